@@ -1,0 +1,172 @@
+"""Every error this package raises on purpose.
+
+SceneliftError                 exit code
+├── InputError              2  the photo, prompt, mask or option cannot be used as given
+│   ├── ImageError          2  the file is not a photo we can read safely
+│   └── OutputError         2  the output folder cannot be written or belongs to another run
+├── NothingFound            3  the prompt matched no object
+├── SetupError              4  this installation lacks something the run needs
+│   ├── WeightsError        4  weights are missing, gated, damaged, or do not fit the model
+│   └── BackendUnavailable  4  a chosen backend cannot run here
+├── ObjectFailed            5  one object failed; the others went on
+└── Cancelled             130  the user stopped the run; running again resumes it
+
+A message says what came, what was expected and what to do next. Facts a user interface needs
+are attributes; `problem()` gives them as an RFC 9457 problem for the web API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+__all__ = [
+    "BackendUnavailable",
+    "Cancelled",
+    "ImageError",
+    "InputError",
+    "NothingFound",
+    "ObjectFailed",
+    "OutputError",
+    "SceneliftError",
+    "SetupError",
+    "WeightsError",
+]
+
+
+class SceneliftError(Exception):
+    """Base of all errors raised on purpose.
+
+    Attributes:
+        exit_code: what the command line exits with.
+        http_status: what the web API answers with.
+        slug: stable machine-readable name of the error class.
+    """
+
+    exit_code: ClassVar[int] = 1
+    http_status: ClassVar[int] = 500
+    slug: ClassVar[str] = "error"
+
+    def problem(self) -> dict[str, Any]:
+        """Describe the error as an RFC 9457 problem (`application/problem+json`)."""
+        return {
+            "type": f"urn:scenelift:problem:{self.slug}",
+            "title": self.slug.replace("-", " "),
+            "status": self.http_status,
+            "detail": str(self),
+        }
+
+
+class InputError(SceneliftError):
+    """The photo, prompt, mask or option cannot be used as given."""
+
+    exit_code = 2
+    http_status = 422
+    slug = "bad-input"
+
+
+class ImageError(InputError):
+    """The file is not a photo we can read safely."""
+
+    slug = "bad-image"
+
+
+class OutputError(InputError):
+    """The output folder cannot be written, or belongs to another run."""
+
+    http_status = 507
+    slug = "bad-output"
+
+
+class NothingFound(SceneliftError):
+    """The prompt matched no object in the photo.
+
+    Attributes:
+        prompts: the phrases that were looked for.
+        suggestions: phrases that would match something in this photo, best first.
+    """
+
+    exit_code = 3
+    http_status = 422
+    slug = "nothing-found"
+
+    def __init__(
+        self, prompts: Sequence[str], *, reason: str = "", suggestions: Sequence[str] = ()
+    ) -> None:
+        self.prompts, self.suggestions = tuple(prompts), tuple(suggestions)
+        wanted = ", ".join(repr(p) for p in prompts) or "the prompt"
+        parts = [f"Nothing in the photo matches {wanted}."]
+        if reason:
+            parts.append(reason)
+        if suggestions:
+            parts.append(f"Seen in this photo: {', '.join(suggestions)}.")
+        parts.append("Try another phrase, or point at the object with --box x0,y0,x1,y1 or --mask.")
+        super().__init__(" ".join(parts))
+
+    def problem(self) -> dict[str, Any]:
+        return super().problem() | {
+            "prompts": list(self.prompts),
+            "suggestions": list(self.suggestions),
+        }
+
+
+class SetupError(SceneliftError):
+    """This installation lacks something the run needs."""
+
+    exit_code = 4
+    http_status = 503
+    slug = "setup"
+
+
+class WeightsError(SetupError):
+    """Weights are missing, gated, damaged, or do not fit the model."""
+
+    slug = "weights"
+
+
+class BackendUnavailable(SetupError):
+    """A chosen backend cannot run here. Carries what a UI needs to offer another.
+
+    Attributes:
+        role: what the backend does: "segmenter", "point mapper", "reconstructor", an operation.
+        wanted: the name that was asked for.
+        reason: why it cannot be used.
+        choices: the names that exist.
+    """
+
+    slug = "backend-unavailable"
+
+    def __init__(self, role: str, wanted: str, *, reason: str, choices: Sequence[str]) -> None:
+        self.role, self.wanted, self.reason = role, wanted, reason
+        self.choices = tuple(choices)
+        super().__init__(
+            f"The {role} {wanted!r} cannot be used: {reason.rstrip('.')}. "
+            f"Known: {', '.join(self.choices)}. `scenelift doctor` shows what each one lacks."
+        )
+
+    def problem(self) -> dict[str, Any]:
+        return super().problem() | {"wanted": self.wanted, "choices": list(self.choices)}
+
+
+class ObjectFailed(SceneliftError):
+    """One object could not be reconstructed; the others are not affected.
+
+    Attributes:
+        index: position of the object among the instances, from 0.
+        label: its label.
+    """
+
+    exit_code = 5
+    slug = "object-failed"
+
+    def __init__(self, index: int, label: str, reason: str) -> None:
+        self.index, self.label, self.reason = index, label, reason
+        super().__init__(f"Object {index} ({label}) failed: {reason}")
+
+
+class Cancelled(SceneliftError):
+    """The user stopped the run. Finished stages are kept: running again resumes."""
+
+    exit_code = 130
+    http_status = 409
+    slug = "cancelled"

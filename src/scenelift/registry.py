@@ -1,0 +1,93 @@
+"""Named backends, each imported only when somebody asks for it.
+
+A name maps to a `Backend`: how to load it, and a cheap check that says what it lacks without
+importing anything heavy. `scenelift doctor`, `--quality auto` and the error messages all read the
+same entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from scenelift.errors import BackendUnavailable
+
+__all__ = ["Backend", "BackendOptions", "Registry"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendOptions:
+    """What every backend is told when it is loaded.
+
+    Attributes:
+        weights: folder with weights in place of the cache, or None.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        vram_bytes: most accelerator memory to use, None for no limit.
+        threads: CPU threads a backend may use; 0 lets it choose.
+        model: another hub id or folder for backends that take one, or None.
+    """
+
+    weights: Path | None = None
+    device: str = "auto"
+    vram_bytes: int | None = None
+    threads: int = 0
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend(Generic[T]):
+    """One implementation of a stage.
+
+    Attributes:
+        name: what the user calls it.
+        load: builds it; imports what it needs there, not before. Raises SetupError.
+        lacks: what is missing here, as short sentences with the command that mends it;
+            empty when it can run. Cheap: looks for packages and files, imports nothing heavy.
+        licence: of code and weights, one line.
+    """
+
+    name: str
+    load: Callable[[BackendOptions], T]
+    lacks: Callable[[BackendOptions], list[str]] = field(default=lambda options: [])
+    licence: str = "Apache-2.0"
+
+
+class Registry(Generic[T]):
+    """Named implementations of one role."""
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        self._backends: dict[str, Backend[T]] = {}
+
+    def add(self, backend: Backend[T]) -> None:
+        self._backends[backend.name] = backend
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._backends)
+
+    def entry(self, name: str) -> Backend[T]:
+        if name not in self._backends:
+            raise self._unavailable(name, "no backend has that name")
+        return self._backends[name]
+
+    def load(self, name: str, options: BackendOptions) -> T:
+        """Build a backend.
+
+        Raises:
+            BackendUnavailable: unknown name, or something it needs is missing.
+        """
+        backend = self.entry(name)
+        missing = backend.lacks(options)
+        if missing:
+            raise self._unavailable(name, "; ".join(missing))
+        try:
+            return backend.load(options)
+        except ImportError as exc:
+            raise self._unavailable(name, str(exc)) from exc
+
+    def _unavailable(self, name: str, reason: str) -> BackendUnavailable:
+        return BackendUnavailable(self.role, name, reason=reason, choices=self.names())

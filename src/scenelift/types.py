@@ -1,0 +1,422 @@
+"""What the stages hand to each other: named, frozen, checked on construction.
+
+Frames, units and value ranges are those of `docs/conventions.md`. All arrays are numpy, so that a
+stage's result can be saved, compared and sent to another process whatever computed it.
+
+Shape letters: H, W image rows and columns; N Gaussians; V vertices; F faces.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "SH_C0",
+    "BoxPrompt",
+    "Camera",
+    "Dropped",
+    "Gaussians",
+    "Image",
+    "Instance",
+    "Mesh",
+    "PointMap",
+    "Pose",
+    "Prompt",
+    "Reconstruction",
+    "Scene",
+    "SceneObject",
+    "Segmentation",
+    "Shape",
+]
+
+# Value of the constant spherical harmonic, 1 / (2 √π): colour = 0.5 + SH_C0 · sh0.
+SH_C0 = 0.28209479177387814
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in continuous pixel coordinates, x1 > x0 and y1 > y0."""
+
+
+def _expect(name: str, array: NDArray, shape: tuple[int | None, ...], dtype: type) -> None:
+    fits = array.ndim == len(shape) and all(
+        want is None or want == have for want, have in zip(shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype != dtype:
+        wanted = ", ".join("any" if s is None else str(s) for s in shape)
+        raise ValueError(
+            f"{name}: expected {np.dtype(dtype).name} [{wanted}], "
+            f"got {array.dtype.name} {list(array.shape)}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Image:
+    """A photo, upright.
+
+    Attributes:
+        pixels: uint8 [H, W, 3], sRGB, EXIF orientation applied, row 0 at the top.
+        focal_px: focal length in pixels of this image where EXIF tells it, else None.
+    """
+
+    pixels: NDArray[np.uint8]
+    focal_px: float | None = None
+
+    def __post_init__(self) -> None:
+        _expect("pixels", self.pixels, (None, None, 3), np.uint8)
+
+    @property
+    def height(self) -> int:
+        return self.pixels.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.pixels.shape[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxPrompt:
+    """A box the user drew: an object (or an example of what to find), or one to leave out.
+
+    Attributes:
+        box: x0, y0, x1, y1 in pixels.
+        label: what the user calls it; "" where unsaid.
+        positive: False marks an example of what is not meant.
+    """
+
+    box: Box
+    label: str = ""
+    positive: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What to look for.
+
+    Attributes:
+        phrases: one or more phrases, each searched on its own ("chair", "red mug").
+        boxes: boxes drawn by the user, combined with the phrases.
+    """
+
+    phrases: tuple[str, ...] = ()
+    boxes: tuple[BoxPrompt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Instance:
+    """One object found in the photo.
+
+    Attributes:
+        mask: bool [H, W] at the photo's resolution, not empty.
+        label: the phrase (or the user's name) that this object matched.
+        score: confidence in 0…1; 1 for what the user gave.
+        box: x0, y0, x1, y1 in pixels; the tight box of the mask.
+        alpha: float32 [H, W] in 0…1, the soft matte where the model gives one, else None.
+        class_name: the backend's own class of the object where it has one ("dining table").
+    """
+
+    mask: NDArray[np.bool_]
+    label: str
+    score: float
+    box: Box
+    alpha: NDArray[np.float32] | None = None
+    class_name: str | None = None
+
+    def __post_init__(self) -> None:
+        _expect("mask", self.mask, (None, None), np.bool_)
+        if self.alpha is not None:
+            _expect("alpha", self.alpha, self.mask.shape, np.float32)
+
+    @staticmethod
+    def box_of(mask: NDArray[np.bool_]) -> Box:
+        """Tight box of a non-empty mask, in continuous pixel coordinates."""
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        if not rows.size:
+            raise ValueError("an empty mask has no box")
+        return (
+            float(columns[0]),
+            float(rows[0]),
+            float(columns[-1] + 1),
+            float(rows[-1] + 1),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A candidate that was found and left out, and why: the manifest lists these."""
+
+    label: str
+    score: float
+    box: Box
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segmentation:
+    """Result of the first stage.
+
+    Attributes:
+        instances: what was kept; order is the numbering of files, overlay and scene.
+        dropped: what was found and left out.
+        notes: plain sentences for the user ("'lamp' is not a word this model knows").
+        suggestions: labels that this photo would match, best first; used when nothing matched.
+    """
+
+    instances: tuple[Instance, ...]
+    dropped: tuple[Dropped, ...] = ()
+    notes: tuple[str, ...] = ()
+    suggestions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Camera:
+    """A pinhole camera looking along −z of its frame (x right, y up, z backward).
+
+    Attributes:
+        fx, fy, cx, cy: intrinsics in pixels of a width × height image.
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+
+    @classmethod
+    def from_fov(cls, width: int, height: int, *, fov_deg: float) -> Camera:
+        """Centred camera with square pixels whose longer side spans `fov_deg`."""
+        focal = 0.5 * max(width, height) / math.tan(math.radians(fov_deg) / 2)
+        return cls(fx=focal, fy=focal, cx=width / 2, cy=height / 2, width=width, height=height)
+
+    def resized(self, width: int, height: int) -> Camera:
+        """The same camera for the photo resampled to another size."""
+        sx, sy = width / self.width, height / self.height
+        return Camera(
+            fx=self.fx * sx,
+            fy=self.fy * sy,
+            cx=self.cx * sx,
+            cy=self.cy * sy,
+            width=width,
+            height=height,
+        )
+
+    def project(self, points: NDArray) -> NDArray[np.float64]:  # [..., 3] -> [..., 2]
+        """Pixel coordinates of points in the camera frame; only points with z < 0 are in front."""
+        p = np.asarray(points, np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            u = self.cx + self.fx * p[..., 0] / -p[..., 2]
+            v = self.cy - self.fy * p[..., 1] / -p[..., 2]
+        return np.stack([u, v], -1)
+
+    def unproject(self, depth: NDArray) -> NDArray[np.float32]:  # [H, W] -> [H, W, 3]
+        """Point map of a depth image: distance along the viewing axis, at pixel centres."""
+        height, width = depth.shape
+        if (height, width) != (self.height, self.width):
+            raise ValueError(
+                f"depth is {width}×{height}, the camera is for {self.width}×{self.height}"
+            )
+        u = np.arange(width, dtype=np.float64) + 0.5
+        v = np.arange(height, dtype=np.float64)[:, None] + 0.5
+        z = np.asarray(depth, np.float64)
+        points = np.stack([(u - self.cx) / self.fx * z, (self.cy - v) / self.fy * z, -z], -1)
+        return points.astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PointMap:
+    """A 3D point for every pixel.
+
+    Attributes:
+        points: float32 [H, W, 3] in the camera frame (x right, y up, z backward), NaN where
+            there is no point.
+        camera: the camera the points were seen with.
+        metric: True where a unit is a metre.
+        source: which backend made it, for the manifest.
+    """
+
+    points: NDArray[np.float32]
+    camera: Camera
+    metric: bool = False
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        _expect("points", self.points, (self.camera.height, self.camera.width, 3), np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pose:
+    """Similarity `scene_from_object`: p_scene = R(rotation) · (scale · p_object) + translation.
+
+    Attributes:
+        rotation: unit quaternion w, x, y, z with w ≥ 0.
+        translation: in the scene frame, in its units.
+        scale: uniform, > 0.
+    """
+
+    rotation: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
+    translation: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        norm = math.sqrt(sum(c * c for c in self.rotation))
+        if not abs(norm - 1) < 1e-4:
+            raise ValueError(f"rotation must be a unit quaternion (w, x, y, z), got norm {norm}")
+        if not (self.scale > 0 and math.isfinite(self.scale)):
+            raise ValueError(f"scale must be a positive number, got {self.scale}")
+        if not all(math.isfinite(c) for c in self.translation):
+            raise ValueError(f"translation must be finite, got {self.translation}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Gaussians:
+    """3D Gaussian splats with activated values.
+
+    Attributes:
+        means: float32 [N, 3].
+        scales: float32 [N, 3], standard deviations along the Gaussian's own axes, > 0.
+        rotations: float32 [N, 4], unit quaternions w, x, y, z.
+        opacities: float32 [N] in 0…1.
+        sh0: float32 [N, 3], spherical harmonics of degree 0: rgb = 0.5 + SH_C0 · sh0.
+    """
+
+    means: NDArray[np.float32]
+    scales: NDArray[np.float32]
+    rotations: NDArray[np.float32]
+    opacities: NDArray[np.float32]
+    sh0: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        n = len(self.means)
+        _expect("means", self.means, (n, 3), np.float32)
+        _expect("scales", self.scales, (n, 3), np.float32)
+        _expect("rotations", self.rotations, (n, 4), np.float32)
+        _expect("opacities", self.opacities, (n,), np.float32)
+        _expect("sh0", self.sh0, (n, 3), np.float32)
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    @property
+    def rgb(self) -> NDArray[np.float32]:  # [N, 3]
+        """sRGB colours in 0…1."""
+        return np.clip(0.5 + np.float32(SH_C0) * self.sh0, 0, 1)
+
+    @staticmethod
+    def sh0_of(rgb: NDArray) -> NDArray[np.float32]:
+        """Degree-0 coefficients of sRGB colours in 0…1."""
+        return ((np.asarray(rgb, np.float32) - 0.5) / np.float32(SH_C0)).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Mesh:
+    """A triangle mesh, counter-clockwise seen from outside.
+
+    Attributes:
+        vertices: float32 [V, 3].
+        faces: int32 [F, 3].
+        colors: uint8 [V, 3] sRGB vertex colours, or None.
+        uv: float32 [V, 2] texture coordinates, v upwards from the bottom row, or None.
+        texture: uint8 [h, w, 3] sRGB base colour, or None. Needs `uv`.
+        normals: float32 [V, 3] unit vertex normals, or None.
+    """
+
+    vertices: NDArray[np.float32]
+    faces: NDArray[np.int32]
+    colors: NDArray[np.uint8] | None = None
+    uv: NDArray[np.float32] | None = None
+    texture: NDArray[np.uint8] | None = None
+    normals: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        v = len(self.vertices)
+        _expect("vertices", self.vertices, (v, 3), np.float32)
+        _expect("faces", self.faces, (None, 3), np.int32)
+        if self.colors is not None:
+            _expect("colors", self.colors, (v, 3), np.uint8)
+        if self.uv is not None:
+            _expect("uv", self.uv, (v, 2), np.float32)
+        if self.normals is not None:
+            _expect("normals", self.normals, (v, 3), np.float32)
+        if self.texture is not None:
+            _expect("texture", self.texture, (None, None, 3), np.uint8)
+            if self.uv is None:
+                raise ValueError("a texture needs uv")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """One object in its own frame: right-handed, y up, inside [−0.5, 0.5]³.
+
+    Attributes:
+        gaussians: the splats, or None where the backend was not asked for them.
+        mesh: the surface, or None likewise.
+    """
+
+    gaussians: Gaussians | None = None
+    mesh: Mesh | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconstruction:
+    """What a reconstructor returns for one object.
+
+    Attributes:
+        shape: in the object frame.
+        pose: scene_from_object, in the frame and units of the point map it was given.
+        quality: figures for the manifest, by name ("mask_iou": 0.93).
+        notes: plain sentences for the manifest ("the back is a guess").
+    """
+
+    shape: Shape
+    pose: Pose
+    quality: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneObject:
+    """One object in its place.
+
+    Attributes:
+        index: number of the object in files, overlay and scene, from 0.
+        instance: where it was seen.
+        shape: in the object frame.
+        pose: scene_from_object.
+        quality: figures by name.
+        notes: plain sentences for the user.
+    """
+
+    index: int
+    instance: Instance
+    shape: Shape
+    pose: Pose
+    quality: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of its folder and of its node in the GLB: number and label, safe in a path."""
+        safe = "".join(c if c.isascii() and c.isalnum() else "-" for c in self.instance.label)
+        safe = "-".join(part for part in safe.lower().split("-") if part)[:40].rstrip("-")
+        return f"{self.index:02d}_{safe or 'object'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """All objects in one frame.
+
+    Attributes:
+        objects: those that were reconstructed, in the order of their index.
+        camera: the camera of the photo, at the origin of the camera frame.
+        scene_from_camera: float64 4×4 rigid transform; identity unless the scene was levelled.
+        units: "metres" or "scene units".
+    """
+
+    objects: tuple[SceneObject, ...]
+    camera: Camera
+    scene_from_camera: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
+    units: str = "scene units"
