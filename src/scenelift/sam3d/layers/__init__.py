@@ -1,0 +1,1 @@
+"""Building blocks of the flow transformers and decoders: attention, norms, embeddings, blocks."""
