@@ -1,0 +1,273 @@
+"""Draw Gaussian splats on the CPU.
+
+Projection and blending are those of 3D Gaussian Splatting (https://arxiv.org/abs/2308.04079,
+section 4 and appendix C), with the dilation of 0.3 pixels² paid for in opacity as gsplat's
+"antialiased" mode does (after Mip-Splatting, https://arxiv.org/abs/2311.16493), so that small and
+far splats do not grow fat. Spherical harmonics of degree 0. `splats_reference.py` is the
+definition in plain numpy; this file computes the same in tiles, with numba.
+
+Inside the kernels the camera frame is x right, y down, z forward, as in the papers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.render.jit import PARALLEL_REGION, compiled, kernel_array
+from scenelift.render.rendering import Rendering
+from scenelift.types import Camera, Gaussians
+
+__all__ = ["render_splats"]
+
+TILE = 16  # pixels
+DILATION = 0.3  # pixels², added to the variance on the screen
+MIN_ALPHA = 1 / 255  # what is fainter cannot be seen
+MAX_ALPHA = 0.99  # keeps the transmittance above zero
+MIN_TRANSMITTANCE = 1e-4  # a pixel is finished
+# A splat far outside the picture is linearised at its edge, plus this share of its half-width.
+FRUSTUM_MARGIN = 0.3
+
+# Columns of the table of splats that the raster kernel reads, one cache line a splat.
+U, V, CONIC_A, CONIC_B, CONIC_C, OPACITY, DEPTH, RED, GREEN, BLUE, RADIUS_X, RADIUS_Y = range(12)
+
+
+def render_splats(
+    gaussians: Gaussians,
+    camera: Camera,
+    scene_from_camera: NDArray[np.float64] | None = None,
+    background: Sequence[float] = (1.0, 1.0, 1.0),
+    *,
+    near: float = 0.01,
+) -> Rendering:
+    """Draw splats as the camera sees them.
+
+    The same input gives the same bytes, whatever the number of threads.
+
+    Args:
+        gaussians: N splats in the scene frame, N ≥ 0. Those that are not finite, or have a zero
+            quaternion, are left out.
+        camera: intrinsics and the size of the picture; it looks along −z of its frame.
+        scene_from_camera: float64 [4, 4] pose of the camera, None for the identity.
+        background: sRGB in 0…1.
+        near: splats whose centre is not farther than this along the axis are left out.
+    """
+    height, width = camera.height, camera.width
+    camera_from_scene = np.linalg.inv(np.eye(4) if scene_from_camera is None else scene_from_camera)
+    with PARALLEL_REGION:
+        splats = _project(  # [N, 12]
+            kernel_array(gaussians.means, np.float32),
+            kernel_array(gaussians.scales, np.float32),
+            kernel_array(gaussians.rotations, np.float32),
+            kernel_array(gaussians.opacities, np.float32),
+            kernel_array(gaussians.rgb, np.float32),
+            kernel_array(np.diag([1.0, -1, -1, 1]) @ camera_from_scene, np.float64),
+            kernel_array([camera.fx, camera.fy, camera.cx, camera.cy], np.float64),
+            width,
+            height,
+            float(near),
+        )
+        visible = np.flatnonzero(np.isfinite(splats[:, DEPTH]))
+        # Stable, so that splats at equal depth keep their order and the picture its bytes.
+        front_to_back = visible[np.argsort(splats[visible, DEPTH], kind="stable")]
+        splats = splats[front_to_back]
+        starts, members = _bin(splats, width, height)
+        color, alpha, depth = _raster(
+            splats, starts, members, width, height, kernel_array(background, np.float32)
+        )
+    return Rendering(color=color, alpha=alpha, depth=depth)
+
+
+@compiled(parallel=True)
+def _project(means, scales, rotations, opacities, rgb, view, intrinsics, width, height, near):
+    """Table of splats on the screen; depth is inf for those that cannot be seen."""
+    n = len(means)
+    fx, fy, cx, cy = intrinsics
+    left, right = -cx / fx, (width - cx) / fx
+    top, bottom = -cy / fy, (height - cy) / fy
+    margin_x, margin_y = FRUSTUM_MARGIN * (right - left) / 2, FRUSTUM_MARGIN * (bottom - top) / 2
+    splats = np.zeros((n, 12), np.float32)
+    for i in numba.prange(n):
+        splats[i, DEPTH] = np.inf
+        mx, my, mz = float(means[i, 0]), float(means[i, 1]), float(means[i, 2])
+        x = view[0, 0] * mx + view[0, 1] * my + view[0, 2] * mz + view[0, 3]
+        y = view[1, 0] * mx + view[1, 1] * my + view[1, 2] * mz + view[1, 3]
+        z = view[2, 0] * mx + view[2, 1] * my + view[2, 2] * mz + view[2, 3]
+        opacity = float(opacities[i])
+        if not (z > near and math.isfinite(x + y + z) and opacity >= MIN_ALPHA):
+            continue
+
+        # Jacobian of the projection, 2 rows, times the rotation of the view.
+        tx = min(max(x / z, left - margin_x), right + margin_x)
+        ty = min(max(y / z, top - margin_y), bottom + margin_y)
+        qw, qx, qy, qz = (
+            float(rotations[i, 0]),
+            float(rotations[i, 1]),
+            float(rotations[i, 2]),
+            float(rotations[i, 3]),
+        )
+        norm = math.sqrt(qw * qw + qx * qx + qy * qy + qz * qz)
+        if not (norm > 0 and math.isfinite(norm)):
+            continue
+        qw, qx, qy, qz = qw / norm, qx / norm, qy / norm, qz / norm
+        # Columns of the splat's rotation, each times its scale: its axes in the scene.
+        s0, s1, s2 = float(scales[i, 0]), float(scales[i, 1]), float(scales[i, 2])
+        axes = (
+            (
+                s0 * (1 - 2 * (qy * qy + qz * qz)),
+                s0 * 2 * (qx * qy + qw * qz),
+                s0 * 2 * (qx * qz - qw * qy),
+            ),
+            (
+                s1 * 2 * (qx * qy - qw * qz),
+                s1 * (1 - 2 * (qx * qx + qz * qz)),
+                s1 * 2 * (qy * qz + qw * qx),
+            ),
+            (
+                s2 * 2 * (qx * qz + qw * qy),
+                s2 * 2 * (qy * qz - qw * qx),
+                s2 * (1 - 2 * (qx * qx + qy * qy)),
+            ),
+        )
+        # The covariance is the sum of the outer products of the projected axes.
+        var_u, cov_uv, var_v = 0.0, 0.0, 0.0
+        for axis in axes:
+            ax = view[0, 0] * axis[0] + view[0, 1] * axis[1] + view[0, 2] * axis[2]
+            ay = view[1, 0] * axis[0] + view[1, 1] * axis[1] + view[1, 2] * axis[2]
+            az = view[2, 0] * axis[0] + view[2, 1] * axis[1] + view[2, 2] * axis[2]
+            au, av = fx * (ax - tx * az) / z, fy * (ay - ty * az) / z
+            var_u += au * au
+            cov_uv += au * av
+            var_v += av * av
+        determinant = max(0.0, var_u * var_v - cov_uv * cov_uv)
+        var_u += DILATION
+        var_v += DILATION
+        dilated = var_u * var_v - cov_uv * cov_uv
+        opacity = min(opacity, 1.0) * math.sqrt(determinant / dilated)
+        if not (opacity >= MIN_ALPHA and math.isfinite(dilated)):
+            continue
+
+        # Where opacity · exp(−r²/2) falls below what can be seen.
+        radius = math.sqrt(2 * math.log(opacity / MIN_ALPHA))
+        u, v = cx + fx * x / z, cy + fy * y / z
+        radius_x, radius_y = radius * math.sqrt(var_u), radius * math.sqrt(var_v)
+        if u + radius_x < 0 or u - radius_x > width or v + radius_y < 0 or v - radius_y > height:
+            continue
+        splats[i, U] = u
+        splats[i, V] = v
+        splats[i, CONIC_A] = var_v / dilated
+        splats[i, CONIC_B] = -cov_uv / dilated
+        splats[i, CONIC_C] = var_u / dilated
+        splats[i, OPACITY] = opacity
+        splats[i, DEPTH] = z
+        splats[i, RED] = rgb[i, 0]
+        splats[i, GREEN] = rgb[i, 1]
+        splats[i, BLUE] = rgb[i, 2]
+        splats[i, RADIUS_X] = radius_x
+        splats[i, RADIUS_Y] = radius_y
+    return splats
+
+
+@compiled()
+def _tile_range(centre, radius, size):
+    """First and last tile along one axis that a splat touches."""
+    first = max(0, int(max(0.0, centre - radius)) // TILE)
+    last = min((size - 1) // TILE, int(min(size - 1.0, centre + radius)) // TILE)
+    return first, last
+
+
+@compiled()
+def _bin(splats, width, height):
+    """Splats of every tile, in the order of the table: `members[starts[t] : starts[t + 1]]`."""
+    columns = (width + TILE - 1) // TILE
+    rows = (height + TILE - 1) // TILE
+    starts = np.zeros(columns * rows + 1, np.int64)
+    for i in range(len(splats)):
+        x0, x1 = _tile_range(splats[i, U], splats[i, RADIUS_X], width)
+        y0, y1 = _tile_range(splats[i, V], splats[i, RADIUS_Y], height)
+        for ty in range(y0, y1 + 1):
+            for tx in range(x0, x1 + 1):
+                starts[ty * columns + tx + 1] += 1
+    for tile in range(columns * rows):
+        starts[tile + 1] += starts[tile]
+    members = np.zeros(starts[-1], np.int32)
+    filled = starts.copy()
+    for i in range(len(splats)):
+        x0, x1 = _tile_range(splats[i, U], splats[i, RADIUS_X], width)
+        y0, y1 = _tile_range(splats[i, V], splats[i, RADIUS_Y], height)
+        for ty in range(y0, y1 + 1):
+            for tx in range(x0, x1 + 1):
+                tile = ty * columns + tx
+                members[filled[tile]] = i
+                filled[tile] += 1
+    return starts, members
+
+
+@compiled(parallel=True)
+def _raster(splats, starts, members, width, height, background):
+    """Blend front to back, a tile at a time; no two tiles write the same pixel."""
+    columns = (width + TILE - 1) // TILE
+    color = np.zeros((height, width, 3), np.float32)
+    alpha = np.zeros((height, width), np.float32)
+    depth = np.full((height, width), np.float32(np.inf), np.float32)
+    half = np.float32(0.5)
+    one = np.float32(1)
+    for tile in numba.prange(len(starts) - 1):
+        left, top = (tile % columns) * TILE, (tile // columns) * TILE
+        tile_width, tile_height = min(TILE, width - left), min(TILE, height - top)
+        transmittance = np.ones((TILE, TILE), np.float32)
+        blended = np.zeros((TILE, TILE, 4), np.float32)  # red, green, blue, distance
+        live = tile_width * tile_height
+        for j in range(starts[tile], starts[tile + 1]):
+            s = splats[members[j]]
+            u, v = s[U] - np.float32(left), s[V] - np.float32(top)
+            a, b, c, opacity = s[CONIC_A], s[CONIC_B], s[CONIC_C], s[OPACITY]
+            reach = np.float32(2) * math.log(opacity / np.float32(MIN_ALPHA))
+            first_row = max(0, int(math.floor(v - s[RADIUS_Y])))
+            last_row = min(tile_height - 1, int(math.ceil(v + s[RADIUS_Y])))
+            for y in range(first_row, last_row + 1):
+                dy = np.float32(y) + half - v
+                # Span of this row inside the ellipse a dx² + 2 b dx dy + c dy² = reach,
+                # widened a little: the test on alpha below decides.
+                discriminant = b * b * dy * dy - a * (c * dy * dy - reach)
+                if discriminant < -np.float32(1e-3) * a:
+                    continue
+                middle = u - b * dy / a
+                span = math.sqrt(max(discriminant, np.float32(0))) / a + half
+                first = max(0, int(math.floor(max(middle - span, np.float32(-1)))))
+                last = min(tile_width - 1, int(math.ceil(min(middle + span, np.float32(TILE)))))
+                for x in range(first, last + 1):
+                    through = transmittance[y, x]
+                    if through < np.float32(MIN_TRANSMITTANCE):
+                        continue
+                    dx = np.float32(x) + half - u
+                    power = -half * (a * dx * dx + c * dy * dy) - b * dx * dy
+                    weight = min(np.float32(MAX_ALPHA), opacity * math.exp(power))
+                    if weight < np.float32(MIN_ALPHA):
+                        continue
+                    share = weight * through
+                    blended[y, x, 0] += share * s[RED]
+                    blended[y, x, 1] += share * s[GREEN]
+                    blended[y, x, 2] += share * s[BLUE]
+                    blended[y, x, 3] += share * s[DEPTH]
+                    through *= one - weight
+                    transmittance[y, x] = through
+                    if through < np.float32(MIN_TRANSMITTANCE):
+                        live -= 1
+            if live == 0:
+                break
+        for y in range(tile_height):
+            for x in range(tile_width):
+                through = transmittance[y, x]
+                covered = one - through
+                for channel in range(3):
+                    value = blended[y, x, channel] + through * background[channel]
+                    color[top + y, left + x, channel] = min(max(value, np.float32(0)), one)
+                alpha[top + y, left + x] = covered
+                if covered > 0:
+                    depth[top + y, left + x] = blended[y, x, 3] / covered
+    return color, alpha, depth
