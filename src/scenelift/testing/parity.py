@@ -1,0 +1,77 @@
+"""Compare this package with golden files of the published code.
+
+    python -m scenelift.testing.parity FOLDER [--salt N]
+
+prints one line a case, `case  max_abs_diff  ok|FAIL`, and exits with 1 when one fails. Weights
+are made from the parameters' names (`golden`), sizes are read from the weights, and both go
+through the loader that real checkpoints go through.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from scenelift.errors import SceneliftError
+from scenelift.testing import parity_latent, parity_moge, parity_structure
+from scenelift.testing.comparison import Check, Comparison
+from scenelift.testing.golden import case_names, read_case
+
+__all__ = ["CHECKS", "check_case", "main"]
+
+CHECKS: Mapping[str, Check] = {
+    **parity_structure.CHECKS,
+    **parity_moge.CHECKS,
+    **parity_latent.CHECKS,
+}
+
+
+def check_case(folder: Path, name: str, *, salt: int = 0) -> Comparison:
+    """Run one case.
+
+    The check is the one with the case's name, or else the longest name that the case's begins
+    with, so that a folder may hold `ss_flow` and `ss_flow_wide`.
+    """
+    comparison = Comparison()
+    names = [known for known in CHECKS if name == known or name.startswith(known + "_")]
+    if not names:
+        comparison.fail(f"no check has that name; known: {', '.join(sorted(CHECKS))}")
+        return comparison
+    try:
+        with torch.inference_mode():
+            CHECKS[max(names, key=len)](read_case(folder, name, salt=salt), comparison)
+    except (SceneliftError, KeyError, ValueError, RuntimeError, OSError) as exc:
+        comparison.fail(f"{type(exc).__name__}: {exc}")
+    return comparison
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m scenelift.testing.parity", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("folder", type=Path, help="folder with .json and .safetensors pairs")
+    parser.add_argument("--salt", type=int, default=0, help="salt of the weights (default 0)")
+    options = parser.parse_args(arguments)
+    try:
+        names = case_names(options.folder)
+    except SceneliftError as exc:
+        print(exc, file=sys.stderr)
+        return exc.exit_code
+
+    passed = True
+    for name in names:
+        comparison = check_case(options.folder, name, salt=options.salt)
+        passed &= comparison.ok
+        verdict = "ok" if comparison.ok else "FAIL"
+        print(f"{name:24} {comparison.largest:10.2e}  {verdict}", flush=True)
+        for failure in comparison.failures:
+            print(f"{name}: {failure}", file=sys.stderr)
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

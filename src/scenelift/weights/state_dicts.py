@@ -1,0 +1,158 @@
+"""Read tensors from weight files, and put them into modules, strictly.
+
+Nothing here runs code from a file: safetensors holds none, and pickles go through PyTorch's
+restricted reader.
+"""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from scenelift.errors import SetupError, WeightsError
+
+__all__ = ["StateDict", "load_module", "read_pickle", "read_state_dict", "under_prefix"]
+
+StateDict = Mapping[str, Tensor]
+M = TypeVar("M", bound=nn.Module)
+
+
+def read_state_dict(path: Path, *, member: str | None = None) -> dict[str, Tensor]:
+    """Tensors of a weight file by name, mapped from disk rather than read.
+
+    Args:
+        path: a `.safetensors` file, or else a file written by `torch.save`.
+        member: name of the state dict inside a pickled dictionary that holds more; where the
+            dictionary has no such member, it is the state dict itself.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or holds something else.
+    """
+    if path.suffix == ".safetensors":
+        _expect_file(path)
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as exc:
+            raise _damaged(path, exc) from exc
+    content = read_pickle(path)
+    if member is not None and isinstance(content, Mapping) and member in content:
+        content = content[member]
+    if (
+        not isinstance(content, Mapping)
+        or not content
+        or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
+    ):
+        raise WeightsError(
+            f"{path} holds no table of named tensors, which is what model weights are. "
+            f"Check that it is the file you meant, or fetch it again."
+        )
+    return dict(content)
+
+
+def read_pickle(path: Path) -> Any:
+    """Content of a file written by `torch.save`: tensors, numbers, text and containers of them.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or its pickle asks for anything else.
+        SetupError: this PyTorch's restricted reader has a known hole.
+    """
+    # Before 2.6 a crafted file could run code even so: CVE-2025-32434.
+    if torch.__version__ < "2.6":  # a TorchVersion: compares numbers, not text
+        raise SetupError(
+            f"PyTorch {torch.__version__} cannot read {path.name} safely; 2.6 or later can. "
+            f"Run `pip install 'torch>=2.6'`, or convert the weights to safetensors elsewhere."
+        )
+    _expect_file(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # noqa: TID251
+    except pickle.UnpicklingError as exc:
+        raise WeightsError(
+            f"{path} is refused: it is damaged, or asks to run code while it is read, which weight "
+            f"files have no need for. Fetch it again from its publisher. ({_first_line(exc)})"
+        ) from exc
+    except (RuntimeError, EOFError, OSError, ValueError) as exc:
+        raise _damaged(path, exc) from exc
+
+
+def under_prefix(tensors: StateDict, prefix: str) -> dict[str, Tensor]:
+    """Those tensors whose name begins with the prefix, by what follows it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def load_module(build: Callable[[], M], tensors: StateDict, *, source: str) -> M:
+    """Build a module around tensors: nothing is allocated, copied or initialised.
+
+    Args:
+        build: makes the module; called with the meta device as the default.
+        tensors: one for every parameter and persistent buffer, and no other.
+        source: what the tensors are, for the message.
+
+    Returns:
+        The module in evaluation mode, without gradients, in the types of the tensors.
+
+    Raises:
+        WeightsError: a tensor is missing, left over, or of another shape.
+    """
+    with torch.device("meta"):
+        module = build()
+    wanted = {name: tuple(t.shape) for name, t in module.state_dict().items()}
+    found = {name: tuple(t.shape) for name, t in tensors.items()}
+    complaints = [
+        _listed("missing", wanted.keys() - found.keys()),
+        _listed("left over", found.keys() - wanted.keys()),
+        _listed(
+            "of another shape",
+            (
+                f"{name} {list(found[name])} instead of {list(wanted[name])}"
+                for name in wanted.keys() & found.keys()
+                if wanted[name] != found[name]
+            ),
+        ),
+    ]
+    if any(complaints):
+        raise WeightsError(
+            f"The weights do not fit the model: {source}: {'; '.join(filter(None, complaints))}. "
+            f"Check that the file belongs to this model and version."
+        )
+    module.load_state_dict(dict(tensors), strict=True, assign=True)
+    for name, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):
+        if tensor.is_meta:
+            raise RuntimeError(f"{type(module).__name__}.{name} is not part of its state dict")
+    return module.eval().requires_grad_(False)
+
+
+def _expect_file(path: Path) -> None:
+    if not path.is_file():
+        raise WeightsError(
+            f"No weight file at {path}. `scenelift models download` fetches what is public; "
+            f"`scenelift models list` says where each file comes from."
+        )
+
+
+def _damaged(path: Path, exc: Exception) -> WeightsError:
+    return WeightsError(
+        f"{path} cannot be read: it is cut short, damaged, or no weight file. "
+        f"Fetch it again; `scenelift models verify` compares sizes and hashes. "
+        f"({_first_line(exc)})"
+    )
+
+
+def _first_line(exc: Exception) -> str:
+    return (str(exc).splitlines() or [type(exc).__name__])[0][:200]
+
+
+def _listed(complaint: str, names: Iterable[str], most: int = 4) -> str:
+    every = sorted(names)
+    if not every:
+        return ""
+    shown = ", ".join(every[:most])
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return f"{len(every)} {complaint} ({shown}{more})"
