@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rendering"]
+__all__ = ["Rendering", "camera_from_scene"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,3 +34,10 @@ class Rendering:
     def pixels(self) -> NDArray[np.uint8]:  # [H, W, 3]
         """The picture as 8-bit sRGB."""
         return np.rint(self.color * 255).astype(np.uint8)
+
+
+def camera_from_scene(scene_from_camera: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """Inverse [4, 4] of a camera's pose; None is the identity."""
+    if scene_from_camera is None:
+        return np.eye(4)
+    return np.linalg.inv(np.asarray(scene_from_camera, np.float64)).astype(np.float64)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.render.jit import PARALLEL_REGION, compiled, kernel_array
-from scenelift.render.rendering import Rendering
+from scenelift.render.rendering import Rendering, camera_from_scene
 from scenelift.types import Camera, Gaussians
 
 __all__ = ["render_splats"]
@@ -29,6 +29,7 @@ DILATION = 0.3  # pixels², added to the variance on the screen
 MIN_ALPHA = 1 / 255  # what is fainter cannot be seen
 MAX_ALPHA = 0.99  # keeps the transmittance above zero
 MIN_TRANSMITTANCE = 1e-4  # a pixel is finished
+LARGEST = 1e6  # pixels; single precision ends there, and so does a splat that reaches so far
 # A splat far outside the picture is linearised at its edge, plus this share of its half-width.
 FRUSTUM_MARGIN = 0.3
 
@@ -57,7 +58,7 @@ def render_splats(
         near: splats whose centre is not farther than this along the axis are left out.
     """
     height, width = camera.height, camera.width
-    camera_from_scene = np.linalg.inv(np.eye(4) if scene_from_camera is None else scene_from_camera)
+    view = camera_from_scene(scene_from_camera)
     with PARALLEL_REGION:
         splats = _project(  # [N, 12]
             kernel_array(gaussians.means, np.float32),
@@ -65,7 +66,7 @@ def render_splats(
             kernel_array(gaussians.rotations, np.float32),
             kernel_array(gaussians.opacities, np.float32),
             kernel_array(gaussians.rgb, np.float32),
-            kernel_array(np.diag([1.0, -1, -1, 1]) @ camera_from_scene, np.float64),
+            kernel_array(np.diag([1.0, -1, -1, 1]) @ view, np.float64),
             kernel_array([camera.fx, camera.fy, camera.cx, camera.cy], np.float64),
             width,
             height,
@@ -155,6 +156,8 @@ def _project(means, scales, rotations, opacities, rgb, view, intrinsics, width, 
         radius = math.sqrt(2 * math.log(opacity / MIN_ALPHA))
         u, v = cx + fx * x / z, cy + fy * y / z
         radius_x, radius_y = radius * math.sqrt(var_u), radius * math.sqrt(var_v)
+        if not max(abs(u), abs(v), radius_x, radius_y) < LARGEST:
+            continue
         if u + radius_x < 0 or u - radius_x > width or v + radius_y < 0 or v - radius_y > height:
             continue
         splats[i, U] = u
@@ -227,8 +230,8 @@ def _raster(splats, starts, members, width, height, background):
             u, v = s[U] - np.float32(left), s[V] - np.float32(top)
             a, b, c, opacity = s[CONIC_A], s[CONIC_B], s[CONIC_C], s[OPACITY]
             reach = np.float32(2) * math.log(opacity / np.float32(MIN_ALPHA))
-            first_row = max(0, int(math.floor(v - s[RADIUS_Y])))
-            last_row = min(tile_height - 1, int(math.ceil(v + s[RADIUS_Y])))
+            first_row = math.floor(max(v - s[RADIUS_Y], np.float32(0)))
+            last_row = min(tile_height - 1, math.ceil(min(v + s[RADIUS_Y], np.float32(TILE))))
             for y in range(first_row, last_row + 1):
                 dy = np.float32(y) + half - v
                 # Span of this row inside the ellipse a dx² + 2 b dx dy + c dy² = reach,
@@ -238,8 +241,8 @@ def _raster(splats, starts, members, width, height, background):
                     continue
                 middle = u - b * dy / a
                 span = math.sqrt(max(discriminant, np.float32(0))) / a + half
-                first = max(0, int(math.floor(max(middle - span, np.float32(-1)))))
-                last = min(tile_width - 1, int(math.ceil(min(middle + span, np.float32(TILE)))))
+                first = math.floor(max(middle - span, np.float32(0)))
+                last = min(tile_width - 1, math.ceil(min(middle + span, np.float32(TILE))))
                 for x in range(first, last + 1):
                     through = transmittance[y, x]
                     if through < np.float32(MIN_TRANSMITTANCE):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.geometry.transforms import matrix_from_quaternion, transform_points
-from scenelift.render.rendering import Rendering
+from scenelift.render.rendering import Rendering, camera_from_scene
 from scenelift.render.splats import (
     DILATION,
     FRUSTUM_MARGIN,
@@ -31,7 +31,7 @@ def render_splats_reference(
 ) -> Rendering:
     """Draw splats; contract of `render_splats`, for finite splats."""
     height, width = camera.height, camera.width
-    view = np.linalg.inv(np.eye(4) if scene_from_camera is None else scene_from_camera)
+    view = camera_from_scene(scene_from_camera)
     means = transform_points(gaussians.means, view)  # [N, 3], x right, y up, z backward
     distance = -means[:, 2]
     axes = view[:3, :3] @ (  # [N, 3, 3], columns are the axes, as long as the scales
