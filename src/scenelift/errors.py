@@ -3,7 +3,7 @@
 SceneliftError                 exit code
 ├── InputError              2  the photo, prompt, mask or option cannot be used as given
 │   ├── ImageError          2  the file is not a photo we can read safely
-│   └── OutputError         2  the output folder cannot be written or belongs to another run
+│   └── OutputError         2  the output folder cannot be written, or another run is using it
 ├── NothingFound            3  the prompt matched no object
 ├── SetupError              4  this installation lacks something the run needs
 │   ├── WeightsError        4  weights are missing, gated, damaged, or do not fit the model
@@ -72,7 +72,7 @@ class ImageError(InputError):
 
 
 class OutputError(InputError):
-    """The output folder cannot be written, or belongs to another run."""
+    """The output folder cannot be written, or another run is using it."""
 
     http_status = 507
     slug = "bad-output"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ __all__ = [
     "BoxPrompt",
     "Camera",
     "Dropped",
+    "FailedObject",
     "Gaussians",
     "Image",
     "Instance",
@@ -27,11 +29,14 @@ __all__ = [
     "PointMap",
     "Pose",
     "Prompt",
+    "Provenance",
     "Reconstruction",
     "Scene",
     "SceneObject",
     "Segmentation",
     "Shape",
+    "StageTiming",
+    "object_name",
 ]
 
 # Value of the constant spherical harmonic, 1 / (2 √π): colour = 0.5 + SH_C0 · sh0.
@@ -60,10 +65,12 @@ class Image:
     Attributes:
         pixels: uint8 [H, W, 3], sRGB, EXIF orientation applied, row 0 at the top.
         focal_px: focal length in pixels of this image where EXIF tells it, else None.
+        notes: what reading it changed, in plain sentences ("read at 4096 × 3072 …").
     """
 
     pixels: NDArray[np.uint8]
     focal_px: float | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _expect("pixels", self.pixels, (None, None, 3), np.uint8)
@@ -99,10 +106,14 @@ class Prompt:
     Attributes:
         phrases: one or more phrases, each searched on its own ("chair", "red mug").
         boxes: boxes drawn by the user, combined with the phrases.
+        min_score: least score in 0…1 of an object that is kept; None for the model's own.
+        max_objects: keep that many objects at most, those with the best scores; None for all.
     """
 
     phrases: tuple[str, ...] = ()
     boxes: tuple[BoxPrompt, ...] = ()
+    min_score: float | None = None
+    max_objects: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -399,10 +410,70 @@ class SceneObject:
 
     @property
     def name(self) -> str:
-        """Name of its folder and of its node in the GLB: number and label, safe in a path."""
-        safe = "".join(c if c.isascii() and c.isalnum() else "-" for c in self.instance.label)
-        safe = "-".join(part for part in safe.lower().split("-") if part)[:40].rstrip("-")
-        return f"{self.index:02d}_{safe or 'object'}"
+        """Name of its folder and of its node in the GLB."""
+        return object_name(self.index, self.instance.label)
+
+
+def object_name(index: int, label: str) -> str:
+    """Number and label of an object as a name that is safe in any path: "03_red-mug"."""
+    safe = "".join(c if c.isascii() and c.isalnum() else "-" for c in label)
+    safe = "-".join(part for part in safe.lower().split("-") if part)[:40].rstrip("-")
+    return f"{index:02d}_{safe or 'object'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedObject:
+    """An object that was found but could not be reconstructed.
+
+    Attributes:
+        index: its number among the instances.
+        instance: where it was seen.
+        error: slug of the error class, or the name of the unexpected exception.
+        reason: a plain sentence.
+    """
+
+    index: int
+    instance: Instance
+    error: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTiming:
+    """How long a stage took (of one object, where `object_index` says so).
+
+    Attributes:
+        seconds: wall time of this run; what it took to read back where `resumed`.
+        resumed: the result of an earlier run was used.
+    """
+
+    stage: str
+    seconds: float
+    object_index: int | None = None
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """How a scene came about, for its manifest.
+
+    Attributes:
+        prompt: what was asked for.
+        seed: the run's seed; object k used seed + k.
+        backends: role -> name and version ("segmenter": "embedded 1 (nanodet …)").
+        failed: objects that were found but not reconstructed.
+        dropped: candidates the segmenter left out.
+        notes: plain sentences for the user, from every stage.
+        timings: one entry a stage and object.
+    """
+
+    prompt: Prompt
+    seed: int
+    backends: Mapping[str, str]
+    failed: tuple[FailedObject, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    notes: tuple[str, ...] = ()
+    timings: tuple[StageTiming, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -410,13 +481,27 @@ class Scene:
     """All objects in one frame.
 
     Attributes:
+        image: the photo it was lifted from.
         objects: those that were reconstructed, in the order of their index.
         camera: the camera of the photo, at the origin of the camera frame.
+        provenance: how it came about.
         scene_from_camera: float64 4×4 rigid transform; identity unless the scene was levelled.
         units: "metres" or "scene units".
     """
 
+    image: Image
     objects: tuple[SceneObject, ...]
     camera: Camera
+    provenance: Provenance
     scene_from_camera: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
     units: str = "scene units"
+
+    def save(self, folder: str | Path) -> Path:
+        """Write every file of the scene into a folder and return the path of its `scene.json`.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        from scenelift.io.scene import write_scene
+
+        return write_scene(self, Path(folder))

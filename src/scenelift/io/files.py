@@ -48,7 +48,9 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """
     temporary: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent
+        )
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             yield file

@@ -1,0 +1,63 @@
+"""The `scenelift` command. Each subcommand lives in `commands/` and is a thin shell.
+
+Exit codes: 0 done, 2 bad usage or input, 3 nothing matched, 4 set-up missing, 5 some objects
+failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scenelift import __version__
+from scenelift.commands import models
+from scenelift.commands.doctor import doctor
+from scenelift.commands.run import run
+from scenelift.commands.segment import segment
+from scenelift.commands.view import view
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="scenelift",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"scenelift {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def scenelift(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """One photo and a phrase become a 3D scene: splats and meshes, each object in its place.
+
+    Example: scenelift run desk.jpg --prompt cup --out out/desk
+    """
+
+
+app.command()(run)
+app.command()(segment)
+app.command()(view)
+app.command()(doctor)
+app.add_typer(models.app, name="models", help="Download, list and verify model weights.")
+
+
+def main() -> None:
+    """Entry point of the `scenelift` script."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -1,0 +1,156 @@
+"""Command-line options that several commands share, and how their text is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scenelift.config import parse_prompt_phrases
+from scenelift.errors import InputError
+from scenelift.registry import BackendOptions
+from scenelift.types import BoxPrompt, Prompt
+
+if TYPE_CHECKING:
+    from scenelift.pipeline import Pipeline
+    from scenelift.types import Image
+
+PhotoArgument = Annotated[Path, typer.Argument(metavar="PHOTO", help="JPEG, PNG, WebP, TIFF…")]
+PromptOption = Annotated[
+    list[str] | None,
+    typer.Option("--prompt", "-p", help="What to lift out, in a word or two. Repeatable."),
+]
+BoxOption = Annotated[
+    list[str] | None,
+    typer.Option("--box", help="An object's box: x0,y0,x1,y1 or name=x0,y0,x1,y1. Repeatable."),
+]
+ExcludeBoxOption = Annotated[
+    list[str] | None,
+    typer.Option("--exclude-box", help="Leave out what lies in this box. Repeatable."),
+]
+MaskOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--mask",
+        help="Masks in place of a model: PNG, folder of PNGs, COCO JSON, or a folder written by "
+        "`scenelift segment`. Repeatable.",
+    ),
+]
+MaxObjectsOption = Annotated[
+    int | None, typer.Option("--max-objects", min=1, help="Keep the best-scored only.")
+]
+MinScoreOption = Annotated[
+    float | None,
+    typer.Option("--min-score", min=0, max=1, help="Keep objects of at least this score."),
+]
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="Output folder.")]
+QualityOption = Annotated[
+    str, typer.Option("--quality", help="embedded, or auto: the best that can run here.")
+]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Folder with weights, in place of the cache.", file_okay=False),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
+ThreadsOption = Annotated[
+    int, typer.Option("--threads", min=0, help="CPU threads; 0 lets the models choose.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document and nothing else.")
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show log messages.")]
+
+
+def read_box(text: str, *, positive: bool = True) -> BoxPrompt:
+    """`[name=]x0,y0,x1,y1` in pixels.
+
+    Raises:
+        InputError: it is not that, or the box is empty.
+    """
+    label, _, numbers = text.rpartition("=")
+    try:
+        x0, y0, x1, y1 = (float(v) for v in numbers.split(","))
+    except ValueError as exc:
+        raise InputError(
+            f"{text!r} is not a box. Give x0,y0,x1,y1 in pixels, for example --box 40,60,220,300 "
+            'or --box "mug=40,60,220,300".'
+        ) from exc
+    if not (x1 > x0 and y1 > y0):
+        raise InputError(f"The box {text!r} is empty: x1 must exceed x0 and y1 must exceed y0.")
+    return BoxPrompt(box=(x0, y0, x1, y1), label=label.strip(), positive=positive)
+
+
+def read_prompt(
+    phrases: list[str] | None,
+    boxes: list[str] | None,
+    excluded: list[str] | None,
+    *,
+    min_score: float | None,
+    max_objects: int | None,
+    optional: bool = False,
+) -> Prompt:
+    """The prompt that the options describe; `optional` where masks are given instead."""
+    drawn = tuple(read_box(b) for b in boxes or []) + tuple(
+        read_box(b, positive=False) for b in excluded or []
+    )
+    needed = not optional and not any(b.positive for b in drawn)
+    texts = phrases or ([""] if needed else [])
+    return Prompt(
+        phrases=parse_prompt_phrases(texts),
+        boxes=drawn,
+        min_score=min_score,
+        max_objects=max_objects,
+    )
+
+
+def check_boxes(prompt: Prompt, image: Image) -> None:
+    """Boxes must overlap the photo.
+
+    Raises:
+        InputError: one lies outside.
+    """
+    for drawn in prompt.boxes:
+        x0, y0, x1, y1 = drawn.box
+        if x0 >= image.width or y0 >= image.height or x1 <= 0 or y1 <= 0:
+            raise InputError(
+                f"The box {drawn.box} lies outside the photo, which is {image.width} × "
+                f"{image.height} pixels."
+            )
+
+
+def build_pipeline(
+    photo: Path,
+    *,
+    quality: str,
+    options: BackendOptions,
+    masks: list[Path] | None,
+    depth: Path | None = None,
+    depth_scale: float | None = None,
+    label: str = "object",
+) -> Pipeline:
+    """The pipeline of a quality, with masks and depth of the user's in place of the models."""
+    from scenelift.config import choose_backends
+    from scenelift.io.image import read_image
+    from scenelift.pipeline import Pipeline
+    from scenelift.pointmap import POINT_MAPPERS
+    from scenelift.reconstruct import RECONSTRUCTORS
+    from scenelift.segment import SEGMENTERS
+
+    choice = choose_backends(quality, options)
+    names = choice.names
+    if masks:
+        from scenelift.segment.given import GivenSegmenter, load_masks
+
+        image = read_image(photo)
+        segmenter = GivenSegmenter(load_masks(masks, (image.height, image.width), label=label))
+    else:
+        segmenter = SEGMENTERS.load(names.segmenter, options)
+    if depth:
+        from scenelift.pointmap.given import GivenPointMapper
+
+        pointmapper = GivenPointMapper.from_file(depth, scale=depth_scale)
+    else:
+        pointmapper = POINT_MAPPERS.load(names.pointmapper, options)
+    reconstructor = RECONSTRUCTORS.load(names.reconstructor, options)
+    return Pipeline(segmenter, pointmapper, reconstructor, choice=choice)

@@ -1,0 +1,116 @@
+"""`scenelift run`: one photo and a phrase become an output folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scenelift.commands import options as opt
+from scenelift.commands.shell import listen, print_json, problems
+from scenelift.registry import BackendOptions
+
+if TYPE_CHECKING:
+    from scenelift.io.manifest import Manifest
+
+__all__ = ["run"]
+
+
+def run(
+    photo: opt.PhotoArgument,
+    prompt: opt.PromptOption = None,
+    box: opt.BoxOption = None,
+    exclude_box: opt.ExcludeBoxOption = None,
+    mask: opt.MaskOption = None,
+    depth: Annotated[
+        Path | None,
+        typer.Option(
+            "--depth", help="Depth of the photo: 16-bit PNG, .npy or .npz, in place of a model."
+        ),
+    ] = None,
+    depth_scale: Annotated[
+        float | None,
+        typer.Option("--depth-scale", help="Units per step of a PNG depth (0.001: millimetres)."),
+    ] = None,
+    out: opt.OutOption = Path("out"),
+    quality: opt.QualityOption = "auto",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")] = 0,
+    max_objects: opt.MaxObjectsOption = None,
+    min_score: opt.MinScoreOption = None,
+    full_circle: Annotated[
+        bool, typer.Option("--full-circle", help="Preview goes all the way round.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run again even if the folder holds this result.")
+    ] = False,
+    weights: opt.WeightsOption = None,
+    device: opt.DeviceOption = "auto",
+    threads: opt.ThreadsOption = 0,
+    json: opt.JsonOption = False,
+    verbose: opt.VerboseOption = False,
+) -> None:
+    """Lift the named objects out of a photo into a 3D scene.
+
+    Writes scene.ply (Gaussian splats), scene.glb and scene.obj (meshes), a turntable, and
+    scene.json, which says what everything is. Interrupted runs resume; a run that is already
+    done returns at once.
+
+    Example: scenelift run desk.jpg --prompt cup --prompt book --out out/desk
+    """
+    with problems(json), listen(quiet=json, verbose=verbose) as report:
+        from scenelift.config import ExportOptions
+        from scenelift.io.files import prepare_output_folder
+        from scenelift.io.image import read_image
+        from scenelift.runs import RunSpec, run_job
+
+        # Everything the user may have got wrong is checked before the first model is loaded.
+        what = opt.read_prompt(
+            prompt,
+            box,
+            exclude_box,
+            min_score=min_score,
+            max_objects=max_objects,
+            optional=bool(mask),
+        )
+        opt.check_boxes(what, read_image(photo))
+        prepare_output_folder(out)
+        pipeline = opt.build_pipeline(
+            photo,
+            quality=quality,
+            options=BackendOptions(weights=weights, device=device, threads=threads),
+            masks=mask,
+            depth=depth,
+            depth_scale=depth_scale,
+            label=what.phrases[0] if len(what.phrases) == 1 else "object",
+        )
+        spec = RunSpec(
+            photo=photo,
+            prompt=what,
+            out=out,
+            seed=seed,
+            export=ExportOptions(preview_full_circle=full_circle),
+            force=force,
+        )
+        manifest = run_job(spec, pipeline, report)
+    if json:
+        print_json(manifest.model_dump(mode="json"))
+    else:
+        _summarise(manifest, out)
+    if manifest.failed:
+        raise typer.Exit(5)
+
+
+def _summarise(manifest: Manifest, out: Path) -> None:
+    for o in manifest.objects:
+        size = f"{o.gaussians:,} splats, {o.faces:,} faces"
+        typer.echo(f"  {o.index}  {o.label} ({o.score:.2f}): {size}")
+    for f in manifest.failed:
+        typer.secho(f"  {f.index}  {f.label}: {f.reason}", fg=typer.colors.RED)
+    for note in manifest.notes:
+        typer.echo(f"  {note}")
+    cost = f"{manifest.wall_seconds or 0:.1f} s"
+    if manifest.peak_memory_bytes:
+        cost += f", peak memory {manifest.peak_memory_bytes / 2**20:.0f} MiB"
+    typer.echo(f"{out}: scene.ply, scene.glb, scene.obj, preview.gif ({cost})")
+    typer.echo(f"Look at it: scenelift view {out}")

@@ -1,0 +1,70 @@
+"""`scenelift segment`: masks and an overlay to look at before paying for 3D."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from scenelift.commands import options as opt
+from scenelift.commands.shell import listen, print_json, problems
+from scenelift.registry import BackendOptions
+
+__all__ = ["segment"]
+
+
+def segment(
+    photo: opt.PhotoArgument,
+    prompt: opt.PromptOption = None,
+    box: opt.BoxOption = None,
+    exclude_box: opt.ExcludeBoxOption = None,
+    out: opt.OutOption = Path("out"),
+    quality: opt.QualityOption = "auto",
+    max_objects: opt.MaxObjectsOption = None,
+    min_score: opt.MinScoreOption = None,
+    weights: opt.WeightsOption = None,
+    device: opt.DeviceOption = "auto",
+    threads: opt.ThreadsOption = 0,
+    json: opt.JsonOption = False,
+    verbose: opt.VerboseOption = False,
+) -> None:
+    """Find the named objects: masks, a numbered overlay, and instances.json.
+
+    Edit or delete masks, then continue with `scenelift run PHOTO --mask DIR`.
+
+    Example: scenelift segment desk.jpg --prompt cup --out out/masks
+    """
+    with problems(json), listen(quiet=json, verbose=verbose) as report:
+        from scenelift.config import choose_backends
+        from scenelift.io.files import prepare_output_folder
+        from scenelift.io.image import read_image
+        from scenelift.io.instances import write_instances
+        from scenelift.pipeline import find_objects
+        from scenelift.segment import SEGMENTERS
+
+        what = opt.read_prompt(
+            prompt, box, exclude_box, min_score=min_score, max_objects=max_objects
+        )
+        image = read_image(photo)
+        opt.check_boxes(what, image)
+        prepare_output_folder(out)
+        options = BackendOptions(weights=weights, device=device, threads=threads)
+        segmenter = SEGMENTERS.load(choose_backends(quality, options).names.segmenter, options)
+        segmentation = find_objects(segmenter, image, what, report.at("segment"))
+        files = write_instances(out, image, segmentation)
+    if json:
+        print_json(
+            {
+                "instances": files,
+                "dropped": [asdict(d) for d in segmentation.dropped],
+                "notes": list(segmentation.notes),
+            }
+        )
+        return
+    for number, instance in enumerate(segmentation.instances):
+        typer.echo(f"  {number}  {instance.label} ({instance.score:.2f})")
+    for note in segmentation.notes:
+        typer.echo(f"  {note}")
+    typer.echo(f"{out}: instances.json, overlay.png and {len(files)} masks")
+    typer.echo(f"Continue: scenelift run {photo} --mask {out} --out out/scene")

@@ -1,0 +1,49 @@
+"""One scene out of many objects, as splats and as meshes.
+
+Both functions apply the same pose to shapes in the same object frame, so that the PLY and the GLB
+of a scene coincide; `tests/compose` holds them to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from scenelift.geometry.transforms import pose_matrix, transform_gaussians
+from scenelift.io.glb import GlbNode
+from scenelift.types import Gaussians, SceneObject
+
+__all__ = ["create_scene_mesh", "make_scene"]
+
+
+def make_scene(objects: Iterable[SceneObject]) -> Gaussians:
+    """All objects' splats in the scene frame, in the order of the objects.
+
+    Objects without splats are left out. Means and rotations are turned by the pose, scales are
+    multiplied by it.
+    """
+    parts = [
+        transform_gaussians(o.shape.gaussians, o.pose)
+        for o in objects
+        if o.shape.gaussians is not None
+    ]
+    return Gaussians(
+        means=np.concatenate([p.means for p in parts] or [np.zeros((0, 3), np.float32)]),
+        scales=np.concatenate([p.scales for p in parts] or [np.zeros((0, 3), np.float32)]),
+        rotations=np.concatenate([p.rotations for p in parts] or [np.zeros((0, 4), np.float32)]),
+        opacities=np.concatenate([p.opacities for p in parts] or [np.zeros(0, np.float32)]),
+        sh0=np.concatenate([p.sh0 for p in parts] or [np.zeros((0, 3), np.float32)]),
+    )
+
+
+def create_scene_mesh(objects: Iterable[SceneObject]) -> list[GlbNode]:
+    """All objects' meshes as named nodes, each with `scene_from_object` as its matrix.
+
+    Objects without a mesh are left out.
+    """
+    return [
+        GlbNode(name=o.name, mesh=o.shape.mesh, matrix=pose_matrix(o.pose))
+        for o in objects
+        if o.shape.mesh is not None
+    ]

@@ -1,0 +1,156 @@
+"""Which backends make which quality, and what a run may be told.
+
+The defaults are what the command line shows in `--help`; there is no other place for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from scenelift.errors import BackendUnavailable, InputError
+from scenelift.registry import BackendOptions
+
+__all__ = [
+    "QUALITIES",
+    "BackendNames",
+    "Choice",
+    "ExportOptions",
+    "Quality",
+    "choose_backends",
+    "parse_prompt_phrases",
+]
+
+Quality = Literal["auto", "embedded", "open", "full"]
+
+MAX_PHRASES = 32
+MAX_PHRASE_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendNames:
+    """One backend a role."""
+
+    segmenter: str
+    pointmapper: str
+    reconstructor: str
+
+
+# Best first: `auto` takes the first that can run.
+QUALITIES: dict[str, BackendNames] = {
+    "embedded": BackendNames(
+        segmenter="embedded", pointmapper="embedded", reconstructor="embedded"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """What is written besides the manifest.
+
+    Attributes:
+        preview_frames: frames of the turntable.
+        preview_size: longer side of the turntable in pixels.
+        preview_full_circle: go all the way round instead of ±40° about the photo's side.
+    """
+
+    preview_frames: int = 36
+    preview_size: int = 512
+    preview_full_circle: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The backends a run will use.
+
+    Attributes:
+        quality: the quality they make ("custom" when one was named by the user).
+        names: the backends.
+        notes: what the user should be told about the choice, once.
+    """
+
+    quality: str
+    names: BackendNames
+    notes: tuple[str, ...] = ()
+
+
+def lacking(names: BackendNames, options: BackendOptions) -> list[str]:
+    """What a set of backends lacks on this machine; empty when it can run."""
+    from scenelift.pointmap import POINT_MAPPERS
+    from scenelift.reconstruct import RECONSTRUCTORS
+    from scenelift.segment import SEGMENTERS
+
+    found: list[str] = []
+    for registry, name in (
+        (SEGMENTERS, names.segmenter),
+        (POINT_MAPPERS, names.pointmapper),
+        (RECONSTRUCTORS, names.reconstructor),
+    ):
+        found += registry.entry(name).lacks(options)
+    return list(dict.fromkeys(found))
+
+
+def choose_backends(quality: str, options: BackendOptions) -> Choice:
+    """The backends of a quality; `auto` takes the best that can run here and says so.
+
+    Raises:
+        BackendUnavailable: an unknown quality, or one that lacks something here.
+    """
+    if quality == "auto":
+        reasons = {name: lacking(names, options) for name, names in QUALITIES.items()}
+        for name, names in QUALITIES.items():
+            if not reasons[name]:
+                return Choice(quality=name, names=names, notes=_auto_notes(name, reasons))
+        quality = list(QUALITIES)[-1]
+    if quality not in QUALITIES:
+        raise BackendUnavailable(
+            "quality", quality, reason="there is none of that name", choices=list(QUALITIES)
+        )
+    names = QUALITIES[quality]
+    missing = lacking(names, options)
+    if missing:
+        raise BackendUnavailable(
+            "quality", quality, reason="; ".join(missing), choices=list(QUALITIES)
+        )
+    return Choice(quality=quality, names=names)
+
+
+def _auto_notes(chosen: str, reasons: dict[str, list[str]]) -> tuple[str, ...]:
+    better = [name for name in reasons if reasons[name]]
+    if chosen != "embedded":
+        return ()
+    note = "Quality 'embedded': a preview made on this machine's CPU; depth and backs are guesses."
+    if better:
+        note += f" For {better[0]!r}: {'; '.join(reasons[better[0]])}."
+    return (note,)
+
+
+def parse_prompt_phrases(texts: tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    """Phrases of one or more prompts: each may hold several, separated by semicolons.
+
+    Raises:
+        InputError: a phrase is empty or too long, or there are too many.
+    """
+    phrases: list[str] = []
+    for text in texts:
+        parts = [" ".join(part.split()) for part in text.split(";")]
+        if not any(parts):
+            raise InputError(
+                "The prompt is empty. Name what to lift out of the photo, for example "
+                '--prompt "chair", or draw a box with --box.'
+            )
+        phrases += [part for part in parts if part]
+    for phrase in phrases:
+        if len(phrase) > MAX_PHRASE_CHARACTERS:
+            raise InputError(
+                f"A phrase has {len(phrase)} characters ({phrase[:40]!r}…); up to "
+                f"{MAX_PHRASE_CHARACTERS} are read. Name the objects in a few words each."
+            )
+        if not phrase.isprintable():
+            raise InputError(f"The phrase {phrase!r} has control characters. Use plain words.")
+    unique = tuple(dict.fromkeys(phrases))
+    if len(unique) > MAX_PHRASES:
+        raise InputError(
+            f"{len(unique)} phrases were given; up to {MAX_PHRASES} are looked for in one run."
+        )
+    return unique

@@ -1,0 +1,172 @@
+"""`scene.json`: what is in an output folder, and how it came about.
+
+The models below are the documented schema (`docs/scene.schema.json` is made from them). Version
+1 only ever gains optional fields; anything else is a new version.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from scenelift.errors import InputError
+
+__all__ = [
+    "MANIFEST_NAME",
+    "BoxModel",
+    "CameraModel",
+    "DroppedModel",
+    "FailedModel",
+    "FileModel",
+    "Manifest",
+    "ObjectModel",
+    "PoseModel",
+    "PromptModel",
+    "TimingModel",
+    "read_manifest",
+]
+
+MANIFEST_NAME = "scene.json"
+
+BoxValues = tuple[float, float, float, float]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BoxModel(_Model):
+    """A box drawn by the user."""
+
+    box: BoxValues = Field(description="x0, y0, x1, y1 in pixels of input.png")
+    label: str = ""
+    positive: bool = True
+
+
+class PromptModel(_Model):
+    """What was asked for."""
+
+    phrases: list[str]
+    boxes: list[BoxModel] = []
+    min_score: float | None = None
+    max_objects: int | None = None
+
+
+class CameraModel(_Model):
+    """Pinhole camera of input.png at the origin of the camera frame, looking along −z, y up."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+
+
+class PoseModel(_Model):
+    """scene_from_object: p_scene = R(rotation) · (scale · p_object) + translation."""
+
+    rotation: tuple[float, float, float, float] = Field(description="unit quaternion w, x, y, z")
+    translation: tuple[float, float, float]
+    scale: float
+
+
+class FileModel(_Model):
+    """A file of the folder."""
+
+    path: str = Field(description="relative to the folder, with forward slashes")
+    bytes: int
+    sha256: str
+
+
+class ObjectModel(_Model):
+    """One object of the scene."""
+
+    index: int = Field(description="its number in overlay.png and in the folder's name")
+    name: str = Field(description="folder under objects/, and node of scene.glb")
+    label: str
+    class_name: str | None = None
+    score: float = Field(ge=0, le=1)
+    box: BoxValues = Field(description="x0, y0, x1, y1 in pixels of input.png")
+    pose: PoseModel
+    quality: dict[str, float] = {}
+    notes: list[str] = []
+    gaussians: int = Field(description="number of splats")
+    vertices: int
+    faces: int
+    files: dict[str, str] = Field(description="mask, splats, mesh -> path")
+
+
+class FailedModel(_Model):
+    """An object that was found but could not be reconstructed."""
+
+    index: int
+    label: str
+    score: float
+    box: BoxValues
+    error: str
+    reason: str
+
+
+class DroppedModel(_Model):
+    """A candidate that the segmenter left out."""
+
+    label: str
+    score: float
+    box: BoxValues
+    reason: str
+
+
+class TimingModel(_Model):
+    """How long a stage (of an object) took."""
+
+    stage: str
+    seconds: float
+    object_index: int | None = None
+    resumed: bool = False
+
+
+class Manifest(_Model):
+    """Everything about one output folder."""
+
+    schema_version: Literal[1] = 1
+    generator: str = Field(description='"scenelift" and its version')
+    fingerprint: str = Field(description="digest of photo, prompt, backends, seed and options")
+    complete: bool = Field(description="false where an object failed")
+    prompt: PromptModel
+    seed: int
+    quality: str = Field(description="which set of backends was used")
+    backends: dict[str, str]
+    units: Literal["metres", "scene units"]
+    frame: str = "camera of the photo: x right, y up, z backward; right-handed"
+    camera: CameraModel
+    scene_from_camera: list[list[float]] = Field(description="4×4 rows")
+    objects: list[ObjectModel]
+    failed: list[FailedModel] = []
+    dropped: list[DroppedModel] = []
+    skipped: dict[str, str] = Field(default={}, description="output -> why it was not written")
+    notes: list[str] = []
+    files: list[FileModel]
+    timings: list[TimingModel] = []
+    wall_seconds: float | None = None
+    peak_memory_bytes: int | None = Field(default=None, description="of the whole process")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of an output folder.
+
+    Raises:
+        InputError: there is none, or it is not one of ours.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        return Manifest.model_validate(json.loads(path.read_bytes()))
+    except FileNotFoundError as exc:
+        raise InputError(
+            f"{folder} holds no {MANIFEST_NAME}. Give the output folder of a finished run."
+        ) from exc
+    except (OSError, ValueError, ValidationError) as exc:
+        raise InputError(f"{path} cannot be read as a scene's manifest: {exc}") from exc

@@ -1,0 +1,264 @@
+"""The whole story on one page: one photo and a phrase become a 3D scene.
+
+    photo + "chair"
+      read_image     Image            upright, checked
+      segment        Segmentation     mask, label, score of every matching object
+      estimate       PointMap         camera, and a point for every pixel
+      reconstruct    Reconstruction   splats, mesh and pose, object by object
+      compose        Scene            objects in one frame
+
+`docs/pipeline.md` walks through it. Command line, web app and batches call this and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift import __version__
+from scenelift.config import Choice, choose_backends, parse_prompt_phrases
+from scenelift.errors import NothingFound, ObjectFailed
+from scenelift.pointmap import POINT_MAPPERS, PointMapper
+from scenelift.progress import Reporter, silent
+from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
+from scenelift.registry import BackendOptions
+from scenelift.segment import SEGMENTERS, Segmenter
+from scenelift.stages import StageRunner, StageStore, digest
+from scenelift.types import (
+    Dropped,
+    FailedObject,
+    Image,
+    Instance,
+    PointMap,
+    Prompt,
+    Provenance,
+    Reconstruction,
+    Scene,
+    SceneObject,
+    Segmentation,
+)
+
+__all__ = ["Pipeline", "as_image", "as_prompt", "find_objects"]
+
+
+class Pipeline:
+    """Lifts objects out of photos with one backend for each stage.
+
+    Backends stay loaded between photos. Any object with the protocol's methods can be a backend:
+    `scenelift.testing` has small ones.
+
+    Args:
+        segmenter: finds the objects.
+        pointmapper: estimates camera and points.
+        reconstructor: gives each object its shape and pose.
+        choice: how the backends were chosen; recorded with the scene.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        pointmapper: PointMapper,
+        reconstructor: Reconstructor,
+        *,
+        choice: Choice | None = None,
+    ) -> None:
+        self.segmenter = segmenter
+        self.pointmapper = pointmapper
+        self.reconstructor = reconstructor
+        self.choice = choice
+
+    @classmethod
+    def from_quality(cls, quality: str = "auto", options: BackendOptions | None = None) -> Pipeline:
+        """Load the backends of a quality: "auto", "embedded", "open" or "full".
+
+        Raises:
+            SetupError: something that they need is missing here; the message says what.
+        """
+        options = options or BackendOptions()
+        choice = choose_backends(quality, options)
+        return cls(
+            SEGMENTERS.load(choice.names.segmenter, options),
+            POINT_MAPPERS.load(choice.names.pointmapper, options),
+            RECONSTRUCTORS.load(choice.names.reconstructor, options),
+            choice=choice,
+        )
+
+    def run(
+        self,
+        photo: str | Path | Image | NDArray[np.uint8],
+        prompt: str | Sequence[str] | Prompt,
+        *,
+        seed: int = 0,
+        report: Reporter | None = None,
+        store: StageStore | None = None,
+    ) -> Scene:
+        """Turn one photo and a prompt into a scene.
+
+        Args:
+            photo: path, `Image`, or uint8 [H, W, 3] sRGB.
+            prompt: a phrase, several ("chair; table" or a list), or a `Prompt` with boxes.
+            seed: makes the result repeatable; object k uses seed + k.
+            report: where progress goes and cancellation comes from.
+            store: where stage results are kept and looked for.
+
+        Raises:
+            InputError: the photo or the prompt cannot be used.
+            NothingFound: the prompt matched no object.
+            ObjectFailed: objects were found, and not one could be reconstructed.
+            Cancelled: the user stopped the run.
+        """
+        image, prompt = as_image(photo), as_prompt(prompt)
+        report = report or silent()
+        stages = StageRunner(report, store)
+
+        key = digest(__version__, image, prompt, self.segmenter.name, self.segmenter.version)
+        segmentation = stages.run(
+            "segment",
+            key,
+            Segmentation,
+            lambda r: find_objects(self.segmenter, image, prompt, r),
+        )
+        instances = segmentation.instances
+
+        key = digest(key, self.pointmapper.name, self.pointmapper.version)
+        points = stages.run(
+            "pointmap",
+            key,
+            PointMap,
+            lambda r: self.pointmapper.estimate(image, instances, r),
+        )
+
+        key = digest(key, self.reconstructor.name, self.reconstructor.version)
+        outcomes = [
+            stages.attempt(
+                "reconstruct",
+                digest(key, index, seed + index),
+                Reconstruction,
+                lambda r, index=index: self._reconstruct(image, instances, index, points, seed, r),
+                object_index=index,
+                instance=instance,
+            )
+            for index, instance in enumerate(instances)
+        ]
+        failed = tuple(o for o in outcomes if isinstance(o, FailedObject))
+        if len(failed) == len(instances):
+            raise ObjectFailed(failed[0].index, failed[0].instance.label, failed[0].reason)
+
+        return Scene(
+            image=image,
+            objects=tuple(
+                SceneObject(
+                    index=index,
+                    instance=instance,
+                    shape=outcome.shape,
+                    pose=outcome.pose,
+                    quality=outcome.quality,
+                    notes=outcome.notes,
+                )
+                for index, (instance, outcome) in enumerate(zip(instances, outcomes, strict=True))
+                if isinstance(outcome, Reconstruction)
+            ),
+            camera=points.camera,
+            units="metres" if points.metric else "scene units",
+            provenance=Provenance(
+                prompt=prompt,
+                seed=seed,
+                backends=self.backends,
+                failed=failed,
+                dropped=segmentation.dropped,
+                notes=(
+                    *(self.choice.notes if self.choice else ()),
+                    *image.notes,
+                    *segmentation.notes,
+                ),
+                timings=tuple(stages.timings),
+            ),
+        )
+
+    @property
+    def backends(self) -> dict[str, str]:
+        """Role -> name and version of the backend."""
+        return {
+            "segmenter": f"{self.segmenter.name} {self.segmenter.version}",
+            "pointmapper": f"{self.pointmapper.name} {self.pointmapper.version}",
+            "reconstructor": f"{self.reconstructor.name} {self.reconstructor.version}",
+        }
+
+    def _reconstruct(
+        self,
+        image: Image,
+        instances: Sequence[Instance],
+        index: int,
+        points: PointMap,
+        seed: int,
+        report: Reporter,
+    ) -> Reconstruction:
+        others = [*instances[:index], *instances[index + 1 :]]
+        return self.reconstructor.reconstruct(
+            image, instances[index], points, others=others, seed=seed + index, report=report
+        )
+
+
+def as_image(photo: str | Path | Image | NDArray[np.uint8]) -> Image:
+    """Whatever a caller has for a photo as an `Image`.
+
+    Raises:
+        ImageError: a path that holds no usable photo.
+        ValueError: an array that is not uint8 [H, W, 3].
+    """
+    if isinstance(photo, Image):
+        return photo
+    if isinstance(photo, np.ndarray):
+        return Image(pixels=photo)
+    from scenelift.io.image import read_image
+
+    return read_image(photo)
+
+
+def as_prompt(prompt: str | Sequence[str] | Prompt) -> Prompt:
+    """Whatever a caller has for a prompt as a checked `Prompt`.
+
+    Raises:
+        InputError: empty, too long, or too many phrases.
+    """
+    if not isinstance(prompt, Prompt):
+        texts = [prompt] if isinstance(prompt, str) else list(prompt)
+        return Prompt(phrases=parse_prompt_phrases(texts or [""]))
+    if not prompt.phrases and not prompt.boxes:
+        parse_prompt_phrases([""])
+    return replace(prompt, phrases=parse_prompt_phrases(prompt.phrases))
+
+
+def find_objects(
+    segmenter: Segmenter, image: Image, prompt: Prompt, report: Reporter
+) -> Segmentation:
+    """The first stage: every object that the prompt names, at most as many as it allows.
+
+    Raises:
+        NothingFound: there is none.
+    """
+    segmentation = segmenter.segment(image, prompt, report)
+    if not segmentation.instances:
+        raise NothingFound(
+            prompt.phrases,
+            reason=" ".join(segmentation.notes),
+            suggestions=segmentation.suggestions,
+        )
+    return limit_objects(segmentation, prompt.max_objects)
+
+
+def limit_objects(segmentation: Segmentation, most: int | None) -> Segmentation:
+    """Keep the first `most` instances, which are those with the best scores, and say so."""
+    kept = segmentation.instances[:most]
+    rest = segmentation.instances[len(kept) :]
+    dropped = tuple(
+        Dropped(
+            label=i.label, score=i.score, box=i.box, reason=f"beyond the {most} objects asked for"
+        )
+        for i in rest
+    )
+    return replace(segmentation, instances=kept, dropped=(*segmentation.dropped, *dropped))

@@ -1,0 +1,124 @@
+"""One run from a photo's path to a finished output folder.
+
+Command line, web worker and batch differ only in where a `RunSpec` comes from and who listens.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from scenelift import __version__
+from scenelift.config import ExportOptions
+from scenelift.errors import InputError, OutputError
+from scenelift.io.files import prepare_output_folder, sha256_of
+from scenelift.io.image import read_image
+from scenelift.io.manifest import MANIFEST_NAME, Manifest, read_manifest
+from scenelift.pipeline import Pipeline, as_prompt
+from scenelift.progress import Reporter
+from scenelift.stages import StageStore, digest
+from scenelift.types import Prompt
+
+__all__ = ["WORK_FOLDER", "RunSpec", "run_job"]
+
+WORK_FOLDER = ".scenelift"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """What to do.
+
+    Attributes:
+        photo: the picture.
+        prompt: what to lift out of it.
+        out: the output folder.
+        seed: makes the result repeatable.
+        export: what is written.
+        force: run again even if the folder already holds this very result.
+    """
+
+    photo: Path
+    prompt: Prompt
+    out: Path
+    seed: int = 0
+    export: ExportOptions = field(default_factory=ExportOptions)
+    force: bool = False
+
+
+def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
+    """Run one photo into its folder; resume what an interrupted run left; skip what is done.
+
+    Input and output are checked before the first model runs. While it runs, the folder is
+    locked against a second run.
+
+    Raises:
+        SceneliftError: see `errors.py`; stages that finished are kept for the next attempt.
+    """
+    clock = time.monotonic()
+    image = read_image(spec.photo)
+    prompt = as_prompt(spec.prompt)
+    prepare_output_folder(spec.out)
+    work = spec.out / WORK_FOLDER
+    work.mkdir(exist_ok=True)
+    lock = FileLock(work / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as exc:
+        raise OutputError(
+            f"Another run is writing to {spec.out}. Wait for it, or choose another --out."
+        ) from exc
+    try:
+        fingerprint = digest(__version__, image, prompt, pipeline.backends, spec.seed, spec.export)
+        done = None if spec.force else finished_run(spec.out, fingerprint)
+        if done is not None:
+            report.send("run_finished", "Already done: nothing has changed.", 1.0)
+            return done
+
+        report.send("run_started", spec.photo.name)
+        if pipeline.choice:
+            for note in pipeline.choice.notes:
+                report.note(note)
+        store = StageStore(work)
+        if spec.force:
+            store.clear()
+        scene = pipeline.run(image, prompt, seed=spec.seed, report=report, store=store)
+
+        from scenelift.io.scene import write_scene
+
+        write_scene(
+            scene,
+            spec.out,
+            options=spec.export,
+            quality=pipeline.choice.quality if pipeline.choice else "custom",
+            fingerprint=fingerprint,
+            started=lambda: time.monotonic() - clock,
+            report=report.at("write"),
+        )
+        store.clear()
+        report.send("run_finished", fraction=1.0)
+        return read_manifest(spec.out)
+    finally:
+        lock.release()
+
+
+def finished_run(folder: Path, fingerprint: str) -> Manifest | None:
+    """The manifest of a folder that already holds exactly this result, else None.
+
+    "Exactly" means: same fingerprint, complete, and every file there with its recorded digest.
+    """
+    if not (folder / MANIFEST_NAME).is_file():
+        return None
+    try:
+        manifest = read_manifest(folder)
+    except InputError:
+        return None
+    if manifest.fingerprint != fingerprint or not manifest.complete:
+        return None
+    intact = all(
+        (folder / f.path).is_file() and sha256_of(folder / f.path) == f.sha256
+        for f in manifest.files
+    )
+    return manifest if intact else None

@@ -1,0 +1,243 @@
+"""Running stages and keeping their results, so that an interrupted run continues where it stopped.
+
+A result is stored under its stage's name together with a key: a digest of everything it depends
+on (photo, prompt, backend and version, seed, the key of the stage before). It is used again only
+when the key still fits. The format is a plain `.npz` with a JSON description: nothing in it can
+execute.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import logging
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift import types
+from scenelift.errors import Cancelled, SceneliftError, SetupError
+from scenelift.io.files import write_bytes
+from scenelift.progress import Reporter
+
+__all__ = ["StageRunner", "StageStore", "digest"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# The only classes a stored result may name.
+_CLASSES: dict[str, type] = {
+    cls.__name__: cls
+    for cls in (
+        types.BoxPrompt,
+        types.Camera,
+        types.Dropped,
+        types.FailedObject,
+        types.Gaussians,
+        types.Instance,
+        types.Mesh,
+        types.PointMap,
+        types.Pose,
+        types.Reconstruction,
+        types.Segmentation,
+        types.Shape,
+    )
+}
+
+
+def digest(*parts: Any) -> str:
+    """SHA-256 over arrays, dataclasses, strings and numbers, as hex.
+
+    Order and type matter; equal parts give equal digests in every process.
+    """
+    h = hashlib.sha256()
+
+    def add(value: Any) -> None:
+        if isinstance(value, np.ndarray):
+            h.update(f"array {value.dtype.str} {value.shape}\0".encode())
+            h.update(np.ascontiguousarray(value).tobytes())
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            h.update(f"{type(value).__name__}\0".encode())
+            for field in dataclasses.fields(value):
+                add(getattr(value, field.name))
+        elif isinstance(value, Mapping):
+            add(sorted(value.items()))
+        elif isinstance(value, list | tuple):
+            h.update(f"sequence {len(value)}\0".encode())
+            for item in value:
+                add(item)
+        else:
+            h.update(f"{type(value).__name__} {value!r}\0".encode())
+
+    add(parts)
+    return h.hexdigest()
+
+
+class StageStore:
+    """A folder of stage results."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def load(self, stage: str, key: str, kind: type[T]) -> T | None:
+        """A stored result, or None where there is none for this key."""
+        try:
+            # The one reader of stage files: pickles are refused and the key is checked.
+            with np.load(self._path(stage), allow_pickle=False) as file:  # noqa: TID251
+                description = json.loads(bytes(file["description"]))
+                if description["key"] != key:
+                    return None
+                value = _from_tree(description["value"], file)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            return None  # a file damaged outside our control: the stage simply runs again
+        return value if isinstance(value, kind) else None
+
+    def save(self, stage: str, key: str, value: Any) -> None:
+        """Store a result, replacing an older one of that stage.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        arrays: dict[str, NDArray] = {}
+        description = {"key": key, "value": _to_tree(value, arrays)}
+        buffer = io.BytesIO()
+        text = np.frombuffer(json.dumps(description).encode(), np.uint8)
+        np.savez(buffer, description=text, **arrays)
+        write_bytes(self._path(stage), buffer.getvalue())
+
+    def clear(self) -> None:
+        """Remove every stored result and the folder."""
+        for path in self._folder.glob("*.npz"):
+            path.unlink(missing_ok=True)
+        if not any(self._folder.iterdir()):
+            self._folder.rmdir()
+
+    def _path(self, stage: str) -> Path:
+        return self._folder / f"{stage}.npz"
+
+
+def _to_tree(value: Any, arrays: dict[str, NDArray]) -> Any:
+    if isinstance(value, np.ndarray):
+        name = f"a{len(arrays)}"
+        if value.dtype == np.bool_:
+            arrays[name] = np.packbits(value)
+            return {"bits": name, "shape": list(value.shape)}
+        arrays[name] = value
+        return {"array": name}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {
+            f.name: _to_tree(getattr(value, f.name), arrays) for f in dataclasses.fields(value)
+        }
+        return {"class": type(value).__name__, "fields": fields}
+    if isinstance(value, Mapping):
+        return {"map": {str(k): _to_tree(v, arrays) for k, v in value.items()}}
+    if isinstance(value, list | tuple):
+        return {"items": [_to_tree(item, arrays) for item in value]}
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+def _from_tree(tree: Any, arrays: Mapping[str, NDArray]) -> Any:
+    if not isinstance(tree, dict):
+        return tree
+    if "array" in tree:
+        return arrays[tree["array"]]
+    if "bits" in tree:
+        shape = tuple(tree["shape"])
+        bits = np.unpackbits(arrays[tree["bits"]], count=int(np.prod(shape)))
+        return bits.reshape(shape).astype(np.bool_)
+    if "items" in tree:
+        return tuple(_from_tree(item, arrays) for item in tree["items"])
+    if "map" in tree:
+        return {k: _from_tree(v, arrays) for k, v in tree["map"].items()}
+    fields = {k: _from_tree(v, arrays) for k, v in tree["fields"].items()}
+    return _CLASSES[tree["class"]](**fields)
+
+
+class StageRunner:
+    """Runs the stages of one photo in order: resumes, times, reports, isolates failed objects.
+
+    Attributes:
+        timings: one entry for each stage (of each object) so far.
+    """
+
+    def __init__(self, report: Reporter, store: StageStore | None = None) -> None:
+        self._report, self._store = report, store
+        self.timings: list[types.StageTiming] = []
+
+    def run(
+        self,
+        stage: str,
+        key: str,
+        kind: type[T],
+        compute: Callable[[Reporter], T],
+        *,
+        object_index: int | None = None,
+    ) -> T:
+        """The stored result for this key, or a computed one, which is then stored."""
+        report = self._report.at(stage, object_index)
+        report.check()
+        report.send("stage_started")
+        started = time.perf_counter()
+        name = stage if object_index is None else f"{stage}-{object_index:03d}"
+        value = self._store.load(name, key, kind) if self._store else None
+        resumed = value is not None
+        if value is None:
+            value = compute(report)
+            if self._store:
+                self._store.save(name, key, value)
+        self.timings.append(
+            types.StageTiming(
+                stage=stage,
+                object_index=object_index,
+                seconds=time.perf_counter() - started,
+                resumed=resumed,
+            )
+        )
+        report.send("stage_resumed" if resumed else "stage_finished", fraction=1.0)
+        return value
+
+    def attempt(
+        self,
+        stage: str,
+        key: str,
+        kind: type[T],
+        compute: Callable[[Reporter], T],
+        *,
+        object_index: int,
+        instance: types.Instance,
+    ) -> T | types.FailedObject:
+        """As `run`, for one object: its failure is returned, so that the others go on.
+
+        What concerns the whole run (cancellation, a missing set-up) is still raised.
+        """
+        try:
+            return self.run(stage, key, kind, compute, object_index=object_index)
+        except (Cancelled, SetupError):
+            raise
+        except SceneliftError as exc:
+            failed = types.FailedObject(
+                index=object_index, instance=instance, error=exc.slug, reason=str(exc)
+            )
+        except Exception as exc:
+            log.exception("object %d (%s) failed in %s", object_index, instance.label, stage)
+            failed = types.FailedObject(
+                index=object_index,
+                instance=instance,
+                error=type(exc).__name__,
+                reason=f"unexpected {type(exc).__name__} in {stage}: {exc}",
+            )
+        self._report.at(stage, object_index).send("object_failed", failed.reason)
+        return failed

@@ -1,0 +1,150 @@
+"""Small backends that obey the protocols, for our tests and those of our users.
+
+    pipeline = Pipeline(ColorSegmenter(), PlanePointMapper(), BallReconstructor())
+
+They need no weights and finish in milliseconds. What they return is geometrically consistent: a
+ball placed where its disc was seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+
+from scenelift.errors import ObjectFailed
+from scenelift.progress import Reporter
+from scenelift.types import (
+    Camera,
+    Gaussians,
+    Image,
+    Instance,
+    Mesh,
+    PointMap,
+    Pose,
+    Prompt,
+    Reconstruction,
+    Segmentation,
+    Shape,
+)
+
+__all__ = ["BallReconstructor", "ColorSegmenter", "PlanePointMapper", "ball_shape", "disc_photo"]
+
+COLORS = {
+    "red": (200, 40, 40),
+    "green": (40, 160, 60),
+    "blue": (50, 70, 200),
+}
+
+
+def disc_photo(
+    discs: Sequence[tuple[str, float, float, float]] = (
+        ("red", 50, 60, 24),
+        ("blue", 112, 66, 18),
+    ),
+    size: tuple[int, int] = (160, 120),
+) -> Image:
+    """A grey photo with coloured discs, given as (colour, centre x, centre y, radius) in pixels."""
+    width, height = size
+    pixels = np.full((height, width, 3), 190, np.uint8)
+    v, u = np.mgrid[:height, :width] + 0.5
+    for color, cx, cy, radius in discs:
+        pixels[(u - cx) ** 2 + (v - cy) ** 2 <= radius**2] = COLORS[color]
+    return Image(pixels=pixels)
+
+
+class ColorSegmenter:
+    """Finds the pixels of a colour: the phrases are "red", "green" and "blue"."""
+
+    name = "fake-color"
+    version = "1"
+
+    def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
+        from scipy import ndimage
+
+        instances: list[Instance] = []
+        for phrase in report.track(prompt.phrases, len(prompt.phrases)):
+            match = (image.pixels == COLORS.get(phrase, (1, 2, 3))).all(-1)
+            labels, count = ndimage.label(match)
+            for k in range(1, count + 1):
+                mask = np.asarray(labels == k)
+                instances.append(
+                    Instance(mask=mask, label=phrase, score=0.9, box=Instance.box_of(mask))
+                )
+        instances.sort(key=lambda i: -int(i.mask.sum()))
+        return Segmentation(instances=tuple(instances), suggestions=tuple(COLORS))
+
+
+class PlanePointMapper:
+    """Says that everything lies two units in front of the camera."""
+
+    name = "fake-plane"
+    version = "1"
+
+    def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
+        report.update(0)
+        camera = Camera.from_fov(image.width, image.height, fov_deg=55)
+        depth = np.full((image.height, image.width), 2.0)
+        return PointMap(points=camera.unproject(depth), camera=camera, source=self.name)
+
+
+class BallReconstructor:
+    """Turns every object into a ball of its mean colour and size.
+
+    Args:
+        fail_on: raise for objects with this label, to see that the others go on.
+    """
+
+    name = "fake-ball"
+    version = "1"
+
+    def __init__(self, fail_on: str | None = None) -> None:
+        self._fail_on = fail_on
+
+    def reconstruct(
+        self,
+        image: Image,
+        instance: Instance,
+        points: PointMap,
+        *,
+        others: Sequence[Instance],
+        seed: int,
+        report: Reporter,
+    ) -> Reconstruction:
+        report.update(0)
+        if instance.label == self._fail_on:
+            raise ObjectFailed(-1, instance.label, "it was told to fail")
+        seen = points.points[instance.mask]
+        diameter = float(np.ptp(seen[:, 0]))
+        color = image.pixels[instance.mask].mean(0)
+        x, y, z = np.median(seen, 0).tolist()
+        pose = Pose(translation=(x, y, z), scale=max(diameter, 1e-3))
+        return Reconstruction(shape=ball_shape(color, seed), pose=pose)
+
+
+def ball_shape(color: NDArray, seed: int = 0, splats: int = 2000) -> Shape:
+    """A ball of diameter 1 about the origin of the object frame, colour in 0…255."""
+    rng = np.random.default_rng(seed)
+    directions = rng.normal(size=(splats, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    # Inset by one standard deviation, so that the splats end where the mesh does.
+    spread = 0.03
+    rgb = np.broadcast_to(np.asarray(color, np.float32) / 255, (splats, 3))
+    ball = trimesh.creation.icosphere(subdivisions=3, radius=0.5)
+    return Shape(
+        gaussians=Gaussians(
+            means=((0.5 - spread) * directions).astype(np.float32),
+            scales=np.full((splats, 3), spread, np.float32),
+            rotations=np.tile(np.float32([1, 0, 0, 0]), (splats, 1)),
+            opacities=np.full(splats, 0.95, np.float32),
+            sh0=Gaussians.sh0_of(rgb),
+        ),
+        mesh=Mesh(
+            vertices=np.asarray(ball.vertices, np.float32),
+            faces=np.asarray(ball.faces, np.int32),
+            colors=np.tile(np.asarray(color).round().astype(np.uint8), (len(ball.vertices), 1)),
+            normals=np.asarray(ball.vertex_normals, np.float32),
+        ),
+    )
