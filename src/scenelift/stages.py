@@ -113,7 +113,7 @@ class StageStore:
         description = {"key": key, "value": _to_tree(value, arrays)}
         buffer = io.BytesIO()
         text = np.frombuffer(json.dumps(description).encode(), np.uint8)
-        np.savez(buffer, description=text, **arrays)
+        np.savez(buffer, allow_pickle=False, description=text, **arrays)
         write_bytes(self._path(stage), buffer.getvalue())
 
     def clear(self) -> None:

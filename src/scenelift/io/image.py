@@ -22,7 +22,8 @@ from scenelift.types import Image
 
 __all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "MAX_SIDE", "MIN_SIDE", "read_image"]
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
+# MPO, what phones write for bursts and depth, comes through Pillow's JPEG reader.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
 MAX_FILE_BYTES = 256 * 2**20
 # 16 384 × 8 192: beyond any phone's or camera's single shot, and 400 MB once decoded.
 MAX_PIXELS = 2**27
@@ -79,7 +80,10 @@ def _read(file: BinaryIO, name: str, max_side: int) -> Image:
         with warnings.catch_warnings():
             # Pillow warns of odd metadata and of large pictures; both are judged here.
             warnings.simplefilter("ignore")
-            with PIL.Image.open(file, formats=FORMATS) as picture:
+            PIL.Image.init()
+            # Pillow may have been built without one of them (AVIF).
+            formats = [f for f in FORMATS if f in PIL.Image.OPEN]
+            with PIL.Image.open(file, formats=formats) as picture:
                 _check_size(picture.size, name)
                 if getattr(picture, "is_animated", False) and picture.format != "MPO":
                     frames = getattr(picture, "n_frames", 2)

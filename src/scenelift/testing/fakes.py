@@ -49,7 +49,7 @@ def disc_photo(
     """A grey photo with coloured discs, given as (colour, centre x, centre y, radius) in pixels."""
     width, height = size
     pixels = np.full((height, width, 3), 190, np.uint8)
-    v, u = np.mgrid[:height, :width] + 0.5
+    u, v = np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5
     for color, cx, cy, radius in discs:
         pixels[(u - cx) ** 2 + (v - cy) ** 2 <= radius**2] = COLORS[color]
     return Image(pixels=pixels)
@@ -137,7 +137,7 @@ def ball_shape(color: NDArray, seed: int = 0, splats: int = 2000) -> Shape:
         gaussians=Gaussians(
             means=((0.5 - spread) * directions).astype(np.float32),
             scales=np.full((splats, 3), spread, np.float32),
-            rotations=np.tile(np.float32([1, 0, 0, 0]), (splats, 1)),
+            rotations=np.tile(np.array([1, 0, 0, 0], np.float32), (splats, 1)),
             opacities=np.full(splats, 0.95, np.float32),
             sh0=Gaussians.sh0_of(rgb),
         ),

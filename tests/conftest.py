@@ -1,0 +1,34 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from scenelift.pipeline import Pipeline
+from scenelift.testing.fakes import (
+    BallReconstructor,
+    ColorSegmenter,
+    PlanePointMapper,
+    disc_photo,
+)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """A file with a red and a blue disc on grey."""
+    path = tmp_path / "discs.png"
+    PIL.Image.fromarray(disc_photo().pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def pipeline():
+    """A pipeline that needs no weights and finishes in milliseconds."""
+    return Pipeline(ColorSegmenter(), PlanePointMapper(), BallReconstructor())
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

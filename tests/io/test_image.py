@@ -1,0 +1,174 @@
+"""Photos of every odd kind are read as they look, or refused with a sentence that helps."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import PIL.Image
+import pytest
+from PIL import ExifTags, ImageCms
+
+from scenelift.errors import ImageError
+from scenelift.io.image import MAX_PIXELS, read_image
+
+
+def save(path, image, **options):
+    image.save(path, **options)
+    return path
+
+
+@pytest.fixture
+def gradient():
+    """64 × 48, red grows to the right, green downwards."""
+    x, y = np.linspace(0, 255, 64), np.linspace(0, 255, 48)[:, None]
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[..., 0], pixels[..., 1] = x, y
+    return PIL.Image.fromarray(pixels)
+
+
+def test_png_comes_back_exactly(tmp_path, gradient):
+    image = read_image(save(tmp_path / "a.png", gradient))
+    np.testing.assert_array_equal(image.pixels, np.asarray(gradient))
+    assert image.notes == ()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(tmp_path, gradient, orientation):
+    exif = PIL.Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    image = read_image(save(tmp_path / "a.png", gradient, exif=exif))
+    flips = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # names of Pillow's transposes
+    expected = gradient
+    if orientation > 1:
+        expected = gradient.transpose(PIL.Image.Transpose(flips[orientation]))
+    np.testing.assert_array_equal(image.pixels, np.asarray(expected))
+
+
+def test_the_focal_length_of_exif_becomes_pixels(tmp_path, gradient):
+    exif = PIL.Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = 43
+    image = read_image(save(tmp_path / "a.jpg", gradient, exif=exif))
+    # 43 mm is about the diagonal of a full frame, so about the picture's diagonal in pixels.
+    assert image.focal_px == pytest.approx(80 * 43 / 43.2666, rel=1e-3)
+
+
+def test_cmyk_palette_grey_alpha_and_16_bit_become_rgb(tmp_path, gradient):
+    cases = {
+        "cmyk.jpg": gradient.convert("CMYK"),
+        "palette.png": gradient.quantize(64),
+        "palette.gif": gradient.quantize(64),
+        "grey.png": gradient.convert("L"),
+        "bits.png": gradient.convert("1"),
+        "grey-alpha.png": gradient.convert("LA"),
+    }
+    for name, picture in cases.items():
+        image = read_image(save(tmp_path / name, picture))
+        assert image.pixels.shape == (48, 64, 3), name
+        expected = np.asarray(picture.convert("RGB"), int)
+        assert abs(image.pixels - expected).mean() < 12, name
+
+
+def test_16_bit_grey_keeps_its_brightness(tmp_path):
+    values = np.tile(np.linspace(0, 65535, 64).astype(np.uint16), (48, 1))
+    image = read_image(save(tmp_path / "a.png", PIL.Image.fromarray(values)))
+    assert image.pixels[0, -1, 0] == 255
+    assert int(image.pixels[0, 32, 0]) == pytest.approx(130, abs=1)
+
+
+def test_transparency_is_laid_on_white(tmp_path):
+    rgba = np.zeros((32, 32, 4), np.uint8)
+    rgba[:, 16:] = (10, 20, 30, 255)
+    image = read_image(save(tmp_path / "a.png", PIL.Image.fromarray(rgba)))
+    assert image.pixels[0, 0].tolist() == [255, 255, 255]
+    assert image.pixels[0, 31].tolist() == [10, 20, 30]
+
+
+def test_an_animation_gives_its_first_frame_and_says_so(tmp_path, gradient):
+    second = PIL.Image.new("RGB", gradient.size, "white")
+    path = tmp_path / "a.webp"
+    gradient.save(path, save_all=True, append_images=[second], lossless=True)
+    image = read_image(path)
+    assert abs(image.pixels.astype(int) - np.asarray(gradient)).max() <= 2
+    assert "first of its 2 frames" in image.notes[0]
+
+
+def test_an_embedded_profile_is_converted_and_a_damaged_one_ignored(tmp_path, gradient):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image = read_image(save(tmp_path / "a.png", gradient, icc_profile=profile))
+    assert abs(image.pixels.astype(int) - np.asarray(gradient)).max() <= 2
+    image = read_image(save(tmp_path / "b.png", gradient, icc_profile=b"not a profile"))
+    assert "colour profile" in image.notes[0]
+
+
+def test_a_large_photo_is_reduced_and_says_so(tmp_path):
+    path = save(tmp_path / "a.jpg", PIL.Image.new("RGB", (600, 300), "red"))
+    image = read_image(path, max_side=100)
+    assert image.pixels.shape == (50, 100, 3)
+    assert "100 × 50" in image.notes[0]
+
+
+def png_that_claims(width, height):
+    """A PNG header for a huge picture with next to no data: a decompression bomb."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = zlib.compress(b"\0" * 1000)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"hello, this is a text file", "not a picture"),
+        (b"\x89PNG\r\n\x1a\n", "not a picture|damaged"),
+        (png_that_claims(20_000, 10_000), "megapixels"),
+        (png_that_claims(60_000, 60_000), "megapixels"),
+        (png_that_claims(1, 1), "1 × 1"),
+        (png_that_claims(1, 5000), "at least 16"),
+        (png_that_claims(500, 500), "damaged or truncated"),
+    ],
+    ids=["empty", "text", "header", "200 MP", "bomb", "1x1", "1x5000", "no data"],
+)
+def test_what_is_no_usable_photo_is_refused_before_decoding(tmp_path, content, message):
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=message):
+        read_image(path)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp", "gif", "tiff", "bmp"])
+def test_a_truncated_photo_is_refused(tmp_path, kind):
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(noise).save(buffer, format={"jpg": "jpeg"}.get(kind, kind))
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 3])
+    with pytest.raises(ImageError, match="a\\."):
+        read_image(path)
+
+
+def test_missing_files_and_folders_are_told_apart(tmp_path):
+    with pytest.raises(ImageError, match="no file"):
+        read_image(tmp_path / "none.jpg")
+    with pytest.raises(ImageError, match="is a folder"):
+        read_image(tmp_path)
+
+
+def test_floating_point_pixels_are_refused(tmp_path):
+    path = save(tmp_path / "a.tiff", PIL.Image.fromarray(np.zeros((32, 32), np.float32)))
+    with pytest.raises(ImageError, match="floating-point"):
+        read_image(path)
+
+
+def test_the_pixel_limit_holds_at_its_edge():
+    assert MAX_PIXELS >= 12_000 * 9_000
