@@ -1,0 +1,64 @@
+# Everything a newcomer needs is `make demo` and `make test`; `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check -q
+OUT ?= out/demo
+WORKERS ?= 2
+
+.PHONY: help demo test check fix serve bench bench-quality images clean
+
+help:  ## list these targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The demo needs no torch; the tests add it (CPU build) and the developer tools.
+$(VENV)/.core: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	$(PIP) install -c constraints.txt torch
+	$(PIP) install -c constraints.txt --no-deps torchvision
+	$(PIP) install -c constraints.txt -e ".[dev]" transformers safetensors huggingface-hub pyyaml
+	@touch $@
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --no-audit --no-fund --silent
+
+demo: $(VENV)/.core  ## lift the cup out of a real photo into out/demo
+	$(BIN)/scenelift models download embedded
+	$(BIN)/python examples/photos.py coffee $(dir $(OUT))coffee.png
+	$(BIN)/scenelift run $(dir $(OUT))coffee.png --prompt cup --prompt spoon --out $(OUT)
+
+test: $(VENV)/.dev  ## all tests, the ones with real weights included
+	$(BIN)/scenelift models download embedded
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory node_modules/.package-lock.json; fi
+	$(BIN)/pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+check: $(VENV)/.dev  ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+fix: $(VENV)/.dev  ## format and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+serve: $(VENV)/.core  ## show the demo's result in a browser, on this machine's port 8000
+	$(BIN)/scenelift view $(OUT) --no-browser
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(OUT) 8000
+
+bench: $(VENV)/.dev  ## time the main job, with the share of each stage
+	$(BIN)/python benchmarks/main_job.py
+
+bench-quality: $(VENV)/.dev  ## quality figures on synthetic scenes with known truth (2 minutes)
+	$(BIN)/python -m benchmarks.quality
+
+images: $(VENV)/.dev  ## make the pictures of README and docs again
+	$(BIN)/python benchmarks/contact_sheet.py
+
+clean:  ## remove what the targets made here, not the cached weights
+	rm -rf $(VENV) node_modules out .pytest_cache .ruff_cache
