@@ -92,7 +92,10 @@ class StageStore:
         """A stored result, or None where there is none for this key."""
         try:
             # The one reader of stage files: pickles are refused and the key is checked.
-            with np.load(self._path(stage), allow_pickle=False) as file:  # noqa: TID251
+            with (
+                self._path(stage).open("rb") as raw,
+                np.load(raw, allow_pickle=False) as file,  # noqa: TID251
+            ):
                 description = json.loads(bytes(file["description"]))
                 if description["key"] != key:
                     return None
