@@ -1,0 +1,1 @@
+"""Operations with more than one implementation: a contract, its reference, and faster ones."""
