@@ -1,0 +1,138 @@
+"""Features on occupied voxels, and the layers that act on them.
+
+Shape letters in this file: N voxels, M voxels of the grid with half the resolution, C channels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from scenelift.ops.lattice import KeySet, lattice_keys
+from scenelift.ops.neighbours import Neighbours
+from scenelift.ops.sparse_conv import SparseConv
+from scenelift.ops.sparse_conv_reference import gather_matmul
+
+__all__ = ["Halving", "SparseTensor", "SubmanifoldConv", "Voxels"]
+
+_CHILDREN = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Voxels:
+    """Occupied voxels of a cubic grid; tables derived from them are built once and kept.
+
+    Attributes:
+        coords: int32 [N, 4]: (batch, x, y, z), no repeats, x, y, z in 0 … resolution − 1.
+        resolution: cells along an axis of the grid.
+    """
+
+    coords: Tensor
+    resolution: int
+
+    def __len__(self) -> int:
+        return len(self.coords)
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        return Neighbours.of(self.coords, self.resolution)
+
+    @cached_property
+    def halved(self) -> Halving:
+        """The voxels of the grid with half the resolution, in lexicographic order."""
+        side = math.ceil(self.resolution / 2)
+        batch, cells = self.coords[:, 0].long(), self.coords[:, 1:] // 2
+        keys, parent = (batch * side**3 + lattice_keys(cells, side)).unique(return_inverse=True)
+        coords = torch.stack(
+            [keys // side**3, keys // side**2 % side, keys // side % side, keys % side], 1
+        )
+        # Which of its eight places a child takes makes (parent, place) a key without repeats.
+        place = lattice_keys(self.coords[:, 1:] % 2, 2)
+        slots = torch.arange(_CHILDREN * len(keys), device=keys.device)
+        children = KeySet(parent * _CHILDREN + place).rows_of(slots).view(-1, _CHILDREN)
+        return Halving(Voxels(coords.int(), side), parent, children)
+
+    def subdivide(self) -> Voxels:
+        """Eight children of every voxel: those of row i in the rows 8·i … 8·i + 7, z fastest."""
+        steps = torch.arange(2, dtype=torch.int32, device=self.coords.device)
+        corners = torch.cartesian_prod(steps[:1], steps, steps, steps)  # [8, 4], batch unchanged
+        doubled = self.coords.int() * self.coords.new_tensor([1, 2, 2, 2], dtype=torch.int32)
+        return Voxels((doubled[:, None] + corners).flatten(0, 1), 2 * self.resolution)
+
+
+@dataclass(frozen=True, eq=False)
+class Halving:
+    """How voxels fall into the cells of a grid with half the resolution.
+
+    Attributes:
+        voxels: the M occupied cells of the coarse grid.
+        parent: int64 [N], the cell each voxel falls into.
+        children: int64 [M, 8], the voxels in each cell, −1 where there is none.
+    """
+
+    voxels: Voxels
+    parent: Tensor
+    children: Tensor
+
+    def down(self, feats: Tensor) -> Tensor:  # [N, C] -> [M, C]
+        """Sum over the children divided by their number plus one.
+
+        The published model averages its children together with an initial zero, and its weights
+        were trained that way.
+        """
+        present = (self.children >= 0)[..., None]  # [M, 8, 1]
+        gathered = feats.index_select(0, self.children.clamp(min=0).flatten()).float()
+        total = (gathered.view(*self.children.shape, -1) * present).sum(1)
+        return (total / (present.sum(1) + 1)).to(feats.dtype)
+
+    def up(self, feats: Tensor) -> Tensor:  # [M, C] -> [N, C]
+        """Give each voxel the features of its cell."""
+        return feats.index_select(0, self.parent)
+
+
+@dataclass(frozen=True, eq=False)
+class SparseTensor:
+    """Features on voxels.
+
+    Attributes:
+        feats: float [N, C], rows in the order of the voxels.
+        voxels: N occupied voxels.
+    """
+
+    feats: Tensor
+    voxels: Voxels
+
+    def __post_init__(self) -> None:
+        if self.feats.ndim != 2 or len(self.feats) != len(self.voxels):
+            raise ValueError(
+                f"feats: expected [{len(self.voxels)}, channels], got {list(self.feats.shape)}"
+            )
+
+
+class _Kernel(nn.Module):
+    """Weights of a convolution in the published layout, output channels first, input last."""
+
+    def __init__(self, channels: int, out_channels: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(out_channels, width, width, width, channels))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+
+
+class SubmanifoldConv(nn.Module):
+    """3×3×3 convolution whose output lives on the voxels of its input."""
+
+    def __init__(self, channels: int, out_channels: int, conv: SparseConv = gather_matmul) -> None:
+        super().__init__()
+        self.conv = _Kernel(channels, out_channels, 3)
+        self._convolve = conv
+
+    def forward(
+        self,
+        feats: Tensor,  # [M, C]
+        neighbours: Neighbours,  # of N voxels, into the M rows of feats
+    ) -> Tensor:  # [N, C']
+        return self._convolve(feats, neighbours, self.conv.weight, self.conv.bias)
