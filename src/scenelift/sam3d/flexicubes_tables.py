@@ -1,0 +1,115 @@
+"""Case tables of dual marching cubes, derived from the topology of the cube.
+
+A cube's case is the set of its corners that lie inside the surface, bit j for corner j. The surface
+crosses the edges whose ends differ, and on every face the crossings are joined in pairs; followed
+from face to face the joints close into loops around the cube. Each loop is a patch of the surface,
+and dual marching cubes puts one vertex into each patch (Nielson, "Dual Marching Cubes", 2004).
+
+Only on a face whose inside corners are two opposite ones is the pairing a choice. We keep the two
+inside corners apart, each cut off by a segment of its own; a neighbour sees the same four corners
+and joins them alike.
+
+That choice has one flaw: where both segments of such a face belong to one patch on each side of
+it, four quads meet in the edge between the two dual vertices, and the surface is not manifold
+(Wenger, "Isosurfaces", 2013: configurations C16 and C19). Then both cubes take the complementary
+case instead, 255 − case: the same crossed edges, with the inside corners of the face connected.
+`AMBIGUOUS` marks the cases to which this can happen: they have just one such face.
+
+Order is part of the definition, since it numbers the vertices of a mesh: patches come in the order
+of the lowest inside corner that they touch. No two patches of a case touch the same lowest one.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CORNERS", "EDGES", "CaseTables", "case_tables"]
+
+# Offsets (x, y, z) of the corners: bit 0 of the number is x, bit 1 is y, bit 2 is z.
+CORNERS = tuple((j & 1, j >> 1 & 1, j >> 2 & 1) for j in range(8))
+
+# Edges as pairs of corners, in the published decoder's order of its weights. x and z edges run
+# upwards and y edges downwards, in every cube alike, so an edge shared by cubes has one direction.
+EDGES = (
+    *((0, 1), (1, 5), (4, 5), (0, 4)),
+    *((2, 3), (3, 7), (6, 7), (2, 6)),
+    *((2, 0), (3, 1), (7, 5), (6, 4)),
+)
+
+_FACES = tuple(product(range(3), (0, 1)))  # axis, side
+
+
+class CaseTables(NamedTuple):
+    """What to do in each of the 256 cases.
+
+    Attributes:
+        patch_of_edge: int8 [256, 12], which patch an edge belongs to, −1 where it is not crossed.
+        patch_edges: int8 [256, 4, 7], the edges of each patch, ascending, filled up with −1.
+        patches: int8 [256], number of patches.
+        ambiguous: bool [256], whether the case has a face that may have to be turned.
+        across: int8 [256, 3], offset of the cube beyond that face; 0 where there is none.
+    """
+
+    patch_of_edge: NDArray[np.int8]
+    patch_edges: NDArray[np.int8]
+    patches: NDArray[np.int8]
+    ambiguous: NDArray[np.bool_]
+    across: NDArray[np.int8]
+
+
+def case_tables() -> CaseTables:
+    """Derive the tables; takes a few milliseconds."""
+    patch_of_edge = np.full((256, len(EDGES)), -1, np.int8)
+    patch_edges = np.full((256, 4, 7), -1, np.int8)
+    patches = np.zeros(256, np.int8)
+    ambiguous = np.zeros(256, bool)
+    across = np.zeros((256, 3), np.int8)
+    for case in range(256):
+        joints = {face: _joints(case, *face) for face in _FACES}
+        groups = _loops([pair for pairs in joints.values() for pair in pairs])
+        groups.sort(key=lambda edges: min(j for e in edges for j in EDGES[e] if case >> j & 1))
+        patches[case] = len(groups)
+        for number, edges in enumerate(groups):
+            patch_edges[case, number, : len(edges)] = edges
+            patch_of_edge[case, edges] = number
+
+        open_faces = [face for face, pairs in joints.items() if len(pairs) == 2]
+        touching = [
+            face
+            for face in open_faces
+            if len({patch_of_edge[case, edge] for pair in joints[face] for edge in pair}) == 1
+        ]
+        if len(open_faces) == len(touching) == 1:
+            axis, side = touching[0]
+            ambiguous[case] = True
+            across[case, axis] = 1 if side else -1
+    return CaseTables(patch_of_edge, patch_edges, patches, ambiguous, across)
+
+
+def _joints(case: int, axis: int, side: int) -> list[tuple[int, int]]:
+    """Pairs of crossed edges that the surface connects on one face of the cube."""
+    corners = [j for j in range(8) if CORNERS[j][axis] == side]
+    inside = [j for j in corners if case >> j & 1]
+    crossed = [
+        e
+        for e, ends in enumerate(EDGES)
+        if set(ends) <= set(corners) and len({*ends} & {*inside}) == 1
+    ]
+    if len(crossed) == 2:
+        return [(crossed[0], crossed[1])]
+    # None is crossed, or all four are: each inside corner is cut off by the two that meet there.
+    around = [[e for e in crossed if j in EDGES[e]] for j in inside] if crossed else []
+    return [(first, second) for first, second in around]
+
+
+def _loops(joints: list[tuple[int, int]]) -> list[list[int]]:
+    """The closed loops that joints form: the edges of each, ascending."""
+    loops: list[set[int]] = []
+    for pair in joints:
+        touched = [loop for loop in loops if loop & {*pair}]
+        loops = [loop for loop in loops if loop not in touched] + [set(pair).union(*touched)]
+    return [sorted(loop) for loop in loops]
