@@ -1,0 +1,171 @@
+"""From a photo, a mask and a point map to what the condition embedders see.
+
+Shape letters in this file: H, W photo rows and columns, s side of the embedders' pictures.
+Points are in PyTorch3D axes (x left, y up, z forward), NaN where there is none.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scenelift.errors import InputError
+
+__all__ = ["INPUT_SIZE", "ConditionImages", "PointViews", "preprocess"]
+
+# Side of the pictures that the published embedders were trained on.
+INPUT_SIZE = 518
+
+# The crop is this much longer than the mask's box.
+BOX_FACTOR = 1.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PointViews:
+    """The normalised point map, cropped and whole, and how to undo the normalisation.
+
+    Attributes:
+        crop: float32 [1, 3, s, s].
+        full: float32 [1, 3, s, s].
+        scale: float32 [3], three equal numbers that the points were divided by,
+        shift: float32 [3], after this was subtracted.
+    """
+
+    crop: Tensor
+    full: Tensor
+    scale: Tensor
+    shift: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ConditionImages:
+    """What the condition embedders see: the object's surroundings, and the whole photo.
+
+    Attributes:
+        image: float32 [1, 3, s, s] in 0…1, crop around the object, background included.
+        mask: float32 [1, 1, s, s], 0 or 1, the same crop.
+        full_image: float32 [1, 3, s, s], the photo padded to a square with black.
+        full_mask: float32 [1, 1, s, s].
+        points: the point map in the same two views; the second stage does without.
+    """
+
+    image: Tensor
+    mask: Tensor
+    full_image: Tensor
+    full_mask: Tensor
+    points: PointViews | None
+
+
+def preprocess(
+    image: Tensor,  # [3, H, W] in 0…1
+    mask: Tensor,  # [1, H, W], 0 or 1
+    points: Tensor | None,  # [3, h, w], NaN or infinite where there is no point
+    *,
+    size: int = INPUT_SIZE,
+) -> ConditionImages:
+    """Crop, pad, resize and normalise one object's inputs.
+
+    Raises:
+        InputError: the mask is empty, or narrower than three pixels.
+    """
+    box = _object_box(mask)
+    views = None
+    if points is not None:
+        scale, shift = _scale_and_shift(points, mask)
+        normalised = _resized_points((points - shift[:, None, None]) / scale[:, None, None], mask)
+        # What lies beyond the photo is zero like the object's median; what squares the crop is NaN,
+        # and what squares the photo is zero again. The network was trained on these.
+        views = PointViews(
+            crop=_nearest(_squared(_cropped(normalised, box), fill=math.nan), size)[None],
+            full=_nearest(_squared(normalised), size)[None],
+            scale=scale,
+            shift=shift,
+        )
+    return ConditionImages(
+        image=_smooth(_squared(_cropped(image, box)), size)[None],
+        mask=_nearest(_squared(_cropped(mask, box)), size)[None],
+        full_image=_smooth(_squared(image), size)[None],
+        full_mask=_nearest(_squared(mask), size)[None],
+        points=views,
+    )
+
+
+def _scale_and_shift(points: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:  # 2 × [3]
+    """Median of the object's points, and median distance of all points from it.
+
+    The distance is the largest of a point's three coordinates; medians of an even number of
+    values are the lower of the two in the middle.
+    """
+    finite = torch.where(points.isfinite().all(0), points, math.nan)
+    inside = finite[:, _nearest(mask, finite.shape[1:])[0] > 0.5]  # [3, n]
+    shift = inside.nanmedian(1).values if inside.numel() else inside.new_full((3,), math.nan)
+    distance = (finite - shift[:, None, None]).abs().amax(0)
+    scale = distance.flatten().nanmedian()
+    if not (shift.isfinite().all() and scale > 0):
+        return torch.ones_like(shift), torch.zeros_like(shift)
+    return scale.expand(3).clone(), shift
+
+
+def _object_box(mask: Tensor) -> tuple[int, int, int, int]:
+    """Square box around the mask as x0, y0, x1, y1, which may reach beyond the photo."""
+    rows, columns = mask[0].any(1).nonzero()[:, 0], mask[0].any(0).nonzero()[:, 0]
+    if not len(rows):
+        raise InputError("The mask is empty: there is no object to reconstruct.")
+    y0, y1 = int(rows[0]), int(rows[-1])
+    x0, x1 = int(columns[0]), int(columns[-1])
+    width, height = x1 - x0, y1 - y0
+    if min(width, height) < 2:
+        raise InputError(
+            f"The mask is {width + 1}×{height + 1} pixels; an object needs at least 3×3. "
+            f"Take a larger photo, or a closer one."
+        )
+    half = int(max(width, height) * BOX_FACTOR) // 2
+    centre_x, centre_y = (x0 + x1) / 2, (y0 + y1) / 2
+    # int() truncates toward zero, so the box may be a pixel longer where it begins below zero.
+    return (
+        int(centre_x - half),
+        int(centre_y - half),
+        int(centre_x + half),
+        int(centre_y + half),
+    )
+
+
+def _cropped(picture: Tensor, box: tuple[int, int, int, int]) -> Tensor:
+    """Part of [C, H, W] inside the box, zero beyond the picture."""
+    x0, y0, x1, y1 = box
+    height, width = picture.shape[1:]
+    inside = picture[:, max(y0, 0) : y1, max(x0, 0) : x1]
+    return F.pad(inside, (max(-x0, 0), max(x1 - width, 0), max(-y0, 0), max(y1 - height, 0)))
+
+
+def _squared(picture: Tensor, fill: float = 0.0) -> Tensor:
+    """[C, H, W] in the middle of a square; an odd pixel goes below or to the right."""
+    height, width = picture.shape[1:]
+    missing = max(height, width) - height, max(height, width) - width
+    top, left = missing[0] // 2, missing[1] // 2
+    return F.pad(picture, (left, missing[1] - left, top, missing[0] - top), value=fill)
+
+
+def _smooth(picture: Tensor, size: int) -> Tensor:
+    """[C, H, W] resampled to a square with antialiasing."""
+    return F.interpolate(picture[None], (size, size), mode="bilinear", antialias=True)[0]
+
+
+def _nearest(picture: Tensor, size: int | torch.Size) -> Tensor:
+    """[C, H, W] resampled by taking the pixel at or before each position."""
+    return F.interpolate(picture[None], size, mode="nearest")[0]
+
+
+def _resized_points(points: Tensor, mask: Tensor) -> Tensor:
+    """The point map at the photo's resolution; a pixel between points and none has none."""
+    if points.shape[1:] == mask.shape[1:]:
+        return points
+    missing = points.isnan()
+    smooth = F.interpolate(
+        points.nan_to_num(nan=0.0)[None], mask.shape[1:], mode="bilinear", align_corners=False
+    )[0]
+    return torch.where(_nearest(missing.float(), mask.shape[1:]) > 0.5, math.nan, smooth)
