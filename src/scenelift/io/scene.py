@@ -7,6 +7,7 @@ objects/NN_label/ mask.png splats.ply mesh.glb      each in the object's own fra
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -70,6 +71,8 @@ def write_scene(
         OutputError: the folder cannot be written.
     """
     options, report = options or ExportOptions(), report or silent()
+    began = time.perf_counter()
+    report.send("stage_started")
     prepare_output_folder(folder)
     stale = _files_of_earlier_scene(folder)
     # Gone before any file changes, so that no manifest ever describes another scene's files.
@@ -96,14 +99,19 @@ def write_scene(
     put("scene.glb", lambda p: write_glb(p, nodes))
     put("scene.obj", lambda p: write_obj(p, nodes))
     written.append("scene.mtl")
+    clock = time.perf_counter()
+    preview = report.at("preview")
+    preview.send("stage_started")
     frames = render_turntable(
         gaussians,
         scene.camera,
+        report=preview,
         frames=options.preview_frames,
         size=options.preview_size,
-        full_circle=options.preview_full_circle,
-        report=report,
+        full=options.preview_full_circle,
     )
+    preview.send("stage_finished", fraction=1.0)
+    preview_seconds = time.perf_counter() - clock
     put("preview.png", lambda p: write_png(p, frames[0]))
     put("preview.gif", lambda p: write_gif(p, frames))
 
@@ -141,11 +149,16 @@ def write_scene(
             )
             for name in written
         ],
-        timings=[TimingModel(**asdict(t)) for t in record.timings],
+        timings=[
+            *(TimingModel(**asdict(t)) for t in record.timings),
+            TimingModel(stage="preview", seconds=preview_seconds),
+            TimingModel(stage="write", seconds=time.perf_counter() - began - preview_seconds),
+        ],
         wall_seconds=started() if started else None,
         peak_memory_bytes=peak_memory_bytes(),
     )
     write_json(folder / MANIFEST_NAME, manifest.model_dump(mode="json"))
+    report.send("stage_finished", fraction=1.0)
     return folder / MANIFEST_NAME
 
 
