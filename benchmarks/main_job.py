@@ -1,0 +1,92 @@
+"""Time the main job on this machine: a photo with two objects to all files, cold and warm.
+
+    python benchmarks/main_job.py [--repeats 3]
+
+"Cold" is a fresh process: imports, model loading and compiled renderers included. "Warm" runs again
+in the same process with a new seed, so that no stage is resumed. The last lines say which share of
+the fastest warm run each stage has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+PHOTO, PHRASES = "coffee", ("cup", "spoon")
+BUDGET_SECONDS, BUDGET_BYTES = 15.0, 2 * 2**30  # docs/performance: two objects, two cores
+
+
+def measure(photo: Path, repeats: int) -> list[dict]:
+    """Manifests of `1 + repeats` runs in this process, the first one cold."""
+    from scenelift.pipeline import Pipeline
+    from scenelift.progress import silent
+    from scenelift.runs import RunSpec, run_job
+    from scenelift.types import Prompt
+
+    pipeline = Pipeline.from_quality("embedded")
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(1 + repeats):
+            spec = RunSpec(
+                photo=photo,
+                prompt=Prompt(phrases=PHRASES),
+                out=Path(folder) / str(seed),
+                seed=100 * seed,
+            )
+            found.append(run_job(spec, pipeline, silent()).model_dump(mode="json"))
+    return found
+
+
+def shares(manifest: dict) -> dict[str, float]:
+    """Seconds of each stage, summed over objects."""
+    seconds: dict[str, float] = defaultdict(float)
+    for timing in manifest["timings"]:
+        seconds[timing["stage"]] += timing["seconds"]
+    return dict(seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=3, help="warm runs")
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        print(json.dumps(measure(arguments.child, arguments.repeats)))
+        return
+
+    with tempfile.TemporaryDirectory() as folder:
+        photo = Path(folder) / "photo.png"
+        examples = Path(__file__).parent.parent / "examples" / "photos.py"
+        subprocess.run([sys.executable, examples, PHOTO, photo], check=True)
+        command = [sys.executable, __file__, "--child", photo, "--repeats", str(arguments.repeats)]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    cold, *warm = json.loads(output)
+
+    objects = len(cold["objects"])
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    print(f"{platform.platform()}, {cpus} CPU threads; {PHOTO}, {objects} objects")
+    print(f"cold  {cold['wall_seconds']:6.1f} s")
+    times = [m["wall_seconds"] for m in warm]
+    best = min(warm, key=lambda m: m["wall_seconds"])
+    median = statistics.median(times)
+    print(f"warm  {median:6.1f} s median of {len(times)} (best {min(times):.1f} s)")
+    for stage, seconds in shares(best).items():
+        print(f"      {seconds:6.2f} s  {seconds / best['wall_seconds']:4.0%}  {stage}")
+    peak = max(m["peak_memory_bytes"] or 0 for m in warm)
+    print(f"peak memory {peak / 2**20:.0f} MiB")
+    print(
+        f"budget: {BUDGET_SECONDS:.0f} s ({median / BUDGET_SECONDS:.0%} used), "
+        f"{BUDGET_BYTES / 2**30:.0f} GiB ({peak / BUDGET_BYTES:.0%} used)"
+    )
+
+
+if __name__ == "__main__":
+    main()
