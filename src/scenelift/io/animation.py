@@ -1,0 +1,99 @@
+"""Pictures and short loops of what was made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from scenelift.io.files import atomic_write
+
+__all__ = ["write_gif", "write_png"]
+
+# Thresholds 0…63 of ordered dithering (Bayer 1973), and how far they shift a value of 0…255:
+# about the distance of neighbours in a palette.
+_PAIR = np.array([[0, 2], [3, 1]])
+BAYER = sum(
+    4**k * np.kron(np.ones((2**k, 2**k), int), np.kron(_PAIR, np.ones((4 >> k, 4 >> k), int)))
+    for k in range(3)
+)
+DITHER = 12
+ENOUGH_PIXELS = 500_000  # to choose a palette from
+
+
+def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write a picture, uint8 [H, W, 3] sRGB, without loss.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with atomic_write(path) as file:
+        PillowImage.fromarray(pixels).save(file, "PNG", optimize=True)
+
+
+def write_gif(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0) -> None:
+    """Write a loop that plays for ever.
+
+    All frames share one palette, and an ordered pattern that stands still on the screen hides its
+    steps: no bands on smooth surfaces, no flicker from frame to frame. The commonest colour of the
+    first frame, its background, is kept exactly.
+
+    Args:
+        path: the file, replaced atomically.
+        frames: one or more pictures, uint8 [H, W, 3] sRGB, of one size.
+        fps: frames per second; GIF counts in hundredths of a second, and browsers slow down what
+            is faster than 50.
+
+    Raises:
+        ValueError: there is no frame, or their sizes differ.
+        OutputError: the file cannot be written.
+    """
+    if not frames or len({frame.shape for frame in frames}) != 1:
+        raise ValueError(f"expected frames of one size, got {[f.shape for f in frames]}")
+    stack = np.stack(frames)
+    colours, counts = np.unique(stack[0].reshape(-1, 3), axis=0, return_counts=True)
+    background = colours[counts.argmax()]
+    empty = (stack == background).all(-1)  # [K, H, W]
+    palette = _palette(stack[~empty], background)
+
+    height, width = stack.shape[1:3]
+    tiles = (height // 8 + 1, width // 8 + 1)
+    offset = DITHER * (np.tile(BAYER, tiles)[:height, :width, None] / 63 - 0.5)
+    pictures = []
+    for frame, hidden in zip(stack, empty, strict=True):
+        dithered = np.clip(np.rint(frame + offset), 0, 255).astype(np.uint8)
+        nearest = PillowImage.fromarray(dithered).quantize(
+            palette=palette, dither=PillowImage.Dither.NONE
+        )
+        # Pillow finds the nearest colour but roughly: the background must be exact.
+        index = np.where(hidden, np.uint8(0), np.asarray(nearest))
+        picture = PillowImage.fromarray(index).convert("P")
+        picture.putpalette(palette.getpalette() or [])
+        pictures.append(picture)
+    with atomic_write(path) as file:
+        pictures[0].save(
+            file,
+            "GIF",
+            save_all=True,
+            append_images=pictures[1:],
+            duration=max(20, 10 * round(100 / fps)),
+            loop=0,
+        )
+
+
+def _palette(pixels: NDArray[np.uint8], background: NDArray[np.uint8]) -> PillowImage.Image:
+    """An image that holds 256 colours for pixels [N, 3]: the background first."""
+    palette = PillowImage.new("P", (1, 1))
+    colours = background.tolist()
+    if len(pixels):
+        sample = pixels[:: math.ceil(len(pixels) / ENOUGH_PIXELS)]
+        chosen = PillowImage.fromarray(sample[None]).quantize(
+            255, method=PillowImage.Quantize.MEDIANCUT, dither=PillowImage.Dither.NONE
+        )
+        colours += (chosen.getpalette() or [])[: 3 * 255]
+    palette.putpalette(colours)
+    return palette
