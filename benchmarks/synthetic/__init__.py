@@ -1,0 +1,24 @@
+"""Photos with known truth, rendered from free furniture meshes.
+
+The models shown by the benchmark (`held_out()`) must not be trained on; `make_scene(…,
+split="train")` shows the others.
+"""
+
+from benchmarks.synthetic.classes import COCO, held_out
+from benchmarks.synthetic.scenes import (
+    SIZES,
+    SyntheticObject,
+    SyntheticScene,
+    load_or_make,
+    make_scene,
+)
+
+__all__ = [
+    "COCO",
+    "SIZES",
+    "SyntheticObject",
+    "SyntheticScene",
+    "held_out",
+    "load_or_make",
+    "make_scene",
+]

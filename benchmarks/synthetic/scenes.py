@@ -1,0 +1,351 @@
+"""Photos with known truth: masks, depth, camera, and each object's mesh and pose."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.synthetic.backdrops import backdrop, light, sky
+from benchmarks.synthetic.catalogue import Entry, cache_folder, catalogue
+from benchmarks.synthetic.classes import COCO, Split
+from benchmarks.synthetic.layout import Placed, Plan, arrange
+from benchmarks.synthetic.meshes import Surface, load_entry
+from benchmarks.synthetic.plans import PLANS
+from benchmarks.synthetic.raycast import Tracer, View
+from scenelift.errors import SetupError
+from scenelift.geometry.transforms import pose_from_matrix
+from scenelift.io.files import atomic_write
+from scenelift.types import Camera, Image, Instance, Mesh, PointMap, Pose
+
+__all__ = ["SIZES", "SyntheticObject", "SyntheticScene", "load_or_make", "make_scene"]
+
+VERSION = 1
+"""Raise it when scenes change: figures of different versions are not comparable."""
+
+SIZES = {"small": 12, "large": 96}
+"""Scenes of each size; a small set is the beginning of the large one of the same seed."""
+
+WIDTH, HEIGHT = 512, 384
+MIN_PIXELS = 600
+"""An object with fewer visible pixels (0.3 % of the photo) is left out of the scene."""
+MIN_VISIBLE = 0.4
+"""So is one of whose silhouette less is visible."""
+MIN_OBJECTS, MAX_OBJECTS = 3, 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SyntheticObject:
+    """One object and everything that is true of it.
+
+    Attributes:
+        label: what people call it; see `known`.
+        entry: the catalogue's model: id, name, author, licence.
+        mask: bool [H, W], its visible pixels.
+        visible: share of its silhouette that nothing hides, 0…1.
+        pose: scene_from_object, in the camera frame, metres.
+    """
+
+    label: str
+    entry: Entry
+    mask: NDArray[np.bool_]
+    visible: float
+    pose: Pose
+
+    @property
+    def known(self) -> bool:
+        """Whether the label is one of COCO's 80 classes."""
+        return self.label in COCO
+
+    @property
+    def mesh(self) -> Mesh:
+        """Its shape in the object frame: y up, front +z, inside [−0.5, 0.5]³. No colours."""
+        surface = load_entry(self.entry)
+        if surface is None:
+            raise SetupError(f"{self.entry.id} was rendered and cannot be read any more")
+        return Mesh(vertices=surface.vertices, faces=surface.faces)
+
+    @property
+    def instance(self) -> Instance:
+        """The perfect answer of a segmenter."""
+        return Instance(mask=self.mask, label=self.label, score=1.0, box=Instance.box_of(self.mask))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SyntheticScene:
+    """A photo with known truth.
+
+    Attributes:
+        name: "kitchen 0004", unique within a seed.
+        image: the photo.
+        camera: its intrinsics.
+        depth: float32 [H, W], metres along the viewing axis, NaN for the sky.
+        world_from_camera: rigid 4×4; the world's y is up and its floor at 0.
+        objects: three to six, the largest mask first.
+    """
+
+    name: str
+    image: Image
+    camera: Camera
+    depth: NDArray[np.float32]
+    world_from_camera: NDArray[np.float64]
+    objects: tuple[SyntheticObject, ...]
+
+    @cached_property
+    def points(self) -> PointMap:
+        """The perfect answer of a point mapper."""
+        return PointMap(
+            points=self.camera.unproject(self.depth),
+            camera=self.camera,
+            metric=True,
+            source="truth",
+        )
+
+
+def load_or_make(size: Literal["small", "large"], seed: int = 0) -> list[SyntheticScene]:
+    """The benchmark's scenes, from the cache where they were made before.
+
+    Raises:
+        SetupError: the meshes cannot be fetched.
+    """
+    return [_load_or_make_one(seed, index) for index in range(SIZES[size])]
+
+
+def _load_or_make_one(seed: int, index: int) -> SyntheticScene:
+    path = cache_folder() / f"scenes-v{VERSION}" / f"seed-{seed}" / f"{index:04d}.npz"
+    if path.is_file():
+        return _load(path)
+    scene = make_scene(seed, index)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _save(scene, path)
+    return scene
+
+
+def make_scene(
+    seed: int,
+    index: int,
+    *,
+    split: Split = "test",
+    width: int = WIDTH,
+    height: int = HEIGHT,
+    samples: int = 2,
+) -> SyntheticScene:
+    """Lay out and render one scene; the same arguments give the same scene.
+
+    Args:
+        seed, index: which one; plans take turns.
+        split: "test" shows the benchmark's models, "train" all others.
+        width, height: of the photo in pixels.
+        samples: squared, rays through each pixel.
+    """
+    for attempt in range(300):
+        rng = np.random.default_rng([seed, index, attempt, split == "train"])
+        scene = _attempt(PLANS[index % len(PLANS)], index, split, rng, (width, height), samples)
+        if scene is not None:
+            return scene
+    raise AssertionError(f"no layout for scene {index} of seed {seed}: a plan is too full")
+
+
+def _attempt(
+    plan: Plan,
+    index: int,
+    split: Split,
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    samples: int,
+) -> SyntheticScene | None:
+    placed, (width, depth) = arrange(plan, split, rng)
+    placed = placed[:MAX_OBJECTS]
+    if len(placed) < MIN_OBJECTS:
+        return None
+    view = _view(plan, placed, width, rng, size)
+    if view is None:
+        return None
+    behind = backdrop(plan, width, depth, rng)
+
+    # Leave out what can hardly be seen; the others may be seen better then, never worse.
+    while True:
+        numbers = [0] * len(behind) + list(range(1, len(placed) + 1))
+        moved = [p.surface.moved(p.world_from_object) for p in placed]
+        tracer = Tracer([*behind, *moved], numbers)
+        ids, depths = tracer.truth(view)
+        visible = [_visible(surface, ids == k, view) for k, surface in enumerate(moved, start=1)]
+        pixels = [int((ids == k).sum()) for k in range(1, len(placed) + 1)]
+        keep = [
+            n >= MIN_PIXELS and share >= MIN_VISIBLE
+            for n, share in zip(pixels, visible, strict=True)
+        ]
+        if all(keep):
+            break
+        placed = _without_hidden(placed, keep)
+        if len(placed) < MIN_OBJECTS:
+            return None
+
+    linear = tracer.photo(view, light(plan, width, depth, rng), sky(rng), rng, samples=samples)
+    camera_from_world = np.linalg.inv(view.world_from_camera)
+    objects = [
+        SyntheticObject(
+            label=p.label,
+            entry=p.entry,
+            mask=ids == k,
+            visible=visible[k - 1],
+            pose=pose_from_matrix(camera_from_world @ p.world_from_object),
+        )
+        for k, p in enumerate(placed, start=1)
+    ]
+    objects.sort(key=lambda o: -int(o.mask.sum()))
+    return SyntheticScene(
+        name=f"{plan.name} {index:04d}",
+        image=Image(pixels=_develop(linear, rng)),
+        camera=view.camera,
+        depth=depths,
+        world_from_camera=view.world_from_camera,
+        objects=tuple(objects),
+    )
+
+
+def _without_hidden(placed: Sequence[Placed], keep: Sequence[bool]) -> list[Placed]:
+    """Those to keep that do not stand on one that goes."""
+    gone = [p for p, stays in zip(placed, keep, strict=True) if not stays]
+    return [
+        p
+        for p, stays in zip(placed, keep, strict=True)
+        if stays and not any(_stands_on(p, support) for support in gone)
+    ]
+
+
+def _stands_on(upper: Placed, lower: Placed) -> bool:
+    level = abs(upper.position[1] - (lower.position[1] + lower.height)) < 1e-6
+    apart = np.subtract(upper.position, lower.position)[[0, 2]]
+    return level and float(np.linalg.norm(apart)) < math.hypot(*lower.half)
+
+
+def _view(
+    plan: Plan,
+    placed: Sequence[Placed],
+    width: float,
+    rng: np.random.Generator,
+    size: tuple[int, int],
+) -> View | None:
+    """A camera at a person's height that has moved back until every object is in the picture."""
+    camera = Camera.from_fov(*size, fov_deg=rng.uniform(42, 62))
+    corners = np.concatenate([p.corners() for p in placed])
+    target = (corners.min(0) + corners.max(0)) / 2
+    azimuth = math.radians(rng.uniform(-28, 28))
+    still_life = plan.backdrop == "table"
+    pitch = math.radians(rng.uniform(16, 38) if still_life else rng.uniform(6, 22))
+    margin = rng.uniform(0.02, 0.06) * size[0]
+    back = np.array(
+        [
+            math.sin(azimuth) * math.cos(pitch),
+            math.sin(pitch),
+            math.cos(azimuth) * math.cos(pitch),
+        ]
+    )
+    right = np.cross([0, 1, 0], back)
+    right /= np.linalg.norm(right)
+    rotation = np.stack([right, np.cross(back, right), back], 1)
+    for distance in np.geomspace(0.4, 14, 60):
+        eye = target + back * distance
+        seen = (corners - eye) @ rotation
+        if (seen[:, 2] > -0.15).any():
+            continue
+        u, v = camera.project(seen).T
+        inside = (u > margin) & (u < size[0] - margin) & (v > margin) & (v < size[1] - margin)
+        if inside.all():
+            break
+    else:
+        return None
+    room = plan.backdrop != "street"
+    if room and (eye[1] > 2.3 or abs(eye[0]) > (2.2 if still_life else width / 2) - 0.5):
+        return None
+    if eye[1] < plan.ground + 0.15:
+        return None
+    world_from_camera = np.eye(4)
+    world_from_camera[:3, :3], world_from_camera[:3, 3] = rotation, eye
+    return View(camera=camera, world_from_camera=world_from_camera)
+
+
+def _visible(surface: Surface, mask: NDArray[np.bool_], view: View) -> float:
+    """Share of the object's own silhouette that its mask covers."""
+    alone, _ = Tracer([surface], [1]).truth(view)
+    return float(mask.sum() / max(1, (alone == 1).sum()))
+
+
+def _develop(linear: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Expose for the bright parts, compress the highlights, encode as sRGB, add sensor noise."""
+    luminance = linear @ [0.2126, 0.7152, 0.0722]
+    exposed = linear * rng.uniform(0.6, 0.9) / np.percentile(luminance, 95)
+    knee = 0.7
+    over = np.maximum(exposed - knee, 0)
+    exposed = np.minimum(exposed, knee) + (1 - knee) * (1 - np.exp(-over / (1 - knee)))
+    srgb = np.where(exposed <= 0.0031308, exposed * 12.92, 1.055 * exposed ** (1 / 2.4) - 0.055)
+    noise = rng.normal(0, rng.uniform(0.5, 2.0), srgb.shape)
+    return np.clip(srgb * 255 + noise, 0, 255).round().astype(np.uint8)
+
+
+def _save(scene: SyntheticScene, path: Path) -> None:
+    about = {
+        "name": scene.name,
+        "camera": {f: getattr(scene.camera, f) for f in Camera.__slots__},
+        "objects": [
+            {
+                "label": o.label,
+                "entry": o.entry.id,
+                "visible": o.visible,
+                "rotation": o.pose.rotation,
+                "translation": o.pose.translation,
+                "scale": o.pose.scale,
+            }
+            for o in scene.objects
+        ],
+    }
+    numbers = np.zeros(scene.depth.shape, np.uint8)
+    for k, o in enumerate(scene.objects, start=1):
+        numbers[o.mask] = k
+    with atomic_write(path) as file:
+        np.savez_compressed(
+            file,
+            about=np.frombuffer(json.dumps(about).encode(), np.uint8),
+            pixels=scene.image.pixels,
+            depth=scene.depth,
+            numbers=numbers,
+            world_from_camera=scene.world_from_camera,
+        )
+
+
+def _load(path: Path) -> SyntheticScene:
+    by_id = {entry.id: entry for entry in catalogue()}
+    # Our own file, read without pickles.
+    with np.load(path, allow_pickle=False) as file:  # noqa: TID251
+        about = json.loads(file["about"].tobytes())
+        numbers = file["numbers"]
+        objects = tuple(
+            SyntheticObject(
+                label=o["label"],
+                entry=by_id[o["entry"]],
+                mask=numbers == k,
+                visible=o["visible"],
+                pose=Pose(
+                    rotation=tuple(o["rotation"]),
+                    translation=tuple(o["translation"]),
+                    scale=o["scale"],
+                ),
+            )
+            for k, o in enumerate(about["objects"], start=1)
+        )
+        return SyntheticScene(
+            name=about["name"],
+            image=Image(pixels=file["pixels"]),
+            camera=Camera(**about["camera"]),
+            depth=file["depth"],
+            world_from_camera=file["world_from_camera"],
+            objects=objects,
+        )
