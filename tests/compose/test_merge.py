@@ -1,0 +1,78 @@
+"""Splats and meshes of one scene coincide, whatever the poses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scenelift.compose import create_scene_mesh, make_scene
+from scenelift.geometry.transforms import transform_points
+from scenelift.testing.fakes import ball_shape
+from scenelift.types import Gaussians, Instance, Mesh, Pose, SceneObject, Shape
+
+TILT = (0.9238795325112867, 0.0, 0.0, 0.3826834323650898)  # 45° about z
+
+
+def scene_object(index, shape, pose):
+    mask = np.ones((4, 4), bool)
+    instance = Instance(mask=mask, label="ball", score=1.0, box=Instance.box_of(mask))
+    return SceneObject(index=index, instance=instance, shape=shape, pose=pose)
+
+
+def squashed(shape: Shape) -> Shape:
+    """A ball flattened along y and shifted, so that a wrong rotation shows."""
+    factors, shift = np.array([1, 0.3, 0.6], np.float32), np.array([0, 0.1, 0], np.float32)
+    assert shape.gaussians is not None
+    assert shape.mesh is not None
+    g, m = shape.gaussians, shape.mesh
+    return Shape(
+        gaussians=Gaussians(
+            means=g.means * factors + shift,
+            scales=g.scales,
+            rotations=g.rotations,
+            opacities=g.opacities,
+            sh0=g.sh0,
+        ),
+        mesh=Mesh(vertices=m.vertices * factors + shift, faces=m.faces, colors=m.colors),
+    )
+
+
+@pytest.fixture
+def objects():
+    shape = squashed(ball_shape(np.array([200, 40, 40]), splats=4000))
+    poses = [
+        Pose(rotation=TILT, translation=(-1, 0, -3), scale=0.5),
+        Pose(rotation=(0.5, 0.5, 0.5, 0.5), translation=(1, 0.5, -4), scale=1.5),
+        Pose(rotation=(0.0, 1.0, 0.0, 0.0), translation=(0, -1, -2), scale=0.2),
+    ]
+    return [scene_object(k, shape, pose) for k, pose in enumerate(poses)]
+
+
+def test_centroids_and_extents_of_splats_and_meshes_agree(objects):
+    gaussians, nodes = make_scene(objects), create_scene_mesh(objects)
+    start = 0
+    for o, node in zip(objects, nodes, strict=True):
+        count = len(o.shape.gaussians)
+        splats = gaussians.means[start : start + count]
+        start += count
+        vertices = transform_points(node.mesh.vertices, node.matrix)
+        size = np.ptp(vertices, axis=0).max()
+        middle = (splats.min(0) + splats.max(0)) / 2
+        expected = (vertices.min(0) + vertices.max(0)) / 2
+        np.testing.assert_allclose(middle, expected, atol=0.01 * size)
+        # The splats are inset by one standard deviation: 6 % of the diameter on each axis.
+        np.testing.assert_allclose(
+            np.ptp(splats, axis=0), 0.94 * np.ptp(vertices, axis=0), atol=0.02 * size
+        )
+
+
+def test_every_node_is_named_and_keeps_its_transform(objects):
+    nodes = create_scene_mesh(objects)
+    assert [n.name for n in nodes] == ["00_ball", "01_ball", "02_ball"]
+    np.testing.assert_allclose(nodes[0].matrix[:3, 3], [-1, 0, -3])
+
+
+def test_objects_without_splats_or_mesh_are_left_out(objects):
+    only_mesh = scene_object(0, Shape(mesh=objects[0].shape.mesh), Pose())
+    assert len(make_scene([only_mesh])) == 0
+    assert create_scene_mesh([scene_object(0, Shape(), Pose())]) == []
