@@ -1,0 +1,1 @@
+"""Segmentation with small models that ship inside ordinary packages: no gate, no GPU."""

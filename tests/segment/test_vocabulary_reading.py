@@ -1,0 +1,164 @@
+"""Phrases become detector classes, or an honest note."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scenelift.errors import WeightsError
+from scenelift.segment.embedded.aliases import ALIASES
+from scenelift.segment.embedded.classes import CLASSES, COCO, SENSES
+from scenelift.segment.embedded.vocabulary import Vocabulary
+from scenelift.segment.embedded.wordnet import WordNet
+from scenelift.weights import embedded
+
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "vocabulary.py"
+
+
+@pytest.fixture(scope="module")
+def plain() -> Vocabulary:
+    """What is understood without WordNet."""
+    return Vocabulary()
+
+
+@pytest.fixture(scope="module")
+def wordnet() -> WordNet:
+    try:
+        return WordNet(embedded.path("wordnet").parent)
+    except WeightsError as exc:
+        pytest.skip(str(exc))
+
+
+@pytest.fixture(scope="module")
+def full(wordnet) -> Vocabulary:
+    return Vocabulary(wordnet)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_class_answers_to_its_own_name(plain, name):
+    assert name in plain.read(name).classes
+    assert plain.read(name).note == ""
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_class_answers_to_its_plural(plain, name):
+    irregular = {"person": "people", "mouse": "mice", "knife": "knives", "sheep": "sheep"}
+    ending = "es" if name.endswith(("s", "x", "ch", "sh")) else "s"
+    assert name in plain.read(f"the {irregular.get(name, name + ending)}").classes
+
+
+def test_aliases_name_classes_only_and_are_never_repeated_by_spelling():
+    assert {c for classes in ALIASES.values() for c in classes} <= set(CLASSES)
+    assert all(alias == alias.lower().strip() for alias in ALIASES)
+
+
+def test_coco_comes_first_so_that_detector_columns_are_class_indices():
+    assert CLASSES[: len(COCO)] == COCO
+    assert len(set(CLASSES)) == len(CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "classes"),
+    [
+        ("the red car on the left", ("car",)),
+        ("two wine glasses", ("wine glass",)),
+        ("a pair of scissors", ("scissors",)),
+        ("CUP", ("cup",)),
+        ("the man's hot-dogs", ("hot dog",)),
+        ("a person riding a horse", ("person",)),
+        ("dogs and cats", ("dog", "cat")),
+        ("cat, dog", ("cat", "dog")),
+        ("black and white cat", ("cat",)),
+        ("bottle of water", ("bottle",)),
+    ],
+)
+def test_the_head_of_the_phrase_decides(plain, phrase, classes):
+    assert plain.read(phrase).classes == classes
+
+
+def test_words_that_are_not_understood_are_named(plain):
+    assert plain.read("chair").note == ""
+    note = plain.read("the wooden chair").note
+    assert "'chair'" in note
+    assert "'the wooden chair'" in note
+
+
+@pytest.mark.parametrize("phrase", ["everything", "all the objects", "Everything!", "all things"])
+def test_everything_is_all_classes(plain, phrase):
+    reading = plain.read(phrase)
+    assert reading.how == "everything"
+    assert reading.classes == CLASSES
+
+
+@pytest.mark.parametrize("phrase", ["the main subject", "main object", "foreground"])
+def test_the_subject_is_a_reading_of_its_own(plain, phrase):
+    assert plain.read(phrase).how == "subject"
+
+
+@pytest.mark.parametrize("phrase", ["", "   ", "!?", "the", "wibble", "红色的车"])
+def test_an_unknown_phrase_is_refused_with_a_way_out(plain, phrase):
+    reading = plain.read(phrase)
+    assert reading.classes == ()
+    assert reading.how == "unknown"
+    assert "--box" in reading.note
+
+
+def test_a_misspelling_gets_a_suggestion_but_no_guess(plain):
+    reading = plain.read("chiar")
+    assert reading.classes == ()
+    assert "chair" in reading.note
+
+
+@given(st.text(max_size=60))
+@settings(deadline=None, max_examples=200)
+def test_no_text_raises(text):
+    reading = Vocabulary().read(text)
+    assert set(reading.classes) <= set(CLASSES)
+    assert bool(reading.classes) == (reading.how not in ("unknown", "subject"))
+
+
+# With WordNet
+
+
+@pytest.mark.weights
+def test_the_phrases_of_the_benchmark_are_read(full):
+    benchmark = runpy.run_path(str(BENCHMARK))
+    results = [
+        benchmark["is_right"](full.read(phrase), wanted)
+        for phrase, wanted in benchmark["load_phrases"]()
+    ]
+    tuned = benchmark["TUNED"]
+    # 60 of 60 and 67 of 68 when this was written; one slip each is allowed to a new alias.
+    assert sum(results[:tuned]) >= 59
+    assert sum(results[tuned:]) >= 66
+
+
+@pytest.mark.weights
+def test_every_class_but_high_heels_has_its_place_in_wordnet(wordnet):
+    missing = [
+        name
+        for name in CLASSES
+        for lemma, number in [SENSES.get(name, (name.replace(" ", "_"), 1))]
+        if len(wordnet.senses(lemma)) < number
+    ]
+    assert missing == ["high heels"]
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize(
+    ("phrase", "word"), [("lion", "cat"), ("pear", "apple"), ("a wolf", "dog")]
+)
+def test_a_word_outside_the_vocabulary_is_answered_with_its_neighbours(full, phrase, word):
+    reading = full.read(phrase)
+    assert reading.classes == ()
+    assert word in reading.note
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("phrase", ["tiger", "doll", "lamp", "clothing", "chair leg", "car seat"])
+def test_slang_parts_and_loose_relations_are_not_taken(full, phrase):
+    assert full.read(phrase).classes == ()
