@@ -87,7 +87,7 @@ def decode_pose(
         latents: state at time 1.
         scene_scale: S of `preprocess`, which the point map was divided by,
         scene_shift: and T, which was subtracted from it before.
-        factor: of `Voxels`: how much coarser the second stage's grid is than the decoder's.
+        factor: of `OccupiedVoxels`: how much coarser the second stage's grid is than the decoder's.
     """
     rotation, log_scale, shift = (
         _vector(t) for t in (latents.rotation, latents.scale, latents.translation)

@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["MOST_VOXELS", "Voxels", "cap_voxels", "occupied_voxels", "prune_interior"]
+__all__ = ["MOST_VOXELS", "OccupiedVoxels", "cap_voxels", "occupied_voxels", "prune_interior"]
 
 # The published second stage saw no more in training.
 MOST_VOXELS = 42_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Voxels:
+class OccupiedVoxels:
     """Occupied voxels of one object.
 
     Attributes:
@@ -51,7 +51,7 @@ def cap_voxels(
     most: int = MOST_VOXELS,
     *,
     generator: torch.Generator | None = None,
-) -> Voxels:
+) -> OccupiedVoxels:
     """Halve the resolution of a structure that is too large, and thin it if it still is.
 
     The halved structure keeps its place in the grid: it is the middle half of where it was.
@@ -62,7 +62,7 @@ def cap_voxels(
         generator: on the CPU, chooses which to keep where halving is not enough.
     """
     if len(coords) <= most:
-        return Voxels(coords=coords)
+        return OccupiedVoxels(coords=coords)
     xyz = coords[:, 1:].float()
     low, high = xyz.min(0).values, xyz.max(0).values
     length = high - low + 1
@@ -76,4 +76,4 @@ def cap_voxels(
     if len(halved) > most:
         kept = torch.randperm(len(halved), generator=generator)[:most]
         halved = halved[kept.to(halved.device)]
-    return Voxels(coords=halved, factor=2)
+    return OccupiedVoxels(coords=halved, factor=2)

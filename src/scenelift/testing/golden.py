@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from scenelift.errors import InputError
 from scenelift.sam3d.layers.embeddings import absolute_position_embedding
+from scenelift.weights.state_dicts import read_state_dict
 
 __all__ = ["GoldenCase", "case_names", "read_case", "weights"]
 
@@ -79,7 +79,7 @@ def read_case(folder: Path, name: str, *, salt: int = 0) -> GoldenCase:
         folder=folder,
         parameters=parameters,
         scalars=facts["scalars"],
-        tensors=load_file(folder / f"{name}.safetensors"),
+        tensors=read_state_dict(folder / f"{name}.safetensors"),
         state=weights(parameters, salt=salt),
     )
 

@@ -1,0 +1,63 @@
+"""Focal length and shift along the viewing axis that make points fall on their pixels.
+
+The network's points are right up to these two numbers: https://arxiv.org/abs/2410.19115,
+section 3.2.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from torch import Tensor
+
+from scenelift.moge.network import view_plane
+
+__all__ = ["focal_in_pixels", "recover_focal_and_shift"]
+
+# Points enter the fit from a grid of this many rows and columns.
+_GRID = 64
+
+
+def recover_focal_and_shift(
+    points: Tensor,  # [H, W, 3]
+    mask: Tensor,  # bool [H, W]
+) -> tuple[float, float]:
+    """Fit focal length and shift to the points under a mask.
+
+    Minimises |f · (x, y) / (z + shift) − (u, v)| over the shift, with the best f for each shift in
+    closed form, by Levenberg–Marquardt from a shift of 0.
+
+    Returns:
+        Focal length in half diagonals of the image, and what to add to z. Where the mask leaves
+        fewer than two points: 1 and 0.
+    """
+    height, width = mask.shape
+    plane = view_plane(height, width, width / height, points)
+    stacked = torch.cat([points.movedim(-1, 0).float(), plane, mask[None].float()])
+    sampled = F.interpolate(stacked[None], (_GRID, _GRID), mode="nearest")[0].cpu().numpy()
+    kept = sampled[:, sampled[5] > 0]  # [6, n]
+    xy, z, uv = kept[:2].T, kept[2], kept[3:5].T
+    if len(z) < 2:
+        return 1.0, 0.0
+
+    def fitted(shift: NDArray) -> tuple[NDArray, float]:
+        projected = xy / (z + shift)[:, None]
+        return projected, float((projected * uv).sum() / np.square(projected).sum())
+
+    def residuals(shift: NDArray) -> NDArray:
+        projected, focal = fitted(shift)
+        return (focal * projected - uv).ravel()
+
+    solution = least_squares(residuals, x0=0.0, ftol=1e-3, method="lm")
+    shift = solution.x.astype(np.float32)
+    return fitted(shift)[1], float(shift[0])
+
+
+def focal_in_pixels(focal: float, height: int, width: int) -> float:
+    """Focal length in pixels of one in half diagonals."""
+    return focal * math.hypot(height, width) / 2
