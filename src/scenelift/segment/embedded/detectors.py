@@ -1,0 +1,114 @@
+"""Photo → boxes: every detector looks at several views, and what they agree on is fused.
+
+One view of a small network misses a third of the objects. Mirroring the photo tells accidents from
+objects, four overlapping tiles show small ones larger, and two detectors trained on different
+photos mend each other's gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageOps
+
+from scenelift.progress import Reporter
+from scenelift.segment.embedded.box_fusion import Detections, fuse
+from scenelift.types import Box
+
+__all__ = ["Detector", "detect", "windows"]
+
+# The networks see 416 and 300 px; beyond this, resizing views only costs time.
+LONGEST_SIDE = 1333
+# Below this a tile shows no more than the whole photo does at the networks' own sizes.
+SHORTEST_SIDE_FOR_TILES = 480
+TILE = 0.6  # side of a tile in parts of the photo: neighbours share a fifth
+# A box that ends this near to an inner edge of a tile (in parts of the tile) is a cut-off object.
+CUT_OFF = 0.02
+
+
+class Detector(Protocol):
+    """Finds boxes in one view of a photo."""
+
+    name: str
+
+    def detect(self, photo: Pillow.Image, window: Box) -> Detections:
+        """Boxes inside a window of the photo, in pixels of the photo."""
+        ...
+
+
+def detect(
+    detectors: Sequence[Detector],
+    pixels: NDArray[np.uint8],  # [H, W, 3]
+    report: Reporter,
+) -> Detections:
+    """Everything that the detectors find, best first, in pixels of the photo.
+
+    Scores are not probabilities: 0.4 and more is worth showing.
+    """
+    height, width = pixels.shape[:2]
+    photo = Pillow.fromarray(pixels)
+    photo.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Pillow.Resampling.BILINEAR)
+    mirrored = ImageOps.mirror(photo)
+    views = windows(photo.width, photo.height)
+    total, done = len(detectors) * len(views), 0
+
+    of_detectors = []
+    for detector in detectors:
+        of_windows = []
+        for window in views:
+            report.update(done, total, "looking for objects")
+            done += 1
+            plain = detector.detect(photo, window)
+            other = detector.detect(mirrored, _mirror_box(window, photo.width))
+            other = Detections(_mirror_boxes(other.boxes, photo.width), other.scores, other.classes)
+            both = fuse([plain, other], np.mean)
+            of_windows.append(both.take(~_cut_off(both.boxes, window, photo.size)))
+        of_detectors.append(fuse(of_windows, np.max))
+    found = fuse(of_detectors, _agreement)
+    to_photo = np.array([width / photo.width, height / photo.height] * 2, np.float32)
+    return Detections(found.boxes * to_photo, found.scores, found.classes)
+
+
+def windows(width: int, height: int) -> list[Box]:
+    """The whole photo, and four overlapping tiles where it is large enough for them."""
+    whole = (0.0, 0.0, float(width), float(height))
+    if min(width, height) < SHORTEST_SIDE_FOR_TILES:
+        return [whole]
+    left, top = width * (1 - TILE), height * (1 - TILE)
+    tiles = [(x, y, x + width * TILE, y + height * TILE) for y in (0.0, top) for x in (0.0, left)]
+    return [whole, *tiles]
+
+
+def _agreement(scores: NDArray[np.float32]) -> float:  # [detectors]
+    """The best score, raised by the others: a miss says little, since each misses many."""
+    best = float(scores.max())
+    others = float(scores.sum()) - best
+    return best + (1 - best) * 0.5 * min(others, 1.0)
+
+
+def _mirror_box(box: Box, width: float) -> Box:
+    return (width - box[2], box[1], width - box[0], box[3])
+
+
+def _mirror_boxes(boxes: NDArray[np.float32], width: float) -> NDArray[np.float32]:
+    mirrored = boxes.copy()
+    mirrored[:, [0, 2]] = width - boxes[:, [2, 0]]
+    return mirrored
+
+
+def _cut_off(
+    boxes: NDArray[np.float32],  # [N, 4]
+    window: Box,
+    size: tuple[int, int],  # width and height of the photo
+) -> NDArray[np.bool_]:  # [N]
+    """Boxes that end at an edge of the window which is not an edge of the photo."""
+    width, height = size
+    x0, y0, x1, y1 = window
+    margin = np.array([x1 - x0, y1 - y0] * 2, np.float32) * CUT_OFF
+    inner = np.array([x0 > 0, y0 > 0, x1 < width - 0.5, y1 < height - 0.5])
+    at_edge = np.abs(boxes - np.array(window, np.float32)) < margin
+    return np.any(at_edge & inner, axis=1)
