@@ -78,7 +78,8 @@ def download_artefacts(artefacts: Sequence[Artefact], folder: Path, report: Repo
         finally:
             stop.cancel()
             pool.shutdown(cancel_futures=True)
-    report.send("stage_finished", fraction=1.0)
+    if not waiting:
+        report.send("stage_finished", fraction=1.0)
     return [
         f"{artefact.name} ({artefact.purpose}) could not be fetched: "
         + "; ".join(f"{p}: {failed[p]}" for p in artefact.packages if p in failed)

