@@ -114,7 +114,8 @@ def _rasterize(
         raise ValueError(
             f"faces name vertices {faces.min()} to {faces.max()}, the mesh has {len(mesh.vertices)}"
         )
-    points = transform_points(mesh.vertices, np.diag([1.0, -1, -1, 1]) @ view)
+    with np.errstate(invalid="ignore"):  # infinite vertices: their faces are left out
+        points = transform_points(mesh.vertices, np.diag([1.0, -1, -1, 1]) @ view)
     intrinsics = kernel_array([camera.fx, camera.fy, camera.cx, camera.cy], np.float64)
     triangles, weights, sources = _clip(kernel_array(points, np.float64), faces, intrinsics, near)
     starts, members = _bin(triangles, camera.width, camera.height)
@@ -170,8 +171,9 @@ def _headlight(
         normals = (mesh.normals @ np.linalg.inv(turn)).astype(np.float32)
         normal = interpolate(mesh.faces, face_id, weights, normals)[hit]
     else:
-        corners = transform_points(mesh.vertices, view)[mesh.faces]
-        normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        with np.errstate(invalid="ignore"):  # as above; no pixel sees those faces
+            corners = transform_points(mesh.vertices, view)[mesh.faces]
+            normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         normal = normal[face_id[hit]]
     to_camera = camera.unproject(np.where(hit, depth, np.float32(1)))[hit]
     length = np.linalg.norm(normal, axis=-1) * np.linalg.norm(to_camera, axis=-1)
