@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from scenelift.errors import Cancelled
+from scenelift.errors import Cancelled, WeightsError
 from scenelift.progress import CancelToken, Reporter, silent
-from scenelift.segment.embedded.box_fusion import Detections
+from scenelift.segment.embedded.box_fusion import Detections, iou
 from scenelift.segment.embedded.classes import CLASSES, OPEN_IMAGES
 from scenelift.segment.embedded.detectors import detect, windows
 from scenelift.segment.embedded.nanodet import BINS, NanoDet, decode_level
@@ -200,3 +200,34 @@ def test_ssd_never_reports_the_background():
     np.testing.assert_allclose(
         found.boxes[0], [600 * margin, 300 * margin, 600 * (1 - margin), 300 * (1 - margin)], 1e-4
     )
+
+
+# On photos
+
+
+@pytest.fixture(scope="module")
+def installed():
+    try:
+        return [NanoDet.load(), SSD.load()]
+    except WeightsError as exc:
+        pytest.skip(str(exc))
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize(
+    ("photo", "class_name", "box"),
+    [
+        ("coffee", "cup", (170, 20, 430, 290)),  # drawn by hand
+        ("chelsea", "cat", (0, 0, 425, 300)),
+        ("astronaut", "person", (15, 10, 365, 512)),
+    ],
+)
+def test_what_anybody_would_name_is_found_once(installed, photo, class_name, box):
+    import skimage.data
+
+    found = detect(installed, getattr(skimage.data, photo)(), silent())
+    index = CLASSES.index(class_name)
+    sure = found.take((found.scores >= 0.4) & (found.classes == index))
+    assert len(sure) == 1
+    # A detector's box of a cup may end at its rim or include its saucer.
+    assert iou(sure.boxes[0], np.array(box, np.float32)) > 0.7

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from scenelift.segment.embedded.box_fusion import Detections, iou, suppress
 from scenelift.segment.embedded.classes import CLASSES
-from scenelift.types import Box, BoxPrompt
+from scenelift.types import Box
 
-__all__ = ["Candidate", "class_of_box", "from_box", "from_classes", "without", "without_repeats"]
+__all__ = ["Candidate", "class_of_box", "from_classes", "without", "without_repeats"]
 
 # Two boxes that overlap more than this show the same object.
 SAME_OBJECT = 0.6
@@ -49,13 +49,6 @@ def from_classes(found: Detections, classes: Sequence[str], label: str) -> list[
         Candidate(label=label, score=float(score), box=_box(box), class_name=CLASSES[index])
         for box, score, index in zip(wanted.boxes, wanted.scores, wanted.classes, strict=True)
     ]
-
-
-def from_box(drawn: BoxPrompt, found: Detections, label: str) -> Candidate:
-    """What the user drew, with the class that the detectors give it."""
-    return Candidate(
-        label=label, score=1.0, box=drawn.box, class_name=class_of_box(drawn.box, found)
-    )
 
 
 def class_of_box(box: Box, found: Detections) -> str | None:

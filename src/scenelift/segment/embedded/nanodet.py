@@ -10,17 +10,16 @@ distance to that side is the distribution's mean.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 from PIL import Image as Pillow
 
 from scenelift.segment.embedded.box_fusion import Detections, suppress
 from scenelift.types import Box
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+from scenelift.weights.onnx_session import session
 
 __all__ = ["NanoDet", "decode_level"]
 
@@ -38,14 +37,19 @@ class NanoDet:
     """Finds the 80 classes of COCO in one view.
 
     Args:
-        session: the network. Input `image` float32 [1, 3, 416, 416]; for each stride s, outputs
+        network: Input `image` float32 [1, 3, 416, 416]; for each stride s, outputs
             `scores_s` [1, A, 80] and `bins_s` [1, A, 44].
     """
 
     name = "nanodet-g"
 
-    def __init__(self, session: InferenceSession) -> None:
-        self._session = session
+    def __init__(self, network: InferenceSession) -> None:
+        self._network = network
+
+    @classmethod
+    def load(cls, weights: Path | None = None, threads: int = 0) -> NanoDet:
+        """From the installed weights; raises WeightsError where they are missing."""
+        return cls(session("nanodet", weights, threads))
 
     def detect(self, photo: Pillow.Image, window: Box) -> Detections:
         """Boxes inside a window of the photo, in pixels of the photo."""
@@ -56,10 +60,10 @@ class NanoDet:
         view = photo.resize((width, height), Pillow.Resampling.BILINEAR, box=window)
         canvas = np.zeros((SIDE, SIDE, 3), np.float32)  # black around it, as in training
         canvas[:height, :width] = np.asarray(view)[..., ::-1]
-        network_input = ((canvas - MEAN) / STD).transpose(2, 0, 1)[None]
+        network_input = np.ascontiguousarray(((canvas - MEAN) / STD).transpose(2, 0, 1)[None])
 
         names = [f"{kind}_{stride}" for stride in STRIDES for kind in ("scores", "bins")]
-        outputs = [np.asarray(o) for o in self._session.run(names, {"image": network_input})]
+        outputs = [np.asarray(o) for o in self._network.run(names, {"image": network_input})]
         levels = [
             decode_level(scores[0], bins[0], stride)
             for scores, bins, stride in zip(outputs[::2], outputs[1::2], STRIDES, strict=True)

@@ -12,18 +12,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 from PIL import Image as Pillow
 
 from scenelift.segment.embedded.box_fusion import Detections, suppress
 from scenelift.segment.embedded.classes import CLASSES, OPEN_IMAGES
 from scenelift.types import Box
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+from scenelift.weights import embedded
+from scenelift.weights.onnx_session import session
 
 __all__ = ["SSD", "anchors", "decode_boxes"]
 
@@ -40,24 +40,30 @@ class SSD:
     """Finds everyday classes of Open Images (boxes, desks, shoes… besides COCO's) in one view.
 
     Args:
-        session: the network. Input `image` float32 [1, 300, 300, 3] in −1…1; outputs `boxes`
+        network: Input `image` float32 [1, 300, 300, 3] in −1…1; outputs `boxes`
             [1, A, 4] and `logits` [1, A, L].
         labels: the labels file, one a line, background first.
     """
 
     name = "ssd-mobilenetv2-oidv4"
 
-    def __init__(self, session: InferenceSession, labels: Sequence[str]) -> None:
-        self._session = session
+    def __init__(self, network: InferenceSession, labels: Sequence[str]) -> None:
+        self._network = network
         # Column of the network's output -> index into CLASSES.
         self._classes = np.array([CLASSES.index(OPEN_IMAGES[label]) for label in labels[1:]])
+
+    @classmethod
+    def load(cls, weights: Path | None = None, threads: int = 0) -> SSD:
+        """From the installed weights; raises WeightsError where they are missing."""
+        labels = embedded.path("ssd_oidv4", weights, file="labels.txt").read_text("utf-8")
+        return cls(session("ssd_oidv4", weights, threads), labels.splitlines())
 
     def detect(self, photo: Pillow.Image, window: Box) -> Detections:
         """Boxes inside a window of the photo, in pixels of the photo."""
         x0, y0, x1, y1 = window
         view = photo.resize((SIDE, SIDE), Pillow.Resampling.BILINEAR, box=window)
         network_input = np.asarray(view, np.float32)[None] / 127.5 - 1
-        outputs = self._session.run(["boxes", "logits"], {"image": network_input})
+        outputs = self._network.run(["boxes", "logits"], {"image": network_input})
         codes, logits = (np.asarray(output)[0] for output in outputs)
         scores = 1 / (1 + np.exp(-logits[:, 1:]))  # [A, L - 1], without the background
         score = scores.max(1)
