@@ -1,0 +1,329 @@
+"""Meshes as binary glTF 2.0 (https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html).
+
+One named node per object, with its pose; frames agree (right-handed, y up), so coordinates go out
+as they are. glTF differs in three ways, and only this file knows: vertex colours are linear light,
+v of texture coordinates counts from the top row, quaternions are x, y, z, w.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from scenelift.errors import InputError
+from scenelift.geometry.transforms import compose_transform, pose_from_matrix
+from scenelift.io.files import write_bytes
+from scenelift.render.color import linear_from_srgb, srgb_from_linear
+from scenelift.types import Mesh
+
+__all__ = ["GlbNode", "read_glb", "write_glb"]
+
+ROUGHNESS = 0.9
+GREY = 0.6  # linear, of a mesh without colours
+
+# Numbers of the glTF specification.
+MAGIC, VERSION = b"glTF", 2
+JSON_CHUNK, BINARY_CHUNK = b"JSON", b"BIN\0"
+ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
+COMPONENT_TYPES = {5121: "u1", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
+COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
+MAX_TEXTURE_PIXELS = 64 * 2**20
+
+# What reading a damaged or foreign file can end in; JSON may hold anything anywhere.
+NOT_OURS = (
+    *(KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError, OverflowError),
+    *(struct.error, OSError, PillowImage.DecompressionBombError),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GlbNode:
+    """A mesh in its place.
+
+    Attributes:
+        name: what viewers show.
+        mesh: in the object's frame.
+        matrix: float64 [4, 4], scene_from_object, a similarity without mirroring.
+    """
+
+    name: str
+    mesh: Mesh
+    matrix: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
+
+
+def write_glb(path: Path, nodes: Sequence[GlbNode]) -> None:
+    """Write objects as one GLB; the same objects give the same bytes.
+
+    Materials are not metallic (glTF's default is, and black without an environment) and seen from
+    both sides only where the mesh is open. Textures are embedded as PNG. A mesh without faces
+    becomes an empty node.
+
+    Raises:
+        ValueError: a matrix mirrors, shears or scales its axes differently.
+        OutputError: the file cannot be written.
+    """
+    document = _Document()
+    for node in nodes:
+        document.add(node)
+    write_bytes(path, document.to_bytes())
+
+
+class _Document:
+    """The JSON and the binary chunk of a file that is being put together."""
+
+    def __init__(self) -> None:
+        self._binary = bytearray()
+        self._lists: dict[str, list[dict[str, Any]]] = {
+            name: []
+            for name in (
+                *("nodes", "meshes", "materials", "textures", "images"),
+                *("accessors", "bufferViews"),
+            )
+        }
+
+    def add(self, node: GlbNode) -> None:
+        entry: dict[str, Any] = {"name": node.name}
+        pose = pose_from_matrix(node.matrix)
+        if pose.translation != (0, 0, 0):
+            entry["translation"] = list(pose.translation)
+        if pose.rotation != (1, 0, 0, 0):
+            w, x, y, z = pose.rotation
+            entry["rotation"] = [x, y, z, w]
+        if pose.scale != 1:
+            entry["scale"] = [pose.scale] * 3
+        if len(node.mesh.faces):
+            entry["mesh"] = self._mesh(node.name, node.mesh)
+        self._append("nodes", entry)
+
+    def to_bytes(self) -> bytes:
+        document: dict[str, Any] = {
+            "asset": {"version": "2.0", "generator": "scenelift"},
+            "scene": 0,
+            "scenes": [{"nodes": list(range(len(self._lists["nodes"])))}],
+        }
+        if not self._lists["nodes"]:
+            document["scenes"] = [{}]  # glTF knows no empty lists
+        document |= {name: entries for name, entries in self._lists.items() if entries}
+        if self._binary:
+            document["buffers"] = [{"byteLength": len(self._binary)}]
+        text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        chunks = [(JSON_CHUNK, _padded(text.encode(), b" "))]
+        if self._binary:
+            chunks.append((BINARY_CHUNK, bytes(self._binary)))
+        body = b"".join(struct.pack("<I4s", len(data), kind) + data for kind, data in chunks)
+        return struct.pack("<4sII", MAGIC, VERSION, 12 + len(body)) + body
+
+    def _mesh(self, name: str, mesh: Mesh) -> int:
+        attributes = {
+            "POSITION": self._accessor(mesh.vertices, "VEC3", bounds=True),
+        }
+        if mesh.normals is not None:
+            attributes["NORMAL"] = self._accessor(_unit(mesh.normals), "VEC3")
+        if mesh.uv is not None:
+            attributes["TEXCOORD_0"] = self._accessor(_flip_v(mesh.uv), "VEC2")
+        if mesh.colors is not None:
+            # 16 bits, as 8 would merge the dark tones; with alpha, as each vertex of an attribute
+            # must start at a multiple of four bytes.
+            linear = np.full((len(mesh.colors), 4), 65535, np.uint16)
+            linear[:, :3] = np.rint(linear_from_srgb(mesh.colors) * 65535)
+            attributes["COLOR_0"] = self._accessor(linear, "VEC4", normalized=True)
+        # The largest number of each type is reserved.
+        index_type = np.uint16 if len(mesh.vertices) < 65535 else np.uint32
+        primitive = {
+            "attributes": attributes,
+            "indices": self._accessor(
+                mesh.faces.astype(index_type).ravel(), "SCALAR", target=ELEMENT_ARRAY_BUFFER
+            ),
+            "material": self._material(name, mesh),
+        }
+        return self._append("meshes", {"name": name, "primitives": [primitive]})
+
+    def _material(self, name: str, mesh: Mesh) -> int:
+        surface: dict[str, Any] = {"metallicFactor": 0, "roughnessFactor": ROUGHNESS}
+        if mesh.texture is not None:
+            png = io.BytesIO()
+            PillowImage.fromarray(mesh.texture).save(png, "PNG")
+            view = self._buffer_view(png.getvalue())
+            image = self._append(
+                "images", {"name": name, "mimeType": "image/png", "bufferView": view}
+            )
+            surface["baseColorTexture"] = {"index": self._append("textures", {"source": image})}
+        elif mesh.colors is None:
+            surface["baseColorFactor"] = [GREY, GREY, GREY, 1]
+        material: dict[str, Any] = {"name": name, "pbrMetallicRoughness": surface}
+        if not _is_closed(mesh):
+            material["doubleSided"] = True
+        return self._append("materials", material)
+
+    def _accessor(
+        self,
+        values: NDArray,
+        kind: str,
+        *,
+        bounds: bool = False,
+        normalized: bool = False,
+        target: int = ARRAY_BUFFER,
+    ) -> int:
+        component = next(k for k, v in COMPONENT_TYPES.items() if np.dtype(v) == values.dtype)
+        entry: dict[str, Any] = {
+            "bufferView": self._buffer_view(np.ascontiguousarray(values).tobytes(), target),
+            "componentType": component,
+            "count": len(values),
+            "type": kind,
+        }
+        if normalized:
+            entry["normalized"] = True
+        if bounds:
+            entry |= {"min": values.min(0).tolist(), "max": values.max(0).tolist()}
+        return self._append("accessors", entry)
+
+    def _buffer_view(self, data: bytes, target: int | None = None) -> int:
+        entry = {"buffer": 0, "byteOffset": len(self._binary), "byteLength": len(data)}
+        if target is not None:
+            entry["target"] = target
+        self._binary += _padded(data, b"\0")
+        return self._append("bufferViews", entry)
+
+    def _append(self, name: str, entry: dict[str, Any]) -> int:
+        self._lists[name].append(entry)
+        return len(self._lists[name]) - 1
+
+
+def _padded(data: bytes, fill: bytes) -> bytes:
+    return data + fill * (-len(data) % 4)
+
+
+def _flip_v(uv: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Texture coordinates counted from the other end of the picture."""
+    return np.stack([uv[:, 0], 1 - uv[:, 1]], -1)
+
+
+def _unit(normals: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Normals of length 1; those of no length point up."""
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    up = np.array([0, 1, 0], np.float32)
+    return np.where(length > 1e-12, normals / np.maximum(length, 1e-12), up).astype(np.float32)
+
+
+def _is_closed(mesh: Mesh) -> bool:
+    """Whether every edge is shared by two faces; vertices at one place are one vertex."""
+    places = np.ascontiguousarray(mesh.vertices + np.float32(0)).view("V12").ravel()  # −0 is 0
+    _, place = np.unique(places, return_inverse=True)
+    corners = place[mesh.faces]
+    corners = corners[(corners != np.roll(corners, 1, 1)).all(1)]  # not the degenerate ones
+    edges = np.stack([corners, np.roll(corners, -1, 1)], -1).reshape(-1, 2)
+    low, high = edges.min(1), edges.max(1)
+    _, uses = np.unique(low.astype(np.int64) * (place.max() + 1) + high, return_counts=True)
+    return bool((uses == 2).all())
+
+
+def read_glb(path: Path) -> list[GlbNode]:
+    """Read what `write_glb` wrote.
+
+    Reads nodes directly below the scene with triangle meshes of one primitive; normals, vertex
+    colours, texture coordinates and an embedded base colour texture. Other files may be richer
+    than that: they are refused rather than half understood.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds what we do not write.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as exc:
+        raise InputError(f"Cannot read {path}: {exc.strerror or exc}.") from exc
+    try:
+        return _Reader(data).nodes()
+    except NOT_OURS as exc:
+        raise InputError(
+            f"{path} is not a GLB that can be read here ({type(exc).__name__}: {exc}). "
+            "Expected a file written by scenelift."
+        ) from exc
+
+
+class _Reader:
+    """A parsed file; what does not fit raises ValueError, KeyError, IndexError or TypeError."""
+
+    def __init__(self, data: bytes) -> None:
+        magic, version, length = struct.unpack_from("<4sII", data)
+        if magic != MAGIC or version != VERSION or length != len(data):
+            raise ValueError("no glTF 2.0 binary, or cut short")
+        chunks: dict[bytes, bytes] = {}
+        offset = 12
+        while offset < length:
+            size, kind = struct.unpack_from("<I4s", data, offset)
+            chunks[kind] = data[offset + 8 : offset + 8 + size]
+            offset += 8 + size
+        self._json: Mapping[str, Any] = json.loads(chunks[JSON_CHUNK])
+        self._binary = chunks.get(BINARY_CHUNK, b"")
+
+    def nodes(self) -> list[GlbNode]:
+        scene = self._json["scenes"][self._json.get("scene", 0)]
+        return [self._node(self._json["nodes"][i]) for i in scene.get("nodes", [])]
+
+    def _node(self, node: Mapping[str, Any]) -> GlbNode:
+        if "children" in node or "matrix" in node:
+            raise ValueError("nodes with children or a matrix")
+        x, y, z, w = node.get("rotation", [0, 0, 0, 1])
+        matrix = compose_transform(
+            node.get("scale", [1, 1, 1]), [w, x, y, z], node.get("translation", [0, 0, 0])
+        )
+        mesh = Mesh(vertices=np.zeros((0, 3), np.float32), faces=np.zeros((0, 3), np.int32))
+        if "mesh" in node:
+            (primitive,) = self._json["meshes"][node["mesh"]]["primitives"]
+            mesh = self._mesh(primitive)
+        return GlbNode(name=node.get("name", ""), mesh=mesh, matrix=matrix)
+
+    def _mesh(self, primitive: Mapping[str, Any]) -> Mesh:
+        attributes = primitive["attributes"]
+        vertices = self._array(attributes["POSITION"]).astype(np.float32)
+        faces = self._array(primitive["indices"]).astype(np.int64).reshape(-1, 3)
+        if faces.size and faces.max() >= len(vertices):
+            raise ValueError("a face names a vertex that does not exist")
+        normals = uv = colors = texture = None
+        if "NORMAL" in attributes:
+            normals = self._array(attributes["NORMAL"]).astype(np.float32)
+        if "TEXCOORD_0" in attributes:
+            uv = _flip_v(self._array(attributes["TEXCOORD_0"]).astype(np.float32))
+        if "COLOR_0" in attributes:
+            linear = self._array(attributes["COLOR_0"])[:, :3] / 65535
+            colors = np.rint(srgb_from_linear(linear) * 255).astype(np.uint8)
+        surface = self._json["materials"][primitive["material"]]["pbrMetallicRoughness"]
+        if "baseColorTexture" in surface:
+            source = self._json["textures"][surface["baseColorTexture"]["index"]]["source"]
+            png = self._bytes(self._json["images"][source]["bufferView"])
+            with PillowImage.open(io.BytesIO(png), formats=["PNG"]) as image:
+                if image.width * image.height > MAX_TEXTURE_PIXELS:
+                    raise ValueError(f"a texture of {image.width}×{image.height} pixels")
+                texture = np.array(image.convert("RGB"))
+        return Mesh(
+            vertices=vertices,
+            faces=faces.astype(np.int32),
+            colors=colors,
+            uv=uv,
+            texture=texture,
+            normals=normals,
+        )
+
+    def _array(self, accessor: int) -> NDArray:
+        entry = self._json["accessors"][accessor]
+        width = COMPONENTS[entry["type"]]
+        dtype = np.dtype(COMPONENT_TYPES[entry["componentType"]])
+        data = self._bytes(entry["bufferView"])
+        values = np.frombuffer(data, dtype, entry["count"] * width)
+        return values if width == 1 else values.reshape(-1, width)
+
+    def _bytes(self, view: int) -> bytes:
+        entry = self._json["bufferViews"][view]
+        start, size = entry.get("byteOffset", 0), entry["byteLength"]
+        if not 0 <= start <= start + size <= len(self._binary):
+            raise ValueError("a buffer view outside the file")
+        return self._binary[start : start + size]

@@ -1,0 +1,102 @@
+"""Meshes as Wavefront OBJ with a material file and textures: what every 3D program reads.
+
+All objects are in the scene frame, as OBJ has no poses. Vertex colours follow the coordinates of
+their vertex (`v x y z r g b`, sRGB), which MeshLab, Blender and trimesh read and others ignore.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.geometry.transforms import pose_from_matrix, transform_points
+from scenelift.io.animation import write_png
+from scenelift.io.files import atomic_write, write_bytes
+from scenelift.io.glb import GlbNode
+from scenelift.types import Mesh
+
+__all__ = ["write_obj"]
+
+GREY = 0.8  # sRGB, of a mesh without colours
+ROWS_AT_ONCE = 50_000
+
+
+def write_obj(path: Path, nodes: Sequence[GlbNode]) -> list[Path]:
+    """Write objects as one OBJ; the same objects give the same bytes.
+
+    Args:
+        path: `scene.obj`; `scene.mtl` and `scene_NAME.png` per texture are written beside it.
+        nodes: one `o` group each, under its name.
+
+    Returns:
+        The files written, the OBJ last: when it is there, what it refers to is.
+
+    Raises:
+        ValueError: a matrix mirrors, shears or scales its axes differently.
+        OutputError: a file cannot be written.
+    """
+    written: list[Path] = []
+    materials: list[str] = []
+    names = [f"{re.sub(r'[^A-Za-z0-9_.-]', '_', node.name) or 'object'}" for node in nodes]
+    names = [n if names.count(n) == 1 else f"{n}_{i}" for i, n in enumerate(names)]
+    for name, node in zip(names, nodes, strict=True):
+        tint = GREY if node.mesh.texture is None and node.mesh.colors is None else 1
+        lines = [f"newmtl {name}", "illum 1", f"Kd {tint} {tint} {tint}", "Ks 0 0 0"]
+        if node.mesh.texture is not None:
+            texture = path.with_name(f"{path.stem}_{name}.png")
+            write_png(texture, node.mesh.texture)
+            written.append(texture)
+            lines.append(f"map_Kd {texture.name}")
+        materials.append("\n".join(lines) + "\n")
+    library = path.with_suffix(".mtl")
+    write_bytes(library, "\n".join(materials).encode("ascii"))
+
+    first = np.array([1, 1, 1])  # numbers of the next vertex, texture coordinate and normal
+    with atomic_write(path) as file:
+        file.write(f"mtllib {library.name}\n".encode())
+        for name, node in zip(names, nodes, strict=True):
+            file.write(f"o {name}\nusemtl {name}\n".encode("ascii"))
+            for block in _object(node.mesh, node.matrix, first):
+                file.write(block)
+            has = [True, node.mesh.uv is not None, node.mesh.normals is not None]
+            first += len(node.mesh.vertices) * np.array(has)
+    return [*written, library, path]
+
+
+def _object(mesh: Mesh, matrix: NDArray[np.float64], first: NDArray) -> list[bytes]:
+    """Text of one object whose elements start at the numbers `first` [3]."""
+    vertices = transform_points(mesh.vertices, matrix)
+    blocks = []
+    if mesh.colors is not None:
+        table = np.concatenate([vertices, mesh.colors / 255], 1)
+        blocks += _rows("v %.7g %.7g %.7g %.4g %.4g %.4g\n", table)
+    else:
+        blocks += _rows("v %.7g %.7g %.7g\n", vertices)
+    if mesh.uv is not None:
+        blocks += _rows("vt %.7g %.7g\n", mesh.uv)
+    if mesh.normals is not None:
+        rotation = matrix[:3, :3] / pose_from_matrix(matrix).scale
+        blocks += _rows("vn %.5g %.5g %.5g\n", mesh.normals @ rotation.T)
+    numbers = [mesh.faces + first[0]]
+    corner = "%d"
+    if mesh.uv is not None:
+        numbers.append(mesh.faces + first[1])
+        corner += "/%d"
+    if mesh.normals is not None:
+        numbers.append(mesh.faces + first[2])
+        corner += "/%d" if mesh.uv is not None else "//%d"
+    table = np.stack(numbers, -1).reshape(len(mesh.faces), 3 * len(numbers))
+    return blocks + _rows(f"f {corner} {corner} {corner}\n", table)
+
+
+def _rows(template: str, table: NDArray) -> list[bytes]:
+    """The template filled with every row: one formatting call for many rows, not one a row."""
+    blocks = []
+    for start in range(0, len(table), ROWS_AT_ONCE):
+        rows = table[start : start + ROWS_AT_ONCE]
+        blocks.append((template * len(rows) % tuple(rows.ravel().tolist())).encode("ascii"))
+    return blocks

@@ -1,0 +1,73 @@
+"""Loops play for ever, keep their background and show no bands."""
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from scenelift.io.animation import write_gif, write_png
+
+
+def ramps(count: int = 4) -> list[np.ndarray]:
+    """A smooth coloured square that moves over white."""
+    frames = []
+    for k in range(count):
+        frame = np.full((48, 64, 3), 255, np.uint8)
+        x, y = np.meshgrid(np.linspace(0, 1, 32), np.linspace(0, 1, 32))
+        ramp = np.stack([60 + 120 * x, 80 + 100 * y, 200 - 100 * x], -1)
+        frame[8:40, 8 + k : 40 + k] = np.rint(ramp)
+        frames.append(frame)
+    return frames
+
+
+def decoded(path) -> list[np.ndarray]:
+    with PillowImage.open(path) as gif:
+        frames = []
+        for k in range(gif.n_frames):
+            gif.seek(k)
+            frames.append(np.asarray(gif.convert("RGB")))
+        return frames
+
+
+def test_gif_shows_the_frames_for_ever(tmp_path):
+    path = tmp_path / "loop.gif"
+    write_gif(path, ramps(), fps=20)
+    with PillowImage.open(path) as gif:
+        assert gif.info["loop"] == 0
+        assert gif.info["duration"] == 50
+    for shown, frame in zip(decoded(path), ramps(), strict=True):
+        background = (frame == 255).all(-1)
+        assert (shown[background] == 255).all()
+        difference = np.abs(shown.astype(int) - frame)
+        assert difference.max() < 40
+        # Dithering is right on average: blocks of its pattern, 8 × 8, keep their mean colour.
+        error = (shown.astype(float) - frame).reshape(6, 8, 8, 8, 3).mean((1, 3))
+        assert np.abs(error).max() < 8
+
+
+@pytest.mark.parametrize("frame", [np.zeros((1, 1, 3), np.uint8), np.full((5, 9, 3), 7, np.uint8)])
+def test_gif_of_one_plain_frame(tmp_path, frame):
+    write_gif(tmp_path / "still.gif", [frame])
+    (shown,) = decoded(tmp_path / "still.gif")
+    assert (shown == frame).all()
+
+
+def test_gif_refuses_no_frames_and_mixed_sizes(tmp_path):
+    with pytest.raises(ValueError, match="one size"):
+        write_gif(tmp_path / "none.gif", [])
+    with pytest.raises(ValueError, match="one size"):
+        write_gif(tmp_path / "mixed.gif", [np.zeros((2, 2, 3), np.uint8), ramps()[0]])
+    assert not list(tmp_path.iterdir())
+
+
+def test_png_is_lossless(tmp_path):
+    write_png(tmp_path / "a.png", ramps()[0])
+    with PillowImage.open(tmp_path / "a.png") as image:
+        assert (np.asarray(image) == ramps()[0]).all()
+
+
+def test_the_same_frames_give_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_gif(tmp_path / f"{name}.gif", ramps())
+        write_png(tmp_path / f"{name}.png", ramps()[0])
+    assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
