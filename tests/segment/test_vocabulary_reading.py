@@ -131,10 +131,12 @@ def test_the_phrases_of_the_benchmark_are_read(full):
         benchmark["is_right"](full.read(phrase), wanted)
         for phrase, wanted in benchmark["load_phrases"]()
     ]
-    tuned = benchmark["TUNED"]
-    # 60 of 60 and 67 of 68 when this was written; one slip each is allowed to a new alias.
-    assert sum(results[:tuned]) >= 59
-    assert sum(results[tuned:]) >= 66
+    in_sight, mended, held_out = benchmark["GROUPS"].values()
+    assert held_out == len(results)
+    # 60, 67 and 37 were right when this was written; a slip each is allowed to a new alias.
+    assert sum(results[:in_sight]) >= 59
+    assert sum(results[in_sight:mended]) >= 66
+    assert sum(results[mended:]) >= 36
 
 
 @pytest.mark.weights
