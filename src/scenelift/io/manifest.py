@@ -170,3 +170,10 @@ def read_manifest(folder: Path) -> Manifest:
         ) from exc
     except (OSError, ValueError, ValidationError) as exc:
         raise InputError(f"{path} cannot be read as a scene's manifest: {exc}") from exc
+
+
+if __name__ == "__main__":
+    import sys
+
+    json.dump(Manifest.model_json_schema(), sys.stdout, indent=2)
+    sys.stdout.write("\n")
