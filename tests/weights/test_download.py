@@ -6,6 +6,7 @@ import io
 import sys
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -84,6 +85,14 @@ def test_what_can_be_fetched_is_there_and_the_rest_is_named(index, tmp_path):
     assert len(failures) == 1
     assert "bad (tests) could not be fetched" in failures[0]
     assert "No matching distribution found for absent" in failures[0]
+
+
+def test_two_downloads_at_once_do_each_other_no_harm(index, tmp_path):
+    wanted = artefact("good", member(b"weights"))
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(download_artefacts, [wanted], tmp_path, silent()) for _ in range(2)]
+    assert [job.result() for job in jobs] == [[], []]
+    assert store.status_of(tmp_path, wanted, verify=True).present
 
 
 def test_what_is_present_is_not_fetched_again(tmp_path):

@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import os
 
 import pytest
 
 from scenelift.errors import WeightsError
+from scenelift.io.files import TEMPORARY_PREFIX
 from scenelift.weights import store
 from scenelift.weights.artefact import Artefact, Member, Package
 
@@ -79,6 +81,18 @@ def test_installing_twice_writes_the_same_bytes(tmp_path):
     for name in (*CONTENTS, "manifest.json"):
         a, b = (tmp_path / folder / "tiny" / name for folder in "ab")
         assert a.read_bytes() == b.read_bytes()
+
+
+def test_what_killed_processes_left_is_removed_and_what_is_being_written_stays(tmp_path):
+    store.install(tmp_path, ARTEFACT, CONTENTS)
+    old, new = (tmp_path / "tiny" / f"{TEMPORARY_PREFIX}{name}" for name in ("old", "new"))
+    old.write_bytes(b"")
+    new.write_bytes(b"")
+    os.utime(old, (0, 0))
+    store.remove_leftovers(tmp_path)
+    assert not old.exists()
+    assert new.exists()
+    assert store.problem(tmp_path, ARTEFACT) == ""
 
 
 def test_the_manifest_names_package_and_file(tmp_path):

@@ -86,8 +86,9 @@ def quantize(model: onnx.ModelProto) -> bytes:
     """Store the weights of the matrix products as integers; activations are quantised as they come.
 
     One scale a channel is what keeps the features close (figures in `docs/weights.md`). Seven bits
-    rather than eight, because the AVX2 kernels for unsigned by signed products add two of them in
-    16 bits and saturate: with seven, every processor computes the same features.
+    rather than eight, because processors with AVX2 but without VNNI add two products in 16 bits and
+    saturate (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html, "Data
+    type selection"): with seven, they compute what the others do.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

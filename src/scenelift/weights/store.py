@@ -53,7 +53,8 @@ def install(folder: Path, artefact: Artefact, contents: Mapping[str, bytes]) -> 
     }
     try:
         target.mkdir(parents=True, exist_ok=True)
-        (target / MANIFEST).unlink(missing_ok=True)
+        if _read_manifest(target) != manifest:  # else another process was faster: same bytes
+            (target / MANIFEST).unlink(missing_ok=True)
         for name, data in contents.items():
             write_bytes(target / name, data)
         write_json(target / MANIFEST, manifest)
