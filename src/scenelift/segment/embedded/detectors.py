@@ -8,6 +8,7 @@ photos mend each other's gaps.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -44,30 +45,41 @@ def detect(
     detectors: Sequence[Detector],
     pixels: NDArray[np.uint8],  # [H, W, 3]
     report: Reporter,
+    *,
+    workers: int = 1,
 ) -> Detections:
     """Everything that the detectors find, best first, in pixels of the photo.
 
     Scores are not probabilities: 0.4 and more is worth showing.
+
+    Args:
+        detectors: those that are installed.
+        pixels: the photo, of any size.
+        report: progress; raises Cancelled between views.
+        workers: views that are looked at side by side.
     """
     height, width = pixels.shape[:2]
     photo = Pillow.fromarray(pixels)
     photo.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Pillow.Resampling.BILINEAR)
     mirrored = ImageOps.mirror(photo)
     views = windows(photo.width, photo.height)
-    total, done = len(detectors) * len(views), 0
 
-    of_detectors = []
-    for detector in detectors:
-        of_windows = []
-        for window in views:
-            report.update(done, total, "looking for objects")
-            done += 1
-            plain = detector.detect(photo, window)
-            other = detector.detect(mirrored, _mirror_box(window, photo.width))
-            other = Detections(_mirror_boxes(other.boxes, photo.width), other.scores, other.classes)
-            both = fuse([plain, other], np.mean)
-            of_windows.append(both.take(~_cut_off(both.boxes, window, photo.size)))
-        of_detectors.append(fuse(of_windows, np.max))
+    def look(job: tuple[Detector, Box]) -> Detections:
+        detector, window = job
+        plain = detector.detect(photo, window)
+        other = detector.detect(mirrored, _mirror_box(window, photo.width))
+        other = Detections(_mirror_boxes(other.boxes, photo.width), other.scores, other.classes)
+        both = fuse([plain, other], np.mean)
+        return both.take(~_cut_off(both.boxes, window, photo.size))
+
+    jobs = [(detector, window) for detector in detectors for window in views]
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        looks = report.track(pool.map(look, jobs), len(jobs), "looking for objects")
+        of_jobs = list(looks)
+    of_detectors = [
+        fuse(of_jobs[start : start + len(views)], np.max)
+        for start in range(0, len(jobs), len(views))
+    ]
     found = fuse(of_detectors, _agreement)
     to_photo = np.array([width / photo.width, height / photo.height] * 2, np.float32)
     return Detections(found.boxes * to_photo, found.scores, found.classes)

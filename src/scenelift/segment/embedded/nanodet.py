@@ -47,9 +47,13 @@ class NanoDet:
         self._network = network
 
     @classmethod
-    def load(cls, weights: Path | None = None, threads: int = 0) -> NanoDet:
-        """From the installed weights; raises WeightsError where they are missing."""
-        return cls(session("nanodet", weights, threads))
+    def load(cls, weights: Path | None = None) -> NanoDet:
+        """From the installed weights; raises WeightsError where they are missing.
+
+        It runs on one thread: a second one takes as much time as it gives to a network this small.
+        Views are looked at side by side instead.
+        """
+        return cls(session("nanodet", weights, threads=1))
 
     def detect(self, photo: Pillow.Image, window: Box) -> Detections:
         """Boxes inside a window of the photo, in pixels of the photo."""

@@ -53,10 +53,10 @@ class SSD:
         self._classes = np.array([CLASSES.index(OPEN_IMAGES[label]) for label in labels[1:]])
 
     @classmethod
-    def load(cls, weights: Path | None = None, threads: int = 0) -> SSD:
-        """From the installed weights; raises WeightsError where they are missing."""
+    def load(cls, weights: Path | None = None) -> SSD:
+        """From the installed weights, on one thread; raises WeightsError where they are missing."""
         labels = embedded.path("ssd_oidv4", weights, file="labels.txt").read_text("utf-8")
-        return cls(session("ssd_oidv4", weights, threads), labels.splitlines())
+        return cls(session("ssd_oidv4", weights, threads=1), labels.splitlines())
 
     def detect(self, photo: Pillow.Image, window: Box) -> Detections:
         """Boxes inside a window of the photo, in pixels of the photo."""
