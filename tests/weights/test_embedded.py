@@ -9,6 +9,7 @@ from scenelift.progress import silent
 from scenelift.weights import embedded, store
 from scenelift.weights.embedded import ARTEFACTS
 from scenelift.weights.home import scenelift_home, weights_folder
+from scenelift.weights.onnx_session import session
 from scenelift.weights.wordpiece import vocabulary
 
 
@@ -44,6 +45,12 @@ def test_only_segmenting_needs_weights_and_they_are_the_features(tmp_path):
     assert "dinov2" in sentence
     install(tmp_path, "dinov2")
     assert embedded.missing_for("segment", tmp_path) == []
+
+
+def test_a_file_that_is_no_model_is_an_error_that_says_how_to_check(tmp_path):
+    install(tmp_path, "u2netp")
+    with pytest.raises(WeightsError, match="scenelift models verify"):
+        session("u2netp", tmp_path)
 
 
 def test_status_has_a_row_for_every_artefact(tmp_path):
