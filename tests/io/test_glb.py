@@ -132,6 +132,11 @@ def test_another_program_sees_the_scene_where_we_put_it(tmp_path):
     scene = trimesh.load_scene(path)
     matrix, _ = scene.graph["00_box"]
     np.testing.assert_allclose(matrix, TURNED, atol=1e-6)
+    _, name = scene.graph["01_Bücher"]
+    visual = scene.geometry[name].visual
+    np.testing.assert_allclose(visual.uv, textured_square().uv, atol=1e-6)
+    shown = np.asarray(visual.material.baseColorTexture)[..., :3]
+    np.testing.assert_array_equal(shown, textured_square().texture)
 
 
 def test_materials_are_not_metallic_and_two_sided_only_where_open(tmp_path):
