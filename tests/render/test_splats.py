@@ -1,5 +1,6 @@
 """Splats are drawn as the reference draws them, where the camera says, and whatever comes in."""
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -115,6 +116,16 @@ def test_the_same_splats_give_the_same_bytes():
     once, again = render_splats(splats, OFF_CENTRE), render_splats(splats, OFF_CENTRE)
     assert once.color.tobytes() == again.color.tobytes()
     assert once.depth.tobytes() == again.depth.tobytes()
+
+
+def test_one_thread_draws_the_same_bytes():
+    splats, all_threads = some_splats(500), numba.get_num_threads()
+    expected = render_splats(splats, OFF_CENTRE).color.tobytes()
+    try:
+        numba.set_num_threads(1)
+        assert render_splats(splats, OFF_CENTRE).color.tobytes() == expected
+    finally:
+        numba.set_num_threads(all_threads)
 
 
 def test_no_splat_leaves_the_background():

@@ -32,7 +32,7 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
         OutputError: the file cannot be written.
     """
     with atomic_write(path) as file:
-        PillowImage.fromarray(pixels).save(file, "PNG", optimize=True)
+        PillowImage.fromarray(pixels).save(file, "PNG")
 
 
 def write_gif(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0) -> None:
@@ -55,8 +55,10 @@ def write_gif(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0
     if not frames or len({frame.shape for frame in frames}) != 1:
         raise ValueError(f"expected frames of one size, got {[f.shape for f in frames]}")
     stack = np.stack(frames)
-    colours, counts = np.unique(stack[0].reshape(-1, 3), axis=0, return_counts=True)
-    background = colours[counts.argmax()]
+    packed = stack[0].astype(np.int32) @ [65536, 256, 1]
+    values, counts = np.unique(packed, return_counts=True)
+    commonest = int(values[counts.argmax()])
+    background = np.array([commonest >> 16, commonest >> 8 & 255, commonest & 255], np.uint8)
     empty = (stack == background).all(-1)  # [K, H, W]
     palette = _palette(stack[~empty], background)
 
