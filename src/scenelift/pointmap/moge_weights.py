@@ -1,0 +1,29 @@
+"""Where MoGe's weights are, and what is missing: without importing what the network needs."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from scenelift.registry import BackendOptions
+from scenelift.weights.home import weights_folder
+
+__all__ = ["lacks", "weight_file"]
+
+
+def weight_file(options: BackendOptions) -> Path:
+    """Where MoGe's weights are, or should be."""
+    folder = weights_folder(options.weights) / "moge"
+    converted = folder / "model.safetensors"
+    return converted if converted.is_file() else folder / "model.pt"
+
+
+def lacks(options: BackendOptions) -> list[str]:
+    """What this backend needs and does not find."""
+    missing = [name for name in ("torch", "safetensors") if not importlib.util.find_spec(name)]
+    if missing:
+        return [f"{', '.join(missing)} not installed: pip install 'scenelift[full]'"]
+    path = weight_file(options)
+    if not path.is_file():
+        return [f"no weights at {path}: scenelift models download moge"]
+    return []
