@@ -106,7 +106,6 @@ class ConditionEmbedder(Fuser):
     """Condition tokens of one stage."""
 
     def __init__(self, params: ConditionParams) -> None:
-        self.params = params
         embedders: list[nn.Module] = [
             DinoEmbedder(params.dino, prenorm=params.prenorm) for _ in range(2)
         ]
@@ -115,6 +114,12 @@ class ConditionEmbedder(Fuser):
             embedders.append(PointPatchEmbedder(params.points))
             widths.append(params.points.width)
         super().__init__(embedders, widths, params.width)
+        self.params = params
+
+    @property
+    def dino_embedders(self) -> list[DinoEmbedder]:
+        """That of pictures and that of masks."""
+        return [e for e in self.module_list if isinstance(e, DinoEmbedder)]
 
     def embed(self, images: ConditionImages, *, use_points: bool = True) -> Tensor:
         """Tokens [B, tokens, D] of one stage's inputs.

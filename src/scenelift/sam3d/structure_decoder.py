@@ -123,6 +123,7 @@ class StructureDecoder(nn.Module):
 
     def __init__(self, params: StructureVAEParams) -> None:
         super().__init__()
+        self.params = params
         channels = params.channels
         self.input_layer = nn.Conv3d(params.latent_channels, channels[0], 3, padding=1)
         self.middle_block = nn.Sequential(

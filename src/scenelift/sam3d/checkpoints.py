@@ -1,0 +1,323 @@
+"""Load the published checkpoint folder, or its conversion to safetensors.
+
+    pipeline.yaml           settings; names the other files
+    ss_generator.ckpt       first stage: flow and condition embedder
+    ss_decoder.ckpt         structure decoder
+    slat_generator.ckpt     second stage: flow and condition embedder
+    slat_decoder_gs.ckpt    Gaussian decoder, 32 splats a voxel (…_gs_4: 4)
+    slat_decoder_mesh.ckpt  mesh decoder
+
+Each weight file has a `.yaml` beside it. Where `NAME.safetensors` lies in the folder, it is read
+instead of `NAME.ckpt`; `convert` writes such a folder. Parameter names are the published ones in
+both, so the table below is all there is to map.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from scenelift.errors import OutputError, WeightsError
+from scenelift.io.files import TEMPORARY_PREFIX
+from scenelift.sam3d import config
+from scenelift.sam3d.condition import ConditionEmbedder, ConditionParams
+from scenelift.sam3d.config import PipelineSettings, Section
+from scenelift.sam3d.gaussian_decoder import GaussianDecoder
+from scenelift.sam3d.latent_flow import LatentFlow
+from scenelift.sam3d.mesh_decoder import MeshDecoder
+from scenelift.sam3d.structure_decoder import StructureDecoder
+from scenelift.sam3d.structure_flow import StructureFlow
+from scenelift.weights.state_dicts import StateDict, load_module, read_state_dict, under_prefix
+
+__all__ = ["CheckpointFolder", "Sam3dModels", "convert", "load_models", "to_half"]
+
+_FLOW = "_base_models.generator.reverse_fn.backbone."
+_CONDITION = "_base_models.condition_embedder."
+
+# What each file holds, by prefix. Nothing else may be in it.
+_PREFIXES: Mapping[str, tuple[str, ...]] = {
+    "ss_generator": (_FLOW, _CONDITION),
+    "ss_decoder": ("",),
+    "slat_generator": (_FLOW, _CONDITION),
+    "slat_decoder_gs": ("",),
+    "slat_decoder_gs_4": ("",),
+    "slat_decoder_mesh": ("",),
+}
+# A copy of the structure decoder, which has a file of its own.
+_IGNORED: Mapping[str, str] = {"ss_generator": "_base_models.decoder."}
+
+M = TypeVar("M", bound=nn.Module)
+P = TypeVar("P")
+
+
+class CheckpointFolder:
+    """The files of one folder; each method reads one network, mapped from disk, on the CPU."""
+
+    def __init__(self, folder: Path) -> None:
+        """Find the files.
+
+        Args:
+            folder: with `pipeline.yaml`, or one in which `checkpoints/` has it.
+
+        Raises:
+            WeightsError: there is no such folder, or it holds none of the files.
+        """
+        self.folder = _root(folder)
+        self._pipeline = config.read_yaml(self.folder / "pipeline.yaml")
+
+    def settings(self) -> PipelineSettings:
+        return config.pipeline_settings(self._pipeline)
+
+    def structure_condition(self) -> ConditionEmbedder:
+        return self._condition("ss_generator", prenorm=False)
+
+    def latent_condition(self) -> ConditionEmbedder:
+        return self._condition("slat_generator", prenorm=True)
+
+    def structure_flow(self) -> StructureFlow:
+        tensors, settings = self._read("ss_generator", _FLOW)
+        params = _sized(config.structure_flow_params, tensors, settings)
+        return self._load("ss_generator", lambda: StructureFlow(params), tensors)
+
+    def structure_decoder(self) -> StructureDecoder:
+        tensors, settings = self._read("ss_decoder")
+        params = _sized(config.structure_decoder_params, tensors, settings)
+        return self._load("ss_decoder", lambda: StructureDecoder(params), tensors)
+
+    def latent_flow(self) -> LatentFlow:
+        tensors, settings = self._read("slat_generator", _FLOW)
+        params = _sized(config.latent_flow_params, tensors, settings)
+        return self._load("slat_generator", lambda: LatentFlow(params), tensors)
+
+    def gaussian_decoder(self, splats_per_voxel: Literal[4, 32] = 32) -> GaussianDecoder:
+        stem = "slat_decoder_gs" if splats_per_voxel == 32 else "slat_decoder_gs_4"
+        tensors, settings = self._read(stem)
+        params = _sized(config.gaussian_decoder_params, tensors, settings)
+        return self._load(stem, lambda: GaussianDecoder(params), tensors)
+
+    def mesh_decoder(self) -> MeshDecoder:
+        tensors, settings = self._read("slat_decoder_mesh")
+        params = _sized(config.mesh_decoder_params, tensors, settings)
+        return self._load("slat_decoder_mesh", lambda: MeshDecoder(params), tensors)
+
+    def weight_file(self, stem: str) -> Path:
+        """Where a network's weights are, or should be."""
+        converted = self.folder / f"{stem}.safetensors"
+        return converted if converted.is_file() else self._named(stem, "ckpt", ".ckpt")
+
+    def settings_file(self, stem: str) -> Path:
+        """Where a network's settings are, if there are any."""
+        return self._named(stem, "config", ".yaml")
+
+    def tensors(self, stem: str) -> dict[str, Tensor]:
+        """All tensors of a file that belong to a network, by their full names.
+
+        Raises:
+            WeightsError: the file is missing or damaged, or holds anything unknown.
+        """
+        path = self.weight_file(stem)
+        tensors = read_state_dict(path, member="state_dict")
+        ignored = _IGNORED.get(stem)
+        kept = {k: v for k, v in tensors.items() if not (ignored and k.startswith(ignored))}
+        unknown = [k for k in kept if not k.startswith(_PREFIXES[stem])]
+        if unknown:
+            raise WeightsError(
+                f"{path} holds {len(unknown)} tensors of no known part, such as {unknown[0]!r}. "
+                f"Expected names that begin with {' or '.join(_PREFIXES[stem])}. Check that it is "
+                f"the file that its name says."
+            )
+        return kept
+
+    def _named(self, stem: str, kind: str, suffix: str) -> Path:
+        name = self._pipeline.values.get(f"{stem}_{kind}_path", f"{stem}{suffix}")
+        return self.folder / str(name)
+
+    def _read(self, stem: str, prefix: str = "") -> tuple[dict[str, Tensor], Section]:
+        tensors = under_prefix(self.tensors(stem), prefix)
+        if not tensors:
+            raise WeightsError(
+                f"{self.weight_file(stem)} holds no tensor under {prefix!r}. "
+                f"Check that it is the file that its name says, or fetch it again."
+            )
+        return tensors, config.read_yaml(self.settings_file(stem))
+
+    def _condition(self, stem: str, *, prenorm: bool) -> ConditionEmbedder:
+        tensors, settings = self._read(stem, _CONDITION)
+
+        def sizes(tensors: StateDict, settings: Section) -> ConditionParams:
+            return config.condition_params(tensors, settings, prenorm=prenorm)
+
+        params = _sized(sizes, tensors, settings)
+        return self._load(stem, lambda: ConditionEmbedder(params), tensors)
+
+    def _load(self, stem: str, build: Callable[[], M], tensors: StateDict) -> M:
+        return load_module(build, tensors, source=str(self.weight_file(stem)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sam3dModels:
+    """Everything one reconstruction needs.
+
+    Attributes:
+        settings: of the whole.
+        structure_condition, structure_flow, structure_decoder: the first stage.
+        latent_condition, latent_flow: the second stage.
+        gaussian_decoder, mesh_decoder: from its latents to splats and to a mesh.
+    """
+
+    settings: PipelineSettings
+    structure_condition: ConditionEmbedder
+    structure_flow: StructureFlow
+    structure_decoder: StructureDecoder
+    latent_condition: ConditionEmbedder
+    latent_flow: LatentFlow
+    gaussian_decoder: GaussianDecoder
+    mesh_decoder: MeshDecoder
+
+    @property
+    def image_size(self) -> int:
+        """Side of the pictures that the condition embedders see."""
+        dino = self.structure_condition.params.dino
+        return dino.side * dino.patch
+
+    @property
+    def resolution(self) -> int:
+        """Voxels along a side of the object's cube."""
+        doublings = len(self.structure_decoder.params.channels) - 1
+        return self.structure_flow.params.resolution * 2**doublings
+
+
+def load_models(folder: Path, *, splats_per_voxel: Literal[4, 32] = 32) -> Sam3dModels:
+    """Load all networks of a checkpoint folder on the CPU, in the types of the files.
+
+    The four copies of DINOv2 that the published files hold share memory where they are equal.
+
+    Raises:
+        WeightsError: a file is missing, damaged or of another model.
+    """
+    files = CheckpointFolder(folder)
+    structure_condition, latent_condition = files.structure_condition(), files.latent_condition()
+    first, *others = (
+        embedder.backbone
+        for condition in (structure_condition, latent_condition)
+        for embedder in condition.dino_embedders
+    )
+    for other in others:
+        _share_equal(first, other)
+    return Sam3dModels(
+        settings=files.settings(),
+        structure_condition=structure_condition,
+        structure_flow=files.structure_flow(),
+        structure_decoder=files.structure_decoder(),
+        latent_condition=latent_condition,
+        latent_flow=files.latent_flow(),
+        gaussian_decoder=files.gaussian_decoder(splats_per_voxel),
+        mesh_decoder=files.mesh_decoder(),
+    )
+
+
+def convert(folder: Path, out: Path, *, half: bool = True) -> Iterator[Path]:
+    """Write a folder's weights as safetensors, with its YAML files beside them.
+
+    Args:
+        folder: a checkpoint folder.
+        out: another one; made where it does not exist.
+        half: store the large matrices as float16, which is what the published code computes in
+            (`to_half`); otherwise every tensor keeps its type.
+
+    Yields:
+        The path of each file, once it is written.
+
+    Raises:
+        WeightsError: a file is missing, damaged or of another model.
+        OutputError: the two folders are the same, or `out` cannot be written.
+    """
+    files = CheckpointFolder(folder)
+    if out.resolve() == files.folder.resolve():
+        raise OutputError(f"{out} is the folder to convert: choose another one for the result.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for stem in _PREFIXES:
+            tensors = files.tensors(stem)
+            if half:
+                tensors = to_half(tensors)
+            path = out / f"{stem}.safetensors"
+            _save(tensors, path)
+            yield path
+        for source in (files.folder / "pipeline.yaml", *map(files.settings_file, _PREFIXES)):
+            if source.is_file():
+                yield Path(shutil.copyfile(source, out / source.name))
+    except OSError as exc:
+        raise OutputError(f"Cannot write to {out}: {exc.strerror or exc}.") from exc
+
+
+def _save(tensors: StateDict, path: Path) -> None:
+    """Write a safetensors file that appears under its name only once it is complete."""
+    partial = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
+    try:
+        save_file({name: t.contiguous() for name, t in tensors.items()}, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def to_half(tensors: StateDict) -> dict[str, Tensor]:
+    """Matrices and convolutions inside the networks' blocks as float16, the rest unchanged.
+
+    Norms, query and key gains, embeddings, and the first and last layer stay as they are: they
+    are small, and the published code computes them in float32.
+    """
+    return {name: t.half() if _in_torso(name, tensors) else t for name, t in tensors.items()}
+
+
+_TORSO = ("blocks", "input_blocks", "out_blocks", "middle_block", "upsample", "projection_nets")
+
+
+def _in_torso(name: str, tensors: StateDict) -> bool:
+    path, _, last = name.rpartition(".")
+    weight = tensors.get(f"{path}.weight")
+    return (
+        last in ("weight", "bias")
+        and weight is not None
+        and weight.ndim >= 2
+        and any(part in _TORSO for part in path.split("."))
+    )
+
+
+def _root(folder: Path) -> Path:
+    for root in (folder, folder / "checkpoints"):
+        if any((root / f"ss_generator{suffix}").is_file() for suffix in (".safetensors", ".ckpt")):
+            return root
+    raise WeightsError(
+        f"No SAM 3D Objects checkpoints in {folder}: it should hold pipeline.yaml, "
+        f"ss_generator.ckpt and others. They are gated at "
+        f"https://huggingface.co/facebook/sam-3d-objects; once your request is granted, "
+        f"`scenelift models download` fetches them."
+    )
+
+
+def _sized(sizes: Callable[[StateDict, Section], P], tensors: StateDict, settings: Section) -> P:
+    """Sizes of a network, where all the tensors that tell them are there."""
+    try:
+        return sizes(tensors, settings)
+    except (KeyError, IndexError, ValueError) as exc:
+        raise WeightsError(
+            f"The weights that belong to {settings.source} lack {exc}, or it has another shape. "
+            f"Check that the file is the one its name says, or fetch it again."
+        ) from exc
+
+
+def _share_equal(reference: nn.Module, other: nn.Module) -> None:
+    """Let a module's parameters be the reference's where their values are equal."""
+    twins = dict(reference.named_parameters())
+    for name, parameter in other.named_parameters():
+        twin = twins.get(name)
+        if twin is not None and twin.dtype == parameter.dtype and torch.equal(twin, parameter):
+            parameter.data = twin.data
