@@ -146,8 +146,9 @@ class LatentFlow(nn.Module):
 
     @property
     def compute_dtype(self) -> torch.dtype:
-        """Type of the residual stream: that of the blocks, which may be narrower than the ends."""
-        return next(self.input_blocks.parameters()).dtype
+        """Type of the residual stream: that of the blocks' matrices, which may be half precision
+        while norms and ends are not."""
+        return self._flow_blocks()[0].self_attn.to_qkv.weight.dtype
 
     def remember(self, condition: Tensor) -> LatentContext:  # [1, S, W]
         """Project the condition for all blocks, once for all steps."""

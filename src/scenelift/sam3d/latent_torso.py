@@ -71,7 +71,8 @@ class LatentTorso(nn.Module):
 
     @property
     def compute_dtype(self) -> torch.dtype:
-        """Type of the residual stream: that of the blocks, which may be narrower than the ends."""
+        """Type of the residual stream: that of the blocks, which may be half precision while the
+        ends are not."""
         return next(self.blocks.parameters()).dtype
 
     def attend(self, latent: SparseTensor) -> Tensor:  # [N, C] -> [N, D]
