@@ -25,8 +25,9 @@ $(VENV)/.dev: $(VENV)/.core
 	$(PIP) install -c constraints.txt -e ".[dev]" transformers safetensors huggingface-hub pyyaml
 	@touch $@
 
-node_modules/.package-lock.json: package.json package-lock.json
-	npm ci --no-audit --no-fund --silent
+VALIDATOR := tests/gltf_validator
+$(VALIDATOR)/node_modules/.package-lock.json: $(VALIDATOR)/package.json $(VALIDATOR)/package-lock.json
+	npm ci --no-audit --no-fund --silent --prefix $(VALIDATOR)
 
 demo: $(VENV)/.core  ## lift the cup out of a real photo into out/demo
 	$(BIN)/scenelift models download embedded
@@ -35,7 +36,8 @@ demo: $(VENV)/.core  ## lift the cup out of a real photo into out/demo
 
 test: $(VENV)/.dev  ## all tests, the ones with real weights included
 	$(BIN)/scenelift models download embedded
-	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory node_modules/.package-lock.json; fi
+	@if command -v npm >/dev/null; then \
+	  $(MAKE) --no-print-directory $(VALIDATOR)/node_modules/.package-lock.json; fi
 	$(BIN)/pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 check: $(VENV)/.dev  ## format, lint and types
@@ -61,4 +63,4 @@ images: $(VENV)/.dev  ## make the pictures of README and docs again
 	$(BIN)/python benchmarks/contact_sheet.py
 
 clean:  ## remove what the targets made here, not the cached weights
-	rm -rf $(VENV) node_modules out .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VALIDATOR)/node_modules out .pytest_cache .ruff_cache
