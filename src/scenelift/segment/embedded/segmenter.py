@@ -1,0 +1,289 @@
+"""The embedded segmenter: phrases and boxes → boxes of objects → masks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.errors import WeightsError
+from scenelift.progress import Reporter
+from scenelift.registry import BackendOptions
+from scenelift.segment.embedded import detectors as detection
+from scenelift.segment.embedded import matching
+from scenelift.segment.embedded.box_fusion import Detections, iou
+from scenelift.segment.embedded.classes import CLASSES
+from scenelift.segment.embedded.detectors import Detector
+from scenelift.segment.embedded.matching import Candidate
+from scenelift.segment.embedded.nanodet import NanoDet
+from scenelift.segment.embedded.ssd import SSD
+from scenelift.segment.embedded.vocabulary import Reading, Vocabulary
+from scenelift.types import Box, Dropped, Image, Instance, Prompt, Segmentation
+from scenelift.weights import embedded
+
+__all__ = ["EmbeddedSegmenter", "Masker", "Subject"]
+
+# By eye on two dozen photos: above this most boxes are what they say, below most are not.
+DEFAULT_MIN_SCORE = 0.4
+# Weaker boxes of a class that was asked for are listed as left out, down to this.
+WORTH_MENTIONING = 0.3
+# A mask takes a fraction of a second; a crowd must not take minutes.
+MOST_MASKS = 40
+DOWNLOAD = "`scenelift models download embedded` gets them"
+
+
+class Masker(Protocol):
+    """Cuts objects out of their boxes."""
+
+    def masks(
+        self,
+        pixels: NDArray[np.uint8],  # [H, W, 3]
+        boxes: Sequence[Box],
+        rivals: Sequence[Box],
+        report: Reporter,
+    ) -> list[NDArray[np.float32]]:
+        """Soft masks [H, W] in 0…1, one a box; `rivals` hold other objects of the photo."""
+        ...
+
+
+class Subject(Protocol):
+    """Finds the photo's main object, whatever it is."""
+
+    def alpha(self, pixels: NDArray[np.uint8], report: Reporter) -> NDArray[np.float32]:
+        """Soft mask [H, W] in 0…1; nothing above 0.5 where the photo has no clear subject."""
+        ...
+
+
+class EmbeddedSegmenter:
+    """Finds what a phrase names among some ninety everyday classes, and what a box is drawn around.
+
+    Args:
+        vocabulary: reads phrases.
+        detectors: propose boxes; none of them is needed for drawn boxes and the main subject.
+        masker: cuts objects out of boxes.
+        subject: finds the main object; None where its weights are missing.
+        version: names the models and their weights.
+        notes: what the user should know about this installation, told with every result that
+            needed a detector.
+        threads: views that are looked at side by side; 0 for as many as there are cores.
+    """
+
+    name = "embedded"
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        detectors: Sequence[Detector],
+        masker: Masker,
+        *,
+        subject: Subject | None = None,
+        version: str = "embedded",
+        notes: Sequence[str] = (),
+        threads: int = 0,
+    ) -> None:
+        self.version = version
+        self._vocabulary = vocabulary
+        self._detectors = tuple(detectors)
+        self._masker = masker
+        self._subject = subject
+        self._notes = tuple(notes)
+        self._workers = threads or os.cpu_count() or 1
+
+    @classmethod
+    def load(cls, options: BackendOptions) -> EmbeddedSegmenter:
+        """Build it from the installed weights; detectors may be missing, the masker may not.
+
+        Raises:
+            WeightsError: what every mask needs is missing.
+        """
+        weights, threads = options.weights, options.threads
+        from scenelift.segment.embedded.masks import BoxMasker
+        from scenelift.segment.embedded.subject import SubjectFinder
+
+        masker = BoxMasker.load(weights, threads)
+        found: list[Detector] = []
+        notes = []
+        for detector, knows in ((NanoDet, "COCO's 80 classes"), (SSD, "23 Open Images classes")):
+            try:
+                found.append(detector.load(weights))
+            except WeightsError:
+                notes.append(f"The detector of {knows} is not installed: {DOWNLOAD}.")
+        try:
+            subject = SubjectFinder.load(weights, threads)
+        except WeightsError:
+            subject = None
+        return cls(
+            Vocabulary.load(weights),
+            found,
+            masker,
+            subject=subject,
+            version=_version(options),
+            notes=notes,
+            threads=threads,
+        )
+
+    def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
+        """Find every object that a phrase names or a box is drawn around.
+
+        Args:
+            image: the photo, of any size.
+            prompt: phrases and boxes. A positive box becomes an instance of score 1, a negative
+                one takes back what it covers.
+            report: progress; raises Cancelled between steps.
+
+        Returns:
+            Instances ordered by score, then area. `notes` say how phrases were understood;
+            `suggestions` are the classes seen in the photo that nobody asked for.
+        """
+        readings = [self._vocabulary.read(phrase) for phrase in prompt.phrases]
+        notes = [reading.note for reading in readings if reading.note]
+        found, asked_detectors = Detections.none(), any(r.how != "subject" for r in readings)
+        if asked_detectors or prompt.boxes:
+            found = detection.detect(self._detectors, image.pixels, report, workers=self._workers)
+        if asked_detectors:
+            notes += self._notes
+
+        min_score = DEFAULT_MIN_SCORE if prompt.min_score is None else prompt.min_score
+        sure = found.take(found.scores >= min_score)
+        candidates = _drawn(image, prompt, found, notes)
+        for reading in readings:
+            candidates += matching.from_classes(sure, reading.classes, reading.phrase)
+        excluded = [box.box for box in prompt.boxes if not box.positive]
+        candidates = matching.without_repeats(matching.without(candidates, excluded))
+
+        dropped = [*_weak(found, readings, min_score)]
+        candidates.sort(key=lambda candidate: -candidate.score)
+        for candidate in candidates[MOST_MASKS:]:
+            dropped.append(_dropped(candidate, f"more than {MOST_MASKS} objects"))
+        instances = self._cut_out(image, candidates[:MOST_MASKS], sure, dropped, report)
+        if any(reading.how == "subject" for reading in readings):
+            instances += self._find_subject(image, readings, notes, report)
+
+        from scenelift.segment import filters
+
+        kept = filters.keep_best(
+            instances,
+            filters.FilterSettings(min_score=min_score, max_objects=prompt.max_objects),
+        )
+        return replace(
+            kept,
+            dropped=(*dropped, *kept.dropped),
+            notes=(*dict.fromkeys(notes), *kept.notes),
+            suggestions=_suggestions(sure, readings),
+        )
+
+    def _cut_out(
+        self,
+        image: Image,
+        candidates: Sequence[Candidate],
+        found: Detections,
+        dropped: list[Dropped],
+        report: Reporter,
+    ) -> list[Instance]:
+        boxes = [candidate.box for candidate in candidates]
+        alphas = self._masker.masks(image.pixels, boxes, _rivals(found, boxes), report)
+        instances = []
+        for candidate, alpha in zip(candidates, alphas, strict=True):
+            mask = alpha >= 0.5
+            if not mask.any():
+                dropped.append(_dropped(candidate, "nothing in its box stands out as an object"))
+                continue
+            instances.append(
+                Instance(
+                    mask=mask,
+                    alpha=alpha,
+                    label=candidate.label,
+                    score=candidate.score,
+                    box=Instance.box_of(mask),
+                    class_name=candidate.class_name,
+                )
+            )
+        return instances
+
+    def _find_subject(
+        self, image: Image, readings: Sequence[Reading], notes: list[str], report: Reporter
+    ) -> list[Instance]:
+        if self._subject is None:
+            notes.append(f"The model that finds the main subject is not installed: {DOWNLOAD}.")
+            return []
+        alpha = self._subject.alpha(image.pixels, report)
+        mask = alpha >= 0.5
+        if not mask.any():
+            notes.append("This photo has no clear main subject. Draw a box with --box instead.")
+            return []
+        label = next(reading.phrase for reading in readings if reading.how == "subject")
+        score = float(alpha[mask].mean())
+        return [
+            Instance(mask=mask, alpha=alpha, label=label, score=score, box=Instance.box_of(mask))
+        ]
+
+
+def _drawn(image: Image, prompt: Prompt, found: Detections, notes: list[str]) -> list[Candidate]:
+    """The user's positive boxes; a single phrase names those that have no name."""
+    unnamed = prompt.phrases[0] if len(prompt.phrases) == 1 else "object"
+    candidates = []
+    for drawn in prompt.boxes:
+        if not drawn.positive:
+            continue
+        x0, y0, x1, y1 = drawn.box
+        box = (max(x0, 0.0), max(y0, 0.0), min(x1, image.width), min(y1, image.height))
+        if box[0] >= box[2] or box[1] >= box[3]:
+            spoken = ",".join(f"{edge:g}" for edge in drawn.box)
+            notes.append(
+                f"The box {spoken} lies outside the photo, which is {image.width}×{image.height}."
+            )
+            continue
+        candidates.append(
+            Candidate(
+                label=drawn.label or unnamed,
+                score=1.0,
+                box=box,
+                class_name=matching.class_of_box(box, found),
+            )
+        )
+    return candidates
+
+
+def _weak(found: Detections, readings: Sequence[Reading], min_score: float) -> list[Dropped]:
+    """What was asked for and seen, but not surely enough."""
+    weak = found.take((found.scores < min_score) & (found.scores >= WORTH_MENTIONING))
+    return [
+        _dropped(candidate, f"score {candidate.score:.2f} is below {min_score:g}")
+        for reading in readings
+        if reading.how != "everything"
+        for candidate in matching.from_classes(weak, reading.classes, reading.phrase)
+    ]
+
+
+def _dropped(candidate: Candidate, reason: str) -> Dropped:
+    return Dropped(label=candidate.label, score=candidate.score, box=candidate.box, reason=reason)
+
+
+def _rivals(found: Detections, boxes: Sequence[Box]) -> list[Box]:
+    """Boxes of other objects: detections that are none of the boxes."""
+    chosen = np.array(boxes, np.float32).reshape(-1, 1, 4)
+    same = (iou(chosen, found.boxes[None]) > matching.SAME_OBJECT).any(0)
+    return [(row[0], row[1], row[2], row[3]) for row in found.boxes[~same].tolist()]
+
+
+def _suggestions(found: Detections, readings: Sequence[Reading]) -> tuple[str, ...]:
+    """Classes seen in the photo that nobody asked for, best first."""
+    asked = {name for reading in readings for name in reading.classes}
+    seen = dict.fromkeys(CLASSES[index] for index in found.classes)
+    return tuple(name for name in seen if name not in asked)
+
+
+def _version(options: BackendOptions) -> str:
+    """The installed models by name, and a digest of their files."""
+    digest, names = hashlib.sha256(), []
+    for artefact in embedded.status(options.weights):
+        if "segment" in embedded.ARTEFACTS[artefact.name].used_by and artefact.present:
+            names.append(artefact.name)
+            for file, sha256 in sorted(artefact.sha256.items()):
+                digest.update(f"{artefact.name}/{file} {sha256}\n".encode())
+    return f"{'+'.join(names) or 'none'} {digest.hexdigest()[:12]}"
