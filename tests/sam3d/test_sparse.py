@@ -5,7 +5,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenelift.sam3d.layers.sparse import SparseTensor, SubmanifoldConv, Voxels
+from scenelift.sam3d.layers.sparse import (
+    SparseTensor,
+    SubmanifoldConv,
+    Voxels,
+    use_sparse_conv,
+)
 
 cells = st.tuples(st.just(0), *[st.integers(0, 6)] * 3)
 voxel_sets = st.lists(cells, unique=True, min_size=1, max_size=60).map(
@@ -67,3 +72,15 @@ def test_features_must_have_a_row_for_each_voxel():
 def test_convolution_keeps_the_published_names_and_layout():
     shapes = {k: tuple(v.shape) for k, v in SubmanifoldConv(4, 6).state_dict().items()}
     assert shapes == {"conv.weight": (6, 3, 3, 3, 4), "conv.bias": (6,)}
+
+
+def test_one_call_chooses_the_implementation_of_a_whole_network():
+    network = torch.nn.Sequential(SubmanifoldConv(2, 2), torch.nn.Sequential(SubmanifoldConv(2, 3)))
+
+    def zeros(feats, neighbours, weight, bias):
+        return feats.new_zeros(len(neighbours), len(weight))
+
+    use_sparse_conv(network, zeros)
+    voxels = Voxels(torch.zeros(1, 4, dtype=torch.int32), 2)
+    h = network[0](torch.ones(1, 2), voxels.neighbours)
+    assert network[1][0](h + 1, voxels.neighbours).tolist() == [[0, 0, 0]]

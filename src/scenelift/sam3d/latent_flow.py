@@ -17,8 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenelift.ops.sparse_conv import SparseConv
-from scenelift.ops.sparse_conv_reference import gather_matmul
 from scenelift.sam3d.layers.attention import KeyValue
 from scenelift.sam3d.layers.blocks import BlockParams, FlowBlock
 from scenelift.sam3d.layers.embeddings import TimestepEmbedder, absolute_position_embedding
@@ -93,14 +91,13 @@ class SparseResBlock(nn.Module):
         time_width: int,
         *,
         resample: Literal["down", "up"] | None = None,
-        conv: SparseConv = gather_matmul,
     ) -> None:
         super().__init__()
         self.resample = resample
         self.norm1 = LayerNorm32(channels, affine=True)
         self.norm2 = LayerNorm32(out_channels)
-        self.conv1 = SubmanifoldConv(channels, out_channels, conv)
-        self.conv2 = SubmanifoldConv(out_channels, out_channels, conv)
+        self.conv1 = SubmanifoldConv(channels, out_channels)
+        self.conv2 = SubmanifoldConv(out_channels, out_channels)
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(time_width, 2 * out_channels))
         self.skip_connection = (
             nn.Identity() if channels == out_channels else nn.Linear(channels, out_channels)
@@ -125,7 +122,7 @@ class SparseResBlock(nn.Module):
 class LatentFlow(nn.Module):
     """Predict the velocity of noisy latents on the voxels of one object."""
 
-    def __init__(self, params: LatentFlowParams, conv: SparseConv = gather_matmul) -> None:
+    def __init__(self, params: LatentFlowParams) -> None:
         super().__init__()
         self.params = params
         C, D, narrow = params.latent_channels, params.block.width, params.io_channels
@@ -133,13 +130,13 @@ class LatentFlow(nn.Module):
         self.t_embedder = TimestepEmbedder(D)
         self.input_layer = nn.Linear(C, narrow)
         self.input_blocks = nn.ModuleList(
-            [SparseResBlock(narrow, narrow, D, conv=conv) for _ in range(plain)]
-            + [SparseResBlock(narrow, D, D, resample="down", conv=conv)]
+            [SparseResBlock(narrow, narrow, D) for _ in range(plain)]
+            + [SparseResBlock(narrow, D, D, resample="down")]
         )
         self.blocks = nn.ModuleList(FlowBlock(params.block) for _ in range(params.blocks))
         self.out_blocks = nn.ModuleList(
-            [SparseResBlock(2 * D, narrow, D, resample="up", conv=conv)]
-            + [SparseResBlock(2 * narrow, narrow, D, conv=conv) for _ in range(plain)]
+            [SparseResBlock(2 * D, narrow, D, resample="up")]
+            + [SparseResBlock(2 * narrow, narrow, D) for _ in range(plain)]
         )
         self.out_norm = LayerNorm32(narrow, eps=1e-5)
         self.out_layer = nn.Linear(narrow, C)

@@ -17,8 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenelift.ops.sparse_conv import SparseConv
-from scenelift.ops.sparse_conv_reference import gather_matmul
 from scenelift.sam3d.latent_torso import LatentTorso, TorsoParams
 from scenelift.sam3d.layers.sparse import SparseTensor, SubmanifoldConv, Voxels
 
@@ -119,14 +117,14 @@ class VoxelLinear(nn.Module):
 class SubdivideBlock(nn.Module):
     """Split every voxel into eight, then two convolutions with a skip."""
 
-    def __init__(self, channels: int, out_channels: int, conv: SparseConv) -> None:
+    def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
         self.act_layers = nn.Sequential(VoxelGroupNorm(channels))
         self.out_layers = nn.Sequential(
-            SubmanifoldConv(channels, out_channels, conv),
+            SubmanifoldConv(channels, out_channels),
             VoxelGroupNorm(out_channels),
             nn.Identity(),  # holds the place of the activation, so that names agree
-            SubmanifoldConv(out_channels, out_channels, conv),
+            SubmanifoldConv(out_channels, out_channels),
         )
         self.skip_connection = VoxelLinear(channels, out_channels)
 
@@ -143,12 +141,12 @@ class SubdivideBlock(nn.Module):
 class MeshDecoder(LatentTorso):
     """A transformer, two subdivisions, and a linear layer at four times the resolution."""
 
-    def __init__(self, params: MeshDecoderParams, conv: SparseConv = gather_matmul) -> None:
+    def __init__(self, params: MeshDecoderParams) -> None:
         super().__init__(params.torso)
         self.params = params
         widths = (params.torso.width, *params.upsampled)
         self.upsample = nn.ModuleList(
-            SubdivideBlock(c_in, c_out, conv) for c_in, c_out in pairwise(widths)
+            SubdivideBlock(c_in, c_out) for c_in, c_out in pairwise(widths)
         )
         self.out_layer = nn.Linear(widths[-1], MESH_CHANNELS)
 

@@ -17,7 +17,7 @@ from scenelift.ops.neighbours import Neighbours
 from scenelift.ops.sparse_conv import SparseConv
 from scenelift.ops.sparse_conv_reference import gather_matmul
 
-__all__ = ["Halving", "SparseTensor", "SubmanifoldConv", "Voxels"]
+__all__ = ["Halving", "SparseTensor", "SubmanifoldConv", "Voxels", "use_sparse_conv"]
 
 _CHILDREN = 8
 
@@ -123,16 +123,33 @@ class _Kernel(nn.Module):
 
 
 class SubmanifoldConv(nn.Module):
-    """3×3×3 convolution whose output lives on the voxels of its input."""
+    """3×3×3 convolution whose output lives on the voxels of its input.
 
-    def __init__(self, channels: int, out_channels: int, conv: SparseConv = gather_matmul) -> None:
+    Attributes:
+        convolve: the implementation; `use_sparse_conv` sets it for a whole network.
+    """
+
+    convolve: SparseConv
+
+    def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
         self.conv = _Kernel(channels, out_channels, 3)
-        self._convolve = conv
+        self.convolve = gather_matmul
 
     def forward(
         self,
         feats: Tensor,  # [M, C]
         neighbours: Neighbours,  # of N voxels, into the M rows of feats
     ) -> Tensor:  # [N, C']
-        return self._convolve(feats, neighbours, self.conv.weight, self.conv.bias)
+        return self.convolve(feats, neighbours, self.conv.weight, self.conv.bias)
+
+
+def use_sparse_conv(network: nn.Module, conv: SparseConv) -> None:
+    """Let all sparse convolutions of a network run by one implementation.
+
+    Networks are built with the reference, which runs anywhere; where they end up decides what is
+    faster (`scenelift.ops.sparse_conv.best_sparse_conv`).
+    """
+    for module in network.modules():
+        if isinstance(module, SubmanifoldConv):
+            module.convolve = conv
