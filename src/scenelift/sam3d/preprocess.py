@@ -75,6 +75,7 @@ def preprocess(
     box = _object_box(mask)
     views = None
     if points is not None:
+        points = torch.where(points.isfinite().all(0), points, math.nan)
         scale, shift = _scale_and_shift(points, mask)
         normalised = _resized_points((points - shift[:, None, None]) / scale[:, None, None], mask)
         # What lies beyond the photo is zero like the object's median; what squares the crop is NaN,
@@ -95,15 +96,14 @@ def preprocess(
 
 
 def _scale_and_shift(points: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:  # 2 × [3]
-    """Median of the object's points, and median distance of all points from it.
+    """Median distance of all points from the median of the object's, and that median.
 
     The distance is the largest of a point's three coordinates; medians of an even number of
-    values are the lower of the two in the middle.
+    values are the lower of the two in the middle. An object without points gives 1 and 0.
     """
-    finite = torch.where(points.isfinite().all(0), points, math.nan)
-    inside = finite[:, _nearest(mask, finite.shape[1:])[0] > 0.5]  # [3, n]
+    inside = points[:, _nearest(mask, points.shape[1:])[0] > 0.5]  # [3, n]
     shift = inside.nanmedian(1).values if inside.numel() else inside.new_full((3,), math.nan)
-    distance = (finite - shift[:, None, None]).abs().amax(0)
+    distance = (points - shift[:, None, None]).abs().amax(0)
     scale = distance.flatten().nanmedian()
     if not (shift.isfinite().all() and scale > 0):
         return torch.ones_like(shift), torch.zeros_like(shift)
