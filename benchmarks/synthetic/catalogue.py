@@ -8,7 +8,6 @@ fetched by `apt-get download`, which needs no root, into `$SCENELIFT_HOME/benchm
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -18,10 +17,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import platformdirs
-
 from benchmarks.synthetic.deb import extract_deb
 from scenelift.errors import SetupError
+from scenelift.weights.home import scenelift_home
 
 __all__ = ["Entry", "cache_folder", "catalogue", "fetch_archives"]
 
@@ -62,9 +60,8 @@ class Entry:
 
 
 def cache_folder() -> Path:
-    """`$SCENELIFT_HOME/benchmarks`, or the user's cache folder where that is not set."""
-    home = os.environ.get("SCENELIFT_HOME")
-    return (Path(home) if home else platformdirs.user_cache_path("scenelift")) / "benchmarks"
+    """Where benchmarks keep what they fetch and make."""
+    return scenelift_home() / "benchmarks"
 
 
 def fetch_archives() -> tuple[Path, ...]:

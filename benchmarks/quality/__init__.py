@@ -1,0 +1,1 @@
+"""Quality figures on photos with known truth: `python -m benchmarks.quality`."""
