@@ -1,0 +1,71 @@
+"""What DINOv2 sees in a part of a photo: one feature vector a patch.
+
+Patches of one object have similar features wherever they lie, which is what masks grow from
+(https://arxiv.org/abs/2304.07193, figure 1).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from scenelift.weights.onnx_session import session
+
+__all__ = ["PatchFeatures"]
+
+PATCH = 14  # pixels
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+STD = np.array([0.229, 0.224, 0.225], np.float32)
+# Thin crops get no finer grid than this along their length.
+MOST_PATCHES_A_SIDE = 64
+
+
+class PatchFeatures:
+    """Patch features of DINOv2 ViT-S/14.
+
+    Args:
+        network: its ONNX session.
+    """
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+
+    @classmethod
+    def load(cls, weights: Path | None, threads: int = 0) -> PatchFeatures:
+        """Build it from the installed weights.
+
+        Raises:
+            WeightsError: they are missing.
+        """
+        return cls(session("dinov2", weights, threads))
+
+    def grid(self, pixels: NDArray[np.uint8], patches: int) -> NDArray[np.float32]:
+        """Features of a picture, resampled to square patches of about its own proportions.
+
+        Args:
+            pixels: uint8 [H, W, 3], sRGB.
+            patches: about how many a side if the picture were square.
+
+        Returns:
+            float32 [rows, columns, 384].
+        """
+        rows, columns = grid_shape(*pixels.shape[:2], patches)
+        resized = Pillow.fromarray(pixels).resize(
+            (columns * PATCH, rows * PATCH), Pillow.Resampling.BICUBIC
+        )
+        x = (np.asarray(resized, np.float32) / 255 - MEAN) / STD
+        tokens = self._network.run(["feat"], {"image": x.transpose(2, 0, 1)[None]})[0][0]
+        return tokens[1:].reshape(rows, columns, -1)  # without the class token
+
+
+def grid_shape(height: int, width: int, patches: int) -> tuple[int, int]:
+    """Rows and columns of about `patches`² square patches over a picture."""
+    side = (height * width) ** 0.5 / patches
+    rows, columns = (
+        min(max(round(length / side), 1), MOST_PATCHES_A_SIDE) for length in (height, width)
+    )
+    return rows, columns
