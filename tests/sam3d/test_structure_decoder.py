@@ -39,3 +39,18 @@ def test_decoder_and_encoder_mirror_each_other():
     assert logits.shape == (1, 1, 8, 8, 8)
     mean, log_variance = StructureEncoder(PARAMS)(logits)
     assert mean.shape == log_variance.shape == latent.shape
+
+
+def test_inner_layers_may_be_in_half_precision():
+    torch.manual_seed(0)
+    decoder = StructureDecoder(PARAMS).requires_grad_(False)
+    cube = torch.randn(1, 3, 2, 2, 2)
+    exact = decoder(cube)
+    # Norms stay in float32, as in the published file.
+    for name, module in decoder.named_modules():
+        if name.startswith(("blocks.", "middle_block.")) and "conv" in name:
+            module.half()
+    rounded = decoder(cube)
+    assert rounded.dtype == torch.float32
+    # float16 keeps 11 bits; a dozen layers add up to a few thousandths.
+    torch.testing.assert_close(rounded, exact, rtol=0.02, atol=0.02)

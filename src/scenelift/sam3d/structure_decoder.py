@@ -46,10 +46,8 @@ class StructureVAEParams:
             for name, tensor in tensors.items()
             if name.startswith("blocks.") and name.endswith(".conv.weight")
         }
-        decodes = (
-            tensors["input_layer.weight"].shape[0]
-            == tensors["middle_block.0.norm1.weight"].shape[0]
-        )
+        # Up-sampling convolutions have a kernel of 3, down-sampling ones of 2.
+        decodes = convs[min(convs)][-1] == 3
         first = tensors["input_layer.weight"]
         levels = [first.shape[0]]
         levels += [s[0] // (8 if decodes else 1) for _, s in sorted(convs.items())]
@@ -133,10 +131,12 @@ class StructureDecoder(nn.Module):
         self.out_layer = _head(channels[-1], 1)
 
     def forward(self, cube: Tensor) -> Tensor:  # [B, C, X, Y, Z] -> [B, 1, 4 X, 4 Y, 4 Z] float32
-        h = self.middle_block(self.input_layer(cube))
+        # The published file holds the convolutions in between in half precision.
+        inner = next(p.dtype for p in self.blocks.parameters() if p.ndim == 5)
+        h = self.middle_block(self.input_layer(cube).to(inner))
         for block in self.blocks:
             h = block(h)
-        return self.out_layer(h).float()
+        return self.out_layer(h.to(cube.dtype)).float()
 
 
 class StructureEncoder(nn.Module):
