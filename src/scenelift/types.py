@@ -46,6 +46,10 @@ Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in continuous pixel coordinates, x1 > x0 and y1 > y0."""
 
 
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
+
 def _expect(name: str, array: NDArray, shape: tuple[int | None, ...], dtype: type) -> None:
     fits = array.ndim == len(shape) and all(
         want is None or want == have for want, have in zip(shape, array.shape, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,6 +64,7 @@ def run(
         from scenelift.io.files import prepare_output_folder
         from scenelift.io.image import read_image
         from scenelift.runs import RunSpec, run_job
+        from scenelift.segment.given import GivenSegmenter
 
         # Everything the user may have got wrong is checked before the first model is loaded.
         what = opt.read_prompt(
@@ -84,6 +86,8 @@ def run(
             depth_scale=depth_scale,
             label=what.phrases[0] if len(what.phrases) == 1 else "object",
         )
+        if isinstance(pipeline.segmenter, GivenSegmenter) and not what.phrases:
+            what = replace(what, phrases=pipeline.segmenter.labels)
         spec = RunSpec(
             photo=photo,
             prompt=what,

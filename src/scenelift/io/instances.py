@@ -14,12 +14,11 @@ import numpy as np
 
 from scenelift.io.animation import write_png
 from scenelift.io.files import write_json
+from scenelift.segment.given import INSTANCES_NAME
 from scenelift.segment.overlay import draw_overlay
 from scenelift.types import Image, Segmentation, object_name
 
-__all__ = ["INSTANCES_NAME", "write_instances"]
-
-INSTANCES_NAME = "instances.json"
+__all__ = ["write_instances"]
 
 
 def write_instances(folder: Path, image: Image, segmentation: Segmentation) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from scenelift.segment.embedded.matching import Candidate
 from scenelift.segment.embedded.nanodet import NanoDet
 from scenelift.segment.embedded.ssd import SSD
 from scenelift.segment.embedded.vocabulary import Reading, Vocabulary
+from scenelift.segment.filters import FilterSettings, keep_best
 from scenelift.types import Box, Dropped, Image, Instance, Prompt, Segmentation
 from scenelift.weights import embedded
 
@@ -164,12 +165,7 @@ class EmbeddedSegmenter:
         if any(reading.how == "subject" for reading in readings):
             instances += self._find_subject(image, readings, notes, report)
 
-        from scenelift.segment import filters
-
-        kept = filters.keep_best(
-            instances,
-            filters.FilterSettings(min_score=min_score, max_objects=prompt.max_objects),
-        )
+        kept = keep_best(instances, FilterSettings(min_score=min_score))
         return replace(
             kept,
             dropped=(*dropped, *kept.dropped),

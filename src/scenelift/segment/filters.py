@@ -1,0 +1,149 @@
+"""What every segmenter does with its candidates: clean, drop the doubles, order.
+
+Everything that is left out is recorded with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from scenelift.types import Dropped, Instance, Segmentation
+
+__all__ = ["FilterSettings", "clean_mask", "keep_best"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterSettings:
+    """What is kept.
+
+    Attributes:
+        min_score: least score in 0…1.
+        min_area: least area of a mask, as a share of the photo.
+        min_pixels: least area of a mask in pixels, whatever the photo's size.
+        max_iou: two masks that overlap more (intersection over union) are one object.
+        max_containment: a mask of which more than this share lies inside a better one of the
+            same label is a part of that object.
+        fragment: connected parts smaller than this share of the largest are specks.
+        hole: holes smaller than this share of the mask are filled.
+    """
+
+    min_score: float = 0.0
+    min_area: float = 1e-4
+    min_pixels: int = 16
+    max_iou: float = 0.7
+    max_containment: float = 0.85
+    fragment: float = 0.1
+    hole: float = 0.01
+
+
+def clean_mask(mask: NDArray[np.bool_], settings: FilterSettings) -> NDArray[np.bool_]:
+    """Without specks and pinholes. An object seen in several large parts keeps them all."""
+    labels, count = _components(mask, np.ones((3, 3)))
+    if count > 1:
+        sizes = np.bincount(labels.ravel())
+        sizes[0] = 0
+        mask = (sizes >= settings.fragment * sizes.max())[labels] & mask
+    holes, count = _components(~mask, None)
+    if count > 1:
+        sizes = np.bincount(holes.ravel())
+        edge = np.unique(np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]]))
+        small = sizes <= settings.hole * mask.sum()
+        small[edge] = False  # what touches the photo's border is background, not a hole
+        small[0] = False
+        mask = mask | small[holes]
+    return mask
+
+
+def _components(
+    mask: NDArray[np.bool_], structure: NDArray | None
+) -> tuple[NDArray[np.int32], int]:
+    labels = np.zeros(mask.shape, np.int32)
+    return labels, int(ndimage.label(mask, structure=structure, output=labels))  # pyright: ignore
+
+
+def keep_best(
+    candidates: Sequence[Instance], settings: FilterSettings | None = None
+) -> Segmentation:
+    """Clean, deduplicate, and order by score then area.
+
+    Args:
+        candidates: in any order; the result does not depend on it.
+        settings: what is kept.
+
+    Returns:
+        Instances with cleaned masks and tight boxes, best score first; larger first among equal
+        scores; then from left to right. `dropped` says what was left out and why.
+    """
+    settings = settings or FilterSettings()
+    dropped: list[tuple[Instance, str]] = []
+    cleaned: list[Instance] = []
+    for candidate in candidates:
+        if candidate.score < settings.min_score:
+            dropped.append(
+                (candidate, f"score {candidate.score:.2f} is below {settings.min_score:g}")
+            )
+            continue
+        mask = clean_mask(candidate.mask, settings)
+        least = max(settings.min_pixels, settings.min_area * mask.size)
+        area = int(mask.sum())
+        if area < least:
+            dropped.append((candidate, f"its mask has {area} pixels, fewer than {least:.0f}"))
+            continue
+        alpha = candidate.alpha
+        if alpha is not None:
+            # The soft edge may reach out of the mask, but not into specks that were removed.
+            near = ndimage.binary_dilation(mask, iterations=3)
+            alpha = np.where(near, alpha, 0).astype(np.float32)
+            alpha = np.where(mask & ~candidate.mask, np.float32(1), alpha)
+        cleaned.append(replace(candidate, mask=mask, alpha=alpha, box=Instance.box_of(mask)))
+
+    kept: list[Instance] = []
+    for candidate in sorted(cleaned, key=_rank):
+        reason = _double_of(candidate, kept, settings)
+        if reason is None:
+            kept.append(candidate)
+        else:
+            dropped.append((candidate, reason))
+    return Segmentation(
+        instances=tuple(kept),
+        dropped=tuple(
+            Dropped(label=c.label, score=c.score, box=c.box, reason=reason)
+            for c, reason in sorted(dropped, key=lambda pair: (*_rank(pair[0]), pair[1]))
+        ),
+    )
+
+
+def _rank(instance: Instance) -> tuple:
+    """Order that depends on nothing but the instance: score, area, place, label, pixels."""
+    mask = instance.mask
+    return (
+        -instance.score,
+        -int(mask.sum()),
+        instance.box,
+        instance.label,
+        np.packbits(mask).tobytes(),
+    )
+
+
+def _double_of(
+    candidate: Instance, kept: Sequence[Instance], settings: FilterSettings
+) -> str | None:
+    """Why a candidate repeats one that was kept, or None."""
+    area = candidate.mask.sum()
+    for other in kept:
+        x0, y0, x1, y1 = candidate.box
+        u0, v0, u1, v1 = other.box
+        if min(x1, u1) <= max(x0, u0) or min(y1, v1) <= max(y0, v0):
+            continue
+        shared = np.count_nonzero(candidate.mask & other.mask)
+        union = area + other.mask.sum() - shared
+        if shared > settings.max_iou * union:
+            return f"the same object as a better {other.label!r} (IoU {shared / union:.2f})"
+        if candidate.label == other.label and shared > settings.max_containment * area:
+            return f"a part of a better {other.label!r} ({shared / area:.0%} inside it)"
+    return None

@@ -1,0 +1,217 @@
+"""Phrases, drawn boxes and the main subject become instances; the rest becomes honest sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from scenelift.progress import Reporter, silent
+from scenelift.segment.embedded.box_fusion import Detections
+from scenelift.segment.embedded.classes import CLASSES
+from scenelift.segment.embedded.segmenter import EmbeddedSegmenter
+from scenelift.segment.embedded.vocabulary import Vocabulary
+from scenelift.types import Box, BoxPrompt, Image, Prompt
+
+CHAIR, CAT, TABLE = (10.0, 10.0, 40.0, 60.0), (60.0, 20.0, 90.0, 50.0), (100.0, 30.0, 190.0, 90.0)
+
+
+class ScriptedDetector:
+    """Sees the same objects in every photo, mirrored where the photo is."""
+
+    name = "scripted"
+
+    def __init__(self, *objects: tuple[str, float, Box]) -> None:
+        self.objects = objects
+
+    def detect(self, photo: Pillow.Image, window: Box) -> Detections:
+        # The photo's left half is white, so that a mirrored one can be told.
+        mirrored = not np.asarray(photo)[0, 0, 0]
+        boxes = [
+            (photo.width - x1, y0, photo.width - x0, y1) if mirrored else (x0, y0, x1, y1)
+            for _, _, (x0, y0, x1, y1) in self.objects
+        ]
+        return Detections(
+            np.array(boxes, np.float32).reshape(-1, 4),
+            np.array([score for _, score, _ in self.objects], np.float32),
+            np.array([CLASSES.index(name) for name, _, _ in self.objects], np.int64),
+        )
+
+
+class BoxFiller:
+    """Takes all of a box as the object, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.boxes: list[Box] = []
+        self.rivals: list[Box] = []
+
+    def masks(
+        self,
+        pixels: NDArray[np.uint8],
+        boxes: Sequence[Box],
+        rivals: Sequence[Box],
+        report: Reporter,
+    ) -> list[NDArray[np.float32]]:
+        self.boxes, self.rivals = list(boxes), list(rivals)
+        alphas = []
+        for x0, y0, x1, y1 in boxes:
+            alpha = np.zeros(pixels.shape[:2], np.float32)
+            alpha[round(y0) : round(y1), round(x0) : round(x1)] = 1
+            alphas.append(alpha)
+        return alphas
+
+
+class LeftHalf:
+    """Takes the left half of the photo for its subject, or nothing."""
+
+    def __init__(self, level: float = 0.9) -> None:
+        self.level = level
+
+    def alpha(self, pixels: NDArray[np.uint8], report: Reporter) -> NDArray[np.float32]:
+        alpha = np.zeros(pixels.shape[:2], np.float32)
+        alpha[:, : pixels.shape[1] // 2] = self.level
+        return alpha
+
+
+def segmenter(*objects: tuple[str, float, Box], **options) -> EmbeddedSegmenter:
+    return EmbeddedSegmenter(
+        Vocabulary(), [ScriptedDetector(*objects)], options.pop("masker", BoxFiller()), **options
+    )
+
+
+@pytest.fixture
+def image() -> Image:
+    pixels = np.zeros((100, 200, 3), np.uint8)
+    pixels[:, :100] = 255
+    return Image(pixels=pixels)
+
+
+ROOM = (("chair", 0.9, CHAIR), ("cat", 0.7, CAT), ("dining table", 0.6, TABLE))
+
+
+def test_a_phrase_becomes_its_objects_and_the_rest_is_suggested(image):
+    result = segmenter(*ROOM).segment(image, Prompt(phrases=("armchairs", "the chair")), silent())
+    assert [(i.label, i.class_name) for i in result.instances] == [("the chair", "chair")]
+    assert result.instances[0].box == CHAIR
+    assert result.instances[0].score == pytest.approx(0.9)
+    assert result.suggestions == ("cat", "dining table")
+    assert any("armchairs" in note for note in result.notes)  # unknown without WordNet
+
+
+def test_instances_are_ordered_by_score(image):
+    result = segmenter(*ROOM).segment(image, Prompt(phrases=("table", "cat", "chair")), silent())
+    assert [i.label for i in result.instances] == ["chair", "cat", "table"]
+
+
+def test_everything_takes_an_object_of_two_names_once(image):
+    twice = (*ROOM, ("couch", 0.5, CHAIR))
+    result = segmenter(*twice).segment(image, Prompt(phrases=("everything",)), silent())
+    assert [i.class_name for i in result.instances] == ["chair", "cat", "dining table"]
+
+
+def test_an_object_of_two_phrases_goes_to_the_first(image):
+    result = segmenter(*ROOM).segment(image, Prompt(phrases=("chair", "furniture")), silent())
+    assert [(i.label, i.class_name) for i in result.instances] == [
+        ("chair", "chair"),
+        ("furniture", "dining table"),
+    ]
+
+
+def test_other_objects_are_rivals_and_other_names_of_the_same_are_not(image):
+    masker = BoxFiller()
+    twice = (*ROOM, ("couch", 0.5, CHAIR))
+    segmenter(*twice, masker=masker).segment(image, Prompt(phrases=("chair",)), silent())
+    assert masker.boxes == [CHAIR]
+    # Averages of float32 boxes: an error of a millionth of a pixel.
+    np.testing.assert_allclose(sorted(masker.rivals), [CAT, TABLE], rtol=1e-6)
+
+
+def test_a_drawn_box_is_an_instance_of_score_one_named_as_the_user_says(image):
+    drawn = BoxPrompt(box=(120.0, 5.0, 150.0, 25.0), label="lamp")
+    result = segmenter(*ROOM).segment(image, Prompt(boxes=(drawn,)), silent())
+    (lamp,) = result.instances
+    assert (lamp.label, lamp.score, lamp.class_name) == ("lamp", 1.0, None)
+    assert lamp.box == drawn.box
+
+
+def test_a_drawn_box_takes_the_place_of_the_detection_below_it(image):
+    drawn = BoxPrompt(box=(11.0, 9.0, 41.0, 61.0))
+    result = segmenter(*ROOM).segment(image, Prompt(phrases=("chair",), boxes=(drawn,)), silent())
+    (chair,) = result.instances
+    assert (chair.label, chair.score, chair.class_name) == ("chair", 1.0, "chair")
+    assert chair.box == drawn.box
+
+
+def test_a_drawn_box_is_cut_to_the_photo(image):
+    drawn = BoxPrompt(box=(-20.0, -20.0, 30.0, 40.0))
+    result = segmenter(*ROOM).segment(image, Prompt(boxes=(drawn,)), silent())
+    assert result.instances[0].box == (0, 0, 30, 40)
+
+
+def test_a_box_beside_the_photo_is_said(image):
+    drawn = BoxPrompt(box=(300.0, 0.0, 310.0, 10.0))
+    result = segmenter(*ROOM).segment(image, Prompt(boxes=(drawn,)), silent())
+    assert result.instances == ()
+    assert "outside the photo" in result.notes[0]
+    assert "200×100" in result.notes[0]
+
+
+def test_a_negative_box_takes_back_what_it_covers(image):
+    two = (("cat", 0.9, CAT), ("cat", 0.8, CHAIR))
+    wrong = BoxPrompt(box=(0.0, 0.0, 45.0, 70.0), positive=False)
+    result = segmenter(*two).segment(image, Prompt(phrases=("cat",), boxes=(wrong,)), silent())
+    assert [i.box for i in result.instances] == [CAT]
+
+
+def test_weak_objects_are_left_out_and_listed(image):
+    result = segmenter(("cat", 0.35, CAT)).segment(image, Prompt(phrases=("cat",)), silent())
+    assert result.instances == ()
+    (weak,) = result.dropped
+    assert "0.35" in weak.reason
+    assert "0.4" in weak.reason
+
+
+def test_the_users_threshold_replaces_ours(image):
+    prompt = Prompt(phrases=("cat",), min_score=0.3)
+    assert segmenter(("cat", 0.35, CAT)).segment(image, prompt, silent()).instances
+
+
+def test_the_main_subject_needs_no_detector(image):
+    result = EmbeddedSegmenter(Vocabulary(), [], BoxFiller(), subject=LeftHalf()).segment(
+        image, Prompt(phrases=("the main subject",)), silent()
+    )
+    (subject,) = result.instances
+    assert subject.label == "the main subject"
+    assert subject.score == pytest.approx(0.9)
+    assert subject.box == (0, 0, 100, 100)
+
+
+@pytest.mark.parametrize("subject", [None, LeftHalf(0.2)])
+def test_no_main_subject_is_said(image, subject):
+    result = segmenter(subject=subject).segment(image, Prompt(phrases=("main object",)), silent())
+    assert result.instances == ()
+    assert any("main subject" in note for note in result.notes)
+
+
+def test_what_is_not_installed_is_said_when_it_was_needed(image):
+    missing = ("The detector is not installed.",)
+    without = EmbeddedSegmenter(Vocabulary(), [], BoxFiller(), notes=missing)
+    asked = without.segment(image, Prompt(phrases=("chair",)), silent())
+    assert missing[0] in asked.notes
+    drawn = without.segment(image, Prompt(boxes=(BoxPrompt(box=CHAIR),)), silent())
+    assert len(drawn.instances) == 1
+    assert drawn.notes == ()
+
+
+def test_an_empty_prompt_finds_nothing(image):
+    assert segmenter(*ROOM).segment(image, Prompt(), silent()).instances == ()
+
+
+@pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (1, 1)])
+def test_any_shape_of_photo_is_segmented(size):
+    image = Image(pixels=np.full((*size, 3), 255, np.uint8))
+    result = segmenter().segment(image, Prompt(phrases=("chair",)), silent())
+    assert result.instances == ()
