@@ -116,9 +116,7 @@ class _Tables(NamedTuple):
 
     @classmethod
     def on(cls, device: torch.device) -> _Tables:
-        cases = {
-            name: torch.from_numpy(t).to(device) for name, t in case_tables()._asdict().items()
-        }
+        cases = {n: torch.tensor(t, device=device) for n, t in case_tables()._asdict().items()}
         return cls(**cases, edges=torch.tensor(EDGES, device=device))
 
 
