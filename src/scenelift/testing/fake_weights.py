@@ -103,13 +103,13 @@ def plant_decoder_path(decoder: dict[str, Tensor]) -> None:
         weight[:copies] = 0
         weight[:copies, 0, 1, 1, 1] = 30.0 if name == "out_layer.2.weight" else 1.0
     # Before it stand a norm and a SiLU, which leaves positive values alone.
-    decoder["out_layer.2.bias"].fill_(-10)
+    decoder["out_layer.2.bias"].fill_(-25)
 
 
 def plant_outside(decoder: dict[str, Tensor]) -> None:
     """Make the mesh decoder's distances positive more often than not, so that surfaces close."""
     decoder["out_layer.weight"][:8] *= 0.3
-    decoder["out_layer.bias"][:8] = 0.2
+    decoder["out_layer.bias"][:8] = 0.4
 
 
 def plant_plane(moge: dict[str, Tensor]) -> None:
