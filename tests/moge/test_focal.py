@@ -25,7 +25,7 @@ def surface(height: int, width: int, focal: float, shift: float) -> torch.Tensor
     size=st.tuples(st.integers(40, 90), st.integers(40, 90)),
 )
 def test_focal_and_shift_are_recovered(focal, shift, size):
-    points = surface(*size, focal, shift)
+    points = surface(size[0], size[1], focal, shift)
     found = recover_focal_and_shift(points, torch.ones(size, dtype=torch.bool))
     # The solver stops once a step gains less than a thousandth.
     assert found == pytest.approx((focal, shift), rel=1e-2, abs=1e-2)

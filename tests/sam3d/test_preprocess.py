@@ -41,9 +41,11 @@ def test_the_crop_is_a_square_a_fifth_longer_than_the_mask(corners, extent):
     assert images.points is None
     w, h = mask[0, y0].sum().item(), mask[0, :, x0].sum().item()
     rows, columns = np.nonzero(images.mask[0, 0].numpy())
-    crop = 1.2 * max(w, h)  # in pixels of the photo, of which rounding moves each edge by one
-    assert (np.ptp(columns) + 1) / 256 * crop == pytest.approx(w, abs=2.5)
-    assert (np.ptp(rows) + 1) / 256 * crop == pytest.approx(h, abs=2.5)
+    # In pixels of the photo. The published box is measured between pixel centres and rounded
+    # down twice, so it is up to three pixels shorter, and the mask may lose one at its edge.
+    crop = 1.2 * max(w, h)
+    assert (np.ptp(columns) + 1) / 256 * crop == pytest.approx(w, abs=4)
+    assert (np.ptp(rows) + 1) / 256 * crop == pytest.approx(h, abs=4)
 
 
 def test_the_full_views_are_the_photo_padded_to_a_square():
