@@ -1,0 +1,83 @@
+"""The reconstructor that needs no image-to-3D network: solids made from outlines.
+
+A mask says where an object ends on either side; a class says how deep such things are. From
+these a closed solid is inflated along the photo's viewing rays and painted with the photo, so
+that it looks right from the camera and plausible from some 40° beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.errors import InputError
+from scenelift.progress import Reporter
+from scenelift.reconstruct.embedded.colour import colours_of
+from scenelift.reconstruct.embedded.frame import in_object_frame
+from scenelift.reconstruct.embedded.inflate import inflate
+from scenelift.reconstruct.embedded.outline import trace_outline
+from scenelift.reconstruct.embedded.proportions import proportions_of
+from scenelift.reconstruct.embedded.relief import hidden_by, relief_of, visible_depth
+from scenelift.reconstruct.embedded.solid import Solid, surface_of
+from scenelift.reconstruct.embedded.splats import splats_of
+from scenelift.registry import BackendOptions
+from scenelift.types import Image, Instance, PointMap, Reconstruction
+
+__all__ = ["EmbeddedReconstructor"]
+
+NOTE = "A preview: the depth and the back are guesses made from the outline."
+
+
+class EmbeddedReconstructor:
+    """Inflates outlines into solids. See the module."""
+
+    name = "embedded"
+    version = "1"
+
+    @classmethod
+    def load(cls, options: BackendOptions) -> EmbeddedReconstructor:
+        return cls()
+
+    def reconstruct(
+        self,
+        image: Image,
+        instance: Instance,
+        points: PointMap,
+        *,
+        others: Sequence[Instance],
+        seed: int,
+        report: Reporter,
+    ) -> Reconstruction:
+        """Reconstruct one object; see `Reconstructor.reconstruct`.
+
+        Raises:
+            InputError: the mask is too small, or is not of the photo's size.
+        """
+        if instance.mask.shape != points.points.shape[:2]:
+            (h, w), (ph, pw) = instance.mask.shape, points.points.shape[:2]
+            raise InputError(
+                f"The mask of {instance.label!r} is {w}×{h} pixels and the point map {pw}×{ph}; "
+                "both must have the photo's size."
+            )
+        outline = trace_outline(instance.mask, hidden_by(instance, others, points))
+        report.update(0.1, message="outline")
+
+        phi = inflate(outline, proportions_of(instance.class_name, instance.label))
+        distance = visible_depth(instance.mask, points)
+        # The embedded point map's objects are flat slabs: it knows where, not what shape.
+        relief = None if points.source == "embedded" else relief_of(outline, points, distance)
+        solid = Solid.of(outline, phi, relief, points.camera, distance)
+        report.update(0.4, message="solid")
+
+        surface = surface_of(solid)
+        report.update(0.7, message="surface")
+
+        colours = colours_of(image, instance)
+        splats = splats_of(solid, surface, colours, seed=seed)
+        u, v = points.camera.project(surface.vertices).T
+        rgb = colours.at(u, v, solid.side(surface.vertices))
+        shape, pose = in_object_frame(surface, rgb, splats)
+        report.update(1.0)
+        return Reconstruction(shape=shape, pose=pose, quality={}, notes=(NOTE,))

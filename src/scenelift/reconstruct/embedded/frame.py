@@ -1,0 +1,67 @@
+"""From the camera frame to the object frame: centred, upright, of unit size."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.geometry.transforms import (
+    matrix_from_quaternion,
+    multiply_quaternions,
+    transform_points,
+)
+from scenelift.reconstruct.embedded.solid import Surface
+from scenelift.types import Gaussians, Mesh, Pose, Shape
+
+__all__ = ["in_object_frame"]
+
+Quaternion = tuple[float, float, float, float]
+
+
+def in_object_frame(
+    surface: Surface,
+    rgb: NDArray[np.float32],  # [V, 3]
+    splats: Gaussians,
+    rotation: Quaternion = (1.0, 0.0, 0.0, 0.0),
+) -> tuple[Shape, Pose]:
+    """Centre an object on its box, turn it upright and give its longest side length 1.
+
+    Args:
+        surface: in the camera frame.
+        rgb: colours of its vertices in 0…1.
+        splats: in the camera frame.
+        rotation: camera_from_object, quaternion w, x, y, z.
+
+    Returns:
+        Shape and scene_from_object, which puts it back where it was.
+    """
+    axes = matrix_from_quaternion(rotation)  # columns: the object's axes in the camera frame
+    turned = surface.vertices @ axes
+    means = splats.means @ axes
+    low = np.minimum(turned.min(0), means.min(0))
+    high = np.maximum(turned.max(0), means.max(0))
+    size = float((high - low).max()) * (1 + 1e-6)  # rounding to float32 must stay inside
+    centre = axes @ ((low + high) / 2)
+
+    object_from_camera = np.eye(4)
+    object_from_camera[:3, :3] = axes.T / size
+    object_from_camera[:3, 3] = -axes.T @ centre / size
+    w, x, y, z = rotation
+    inverse = (w, -x, -y, -z)
+    shape = Shape(
+        mesh=Mesh(
+            vertices=transform_points(surface.vertices, object_from_camera).astype(np.float32),
+            faces=np.ascontiguousarray(surface.faces),
+            colors=np.rint(rgb * 255).astype(np.uint8),
+            normals=(surface.vertex_normals() @ axes).astype(np.float32),
+        ),
+        gaussians=Gaussians(
+            means=transform_points(splats.means, object_from_camera).astype(np.float32),
+            scales=splats.scales / np.float32(size),
+            rotations=multiply_quaternions(inverse, splats.rotations).astype(np.float32),
+            opacities=splats.opacities,
+            sh0=splats.sh0,
+        ),
+    )
+    cx, cy, cz = (float(c) for c in centre)
+    return shape, Pose(rotation=rotation, translation=(cx, cy, cz), scale=size)

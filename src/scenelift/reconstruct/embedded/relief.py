@@ -1,0 +1,84 @@
+"""What the point map says about an object: how far it is, its front's relief, what hides it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter, median_filter
+
+from scenelift.errors import InputError
+from scenelift.reconstruct.embedded.outline import Outline
+from scenelift.types import Instance, PointMap
+
+__all__ = ["hidden_by", "relief_of", "visible_depth"]
+
+# Points more than this many median deviations from the object's own are background that shines
+# through at the mask's border.
+OUTLIER = 4.0
+
+
+def visible_depth(mask: NDArray[np.bool_], points: PointMap) -> float:
+    """Median depth of an object's visible points, in the point map's units.
+
+    Raises:
+        InputError: the point map has no point in the mask.
+    """
+    depth = -points.points[..., 2][mask]
+    depth = depth[np.isfinite(depth) & (depth > 0)]
+    if not depth.size:
+        raise InputError(
+            "The depth has no valid value on the object. Give a depth that covers it, or none."
+        )
+    return float(np.median(depth))
+
+
+def relief_of(
+    outline: Outline, points: PointMap, distance: float
+) -> NDArray[np.float64]:  # [h, w]
+    """How far the visible surface lies beyond `distance` at the outline's nodes.
+
+    In pixels at that distance, as `Solid` measures. Points far from the object's own and gaps are
+    filled from their surroundings; noise below a few nodes is smoothed away.
+    """
+    h, w = outline.distance.shape
+    u = outline.origin[0] + outline.step * np.arange(w)
+    v = outline.origin[1] + outline.step * np.arange(h)
+    height, width = points.points.shape[:2]
+    rows = np.clip(np.floor(v), 0, height - 1).astype(int)
+    columns = np.clip(np.floor(u), 0, width - 1).astype(int)
+    depth = -points.points[..., 2][np.ix_(rows, columns)].astype(np.float64)
+    relief = (depth / distance - 1) * points.camera.fx
+
+    known = outline.inside & np.isfinite(relief) & (depth > 0)
+    spread = 1.5 * float(np.median(np.abs(relief[known]))) if known.any() else 0.0
+    known &= np.abs(relief) <= OUTLIER * max(spread, outline.step)
+    # Depth is least reliable on the outline itself: take it from a little further inside.
+    inner = known & (outline.distance > 2 * max(1.0, outline.step))
+    known = inner if inner.any() else known
+    if not known.any():
+        return np.zeros((h, w))
+    nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
+    filled = relief[tuple(nearest)]  # type: ignore[arg-type]
+    return gaussian_filter(median_filter(filled, size=5, mode="nearest"), 1.0, mode="nearest")
+
+
+def hidden_by(
+    instance: Instance, others: Sequence[Instance], points: PointMap
+) -> NDArray[np.bool_] | None:
+    """Pixels of objects that touch this one and are nearer to the camera, or None."""
+    touching = binary_dilation(instance.mask, iterations=3)
+    depth = _median_depth(instance.mask, points)
+    covers = [
+        other.mask
+        for other in others
+        if (other.mask & touching).any() and _median_depth(other.mask, points) < depth
+    ]
+    return np.logical_or.reduce(covers) & ~instance.mask if covers else None
+
+
+def _median_depth(mask: NDArray[np.bool_], points: PointMap) -> float:
+    depth = -points.points[..., 2][mask]
+    depth = depth[np.isfinite(depth)]
+    return float(np.median(depth)) if depth.size else np.inf

@@ -1,0 +1,162 @@
+"""The solid seen from the photo's camera: every point is a pixel, a depth, and a side.
+
+The solid is built along viewing rays, not across parallel ones: whatever its thickness, it covers
+exactly the pixels of its outline in the photo it came from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import fast_simplification
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.geometry.isosurface import isosurface
+from scenelift.reconstruct.embedded.outline import Outline
+from scenelift.types import Camera
+
+__all__ = ["Solid", "Surface", "surface_of"]
+
+MAX_FACES = 30_000
+# Half thickness over focal length: nearer than this to the camera a solid would engulf it.
+MOST_SWELL = 0.4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Solid:
+    """A solid between a front and a back height field along the rays of a camera.
+
+    Lengths along a ray are in pixels at the solid's distance: `distance · w / fx` in scene units,
+    positive away from the camera.
+
+    Attributes:
+        outline: the outline and its grid of nodes.
+        phi: float64 [h, w], squared half thickness in pixels², negative outside.
+        middle: float64 [h, w], where half way between front and back lies, in pixels.
+        camera: the photo's camera.
+        distance: depth of w = 0 in scene units.
+    """
+
+    outline: Outline
+    phi: NDArray[np.float64]
+    middle: NDArray[np.float64]
+    camera: Camera
+    distance: float
+
+    @classmethod
+    def of(
+        cls,
+        outline: Outline,
+        phi: NDArray[np.float64],
+        relief: NDArray[np.float64] | None,
+        camera: Camera,
+        distance: float,
+    ) -> Solid:
+        """A solid whose visible surface has its median at `distance`.
+
+        Args:
+            relief: float64 [h, w], how far the visible surface lies beyond `distance`, in pixels;
+                None makes front and back mirror images.
+        """
+        phi = phi * min(1.0, (MOST_SWELL * camera.fx) ** 2 / max(float(phi.max()), 1e-9))
+        half = np.sqrt(np.maximum(phi, 0))
+        median = float(np.median(half[outline.inside]))
+        middle = np.full(phi.shape, median) if relief is None else relief + half
+        return cls(outline=outline, phi=phi, middle=middle, camera=camera, distance=distance)
+
+    def half(self, u: NDArray, v: NDArray) -> NDArray[np.float64]:
+        """Half thickness at photo coordinates, in pixels; 0 outside."""
+        return np.sqrt(np.maximum(self.outline.sample(self.phi, u, v), 0))
+
+    def at(self, u: NDArray, v: NDArray, w: NDArray) -> NDArray[np.float64]:  # [N] -> [N, 3]
+        """Points in the camera frame."""
+        c = self.camera
+        depth = self.distance * (1 + w / c.fx)
+        return np.stack([(u - c.cx) / c.fx * depth, (c.cy - v) / c.fy * depth, -depth], -1)
+
+    def front(self, u: NDArray, v: NDArray) -> NDArray[np.float64]:  # [N] -> [N, 3]
+        """The visible surface."""
+        return self.at(u, v, self.outline.sample(self.middle, u, v) - self.half(u, v))
+
+    def side(self, points: NDArray[np.float64]) -> NDArray[np.float64]:  # [N, 3] -> [N]
+        """1 on the visible surface, 0 on the rim, −1 at the back."""
+        u, v = self.camera.project(points).T
+        w = (-points[:, 2] / self.distance - 1) * self.camera.fx
+        half = np.maximum(self.half(u, v), 1e-3 * self.outline.step)
+        return np.clip((self.outline.sample(self.middle, u, v) - w) / half, -1, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Surface:
+    """Triangles in the camera frame, counter-clockwise seen from outside.
+
+    Attributes:
+        vertices: float64 [V, 3].
+        faces: int32 [F, 3].
+    """
+
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int32]
+
+    def face_normals(self) -> NDArray[np.float64]:  # [F, 3]
+        """Normals whose length is twice the face's area."""
+        a, b, c = np.moveaxis(self.vertices[self.faces], 1, 0)
+        return np.cross(b - a, c - a)
+
+    def vertex_normals(self) -> NDArray[np.float64]:  # [V, 3]
+        """Unit normals, weighted by area."""
+        normals = np.zeros_like(self.vertices)
+        faces = self.face_normals()
+        for corner in range(3):
+            np.add.at(normals, self.faces[:, corner], faces)
+        lengths = np.linalg.norm(normals, axis=-1, keepdims=True)
+        return np.divide(normals, lengths, out=np.tile([0.0, 0, 1], (len(normals), 1)), where=lengths > 0)
+
+
+def surface_of(solid: Solid, *, max_faces: int = MAX_FACES) -> Surface:
+    """Closed surface of a solid, of at most about `max_faces` triangles."""
+    step = solid.outline.step
+    half = np.sqrt(max(float(solid.phi.max()), 0.0))
+    reach = int(np.ceil(half / step)) + 2
+    w = step * np.arange(-reach, reach + 1)[:, None, None]
+    # φ − w² has its zero on the surface; the divisor is positive and makes the values nearly
+    # linear across it, where marching cubes interpolates linearly.
+    field = solid.phi - w**2
+    field /= np.sqrt(np.maximum(solid.phi, 0) + step**2) + np.abs(w)
+    index, faces = isosurface(field.astype(np.float32))
+
+    (u0, v0), straight = solid.outline.origin, (index[:, 0] - reach) * step
+    u, v = u0 + index[:, 2] * step, v0 + index[:, 1] * step
+    vertices = solid.at(u, v, straight + solid.outline.sample(solid.middle, u, v))
+    # The grid's axes run away from the camera, down and to the right: a left-handed frame.
+    surface = Surface(vertices=vertices, faces=faces[:, ::-1])
+    return _decimated(surface, max_faces)
+
+
+def _decimated(surface: Surface, max_faces: int) -> Surface:
+    if len(surface.faces) <= max_faces:
+        return surface
+    # Decimation works in float32: centred and of unit size, it keeps its digits.
+    centre = surface.vertices.mean(0)
+    size = float(np.ptp(surface.vertices, axis=0).max())
+    vertices, faces = fast_simplification.simplify(
+        ((surface.vertices - centre) / size).astype(np.float32),
+        surface.faces.astype(np.int32),
+        target_count=max_faces,
+    )
+    smaller = Surface(
+        vertices=vertices.astype(np.float64) * size + centre, faces=faces.astype(np.int32)
+    )
+    # Collapsing edges can pinch thin parts together; a closed surface is worth more than few faces.
+    return smaller if _closed(smaller.faces) else surface
+
+
+def _closed(faces: NDArray[np.int32]) -> bool:
+    """Every edge is used once in each direction."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
+    count = int(faces.max()) + 1
+    there, back = edges[:, 0] * count + edges[:, 1], edges[:, 1] * count + edges[:, 0]
+    there.sort()
+    back.sort()
+    return bool((there[1:] != there[:-1]).all() and (there == back).all())
