@@ -14,7 +14,8 @@ import importlib.metadata
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,7 +31,7 @@ from benchmarks.quality.reconstructing import (
     measure_reconstructor,
     picture_table,
 )
-from benchmarks.quality.report import Row, Table, table_text, tables_json
+from benchmarks.quality.report import Table, table_text, tables_json
 from benchmarks.quality.segmenting import measure_boxes, measure_prompts
 from benchmarks.quality.whole import measure_pipeline
 from benchmarks.synthetic import SIZES, SyntheticScene, load_or_make
@@ -41,12 +42,18 @@ from scenelift.pointmap import POINT_MAPPERS, PointMapper
 from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
 from scenelift.registry import BackendOptions, Registry
 from scenelift.segment import SEGMENTERS, Segmenter
+from scenelift.types import PointMap
 
 T = TypeVar("T")
 
+STAGES = ("masks", "points", "objects", "whole")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if unknown := set(options.stages) - set(STAGES):
+        parser.error(f"--stages: {', '.join(sorted(unknown))}: choose from {', '.join(STAGES)}")
     started = time.perf_counter()
     try:
         scenes = load_or_make(options.size, options.seed)
@@ -56,107 +63,120 @@ def main(arguments: Sequence[str] | None = None) -> int:
     about = _about(options, scenes)
     print("\n".join(f"{key}: {value}" for key, value in about.items() if key != "models"))
 
-    backend_options = BackendOptions(weights=options.weights, device=options.device)
-    segmenter, no_segmenter = _load(SEGMENTERS, options.segmenter, backend_options)
-    mapper, no_mapper = _load(POINT_MAPPERS, options.pointmapper, backend_options)
-    reconstructor, no_reconstructor = _load(RECONSTRUCTORS, options.reconstructor, backend_options)
-
     tables: list[Table] = []
-    for found in (
-        _segmenting(segmenter, no_segmenter, scenes),
-        _lifting(mapper, no_mapper, reconstructor, no_reconstructor, scenes, options.seed),
-        _whole(segmenter, mapper, reconstructor, scenes, options.seed),
-    ):
-        for table in found:
-            print(f"\n{table_text(table)}", flush=True)
-        tables += found
+    for table in _measure(_backends(options), scenes, options):
+        print(f"\n{table_text(table)}", flush=True)
+        tables.append(table)
 
     seconds = time.perf_counter() - started
     print(f"\n{seconds:.0f} s in all")
     if options.json:
         write_json(options.json, about | {"seconds": seconds, "tables": tables_json(tables)})
-    return 0 if segmenter and mapper and reconstructor else SetupError.exit_code
+    return SetupError.exit_code if any(table.not_run for table in tables) else 0
 
 
-def _segmenting(
-    segmenter: Segmenter | None, why_not: str, scenes: Sequence[SyntheticScene]
-) -> list[Table]:
-    tables = measure_boxes([BoxSegmenter(), *([segmenter] if segmenter else [])], scenes)
-    if segmenter is None:
-        return [*tables, Table(title="Masks from prompts", of="objects", rows=[], not_run=why_not)]
-    return [*tables, measure_prompts(segmenter, scenes)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Backends:
+    """One of each role, or None; `lacks` says why."""
+
+    segmenter: Segmenter | None
+    mapper: PointMapper | None
+    reconstructor: Reconstructor | None
+    lacks: Mapping[str, str]
 
 
-def _lifting(
-    mapper: PointMapper | None,
-    no_mapper: str,
-    reconstructor: Reconstructor | None,
-    no_reconstructor: str,
+def _backends(options: argparse.Namespace) -> _Backends:
+    given = BackendOptions(weights=options.weights, device=options.device)
+    lacks: dict[str, str] = {}
+
+    def load(role: str, registry: Registry[T], name: str) -> T | None:
+        try:
+            return registry.load(name, given)
+        except SetupError as exc:
+            lacks[role] = str(exc)
+            return None
+
+    return _Backends(
+        segmenter=load("segmenter", SEGMENTERS, options.segmenter),
+        mapper=load("mapper", POINT_MAPPERS, options.pointmapper),
+        reconstructor=load("reconstructor", RECONSTRUCTORS, options.reconstructor),
+        lacks=lacks,
+    )
+
+
+def _measure(
+    backends: _Backends, scenes: Sequence[SyntheticScene], options: argparse.Namespace
+) -> Iterator[Table]:
+    """The tables of the stages asked for, each as soon as it is known."""
+    if "masks" in options.stages:
+        yield from _masks(backends, scenes)
+    if "points" in options.stages or "objects" in options.stages:
+        points, maps = measure_points(_known(RampPointMapper(), backends.mapper), scenes)
+        if "points" in options.stages:
+            yield replace(points, not_run=backends.lacks.get("mapper", ""))
+        if "objects" in options.stages:
+            yield from _objects(backends, scenes, maps, options.seed)
+    if "whole" in options.stages:
+        yield from _whole(backends, scenes, options.seed)
+
+
+def _known(*backends: T | None) -> list[T]:
+    return [backend for backend in backends if backend is not None]
+
+
+def _masks(backends: _Backends, scenes: Sequence[SyntheticScene]) -> Iterator[Table]:
+    yield from measure_boxes(_known(BoxSegmenter(), backends.segmenter), scenes)
+    if backends.segmenter is None:
+        yield Table(
+            title="Masks from prompts", of="objects", rows=[], not_run=backends.lacks["segmenter"]
+        )
+    else:
+        yield measure_prompts(backends.segmenter, scenes)
+
+
+def _objects(
+    backends: _Backends,
     scenes: Sequence[SyntheticScene],
+    maps: Mapping[str, Sequence[PointMap | None]],
     seed: int,
-) -> list[Table]:
-    points, maps = measure_points([RampPointMapper(), *([mapper] if mapper else [])], scenes)
+) -> Iterator[Table]:
     truth = [scene.points for scene in scenes]
-    runs: list[tuple[Reconstructor, Sequence, str]] = [
+    runs: list[tuple[Reconstructor, Sequence[PointMap | None], str]] = [
         (BoxReconstructor(), truth, "true points"),
         (SilhouetteReconstructor(), truth, "true points"),
     ]
-    if reconstructor is not None:
-        runs.append((reconstructor, truth, "true points"))
-        if mapper is not None:
-            runs.append((reconstructor, maps[mapper.name], "estimated points"))
-    rows: list[Row] = []
-    pictures: list[Row | None] = [flat_pictures(scenes)]
-    failures: list[str] = []
-    for backend, given, condition in runs:
-        row, picture, failed = measure_reconstructor(
-            backend, scenes, given, condition=condition, seed=seed
-        )
-        rows.append(row)
-        pictures.append(picture)
-        failures += failed
-    return [
-        Table(
-            title=points.title,
-            of=points.of,
-            rows=points.rows,
-            failures=points.failures,
-            not_run=no_mapper,
-        ),
-        Table(
-            title="Objects from true masks",
-            of="objects",
-            rows=rows,
-            failures=failures,
-            not_run=no_reconstructor,
-        ),
-        picture_table(pictures),
+    if backends.reconstructor is not None:
+        runs.append((backends.reconstructor, truth, "true points"))
+        if backends.mapper is not None:
+            runs.append((backends.reconstructor, maps[backends.mapper.name], "estimated points"))
+    measured = [
+        measure_reconstructor(backend, scenes, given, condition=condition, seed=seed)
+        for backend, given, condition in runs
     ]
+    yield Table(
+        title="Objects from true masks",
+        of="objects",
+        rows=[row for row, _, _ in measured],
+        failures=[failure for _, _, failures in measured for failure in failures],
+        not_run=backends.lacks.get("reconstructor", ""),
+    )
+    yield picture_table([flat_pictures(scenes), *(picture for _, picture, _ in measured)])
 
 
-def _whole(
-    segmenter: Segmenter | None,
-    mapper: PointMapper | None,
-    reconstructor: Reconstructor | None,
-    scenes: Sequence[SyntheticScene],
-    seed: int,
-) -> list[Table]:
+def _whole(backends: _Backends, scenes: Sequence[SyntheticScene], seed: int) -> Iterator[Table]:
     title = "End to end, prompts of COCO's classes, misses count as 0"
+    segmenter, mapper, reconstructor = (
+        backends.segmenter,
+        backends.mapper,
+        backends.reconstructor,
+    )
     if not (segmenter and mapper and reconstructor):
-        return [Table(title=title, of="objects", rows=[], not_run="a stage is missing")]
+        missing = "; ".join(backends.lacks.values())
+        yield Table(title=title, of="objects", rows=[], not_run=missing)
+        return
     row, picture, failures = measure_pipeline(segmenter, mapper, reconstructor, scenes, seed=seed)
-    return [
-        Table(title=title, of="objects", rows=[row], failures=failures),
-        picture_table([picture]),
-    ]
-
-
-def _load(registry: Registry[T], name: str, options: BackendOptions) -> tuple[T | None, str]:
-    """The backend, or None and why it cannot run here."""
-    try:
-        return registry.load(name, options), ""
-    except SetupError as exc:
-        return None, str(exc)
+    yield Table(title=title, of="objects", rows=[row], failures=failures)
+    yield picture_table([picture])
 
 
 def _about(options: argparse.Namespace, scenes: Sequence[SyntheticScene]) -> dict[str, Any]:
@@ -186,6 +206,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--segmenter", default="embedded")
     parser.add_argument("--pointmapper", default="embedded")
     parser.add_argument("--reconstructor", default="embedded")
+    parser.add_argument(
+        "--stages",
+        type=lambda text: text.split(","),
+        default=list(STAGES),
+        help=f"some of {','.join(STAGES)}",
+    )
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")

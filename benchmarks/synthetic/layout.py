@@ -17,7 +17,7 @@ from benchmarks.synthetic.catalogue import Entry
 from benchmarks.synthetic.classes import Split, entries_of
 from benchmarks.synthetic.meshes import Surface, load_entry
 
-__all__ = ["Placed", "Plan", "Slot", "arrange"]
+__all__ = ["Placed", "Plan", "Slot", "arrange", "overlap"]
 
 GAP = 0.03
 """Metres kept free between footprints."""
@@ -197,7 +197,7 @@ def _try(slot: Slot, what: _Candidate, ground: _Ground, rng: np.random.Generator
         return None
     footprint = placed.footprint(GAP)
     floor = [other for other in ground.placed if other.position[1] == ground.height]
-    return None if any(_overlap(footprint, other.footprint()) for other in floor) else placed
+    return None if any(overlap(footprint, other.footprint()) for other in floor) else placed
 
 
 def _by_wall(what: _Candidate, ground: _Ground, rng: np.random.Generator) -> Placed | None:
@@ -265,7 +265,7 @@ def _on_top(what: _Candidate, ground: _Ground, rng: np.random.Generator) -> Plac
     )
     neighbours = ground.on_top.setdefault(index, [])
     footprint = placed.footprint(GAP)
-    if any(_overlap(footprint, other.footprint()) for other in neighbours):
+    if any(overlap(footprint, other.footprint()) for other in neighbours):
         return None
     neighbours.append(placed)
     return placed
@@ -278,7 +278,7 @@ def _within(placed: Placed, ground: _Ground) -> bool:
     )
 
 
-def _overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
+def overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
     """Whether two convex polygons [N, 2] overlap: no edge of either separates them."""
     return not any(_separates(p, q) for p, q in ((a, b), (b, a)))
 

@@ -27,15 +27,15 @@ from scenelift.types import Camera, Image, Instance, Mesh, PointMap, Pose
 
 __all__ = ["SIZES", "SyntheticObject", "SyntheticScene", "load_or_make", "make_scene"]
 
-VERSION = 1
+VERSION = 2
 """Raise it when scenes change: figures of different versions are not comparable."""
 
 SIZES = {"small": 12, "large": 96}
 """Scenes of each size; a small set is the beginning of the large one of the same seed."""
 
 WIDTH, HEIGHT = 512, 384
-MIN_PIXELS = 600
-"""An object with fewer visible pixels (0.3 % of the photo) is left out of the scene."""
+MIN_SHARE = 0.003
+"""An object whose visible pixels are a smaller share of the photo is left out of the scene."""
 MIN_VISIBLE = 0.4
 """So is one of whose silhouette less is visible."""
 MIN_OBJECTS, MAX_OBJECTS = 3, 6
@@ -179,7 +179,7 @@ def _attempt(
         visible = [_visible(surface, ids == k, view) for k, surface in enumerate(moved, start=1)]
         pixels = [int((ids == k).sum()) for k in range(1, len(placed) + 1)]
         keep = [
-            n >= MIN_PIXELS and share >= MIN_VISIBLE
+            n >= MIN_SHARE * ids.size and share >= MIN_VISIBLE
             for n, share in zip(pixels, visible, strict=True)
         ]
         if all(keep):
