@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from scenelift.errors import InputError
 from scenelift.progress import Reporter
+from scenelift.reconstruct.embedded.check import silhouette_iou
 from scenelift.reconstruct.embedded.colour import colours_of
 from scenelift.reconstruct.embedded.frame import in_object_frame
 from scenelift.reconstruct.embedded.inflate import inflate
@@ -79,5 +77,7 @@ class EmbeddedReconstructor:
         u, v = points.camera.project(surface.vertices).T
         rgb = colours.at(u, v, solid.side(surface.vertices))
         shape, pose = in_object_frame(surface, rgb, splats)
+        report.update(0.9, message="check")
+        quality = {"silhouette_iou": silhouette_iou(splats, instance.mask, points.camera)}
         report.update(1.0)
-        return Reconstruction(shape=shape, pose=pose, quality={}, notes=(NOTE,))
+        return Reconstruction(shape=shape, pose=pose, quality=quality, notes=(NOTE,))

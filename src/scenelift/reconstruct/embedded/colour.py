@@ -78,9 +78,7 @@ def colours_of(image: Image, instance: Instance) -> Colours:
         size = tuple(max(1, round(s * COLOUR_SIDE / max(height, width))) for s in (width, height))
         pixels = np.asarray(PIL.Image.fromarray(pixels).resize(size, PIL.Image.Resampling.BOX))
         mask = np.asarray(
-            PIL.Image.fromarray(mask.astype(np.uint8) * 255).resize(
-                size, PIL.Image.Resampling.BOX
-            )
+            PIL.Image.fromarray(mask.astype(np.uint8) * 255).resize(size, PIL.Image.Resampling.BOX)
         )
         mask = mask >= 128
         mask = mask if mask.any() else np.ones_like(mask)

@@ -34,9 +34,7 @@ def visible_depth(mask: NDArray[np.bool_], points: PointMap) -> float:
     return float(np.median(depth))
 
 
-def relief_of(
-    outline: Outline, points: PointMap, distance: float
-) -> NDArray[np.float64]:  # [h, w]
+def relief_of(outline: Outline, points: PointMap, distance: float) -> NDArray[np.float64]:  # [h, w]
     """How far the visible surface lies beyond `distance` at the outline's nodes.
 
     In pixels at that distance, as `Solid` measures. Points far from the object's own and gaps are

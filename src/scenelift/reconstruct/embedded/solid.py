@@ -111,7 +111,8 @@ class Surface:
         for corner in range(3):
             np.add.at(normals, self.faces[:, corner], faces)
         lengths = np.linalg.norm(normals, axis=-1, keepdims=True)
-        return np.divide(normals, lengths, out=np.tile([0.0, 0, 1], (len(normals), 1)), where=lengths > 0)
+        upright = np.tile([0.0, 0, 1], (len(normals), 1))
+        return np.divide(normals, lengths, out=upright, where=lengths > 0)
 
 
 def surface_of(solid: Solid, *, max_faces: int = MAX_FACES) -> Surface:
