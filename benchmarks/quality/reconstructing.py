@@ -14,14 +14,12 @@ from benchmarks.quality import metrics
 from benchmarks.quality.mapping import scene_scale
 from benchmarks.quality.report import Attempts, Row, Table, mean
 from benchmarks.quality.shapes import (
-    ICP_SAMPLES,
     QUERIES,
-    VOXEL_SAMPLES,
-    SampledSurface,
-    align,
+    Sampled,
+    UnitSurface,
     bounds,
     compare_shapes,
-    sample,
+    turn_to_fit,
 )
 from benchmarks.synthetic import SyntheticObject, SyntheticScene
 from scenelift.compose.merge import make_scene
@@ -182,36 +180,41 @@ def compare_object(
     """
     if result.shape.mesh is None:
         raise ValueError("the backend returned no mesh")
-    samples = sample(result.shape.mesh, VOXEL_SAMPLES)
-    true_points, true_surface = _truth(truth)
+    estimate = Sampled.of(result.shape.mesh)
+    true_shape, unit_truth = _truth(truth)
     rotation = matrix_from_quaternion(result.pose.rotation)
     true_rotation = matrix_from_quaternion(truth.pose.rotation)
-    shape = compare_shapes(samples @ (true_rotation.T @ rotation).T, true_surface)
+    shape = compare_shapes(estimate, unit_truth, true_rotation.T @ rotation)
 
     # Layout in the room's axes, in metres.
-    placed = transform_points(samples, pose_matrix(result.pose)) * scene_scale(scene, points)
-    placed = transform_points(placed, scene.world_from_camera)
-    true_placed = transform_points(true_points, pose_matrix(truth.pose))
-    true_placed = transform_points(true_placed, scene.world_from_camera)
-    low, high = bounds(true_points)
+    metres = np.diag([scene_scale(scene, points)] * 3 + [1.0])
+    placed = _moved(estimate, scene.world_from_camera @ metres @ pose_matrix(result.pose))
+    true_placed = _moved(true_shape, scene.world_from_camera @ pose_matrix(truth.pose))
+    low, high = bounds(true_shape.corners)
     diameter = truth.pose.scale * float(np.linalg.norm(high - low))
-    upright = SampledSurface.normalised(true_placed)
-    residual, _ = align(SampledSurface.normalised(placed).dense[:ICP_SAMPLES], upright.coarse_tree)
     return ObjectFigures(
         f1=shape.f1,
         chamfer=shape.chamfer,
         volume_iou=shape.volume_iou,
-        box_iou=metrics.box_iou(bounds(placed), bounds(true_placed)),
-        rotation=metrics.rotation_angle(residual),
-        add_s=metrics.add_s(placed[:QUERIES], true_placed[:QUERIES], diameter),
+        box_iou=metrics.box_iou(bounds(placed.corners), bounds(true_placed.corners)),
+        rotation=turn_to_fit(placed, true_placed),
+        add_s=metrics.add_s(placed.points, true_placed.points, diameter),
+    )
+
+
+def _moved(surface: Sampled, matrix: NDArray[np.float64]) -> Sampled:
+    """The surface in place, with as many points as distances are measured at."""
+    return Sampled(
+        corners=transform_points(surface.corners, matrix),
+        points=transform_points(surface.points[:QUERIES], matrix),
     )
 
 
 # A truth with its trees takes 15 MB; conditions go through the scenes in the same order.
 @lru_cache(maxsize=64)
-def _truth(truth: SyntheticObject) -> tuple[NDArray[np.float64], SampledSurface]:
-    points = sample(truth.mesh, VOXEL_SAMPLES)
-    return points, SampledSurface.normalised(points)
+def _truth(truth: SyntheticObject) -> tuple[Sampled, UnitSurface]:
+    shape = Sampled.of(truth.mesh)
+    return shape, UnitSurface.of(shape)
 
 
 def compare_photo(

@@ -114,6 +114,8 @@ def table_text(table: Table) -> str:
 def _number(value: float) -> str:
     if math.isnan(value):
         return "–"
+    if isinstance(value, int):
+        return str(value)
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
 

@@ -6,13 +6,23 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from benchmarks.quality import metrics
 from scenelift.types import Mesh
 
-__all__ = ["SampledSurface", "ShapeFigures", "align", "bounds", "compare_shapes", "sample"]
+__all__ = [
+    "QUERIES",
+    "Sampled",
+    "ShapeFigures",
+    "UnitSurface",
+    "align",
+    "bounds",
+    "compare_shapes",
+    "sample",
+    "turn_to_fit",
+]
 
 DENSE = 100_000
 """Points that stand for a surface. Of one as large as that of the cube [−1, 1]³, 99.5 % of other
@@ -25,7 +35,7 @@ VOXEL_SAMPLES = 300_000
 """Of the largest surface that fits into the grid (about 25,000 voxels), each voxel gets 12."""
 R2 = np.array([0.7548776662466927, 0.5698402909980532])
 """Steps of the two-dimensional low-discrepancy sequence after the plastic number (Roberts 2018)."""
-ICP_SAMPLES, ICP_TARGETS, ICP_PROBE, ICP_STEPS = 600, 4000, 6, 40
+ICP_SAMPLES, ICP_TARGETS, ICP_PROBE, ICP_STEPS = 600, 4000, 5, 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +85,32 @@ def bounds(points: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.array([c.min() for c in columns]), np.array([c.max() for c in columns])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sampled:
+    """A mesh and points on it, of any scale and place.
+
+    Attributes:
+        corners: [V, 3], the vertices that its faces use: they bound it exactly.
+        points: [N, 3], evenly spread, in no order.
+    """
+
+    corners: NDArray[np.float64]
+    points: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, mesh: Mesh, seed: int = 0) -> Sampled:
+        """Enough points of a mesh for all figures.
+
+        Raises:
+            ValueError: the mesh has no area.
+        """
+        corners = mesh.vertices[np.unique(mesh.faces)].astype(np.float64)
+        return cls(corners=corners, points=sample(mesh, VOXEL_SAMPLES, seed))
+
+
 @dataclass(frozen=True, eq=False)
-class SampledSurface:
-    """Points that stand for a surface; [−1, 1] is its box's longest side.
+class UnitSurface:
+    """Points that stand for a surface whose box's longest side is [−1, 1].
 
     Attributes:
         dense: [N, 3], many and in no order.
@@ -86,11 +119,9 @@ class SampledSurface:
     dense: NDArray[np.float64]
 
     @classmethod
-    def normalised(cls, points: NDArray, rotation: ArrayLike | None = None) -> SampledSurface:
-        """Points [N, 3], turned, then centred and scaled so that their longest side is 2."""
-        turned = points if rotation is None else points @ np.asarray(rotation, float).T
-        low, high = bounds(turned)
-        return cls((turned - (low + high) / 2) * (2 / (high - low).max()))
+    def of(cls, surface: Sampled) -> UnitSurface:
+        scale, centre = _to_unit(surface.corners)
+        return cls(scale * (surface.points - centre))
 
     @cached_property
     def tree(self) -> KDTree:
@@ -110,24 +141,30 @@ class SampledSurface:
         return metrics.outside_filled(grid)
 
 
-def compare_shapes(points: NDArray, truth: SampledSurface) -> ShapeFigures:
-    """Figures of an estimate whose orientation is about that of the truth.
+def _to_unit(corners: NDArray) -> tuple[float, NDArray[np.float64]]:
+    """Scale and centre that bring a box's longest side to [−1, 1]: scale · (x − centre)."""
+    low, high = bounds(corners)
+    return 2 / float((high - low).max()), (low + high) / 2
+
+
+def compare_shapes(estimate: Sampled, truth: UnitSurface, rotation: NDArray) -> ShapeFigures:
+    """Figures of an estimate's shape, whatever its scale and place.
 
     The alignment starts from four quarter turns about y and keeps the best: a table whose front
     was guessed wrongly is still a good table. The size of a box along the axes depends on the
     orientation, so the estimate is scaled once more after it was turned.
 
     Args:
-        points: [N, 3] samples of the estimate in the truth's axes, of any scale and place.
-        truth: the true surface in [−1, 1]³.
+        rotation: 3×3, turns the estimate about into the truth's axes.
     """
-    turn = np.eye(3)
-    moved = SampledSurface(points)
+    few = estimate.points[:ICP_SAMPLES]
+    linear, offset = rotation, np.zeros(3)
     for starts in ([_quarter_turn(k) for k in range(4)], [np.eye(3)]):
-        scaled = SampledSurface.normalised(points, turn)
-        rotation, translation = align(scaled.dense[:ICP_SAMPLES], truth.coarse_tree, starts=starts)
-        moved = SampledSurface(scaled.dense @ rotation.T + translation)
-        turn = rotation @ turn
+        scale, centre = _to_unit(estimate.corners @ rotation.T)
+        turn, shift = align(scale * (few @ rotation.T - centre), truth.coarse_tree, starts=starts)
+        rotation = turn @ rotation
+        linear, offset = scale * rotation, shift - scale * turn @ centre
+    moved = UnitSurface(estimate.points @ linear.T + offset)
     to_truth = truth.tree.query(moved.dense[:QUERIES])[0]
     to_estimate = moved.tree.query(truth.dense[:QUERIES])[0]
     return ShapeFigures(
@@ -135,6 +172,15 @@ def compare_shapes(points: NDArray, truth: SampledSurface) -> ShapeFigures:
         chamfer=metrics.chamfer(to_truth, to_estimate),
         volume_iou=metrics.volume_iou(moved.voxels, truth.voxels),
     )
+
+
+def turn_to_fit(estimate: Sampled, truth: Sampled) -> float:
+    """Degrees by which ICP turns an estimate to fit the truth, both scaled to [−1, 1] first."""
+    scale, centre = _to_unit(estimate.corners)
+    few = scale * (estimate.points[:ICP_SAMPLES] - centre)
+    true_scale, true_centre = _to_unit(truth.corners)
+    target = KDTree(true_scale * (truth.points[:ICP_TARGETS] - true_centre))
+    return metrics.rotation_angle(align(few, target)[0])
 
 
 def _quarter_turn(k: int) -> NDArray[np.float64]:
@@ -165,7 +211,7 @@ def _iterate(
     for _ in range(steps):
         distance, index = target.query(points @ rotation.T + translation)
         before, error = error, float(np.mean(distance**2))
-        if before - error < 1e-7:
+        if before - error < 1e-6:
             break
         rotation, translation = _fit(points, np.asarray(target.data)[index])
     return rotation, translation, error

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import trimesh
 from benchmarks.quality.metrics import rotation_angle
-from benchmarks.quality.shapes import SampledSurface, align, compare_shapes, sample
+from benchmarks.quality.shapes import (
+    Sampled,
+    UnitSurface,
+    align,
+    compare_shapes,
+    sample,
+    turn_to_fit,
+)
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
@@ -54,10 +61,15 @@ def test_icp_undoes_a_small_motion(stool):
     np.testing.assert_allclose(moved @ rotation.T + translation, points, atol=2e-3)
 
 
+def turned(mesh: Mesh, rotation: Rotation, scale: float = 1.0, offset: float = 0.0) -> Mesh:
+    vertices = scale * rotation.apply(mesh.vertices) + offset
+    return Mesh(vertices=vertices.astype(np.float32), faces=mesh.faces)
+
+
 def test_a_shape_equals_itself_at_any_scale_place_and_quarter_turn(stool):
-    truth = SampledSurface.normalised(sample(stool, COUNT))
-    turned = sample(stool, COUNT, seed=1) @ Rotation.from_euler("y", 95, degrees=True).as_matrix()
-    figures = compare_shapes(turned * 7 + 3, truth)
+    truth = UnitSurface.of(Sampled.of(stool))
+    other = turned(stool, Rotation.from_euler("y", 95, degrees=True), scale=7, offset=3)
+    figures = compare_shapes(Sampled.of(other, seed=1), truth, np.eye(3))
     # 100,000 points leave hardly a gap wider than 0.02, and a mean distance of a third of it.
     assert figures.f1 > 0.99
     assert figures.chamfer < 0.01
@@ -66,27 +78,34 @@ def test_a_shape_equals_itself_at_any_scale_place_and_quarter_turn(stool):
 
 
 def test_a_closed_surface_has_no_gap_through_which_its_inside_could_leak(stool):
-    turn = Rotation.from_euler("xyz", [3, 7, 2], degrees=True).as_matrix()
+    oblique = turned(stool, Rotation.from_euler("xyz", [3, 7, 2], degrees=True))
     filled = [
-        np.count_nonzero(SampledSurface.normalised(sample(stool, COUNT, seed=k), turn).voxels)
-        for k in range(6)
+        np.count_nonzero(UnitSurface.of(Sampled.of(oblique, seed=k)).voxels) for k in range(6)
     ]
     assert max(filled) < 1.02 * min(filled)
 
 
 def test_a_box_is_a_worse_stool_than_a_stool(stool):
-    truth = SampledSurface.normalised(sample(stool, COUNT))
+    truth = UnitSurface.of(Sampled.of(stool))
     low, high = stool.vertices.min(0), stool.vertices.max(0)
     box = mesh_of(trimesh.creation.box(extents=high - low))
-    figures = compare_shapes(sample(box, COUNT), truth)
+    figures = compare_shapes(Sampled.of(box), truth, np.eye(3))
     assert figures.f1 < 0.7
     assert figures.volume_iou < 0.5
+
+
+def test_the_turn_that_fits_is_the_turn_that_was_made(stool):
+    truth = Sampled.of(stool)
+    for degrees in (0, 12):
+        other = Sampled.of(turned(stool, Rotation.from_euler("y", degrees, degrees=True)), seed=1)
+        # 600 points on the surface do not pin a rotation down any better.
+        assert turn_to_fit(other, truth) == pytest.approx(degrees, abs=2)
 
 
 def test_two_unit_cubes_shifted_by_half_share_a_third_of_their_volume():
     cube = trimesh.creation.box(extents=(1, 1, 1))
     shifted = trimesh.creation.box(extents=(1, 1, 1))
     shifted.apply_translation((0.5, 0, 0))
-    a, b = (SampledSurface(sample(mesh_of(c), COUNT)).voxels for c in (cube, shifted))
+    a, b = (UnitSurface(sample(mesh_of(c), COUNT)).voxels for c in (cube, shifted))
     # 64 voxels for 2 units: a side has 32 or, where it ends on a border, 33.
     assert np.count_nonzero(a & b) / np.count_nonzero(a | b) == pytest.approx(1 / 3, abs=0.02)
