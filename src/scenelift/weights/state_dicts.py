@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from scenelift.errors import SetupError, WeightsError
+from scenelift.weights.tensor_files import read_tensors
 
 __all__ = ["StateDict", "load_module", "read_pickle", "read_state_dict", "under_prefix"]
 
@@ -39,7 +39,7 @@ def read_state_dict(path: Path, *, member: str | None = None) -> dict[str, Tenso
     if path.suffix == ".safetensors":
         _expect_file(path)
         try:
-            return load_file(path)
+            return read_tensors(path)
         except (SafetensorError, OSError) as exc:
             raise _damaged(path, exc) from exc
     content = read_pickle(path)

@@ -1,0 +1,166 @@
+"""Convert the published checkpoints of SAM 3D Objects to safetensors, once.
+
+The result loads faster, holds no pickle, has the large matrices in the precision they are computed
+in, and stores DINOv2 once: the published files have four copies of that frozen network.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from scenelift.errors import InputError, OutputError, WeightsError
+from scenelift.io.files import TEMPORARY_PREFIX, sha256_of
+from scenelift.progress import Reporter
+from scenelift.sam3d.checkpoints import CheckpointFolder, to_half
+from scenelift.weights import full, seals
+from scenelift.weights.tensor_files import write_tensors
+
+__all__ = ["Precision", "convert"]
+
+Precision = Literal["fp16", "fp32"]
+
+_BACKBONE = ".backbone."  # of DINOv2 inside a condition embedder: what follows is its tensor's name
+_CONDITION = "_base_models.condition_embedder."
+
+
+def convert(
+    report: Reporter,
+    weights: Path | None = None,
+    *,
+    precision: Precision = "fp16",
+    out: Path | None = None,
+) -> Path:
+    """Write the weights as safetensors beside the published ones, which stay.
+
+    Args:
+        report: progress; raises Cancelled between tensors.
+        weights: folder of all weights in place of the cache.
+        precision: "fp16" stores the large matrices as float16, which is what they are computed in
+            on a GPU; "fp32" leaves every tensor in its published type.
+        out: where to write; without it, where `full.folder` looks first.
+
+    Returns:
+        The folder.
+
+    Raises:
+        WeightsError: there is nothing to convert, a file is damaged, or the disk is too full.
+        OutputError: `out` is the folder to convert, or cannot be written.
+        Cancelled: the user stopped it; nothing is left of the conversion.
+    """
+    if precision not in ("fp16", "fp32"):
+        raise InputError(f"There is no precision {precision!r}. Known: fp16, fp32.")
+    source = _published(weights)
+    out = full.home_of("sam3d-safetensors", weights) if out is None else out
+    if out.resolve() == source.resolve():
+        raise OutputError(f"{out} is the folder to convert: choose another one for the result.")
+    names = [f.name for f in full.MODELS["sam3d"].files if (source / f.name).is_file()]
+    stems = [Path(name).stem for name in names if name.endswith(".ckpt")]
+    total = sum((source / f"{stem}.ckpt").stat().st_size for stem in stems)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _require_space(out.parent, total, precision)
+        # A whole folder appears at once, so that half a conversion is never taken for one.
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=out.parent) as temporary:
+            made = Path(temporary) / "made"
+            made.mkdir()
+            _write_all(CheckpointFolder(source), stems, made, precision, total, report)
+            for name in names:
+                if not name.endswith(".ckpt"):
+                    shutil.copyfile(source / name, made / name)
+            hashes = {path.name: sha256_of(path) for path in made.glob("*.yaml")}
+            seals.write(made, hashes, precision=precision)
+            if out.exists():
+                out.replace(Path(temporary) / "before")
+            made.replace(out)
+    except OSError as exc:
+        raise OutputError(f"Cannot write to {out}: {exc.strerror or exc}.") from exc
+    report.at("convert").send("stage_finished", fraction=1.0)
+    return out
+
+
+def _published(weights: Path | None) -> Path:
+    """The folder with the published files, converted before or not."""
+    own = full.home_of("sam3d", weights)
+    for place in (own, own / "checkpoints", full.folder("sam3d", weights)):
+        if place is not None and (place / "ss_generator.ckpt").is_file():
+            return place
+    raise WeightsError(
+        "There are no published checkpoints of SAM 3D Objects to convert. `scenelift models "
+        "download full --only sam3d` fetches them; --weights DIR names a folder that has them."
+    )
+
+
+def _require_space(folder: Path, total: int, precision: Precision) -> None:
+    needed = total // 2 if precision == "fp16" else total
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise WeightsError(
+            f"The conversion takes about {needed / 1e9:.1f} GB and {folder} has "
+            f"{free / 1e9:.1f} GB free. Free some space, or choose another folder with --out."
+        )
+
+
+def _write_all(
+    files: CheckpointFolder,
+    stems: list[str],
+    made: Path,
+    precision: Precision,
+    total: int,
+    report: Reporter,
+) -> None:
+    report = report.at("convert")
+    backbone: dict[str, tuple[str, Tensor]] = {}  # of the first copy: where it is, its value
+    expected = total // 2 if precision == "fp16" else total
+    written, stem = 0, ""
+
+    def count(size: int) -> None:
+        nonlocal written
+        written += size
+        report.update(written, expected, f"{stem}, {written / 1e9:.1f} GB written")
+
+    for stem in stems:
+        count(0)
+        tensors = files.tensors(stem)
+        digest = write_tensors(
+            made / f"{stem}.safetensors",
+            tensors,
+            types=_types(tensors, precision),
+            same_as=_twins(f"{stem}.safetensors", tensors, backbone, report),
+            on_bytes=count,
+        )
+        seals.write(made, {f"{stem}.safetensors": digest})
+
+
+def _types(tensors: Mapping[str, Tensor], precision: Precision) -> dict[str, torch.dtype]:
+    if precision == "fp16":  # `to_half` decides by names and shapes: no value is needed
+        tensors = to_half({name: torch.empty_like(t, device="meta") for name, t in tensors.items()})
+    return {name: tensor.dtype for name, tensor in tensors.items()}
+
+
+def _twins(
+    file: str,
+    tensors: Mapping[str, Tensor],
+    backbone: dict[str, tuple[str, Tensor]],
+    report: Reporter,
+) -> dict[str, str]:
+    """Tensors of DINOv2 that equal those of the first copy, and where that is.
+
+    The first copy's tensors are added to `backbone` when they are met.
+    """
+    same_as = {}
+    for name, tensor in sorted(tensors.items()):
+        if not name.startswith(_CONDITION) or _BACKBONE not in name:
+            continue
+        report.check()
+        part = name.partition(_BACKBONE)[2]
+        place, first = backbone.setdefault(part, (f"{file}:{name}", tensor))
+        if first is not tensor and first.dtype == tensor.dtype and torch.equal(first, tensor):
+            same_as[name] = place
+    return same_as
