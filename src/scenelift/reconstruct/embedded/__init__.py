@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from scenelift.errors import InputError
+from scenelift.geometry.transforms import quaternion_from_matrix
 from scenelift.progress import Reporter
 from scenelift.reconstruct.embedded.check import silhouette_iou
 from scenelift.reconstruct.embedded.colour import colours_of
 from scenelift.reconstruct.embedded.frame import in_object_frame
 from scenelift.reconstruct.embedded.inflate import inflate
+from scenelift.reconstruct.embedded.objectron import BoxFinder
 from scenelift.reconstruct.embedded.outline import trace_outline
-from scenelift.reconstruct.embedded.proportions import proportions_of
+from scenelift.reconstruct.embedded.proportions import Proportions, proportions_of
 from scenelift.reconstruct.embedded.relief import hidden_by, relief_of, visible_depth
 from scenelift.reconstruct.embedded.solid import Solid, surface_of
 from scenelift.reconstruct.embedded.splats import splats_of
@@ -26,17 +30,24 @@ from scenelift.types import Image, Instance, PointMap, Reconstruction
 __all__ = ["EmbeddedReconstructor"]
 
 NOTE = "A preview: the depth and the back are guesses made from the outline."
+# Depth over the outline's smaller side: beyond these a box is more likely wrong than right.
+DEPTHS = (0.3, 1.6)
+UPRIGHT = np.array([1.0, 0.0, 0.0, 0.0])  # quaternion: the object's up is the camera's
 
 
 class EmbeddedReconstructor:
     """Inflates outlines into solids. See the module."""
 
     name = "embedded"
-    version = "1"
+
+    def __init__(self, boxes: BoxFinder) -> None:
+        self._boxes = boxes
+        self.version = f"1 {boxes.version}"
 
     @classmethod
     def load(cls, options: BackendOptions) -> EmbeddedReconstructor:
-        return cls()
+        """Build it; oriented boxes are used where their weights are installed."""
+        return cls(BoxFinder.load(options.weights, options.threads))
 
     def reconstruct(
         self,
@@ -62,7 +73,12 @@ class EmbeddedReconstructor:
         outline = trace_outline(instance.mask, hidden_by(instance, others, points))
         report.update(0.1, message="outline")
 
-        phi = inflate(outline, proportions_of(instance.class_name, instance.label))
+        names = (instance.class_name, instance.label)
+        proportions = proportions_of(*names)
+        box = self._boxes.find(image.pixels, instance.box, points.camera, names)
+        if box is not None and not proportions.round:
+            proportions = Proportions(float(np.clip(box.depth, *DEPTHS)))
+        phi = inflate(outline, proportions)
         distance = visible_depth(instance.mask, points)
         # The embedded point map's objects are flat slabs: it knows where, not what shape.
         relief = None if points.source == "embedded" else relief_of(outline, points, distance)
@@ -76,8 +92,12 @@ class EmbeddedReconstructor:
         splats = splats_of(solid, surface, colours, seed=seed)
         u, v = points.camera.project(surface.vertices).T
         rgb = colours.at(u, v, solid.side(surface.vertices))
-        shape, pose = in_object_frame(surface, rgb, splats)
+        upright = UPRIGHT if box is None else quaternion_from_matrix(box.rotation)
+        w, x, y, z = upright.tolist()
+        shape, pose = in_object_frame(surface, rgb, splats, (w, x, y, z))
         report.update(0.9, message="check")
         quality = {"silhouette_iou": silhouette_iou(splats, instance.mask, points.camera)}
+        if box is not None:
+            quality |= {"oriented_box_score": box.score, "oriented_box_miss": box.miss}
         report.update(1.0)
         return Reconstruction(shape=shape, pose=pose, quality=quality, notes=(NOTE,))
