@@ -1,0 +1,208 @@
+"""The full bundle is found where it may be, fetched where it is missing, and checked."""
+
+import dataclasses
+import hashlib
+import os
+
+import pytest
+
+from scenelift.errors import InputError, WeightsError
+from scenelift.progress import Reporter, silent
+from scenelift.testing.fake_hub import serve_hub
+from scenelift.weights import full, seals
+
+
+def small(model):
+    """The same model with small files: their content is their path in the repository."""
+    files = tuple(
+        dataclasses.replace(
+            file,
+            size=None if file.size is None else len(file.path),
+            sha256="" if not file.sha256 else hashlib.sha256(file.path.encode()).hexdigest(),
+        )
+        for file in model.files
+    )
+    return dataclasses.replace(model, files=files)
+
+
+@pytest.fixture
+def models(monkeypatch):
+    """A table with the published names and small files."""
+    table = {name: small(model) for name, model in full.MODELS.items()}
+    monkeypatch.setattr(full, "MODELS", table)
+    return table
+
+
+@pytest.fixture
+def hub(models, monkeypatch, tmp_path):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    files = {
+        f"{model.repository.hub_id}/{file.path}": file.path.encode()
+        for model in models.values()
+        for file in model.files
+    }
+    with serve_hub(files) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch, tmp_path):
+    monkeypatch.setenv("SCENELIFT_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def put(folder, *names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(b"x")
+    return folder
+
+
+def rows(weights=None, *, verify=False):
+    return {row.name: row for row in full.status(weights, verify=verify)}
+
+
+def test_sizes_and_hashes_are_of_the_published_form():
+    for model in full.MODELS.values():
+        assert len(model.repository.revision) == 40
+        for file in model.files:
+            assert not file.sha256 or len(bytes.fromhex(file.sha256)) == 32
+            assert not file.sha256 or file.size is not None
+    # Of the six checkpoints, the YAML files, SAM 3 and MoGe: what the disk must hold.
+    total = sum(f.size or 0 for m in full.MODELS.values() for f in m.files)
+    assert total == pytest.approx(17.15e9, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["full/sam3d-safetensors", "full/sam3d", "full/sam3d/checkpoints", "sam3d", ".", "checkpoints"],
+)
+def test_the_published_folder_is_found_under_the_weights_folder_or_is_it(tmp_path, place):
+    expected = put(tmp_path / "weights" / place, "pipeline.yaml", "ss_generator.ckpt")
+    assert full.folder("sam3d", tmp_path / "weights") == expected
+
+
+@pytest.mark.parametrize("place", ["full/moge", "moge"])
+def test_what_the_named_folder_lacks_is_looked_for_in_the_cache(tmp_path, home, place):
+    cached = put(home / "weights" / place, "model.pt")
+    assert full.folder("moge", tmp_path / "elsewhere") == cached
+    own = put(tmp_path / "elsewhere" / "moge", "model.pt")
+    assert full.folder("moge", tmp_path / "elsewhere") == own
+
+
+def test_a_folder_of_another_model_is_not_taken(tmp_path):
+    put(tmp_path, "model.pt", "config.json")
+    put(tmp_path / "sam3", "config.json")
+    assert [full.folder(name, tmp_path) for name in full.MODELS] == [None, None, None]
+
+
+def test_everything_is_fetched_and_counts_as_verified(hub, models):
+    assert not any(row.present for row in rows().values())
+    assert full.download(silent()) == []
+    for name, row in rows().items():
+        assert (row.present, row.checked, row.problem) == (True, True, "")
+        assert row.size == sum(len(file.path) for file in models[name].files)
+    found = full.folder("sam3d")
+    assert found == full.home_of("sam3d")
+    assert (found / "ss_generator.ckpt").read_bytes() == b"checkpoints/ss_generator.ckpt"
+
+
+def test_what_is_there_is_not_fetched_again(hub):
+    full.download(silent())
+    sent = hub.sent
+    full.download(silent())
+    assert hub.sent == sent
+
+
+def test_a_file_that_is_gone_or_changed_is_fetched_again(hub):
+    full.download(silent())
+    target = full.home_of("sam3d")
+    (target / "ss_decoder.ckpt").unlink()
+    (target / "ss_generator.ckpt").write_bytes(b"CHECKPOINTS/ss_generator.ckpt")
+    assert "lacks its file ss_decoder.ckpt" in rows()["sam3d"].problem
+    sent = hub.sent
+    assert full.download(silent()) == []
+    assert rows()["sam3d"].checked
+    assert hub.sent - sent == len("checkpoints/ss_decoder.ckpt" + "checkpoints/ss_generator.ckpt")
+
+
+def test_only_what_is_asked_for_is_fetched(hub):
+    assert full.download(silent(), only=["moge"]) == []
+    assert [name for name, row in rows().items() if row.present] == ["moge"]
+    with pytest.raises(InputError, match=r"sam2.*Known: sam3, moge, sam3d"):
+        full.download(silent(), only=["sam2"])
+
+
+def test_where_access_is_refused_the_others_are_fetched(hub):
+    hub.gated = {"facebook/sam3": "", "facebook/sam-3d-objects": ""}
+    failures = full.download(silent())
+    assert [failure.partition(" ")[0] for failure in failures] == ["sam3", "sam3d"]
+    assert all("ask for access at https://huggingface.co/facebook/" in f for f in failures)
+    assert [name for name, row in rows().items() if row.present] == ["moge"]
+
+
+def test_progress_counts_all_bytes_to_the_end(hub):
+    events = []
+    full.download(Reporter(events.append))
+    fractions = [e.fraction for e in events if e.kind == "stage_progress"]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert [e.message.partition(".")[0] for e in events if e.kind == "note"] == [
+        "Fetched sam3",
+        "Fetched moge",
+        "Fetched sam3d",
+    ]
+
+
+def test_too_full_a_disk_is_noticed_before_anything_is_fetched(hub, monkeypatch):
+    usage = type("Usage", (), {"free": full.SPARE_BYTES})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    with pytest.raises(WeightsError, match="free"):
+        full.download(silent())
+    assert hub.sent == 0
+
+
+def test_verify_reads_what_the_user_brought_and_remembers_it(models, tmp_path):
+    target = tmp_path / "weights" / "moge"
+    target.mkdir(parents=True)
+    (target / "model.pt").write_bytes(b"model.pt")
+    assert not rows(tmp_path / "weights")["moge"].checked
+    assert rows(tmp_path / "weights", verify=True)["moge"].checked
+    assert rows(tmp_path / "weights")["moge"].checked
+
+    os.utime(target / "model.pt", ns=(1, 1))  # touched: nobody knows what is in it now
+    row = rows(tmp_path / "weights")["moge"]
+    assert (row.present, row.checked) == (True, False)
+
+
+def test_verify_finds_a_changed_byte_though_size_and_date_are_the_same(hub):
+    full.download(silent(), only=["moge"])
+    path = full.home_of("moge") / "model.pt"
+    date = path.stat().st_mtime_ns
+    path.write_bytes(b"Model.pt")
+    os.utime(path, ns=(date, date))
+    assert rows()["moge"].checked
+    row = rows(verify=True)["moge"]
+    assert "model.pt has SHA-256" in row.problem
+    assert not row.present
+    assert full.download(silent(), only=["moge"]) == []
+    assert path.read_bytes() == b"model.pt"
+
+
+def test_a_folder_that_may_only_be_read_is_verified_all_the_same(models, tmp_path):
+    target = tmp_path / "moge"
+    target.mkdir()
+    (target / "model.pt").write_bytes(b"model.pt")
+    (target / seals.RECORD).mkdir()  # nothing can be written under that name
+    row = rows(tmp_path, verify=True)["moge"]
+    assert (row.present, row.problem) == (True, "")
+
+
+def test_licences_are_named_with_their_source():
+    table = rows()
+    assert "SAM License" in table["sam3"].licence
+    assert "SAM License" in table["sam3d"].licence
+    assert table["moge"].licence == "MIT"
+    assert table["sam3d"].source == "https://huggingface.co/facebook/sam-3d-objects"
