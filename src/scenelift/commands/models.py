@@ -1,9 +1,9 @@
-"""`scenelift models`: list, fetch and check weights."""
+"""`scenelift models`: list, fetch, check and convert weights."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    no_args_is_help=True, help="List, fetch and check the weights that the models need."
+    no_args_is_help=True, help="List, fetch, check and convert the weights that the models need."
 )
 
 BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="Which set of weights.")]
@@ -28,23 +28,28 @@ WIDTH_OF_ALL_COLUMNS = 150  # characters; narrower terminals are not shown the p
 
 @app.command("list")
 def list_weights(
-    bundle: BundleArgument = "embedded",
+    bundle: Annotated[
+        str | None, typer.Argument(metavar="[BUNDLE]", help="Which set of weights; all of them.")
+    ] = None,
     weights: opt.WeightsOption = None,
     json: opt.JsonOption = False,
 ) -> None:
-    """Show what there is and what is present, with its licence and the packages it comes from.
+    """Show what there is and what is present, with its licence and where it comes from.
 
     Example: scenelift models list
     """
     with problems(json):
-        from scenelift.weights.bundles import bundle_named
+        from scenelift.weights.bundles import BUNDLES, bundle_named
 
-        statuses = bundle_named(bundle).status(weights)
+        chosen = list(BUNDLES.values()) if bundle is None else [bundle_named(bundle)]
+        statuses = {one.name: one.status(weights) for one in chosen}
         if json:
-            print_json(_document(bundle, weights, statuses))
-        else:
-            _print_table(statuses)
-            typer.echo(_summary(statuses, weights))
+            print_json(_document(weights, statuses))
+            return
+        for k, one in enumerate(chosen):
+            typer.echo(("\n" if k else "") + f"{one.name}: {one.summary}")
+            _print_table(statuses[one.name])
+            typer.echo(_summary(statuses[one.name], weights))
 
 
 @app.command()
@@ -100,7 +105,7 @@ def verify(
         # What was never fetched and is not essential is no fault; what is there must be right.
         faults = [s.problem for s in statuses if s.problem and (s.essential or s.size)]
         if json:
-            print_json(_document(bundle, weights, statuses))
+            print_json(_document(weights, {bundle: statuses}))
         else:
             _print_table(statuses)
             if faults:
@@ -112,6 +117,42 @@ def verify(
         raise typer.Exit(WeightsError.exit_code)
 
 
+@app.command()
+def convert(
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Which set of weights.")] = "full",
+    weights: opt.WeightsOption = None,
+    dtype: Annotated[
+        str,
+        typer.Option(
+            "--dtype",
+            help="fp16: large matrices in half, as a GPU computes them; fp32: as published.",
+        ),
+    ] = "fp16",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Another folder for the result.", file_okay=False),
+    ] = None,
+) -> None:
+    """Write the published checkpoints as safetensors, once: smaller, and faster to load.
+
+    Example: scenelift models convert full --dtype fp16
+    """
+    with problems(as_json=False):
+        from scenelift.errors import InputError
+        from scenelift.weights.bundles import BUNDLES, bundle_named
+
+        chosen = bundle_named(bundle)
+        if chosen.convert is None:
+            others = ", ".join(name for name, one in BUNDLES.items() if one.convert)
+            raise InputError(
+                f"The bundle {bundle!r} is converted when it is downloaded. To convert: {others}."
+            )
+        with listen() as report:
+            folder = chosen.convert(report, weights, dtype, out)
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        typer.echo(f"{size / 1e9:.1f} GB in {folder}. The published files may be deleted now.")
+
+
 def _folder(weights: Path | None) -> str:
     from scenelift.weights.home import weights_folder
 
@@ -119,16 +160,18 @@ def _folder(weights: Path | None) -> str:
 
 
 def _document(
-    bundle: str, weights: Path | None, statuses: Sequence[ArtefactStatus]
+    weights: Path | None, statuses: Mapping[str, Sequence[ArtefactStatus]]
 ) -> dict[str, object]:
-    artefacts = [asdict(status) for status in statuses]
-    return {"bundle": bundle, "folder": _folder(weights), "artefacts": artefacts}
+    artefacts = [
+        {"bundle": bundle, **asdict(status)} for bundle, rows in statuses.items() for status in rows
+    ]
+    return {"folder": _folder(weights), "artefacts": artefacts}
 
 
 def _summary(statuses: Sequence[ArtefactStatus], weights: Path | None) -> str:
     present = [status for status in statuses if status.present]
-    megabytes = sum(status.size for status in present) / 1e6
-    return f"{len(present)} of {len(statuses)} present, {megabytes:.0f} MB, in {_folder(weights)}"
+    size = sum(status.size for status in present)
+    return f"{len(present)} of {len(statuses)} present, {_amount(size)}, in {_folder(weights)}"
 
 
 def _print_table(statuses: Sequence[ArtefactStatus]) -> None:
@@ -157,5 +200,9 @@ def _print_table(statuses: Sequence[ArtefactStatus]) -> None:
 
 def _state(status: ArtefactStatus) -> str:
     if status.present:
-        return f"{status.size / 1e6:.1f} MB" + (", verified" if status.checked else "")
+        return _amount(status.size) + (", verified" if status.checked else "")
     return status.problem.removeprefix(f"{status.name} ").removeprefix("is ")
+
+
+def _amount(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

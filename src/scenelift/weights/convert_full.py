@@ -10,7 +10,6 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,9 +21,9 @@ from scenelift.sam3d.checkpoints import CheckpointFolder, to_half
 from scenelift.weights import full, seals
 from scenelift.weights.tensor_files import write_tensors
 
-__all__ = ["Precision", "convert"]
+__all__ = ["PRECISIONS", "convert"]
 
-Precision = Literal["fp16", "fp32"]
+PRECISIONS = ("fp16", "fp32")
 
 _BACKBONE = ".backbone."  # of DINOv2 inside a condition embedder: what follows is its tensor's name
 _CONDITION = "_base_models.condition_embedder."
@@ -34,7 +33,7 @@ def convert(
     report: Reporter,
     weights: Path | None = None,
     *,
-    precision: Precision = "fp16",
+    precision: str = "fp16",
     out: Path | None = None,
 ) -> Path:
     """Write the weights as safetensors beside the published ones, which stay.
@@ -50,12 +49,13 @@ def convert(
         The folder.
 
     Raises:
+        InputError: an unknown precision.
         WeightsError: there is nothing to convert, a file is damaged, or the disk is too full.
         OutputError: `out` is the folder to convert, or cannot be written.
         Cancelled: the user stopped it; nothing is left of the conversion.
     """
-    if precision not in ("fp16", "fp32"):
-        raise InputError(f"There is no precision {precision!r}. Known: fp16, fp32.")
+    if precision not in PRECISIONS:
+        raise InputError(f"There is no precision {precision!r}. Known: {', '.join(PRECISIONS)}.")
     source = _published(weights)
     out = full.home_of("sam3d-safetensors", weights) if out is None else out
     if out.resolve() == source.resolve():
@@ -97,7 +97,7 @@ def _published(weights: Path | None) -> Path:
     )
 
 
-def _require_space(folder: Path, total: int, precision: Precision) -> None:
+def _require_space(folder: Path, total: int, precision: str) -> None:
     needed = total // 2 if precision == "fp16" else total
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -111,7 +111,7 @@ def _write_all(
     files: CheckpointFolder,
     stems: list[str],
     made: Path,
-    precision: Precision,
+    precision: str,
     total: int,
     report: Reporter,
 ) -> None:
@@ -138,7 +138,7 @@ def _write_all(
         seals.write(made, {f"{stem}.safetensors": digest})
 
 
-def _types(tensors: Mapping[str, Tensor], precision: Precision) -> dict[str, torch.dtype]:
+def _types(tensors: Mapping[str, Tensor], precision: str) -> dict[str, torch.dtype]:
     if precision == "fp16":  # `to_half` decides by names and shapes: no value is needed
         tensors = to_half({name: torch.empty_like(t, device="meta") for name, t in tensors.items()})
     return {name: tensor.dtype for name, tensor in tensors.items()}

@@ -29,7 +29,7 @@ __all__ = ["MODELS", "Model", "download", "folder", "home_of", "status"]
 
 SPARE_BYTES = 200_000_000  # left free on the disk
 
-_SAM_LICENCE = "SAM License (Meta): custom terms; read them before any use, commercial or not"
+_SAM_LICENCE = "SAM License; commercial use under conditions: see the licence"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
