@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scenelift.sam3d.dino import DinoEmbedder, DinoParams
+from scenelift.sam3d.layers.linear import Linear
 from scenelift.sam3d.layers.norms import LayerNorm32
 from scenelift.sam3d.pointpatch import PointPatchEmbedder, PointPatchParams
 from scenelift.sam3d.preprocess import ConditionImages
@@ -30,9 +31,9 @@ class SwiGLU(nn.Module):
     def __init__(self, width: int, out_width: int, multiplier: float = 4.0) -> None:
         super().__init__()
         hidden = 256 * -(-int(2 * multiplier * out_width / 3) // 256)
-        self.w1 = nn.Linear(width, hidden, bias=False)
-        self.w2 = nn.Linear(hidden, out_width, bias=False)
-        self.w3 = nn.Linear(width, hidden, bias=False)
+        self.w1 = Linear(width, hidden, bias=False)
+        self.w2 = Linear(hidden, out_width, bias=False)
+        self.w3 = Linear(width, hidden, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.w2(F.silu(self.w1(x)) * self.w3(x))

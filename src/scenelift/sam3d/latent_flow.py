@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from scenelift.sam3d.layers.attention import KeyValue
 from scenelift.sam3d.layers.blocks import BlockParams, FlowBlock
 from scenelift.sam3d.layers.embeddings import TimestepEmbedder, absolute_position_embedding
+from scenelift.sam3d.layers.linear import Linear
 from scenelift.sam3d.layers.norms import LayerNorm32
 from scenelift.sam3d.layers.sparse import SubmanifoldConv, Voxels
 
@@ -98,9 +99,9 @@ class SparseResBlock(nn.Module):
         self.norm2 = LayerNorm32(out_channels)
         self.conv1 = SubmanifoldConv(channels, out_channels)
         self.conv2 = SubmanifoldConv(out_channels, out_channels)
-        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(time_width, 2 * out_channels))
+        self.emb_layers = nn.Sequential(nn.SiLU(), Linear(time_width, 2 * out_channels))
         self.skip_connection = (
-            nn.Identity() if channels == out_channels else nn.Linear(channels, out_channels)
+            nn.Identity() if channels == out_channels else Linear(channels, out_channels)
         )
 
     def forward(

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scenelift.sam3d.layers.attention import head_channels
+from scenelift.sam3d.layers.linear import Linear
 from scenelift.sam3d.layers.sparse import Voxels
 
 __all__ = ["WindowedSelfAttention", "Windows", "attend_in_windows"]
@@ -102,8 +103,8 @@ class WindowedSelfAttention(nn.Module):
         super().__init__()
         head_channels(width, heads)
         self.heads = heads
-        self.to_qkv = nn.Linear(width, 3 * width)
-        self.to_out = nn.Linear(width, width)
+        self.to_qkv = Linear(width, 3 * width)
+        self.to_out = Linear(width, width)
 
     def forward(self, x: Tensor, windows: Windows) -> Tensor:  # [N, D] -> [N, D]
         q, k, v = self.to_qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(1)

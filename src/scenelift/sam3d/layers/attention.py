@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scenelift.sam3d.layers.linear import Linear
 from scenelift.sam3d.layers.norms import MultiHeadRMSNorm
 
 __all__ = ["CrossAttention", "KeyValue", "SelfAttention", "attend", "head_channels"]
@@ -47,8 +48,8 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.heads = heads
         channels = head_channels(width, heads)
-        self.to_qkv = nn.Linear(width, 3 * width)
-        self.to_out = nn.Linear(width, width)
+        self.to_qkv = Linear(width, 3 * width)
+        self.to_out = Linear(width, width)
         if qk_rms_norm:
             self.q_rms_norm = MultiHeadRMSNorm(heads, channels)
             self.k_rms_norm = MultiHeadRMSNorm(heads, channels)
@@ -72,9 +73,9 @@ class CrossAttention(nn.Module):
         super().__init__()
         self.heads = heads
         head_channels(width, heads)
-        self.to_q = nn.Linear(width, width)
-        self.to_kv = nn.Linear(condition_width, 2 * width)
-        self.to_out = nn.Linear(width, width)
+        self.to_q = Linear(width, width)
+        self.to_kv = Linear(condition_width, 2 * width)
+        self.to_out = Linear(width, width)
 
     def remember(self, condition: Tensor) -> KeyValue:  # [B, S, C]
         """Project the condition, for use at every step."""

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from scenelift.sam3d.layers.attention import CrossAttention, KeyValue, SelfAttention, head_channels
+from scenelift.sam3d.layers.linear import Linear
 from scenelift.sam3d.layers.norms import LayerNorm32
 
 __all__ = ["BlockParams", "FeedForward", "FlowBlock", "Modulation", "TransformerBlock"]
@@ -45,7 +46,7 @@ class FeedForward(nn.Module):
         super().__init__()
         hidden = int(width * ratio)
         self.mlp = nn.Sequential(
-            nn.Linear(width, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, width)
+            Linear(width, hidden), nn.GELU(approximate="tanh"), Linear(hidden, width)
         )
 
     def forward(self, x: Tensor) -> Tensor:  # [..., D] -> [..., D]
@@ -59,7 +60,7 @@ class Modulation(nn.Sequential):
     """
 
     def __init__(self, width: int) -> None:
-        super().__init__(nn.SiLU(), nn.Linear(width, 6 * width))
+        super().__init__(nn.SiLU(), Linear(width, 6 * width))
 
     def forward(self, input: Tensor) -> tuple[Tensor, ...]:  # [B, D] -> 6 × [B, 1, D]
         return super().forward(input).unsqueeze(1).chunk(6, dim=-1)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from scenelift.sam3d.layers.attention import CrossAttention, KeyValue, attend, head_channels
 from scenelift.sam3d.layers.blocks import BlockParams, FeedForward, Modulation
+from scenelift.sam3d.layers.linear import Linear
 from scenelift.sam3d.layers.norms import LayerNorm32, MultiHeadRMSNorm
 
 __all__ = ["POSE", "SHAPE", "MixtureBlock", "MixtureContext", "Streams"]
@@ -58,8 +59,8 @@ class MixtureSelfAttention(nn.Module):
         self.heads = heads
         self.qk_rms_norm = qk_rms_norm
         channels = head_channels(width, heads)
-        self.to_qkv = Streams(lambda: nn.Linear(width, 3 * width))
-        self.to_out = Streams(lambda: nn.Linear(width, width))
+        self.to_qkv = Streams(lambda: Linear(width, 3 * width))
+        self.to_out = Streams(lambda: Linear(width, width))
         if qk_rms_norm:
             self.q_rms_norm = Streams(lambda: MultiHeadRMSNorm(heads, channels))
             self.k_rms_norm = Streams(lambda: MultiHeadRMSNorm(heads, channels))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from scenelift.sam3d.layers.attention import attend, head_channels
+from scenelift.sam3d.layers.linear import Linear
 from scenelift.sam3d.layers.norms import LayerNorm32
 
 __all__ = ["VitBlock"]
@@ -19,8 +20,8 @@ class _Attention(nn.Module):
         super().__init__()
         head_channels(width, heads)
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width)
+        self.proj = Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:  # [B, L, D] -> [B, L, D]
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
@@ -30,9 +31,9 @@ class _Attention(nn.Module):
 class _FeedForward(nn.Module):
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width, hidden)
+        self.fc1 = Linear(width, hidden)
         self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden, width)
+        self.fc2 = Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:  # [B, L, D] -> [B, L, D]
         return self.fc2(self.act(self.fc1(x)))
