@@ -2,151 +2,160 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import platform
-import shutil
-from typing import Any
+import textwrap
+from typing import Annotated, Any
 
 import typer
 
 from scenelift.commands import options as opt
 from scenelift.commands.shell import print_json, problems
-from scenelift.registry import BackendOptions, Registry
+from scenelift.registry import BackendOptions
 
 __all__ = ["doctor"]
 
-PACKAGES = (
-    "scenelift",
-    "numpy",
-    "scipy",
-    "scikit-image",
-    "numba",
-    "onnxruntime",
-    "pillow",
-    "trimesh",
-    "torch",
-    "torchvision",
-    "transformers",
-    "safetensors",
-    "huggingface-hub",
-    "spconv-triton",
-)
+WIDTH = 100  # characters of a line
+NAME_WIDTH = 18  # of the first column
 
 
 def doctor(
     quality: opt.QualityOption = "auto",
     weights: opt.WeightsOption = None,
     device: opt.DeviceOption = "auto",
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every byte of the weights, not only their sizes.")
+    ] = False,
     json: opt.JsonOption = False,
 ) -> None:
     """Show what can run here and what is missing.
 
-    Exits with 0 when the asked quality can run, with 4 when it cannot.
+    Exits with 0 when the asked quality can run on the asked device, with 4 when it cannot.
 
     Example: scenelift doctor --quality embedded
     """
     with problems(json):
-        from scenelift.config import choose_backends
-        from scenelift.errors import SetupError
+        from scenelift.commands.checkup import examine
 
         options = BackendOptions(weights=weights, device=device)
-        findings = examine(options)
-        try:
-            choice = choose_backends(quality, options)
-            findings["quality"] = {"asked": quality, "can_run": True, "uses": choice.quality}
-            verdict = f"Quality {quality!r} can run here (it uses {choice.quality!r})."
-        except SetupError as exc:
-            findings["quality"] = {"asked": quality, "can_run": False, "reason": str(exc)}
-            verdict = str(exc)
+        findings = examine(options, deep=deep)
+        verdict = _judge(quality, options, findings)
     if json:
         print_json(findings)
     else:
         _show(findings)
-        typer.echo(f"\n{verdict}")
+        typer.echo("\n" + _wrapped(verdict))
     if not findings["quality"]["can_run"]:
         raise typer.Exit(4)
 
 
-def examine(options: BackendOptions) -> dict[str, Any]:
-    """Facts about machine, packages, backends and weights, ready for JSON."""
-    from scenelift.config import QUALITIES, lacking
-    from scenelift.pointmap import POINT_MAPPERS
-    from scenelift.reconstruct import RECONSTRUCTORS
-    from scenelift.segment import SEGMENTERS
-    from scenelift.weights.home import scenelift_home
+def _judge(quality: str, options: BackendOptions, findings: dict[str, Any]) -> str:
+    """Enter into the findings whether the asked quality can run, and say so in a sentence."""
+    from scenelift.config import choose_backends
+    from scenelift.errors import SetupError
 
-    home = scenelift_home()
-    existing = next(p for p in (home, *home.parents) if p.exists())
-    return {
-        "machine": {
-            "system": platform.platform(),
-            "python": platform.python_version(),
-            "cpu_threads": len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count(),
-            "memory_bytes": _memory_bytes(),
-            "home": str(home),
-            "free_disk_bytes": shutil.disk_usage(existing).free,
-        },
-        "packages": {name: _version(name) for name in PACKAGES},
-        "backends": {
-            registry.role: _backends(registry, options)
-            for registry in (SEGMENTERS, POINT_MAPPERS, RECONSTRUCTORS)
-        },
-        "qualities": {name: lacking(names, options) for name, names in QUALITIES.items()},
-        "weights": _weights(options),
-    }
-
-
-def _backends(registry: Registry[Any], options: BackendOptions) -> dict[str, Any]:
-    entries = {name: registry.entry(name) for name in registry.names()}
-    return {
-        name: {"lacks": entry.lacks(options), "licence": entry.licence}
-        for name, entry in entries.items()
-    }
-
-
-def _weights(options: BackendOptions) -> list[dict[str, Any]]:
-    from scenelift.weights import embedded
-
-    return [
-        {"bundle": "embedded", "name": s.name, "present": s.present, "role": s.role}
-        for s in embedded.status(options.weights)
-    ]
-
-
-def _memory_bytes() -> int | None:
-    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
-        return None
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def _version(package: str) -> str | None:
+    uses, reason = "", findings["devices"]["problem"]
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+        uses = choose_backends(quality, options).quality
+    except SetupError as exc:
+        reason = str(exc)
+    if uses == "embedded" and not findings["embedded"]["works"]:
+        reason = findings["embedded"]["problem"]
+    if reason:
+        findings["quality"] = {"asked": quality, "can_run": False, "reason": reason}
+        return f"Quality {quality!r} cannot run here: {reason}"
+    findings["quality"] = {"asked": quality, "can_run": True, "uses": uses}
+    return f"Quality {quality!r} can run here" + (
+        f": it uses {uses!r}." if uses != quality else "."
+    )
 
 
 def _show(findings: dict[str, Any]) -> None:
-    machine = findings["machine"]
+    machine, packages = findings["machine"], findings["packages"]
+    typer.echo(f"scenelift {packages['scenelift']}, Python {machine['python']}")
+    typer.echo(_wrapped(machine["system"]))
     memory = machine["memory_bytes"]
-    typer.echo(f"{machine['system']}, Python {machine['python']}")
     typer.echo(
-        f"{machine['cpu_threads']} CPU threads"
-        + (f", {memory / 2**30:.0f} GiB of memory" if memory else "")
-        + f", {machine['free_disk_bytes'] / 2**30:.0f} GiB free for {machine['home']}"
+        _wrapped(
+            f"{machine['cpu_threads']} CPU threads"
+            + (f", {memory / 2**30:.0f} GiB of memory" if memory else "")
+            + f", {machine['free_disk_bytes'] / 2**30:.0f} GiB free for {machine['home']}"
+        )
     )
-    typer.echo("\nPackages")
-    for name, version in findings["packages"].items():
-        typer.echo(f"  {name:18} {version or 'not installed'}")
+
+    _heading("Devices")
+    for device in findings["devices"]["found"]:
+        memory = device["memory_bytes"]
+        size = f", {memory / 2**30:.0f} GiB" if memory else ""
+        _row(device["name"], f"{device['title']}{size}")
+    if findings["devices"]["note"]:
+        _row("", findings["devices"]["note"])
+
+    _heading("Packages")
+    _columns([f"{name} {version or '–'}" for name, version in packages.items()][1:])
+
     for role, backends in findings["backends"].items():
-        typer.echo(f"\n{role.capitalize()}s")
+        _heading(f"{role.capitalize()}s")
         for name, entry in backends.items():
-            state = "ready" if not entry["lacks"] else "; ".join(entry["lacks"])
-            typer.echo(f"  {name:18} {state}\n  {'':18} licence: {entry['licence']}")
-    typer.echo("\nWeights")
-    for entry in findings["weights"]:
-        state = "present" if entry["present"] else "missing"
-        typer.echo(f"  {entry['bundle']}/{entry['name']:28} {state:8} {entry['role']}")
+            if entry["lacks"]:
+                _row(name, f"cannot run: {'; '.join(entry['lacks'])}")
+            else:
+                _row(name, f"ready ({entry['licence']})")
+
+    _heading(f"Weights, in {findings['weights_folder']}")
+    for bundle in dict.fromkeys(row["bundle"] for row in findings["weights"]):
+        _show_bundle(bundle, [row for row in findings["weights"] if row["bundle"] == bundle])
+
+    _heading("Embedded default")
+    health = findings["embedded"]
+    if health["works"]:
+        _row(
+            "works",
+            f"{len(health['models'])} models loaded in {health['load_seconds']:.1f} s; DINOv2 on "
+            f"224×224 pixels in {health['forward_seconds'] * 1000:.0f} ms",
+        )
+    else:
+        _row("does not work", health["problem"])
+
+
+def _show_bundle(bundle: str, rows: list[dict[str, Any]]) -> None:
+    """One line for a bundle, and one for each of its artefacts that is there but not usable."""
+    present = [row for row in rows if row["present"]]
+    absent = [row["name"] for row in rows if not row["present"] and not row["size"]]
+    state = f"{len(present)} of {len(rows)} present"
+    if present:
+        verified = sum(row["checked"] for row in present)
+        how = f"{verified} verified" if verified else "of the right size (--deep reads them)"
+        state += f", {sum(row['size'] for row in present) / 1e9:.2f} GB, {how}"
+    if absent and present:
+        state += f"; missing: {', '.join(absent)}"
+    if absent:
+        state += f": scenelift models download {bundle}"
+    _row(bundle, state)
+    for row in rows:
+        if row["problem"] and row["size"]:
+            _row("", row["problem"])
+
+
+def _heading(text: str) -> None:
+    typer.echo(f"\n{text}")
+
+
+def _row(name: str, text: str) -> None:
+    first = f"  {name:{NAME_WIDTH}} "
+    typer.echo(_wrapped(text, first=first, others=" " * len(first)))
+
+
+def _columns(cells: list[str], columns: int = 3) -> None:
+    width = (WIDTH - 2) // columns
+    for k in range(0, len(cells), columns):
+        typer.echo("  " + "".join(f"{cell:{width}}" for cell in cells[k : k + columns]).rstrip())
+
+
+def _wrapped(text: str, *, first: str = "", others: str = "") -> str:
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
