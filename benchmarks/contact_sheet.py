@@ -73,18 +73,18 @@ def row(name: str, prompt: str | Prompt, folder: Path, pipeline: Pipeline) -> PI
     source = folder / f"{name}.png"
     PIL.Image.fromarray(photo(name)).save(source)
     asked = as_prompt(prompt)
-    words = "; ".join([*asked.phrases, *(f"box “{b.label}”" for b in asked.boxes)])
+    words = "; ".join([*asked.phrases, *(f"box {b.label}" for b in asked.boxes)])
     out = folder / f"{name} {words}".replace("/", "-")
     spec = RunSpec(photo=source, prompt=asked, out=out, export=ExportOptions(preview_size=384))
     try:
         manifest = run_job(spec, pipeline, silent())
     except NothingFound as exc:
         pictures = [PIL.Image.open(source)]
-        caption = f"{name} × {words}: nothing found. {' '.join(str(exc).split())[:110]}"
+        caption = f"{name}, “{words}”: nothing found. {' '.join(str(exc).split())[:110]}"
     else:
         pictures = [PIL.Image.open(out / "overlay.png"), *frames(out / "preview.gif")]
         found = ", ".join(f"{o.label} {o.score:.2f}" for o in manifest.objects)
-        caption = f"{name} × {words}: {found} ({manifest.wall_seconds or 0:.1f} s)"
+        caption = f"{name}, “{words}”: {found} ({manifest.wall_seconds or 0:.1f} s)"
     strip = PIL.Image.new("RGB", (TILE * (1 + len(FRAMES)), TILE + CAPTION), "white")
     font = PIL.ImageFont.load_default(15)
     PIL.ImageDraw.Draw(strip).text((8, 4), caption, fill="#222", font=font)

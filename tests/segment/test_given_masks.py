@@ -62,10 +62,22 @@ def test_a_soft_edge_is_one_mask_and_a_label_image_is_many(tmp_path, mask):
     soft = mask.astype(np.uint8) * 255
     soft[9, 20:50] = np.linspace(40, 220, 30)
     assert len(load_masks([save(tmp_path / "soft.png", soft)], SIZE)) == 1
+    thin = np.zeros(SIZE, np.uint8)
+    thin[9, 20:50], thin[10, 20:50], thin[11, 20:50] = np.arange(100, 130), 200, 90
+    assert len(load_masks([save(tmp_path / "thin.png", thin)], SIZE)) == 1
     labels = np.zeros(SIZE, np.uint8)
-    labels[5:10, 5:10], labels[20:30, 30:50], labels[0, 0] = 1, 2, 7
+    labels[5:10, 5:10], labels[20:30, 30:50] = 100, 255
     found = load_masks([save(tmp_path / "labels.png", labels)], SIZE)
-    assert [int(i.mask.sum()) for i in found] == [25, 200, 1]
+    assert [int(i.mask.sum()) for i in found] == [25, 200]
+
+
+def test_zero_and_one_are_a_mask_and_colours_are_refused(tmp_path, mask):
+    (found,) = load_masks([save(tmp_path / "m.png", mask.astype(np.uint8))], SIZE)
+    np.testing.assert_array_equal(found.mask, mask)
+    colours = np.zeros((*SIZE, 3), np.uint8)
+    colours[:10], colours[20:] = (255, 0, 0), (0, 255, 0)
+    with pytest.raises(InputError, match="has colours"):
+        load_masks([save(tmp_path / "c.png", colours)], SIZE)
 
 
 def test_a_folder_gives_one_object_a_file_named_by_it(tmp_path, mask):
@@ -92,6 +104,14 @@ def test_coco_polygons_and_both_kinds_of_run_lengths_agree(tmp_path, mask):
     # A polygon's edge pixels may fall to either side.
     assert (polygon.mask ^ mask).sum() <= 2 * (30 + 20)
     assert {i.label for i in (polygon, plain, compressed)} == {"cup"}
+
+
+def test_categories_of_odd_types_name_nothing(tmp_path, mask):
+    counts, _ = run_lengths(mask)
+    entry = {"category_id": [1], "segmentation": {"size": list(SIZE), "counts": counts}}
+    document = {"categories": [{"id": [1], "name": "x"}, 7], "annotations": [entry]}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    assert load_masks([tmp_path / "a.json"], SIZE, "cup")[0].label == "cup"
 
 
 def write_instances(folder, *entries):
@@ -134,7 +154,10 @@ def test_instances_never_name_files_outside_their_folder(tmp_path, mask, name):
         ("a.json", b'[{"segmentation": {"size": [40, 60], "counts": "0"}}]', "sum to 0"),
         ("a.json", b'[{"segmentation": {"size": [40, 60], "counts": [99999999999]}}]', "sum to"),
         ("a.json", b'[{"segmentation": "x"}]', "annotation 0"),
+        ("a.json", b'{"categories": 3, "annotations": [{"segmentation": 1}]}', "annotation 0"),
         ("instances.json", b'[{"label": "x"}]', "names no mask"),
+        ("instances.json", b'[{"mask": "a\\u0000.png"}]', "names no mask"),
+        ("instances.json", b'[{"mask": "' + b"a" * 5000 + b'.png"}]', "names no mask"),
         ("instances.json", b"{}", "must be a list"),
     ],
 )

@@ -5,9 +5,10 @@
     .json                        COCO: polygons or run lengths
     .png                         one object, or a label image with one value an object
 
-A picture is a label image when it has one channel (or a palette) and 2 to 255 distinct non-zero
-values; otherwise it is one mask: where it has an alpha channel that is not all opaque, the alpha,
-else its brightness, both cut at one half.
+A picture is a label image when it has a palette, or one channel, and 2 to 255 distinct non-zero
+values that do not look like the soft edge of one mask (many values of few pixels each). Otherwise
+it is one mask: where it has an alpha channel that is not all opaque, the alpha, else its
+brightness, both cut at one half; a picture of 0 and 1 means just that.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ __all__ = ["INSTANCES_NAME", "GivenSegmenter", "load_masks"]
 
 INSTANCES_NAME = "instances.json"
 MAX_MASKS = 1000
+MIN_LABEL_PIXELS = 16
 PICTURES = (".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 
 
@@ -140,6 +142,8 @@ def _from_instances(folder: Path, size: Size) -> Iterator[Instance]:
         name = entry.get("mask") if isinstance(entry, dict) else None
         if not isinstance(name, str):
             raise InputError(f"{folder / INSTANCES_NAME}: entry {number} names no mask file.")
+        if "\0" in name or len(name) > 255:
+            raise InputError(f"{folder / INSTANCES_NAME}: entry {number} names no mask file.")
         file = (folder / name).resolve()
         if not file.is_relative_to(inside):
             raise InputError(
@@ -166,11 +170,12 @@ def _from_picture(file: Path, size: Size, label: str) -> Iterator[Instance]:
 def _from_coco(path: Path, size: Size, label: str) -> Iterator[Instance]:
     """COCO annotations (https://cocodataset.org/#format-data) of one photo."""
     document = _read_json(path)
-    names: dict[Any, str] = {}
+    names: dict[int, str] = {}
     if isinstance(document, dict):
-        for category in document.get("categories") or []:
-            if isinstance(category, dict):
-                names[category.get("id")] = str(category.get("name") or label)
+        categories = document.get("categories")
+        for category in categories if isinstance(categories, list) else []:
+            if isinstance(category, dict) and isinstance(category.get("id"), int):
+                names[category["id"]] = str(category.get("name") or label)
         document = document.get("annotations")
     if not isinstance(document, list):
         raise InputError(f"{path.name} holds no COCO annotations (a list, or under 'annotations').")
@@ -182,8 +187,9 @@ def _from_coco(path: Path, size: Size, label: str) -> Iterator[Instance]:
         except (ValueError, TypeError, KeyError, IndexError, OverflowError) as exc:
             raise InputError(f"{path.name}: annotation {number} cannot be read: {exc}") from exc
         if mask.any():
-            name = names.get(entry.get("category_id")) or str(entry.get("label") or label)
-            yield _instance(mask, name, _score(entry))
+            category = entry.get("category_id")
+            name = names.get(category) if isinstance(category, int) else None
+            yield _instance(mask, name or str(entry.get("label") or label), _score(entry))
 
 
 def _coco_mask(segmentation: Any, size: Size) -> NDArray[np.bool_]:
@@ -250,21 +256,40 @@ def _open(file: Path) -> PIL.Image.Image:
 
 
 def _labels(picture: PIL.Image.Image) -> NDArray[np.int64] | None:
-    """Values of a label image, or None where the picture is a single mask."""
+    """Values of a label image, or None where the picture is a single mask.
+
+    Raises:
+        InputError: objects are told apart by colours, whose edges may be blended.
+    """
+    if picture.mode in ("RGB", "RGBA") and "A" not in picture.getbands():
+        channels = np.asarray(picture).astype(np.int16)
+        if (np.ptp(channels, axis=-1) > 8).any():
+            raise InputError(
+                "A mask has colours. Give one white-on-black PNG an object, or a palette or grey "
+                "picture with one value an object."
+            )
     if picture.mode not in ("L", "P", "I;16", "I"):
         return None
     values = np.asarray(picture).astype(np.int64)
-    return values if 2 <= len(_ids(values)) <= 255 and not _looks_soft(values) else None
+    ids = _ids(values)
+    few = 2 <= len(ids) <= 255
+    return values if few and (picture.mode == "P" or not _looks_soft(values, ids)) else None
 
 
 def _ids(values: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.unique(values[values != 0])
 
 
-def _looks_soft(values: NDArray[np.int64]) -> bool:
-    """Whether grey values are the soft edge of one mask: a run up to full white."""
-    ids = _ids(values)
-    return bool(ids[-1] == 255 and (values == 255).sum() > 0.5 * (values > 0).sum())
+def _looks_soft(values: NDArray[np.int64], ids: NDArray[np.int64]) -> bool:
+    """Whether grey values are the soft edge of one mask, not numbers of objects.
+
+    A soft edge has many values of few pixels each; objects are larger than that. Numbers start
+    at 1 and leave few out; an edge goes up towards white.
+    """
+    if ids[-1] <= len(ids) + 1:
+        return False
+    typical = np.median(np.unique(values[values != 0], return_counts=True)[1])
+    return bool(len(ids) > 8 or typical < MIN_LABEL_PIXELS)
 
 
 def _binary(picture: PIL.Image.Image, file: Path) -> NDArray[np.bool_]:
@@ -274,7 +299,9 @@ def _binary(picture: PIL.Image.Image, file: Path) -> NDArray[np.bool_]:
             return alpha >= 128
     if picture.mode in ("P", "I;16", "I"):
         return np.asarray(picture) != 0  # numbers of objects, not brightness
-    return np.asarray(picture.convert("L")) >= 128
+    grey = np.asarray(picture.convert("L"))
+    # A mask saved as 0 and 1 is meant as such; so is any other pair of values.
+    return grey > 0 if len(np.unique(grey)) <= 2 and grey.max(initial=0) < 128 else grey >= 128
 
 
 def _read_json(path: Path) -> Any:

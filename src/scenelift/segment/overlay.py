@@ -29,6 +29,7 @@ PALETTE = np.array(
     np.uint8,
 )
 TINT = 0.45
+MAX_LABEL = 28  # characters: longer ones would cover other objects
 MIN_SIDE = 480  # smaller photos are enlarged, so that labels are readable and do not cover them
 
 
@@ -66,7 +67,7 @@ def _draw_labels(picture: PIL.Image.Image, instances: Sequence[Instance], factor
     font = PIL.ImageFont.load_default(size)
     taken: list[tuple[float, float, float, float]] = []
     for number, instance in enumerate(instances):
-        text = f"{number} {instance.label} {instance.score:.2f}"
+        text = f"{number} {_shortened(instance.label)} {instance.score:.2f}"
         while len(text) > 8 and draw.textlength(text, font) > picture.width - size:
             text = text[:-2].rstrip("…") + "…"
         left, top, right, bottom = draw.textbbox((0, 0), text, font)
@@ -79,6 +80,10 @@ def _draw_labels(picture: PIL.Image.Image, instances: Sequence[Instance], factor
         luma = 0.3 * color[0] + 0.59 * color[1] + 0.11 * color[2]
         ink = "black" if luma > 130 else "white"
         draw.text((x + pad - left, y + pad - top), text, fill=ink, font=font)
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= MAX_LABEL else label[: MAX_LABEL - 1].rstrip() + "…"
 
 
 def _free_place(
