@@ -137,9 +137,10 @@ def test_only_what_is_asked_for_is_fetched(hub):
 
 def test_where_access_is_refused_the_others_are_fetched(hub):
     hub.gated = {"facebook/sam3": "", "facebook/sam-3d-objects": ""}
-    failures = full.download(silent())
+    *failures, instead = full.download(silent())
     assert [failure.partition(" ")[0] for failure in failures] == ["sam3", "sam3d"]
     assert all("ask for access at https://huggingface.co/facebook/" in f for f in failures)
+    assert all(word in instead for word in ("--weights", "SCENELIFT_HOME", "--quality embedded"))
     assert [name for name, row in rows().items() if row.present] == ["moge"]
 
 

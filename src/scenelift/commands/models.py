@@ -150,7 +150,7 @@ def convert(
         with listen() as report:
             folder = chosen.convert(report, weights, dtype, out)
         size = sum(path.stat().st_size for path in folder.iterdir())
-        typer.echo(f"{size / 1e9:.1f} GB in {folder}. The published files may be deleted now.")
+        typer.echo(f"{_amount(size)} in {folder}. The .ckpt files are no longer read.")
 
 
 def _folder(weights: Path | None) -> str:

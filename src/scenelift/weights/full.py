@@ -28,6 +28,10 @@ from scenelift.weights.hub import HubFile, HubRepository, fetch, missing_bytes, 
 __all__ = ["MODELS", "Model", "download", "folder", "home_of", "status"]
 
 SPARE_BYTES = 200_000_000  # left free on the disk
+INSTEAD = (
+    "If the files are on another machine, copy them into a folder and give it with --weights DIR, "
+    "or put them under the folder that SCENELIFT_HOME names. --quality embedded works without them."
+)
 
 _SAM_LICENCE = "SAM License; commercial use under conditions: see the licence"
 
@@ -246,7 +250,8 @@ def download(
         only: names of models; all without it.
 
     Returns:
-        A sentence for each model that could not be had. Empty: everything is there.
+        Why each model that could not be had could not, and last what else there is to do. Empty:
+        everything is there.
 
     Raises:
         InputError: a name in `only` is none of a model.
@@ -290,9 +295,10 @@ def download(
             failures.append(f"{model.name} ({model.purpose}): {exc}")
         else:
             report.note(f"Fetched {model.name}. Licence: {model.licence}, {model.repository.url}.")
-    if not failures:
-        report.send("stage_finished", fraction=1.0)
-    return failures
+    if failures:
+        return [*failures, INSTEAD]
+    report.send("stage_finished", fraction=1.0)
+    return []
 
 
 class _Progress:

@@ -23,10 +23,6 @@ __all__ = ["HubFile", "HubRepository", "fetch", "missing_bytes", "sha256_in_step
 
 HASH_STEP = 16 * 2**20  # bytes between two looks at whether the user has stopped
 INSTALL = "pip install 'scenelift[full]'"
-INSTEAD = (
-    "If the files are on another machine, copy them into a folder and give it with --weights DIR, "
-    "or put them under the folder that SCENELIFT_HOME names; --quality embedded works without them."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +210,7 @@ def _explained(file: HubFile, repository: HubRepository, folder: Path) -> Iterat
     except (HTTPError, OfflineModeIsEnabled, ConnectionError) as exc:
         raise WeightsError(
             f"{repository.url} cannot be reached from here ({_reason(exc)}). What has arrived is "
-            f"kept, and running the same command again goes on. {INSTEAD}"
+            "kept, and running the same command again goes on."
         ) from exc
     except OSError as exc:
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -239,7 +235,7 @@ def _refused(repository: HubRepository, status: int) -> str:
     signed = "a token was sent" if signed_in else "this machine is not signed in"
     return (
         f"The hub refused {repository.hub_id} ({status}; {signed}), which is gated. "
-        f"What to do: {'; '.join(steps)}; then run the same command again. {INSTEAD}"
+        f"What to do: {'; '.join(steps)}; then run the same command again."
     )
 
 
