@@ -15,6 +15,7 @@ import trimesh
 from numpy.typing import NDArray
 
 from scenelift.errors import ObjectFailed
+from scenelift.geometry.regions import regions
 from scenelift.progress import Reporter
 from scenelift.types import (
     Camera,
@@ -62,12 +63,10 @@ class ColorSegmenter:
     version = "1"
 
     def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
-        from scipy import ndimage
-
         instances: list[Instance] = []
         for phrase in report.track(prompt.phrases, len(prompt.phrases)):
             match = (image.pixels == COLORS.get(phrase, (1, 2, 3))).all(-1)
-            labels, count = ndimage.label(match)
+            labels, count = regions(match)
             for k in range(1, count + 1):
                 mask = np.asarray(labels == k)
                 instances.append(

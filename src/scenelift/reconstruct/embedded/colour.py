@@ -8,12 +8,12 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 from scipy.ndimage import (
-    distance_transform_edt,
     gaussian_filter,
     map_coordinates,
     maximum_filter,
 )
 
+from scenelift.geometry.regions import distance_inside, nearest_inside
 from scenelift.types import Image, Instance
 
 __all__ = ["Colours", "colours_of"]
@@ -66,7 +66,7 @@ class Colours:
                 for c in range(3)
             ],
             -1,
-        )
+        ).astype(np.float32)
 
 
 def colours_of(image: Image, instance: Instance) -> Colours:
@@ -75,7 +75,8 @@ def colours_of(image: Image, instance: Instance) -> Colours:
     pixels, mask = image.pixels[y0:y1, x0:x1], instance.mask[y0:y1, x0:x1]
     height, width = mask.shape
     if max(height, width) > COLOUR_SIDE:
-        size = tuple(max(1, round(s * COLOUR_SIDE / max(height, width))) for s in (width, height))
+        shrink = COLOUR_SIDE / max(height, width)
+        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
         pixels = np.asarray(PIL.Image.fromarray(pixels).resize(size, PIL.Image.Resampling.BOX))
         mask = np.asarray(
             PIL.Image.fromarray(mask.astype(np.uint8) * 255).resize(size, PIL.Image.Resampling.BOX)
@@ -106,12 +107,11 @@ def _own_colours(
     mask counts as background too. Where the object is hardly wider than the rim, its middle line
     still counts as its own.
     """
-    inset = np.asarray(distance_transform_edt(np.pad(mask, 1)))[1:-1, 1:-1]
+    inset = distance_inside(np.pad(mask, 1))[1:-1, 1:-1]
     rim = float(np.clip(0.008 * np.sqrt(mask.sum()), 1, 4))
     ridge = maximum_filter(inset, size=2 * int(np.ceil(rim)) + 1)
     own = mask & (inset > np.minimum(rim, 0.7 * ridge))
-    rows, columns = distance_transform_edt(~own, return_distances=False, return_indices=True)  # type: ignore[misc]
-    return pixels[rows, columns].astype(np.float32) / 255
+    return (pixels[nearest_inside(own)] / 255).astype(np.float32)
 
 
 def _behind(

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter1d, grey_closing, grey_opening
+from scipy.ndimage import gaussian_filter1d, grey_closing, grey_opening
 from scipy.sparse import coo_array
 from scipy.sparse.linalg import splu
 
+from scenelift.geometry.regions import distance_inside, nearest_inside
 from scenelift.reconstruct.embedded.outline import Outline
 from scenelift.reconstruct.embedded.proportions import Proportions
 
@@ -91,7 +92,7 @@ def _small_side(outline: Outline) -> float:
     _, axes = np.linalg.eigh(centred @ centred.T)
     low, high = np.percentile(axes.T @ centred, [1, 99], axis=1)
     extent = float((high - low).min() + 1) * outline.step
-    radius = float(distance_transform_edt(outline.inside).max()) * outline.step  # type: ignore[union-attr]
+    radius = float(distance_inside(outline.inside).max()) * outline.step
     return min(extent, 3 * radius)
 
 
@@ -128,7 +129,6 @@ def _turned(outline: Outline, phi: NDArray[np.float64]) -> NDArray[np.float64]:
 def _continued_outside(outline: Outline, phi: NDArray[np.float64]) -> NDArray[np.float64]:
     d, inside = outline.distance, outline.inside
     slope = phi / np.maximum(d, 0.25 * outline.step)
-    nearest = distance_transform_edt(~inside, return_distances=False, return_indices=True)
-    rows, columns = nearest  # type: ignore[misc]
+    rows, columns = nearest_inside(inside)
     floor = 1e-3 * outline.step
     return np.where(inside, phi, np.maximum(slope, floor)[rows, columns] * np.minimum(d, -1e-6))

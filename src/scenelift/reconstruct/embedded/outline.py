@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter, label, map_coordinates
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 from scenelift.errors import InputError
+from scenelift.geometry.regions import distance_inside, regions
 
 __all__ = ["MIN_PIXELS", "Outline", "trace_outline"]
 
@@ -133,7 +134,7 @@ def _reduced(mask: NDArray[np.bool_], factor: int) -> NDArray[np.bool_]:
 
 
 def _without_crumbs(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    islands, count = label(mask, structure=np.ones((3, 3)))
+    islands, count = regions(mask, diagonal=True)
     if count < 2:
         return mask
     areas = np.bincount(islands.ravel())
@@ -149,9 +150,8 @@ def _smooth_distance(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """
     # Distances between pixel centres: the edge lies half a pixel before the first other pixel.
     padded = np.pad(mask, 1)
-    signed = np.where(
-        padded, distance_transform_edt(padded) - 0.5, 0.5 - distance_transform_edt(~padded)
-    )[1:-1, 1:-1]
+    signed = np.where(padded, distance_inside(padded) - 0.5, 0.5 - distance_inside(~padded))
+    signed = signed[1:-1, 1:-1]
     smooth = gaussian_filter(signed, 1.0, mode="nearest")
     return np.where(mask, np.maximum(smooth, 0.2), np.minimum(smooth, -0.2))
 

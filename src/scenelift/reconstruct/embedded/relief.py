@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter, median_filter
+from scipy.ndimage import binary_dilation, gaussian_filter, median_filter
 
 from scenelift.errors import InputError
+from scenelift.geometry.regions import nearest_inside
 from scenelift.reconstruct.embedded.outline import Outline
 from scenelift.types import Instance, PointMap
 
@@ -57,8 +58,7 @@ def relief_of(outline: Outline, points: PointMap, distance: float) -> NDArray[np
     known = inner if inner.any() else known
     if not known.any():
         return np.zeros((h, w))
-    nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
-    filled = relief[tuple(nearest)]  # type: ignore[arg-type]
+    filled = relief[nearest_inside(known)]
     return gaussian_filter(median_filter(filled, size=5, mode="nearest"), 1.0, mode="nearest")
 
 
@@ -66,7 +66,7 @@ def hidden_by(
     instance: Instance, others: Sequence[Instance], points: PointMap
 ) -> NDArray[np.bool_] | None:
     """Pixels of objects that touch this one and are nearer to the camera, or None."""
-    touching = binary_dilation(instance.mask, iterations=3)
+    touching = np.asarray(binary_dilation(instance.mask, iterations=3), np.bool_)
     depth = _median_depth(instance.mask, points)
     covers = [
         other.mask

@@ -141,7 +141,7 @@ def _decimated(surface: Surface, max_faces: int) -> Surface:
     # Decimation works in float32: centred and of unit size, it keeps its digits.
     centre = surface.vertices.mean(0)
     size = float(np.ptp(surface.vertices, axis=0).max())
-    vertices, faces = fast_simplification.simplify(
+    vertices, faces, *_ = fast_simplification.simplify(
         ((surface.vertices - centre) / size).astype(np.float32),
         surface.faces.astype(np.int32),
         target_count=max_faces,
