@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
 from scenelift.errors import Cancelled, InputError, OutputError, WeightsError
@@ -106,7 +107,21 @@ def test_a_conversion_that_is_stopped_leaves_nothing(weights):
 
     with pytest.raises(Cancelled):
         convert(Reporter(stop_at_the_second_network, token=token), weights)
-    assert [p.name for p in (weights / "full").iterdir()] == ["sam3d"]
+    assert [p for p in (weights / "full").iterdir() if p.is_dir()] == [weights / "full" / "sam3d"]
+
+
+def test_what_a_killed_conversion_left_is_removed(weights):
+    leftover = weights / "full" / ".partial-convert-1234"
+    leftover.mkdir()
+    (leftover / "ss_generator.safetensors").write_bytes(b"half")
+    convert(silent(), weights)
+    assert not leftover.exists()
+
+
+def test_two_processes_do_not_convert_into_one_folder(weights):
+    lock = FileLock(weights / "full" / ".convert.lock")
+    with lock, pytest.raises(WeightsError, match="Another process"):
+        convert(silent(), weights)
 
 
 def test_converting_again_replaces_the_earlier_conversion(weights):
@@ -154,6 +169,17 @@ def test_our_files_are_read_by_the_safetensors_package(tmp_path):
     for name, tensor in tensors.items():
         assert torch.equal(read[name], tensor.to(types[name]))
     assert sum(sizes) == 24 + 8 + 0 + 3 + 6
+
+
+def test_a_table_of_shared_tensors_that_makes_no_sense_is_refused(tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_file({"a": torch.ones(2)}, path, metadata={"same_as": "[1]"})
+    with pytest.raises(WeightsError, match="same_as"):
+        read_tensors(path)
+    save_file({"a": torch.ones(2)}, path, metadata={"same_as": '{"b": "../y.safetensors:b"}'})
+    save_file({"b": torch.ones(2)}, tmp_path.parent / "y.safetensors")
+    with pytest.raises(WeightsError, match="Convert the weights again"):
+        read_tensors(path)
 
 
 def test_a_shared_tensor_that_is_gone_is_reported(tmp_path):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from scenelift.errors import InputError, OutputError, WeightsError
@@ -50,7 +52,8 @@ def convert(
 
     Raises:
         InputError: an unknown precision.
-        WeightsError: there is nothing to convert, a file is damaged, or the disk is too full.
+        WeightsError: there is nothing to convert, a file is damaged, the disk is too full,
+            or another process is converting.
         OutputError: `out` is the folder to convert, or cannot be written.
         Cancelled: the user stopped it; nothing is left of the conversion.
     """
@@ -65,10 +68,13 @@ def convert(
     total = sum((source / f"{stem}.ckpt").stat().st_size for stem in stems)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        _require_space(out.parent, total, precision)
         # A whole folder appears at once, so that half a conversion is never taken for one.
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=out.parent) as temporary:
-            made = Path(temporary) / "made"
+        with (
+            FileLock(out.parent / ".convert.lock", timeout=0),
+            _workplace(out.parent) as temporary,
+        ):
+            _require_space(out.parent, total, precision)
+            made = temporary / "made"
             made.mkdir()
             _write_all(CheckpointFolder(source), stems, made, precision, total, report)
             for name in names:
@@ -77,12 +83,26 @@ def convert(
             hashes = {path.name: sha256_of(path) for path in made.glob("*.yaml")}
             seals.write(made, hashes, precision=precision)
             if out.exists():
-                out.replace(Path(temporary) / "before")
+                out.replace(temporary / "before")
             made.replace(out)
+    except Timeout as exc:
+        raise WeightsError(
+            f"Another process is converting into {out.parent}. Wait for it, or stop it."
+        ) from exc
     except OSError as exc:
         raise OutputError(f"Cannot write to {out}: {exc.strerror or exc}.") from exc
     report.at("convert").send("stage_finished", fraction=1.0)
     return out
+
+
+@contextmanager
+def _workplace(folder: Path) -> Iterator[Path]:
+    """A folder that is gone afterwards, as are those that killed conversions have left."""
+    prefix = f"{TEMPORARY_PREFIX}convert-"
+    for leftover in folder.glob(f"{prefix}*"):  # nobody else's: we hold the lock
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as temporary:
+        yield Path(temporary)
 
 
 def _published(weights: Path | None) -> Path:

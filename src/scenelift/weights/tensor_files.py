@@ -102,7 +102,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     tensors = load_file(path)
     with safe_open(path, framework="pt") as file:
-        same_as = json.loads((file.metadata() or {}).get(_SAME_AS, "{}"))
+        table = (file.metadata() or {}).get(_SAME_AS, "{}")
+    try:
+        same_as = {str(name): str(place) for name, place in json.loads(table).items()}
+    except (ValueError, AttributeError) as exc:
+        raise WeightsError(f"{path}: its table {_SAME_AS!r} cannot be read: {exc}") from exc
     beside = {path.name: tensors}
     for name, place in same_as.items():
         other, _, twin = place.partition(":")
