@@ -5,13 +5,14 @@ The defaults are what the command line shows in `--help`; there is no other plac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from scenelift.errors import BackendUnavailable, InputError
 from scenelift.registry import BackendOptions
 
 __all__ = [
+    "GIVEN",
     "QUALITIES",
     "BackendNames",
     "Choice",
@@ -36,8 +37,12 @@ class BackendNames:
     reconstructor: str
 
 
+GIVEN = "given"
+"""Stands for what the user brings in place of a model: masks or depth."""
+
 # Best first: `auto` takes the first that can run.
 QUALITIES: dict[str, BackendNames] = {
+    "full": BackendNames(segmenter="sam3", pointmapper="moge", reconstructor="sam3d"),
     "embedded": BackendNames(
         segmenter="embedded", pointmapper="embedded", reconstructor="embedded"
     ),
@@ -86,43 +91,79 @@ def lacking(names: BackendNames, options: BackendOptions) -> list[str]:
         (POINT_MAPPERS, names.pointmapper),
         (RECONSTRUCTORS, names.reconstructor),
     ):
-        found += registry.entry(name).lacks(options)
+        if name == GIVEN:
+            continue
+        if name in registry.names():
+            found += registry.entry(name).lacks(options)
+        else:
+            found.append(f"the {registry.role} {name!r} is not part of this installation")
     return list(dict.fromkeys(found))
 
 
-def choose_backends(quality: str, options: BackendOptions) -> Choice:
+def choose_backends(
+    quality: str,
+    options: BackendOptions,
+    *,
+    segmenter: str | None = None,
+    pointmapper: str | None = None,
+) -> Choice:
     """The backends of a quality; `auto` takes the best that can run here and says so.
 
+    Args:
+        quality: one of `QUALITIES`, or "auto".
+        options: what every backend is told.
+        segmenter: the name of one to take in place of the quality's own, or `GIVEN`.
+        pointmapper: likewise.
+
     Raises:
-        BackendUnavailable: an unknown quality, or one that lacks something here.
+        BackendUnavailable: an unknown name, or a quality that lacks something here.
     """
+    named = {"segmenter": segmenter, "pointmapper": pointmapper}
+    chosen = {role: name for role, name in named.items() if name is not None}
+    qualities = {q: replace(names, **chosen) for q, names in QUALITIES.items()}
     if quality == "auto":
-        reasons = {name: lacking(names, options) for name, names in QUALITIES.items()}
-        for name, names in QUALITIES.items():
+        reasons = {name: lacking(names, options) for name, names in qualities.items()}
+        for name, names in qualities.items():
             if not reasons[name]:
-                return Choice(quality=name, names=names, notes=_auto_notes(name, reasons))
+                return Choice(
+                    quality=_called(name, names), names=names, notes=_auto_notes(name, reasons)
+                )
         quality = list(QUALITIES)[-1]
     if quality not in QUALITIES:
         raise BackendUnavailable(
             "quality", quality, reason="there is none of that name", choices=list(QUALITIES)
         )
-    names = QUALITIES[quality]
+    names = qualities[quality]
     missing = lacking(names, options)
     if missing:
         raise BackendUnavailable(
             "quality", quality, reason="; ".join(missing), choices=list(QUALITIES)
         )
-    return Choice(quality=quality, names=names)
+    return Choice(quality=_called(quality, names), names=names)
+
+
+def _called(quality: str, names: BackendNames) -> str:
+    return quality if names == QUALITIES[quality] else "custom"
 
 
 def _auto_notes(chosen: str, reasons: dict[str, list[str]]) -> tuple[str, ...]:
-    better = [name for name in reasons if reasons[name]]
     if chosen != "embedded":
         return ()
     note = "Quality 'embedded': a preview made on this machine's CPU; depth and backs are guesses."
-    if better:
-        note += f" For {better[0]!r}: {'; '.join(reasons[better[0]])}."
+    for better, missing in reasons.items():
+        if missing:
+            note += (
+                f" For {better!r}: {_remedy(missing)}; `scenelift doctor` shows what is missing."
+            )
+            break
     return (note,)
+
+
+def _remedy(missing: list[str]) -> str:
+    """The commands that bring what is missing, whatever it is."""
+    packages = any("not installed" in reason for reason in missing)
+    install = "`pip install 'scenelift[full]'` and " if packages else ""
+    return f"{install}`scenelift models download full`"
 
 
 def parse_prompt_phrases(texts: tuple[str, ...] | list[str]) -> tuple[str, ...]:

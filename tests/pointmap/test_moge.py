@@ -93,7 +93,7 @@ def test_the_version_tells_weights_apart():
 
 def test_weights_are_found_in_the_folder_of_weights(tmp_path, photo):
     options = BackendOptions(weights=tmp_path, device="cpu")
-    assert "scenelift models download moge" in lacks(options)[0]
+    assert "scenelift models download full" in lacks(options)[0]
     with pytest.raises(WeightsError):
         MoGePointMapper.from_options(options)
     (tmp_path / "moge").mkdir()

@@ -13,3 +13,20 @@ def _load_embedded(options: BackendOptions) -> PointMapper:
 
 
 POINT_MAPPERS.add(Backend(name="embedded", load=_load_embedded))
+
+
+def _load_moge(options: BackendOptions) -> PointMapper:
+    from scenelift.pointmap.moge import MoGePointMapper
+
+    return MoGePointMapper.from_options(options)
+
+
+def _moge_lacks(options: BackendOptions) -> list[str]:
+    from scenelift.pointmap.moge_weights import lacks
+
+    return lacks(options)
+
+
+POINT_MAPPERS.add(
+    Backend(name="moge", load=_load_moge, lacks=_moge_lacks, licence="code and weights MIT")
+)

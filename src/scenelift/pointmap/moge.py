@@ -9,29 +9,47 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 import torch
 
-from scenelift.errors import InputError
+from scenelift.device import choose_device, limit_memory
+from scenelift.errors import InputError, SetupError
 from scenelift.moge.checkpoint import MoGeSettings, load_moge
 from scenelift.moge.focal import focal_in_pixels, recover_focal_and_shift
 from scenelift.moge.network import MoGe
 from scenelift.pointmap.moge_weights import weight_file
 from scenelift.progress import Reporter
 from scenelift.registry import BackendOptions
+from scenelift.sam3d.residency import Residency
 from scenelift.types import Camera, Image, Instance, PointMap
 
 __all__ = ["MoGePointMapper"]
 
+_WORKING = 3 << 29  # bytes besides the weights, for the photo's own size at the end; an estimate
+
 
 class MoGePointMapper:
-    """A `PointMapper`; runs in half precision on a GPU."""
+    """A `PointMapper`; runs in half precision on a GPU.
+
+    Args:
+        network: on the host.
+        settings: of its checkpoint.
+        device: where it runs; the CPU by default.
+        vram_bytes: most device memory to use. With a limit, the network leaves the device after
+            each photo, so that the other stages have what it took.
+    """
 
     name = "moge"
 
     def __init__(
-        self, network: MoGe, settings: MoGeSettings, *, device: torch.device | None = None
+        self,
+        network: MoGe,
+        settings: MoGeSettings,
+        *,
+        device: torch.device | None = None,
+        vram_bytes: int | None = None,
     ) -> None:
-        self.network = network.to(device)
+        self.network = network
         self.settings = settings
-        self.device = next(network.parameters()).device
+        self.device = device or torch.device("cpu")
+        self.memory = Residency(self.device, limit=vram_bytes)
         weights = network.head.output_block[0].state_dict().values()
         digest = hashlib.sha256(b"".join(t.cpu().numpy().tobytes() for t in weights))
         self.version = f"moge-1 {digest.hexdigest()[:12]}"
@@ -42,12 +60,13 @@ class MoGePointMapper:
 
         Raises:
             WeightsError: they are missing or damaged.
+            SetupError: the device is not there.
         """
+        device = choose_device(options.device)
+        limit_memory(device, options.vram_bytes)
         network, settings = load_moge(weight_file(options))
-        device = options.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(network, settings, device=torch.device(device))
+        limit = None if device.type == "cpu" else options.vram_bytes
+        return cls(network, settings, device=device, vram_bytes=limit)
 
     @torch.inference_mode()
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
@@ -55,12 +74,20 @@ class MoGePointMapper:
 
         Raises:
             InputError: the photo shows nothing that has a depth.
+            SetupError: the device has too little memory.
         """
         report.update(0, message="estimating depth")
-        pixels = torch.from_numpy(np.ascontiguousarray(image.pixels)).to(self.device)
-        picture = pixels.movedim(-1, 0)[None].float() / 255
-        with self._precision():
-            points, logits = self.network(picture, self.settings.tokens)
+        try:
+            points, logits = self.memory.first_that_fits(lambda: self._run(image))
+        except torch.OutOfMemoryError as exc:
+            raise SetupError(
+                f"There is too little memory on {self.device} for MoGe, which needs about 3 GiB. "
+                f"Close what else uses it, give the depth yourself with --depth, or take "
+                f"`--device cpu`."
+            ) from exc
+        finally:
+            if self.memory.limit is not None:
+                self.memory.release()
         points, mask = points[0], logits[0] > self.settings.mask_threshold
         focal, shift = recover_focal_and_shift(points, mask)
         report.update(1, message="estimating depth")
@@ -85,6 +112,13 @@ class MoGePointMapper:
             ),
             source=self.name,
         )
+
+    def _run(self, image: Image) -> tuple[torch.Tensor, torch.Tensor]:
+        """Points and the mask's logits, on the device."""
+        pixels = torch.from_numpy(np.ascontiguousarray(image.pixels)).to(self.device)
+        picture = pixels.movedim(-1, 0)[None].float() / 255
+        with self.memory.running(self.network, working=_WORKING) as network, self._precision():
+            return network(picture, self.settings.tokens)
 
     def _precision(self) -> AbstractContextManager[object]:
         if self.device.type == "cuda":

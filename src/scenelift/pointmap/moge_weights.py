@@ -6,14 +6,14 @@ import importlib.util
 from pathlib import Path
 
 from scenelift.registry import BackendOptions
-from scenelift.weights.home import weights_folder
+from scenelift.weights import full
 
 __all__ = ["lacks", "weight_file"]
 
 
 def weight_file(options: BackendOptions) -> Path:
     """Where MoGe's weights are, or should be."""
-    folder = weights_folder(options.weights) / "moge"
+    folder = full.folder("moge", options.weights) or full.home_of("moge", options.weights)
     converted = folder / "model.safetensors"
     return converted if converted.is_file() else folder / "model.pt"
 
@@ -25,5 +25,5 @@ def lacks(options: BackendOptions) -> list[str]:
         return [f"{', '.join(missing)} not installed: pip install 'scenelift[full]'"]
     path = weight_file(options)
     if not path.is_file():
-        return [f"no weights at {path}: scenelift models download moge"]
+        return ["no weights of MoGe: scenelift models download full"]
     return []

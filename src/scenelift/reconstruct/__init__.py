@@ -19,3 +19,32 @@ RECONSTRUCTORS.add(
         licence="code and weights Apache-2.0 (NOTICE names each)",
     )
 )
+
+
+def _load_sam3d(options: BackendOptions) -> Reconstructor:
+    from scenelift.reconstruct.sam3d import SAM3DReconstructor
+
+    return SAM3DReconstructor.load(options)
+
+
+def _sam3d_lacks(options: BackendOptions) -> list[str]:
+    from importlib.util import find_spec
+
+    from scenelift.weights import full
+
+    missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
+    if missing:
+        return [f"{', '.join(missing)} not installed: pip install 'scenelift[full]'"]
+    if full.folder("sam3d", options.weights) is None:
+        return ["no weights of SAM 3D Objects: scenelift models download full"]
+    return []
+
+
+RECONSTRUCTORS.add(
+    Backend(
+        name="sam3d",
+        load=_load_sam3d,
+        lacks=_sam3d_lacks,
+        licence="code Apache-2.0, weights SAM License (gated)",
+    )
+)

@@ -1,0 +1,90 @@
+"""Where networks run and in which precision: the meaning of `--device` and `--vram`.
+
+PyTorch is imported when a function is called, so that reading options costs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+from scenelift.errors import InputError, SetupError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Precision", "choose_device", "choose_dtype", "limit_memory", "read_bytes"]
+
+Precision = Literal["auto", "float16", "bfloat16", "float32"]
+
+_UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of a `--device` option.
+
+    "auto" takes a CUDA device where there is one, else the CPU. Apple's GPUs ("mps") have to be
+    asked for by name: the models were not measured on them.
+
+    Raises:
+        SetupError: there is no such device here.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as exc:
+        reason = (str(exc).splitlines() or [type(exc).__name__])[0]
+        raise SetupError(
+            f"The device {name!r} cannot be used here: {reason}. "
+            f"`--device auto` takes the best there is; `scenelift doctor` lists them."
+        ) from exc
+    return device
+
+
+def choose_dtype(device: torch.device, precision: Precision = "auto") -> torch.dtype:
+    """Type of the large matrices: as asked, or else float16 on CUDA and float32 elsewhere.
+
+    Raises:
+        SetupError: half precision on a CPU, where it is slower and not supported throughout.
+    """
+    import torch
+
+    if precision == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    if device.type == "cpu" and precision != "float32":
+        raise SetupError(f"A CPU computes in float32; {precision} needs a GPU (`--device cuda`).")
+    return {
+        "float16": torch.float16,
+        "bfloat16": torch.bfloat16,
+        "float32": torch.float32,
+    }[precision]
+
+
+def limit_memory(device: torch.device, vram_bytes: int | None) -> None:
+    """Let this process take no more than that of a CUDA device's memory, whatever model runs.
+
+    What goes beyond raises `torch.OutOfMemoryError`, to which the models answer by freeing some.
+    """
+    import torch
+
+    if vram_bytes is None or device.type != "cuda":
+        return
+    total = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, vram_bytes / total), device)
+
+
+def read_bytes(text: str) -> int:
+    """An amount of memory such as "8GB", "7.5 GiB" or "6000MB", in bytes.
+
+    Raises:
+        InputError: it is none, or nothing at all.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?b)?\s*", text.lower())
+    size = round(float(match[1]) * _UNITS[match[2] or ""]) if match else 0
+    if size <= 0:
+        raise InputError(f"{text!r} is no amount of memory. Give one such as 8GB or 7.5GiB.")
+    return size

@@ -1,0 +1,170 @@
+"""Which networks are on the device, and when: as many as fit, none longer than there is room.
+
+The networks' tensors stay where they were loaded, mapped from their files on the host. A network
+that is to run gets copies on the device, in the type it computes in; releasing it drops the
+copies. Tensors that networks share on the host (the DINOv2 of both stages) are shared there too.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Cast", "Residency"]
+
+N = TypeVar("N", bound=nn.Module)
+T = TypeVar("T")
+
+Cast = Callable[[Mapping[str, Tensor]], Mapping[str, torch.dtype]]
+"""Names and tensors of a network -> type that each is to have on the device."""
+
+
+class Residency:
+    """Networks on one device.
+
+    Args:
+        device: where they run.
+        cast: the types of their tensors there; None leaves them as they are.
+        limit: most bytes of device memory that this process may hold; None for what there is.
+    """
+
+    def __init__(
+        self, device: torch.device, *, cast: Cast | None = None, limit: int | None = None
+    ) -> None:
+        self.device = device
+        self.limit = limit
+        self._cast = cast
+        self._hosts: dict[nn.Module, dict[str, Tensor]] = {}
+        # On the device, least recently used first.
+        self._resident: dict[nn.Module, dict[str, Tensor]] = {}
+        self._in_use: list[nn.Module] = []
+        self._copies: WeakValueDictionary[object, Tensor] = WeakValueDictionary()
+
+    @property
+    def resident(self) -> tuple[nn.Module, ...]:
+        """The networks on the device, least recently used first."""
+        return tuple(self._resident)
+
+    @property
+    def resident_bytes(self) -> int:
+        """What their tensors take there."""
+        return sum(t.nbytes for t in self._copies.values())
+
+    @contextmanager
+    def running(self, network: N, *, working: int = 0) -> Iterator[N]:
+        """The network on the device, while it runs.
+
+        Others that are not running leave, the least recently used first, while there is too
+        little room.
+
+        Args:
+            network: one whose tensors are on the host when it comes here first.
+            working: bytes that it needs besides its tensors.
+
+        Raises:
+            torch.OutOfMemoryError: there is too little memory even so.
+        """
+        self._bring(network, working)
+        self._in_use.append(network)
+        try:
+            yield network
+        finally:
+            self._in_use.remove(network)
+
+    def release(self) -> None:
+        """Take every network that is not running off the device, and return what it had taken."""
+        for network in self.resident:
+            self._send_back(network)
+        # Frames of a traceback, and what they hold, may sit in a cycle.
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        elif self.device.type == "mps":
+            torch.mps.empty_cache()
+
+    def first_that_fits(self, way: Callable[[], T], *cheaper: Callable[[], T]) -> T:
+        """Result of the first of several ways that does not run out of memory.
+
+        The first way is tried a second time with the device cleared of everything else.
+
+        Raises:
+            torch.OutOfMemoryError: not even the last one fits.
+        """
+        *early, last = (way, way, *cheaper)
+        for attempt in early:
+            try:
+                return attempt()
+            except torch.OutOfMemoryError:
+                pass  # the handler is left first: the error's frames hold what is to be freed
+            self.release()
+        return last()
+
+    def _bring(self, network: nn.Module, working: int) -> None:
+        if network in self._resident:
+            self._resident[network] = self._resident.pop(network)
+            self._make_room(working)
+            return
+        host = self._hosts.setdefault(network, _tensors(network))
+        types = self._cast(host) if self._cast else {name: t.dtype for name, t in host.items()}
+        missing = {
+            key: t.numel() * types[name].itemsize
+            for name, t in host.items()
+            if (key := _key(t, types[name])) not in self._copies
+        }
+        self._make_room(sum(missing.values()) + working)
+        copies = {name: self._copy(t, types[name]) for name, t in host.items()}
+        _put(network, copies)
+        self._resident[network] = copies
+
+    def _copy(self, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+        key = _key(tensor, dtype)
+        copy = self._copies.get(key)
+        if copy is None:
+            copy = self._copies[key] = tensor.to(self.device).to(dtype)
+        return copy
+
+    def _send_back(self, network: nn.Module) -> None:
+        if network not in self._in_use:
+            _put(network, self._hosts[network])
+            del self._resident[network]
+
+    def _make_room(self, needed: int) -> None:
+        for network in self.resident:
+            if needed <= self._room():
+                return
+            self._send_back(network)
+
+    def _room(self) -> float:
+        """Bytes that can still be taken."""
+        room = float("inf")
+        held = self.resident_bytes
+        if self.device.type == "cuda":
+            held = torch.cuda.memory_allocated(self.device)
+            free, _ = torch.cuda.mem_get_info(self.device)
+            room = free + torch.cuda.memory_reserved(self.device) - held
+        return room if self.limit is None else min(room, self.limit - held)
+
+
+def _tensors(network: nn.Module) -> dict[str, Tensor]:
+    return {
+        name: tensor.data
+        for named in (network.named_parameters, network.named_buffers)
+        for name, tensor in named(remove_duplicate=False)
+    }
+
+
+def _put(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Let parameters and buffers have these values; the objects stay the same."""
+    for named in (network.named_parameters, network.named_buffers):
+        for name, tensor in named(remove_duplicate=False):
+            tensor.data = tensors[name]
+
+
+def _key(tensor: Tensor, dtype: torch.dtype) -> object:
+    return tensor.data_ptr(), tuple(tensor.shape), tensor.dtype, dtype
