@@ -21,19 +21,22 @@ def test_every_row_is_the_voxel_at_that_offset(voxels):
             assert found == (voxels.index(there) if there in voxels else -1)
 
 
-def test_children_read_the_rows_of_their_parents():
-    table = Neighbours.of(torch.tensor([[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 3]]), RESOLUTION)
-    of_pairs = table.of_parents(2).rows
-    assert torch.equal(of_pairs[table.rows < 0], table.rows[table.rows < 0])
-    assert of_pairs[kernel_offsets().tolist().index([0, 0, 0])].tolist() == [0, 0, 1]
-
-
-@given(voxels=voxel_sets)
+@given(voxels=voxel_sets, size=st.integers(1, 8))
 @settings(deadline=None)
-def test_occupancy_masks_say_which_cells_are_filled(voxels):
+def test_blocks_hold_the_rows_of_the_cells_that_any_of_their_voxels_has(voxels, size):
     table = Neighbours.of(torch.tensor(voxels), RESOLUTION)
-    masks, order = table.by_occupancy
+    order, rows, cells, counts = table.blocks(size)
     assert sorted(order.tolist()) == list(range(len(voxels)))
-    assert masks.tolist() == sorted(masks.tolist())
-    bits = (masks[:, None] >> torch.arange(27)) & 1
-    assert torch.equal(bits.bool(), (table.rows[:, order.long()] >= 0).T)
+    for block, members in enumerate(order.long().split(size)):
+        assert sorted(cells[block].tolist()) == list(range(27))
+        expected = table.rows[:, members][cells[block].long()]  # [27, voxels of the block]
+        assert torch.equal(rows[block, :, : len(members)], expected)
+        assert (rows[block, :, len(members) :] == -1).all()
+        filled = (expected >= 0).any(1)
+        assert filled[: counts[block]].all()
+        assert not filled[counts[block] :].any()
+
+
+def test_a_selection_has_the_rows_of_its_cells():
+    table = Neighbours.of(torch.tensor([[0, 0, 0, 0], [0, 0, 0, 1]]), RESOLUTION)
+    assert torch.equal(table.select([14, 0]).rows, table.rows[[14, 0]])

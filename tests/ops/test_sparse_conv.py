@@ -14,7 +14,8 @@ from scenelift.registry import BackendOptions
 @pytest.fixture(params=SPARSE_CONV.names())
 def backend(request):
     """An implementation and the device that it runs on."""
-    device = "cuda" if request.param == "triton" else "cpu"
+    gpu = request.param == "triton" and torch.cuda.is_available()
+    device = "cuda" if gpu else "cpu"  # TRITON_INTERPRET=1 runs Triton's kernels on a CPU
     try:
         return SPARSE_CONV.load(request.param, BackendOptions(device=device)), device
     except BackendUnavailable as exc:
@@ -52,14 +53,36 @@ def test_half_precision_keeps_its_type_and_sums_in_float32(backend, problem):
     torch.testing.assert_close(actual.float(), expected, rtol=1e-2, atol=6e-2)
 
 
-def test_shared_features_act_like_copies(backend, problem):
+def test_a_kernel_of_some_cells_adds_up_those(backend, problem):
     conv, device = backend
     feats, coords, weight, bias, _ = (x.to(device) for x in problem)
-    pairs = coords[: len(coords) // 2 * 2]
-    table = Neighbours.of(pairs, 6)
-    shared = feats[: len(pairs) // 2]
-    copied = conv(shared.repeat_interleave(2, 0), table, weight, bias)
-    torch.testing.assert_close(conv(shared, table.of_parents(2), weight, bias), copied)
+    table, kept = Neighbours.of(coords, 6), [1, 4, 13]
+    kernel = weight.flatten(1, 3)[:, kept]
+    others = torch.ones(27, dtype=torch.bool, device=device)
+    others[kept] = False
+    zeroed = weight.flatten(1, 3).masked_fill(others[:, None], 0)
+    # The same products and zeros, added in another order.
+    torch.testing.assert_close(
+        conv(feats, table.select(kept), kernel, bias),
+        conv(feats, table, zeroed, bias),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+def test_channels_need_not_fill_a_tile(backend):
+    conv, device = backend
+    rng = torch.Generator().manual_seed(1)
+    coords = (torch.rand(9, 9, 9, generator=rng) < 0.4).nonzero()
+    coords = torch.cat([torch.zeros_like(coords[:, :1]), coords], 1)  # more than a block of them
+    feats = torch.randn(len(coords), 72, generator=rng)
+    weight = torch.randn(136, 3, 3, 3, 72, generator=rng)
+    bias = torch.randn(136, generator=rng)
+    expected = sparse_conv_reference.gather_matmul(feats, Neighbours.of(coords, 9), weight, bias)
+    table = Neighbours.of(coords.to(device), 9)
+    actual = conv(feats.to(device), table, weight.to(device), bias.to(device))
+    # Sums of 27 · 72 products of order 1.
+    torch.testing.assert_close(actual.cpu(), expected, rtol=1e-4, atol=1e-3)
 
 
 def test_chunks_of_the_reference_do_not_show(problem, monkeypatch):
@@ -72,10 +95,12 @@ def test_chunks_of_the_reference_do_not_show(problem, monkeypatch):
     torch.testing.assert_close(pieces, whole, rtol=1e-5, atol=1e-4)
 
 
-def test_without_a_gpu_the_best_backend_is_the_reference():
+def test_without_a_gpu_the_best_backend_is_the_reference(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     assert best_sparse_conv(BackendOptions(device="cpu")) is sparse_conv_reference.gather_matmul
 
 
-def test_asking_for_triton_on_a_cpu_says_what_it_lacks():
+def test_asking_for_triton_on_a_cpu_says_what_it_lacks(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(BackendUnavailable, match="reference"):
         SPARSE_CONV.load("triton", BackendOptions(device="cpu"))

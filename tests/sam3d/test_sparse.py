@@ -84,3 +84,18 @@ def test_one_call_chooses_the_implementation_of_a_whole_network():
     voxels = Voxels(torch.zeros(1, 4, dtype=torch.int32), 2)
     h = network[0](torch.ones(1, 2), voxels.neighbours)
     assert network[1][0](h + 1, voxels.neighbours).tolist() == [[0, 0, 0]]
+
+
+@given(voxels=voxel_sets)
+@settings(deadline=None)
+def test_convolving_on_children_equals_convolving_copies_of_their_voxel(voxels):
+    rng = torch.Generator().manual_seed(2)
+    conv = SubmanifoldConv(3, 2)
+    for parameter in conv.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=rng)
+    feats = torch.randn(len(voxels), 3, generator=rng)
+    copied = conv(feats.repeat_interleave(8, 0), voxels.subdivide().neighbours)
+    # Sums of 81 products of order 1, some of their weights added beforehand.
+    torch.testing.assert_close(
+        conv.on_children(feats, voxels.neighbours), copied, rtol=1e-4, atol=1e-4
+    )

@@ -1,18 +1,19 @@
 """Which occupied voxel lies beside which: the table that every convolution on a voxel set shares.
 
-Shape letters in this file: N voxels, K kernel width.
+Shape letters in this file: N voxels, K cells of a kernel, B blocks of V voxels.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from scenelift.ops.lattice import KeySet
 
-__all__ = ["KERNEL", "Neighbours", "kernel_offsets"]
+__all__ = ["KERNEL", "Neighbours", "VoxelBlocks", "kernel_offsets"]
 
 KERNEL = 3
 
@@ -23,15 +24,28 @@ def kernel_offsets(device: torch.device | None = None) -> Tensor:  # int64 [27, 
     return torch.cartesian_prod(steps, steps, steps)
 
 
+class VoxelBlocks(NamedTuple):
+    """Voxels in blocks, those that lack the same neighbours together, for kernels that skip cells.
+
+    The last block may have empty places: rows of −1, and no voxel in `order`.
+    """
+
+    order: Tensor  # int32 [N], the voxel in each place of the blocks, one block after another
+    rows: Tensor  # int32 [B, K, V], rows to gather from: those of the cells that follow
+    cells: Tensor  # int32 [B, K], which cells: first those that any voxel of the block has
+    counts: Tensor  # int32 [B], how many these are
+
+
 class Neighbours:
-    """Row of every voxel's neighbour in each cell of a 3×3×3 kernel.
+    """Row of every voxel's neighbour in each cell of a kernel.
 
     Attributes:
-        rows: int32 [27, N], the rows to gather features from, −1 where no voxel is.
+        rows: int32 [K, N], the rows to gather features from, −1 where no voxel is.
     """
 
     def __init__(self, rows: Tensor) -> None:
         self.rows = rows
+        self._blocks: dict[int, VoxelBlocks] = {}
 
     @classmethod
     def of(
@@ -39,7 +53,10 @@ class Neighbours:
         coords: Tensor,  # int [N, 4]: (batch, x, y, z), no repeats
         resolution: int,  # x, y, z lie in 0 … resolution − 1
     ) -> Neighbours:
-        """Look up each voxel's neighbours; needs memory for the table and a few keys per voxel."""
+        """Look up the 27 cells of a 3×3×3 kernel.
+
+        Needs memory for the table and a few keys per voxel.
+        """
         side = resolution + KERNEL - 1  # a margin, so that no neighbour wraps into the next row
         batch, x, y, z = coords.long().unbind(1)
         keys = ((batch * side + x + 1) * side + y + 1) * side + z + 1
@@ -54,19 +71,31 @@ class Neighbours:
     def __len__(self) -> int:
         return self.rows.shape[1]
 
-    def of_parents(self, children: int) -> Neighbours:
-        """The table for features that `children` consecutive voxels share.
+    def select(self, cells: Sequence[int]) -> Neighbours:
+        """The table of a kernel that has only some of the cells, in the order given."""
+        return Neighbours(self.rows[list(cells)])
 
-        Row i of the features stands for the voxels i · children … (i + 1) · children − 1, so a
-        convolution of subdivided features need not copy them.
-        """
-        return Neighbours(self.rows // children)  # −1 stays −1: the division rounds down
+    def blocks(self, size: int) -> VoxelBlocks:
+        """The table in blocks of `size` voxels; made once and kept."""
+        if size not in self._blocks:
+            self._blocks[size] = self._cut(size)
+        return self._blocks[size]
 
-    @cached_property
-    def by_occupancy(self) -> tuple[Tensor, Tensor]:  # int32 [N], int32 [N]
-        """Voxels sorted by which neighbours they have: that as a bit mask, and the voxels' rows."""
-        bits = torch.zeros(len(self), dtype=torch.int32, device=self.rows.device)
+    def _cut(self, size: int) -> VoxelBlocks:
+        cells, voxels = self.rows.shape
+        has = torch.zeros(voxels, dtype=torch.int32, device=self.rows.device)  # a bit for a cell
         for cell, row in enumerate(self.rows):
-            bits |= (row >= 0).int() << cell
-        masks, order = torch.sort(bits, stable=True)
-        return masks, order.int()
+            has |= (row >= 0).int() << cell
+        order = has.argsort(stable=True)  # neighbours in space stay near each other
+        count = -(-voxels // size)
+        rows = self.rows.new_full((cells, count * size), -1)
+        rows[:, :voxels] = self.rows[:, order]
+        rows = rows.view(cells, count, size).transpose(0, 1)  # [B, K, V]
+        present = (rows >= 0).any(2)  # [B, K]
+        first = (~present).int().argsort(dim=1, stable=True)
+        return VoxelBlocks(
+            order=order.int(),
+            rows=rows.gather(1, first[..., None].expand(rows.shape)),
+            cells=first.int(),
+            counts=present.sum(1, dtype=torch.int32),
+        )

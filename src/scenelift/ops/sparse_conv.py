@@ -5,6 +5,7 @@ The contract, and the names of its implementations.
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -17,18 +18,18 @@ __all__ = ["SPARSE_CONV", "SparseConv", "best_sparse_conv"]
 
 
 class SparseConv(Protocol):
-    """Cross-correlate the features of occupied voxels with a 3×3×3 kernel.
+    """Cross-correlate the features of occupied voxels with a kernel of K cells.
 
     out[n] = bias + Σ_c weight[:, c] · feats[neighbours.rows[c, n]] over the cells c that hold a
-    voxel, with sums in float32 or better. Equals a dense convolution with zero padding, sampled at
-    the occupied voxels.
+    voxel, with sums in float32 or better. With all 27 cells of a 3×3×3 kernel, it equals a dense
+    convolution with zero padding, sampled at the occupied voxels.
     """
 
     def __call__(
         self,
         feats: Tensor,  # [M, Cin]
-        neighbours: Neighbours,  # of N voxels, into the M rows of feats
-        weight: Tensor,  # [Cout, 3, 3, 3, Cin], the published layout; axes x, y, z
+        neighbours: Neighbours,  # of N voxels in K cells, into the M rows of feats
+        weight: Tensor,  # [Cout, K, Cin], or the published [Cout, 3, 3, 3, Cin]; axes x, y, z
         bias: Tensor,  # [Cout]
     ) -> Tensor: ...  # [N, Cout], in the type of feats
 
@@ -46,11 +47,12 @@ def _triton(options: BackendOptions) -> SparseConv:
 
 
 def _triton_lacks(options: BackendOptions) -> list[str]:
-    if find_spec("spconv_triton") is None:
-        return ["spconv-triton is not installed: pip install 'scenelift[cuda]'"]
+    if find_spec("triton") is None:
+        return ["Triton is not installed; PyTorch for CUDA brings it on Linux"]
     import torch
 
-    if options.device == "cpu" or not torch.cuda.is_available():
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1"  # Triton's debugger, on any device
+    if not interpreted and (options.device == "cpu" or not torch.cuda.is_available()):
         return ["it runs on a GPU only: use the reference"]
     return []
 

@@ -131,8 +131,7 @@ class SubdivideBlock(nn.Module):
     def forward(self, x: SparseTensor) -> SparseTensor:  # N voxels, C -> 8 N voxels, C'
         first, norm, _, second = self.out_layers
         voxels = x.voxels.subdivide()
-        # Children share their parent's features: the convolution reads those, uncopied.
-        h = first(self.act_layers(x.feats), voxels.neighbours.of_parents(_CHILDREN))
+        h = first.on_children(self.act_layers(x.feats), x.voxels.neighbours)
         h = second(norm(h, inplace=True), voxels.neighbours)
         h.view(len(x.feats), _CHILDREN, -1).add_(self.skip_connection(x.feats)[:, None])
         return SparseTensor(h, voxels)
