@@ -10,7 +10,6 @@ from scenelift.weights import embedded, store
 from scenelift.weights.embedded import ARTEFACTS
 from scenelift.weights.home import scenelift_home, weights_folder
 from scenelift.weights.onnx_session import session
-from scenelift.weights.wordpiece import vocabulary
 
 
 def install(weights, name):
@@ -73,8 +72,3 @@ def test_every_row_pins_its_sources_and_names_its_licence(artefact):
         assert re.fullmatch("[0-9a-f]{64}", member.sha256)
         assert re.fullmatch(r"[0-9.]+", member.package.version)
         assert member.size > 0
-
-
-def test_another_vocabulary_than_the_published_one_is_refused():
-    with pytest.raises(WeightsError, match="bert-base-uncased"):
-        vocabulary('["[PAD]", "▁", "▁chair", "s"]'.encode())

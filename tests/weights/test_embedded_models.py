@@ -64,15 +64,5 @@ def test_wordnets_index_points_at_its_synsets():
         assert data[int(offset) :].startswith(offset.encode())
 
 
-def test_minilm_has_an_embedding_for_every_token_of_the_vocabulary():
-    tokens = path("minilm", file="vocab.txt").read_text("utf-8").splitlines()
-    model = session("minilm", threads=1)
-    last = np.array([[len(tokens) - 1]])
-    inputs = {
-        i.name: last if i.name == "input_ids" else np.ones_like(last) for i in model.get_inputs()
-    }
-    assert np.isfinite(model.run(None, inputs)[0]).all()
-
-
 def test_every_artefact_of_the_table_is_present():
     assert [path(name).name for name in ARTEFACTS] == [a.files[0] for a in ARTEFACTS.values()]

