@@ -53,7 +53,8 @@ class PatchFeatures:
         Returns:
             float32 [rows, columns, 384].
         """
-        rows, columns = grid_shape(*pixels.shape[:2], patches)
+        height, width = pixels.shape[:2]
+        rows, columns = grid_shape(height, width, patches)
         resized = Pillow.fromarray(pixels).resize(
             (columns * PATCH, rows * PATCH), Pillow.Resampling.BICUBIC
         )
