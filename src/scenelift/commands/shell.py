@@ -28,6 +28,7 @@ STAGE_TITLES = {
     "preview": "Drawing the preview",
     "write": "Writing files",
     "weights": "Fetching weights",
+    "convert": "Converting weights",
 }
 
 
