@@ -13,6 +13,7 @@ from scenelift.registry import BackendOptions
 from scenelift.types import BoxPrompt, Prompt
 
 if TYPE_CHECKING:
+    from scenelift.device import Precision
     from scenelift.pipeline import Pipeline
     from scenelift.types import Image
 
@@ -32,9 +33,24 @@ ExcludeBoxOption = Annotated[
 MaskOption = Annotated[
     list[Path] | None,
     typer.Option(
+        "--masks-from",
         "--mask",
         help="Masks in place of a model: PNG, folder of PNGs, COCO JSON, or a folder written by "
         "`scenelift segment`. Repeatable.",
+    ),
+]
+SegmenterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--segmenter", help="sam3, grounded-sam2 or embedded, in place of the quality's own."
+    ),
+]
+SegmenterModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--segmenter-model",
+        help="Another model for it: a folder or a Hugging Face hub id; for grounded-sam2 two, "
+        "joined by +.",
     ),
 ]
 MaxObjectsOption = Annotated[
@@ -46,7 +62,7 @@ MinScoreOption = Annotated[
 ]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Output folder.")]
 QualityOption = Annotated[
-    str, typer.Option("--quality", help="embedded, or auto: the best that can run here.")
+    str, typer.Option("--quality", help="full, embedded, or auto: the best that can run here.")
 ]
 WeightsOption = Annotated[
     Path | None,
@@ -55,6 +71,50 @@ WeightsOption = Annotated[
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
 ThreadsOption = Annotated[
     int, typer.Option("--threads", min=0, help="CPU threads; 0 lets the models choose.")
+]
+VramOption = Annotated[
+    str | None,
+    typer.Option("--vram", help="Most GPU memory to use, such as 8GB. Less is slower."),
+]
+
+# Of SAM 3D Objects, which the quality "full" reconstructs with.
+StepsOption = Annotated[
+    int | None,
+    typer.Option("--steps", min=1, help="SAM 3D: steps of both stages (25 each)."),
+]
+StructureStepsOption = Annotated[
+    int | None,
+    typer.Option("--structure-steps", min=1, help="SAM 3D: of shape and pose alone."),
+]
+LatentStepsOption = Annotated[
+    int | None,
+    typer.Option("--latent-steps", min=1, help="SAM 3D: of appearance alone."),
+]
+DistilledOption = Annotated[
+    bool,
+    typer.Option(
+        "--distilled",
+        help="SAM 3D: shape and pose in 4 steps without guidance: faster, a little less faithful.",
+    ),
+]
+FewSplatsOption = Annotated[
+    bool,
+    typer.Option("--few-splats", help="SAM 3D: 4 splats a voxel instead of 32."),
+]
+MaxFacesOption = Annotated[
+    int,
+    typer.Option(
+        "--max-faces",
+        min=0,
+        help="SAM 3D: faces of an object's mesh; 0 keeps all, about a million.",
+    ),
+]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        help="SAM 3D: auto (float16 on CUDA, else float32), float16, bfloat16, float32.",
+    ),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.")
@@ -79,6 +139,33 @@ def read_box(text: str, *, positive: bool = True) -> BoxPrompt:
     if not (x1 > x0 and y1 > y0):
         raise InputError(f"The box {text!r} is empty: x1 must exceed x0 and y1 must exceed y0.")
     return BoxPrompt(box=(x0, y0, x1, y1), label=label.strip(), positive=positive)
+
+
+def read_vram(text: str | None) -> int | None:
+    """Bytes of a `--vram` option; None for no limit.
+
+    Raises:
+        InputError: it is no amount of memory.
+    """
+    from scenelift.device import read_bytes
+
+    return None if text is None else read_bytes(text)
+
+
+def read_precision(text: str) -> Precision:
+    """A `--precision` option.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    from typing import get_args
+
+    from scenelift.device import Precision
+
+    for known in get_args(Precision):
+        if text == known:
+            return known
+    raise InputError(f"{text!r} is no precision. Known: {', '.join(get_args(Precision))}.")
 
 
 def read_prompt(
@@ -119,6 +206,19 @@ def check_boxes(prompt: Prompt, image: Image) -> None:
             )
 
 
+def check_segmenter(segmenter: str | None, model: str | None) -> None:
+    """Another model is another model of a segmenter that the user names.
+
+    Raises:
+        InputError: none was named.
+    """
+    if model and not segmenter:
+        raise InputError(
+            f"--segmenter-model {model} says which model, but not of which segmenter: add "
+            f"--segmenter sam3 or --segmenter grounded-sam2."
+        )
+
+
 def build_pipeline(
     photo: Path,
     *,
@@ -128,24 +228,30 @@ def build_pipeline(
     depth: Path | None = None,
     depth_scale: float | None = None,
     label: str = "object",
+    segmenter: str | None = None,
 ) -> Pipeline:
     """The pipeline of a quality, with masks and depth of the user's in place of the models."""
-    from scenelift.config import choose_backends
+    from scenelift.config import GIVEN, choose_backends
     from scenelift.io.image import read_image
     from scenelift.pipeline import Pipeline
     from scenelift.pointmap import POINT_MAPPERS
     from scenelift.reconstruct import RECONSTRUCTORS
     from scenelift.segment import SEGMENTERS
 
-    choice = choose_backends(quality, options)
+    choice = choose_backends(
+        quality,
+        options,
+        segmenter=GIVEN if masks else segmenter,
+        pointmapper=GIVEN if depth else None,
+    )
     names = choice.names
     if masks:
         from scenelift.segment.given import GivenSegmenter, load_masks
 
         image = read_image(photo)
-        segmenter = GivenSegmenter(load_masks(masks, (image.height, image.width), label=label))
+        finder = GivenSegmenter(load_masks(masks, (image.height, image.width), label=label))
     else:
-        segmenter = SEGMENTERS.load(names.segmenter, options)
+        finder = SEGMENTERS.load(names.segmenter, options)
     if depth:
         from scenelift.pointmap.given import GivenPointMapper
 
@@ -153,4 +259,4 @@ def build_pipeline(
     else:
         pointmapper = POINT_MAPPERS.load(names.pointmapper, options)
     reconstructor = RECONSTRUCTORS.load(names.reconstructor, options)
-    return Pipeline(segmenter, pointmapper, reconstructor, choice=choice)
+    return Pipeline(finder, pointmapper, reconstructor, choice=choice)

@@ -10,7 +10,6 @@ import typer
 
 from scenelift.commands import options as opt
 from scenelift.commands.shell import listen, print_json, problems
-from scenelift.registry import BackendOptions
 
 if TYPE_CHECKING:
     from scenelift.io.manifest import Manifest
@@ -36,6 +35,8 @@ def run(
     ] = None,
     out: opt.OutOption = Path("out"),
     quality: opt.QualityOption = "auto",
+    segmenter: opt.SegmenterOption = None,
+    segmenter_model: opt.SegmenterModelOption = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")] = 0,
     max_objects: opt.MaxObjectsOption = None,
     min_score: opt.MinScoreOption = None,
@@ -48,6 +49,14 @@ def run(
     weights: opt.WeightsOption = None,
     device: opt.DeviceOption = "auto",
     threads: opt.ThreadsOption = 0,
+    vram: opt.VramOption = None,
+    steps: opt.StepsOption = None,
+    structure_steps: opt.StructureStepsOption = None,
+    latent_steps: opt.LatentStepsOption = None,
+    distilled: opt.DistilledOption = False,
+    few_splats: opt.FewSplatsOption = False,
+    max_faces: opt.MaxFacesOption = 100_000,
+    precision: opt.PrecisionOption = "auto",
     json: opt.JsonOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
@@ -64,9 +73,23 @@ def run(
         from scenelift.io.files import prepare_output_folder
         from scenelift.io.image import read_image
         from scenelift.runs import RunSpec, run_job
+        from scenelift.sam3d.options import SAM3DOptions
         from scenelift.segment.given import GivenSegmenter
 
         # Everything the user may have got wrong is checked before the first model is loaded.
+        options = SAM3DOptions(
+            weights=weights,
+            device=device,
+            threads=threads,
+            model=segmenter_model,
+            vram_bytes=opt.read_vram(vram),
+            structure_steps=structure_steps or steps,
+            latent_steps=latent_steps or steps,
+            distilled=distilled,
+            splats_per_voxel=4 if few_splats else 32,
+            max_faces=max_faces or None,
+            precision=opt.read_precision(precision),
+        )
         what = opt.read_prompt(
             prompt,
             box,
@@ -75,12 +98,14 @@ def run(
             max_objects=max_objects,
             optional=bool(mask),
         )
+        opt.check_segmenter(segmenter, segmenter_model)
         opt.check_boxes(what, read_image(photo))
         prepare_output_folder(out)
         pipeline = opt.build_pipeline(
             photo,
             quality=quality,
-            options=BackendOptions(weights=weights, device=device, threads=threads),
+            options=options,
+            segmenter=segmenter,
             masks=mask,
             depth=depth,
             depth_scale=depth_scale,
