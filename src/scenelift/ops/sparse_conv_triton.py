@@ -90,7 +90,7 @@ def gather_gemm(
     out = torch.empty(N, O, dtype=feats.dtype, device=feats.device)
     count, K, _ = blocks.rows.shape
     if N:
-        _kernel[(count * triton.cdiv(O, _CHANNELS_OUT),)](
+        _kernel[(count * triton.cdiv(O, _CHANNELS_OUT),)](  # pyright: ignore[reportIndexIssue]
             feats.contiguous(),
             blocks.rows,
             blocks.cells,

@@ -6,6 +6,7 @@ changes the result by more than rounding.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 import torch
@@ -18,7 +19,7 @@ from scenelift.sam3d.latent_flow import LatentFlow
 from scenelift.sam3d.layers.sparse import use_sparse_conv
 from scenelift.sam3d.structure_flow import StructureFlow
 
-__all__ = ["default_dtype", "prepare"]
+__all__ = ["accelerate", "default_dtype", "prepare", "tensor_types"]
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -28,46 +29,65 @@ def default_dtype(device: torch.device) -> torch.dtype:
     return torch.float16 if device.type == "cuda" else torch.float32
 
 
-def prepare(
-    network: M, device: torch.device, *, dtype: torch.dtype | None = None, compile: bool = False
-) -> M:
-    """Move a network to a device and make it fast there, in place.
+def tensor_types(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """Type that each tensor of a network is to have, by its published name.
 
-    The matrices and convolutions inside its blocks are cast once to `dtype`; norms, embeddings,
-    first and last layers stay float32. The network then takes and returns float32 and needs no
-    autocast around it. Memory that parameters share is still shared afterwards.
+    Matrices and convolutions inside the blocks get `dtype`. Norms, embeddings, first and last
+    layers stay float32, so a network takes and returns float32 and needs no autocast around it.
+    """
+    # Which tensors may be half precision follows from names and shapes.
+    blank = {
+        n: torch.empty(t.shape, dtype=torch.float32, device="meta") for n, t in tensors.items()
+    }
+    return {
+        name: dtype if t.dtype == torch.float16 else torch.float32
+        for name, t in to_half(blank).items()
+    }
+
+
+def accelerate(network: nn.Module, device: torch.device, *, compile: bool = False) -> None:
+    """Let a network use what is fastest on a device, whether or not it is there already.
 
     Args:
         network: any network of `Sam3dModels`.
+        device: where it will run.
+        compile: whether the flows' blocks go through `torch.compile`. It pays from a few objects
+            on: the first call of each flow takes a while. Without effect off CUDA.
+    """
+    use_sparse_conv(network, best_sparse_conv(BackendOptions(device=str(device))))
+    if compile and device.type == "cuda":
+        _compile_blocks(network)
+
+
+def prepare(
+    network: M, device: torch.device, *, dtype: torch.dtype | None = None, compile: bool = False
+) -> M:
+    """Move a network to a device for good, in the types of `tensor_types`, and accelerate it.
+
+    Memory that its parameters share is still shared afterwards.
+
+    Args:
+        network: any network of `Sam3dModels`, changed in place.
         device: where it is to run.
         dtype: float16, bfloat16 or float32; None chooses by the device.
-        compile: whether the flows' blocks go through `torch.compile`, which pays from a few
-            objects on: it takes a while at the first call. Without effect off CUDA.
+        compile: see `accelerate`.
 
     Returns:
         The network.
     """
-    _cast(network, device, dtype or default_dtype(device))
-    network.eval().requires_grad_(False)
-    use_sparse_conv(network, best_sparse_conv(BackendOptions(device=str(device))))
-    if compile and device.type == "cuda":
-        _compile_blocks(network)
-    return network
-
-
-def _cast(network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-    names = dict(network.named_parameters(remove_duplicate=False))
-    shapes = {name: torch.empty_like(p, device="meta").float() for name, p in names.items()}
-    halved = to_half(shapes)  # which tensors may be half precision follows from names and shapes
+    tensors = dict(network.named_parameters(remove_duplicate=False))
+    types = tensor_types(tensors, dtype or default_dtype(device))
     moved: dict[tuple[int, torch.dtype, torch.Size], Tensor] = {}
-    for name, parameter in names.items():
-        wanted = dtype if halved[name].dtype == torch.float16 else torch.float32
-        key = (parameter.data_ptr(), wanted, parameter.shape)
+    for name, parameter in tensors.items():
+        key = (parameter.data_ptr(), types[name], parameter.shape)
         if key not in moved:
             # Tensor by tensor, so that at most one of them is on the device in both types.
-            moved[key] = parameter.data.to(device).to(wanted)
+            moved[key] = parameter.data.to(device).to(types[name])
         parameter.data = moved[key]
     network.to(device)  # buffers
+    network.eval().requires_grad_(False)
+    accelerate(network, device, compile=compile)
+    return network
 
 
 def _compile_blocks(network: nn.Module) -> None:

@@ -130,6 +130,7 @@ class SubdivideBlock(nn.Module):
 
     def forward(self, x: SparseTensor) -> SparseTensor:  # N voxels, C -> 8 N voxels, C'
         first, norm, _, second = self.out_layers
+        assert isinstance(first, SubmanifoldConv)
         voxels = x.voxels.subdivide()
         h = first.on_children(self.act_layers(x.feats), x.voxels.neighbours)
         h = second(norm(h, inplace=True), voxels.neighbours)
