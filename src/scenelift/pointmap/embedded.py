@@ -95,9 +95,7 @@ class EmbeddedPointMapper:
 
         drops = (np.arange(image.height) + 0.5 - camera.cy) / camera.fy
         wall = WALL_BEHIND * max(distances, default=3 * ground.height)
-        depth = np.repeat(
-            np.clip(ground.depth(drops), NEAREST, wall)[:, None], image.width, axis=1
-        )
+        depth = np.repeat(np.clip(ground.depth(drops), NEAREST, wall)[:, None], image.width, axis=1)
         # Far objects first: where masks overlap, the nearer one is seen.
         for k in sorted(range(len(seen)), key=lambda k: -distances[k]):
             depth[instances[k].mask] = distances[k]
