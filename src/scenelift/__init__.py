@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from scenelift.compose import create_scene_mesh, make_scene
     from scenelift.errors import SceneliftError
     from scenelift.geometry.transforms import compose_transform, transform_points
-    from scenelift.pipeline import Pipeline
+    from scenelift.pipeline import Pipeline, SAM3SAM3DPipeline
     from scenelift.registry import BackendOptions
+    from scenelift.sam3d.options import SAM3DOptions
     from scenelift.types import Gaussians, Image, Instance, Mesh, PointMap, Pose, Prompt, Scene
 
 __version__ = "0.1.0"
@@ -33,6 +34,8 @@ _HOMES = {
     "PointMap": "scenelift.types",
     "Pose": "scenelift.types",
     "Prompt": "scenelift.types",
+    "SAM3DOptions": "scenelift.sam3d.options",
+    "SAM3SAM3DPipeline": "scenelift.pipeline",
     "Scene": "scenelift.types",
     "SceneliftError": "scenelift.errors",
     "compose_transform": "scenelift.geometry.transforms",
@@ -51,6 +54,8 @@ __all__ = [
     "PointMap",
     "Pose",
     "Prompt",
+    "SAM3DOptions",
+    "SAM3SAM3DPipeline",
     "Scene",
     "SceneliftError",
     "__version__",

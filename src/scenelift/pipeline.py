@@ -42,7 +42,7 @@ from scenelift.types import (
     Segmentation,
 )
 
-__all__ = ["Pipeline", "as_image", "as_prompt", "find_objects"]
+__all__ = ["Pipeline", "SAM3SAM3DPipeline", "as_image", "as_prompt", "find_objects"]
 
 
 class Pipeline:
@@ -80,12 +80,7 @@ class Pipeline:
         """
         options = options or BackendOptions()
         choice = choose_backends(quality, options)
-        return cls(
-            SEGMENTERS.load(choice.names.segmenter, options),
-            POINT_MAPPERS.load(choice.names.pointmapper, options),
-            RECONSTRUCTORS.load(choice.names.reconstructor, options),
-            choice=choice,
-        )
+        return Pipeline(*_backends(choice, options), choice=choice)
 
     def run(
         self,
@@ -201,6 +196,34 @@ class Pipeline:
         return self.reconstructor.reconstruct(
             image, instances[index], points, others=others, seed=seed + index, report=report
         )
+
+
+class SAM3SAM3DPipeline(Pipeline):
+    """The pipeline of the published models: SAM 3, MoGe and SAM 3D Objects.
+
+        scene = SAM3SAM3DPipeline().run("room.jpg", "chair")
+
+    Args:
+        options: where weights are, which device; `SAM3DOptions` adds step counts and more.
+
+    Raises:
+        SetupError: something that they need is missing here; the message says what.
+    """
+
+    def __init__(self, options: BackendOptions | None = None) -> None:
+        options = options or BackendOptions()
+        choice = choose_backends("full", options)
+        super().__init__(*_backends(choice, options), choice=choice)
+
+
+def _backends(
+    choice: Choice, options: BackendOptions
+) -> tuple[Segmenter, PointMapper, Reconstructor]:
+    return (
+        SEGMENTERS.load(choice.names.segmenter, options),
+        POINT_MAPPERS.load(choice.names.pointmapper, options),
+        RECONSTRUCTORS.load(choice.names.reconstructor, options),
+    )
 
 
 def as_image(photo: str | Path | Image | NDArray[np.uint8]) -> Image:
