@@ -28,7 +28,7 @@ Window = tuple[int, int, int, int]  # x0, y0, x1, y1 in whole pixels
 
 MARGIN = 0.3  # of the box's longer side is shown around it: the background to learn from
 PATCHES = 34  # a side of a square crop
-# The classifier's settings are the best of two dozen combinations on `python -m benchmarks.masks`.
+# Chosen among two dozen combinations on `python -m benchmarks.masks`.
 DIMENSIONS = 16  # principal components of the features that the classifier sees
 ROUNDS = 5
 BACKGROUND_IN_BOX = 0.6  # weight of background in the box against that around it
