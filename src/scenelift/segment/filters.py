@@ -14,7 +14,10 @@ from scipy import ndimage
 
 from scenelift.types import Dropped, Instance, Segmentation
 
-__all__ = ["FilterSettings", "clean_mask", "keep_best"]
+__all__ = ["FilterSettings", "clean_mask", "judge", "keep_best"]
+
+# Pixels that a soft edge may reach out of its mask.
+SOFT_EDGE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,23 @@ class FilterSettings:
 
 def clean_mask(mask: NDArray[np.bool_], settings: FilterSettings) -> NDArray[np.bool_]:
     """Without specks and pinholes. An object seen in several large parts keeps them all."""
+    if not mask.any():
+        return mask
+    # One pixel of surroundings tells holes from notches as well as the whole photo does.
+    window = _window(mask, 1)
+    cleaned = np.zeros_like(mask)
+    cleaned[window] = _clean(mask[window], settings)
+    return cleaned
+
+
+def _window(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """Rows and columns of a non-empty mask's tight box, grown by a margin within the photo."""
+    x0, y0, x1, y1 = (int(v) for v in Instance.box_of(mask))
+    rows, columns = (y0 - margin, y1 + margin), (x0 - margin, x1 + margin)
+    return slice(max(0, rows[0]), rows[1]), slice(max(0, columns[0]), columns[1])
+
+
+def _clean(mask: NDArray[np.bool_], settings: FilterSettings) -> NDArray[np.bool_]:
     labels, count = _components(mask, np.ones((3, 3)))
     if count > 1:
         sizes = np.bincount(labels.ravel())
@@ -83,39 +103,81 @@ def keep_best(
     dropped: list[tuple[Instance, str]] = []
     cleaned: list[Instance] = []
     for candidate in candidates:
-        if candidate.score < settings.min_score:
-            dropped.append(
-                (candidate, f"score {candidate.score:.2f} is below {settings.min_score:g}")
-            )
-            continue
-        mask = clean_mask(candidate.mask, settings)
-        least = max(settings.min_pixels, settings.min_area * mask.size)
-        area = int(mask.sum())
-        if area < least:
-            dropped.append((candidate, f"its mask has {area} pixels, fewer than {least:.0f}"))
-            continue
-        alpha = candidate.alpha
-        if alpha is not None:
-            # The soft edge may reach out of the mask, but not into specks that were removed.
-            near = ndimage.binary_dilation(mask, iterations=3)
-            alpha = np.where(near, alpha, 0).astype(np.float32)
-            alpha = np.where(mask & ~candidate.mask, np.float32(1), alpha)
-        cleaned.append(replace(candidate, mask=mask, alpha=alpha, box=Instance.box_of(mask)))
-
-    kept: list[Instance] = []
-    for candidate in sorted(cleaned, key=_rank):
-        reason = _double_of(candidate, kept, settings)
+        reason = _too_weak(candidate, settings)
         if reason is None:
-            kept.append(candidate)
+            cleaned.append(_cleaned(candidate, settings))
         else:
             dropped.append((candidate, reason))
+    reasons = judge(cleaned, settings)
+    kept = [c for c, reason in zip(cleaned, reasons, strict=True) if reason is None]
+    dropped += [(c, reason) for c, reason in zip(cleaned, reasons, strict=True) if reason]
     return Segmentation(
-        instances=tuple(kept),
+        instances=tuple(sorted(kept, key=_rank)),
         dropped=tuple(
             Dropped(label=c.label, score=c.score, box=c.box, reason=reason)
             for c, reason in sorted(dropped, key=lambda pair: (*_rank(pair[0]), pair[1]))
         ),
     )
+
+
+def judge(
+    candidates: Sequence[Instance], settings: FilterSettings, *, most: int | None = None
+) -> list[str | None]:
+    """Why each candidate is left out, None for those that stay. Masks are taken as they are.
+
+    Args:
+        candidates: in any order; the verdicts do not depend on it.
+        settings: what is kept.
+        most: keep that many at most, None for all.
+    """
+    reasons: dict[int, str] = {}
+    kept: list[Instance] = []
+    ranks = [_rank(candidate) for candidate in candidates]
+    for k in sorted(range(len(candidates)), key=lambda k: ranks[k]):
+        candidate = candidates[k]
+        reason = (
+            _too_weak(candidate, settings)
+            or _too_small(candidate, settings)
+            or _double_of(candidate, kept, settings)
+        )
+        if reason is None and most is not None and len(kept) >= most:
+            reason = f"beyond the {most} best objects"
+        if reason is None:
+            kept.append(candidate)
+        else:
+            reasons[k] = reason
+    return [reasons.get(k) for k in range(len(candidates))]
+
+
+def _cleaned(candidate: Instance, settings: FilterSettings) -> Instance:
+    """The candidate with a clean mask, a soft edge that follows it, and a tight box."""
+    mask = clean_mask(candidate.mask, settings)
+    if not mask.any():
+        return candidate
+    alpha = candidate.alpha
+    if alpha is not None:
+        # The soft edge may reach out of the mask, but not into specks that were removed.
+        window = _window(mask, SOFT_EDGE)
+        near = ndimage.binary_dilation(mask[window], iterations=SOFT_EDGE)
+        filled = mask[window] & ~candidate.mask[window]
+        soft = np.where(near, alpha[window], 0)
+        alpha = np.zeros_like(alpha)
+        alpha[window] = np.where(filled, np.float32(1), soft)
+    return replace(candidate, mask=mask, alpha=alpha, box=Instance.box_of(mask))
+
+
+def _too_weak(candidate: Instance, settings: FilterSettings) -> str | None:
+    if candidate.score < settings.min_score:
+        return f"score {candidate.score:.2f} is below {settings.min_score:g}"
+    return None
+
+
+def _too_small(candidate: Instance, settings: FilterSettings) -> str | None:
+    least = max(settings.min_pixels, settings.min_area * candidate.mask.size)
+    area = np.count_nonzero(candidate.mask)
+    if area < least:
+        return f"its mask has {area} pixels, fewer than {least:.0f}"
+    return None
 
 
 def _rank(instance: Instance) -> tuple:
@@ -134,14 +196,18 @@ def _double_of(
     candidate: Instance, kept: Sequence[Instance], settings: FilterSettings
 ) -> str | None:
     """Why a candidate repeats one that was kept, or None."""
-    area = candidate.mask.sum()
+    area = np.count_nonzero(candidate.mask)
     for other in kept:
         x0, y0, x1, y1 = candidate.box
         u0, v0, u1, v1 = other.box
         if min(x1, u1) <= max(x0, u0) or min(y1, v1) <= max(y0, v0):
             continue
-        shared = np.count_nonzero(candidate.mask & other.mask)
-        union = area + other.mask.sum() - shared
+        both = (
+            slice(int(max(y0, v0)), int(min(y1, v1))),
+            slice(int(max(x0, u0)), int(min(x1, u1))),
+        )
+        shared = np.count_nonzero(candidate.mask[both] & other.mask[both])
+        union = area + np.count_nonzero(other.mask) - shared
         if shared > settings.max_iou * union:
             return f"the same object as a better {other.label!r} (IoU {shared / union:.2f})"
         if candidate.label == other.label and shared > settings.max_containment * area:
