@@ -1,0 +1,132 @@
+"""Load models of transformers from a local folder: strictly, silently, and without running code.
+
+The classes themselves are imported here and nowhere else, because torchvision has to be importable
+before the first of them is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+
+from scenelift.errors import SetupError, WeightsError
+from scenelift.segment.torchvision_ops import import_torchvision
+
+import_torchvision()
+
+from transformers import (  # noqa: E402
+    GroundingDinoForObjectDetection,
+    GroundingDinoProcessor,
+    PreTrainedModel,
+    ProcessorMixin,
+    Sam2Model,
+    Sam2Processor,
+    Sam3Model,
+    Sam3Processor,
+)
+from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput  # noqa: E402
+from transformers.utils import logging as transformers_logging  # noqa: E402
+
+__all__ = [
+    "GroundingDinoForObjectDetection",
+    "GroundingDinoProcessor",
+    "Sam2Model",
+    "Sam2Processor",
+    "Sam3Model",
+    "Sam3Processor",
+    "Sam3VisionEncoderOutput",
+    "choose_dtype",
+    "load_model",
+    "load_processor",
+    "out_of_memory_explained",
+]
+
+M = TypeVar("M", bound=PreTrainedModel)
+P = TypeVar("P", bound=ProcessorMixin)
+
+# What transformers raises for files that are missing, damaged, or of another shape.
+_LOADING_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError)
+
+
+def choose_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device computes in it, float16 on older CUDA devices, else float32."""
+    if device.type != "cuda":
+        return torch.float32
+    native = torch.cuda.get_device_capability(device) >= (8, 0)
+    return torch.bfloat16 if native else torch.float16
+
+
+def load_model(kind: type[M], folder: Path, *, dtype: torch.dtype, device: torch.device) -> M:
+    """Load a model for inference.
+
+    Raises:
+        WeightsError: files are missing or damaged, or the weights do not fit the model exactly.
+    """
+    with _quietly(), _translated(folder):
+        loaded: Any = kind.from_pretrained(
+            folder,
+            dtype=dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    model, loading = loaded
+    absent = [*loading["missing_keys"], *loading["mismatched_keys"]]
+    if absent:
+        raise WeightsError(
+            f"The weights in {folder} do not fit {kind.__name__}: {len(absent)} tensors are "
+            f"missing or of another shape ({', '.join(str(k) for k in sorted(absent)[:3])} …). "
+            f"Fetch them again, or check that they belong to this model."
+        )
+    return model.to(device).eval().requires_grad_(False)
+
+
+def load_processor(kind: type[P], folder: Path) -> P:
+    """Load what turns photos and phrases into a model's inputs.
+
+    Raises:
+        WeightsError: files are missing or damaged.
+    """
+    with _quietly(), _translated(folder):
+        return kind.from_pretrained(folder, local_files_only=True)
+
+
+@contextmanager
+def out_of_memory_explained(name: str) -> Iterator[None]:
+    """Within it, a device that runs out of memory is a `SetupError` with the next step."""
+    try:
+        yield
+    except torch.OutOfMemoryError as exc:
+        raise SetupError(
+            f"The GPU has too little free memory for the segmenter {name!r}. Free some, take a "
+            f"smaller model with --segmenter-model, or run on `--device cpu`."
+        ) from exc
+
+
+@contextmanager
+def _translated(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except _LOADING_ERRORS as exc:
+        reason = (str(exc).splitlines() or [type(exc).__name__])[0][:300]
+        raise WeightsError(
+            f"The model in {folder} cannot be loaded: {reason} Fetch it again; the folder needs "
+            f"config.json, model.safetensors, and the files of processor and tokenizer."
+        ) from exc
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the progress bar of transformers, which would end up among our own lines."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()

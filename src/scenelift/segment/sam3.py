@@ -1,0 +1,214 @@
+"""SAM 3: every object that a phrase or an example box names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from scenelift.device import choose_device
+from scenelift.progress import Reporter
+from scenelift.registry import BackendOptions
+from scenelift.segment import hub
+from scenelift.segment.candidates import Candidate, settle
+from scenelift.segment.filters import FilterSettings
+from scenelift.segment.pretrained import (
+    Sam3Model,
+    Sam3Processor,
+    choose_dtype,
+    load_model,
+    load_processor,
+    out_of_memory_explained,
+)
+from scenelift.segment.published import COMMON, SAM3
+from scenelift.segment.sam3_network import Found, Query, SAM3Network
+from scenelift.types import BoxPrompt, Image, Prompt, Segmentation
+
+__all__ = ["SAM3Segmenter", "queries_of"]
+
+# The confidence of Meta's own image processor.
+DEFAULT_MIN_SCORE = 0.5
+# Of what is weaker, this share of the least score is still listed as left out.
+WORTH_MENTIONING = 0.5
+# Measured on an H100 in bfloat16 (docs/log.md) and rounded up: weights, features and one query;
+# what each more of a batch adds.
+BASE_BYTES, QUERY_BYTES = 3 << 30, 256 << 20
+MOST_AT_ONCE = 8
+
+
+class SAM3Segmenter:
+    """A `Segmenter` with the published model; stays on its device between photos.
+
+    Args:
+        model: SAM 3 of transformers on its device.
+        processor: of the same checkpoint.
+        version: names the model and its weights.
+        at_once: most queries in one batch.
+        mask_threshold: probability above which a pixel belongs to an object.
+        suggest: phrases to try when nothing matched.
+    """
+
+    name = "sam3"
+
+    def __init__(
+        self,
+        model: Sam3Model,
+        processor: Sam3Processor,
+        *,
+        version: str = "sam3",
+        at_once: int = MOST_AT_ONCE,
+        mask_threshold: float = 0.5,
+        suggest: Sequence[str] = (),
+    ) -> None:
+        self.version = version
+        self.mask_threshold = mask_threshold
+        self.network = SAM3Network(model, processor, at_once=at_once)
+        self._device = model.device
+        self._suggest = tuple(suggest)
+
+    @classmethod
+    def load(cls, options: BackendOptions) -> SAM3Segmenter:
+        """Load the weights that the options name, or those in the cache.
+
+        Raises:
+            WeightsError: they are missing, gated, damaged, or of another model.
+            SetupError: the device is not there.
+        """
+        folder = hub.folder_of(SAM3, options.weights, options.model)
+        device = choose_device(options.device)
+        dtype = choose_dtype(device)
+        accelerated = device.type == "cuda"
+        with out_of_memory_explained(cls.name):
+            return cls(
+                load_model(Sam3Model, folder, dtype=dtype, device=device),
+                load_processor(Sam3Processor, folder),
+                version=f"{options.model or SAM3.hub_id} {hub.fingerprint(folder)} {dtype}",
+                # A CPU gains nothing from batches, and can be stopped between queries.
+                at_once=_fitting(options.vram_bytes) if accelerated else 1,
+                suggest=COMMON if accelerated else (),  # on a CPU each takes seconds
+            )
+
+    def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
+        """Find every object that a phrase names or an example box shows.
+
+        Args:
+            image: the photo, of any size.
+            prompt: phrases and boxes; `queries_of` says how they combine. What lies in a negative
+                box is left out in any case.
+            report: progress; raises Cancelled between steps.
+
+        Returns:
+            Instances by score, then area, with soft edges. An object that several phrases match
+            goes to the one that it matches best.
+
+        Raises:
+            SetupError: the device has too little memory.
+        """
+        queries = queries_of(prompt)
+        if not queries:
+            note = "There is nothing to look for: only boxes to leave out were given."
+            return Segmentation(instances=(), notes=(note,))
+        min_score = DEFAULT_MIN_SCORE if prompt.min_score is None else prompt.min_score
+        with out_of_memory_explained(self.name):
+            candidates, best = self._propose(image, queries, WORTH_MENTIONING * min_score, report)
+            result = settle(
+                candidates,
+                image,
+                prompt,
+                report,
+                settings=FilterSettings(min_score=min_score),
+                mask_threshold=self.mask_threshold,
+            )
+            notes = tuple(
+                f"The best candidate for {label!r} scores {score:.2f}, below {min_score:g}."
+                for label, score in best.items()
+                if score < min_score
+            )
+            suggestions = () if result.instances else self._suggestions(min_score, report)
+        return replace(result, notes=(*result.notes, *notes), suggestions=suggestions)
+
+    def release(self) -> None:
+        """Free the device's memory; the next photo takes it again."""
+        self.network.release()
+
+    def _propose(
+        self, image: Image, queries: dict[str, Query], least: float, report: Reporter
+    ) -> tuple[list[Candidate], dict[str, float]]:
+        """Candidates of at least that score, and the best score of each query."""
+        steps = len(queries) + 1
+        report.update(0, steps, "looking at the photo")
+        self.network.resume(self._device)
+        self.network.look(image.pixels)
+        candidates: list[Candidate] = []
+        best: dict[str, float] = {}
+        labels = iter(queries)
+        report.update(1, steps, "looking for the phrases")
+        for batch in self.network.find(list(queries.values())):
+            for found in batch:
+                label = next(labels)
+                best[label] = float(found.scores.max())
+                candidates += _candidates(found, label, image, least)
+            report.update(len(best) + 1, steps, "looking for the phrases")
+        return candidates, best
+
+    def _suggestions(self, min_score: float, report: Reporter) -> tuple[str, ...]:
+        """Common things that the photo does show, best first."""
+        scores: list[float] = []
+        for batch in self.network.find([Query(text=phrase) for phrase in self._suggest]):
+            report.check()
+            scores += [float(found.scores.max()) for found in batch]
+        seen = sorted(zip(scores, self._suggest, strict=True), key=lambda pair: -pair[0])
+        return tuple(phrase for score, phrase in seen if score >= min_score)
+
+
+def queries_of(prompt: Prompt) -> dict[str, Query]:
+    """What the network is asked, by the label that its objects get.
+
+    A phrase is asked together with the boxes that bear its name and with every nameless negative
+    box. Nameless positive boxes go to the phrase where there is one, and are a query of their own
+    ("object") where there are none or several. So are boxes with a name that is no phrase; their
+    name is the text.
+    """
+    names = {phrase.casefold(): phrase for phrase in prompt.phrases}
+    only = prompt.phrases[0] if len(prompt.phrases) == 1 else None
+    positive: dict[str, list[BoxPrompt]] = {phrase: [] for phrase in prompt.phrases}
+    for drawn in prompt.boxes:
+        if drawn.positive:
+            label = names.get(drawn.label.casefold(), drawn.label) if drawn.label else only
+            positive.setdefault(label or "object", []).append(drawn)
+    queries = {}
+    for label, boxes in positive.items():
+        negative = [
+            drawn
+            for drawn in prompt.boxes
+            if not drawn.positive and drawn.label.casefold() in ("", label.casefold())
+        ]
+        nameless = label not in names.values() and not any(drawn.label for drawn in boxes)
+        queries[label] = Query(
+            text=None if nameless else label,
+            boxes=tuple(drawn.box for drawn in (*boxes, *negative)),
+            positive=tuple(drawn.positive for drawn in (*boxes, *negative)),
+        )
+    return queries
+
+
+def _candidates(found: Found, label: str, image: Image, least: float) -> Iterator[Candidate]:
+    size = torch.tensor([image.width, image.height] * 2)
+    scores = found.scores.cpu()
+    boxes = found.boxes.cpu().clamp(0, 1) * size
+    for k in torch.nonzero(scores >= least).flatten().tolist():
+        x0, y0, x1, y1 = boxes[k].tolist()
+        yield Candidate(
+            label=label,
+            score=float(scores[k]),
+            box=(x0, y0, x1, y1),
+            logits=found.logits[k].clone(),  # the network writes over it in its next step
+        )
+
+
+def _fitting(vram_bytes: int | None) -> int:
+    """Most queries in a batch for a memory budget."""
+    if vram_bytes is None:
+        return MOST_AT_ONCE
+    return max(1, min(MOST_AT_ONCE, 1 + (vram_bytes - BASE_BYTES) // QUERY_BYTES))
