@@ -18,6 +18,39 @@ def _embedded_lacks(options: BackendOptions) -> list[str]:
     return missing_for("segment", options.weights)
 
 
+def _load_sam3(options: BackendOptions) -> Segmenter:
+    from scenelift.segment.sam3 import SAM3Segmenter
+
+    return SAM3Segmenter.load(options)
+
+
+def _sam3_lacks(options: BackendOptions) -> list[str]:
+    from scenelift.segment.published import sam3_lacks
+
+    return sam3_lacks(options)
+
+
+def _load_grounded_sam2(options: BackendOptions) -> Segmenter:
+    from scenelift.segment.grounded_sam2 import GroundedSAM2Segmenter
+
+    return GroundedSAM2Segmenter.load(options)
+
+
+def _grounded_sam2_lacks(options: BackendOptions) -> list[str]:
+    from scenelift.segment.published import grounded_sam2_lacks
+
+    return grounded_sam2_lacks(options)
+
+
+SEGMENTERS.add(
+    Backend(
+        name="sam3",
+        load=_load_sam3,
+        lacks=_sam3_lacks,
+        licence="code Apache-2.0; weights SAM License, gated",
+    )
+)
+SEGMENTERS.add(Backend(name="grounded-sam2", load=_load_grounded_sam2, lacks=_grounded_sam2_lacks))
 SEGMENTERS.add(
     Backend(
         name="embedded",

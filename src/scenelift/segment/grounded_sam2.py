@@ -1,0 +1,198 @@
+"""Grounding DINO and SAM 2.1 together: open vocabulary with weights that need no request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from scenelift.device import choose_device
+from scenelift.progress import Reporter
+from scenelift.registry import BackendOptions
+from scenelift.segment import hub
+from scenelift.segment.candidates import MOST_INSTANCES, Candidate, settle
+from scenelift.segment.filters import FilterSettings
+from scenelift.segment.grounding_dino import Detection, GroundingDino
+from scenelift.segment.pretrained import (
+    GroundingDinoForObjectDetection,
+    GroundingDinoProcessor,
+    Sam2Model,
+    Sam2Processor,
+    choose_dtype,
+    load_model,
+    load_processor,
+    out_of_memory_explained,
+)
+from scenelift.segment.published import COMMON, GROUNDING_DINO, SAM2, split_pair
+from scenelift.segment.sam2 import SAM2Masks
+from scenelift.types import Dropped, Image, Prompt, Segmentation
+
+__all__ = ["GroundedSAM2Segmenter"]
+
+# The box threshold of the detector's published demonstration.
+DEFAULT_MIN_SCORE = 0.35
+# Of what is weaker, this share of the least score is still listed as left out.
+WORTH_MENTIONING = 0.5
+
+
+class GroundedSAM2Segmenter:
+    """A `Segmenter` of two published models; both stay on their device between photos.
+
+    Args:
+        detector: finds boxes for phrases.
+        masks: cuts out what boxes hold.
+        version: names the models and their weights.
+        mask_threshold: probability above which a pixel belongs to an object.
+        suggest: phrases to try when nothing matched.
+    """
+
+    name = "grounded-sam2"
+
+    def __init__(
+        self,
+        detector: GroundingDino,
+        masks: SAM2Masks,
+        *,
+        version: str = "grounded-sam2",
+        mask_threshold: float = 0.5,
+        suggest: Sequence[str] = (),
+    ) -> None:
+        self.version = version
+        self.mask_threshold = mask_threshold
+        self.detector, self.masks = detector, masks
+        self._device = detector.model.device
+        self._suggest = tuple(suggest)
+
+    @classmethod
+    def load(cls, options: BackendOptions) -> GroundedSAM2Segmenter:
+        """Load the weights that the options name, or those in the cache.
+
+        Raises:
+            WeightsError: they are missing, damaged, or of other models.
+            SetupError: the device is not there.
+        """
+        wanted = split_pair(options.model)
+        detects = hub.folder_of(GROUNDING_DINO, options.weights, wanted[0])
+        cuts = hub.folder_of(SAM2, options.weights, wanted[1])
+        device = choose_device(options.device)
+        dtype = choose_dtype(device)
+        with out_of_memory_explained(cls.name):
+            # The detector's box logits reach beyond what half precision resolves.
+            detector = load_model(
+                GroundingDinoForObjectDetection, detects, dtype=torch.float32, device=device
+            )
+            masks = load_model(Sam2Model, cuts, dtype=dtype, device=device)
+        return cls(
+            GroundingDino(detector, load_processor(GroundingDinoProcessor, detects)),
+            SAM2Masks(masks, load_processor(Sam2Processor, cuts)),
+            version=f"{wanted[0] or GROUNDING_DINO.hub_id} {hub.fingerprint(detects)} + "
+            f"{wanted[1] or SAM2.hub_id} {hub.fingerprint(cuts)} {dtype}",
+            suggest=COMMON if device.type == "cuda" else (),  # on a CPU it takes many seconds
+        )
+
+    def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
+        """Find every object that a phrase names, and what lies in the user's boxes.
+
+        Args:
+            image: the photo, of any size.
+            prompt: phrases and boxes. A positive box becomes an instance of score 1, called by its
+                name, or by the phrase where there is one; what lies in a negative one is left out.
+            report: progress; raises Cancelled between steps.
+
+        Returns:
+            Instances by score, then area, with soft edges. A box that several phrases match goes
+            to the one that it matches best.
+
+        Raises:
+            SetupError: the device has too little memory.
+        """
+        min_score = DEFAULT_MIN_SCORE if prompt.min_score is None else prompt.min_score
+        with out_of_memory_explained(self.name):
+            self._resume()
+            seen = self._detect(image, prompt.phrases, WORTH_MENTIONING * min_score, report)
+            sure = [d for d in seen if d.score >= min_score]
+            sure = [*_drawn(prompt), *sorted(sure, key=lambda d: -d.score)]
+            report.update(0.7, message="cutting objects out")
+            found, crowd = sure[:MOST_INSTANCES], sure[MOST_INSTANCES:]
+            cut = self.masks.cut(image.pixels, [d.box for d in found])
+            result = settle(
+                [
+                    Candidate(label=d.phrase, score=d.score, box=d.box, logits=logits)
+                    for d, logits in zip(found, cut, strict=True)
+                ],
+                image,
+                prompt,
+                report,
+                settings=FilterSettings(min_score=min_score),
+                mask_threshold=self.mask_threshold,
+            )
+            suggestions = () if result.instances else self._suggestions(image, min_score, report)
+        weak = [d for d in seen if d.score < min_score]
+        dropped = (
+            *result.dropped,
+            *(_dropped(d, f"beyond the {MOST_INSTANCES} best objects") for d in crowd),
+            *(_dropped(d, f"score {d.score:.2f} is below {min_score:g}") for d in weak),
+        )
+        notes = (*result.notes, *_notes(prompt.phrases, seen, min_score))
+        return replace(result, dropped=dropped, notes=notes, suggestions=suggestions)
+
+    def release(self) -> None:
+        """Free the device's memory; the next photo takes it again."""
+        self._move(torch.device("cpu"))
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _resume(self) -> None:
+        if self.detector.model.device != self._device:
+            self._move(self._device)
+
+    def _move(self, device: torch.device) -> None:
+        for model in (self.detector.model, self.masks.model):
+            nn.Module.to(model, device)
+
+    def _detect(
+        self, image: Image, phrases: Sequence[str], least: float, report: Reporter
+    ) -> list[Detection]:
+        report.update(0, message="looking for the phrases")
+        found: list[Detection] = []
+        for detections in self.detector.detect(image.pixels, phrases, least):
+            report.check()
+            found += detections
+        return found
+
+    def _suggestions(self, image: Image, min_score: float, report: Reporter) -> tuple[str, ...]:
+        """Common things that the photo does show, best first."""
+        if not self._suggest:
+            return ()
+        seen = self._detect(image, self._suggest, min_score, report)
+        return tuple(dict.fromkeys(d.phrase for d in sorted(seen, key=lambda d: -d.score)))
+
+
+def _drawn(prompt: Prompt) -> list[Detection]:
+    """The user's positive boxes; a single phrase names those that have no name."""
+    unnamed = prompt.phrases[0] if len(prompt.phrases) == 1 else "object"
+    return [
+        Detection(phrase=drawn.label or unnamed, score=1.0, box=drawn.box)
+        for drawn in prompt.boxes
+        if drawn.positive
+    ]
+
+
+def _notes(phrases: Sequence[str], seen: Sequence[Detection], min_score: float) -> list[str]:
+    """What came of phrases that nothing matched well enough."""
+    best = dict.fromkeys(phrases, 0.0)
+    for detection in seen:
+        best[detection.phrase] = max(best[detection.phrase], detection.score)
+    return [
+        f"The best candidate for {phrase!r} scores {score:.2f}, below {min_score:g}."
+        if score
+        else f"Nothing like {phrase!r} was seen."
+        for phrase, score in best.items()
+        if score < min_score
+    ]
+
+
+def _dropped(detection: Detection, reason: str) -> Dropped:
+    return Dropped(label=detection.phrase, score=detection.score, box=detection.box, reason=reason)
