@@ -32,3 +32,16 @@ def pipeline():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoints(tmp_path_factory):
+    """A folder of weights as published, SAM 3D Objects and MoGe, with tiny made-up networks.
+
+    Tests must not change it.
+    """
+    from scenelift.testing.fake_checkpoints import TINY, write_checkpoints
+
+    folder = tmp_path_factory.mktemp("weights")
+    list(write_checkpoints(folder, TINY))
+    return folder

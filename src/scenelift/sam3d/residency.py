@@ -70,9 +70,9 @@ class Residency:
         Raises:
             torch.OutOfMemoryError: there is too little memory even so.
         """
-        self._bring(network, working)
         self._in_use.append(network)
         try:
+            self._bring(network, working)
             yield network
         finally:
             self._in_use.remove(network)

@@ -1,0 +1,57 @@
+"""Devices, precisions and amounts of memory, from what a user writes."""
+
+from contextlib import suppress
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scenelift.device import choose_device, choose_dtype, limit_memory, read_bytes
+from scenelift.errors import InputError, SetupError
+
+CPU = torch.device("cpu")
+
+
+def test_auto_takes_cuda_where_it_is_and_else_the_cpu():
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert choose_device("auto").type == expected
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "", "cpu:x"])
+def test_a_device_that_is_not_there_is_a_problem_of_the_set_up(name):
+    with pytest.raises(SetupError, match="--device auto"):
+        choose_device(name)
+
+
+def test_half_precision_is_for_gpus():
+    assert choose_dtype(CPU) == torch.float32
+    assert choose_dtype(torch.device("cuda")) == torch.float16
+    assert choose_dtype(torch.device("cuda"), "bfloat16") == torch.bfloat16
+    assert choose_dtype(torch.device("mps")) == torch.float32
+    with pytest.raises(SetupError, match="needs a GPU"):
+        choose_dtype(CPU, "float16")
+
+
+def test_a_limit_means_nothing_to_a_cpu():
+    limit_memory(CPU, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("8GB", 8e9), ("7.5 GiB", 7.5 * 2**30), ("6000mb", 6e9), ("512 MiB", 2**29), ("1024", 1024)],
+)
+def test_amounts_of_memory_are_read(text, size):
+    assert read_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-8GB", "0", "8 apples", "8GBs", "1e9", "8,5GB"])
+def test_what_is_no_amount_is_refused(text):
+    with pytest.raises(InputError, match="such as 8GB"):
+        read_bytes(text)
+
+
+@given(text=st.text(max_size=12))
+def test_no_text_gives_less_than_a_byte(text):
+    with suppress(InputError):
+        assert read_bytes(text) > 0
