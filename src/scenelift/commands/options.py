@@ -207,11 +207,16 @@ def check_boxes(prompt: Prompt, image: Image) -> None:
 
 
 def check_segmenter(segmenter: str | None, model: str | None) -> None:
-    """Another model is another model of a segmenter that the user names.
+    """A segmenter that the user names must exist, and another model be one of it.
 
     Raises:
-        InputError: none was named.
+        BackendUnavailable: there is none of that name.
+        InputError: a model, but no segmenter was named.
     """
+    from scenelift.segment import SEGMENTERS
+
+    if segmenter:
+        SEGMENTERS.entry(segmenter)
     if model and not segmenter:
         raise InputError(
             f"--segmenter-model {model} says which model, but not of which segmenter: add "

@@ -21,6 +21,8 @@ def segment(
     exclude_box: opt.ExcludeBoxOption = None,
     out: opt.OutOption = Path("out"),
     quality: opt.QualityOption = "auto",
+    segmenter: opt.SegmenterOption = None,
+    segmenter_model: opt.SegmenterModelOption = None,
     max_objects: opt.MaxObjectsOption = None,
     min_score: opt.MinScoreOption = None,
     weights: opt.WeightsOption = None,
@@ -31,7 +33,7 @@ def segment(
 ) -> None:
     """Find the named objects: masks, a numbered overlay, and instances.json.
 
-    Edit or delete masks, then continue with `scenelift run PHOTO --mask DIR`.
+    Edit or delete masks, then continue with `scenelift run PHOTO --masks-from DIR`.
 
     Example: scenelift segment desk.jpg --prompt cup --out out/masks
     """
@@ -46,12 +48,16 @@ def segment(
         what = opt.read_prompt(
             prompt, box, exclude_box, min_score=min_score, max_objects=max_objects
         )
+        opt.check_segmenter(segmenter, segmenter_model)
         image = read_image(photo)
         opt.check_boxes(what, image)
         prepare_output_folder(out)
-        options = BackendOptions(weights=weights, device=device, threads=threads)
-        segmenter = SEGMENTERS.load(choose_backends(quality, options).names.segmenter, options)
-        segmentation = find_objects(segmenter, image, what, report.at("segment"))
+        options = BackendOptions(
+            weights=weights, device=device, threads=threads, model=segmenter_model
+        )
+        name = segmenter or choose_backends(quality, options).names.segmenter
+        finder = SEGMENTERS.load(name, options)
+        segmentation = find_objects(finder, image, what, report.at("segment"))
         files = write_instances(out, image, segmentation)
     if json:
         print_json(
@@ -67,4 +73,4 @@ def segment(
     for note in segmentation.notes:
         typer.echo(f"  {note}")
     typer.echo(f"{out}: instances.json, overlay.png and {len(files)} masks")
-    typer.echo(f"Continue: scenelift run {photo} --mask {out} --out out/scene")
+    typer.echo(f"Continue: scenelift run {photo} --masks-from {out} --out out/scene")
