@@ -9,7 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scenelift.segment.pretrained import GroundingDinoForObjectDetection, GroundingDinoProcessor
+from scenelift.segment.pretrained import (
+    GroundingDinoForObjectDetection,
+    GroundingDinoProcessor,
+    photo_on,
+)
 from scenelift.types import Box
 
 __all__ = ["Detection", "GroundingDino"]
@@ -77,7 +81,7 @@ class GroundingDino:
         self, pixels: NDArray[np.uint8], caption: dict[str, str], least: float
     ) -> list[Detection]:
         device = self.model.device
-        photo = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).movedim(-1, 0)
+        photo = photo_on(device, pixels)
         views = self.processor.image_processor(photo, return_tensors="pt", device=device)
         text = "".join(f"{part}. " for part in caption.values()).rstrip()
         tokens = self.processor.tokenizer(

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from scenelift.errors import SetupError, WeightsError
@@ -44,6 +46,7 @@ __all__ = [
     "load_model",
     "load_processor",
     "out_of_memory_explained",
+    "photo_on",
 ]
 
 M = TypeVar("M", bound=PreTrainedModel)
@@ -94,6 +97,11 @@ def load_processor(kind: type[P], folder: Path) -> P:
     """
     with _quietly(), _translated(folder):
         return kind.from_pretrained(folder, local_files_only=True)
+
+
+def photo_on(device: torch.device, pixels: NDArray[np.uint8]) -> torch.Tensor:
+    """A photo, uint8 [H, W, 3], as the image processors take it: uint8 [3, H, W] on a device."""
+    return torch.tensor(pixels).to(device).movedim(-1, 0)  # copied: a photo may be read-only
 
 
 @contextmanager

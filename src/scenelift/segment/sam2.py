@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scenelift.segment.pretrained import Sam2Model, Sam2Processor
+from scenelift.segment.pretrained import Sam2Model, Sam2Processor, photo_on
 from scenelift.types import Box
 
 __all__ = ["SAM2Masks"]
@@ -38,7 +38,7 @@ class SAM2Masks:
         if not boxes:
             return []
         device, dtype = self.model.device, self.model.dtype
-        photo = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).movedim(-1, 0)
+        photo = photo_on(device, pixels)
         view = self.processor.image_processor(photo, return_tensors="pt", device=device)
         features = self.model.get_image_embeddings(view["pixel_values"].to(dtype))
         return [mask for group in self._decoded(features, boxes, pixels.shape) for mask in group]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from scenelift.segment.cuda_graphs import Replayed
-from scenelift.segment.pretrained import Sam3Model, Sam3Processor, Sam3VisionEncoderOutput
+from scenelift.segment.pretrained import Sam3Model, Sam3Processor, Sam3VisionEncoderOutput, photo_on
 from scenelift.types import Box
 
 __all__ = ["Found", "Query", "SAM3Network"]
@@ -88,7 +88,7 @@ class SAM3Network:
     def look(self, pixels: NDArray[np.uint8]) -> None:
         """Compute the features of a photo, uint8 [H, W, 3]; `find` is about it from then on."""
         device = self.model.device
-        photo = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).movedim(-1, 0)
+        photo = photo_on(device, pixels)
         inputs = self.processor(images=photo, return_tensors="pt", device=device)
         self._size = (pixels.shape[0], pixels.shape[1])
         self._features = self._look(inputs["pixel_values"].to(self.model.dtype))
