@@ -24,6 +24,7 @@ from scenelift.reconstruct.embedded.proportions import Proportions, proportions_
 from scenelift.reconstruct.embedded.relief import hidden_by, relief_of, visible_depth
 from scenelift.reconstruct.embedded.solid import Solid, surface_of
 from scenelift.reconstruct.embedded.splats import splats_of
+from scenelift.reconstruct.embedded.texture import skin_of
 from scenelift.registry import BackendOptions
 from scenelift.types import Image, Instance, PointMap, Reconstruction
 
@@ -42,7 +43,7 @@ class EmbeddedReconstructor:
 
     def __init__(self, boxes: BoxFinder) -> None:
         self._boxes = boxes
-        self.version = f"1 {boxes.version}"
+        self.version = f"2 {boxes.version}"
 
     @classmethod
     def load(cls, options: BackendOptions) -> EmbeddedReconstructor:
@@ -90,11 +91,10 @@ class EmbeddedReconstructor:
 
         colours = colours_of(image, instance)
         splats = splats_of(solid, surface, colours, seed=seed)
-        u, v = points.camera.project(surface.vertices).T
-        rgb = colours.at(u, v, solid.side(surface.vertices))
+        skin = skin_of(solid, surface, colours)
         upright = UPRIGHT if box is None else quaternion_from_matrix(box.rotation)
         w, x, y, z = upright.tolist()
-        shape, pose = in_object_frame(surface, rgb, splats, (w, x, y, z))
+        shape, pose = in_object_frame(surface, skin, splats, (w, x, y, z))
         report.update(0.9, message="check")
         quality = {"silhouette_iou": silhouette_iou(splats, instance.mask, points.camera)}
         if box is not None:

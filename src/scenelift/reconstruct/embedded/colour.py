@@ -18,8 +18,9 @@ from scenelift.types import Image, Instance
 
 __all__ = ["Colours", "colours_of"]
 
-# Longest side in pixels of the part of the photo that colours come from.
-COLOUR_SIDE = 1024
+# Longest side in pixels of the part of the photo that colours come from. Twice that is the width of
+# the mesh's texture, whose PNG takes more time and space than all the rest of a small scene.
+COLOUR_SIDE = 640
 # Longest side of the back's picture, which is a blur anyway.
 BACK_SIDE = 64
 BACK_BLUR = 0.06  # standard deviation over the longest side

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scenelift.geometry.transforms import (
     matrix_from_quaternion,
@@ -11,6 +10,7 @@ from scenelift.geometry.transforms import (
     transform_points,
 )
 from scenelift.reconstruct.embedded.solid import Surface
+from scenelift.reconstruct.embedded.texture import Skin
 from scenelift.types import Gaussians, Mesh, Pose, Shape
 
 __all__ = ["in_object_frame"]
@@ -20,7 +20,7 @@ Quaternion = tuple[float, float, float, float]
 
 def in_object_frame(
     surface: Surface,
-    rgb: NDArray[np.float32],  # [V, 3]
+    skin: Skin,
     splats: Gaussians,
     rotation: Quaternion = (1.0, 0.0, 0.0, 0.0),
 ) -> tuple[Shape, Pose]:
@@ -28,7 +28,7 @@ def in_object_frame(
 
     Args:
         surface: in the camera frame.
-        rgb: colours of its vertices in 0…1.
+        skin: its texture.
         splats: in the camera frame.
         rotation: camera_from_object, quaternion w, x, y, z.
 
@@ -50,10 +50,13 @@ def in_object_frame(
     inverse = (w, -x, -y, -z)
     shape = Shape(
         mesh=Mesh(
-            vertices=transform_points(surface.vertices, object_from_camera).astype(np.float32),
-            faces=np.ascontiguousarray(surface.faces),
-            colors=np.rint(rgb * 255).astype(np.uint8),
-            normals=(surface.vertex_normals() @ axes).astype(np.float32),
+            vertices=transform_points(surface.vertices[skin.vertex], object_from_camera).astype(
+                np.float32
+            ),
+            faces=skin.faces,
+            uv=skin.uv,
+            texture=skin.picture,
+            normals=(surface.vertex_normals() @ axes)[skin.vertex].astype(np.float32),
         ),
         gaussians=Gaussians(
             means=transform_points(splats.means, object_from_camera).astype(np.float32),

@@ -18,7 +18,7 @@ from scenelift.types import Camera
 
 __all__ = ["Solid", "Surface", "surface_of"]
 
-MAX_FACES = 80_000
+MAX_FACES = 30_000
 # Decimation's aggressiveness (its own default is 7), tried in turn: collapsing edges in haste
 # pinches thin parts together now and then, and costs no less time.
 HASTES = (5, 3, 1)

@@ -18,7 +18,7 @@ REST = 18_000
 # 0.7 neighbours blur each other.
 OVERLAP = 0.55
 FLATNESS = 0.12  # thickness over the disc's smaller radius
-OPACITY = 0.97
+OPACITY = 0.99
 # Random points leave gaps: this many times too many are drawn, and one kept in every cell of a
 # grid. A surface passes through about 1.5 cells for every square of a cell's side.
 CANDIDATES = 3
@@ -120,8 +120,9 @@ def _even_discs(
     first = np.cross(normal, helper)
     first /= np.linalg.norm(first, axis=-1, keepdims=True)
     axes = np.stack([first, np.cross(normal, first), normal], -1)
-    # One a cell is less even than a lattice: larger discs close the larger gaps.
-    return means, axes, np.full((len(means), 2), 1.3 * OVERLAP * spacing)
+    # One a cell is less even than a lattice, and the front's colours must not shine through: larger
+    # discs close the larger gaps. The back is a blur anyway.
+    return means, axes, np.full((len(means), 2), 1.6 * OVERLAP * spacing)
 
 
 def _one_per_cell(points: NDArray[np.float64], cell: float) -> NDArray[np.int64]:
