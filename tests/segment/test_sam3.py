@@ -20,6 +20,7 @@ from scenelift.segment import SEGMENTERS
 from scenelift.segment.filters import FilterSettings, clean_mask
 from scenelift.segment.sam3 import SAM3Segmenter, queries_of
 from scenelift.segment.sam3_network import Query
+from scenelift.stages import digest
 from scenelift.testing.tiny_segmenters import write_sam3
 from scenelift.types import BoxPrompt, Image, Instance, Prompt
 
@@ -323,3 +324,24 @@ def drop_tensor(folder, name):
     tensors = load_file(folder / "model.safetensors")
     del tensors[name]
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_the_published_layout_with_a_tracker_beside_the_detector_is_read(
+    folder, tmp_path, segmenter, image
+):
+    """facebook/sam3 is the video model's checkpoint: the image model is its detector."""
+    from safetensors.torch import load_file, save_file
+
+    video = tmp_path / "video"
+    shutil.copytree(folder, video)
+    detector = json.loads((folder / "config.json").read_text())
+    config = {"model_type": "sam3_video", "detector_config": detector}
+    (video / "config.json").write_text(json.dumps(config))
+    tensors = {f"detector_model.{k}": v for k, v in load_file(folder / "model.safetensors").items()}
+    tensors["tracker_model.no_memory_embedding"] = torch.zeros(1, 1, 32)
+    save_file(tensors, video / "model.safetensors", metadata={"format": "pt"})
+    prompt = Prompt(phrases=("cup",), min_score=0.0)
+    same = SAM3Segmenter.load(BackendOptions(model=str(video), device="cpu"))
+    assert digest(same.segment(image, prompt, silent())) == digest(
+        segmenter.segment(image, prompt, silent())
+    )

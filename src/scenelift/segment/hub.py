@@ -30,7 +30,7 @@ class HubModel:
         name: its folder, under `--weights` and in scenelift's cache, there or in the bundle's.
         hub_id: owner/name on huggingface.co.
         model_types: what its `config.json` calls itself.
-        bundle: the bundle of `scenelift models download` that has it.
+        bundle: the bundle of `scenelift models download` that has it, None where none has.
         reads_text: it comes with a tokenizer.
         gated: its publisher asks for a signed-in user who has accepted the licence.
     """
@@ -38,7 +38,7 @@ class HubModel:
     name: str
     hub_id: str
     model_types: tuple[str, ...]
-    bundle: str
+    bundle: str | None = None
     reads_text: bool = True
     gated: bool = False
 
@@ -107,9 +107,10 @@ def fingerprint(folder: Path) -> str:
 
 def _own_folders(model: HubModel, weights: Path | None) -> list[Path]:
     roots = dict.fromkeys((weights_folder(weights), weights_folder()))
-    return [
-        place for root in roots for place in (root / model.bundle / model.name, root / model.name)
-    ]
+    inside = [Path(model.name)]
+    if model.bundle:
+        inside.insert(0, Path(model.bundle, model.name))
+    return [root / place for root in roots for place in inside]
 
 
 def _checked(model: HubModel, folder: Path) -> Path:
@@ -152,11 +153,14 @@ def _in_hub_cache(hub_id: str) -> Path | None:
 def _how_to_get(model: HubModel, hub_id: str, own: Path) -> str:
     if hub_id != model.hub_id:
         return f"no weights of {hub_id} on this machine: `hf download {hub_id}` gets them"
-    get = f"`scenelift models download {model.bundle}` gets them"
+    command = (
+        f"scenelift models download {model.bundle}" if model.bundle else f"hf download {hub_id}"
+    )
+    get = f"`{command}` gets them"
     if model.gated:
         get = (
             f"they are gated. Accept the licence at https://huggingface.co/{hub_id}, sign in with "
-            f"`hf auth login`, and `scenelift models download {model.bundle}` gets them; where "
-            f"access is refused, --segmenter grounded-sam2 needs none"
+            f"`hf auth login`, and {get}; where access is refused, --segmenter grounded-sam2 "
+            f"needs none"
         )
     return f"no weights of {hub_id} in {own} or the hub's cache: {get}"
