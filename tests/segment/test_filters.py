@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenelift.segment.filters import FilterSettings, clean_mask, keep_best
+from scenelift.segment.filters import FilterSettings, clean_mask, judge, keep_best
 from scenelift.stages import digest
 from scenelift.types import Instance
 
@@ -63,6 +63,30 @@ def test_best_first_no_doubles_and_nothing_lost_without_a_reason(candidates):
 def test_filtering_the_kept_again_changes_nothing(candidates):
     once = keep_best(candidates).instances
     assert digest(keep_best(once).instances) == digest(once)
+
+
+@laws
+@given(st.lists(rectangles, max_size=12), st.randoms(), st.none() | st.integers(1, 4))
+def test_a_verdict_depends_on_the_candidate_and_not_on_its_place(candidates, random, most):
+    verdicts = judge(candidates, FilterSettings(), most=most)
+    order = list(range(len(candidates)))
+    random.shuffle(order)
+    shuffled = judge([candidates[k] for k in order], FilterSettings(), most=most)
+    told = sorted((digest(candidates[k]), v or "") for k, v in zip(order, shuffled, strict=True))
+    assert told == sorted((digest(c), v or "") for c, v in zip(candidates, verdicts, strict=True))
+    assert most is None or verdicts.count(None) <= most
+
+
+@laws
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 9))
+def test_cleaning_does_not_depend_on_how_much_photo_is_around(seed, rows, columns):
+    mask = np.random.default_rng(seed).random((20, 24)) < 0.7
+    around = ((rows, rows), (columns, columns))
+    inner = (slice(rows, rows + 20), slice(columns, columns + 24))
+    once = clean_mask(np.pad(mask, 1), FilterSettings())[1:-1, 1:-1]
+    wider = clean_mask(np.pad(mask, around), FilterSettings())
+    np.testing.assert_array_equal(wider[inner], once)
+    assert wider.sum() == once.sum()
 
 
 def test_the_better_of_two_detections_of_one_object_stays():
