@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -43,5 +45,7 @@ def tiny_checkpoints(tmp_path_factory):
     from scenelift.testing.fake_checkpoints import TINY, write_checkpoints
 
     folder = tmp_path_factory.mktemp("weights")
-    list(write_checkpoints(folder, TINY))
+    # Objects of about a hundred voxels: a test makes one in a fraction of a second.
+    flow = dataclasses.replace(TINY.structure_flow, resolution=3)
+    list(write_checkpoints(folder, dataclasses.replace(TINY, structure_flow=flow)))
     return folder

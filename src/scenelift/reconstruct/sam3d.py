@@ -19,14 +19,13 @@ from torch import Tensor
 from scenelift.device import choose_device, choose_dtype, limit_memory
 from scenelift.errors import InputError, SceneliftError, WeightsError
 from scenelift.geometry.transforms import quaternion_from_matrix, transform_gaussians
-from scenelift.ops.sparse_conv import best_sparse_conv
 from scenelift.progress import Reporter
 from scenelift.reconstruct.decimation import decimate
 from scenelift.registry import BackendOptions
+from scenelift.sam3d.acceleration import accelerate
 from scenelift.sam3d.checkpoints import CheckpointFolder, load_models
 from scenelift.sam3d.flexicubes import SurfaceMesh
 from scenelift.sam3d.gaussian_decoder import GaussianDecoder
-from scenelift.sam3d.layers.sparse import use_sparse_conv
 from scenelift.sam3d.model import SAM3D, Lifted, Sampling
 from scenelift.sam3d.options import SAM3DOptions
 from scenelift.sam3d.pose import CAMERA_FROM_PYTORCH3D, OBJECT_FROM_ZUP, scene_pose
@@ -53,9 +52,8 @@ class SAM3DReconstructor:
     """A `Reconstructor`; its networks stay loaded between objects and photos.
 
     Args:
-        model: the networks on their device.
+        model: the networks and their device.
         version: names the weights, and whatever else changes results.
-        image_size: side of the pictures that the networks see.
         max_faces: of a mesh; None keeps all.
     """
 
@@ -72,6 +70,7 @@ class SAM3DReconstructor:
         self.version = version
         self.max_faces = max_faces
         self._photo: _Photo | None = None
+        self._told = False
 
     @classmethod
     def load(cls, options: BackendOptions) -> SAM3DReconstructor:
@@ -94,10 +93,8 @@ class SAM3DReconstructor:
         files = CheckpointFolder(checkpoint_folder(options))
         models = load_models(files.folder, splats_per_voxel=options.splats_per_voxel)
         sampling = Sampling.of(options, models)
-        if device.type == "cuda":
-            convolve = best_sparse_conv(options)
-            for network in (models.latent_flow, models.mesh_decoder):
-                use_sparse_conv(network, convolve)
+        for network in (models.structure_flow, models.latent_flow, models.mesh_decoder):
+            accelerate(network, device, compile=options.compile)
         model = SAM3D(
             models,
             device=device,
@@ -135,6 +132,9 @@ class SAM3DReconstructor:
             Cancelled: the user stopped the run.
         """
         report.update(0, message="preparing")
+        if self.model.device.type == "cpu" and not self._told:
+            self._told = True
+            report.note("SAM 3D Objects runs on the CPU here: minutes an object, on a GPU seconds.")
         done = False
         try:
             lifted = self.model.lift(self._view(image, instance, points), seed=seed, report=report)

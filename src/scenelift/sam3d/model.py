@@ -13,7 +13,7 @@ Frames are the published ones (`pose`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -21,7 +21,8 @@ from torch import Tensor
 
 from scenelift.errors import SceneliftError
 from scenelift.progress import Reporter, silent
-from scenelift.sam3d.checkpoints import Sam3dModels, to_half
+from scenelift.sam3d.acceleration import tensor_types
+from scenelift.sam3d.checkpoints import Sam3dModels
 from scenelift.sam3d.flexicubes import SurfaceMesh, extract_mesh
 from scenelift.sam3d.gaussian_decoder import GaussianDecoder
 from scenelift.sam3d.latent_flow import latent_noise
@@ -147,7 +148,7 @@ class SAM3D:
         self.sampling = sampling
         self.memory = Residency(
             device,
-            cast=lambda tensors: _types(tensors, dtype),
+            cast=lambda tensors: tensor_types(tensors, dtype),
             limit=None if device.type == "cpu" else vram_bytes,
         )
         self._fewer_splats = fewer_splats
@@ -171,13 +172,13 @@ class SAM3D:
         report, fits = report or silent(), self.memory.first_that_fits
         draws = _Draws.of(seed, self.device)
 
-        noise = structure_noise(self.models.structure_flow.params, draws.generator)
-        structure = fits(lambda: self._structure(view, noise, draws, _part(report, 0.0, 0.45)))
+        # Noise is drawn outside what may be tried again, which so gives the same result.
+        start = structure_noise(self.models.structure_flow.params, draws.generator)
+        structure = fits(lambda: self._structure(view, start, draws, _part(report, 0.0, 0.45)))
+        noise = self._latent_noise(structure.occupied, draws)
         latent = fits(
-            lambda: self._latent(view, structure.occupied, draws, _part(report, 0.45, 0.85)),
-            lambda: self._latent(
-                view, _coarser(structure.occupied, draws), draws, _part(report, 0.45, 0.85)
-            ),
+            lambda: self._latent(view, structure.occupied, noise, _part(report, 0.45, 0.85)),
+            lambda: self._coarse_latent(view, structure.occupied, draws, _part(report, 0.45, 0.85)),
         )
         report.update(0.85, message="decoding splats")
         gaussians = fits(
@@ -243,7 +244,7 @@ class SAM3D:
         return _Structure(latents, cap_voxels(coords, generator=draws.thinning))
 
     def _latent(
-        self, view: ConditionImages, occupied: OccupiedVoxels, draws: _Draws, report: Reporter
+        self, view: ConditionImages, occupied: OccupiedVoxels, noise: Tensor, report: Reporter
     ) -> _Latent:
         """Stage 2: what is to be decoded at every voxel."""
         models, memory = self.models, self.memory
@@ -258,7 +259,6 @@ class SAM3D:
             def velocity(state: State, time: Tensor, conditional: bool) -> State:
                 return (flow(state[0], time, voxels, context if conditional else None),)
 
-            noise = latent_noise(flow.params, len(voxels), draws.generator)
             (x,) = sample_flow(
                 velocity, (noise,), self.sampling.latent, report=report, message="adding detail"
             )
@@ -268,6 +268,17 @@ class SAM3D:
             for values in (models.settings.latent_mean, models.settings.latent_std)
         )
         return _Latent(SparseTensor(x * std + mean, voxels), occupied)
+
+    def _coarse_latent(
+        self, view: ConditionImages, occupied: OccupiedVoxels, draws: _Draws, report: Reporter
+    ) -> _Latent:
+        draws.notes.append("Memory ran out: this object was made at half the resolution.")
+        coarse = _coarser(occupied, draws)
+        return self._latent(view, coarse, self._latent_noise(coarse, draws), report)
+
+    def _latent_noise(self, occupied: OccupiedVoxels, draws: _Draws) -> Tensor:
+        count = len(occupied.coords)
+        return latent_noise(self.models.latent_flow.params, count, draws.generator)
 
     def _gaussians(self, latent: SparseTensor, network: GaussianDecoder) -> Gaussians:
         with self.memory.running(network, working=_WORKING_DECODER) as decoder:
@@ -289,18 +300,10 @@ class SAM3D:
 
 def _coarser(occupied: OccupiedVoxels, draws: _Draws) -> OccupiedVoxels:
     """The same voxels on a grid with half the resolution."""
-    draws.notes.append("Memory ran out: this object was made at half the resolution.")
     halved = cap_voxels(
         occupied.coords, most=max(1, len(occupied.coords) - 1), generator=draws.thinning
     )
     return replace(halved, factor=occupied.factor * halved.factor)
-
-
-def _types(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, torch.dtype]:
-    """In which type each tensor of a network computes, where the large matrices are to be dtype."""
-    # Which these are follows from names and shapes, so nothing is computed here.
-    halved = to_half({n: torch.empty_like(t, device="meta").float() for n, t in tensors.items()})
-    return {n: dtype if t.dtype == torch.float16 else torch.float32 for n, t in halved.items()}
 
 
 def _expect_numbers(what: str, *values: Tensor) -> None:

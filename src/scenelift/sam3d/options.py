@@ -29,6 +29,7 @@ class SAM3DOptions(BackendOptions):
         splats_per_voxel: 32, or 4 for a file an eighth as large.
         max_faces: faces of a mesh after decimation; None keeps all, about a million.
         precision: of the large matrices; "auto" is float16 on CUDA and float32 elsewhere.
+        compile: let PyTorch compile the flows on CUDA, which pays from a few objects on.
     """
 
     structure_steps: int | None = None
@@ -37,6 +38,7 @@ class SAM3DOptions(BackendOptions):
     splats_per_voxel: Literal[4, 32] = 32
     max_faces: int | None = 100_000
     precision: Precision = "auto"
+    compile: bool = False
 
     def __post_init__(self) -> None:
         for name in ("structure_steps", "latent_steps", "max_faces"):

@@ -1,0 +1,526 @@
+"""SAM 3D Objects as a reconstructor: frames, seeds, memory, and input that is odd or bad."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from scenelift.errors import Cancelled, InputError, SceneliftError, SetupError, WeightsError
+from scenelift.geometry.transforms import (
+    matrix_from_quaternion,
+    pose_matrix,
+    transform_gaussians,
+    transform_points,
+)
+from scenelift.progress import CancelToken, Event, Reporter, silent
+from scenelift.reconstruct import RECONSTRUCTORS
+from scenelift.reconstruct.sam3d import SAM3DReconstructor, fingerprint, reconstruction_of
+from scenelift.registry import BackendOptions
+from scenelift.sam3d.checkpoints import CheckpointFolder, convert, load_models
+from scenelift.sam3d.flexicubes import SurfaceMesh
+from scenelift.sam3d.model import SAM3D, Lifted, Sampling
+from scenelift.sam3d.options import SAM3DOptions
+from scenelift.sam3d.pose import PublishedPose
+from scenelift.sam3d.preprocess import ConditionImages
+from scenelift.testing.fakes import ColorSegmenter, PlanePointMapper, disc_photo
+from scenelift.types import (
+    Camera,
+    Gaussians,
+    Image,
+    Instance,
+    Mesh,
+    PointMap,
+    Prompt,
+    Reconstruction,
+)
+
+CPU = torch.device("cpu")
+FAST: dict[str, Any] = {"device": "cpu", "structure_steps": 2, "latent_steps": 1}
+
+
+def options(folder, **others: Any) -> SAM3DOptions:
+    return SAM3DOptions(weights=folder, **(FAST | others))
+
+
+@pytest.fixture(scope="module")
+def reconstructor(tiny_checkpoints) -> SAM3DReconstructor:
+    return SAM3DReconstructor.load(options(tiny_checkpoints))
+
+
+@pytest.fixture(scope="module")
+def image() -> Image:
+    return disc_photo()
+
+
+@pytest.fixture(scope="module")
+def points(image) -> PointMap:
+    return PlanePointMapper().estimate(image, (), silent())
+
+
+@pytest.fixture(scope="module")
+def disc(image) -> Instance:
+    return ColorSegmenter().segment(image, Prompt(phrases=("red",)), silent()).instances[0]
+
+
+def masked(mask) -> Instance:
+    return Instance(mask=mask, label="thing", score=1, box=(0, 0, 1, 1))
+
+
+def run(reconstructor, image, instance, points, *, seed=1, report=None):
+    return reconstructor.reconstruct(
+        image, instance, points, others=(), seed=seed, report=report or silent()
+    )
+
+
+def splats_of(result: Reconstruction) -> Gaussians:
+    assert result.shape.gaussians is not None
+    return result.shape.gaussians
+
+
+def mesh_of(result: Reconstruction) -> Mesh:
+    assert result.shape.mesh is not None
+    return result.shape.mesh
+
+
+@pytest.fixture(scope="module")
+def events() -> list[Event]:
+    """What was reported while `expected` was made."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def expected(reconstructor, image, disc, points, events) -> Reconstruction:
+    return run(reconstructor, image, disc, points, report=Reporter(events.append))
+
+
+# Shape and frame
+
+
+def test_an_object_has_splats_and_a_mesh_in_our_frame(expected):
+    splats, mesh = splats_of(expected), mesh_of(expected)
+    assert len(splats) == 32 * expected.quality["voxels"]
+    assert abs(splats.means).max() <= 0.5
+    assert abs(mesh.vertices).max() <= 0.5
+    assert mesh.colors is not None
+    assert mesh.normals is not None
+    np.testing.assert_allclose(np.linalg.norm(mesh.normals, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(splats.rotations, axis=1), 1, atol=1e-5)
+
+
+def test_a_seed_gives_the_same_object_and_another_gives_another(
+    reconstructor, image, disc, points, expected
+):
+    again, other = (run(reconstructor, image, disc, points, seed=seed) for seed in (1, 2))
+    assert again.pose == expected.pose
+    assert np.array_equal(splats_of(again).means, splats_of(expected).means)
+    assert np.array_equal(mesh_of(again).vertices, mesh_of(expected).vertices)
+    assert other.pose != expected.pose
+
+
+def bumpy_ball(count: int = 600) -> np.ndarray:
+    """Points on a lopsided ball in the published z-up frame, inside the cube."""
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(count, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    return directions * (0.25, 0.35, 0.45) * (1 + 0.1 * directions[:, 2:])
+
+
+def lifted(points, pose: PublishedPose) -> Lifted:
+    count = len(points)
+    means = points.astype(np.float32)
+    return Lifted(
+        pose=pose,
+        gaussians=Gaussians(
+            means=means,
+            scales=np.full((count, 3), 0.01, np.float32),
+            rotations=np.tile(np.array([1, 0, 0, 0], np.float32), (count, 1)),
+            opacities=np.ones(count, np.float32),
+            sh0=np.zeros((count, 3), np.float32),
+        ),
+        mesh=SurfaceMesh(
+            vertices=torch.from_numpy(means[:4]),
+            faces=torch.tensor([[0, 1, 2], [1, 2, 3]], dtype=torch.int32),
+            attributes=torch.full((4, 6), 0.5),
+        ),
+        voxels=count,
+        notes=(),
+    )
+
+
+@pytest.mark.parametrize("stretch", [1.0, 1.3])
+def test_splats_and_mesh_project_to_where_the_published_formula_says(stretch):
+    """Also where the object is too large for our cube and its pose has to make up for it."""
+    camera = Camera(fx=90, fy=90, cx=80, cy=60, width=160, height=120)
+    rng = np.random.default_rng(1)
+    quaternion = rng.normal(size=4)
+    pose = PublishedPose(
+        rotation=quaternion / np.linalg.norm(quaternion),
+        translation=np.array([0.4, -0.2, 2.5]),
+        scale=np.full(3, 0.7),
+    )
+    points = bumpy_ball() * stretch
+    result = reconstruction_of(lifted(points, pose))
+
+    # Row vectors, x left, y up, z forward: u grows to the right, v downwards.
+    scene = (points * 0.7) @ matrix_from_quaternion(pose.rotation) + pose.translation
+    expected = np.stack(
+        [
+            camera.cx - camera.fx * scene[:, 0] / scene[:, 2],
+            camera.cy - camera.fy * scene[:, 1] / scene[:, 2],
+        ],
+        -1,
+    )
+    splats, mesh = splats_of(result), mesh_of(result)
+    assert abs(splats.means).max() <= 0.5
+    placed = transform_gaussians(splats, result.pose)
+    # Coordinates of order 1 in float32, times the focal length: a thousandth of a pixel.
+    np.testing.assert_allclose(camera.project(placed.means), expected, atol=1e-3)
+    corners = transform_points(mesh.vertices, pose_matrix(result.pose))
+    np.testing.assert_allclose(camera.project(corners), expected[:4], atol=1e-3)
+    np.testing.assert_allclose(placed.scales, 0.01 * 0.7, rtol=1e-5)
+
+
+class AtTheMedian:
+    """In place of the networks: a ball of the view's scale at the median of the seen points."""
+
+    def __init__(self, model: SAM3D) -> None:
+        self.models, self.device = model.models, model.device
+        self.views: list[ConditionImages] = []
+
+    def lift(self, view, *, seed, report):
+        self.views.append(view)
+        scale = np.full(3, 0.1 * float(view.points.scale[0]))
+        pose = PublishedPose(
+            rotation=np.array([1.0, 0, 0, 0]),
+            translation=view.points.shift.double().numpy(),
+            scale=scale,
+        )
+        return lifted(bumpy_ball(), pose)
+
+    def release(self):
+        pass
+
+
+def test_what_stands_at_the_seen_points_lands_on_the_mask(reconstructor, image, disc, points):
+    """Points go in, and the pose comes out, in axes that agree."""
+    stand_in = AtTheMedian(reconstructor.model)
+    adapter = SAM3DReconstructor(stand_in, version="1")  # pyright: ignore[reportArgumentType]
+    result = run(adapter, image, disc, points)
+    placed = transform_gaussians(splats_of(result), result.pose)
+    pixels = points.camera.project(placed.means).astype(int)
+    assert disc.mask[pixels[:, 1], pixels[:, 0]].all()
+
+
+def test_objects_of_a_photo_share_its_tensors(reconstructor, image, points):
+    adapter = SAM3DReconstructor(
+        AtTheMedian(reconstructor.model),  # pyright: ignore[reportArgumentType]
+        version="1",
+    )
+    found = ColorSegmenter().segment(image, Prompt(phrases=("red", "blue")), silent())
+    kept = []
+    for instance in found.instances:
+        run(adapter, image, instance, points)
+        kept.append(adapter._photo)
+    assert kept[0] is kept[1]
+    run(adapter, disc_photo(), found.instances[0], points)
+    assert adapter._photo is not kept[0]
+
+
+# Options
+
+
+def test_options_change_the_result_and_the_version(tiny_checkpoints, image, disc, points):
+    few = SAM3DReconstructor.load(options(tiny_checkpoints, splats_per_voxel=4, max_faces=300))
+    result = run(few, image, disc, points)
+    assert len(splats_of(result)) == 4 * result.quality["voxels"]
+    assert len(mesh_of(result).faces) <= 300
+    versions = {
+        SAM3DReconstructor.load(options(tiny_checkpoints, **others)).version
+        for others in (
+            {},
+            {"structure_steps": 3},
+            {"latent_steps": 2},
+            {"distilled": True},
+            {"splats_per_voxel": 4},
+            {"max_faces": None},
+        )
+    }
+    assert len(versions) == 6
+
+
+def test_defaults_are_the_published_settings(tiny_checkpoints):
+    models = load_models(tiny_checkpoints)
+    sampling = Sampling.of(SAM3DOptions(), models)
+    assert (sampling.structure, sampling.latent) == (
+        models.settings.structure_sampling,
+        models.settings.latent_sampling,
+    )
+    plain = SAM3DReconstructor.load(BackendOptions(weights=tiny_checkpoints, device="cpu"))
+    assert "25 + 25 steps" in plain.version
+
+
+def test_distilled_sampling_has_few_steps_and_no_guidance(tiny_checkpoints):
+    models = load_models(tiny_checkpoints)
+    sampling = Sampling.of(SAM3DOptions(distilled=True), models)
+    assert (sampling.structure.steps, sampling.structure.guidance) == (4, 0)
+    assert sampling.latent == models.settings.latent_sampling
+    sampling = Sampling.of(SAM3DOptions(distilled=True, structure_steps=1), models)
+    assert sampling.structure.steps == 1
+
+
+def test_a_distilled_object_is_another_one(tiny_checkpoints, image, disc, points, expected):
+    distilled = SAM3DReconstructor.load(options(tiny_checkpoints, distilled=True))
+    assert run(distilled, image, disc, points).pose != expected.pose
+
+
+@pytest.mark.parametrize("name", ["structure_steps", "latent_steps", "max_faces"])
+def test_counts_begin_at_one(name):
+    counts: dict[str, Any] = {name: 0}
+    with pytest.raises(ValueError, match=name):
+        SAM3DOptions(**counts)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_makes_nearly_the_same_object(
+    reconstructor, tiny_checkpoints, image, disc, points, expected, dtype
+):
+    """On the CPU, where it is slow, but by the same casts as on a GPU."""
+    models = load_models(tiny_checkpoints)
+    model = SAM3D(models, device=CPU, dtype=dtype, sampling=reconstructor.model.sampling)
+    half = run(SAM3DReconstructor(model, version="half"), image, disc, points)
+    assert models.latent_flow.compute_dtype == dtype
+    assert models.latent_flow.out_layer.weight.dtype == torch.float32
+    # Voxels at the threshold may fall on either side; the structure is the same.
+    assert half.quality["voxels"] == pytest.approx(expected.quality["voxels"], rel=0.05)
+    assert half.pose.scale == pytest.approx(expected.pose.scale, rel=0.05)
+
+
+# Weights
+
+
+def test_a_converted_folder_gives_nearly_the_same_object(
+    tiny_checkpoints, reconstructor, tmp_path, image, disc, points, expected
+):
+    list(convert(tiny_checkpoints, tmp_path / "full" / "sam3d-safetensors"))
+    converted = SAM3DReconstructor.load(options(tmp_path))
+    assert converted.version != reconstructor.version
+    result = run(converted, image, disc, points)
+    assert result.quality["voxels"] == pytest.approx(expected.quality["voxels"], rel=0.05)
+
+
+def test_weights_are_found_in_the_home(tiny_checkpoints, tmp_path, monkeypatch):
+    monkeypatch.setenv("SCENELIFT_HOME", str(tmp_path))
+    entry = RECONSTRUCTORS.entry("sam3d")
+    assert "scenelift models download full" in entry.lacks(BackendOptions())[0]
+    with pytest.raises(WeightsError, match="facebook/sam-3d-objects"):
+        SAM3DReconstructor.load(BackendOptions())
+    (tmp_path / "weights" / "full").mkdir(parents=True)
+    (tmp_path / "weights" / "full" / "sam3d").symlink_to(tiny_checkpoints)
+    assert entry.lacks(BackendOptions()) == []
+    assert SAM3DReconstructor.load(BackendOptions(device="cpu")).version
+
+
+def test_the_version_follows_the_content_of_equally_long_files(tmp_path):
+    paths = [tmp_path / folder / "flow.ckpt" for folder in ("a", "b", "same")]
+    for path, value in zip(paths, (0.0, 1.0, 0.0), strict=True):
+        path.parent.mkdir()
+        weights = torch.zeros(3_000_000)
+        weights[1_234_567] = value  # far from what is sampled: only its checksum tells
+        torch.save({"w": weights}, path)
+    a, b, same = (fingerprint([path]) for path in paths)
+    assert paths[0].stat().st_size == paths[1].stat().st_size
+    assert a == same != b
+
+
+@pytest.mark.parametrize("name", ["slat_generator.ckpt", "slat_decoder_mesh.ckpt"])
+def test_damaged_and_missing_files_are_named(tiny_checkpoints, tmp_path, name):
+    for path in tiny_checkpoints.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).unlink()
+    with pytest.raises(WeightsError, match=name):
+        SAM3DReconstructor.load(options(tmp_path))
+    (tmp_path / name).write_bytes(content[: len(content) // 3])
+    with pytest.raises(WeightsError, match=name):
+        SAM3DReconstructor.load(options(tmp_path))
+
+
+def test_a_device_that_is_not_there_is_told_before_weights_are_read(tmp_path):
+    with pytest.raises(SetupError, match="cuda:9"):
+        SAM3DReconstructor.load(options(tmp_path, device="cuda:9"))
+
+
+# Odd and bad input
+
+
+def test_a_mask_at_the_border_works(reconstructor, image, points):
+    mask = np.zeros((image.height, image.width), bool)
+    mask[-40:, :30] = True
+    assert run(reconstructor, image, masked(mask), points).shape.gaussians is not None
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "message"),
+    [(0, 0, "mask is empty"), (1, 1, "1×1 pixels"), (20, 1, "at least 3×3")],
+)
+def test_a_mask_without_extent_is_refused(reconstructor, image, points, rows, columns, message):
+    mask = np.zeros((image.height, image.width), bool)
+    mask[:rows, :columns] = True
+    with pytest.raises(InputError, match=message):
+        run(reconstructor, image, masked(mask), points)
+
+
+def test_a_mask_of_another_photo_is_refused(reconstructor, image, points):
+    with pytest.raises(InputError, match="10 × 20 pixels, the photo 160 × 120"):
+        run(reconstructor, image, masked(np.ones((20, 10), bool)), points)
+
+
+def test_a_photo_of_one_pixel_is_refused(reconstructor):
+    camera = Camera.from_fov(1, 1, fov_deg=55)
+    points = PointMap(points=np.ones((1, 1, 3), np.float32), camera=camera)
+    photo = Image(pixels=np.zeros((1, 1, 3), np.uint8))
+    with pytest.raises(InputError, match="1×1 pixels"):
+        run(reconstructor, photo, masked(np.ones((1, 1), bool)), points)
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_without_depth_under_the_mask_size_and_place_are_guessed_and_said_to_be(
+    reconstructor, image, disc, points, everywhere
+):
+    holed = points.points.copy()
+    holed[np.ones_like(disc.mask) if everywhere else disc.mask] = np.nan
+    result = run(reconstructor, image, disc, dataclasses.replace(points, points=holed))
+    assert "no depth under this object's mask" in result.notes[0]
+    assert np.isfinite(pose_matrix(result.pose)).all()
+
+
+def test_a_point_map_of_another_size_than_the_photo_works(reconstructor, image, disc):
+    camera = Camera.from_fov(80, 60, fov_deg=55)
+    points = PointMap(points=camera.unproject(np.full((60, 80), 2.0)), camera=camera)
+    assert len(splats_of(run(reconstructor, image, disc, points))) > 0
+
+
+def test_a_run_is_stopped_between_two_steps_of_a_sampler(reconstructor, image, disc, points):
+    token, seen = CancelToken(), []
+
+    def watch(event):
+        seen.append(event)
+        if event.message == "finding the shape" and len(seen) > 3:
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        run(reconstructor, image, disc, points, report=Reporter(watch, token=token))
+    assert seen[-1].message == "finding the shape"
+    assert seen[-1].fraction < 0.45
+
+
+def test_progress_never_goes_back_and_names_what_is_done(expected, events):
+    steps = [event for event in events if event.kind == "stage_progress"]
+    fractions = [event.fraction for event in steps]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    assert {"finding the shape", "adding detail", "decoding the mesh"} <= {
+        event.message for event in steps
+    }
+    assert sum("CPU" in event.message for event in events if event.kind == "note") == 1
+
+
+# Memory
+
+
+class OutOfMemory(nn.Module):
+    """A network that runs out of memory the first times it is called."""
+
+    def __init__(self, network: nn.Module, failures: int) -> None:
+        super().__init__()
+        self.network, self.failures = network, failures
+
+    def __getattr__(self, name):
+        if name in ("params", "remember", "embed"):
+            return getattr(self.network, name)
+        return super().__getattr__(name)
+
+    def forward(self, *args, **kwargs):
+        if self.failures:
+            self.failures -= 1
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return self.network(*args, **kwargs)
+
+
+def short_of_memory(folder, reconstructor, failures: int, *networks: str) -> SAM3DReconstructor:
+    models = load_models(folder)
+    models = dataclasses.replace(
+        models, **{name: OutOfMemory(getattr(models, name), failures) for name in networks}
+    )
+    model = SAM3D(
+        models,
+        device=CPU,
+        dtype=torch.float32,
+        sampling=reconstructor.model.sampling,
+        fewer_splats=lambda: CheckpointFolder(folder).gaussian_decoder(4),
+    )
+    return SAM3DReconstructor(model, version="1")
+
+
+def test_one_failure_a_stage_changes_nothing(
+    tiny_checkpoints, reconstructor, image, disc, points, expected
+):
+    names = ("structure_flow", "latent_flow", "gaussian_decoder", "mesh_decoder")
+    short = short_of_memory(tiny_checkpoints, reconstructor, 1, *names)
+    result = run(short, image, disc, points)
+    assert result.notes == ()
+    assert result.pose == expected.pose
+    assert len(splats_of(result)) == len(splats_of(expected))
+    assert len(mesh_of(result).faces) == len(mesh_of(expected).faces)
+
+
+def test_two_failures_of_the_splats_decoder_give_fewer_splats(
+    tiny_checkpoints, reconstructor, image, disc, points
+):
+    short = short_of_memory(tiny_checkpoints, reconstructor, 2, "gaussian_decoder")
+    result = run(short, image, disc, points)
+    assert "4 splats a voxel" in result.notes[0]
+    assert len(splats_of(result)) == 4 * result.quality["voxels"]
+
+
+def test_two_failures_of_the_latent_flow_halve_the_resolution(
+    tiny_checkpoints, reconstructor, image, disc, points, expected
+):
+    short = short_of_memory(tiny_checkpoints, reconstructor, 2, "latent_flow")
+    result = run(short, image, disc, points)
+    assert "half the resolution" in result.notes[0]
+    assert result.quality["voxels"] < expected.quality["voxels"] / 2
+    # The halved voxels fill half of the cube, and the pose makes up for it.
+    assert result.pose.scale == pytest.approx(2 * expected.pose.scale, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "failures"), [("structure_decoder", 2), ("latent_flow", 3), ("mesh_decoder", 2)]
+)
+def test_after_an_object_that_did_not_fit_the_next_one_works(
+    tiny_checkpoints, reconstructor, image, disc, points, name, failures
+):
+    short = short_of_memory(tiny_checkpoints, reconstructor, failures, name)
+    with pytest.raises(SceneliftError, match="too little memory on cpu"):
+        run(short, image, disc, points)
+    assert short.model.memory.resident == ()
+    assert len(mesh_of(run(short, image, disc, points)).faces) > 0
+
+
+class Overflow(OutOfMemory):
+    """A network whose results are no numbers."""
+
+    def forward(self, *args, **kwargs):
+        velocity = self.network(*args, **kwargs)
+        return type(velocity)(*(part * torch.nan for part in velocity))
+
+
+def test_numbers_that_are_none_are_told(tiny_checkpoints, reconstructor, image, disc, points):
+    models = load_models(tiny_checkpoints)
+    models = dataclasses.replace(models, structure_flow=Overflow(models.structure_flow, 0))
+    model = SAM3D(models, device=CPU, dtype=torch.float32, sampling=reconstructor.model.sampling)
+    with pytest.raises(SceneliftError, match="precision bfloat16"):
+        run(SAM3DReconstructor(model, version="1"), image, disc, points)
