@@ -52,6 +52,10 @@ class GoldenCase:
     def output(self, name: str) -> Tensor:
         return self.tensors[f"outputs.{name}"]
 
+    def scalar(self, *names: str) -> Any:
+        """Value of the first of several scalars that is there, or None."""
+        return next((self.scalars[name] for name in names if name in self.scalars), None)
+
     def under(self, prefix: str) -> dict[str, Tensor]:
         """Tensors below a prefix, such as `outputs.velocity`, by the rest of their names."""
         start = prefix + "."

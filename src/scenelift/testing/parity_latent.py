@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 from scenelift.sam3d.flexicubes import SurfaceMesh, extract_mesh
 from scenelift.sam3d.gaussian_decoder import GaussianDecoder, GaussianDecoderParams
 from scenelift.sam3d.latent_flow import LatentFlow, LatentFlowParams
+from scenelift.sam3d.latent_torso import TorsoParams
 from scenelift.sam3d.layers.embeddings import absolute_position_embedding
 from scenelift.sam3d.layers.sparse import SparseTensor, Voxels
 from scenelift.sam3d.mesh_decoder import MeshDecoder, MeshDecoderParams, SubdivideBlock
@@ -21,17 +22,39 @@ from scenelift.weights.state_dicts import load_module
 
 __all__ = ["CHECKS"]
 
-# Sizes that leave no trace in the weights, as the cases were recorded.
-_FLOW_RESOLUTION = 16
-_GAUSSIAN_RESOLUTION, _GAUSSIAN_HEADS = 24, 3
-_MESH_RESOLUTION, _MESH_HEADS = 12, 4
-
 # One network evaluation: float32 sums of at most 27 · 256 products of order 1, in another order.
 _ATOL = 2e-5
 # 38 evaluations, each adding to what the ones before got wrong.
 _ATOL_SAMPLED = 1e-4
 # Positions are ratios of averaged distances, so a few more roundings of values below 1.
 _ATOL_MESH = 2e-6
+
+
+def _told_resolution(case: GoldenCase) -> int | None:
+    """Cells along a side of the grid, where the case says so."""
+    told = case.scalar("meta.resolution", "meta.res", "inputs.resolution", "inputs.res")
+    return None if told is None else int(told)
+
+
+def _voxels(case: GoldenCase) -> Voxels:
+    """Voxels for which it does not matter how far the grid goes on."""
+    coords = case.input("coords")
+    return Voxels(coords, _told_resolution(case) or int(coords[:, 1:].max()) + 1)
+
+
+def _told_heads(case: GoldenCase, width: int, error: Callable[[int], float]) -> int:
+    """Attention heads: as the case says, or else those that come nearest to what it recorded.
+
+    They leave no trace in the weights. A wrong number is off by more than any rounding.
+    """
+    told = case.scalar("meta.heads", "meta.num_heads")
+    if told is not None:
+        return int(told)
+    return min((h for h in range(1, width + 1) if width % h == 0), key=error)
+
+
+def _window(case: GoldenCase) -> int:
+    return int(case.scalar("meta.window", "meta.window_size") or TorsoParams().window)
 
 
 def _flow(case: GoldenCase) -> LatentFlow:
@@ -41,7 +64,7 @@ def _flow(case: GoldenCase) -> LatentFlow:
 
 def _check_flow(case: GoldenCase, comparison: Comparison) -> None:
     flow = _flow(case)
-    voxels = Voxels(case.input("coords"), _FLOW_RESOLUTION)
+    voxels = _voxels(case)
     x = case.input("x")[0]
     t = case.input("t").reshape(1) / flow.params.time_scale
 
@@ -69,22 +92,41 @@ def _check_flow(case: GoldenCase, comparison: Comparison) -> None:
 
 def _check_sampler(case: GoldenCase, comparison: Comparison) -> None:
     flow = _flow(case)
-    voxels = Voxels(case.input("coords"), _FLOW_RESOLUTION)
+    voxels = _voxels(case)
     context = flow.remember(case.input("cond"))
 
     def velocity(state: State, time: torch.Tensor, conditional: bool) -> State:
         return (flow(state[0], time, voxels, context if conditional else None),)
 
-    params = SamplingParams(steps=len(case.output("t_seq")) - 1, rescale=1.0, guidance=1.0)
+    guidance = case.scalar("meta.strength", "meta.cfg_strength")
+    params = SamplingParams(
+        steps=len(case.output("t_seq")) - 1,
+        rescale=float(case.scalar("meta.rescale_t", "meta.rescale") or 1.0),
+        guidance=1.0 if guidance is None else float(guidance),
+    )
     (x,) = sample_flow(velocity, (case.input("x0")[0],), params)
     comparison.close("x1", x[None], case.output("x1"), atol=_ATOL_SAMPLED)
 
 
 def _check_gaussians(case: GoldenCase, comparison: Comparison) -> None:
-    params = GaussianDecoderParams.from_state_dict(case.state, heads=_GAUSSIAN_HEADS)
-    decoder = load_module(lambda: GaussianDecoder(params), case.state, source=case.name)
-    voxels = Voxels(case.input("coords"), _GAUSSIAN_RESOLUTION)
-    latent = SparseTensor(case.input("feats"), voxels)
+    def with_heads(heads: int) -> GaussianDecoder:
+        params = GaussianDecoderParams.from_state_dict(
+            case.state, heads=heads, window=_window(case)
+        )
+        return load_module(lambda: GaussianDecoder(params), case.state, source=case.name)
+
+    coords = case.input("coords")
+    # Splats lie around their voxels' centres, so recorded ones tell how large a voxel is.
+    centres = (coords[:, 1:] + 0.5).mean() / case.output("_xyz").mean()
+    resolution = _told_resolution(case) or round(float(centres))
+    latent = SparseTensor(case.input("feats"), Voxels(coords, resolution))
+
+    def error(heads: int) -> float:
+        scales = with_heads(heads)(latent).scales
+        return float((scales - case.output("_scaling")).abs().max())
+
+    width = case.state["input_layer.weight"].shape[0]
+    decoder = with_heads(_told_heads(case, width, error))
 
     taps: list[torch.Tensor] = []
 
@@ -115,16 +157,28 @@ def _check_gaussians(case: GoldenCase, comparison: Comparison) -> None:
 
 
 def _check_mesh(case: GoldenCase, comparison: Comparison) -> None:
-    params = MeshDecoderParams.from_state_dict(case.state, heads=_MESH_HEADS)
-    decoder = load_module(lambda: MeshDecoder(params), case.state, source=case.name)
-    voxels = Voxels(case.input("coords"), _MESH_RESOLUTION)
+    def with_heads(heads: int) -> MeshDecoder:
+        params = MeshDecoderParams.from_state_dict(case.state, heads=heads, window=_window(case))
+        return load_module(lambda: MeshDecoder(params), case.state, source=case.name)
 
+    def skip_of(block: nn.Module, feats: torch.Tensor) -> torch.Tensor:
+        assert isinstance(block, SubdivideBlock)
+        return block.skip_connection(feats).repeat_interleave(8, 0)
+
+    voxels = _voxels(case)
     latent = SparseTensor(case.input("feats"), voxels)
+
+    def error(heads: int) -> float:
+        decoder = with_heads(heads)
+        skip = skip_of(decoder.upsample[0], decoder.attend(latent))
+        return float((skip - case.output("up0_skip")).abs().max())
+
+    width = case.state["input_layer.weight"].shape[0]
+    decoder = with_heads(_told_heads(case, width, error))
     x = SparseTensor(decoder.attend(latent), voxels)
     for index, block in enumerate(decoder.upsample):
         name = f"up{index}"
-        assert isinstance(block, SubdivideBlock)
-        skip = block.skip_connection(x.feats).repeat_interleave(8, 0)
+        skip = skip_of(block, x.feats)
         comparison.close(f"{name}_skip", skip, case.output(f"{name}_skip"), atol=_ATOL)
         x = block(x)
         comparison.equal(f"{name}_coords", x.voxels.coords, case.output(f"{name}_coords"))
@@ -133,8 +187,22 @@ def _check_mesh(case: GoldenCase, comparison: Comparison) -> None:
     comparison.equal("raw_coords", raw.voxels.coords, case.output("raw_coords"))
     comparison.close("raw", raw.feats, case.output("raw"), atol=_ATOL)
     # From the recorded features: an edge between them and ours may cross zero elsewhere.
-    recorded = SparseTensor(case.output("raw"), raw.voxels)
+    factor = 2 ** len(decoder.upsample)
+    told = _told_resolution(case)
+    resolution = factor * told if told else _mesh_resolution(case, factor)
+    recorded = SparseTensor(case.output("raw"), Voxels(raw.voxels.coords, resolution))
     _compare_mesh(extract_mesh(recorded), case, comparison)
+
+
+def _mesh_resolution(case: GoldenCase, factor: int) -> int:
+    """Resolution, a multiple of `factor`, at which the mesh is as large as the recorded one."""
+    coords = case.output("raw_coords")
+    lowest = resolution = factor * -(-(int(coords[:, 1:].max()) + 1) // factor)
+    for _ in range(3):  # the distances' bias, and with it the surface, depends on it a little
+        mesh = extract_mesh(SparseTensor(case.output("raw"), Voxels(coords, resolution)))
+        ratio = (mesh.vertices + 0.5).mean() / (case.output("vertices") + 0.5).mean()
+        resolution = max(lowest, factor * round(float(resolution * ratio) / factor))
+    return resolution
 
 
 def _check_extraction(case: GoldenCase, comparison: Comparison) -> None:

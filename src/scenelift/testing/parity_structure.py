@@ -80,7 +80,13 @@ def _check_flow(case: GoldenCase, comparison: Comparison) -> None:
 def _check_sampler(case: GoldenCase, comparison: Comparison) -> None:
     flow = _flow(case)
     recorded = case.output("t_seq")
-    params = SamplingParams(steps=len(recorded) - 1)
+    published = SamplingParams()
+    guidance = case.scalar("meta.strength", "meta.cfg_strength")
+    params = SamplingParams(
+        steps=len(recorded) - 1,
+        rescale=float(case.scalar("meta.rescale_t", "meta.rescale") or published.rescale),
+        guidance=published.guidance if guidance is None else float(guidance),
+    )
     grid = torch.tensor(time_grid(params.steps, params.rescale), dtype=torch.float64)
     comparison.close("t_seq", grid, recorded, atol=1e-12)
 
