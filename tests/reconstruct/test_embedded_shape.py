@@ -44,6 +44,17 @@ def bar():
     return mask
 
 
+def line():
+    mask = np.zeros((H, W), bool)
+    mask[60, 20:140] = True
+    return mask
+
+
+def slanted():
+    v, u = np.mgrid[:H, :W] + 0.5
+    return (np.abs(u - v - 20) < 3) & (v > 10) & (v < 110)
+
+
 def person():
     mask = disc(80, 25, 12)
     mask[35:80, 66:94] = True
@@ -56,6 +67,8 @@ MASKS = {
     "ring": ring(),
     "L": l_shape(),
     "bar": bar(),
+    "line": line(),
+    "slanted bar": slanted(),
     "person": person(),
     "off centre": disc(20, 95, 18),
     "at the border": disc(0, 60, 40),
@@ -263,3 +276,10 @@ def test_an_object_behind_another_ends_in_a_face_and_not_in_an_edge(photo):
         return np.ptp(right[:, 2])
 
     assert thickness_at_cut([before]) > 1.5 * thickness_at_cut([])
+
+
+def test_a_mask_of_dots_is_refused_and_not_made_into_dust(photo):
+    mask = np.zeros((H, W), bool)
+    mask[::2, ::2] = True
+    with pytest.raises(InputError, match="scattered"):
+        reconstruct(photo, mask)

@@ -19,6 +19,8 @@ __all__ = ["MIN_PIXELS", "Outline", "trace_outline"]
 
 # Fewer pixels than this have no outline to speak of.
 MIN_PIXELS = 16
+# Part of a mask that its smoothed outline must cover: half of a straight line a pixel wide is.
+LEAST_COVERED = 1 / 3
 # Longest side, in pixels, at which a mask is worked on: larger ones are reduced first.
 WORK_SIDE = 480
 # Islands below this part of the largest are taken for crumbs of the segmenter.
@@ -66,7 +68,7 @@ def trace_outline(
         hidden_by: bool [H, W], pixels of things in front of it, or None.
 
     Raises:
-        InputError: the mask is empty or too small for a shape.
+        InputError: the mask is empty, too small for a shape, or nothing but dots and lines.
     """
     area = int(mask.sum())
     if area < MIN_PIXELS:
@@ -101,6 +103,12 @@ def trace_outline(
         np.maximum(-x, x - (work.shape[1] - 1))[None],
     )
     nodes = np.where(outside > 0, np.minimum(nodes, -outside), nodes)
+    covered = np.count_nonzero(nodes > 0) * (step * factor) ** 2
+    if covered < LEAST_COVERED * area:
+        raise InputError(
+            f"The mask's {area} pixels are scattered, or lines a pixel wide: there is no solid in "
+            "them. Use a mask of connected areas."
+        )
     cut_nodes = map_coordinates(cut.astype(np.float32), grid, order=0, mode="nearest") > 0
     return Outline(
         distance=nodes * factor,

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from scenelift.geometry.transforms import quaternion_from_matrix
 from scenelift.reconstruct.embedded.colour import Colours
+from scenelift.reconstruct.embedded.outline import Outline
 from scenelift.reconstruct.embedded.solid import Solid, Surface
 from scenelift.types import Gaussians
 
@@ -58,6 +59,11 @@ def splats_of(
     )
 
 
+def _inset(outline: Outline) -> float:
+    """Photo pixels by which splats stay inside: less where there is little inside to stay in."""
+    return min(INSET, 0.6 * float(outline.distance.max()))
+
+
 def _front_discs(
     solid: Solid,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -71,7 +77,9 @@ def _front_discs(
         outline.origin[1] + np.arange(0.5 * stride, height, stride),
     )
     u, v = u.ravel(), v.ravel()
-    keep = outline.sample(outline.distance, u, v) > max(0.4 * stride, INSET)
+    keep = outline.sample(outline.distance, u, v) > max(
+        0.4 * stride * _inset(outline) / INSET, _inset(outline)
+    )
     u, v = u[keep], v[keep]
 
     e = 0.5 * max(stride, 0.5 * outline.step)
@@ -114,7 +122,7 @@ def _even_discs(
     means = (shares[..., None] * corners[face]).sum(1)
     kept = _one_per_cell(means, CELL * spacing)
     means, normal = means[kept], normals[face[kept]]
-    means -= normal * (INSET * solid.distance / solid.camera.fx)
+    means -= normal * (_inset(solid.outline) * solid.distance / solid.camera.fx)
     # Any direction across the normal will do: the discs are round.
     helper = np.where(np.abs(normal[:, :1]) < 0.6, [[1.0, 0, 0]], [[0.0, 1, 0]])
     first = np.cross(normal, helper)
