@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -125,19 +126,20 @@ def run(
     if json:
         print_json(manifest.model_dump(mode="json"))
     else:
-        _summarise(manifest, out)
+        _summarise(manifest, out, told=pipeline.choice.notes if pipeline.choice else ())
     if manifest.failed:
         raise typer.Exit(5)
 
 
-def _summarise(manifest: Manifest, out: Path) -> None:
+def _summarise(manifest: Manifest, out: Path, told: Sequence[str]) -> None:
     for o in manifest.objects:
         size = f"{o.gaussians:,} splats, {o.faces:,} faces"
         typer.echo(f"  {o.index}  {o.label} ({o.score:.2f}): {size}")
     for f in manifest.failed:
         typer.secho(f"  {f.index}  {f.label}: {f.reason}", fg=typer.colors.RED)
     for note in manifest.notes:
-        typer.echo(f"  {note}")
+        if note not in told:  # those were shown when the run began
+            typer.echo(f"  {note}")
     cost = f"{manifest.wall_seconds or 0:.1f} s"
     if manifest.peak_memory_bytes:
         cost += f", peak memory {manifest.peak_memory_bytes / 2**20:.0f} MiB"
