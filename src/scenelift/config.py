@@ -5,7 +5,7 @@ The defaults are what the command line shows in `--help`; there is no other plac
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from scenelift.errors import BackendUnavailable, InputError
@@ -143,7 +143,12 @@ def choose_backends(
 
 
 def _called(quality: str, names: BackendNames) -> str:
-    return quality if names == QUALITIES[quality] else "custom"
+    """The quality's name, unless another model than its own is in it."""
+    own = QUALITIES[quality]
+    kept = all(
+        getattr(names, field.name) in (getattr(own, field.name), GIVEN) for field in fields(own)
+    )
+    return quality if kept else "custom"
 
 
 def _auto_notes(chosen: str, reasons: dict[str, list[str]]) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-import numpy as np
 import torch
 
 from scenelift.device import choose_device, limit_memory
@@ -115,7 +114,7 @@ class MoGePointMapper:
 
     def _run(self, image: Image) -> tuple[torch.Tensor, torch.Tensor]:
         """Points and the mask's logits, on the device."""
-        pixels = torch.from_numpy(np.ascontiguousarray(image.pixels)).to(self.device)
+        pixels = torch.tensor(image.pixels, device=self.device)
         picture = pixels.movedim(-1, 0)[None].float() / 255
         with self.memory.running(self.network, working=_WORKING) as network, self._precision():
             return network(picture, self.settings.tokens)

@@ -173,7 +173,7 @@ class SAM3DReconstructor:
                 pixels=_channels_first(image.pixels, device).float() / 255,
                 positions=_channels_first(_in_pytorch3d_axes(points.points), device),
             )
-        mask = torch.from_numpy(np.ascontiguousarray(instance.mask)).to(device).float()[None]
+        mask = torch.tensor(instance.mask, device=device).float()[None]
         size = self.model.models.image_size
         return preprocess(photo.pixels, mask, photo.positions, size=size)
 
@@ -292,7 +292,7 @@ def _in_pytorch3d_axes(points: NDArray[np.float32]) -> NDArray[np.float32]:  # [
 
 
 def _channels_first(pixels: NDArray, device: torch.device) -> Tensor:  # [H, W, 3] -> [3, H, W]
-    return torch.from_numpy(np.ascontiguousarray(pixels)).to(device).movedim(-1, 0)
+    return torch.tensor(pixels, device=device).movedim(-1, 0)
 
 
 def _first_line(exc: BaseException) -> str:
