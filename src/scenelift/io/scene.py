@@ -78,9 +78,10 @@ def write_scene(
     # Gone before any file changes, so that no manifest ever describes another scene's files.
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
     written: list[str] = []
+    total = 9 + 3 * len(scene.objects)
 
     def put(name: str, write: Callable[[Path], object]) -> str:
-        report.update(len(written), 9 + 3 * len(scene.objects), name)
+        report.update(len(written), total, name)
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path)
@@ -97,8 +98,11 @@ def write_scene(
     gaussians, nodes = make_scene(scene.objects), create_scene_mesh(scene.objects)
     put("scene.ply", lambda p: write_ply(p, gaussians))
     put("scene.glb", lambda p: write_glb(p, nodes))
-    put("scene.obj", lambda p: write_obj(p, nodes))
-    written.append("scene.mtl")
+    # Its materials and textures come along, under names of their own.
+    report.update(len(written), total, "scene.obj")
+    written += [
+        path.relative_to(folder).as_posix() for path in write_obj(folder / "scene.obj", nodes)
+    ]
     clock = time.perf_counter()
     preview = report.at("preview")
     preview.send("stage_started")
