@@ -111,12 +111,14 @@ class Prompt:
         phrases: one or more phrases, each searched on its own ("chair", "red mug").
         boxes: boxes drawn by the user, combined with the phrases.
         min_score: least score in 0…1 of an object that is kept; None for the model's own.
+        mask_threshold: how sure in 0…1 a pixel must be to belong to an object; None for 0.5.
         max_objects: keep that many objects at most, those with the best scores; None for all.
     """
 
     phrases: tuple[str, ...] = ()
     boxes: tuple[BoxPrompt, ...] = ()
     min_score: float | None = None
+    mask_threshold: float | None = None
     max_objects: int | None = None
 
 

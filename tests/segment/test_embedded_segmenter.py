@@ -215,3 +215,19 @@ def test_any_shape_of_photo_is_segmented(size):
     image = Image(pixels=np.full((*size, 3), 255, np.uint8))
     result = segmenter().segment(image, Prompt(phrases=("chair",)), silent())
     assert result.instances == ()
+
+
+def test_a_higher_mask_threshold_makes_smaller_masks(image):
+    class Soft:
+        """Masks that fade from the left of their box to its right."""
+
+        def masks(self, pixels, boxes, rivals, report):
+            ramp = np.linspace(1, 0, pixels.shape[1], dtype=np.float32)
+            return [np.tile(ramp, (pixels.shape[0], 1)) for _ in boxes]
+
+    def area(threshold):
+        prompt = Prompt(boxes=(BoxPrompt(box=(10, 10, 60, 60)),), mask_threshold=threshold)
+        finder = EmbeddedSegmenter(Vocabulary.load(None), [], Soft())
+        return finder.segment(image, prompt, silent()).instances[0].mask.sum()
+
+    assert area(0.8) < area(None) < area(0.2)

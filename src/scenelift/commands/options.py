@@ -60,6 +60,15 @@ MinScoreOption = Annotated[
     float | None,
     typer.Option("--min-score", min=0, max=1, help="Keep objects of at least this score."),
 ]
+MaskThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        "--mask-threshold",
+        min=0.01,
+        max=0.99,
+        help="How sure a pixel must be to belong to an object (0.5): higher makes masks smaller.",
+    ),
+]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Output folder.")]
 QualityOption = Annotated[
     str, typer.Option("--quality", help="full, embedded, or auto: the best that can run here.")
@@ -174,6 +183,7 @@ def read_prompt(
     excluded: list[str] | None,
     *,
     min_score: float | None,
+    mask_threshold: float | None,
     max_objects: int | None,
     optional: bool = False,
 ) -> Prompt:
@@ -187,6 +197,7 @@ def read_prompt(
         phrases=parse_prompt_phrases(texts),
         boxes=drawn,
         min_score=min_score,
+        mask_threshold=mask_threshold,
         max_objects=max_objects,
     )
 

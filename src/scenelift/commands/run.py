@@ -41,6 +41,7 @@ def run(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")] = 0,
     max_objects: opt.MaxObjectsOption = None,
     min_score: opt.MinScoreOption = None,
+    mask_threshold: opt.MaskThresholdOption = None,
     full_circle: Annotated[
         bool, typer.Option("--full-circle", help="Preview goes all the way round.")
     ] = False,
@@ -96,6 +97,7 @@ def run(
             box,
             exclude_box,
             min_score=min_score,
+            mask_threshold=mask_threshold,
             max_objects=max_objects,
             optional=bool(mask),
         )

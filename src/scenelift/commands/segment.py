@@ -25,6 +25,7 @@ def segment(
     segmenter_model: opt.SegmenterModelOption = None,
     max_objects: opt.MaxObjectsOption = None,
     min_score: opt.MinScoreOption = None,
+    mask_threshold: opt.MaskThresholdOption = None,
     weights: opt.WeightsOption = None,
     device: opt.DeviceOption = "auto",
     threads: opt.ThreadsOption = 0,
@@ -46,7 +47,12 @@ def segment(
         from scenelift.segment import SEGMENTERS
 
         what = opt.read_prompt(
-            prompt, box, exclude_box, min_score=min_score, max_objects=max_objects
+            prompt,
+            box,
+            exclude_box,
+            min_score=min_score,
+            mask_threshold=mask_threshold,
+            max_objects=max_objects,
         )
         opt.check_segmenter(segmenter, segmenter_model)
         image = read_image(photo)

@@ -52,6 +52,7 @@ class PromptModel(_Model):
     phrases: list[str]
     boxes: list[BoxModel] = []
     min_score: float | None = None
+    mask_threshold: float | None = None
     max_objects: int | None = None
 
 

@@ -126,7 +126,7 @@ class GroundedSAM2Segmenter:
                 prompt,
                 report,
                 settings=FilterSettings(min_score=min_score),
-                mask_threshold=self.mask_threshold,
+                mask_threshold=prompt.mask_threshold or self.mask_threshold,
             )
             suggestions = () if result.instances else self._suggestions(image, min_score, report)
         weak = [d for d in seen if d.score < min_score]

@@ -118,7 +118,7 @@ class SAM3Segmenter:
                 prompt,
                 report,
                 settings=FilterSettings(min_score=min_score),
-                mask_threshold=self.mask_threshold,
+                mask_threshold=prompt.mask_threshold or self.mask_threshold,
             )
             notes = tuple(
                 f"The best candidate for {label!r} scores {score:.2f}, below {min_score:g}."

@@ -161,9 +161,10 @@ class EmbeddedSegmenter:
         candidates.sort(key=lambda candidate: -candidate.score)
         for candidate in candidates[MOST_MASKS:]:
             dropped.append(_dropped(candidate, f"more than {MOST_MASKS} objects"))
-        instances = self._cut_out(image, candidates[:MOST_MASKS], sure, dropped, report)
+        threshold = prompt.mask_threshold or 0.5
+        instances = self._cut_out(image, candidates[:MOST_MASKS], sure, dropped, threshold, report)
         if any(reading.how == "subject" for reading in readings):
-            instances += self._find_subject(image, readings, notes, report)
+            instances += self._find_subject(image, readings, notes, threshold, report)
 
         kept = keep_best(instances, FilterSettings(min_score=min_score))
         return replace(
@@ -179,13 +180,14 @@ class EmbeddedSegmenter:
         candidates: Sequence[Candidate],
         found: Detections,
         dropped: list[Dropped],
+        threshold: float,
         report: Reporter,
     ) -> list[Instance]:
         boxes = [candidate.box for candidate in candidates]
         alphas = self._masker.masks(image.pixels, boxes, _rivals(found, boxes), report)
         instances = []
         for candidate, alpha in zip(candidates, alphas, strict=True):
-            mask = alpha >= 0.5
+            mask = alpha >= threshold
             if not mask.any():
                 dropped.append(_dropped(candidate, "nothing in its box stands out as an object"))
                 continue
@@ -202,13 +204,18 @@ class EmbeddedSegmenter:
         return instances
 
     def _find_subject(
-        self, image: Image, readings: Sequence[Reading], notes: list[str], report: Reporter
+        self,
+        image: Image,
+        readings: Sequence[Reading],
+        notes: list[str],
+        threshold: float,
+        report: Reporter,
     ) -> list[Instance]:
         if self._subject is None:
             notes.append(f"The model that finds the main subject is not installed: {DOWNLOAD}.")
             return []
         alpha = self._subject.alpha(image.pixels, report)
-        mask = alpha >= 0.5
+        mask = alpha >= threshold
         if not mask.any():
             notes.append("This photo has no clear main subject. Draw a box with --box instead.")
             return []
