@@ -73,8 +73,9 @@ def limit_memory(device: torch.device, vram_bytes: int | None) -> None:
 
     if vram_bytes is None or device.type != "cuda":
         return
-    total = torch.cuda.get_device_properties(device).total_memory
-    torch.cuda.set_per_process_memory_fraction(min(1.0, vram_bytes / total), device)
+    index = torch.cuda.current_device() if device.index is None else device.index
+    total = torch.cuda.get_device_properties(index).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, vram_bytes / total), index)
 
 
 def read_bytes(text: str) -> int:
