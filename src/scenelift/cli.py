@@ -15,6 +15,7 @@ from scenelift.commands import models
 from scenelift.commands.doctor import doctor
 from scenelift.commands.run import run
 from scenelift.commands.segment import segment
+from scenelift.commands.serve import serve
 from scenelift.commands.view import view
 
 __all__ = ["app", "main"]
@@ -50,6 +51,7 @@ def scenelift(
 
 app.command()(run)
 app.command()(segment)
+app.command()(serve)
 app.command()(view)
 app.command()(doctor)
 app.add_typer(models.app, name="models", help="Download, list and verify model weights.")

@@ -1,0 +1,207 @@
+"""The web app: `create_app(settings)`.
+
+    request ──▶ Guard (host, origin, token, rates, size) ──▶ router ──▶ Queue ◀── worker process
+
+Handlers read and write the queue; a worker process runs what is in it. Nothing here imports a
+model, and nothing that takes long runs on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import Scope
+
+from scenelift import __version__
+from scenelift.errors import OutputError
+from scenelift.registry import BackendOptions
+from scenelift.webapp.access import Guard, Tokens
+from scenelift.webapp.errors import NotFound
+from scenelift.webapp.events import EventFeed
+from scenelift.webapp.folders import DataFolder
+from scenelift.webapp.housekeeping import Housekeeper
+from scenelift.webapp.jobs import Queue
+from scenelift.webapp.metrics import CountRequests, Metrics
+from scenelift.webapp.problems import add_problem_handlers
+from scenelift.webapp.qualities import InstalledQualities, Qualities
+from scenelift.webapp.routes import config, events, files, generate, health, jobs, session
+from scenelift.webapp.services import Services
+from scenelift.webapp.settings import Settings
+from scenelift.webapp.supervisor import Supervisor
+
+__all__ = ["STATIC", "create_app", "worker_command"]
+
+STATIC = Path(__file__).parent / "static"
+WORKER_MODULE = "scenelift.webapp.worker"
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    qualities: Qualities | None = None,
+    worker_module: str = WORKER_MODULE,
+) -> FastAPI:
+    """The server as an ASGI app; its lifespan starts and stops the workers.
+
+    Args:
+        settings: by default those of the environment.
+        qualities: what jobs may ask for; by default what is installed.
+        worker_module: module that the worker processes run; tests bring their own models with it.
+
+    Raises:
+        InputError: the settings would be unsafe.
+        OutputError: the data folder cannot be written, or another server is using it.
+    """
+    settings = (settings or Settings()).check()
+    data = DataFolder(settings.data.absolute())
+    tokens = Tokens(settings.tokens, guesses_per_minute=settings.logins_per_minute)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        data.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _only_server(data):
+            data.prepare()
+            services = _start(settings, data, tokens, qualities, worker_module)
+            app.state.services = services
+            await services.feed.start()
+            try:
+                yield
+            finally:
+                await services.feed.stop()
+                await asyncio.to_thread(services.supervisor.stop)
+                await asyncio.to_thread(services.housekeeper.stop)
+                services.queue.close()
+
+    app = FastAPI(
+        title="scenelift",
+        version=__version__,
+        description="One photo and a phrase become a 3D scene. See docs/web.md.",
+        lifespan=lifespan,
+        openapi_url="/api/openapi.json",
+        # Their pages load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+    )
+    add_problem_handlers(app)
+    for module in (jobs, files, events, config, session, generate, health):
+        app.include_router(module.router)
+    _add_page(app)
+    app.add_middleware(CountRequests)
+    app.add_middleware(Guard, settings=settings, tokens=tokens)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+        )
+    return app
+
+
+def worker_command(settings: Settings, data: DataFolder, module: str) -> Callable[..., list[str]]:
+    """Slot -> command line of its worker."""
+
+    def command(slot: int) -> list[str]:
+        line = [sys.executable, "-m", module, "--parent"]
+        line += ["--data", str(data.path), "--slot", str(slot)]
+        line += ["--device", settings.devices[slot]]
+        line += ["--lease-seconds", str(settings.lease_seconds)]
+        line += ["--stop-seconds", str(settings.shutdown_seconds)]
+        line += ["--max-attempts", str(settings.max_attempts)]
+        line += ["--max-objects", str(settings.max_objects)]
+        if settings.weights:
+            line += ["--weights", str(settings.weights.absolute())]
+        if settings.preload:
+            line += ["--preload", settings.quality]
+        return line
+
+    return command
+
+
+def _start(
+    settings: Settings,
+    data: DataFolder,
+    tokens: Tokens,
+    qualities: Qualities | None,
+    worker_module: str,
+) -> Services:
+    queue = Queue(data.database, max_attempts=settings.max_attempts)
+    feed = EventFeed(queue, most_streams=settings.streams_per_token)
+    supervisor = Supervisor(
+        queue,
+        worker_command(settings, data, worker_module),
+        len(settings.devices),
+        cancel_seconds=settings.cancel_seconds,
+        job_seconds=settings.job_seconds,
+        # A little more than the worker gives itself.
+        stop_seconds=settings.shutdown_seconds + 1,
+    )
+    housekeeper = Housekeeper(
+        data,
+        queue,
+        keep_seconds=settings.keep_days * 24 * 3600,
+        max_bytes=settings.max_stored_bytes,
+    )
+    services = Services(
+        settings=settings,
+        data=data,
+        queue=queue,
+        feed=feed,
+        supervisor=supervisor,
+        housekeeper=housekeeper,
+        metrics=Metrics(queue, data, feed, supervisor, housekeeper),
+        qualities=qualities or InstalledQualities(BackendOptions(weights=settings.weights)),
+        tokens=tokens,
+    )
+    supervisor.start()
+    housekeeper.start()
+    return services
+
+
+@contextmanager
+def _only_server(data: DataFolder) -> Iterator[None]:
+    """Two servers on one folder would each take the other's uploads for leftovers."""
+    with (data.path / "server.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise OutputError(
+                f"Another server is using {data.path}. Stop it, or choose another --data."
+            ) from exc
+        yield
+
+
+def _add_page(app: FastAPI) -> None:
+    """The page and its files. After the routers, so that it hides none of them."""
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        index = STATIC / "index.html"
+        if not index.is_file():
+            raise NotFound(
+                "This installation has no page: it was not built. Run `make page` in the "
+                "repository, or install the released package. The REST interface works."
+            )
+        return FileResponse(index, headers={"Cache-Control": "no-cache"})
+
+    app.mount("/", _Assets(directory=STATIC, check_dir=False), name="page")
+
+
+class _Assets(StaticFiles):
+    """Files of the page. Those under assets/ have the hash of their content in their name."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        if path.startswith("assets/") and response.status_code == 200:
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response

@@ -1,0 +1,107 @@
+"""Errors of the web interface itself, beside those of the package. All become problems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scenelift.errors import SceneliftError
+
+__all__ = [
+    "Conflict",
+    "Forbidden",
+    "NotAllowedYet",
+    "NotFound",
+    "NotReady",
+    "StorageFull",
+    "TooLarge",
+    "TooManyRequests",
+    "Unauthorized",
+    "UnsupportedUpload",
+    "WorkerFailed",
+]
+
+
+class NotFound(SceneliftError):
+    """There is no such job, file or example, or it belongs to somebody else."""
+
+    http_status = 404
+    slug = "not-found"
+
+
+class Conflict(SceneliftError):
+    """The job is not in a state that allows this."""
+
+    http_status = 409
+    slug = "conflict"
+
+
+class Unauthorized(SceneliftError):
+    """The token is missing or wrong."""
+
+    http_status = 401
+    slug = "unauthorized"
+
+
+class Forbidden(SceneliftError):
+    """The request comes from a page or for a host that is not ours."""
+
+    http_status = 403
+    slug = "forbidden"
+
+
+class TooLarge(SceneliftError):
+    """The body exceeds what this server takes."""
+
+    http_status = 413
+    slug = "too-large"
+
+
+class UnsupportedUpload(SceneliftError):
+    """The body is not of the type that this call takes."""
+
+    http_status = 415
+    slug = "unsupported-upload"
+
+
+class NotAllowedYet(SceneliftError):
+    """A limit of time or number; trying again later helps.
+
+    Attributes:
+        retry_after: in seconds.
+    """
+
+    http_status = 429
+    slug = "limit-reached"
+
+    def __init__(self, message: str, retry_after: float = 10) -> None:
+        self.retry_after = max(1, round(retry_after))
+        super().__init__(message)
+
+    def problem(self) -> dict[str, Any]:
+        return super().problem() | {"retry_after": self.retry_after}
+
+
+class TooManyRequests(NotAllowedYet):
+    """Requests come faster than this server answers them."""
+
+    slug = "too-many-requests"
+
+
+class NotReady(NotAllowedYet):
+    """The server is up and cannot take work at the moment."""
+
+    http_status = 503
+    slug = "not-ready"
+
+
+class StorageFull(SceneliftError):
+    """The disk has no room for another job."""
+
+    http_status = 507
+    slug = "storage-full"
+
+
+class WorkerFailed(SceneliftError):
+    """The worker was lost too often while it ran this job."""
+
+    slug = "worker-failed"

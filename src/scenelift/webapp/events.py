@@ -1,0 +1,124 @@
+"""Server-sent events: the queue's event log, to every watcher exactly once and in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator
+
+from scenelift.webapp.errors import NotAllowedYet
+from scenelift.webapp.jobs import Queue
+
+__all__ = ["EventFeed"]
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+PING_SECONDS = 15.0
+BATCH = 500
+
+
+class EventFeed:
+    """Wakes the watchers of this server whenever anybody has written an event.
+
+    Args:
+        most_streams: watchers that one owner may have at once.
+    """
+
+    def __init__(self, queue: Queue, *, most_streams: int) -> None:
+        self._queue, self._most_streams = queue, most_streams
+        self._streams: Counter[str] = Counter()
+        self._changed = asyncio.Condition()
+        self._last = 0
+        self._closed = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._last = await asyncio.to_thread(self._queue.last_event)
+        self._task = asyncio.create_task(self._poll())
+
+    def close(self) -> None:
+        """End every stream; browsers come back by themselves. To be called on the loop."""
+        self._closed = True
+
+    async def stop(self) -> None:
+        self.close()
+        if self._task is not None:
+            await self._task
+
+    @property
+    def closed(self) -> bool:
+        """Whether the server is about to stop."""
+        return self._closed
+
+    @property
+    def streams(self) -> int:
+        """Number of watchers."""
+        return self._streams.total()
+
+    async def wait(self, seen: int, timeout: float) -> int:
+        """Wait for an event after `seen`; returns the newest number there is, maybe `seen`."""
+        try:
+            async with asyncio.timeout(timeout), self._changed:
+                await self._changed.wait_for(lambda: self._closed or self._last > seen)
+        except TimeoutError:
+            pass
+        return max(seen, self._last)
+
+    def check_room(self, owner: str) -> None:
+        """Refuse one stream too many.
+
+        Raises:
+            NotAllowedYet: the owner has as many as there may be.
+        """
+        if self._streams[owner] >= self._most_streams:
+            raise NotAllowedYet(
+                f"{self._most_streams} event streams are open already. Close a tab.", 30
+            )
+
+    async def stream(self, owner: str, after: int | None) -> AsyncIterator[bytes]:
+        """An owner's events after a number, or from now on, until the client goes."""
+        self._streams[owner] += 1
+        try:
+            newest = await asyncio.to_thread(self._queue.last_event)
+            # A number from the future is from another data folder: start afresh.
+            seen = newest if after is None or after > newest else after
+            yield _message("ready", seen, json.dumps({"last_event_id": seen}))
+            while not self._closed:
+                rows = await asyncio.to_thread(self._queue.events_after, seen, owner, BATCH)
+                for row in rows:
+                    yield _message("job", row.seq, row.data)
+                    seen = row.seq
+                if len(rows) == BATCH:
+                    continue
+                newest = max(newest, seen)
+                now = await self.wait(newest, PING_SECONDS)
+                if now == newest:
+                    yield b": ping\n\n"
+                newest = now
+        finally:
+            self._streams[owner] -= 1
+            if not self._streams[owner]:
+                del self._streams[owner]
+
+    async def _poll(self) -> None:
+        while not self._closed:
+            try:
+                last = await asyncio.to_thread(self._queue.last_event)
+            except sqlite3.Error as exc:
+                log.warning("the event log cannot be read: %s", exc)
+                last = self._last
+            if last != self._last:
+                self._last = last
+                async with self._changed:
+                    self._changed.notify_all()
+            await asyncio.sleep(POLL_SECONDS)
+        async with self._changed:
+            self._changed.notify_all()
+
+
+def _message(event: str, number: int, data: str) -> bytes:
+    return f"id: {number}\nevent: {event}\ndata: {data}\n\n".encode()

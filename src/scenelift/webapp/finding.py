@@ -1,0 +1,132 @@
+"""The first stage as the web app runs it: masks can be seen, and chosen from, before the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import scenelift
+from scenelift.errors import InputError
+from scenelift.io.files import prepare_output_folder
+from scenelift.io.instances import write_instances
+from scenelift.pipeline import find_objects, limit_objects
+from scenelift.progress import Reporter
+from scenelift.segment import Segmenter
+from scenelift.stages import StageStore, digest
+from scenelift.types import BoxPrompt, Dropped, Image, Instance, Prompt, Segmentation
+from scenelift.webapp.models import Selection
+
+__all__ = ["ChosenSegmenter", "ShowingSegmenter", "choose", "find"]
+
+
+class ShowingSegmenter:
+    """A segmenter that shows what it found: masks and overlay are written at once.
+
+    Args:
+        inner: finds the objects; results are exactly its own.
+        folder: where masks and overlay go.
+        show: told what will be reconstructed.
+    """
+
+    def __init__(
+        self, inner: Segmenter, folder: Path, show: Callable[[Segmentation], None]
+    ) -> None:
+        self.name, self.version = inner.name, inner.version
+        self._inner, self._folder, self._show = inner, folder, show
+
+    def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
+        found = self._inner.segment(image, prompt, report)
+        if found.instances:
+            kept = limit_objects(found, prompt.max_objects)
+            prepare_output_folder(self._folder)
+            write_instances(self._folder, image, kept)
+            self._show(kept)
+        return found
+
+
+class ChosenSegmenter:
+    """Returns what the user chose from an earlier search, under the name of who found it."""
+
+    def __init__(self, finder: Segmenter, chosen: Segmentation) -> None:
+        self.name = finder.name
+        self.version = f"{finder.version}, chosen by hand {digest(chosen)[:16]}"
+        self._chosen = chosen
+
+    def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
+        report.check()
+        return self._chosen
+
+
+def find(
+    segmenter: Segmenter, image: Image, prompt: Prompt, report: Reporter, store: StageStore
+) -> Segmentation:
+    """The objects of a photo; those found before are used again.
+
+    Raises:
+        NothingFound: there is none.
+    """
+    key = digest(scenelift.__version__, image, prompt, segmenter.name, segmenter.version)
+    found = store.load("segment", key, Segmentation)
+    if found is None:
+        found = find_objects(segmenter, image, prompt, report)
+        store.save("segment", key, found)
+    return found
+
+
+def choose(
+    found: Segmentation,
+    selection: Selection,
+    segmenter: Segmenter,
+    image: Image,
+    report: Reporter,
+    *,
+    most: int,
+) -> Segmentation:
+    """What the user kept, followed by what they drew boxes around.
+
+    Args:
+        most: objects that one job may have.
+
+    Raises:
+        InputError: an index or a box is outside of what there is, or nothing is left.
+    """
+    unknown = [index for index in selection.keep if index >= len(found.instances)]
+    if unknown:
+        raise InputError(
+            f"There is no object {unknown[0]}: {len(found.instances)} were found, counted from 0."
+        )
+    keep = dict.fromkeys(selection.keep)
+    added: list[Instance] = []
+    notes: list[str] = []
+    for box in selection.add:
+        prompt = Prompt(boxes=(_inside(box.to_prompt(), image),))
+        seen = segmenter.segment(image, prompt, report)
+        added += seen.instances[:1]
+        if not seen.instances:
+            notes.append(f"Nothing was found in the box around {box.label or 'an object'}.")
+    instances = (*(found.instances[index] for index in keep), *added)
+    if not instances:
+        raise InputError(
+            "Nothing is left to reconstruct. Keep an object, or draw a box around one."
+        )
+    left_out = [
+        Dropped(label=i.label, score=i.score, box=i.box, reason="left out by you")
+        for index, i in enumerate(found.instances)
+        if index not in keep
+    ]
+    chosen = Segmentation(
+        instances=instances,
+        dropped=(*found.dropped, *left_out),
+        notes=(*found.notes, *notes),
+    )
+    return limit_objects(chosen, most)
+
+
+def _inside(box: BoxPrompt, image: Image) -> BoxPrompt:
+    x0, y0, x1, y1 = box.box
+    if x0 >= image.width or y0 >= image.height or x1 <= 0 or y1 <= 0:
+        raise InputError(
+            f"The box {x0:g},{y0:g},{x1:g},{y1:g} lies outside of the photo, which is "
+            f"{image.width} × {image.height} pixels."
+        )
+    return box

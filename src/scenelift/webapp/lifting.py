@@ -1,0 +1,229 @@
+"""One attempt at one job: from its folder to its result, with everything said to the queue."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any
+
+from scenelift.errors import Cancelled, SceneliftError
+from scenelift.io.files import prepare_output_folder
+from scenelift.io.image import read_image
+from scenelift.io.instances import write_instances
+from scenelift.io.manifest import Manifest
+from scenelift.pipeline import Pipeline
+from scenelift.progress import CancelToken, Reporter
+from scenelift.runs import RunSpec, run_job
+from scenelift.stages import StageStore
+from scenelift.types import Segmentation
+from scenelift.webapp.estimate import Estimate
+from scenelift.webapp.finding import ChosenSegmenter, ShowingSegmenter, choose, find
+from scenelift.webapp.folders import JobFolder
+from scenelift.webapp.jobs import JobRow, LeaseLost, Queue
+from scenelift.webapp.listener import JobListener
+
+__all__ = ["Attempt"]
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+
+
+class Attempt:
+    """Runs a claimed job to its end. Meant for a thread of its own.
+
+    Args:
+        queue: is told how it goes.
+        job: as it was claimed.
+        folder: the job's files.
+        load: gives the pipeline of a quality.
+        token: set to stop it.
+        most_objects: that one job may have.
+        stopping: whether a stop means that the worker ends, and not that the user cancelled.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        job: JobRow,
+        folder: JobFolder,
+        load: Callable[[str], Pipeline],
+        *,
+        token: CancelToken,
+        most_objects: int,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._queue, self._job, self._folder, self._load = queue, job, folder, load
+        self._most_objects, self._stopping = most_objects, stopping
+        estimate = Estimate(queue.typical_seconds(job.request.quality))
+        self._listener = JobListener(queue, job.claim, estimate)
+        self._report = Reporter(self._listener, token=token)
+
+    def run(self) -> None:
+        """Work, and end the claim in every case."""
+        try:
+            self._work()
+        except LeaseLost:
+            log.warning("job %s was taken away from this worker", self._job.id)
+        except Cancelled:
+            if self._stopping():
+                self._insist(lambda: self._queue.release(self._job.claim, "The server stopped."))
+            else:
+                self._end("cancelled")
+        except SceneliftError as exc:
+            self._end("failed", error=exc.problem())
+        except MemoryError:
+            log.exception("job %s needs more memory than there is", self._job.id)
+            self._end("failed", error=_out_of_memory())
+        except Exception as exc:
+            log.exception("job %s failed", self._job.id)
+            # PyTorch's error of the same meaning, which the server side never imports.
+            memory = type(exc).__name__ == "OutOfMemoryError"
+            self._end("failed", error=_out_of_memory() if memory else _unexpected(exc))
+
+    def _work(self) -> None:
+        job, folder = self._job, self._folder
+        pipeline = self._load(job.request.quality)
+        self._report.check()
+        if not job.request.review:
+            segmenter = ShowingSegmenter(pipeline.segmenter, folder.found, self._found)
+            self._lift(_with_segmenter(pipeline, segmenter))
+            return
+
+        image, prompt = read_image(folder.photo), job.request.prompt.to_prompt()
+        at_segment = self._report.at("segment")
+        at_segment.send("stage_started")
+        found = find(pipeline.segmenter, image, prompt, at_segment, StageStore(folder.stages))
+        if job.selection is None:
+            prepare_output_folder(folder.found)
+            write_instances(folder.found, image, found)
+            self._found(found)
+            self._end("review")
+            return
+        chosen = choose(
+            found, job.selection, pipeline.segmenter, image, at_segment, most=self._most_objects
+        )
+        prepare_output_folder(folder.found)
+        write_instances(folder.found, image, chosen)
+        self._found(chosen)
+        self._lift(_with_segmenter(pipeline, ChosenSegmenter(pipeline.segmenter, chosen)))
+
+    def _found(self, segmentation: Segmentation) -> None:
+        self._listener.found(segmentation)
+
+    def _lift(self, pipeline: Pipeline) -> None:
+        request = self._job.request
+        spec = RunSpec(
+            photo=self._folder.photo,
+            prompt=request.prompt.to_prompt(),
+            out=self._folder.scene,
+            seed=request.seed,
+        )
+        manifest = run_job(spec, pipeline, self._report)
+        self._queue.learn(request.quality, _stage_seconds(manifest))
+        self._end(
+            "done",
+            objects=_manifest_objects(manifest),
+            notes=manifest.notes,
+            files=[f.model_dump() for f in manifest.files],
+        )
+
+    def _end(self, state: Any, **facts: Any) -> None:
+        facts.setdefault("notes", self._listener.notes)
+        if state in ("failed", "cancelled"):
+            shutil.rmtree(self._folder.scene, ignore_errors=True)
+        self._insist(lambda: self._queue.finish(self._job.claim, state, **facts))
+
+    def _insist(self, write: Callable[[], None]) -> None:
+        """Write what must not be lost, waiting for a full disk to be cleared."""
+        while True:
+            try:
+                write()
+            except sqlite3.OperationalError as exc:
+                log.error("job %s could not be ended, trying again: %s", self._job.id, exc)
+                time.sleep(RETRY_SECONDS)
+            except LeaseLost:
+                log.warning("job %s was taken away from this worker", self._job.id)
+                return
+            else:
+                return
+
+
+def _with_segmenter(pipeline: Pipeline, segmenter: ShowingSegmenter | ChosenSegmenter) -> Pipeline:
+    return Pipeline(segmenter, pipeline.pointmapper, pipeline.reconstructor, choice=pipeline.choice)
+
+
+def _manifest_objects(manifest: Manifest) -> list[dict[str, Any]]:
+    """What is shown of a finished scene: masks are now the manifest's."""
+    shown: list[dict[str, Any]] = [
+        {
+            "index": o.index,
+            "label": o.label,
+            "score": round(o.score, 4),
+            "box": list(o.box),
+            "state": "done",
+            "fraction": 1.0,
+            "mask": o.files.get("mask"),
+        }
+        for o in manifest.objects
+    ]
+    shown += [
+        {
+            "index": f.index,
+            "label": f.label,
+            "score": round(f.score, 4),
+            "box": list(f.box),
+            "state": "failed",
+            "reason": f.reason,
+        }
+        for f in manifest.failed
+    ]
+    shown.sort(key=lambda o: o["index"])
+    dropped = [
+        {
+            "index": None,
+            "label": d.label,
+            "score": round(d.score, 4),
+            "box": list(d.box),
+            "state": "dropped",
+            "reason": d.reason,
+        }
+        for d in manifest.dropped
+    ]
+    return [*shown, *dropped]
+
+
+def _stage_seconds(manifest: Manifest) -> dict[str, float]:
+    """Stage -> seconds, of an object for "reconstruct"; stages that were resumed say nothing."""
+    times: dict[str, list[float]] = {}
+    for timing in manifest.timings:
+        if not timing.resumed:
+            times.setdefault(timing.stage, []).append(timing.seconds)
+    return {stage: sum(values) / len(values) for stage, values in times.items()}
+
+
+def _out_of_memory() -> dict[str, Any]:
+    return _problem(
+        "out-of-memory",
+        "This needs more memory than the machine has left. Try a smaller photo or fewer objects.",
+    )
+
+
+def _unexpected(exc: Exception) -> dict[str, Any]:
+    return _problem(
+        "unexpected",
+        f"Something went wrong that should not ({type(exc).__name__}). The server's log has the "
+        "details; trying again with another photo or phrase may help.",
+    )
+
+
+def _problem(slug: str, detail: str) -> dict[str, Any]:
+    return {
+        "type": f"urn:scenelift:problem:{slug}",
+        "title": slug.replace("-", " "),
+        "status": 500,
+        "detail": detail,
+    }

@@ -1,0 +1,141 @@
+"""From the pipeline's events to what the queue knows about a job."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from typing import Any
+
+from scenelift.progress import Event
+from scenelift.types import Instance, Segmentation, object_name
+from scenelift.webapp.estimate import Estimate
+from scenelift.webapp.jobs import Claim, Progress, Queue
+
+__all__ = ["JobListener", "found_objects"]
+
+log = logging.getLogger(__name__)
+
+# A bar that moves four times a second looks smooth, and more would only fill the log.
+LEAST_INTERVAL = 0.25
+
+
+class JobListener:
+    """Writes a job's progress into the queue.
+
+    Call it with the pipeline's events, from the thread that runs the job.
+
+    Attributes:
+        objects: the job's objects as they will be shown.
+        notes: sentences for the user, each once.
+    """
+
+    def __init__(self, queue: Queue, claim: Claim, estimate: Estimate) -> None:
+        self._queue, self._claim, self._estimate = queue, claim, estimate
+        self._started = time.monotonic()
+        self._last_written = 0.0
+        self.objects: list[dict[str, Any]] = []
+        self.notes: list[str] = []
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "note":
+            if event.message not in self.notes:
+                self.notes.append(event.message)
+        elif event.stage:
+            ended = event.kind in ("stage_finished", "stage_resumed", "object_failed")
+            self._estimate.at(event.stage, event.object_index, 1.0 if ended else event.fraction)
+            self._follow_object(event)
+        if event.kind in ("run_started", "run_finished"):
+            return  # the queue has its own words for these
+        now = time.monotonic()
+        if event.kind == "stage_progress" and now - self._last_written < LEAST_INTERVAL:
+            return
+        self._last_written = now
+        self._write(
+            kind=event.kind,
+            stage=event.stage,
+            object_index=event.object_index,
+            stage_fraction=event.fraction,
+            message=event.message,
+        )
+
+    def found(self, segmentation: Segmentation) -> None:
+        """The masks are there."""
+        self.objects = found_objects(segmentation)
+        self._estimate.found(len(segmentation.instances))
+        self._write(kind="found", stage="segment", stage_fraction=1.0)
+
+    def _follow_object(self, event: Event) -> None:
+        if event.stage != "reconstruct" or event.object_index is None:
+            return
+        if event.object_index >= len(self.objects):
+            return
+        shown = self.objects[event.object_index]
+        match event.kind:
+            case "stage_started":
+                shown["state"] = "running"
+            case "stage_progress":
+                shown["fraction"] = round(event.fraction, 3)
+            case "stage_finished" | "stage_resumed":
+                shown.update(state="done", fraction=1.0)
+            case "object_failed":
+                shown.update(state="failed", reason=event.message)
+            case _:
+                pass
+
+    def _write(
+        self,
+        *,
+        kind: str,
+        stage: str,
+        stage_fraction: float,
+        object_index: int | None = None,
+        message: str = "",
+    ) -> None:
+        progress = Progress(
+            kind=kind,
+            stage=stage,
+            object_index=object_index,
+            fraction=self._estimate.fraction(),
+            stage_fraction=stage_fraction,
+            eta=self._estimate.remaining(time.monotonic() - self._started),
+            message=message,
+            objects=self.objects,
+            notes=self.notes,
+        )
+        try:
+            self._queue.record(self._claim, progress)
+        except sqlite3.OperationalError as exc:
+            # A full disk: the job may still get through, so only its progress is not shown.
+            log.warning("progress of job %s was not stored: %s", self._claim.job, exc)
+
+
+def found_objects(segmentation: Segmentation) -> list[dict[str, Any]]:
+    """What is shown of a segmentation: objects first, then what was left out."""
+    return [
+        *(_shown(index, instance) for index, instance in enumerate(segmentation.instances)),
+        *(
+            {
+                "index": None,
+                "label": d.label,
+                "score": round(d.score, 4),
+                "box": [round(v, 1) for v in d.box],
+                "state": "dropped",
+                "reason": d.reason,
+            }
+            for d in segmentation.dropped
+        ),
+    ]
+
+
+def _shown(index: int, instance: Instance) -> dict[str, Any]:
+    return {
+        "index": index,
+        "label": instance.label,
+        "score": round(instance.score, 4),
+        "box": [round(v, 1) for v in instance.box],
+        "state": "waiting",
+        "fraction": 0.0,
+        # A path below the job's folder; the server makes a URL of it.
+        "mask": f"found/{object_name(index, instance.label)}.png",
+    }

@@ -1,0 +1,262 @@
+"""What the REST interface takes and returns; the OpenAPI description is made from these."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from scenelift.config import MAX_PHRASE_CHARACTERS, MAX_PHRASES, parse_prompt_phrases
+from scenelift.errors import InputError
+from scenelift.types import BoxPrompt, Prompt
+
+__all__ = [
+    "AddedBox",
+    "Box",
+    "Config",
+    "Example",
+    "File",
+    "Generated",
+    "Job",
+    "JobList",
+    "JobObject",
+    "JobPrompt",
+    "JobRequest",
+    "Limits",
+    "Login",
+    "Photo",
+    "Problem",
+    "Rerun",
+    "Selection",
+    "State",
+    "parse_phrases",
+]
+
+State = Literal["queued", "running", "review", "done", "failed", "cancelled"]
+ObjectState = Literal["waiting", "running", "done", "failed", "dropped"]
+# Pixels of no photo we read; also keeps infinities out.
+Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+Corners = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
+# JavaScript and every random generator agree on these.
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AddedBox(_Input):
+    """An object that the user drew a box around."""
+
+    box: Corners = Field(description="x0, y0, x1, y1 in pixels of the upright photo")
+    label: str = Field("", max_length=MAX_PHRASE_CHARACTERS)
+
+    @field_validator("box")
+    @classmethod
+    def _not_empty(cls, box: Corners) -> Corners:
+        if not (box[2] > box[0] and box[3] > box[1]):
+            raise ValueError("the box is empty: x1 must exceed x0 and y1 must exceed y0")
+        return box
+
+    @field_validator("label")
+    @classmethod
+    def _plain(cls, label: str) -> str:
+        label = " ".join(label.replace(";", " ").split())
+        if not label.isprintable():
+            raise ValueError("a label has control characters")
+        return label
+
+    def to_prompt(self) -> BoxPrompt:
+        return BoxPrompt(box=self.box, label=self.label)
+
+
+class Box(AddedBox):
+    """A box of the prompt."""
+
+    positive: bool = Field(True, description="false marks what is not meant")
+
+    def to_prompt(self) -> BoxPrompt:
+        return BoxPrompt(box=self.box, label=self.label, positive=self.positive)
+
+
+class JobPrompt(_Input):
+    """What to lift out of the photo."""
+
+    phrases: tuple[str, ...] = ()
+    boxes: tuple[Box, ...] = Field((), max_length=100)
+    min_score: Score | None = None
+    max_objects: int | None = Field(None, ge=1, le=1000)
+
+    def to_prompt(self) -> Prompt:
+        return Prompt(
+            phrases=self.phrases,
+            boxes=tuple(b.to_prompt() for b in self.boxes),
+            min_score=self.min_score,
+            max_objects=self.max_objects,
+        )
+
+
+class JobRequest(_Input):
+    """Everything about a job but its photo."""
+
+    prompt: JobPrompt
+    seed: Seed = 0
+    quality: str = Field("auto", max_length=40)
+    review: bool = False
+
+
+class Selection(_Input):
+    """Which of the found objects to reconstruct, and what to add to them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"keep": [0, 2], "add": [{"box": [40, 60, 220, 300], "label": "mug"}]}
+        }
+    )
+
+    keep: tuple[Annotated[int, Field(ge=0, lt=1000)], ...] = Field((), max_length=1000)
+    add: tuple[AddedBox, ...] = Field((), max_length=100)
+
+
+class Rerun(_Input):
+    """What to change in the second run; what is not given stays."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"seed": 7, "text_prompt": ["cup"]}})
+
+    seed: Seed | None = None
+    text_prompt: tuple[str, ...] | None = Field(None, max_length=MAX_PHRASES)
+
+
+class Login(_Input):
+    """A token, to be kept in a cookie."""
+
+    token: str = Field(max_length=1000)
+
+
+class JobObject(BaseModel):
+    """One object of a job."""
+
+    index: int | None = Field(description="null for what was left out after the review")
+    label: str
+    score: float
+    box: tuple[float, float, float, float]
+    state: ObjectState
+    fraction: float = 0.0
+    mask_url: str | None = None
+    reason: str | None = None
+
+
+class Photo(BaseModel):
+    """The photo as the models see it."""
+
+    width: int
+    height: int
+    url: str
+
+
+class File(BaseModel):
+    """A file of the result."""
+
+    name: str
+    bytes: int
+    sha256: str
+    url: str
+
+
+class Job(BaseModel):
+    """A job and how far it is."""
+
+    id: str
+    state: State
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+    prompt: JobPrompt
+    seed: int
+    quality: str
+    stage: str
+    fraction: float = Field(ge=0, le=1, description="of the whole job")
+    eta_seconds: float | None
+    attempt: int
+    position: int | None = Field(description="in the queue, from 1; null unless queued")
+    notes: list[str]
+    error: dict[str, Any] | None = Field(description="an RFC 9457 problem")
+    objects: list[JobObject]
+    image: Photo
+    overlay_url: str | None
+    thumbnail_url: str | None
+    manifest_url: str | None
+    files: list[File]
+
+
+class JobList(BaseModel):
+    """Newest first."""
+
+    jobs: list[Job]
+    last_event_id: int = Field(description="where to start /api/events so that nothing is missed")
+
+
+class Limits(BaseModel):
+    upload_bytes: int
+    max_pixels: int
+    max_phrases: int
+
+
+class Example(BaseModel):
+    name: str
+    url: str
+    prompt: str
+
+
+class Config(BaseModel):
+    """What the page needs to know about the server."""
+
+    version: str
+    qualities: list[str]
+    default_quality: str
+    limits: Limits
+    auth: bool
+    examples: list[Example]
+
+
+class Generated(BaseModel):
+    """Answer of /api/generate_3d."""
+
+    success: bool
+    job_id: str
+    message: str
+    num_objects: int
+    glb_url: str | None
+    ply_url: str | None
+    obj_url: str | None
+    mask_url: str | None
+    preview_url: str | None
+    objects: list[JobObject]
+    elapsed_time: float
+
+
+class Problem(BaseModel):
+    """RFC 9457."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str = ""
+
+
+def parse_phrases(texts: tuple[str, ...] | list[str], most: int) -> tuple[str, ...]:
+    """Phrases of form fields; fields left blank say nothing.
+
+    Raises:
+        InputError: a phrase is too long or has control characters, or there are too many.
+    """
+    given = [text for text in texts if text.replace(";", " ").strip()]
+    phrases = parse_prompt_phrases(given) if given else ()
+    if len(phrases) > most:
+        raise InputError(f"{len(phrases)} phrases were given; this server looks for {most}.")
+    return phrases

@@ -1,0 +1,103 @@
+"""Every error as an RFC 9457 problem."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sqlite3
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from scenelift.errors import InputError, SceneliftError
+from scenelift.webapp.errors import NotAllowedYet, StorageFull, Unauthorized
+
+__all__ = ["add_problem_handlers", "bad_fields", "problem_response"]
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem_response(exc: SceneliftError, path: str) -> JSONResponse:
+    """The answer to a request that ended with an error raised on purpose."""
+    headers: dict[str, str] = {}
+    if isinstance(exc, NotAllowedYet):
+        headers["Retry-After"] = str(exc.retry_after)
+    if isinstance(exc, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    return _respond(exc.problem() | {"instance": path}, headers)
+
+
+def bad_fields(errors: Sequence[Any]) -> InputError:
+    """What pydantic found, as a sentence."""
+    parts: list[str] = []
+    for error in errors[:5]:
+        where = ".".join(str(part) for part in error["loc"] if part not in ("body", "query"))
+        parts.append(f"{where or 'body'}: {error['msg']}")
+    return InputError("; ".join(parts) + ".")
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Make every error of an app a problem."""
+
+    @app.exception_handler(SceneliftError)
+    async def on_purpose(request: Request, exc: SceneliftError) -> JSONResponse:
+        return problem_response(exc, request.url.path)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, exc: RequestValidationError) -> JSONResponse:
+        return problem_response(bad_fields(exc.errors()), request.url.path)
+
+    @app.exception_handler(ValidationError)
+    async def invalid_form(request: Request, exc: ValidationError) -> JSONResponse:
+        return problem_response(bad_fields(exc.errors()), request.url.path)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, exc: HTTPException) -> JSONResponse:
+        phrase = HTTPStatus(exc.status_code).phrase
+        detail = exc.detail if exc.detail != phrase else f"{phrase}: {request.method} here."
+        problem = {
+            "type": "about:blank",
+            "title": phrase,
+            "status": exc.status_code,
+            "detail": detail,
+            "instance": request.url.path,
+        }
+        return _respond(problem, dict(exc.headers or {}))
+
+    @app.exception_handler(OSError)
+    async def disk(request: Request, exc: OSError) -> JSONResponse:
+        if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return await unexpected(request, exc)
+        return problem_response(_disk_full(), request.url.path)
+
+    @app.exception_handler(sqlite3.OperationalError)
+    async def queue(request: Request, exc: sqlite3.OperationalError) -> JSONResponse:
+        if "full" not in str(exc):
+            return await unexpected(request, exc)
+        return problem_response(_disk_full(), request.url.path)
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, exc: Exception) -> JSONResponse:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=exc)
+        error = SceneliftError(
+            "Something went wrong on the server that should not; its log has the details."
+        )
+        return problem_response(error, request.url.path)
+
+
+def _disk_full() -> StorageFull:
+    return StorageFull(
+        "The server's disk is full. Delete jobs that are no longer needed, or tell who runs it."
+    )
+
+
+def _respond(problem: dict[str, Any], headers: dict[str, str]) -> JSONResponse:
+    return JSONResponse(problem, problem["status"], headers, media_type=MEDIA_TYPE)

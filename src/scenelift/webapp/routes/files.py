@@ -1,0 +1,95 @@
+"""Files of jobs: those that a job lists, and no others."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import FileResponse
+
+from scenelift.io.manifest import MANIFEST_NAME
+from scenelift.webapp.errors import NotFound
+from scenelift.webapp.jobs import JobRow
+from scenelift.webapp.models import Problem
+from scenelift.webapp.routes.jobs import JobId
+from scenelift.webapp.services import Owner, Services, Use
+
+__all__ = ["router"]
+
+router = APIRouter(
+    tags=["files"],
+    responses={
+        401: {"model": Problem},
+        404: {"model": Problem},
+        416: {"description": "no such range"},
+    },
+)
+
+# Of every job, from the beginning.
+OWN: tuple[str, ...] = ("shown.jpg", "thumbnail.jpg")
+# Types that no browser runs, whatever the file holds.
+TYPES = {
+    ".ply": "application/octet-stream",
+    ".glb": "model/gltf-binary",
+    ".obj": "text/plain",
+    ".mtl": "text/plain",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".gif": "image/gif",
+}
+
+
+@router.get("/api/jobs/{job_id}/files/{path:path}", response_class=FileResponse)
+def get_file(
+    job_id: JobId,
+    path: str,
+    request: Request,
+    use: Use,
+    owner: Owner,
+    download: Annotated[bool, Query(description="send it as an attachment")] = False,
+) -> Response:
+    """A file of a job."""
+    return _serve(use, use.queue.get(job_id, owner), path, request, download=download)
+
+
+@router.get("/objects/{job_id}/{path:path}", response_class=FileResponse)
+def get_object(job_id: JobId, path: str, request: Request, use: Use, owner: Owner) -> Response:
+    """As `/api/jobs/{id}/files/{path}`."""
+    return _serve(use, use.queue.get(job_id, owner), path, request, download=False)
+
+
+def _serve(use: Services, job: JobRow, path: str, request: Request, *, download: bool) -> Response:
+    folder = use.data.job(job.id)
+    listed = _listed(job)
+    if path not in listed:
+        raise NotFound("This job has no such file.")
+    below = path if path.startswith("found/") or path in OWN else f"scene/{path}"
+    file = folder.path / below
+    # Names come from our own list; a link planted in the folder must still lead nowhere.
+    inside = folder.path.resolve()
+    if file.is_symlink() or not file.resolve().is_relative_to(inside) or not file.is_file():
+        raise NotFound("This job has no such file any more.")
+    status = file.stat()
+    etag = f'"{listed[path] or f"{status.st_mtime_ns:x}-{status.st_size:x}"}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    if etag in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
+        return Response(status_code=304, headers=headers)
+    return FileResponse(
+        file,
+        headers=headers,
+        media_type=TYPES.get(file.suffix, "application/octet-stream"),
+        filename=file.name if download else None,
+    )
+
+
+def _listed(job: JobRow) -> dict[str, str]:
+    """Path -> SHA-256 ("" where it is not known) of everything that may be asked for."""
+    listed: dict[str, str] = dict.fromkeys(OWN, "")
+    if job.objects:
+        listed["found/overlay.png"] = listed["found/instances.json"] = ""
+        listed |= {o["mask"]: "" for o in job.objects if o.get("mask")}
+    if job.state == "done":
+        listed[MANIFEST_NAME] = ""
+        listed |= {f["path"]: f["sha256"] for f in job.files}
+    return listed

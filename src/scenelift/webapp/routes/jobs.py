@@ -1,0 +1,197 @@
+"""Jobs: submit, look, stop, choose, run again, delete."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+
+from scenelift.webapp.errors import Conflict
+from scenelift.webapp.folders import JobFolder
+from scenelift.webapp.jobs import JobRow, NewJob, new_job_id
+from scenelift.webapp.models import (
+    Job,
+    JobList,
+    JobRequest,
+    Problem,
+    Rerun,
+    Selection,
+    parse_phrases,
+)
+from scenelift.webapp.services import Owner, Services, Use
+from scenelift.webapp.uploads import (
+    FORM_SCHEMA,
+    Upload,
+    check_free_space,
+    limited,
+    receive_upload,
+)
+from scenelift.webapp.views import job_view
+
+__all__ = ["JobId", "accept_upload", "router"]
+
+router = APIRouter(
+    prefix="/api/jobs",
+    tags=["jobs"],
+    responses={
+        code: {"model": Problem, "description": text}
+        for code, text in (
+            (400, "not a form or not JSON"),
+            (401, "token missing or wrong"),
+            (403, "from another site"),
+            (404, "no such job of yours"),
+            (409, "not in this state"),
+            (413, "too large"),
+            (415, "not a form"),
+            (422, "a value cannot be used"),
+            (429, "too many"),
+            (503, "quality not available"),
+            (507, "disk full"),
+        )
+    },
+)
+
+JobId = Annotated[str, Path(min_length=32, max_length=32, pattern="^[0-9a-f]{32}$")]
+
+
+@router.post("", status_code=202, openapi_extra=FORM_SCHEMA)
+async def submit(request: Request, use: Use, owner: Owner) -> Job:
+    """Queue a photo."""
+    return _view(use, await accept_upload(request, use, owner))
+
+
+@router.get("")
+def list_jobs(
+    use: Use,
+    owner: Owner,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    before: Annotated[str | None, Query(pattern="^[0-9a-f]{32}$")] = None,
+) -> JobList:
+    """The caller's own jobs, newest first."""
+    last = use.queue.last_event()
+    rows = use.queue.of_owner(owner, limit=limit, before=before)
+    positions = use.queue.positions()
+    return JobList(jobs=[job_view(row, positions) for row in rows], last_event_id=last)
+
+
+@router.get("/{job_id}")
+def get_job(job_id: JobId, use: Use, owner: Owner) -> Job:
+    """One job."""
+    return _view(use, use.queue.get(job_id, owner))
+
+
+@router.delete("/{job_id}", status_code=204)
+def delete_job(job_id: JobId, use: Use, owner: Owner) -> None:
+    """Remove a job and its files; a running one is stopped first."""
+    use.queue.delete(job_id, owner)
+    use.housekeeper.remove_deleted()
+
+
+@router.post("/{job_id}/cancel")
+def cancel_job(job_id: JobId, use: Use, owner: Owner) -> Job:
+    """Stop a job. A running one is `cancelled` within a second."""
+    return _view(use, use.queue.cancel(job_id, owner))
+
+
+@router.post("/{job_id}/continue")
+def continue_job(job_id: JobId, selection: Selection, use: Use, owner: Owner) -> Job:
+    """Reconstruct what was chosen of the found objects."""
+    return _view(use, use.queue.select(job_id, owner, selection))
+
+
+@router.post("/{job_id}/rerun", status_code=202)
+def rerun_job(job_id: JobId, changes: Rerun, use: Use, owner: Owner) -> Job:
+    """Queue the same photo again, with another seed or prompt."""
+    check_free_space(use.data, use.settings.min_free_bytes)
+    old = use.queue.get(job_id, owner)
+    asked = _changed(old.request, changes, use)
+    folder = JobFolder(use.data.incoming / new_job_id())
+    folder.path.mkdir(parents=True)
+    before = use.data.job(job_id)
+    for source, target in (
+        (before.photo, folder.photo),
+        (before.shown, folder.shown),
+        (before.thumbnail, folder.thumbnail),
+    ):
+        try:
+            os.link(source, target)
+        except FileNotFoundError as exc:
+            raise Conflict("The photo of this job is gone. Upload it again.") from exc
+    return _view(
+        use,
+        _enqueue(
+            Upload(
+                id=folder.path.name,
+                folder=folder,
+                request=asked,
+                width=old.width,
+                height=old.height,
+            ),
+            use,
+            owner,
+        ),
+    )
+
+
+async def accept_upload(request: Request, use: Services, owner: str) -> JobRow:
+    """Receive a form and queue it.
+
+    Raises:
+        SceneliftError: it was refused; nothing of it is left.
+    """
+    settings = use.settings
+    # What can be refused before the photo is sent is.
+    await asyncio.to_thread(_check_room, use, owner)
+    upload = await receive_upload(request, settings, use.data, use.decoding)
+    try:
+        await asyncio.to_thread(use.qualities.check, upload.request.quality)
+        return await asyncio.to_thread(_enqueue, upload, use, owner)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, upload.folder.path, ignore_errors=True)
+
+
+def _check_room(use: Services, owner: str) -> None:
+    check_free_space(use.data, use.settings.min_free_bytes)
+    use.queue.check_room(
+        owner,
+        max_queued=use.settings.max_queued,
+        max_active=use.settings.jobs_per_token,
+    )
+
+
+def _enqueue(upload: Upload, use: Services, owner: str) -> JobRow:
+    """Move an upload into place, then queue it: a queued job always has its photo."""
+    home = use.data.job(upload.id)
+    upload.folder.path.rename(home.path)
+    try:
+        return use.queue.add(
+            NewJob(
+                id=upload.id,
+                owner=owner,
+                request=upload.request,
+                width=upload.width,
+                height=upload.height,
+            ),
+            max_queued=use.settings.max_queued,
+            max_active=use.settings.jobs_per_token,
+        )
+    except BaseException:
+        use.data.remove(home.path)
+        raise
+
+
+def _changed(request: JobRequest, changes: Rerun, use: Services) -> JobRequest:
+    update: dict[str, object] = {}
+    if changes.seed is not None:
+        update["seed"] = changes.seed
+    if changes.text_prompt is not None:
+        phrases = parse_phrases(list(changes.text_prompt), use.settings.max_phrases)
+        update["prompt"] = request.prompt.model_copy(update={"phrases": phrases})
+    return limited(request.model_copy(update=update), use.settings)
+
+
+def _view(use: Services, job: JobRow) -> Job:
+    return job_view(job, use.queue.positions() if job.state == "queued" else {})

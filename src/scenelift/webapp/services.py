@@ -1,0 +1,46 @@
+"""What the handlers work with: one object, made by `create_app`, reached through the request."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from scenelift.webapp.access import Tokens, owner_of
+from scenelift.webapp.events import EventFeed
+from scenelift.webapp.folders import DataFolder
+from scenelift.webapp.housekeeping import Housekeeper
+from scenelift.webapp.jobs import Queue
+from scenelift.webapp.metrics import Metrics
+from scenelift.webapp.qualities import Qualities
+from scenelift.webapp.settings import Settings
+from scenelift.webapp.supervisor import Supervisor
+from scenelift.webapp.uploads import DECODED_AT_ONCE
+
+__all__ = ["Owner", "Services", "Use"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Services:
+    """Everything that lives as long as the server."""
+
+    settings: Settings
+    data: DataFolder
+    queue: Queue
+    feed: EventFeed
+    supervisor: Supervisor
+    housekeeper: Housekeeper
+    metrics: Metrics
+    qualities: Qualities
+    tokens: Tokens
+    decoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DECODED_AT_ONCE))
+
+
+def _services(request: Request) -> Services:
+    return request.app.state.services
+
+
+Use = Annotated[Services, Depends(_services)]
+Owner = Annotated[str, Depends(owner_of)]

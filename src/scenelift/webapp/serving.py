@@ -1,0 +1,71 @@
+"""Running the app under uvicorn."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+
+from scenelift.errors import InputError
+from scenelift.webapp.app import create_app
+from scenelift.webapp.settings import Settings
+
+__all__ = ["Server", "run_server"]
+
+log = logging.getLogger(__name__)
+
+
+class Server(uvicorn.Server):
+    """Ends the event streams on shutdown, which would otherwise be waited for."""
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        app = self.config.app
+        if isinstance(app, FastAPI) and hasattr(app.state, "services"):
+            app.state.services.feed.close()
+        super().handle_exit(sig, frame)  # pyright: ignore[reportArgumentType]
+
+
+def run_server(settings: Settings, *, app: FastAPI | None = None, access_log: bool = False) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        app: in place of `create_app(settings)`, for tests.
+
+    Raises:
+        InputError: the settings are unsafe, or the address cannot be had.
+    """
+    config = uvicorn.Config(
+        app or create_app(settings),
+        log_level="info" if access_log else "warning",
+        access_log=access_log,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=3,
+        timeout_keep_alive=30,
+        # Headers of more than this are no browser's.
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    listener = _listen(settings)
+    address = listener.getsockname()
+    log.info("serving on http://%s:%d, jobs in %s", settings.host, address[1], settings.data)
+    with listener:
+        Server(config).run(sockets=[listener])
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """A bound socket; bound before anything is started, so that a taken port costs nothing."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as exc:
+        listener.close()
+        raise InputError(
+            f"Cannot listen on {settings.host}:{settings.port}: {exc.strerror or exc}. Choose "
+            "another --port, or stop what is using it."
+        ) from exc
+    return listener

@@ -1,0 +1,159 @@
+"""What an administrator can set: each field is `SCENELIFT_<NAME>` in the environment.
+
+`docs/web.md` lists them all; a test compares.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from scenelift.config import MAX_PHRASES
+from scenelift.errors import InputError
+
+__all__ = ["Settings"]
+
+MIB, GIB = 2**20, 2**30
+
+# Comma-separated in the environment: JSON lists are easily mistyped in a unit file.
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """Settings of the server and its worker."""
+
+    model_config = SettingsConfigDict(env_prefix="SCENELIFT_", extra="ignore", frozen=True)
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on.")
+    data: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("scenelift") / "web",
+        description="Folder of queue and jobs; on a local disk.",
+    )
+    token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Secret that callers must show; several separated by commas, each seeing its "
+        "own jobs. Required off loopback.",
+    )
+    quality: str = Field(default="auto", description="Quality of jobs that name none.")
+    devices: Names = Field(
+        default=("auto",),
+        description="One worker each, comma-separated: auto, cpu, cuda:0, cuda:1.",
+    )
+    weights: Path | None = Field(
+        default=None, description="Folder with weights, in place of the cache."
+    )
+    preload: bool = Field(
+        default=True, description="Load the default quality's models at the start."
+    )
+
+    upload_bytes: int = Field(default=64 * MIB, ge=1024, description="Largest photo file.")
+    upload_seconds: float = Field(default=600, gt=0, description="Longest time an upload may take.")
+    max_pixels: int = Field(default=2**26, ge=256, description="Most pixels of a photo.")
+    max_phrases: int = Field(
+        default=MAX_PHRASES, ge=1, le=MAX_PHRASES, description="Most phrases a job."
+    )
+    max_objects: int = Field(default=20, ge=1, description="Most objects a job reconstructs.")
+    max_queued: int = Field(default=200, ge=1, description="Most jobs waiting, of all tokens.")
+    jobs_per_token: int = Field(
+        default=50, ge=1, description="Most jobs waiting or running, of one token."
+    )
+    uploads_per_minute: int = Field(
+        default=60, ge=1, description="Jobs a caller may submit a minute."
+    )
+    requests_per_minute: int = Field(
+        default=3000, ge=1, description="Requests a caller may send a minute."
+    )
+    logins_per_minute: int = Field(
+        default=10, ge=1, description="Wrong tokens an address may try a minute."
+    )
+    streams_per_token: int = Field(
+        default=50, ge=1, description="Event streams open at once, of one token."
+    )
+    wait_seconds: float = Field(default=900, gt=0, description="Longest wait of /api/generate_3d.")
+
+    min_free_bytes: int = Field(
+        default=GIB, ge=0, description="Free disk space below which none is taken."
+    )
+    max_stored_bytes: int = Field(
+        default=50 * GIB,
+        ge=0,
+        description="Jobs together; beyond it the oldest finished ones are removed.",
+    )
+    keep_days: float = Field(
+        default=30, gt=0, description="Finished jobs older than this are removed."
+    )
+
+    max_attempts: int = Field(
+        default=3, ge=1, description="Times a job that loses its worker is tried."
+    )
+    lease_seconds: float = Field(
+        default=60, gt=1, description="A worker silent for so long is replaced."
+    )
+    job_seconds: float = Field(default=3600, gt=0, description="Longest time one attempt may take.")
+    cancel_seconds: float = Field(
+        default=0.6,
+        gt=0,
+        description="Time a cancelled stage has to stop before its worker is replaced.",
+    )
+    shutdown_seconds: float = Field(
+        default=5, gt=0, description="Time a worker has to stop on shutdown."
+    )
+
+    cors_origins: Names = Field(
+        default=(), description="Other origins whose pages may call, comma-separated."
+    )
+    allowed_hosts: Names = Field(
+        default=(),
+        description="Further host names to answer to where no token is set, comma-separated.",
+    )
+
+    @field_validator("devices", "cors_origins", "allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The secrets that callers may show; empty where none is needed."""
+        parts = self.token.get_secret_value().split(",")
+        return tuple(part.strip() for part in parts if part.strip())
+
+    def check(self) -> Settings:
+        """Refuse what would be unsafe to start with.
+
+        Raises:
+            InputError: reachable from other machines without a token, or with a guessable one.
+        """
+        if not self.tokens and not _is_loopback(self.host):
+            raise InputError(
+                f"Listening on {self.host} lets other machines in: set SCENELIFT_TOKEN to a long "
+                "secret first (`openssl rand -hex 24` makes one), or listen on 127.0.0.1."
+            )
+        short = [t for t in self.tokens if len(t) < 16]
+        if short and not _is_loopback(self.host):
+            raise InputError(
+                "SCENELIFT_TOKEN has fewer than 16 characters, which can be guessed. "
+                "`openssl rand -hex 24` makes a good one."
+            )
+        if any(not t.isascii() or not t.isprintable() or " " in t for t in self.tokens):
+            raise InputError("SCENELIFT_TOKEN may hold ASCII letters, digits and signs only.")
+        if not self.devices:
+            raise InputError("SCENELIFT_DEVICES names no device. Use auto, cpu, cuda:0, ….")
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

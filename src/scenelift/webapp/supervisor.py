@@ -1,0 +1,182 @@
+"""Keeps the workers alive, and ends what they do not end themselves.
+
+A thread of the server. It starts a process a slot, replaces those that die (at once the first
+time, then more slowly), and kills those that hold on to a cancelled job, are silent beyond their
+lease, or take longer than a job may.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from scenelift.webapp.jobs import JobRow, Queue
+
+__all__ = ["Supervisor"]
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.1
+LONGEST_BACKOFF = 30.0
+# A worker that lived this long was well when it started: its successor starts at once.
+HEALTHY_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class _Slot:
+    number: int
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    next_start: float = 0.0
+    quick_deaths: int = 0
+    killed_because: str = ""
+
+
+class Supervisor:
+    """Starts, watches and replaces workers.
+
+    Args:
+        command: the command line of a slot's worker.
+        slots: number of workers.
+        cancel_seconds: how long a cancelled job may go on.
+        job_seconds: how long an attempt may take.
+        stop_seconds: how long a worker may take to stop.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        command: Callable[[int], Sequence[str]],
+        slots: int,
+        *,
+        cancel_seconds: float,
+        job_seconds: float,
+        stop_seconds: float,
+    ) -> None:
+        self._queue, self._command = queue, command
+        self._cancel_seconds, self._job_seconds = cancel_seconds, job_seconds
+        self._stop_seconds = stop_seconds
+        self._slots = [_Slot(number) for number in range(slots)]
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+        self.restarts = 0
+
+    @property
+    def alive(self) -> int:
+        """Number of worker processes that run."""
+        return sum(s.process is not None and s.process.poll() is None for s in self._slots)
+
+    @property
+    def pids(self) -> list[int]:
+        return [s.process.pid for s in self._slots if s.process is not None]
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the workers; what they were doing waits for the next server."""
+        self._stopping.set()
+        self._thread.join()
+        for slot in self._slots:
+            if slot.process is not None:
+                slot.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + self._stop_seconds
+        for slot in self._slots:
+            if slot.process is None:
+                continue
+            try:
+                slot.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.warning("worker %d did not stop in time and is killed", slot.number)
+            self._bury(slot)
+            self._queue.recover(slot.number, "the server stopped", counts=False)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                for slot in self._slots:
+                    self._keep(slot)
+                self._end_overdue()
+            except sqlite3.Error:
+                # A full disk, most likely; it is tried again at the next tick.
+                log.exception("the queue cannot be read or written")
+            self._stopping.wait(TICK_SECONDS)
+
+    def _keep(self, slot: _Slot) -> None:
+        if slot.process is not None and slot.process.poll() is not None:
+            reason = slot.killed_because or _explain(slot.process.returncode)
+            self._bury(slot)
+            self._queue.recover(slot.number, reason)
+            lived = time.monotonic() - slot.started
+            if slot.killed_because or lived > HEALTHY_SECONDS:
+                slot.quick_deaths = 0
+            else:
+                slot.quick_deaths += 1
+            delay = 0.0
+            if slot.quick_deaths:
+                delay = min(LONGEST_BACKOFF, 0.1 * 2 ** (slot.quick_deaths - 1))
+            log.warning("worker %d ended: %s; next start in %.1f s", slot.number, reason, delay)
+            slot.next_start, slot.killed_because = time.monotonic() + delay, ""
+            self.restarts += 1
+        if slot.process is None and time.monotonic() >= slot.next_start:
+            slot.started = time.monotonic()
+            # Its standard input stays open for as long as we live: that is how it knows.
+            slot.process = subprocess.Popen(self._command(slot.number), stdin=subprocess.PIPE)
+
+    def _end_overdue(self) -> None:
+        for job, lease in self._queue.running():
+            reason = self._overdue(job, lease)
+            slot = self._slot_of(job)
+            if reason is None:
+                continue
+            log.warning("job %s: %s", job.id, reason)
+            if slot is None:
+                # Of a server with more workers than this one: nobody will renew that lease.
+                self._queue.recover(int((job.worker or "0").partition("-")[0]), reason)
+            elif slot.process is not None:
+                slot.killed_because = reason
+                slot.process.kill()
+                slot.process.wait()
+                self._keep(slot)
+
+    def _overdue(self, job: JobRow, lease: float) -> str | None:
+        now = time.time()
+        if job.cancel is not None and now > job.cancel + self._cancel_seconds:
+            return "a cancelled stage did not stop"
+        if now > lease:
+            return "it was silent for too long"
+        if job.claimed is not None and now > job.claimed + self._job_seconds:
+            return f"it took longer than {self._job_seconds:g} s"
+        return None
+
+    def _slot_of(self, job: JobRow) -> _Slot | None:
+        for slot in self._slots:
+            if (job.worker or "").startswith(f"{slot.number}-"):
+                return slot
+        return None
+
+    @staticmethod
+    def _bury(slot: _Slot) -> None:
+        """Make sure that a process is dead, and let go of it."""
+        if slot.process is None:
+            return
+        slot.process.kill()
+        slot.process.wait()
+        if slot.process.stdin:
+            slot.process.stdin.close()
+        slot.process = None
+
+
+def _explain(code: int) -> str:
+    """How a process ended, for people."""
+    if code == -signal.SIGKILL:
+        return "it was killed, perhaps because memory ran out"
+    if code < 0:
+        return f"it was ended by {signal.Signals(-code).name}"
+    return f"it exited with code {code}"

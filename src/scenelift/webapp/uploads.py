@@ -1,0 +1,310 @@
+"""From a multipart body to a checked photo in a folder of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import ClientDisconnect, Request
+
+from scenelift.errors import ImageError, InputError
+from scenelift.webapp.errors import StorageFull, TooLarge, UnsupportedUpload
+from scenelift.webapp.folders import DataFolder, JobFolder
+from scenelift.webapp.jobs import new_job_id
+from scenelift.webapp.models import Box, JobRequest, parse_phrases
+from scenelift.webapp.settings import Settings
+
+__all__ = [
+    "DECODED_AT_ONCE",
+    "FORM_SCHEMA",
+    "Upload",
+    "check_free_space",
+    "limited",
+    "receive_upload",
+]
+
+# More fields than any form of ours has, and longer ones.
+MAX_FIELDS = 100
+MAX_FIELD_BYTES = 64 * 1024
+SHOWN_SIDE, THUMBNAIL_SIDE = 2048, 320
+# A photo being decoded takes up to some hundred megabytes.
+DECODED_AT_ONCE = 2
+
+BOXES = TypeAdapter(tuple[Box, ...])
+# What an HTML form sends for a ticked box, and what people write.
+TRUE, FALSE = {"true", "1", "on", "yes"}, {"false", "0", "off", "no", ""}
+FIELDS = {
+    "image",
+    "text_prompt",
+    "boxes",
+    "seed",
+    "max_objects",
+    "min_score",
+    "quality",
+    "review",
+}
+
+FORM_SCHEMA: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["image"],
+                    "properties": {
+                        "image": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "JPEG, PNG, WebP, TIFF, BMP, GIF or AVIF",
+                        },
+                        "text_prompt": {
+                            "type": "array",
+                            "items": {"type": "string"},
+                            "description": "what to lift out; several phrases in one, separated "
+                            "by ;, are taken too",
+                            "examples": [["cup", "spoon"]],
+                        },
+                        "boxes": {
+                            "type": "string",
+                            "description": "JSON list of {box: [x0, y0, x1, y1], label, positive}",
+                            "examples": ['[{"box": [40, 60, 220, 300], "label": "mug"}]'],
+                        },
+                        "seed": {"type": "integer", "minimum": 0, "default": 0},
+                        "max_objects": {"type": "integer", "minimum": 1},
+                        "min_score": {"type": "number", "minimum": 0, "maximum": 1},
+                        "quality": {"type": "string", "examples": ["auto"]},
+                        "review": {
+                            "type": "boolean",
+                            "default": False,
+                            "description": "stop after the masks, see /continue",
+                        },
+                    },
+                },
+                "encoding": {"text_prompt": {"style": "form", "explode": True}},
+            }
+        },
+    }
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A photo that can be queued.
+
+    Attributes:
+        id: of the job it will be.
+        folder: holds photo, shown and thumbnail; still below `incoming`.
+        width, height: of the photo as the models see it.
+    """
+
+    id: str
+    folder: JobFolder
+    request: JobRequest
+    width: int
+    height: int
+
+
+def check_free_space(data: DataFolder, least: int) -> None:
+    """Refuse before the disk is full, so that what runs can end.
+
+    Raises:
+        StorageFull: there is too little left.
+    """
+    if shutil.disk_usage(data.path).free < least:
+        raise StorageFull(
+            "The server's disk is nearly full, so no new jobs are taken. Delete some that are no "
+            "longer needed, or tell who runs it."
+        )
+
+
+async def receive_upload(
+    request: Request, settings: Settings, data: DataFolder, decoding: asyncio.Semaphore
+) -> Upload:
+    """Read a form to its end, store the photo and make sure that it is one.
+
+    Args:
+        decoding: held while a photo is decoded.
+
+    Raises:
+        UnsupportedUpload: it is no multipart form.
+        InputError: a field, or the photo, cannot be used.
+        TooLarge, StorageFull: the photo is too large, or does not fit on the disk.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise UnsupportedUpload(
+            f"The body is {kind or 'of no type'}; send multipart/form-data with the file 'image'."
+        )
+    job_id = new_job_id()
+    folder = JobFolder(data.incoming / job_id)
+    try:
+        async with (
+            asyncio.timeout(settings.upload_seconds),
+            request.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES) as form,
+        ):
+            asked, image = _read_fields(form, settings)
+            await asyncio.to_thread(_store, image, folder, settings.upload_bytes)
+        async with decoding:
+            width, height = await asyncio.to_thread(_check_photo, folder, settings.max_pixels)
+    except BaseException as exc:
+        await asyncio.to_thread(shutil.rmtree, folder.path, ignore_errors=True)
+        if isinstance(exc, TimeoutError):
+            raise InputError(
+                f"The upload took longer than {settings.upload_seconds:g} s. Try a smaller photo."
+            ) from exc
+        if isinstance(exc, ClientDisconnect):
+            raise InputError("The connection was closed before the photo was there.") from exc
+        raise
+    return Upload(id=job_id, folder=folder, request=asked, width=width, height=height)
+
+
+def _read_fields(form: FormData, settings: Settings) -> tuple[JobRequest, UploadFile]:
+    unknown = sorted(set(form) - FIELDS)
+    if unknown:
+        raise InputError(
+            f"There is no field {unknown[0][:40]!r}. Known: {', '.join(sorted(FIELDS))}."
+        )
+    images = form.getlist("image")
+    if len(images) != 1 or not isinstance(images[0], UploadFile):
+        raise InputError("Send the photo as one file in the field 'image'.")
+    fields: dict[str, str] = {}
+    phrases: list[str] = []
+    for name, value in form.multi_items():
+        if name == "image":
+            continue
+        if not isinstance(value, str):
+            raise InputError(f"The field {name!r} must be text, not a file.")
+        if name == "text_prompt":
+            phrases.append(value)
+        elif name in fields:
+            raise InputError(f"The field {name!r} was sent twice.")
+        else:
+            fields[name] = value.strip()
+    prompt = {
+        "phrases": parse_phrases(phrases, settings.max_phrases),
+        "boxes": _boxes(fields.get("boxes", "")),
+        "min_score": fields.get("min_score") or None,
+        "max_objects": fields.get("max_objects") or settings.max_objects,
+    }
+    asked = JobRequest.model_validate(
+        {
+            "prompt": prompt,
+            "seed": fields.get("seed") or 0,
+            "quality": fields.get("quality") or settings.quality,
+            "review": _flag(fields.get("review", "")),
+        }
+    )
+    return limited(asked, settings), images[0]
+
+
+def limited(asked: JobRequest, settings: Settings) -> JobRequest:
+    """A request with a prompt that says something, and no more objects than are allowed.
+
+    Raises:
+        InputError: neither a phrase nor a box was given.
+    """
+    prompt = asked.prompt
+    if not prompt.phrases and not any(box.positive for box in prompt.boxes):
+        raise InputError("Say what to lift out: a phrase in 'text_prompt', or a box in 'boxes'.")
+    most = min(prompt.max_objects or settings.max_objects, settings.max_objects)
+    return asked.model_copy(update={"prompt": prompt.model_copy(update={"max_objects": most})})
+
+
+def _boxes(text: str) -> tuple[Box, ...]:
+    if not text:
+        return ()
+    try:
+        return BOXES.validate_python(json.loads(text))
+    except (ValueError, RecursionError) as exc:
+        raise InputError(
+            "The field 'boxes' must be a JSON list such as [{\"box\": [40, 60, 220, 300], "
+            f'"label": "mug"}}]: {_first_line(exc)}'
+        ) from exc
+
+
+def _first_line(exc: Exception) -> str:
+    return exc.errors()[0]["msg"] if isinstance(exc, ValidationError) else str(exc)
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in TRUE:
+        return True
+    if text.lower() in FALSE:
+        return False
+    raise InputError(f"The field 'review' is {text[:20]!r}; send true or false.")
+
+
+def _store(image: UploadFile, folder: JobFolder, most: int) -> None:
+    folder.path.mkdir(parents=True)
+    left = most
+    with folder.photo.open("xb") as file:
+        while chunk := image.file.read(2**20):
+            left -= len(chunk)
+            if left < 0:
+                raise TooLarge(
+                    f"The photo is larger than {most / 2**20:.0f} MiB. Export it as JPEG, or "
+                    "reduce it."
+                )
+            file.write(chunk)
+        file.flush()
+        # The job is answered for once it is accepted, so its photo must be on the disk.
+        os.fsync(file.fileno())
+
+
+def _check_photo(folder: JobFolder, max_pixels: int) -> tuple[int, int]:
+    """Decode the photo as the worker will, and write the pictures that browsers show of it.
+
+    Returns:
+        Width and height as the models see it.
+
+    Raises:
+        ImageError: it is no usable photo.
+    """
+    # Pillow and numpy come with the first upload, not with the server's start.
+    import PIL.Image
+
+    from scenelift.io.image import read_image
+
+    try:
+        _check_header(folder.photo, max_pixels)
+        image = read_image(folder.photo)
+    except ImageError as exc:
+        # It was stored under our name; the user knows it by another.
+        raise ImageError(str(exc).replace("photo ", "The photo ", 1)) from exc
+    picture = PIL.Image.fromarray(image.pixels)
+    for path, side in ((folder.shown, SHOWN_SIDE), (folder.thumbnail, THUMBNAIL_SIDE)):
+        picture.thumbnail((side, side), reducing_gap=2.0)
+        picture.save(path, "JPEG", quality=88)
+    return image.width, image.height
+
+
+def _check_header(photo: Path, max_pixels: int) -> None:
+    """Refuse by the size in the header, before a pixel is decoded."""
+    import warnings
+
+    import PIL.Image
+
+    from scenelift.io.image import FORMATS
+
+    PIL.Image.init()
+    formats = [f for f in FORMATS if f in PIL.Image.OPEN]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with PIL.Image.open(photo, formats=formats) as picture:
+                width, height = picture.size
+    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError):
+        return  # read_image says what is wrong with it
+    if width * height > max_pixels:
+        raise ImageError(
+            f"The photo is {width} × {height} = {width * height / 1e6:.0f} megapixels; this "
+            f"server takes {max_pixels / 1e6:.0f}. Reduce it first."
+        )

@@ -1,0 +1,70 @@
+"""A job of the queue as the interface shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from scenelift.io.manifest import MANIFEST_NAME
+from scenelift.webapp.jobs import JobRow
+from scenelift.webapp.models import File, Job, JobObject, Photo
+
+__all__ = ["file_url", "job_view"]
+
+
+def job_view(job: JobRow, positions: Mapping[str, int]) -> Job:
+    """The public face of a job.
+
+    Args:
+        positions: of waiting jobs, see `Queue.positions`.
+    """
+    done = job.state == "done"
+    overlay = "overlay.png" if done else "found/overlay.png"
+    return Job(
+        id=job.id,
+        state=job.state,
+        created=_time(job.created),
+        started=_time(job.started) if job.started else None,
+        finished=_time(job.finished) if job.finished else None,
+        prompt=job.request.prompt,
+        seed=job.request.seed,
+        quality=job.request.quality,
+        stage=job.stage,
+        fraction=job.fraction,
+        eta_seconds=job.eta if job.state == "running" else None,
+        attempt=job.attempt,
+        position=positions.get(job.id),
+        notes=job.notes,
+        error=job.error,
+        objects=[_object(job.id, o) for o in job.objects],
+        image=Photo(width=job.width, height=job.height, url=file_url(job.id, "shown.jpg")),
+        overlay_url=file_url(job.id, overlay) if job.objects else None,
+        thumbnail_url=file_url(job.id, "thumbnail.jpg"),
+        manifest_url=file_url(job.id, MANIFEST_NAME) if done else None,
+        files=[
+            File(
+                name=f["path"],
+                bytes=f["bytes"],
+                sha256=f["sha256"],
+                url=file_url(job.id, f["path"]),
+            )
+            for f in job.files
+        ],
+    )
+
+
+def file_url(job_id: str, path: str) -> str:
+    """Where a file of a job is."""
+    return f"/api/jobs/{job_id}/files/{quote(path)}"
+
+
+def _object(job_id: str, shown: Mapping[str, Any]) -> JobObject:
+    mask = shown.get("mask")
+    facts = {k: v for k, v in shown.items() if k != "mask"}
+    return JobObject(**facts, mask_url=file_url(job_id, mask) if mask else None)
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

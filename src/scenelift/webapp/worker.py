@@ -1,0 +1,237 @@
+"""The process that owns the models: `python -m scenelift.webapp.worker --data DIR`.
+
+The server starts it and replaces it when it dies. It takes one job at a time and runs it in a
+thread, while its main thread renews the lease and listens for cancellation and the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import fcntl
+import logging
+import os
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from scenelift.errors import SceneliftError
+from scenelift.io.scene import peak_memory_bytes
+from scenelift.pipeline import Pipeline
+from scenelift.progress import CancelToken
+from scenelift.registry import BackendOptions
+from scenelift.webapp.folders import DataFolder
+from scenelift.webapp.jobs import Claim, JobRow, LeaseLost, Queue
+from scenelift.webapp.lifting import Attempt
+
+__all__ = ["Worker", "main"]
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+BEAT_SECONDS = 2.0
+LOCK_SECONDS = 30.0
+NICENESS = 5
+
+
+class Worker:
+    """Takes jobs off the queue until it is told to stop.
+
+    Args:
+        data: the server's data folder.
+        slot: number of this worker; nobody else has it, see `hold_slot`.
+        load: builds the pipeline of a quality; called once for each.
+    """
+
+    def __init__(
+        self,
+        data: DataFolder,
+        queue: Queue,
+        load: Callable[[str], Pipeline],
+        *,
+        slot: int = 0,
+        lease_seconds: float = 60,
+        stop_seconds: float = 5,
+        most_objects: int = 20,
+    ) -> None:
+        self._data, self._queue, self._load_new = data, queue, load
+        self._slot, self._lease, self._stop_seconds = slot, lease_seconds, stop_seconds
+        self._most_objects = most_objects
+        self._pipelines: dict[str, Pipeline] = {}
+        self._stop = threading.Event()
+        self._next_beat = 0.0
+        self._ready = False
+
+    def stop(self) -> None:
+        """Finish, or give back, what is being done, and return from `run`."""
+        self._stop.set()
+
+    def preload(self, quality: str) -> None:
+        """Load the models that most jobs will want; what they lack is each job's to tell."""
+        try:
+            self._load(quality)
+        except SceneliftError as exc:
+            log.warning("quality %s is not ready: %s", quality, exc)
+
+    def run(self, preload: str | None = None) -> None:
+        """Work until `stop`. Jobs of a predecessor that died wait again."""
+        self._queue.recover(self._slot, "it was killed, or ran out of memory")
+        if preload:
+            self._attend(lambda: self.preload(preload), None, CancelToken())
+        self._ready = True
+        while not self._stop.is_set():
+            self._beat(None)
+            job = self._claim()
+            if job is None:
+                self._stop.wait(POLL_SECONDS)
+            else:
+                self._run(job)
+
+    def _claim(self) -> JobRow | None:
+        try:
+            return self._queue.claim(self._slot, lease=self._lease)
+        except sqlite3.OperationalError as exc:
+            log.error("the queue cannot be written: %s", exc)
+            return None
+
+    def _run(self, job: JobRow) -> None:
+        token = CancelToken()
+        attempt = Attempt(
+            self._queue,
+            job,
+            self._data.job(job.id),
+            self._load,
+            token=token,
+            most_objects=self._most_objects,
+            stopping=self._stop.is_set,
+        )
+        self._attend(attempt.run, job.claim, token)
+
+    def _attend(self, work: Callable[[], None], claim: Claim | None, token: CancelToken) -> None:
+        """Run something in a thread; stop it when the user, or the server, says so."""
+        thread = threading.Thread(target=work, daemon=True, name=claim.job if claim else "load")
+        thread.start()
+        give_up: float | None = None
+        while thread.is_alive():
+            thread.join(POLL_SECONDS)
+            try:
+                if self._stop.is_set() or (claim and self._queue.wants_cancel(claim)):
+                    token.cancel()
+                self._beat(claim)
+            except LeaseLost:
+                token.cancel()
+                claim = None
+            except sqlite3.OperationalError as exc:
+                log.warning("the queue cannot be reached: %s", exc)
+            if self._stop.is_set():
+                give_up = give_up or time.monotonic() + self._stop_seconds
+                if time.monotonic() > give_up:
+                    # The stage does not react. Whoever started us gives the job back.
+                    log.warning("a stage did not stop in time")
+                    os._exit(0)
+
+    def _load(self, quality: str) -> Pipeline:
+        if quality not in self._pipelines:
+            self._pipelines[quality] = self._load_new(quality)
+        return self._pipelines[quality]
+
+    def _beat(self, claim: Claim | None) -> None:
+        now = time.monotonic()
+        if now < self._next_beat:
+            return
+        self._next_beat = now + BEAT_SECONDS
+        # Kills this process should Python itself stand still: a thread in C holding its lock.
+        faulthandler.dump_traceback_later(self._lease, exit=True)
+        try:
+            if claim:
+                self._queue.renew(claim, lease=self._lease)
+            self._queue.beat(self._slot, os.getpid(), ready=self._ready, memory=peak_memory_bytes())
+        except sqlite3.OperationalError as exc:
+            log.warning("the queue cannot be written: %s", exc)
+
+
+@contextmanager
+def hold_slot(path: Path) -> Iterator[None]:
+    """Be the only worker of a slot. The lock goes with the process, however it ends."""
+    with path.open("a") as file:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise SystemExit(f"another worker holds {path}") from None
+                time.sleep(POLL_SECONDS)
+        yield
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    load: Callable[[str, BackendOptions], Pipeline] = Pipeline.from_quality,
+) -> None:
+    """Entry point.
+
+    Args:
+        load: builds the pipeline of a quality; tests bring their own.
+    """
+    args = _parse(arguments)
+    logging.basicConfig(
+        level=logging.INFO,
+        format=f"%(asctime)s worker {args.slot} %(levelname)s %(name)s: %(message)s",
+    )
+    # The page must answer while all cores work; on a server with a GPU this costs nothing.
+    os.nice(NICENESS)
+    # Ctrl-C reaches every process of a terminal; the server then tells us what to do.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    data = DataFolder(args.data)
+    options = BackendOptions(weights=args.weights, device=args.device)
+    with hold_slot(data.lock(args.slot)):
+        worker = Worker(
+            data,
+            Queue(data.database, max_attempts=args.max_attempts),
+            lambda quality: load(quality, options),
+            slot=args.slot,
+            lease_seconds=args.lease_seconds,
+            stop_seconds=args.stop_seconds,
+            most_objects=args.max_objects,
+        )
+        signal.signal(signal.SIGTERM, lambda signum, frame: worker.stop())
+        if args.parent:
+            _stop_with_parent(worker)
+        worker.run(args.preload)
+
+
+def _stop_with_parent(worker: Worker) -> None:
+    """Stop when the server is gone: its end of our standard input closes, even on kill -9."""
+
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+        worker.stop()
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m scenelift.webapp.worker", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the server's data folder")
+    parser.add_argument("--slot", type=int, default=0, help="number of this worker")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--preload", help="quality whose models are loaded at once")
+    parser.add_argument("--lease-seconds", type=float, default=60)
+    parser.add_argument("--stop-seconds", type=float, default=5)
+    parser.add_argument("--max-attempts", type=int, default=3)
+    parser.add_argument("--max-objects", type=int, default=20)
+    parser.add_argument("--parent", action="store_true", help="stop when standard input closes")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()
