@@ -98,10 +98,13 @@ def choose(
     keep = dict.fromkeys(selection.keep)
     added: list[Instance] = []
     notes: list[str] = []
+    unfit: list[Dropped] = []
     for box in selection.add:
         prompt = Prompt(boxes=(_inside(box.to_prompt(), image),))
         seen = segmenter.segment(image, prompt, report)
         added += seen.instances[:1]
+        notes += seen.notes
+        unfit += seen.dropped
         if not seen.instances:
             notes.append(f"Nothing was found in the box around {box.label or 'an object'}.")
     instances = (*(found.instances[index] for index in keep), *added)
@@ -116,7 +119,7 @@ def choose(
     ]
     chosen = Segmentation(
         instances=instances,
-        dropped=(*found.dropped, *left_out),
+        dropped=(*found.dropped, *left_out, *unfit),
         notes=(*found.notes, *notes),
     )
     return limit_objects(chosen, most)

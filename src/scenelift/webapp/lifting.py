@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from scenelift.errors import Cancelled, SceneliftError
+from scenelift.config import ExportOptions
+from scenelift.errors import Cancelled, NothingFound, SceneliftError
 from scenelift.io.files import prepare_output_folder
 from scenelift.io.image import read_image
 from scenelift.io.instances import write_instances
@@ -42,6 +43,7 @@ class Attempt:
         load: gives the pipeline of a quality.
         token: set to stop it.
         most_objects: that one job may have.
+        export: what is written.
         stopping: whether a stop means that the worker ends, and not that the user cancelled.
     """
 
@@ -54,10 +56,11 @@ class Attempt:
         *,
         token: CancelToken,
         most_objects: int,
+        export: ExportOptions,
         stopping: Callable[[], bool],
     ) -> None:
         self._queue, self._job, self._folder, self._load = queue, job, folder, load
-        self._most_objects, self._stopping = most_objects, stopping
+        self._most_objects, self._export, self._stopping = most_objects, export, stopping
         estimate = Estimate(queue.typical_seconds(job.request.quality))
         self._listener = JobListener(queue, job.claim, estimate)
         self._report = Reporter(self._listener, token=token)
@@ -74,7 +77,7 @@ class Attempt:
             else:
                 self._end("cancelled")
         except SceneliftError as exc:
-            self._end("failed", error=exc.problem())
+            self._end("failed", error=_for_page(exc))
         except MemoryError:
             log.exception("job %s needs more memory than there is", self._job.id)
             self._end("failed", error=_out_of_memory())
@@ -121,6 +124,7 @@ class Attempt:
             prompt=request.prompt.to_prompt(),
             out=self._folder.scene,
             seed=request.seed,
+            export=self._export,
         )
         manifest = run_job(spec, pipeline, self._report)
         self._queue.learn(request.quality, _stage_seconds(manifest))
@@ -203,6 +207,15 @@ def _stage_seconds(manifest: Manifest) -> dict[str, float]:
         if not timing.resumed:
             times.setdefault(timing.stage, []).append(timing.seconds)
     return {stage: sum(values) / len(values) for stage, values in times.items()}
+
+
+def _for_page(exc: SceneliftError) -> dict[str, Any]:
+    """The problem, with advice for who sits before a page and not before a terminal."""
+    problem = exc.problem()
+    if isinstance(exc, NothingFound):
+        facts = problem["detail"].partition("Try another phrase")[0]
+        problem["detail"] = f"{facts}Try another phrase, or draw a box around the object."
+    return problem
 
 
 def _out_of_memory() -> dict[str, Any]:

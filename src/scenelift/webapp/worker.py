@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from scenelift.config import ExportOptions
 from scenelift.errors import SceneliftError
 from scenelift.io.scene import peak_memory_bytes
 from scenelift.pipeline import Pipeline
@@ -46,6 +47,10 @@ class Worker:
         data: the server's data folder.
         slot: number of this worker; nobody else has it, see `hold_slot`.
         load: builds the pipeline of a quality; called once for each.
+        lease_seconds: how long this worker may be silent.
+        stop_seconds: how long what is being done may go on after `stop`.
+        most_objects: that one job may have.
+        export: what is written for each job.
     """
 
     def __init__(
@@ -58,10 +63,11 @@ class Worker:
         lease_seconds: float = 60,
         stop_seconds: float = 5,
         most_objects: int = 20,
+        export: ExportOptions | None = None,
     ) -> None:
         self._data, self._queue, self._load_new = data, queue, load
         self._slot, self._lease, self._stop_seconds = slot, lease_seconds, stop_seconds
-        self._most_objects = most_objects
+        self._most_objects, self._export = most_objects, export or ExportOptions()
         self._pipelines: dict[str, Pipeline] = {}
         self._stop = threading.Event()
         self._next_beat = 0.0
@@ -108,6 +114,7 @@ class Worker:
             self._load,
             token=token,
             most_objects=self._most_objects,
+            export=self._export,
             stopping=self._stop.is_set,
         )
         self._attend(attempt.run, job.claim, token)
@@ -174,11 +181,13 @@ def hold_slot(path: Path) -> Iterator[None]:
 def main(
     arguments: Sequence[str] | None = None,
     load: Callable[[str, BackendOptions], Pipeline] = Pipeline.from_quality,
+    export: ExportOptions | None = None,
 ) -> None:
     """Entry point.
 
     Args:
         load: builds the pipeline of a quality; tests bring their own.
+        export: what is written; tests want small previews.
     """
     args = _parse(arguments)
     logging.basicConfig(
@@ -200,6 +209,7 @@ def main(
             lease_seconds=args.lease_seconds,
             stop_seconds=args.stop_seconds,
             most_objects=args.max_objects,
+            export=export,
         )
         signal.signal(signal.SIGTERM, lambda signum, frame: worker.stop())
         if args.parent:
