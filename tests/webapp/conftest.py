@@ -111,8 +111,20 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture
-def own_server(tmp_path):
+def make_server(tmp_path):
+    """Makes a server that the test may break, from more arguments."""
+    made = []
+
+    def make(*arguments):
+        made.append(LiveServer(tmp_path / "data", *arguments))
+        return made[-1]
+
+    yield make
+    for live in made:
+        live.close()
+
+
+@pytest.fixture
+def own_server(make_server):
     """A server that the test may break."""
-    live = LiveServer(tmp_path / "data")
-    yield live
-    live.close()
+    return make_server()

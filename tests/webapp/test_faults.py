@@ -1,0 +1,117 @@
+"""Whoever is killed, and when: accepted jobs end, and nothing finished is done again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from scenelift.webapp.jobs import Queue
+
+
+def finished_twice(events):
+    done = Counter(
+        (e["job"], e["object_index"])
+        for e in events
+        if e["kind"] == "stage_finished" and e["stage"] == "reconstruct"
+    )
+    return [key for key, times in done.items() if times > 1]
+
+
+def intact(server):
+    queue = Queue(server.data.database)
+    try:
+        return queue.is_intact()
+    finally:
+        queue.close()
+
+
+@pytest.mark.parametrize("victim", ["worker", "server"])
+def test_killing_loses_nothing_and_repeats_nothing(own_server, victim):
+    own_server.start()
+    jobs = [own_server.submit("slow", "red", "blue") for _ in range(2)]
+
+    def first_object_done():
+        return any(
+            e["kind"] == "stage_finished" and e["object_index"] == 0 for e in own_server.events()
+        )
+
+    own_server.until(first_object_done)
+    if victim == "worker":
+        os.kill(own_server.worker_pid(), signal.SIGKILL)
+    else:
+        own_server.kill()
+        own_server.start()
+    assert [own_server.wait(job)["state"] for job in jobs] == ["done", "done"]
+    events = own_server.events()
+    assert finished_twice(events) == []
+    assert any(e["kind"] == "stage_resumed" for e in events)
+    assert [e["kind"] for e in events].count("done") == len(jobs)
+    assert intact(own_server)
+
+
+def test_a_cancelled_job_stops_even_in_a_stage_that_never_looks_up(own_server):
+    own_server.start()
+    job, next_job = own_server.submit("hang"), own_server.submit("red")
+    own_server.wait(job, "running")
+    pid = own_server.worker_pid()
+    own_server.http.post(f"/api/jobs/{job}/cancel")
+    assert own_server.wait(job)["state"] == "cancelled"
+    assert own_server.wait(next_job)["state"] == "done"
+    assert own_server.worker_pid() != pid
+
+
+def test_a_running_job_stops_between_steps_and_keeps_its_worker(server):
+    server.until(lambda: server.http.get("/ready").status_code == 200)
+    job = server.submit("slow", "red", "blue")
+    server.wait(job, "running")
+    pid = server.worker_pid()
+    server.http.post(f"/api/jobs/{job}/cancel")
+    assert server.wait(job)["state"] == "cancelled"
+    assert server.worker_pid() == pid
+
+
+def test_a_job_that_kills_its_worker_fails_and_the_next_one_runs(own_server):
+    own_server.start()
+    poison, good = own_server.submit("crash"), own_server.submit("red")
+    job = own_server.wait(poison)
+    assert job["state"] == "failed"
+    assert job["attempt"] == 3
+    assert "3 times" in job["error"]["detail"]
+    assert own_server.wait(good)["state"] == "done"
+
+
+def test_a_worker_that_stands_still_is_replaced(make_server):
+    live = make_server("--lease-seconds", "3").start()
+    job = live.submit("slow", "red")
+    live.wait(job, "running")
+    os.kill(live.worker_pid(), signal.SIGSTOP)
+    assert live.wait(job)["state"] == "done"
+    assert "silent" in next(e["message"] for e in live.events() if e["kind"] == "requeued")
+
+
+def test_an_orderly_stop_gives_the_job_back_without_counting_the_attempt(own_server):
+    own_server.start()
+    job = own_server.submit("slow", "red", "blue")
+    own_server.wait(job, "running")
+    own_server.stop()
+    queue = Queue(own_server.data.database)
+    row = queue.get(job)
+    queue.close()
+    assert (row.state, row.attempt) == ("queued", 0)
+    own_server.start()
+    assert own_server.wait(job)["state"] == "done"
+
+
+def test_two_servers_cannot_share_a_folder(server):
+    line = [sys.executable, "-m", "scenelift.testing.web", "--port", "0"]
+    second = subprocess.run(
+        [*line, "--data", str(server.data.path)], capture_output=True, text=True, timeout=30
+    )
+    assert second.returncode != 0
+    assert "Another server is using" in second.stderr
+    assert server.http.get("/health").status_code == 200
