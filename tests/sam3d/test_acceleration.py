@@ -3,12 +3,18 @@
 import pytest
 import torch
 
-from scenelift.sam3d.acceleration import default_dtype, prepare, tensor_types
+from scenelift.sam3d.acceleration import default_dtype, prepare, recorded, tensor_types
 from scenelift.sam3d.condition import ConditionEmbedder, ConditionParams
 from scenelift.sam3d.dino import DinoParams
 from scenelift.sam3d.layers.blocks import BlockParams
 from scenelift.sam3d.pointpatch import PointPatchParams
-from scenelift.sam3d.structure_flow import StructureFlow, StructureFlowParams, structure_noise
+from scenelift.sam3d.sampling import SamplingParams, sample_flow
+from scenelift.sam3d.structure_flow import (
+    StructureFlow,
+    StructureFlowParams,
+    StructureLatents,
+    structure_noise,
+)
 from scenelift.testing.fake_weights import draw_weights
 
 CPU = torch.device("cpu")
@@ -70,3 +76,28 @@ def test_types_follow_from_names_and_shapes_alone():
         "blocks.0.norm.weight": torch.zeros(4, dtype=torch.float16, device="meta"),
     }
     assert list(tensor_types(tensors, torch.bfloat16).values()) == [torch.bfloat16, torch.float32]
+
+
+def test_without_a_gpu_nothing_is_recorded():
+    def velocity(x, time, conditional):
+        return x
+
+    assert recorded(velocity, CPU) is velocity
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@torch.inference_mode()
+def test_a_recorded_velocity_gives_what_the_velocity_gives():
+    gpu = torch.device("cuda")
+    flow = prepare(_flow(), gpu)
+    context = flow.remember(torch.randn(1, 5, 24, device=gpu))
+    step = torch.zeros(1, device=gpu)
+
+    def velocity(x, time, conditional):
+        return flow(StructureLatents(*x), time, context if conditional else None, step=step)
+
+    noise = structure_noise(flow.params, torch.Generator(gpu).manual_seed(0))
+    plain = sample_flow(velocity, noise, SamplingParams(steps=6))
+    replayed = sample_flow(recorded(velocity, gpu), noise, SamplingParams(steps=6))
+    for a, b in zip(plain, replayed, strict=True):
+        torch.testing.assert_close(a, b)

@@ -89,7 +89,8 @@ class Neighbours:
         order = has.argsort(stable=True)  # neighbours in space stay near each other
         count = -(-voxels // size)
         rows = self.rows.new_full((cells, count * size), -1)
-        rows[:, :voxels] = self.rows[:, order]
+        for target, source in zip(rows, self.rows, strict=True):  # no second copy of the table
+            target[:voxels] = source[order]
         rows = rows.view(cells, count, size).transpose(0, 1)  # [B, K, V]
         present = (rows >= 0).any(2)  # [B, K]
         first = (~present).int().argsort(dim=1, stable=True)

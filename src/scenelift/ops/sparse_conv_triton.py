@@ -106,7 +106,7 @@ def gather_gemm(
             VOXELS=_VOXELS,
             CHANNELS_OUT=_CHANNELS_OUT,
             CHANNELS_IN=_CHANNELS_IN,
-            num_warps=8,
+            num_warps=4,
             num_stages=3,
         )
     return out

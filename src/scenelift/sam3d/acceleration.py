@@ -6,8 +6,9 @@ changes the result by more than rounding.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +18,12 @@ from scenelift.registry import BackendOptions
 from scenelift.sam3d.checkpoints import to_half
 from scenelift.sam3d.latent_flow import LatentFlow
 from scenelift.sam3d.layers.sparse import use_sparse_conv
+from scenelift.sam3d.sampling import State, Velocity
 from scenelift.sam3d.structure_flow import StructureFlow
 
-__all__ = ["accelerate", "default_dtype", "prepare", "tensor_types"]
+__all__ = ["accelerate", "default_dtype", "prepare", "recorded", "tensor_types"]
+
+log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -99,3 +103,55 @@ def _compile_blocks(network: nn.Module) -> None:
         # The number of voxels differs from object to object.
         for block in network.blocks:
             block.compile(dynamic=True)
+
+
+def recorded(velocity: Velocity, device: torch.device) -> Velocity:
+    """A velocity that is launched as one CUDA graph, for one run of a sampler.
+
+    The second evaluation with the condition, and the second without, are recorded, and all later
+    ones replay that, so Python's pace no longer matters. What the velocity reads besides its
+    arguments must stay in place meanwhile. Off CUDA, the velocity itself.
+    """
+    if device.type != "cuda":
+        return velocity
+    pool = torch.cuda.graph_pool_handle()
+    runs = {conditional: _Recorded(velocity, conditional, pool) for conditional in (True, False)}
+
+    def replay(x: State, time: Tensor, conditional: bool) -> State:
+        return runs[conditional](x, time)
+
+    return replay
+
+
+class _Recorded:
+    """One branch of a velocity. What it returns is overwritten when it is called again."""
+
+    def __init__(self, velocity: Velocity, conditional: bool, pool: Any) -> None:
+        self._velocity, self._conditional, self._pool = velocity, conditional, pool
+        self._calls = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._inputs: State = ()
+        self._outputs: State = ()
+
+    def __call__(self, x: State, time: Tensor) -> State:
+        self._calls += 1
+        if self._calls == 2:
+            self._record(x, time)
+        if self._graph is None:  # the first time, libraries and tables are made ready as usual
+            return self._velocity(x, time, self._conditional)
+        for kept, given in zip(self._inputs, (*x, time), strict=True):
+            kept.copy_(given)
+        self._graph.replay()
+        return self._outputs
+
+    def _record(self, x: State, time: Tensor) -> None:
+        self._inputs = tuple(tensor.clone() for tensor in (*x, time))
+        *kept, now = self._inputs
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+                self._outputs = self._velocity(tuple(kept), now, self._conditional)
+        except RuntimeError as exc:
+            log.warning("cannot record the sampler's steps; launching them one by one: %s", exc)
+        else:
+            self._graph = graph

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from scenelift.progress import Reporter, silent
 
-__all__ = ["SamplingParams", "Velocity", "sample_flow", "time_grid"]
+__all__ = ["SamplingParams", "State", "Velocity", "sample_flow", "time_grid"]
 
 State: TypeAlias = tuple[Tensor, ...]
 

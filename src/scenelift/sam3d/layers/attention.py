@@ -6,15 +6,21 @@ D = H · E width, C width of the condition.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from scenelift.sam3d.layers.linear import Linear
 from scenelift.sam3d.layers.norms import MultiHeadRMSNorm
 
 __all__ = ["CrossAttention", "KeyValue", "SelfAttention", "attend", "head_channels"]
+
+
+_FEW_QUERIES = 16
+_SPLITTING = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 class KeyValue(NamedTuple):
@@ -37,7 +43,12 @@ def attend(
     v: Tensor,  # [B, S, H, E]
 ) -> Tensor:  # [B, L, H·E]
     """Softmax attention with scale 1/√E."""
-    out = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+    # On GPUs PyTorch prefers cuDNN, which gives a few queries one multiprocessor a head; the
+    # others split the keys among many.
+    few = q.is_cuda and q.shape[1] <= _FEW_QUERIES
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+    with sdpa_kernel(_SPLITTING) if few else nullcontext():
+        out = F.scaled_dot_product_attention(q, k, v)
     return out.transpose(1, 2).flatten(2)
 
 

@@ -153,11 +153,11 @@ class SubmanifoldConv(nn.Module):
         A child's 27 neighbours belong to 8 of the voxels, so the weights of those that share one
         are added before anything is multiplied: 8 products take the place of 27.
         """
-        parts = [
-            self.convolve(feats, neighbours.select(cells), kernel, self.conv.bias)
-            for cells, kernel in zip(_PARENTS, _fold(self.conv.weight), strict=True)
-        ]
-        return torch.stack(parts, 1).flatten(0, 1)
+        out = feats.new_zeros(len(neighbours), _CHILDREN, len(self.conv.bias))
+        for child, kernel in enumerate(_fold(self.conv.weight)):
+            table = neighbours.select(_PARENTS[child])
+            out[:, child] = self.convolve(feats, table, kernel, self.conv.bias)
+        return out.flatten(0, 1)
 
 
 def _parents_along_axis() -> Tensor:  # float32 [2, 2, 3]
