@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import numpy as np
 import PIL.Image
@@ -15,6 +16,13 @@ from scenelift.testing.fakes import (
     PlanePointMapper,
     disc_photo,
 )
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Random tensors are the same whatever ran before."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ SceneliftError                 exit code
 ├── SetupError              4  this installation lacks something the run needs
 │   ├── WeightsError        4  weights are missing, gated, damaged, or do not fit the model
 │   └── BackendUnavailable  4  a chosen backend cannot run here
+├── DeviceMemoryError       4  an accelerator has too little memory for what was asked
+├── ReconstructionError     5  a model made nothing usable of an object
 ├── ObjectFailed            5  one object failed; the others went on
 └── Cancelled             130  the user stopped the run; running again resumes it
 
@@ -23,11 +25,13 @@ from typing import Any, ClassVar
 __all__ = [
     "BackendUnavailable",
     "Cancelled",
+    "DeviceMemoryError",
     "ImageError",
     "InputError",
     "NothingFound",
     "ObjectFailed",
     "OutputError",
+    "ReconstructionError",
     "SceneliftError",
     "SetupError",
     "WeightsError",
@@ -146,6 +150,22 @@ class BackendUnavailable(SetupError):
 
     def problem(self) -> dict[str, Any]:
         return super().problem() | {"wanted": self.wanted, "choices": list(self.choices)}
+
+
+class DeviceMemoryError(SceneliftError):
+    """An accelerator has too little memory for what was asked, whatever was released."""
+
+    exit_code = 4
+    http_status = 503
+    slug = "device-memory"
+
+
+class ReconstructionError(SceneliftError):
+    """A model made nothing usable of an object."""
+
+    exit_code = 5
+    http_status = 422
+    slug = "no-shape"
 
 
 class ObjectFailed(SceneliftError):

@@ -19,7 +19,7 @@ from scenelift.progress import CancelToken, Event, Reporter, silent
 from scenelift.reconstruct import RECONSTRUCTORS
 from scenelift.reconstruct.sam3d import SAM3DReconstructor, fingerprint, reconstruction_of
 from scenelift.registry import BackendOptions
-from scenelift.sam3d.checkpoints import CheckpointFolder, convert, load_models
+from scenelift.sam3d.checkpoints import CheckpointFolder, load_models
 from scenelift.sam3d.flexicubes import SurfaceMesh
 from scenelift.sam3d.model import SAM3D, Lifted, Sampling
 from scenelift.sam3d.options import SAM3DOptions
@@ -36,6 +36,7 @@ from scenelift.types import (
     Prompt,
     Reconstruction,
 )
+from scenelift.weights.convert_full import convert
 
 CPU = torch.device("cpu")
 FAST: dict[str, Any] = {"device": "cpu", "structure_steps": 2, "latent_steps": 1}
@@ -304,7 +305,7 @@ def test_half_precision_makes_nearly_the_same_object(
 def test_a_converted_folder_gives_nearly_the_same_object(
     tiny_checkpoints, reconstructor, tmp_path, image, disc, points, expected
 ):
-    list(convert(tiny_checkpoints, tmp_path / "full" / "sam3d-safetensors"))
+    convert(silent(), tiny_checkpoints, out=tmp_path / "full" / "sam3d-safetensors")
     converted = SAM3DReconstructor.load(options(tmp_path))
     assert converted.version != reconstructor.version
     result = run(converted, image, disc, points)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scenelift.device import choose_device, choose_dtype, limit_memory
-from scenelift.errors import InputError, SceneliftError, WeightsError
+from scenelift.errors import DeviceMemoryError, InputError, WeightsError
 from scenelift.geometry.transforms import quaternion_from_matrix, transform_gaussians
 from scenelift.progress import Reporter
 from scenelift.reconstruct.decimation import decimate
@@ -141,7 +141,7 @@ class SAM3DReconstructor:
             done = True
         except torch.OutOfMemoryError as exc:
             # Without the error's frames, which hold what is to be freed.
-            raise SceneliftError(
+            raise DeviceMemoryError(
                 f"There is too little memory on {self.model.device} for this object, even with one "
                 f"network on it at a time ({_first_line(exc)}). Close what else uses it, or take "
                 f"`--device cpu`."

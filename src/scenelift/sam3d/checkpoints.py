@@ -8,24 +8,21 @@
     slat_decoder_mesh.ckpt  mesh decoder
 
 Each weight file has a `.yaml` beside it. Where `NAME.safetensors` lies in the folder, it is read
-instead of `NAME.ckpt`; `convert` writes such a folder. Parameter names are the published ones in
-both, so the table below is all there is to map.
+instead of `NAME.ckpt`; `scenelift models convert full` writes such a folder. Parameter names are
+the published ones in both, so the table below is all there is to map.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from scenelift.errors import OutputError, WeightsError
-from scenelift.io.files import TEMPORARY_PREFIX
+from scenelift.errors import WeightsError
 from scenelift.sam3d import config
 from scenelift.sam3d.condition import ConditionEmbedder, ConditionParams
 from scenelift.sam3d.config import PipelineSettings, Section
@@ -36,7 +33,7 @@ from scenelift.sam3d.structure_decoder import StructureDecoder
 from scenelift.sam3d.structure_flow import StructureFlow
 from scenelift.weights.state_dicts import StateDict, load_module, read_state_dict, under_prefix
 
-__all__ = ["CheckpointFolder", "Sam3dModels", "convert", "load_models", "to_half"]
+__all__ = ["CheckpointFolder", "Sam3dModels", "load_models", "to_half"]
 
 _FLOW = "_base_models.generator.reverse_fn.backbone."
 _CONDITION = "_base_models.condition_embedder."
@@ -221,51 +218,6 @@ def load_models(folder: Path, *, splats_per_voxel: Literal[4, 32] = 32) -> Sam3d
         gaussian_decoder=files.gaussian_decoder(splats_per_voxel),
         mesh_decoder=files.mesh_decoder(),
     )
-
-
-def convert(folder: Path, out: Path, *, half: bool = True) -> Iterator[Path]:
-    """Write a folder's weights as safetensors, with its YAML files beside them.
-
-    Args:
-        folder: a checkpoint folder.
-        out: another one; made where it does not exist.
-        half: store the large matrices as float16, which is what the published code computes in
-            (`to_half`); otherwise every tensor keeps its type.
-
-    Yields:
-        The path of each file, once it is written.
-
-    Raises:
-        WeightsError: a file is missing, damaged or of another model.
-        OutputError: the two folders are the same, or `out` cannot be written.
-    """
-    files = CheckpointFolder(folder)
-    if out.resolve() == files.folder.resolve():
-        raise OutputError(f"{out} is the folder to convert: choose another one for the result.")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for stem in _PREFIXES:
-            tensors = files.tensors(stem)
-            if half:
-                tensors = to_half(tensors)
-            path = out / f"{stem}.safetensors"
-            _save(tensors, path)
-            yield path
-        for source in (files.folder / "pipeline.yaml", *map(files.settings_file, _PREFIXES)):
-            if source.is_file():
-                yield Path(shutil.copyfile(source, out / source.name))
-    except OSError as exc:
-        raise OutputError(f"Cannot write to {out}: {exc.strerror or exc}.") from exc
-
-
-def _save(tensors: StateDict, path: Path) -> None:
-    """Write a safetensors file that appears under its name only once it is complete."""
-    partial = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
-    try:
-        save_file({name: t.contiguous() for name, t in tensors.items()}, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def to_half(tensors: StateDict) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from scenelift.errors import SceneliftError
+from scenelift.errors import ReconstructionError
 from scenelift.progress import Reporter, silent
 from scenelift.sam3d.acceleration import tensor_types
 from scenelift.sam3d.checkpoints import Sam3dModels
@@ -163,7 +163,7 @@ class SAM3D:
             report: told of each step of the samplers; raises Cancelled there.
 
         Raises:
-            SceneliftError: the model made nothing of this view, or numbers that are none.
+            ReconstructionError: the model made nothing of this view, or numbers that are none.
             torch.OutOfMemoryError: the device's memory does not suffice for the least that is
                 tried.
         """
@@ -235,7 +235,7 @@ class SAM3D:
             logits = decoder(cube_from_tokens(latents.shape))
         coords = occupied_voxels(logits)
         if not len(coords):
-            raise SceneliftError(
+            raise ReconstructionError(
                 "The model made no shape of what this mask shows. Try another seed, or a mask "
                 "that follows the object more closely."
             )
@@ -308,7 +308,7 @@ def _coarser(occupied: OccupiedVoxels, draws: _Draws) -> OccupiedVoxels:
 
 def _expect_numbers(what: str, *values: Tensor) -> None:
     if not all(bool(v.isfinite().all()) for v in values):
-        raise SceneliftError(
+        raise ReconstructionError(
             f"The model's {what} holds numbers that are none, which half precision can cause. "
             f"Try `--precision bfloat16` or `--precision float32`."
         )

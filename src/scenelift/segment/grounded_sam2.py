@@ -46,6 +46,7 @@ class GroundedSAM2Segmenter:
         version: names the models and their weights.
         mask_threshold: probability above which a pixel belongs to an object.
         suggest: phrases to try when nothing matched.
+        resident: False frees the device after every photo, for the stages that follow.
     """
 
     name = "grounded-sam2"
@@ -58,9 +59,11 @@ class GroundedSAM2Segmenter:
         version: str = "grounded-sam2",
         mask_threshold: float = 0.5,
         suggest: Sequence[str] = (),
+        resident: bool = True,
     ) -> None:
         self.version = version
         self.mask_threshold = mask_threshold
+        self._resident = resident
         self.detector, self.masks = detector, masks
         self._device = detector.model.device
         self._suggest = tuple(suggest)
@@ -90,6 +93,7 @@ class GroundedSAM2Segmenter:
             version=f"{wanted[0] or GROUNDING_DINO.hub_id} {hub.fingerprint(detects)} + "
             f"{wanted[1] or SAM2.hub_id} {hub.fingerprint(cuts)} {dtype}",
             suggest=COMMON if device.type == "cuda" else (),  # on a CPU it takes many seconds
+            resident=device.type == "cpu" or options.vram_bytes is None,
         )
 
     def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
@@ -129,6 +133,8 @@ class GroundedSAM2Segmenter:
                 mask_threshold=prompt.mask_threshold or self.mask_threshold,
             )
             suggestions = () if result.instances else self._suggestions(image, min_score, report)
+            if not self._resident:
+                self.release()
         weak = [d for d in seen if d.score < min_score]
         dropped = (
             *result.dropped,

@@ -47,6 +47,7 @@ class SAM3Segmenter:
         at_once: most queries in one batch.
         mask_threshold: probability above which a pixel belongs to an object.
         suggest: phrases to try when nothing matched.
+        resident: False frees the device after every photo, for the stages that follow.
     """
 
     name = "sam3"
@@ -60,9 +61,11 @@ class SAM3Segmenter:
         at_once: int = MOST_AT_ONCE,
         mask_threshold: float = 0.5,
         suggest: Sequence[str] = (),
+        resident: bool = True,
     ) -> None:
         self.version = version
         self.mask_threshold = mask_threshold
+        self._resident = resident
         self.network = SAM3Network(model, processor, at_once=at_once)
         self._device = model.device
         self._suggest = tuple(suggest)
@@ -87,6 +90,7 @@ class SAM3Segmenter:
                 # A CPU gains nothing from batches, and can be stopped between queries.
                 at_once=_fitting(options.vram_bytes) if accelerated else 1,
                 suggest=COMMON if accelerated else (),  # on a CPU each takes seconds
+                resident=not accelerated or options.vram_bytes is None,
             )
 
     def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
@@ -126,6 +130,8 @@ class SAM3Segmenter:
                 if score < min_score
             )
             suggestions = () if result.instances else self._suggestions(min_score, report)
+            if not self._resident:
+                self.release()
         return replace(result, notes=(*result.notes, *notes), suggestions=suggestions)
 
     def release(self) -> None:
