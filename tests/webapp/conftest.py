@@ -13,11 +13,16 @@ import time
 import httpx
 import PIL.Image
 import pytest
+from starlette.testclient import TestClient
 
 from scenelift.testing.fakes import disc_photo
+from scenelift.testing.web import FakeQualities, fake_settings
+from scenelift.webapp.app import create_app
 from scenelift.webapp.folders import DataFolder
 from scenelift.webapp.jobs import Queue
 
+# A module that ends at once, whatever its arguments: jobs stay queued.
+NO_WORKER = "this"
 FINAL = {"done", "failed", "cancelled", "review"}
 PATIENCE = 30.0
 
@@ -128,3 +133,15 @@ def make_server(tmp_path):
 def own_server(make_server):
     """A server that the test may break."""
     return make_server()
+
+
+@pytest.fixture(scope="session")
+def open_client(tmp_path_factory):
+    """Opens a client of an app in this process; its worker stays away."""
+
+    def open_(**given):
+        settings = fake_settings(tmp_path_factory.mktemp("app") / "data", preload=False, **given)
+        app = create_app(settings, qualities=FakeQualities(), worker_module=NO_WORKER)
+        return TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
+
+    return open_

@@ -1,0 +1,254 @@
+"""Whatever is sent: no 5xx, no file outside the job's folder, nothing left behind."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import random
+import struct
+import zlib
+
+import PIL.Image
+import pytest
+
+from scenelift.testing.fakes import disc_photo
+
+LIMIT = 200_000
+
+
+@pytest.fixture(scope="module")
+def client(open_client):
+    with open_client(upload_bytes=LIMIT, max_pixels=1_000_000) as client:
+        yield client
+
+
+def png(size=None):
+    buffer = io.BytesIO()
+    picture = PIL.Image.fromarray(disc_photo().pixels)
+    (picture if size is None else PIL.Image.new("L", size)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def submit(client, content, name="photo.png", **fields):
+    return client.post(
+        "/api/jobs", files={"image": (name, content)}, data={"text_prompt": "red", **fields}
+    )
+
+
+def problem(answer, status):
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert {"type", "title", "status", "detail", "instance"} <= set(body)
+    return body["detail"]
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def bomb(width, height):
+    """A PNG whose header claims a size that its few bytes of zeros do not back."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(1000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"GIF89a",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%PDF-1.7",
+        b"\x00" * 1000,
+        png()[:300],
+        bomb(30_000, 30_000),
+        bomb(2**31 - 1, 2**31 - 1),
+        bomb(900, 900),
+        png((8, 8)),
+    ],
+)
+def test_what_is_no_photo_is_refused_and_not_kept(client, content):
+    assert problem(submit(client, content), 422)
+    assert not list(client.app.state.services.data.incoming.iterdir())
+
+
+def test_a_photo_with_too_many_pixels_is_refused_by_its_header(client):
+    assert "megapixels" in problem(submit(client, png((1100, 1100))), 422)
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_body_that_is_too_large_is_refused(client, announced):
+    body = b"x" * (LIMIT + 2**20 + 1)
+    content = body if announced else iter([body[:1000], body[1000:]])
+    answer = client.post(
+        "/api/jobs",
+        content=content,
+        headers={"Content-Type": "multipart/form-data; boundary=a"},
+    )
+    # Without a length, the parser may stumble over the nonsense before the limit does.
+    assert answer.status_code in ((413,) if announced else (400, 413))
+    assert "MiB" in problem(submit(client, b"x" * (LIMIT + 1)), 413)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../../etc/passwd", "/etc/passwd", "..\\..\\x", "a\x00b", "x" * 5000, "", "ü\r\n.png"],
+)
+def test_a_file_name_means_nothing(client, name):
+    answer = submit(client, png(), name=name or " ")
+    assert answer.status_code in (202, 400, 422)
+    if answer.status_code == 202:
+        folder = client.app.state.services.data.job(answer.json()["id"]).path
+        assert {p.name for p in folder.iterdir()} >= {"photo", "shown.jpg", "thumbnail.jpg"}
+        assert name not in answer.text or not name
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("seed", "-1"),
+        ("seed", "1e99"),
+        ("seed", "9" * 100),
+        ("max_objects", "0"),
+        ("min_score", "nan"),
+        ("min_score", "2"),
+        ("boxes", "[[1,2,3,4]]"),
+        ("boxes", "["),
+        ("boxes", "[" * 50_000),
+        ("boxes", '[{"box": [1, 2, 1, 4]}]'),
+        ("boxes", '[{"box": [0, 0, 1e308, Infinity]}]'),
+        ("boxes", '[{"box": [0, 0, 9, 9], "label": "' + "x" * 300 + '"}]'),
+        ("boxes", '[{"box": [0, 0, 9, 9], "url": "http://localhost/"}]'),
+        ("review", "maybe"),
+        ("quality", "../x"),
+        ("image_url", "http://localhost/"),
+        ("text_prompt", "x" * 201),
+        ("text_prompt", "a\x07b"),
+        ("text_prompt", ""),
+        ("text_prompt", ";".join(str(i) for i in range(100))),
+    ],
+)
+def test_a_field_that_makes_no_sense_is_refused(client, field, value):
+    answer = submit(client, png(), **{field: value})
+    assert answer.status_code in (400, 422, 503), answer.text
+    problem(answer, answer.status_code)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b""),
+        ("multipart/form-data; boundary=", b"--\r\n"),
+        ("multipart/form-data; boundary=" + "x" * 300, b""),
+        ("multipart/form-data; boundary=a", b"--a\r\n\r\n\r\n--a--"),
+        ("multipart/form-data; boundary=a", b"--a\r\n" + b"A: b\r\n" * 1000),
+        (
+            "multipart/form-data; boundary=a; charset=utf-7",
+            b'--a\r\nContent-Disposition: form-data; name="image"\r\n\r\nx\r\n--a--',
+        ),
+        ("application/x-www-form-urlencoded", b"image=x&text_prompt=red"),
+        ("application/json", b"{}"),
+        ("", b""),
+    ],
+)
+def test_a_body_that_is_no_form_is_refused(client, kind, body):
+    answer = client.post("/api/jobs", content=body, headers={"Content-Type": kind})
+    assert answer.status_code in (400, 415, 422), answer.text
+    problem(answer, answer.status_code)
+
+
+def test_two_photos_or_hundreds_of_fields_are_refused(client):
+    two = [("image", ("a.png", png())), ("image", ("b.png", png()))]
+    assert client.post("/api/jobs", files=two).status_code == 400
+    many = {f"f{i}": "x" for i in range(500)}
+    assert submit(client, png(), **many).status_code == 400
+
+
+ESCAPES = [
+    "../photo",
+    "../../queue.sqlite3",
+    "%2e%2e/photo",
+    "%2e%2e%2fphoto",
+    "..%2f..%2fqueue.sqlite3",
+    "..%5cphoto",
+    "/etc/passwd",
+    "%2fetc%2fpasswd",
+    "....//photo",
+    "photo",
+    "stages/segment.npz",
+    "scene/scene.json",
+    "found/../photo",
+    "./shown.jpg",
+    "shown.jpg/",
+    "shown.jpg%00",
+    ".scenelift/lock",
+    "",
+]
+
+
+def get_raw(server, path):
+    """Status of a path sent as it is: other clients tidy it up first."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("prefix", ["/api/jobs/{}/files/", "/objects/{}/", "/assets/"])
+def test_no_path_leads_to_a_file_that_the_job_does_not_list(server, prefix):
+    job = server.submit("red")
+    server.wait(job)
+    shown = "scene.json" if "assets" not in prefix else "x"
+    for path in ESCAPES:
+        status = get_raw(server, prefix.format(job) + path)
+        assert status in (404, 405), path
+    assert get_raw(server, prefix.format(job) + shown) == (200 if shown == "scene.json" else 404)
+
+
+def test_a_link_planted_in_a_job_leads_nowhere(client, tmp_path):
+    job = submit(client, png()).json()["id"]
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    shown = client.app.state.services.data.job(job).shown
+    shown.unlink()
+    shown.symlink_to(secret)
+    assert client.get(f"/api/jobs/{job}/files/shown.jpg").status_code == 404
+
+
+@pytest.mark.parametrize("job", ["..", "%2e%2e", "0" * 31, "G" * 32, "'; DROP TABLE jobs; --"])
+def test_what_is_no_id_names_no_job(client, job):
+    for call in (client.get, client.delete):
+        assert call(f"/api/jobs/{job}").status_code in (404, 405, 422)
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "1" * 40, "1;2"])
+def test_an_event_number_that_is_none_is_refused(client, value):
+    assert client.get("/api/events", headers={"Last-Event-ID": value}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"keep": "x"}', b"{" * 10_000, b'{"a": 1}', b"\xff"]
+)
+def test_a_json_body_that_makes_no_sense_is_refused(client, body):
+    job = submit(client, png()).json()["id"]
+    headers = {"Content-Type": "application/json"}
+    for call in ("continue", "rerun"):
+        answer = client.post(f"/api/jobs/{job}/{call}", content=body, headers=headers)
+        assert answer.status_code in (400, 422), (call, answer.text)
+
+
+def test_damaged_photos_are_refused_or_taken_but_never_break_the_server(client):
+    """A few of what `benchmarks/hostile.py` sends ten thousand of."""
+    rng = random.Random(0)
+    whole = png()
+    for _ in range(150):
+        content = bytearray(whole)
+        for _ in range(rng.randint(1, 8)):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+        answer = submit(client, bytes(content[: rng.randint(1, len(content))]))
+        assert answer.status_code in (202, 422), answer.text
+    assert not list(client.app.state.services.data.incoming.iterdir())
