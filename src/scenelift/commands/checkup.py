@@ -31,7 +31,6 @@ PACKAGES = (
     "transformers",
     "safetensors",
     "huggingface-hub",
-    "spconv-triton",
 )
 
 

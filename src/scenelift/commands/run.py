@@ -59,6 +59,7 @@ def run(
     few_splats: opt.FewSplatsOption = False,
     max_faces: opt.MaxFacesOption = 100_000,
     precision: opt.PrecisionOption = "auto",
+    compile: opt.CompileOption = False,
     json: opt.JsonOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
@@ -91,6 +92,7 @@ def run(
             splats_per_voxel=4 if few_splats else 32,
             max_faces=max_faces or None,
             precision=opt.read_precision(precision),
+            compile=compile,
         )
         what = opt.read_prompt(
             prompt,

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from scenelift.errors import ReconstructionError
 from scenelift.progress import Reporter, silent
-from scenelift.sam3d.acceleration import tensor_types
+from scenelift.sam3d.acceleration import recorded, tensor_types
 from scenelift.sam3d.checkpoints import Sam3dModels
 from scenelift.sam3d.flexicubes import SurfaceMesh, extract_mesh
 from scenelift.sam3d.gaussian_decoder import GaussianDecoder
@@ -226,7 +226,11 @@ class SAM3D:
                 return flow(latents, time, context if conditional else None, step=step)
 
             sampled = sample_flow(
-                velocity, noise, self.sampling.structure, report=report, message="finding the shape"
+                recorded(velocity, self.device),
+                noise,
+                self.sampling.structure,
+                report=report,
+                message="finding the shape",
             )
         latents = StructureLatents(*sampled)
         _expect_numbers("structure", *latents)
@@ -260,7 +264,11 @@ class SAM3D:
                 return (flow(state[0], time, voxels, context if conditional else None),)
 
             (x,) = sample_flow(
-                velocity, (noise,), self.sampling.latent, report=report, message="adding detail"
+                recorded(velocity, self.device),
+                (noise,),
+                self.sampling.latent,
+                report=report,
+                message="adding detail",
             )
         _expect_numbers("detail", x)
         mean, std = (
