@@ -29,7 +29,7 @@ def cases_to_send():
             yield pytest.param(operation, mode, id=f"{mode.value} {operation.label}")
 
 
-@pytest.mark.parametrize(("operation", "mode"), cases_to_send())
+@pytest.mark.parametrize(("operation", "mode"), list(cases_to_send()))
 def test_nothing_that_is_sent_breaks_the_server(server, operation, mode):
     @settings(
         deadline=None,
