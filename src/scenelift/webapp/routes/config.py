@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
+import pathlib
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from fastapi.responses import FileResponse
 
 from scenelift import __version__
@@ -17,6 +18,7 @@ __all__ = ["router"]
 
 router = APIRouter(prefix="/api", tags=["config"], responses={401: {"model": Problem}})
 
+ExampleName = Annotated[str, Path(pattern="^[a-z]{1,40}$")]
 # Free photos that come with scikit-image; see examples/photos.py for who took them.
 EXAMPLES = {"coffee": ("coffee.png", "cup"), "cat": ("chelsea.png", "cat")}
 
@@ -44,7 +46,7 @@ def get_config(use: Use, owner: Owner) -> Config:
 
 
 @router.get("/examples/{name}", response_class=FileResponse, responses={404: {"model": Problem}})
-def get_example(name: str, owner: Owner) -> FileResponse:
+def get_example(name: ExampleName, owner: Owner) -> FileResponse:
     """A photo to try."""
     path = _example(name)
     if path is None:
@@ -52,10 +54,10 @@ def get_example(name: str, owner: Owner) -> FileResponse:
     return FileResponse(path, media_type="image/png", headers={"Cache-Control": "max-age=86400"})
 
 
-def _example(name: str) -> Path | None:
+def _example(name: str) -> pathlib.Path | None:
     # Found without importing the package, which would take a second.
     package = importlib.util.find_spec("skimage")
     if name not in EXAMPLES or package is None or package.origin is None:
         return None
-    path = Path(package.origin).parent / "data" / EXAMPLES[name][0]
+    path = pathlib.Path(package.origin).parent / "data" / EXAMPLES[name][0]
     return path if path.is_file() else None

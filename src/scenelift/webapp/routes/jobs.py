@@ -60,7 +60,8 @@ JobId = Annotated[str, Path(min_length=32, max_length=32, pattern="^[0-9a-f]{32}
 @router.post("", status_code=202, openapi_extra=FORM_SCHEMA)
 async def submit(request: Request, use: Use, owner: Owner) -> Job:
     """Queue a photo."""
-    return _view(use, await accept_upload(request, use, owner))
+    row = await accept_upload(request, use, owner)
+    return await asyncio.to_thread(_view, use, row)
 
 
 @router.get("")
