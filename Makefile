@@ -29,10 +29,10 @@ VALIDATOR := tests/gltf_validator
 $(VALIDATOR)/node_modules/.package-lock.json: $(VALIDATOR)/package.json $(VALIDATOR)/package-lock.json
 	npm ci --no-audit --no-fund --silent --prefix $(VALIDATOR)
 
-demo: $(VENV)/.core  ## lift the cup out of a real photo into out/demo
+demo: $(VENV)/.core  ## lift cup and spoon out of a real photo into out/demo
 	$(BIN)/scenelift models download embedded
 	$(BIN)/python examples/photos.py coffee $(dir $(OUT))coffee.png
-	$(BIN)/scenelift run $(dir $(OUT))coffee.png --prompt cup --prompt spoon --out $(OUT)
+	$(BIN)/scenelift run $(dir $(OUT))coffee.png --prompt cup --box spoon=320,190,410,335 --out $(OUT)
 
 test: $(VENV)/.dev  ## all tests, the ones with real weights included
 	$(BIN)/scenelift models download embedded

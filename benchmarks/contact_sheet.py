@@ -37,12 +37,10 @@ ROWS: list[tuple[str, str | Prompt]] = [
     ("rocket", Prompt(boxes=(BoxPrompt(box=(305, 95, 345, 365), label="rocket"),))),
     ("coffee", "table"),
 ]
-FRAMES = (
-    0,
-    9,
-    18,
-    27,
-)  # of 36: the photo's side, one end of the swing, the photo's side, the other
+# Of 36: the photo's side, one end of the swing, the photo's side, the other end.
+FRAMES = (0, 9, 18, 27)
+SPOON = BoxPrompt(box=(320, 190, 410, 335), label="spoon")
+DEMO = Prompt(phrases=("cup",), boxes=(SPOON,))
 TILE, CAPTION = 300, 26
 
 
@@ -109,9 +107,9 @@ def main() -> None:
         sheet.quantize(256, dither=PIL.Image.Dither.NONE).save(
             out / "contact-sheet.png", optimize=True
         )
-        # README's picture: the first row's run, larger, as it turns.
+        # README's picture: what `make demo` makes, as it turns.
         source = Path(folder) / "coffee.png"
-        spec = RunSpec(photo=source, prompt=as_prompt(ROWS[0][1]), out=Path(folder) / "readme")
+        spec = RunSpec(photo=source, prompt=DEMO, out=Path(folder) / "readme")
         run_job(spec, pipeline, silent())
         for name in ("overlay.png", "preview.gif"):
             write_bytes(out / f"coffee-{name}", (Path(folder) / "readme" / name).read_bytes())

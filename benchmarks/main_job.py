@@ -20,8 +20,9 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-PHOTO, PHRASES = "coffee", ("cup", "spoon")
-BUDGET_SECONDS, BUDGET_BYTES = 15.0, 2 * 2**30  # docs/performance: two objects, two cores
+PHOTO, PHRASE = "coffee", "cup"
+SPOON = (320.0, 190.0, 410.0, 335.0)  # drawn as a user would: the detectors miss it
+BUDGET_SECONDS, BUDGET_BYTES = 15.0, 2 * 2**30  # two objects, two cores, warm
 
 
 def measure(photo: Path, repeats: int) -> list[dict]:
@@ -29,15 +30,16 @@ def measure(photo: Path, repeats: int) -> list[dict]:
     from scenelift.pipeline import Pipeline
     from scenelift.progress import silent
     from scenelift.runs import RunSpec, run_job
-    from scenelift.types import Prompt
+    from scenelift.types import BoxPrompt, Prompt
 
+    prompt = Prompt(phrases=(PHRASE,), boxes=(BoxPrompt(box=SPOON, label="spoon"),))
     pipeline = Pipeline.from_quality("embedded")
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(1 + repeats):
             spec = RunSpec(
                 photo=photo,
-                prompt=Prompt(phrases=PHRASES),
+                prompt=prompt,
                 out=Path(folder) / str(seed),
                 seed=100 * seed,
             )

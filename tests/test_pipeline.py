@@ -58,6 +58,11 @@ def test_nothing_found_tells_what_the_photo_has(pipeline):
         pipeline.run(disc_photo(), "unicorn")
 
 
+def test_a_phrase_among_others_that_matches_nothing_is_named(pipeline):
+    scene = pipeline.run(disc_photo(), "red; unicorn")
+    assert scene.provenance.notes == ("Nothing in the photo matches 'unicorn'.",)
+
+
 def test_object_k_uses_seed_plus_k_whatever_the_order():
     pipeline = Pipeline(ColorSegmenter(), PlanePointMapper(), BallReconstructor())
     both = pipeline.run(disc_photo(), "red; blue", seed=5)

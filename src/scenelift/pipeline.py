@@ -271,6 +271,10 @@ def find_objects(
             reason=" ".join(segmentation.notes),
             suggestions=segmentation.suggestions,
         )
+    found = {instance.label for instance in segmentation.instances}
+    missed = [phrase for phrase in prompt.phrases if phrase not in found]
+    notes = tuple(f"Nothing in the photo matches {phrase!r}." for phrase in missed)
+    segmentation = replace(segmentation, notes=(*segmentation.notes, *notes))
     return limit_objects(segmentation, prompt.max_objects)
 
 

@@ -2,8 +2,9 @@
 
 Two cues tell how far an object is: how tall it appears against how tall such things are, and how
 far below the horizon it touches the ground. The camera's pitch and height are those for which the
-two agree best; each object then stands at the distance both suggest. The background is the ground
-plane up to a wall behind everything.
+two agree best; each object then stands at the distance both suggest, drawn towards those of the
+others, above all of those it touches. The background is the ground plane up to a wall behind
+everything.
 
 Distances come out in about metres, but are guesses: the map does not call itself metric.
 """
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.errors import InputError
+from scenelift.geometry.regions import distance_inside
 from scenelift.pointmap.camera import default_camera
 from scenelift.pointmap.sizes import typical_size
 from scenelift.progress import Reporter
@@ -31,6 +33,10 @@ PITCHES_DEG = np.arange(-10.0, 61.0, 1.0)
 SIZE_SPREAD, UNKNOWN_SIZE_SPREAD = 0.3, 1.0
 # Likewise for ground contact, and how far the two may disagree before contact is disbelieved.
 CONTACT_SPREAD, CONTACT_DISBELIEF = 0.2, 0.7
+# Standard deviation of the logarithm by which distances differ: of objects that touch in the photo
+# (a factor 1.1), and of any two (7, which moves only what nothing else is known of).
+TOUCHING_SPREAD, TOGETHER_SPREAD = 0.1, 2.0
+TOUCH = 0.01  # gap over the photo's longer side that still counts as touching
 WALL_BEHIND = 2.0  # distance of the wall over that of the farthest object
 EDGE = 2  # pixels: a mask this close to the photo's border is cut by it
 NEAREST = 0.05
@@ -72,7 +78,7 @@ class EmbeddedPointMapper:
     """Places objects by size and ground contact. See the module."""
 
     name = "embedded"
-    version = "1"
+    version = "2"
 
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
         """Estimate the point map; see `PointMapper.estimate`.
@@ -91,7 +97,10 @@ class EmbeddedPointMapper:
         report.update(0.0)
         seen = [_look(instance, camera) for instance in instances]
         ground = _fit_ground(seen)
-        distances = [_distance(one, ground) for one in seen]
+        floor = any(one.grounded for one in seen)
+        # Without anything on the floor, whatever there is stands on one table top.
+        apart = [_distance(one, ground, stands=one.grounded or not floor) for one in seen]
+        distances = _gathered(apart, [one.spread for one in seen], _touching(instances))
 
         drops = (np.arange(image.height) + 0.5 - camera.cy) / camera.fy
         wall = WALL_BEHIND * max(distances, default=3 * ground.height)
@@ -154,13 +163,43 @@ def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) 
     return float(values[order][np.searchsorted(running, 0.5 * running[-1])])
 
 
-def _distance(one: _Seen, ground: _Ground) -> float:
+def _distance(one: _Seen, ground: _Ground, *, stands: bool) -> float:
     """Distance by size, moved towards ground contact as far as that is believed."""
     by_contact = float(ground.depth(one.drop))
-    if not (one.grounded and np.isfinite(by_contact)):
+    if not (stands and np.isfinite(by_contact)):
         return max(NEAREST, one.by_size)
     disagreement = np.log(by_contact / one.by_size)
     if abs(disagreement) > CONTACT_DISBELIEF + one.spread:
         return max(NEAREST, one.by_size)
     trust = one.spread**2 / (one.spread**2 + CONTACT_SPREAD**2)
     return max(NEAREST, one.by_size * float(np.exp(trust * disagreement)))
+
+
+def _touching(instances: Sequence[Instance]) -> NDArray[np.bool_]:  # [K, K]
+    """Which objects touch in the photo, or nearly so."""
+    count = len(instances)
+    touching = np.zeros((count, count), np.bool_)
+    if count < 2:
+        return touching
+    reach = max(1, round(TOUCH * max(instances[0].mask.shape)))
+    for i in range(count):
+        near = distance_inside(~instances[i].mask) <= reach
+        for j in range(i + 1, count):
+            touching[i, j] = touching[j, i] = bool((near & instances[j].mask).any())
+    return touching
+
+
+def _gathered(
+    distances: Sequence[float], spreads: Sequence[float], touching: NDArray[np.bool_]
+) -> list[float]:
+    """Distances that respect that things in one photo are usually together.
+
+    Each logarithm is held to its own estimate by its spread, to those of objects that touch it
+    firmly and to all others loosely: the most likely distances if these were all Gaussian.
+    """
+    count = len(distances)
+    logs, own = np.log(distances), 1 / np.square(spreads)
+    pull = np.where(touching, TOUCHING_SPREAD**-2, TOGETHER_SPREAD**-2 / max(count - 1, 1))
+    np.fill_diagonal(pull, 0)
+    matrix = np.diag(own + pull.sum(1)) - pull
+    return np.exp(np.linalg.solve(matrix, own * logs)).tolist() if count else []

@@ -21,6 +21,7 @@ from scenelift.segment.embedded.classes import CLASSES
 from scenelift.segment.embedded.detectors import Detector
 from scenelift.segment.embedded.matching import Candidate
 from scenelift.segment.embedded.nanodet import NanoDet
+from scenelift.segment.embedded.overlap import without_overlaps
 from scenelift.segment.embedded.ssd import SSD
 from scenelift.segment.embedded.vocabulary import Reading, Vocabulary
 from scenelift.segment.filters import FilterSettings, keep_best
@@ -169,6 +170,7 @@ class EmbeddedSegmenter:
         kept = keep_best(instances, FilterSettings(min_score=min_score))
         return replace(
             kept,
+            instances=without_overlaps(kept.instances),
             dropped=(*dropped, *kept.dropped),
             notes=(*dict.fromkeys(notes), *kept.notes),
             suggestions=_suggestions(sure, readings),
