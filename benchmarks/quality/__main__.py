@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import os
 import platform
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +37,7 @@ from benchmarks.quality.report import Table, table_text, tables_json
 from benchmarks.quality.segmenting import measure_boxes, measure_prompts
 from benchmarks.quality.whole import measure_pipeline
 from benchmarks.synthetic import SIZES, SyntheticScene, load_or_make
+from benchmarks.synthetic.plans import PLANS
 from scenelift import __version__
 from scenelift.errors import SceneliftError, SetupError
 from scenelift.io.files import write_json
@@ -48,13 +51,17 @@ T = TypeVar("T")
 
 STAGES = ("masks", "points", "objects", "whole")
 
+PHOTOS_IN_3D = {"small": len(PLANS), "large": SIZES["large"]}
+"""Photos for `objects` and `whole`, which take most of the time: the first of each kind of place,
+so that the small set takes two minutes."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if unknown := set(options.stages) - set(STAGES):
         parser.error(f"--stages: {', '.join(sorted(unknown))}: choose from {', '.join(STAGES)}")
-    started = time.perf_counter()
+    started, processor_started = time.perf_counter(), time.process_time()
     try:
         scenes = load_or_make(options.size, options.seed)
     except SceneliftError as exc:
@@ -69,9 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tables.append(table)
 
     seconds = time.perf_counter() - started
-    print(f"\n{seconds:.0f} s in all")
+    processor_seconds = time.process_time() - processor_started
+    print(f"\n{seconds:.0f} s in all, {processor_seconds:.0f} s of processor time")
     if options.json:
-        write_json(options.json, about | {"seconds": seconds, "tables": tables_json(tables)})
+        times = {"seconds": seconds, "processor_seconds": processor_seconds}
+        write_json(options.json, about | times | {"tables": tables_json(tables)})
     return SetupError.exit_code if any(table.not_run for table in tables) else 0
 
 
@@ -108,6 +117,7 @@ def _measure(
     backends: _Backends, scenes: Sequence[SyntheticScene], options: argparse.Namespace
 ) -> Iterator[Table]:
     """The tables of the stages asked for, each as soon as it is known."""
+    in_3d = scenes[: PHOTOS_IN_3D[options.size]]
     if "masks" in options.stages:
         yield from _masks(backends, scenes)
     if "points" in options.stages or "objects" in options.stages:
@@ -115,9 +125,9 @@ def _measure(
         if "points" in options.stages:
             yield replace(points, not_run=backends.lacks.get("mapper", ""))
         if "objects" in options.stages:
-            yield from _objects(backends, scenes, maps, options.seed)
+            yield from _objects(backends, in_3d, maps, options.seed)
     if "whole" in options.stages:
-        yield from _whole(backends, scenes, options.seed)
+        yield from _whole(backends, in_3d, options.seed)
 
 
 def _known(*backends: T | None) -> list[T]:
@@ -140,6 +150,7 @@ def _objects(
     maps: Mapping[str, Sequence[PointMap | None]],
     seed: int,
 ) -> Iterator[Table]:
+    """`maps` may go on past the scenes."""
     truth = [scene.points for scene in scenes]
     runs: list[tuple[Reconstructor, Sequence[PointMap | None], str]] = [
         (BoxReconstructor(), truth, "true points"),
@@ -148,13 +159,14 @@ def _objects(
     if backends.reconstructor is not None:
         runs.append((backends.reconstructor, truth, "true points"))
         if backends.mapper is not None:
-            runs.append((backends.reconstructor, maps[backends.mapper.name], "estimated points"))
+            estimated = maps[backends.mapper.name][: len(scenes)]
+            runs.append((backends.reconstructor, estimated, "estimated points"))
     measured = [
         measure_reconstructor(backend, scenes, given, condition=condition, seed=seed)
         for backend, given, condition in runs
     ]
     yield Table(
-        title="Objects from true masks",
+        title=f"Objects from true masks, {_first(scenes)}",
         of="objects",
         rows=[row for row, _, _ in measured],
         failures=[failure for _, _, failures in measured for failure in failures],
@@ -164,7 +176,7 @@ def _objects(
 
 
 def _whole(backends: _Backends, scenes: Sequence[SyntheticScene], seed: int) -> Iterator[Table]:
-    title = "End to end, prompts of COCO's classes, misses count as 0"
+    title = f"End to end, prompts of COCO's classes, misses count as 0, {_first(scenes)}"
     segmenter, mapper, reconstructor = (
         backends.segmenter,
         backends.mapper,
@@ -179,14 +191,31 @@ def _whole(backends: _Backends, scenes: Sequence[SyntheticScene], seed: int) -> 
     yield picture_table([picture])
 
 
+def _first(scenes: Sequence[SyntheticScene]) -> str:
+    return f"first {len(scenes)} photos"
+
+
+def _commit() -> str:
+    """The commit that is measured, with "-dirty" where files differ from it."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"  # a copy without its history
+    return done.stdout.strip()
+
+
 def _about(options: argparse.Namespace, scenes: Sequence[SyntheticScene]) -> dict[str, Any]:
     packages = ("numpy", "scipy", "scikit-image", "onnxruntime", "trimesh", "embreex")
     models = {o.entry.id: o.entry for scene in scenes for o in scene.objects}
     return {
         "scenelift": __version__,
+        "commit": _commit(),
         "date": time.strftime("%Y-%m-%d"),
         "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "packages": ", ".join(f"{p} {importlib.metadata.version(p)}" for p in packages),
         "scenes": f"{len(scenes)} ({options.size}), seed {options.seed}, "
         f"{sum(len(s.objects) for s in scenes)} objects of {len(models)} models",

@@ -176,15 +176,16 @@ def rotation_angle(rotation: NDArray) -> float:
     return math.degrees(math.atan2(float(np.linalg.norm(axis)), float(np.trace(rotation)) - 1))
 
 
-def add_s(estimate: NDArray, truth: NDArray, diameter: float) -> float:
+def add_s(estimate: NDArray, truth: NDArray, diameter: float, queries: int | None = None) -> float:
     """Mean distance to the nearest point of the other surface, both ways, over the diameter.
 
     Args:
-        estimate, truth: [N, 3] and [M, 3] points of the surfaces in the scene.
+        estimate, truth: [N, 3] and [M, 3] points of the surfaces in the scene, in no order.
         diameter: of the true object.
+        queries: measure from so many points of each surface, to all of the other; None for all.
     """
-    there = KDTree(truth).query(estimate)[0]
-    back = KDTree(estimate).query(truth)[0]
+    there = KDTree(truth).query(estimate[:queries])[0]
+    back = KDTree(estimate).query(truth[:queries])[0]
     return chamfer(there, back) / diameter
 
 

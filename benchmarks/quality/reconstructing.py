@@ -14,6 +14,7 @@ from benchmarks.quality import metrics
 from benchmarks.quality.mapping import scene_scale
 from benchmarks.quality.report import Attempts, Row, Table, mean
 from benchmarks.quality.shapes import (
+    PLACED,
     QUERIES,
     Sampled,
     UnitSurface,
@@ -198,15 +199,15 @@ def compare_object(
         volume_iou=shape.volume_iou,
         box_iou=metrics.box_iou(bounds(placed.corners), bounds(true_placed.corners)),
         rotation=turn_to_fit(placed, true_placed),
-        add_s=metrics.add_s(placed.points, true_placed.points, diameter),
+        add_s=metrics.add_s(placed.points, true_placed.points, diameter, QUERIES),
     )
 
 
 def _moved(surface: Sampled, matrix: NDArray[np.float64]) -> Sampled:
-    """The surface in place, with as many points as distances are measured at."""
+    """The surface in place, with as many points as stand for it there."""
     return Sampled(
         corners=transform_points(surface.corners, matrix),
-        points=transform_points(surface.points[:QUERIES], matrix),
+        points=transform_points(surface.points[:PLACED], matrix),
     )
 
 

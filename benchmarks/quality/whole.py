@@ -49,10 +49,12 @@ def measure_pipeline(
     attempts = Attempts()
     figures: list[ObjectFigures] = []
     pictures: list[tuple[float, float]] = []
+    asked = 0
     for scene in scenes:
         labels = sorted({o.label for o in scene.objects if o.label in COCO})
         if not labels:
             continue
+        asked += 1
         result = attempts.run(scene.name, _run, pipeline, scene, labels, seed)
         points = mapper.last
         if result is not None and points is not None:
@@ -77,7 +79,7 @@ def measure_pipeline(
             figures.append(compared or ZERO)
     name = f"{segmenter.name} → {pointmapper.name} → {reconstructor.name}"
     row = object_row(name, figures, mean(attempts.seconds))
-    return row, picture_row(f"{name}, end to end", pictures, len(scenes)), attempts.failures
+    return row, picture_row(f"{name}, end to end", pictures, asked), attempts.failures
 
 
 def _run(

@@ -122,6 +122,14 @@ def test_add_s_does_not_care_for_the_order_of_points_and_grows_with_the_offset()
     )
 
 
+def test_add_s_from_a_part_of_the_points_estimates_that_from_all():
+    rng = np.random.default_rng(0)
+    estimate, truth = rng.random((8000, 3)), rng.random((8000, 3)) + 0.2
+    full = metrics.add_s(estimate, truth, 1.0)
+    # The distances spread by about their mean: 2000 of them give it to 1/45, one standard error.
+    assert metrics.add_s(estimate, truth, 1.0, queries=2000) == pytest.approx(full, rel=0.07)
+
+
 def test_a_closed_surface_is_filled_and_a_table_is_not():
     shell = np.zeros((8, 8, 8), bool)
     shell[1:7, 1:7, 1:7] = True

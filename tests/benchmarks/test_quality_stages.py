@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from benchmarks.quality.baselines import (
     BoxReconstructor,
@@ -21,7 +23,7 @@ from benchmarks.synthetic import scenes
 from benchmarks.synthetic.plans import PLANS
 
 from scenelift.errors import ObjectFailed
-from scenelift.types import PointMap, Reconstruction, Segmentation, Shape
+from scenelift.types import Gaussians, PointMap, Reconstruction, Segmentation, Shape
 
 KITCHEN = next(k for k, plan in enumerate(PLANS) if plan.name == "kitchen")
 
@@ -168,6 +170,32 @@ def test_objects_that_the_pipeline_misses_count_as_zero(scene):
     assert row.failed == row.count
     assert row.figures["3D IoU"] == 0
     assert picture is None
+
+
+def test_photos_that_the_pipeline_is_not_asked_about_do_not_fail(scene):
+    unknown = tuple(o for o in scene.objects if not o.known)
+    assert unknown
+    nothing_to_ask = replace(scene, objects=unknown)
+
+    class Splatting(Oracle):
+        def reconstruct(self, image, instance, points, *, others, seed, report):
+            made = super().reconstruct(
+                image, instance, points, others=others, seed=seed, report=report
+            )
+            one = Gaussians(
+                means=np.zeros((1, 3), np.float32),
+                scales=np.full((1, 3), 0.1, np.float32),
+                rotations=np.array([[1, 0, 0, 0]], np.float32),
+                opacities=np.ones(1, np.float32),
+                sh0=np.zeros((1, 3), np.float32),
+            )
+            return replace(made, shape=replace(made.shape, gaussians=one))
+
+    backend = Splatting(scene)
+    row, picture, _ = measure_pipeline(backend, backend, backend, [nothing_to_ask, scene], seed=0)
+    assert row.failed == 0
+    assert picture is not None
+    assert (picture.count, picture.failed) == (1, 0)
 
 
 def test_a_table_lines_up_and_its_json_has_null_for_what_was_not_measured():
