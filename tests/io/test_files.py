@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,26 @@ def test_a_full_disk_is_told_as_such():
 def test_sha256_is_that_of_the_bytes(tmp_path):
     write_bytes(tmp_path / "a", b"abc")
     assert sha256_of(tmp_path / "a").startswith("ba7816bf8f01cfea")
+
+
+def test_a_disk_that_fills_up_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "scene.ply"
+    write_bytes(path, b"old")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match="disk is full"):
+        write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["scene.ply"]
+
+
+def test_a_folder_that_may_not_be_written_is_told_before_any_work(tmp_path, monkeypatch):
+    def refuse(*args, **options):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.raises(OutputError, match="--out"):
+        prepare_output_folder(tmp_path / "out")
