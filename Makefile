@@ -22,7 +22,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.core
 	$(PIP) install -c constraints.txt torch
 	$(PIP) install -c constraints.txt --no-deps torchvision
-	$(PIP) install -c constraints.txt -e ".[dev]" transformers safetensors huggingface-hub pyyaml
+	$(PIP) install -c constraints.txt -e ".[dev,web]" transformers safetensors huggingface-hub pyyaml
 	@touch $@
 
 VALIDATOR := tests/gltf_validator
