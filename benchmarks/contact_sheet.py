@@ -92,7 +92,7 @@ def row(name: str, prompt: str | Prompt, folder: Path, pipeline: Pipeline) -> PI
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     out: Path = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Connected regions of masks and distances in them: scipy's functions with one plain signature each."""
+"""Connected regions of masks and distances in them: scipy's functions, one plain signature each."""
 
 from __future__ import annotations
 
