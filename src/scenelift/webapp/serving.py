@@ -58,7 +58,8 @@ def run_server(settings: Settings, *, app: FastAPI | None = None, access_log: bo
 def _listen(settings: Settings) -> socket.socket:
     """A bound socket; bound before anything is started, so that a taken port costs nothing."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family)
+    # Named as TCP, so that asyncio turns off Nagle's algorithm: it costs 40 ms an answer here.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
