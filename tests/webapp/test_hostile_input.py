@@ -67,6 +67,8 @@ def bomb(width, height):
         bomb(2**31 - 1, 2**31 - 1),
         bomb(900, 900),
         png((8, 8)),
+        # A TIFF without a size, for which Pillow has a TypeError.
+        b"II*\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00",
     ],
 )
 def test_what_is_no_photo_is_refused_and_not_kept(client, content):

@@ -37,6 +37,10 @@ SHOWN_SIDE, THUMBNAIL_SIDE = 2048, 320
 # A photo being decoded takes up to some hundred megabytes.
 DECODED_AT_ONCE = 2
 
+# What Pillow's decoders let slip for files that were damaged just so: a TIFF without a size is a
+# TypeError (found by benchmarks/hostile.py).
+DECODER_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, NotImplementedError)
+
 BOXES = TypeAdapter(tuple[Box, ...])
 # What an HTML form sends for a ticked box, and what people write.
 TRUE, FALSE = {"true", "1", "on", "yes"}, {"false", "0", "off", "no", ""}
@@ -279,6 +283,10 @@ def _check_photo(folder: JobFolder, max_pixels: int) -> tuple[int, int]:
     except ImageError as exc:
         # It was stored under our name; the user knows it by another.
         raise ImageError(str(exc).replace("photo ", "The photo ", 1)) from exc
+    except DECODER_ERRORS as exc:
+        raise ImageError(
+            "The photo is damaged. Copy or export it again, as JPEG for example."
+        ) from exc
     picture = PIL.Image.fromarray(image.pixels)
     for path, side in ((folder.shown, SHOWN_SIDE), (folder.thumbnail, THUMBNAIL_SIDE)):
         picture.thumbnail((side, side), reducing_gap=2.0)

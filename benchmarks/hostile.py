@@ -1,0 +1,103 @@
+"""Send the web app ten thousand damaged photos and odd forms: nothing may break or be left behind.
+
+    python benchmarks/hostile.py [--uploads 10000] [--seed 0]
+
+The app runs in this process; no worker is started, so accepted jobs are deleted. Exits with 1 on
+any answer of 500 or more, a file left in `incoming`, or memory that grew by more than 200 MiB
+(a decoded photo may take some tens).
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import random
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import PIL.Image
+from starlette.testclient import TestClient
+
+from scenelift.testing.fakes import disc_photo
+from scenelift.testing.web import FakeQualities, fake_settings
+from scenelift.webapp.app import create_app
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP")
+GROWTH_BUDGET_BYTES = 200 * 2**20
+ODD = ("", "red", ";;;", "\x00", "é" * 99, "[" * 99, "-1", "1e400", "NaN", "../..", "x" * 9999)
+FIELDS = ("text_prompt", "boxes", "seed", "max_objects", "min_score", "quality", "review", "other")
+
+
+def damaged(whole: bytes, rng: random.Random) -> bytes:
+    """A file with some bytes changed, moved, repeated or cut off."""
+    content = bytearray(whole)
+    for _ in range(rng.randint(0, 12)):
+        place = rng.randrange(len(content))
+        match rng.randrange(4):
+            case 0:
+                content[place] = rng.randrange(256)
+            case 1:
+                content[place : place + 4] = rng.randbytes(4)
+            case 2:
+                content[place:place] = content[: rng.randrange(64)]
+            case _:
+                # Sizes, most likely, in the first bytes.
+                content[rng.randrange(min(64, len(content)))] = 0xFF
+    return bytes(content[: rng.randint(1, len(content))] if rng.random() < 0.3 else content)
+
+
+def odd_fields(rng: random.Random) -> dict[str, str]:
+    if rng.random() < 0.7:
+        return {"text_prompt": "red"}
+    return {rng.choice(FIELDS): rng.choice(ODD) for _ in range(rng.randint(0, 4))}
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--uploads", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    rng = random.Random(args.seed)
+    photos: list[bytes] = []
+    for kind in FORMATS:
+        buffer = io.BytesIO()
+        PIL.Image.fromarray(disc_photo().pixels).save(buffer, kind)
+        photos.append(buffer.getvalue())
+    answers: Counter[int] = Counter()
+    began, warm = time.monotonic(), 0
+    with tempfile.TemporaryDirectory() as folder:
+        settings = fake_settings(Path(folder) / "data", max_pixels=2_000_000, preload=False)
+        # "this" ends at once, so that no worker takes the jobs.
+        app = create_app(settings, qualities=FakeQualities(), worker_module="this")
+        with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+            for number in range(args.uploads):
+                answer = client.post(
+                    "/api/jobs",
+                    files={"image": ("photo", damaged(rng.choice(photos), rng))},
+                    data=odd_fields(rng),
+                )
+                answers[answer.status_code] += 1
+                if answer.status_code == 202:
+                    client.delete(f"/api/jobs/{answer.json()['id']}")
+                if number == min(500, args.uploads // 2):
+                    warm = resident_bytes()
+            growth = resident_bytes() - warm
+            left = len(list(app.state.services.data.incoming.iterdir()))
+            kept = len(list(app.state.services.data.jobs.iterdir()))
+    broken = sum(count for status, count in answers.items() if status >= 500 and status != 503)
+    print(f"answers       {dict(sorted(answers.items()))} in {time.monotonic() - began:.0f} s")
+    print(f"server errors {broken}")
+    print(f"files left    {left} in incoming, {kept} in jobs")
+    print(f"memory        {growth / 2**20:+.1f} MiB")
+    raise SystemExit(1 if broken or left or kept or growth > GROWTH_BUDGET_BYTES else 0)
+
+
+if __name__ == "__main__":
+    main()
