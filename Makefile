@@ -8,7 +8,8 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 OUT ?= out/demo
 WORKERS ?= 2
 
-.PHONY: help demo test check fix serve bench bench-quality images clean
+.PHONY: help demo test check fix page serve bench bench-quality bench-faults bench-load \
+  bench-hostile images clean
 
 help:  ## list these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +25,13 @@ $(VENV)/.dev: $(VENV)/.core
 	$(PIP) install -c constraints.txt --no-deps torchvision
 	$(PIP) install -c constraints.txt -e ".[dev,web]" transformers safetensors huggingface-hub pyyaml
 	@touch $@
+
+$(VENV)/.web: $(VENV)/.core
+	$(PIP) install -c constraints.txt -e ".[web]"
+	@touch $@
+
+frontend/node_modules/.package-lock.json: frontend/package.json frontend/package-lock.json
+	npm ci --no-audit --no-fund --silent --prefix frontend
 
 VALIDATOR := tests/gltf_validator
 $(VALIDATOR)/node_modules/.package-lock.json: $(VALIDATOR)/package.json $(VALIDATOR)/package-lock.json
@@ -49,9 +57,12 @@ fix: $(VENV)/.dev  ## format and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-serve: $(VENV)/.core  ## show the demo's result in a browser, on this machine's port 8000
-	$(BIN)/scenelift view $(OUT) --no-browser
-	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(OUT) 8000
+page: frontend/node_modules/.package-lock.json  ## build the web page into the package (needs npm)
+	npm run --silent build --prefix frontend
+
+serve: $(VENV)/.web  ## the web app on this machine's port 8000
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory page; fi
+	$(BIN)/scenelift serve
 
 bench: $(VENV)/.dev  ## time the main job, with the share of each stage
 	$(BIN)/python benchmarks/main_job.py
@@ -59,8 +70,17 @@ bench: $(VENV)/.dev  ## time the main job, with the share of each stage
 bench-quality: $(VENV)/.dev  ## quality figures on synthetic scenes with known truth (2 minutes)
 	$(BIN)/python -m benchmarks.quality
 
+bench-faults: $(VENV)/.dev  ## kill the web app's processes 50 times, count what is lost (4 minutes)
+	$(BIN)/python benchmarks/faults.py
+
+bench-load: $(VENV)/.dev  ## the web app's health, events and memory under load (3 minutes)
+	$(BIN)/python benchmarks/load.py
+
+bench-hostile: $(VENV)/.dev  ## ten thousand damaged uploads (1 minute)
+	$(BIN)/python benchmarks/hostile.py
+
 images: $(VENV)/.dev  ## make the pictures of README and docs again
 	$(BIN)/python benchmarks/contact_sheet.py
 
 clean:  ## remove what the targets made here, not the cached weights
-	rm -rf $(VENV) $(VALIDATOR)/node_modules out .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VALIDATOR)/node_modules frontend/node_modules out .pytest_cache .ruff_cache
