@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 OUT ?= out/demo
 WORKERS ?= 2
 
-.PHONY: help demo test check fix page serve bench bench-quality bench-faults bench-load \
+.PHONY: help demo test check fix serve bench bench-quality bench-faults bench-load \
   bench-hostile images clean
 
 help:  ## list these targets
@@ -29,9 +29,6 @@ $(VENV)/.dev: $(VENV)/.core
 $(VENV)/.web: $(VENV)/.core
 	$(PIP) install -c constraints.txt -e ".[web]"
 	@touch $@
-
-frontend/node_modules/.package-lock.json: frontend/package.json frontend/package-lock.json
-	npm ci --no-audit --no-fund --silent --prefix frontend
 
 VALIDATOR := tests/gltf_validator
 $(VALIDATOR)/node_modules/.package-lock.json: $(VALIDATOR)/package.json $(VALIDATOR)/package-lock.json
@@ -57,11 +54,7 @@ fix: $(VENV)/.dev  ## format and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-page: frontend/node_modules/.package-lock.json  ## build the web page into the package (needs npm)
-	npm run --silent build --prefix frontend
-
-serve: $(VENV)/.web  ## the web app on this machine's port 8000
-	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory page; fi
+serve: $(VENV)/.web  ## the web app's REST interface on this machine's port 8000
 	$(BIN)/scenelift serve
 
 bench: $(VENV)/.dev  ## time the main job, with the share of each stage
@@ -83,4 +76,4 @@ images: $(VENV)/.dev  ## make the pictures of README and docs again
 	$(BIN)/python benchmarks/contact_sheet.py
 
 clean:  ## remove what the targets made here, not the cached weights
-	rm -rf $(VENV) $(VALIDATOR)/node_modules frontend/node_modules out .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VALIDATOR)/node_modules out .pytest_cache .ruff_cache

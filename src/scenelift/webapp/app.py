@@ -189,8 +189,8 @@ def _add_page(app: FastAPI) -> None:
         index = STATIC / "index.html"
         if not index.is_file():
             raise NotFound(
-                "This installation has no page: it was not built. Run `make page` in the "
-                "repository, or install the released package. The REST interface works."
+                "This version has no page in the browser yet. The REST interface works and is "
+                "described at /api/openapi.json; `scenelift view DIR` shows a finished scene."
             )
         return FileResponse(index, headers={"Cache-Control": "no-cache"})
 
