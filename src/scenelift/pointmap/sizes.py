@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scenelift.wording import find_by_name, names_table
+
 __all__ = ["UNKNOWN", "TypicalSize", "typical_size"]
 
 
@@ -58,25 +60,11 @@ _ELSEWHERE: dict[float, str] = {
     4.0: "airplane",
 }
 
-TABLE: dict[str, TypicalSize] = {
-    name.replace("-", " "): TypicalSize(height, floor)
-    for heights, floor in ((_FLOOR, True), (_ELSEWHERE, False))
-    for height, names in heights.items()
-    for name in names.split()
+TABLE = {name: TypicalSize(height, floor=True) for name, height in names_table(_FLOOR).items()} | {
+    name: TypicalSize(height) for name, height in names_table(_ELSEWHERE).items()
 }
 
 
 def typical_size(*names: str | None) -> TypicalSize:
-    """Size of the first name that the table knows, else `UNKNOWN`.
-
-    A phrase is looked up whole, then without its first words ("red coffee mug" → "mug"), each in
-    the singular too.
-    """
-    for name in names:
-        words = (name or "").lower().replace("_", " ").replace("-", " ").split()
-        for start in range(len(words)):
-            phrase = " ".join(words[start:])
-            for form in (phrase, phrase.removesuffix("s"), phrase.removesuffix("es")):
-                if form in TABLE:
-                    return TABLE[form]
-    return UNKNOWN
+    """Size of the first name that the table knows, else `UNKNOWN`; see `find_by_name`."""
+    return find_by_name(TABLE, *names) or UNKNOWN

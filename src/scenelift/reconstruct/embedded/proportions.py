@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scenelift.wording import find_by_name, names_table
+
 __all__ = ["DEFAULT", "Proportions", "proportions_of"]
 
 
@@ -45,24 +47,11 @@ _DEPTHS: dict[float, str] = {
 }
 _ROUND = "cup mug bottle bowl vase wine-glass glass ball sports-ball apple orange donut jar pot can"
 
-TABLE: dict[str, Proportions] = {
-    name.replace("-", " "): Proportions(depth)
-    for depth, names in _DEPTHS.items()
-    for name in names.split()
-} | {name.replace("-", " "): TURNED for name in _ROUND.split()}
+TABLE = {name: Proportions(depth) for name, depth in names_table(_DEPTHS).items()} | names_table(
+    {TURNED: _ROUND}
+)
 
 
 def proportions_of(*names: str | None) -> Proportions:
-    """Proportions of the first name that the table knows, else `DEFAULT`.
-
-    A phrase is looked up whole, then without its first words ("red coffee mug" → "mug"), each in
-    the singular too.
-    """
-    for name in names:
-        words = (name or "").lower().replace("_", " ").replace("-", " ").split()
-        for start in range(len(words)):
-            phrase = " ".join(words[start:])
-            for form in (phrase, phrase.removesuffix("s"), phrase.removesuffix("es")):
-                if form in TABLE:
-                    return TABLE[form]
-    return DEFAULT
+    """Proportions of the first name that the table knows, else `DEFAULT`; see `find_by_name`."""
+    return find_by_name(TABLE, *names) or DEFAULT
