@@ -105,7 +105,15 @@ def _read(file: BinaryIO, name: str, max_side: int) -> Image:
             f"{name} claims more than {PIL.Image.MAX_IMAGE_PIXELS or MAX_PIXELS} × 2 pixels; "
             f"photos of up to {MAX_PIXELS // 10**6} megapixels are read. Reduce it first."
         ) from exc
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error) as exc:
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        TypeError,
+        LookupError,
+        EOFError,
+        struct.error,
+    ) as exc:
         # What Pillow's decoders raise for damaged data, by format.
         raise ImageError(
             f"{name} is damaged or truncated ({exc}). Copy or export the photo again."
