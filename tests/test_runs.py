@@ -8,16 +8,25 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
+import PIL.Image
 import pytest
 from filelock import FileLock
 
 from scenelift.errors import Cancelled, ImageError, NothingFound, OutputError
 from scenelift.io.files import TEMPORARY_PREFIX, sha256_of
+from scenelift.io.glb import read_glb
 from scenelift.io.manifest import read_manifest
 from scenelift.pipeline import Pipeline
 from scenelift.progress import CancelToken, Reporter, silent
 from scenelift.runs import WORK_FOLDER, RunSpec, run_job
-from scenelift.testing.fakes import BallReconstructor, ColorSegmenter, PlanePointMapper
+from scenelift.segment.overlay import PALETTE, TINT
+from scenelift.testing.fakes import (
+    BallReconstructor,
+    ColorSegmenter,
+    PlanePointMapper,
+    disc_photo,
+)
 from scenelift.types import Prompt
 
 
@@ -207,3 +216,30 @@ def test_a_manifest_cannot_make_us_delete_outside_its_folder(photo, pipeline, tm
     (out / "scene.json").write_text(text)
     run_job(spec(photo, out, "blue"), pipeline, silent())
     assert victim.read_text() == "precious"
+
+
+def test_numbers_agree_in_overlay_files_manifest_and_scene(tmp_path):
+    """The first object fails: the others keep their numbers everywhere."""
+    discs = [("red", 30, 60, 22), ("green", 85, 60, 18), ("blue", 132, 60, 14)]
+    picture = disc_photo(discs)
+    photo = tmp_path / "three.png"
+    PIL.Image.fromarray(picture.pixels).save(photo)
+    pipeline = Pipeline(ColorSegmenter(), PlanePointMapper(), BallReconstructor(fail_on="red"))
+    out = tmp_path / "out"
+    manifest = run_job(spec(photo, out, "red", "green", "blue"), pipeline, silent())
+
+    assert [(f.index, f.label) for f in manifest.failed] == [(0, "red")]
+    named = [(o.index, o.name) for o in manifest.objects]
+    assert named == [(1, "01_green"), (2, "02_blue")]
+    assert sorted(p.name for p in (out / "objects").iterdir()) == ["01_green", "02_blue"]
+    assert [node.name for node in read_glb(out / "scene.glb")] == ["01_green", "02_blue"]
+
+    # Object k is tinted with colour k of the palette, in pixels between outline and label.
+    overlay = np.asarray(PIL.Image.open(out / "overlay.png")).astype(float)
+    enlarged = overlay.shape[0] // picture.height
+    for number, (_, x, y, radius) in enumerate(discs):
+        u, v = int(x), int(y + 0.75 * radius)
+        base = picture.pixels[v, u].astype(float)
+        tint = overlay[v * enlarged, u * enlarged] - base
+        towards = PALETTE[number] - base
+        np.testing.assert_allclose(tint, TINT * towards, atol=1.5)  # rounding to 8 bits
