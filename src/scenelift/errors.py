@@ -104,7 +104,10 @@ class NothingFound(SceneliftError):
             parts.append(reason)
         if suggestions:
             parts.append(f"Seen in this photo: {', '.join(suggestions)}.")
-        parts.append("Try another phrase, or point at the object with --box x0,y0,x1,y1 or --mask.")
+        if "--box" not in reason:
+            parts.append(
+                "Try another phrase, or point at the object with --box x0,y0,x1,y1 or --mask."
+            )
         super().__init__(" ".join(parts))
 
     def problem(self) -> dict[str, Any]:

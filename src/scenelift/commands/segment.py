@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -78,5 +79,9 @@ def segment(
         typer.echo(f"  {number}  {instance.label} ({instance.score:.2f})")
     for note in segmentation.notes:
         typer.echo(f"  {note}")
-    typer.echo(f"{out}: instances.json, overlay.png and {len(files)} masks")
+    typer.echo(f"{out}: instances.json, overlay.png, {_count(files)}")
     typer.echo(f"Continue: scenelift run {photo} --masks-from {out} --out out/scene")
+
+
+def _count(files: list[dict[str, Any]]) -> str:
+    return "1 mask" if len(files) == 1 else f"{len(files)} masks"
