@@ -194,7 +194,8 @@ def _add_page(app: FastAPI) -> None:
             )
         return FileResponse(index, headers={"Cache-Control": "no-cache"})
 
-    app.mount("/", _Assets(directory=STATIC, check_dir=False), name="page")
+    if STATIC.is_dir():
+        app.mount("/", _Assets(directory=STATIC), name="page")
 
 
 class _Assets(StaticFiles):
