@@ -37,6 +37,7 @@ CONTACT_SPREAD, CONTACT_DISBELIEF = 0.2, 0.7
 # (a factor 1.1), and of any two (7, which moves only what nothing else is known of).
 TOUCHING_SPREAD, TOGETHER_SPREAD = 0.1, 2.0
 TOUCH = 0.01  # gap over the photo's longer side that still counts as touching
+LEVEL = 0.4  # difference of lowest rows over the taller object's height
 WALL_BEHIND = 2.0  # distance of the wall over that of the farthest object
 EDGE = 2  # pixels: a mask this close to the photo's border is cut by it
 NEAREST = 0.05
@@ -78,7 +79,7 @@ class EmbeddedPointMapper:
     """Places objects by size and ground contact. See the module."""
 
     name = "embedded"
-    version = "2"
+    version = "3"
 
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
         """Estimate the point map; see `PointMapper.estimate`.
@@ -176,16 +177,22 @@ def _distance(one: _Seen, ground: _Ground, *, stands: bool) -> float:
 
 
 def _touching(instances: Sequence[Instance]) -> NDArray[np.bool_]:  # [K, K]
-    """Which objects touch in the photo, or nearly so."""
+    """Which objects touch in the photo, or nearly so, and end at about the same height in it.
+
+    What ends much higher stands behind, and is only hidden in part.
+    """
     count = len(instances)
     touching = np.zeros((count, count), np.bool_)
     if count < 2:
         return touching
+    boxes = np.array([Instance.box_of(instance.mask) for instance in instances])
+    bottoms, heights = boxes[:, 3], boxes[:, 3] - boxes[:, 1]
     reach = max(1, round(TOUCH * max(instances[0].mask.shape)))
     for i in range(count):
         near = distance_inside(~instances[i].mask) <= reach
         for j in range(i + 1, count):
-            touching[i, j] = touching[j, i] = bool((near & instances[j].mask).any())
+            level = abs(bottoms[i] - bottoms[j]) <= LEVEL * max(heights[i], heights[j])
+            touching[i, j] = touching[j, i] = level and bool((near & instances[j].mask).any())
     return touching
 
 
