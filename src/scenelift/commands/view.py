@@ -1,4 +1,4 @@
-"""`scenelift view`: an output folder as a page in the browser."""
+"""`scenelift view`: an output folder in the viewer, or as one page to pass on."""
 
 from __future__ import annotations
 
@@ -14,20 +14,36 @@ __all__ = ["view"]
 
 def view(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of a run.")],
-    browser: Annotated[
-        bool, typer.Option(help="Open the page; --no-browser only writes it.")
-    ] = True,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            dir_okay=False,
+            help="Write one page with viewer and scene inside, and serve nothing.",
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")
+    ] = 0,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
 ) -> None:
-    """Write DIR/index.html, which shows the scene's pictures, objects and files, and open it.
+    """Show a scene's splats and meshes in the browser until Ctrl-C.
 
     Example: scenelift view out/desk
     """
     with problems(as_json=False):
-        from scenelift.io.page import write_page
+        if export is not None:
+            from scenelift.io.page import export_page
 
-        page = write_page(folder)
-        typer.echo(page)
-        if browser:
-            import webbrowser
+            typer.echo(export_page(folder, export))
+            return
+        from scenelift.io.page_server import folder_server
 
-            webbrowser.open(page.resolve().as_uri())
+        with folder_server(folder, port) as server:
+            address = f"http://127.0.0.1:{server.server_port}/"
+            typer.echo(f"{address}  (Ctrl-C stops)")
+            if browser:
+                import webbrowser
+
+                webbrowser.open(address)
+            server.serve_forever()

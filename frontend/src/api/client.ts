@@ -1,0 +1,76 @@
+import type { Box, Config, Job, JobPage, NewJob, Problem } from './types';
+
+/** A call that the server refused, with the sentence that it has for the user. */
+export class ApiError extends Error {
+  readonly problem: Problem;
+
+  constructor(problem: Problem) {
+    super(problem.detail || problem.title);
+    this.problem = problem;
+  }
+}
+
+const UNREACHABLE: Problem = {
+  type: 'urn:scenelift:problem:unreachable',
+  title: 'no connection',
+  status: 0,
+  detail: 'The server does not answer. Check that it runs and that you are connected, then try again.',
+};
+
+async function call(path: string, init: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(path, init);
+  } catch {
+    throw new ApiError(UNREACHABLE);
+  }
+  if (response.ok) return response;
+  const type = response.headers.get('content-type') ?? '';
+  if (type.includes('json')) throw new ApiError((await response.json()) as Problem);
+  throw new ApiError({
+    ...UNREACHABLE,
+    status: response.status,
+    detail: `The server answered with status ${response.status}. Try again in a moment.`,
+  });
+}
+
+async function json<T>(path: string, init?: RequestInit): Promise<T> {
+  return (await (await call(path, init)).json()) as T;
+}
+
+function post(body: unknown): RequestInit {
+  return {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  };
+}
+
+export const api = {
+  config: () => json<Config>('api/config'),
+  jobs: (before?: string) =>
+    json<JobPage>(`api/jobs?limit=30${before ? `&before=${encodeURIComponent(before)}` : ''}`),
+  job: (id: string) => json<Job>(`api/jobs/${encodeURIComponent(id)}`),
+  remove: (id: string) => call(`api/jobs/${encodeURIComponent(id)}`, { method: 'DELETE' }),
+  cancel: (id: string) =>
+    json<Job>(`api/jobs/${encodeURIComponent(id)}/cancel`, { method: 'POST' }),
+  proceed: (id: string, keep: number[], add: { box: Box; label: string }[]) =>
+    json<Job>(`api/jobs/${encodeURIComponent(id)}/continue`, post({ keep, add })),
+  rerun: (id: string, change: { seed?: number; text_prompt?: string[] }) =>
+    json<Job>(`api/jobs/${encodeURIComponent(id)}/rerun`, post(change)),
+  login: (token: string) => call('api/login', post({ token })),
+  logout: () => call('api/logout', { method: 'POST' }),
+  submit(job: NewJob): Promise<Job> {
+    const form = new FormData();
+    form.set('image', job.photo, job.photo.name || 'photo');
+    for (const phrase of job.phrases) form.append('text_prompt', phrase);
+    if (job.boxes.length) {
+      form.set('boxes', JSON.stringify(job.boxes.map((b) => ({ ...b, positive: true }))));
+    }
+    form.set('seed', String(job.seed));
+    if (job.maxObjects !== null) form.set('max_objects', String(job.maxObjects));
+    form.set('quality', job.quality);
+    form.set('review', String(job.review));
+    return json<Job>('api/jobs', { method: 'POST', body: form });
+  },
+};

@@ -1,0 +1,86 @@
+/** What the server says: docs/web.md. */
+
+export type JobState = 'queued' | 'running' | 'review' | 'done' | 'failed' | 'cancelled';
+
+/** x0, y0, x1, y1 in pixels of the photo; right and bottom exclusive. */
+export type Box = [number, number, number, number];
+
+/** RFC 9457. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  suggestions?: string[];
+  retry_after?: number;
+}
+
+export interface JobObject {
+  /** Null for what was left out. */
+  index: number | null;
+  label: string;
+  score: number;
+  box: Box;
+  state: 'waiting' | 'running' | 'done' | 'failed' | 'dropped';
+  fraction: number;
+  mask_url: string | null;
+  reason: string | null;
+}
+
+export interface Job {
+  id: string;
+  state: JobState;
+  created: string;
+  started: string | null;
+  finished: string | null;
+  prompt: { phrases: string[]; boxes: { box: Box; label: string }[] };
+  seed: number;
+  quality: string;
+  stage: string;
+  fraction: number;
+  eta_seconds: number | null;
+  attempt: number;
+  position: number | null;
+  notes: string[];
+  error: Problem | null;
+  objects: JobObject[];
+  image: { width: number; height: number; url: string };
+  thumbnail_url: string | null;
+  manifest_url: string | null;
+}
+
+export interface JobPage {
+  jobs: Job[];
+  last_event_id: number;
+}
+
+export interface Config {
+  version: string;
+  qualities: string[];
+  default_quality: string;
+  limits: { upload_bytes: number; max_pixels: number; max_phrases: number };
+  auth: boolean;
+  examples: { name: string; url: string; prompt: string }[];
+}
+
+export interface JobEvent {
+  job: string;
+  kind: string;
+  state: JobState;
+  stage: string;
+  object_index: number | null;
+  fraction: number;
+  stage_fraction: number;
+  eta_seconds: number | null;
+  message: string;
+}
+
+export interface NewJob {
+  photo: File;
+  phrases: string[];
+  boxes: { box: Box; label: string }[];
+  seed: number;
+  maxObjects: number | null;
+  quality: string;
+  review: boolean;
+}

@@ -1,0 +1,75 @@
+import { h } from './dom';
+import { icon } from './icons';
+
+/** A field for several short phrases: Enter, comma or semicolon makes a chip of what is typed. */
+export class Chips {
+  readonly element: HTMLElement;
+  readonly #input: HTMLInputElement;
+  readonly #row: HTMLElement;
+  readonly #most: number;
+  readonly #onChange: () => void;
+  #phrases: string[] = [];
+
+  constructor(id: string, placeholder: string, most: number, onChange: () => void = () => {}) {
+    this.#most = most;
+    this.#onChange = onChange;
+    this.#input = h('input', {
+      id, type: 'text', placeholder, autocomplete: 'off', autocapitalize: 'none', maxlength: 200,
+      enterkeyhint: 'done',
+      onblur: () => this.#commit(),
+      oninput: () => {
+        if (/[,;]/.test(this.#input.value)) this.#commit();
+        this.#onChange();
+      },
+    });
+    this.#input.addEventListener('keydown', (e) => {
+      if (e.key === 'Enter' && this.#input.value.trim()) {
+        e.preventDefault();
+        this.#commit();
+      } else if (e.key === 'Backspace' && this.#input.value === '') {
+        this.values = this.#phrases.slice(0, -1);
+      }
+    });
+    this.#row = h('span', { class: 'chip-row' });
+    this.element = h(
+      'div', { class: 'chips', onclick: () => this.#input.focus() }, this.#row, this.#input,
+    );
+  }
+
+  /** The chips, and what is typed but not yet one. */
+  get values(): string[] {
+    return split([...this.#phrases, this.#input.value].join(';')).slice(0, this.#most);
+  }
+
+  set values(phrases: string[]) {
+    this.#phrases = split(phrases.join(';')).slice(0, this.#most);
+    this.#draw();
+    this.#onChange();
+  }
+
+  #commit(): void {
+    this.values = [...this.#phrases, this.#input.value];
+    this.#input.value = '';
+  }
+
+  #draw(): void {
+    this.#row.replaceChildren(
+      ...this.#phrases.map((phrase) =>
+        h('span', { class: 'chip' }, phrase,
+          h('button', {
+            type: 'button', 'aria-label': `Remove ${phrase}`,
+            onclick: (e: Event) => {
+              e.stopPropagation();
+              this.values = this.#phrases.filter((p) => p !== phrase);
+              this.#input.focus();
+            },
+          }, icon('close'))),
+      ),
+    );
+  }
+}
+
+/** Phrases of a text, without blanks and repetitions. */
+export function split(text: string): string[] {
+  return [...new Set(text.split(/[,;\n]/).map((p) => p.trim().replace(/\s+/g, ' ')).filter(Boolean))];
+}

@@ -1,0 +1,48 @@
+/** The parts of `scene.json` (docs/scene.schema.json) that the viewer reads. */
+export interface Manifest {
+  generator: string;
+  prompt: { phrases: string[] };
+  seed: number;
+  quality: string;
+  units: string;
+  camera: Camera;
+  scene_from_camera: number[][];
+  objects: SceneObject[];
+  failed: { index: number; label: string; reason: string }[];
+  notes: string[];
+  files: SceneFile[];
+}
+
+/** Pinhole camera of input.png, in pixels; at the origin of its frame, looking along −z, y up. */
+export interface Camera {
+  fx: number;
+  fy: number;
+  cx: number;
+  cy: number;
+  width: number;
+  height: number;
+}
+
+export interface SceneObject {
+  index: number;
+  name: string;
+  label: string;
+  score: number;
+  pose: Pose;
+  notes: string[];
+  gaussians: number;
+  faces: number;
+  files: { mask?: string; splats?: string; mesh?: string };
+}
+
+/** scene_from_object; the quaternion is w, x, y, z. */
+export interface Pose {
+  rotation: [number, number, number, number];
+  translation: [number, number, number];
+  scale: number;
+}
+
+export interface SceneFile {
+  path: string;
+  bytes: number;
+}

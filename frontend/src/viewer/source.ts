@@ -1,0 +1,58 @@
+import type { Manifest } from './manifest';
+
+/** Where a scene's files come from: a server's folder, or the page itself. */
+export interface Source {
+  manifest: Manifest;
+  /** The file's bytes. Rejects with a sentence for the user. */
+  bytes(path: string): Promise<ArrayBuffer>;
+  /** A URL for `<img>` and downloads. Valid until `dispose`. */
+  url(path: string): Promise<string>;
+  dispose(): void;
+}
+
+/** A scene whose files lie beside its `scene.json`. */
+export async function folderSource(manifestUrl: string): Promise<Source> {
+  const base = new URL(manifestUrl, document.baseURI);
+  const resolve = (path: string) => new URL(path.split('/').map(encodeURIComponent).join('/'), base).href;
+  const get = async (url: string, name: string) => {
+    const response = await fetch(url);
+    if (!response.ok) throw new Error(`${name} could not be loaded (status ${response.status}).`);
+    return response;
+  };
+  const manifest = (await (await get(base.href, 'The scene')).json()) as Manifest;
+  return {
+    manifest,
+    bytes: async (path) => (await get(resolve(path), path)).arrayBuffer(),
+    url: async (path) => resolve(path),
+    dispose: () => {},
+  };
+}
+
+/** What `scenelift view --export` puts into the page: files as gzip in base64. */
+export interface Embedded {
+  manifest: Manifest;
+  files: Record<string, string>;
+}
+
+export function embeddedSource({ manifest, files }: Embedded): Source {
+  const urls = new Map<string, string>();
+  const bytes = async (path: string): Promise<ArrayBuffer> => {
+    const packed = files[path];
+    if (packed === undefined) throw new Error(`This page does not hold ${path}.`);
+    const gzip = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0));
+    const stream = new Blob([gzip]).stream().pipeThrough(new DecompressionStream('gzip'));
+    return new Response(stream).arrayBuffer();
+  };
+  return {
+    manifest: { ...manifest, files: manifest.files.filter((f) => f.path in files) },
+    bytes,
+    async url(path) {
+      const known = urls.get(path);
+      if (known) return known;
+      const url = URL.createObjectURL(new Blob([await bytes(path)]));
+      urls.set(path, url);
+      return url;
+    },
+    dispose: () => urls.forEach((url) => URL.revokeObjectURL(url)),
+  };
+}
