@@ -10,7 +10,7 @@ export function resultView(job: Job, mostPhrases: number, onSubmitted: (job: Job
   const host = h('div', { class: 'result' },
     h('header', { class: 'scene-title' },
       h('h1', {}, title(job)), h('p', {}, facts(job))));
-  const waiting = h('div', { class: 'waiting' },
+  const waiting = h('div', { class: 'opening' },
     h('img', { src: job.image.url, alt: '' }), h('p', { role: 'status' }, 'Opening the viewer…'));
   host.append(waiting);
   let disposed = false;
