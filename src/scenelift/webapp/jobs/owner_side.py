@@ -1,0 +1,162 @@
+"""What the owners of jobs do: add, look, cancel, delete, choose."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from scenelift.webapp.errors import Conflict, NotAllowedYet
+from scenelift.webapp.jobs.changes import finish_job, get_job, write_event
+from scenelift.webapp.jobs.database import QueueFile
+from scenelift.webapp.jobs.rows import JobRow, NewJob, job_from_row
+from scenelift.webapp.models import Selection
+
+__all__ = ["OwnerSide"]
+
+
+class OwnerSide(QueueFile):
+    """The queue as a caller of the interface sees it; jobs of others do not exist for them."""
+
+    def add(
+        self, job: NewJob, *, max_queued: int | None = None, max_active: int | None = None
+    ) -> JobRow:
+        """Queue a job. Once this returns, the job will end done or failed with a reason.
+
+        Args:
+            max_queued: most jobs that may wait, of all owners.
+            max_active: most jobs that may wait or run, of this owner.
+
+        Raises:
+            NotAllowedYet: the queue, or the owner's share of it, is full.
+        """
+        with self.transaction() as c:
+            self._check_room(c, job.owner, max_queued, max_active)
+            c.execute(
+                "INSERT INTO jobs (id, owner, state, request, width, height, created) "
+                "VALUES (?, ?, 'queued', ?, ?, ?, ?)",
+                (
+                    job.id,
+                    job.owner,
+                    job.request.model_dump_json(),
+                    job.width,
+                    job.height,
+                    time.time(),
+                ),
+            )
+            write_event(c, job.id, "queued")
+        return self.get(job.id)
+
+    def check_room(self, owner: str, *, max_queued: int, max_active: int) -> None:
+        """Refuse before an upload what `add` would refuse after it.
+
+        Raises:
+            NotAllowedYet: the queue, or the owner's share of it, is full.
+        """
+        with self.connection() as c:
+            self._check_room(c, owner, max_queued, max_active)
+
+    def get(self, job_id: str, owner: str | None = None) -> JobRow:
+        """A job.
+
+        Args:
+            owner: who asks; jobs of others do not exist for them. None may see all.
+
+        Raises:
+            NotFound: there is none of that id that this owner may see.
+        """
+        with self.connection() as c:
+            return get_job(c, job_id, owner)
+
+    def of_owner(self, owner: str, *, limit: int, before: str | None = None) -> list[JobRow]:
+        """An owner's jobs, newest first, from the one after `before`.
+
+        Raises:
+            NotFound: `before` names no job of this owner.
+        """
+        with self.connection() as c:
+            below = get_job(c, before, owner).number if before else 2**62
+            rows = c.execute(
+                "SELECT * FROM jobs WHERE owner = ? AND number < ? AND NOT deleting "
+                "ORDER BY number DESC LIMIT ?",
+                (owner, below, limit),
+            ).fetchall()
+        return [job_from_row(row) for row in rows]
+
+    def positions(self) -> dict[str, int]:
+        """Place in the queue, from 1, of every waiting job."""
+        with self.connection() as c:
+            rows = c.execute(
+                "SELECT id FROM jobs WHERE state = 'queued' AND NOT deleting ORDER BY number"
+            ).fetchall()
+        return {row["id"]: place for place, row in enumerate(rows, 1)}
+
+    def cancel(self, job_id: str, owner: str) -> JobRow:
+        """Stop a job: at once where it waits, through its worker where it runs.
+
+        Raises:
+            NotFound: see `get`.
+        """
+        with self.transaction() as c:
+            job = get_job(c, job_id, owner)
+            if job.state in ("queued", "review"):
+                finish_job(c, job_id, "cancelled")
+            elif job.state == "running":
+                c.execute(
+                    "UPDATE jobs SET cancel = coalesce(cancel, ?) WHERE id = ?",
+                    (time.time(), job_id),
+                )
+        return self.get(job_id, owner)
+
+    def delete(self, job_id: str, owner: str) -> None:
+        """Hide a job and have it stopped; `purge` follows once nobody works on it.
+
+        Raises:
+            NotFound: see `get`.
+        """
+        with self.transaction() as c:
+            get_job(c, job_id, owner)
+            c.execute(
+                "UPDATE jobs SET deleting = 1, cancel = coalesce(cancel, ?) WHERE id = ?",
+                (time.time(), job_id),
+            )
+            c.execute("DELETE FROM events WHERE job = ?", (job_id,))
+            write_event(c, job_id, "deleted")
+
+    def select(self, job_id: str, owner: str, selection: Selection) -> JobRow:
+        """Queue a reviewed job again, to reconstruct what was chosen.
+
+        Raises:
+            NotFound: see `get`.
+            Conflict: the job is not waiting for a choice.
+        """
+        with self.transaction() as c:
+            job = get_job(c, job_id, owner)
+            if job.state != "review":
+                raise Conflict(f"This job is {job.state}; only a job in review can be continued.")
+            c.execute(
+                "UPDATE jobs SET state = 'queued', selection = ?, attempt = 0, stage = '', "
+                "fraction = 0, eta = NULL, finished = NULL WHERE id = ?",
+                (selection.model_dump_json(), job_id),
+            )
+            write_event(c, job_id, "queued")
+        return self.get(job_id, owner)
+
+    @staticmethod
+    def _check_room(
+        c: sqlite3.Connection, owner: str, max_queued: int | None, max_active: int | None
+    ) -> None:
+        waiting = c.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()[0]
+        if max_queued is not None and waiting >= max_queued:
+            raise NotAllowedYet(
+                f"{waiting} jobs are waiting, which is all that fit. Try again in a while.", 60
+            )
+        active = c.execute(
+            "SELECT count(*) FROM jobs WHERE owner = ? AND state IN ('queued', 'running')",
+            (owner,),
+        ).fetchone()[0]
+        if max_active is not None and active >= max_active:
+            raise NotAllowedYet(
+                f"You have {active} jobs waiting or running, which is all you may have at once. "
+                "Wait for one, or cancel one.",
+                30,
+            )

@@ -1,0 +1,102 @@
+"""What the server does: watch, tell, and clear away."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from scenelift.webapp.jobs.database import QueueFile
+from scenelift.webapp.jobs.rows import EventRow, JobRow, job_from_row
+from scenelift.webapp.models import State
+
+__all__ = ["ServerSide"]
+
+
+class ServerSide(QueueFile):
+    """The queue as the server sees it: every owner's jobs, events, workers, timings."""
+
+    def running(self) -> list[tuple[JobRow, float]]:
+        """Every running job with the end of its lease."""
+        with self.connection() as c:
+            rows = c.execute("SELECT * FROM jobs WHERE state = 'running'").fetchall()
+        return [(job_from_row(row), row["lease"]) for row in rows]
+
+    def workers(self) -> list[dict[str, Any]]:
+        """What each worker last said about itself."""
+        with self.connection() as c:
+            return [dict(row) for row in c.execute("SELECT * FROM workers ORDER BY slot")]
+
+    def typical_seconds(self, quality: str) -> dict[str, float]:
+        """How long the stages of a quality take here, as far as it is known."""
+        with self.connection() as c:
+            rows = c.execute(
+                "SELECT stage, typical FROM timings WHERE quality = ?", (quality,)
+            ).fetchall()
+        return {row["stage"]: row["typical"] for row in rows}
+
+    def stage_totals(self) -> list[tuple[str, str, float, int]]:
+        """Quality, stage, seconds together, count."""
+        with self.connection() as c:
+            rows = c.execute("SELECT quality, stage, total, count FROM timings").fetchall()
+        return [tuple(row) for row in rows]
+
+    def counts(self) -> dict[str, int]:
+        """Number of jobs in each state."""
+        with self.connection() as c:
+            rows = c.execute(
+                "SELECT state, count(*) AS n FROM jobs WHERE NOT deleting GROUP BY state"
+            ).fetchall()
+        return dict.fromkeys(get_args(State), 0) | {row["state"]: row["n"] for row in rows}
+
+    def oldest_waiting(self) -> float | None:
+        """When the job was created that has waited longest."""
+        with self.connection() as c:
+            row = c.execute("SELECT min(created) AS t FROM jobs WHERE state = 'queued'").fetchone()
+        return row["t"]
+
+    def last_event(self) -> int:
+        """Number of the newest event ever written, 0 before the first."""
+        with self.connection() as c:
+            # The sequence outlives deleted rows, so that a number is never given twice.
+            row = c.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+        return row["seq"] if row else 0
+
+    def events_after(self, seq: int, owner: str, limit: int = 500) -> list[EventRow]:
+        """The owner's events after a number, oldest first."""
+        with self.connection() as c:
+            rows = c.execute(
+                "SELECT seq, data FROM events WHERE owner = ? AND seq > ? ORDER BY seq LIMIT ?",
+                (owner, seq, limit),
+            ).fetchall()
+        return [EventRow(row["seq"], row["data"]) for row in rows]
+
+    def ids(self) -> set[str]:
+        """Every job there is, those being deleted included."""
+        with self.connection() as c:
+            return {row["id"] for row in c.execute("SELECT id FROM jobs")}
+
+    def doomed(self) -> list[str]:
+        """Deleted jobs that nobody works on: their files can go."""
+        with self.connection() as c:
+            rows = c.execute("SELECT id FROM jobs WHERE deleting AND state != 'running'").fetchall()
+        return [row["id"] for row in rows]
+
+    def ended(self) -> list[JobRow]:
+        """Jobs that wait for nothing but their owner's look, oldest first."""
+        with self.connection() as c:
+            rows = c.execute(
+                "SELECT * FROM jobs WHERE state IN ('done', 'failed', 'cancelled', 'review') "
+                "AND NOT deleting ORDER BY coalesce(finished, created), number"
+            ).fetchall()
+        return [job_from_row(row) for row in rows]
+
+    def purge(self, job_id: str) -> None:
+        """Forget a job whose files are gone."""
+        with self.transaction() as c:
+            c.execute("DELETE FROM jobs WHERE id = ? AND state != 'running'", (job_id,))
+
+    def forget_events(self, before: float) -> None:
+        """Drop old events of jobs that are no longer there."""
+        with self.transaction() as c:
+            c.execute(
+                "DELETE FROM events WHERE time < ? AND job NOT IN (SELECT id FROM jobs)", (before,)
+            )

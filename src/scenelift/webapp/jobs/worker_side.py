@@ -1,0 +1,218 @@
+"""What workers do: claim a job, keep the claim, tell of progress, end it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scenelift.webapp.errors import WorkerFailed
+from scenelift.webapp.jobs.changes import finish_job, write_event
+from scenelift.webapp.jobs.database import QueueFile
+from scenelift.webapp.jobs.rows import Claim, JobRow, Progress, job_from_row
+from scenelift.webapp.models import State
+
+__all__ = ["LeaseLost", "WorkerSide"]
+
+
+class LeaseLost(Exception):
+    """The job was taken away from this worker, which must write nothing more about it."""
+
+
+class WorkerSide(QueueFile):
+    """The queue as a worker sees it.
+
+    Args:
+        path: see `QueueFile`.
+        max_attempts: how often a job that loses its worker is tried.
+    """
+
+    def __init__(self, path: Path, *, max_attempts: int = 3) -> None:
+        super().__init__(path)
+        self._max_attempts = max_attempts
+
+    def claim(self, slot: int, *, lease: float) -> JobRow | None:
+        """Take the job that has waited longest, or None. Counts as an attempt.
+
+        Args:
+            slot: of the worker; orphans are found by it.
+            lease: seconds until `renew` must have been called.
+        """
+        with self.connection() as c:
+            if not c.execute("SELECT 1 FROM jobs WHERE state = 'queued' LIMIT 1").fetchone():
+                return None
+        now = time.time()
+        with self.transaction() as c:
+            row = c.execute(
+                "UPDATE jobs SET state = 'running', worker = ?, lease = ?, claimed = ?, "
+                "started = coalesce(started, ?), attempt = attempt + 1 WHERE number = ("
+                "  SELECT number FROM jobs WHERE state = 'queued' AND NOT deleting "
+                "  AND cancel IS NULL ORDER BY number LIMIT 1) RETURNING *",
+                (f"{slot}-{secrets.token_hex(8)}", now + lease, now, now),
+            ).fetchone()
+            if row is None:
+                return None
+            write_event(c, row["id"], "started")
+        return job_from_row(row)
+
+    def renew(self, claim: Claim, *, lease: float) -> bool:
+        """Extend the lease; returns whether the owner wants the job stopped.
+
+        Raises:
+            LeaseLost: the job is somebody else's by now.
+        """
+        with self.transaction() as c:
+            self._held(c, claim, "lease = ?", (time.time() + lease,))
+            row = c.execute("SELECT cancel FROM jobs WHERE id = ?", (claim.job,)).fetchone()
+        return row["cancel"] is not None
+
+    def wants_cancel(self, claim: Claim) -> bool:
+        """Whether the job should be stopped; cheap enough to ask ten times a second.
+
+        Raises:
+            LeaseLost: the job is somebody else's by now.
+        """
+        with self.connection() as c:
+            row = c.execute(
+                "SELECT cancel FROM jobs WHERE id = ? AND worker = ? AND attempt = ? "
+                "AND state = 'running'",
+                (claim.job, claim.worker, claim.attempt),
+            ).fetchone()
+        if row is None:
+            raise LeaseLost(claim.job)
+        return row["cancel"] is not None
+
+    def record(self, claim: Claim, progress: Progress) -> None:
+        """Store how far the job is, and tell its watchers.
+
+        Raises:
+            LeaseLost: the job is somebody else's by now.
+        """
+        with self.transaction() as c:
+            self._held(
+                c,
+                claim,
+                "stage = ?, fraction = ?, eta = ?, objects = ?, notes = ?",
+                (
+                    progress.stage,
+                    progress.fraction,
+                    progress.eta,
+                    json.dumps(list(progress.objects)),
+                    json.dumps(list(progress.notes)),
+                ),
+            )
+            write_event(
+                c,
+                claim.job,
+                progress.kind,
+                stage=progress.stage,
+                object_index=progress.object_index,
+                stage_fraction=progress.stage_fraction,
+                message=progress.message,
+            )
+
+    def finish(
+        self,
+        claim: Claim,
+        state: State,
+        *,
+        error: Mapping[str, Any] | None = None,
+        objects: Sequence[Mapping[str, Any]] | None = None,
+        notes: Sequence[str] | None = None,
+        files: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """End the attempt: "done", "failed", "cancelled", or "review".
+
+        Raises:
+            LeaseLost: the job is somebody else's by now.
+        """
+        with self.transaction() as c:
+            self._held(c, claim, "files = ?", (json.dumps(list(files)),))
+            for column, value in (("objects", objects), ("notes", notes)):
+                if value is not None:
+                    c.execute(
+                        f"UPDATE jobs SET {column} = ? WHERE id = ?",
+                        (json.dumps(list(value)), claim.job),
+                    )
+            finish_job(c, claim.job, state, error)
+
+    def release(self, claim: Claim, reason: str) -> None:
+        """Give a job back unfinished, on an orderly stop: the attempt does not count.
+
+        Raises:
+            LeaseLost: the job is somebody else's by now.
+        """
+        with self.transaction() as c:
+            self._held(
+                c,
+                claim,
+                "state = 'queued', worker = NULL, lease = NULL, attempt = attempt - 1",
+                (),
+            )
+            write_event(c, claim.job, "requeued", message=reason)
+
+    def recover(self, slot: int, reason: str, *, counts: bool = True) -> list[str]:
+        """Decide about the jobs of a slot whose worker is certainly dead; returns their ids.
+
+        Cancelled ones end so, those tried too often fail, the others wait again.
+
+        Args:
+            reason: how the worker ended, for people.
+            counts: whether the attempt counts (the worker died, and was not asked to stop).
+        """
+        with self.transaction() as c:
+            rows = c.execute(
+                "SELECT id, attempt, cancel FROM jobs WHERE state = 'running' AND worker GLOB ?",
+                (f"{slot}-*",),
+            ).fetchall()
+            for row in rows:
+                if row["cancel"] is not None:
+                    finish_job(c, row["id"], "cancelled")
+                elif counts and row["attempt"] >= self._max_attempts:
+                    error = WorkerFailed(
+                        f"The worker stopped {row['attempt']} times while it ran this job; the "
+                        f"last time {reason}. Try a smaller photo or fewer objects."
+                    )
+                    finish_job(c, row["id"], "failed", error.problem())
+                else:
+                    c.execute(
+                        "UPDATE jobs SET state = 'queued', worker = NULL, lease = NULL, "
+                        "attempt = attempt - ? WHERE id = ?",
+                        (0 if counts else 1, row["id"]),
+                    )
+                    write_event(c, row["id"], "requeued", message=f"The worker stopped: {reason}.")
+        return [row["id"] for row in rows]
+
+    def beat(self, slot: int, pid: int, *, ready: bool, memory: int | None) -> None:
+        """Say that the worker of a slot lives."""
+        with self.transaction() as c:
+            c.execute(
+                "INSERT OR REPLACE INTO workers (slot, pid, seen, ready, memory) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (slot, pid, time.time(), ready, memory),
+            )
+
+    def learn(self, quality: str, seconds: Mapping[str, float]) -> None:
+        """Remember how long the stages of a job took."""
+        with self.transaction() as c:
+            for stage, value in seconds.items():
+                c.execute(
+                    "INSERT INTO timings VALUES (?1, ?2, ?3, ?3, 1) ON CONFLICT DO UPDATE SET "
+                    "typical = 0.7 * typical + 0.3 * ?3, total = total + ?3, count = count + 1",
+                    (quality, stage, value),
+                )
+
+    @staticmethod
+    def _held(c: sqlite3.Connection, claim: Claim, change: str, values: Sequence[Any]) -> None:
+        """Change a job only while the claim holds."""
+        done = c.execute(
+            f"UPDATE jobs SET {change} WHERE id = ? AND worker = ? AND attempt = ? "
+            "AND state = 'running'",
+            (*values, claim.job, claim.worker, claim.attempt),
+        )
+        if done.rowcount != 1:
+            raise LeaseLost(claim.job)
