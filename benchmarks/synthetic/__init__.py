@@ -4,7 +4,6 @@ The models shown by the benchmark (`held_out()`) must not be trained on; `make_s
 split="train")` shows the others.
 """
 
-from benchmarks.synthetic.classes import COCO, held_out
 from benchmarks.synthetic.scenes import (
     SIZES,
     SyntheticObject,
@@ -12,6 +11,7 @@ from benchmarks.synthetic.scenes import (
     load_or_make,
     make_scene,
 )
+from scenelift.training.scenes.classes import COCO, held_out
 
 __all__ = [
     "COCO",

@@ -13,16 +13,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.synthetic.backdrops import backdrop, light, sky
-from benchmarks.synthetic.catalogue import Entry, cache_folder, catalogue
-from benchmarks.synthetic.classes import COCO, Split
-from benchmarks.synthetic.layout import Placed, Plan, arrange
-from benchmarks.synthetic.meshes import Surface, load_entry
-from benchmarks.synthetic.plans import PLANS
-from benchmarks.synthetic.raycast import Tracer, View
 from scenelift.errors import SetupError
 from scenelift.geometry.transforms import pose_from_matrix
 from scenelift.io.files import atomic_write
+from scenelift.training.scenes.backdrops import backdrop, light, sky
+from scenelift.training.scenes.catalogue import Entry, cache_folder, catalogue
+from scenelift.training.scenes.classes import COCO, Split
+from scenelift.training.scenes.layout import Placed, Plan, arrange
+from scenelift.training.scenes.meshes import Surface, load_entry
+from scenelift.training.scenes.plans import PLANS
+from scenelift.training.scenes.raycast import Tracer, View
 from scenelift.types import Camera, Image, Instance, Mesh, PointMap, Pose
 
 __all__ = ["SIZES", "SyntheticObject", "SyntheticScene", "load_or_make", "make_scene"]
@@ -109,20 +109,23 @@ class SyntheticScene:
         )
 
 
-def load_or_make(size: Literal["small", "large"], seed: int = 0) -> list[SyntheticScene]:
+def load_or_make(
+    size: Literal["small", "large"], seed: int = 0, split: Split = "test"
+) -> list[SyntheticScene]:
     """The benchmark's scenes, from the cache where they were made before.
 
     Raises:
         SetupError: the meshes cannot be fetched.
     """
-    return [_load_or_make_one(seed, index) for index in range(SIZES[size])]
+    return [_load_or_make_one(seed, index, split) for index in range(SIZES[size])]
 
 
-def _load_or_make_one(seed: int, index: int) -> SyntheticScene:
-    path = cache_folder() / f"scenes-v{VERSION}" / f"seed-{seed}" / f"{index:04d}.npz"
+def _load_or_make_one(seed: int, index: int, split: Split) -> SyntheticScene:
+    kind = f"seed-{seed}" if split == "test" else f"seed-{seed}-{split}"
+    path = cache_folder() / f"scenes-v{VERSION}" / kind / f"{index:04d}.npz"
     if path.is_file():
         return _load(path)
-    scene = make_scene(seed, index)
+    scene = make_scene(seed, index, split=split)
     path.parent.mkdir(parents=True, exist_ok=True)
     _save(scene, path)
     return scene

@@ -20,9 +20,9 @@ from benchmarks.quality.report import Attempts, Row, Table, table_text, tables_j
 from benchmarks.quality.segmenting import measure_boxes, measure_prompts
 from benchmarks.quality.whole import measure_pipeline
 from benchmarks.synthetic import scenes
-from benchmarks.synthetic.plans import PLANS
 
 from scenelift.errors import ObjectFailed
+from scenelift.training.scenes.plans import PLANS
 from scenelift.types import Gaussians, PointMap, Reconstruction, Segmentation, Shape
 
 KITCHEN = next(k for k, plan in enumerate(PLANS) if plan.name == "kitchen")

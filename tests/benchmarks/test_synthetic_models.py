@@ -8,9 +8,9 @@ import tarfile
 import numpy as np
 import pytest
 from benchmarks.synthetic import catalogue, classes, deb
-from benchmarks.synthetic.meshes import load_entry
 
 from scenelift.errors import SetupError
+from scenelift.training.scenes.meshes import load_entry
 
 from .conftest import write_archive
 

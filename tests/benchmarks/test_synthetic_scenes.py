@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from benchmarks.synthetic import layout, scenes
-from benchmarks.synthetic.meshes import join
-from benchmarks.synthetic.plans import PLANS
-from benchmarks.synthetic.props import box, quad
-from benchmarks.synthetic.raycast import Light, Sky, Tracer, View
 
 from scenelift.geometry.transforms import pose_matrix, transform_points
+from scenelift.training.scenes.meshes import join
+from scenelift.training.scenes.plans import PLANS
+from scenelift.training.scenes.props import box, quad
+from scenelift.training.scenes.raycast import Light, Sky, Tracer, View
 from scenelift.types import Camera
 
 KITCHEN = next(k for k, plan in enumerate(PLANS) if plan.name == "kitchen")

@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.synthetic.catalogue import Entry
-from benchmarks.synthetic.classes import Split, entries_of
-from benchmarks.synthetic.meshes import Surface, load_entry
+from scenelift.training.scenes.catalogue import Entry
+from scenelift.training.scenes.classes import Split, entries_of
+from scenelift.training.scenes.meshes import Surface, load_entry
 
 __all__ = ["Placed", "Plan", "Slot", "arrange", "overlap"]
 

@@ -15,7 +15,7 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import NDArray
 
-from benchmarks.synthetic.meshes import Surface, join
+from scenelift.training.scenes.meshes import Surface, join
 from scenelift.types import Camera
 
 __all__ = ["Light", "Sky", "Tracer", "View"]

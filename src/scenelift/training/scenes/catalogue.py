@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from benchmarks.synthetic.deb import extract_deb
 from scenelift.errors import SetupError
+from scenelift.training.scenes.deb import extract_deb
 from scenelift.weights.home import scenelift_home
 
 __all__ = ["Entry", "cache_folder", "catalogue", "fetch_archives"]

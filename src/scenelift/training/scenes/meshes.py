@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from trimesh.resolvers import ZipResolver
 from trimesh.visual.material import SimpleMaterial
 
-from benchmarks.synthetic.catalogue import Entry
+from scenelift.training.scenes.catalogue import Entry
 
 __all__ = ["Surface", "join", "load_entry"]
 

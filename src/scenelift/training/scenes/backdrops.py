@@ -7,10 +7,19 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.synthetic.layout import Plan
-from benchmarks.synthetic.meshes import Surface
-from benchmarks.synthetic.props import box, bricks, fabric, planks, quad, speckle, tiles, windows
-from benchmarks.synthetic.raycast import Light, Sky
+from scenelift.training.scenes.layout import Plan
+from scenelift.training.scenes.meshes import Surface
+from scenelift.training.scenes.props import (
+    box,
+    bricks,
+    fabric,
+    planks,
+    quad,
+    speckle,
+    tiles,
+    windows,
+)
+from scenelift.training.scenes.raycast import Light, Sky
 
 __all__ = ["backdrop", "light", "sky"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from benchmarks.synthetic.meshes import Surface, join
+from scenelift.training.scenes.meshes import Surface, join
 
 __all__ = ["box", "bricks", "fabric", "planks", "quad", "speckle", "tiles", "windows"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.synthetic.layout import Plan, Slot
+from scenelift.training.scenes.layout import Plan, Slot
 
 __all__ = ["PLANS"]
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import Literal
 
-from benchmarks.synthetic.catalogue import Entry, catalogue
+from scenelift.training.scenes.catalogue import Entry, catalogue
 
 __all__ = ["COCO", "Split", "entries_of", "held_out"]
 

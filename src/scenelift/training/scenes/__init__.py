@@ -1,0 +1,1 @@
+"""Scenes of free furniture meshes, rendered with everything known about them."""
