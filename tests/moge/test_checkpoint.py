@@ -6,9 +6,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from scenelift.errors import WeightsError
+from scenelift.layers.dino import DinoParams
 from scenelift.moge.checkpoint import MoGeSettings, load_moge
 from scenelift.moge.network import MoGe, MoGeParams
-from scenelift.sam3d.dino import DinoParams
 
 TINY = MoGeParams(
     backbone=DinoParams(width=64, blocks=2, side=3, registers=0),

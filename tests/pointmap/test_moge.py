@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from scenelift.errors import Cancelled, InputError, WeightsError
+from scenelift.layers.dino import DinoParams
 from scenelift.moge.checkpoint import MoGeSettings
 from scenelift.moge.network import MoGe, MoGeParams, view_plane
 from scenelift.pointmap.moge import MoGePointMapper
 from scenelift.pointmap.moge_weights import lacks
 from scenelift.progress import CancelToken, Reporter, silent
 from scenelift.registry import BackendOptions
-from scenelift.sam3d.dino import DinoParams
 from scenelift.types import Image
 
 TINY = MoGeParams(

@@ -20,11 +20,11 @@ from scenelift.reconstruct import RECONSTRUCTORS
 from scenelift.reconstruct.sam3d import SAM3DReconstructor, fingerprint, reconstruction_of
 from scenelift.registry import BackendOptions
 from scenelift.sam3d.checkpoints import CheckpointFolder, load_models
-from scenelift.sam3d.flexicubes import SurfaceMesh
 from scenelift.sam3d.model import SAM3D, Lifted, Sampling
 from scenelift.sam3d.options import SAM3DOptions
 from scenelift.sam3d.pose import PublishedPose
 from scenelift.sam3d.preprocess import ConditionImages
+from scenelift.slat.flexicubes import SurfaceMesh
 from scenelift.testing.fakes import ColorSegmenter, PlanePointMapper, disc_photo
 from scenelift.types import (
     Camera,

@@ -10,11 +10,11 @@ from scenelift.errors import WeightsError
 from scenelift.sam3d.checkpoints import CheckpointFolder, Sam3dModels, load_models, to_half
 from scenelift.sam3d.condition import ConditionEmbedder, ConditionParams
 from scenelift.sam3d.config import PipelineSettings
-from scenelift.sam3d.gaussian_decoder import GaussianDecoder, GaussianDecoderParams
-from scenelift.sam3d.latent_flow import LatentFlow, LatentFlowParams
-from scenelift.sam3d.mesh_decoder import MeshDecoder, MeshDecoderParams
-from scenelift.sam3d.structure_decoder import StructureDecoder, StructureVAEParams
 from scenelift.sam3d.structure_flow import StructureFlow, StructureFlowParams
+from scenelift.slat.gaussian_decoder import GaussianDecoder, GaussianDecoderParams
+from scenelift.slat.latent_flow import LatentFlow, LatentFlowParams
+from scenelift.slat.mesh_decoder import MeshDecoder, MeshDecoderParams
+from scenelift.slat.structure_decoder import StructureDecoder, StructureVAEParams
 from scenelift.testing.fake_checkpoints import TINY, write_checkpoints
 
 NETWORKS = (

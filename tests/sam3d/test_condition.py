@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from scenelift.layers.dino import DinoEmbedder, DinoParams, VisionTransformer
 from scenelift.sam3d.condition import ConditionEmbedder, ConditionParams
-from scenelift.sam3d.dino import DinoEmbedder, DinoParams, VisionTransformer
 from scenelift.sam3d.pointpatch import PointPatchEmbedder, PointPatchParams
 from scenelift.sam3d.preprocess import ConditionImages, PointViews
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from scenelift.sam3d.layers.blocks import BlockParams
+from scenelift.layers.blocks import BlockParams
 from scenelift.sam3d.structure_flow import (
     StructureFlow,
     StructureFlowParams,

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenelift.sam3d.dino import IMAGENET_MEAN, IMAGENET_STD, DinoParams, VisionTransformer
+from scenelift.layers.dino import IMAGENET_MEAN, IMAGENET_STD, DinoParams, VisionTransformer
 from scenelift.weights.state_dicts import under_prefix
 
 __all__ = ["MoGe", "MoGeParams", "view_plane"]

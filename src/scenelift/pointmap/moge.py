@@ -16,7 +16,7 @@ from scenelift.moge.network import MoGe
 from scenelift.pointmap.moge_weights import weight_file
 from scenelift.progress import Reporter
 from scenelift.registry import BackendOptions
-from scenelift.sam3d.residency import Residency
+from scenelift.residency import Residency
 from scenelift.types import Camera, Image, Instance, PointMap
 
 __all__ = ["MoGePointMapper"]

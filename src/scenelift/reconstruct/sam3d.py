@@ -22,14 +22,14 @@ from scenelift.geometry.transforms import quaternion_from_matrix, transform_gaus
 from scenelift.progress import Reporter
 from scenelift.reconstruct.decimation import decimate
 from scenelift.registry import BackendOptions
-from scenelift.sam3d.acceleration import accelerate
 from scenelift.sam3d.checkpoints import CheckpointFolder, load_models
-from scenelift.sam3d.flexicubes import SurfaceMesh
-from scenelift.sam3d.gaussian_decoder import GaussianDecoder
 from scenelift.sam3d.model import SAM3D, Lifted, Sampling
 from scenelift.sam3d.options import SAM3DOptions
 from scenelift.sam3d.pose import CAMERA_FROM_PYTORCH3D, OBJECT_FROM_ZUP, scene_pose
 from scenelift.sam3d.preprocess import ConditionImages, preprocess
+from scenelift.slat.acceleration import accelerate
+from scenelift.slat.flexicubes import SurfaceMesh
+from scenelift.slat.gaussian_decoder import GaussianDecoder
 from scenelift.types import Gaussians, Image, Instance, Mesh, PointMap, Pose, Reconstruction, Shape
 from scenelift.weights import full
 

@@ -26,11 +26,11 @@ from scenelift.errors import WeightsError
 from scenelift.sam3d import config
 from scenelift.sam3d.condition import ConditionEmbedder, ConditionParams
 from scenelift.sam3d.config import PipelineSettings, Section
-from scenelift.sam3d.gaussian_decoder import GaussianDecoder
-from scenelift.sam3d.latent_flow import LatentFlow
-from scenelift.sam3d.mesh_decoder import MeshDecoder
-from scenelift.sam3d.structure_decoder import StructureDecoder
 from scenelift.sam3d.structure_flow import StructureFlow
+from scenelift.slat.gaussian_decoder import GaussianDecoder
+from scenelift.slat.latent_flow import LatentFlow
+from scenelift.slat.mesh_decoder import MeshDecoder
+from scenelift.slat.structure_decoder import StructureDecoder
 from scenelift.weights.state_dicts import StateDict, load_module, read_state_dict, under_prefix
 
 __all__ = ["CheckpointFolder", "Sam3dModels", "load_models", "to_half"]

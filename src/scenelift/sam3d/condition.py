@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenelift.sam3d.dino import DinoEmbedder, DinoParams
-from scenelift.sam3d.layers.linear import Linear
-from scenelift.sam3d.layers.norms import LayerNorm32
+from scenelift.layers.dino import DinoEmbedder, DinoParams
+from scenelift.layers.linear import Linear
+from scenelift.layers.norms import LayerNorm32
 from scenelift.sam3d.pointpatch import PointPatchEmbedder, PointPatchParams
 from scenelift.sam3d.preprocess import ConditionImages
 from scenelift.weights.state_dicts import under_prefix

@@ -18,14 +18,14 @@ import yaml
 from torch import Tensor
 
 from scenelift.errors import WeightsError
+from scenelift.layers.blocks import BlockParams
 from scenelift.sam3d.condition import ConditionParams
-from scenelift.sam3d.gaussian_decoder import GaussianDecoderParams, GaussianHeadParams
-from scenelift.sam3d.latent_flow import LatentFlowParams
-from scenelift.sam3d.layers.blocks import BlockParams
-from scenelift.sam3d.mesh_decoder import MeshDecoderParams
-from scenelift.sam3d.sampling import SamplingParams
-from scenelift.sam3d.structure_decoder import StructureVAEParams
 from scenelift.sam3d.structure_flow import StructureFlowParams
+from scenelift.slat.gaussian_decoder import GaussianDecoderParams, GaussianHeadParams
+from scenelift.slat.latent_flow import LatentFlowParams
+from scenelift.slat.mesh_decoder import MeshDecoderParams
+from scenelift.slat.sampling import SamplingParams
+from scenelift.slat.structure_decoder import StructureVAEParams
 
 __all__ = [
     "PipelineSettings",

@@ -20,21 +20,21 @@ import torch
 from torch import Tensor
 
 from scenelift.errors import ReconstructionError
+from scenelift.layers.sparse import SparseTensor, Voxels
 from scenelift.progress import Reporter, silent
-from scenelift.sam3d.acceleration import recorded, tensor_types
+from scenelift.residency import Residency
 from scenelift.sam3d.checkpoints import Sam3dModels
-from scenelift.sam3d.flexicubes import SurfaceMesh, extract_mesh
-from scenelift.sam3d.gaussian_decoder import GaussianDecoder
-from scenelift.sam3d.latent_flow import latent_noise
-from scenelift.sam3d.layers.sparse import SparseTensor, Voxels
 from scenelift.sam3d.options import DISTILLED_STEPS, SAM3DOptions
 from scenelift.sam3d.pose import PublishedPose, decode_pose
 from scenelift.sam3d.preprocess import ConditionImages
-from scenelift.sam3d.residency import Residency
-from scenelift.sam3d.sampling import SamplingParams, State, sample_flow
-from scenelift.sam3d.structure_decoder import cube_from_tokens
 from scenelift.sam3d.structure_flow import StructureLatents, structure_noise
-from scenelift.sam3d.voxels import OccupiedVoxels, cap_voxels, occupied_voxels, prune_interior
+from scenelift.slat.acceleration import recorded, tensor_types
+from scenelift.slat.flexicubes import SurfaceMesh, extract_mesh
+from scenelift.slat.gaussian_decoder import GaussianDecoder
+from scenelift.slat.latent_flow import latent_noise
+from scenelift.slat.sampling import SamplingParams, State, sample_flow
+from scenelift.slat.structure_decoder import cube_from_tokens
+from scenelift.slat.voxels import OccupiedVoxels, cap_voxels, occupied_voxels, prune_interior
 from scenelift.types import Gaussians
 
 __all__ = ["SAM3D", "Lifted", "Sampling"]

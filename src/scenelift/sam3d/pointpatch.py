@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenelift.sam3d.layers.vit import VitBlock
+from scenelift.layers.vit import VitBlock
 
 __all__ = ["PointPatchEmbedder", "PointPatchParams"]
 

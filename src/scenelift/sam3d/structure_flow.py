@@ -13,10 +13,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from scenelift.sam3d.layers.blocks import BlockParams
-from scenelift.sam3d.layers.embeddings import TimestepEmbedder
-from scenelift.sam3d.layers.mixture import MixtureBlock, MixtureContext
-from scenelift.sam3d.layers.norms import LayerNorm32
+from scenelift.layers.blocks import BlockParams
+from scenelift.layers.embeddings import TimestepEmbedder
+from scenelift.layers.norms import LayerNorm32
+from scenelift.sam3d.mixture import MixtureBlock, MixtureContext
 
 __all__ = [
     "LATENT_NAMES",

@@ -20,17 +20,17 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from scenelift.layers.blocks import BlockParams
+from scenelift.layers.dino import DinoParams
 from scenelift.moge.network import MoGe, MoGeParams
 from scenelift.sam3d.condition import ConditionEmbedder, ConditionParams
-from scenelift.sam3d.dino import DinoParams
-from scenelift.sam3d.gaussian_decoder import GaussianDecoder, GaussianDecoderParams
-from scenelift.sam3d.latent_flow import LatentFlow, LatentFlowParams
-from scenelift.sam3d.latent_torso import TorsoParams
-from scenelift.sam3d.layers.blocks import BlockParams
-from scenelift.sam3d.mesh_decoder import MeshDecoder, MeshDecoderParams
 from scenelift.sam3d.pointpatch import PointPatchParams
-from scenelift.sam3d.structure_decoder import StructureDecoder, StructureVAEParams
 from scenelift.sam3d.structure_flow import StructureFlow, StructureFlowParams
+from scenelift.slat.gaussian_decoder import GaussianDecoder, GaussianDecoderParams
+from scenelift.slat.latent_flow import LatentFlow, LatentFlowParams
+from scenelift.slat.latent_torso import TorsoParams
+from scenelift.slat.mesh_decoder import MeshDecoder, MeshDecoderParams
+from scenelift.slat.structure_decoder import StructureDecoder, StructureVAEParams
 from scenelift.testing import fake_configs as configs
 from scenelift.testing.fake_weights import (
     draw_weights,

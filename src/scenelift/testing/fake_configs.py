@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from scenelift.sam3d.condition import ConditionParams
-from scenelift.sam3d.gaussian_decoder import GaussianDecoderParams
-from scenelift.sam3d.latent_flow import LatentFlowParams
-from scenelift.sam3d.latent_torso import TorsoParams
-from scenelift.sam3d.structure_decoder import StructureVAEParams
 from scenelift.sam3d.structure_flow import StructureFlowParams
+from scenelift.slat.gaussian_decoder import GaussianDecoderParams
+from scenelift.slat.latent_flow import LatentFlowParams
+from scenelift.slat.latent_torso import TorsoParams
+from scenelift.slat.structure_decoder import StructureVAEParams
 
 __all__ = [
     "gaussian_decoder_config",

@@ -18,9 +18,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from scenelift.sam3d.dino import IMAGENET_MEAN, IMAGENET_STD
-from scenelift.sam3d.gaussian_decoder import hammersley_offsets
-from scenelift.sam3d.layers.embeddings import absolute_position_embedding
+from scenelift.layers.dino import IMAGENET_MEAN, IMAGENET_STD
+from scenelift.layers.embeddings import absolute_position_embedding
+from scenelift.slat.gaussian_decoder import hammersley_offsets
 
 __all__ = [
     "draw_weights",

@@ -10,19 +10,19 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from scenelift.sam3d.acceleration import prepare
+from scenelift.layers.blocks import BlockParams
+from scenelift.layers.dino import DinoParams
+from scenelift.layers.embeddings import absolute_position_embedding
+from scenelift.layers.sparse import Voxels
 from scenelift.sam3d.condition import ConditionParams
-from scenelift.sam3d.dino import DinoParams
-from scenelift.sam3d.gaussian_decoder import GaussianDecoderParams, hammersley_offsets
-from scenelift.sam3d.latent_flow import LatentFlowParams
-from scenelift.sam3d.latent_torso import TorsoParams
-from scenelift.sam3d.layers.blocks import BlockParams
-from scenelift.sam3d.layers.embeddings import absolute_position_embedding
-from scenelift.sam3d.layers.sparse import Voxels
-from scenelift.sam3d.mesh_decoder import MeshDecoderParams
 from scenelift.sam3d.pointpatch import PointPatchParams
-from scenelift.sam3d.structure_decoder import StructureVAEParams
 from scenelift.sam3d.structure_flow import StructureFlowParams
+from scenelift.slat.acceleration import prepare
+from scenelift.slat.gaussian_decoder import GaussianDecoderParams, hammersley_offsets
+from scenelift.slat.latent_flow import LatentFlowParams
+from scenelift.slat.latent_torso import TorsoParams
+from scenelift.slat.mesh_decoder import MeshDecoderParams
+from scenelift.slat.structure_decoder import StructureVAEParams
 
 __all__ = ["FULL", "TINY", "Size", "draw", "shell"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenelift.sam3d.layers.norms import ChannelLayerNorm
+from scenelift.layers.norms import ChannelLayerNorm
 
 __all__ = [
     "StructureDecoder",

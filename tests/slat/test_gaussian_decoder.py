@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from scenelift.sam3d.gaussian_decoder import (
+from scenelift.layers.sparse import SparseTensor, Voxels
+from scenelift.slat.gaussian_decoder import (
     GaussianDecoder,
     GaussianDecoderParams,
     GaussianHeadParams,
     RawGaussians,
     hammersley_offsets,
 )
-from scenelift.sam3d.layers.sparse import SparseTensor, Voxels
 from scenelift.testing.comparison import Comparison
 from scenelift.testing.golden import read_case
 from scenelift.testing.parity_latent import CHECKS

@@ -23,9 +23,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from scenelift.layers.sparse import SparseTensor
 from scenelift.ops.lattice import KeySet, lattice_keys
-from scenelift.sam3d.flexicubes_tables import CORNERS, EDGES, case_tables
-from scenelift.sam3d.layers.sparse import SparseTensor
+from scenelift.slat.flexicubes_tables import CORNERS, EDGES, case_tables
 
 __all__ = ["SurfaceMesh", "extract_mesh"]
 

@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from scenelift.layers.sparse import use_sparse_conv
 from scenelift.ops.sparse_conv import best_sparse_conv
 from scenelift.registry import BackendOptions
 from scenelift.sam3d.checkpoints import to_half
-from scenelift.sam3d.latent_flow import LatentFlow
-from scenelift.sam3d.layers.sparse import use_sparse_conv
-from scenelift.sam3d.sampling import State, Velocity
 from scenelift.sam3d.structure_flow import StructureFlow
+from scenelift.slat.latent_flow import LatentFlow
+from scenelift.slat.sampling import State, Velocity
 
 __all__ = ["accelerate", "default_dtype", "prepare", "recorded", "tensor_types"]
 

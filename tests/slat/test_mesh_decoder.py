@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from scenelift.sam3d import mesh_decoder
-from scenelift.sam3d.flexicubes import extract_mesh
-from scenelift.sam3d.layers.sparse import SparseTensor, Voxels
-from scenelift.sam3d.mesh_decoder import (
+from scenelift.layers.sparse import SparseTensor, Voxels
+from scenelift.slat import mesh_decoder
+from scenelift.slat.flexicubes import extract_mesh
+from scenelift.slat.mesh_decoder import (
     MeshDecoder,
     MeshDecoderParams,
     VoxelGroupNorm,

@@ -12,10 +12,10 @@ from typing import Generic, NamedTuple, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from scenelift.sam3d.layers.attention import CrossAttention, KeyValue, attend, head_channels
-from scenelift.sam3d.layers.blocks import BlockParams, FeedForward, Modulation
-from scenelift.sam3d.layers.linear import Linear
-from scenelift.sam3d.layers.norms import LayerNorm32, MultiHeadRMSNorm
+from scenelift.layers.attention import CrossAttention, KeyValue, attend, head_channels
+from scenelift.layers.blocks import BlockParams, FeedForward, Modulation
+from scenelift.layers.linear import Linear
+from scenelift.layers.norms import LayerNorm32, MultiHeadRMSNorm
 
 __all__ = ["POSE", "SHAPE", "MixtureBlock", "MixtureContext", "Streams"]
 

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from scenelift.errors import Cancelled
 from scenelift.progress import CancelToken, Reporter
-from scenelift.sam3d.sampling import SamplingParams, sample_flow, time_grid
+from scenelift.slat.sampling import SamplingParams, sample_flow, time_grid
 
 
 @given(steps=st.integers(1, 60), rescale=st.floats(0.2, 8))

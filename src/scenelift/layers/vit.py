@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from scenelift.sam3d.layers.attention import attend, head_channels
-from scenelift.sam3d.layers.linear import Linear
-from scenelift.sam3d.layers.norms import LayerNorm32
+from scenelift.layers.attention import attend, head_channels
+from scenelift.layers.linear import Linear
+from scenelift.layers.norms import LayerNorm32
 
 __all__ = ["VitBlock"]
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from scenelift.sam3d.structure_decoder import (
+from scenelift.slat.structure_decoder import (
     StructureDecoder,
     StructureEncoder,
     StructureVAEParams,

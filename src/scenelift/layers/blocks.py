@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from scenelift.sam3d.layers.attention import CrossAttention, KeyValue, SelfAttention, head_channels
-from scenelift.sam3d.layers.linear import Linear
-from scenelift.sam3d.layers.norms import LayerNorm32
+from scenelift.layers.attention import CrossAttention, KeyValue, SelfAttention, head_channels
+from scenelift.layers.linear import Linear
+from scenelift.layers.norms import LayerNorm32
 
 __all__ = ["BlockParams", "FeedForward", "FlowBlock", "Modulation", "TransformerBlock"]
 

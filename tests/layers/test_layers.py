@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from scenelift.sam3d.layers.attention import CrossAttention, KeyValue, SelfAttention, attend
-from scenelift.sam3d.layers.blocks import BlockParams, FlowBlock, TransformerBlock
-from scenelift.sam3d.layers.embeddings import TimestepEmbedder, absolute_position_embedding
-from scenelift.sam3d.layers.norms import ChannelLayerNorm, LayerNorm32, MultiHeadRMSNorm
+from scenelift.layers.attention import CrossAttention, KeyValue, SelfAttention, attend
+from scenelift.layers.blocks import BlockParams, FlowBlock, TransformerBlock
+from scenelift.layers.embeddings import TimestepEmbedder, absolute_position_embedding
+from scenelift.layers.norms import ChannelLayerNorm, LayerNorm32, MultiHeadRMSNorm
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenelift.sam3d.layers.attention import head_channels
-from scenelift.sam3d.layers.linear import Linear
-from scenelift.sam3d.layers.sparse import Voxels
+from scenelift.layers.attention import head_channels
+from scenelift.layers.linear import Linear
+from scenelift.layers.sparse import Voxels
 
 __all__ = ["WindowedSelfAttention", "Windows", "attend_in_windows"]
 

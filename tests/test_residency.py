@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from scenelift.sam3d.residency import Residency
+from scenelift.residency import Residency
 
 CPU = torch.device("cpu")
 

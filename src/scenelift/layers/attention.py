@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from scenelift.sam3d.layers.linear import Linear
-from scenelift.sam3d.layers.norms import MultiHeadRMSNorm
+from scenelift.layers.linear import Linear
+from scenelift.layers.norms import MultiHeadRMSNorm
 
 __all__ = ["CrossAttention", "KeyValue", "SelfAttention", "attend", "head_channels"]
 

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenelift.sam3d.flexicubes import extract_mesh
-from scenelift.sam3d.flexicubes_tables import CORNERS, EDGES, case_tables
-from scenelift.sam3d.layers.sparse import SparseTensor, Voxels
+from scenelift.layers.sparse import SparseTensor, Voxels
+from scenelift.slat.flexicubes import extract_mesh
+from scenelift.slat.flexicubes_tables import CORNERS, EDGES, case_tables
 from scenelift.testing.comparison import Comparison
 from scenelift.testing.golden import read_case
 from scenelift.testing.parity_latent import CHECKS

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from scenelift.sam3d.voxels import cap_voxels, occupied_voxels, prune_interior
+from scenelift.slat.voxels import cap_voxels, occupied_voxels, prune_interior
 
 grids = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=7))
 

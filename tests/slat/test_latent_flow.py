@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from scenelift.layers.blocks import BlockParams
+from scenelift.layers.sparse import Voxels
 from scenelift.sam3d.checkpoints import to_half
-from scenelift.sam3d.latent_flow import LatentFlow, LatentFlowParams, latent_noise
-from scenelift.sam3d.layers.blocks import BlockParams
-from scenelift.sam3d.layers.sparse import Voxels
+from scenelift.slat.latent_flow import LatentFlow, LatentFlowParams, latent_noise
 from scenelift.testing.comparison import Comparison
 from scenelift.testing.golden import read_case
 from scenelift.testing.parity_latent import CHECKS

@@ -3,18 +3,18 @@
 import pytest
 import torch
 
-from scenelift.sam3d.acceleration import default_dtype, prepare, recorded, tensor_types
+from scenelift.layers.blocks import BlockParams
+from scenelift.layers.dino import DinoParams
 from scenelift.sam3d.condition import ConditionEmbedder, ConditionParams
-from scenelift.sam3d.dino import DinoParams
-from scenelift.sam3d.layers.blocks import BlockParams
 from scenelift.sam3d.pointpatch import PointPatchParams
-from scenelift.sam3d.sampling import SamplingParams, sample_flow
 from scenelift.sam3d.structure_flow import (
     StructureFlow,
     StructureFlowParams,
     StructureLatents,
     structure_noise,
 )
+from scenelift.slat.acceleration import default_dtype, prepare, recorded, tensor_types
+from scenelift.slat.sampling import SamplingParams, sample_flow
 from scenelift.testing.fake_weights import draw_weights
 
 CPU = torch.device("cpu")

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from scenelift.sam3d.layers.blocks import TransformerBlock
-from scenelift.sam3d.layers.embeddings import absolute_position_embedding
-from scenelift.sam3d.layers.sparse import SparseTensor
-from scenelift.sam3d.windowed_attention import WindowedSelfAttention, Windows
+from scenelift.layers.blocks import TransformerBlock
+from scenelift.layers.embeddings import absolute_position_embedding
+from scenelift.layers.sparse import SparseTensor
+from scenelift.layers.windowed_attention import WindowedSelfAttention, Windows
 
 __all__ = ["LatentTorso", "TorsoParams"]
 

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenelift.sam3d.layers.norms import LayerNorm32
-from scenelift.sam3d.layers.vit import VitBlock
+from scenelift.layers.norms import LayerNorm32
+from scenelift.layers.vit import VitBlock
 
 __all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "DinoEmbedder", "DinoParams", "VisionTransformer"]
 

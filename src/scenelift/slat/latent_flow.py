@@ -17,12 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenelift.sam3d.layers.attention import KeyValue
-from scenelift.sam3d.layers.blocks import BlockParams, FlowBlock
-from scenelift.sam3d.layers.embeddings import TimestepEmbedder, absolute_position_embedding
-from scenelift.sam3d.layers.linear import Linear
-from scenelift.sam3d.layers.norms import LayerNorm32
-from scenelift.sam3d.layers.sparse import SubmanifoldConv, Voxels
+from scenelift.layers.attention import KeyValue
+from scenelift.layers.blocks import BlockParams, FlowBlock
+from scenelift.layers.embeddings import TimestepEmbedder, absolute_position_embedding
+from scenelift.layers.linear import Linear
+from scenelift.layers.norms import LayerNorm32
+from scenelift.layers.sparse import SubmanifoldConv, Voxels
 
 __all__ = ["LatentContext", "LatentFlow", "LatentFlowParams", "SparseResBlock", "latent_noise"]
 

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenelift.sam3d.latent_torso import LatentTorso, TorsoParams
-from scenelift.sam3d.layers.sparse import SparseTensor, SubmanifoldConv, Voxels
+from scenelift.layers.sparse import SparseTensor, SubmanifoldConv, Voxels
+from scenelift.slat.latent_torso import LatentTorso, TorsoParams
 
 __all__ = [
     "MESH_CHANNELS",

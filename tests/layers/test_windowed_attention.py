@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenelift.sam3d.layers.sparse import Voxels
-from scenelift.sam3d.windowed_attention import WindowedSelfAttention, Windows, attend_in_windows
+from scenelift.layers.sparse import Voxels
+from scenelift.layers.windowed_attention import WindowedSelfAttention, Windows, attend_in_windows
 
 
 def blob(count, resolution, seed):

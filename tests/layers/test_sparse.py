@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenelift.sam3d.layers.sparse import (
+from scenelift.layers.sparse import (
     SparseTensor,
     SubmanifoldConv,
     Voxels,

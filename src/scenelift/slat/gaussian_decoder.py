@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from scenelift.sam3d.latent_torso import LatentTorso, TorsoParams
-from scenelift.sam3d.layers.norms import LayerNorm32
-from scenelift.sam3d.layers.sparse import SparseTensor
+from scenelift.layers.norms import LayerNorm32
+from scenelift.layers.sparse import SparseTensor
+from scenelift.slat.latent_torso import LatentTorso, TorsoParams
 from scenelift.types import Gaussians
 
 __all__ = [

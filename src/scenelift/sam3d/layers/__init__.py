@@ -1,1 +1,0 @@
-"""Building blocks of the flow transformers and decoders: attention, norms, embeddings, blocks."""
