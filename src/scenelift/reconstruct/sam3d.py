@@ -20,7 +20,7 @@ from scenelift.device import choose_device, choose_dtype, limit_memory
 from scenelift.errors import DeviceMemoryError, InputError, WeightsError
 from scenelift.geometry.transforms import quaternion_from_matrix, transform_gaussians
 from scenelift.progress import Reporter
-from scenelift.reconstruct.decimation import decimate
+from scenelift.finish.decimation import decimate
 from scenelift.registry import BackendOptions
 from scenelift.sam3d.checkpoints import CheckpointFolder, load_models
 from scenelift.sam3d.model import SAM3D, Lifted, Sampling
