@@ -10,90 +10,19 @@ done again; SQLite must find its file intact. Exits with 1 otherwise. Takes abou
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import random
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
-import numpy as np
-import PIL.Image
 
-from scenelift.testing.fakes import disc_photo
-from scenelift.webapp.folders import DataFolder
+from scenelift.testing.live_server import FAKE_SERVER, LiveServer
 from scenelift.webapp.jobs import Queue
 
 PATIENCE = 120.0
-
-
-class FakeServer:
-    """`scenelift.testing.web` as a process on loopback."""
-
-    def __init__(self, data: Path) -> None:
-        self.data = DataFolder(data)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        line = [sys.executable, "-m", "scenelift.testing.web"]
-        line += ["--data", str(self.data.path), "--port", str(self.port)]
-        # A job may be hit again and again here, by no fault of its own.
-        line += ["--max-attempts", "20"]
-        self.process = subprocess.Popen(line, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            try:
-                self.http.get("/health")
-                return
-            except httpx.TransportError:
-                time.sleep(0.05)
-        raise SystemExit("the server did not start")
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
-    def submit(self, photo: bytes) -> str | None:
-        """The id of the job, or None where the server was killed before it answered."""
-        try:
-            answer = self.http.post(
-                "/api/jobs",
-                files={"image": ("photo.png", photo)},
-                data={"text_prompt": ["slow", "red", "blue"]},
-            )
-        except httpx.TransportError:
-            return None
-        return answer.json()["id"] if answer.status_code == 202 else None
-
-    def kill_worker(self) -> bool:
-        """Whether there was one that it could be done to."""
-        queue = Queue(self.data.database)
-        pids = [int(w["pid"]) for w in queue.workers()]
-        queue.close()
-        for pid in pids:
-            # A number that was given to another process since is left alone.
-            command = Path(f"/proc/{pid}/cmdline")
-            if command.exists() and str(self.data.path).encode() in command.read_bytes():
-                os.kill(pid, signal.SIGKILL)
-                return True
-        return False
-
-
-def photo_bytes(folder: Path) -> bytes:
-    path = folder / "photo.png"
-    PIL.Image.fromarray(np.asarray(disc_photo().pixels)).save(path)
-    return path.read_bytes()
 
 
 def main() -> None:
@@ -108,17 +37,18 @@ def main() -> None:
 
 
 def run(folder: Path, kills: int, rng: random.Random) -> bool:
-    photo = photo_bytes(folder)
-    server = FakeServer(folder / "data")
-    server.start()
+    # A job may be hit again and again here, by no fault of its own.
+    command = [*FAKE_SERVER, "--max-attempts", "20"]
+    server = LiveServer(folder / "data", command, patience=PATIENCE).start()
     accepted: list[str] = []
     hits: Counter[str] = Counter()
     began = time.monotonic()
     try:
         while hits.total() < kills:
-            job = server.submit(photo) if len(accepted) < kills // 2 else None
-            if job:
-                accepted.append(job)
+            if len(accepted) < kills // 2:
+                # The server may be killed before it answers: then nobody was promised anything.
+                with suppress(httpx.TransportError):
+                    accepted.append(server.submit("slow", "red", "blue"))
             time.sleep(rng.uniform(0.0, 2.5))
             if rng.random() < 0.6:
                 hits["worker"] += server.kill_worker()
@@ -128,14 +58,11 @@ def run(folder: Path, kills: int, rng: random.Random) -> bool:
                 hits["server"] += 1
         ended = wait_for_all(server, accepted)
     finally:
-        if server.process is not None and server.process.poll() is None:
-            server.process.send_signal(signal.SIGTERM)
-            server.process.wait(30)
-        server.http.close()
-    return report(server.data, accepted, hits, ended, time.monotonic() - began)
+        server.close()
+    return report(server, accepted, hits, ended, time.monotonic() - began)
 
 
-def wait_for_all(server: FakeServer, jobs: list[str]) -> bool:
+def wait_for_all(server: LiveServer, jobs: list[str]) -> bool:
     deadline = time.monotonic() + PATIENCE
     queue = Queue(server.data.database)
     try:
@@ -149,15 +76,15 @@ def wait_for_all(server: FakeServer, jobs: list[str]) -> bool:
 
 
 def report(
-    data: DataFolder, accepted: list[str], hits: Counter[str], ended: bool, seconds: float
+    server: LiveServer, accepted: list[str], hits: Counter[str], ended: bool, seconds: float
 ) -> bool:
-    queue = Queue(data.database)
+    queue = Queue(server.data.database)
     rows = {job: queue.get(job) for job in accepted}
     states = Counter(row.state for row in rows.values())
     silent = [job for job, row in rows.items() if row.state == "failed" and not row.error]
-    events = [json.loads(e.data) for e in queue.events_after(0, "local", 10**9)]
     intact = queue.is_intact()
     queue.close()
+    events = server.events()
     objects = Counter(
         (e["job"], e["object_index"])
         for e in events

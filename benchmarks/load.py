@@ -4,18 +4,17 @@
 
 First, with the embedded models, /health is asked fifty times a second and an event stream is read
 while a job runs on all cores and uploads arrive eight at a time. Then memory of server and worker
-is read while five hundred jobs of the fake pipeline pass. Bounded in number and time; talks to
-127.0.0.1 only. Exits with 1 where a budget is missed.
+is read while five hundred jobs of the fake pipeline pass; before that, jobs are cancelled in the
+middle of a stage. Bounded in number and time; talks to 127.0.0.1 only. Exits with 1 where a budget
+is missed.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -29,69 +28,32 @@ import httpx
 import numpy as np
 import PIL.Image
 
-from scenelift.testing.fakes import disc_photo
-from scenelift.webapp.folders import DataFolder
-from scenelift.webapp.jobs import Queue
+from scenelift.testing.live_server import FAKE_SERVER, LiveServer, disc_png
 
 HEALTH_BUDGET_SECONDS = 0.05
+CANCEL_BUDGET_SECONDS = 1.0
 # Of both processes together, from the hundredth job to the last.
 GROWTH_BUDGET_BYTES = 20 * 2**20
-FINAL = ("done", "failed", "cancelled")
 PATIENCE = 900.0
 
 
 @contextmanager
-def serve(data: Path, quality: str) -> Iterator[tuple[httpx.Client, int]]:
-    """A server process; gives a client and the process id."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    if quality == "fake":
-        line = [sys.executable, "-m", "scenelift.testing.web"]
-    else:
-        line = [str(Path(sys.executable).parent / "scenelift"), "serve", "--quality", quality]
+def serve(data: Path, quality: str) -> Iterator[LiveServer]:
+    """A server whose limits let all of it in."""
+    scenelift = str(Path(sys.executable).parent / "scenelift")
+    command = FAKE_SERVER if quality == "fake" else (scenelift, "serve", "--quality", quality)
     limits = {
         "SCENELIFT_UPLOADS_PER_MINUTE": "1000000",
         "SCENELIFT_REQUESTS_PER_MINUTE": "1000000",
         "SCENELIFT_MAX_QUEUED": "10000",
         "SCENELIFT_JOBS_PER_TOKEN": "10000",
     }
-    process = subprocess.Popen(
-        [*line, "--data", str(data), "--port", str(port)],
-        env=os.environ | limits,
-        stderr=subprocess.DEVNULL,
-    )
-    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
+    server = LiveServer(data, command, environment=limits, patience=PATIENCE).start()
     try:
-        wait_until(lambda: ready(client))
-        yield client, process.pid
+        server.until_ready()
+        yield server
     finally:
-        client.close()
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
-def ready(client: httpx.Client) -> bool:
-    try:
-        return client.get("/ready").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def wait_until(condition, patience: float = PATIENCE) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit("waited too long")
-        time.sleep(0.1)
-
-
-def submit(client: httpx.Client, photo: bytes, phrase: str) -> str:
-    answer = client.post(
-        "/api/jobs", files={"image": ("photo.png", photo)}, data={"text_prompt": phrase}
-    )
-    answer.raise_for_status()
-    return answer.json()["id"]
+        server.close()
 
 
 class HealthProbe(threading.Thread):
@@ -135,32 +97,27 @@ class EventProbe(threading.Thread):
 
 def answers_under_load(folder: Path, uploads: int, quality: str) -> bool:
     """Upload while jobs run; returns whether the budgets were kept."""
-    data = DataFolder(folder / "load")
-    photo = photo_bytes(folder, quality)
+    photo = photo_bytes(quality)
     phrase = "red" if quality == "fake" else "cup"
-    with serve(data.path, quality) as (client, _):
-        url = str(client.base_url)
-        health, events = HealthProbe(url), EventProbe(url)
+    with serve(folder / "load", quality) as server:
+        health, events = HealthProbe(server.url), EventProbe(server.url)
         events.start()
-        first = submit(client, photo, phrase)
-        wait_until(lambda: client.get(f"/api/jobs/{first}").json()["state"] == "running")
+        first = server.submit(phrase, photo=photo)
+        server.wait(first, "running")
         health.start()
         began = time.monotonic()
         with ThreadPoolExecutor(8) as pool:
-            jobs = list(pool.map(lambda _: submit(client, photo, phrase), range(uploads)))
+            jobs = list(pool.map(lambda _: server.submit(phrase, photo=photo), range(uploads)))
         upload_seconds = time.monotonic() - began
         # Some jobs are to run meanwhile, not all two hundred.
         for job in jobs[4:]:
-            client.delete(f"/api/jobs/{job}")
+            server.http.delete(f"/api/jobs/{job}")
         for job in (first, *jobs[:4]):
-            wait_until(lambda job=job: client.get(f"/api/jobs/{job}").json()["state"] in FINAL)
+            server.wait(job)
         health.done.set()
         health.join()
-        last = client.get("/api/jobs").json()["last_event_id"]
-        wait_until(lambda: bool(events.numbers) and events.numbers[-1] >= last, 10)
-        queue = Queue(data.database)
-        kept = [e.seq for e in queue.events_after(0, "local", 10**9)]
-        queue.close()
+        kept = [event["seq"] for event in server.events()]
+        server.until(lambda: bool(events.numbers) and events.numbers[-1] >= kept[-1])
     times = np.array(health.seconds)
     p99 = float(np.percentile(times, 99))
     in_order = events.numbers == sorted(set(events.numbers))
@@ -177,23 +134,47 @@ def answers_under_load(folder: Path, uploads: int, quality: str) -> bool:
 
 def memory_stays_flat(folder: Path, jobs: int) -> bool:
     """Pass many fake jobs, deleting each; returns whether memory stayed within the budget."""
-    data = folder / "memory"
-    photo = photo_bytes(folder, "fake")
     warm, began = 0, time.monotonic()
-    with serve(data, "fake") as (client, server):
+    with serve(folder / "memory", "fake") as server:
         for number in range(1, jobs + 1):
-            job = submit(client, photo, "red")
-            wait_until(lambda job=job: client.get(f"/api/jobs/{job}").json()["state"] in FINAL)
-            client.delete(f"/api/jobs/{job}").raise_for_status()
+            job = server.submit("red")
+            server.wait(job)
+            server.http.delete(f"/api/jobs/{job}").raise_for_status()
             if number == min(100, jobs // 2):
-                warm = resident_bytes(server)
-        end = resident_bytes(server)
+                warm = resident_bytes(server.pid)
+        end = resident_bytes(server.pid)
     growth = end - warm
     print(
         f"memory over {jobs} jobs      {warm / 2**20:.0f} -> {end / 2**20:.0f} MiB "
         f"({growth / 2**20:+.1f}), {(time.monotonic() - began) / jobs:.2f} s a job"
     )
     return growth < GROWTH_BUDGET_BYTES
+
+
+def cancels_in_time(folder: Path) -> bool:
+    """Cancel jobs in a stage that heeds cancelling and in one that never looks up."""
+    kept = True
+    with serve(folder / "cancel", "fake") as server:
+        for phrases in (("slow", "red", "blue"), ("hang", "red")):
+            times = [seconds_to_cancel(server, *phrases) for _ in range(10)]
+            print(
+                f"cancel in a {phrases[0]!r} stage   median {np.median(times):.2f} s, "
+                f"worst {max(times):.2f} s of {len(times)}"
+            )
+            kept &= max(times) < CANCEL_BUDGET_SECONDS
+    return kept
+
+
+def seconds_to_cancel(server: LiveServer, *phrases: str) -> float:
+    server.until_ready()
+    job = server.submit(*phrases)
+    server.wait(job, "running")
+    time.sleep(0.3)  # into the stage
+    began = time.perf_counter()
+    server.http.post(f"/api/jobs/{job}/cancel").raise_for_status()
+    while server.job(job)["state"] != "cancelled":
+        time.sleep(0.01)
+    return time.perf_counter() - began
 
 
 def resident_bytes(server: int) -> int:
@@ -205,16 +186,14 @@ def resident_bytes(server: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def photo_bytes(folder: Path, quality: str) -> bytes:
-    path = folder / f"{quality}.png"
+def photo_bytes(quality: str) -> bytes:
     if quality == "fake":
-        pixels = disc_photo().pixels
-    else:
-        import skimage.data
+        return disc_png()
+    import skimage.data
 
-        pixels = skimage.data.coffee()
-    PIL.Image.fromarray(np.asarray(pixels)).save(path)
-    return path.read_bytes()
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(skimage.data.coffee()).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def main() -> None:
@@ -225,6 +204,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         kept = answers_under_load(Path(folder), args.uploads, args.quality)
+        kept &= cancels_in_time(Path(folder))
         kept &= memory_stays_flat(Path(folder), args.jobs)
     print(json.dumps({"budgets kept": bool(kept)}))
     raise SystemExit(0 if kept else 1)
