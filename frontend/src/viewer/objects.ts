@@ -1,14 +1,17 @@
 import { SplatFileType, SplatMesh } from '@sparkjsdev/spark';
-import { Box3, Group, Mesh, MeshStandardMaterial, type Material, type Object3D } from 'three';
+import { Box3, Group, type Object3D } from 'three';
 import { GLTFLoader } from 'three/addons/loaders/GLTFLoader.js';
 
 import type { Manifest, SceneObject } from './manifest';
+import { sampledPly } from './ply';
 import type { Source } from './source';
+import { Surface } from './surface';
 
 export type Mode = 'splats' | 'mesh' | 'both' | 'wireframe';
 
 /** Scenes with more splats than this are drawn at levels of detail. */
-const LOD_ABOVE = 500_000;
+const LEVELS_ABOVE = 500_000;
+const SAMPLE = 40_000; // splats of the first picture of an object without a mesh
 const SPLATS_TIMEOUT_MS = 120_000;
 
 /** One object: its pose as a group, with mesh and splats inside, each loaded on its own. */
@@ -17,7 +20,10 @@ export class ObjectNode {
   readonly about: SceneObject;
   hidden = false;
   #mesh: Object3D | null = null;
+  #surface: Surface | null = null;
   #splats: SplatMesh | null = null;
+  #splatBounds = new Box3(); // in the object's frame
+  #disposed = false;
 
   constructor(about: SceneObject) {
     this.about = about;
@@ -30,84 +36,92 @@ export class ObjectNode {
   }
 
   async loadMesh(source: Source): Promise<void> {
-    if (!this.about.files.mesh) return;
-    const bytes = await source.bytes(this.about.files.mesh);
-    const { scene } = await new GLTFLoader().parseAsync(bytes, '');
+    const path = this.about.files.mesh;
+    if (!path) return;
+    const bytes = await source.bytes(path);
+    const { scene } = await new GLTFLoader().parseAsync(bytes, '').catch(() => {
+      throw new Error(`The mesh of ${this.about.label} is damaged.`);
+    });
     this.#mesh = scene;
+    this.#surface = new Surface(scene);
     this.group.add(scene);
+    if (this.#disposed) this.dispose();
   }
 
-  async loadSplats(source: Source, lod: boolean): Promise<void> {
-    if (!this.about.files.splats) return;
-    const fileBytes = await source.bytes(this.about.files.splats);
-    const splats = new SplatMesh({ fileBytes, fileType: SplatFileType.PLY, lod });
-    // Spark's worker can fail without settling its promise.
-    await within(splats.initialized, SPLATS_TIMEOUT_MS, `The splats of ${this.about.label}`);
+  /** @param arrived called when there is something to see, perhaps not yet all. */
+  async loadSplats(source: Source, levels: boolean, arrived: () => void): Promise<void> {
+    const path = this.about.files.splats;
+    if (!path) return;
+    const bytes = await source.bytes(path);
+    const sample = levels ? sampledPly(bytes, SAMPLE) : null;
+    if (sample && !this.loaded) {
+      await this.#showSplats(sample, false);
+      arrived();
+    }
+    await this.#showSplats(bytes, sample !== null);
+  }
+
+  async #showSplats(fileBytes: ArrayBuffer, lod: boolean): Promise<void> {
+    const what = `The splats of ${this.about.label}`;
+    // 32-bit places where memory allows, for a picture that fits the photo to the pixel.
+    const splats = new SplatMesh({ fileBytes, fileType: SplatFileType.PLY, lod, extSplats: !lod });
+    try {
+      // Spark's worker can fail without settling its promise.
+      await within(splats.initialized, SPLATS_TIMEOUT_MS, `${what} did not load in time.`);
+    } catch (error) {
+      splats.dispose();
+      throw error instanceof TimeoutError ? error : new Error(`${what} are damaged.`);
+    }
+    if (this.#splats) this.group.remove(this.#splats);
+    this.#splats?.dispose();
+    // Spark keeps no list of the splats that it arranges in levels: the sample's bounds stay.
+    if (!lod && !this.#mesh) this.#splatBounds = splats.getBoundingBox(true);
     this.#splats = splats;
     this.group.add(splats);
+    if (this.#disposed) this.dispose();
   }
 
-  /** Show what the mode asks for; the mesh stands in until the splats are there. */
+  /** Show what the mode asks for; the mesh stands in for splats that are not there, and they for it. */
   show(mode: Mode): void {
     this.group.visible = !this.hidden;
-    const wantsSplats = mode === 'splats' || mode === 'both';
-    const wantsMesh = mode !== 'splats' || this.#splats === null;
+    const alone = this.#splats === null || this.#surface === null;
     // Spark reads each splat mesh's own flag, three its parents' too.
-    if (this.#splats) this.#splats.visible = wantsSplats && !this.hidden;
-    if (this.#mesh) {
-      this.#mesh.visible = wantsMesh || !this.#splats;
-      for (const material of materials(this.#mesh)) material.wireframe = mode === 'wireframe';
+    if (this.#splats) {
+      this.#splats.visible = !this.hidden && (alone || mode === 'splats' || mode === 'both');
     }
+    if (mode === 'wireframe') this.#surface?.show('clay');
+    else if (mode === 'mesh' || alone) this.#surface?.show('own');
+    else this.#surface?.show(mode === 'both' ? 'lines' : 'hidden');
   }
 
   get loaded(): boolean {
     return this.#mesh !== null || this.#splats !== null;
   }
 
-  get hasSplats(): boolean {
-    return this.#splats !== null;
-  }
-
   /** Bounds in the scene's frame; empty while nothing is loaded. */
   bounds(): Box3 {
     this.group.updateMatrixWorld(true);
-    if (this.#mesh) return new Box3().setFromObject(this.#mesh);
-    const box = this.#splats?.getBoundingBox(true) ?? new Box3();
-    return box.applyMatrix4(this.group.matrixWorld);
+    if (this.#mesh) return new Box3().setFromObject(this.#mesh, true);
+    return this.#splatBounds.clone().applyMatrix4(this.group.matrixWorld);
   }
 
   dispose(): void {
+    this.#disposed = true;
     this.#splats?.dispose();
-    this.#mesh?.traverse((node) => {
-      if (node instanceof Mesh) node.geometry.dispose();
-    });
-    if (this.#mesh) for (const material of materials(this.#mesh)) release(material);
+    this.#surface?.dispose();
   }
 }
 
 export function needsLevels(manifest: Manifest): boolean {
-  return manifest.objects.reduce((sum, o) => sum + o.gaussians, 0) > LOD_ABOVE;
+  return manifest.objects.reduce((sum, o) => sum + o.gaussians, 0) > LEVELS_ABOVE;
 }
 
-function materials(root: Object3D): MeshStandardMaterial[] {
-  const found: MeshStandardMaterial[] = [];
-  root.traverse((node) => {
-    if (!(node instanceof Mesh)) return;
-    const all: Material[] = Array.isArray(node.material) ? node.material : [node.material];
-    found.push(...all.filter((m) => m instanceof MeshStandardMaterial));
-  });
-  return found;
-}
+class TimeoutError extends Error {}
 
-function release(material: MeshStandardMaterial): void {
-  material.map?.dispose();
-  material.dispose();
-}
-
-async function within<T>(promise: Promise<T>, ms: number, what: string): Promise<T> {
+async function within<T>(promise: Promise<T>, ms: number, message: string): Promise<T> {
   let timer = 0;
   const late = new Promise<never>((_, reject) => {
-    timer = window.setTimeout(() => reject(new Error(`${what} did not load in time.`)), ms);
+    timer = window.setTimeout(() => reject(new TimeoutError(message)), ms);
   });
   try {
     return await Promise.race([promise, late]);

@@ -13,19 +13,27 @@ import {
 } from 'three';
 import { OrbitControls } from 'three/addons/controls/OrbitControls.js';
 
+import { DetailBudget } from './detail';
 import type { Camera } from './manifest';
-import { photoProjection } from './projection';
+import { fitDistance, opening, photoProjection, type Size } from './projection';
 
 const TURN_SECONDS = 16; // one turn of the turntable
 const FLIGHT_MS = 450;
-
-/** How many splats are drawn at once of a scene that needs levels of detail. */
-const LOD_BUDGET = 500_000;
+const REST_MS = 400; // without motion, then details are filled in
+const MARGIN = 1.12; // around what `frame` shows
 
 interface Flight {
   from: { eye: Vector3; target: Vector3 };
   to: { eye: Vector3; target: Vector3 };
   start: number;
+}
+
+export interface StageOptions {
+  /** The photo's camera and its pose. */
+  intrinsics: Camera;
+  sceneFromCamera: Matrix4;
+  /** Whether to draw splats at levels of detail. */
+  levels: boolean;
 }
 
 /**
@@ -35,41 +43,67 @@ interface Flight {
 export class Stage {
   readonly scene = new Scene();
   readonly camera = new PerspectiveCamera();
-  readonly canvas: HTMLCanvasElement;
+  readonly canvas = document.createElement('canvas');
   /** Called before each picture. */
   onFrame: () => void = () => {};
+  /** The graphics card gave up; nothing is drawn any more. */
+  onLost: () => void = () => {};
 
+  readonly #host: HTMLElement;
   readonly #renderer: WebGLRenderer;
+  readonly #spark: SparkRenderer;
   readonly #controls: OrbitControls;
   readonly #resizes: ResizeObserver;
   readonly #intrinsics: Camera;
+  readonly #photoEye: Vector3;
+  readonly #budget = new DetailBudget();
+  readonly #levels: boolean;
   #bounds = new Sphere(new Vector3(0, 0, -1), 1);
+  #covered = 0;
+  #sharp = false;
   #scheduled = 0;
+  #drawn = 0; // when the last picture was drawn
+  #rest = 0;
   #flight: Flight | null = null;
   #turning = false;
-  #lastTime = 0;
+  #lastTurn = 0;
   #disposed = false;
 
-  constructor(host: HTMLElement, intrinsics: Camera, sceneFromCamera: Matrix4) {
-    this.#intrinsics = intrinsics;
+  /** @throws Error with a sentence for the user where there is no WebGL 2. */
+  constructor(host: HTMLElement, { intrinsics, sceneFromCamera, levels }: StageOptions) {
     // Spark asks for no multisampling: it does nothing for splats and costs a lot.
-    this.#renderer = new WebGLRenderer({ antialias: false, alpha: true });
-    this.canvas = this.#renderer.domElement;
+    const context = this.canvas.getContext('webgl2', { antialias: false, alpha: true });
+    if (!context) {
+      throw new Error(
+        'This browser cannot draw 3D here: it offers no WebGL 2. Switch on hardware ' +
+          'acceleration in its settings, or open this page in a current Chrome, Edge, Firefox or Safari.',
+      );
+    }
+    this.#host = host;
+    this.#intrinsics = intrinsics;
+    this.#levels = levels;
+    this.#renderer = new WebGLRenderer({ canvas: this.canvas, context });
+    this.canvas.addEventListener('webglcontextlost', () => {
+      if (!this.#disposed) this.onLost();
+    });
     host.append(this.canvas);
-    this.scene.add(
-      new SparkRenderer({
-        renderer: this.#renderer,
-        lodSplatCount: LOD_BUDGET,
-        onDirty: () => this.invalidate(),
-      }),
-    );
+    this.#spark = new SparkRenderer({
+      renderer: this.#renderer,
+      lodSplatCount: this.#budget.inMotion,
+      // 16-bit places would be off by half a pixel at the photo's camera; large scenes are
+      // looked at from farther away, and their memory counts.
+      accumExtSplats: !levels,
+      onDirty: () => this.invalidate(),
+    });
+    this.scene.add(this.#spark);
     const head = new DirectionalLight(0xffffff, 1.1);
     head.position.set(0.4, 0.6, 1);
     this.camera.add(head);
     this.scene.add(this.camera, new HemisphereLight(0xffffff, 0xb8b4ae, 2.2));
 
     this.camera.up.set(0, 1, 0);
-    this.camera.position.setFromMatrixPosition(sceneFromCamera);
+    this.#photoEye = new Vector3().setFromMatrixPosition(sceneFromCamera);
+    this.camera.position.copy(this.#photoEye);
     this.#controls = new OrbitControls(this.camera, this.canvas);
     this.#controls.addEventListener('change', () => this.invalidate());
     this.#controls.addEventListener('start', () => (this.#flight = null));
@@ -87,17 +121,44 @@ export class Stage {
     });
   }
 
+  /** Resolves when the picture shows all that was asked for, splats sorted. */
+  async settled(): Promise<void> {
+    do {
+      this.invalidate();
+      await new Promise((resolve) => setTimeout(resolve, 60));
+    } while (
+      !this.#disposed &&
+      (this.#scheduled || this.#spark.dirty || this.#spark.sorting || this.#spark.sortDirty)
+    );
+  }
+
   /** What is to be seen: sets clipping planes and the distances of `frame`. */
   setBounds(box: Box3): void {
     if (box.isEmpty()) return;
     box.getBoundingSphere(this.#bounds);
-    this.#controls.minDistance = this.#bounds.radius * 0.1;
-    this.#controls.maxDistance = this.#bounds.radius * 40;
+    this.#bounds.radius = Math.max(this.#bounds.radius, 1e-6);
+    const photo = this.#photoEye.distanceTo(this.#bounds.center);
+    this.#controls.minDistance = Math.min(this.#bounds.radius * 0.1, photo / 2);
+    this.#controls.maxDistance = Math.max(this.#bounds.radius * 40, photo * 2);
     this.#resize();
   }
 
   get bounds(): Sphere {
     return this.#bounds;
+  }
+
+  /** Pixels at the bottom that something else covers: the picture is centred above them. */
+  setCovered(pixels: number): void {
+    if (pixels === this.#covered) return;
+    this.#covered = pixels;
+    this.#resize();
+  }
+
+  /** Draw with four samples a pixel at least: what surfaces and lines need, and splats do not. */
+  setSharp(on: boolean): void {
+    if (on === this.#sharp) return;
+    this.#sharp = on;
+    this.#resize();
   }
 
   setBackground(color: string | null): void {
@@ -107,7 +168,7 @@ export class Stage {
 
   set turning(on: boolean) {
     this.#turning = on;
-    this.#lastTime = 0;
+    this.#lastTurn = 0;
     if (on) this.#controls.target.copy(this.#bounds.center);
     this.invalidate();
   }
@@ -116,14 +177,21 @@ export class Stage {
     return this.#turning;
   }
 
-  /** Move so that a sphere fills the picture, seen from `direction` (from the sphere to the eye). */
-  frame(sphere: Sphere, direction: Vector3, animate = true): void {
-    const { width, height } = this.#size();
-    const fovY = (this.camera.fov * Math.PI) / 180;
-    const fovX = 2 * Math.atan((Math.tan(fovY / 2) * width) / height);
-    const distance = (0.92 * sphere.radius) / Math.sin(Math.min(fovX, fovY) / 2);
-    const eye = direction.clone().setLength(distance).add(sphere.center);
-    this.#fly(eye, sphere.center.clone(), animate);
+  /** Move so that a box fills the picture, seen from `direction` (from the box to the eye). */
+  frame(box: Box3, direction: Vector3, animate = true): void {
+    const centre = box.getCenter(new Vector3());
+    const axes = new Matrix4().lookAt(direction, new Vector3(), this.camera.up);
+    const turn = axes.clone().transpose();
+    const corners = [...Array(8).keys()].map((k) => {
+      const corner = new Vector3(
+        k & 1 ? box.min.x : box.max.x, k & 2 ? box.min.y : box.max.y, k & 4 ? box.min.z : box.max.z,
+      );
+      const { x, y, z } = corner.sub(centre).multiplyScalar(MARGIN).applyMatrix4(turn);
+      return [x, y, z] as const;
+    });
+    const view = opening(this.camera.projectionMatrix.elements, this.#size(), this.#covered);
+    const distance = Math.max(fitDistance(corners, view), this.#controls.minDistance);
+    this.#fly(direction.clone().setLength(distance).add(centre), centre, animate);
   }
 
   /** Move the eye to where the photo was taken from, looking as the photo does. */
@@ -159,8 +227,10 @@ export class Stage {
   dispose(): void {
     this.#disposed = true;
     cancelAnimationFrame(this.#scheduled);
+    clearTimeout(this.#rest);
     this.#resizes.disconnect();
     this.#controls.dispose();
+    this.#spark.dispose();
     this.#renderer.dispose();
     this.#renderer.forceContextLoss();
     this.canvas.remove();
@@ -191,37 +261,55 @@ export class Stage {
       this.invalidate();
     }
     if (this.#turning) {
-      const seconds = this.#lastTime ? Math.min(0.1, (time - this.#lastTime) / 1000) : 0;
+      const seconds = this.#lastTurn ? Math.min(0.1, (time - this.#lastTurn) / 1000) : 0;
       this.nudge((360 * seconds) / TURN_SECONDS, 0);
-      this.#lastTime = time;
+      this.#lastTurn = time;
     }
   }
 
   #draw(time: number): void {
     if (this.#disposed) return;
+    const before = this.camera.matrixWorld.clone();
     this.#advance(time);
     this.#controls.update();
+    this.camera.updateMatrixWorld();
+    if (this.#levels) this.#chooseDetail(time, !before.equals(this.camera.matrixWorld));
     this.onFrame();
     this.#renderer.render(this.scene, this.camera);
   }
 
-  #size(): { width: number; height: number } {
-    const host = this.canvas.parentElement;
-    return { width: Math.max(1, host?.clientWidth ?? 1), height: Math.max(1, host?.clientHeight ?? 1) };
+  #chooseDetail(time: number, moved: boolean): void {
+    if (!moved) return;
+    const interval = time - this.#drawn;
+    if (interval < 1000) this.#budget.observe(interval);
+    this.#drawn = time;
+    this.#spark.lodSplatCount = this.#budget.inMotion;
+    clearTimeout(this.#rest);
+    this.#rest = window.setTimeout(() => {
+      this.#spark.lodSplatCount = this.#budget.atRest;
+      this.invalidate();
+    }, REST_MS);
+  }
+
+  #size(): Size {
+    return {
+      width: Math.max(1, this.#host.clientWidth), height: Math.max(1, this.#host.clientHeight),
+    };
   }
 
   #resize(): void {
-    const { width, height } = this.#size();
-    this.#renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
-    this.#renderer.setSize(width, height);
-    const radius = this.#bounds.radius;
+    const size = this.#size();
+    const ratio = Math.min(devicePixelRatio, 2);
+    this.#renderer.setPixelRatio(this.#sharp ? Math.max(ratio, 2) : ratio);
+    this.#renderer.setSize(size.width, size.height);
+    const { radius, center } = this.#bounds;
     this.camera.near = radius / 100;
-    this.camera.far = radius * 100;
-    this.camera.aspect = width / height;
+    this.camera.far = Math.max(radius * 100, 4 * this.#photoEye.distanceTo(center));
+    this.camera.aspect = size.width / size.height;
     const { matrix, fov } = photoProjection(
-      this.#intrinsics, { width, height }, this.camera.near, this.camera.far,
+      this.#intrinsics, size, this.camera.near, this.camera.far, this.#covered,
     );
-    this.camera.fov = fov; // read by the controls, and by `frame`
+    this.camera.fov = fov; // read by the controls and by spark
     this.camera.projectionMatrix.fromArray(matrix);
     this.camera.projectionMatrixInverse.copy(this.camera.projectionMatrix).invert();
     this.invalidate();

@@ -1,0 +1,264 @@
+import { Box3, Matrix4, Raycaster, Vector2, Vector3, type Object3D } from 'three';
+
+import { h, save } from '../ui/dom';
+import { percent } from '../ui/format';
+import { Backdrop } from './backdrop';
+import { ObjectList } from './objectList';
+import { needsLevels, ObjectNode, type Mode } from './objects';
+import type { Source } from './source';
+import { Stage } from './stage';
+import { Toolbar } from './toolbar';
+
+const CLICK_PX = 5; // a press that moves less is a click, not a turn
+const TOOLBAR_GAP = 10; // pixels above the toolbar that stay free
+const AT_ONCE = 2; // files that are prepared at the same time
+
+/** The scene drawn in 3D, and what one can do with it. */
+export class LiveView {
+  readonly list: ObjectList;
+  readonly #source: Source;
+  readonly #stage: Stage;
+  readonly #toolbar: Toolbar;
+  readonly #backdrop: Backdrop;
+  readonly #nodes: ObjectNode[];
+  readonly #sceneFromCamera: Matrix4;
+  readonly #picture: HTMLElement;
+  readonly #status: HTMLElement;
+  readonly #onState: (state: 'partial' | 'ready') => void;
+  #mode: Mode = 'splats';
+  #started = false; // something can be seen
+  #touched = false; // the user chose a view: arriving objects no longer change it
+  #disposed = false;
+
+  /** @throws Error with a sentence for the user where nothing can be drawn. */
+  constructor(host: HTMLElement, source: Source, onState: (state: 'partial' | 'ready') => void) {
+    this.#source = source;
+    this.#onState = onState;
+    const { manifest } = source;
+    this.#sceneFromCamera = new Matrix4().fromArray(manifest.scene_from_camera.flat()).transpose();
+    this.#picture = h('div', {
+      class: 'picture', tabindex: 0, role: 'application',
+      'aria-label': 'The scene in 3D. Drag to turn; arrow keys turn, plus and minus come closer.',
+    });
+    host.append(this.#picture);
+    this.#stage = new Stage(this.#picture, {
+      intrinsics: manifest.camera, sceneFromCamera: this.#sceneFromCamera, levels: needsLevels(manifest),
+    });
+    this.#stage.canvas.setAttribute('aria-hidden', 'true');
+    this.#status = h('p', { class: 'viewer-status', role: 'status' }, 'Loading…');
+    this.#picture.append(this.#status);
+    this.#backdrop = new Backdrop(manifest.camera, this.#sceneFromCamera);
+    this.#nodes = manifest.objects.map((about) => new ObjectNode(about));
+    this.#stage.scene.add(this.#backdrop.group, ...this.#nodes.map((n) => n.group));
+    this.list = new ObjectList(manifest, {
+      show: (hidden) => {
+        for (const node of this.#nodes) node.hidden = hidden.has(node.about.index);
+        this.#show();
+      },
+      focus: (index) => this.#focus(index),
+    });
+    this.#toolbar = new Toolbar({
+      mode: (mode) => {
+        this.#mode = mode;
+        this.#stage.setSharp(mode === 'mesh' || mode === 'wireframe');
+        this.#show();
+      },
+      photo: (on) => this.#showPhoto(on),
+      turn: (on) => (this.#stage.turning = on),
+      background: (color) => this.#stage.setBackground(color),
+      frame: () => this.#frameAll(),
+      screenshot: () => void this.#screenshot(),
+      full: () => void this.#toggleFullScreen(),
+    });
+    host.append(this.#toolbar.element);
+    this.#stage.onFrame = () => {
+      this.#stage.setCovered(this.#toolbar.element.offsetHeight + TOOLBAR_GAP);
+      if (this.#backdrop.group.visible) {
+        this.#backdrop.fade(this.#stage.camera, this.#stage.bounds.center);
+      }
+      this.#toolbar.reflect({ photo: this.#backdrop.group.visible, turn: this.#stage.turning });
+    };
+    this.#stage.onLost = () =>
+      this.#say('The graphics card stopped drawing. Reload the page to see the scene again.');
+    this.#toolbar.setMode('splats');
+    this.#listen();
+    void this.#load();
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    for (const node of this.#nodes) node.dispose();
+    this.#backdrop.dispose();
+    this.#stage.dispose();
+  }
+
+  /**
+   * Meshes first: they are small and make the first picture. Then splats, the smallest first, so
+   * that as many objects as possible are complete early.
+   */
+  async #load(): Promise<void> {
+    const failures: string[] = [];
+    const attempt = async (what: Promise<void>) => {
+      try {
+        await what;
+      } catch (error) {
+        failures.push(error instanceof Error ? error.message : String(error));
+      }
+      this.#arrived();
+    };
+    await Promise.all(this.#nodes.map((node) => attempt(node.loadMesh(this.#source))));
+
+    const levels = needsLevels(this.#source.manifest);
+    const waiting = [...this.#nodes].sort((a, b) => a.about.gaussians - b.about.gaussians);
+    const total = Math.max(1, waiting.reduce((sum, node) => sum + node.about.gaussians, 0));
+    let done = 0;
+    const work = async () => {
+      for (let node = waiting.shift(); node && !this.#disposed; node = waiting.shift()) {
+        this.#say(`Loading splats, ${percent(done / total)}`);
+        await attempt(node.loadSplats(this.#source, levels, () => this.#arrived()));
+        done += node.about.gaussians;
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    if (this.#disposed) return;
+    if (!this.#started && failures.length === 0) failures.push('This scene holds no shapes.');
+    this.#say(failures.join(' '));
+    await this.#stage.settled();
+    this.#onState('ready');
+  }
+
+  /** Something of an object has come. */
+  #arrived(): void {
+    const box = this.#box(this.#nodes);
+    if (this.#disposed || box.isEmpty()) return;
+    this.#stage.setBounds(box);
+    const sphere = this.#stage.bounds;
+    const eye = new Vector3().setFromMatrixPosition(this.#sceneFromCamera);
+    this.#backdrop.place(eye.distanceTo(sphere.center) + 1.5 * sphere.radius);
+    this.#show();
+    if (!this.#touched) this.#frameAll(false);
+    if (!this.#started) this.#onState('partial');
+    this.#started = true;
+  }
+
+  #show(): void {
+    for (const node of this.#nodes) node.show(this.#mode);
+    this.#stage.invalidate();
+  }
+
+  #box(nodes: ObjectNode[]): Box3 {
+    const box = new Box3();
+    for (const node of nodes) if (node.loaded) box.union(node.bounds());
+    return box;
+  }
+
+  /** From the photo's side, a little to the right and from above. */
+  #frameAll(animate = true): void {
+    this.#leavePhoto();
+    const shown = this.#nodes.filter((n) => !n.hidden);
+    const box = this.#box(shown.length ? shown : this.#nodes);
+    if (!box.isEmpty()) this.#stage.frame(box, this.#viewDirection(), animate);
+  }
+
+  #focus(index: number): void {
+    const node = this.#nodes.find((n) => n.about.index === index);
+    this.list.mark(index);
+    this.#touched = true;
+    if (!node?.loaded) return;
+    this.#leavePhoto();
+    this.#stage.frame(node.bounds(), this.#viewDirection());
+  }
+
+  #viewDirection(): Vector3 {
+    return new Vector3(0.38, 0.3, 1).transformDirection(this.#sceneFromCamera);
+  }
+
+  #showPhoto(on: boolean): void {
+    if (!on) {
+      this.#frameAll();
+      return;
+    }
+    void this.#source
+      .url('input.png')
+      .then((url) => this.#backdrop.load(url))
+      .then(() => {
+        if (this.#disposed) return;
+        this.#backdrop.group.visible = true;
+        this.#stage.standAt(this.#sceneFromCamera);
+      })
+      .catch(() => this.#say('The photo could not be loaded.'));
+  }
+
+  #leavePhoto(): void {
+    this.#backdrop.group.visible = false;
+  }
+
+  async #screenshot(): Promise<void> {
+    save(await this.#stage.picture(), 'scene.png');
+  }
+
+  async #toggleFullScreen(): Promise<void> {
+    if (document.fullscreenElement) await document.exitFullscreen();
+    else await this.#picture.parentElement?.requestFullscreen();
+  }
+
+  #say(text: string): void {
+    this.#status.textContent = text;
+    this.#status.hidden = text === '';
+  }
+
+  #listen(): void {
+    let press: { x: number; y: number } | null = null;
+    for (const kind of ['pointerdown', 'wheel', 'keydown', 'click']) {
+      this.#picture.parentElement?.addEventListener(kind, () => (this.#touched = true), { passive: true });
+    }
+    this.#picture.addEventListener('pointerdown', (e) => (press = { x: e.clientX, y: e.clientY }));
+    this.#picture.addEventListener('pointerup', (e) => {
+      if (press && Math.hypot(e.clientX - press.x, e.clientY - press.y) < CLICK_PX) this.#pick(e);
+      press = null;
+    });
+    const keys: Record<string, () => void> = {
+      ArrowLeft: () => this.#stage.nudge(-6, 0),
+      ArrowRight: () => this.#stage.nudge(6, 0),
+      ArrowUp: () => this.#stage.nudge(0, -6),
+      ArrowDown: () => this.#stage.nudge(0, 6),
+      '+': () => this.#stage.nudge(0, 0, 0.9),
+      '=': () => this.#stage.nudge(0, 0, 0.9),
+      '-': () => this.#stage.nudge(0, 0, 1.1),
+      '1': () => this.#toolbar.setMode('splats'),
+      '2': () => this.#toolbar.setMode('mesh'),
+      '3': () => this.#toolbar.setMode('both'),
+      '4': () => this.#toolbar.setMode('wireframe'),
+      f: () => this.#frameAll(),
+      p: () => this.#toolbar.pressPhoto(),
+      t: () => this.#toolbar.pressTurn(),
+      s: () => void this.#screenshot(),
+    };
+    this.#picture.addEventListener('keydown', (e) => {
+      const act = keys[e.key];
+      if (!act || e.ctrlKey || e.metaKey || e.altKey) return;
+      e.preventDefault();
+      act();
+    });
+  }
+
+  /** Mark the object under the pointer. Meshes answer even while only splats are shown. */
+  #pick(event: PointerEvent): void {
+    const frame = this.#stage.canvas.getBoundingClientRect();
+    const at = new Vector2(
+      (2 * (event.clientX - frame.left)) / frame.width - 1,
+      1 - (2 * (event.clientY - frame.top)) / frame.height,
+    );
+    const ray = new Raycaster();
+    ray.setFromCamera(at, this.#stage.camera);
+    const shown = this.#nodes.filter((n) => !n.hidden);
+    const hit = ray.intersectObjects(shown.map((n) => n.group), true)[0];
+    const node = shown.find((n) => hit && isInside(hit.object, n.group));
+    this.list.mark(node?.about.index ?? null);
+  }
+}
+
+function isInside(object: Object3D, group: Object3D): boolean {
+  for (let at: Object3D | null = object; at; at = at.parent) if (at === group) return true;
+  return false;
+}
