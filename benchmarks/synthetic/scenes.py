@@ -21,8 +21,10 @@ from scenelift.training.scenes.catalogue import Entry, cache_folder, catalogue
 from scenelift.training.scenes.classes import COCO, Split
 from scenelift.training.scenes.layout import Placed, Plan, arrange
 from scenelift.training.scenes.meshes import Surface, load_entry
+from scenelift.training.scenes.photo import develop
 from scenelift.training.scenes.plans import PLANS
 from scenelift.training.scenes.raycast import Tracer, View
+from scenelift.training.scenes.viewpoint import viewpoint
 from scenelift.types import Camera, Image, Instance, Mesh, PointMap, Pose
 
 __all__ = ["SIZES", "SyntheticObject", "SyntheticScene", "load_or_make", "make_scene"]
@@ -168,7 +170,7 @@ def _attempt(
     placed = placed[:MAX_OBJECTS]
     if len(placed) < MIN_OBJECTS:
         return None
-    view = _view(plan, placed, width, rng, size)
+    view = viewpoint(plan, placed, width, rng, size)
     if view is None:
         return None
     behind = backdrop(plan, width, depth, rng)
@@ -206,7 +208,7 @@ def _attempt(
     objects.sort(key=lambda o: -int(o.mask.sum()))
     return SyntheticScene(
         name=f"{plan.name} {index:04d}",
-        image=Image(pixels=_develop(linear, rng)),
+        image=Image(pixels=develop(linear, rng)),
         camera=view.camera,
         depth=depths,
         world_from_camera=view.world_from_camera,
@@ -230,68 +232,10 @@ def _stands_on(upper: Placed, lower: Placed) -> bool:
     return level and float(np.linalg.norm(apart)) < math.hypot(*lower.half)
 
 
-def _view(
-    plan: Plan,
-    placed: Sequence[Placed],
-    width: float,
-    rng: np.random.Generator,
-    size: tuple[int, int],
-) -> View | None:
-    """A camera at a person's height that has moved back until every object is in the picture."""
-    camera = Camera.from_fov(*size, fov_deg=rng.uniform(42, 62))
-    corners = np.concatenate([p.corners() for p in placed])
-    target = (corners.min(0) + corners.max(0)) / 2
-    azimuth = math.radians(rng.uniform(-28, 28))
-    still_life = plan.backdrop == "table"
-    pitch = math.radians(rng.uniform(16, 38) if still_life else rng.uniform(6, 22))
-    margin = rng.uniform(0.02, 0.06) * size[0]
-    back = np.array(
-        [
-            math.sin(azimuth) * math.cos(pitch),
-            math.sin(pitch),
-            math.cos(azimuth) * math.cos(pitch),
-        ]
-    )
-    right = np.cross([0, 1, 0], back)
-    right /= np.linalg.norm(right)
-    rotation = np.stack([right, np.cross(back, right), back], 1)
-    for distance in np.geomspace(0.4, 14, 60):
-        eye = target + back * distance
-        seen = (corners - eye) @ rotation
-        if (seen[:, 2] > -0.15).any():
-            continue
-        u, v = camera.project(seen).T
-        inside = (u > margin) & (u < size[0] - margin) & (v > margin) & (v < size[1] - margin)
-        if inside.all():
-            break
-    else:
-        return None
-    room = plan.backdrop != "street"
-    if room and (eye[1] > 2.3 or abs(eye[0]) > (2.2 if still_life else width / 2) - 0.5):
-        return None
-    if eye[1] < plan.ground + 0.15:
-        return None
-    world_from_camera = np.eye(4)
-    world_from_camera[:3, :3], world_from_camera[:3, 3] = rotation, eye
-    return View(camera=camera, world_from_camera=world_from_camera)
-
-
 def _visible(surface: Surface, mask: NDArray[np.bool_], view: View) -> float:
     """Share of the object's own silhouette that its mask covers."""
     alone, _ = Tracer([surface], [1]).truth(view)
     return float(mask.sum() / max(1, (alone == 1).sum()))
-
-
-def _develop(linear: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Expose for the bright parts, compress the highlights, encode as sRGB, add sensor noise."""
-    luminance = linear @ [0.2126, 0.7152, 0.0722]
-    exposed = linear * rng.uniform(0.6, 0.9) / np.percentile(luminance, 95)
-    knee = 0.7
-    over = np.maximum(exposed - knee, 0)
-    exposed = np.minimum(exposed, knee) + (1 - knee) * (1 - np.exp(-over / (1 - knee)))
-    srgb = np.where(exposed <= 0.0031308, exposed * 12.92, 1.055 * exposed ** (1 / 2.4) - 0.055)
-    noise = rng.normal(0, rng.uniform(0.5, 2.0), srgb.shape)
-    return np.clip(srgb * 255 + noise, 0, 255).round().astype(np.uint8)
 
 
 def _save(scene: SyntheticScene, path: Path) -> None:

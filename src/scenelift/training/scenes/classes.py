@@ -11,9 +11,12 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import Literal
 
-from scenelift.training.scenes.catalogue import Entry, catalogue
+import numpy as np
 
-__all__ = ["COCO", "Split", "entries_of", "held_out"]
+from scenelift.training.scenes.catalogue import Entry, catalogue
+from scenelift.training.scenes.meshes import Surface, load_entry
+
+__all__ = ["COCO", "Split", "draw_model", "entries_of", "held_out", "label_of"]
 
 NAMES: dict[str, tuple[str, ...]] = {
     "chair": (
@@ -162,6 +165,13 @@ def _by_label() -> dict[str, tuple[Entry, ...]]:
     return {label: tuple(entries) for label, entries in by_hash.items()}
 
 
+def label_of(entry: Entry) -> str:
+    """The word for a model, "" where there is none in `NAMES`."""
+    if entry.id in UNSUITABLE:
+        return ""
+    return next((label for label, names in NAMES.items() if entry.name in names), "")
+
+
 def entries_of(label: str, split: Split) -> tuple[Entry, ...]:
     """Models of a label: a third of them (at least one) for tests, the others for training.
 
@@ -174,3 +184,13 @@ def entries_of(label: str, split: Split) -> tuple[Entry, ...]:
 def held_out() -> frozenset[str]:
     """Ids of the models that the benchmark shows: nothing may be trained on these."""
     return frozenset(entry.id for label in NAMES for entry in entries_of(label, "test"))
+
+
+def draw_model(label: str, split: Split, rng: np.random.Generator) -> tuple[Entry, Surface] | None:
+    """A model of that label and split at random, read from the catalogue."""
+    entries = entries_of(label, split)
+    if not entries:
+        return None
+    entry = entries[rng.integers(len(entries))]
+    surface = load_entry(entry)
+    return None if surface is None else (entry, surface)

@@ -7,20 +7,24 @@ wall at z = −depth to beyond the camera; its front is open.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.training.scenes.catalogue import Entry
-from scenelift.training.scenes.classes import Split, entries_of
-from scenelift.training.scenes.meshes import Surface, load_entry
+from scenelift.training.scenes.classes import draw_model
+from scenelift.training.scenes.meshes import Surface
 
 __all__ = ["Placed", "Plan", "Slot", "arrange", "overlap"]
 
 GAP = 0.03
 """Metres kept free between footprints."""
+
+Draw = Callable[[str, Any, np.random.Generator], tuple[Entry, Surface] | None]
+"""A model of a label and a split at random, or None: `classes.draw_model`, `MeshPack.draw`."""
 
 Spot = Literal["wall", "floor", "at", "top"]
 
@@ -118,9 +122,12 @@ class _Ground:
 
 
 def arrange(
-    plan: Plan, split: Split, rng: np.random.Generator
+    plan: Plan, split: str, rng: np.random.Generator, draw: Draw = draw_model
 ) -> tuple[list[Placed], tuple[float, float]]:
     """Place what fits of a plan.
+
+    Args:
+        draw: where models come from.
 
     Returns:
         The objects, and the ground's width and depth.
@@ -130,9 +137,10 @@ def arrange(
         if rng.random() >= slot.chance:
             continue
         label = slot.labels[rng.integers(len(slot.labels))]
-        candidate = _draw(label, split, rng)
-        if candidate is None:
+        drawn = draw(label, split, rng)
+        if drawn is None:
             continue
+        candidate = _candidate(label, *drawn)
         for _ in range(40):
             placed = _try(slot, candidate, ground, rng)
             if placed is not None:
@@ -163,14 +171,7 @@ class _Candidate:
         )
 
 
-def _draw(label: str, split: Split, rng: np.random.Generator) -> _Candidate | None:
-    entries = entries_of(label, split)
-    if not entries:
-        return None
-    entry = entries[rng.integers(len(entries))]
-    surface = load_entry(entry)
-    if surface is None:
-        return None
+def _candidate(label: str, entry: Entry, surface: Surface) -> _Candidate:
     used = surface.vertices[np.unique(surface.faces)]
     size = (used.max(0) - used.min(0)) * max(entry.size)
     return _Candidate(

@@ -93,14 +93,31 @@ class Tracer:
         Depth is the distance along the viewing axis, in metres.
         """
         origins, directions = view.rays(1)
-        hits = self._cast(origins, directions)
-        numbers = np.full(len(origins), -1, np.int32)
+        return self._truth(self._cast(origins, directions), view, directions)
+
+    def _truth(
+        self, hits: _Hits, view: View, directions: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        numbers = np.full(len(directions), -1, np.int32)
         numbers[hits.found] = self._numbers[hits.face]
-        depth = np.full(len(origins), np.nan, np.float32)
+        depth = np.full(len(directions), np.nan, np.float32)
         forward = -view.world_from_camera[:3, 2]
         depth[hits.found] = hits.distance * (directions[hits.found] @ forward)
         shape = (view.camera.height, view.camera.width)
         return numbers.reshape(shape), depth.reshape(shape)
+
+    def shot(
+        self, view: View, light: Light, sky: Sky, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.float32]]:
+        """`photo` with one ray a pixel and `truth` from the same rays, for training's sake.
+
+        Returns:
+            Linear colours [H, W, 3], numbers and depths [H, W].
+        """
+        origins, directions = view.rays(1)
+        hits = self._cast(origins, directions)
+        numbers, depth = self._truth(hits, view, directions)
+        return self._lit(hits, view, origins, directions, light, sky, rng, 1, 1), numbers, depth
 
     def photo(
         self,
@@ -113,9 +130,23 @@ class Tracer:
         light_rays: int = 2,
     ) -> NDArray[np.float64]:  # [H, W, 3]
         """Linear colours, not yet exposed."""
-        shape = (view.camera.height * samples, view.camera.width * samples)
         origins, directions = view.rays(samples)
         hits = self._cast(origins, directions)
+        return self._lit(hits, view, origins, directions, light, sky, rng, samples, light_rays)
+
+    def _lit(
+        self,
+        hits: _Hits,
+        view: View,
+        origins: NDArray[np.float32],
+        directions: NDArray[np.float32],
+        light: Light,
+        sky: Sky,
+        rng: np.random.Generator,
+        samples: int,
+        light_rays: int,
+    ) -> NDArray[np.float64]:
+        shape = (view.camera.height * samples, view.camera.width * samples)
         points, geometric, smooth = self._surface_at(hits, origins, directions)
 
         irradiance = np.zeros((len(origins), 3), np.float32)

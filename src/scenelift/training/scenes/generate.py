@@ -1,0 +1,298 @@
+"""Training scenes as arrays, made as fast as the cores allow.
+
+Half of them are the rooms, tables and streets of `plans`, half the disorder of `clutter`. A shard
+is a file of a few dozen scenes; a trainer reads shards while others are still being made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.errors import InputError
+from scenelift.io.files import atomic_write
+from scenelift.training.scenes import props
+from scenelift.training.scenes.backdrops import backdrop, light, sky
+from scenelift.training.scenes.clutter import Texture, clutter, restyled
+from scenelift.training.scenes.layout import arrange
+from scenelift.training.scenes.meshes import Surface
+from scenelift.training.scenes.pack import MeshPack, Model
+from scenelift.training.scenes.photo import develop
+from scenelift.training.scenes.plans import PLANS
+from scenelift.training.scenes.raycast import Light, Sky, Tracer, View
+from scenelift.training.scenes.viewpoint import viewpoint
+from scenelift.types import Camera
+
+__all__ = ["HEIGHT", "MOST_OBJECTS", "WIDTH", "Scenes", "SceneMaker", "make_shards"]
+
+WIDTH, HEIGHT = 512, 384
+PLANNED = 0.5
+"""Share of scenes from `plans`; the rest is clutter."""
+MOST_OBJECTS = 31
+LEAST_PIXELS = 300
+SAMPLES = 400
+"""Surface points of each model from which its visible share is estimated."""
+CELL = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scenes:
+    """Some scenes, and the objects in them.
+
+    Attributes:
+        pixels: uint8 [S, H, W, 3], sRGB.
+        depth: float16 [S, H, W], along the viewing axis in metres; 0 for the sky.
+        numbers: uint8 [S, H, W], 0 background, else the object's number in its scene.
+        focal: float32 [S], pixels; the principal point is the picture's middle.
+        up: float32 [S, 3], the world's up in the camera frame.
+        metric: bool [S], whether sizes are true ones.
+        scene, number: int32 [K], of each object.
+        model: int32 [K], index in the pack.
+        pose: float32 [K, 3, 4], camera_from_object of the canonical frame.
+        visible: float32 [K], about the share of the silhouette that is seen.
+        box: int32 [K, 4], x0, y0, x1, y1 of its visible pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    depth: NDArray[np.float16]
+    numbers: NDArray[np.uint8]
+    focal: NDArray[np.float32]
+    up: NDArray[np.float32]
+    metric: NDArray[np.bool_]
+    scene: NDArray[np.int32]
+    number: NDArray[np.int32]
+    model: NDArray[np.int32]
+    pose: NDArray[np.float32]
+    visible: NDArray[np.float32]
+    box: NDArray[np.int32]
+
+    def save(self, path: Path) -> None:
+        with atomic_write(path) as file:
+            np.savez(file, **{f.name: getattr(self, f.name) for f in fields(self)})
+
+    @classmethod
+    def load(cls, path: Path) -> Scenes:
+        # Our own file, read without pickles.
+        with np.load(path, allow_pickle=False) as file:  # noqa: TID251
+            return cls(**{f.name: file[f.name] for f in fields(cls)})
+
+    @classmethod
+    def join(cls, parts: Sequence[Scenes]) -> Scenes:
+        """Several as one; `scene` counts on."""
+        start = np.cumsum([0] + [len(part.pixels) for part in parts])
+        joined = {
+            f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)
+        }
+        joined["scene"] = np.concatenate(
+            [part.scene + offset for part, offset in zip(parts, start, strict=False)]
+        ).astype(np.int32)
+        return cls(**joined)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Layout:
+    """A scene before it is rendered; objects are model index, world_from_object and surface."""
+
+    objects: list[tuple[int, NDArray[np.float64], Surface]]
+    behind: list[Surface]
+    view: View
+    light: Light
+    sky: Sky
+    metric: bool
+
+
+class SceneMaker:
+    """Makes scenes of the models of one split of a pack.
+
+    Args:
+        pack: the models.
+        split: "train" or "val".
+        size: width and height of the photos.
+    """
+
+    def __init__(
+        self, pack: MeshPack, split: str = "train", size: tuple[int, int] = (WIDTH, HEIGHT)
+    ) -> None:
+        self._pack, self._split, self._size = pack, split, size
+        self._index = {id(m): k for k, m in enumerate(pack.models)}
+        self._by_entry = {m.entry.id: k for k, m in enumerate(pack.models)}
+        self._models = [m for m in pack.of_split(split) if not m.entry.id.startswith("pybullet")]
+        solids = [m for m in pack.of_split("train") if m.entry.id.startswith("pybullet")]
+        # Solids of no kind now and then: about one object in ten.
+        self._choice: list[Model] = [*self._models, *solids[: max(1, len(self._models) // 9)]]
+        if not self._models:
+            raise InputError(f"The mesh pack has no model of the split {split!r}.")
+        self._textures = _textures(pack, split)
+        self._samples: dict[int, NDArray[np.float32]] = {}
+
+    def scene(self, seed: Sequence[int]) -> Scenes:
+        """One scene; the same seed gives the same scene."""
+        rng = np.random.default_rng([*seed, self._split == "train"])
+        while True:
+            layout = self._planned(rng) if rng.random() < PLANNED else self._cluttered(rng)
+            if layout is not None and layout.objects:
+                scene = self._render(layout, rng)
+                if scene is not None:
+                    return scene
+
+    def _planned(self, rng: np.random.Generator) -> _Layout | None:
+        plan = PLANS[rng.integers(len(PLANS))]
+        placed, (width, depth) = arrange(plan, self._split, rng, self._pack.draw)
+        if not placed:
+            return None
+        view = viewpoint(plan, placed, width, rng, self._size, fov=(38, 72))
+        if view is None:
+            return None
+        return _Layout(
+            objects=[
+                (
+                    self._by_entry[p.entry.id],
+                    p.world_from_object,
+                    restyled(p.surface, self._textures, rng),
+                )
+                for p in placed
+            ],
+            behind=backdrop(plan, width, depth, rng),
+            view=view,
+            light=light(plan, width, depth, rng),
+            sky=sky(rng),
+            metric=True,
+        )
+
+    def _cluttered(self, rng: np.random.Generator) -> _Layout:
+        made = clutter(self._choice, self._textures, self._size, rng)
+        return _Layout(
+            objects=[
+                (self._index[id(model)], pose, surface)
+                for (model, pose), surface in zip(made.models, made.surfaces, strict=True)
+            ],
+            behind=made.behind,
+            view=made.view,
+            light=made.light,
+            sky=made.sky,
+            metric=made.metric,
+        )
+
+    def _render(self, layout: _Layout, rng: np.random.Generator) -> Scenes | None:
+        objects = layout.objects[:MOST_OBJECTS]
+        numbers = [0] * len(layout.behind) + list(range(1, len(objects) + 1))
+        moved = [surface.moved(pose) for _, pose, surface in objects]
+        tracer = Tracer([*layout.behind, *moved], numbers)
+        linear, ids, depth = tracer.shot(layout.view, layout.light, layout.sky, rng)
+        nearest = np.nanmin(depth) if np.isfinite(depth).any() else 0
+        if not nearest > 0.02 or np.isnan(depth).mean() > 0.7:
+            return None
+        camera_from_world = np.linalg.inv(layout.view.world_from_camera)
+        rows = []
+        for k, (model, pose, _) in enumerate(objects, start=1):
+            mask = ids == k
+            if np.count_nonzero(mask) < LEAST_PIXELS:
+                continue
+            ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+            camera_from_object = camera_from_world @ pose
+            seen = self._visible(model, camera_from_object, mask, layout.view.camera)
+            box = (xs[0], ys[0], xs[-1] + 1, ys[-1] + 1)
+            rows.append((k, model, camera_from_object[:3], seen, box))
+        if not rows:
+            return None
+        return Scenes(
+            pixels=develop(linear.astype(np.float32), rng)[None],
+            depth=np.nan_to_num(depth, nan=0).clip(0, 6e4).astype(np.float16)[None],
+            numbers=np.maximum(ids, 0).astype(np.uint8)[None],
+            focal=np.array([layout.view.camera.fx], np.float32),
+            up=camera_from_world[:3, 1].astype(np.float32)[None],
+            metric=np.array([layout.metric]),
+            scene=np.zeros(len(rows), np.int32),
+            number=np.array([r[0] for r in rows], np.int32),
+            model=np.array([r[1] for r in rows], np.int32),
+            pose=np.array([r[2] for r in rows], np.float32),
+            visible=np.array([r[3] for r in rows], np.float32),
+            box=np.array([r[4] for r in rows], np.int32),
+        )
+
+    def _visible(
+        self,
+        model: int,
+        camera_from_object: NDArray[np.float64],
+        mask: NDArray[np.bool_],
+        camera: Camera,
+    ) -> float:
+        """About the share of a silhouette that a mask covers, in cells of a few pixels."""
+        if model not in self._samples:
+            self._samples[model] = _surface_points(self._pack.models[model].surface, SAMPLES)
+        points = self._samples[model] @ camera_from_object[:3, :3].T + camera_from_object[:3, 3]
+        points = points[points[:, 2] < -1e-3]
+        if not len(points):
+            return 0.0
+        cells = np.floor(camera.project(points) / CELL).astype(int)
+        height, width = mask.shape
+        inside = ((cells >= 0) & (cells < (width // CELL, height // CELL))).all(1)
+        grid = mask[: height // CELL * CELL, : width // CELL * CELL]
+        grid = grid.reshape(height // CELL, CELL, width // CELL, CELL).any((1, 3))
+        seen = np.zeros(len(cells), bool)
+        seen[inside] = grid[cells[inside, 1], cells[inside, 0]]
+        every, first = np.unique(cells, axis=0, return_index=True)
+        return float(seen[first].mean()) if len(every) else 0.0
+
+
+def _surface_points(surface: Surface, count: int) -> NDArray[np.float32]:  # [count, 3]
+    rng = np.random.default_rng(0)
+    a, b, c = (surface.vertices[surface.faces[:, k]] for k in range(3))
+    areas = np.cumsum(np.linalg.norm(np.cross(b - a, c - a), axis=1).astype(np.float64))
+    face = np.searchsorted(areas, rng.random(count) * areas[-1]).clip(0, len(areas) - 1)
+    u, v = rng.random((2, count, 1))
+    u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
+    a, b, c = a[face], b[face], c[face]
+    return (a + u * (b - a) + v * (c - a)).astype(np.float32)
+
+
+def _textures(pack: MeshPack, split: str) -> list[Texture]:
+    """For floors, walls and boxes: those of the models, and drawn ones."""
+    rng = np.random.default_rng(1)
+    found = [
+        texture
+        for model in pack.of_split(split)
+        for texture in model.surface.textures
+        if min(texture.shape[:2]) >= 64
+    ]
+    drawn = []
+    for _ in range(6):
+        colour = rng.uniform(0.2, 0.9, 3)
+        drawn += [
+            props.planks(rng, colour),
+            props.tiles(rng, colour, count=int(rng.integers(2, 7))),
+            props.fabric(rng, colour, contrast=rng.uniform(0.01, 0.15)),
+            props.speckle(rng, colour),
+            props.bricks(rng, colour),
+        ]
+    return [*found, *(d for d in drawn for _ in range(max(1, len(found) // 60)))]
+
+
+def make_shards(
+    pack: MeshPack,
+    folder: Path,
+    *,
+    seed: int,
+    worker: int,
+    workers: int,
+    count: int,
+    per_shard: int = 16,
+    split: str = "train",
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+) -> None:
+    """Make this worker's share of `count` scenes; shards that are there already are left alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    maker = SceneMaker(pack, split, size)
+    for shard in range(worker, math.ceil(count / per_shard), workers):
+        path = folder / f"{split}-{shard:06d}.npz"
+        if path.is_file():
+            continue
+        first = shard * per_shard
+        Scenes.join([maker.scene((seed, index)) for index in range(first, first + per_shard)]).save(
+            path
+        )

@@ -1,0 +1,177 @@
+"""All models of the training scenes in one file of a few dozen megabytes, for another machine.
+
+Vertices are stored in 16 bits a coordinate and textures as small JPEGs: training does not see
+the difference, and the file loads without trimesh or the catalogue's archives.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from scenelift.errors import InputError
+from scenelift.io.files import atomic_write
+from scenelift.training.scenes.catalogue import Entry
+from scenelift.training.scenes.meshes import Surface
+
+__all__ = ["MeshPack", "Model", "write_pack"]
+
+MOST_FACES = 15_000
+TEXTURE_SIDE = 192
+JPEG_QUALITY = 80
+STEPS = 65535  # of a coordinate over −0.5…0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Model:
+    """One model.
+
+    Attributes:
+        entry: what the catalogue says of it.
+        label: word for it, "" for what the plans do not ask for.
+        split: "train", or "val" for what is kept out of training to watch it.
+        surface: in the canonical frame: y up, inside [−0.5, 0.5]³.
+    """
+
+    entry: Entry
+    label: str
+    split: str
+    surface: Surface
+
+
+def write_pack(models: Iterable[Model], path: Path) -> int:
+    """Write a pack; broken models and those of more than `MOST_FACES` triangles are left out.
+
+    Returns:
+        How many models are in it.
+    """
+    about: list[dict] = []
+    arrays: dict[str, list[NDArray]] = {name: [] for name in ("v", "f", "n", "uv", "c", "p", "t")}
+    for model in models:
+        s = model.surface
+        if len(s.faces) > MOST_FACES or not np.isfinite(s.vertices).all():
+            continue
+        palette, of_face = np.unique(
+            (s.face_color * 255).round().astype(np.uint8), axis=0, return_inverse=True
+        )
+        jpegs = [_jpeg(texture) for texture in s.textures]
+        arrays["v"].append(((s.vertices.clip(-0.5, 0.5) + 0.5) * STEPS).round().astype(np.uint16))
+        arrays["f"].append(s.faces.astype(np.uint32))
+        arrays["n"].append((s.normals * 127).round().astype(np.int8))
+        # Textures repeat, so whole turns can go; without one, coordinates mean nothing.
+        uv = s.uv - np.floor(s.uv.min(0)) if jpegs else np.zeros_like(s.uv)
+        uv = uv.clip(0, 1000)
+        arrays["uv"].append(uv.astype(np.float16))
+        arrays["c"].append(of_face.reshape(-1).astype(np.uint16))
+        arrays["p"].append(palette)
+        arrays["t"].append(s.face_texture.astype(np.int16))
+        entry = model.entry
+        about.append(
+            {
+                "id": entry.id,
+                "name": entry.name,
+                "author": entry.author,
+                "licence": entry.licence,
+                "size": entry.size,
+                "top": entry.top,
+                "label": model.label,
+                "split": model.split,
+                "textures": [len(j) for j in jpegs],
+                "counts": [len(arrays[name][-1]) for name in ("v", "f", "p")],
+            }
+        )
+        arrays.setdefault("jpeg", []).extend(np.frombuffer(j, np.uint8) for j in jpegs)
+    joined = {name: np.concatenate(parts) for name, parts in arrays.items() if parts}
+    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    with atomic_write(path) as file:
+        np.savez_compressed(file, about=text, **joined)
+    return len(about)
+
+
+def _jpeg(texture: NDArray[np.uint8]) -> bytes:
+    picture = Pillow.fromarray(texture)
+    picture.thumbnail((TEXTURE_SIDE, TEXTURE_SIDE))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+class MeshPack:
+    """The models of a pack, all in memory."""
+
+    def __init__(self, models: tuple[Model, ...]) -> None:
+        self.models = models
+        self._by_label: dict[tuple[str, str], list[Model]] = {}
+        for model in models:
+            self._by_label.setdefault((model.label, model.split), []).append(model)
+
+    @classmethod
+    def read(cls, path: Path) -> MeshPack:
+        """Read a pack.
+
+        Raises:
+            InputError: there is none, or it is not one of `write_pack`.
+        """
+        if not path.is_file():
+            raise InputError(f"There is no mesh pack at {path}: `scenelift train pack` makes one.")
+        # Our own file, read without pickles.
+        with np.load(path, allow_pickle=False) as file:  # noqa: TID251
+            data = {name: file[name] for name in file.files}
+        models, at = [], dict.fromkeys(("v", "f", "p", "jpeg"), 0)
+
+        def take(name: str, counter: str, count: int) -> NDArray:
+            return data[name][at[counter] : at[counter] + count]
+
+        for item in json.loads(data["about"].tobytes()):
+            v, f, p = item["counts"]
+            textures = []
+            for size in item["textures"]:
+                jpeg = take("jpeg", "jpeg", size).tobytes()
+                at["jpeg"] += size
+                textures.append(np.asarray(Pillow.open(io.BytesIO(jpeg)).convert("RGB")))
+            surface = Surface(
+                vertices=(take("v", "v", v) / np.float32(STEPS) - np.float32(0.5)),
+                faces=take("f", "f", f).astype(np.int32),
+                normals=take("n", "v", v).astype(np.float32) / 127,
+                uv=take("uv", "v", v).astype(np.float32),
+                face_color=(take("p", "p", p) / np.float32(255))[take("c", "f", f)],
+                face_texture=take("t", "f", f).astype(np.int32),
+                textures=tuple(textures),
+            )
+            for counter, count in (("v", v), ("f", f), ("p", p)):
+                at[counter] += count
+            entry = Entry(
+                id=item["id"],
+                name=item["name"],
+                author=item["author"],
+                licence=item["licence"],
+                size=tuple(item["size"]),
+                rotation=None,
+                top=item["top"],
+                archive=path,
+                path="",
+            )
+            models.append(
+                Model(entry=entry, label=item["label"], split=item["split"], surface=surface)
+            )
+        return cls(tuple(models))
+
+    def of_split(self, split: str) -> list[Model]:
+        return [model for model in self.models if model.split == split]
+
+    def draw(
+        self, label: str, split: str, rng: np.random.Generator
+    ) -> tuple[Entry, Surface] | None:
+        """A model of that label at random; None where there is none."""
+        found = self._by_label.get((label, split))
+        if not found:
+            return None
+        model = found[rng.integers(len(found))]
+        return model.entry, model.surface

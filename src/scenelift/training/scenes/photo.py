@@ -1,0 +1,22 @@
+"""From linear light to the numbers of a photo."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["develop"]
+
+KNEE = 0.7
+"""Brightness from which highlights are compressed."""
+
+
+def develop(linear: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Expose for the bright parts, compress the highlights, encode as sRGB, add sensor noise."""
+    luminance = linear @ [0.2126, 0.7152, 0.0722]
+    exposed = linear * rng.uniform(0.6, 0.9) / max(float(np.percentile(luminance, 95)), 1e-6)
+    over = np.maximum(exposed - KNEE, 0)
+    exposed = np.minimum(exposed, KNEE) + (1 - KNEE) * (1 - np.exp(-over / (1 - KNEE)))
+    srgb = np.where(exposed <= 0.0031308, exposed * 12.92, 1.055 * exposed ** (1 / 2.4) - 0.055)
+    noise = rng.normal(0, rng.uniform(0.5, 2.0), srgb.shape)
+    return np.clip(srgb * 255 + noise, 0, 255).round().astype(np.uint8)
