@@ -88,6 +88,7 @@ class NothingFound(SceneliftError):
     Attributes:
         prompts: the phrases that were looked for.
         suggestions: phrases that would match something in this photo, best first.
+        facts: the message without its advice, which depends on where it is read.
     """
 
     exit_code = 3
@@ -104,11 +105,11 @@ class NothingFound(SceneliftError):
             parts.append(reason)
         if suggestions:
             parts.append(f"Seen in this photo: {', '.join(suggestions)}.")
-        if "--box" not in reason:
-            parts.append(
-                "Try another phrase, or point at the object with --box x0,y0,x1,y1 or --mask."
-            )
-        super().__init__(" ".join(parts))
+        self.facts = " ".join(parts)
+        super().__init__(
+            f"{self.facts} Try another phrase, or point at the object with --box x0,y0,x1,y1 or "
+            "--mask."
+        )
 
     def problem(self) -> dict[str, Any]:
         return super().problem() | {

@@ -104,7 +104,7 @@ def test_an_unknown_phrase_is_refused_with_a_way_out(plain, phrase):
     reading = plain.read(phrase)
     assert reading.classes == ()
     assert reading.how == "unknown"
-    assert "--box" in reading.note
+    assert "box around the object" in reading.note
 
 
 def test_a_misspelling_gets_a_suggestion_but_no_guess(plain):

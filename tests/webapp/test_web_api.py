@@ -118,6 +118,22 @@ def test_a_second_run_of_the_same_photo_needs_no_upload(server):
     assert second["prompt"]["phrases"] == ["blue"]
 
 
+def test_a_second_run_can_draw_boxes_where_no_phrase_matched(server):
+    first = server.wait(server.submit("violet"))
+    assert first["error"]["title"] == "nothing found"
+    assert "--box" not in first["error"]["detail"]  # advice for a page, not for a terminal
+    changes = {"text_prompt": [], "boxes": [{"box": [10, 10, 40, 40], "label": "lid"}]}
+    answer = server.http.post(f"/api/jobs/{first['id']}/rerun", json=changes)
+    second = server.wait(answer.json()["id"])
+    assert second["state"] == "done"
+    assert [o["label"] for o in second["objects"]] == ["lid"]
+
+
+def test_phrases_without_a_match_are_named_while_the_masks_are_looked_at(server):
+    job = server.wait(server.submit("red; violet", review="true"), "review")
+    assert job["notes"] == ["Nothing in the photo matches 'violet'."]
+
+
 def test_a_deleted_job_leaves_no_file(server):
     job = server.wait(server.submit("red"))
     folder = server.data.job(job["id"]).path

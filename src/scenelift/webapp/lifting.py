@@ -213,8 +213,8 @@ def _for_page(exc: SceneliftError) -> dict[str, Any]:
     """The problem, with advice for who sits before a page and not before a terminal."""
     problem = exc.problem()
     if isinstance(exc, NothingFound):
-        facts = problem["detail"].partition("Try another phrase")[0]
-        problem["detail"] = f"{facts}Try another phrase, or draw a box around the object."
+        advice = "Try another phrase, or draw a box around the object."
+        problem["detail"] = f"{exc.facts} {advice}"
     return problem
 
 

@@ -62,6 +62,7 @@ class JobListener:
     def found(self, segmentation: Segmentation) -> None:
         """The masks are there."""
         self.objects = found_objects(segmentation)
+        self.notes += [note for note in segmentation.notes if note not in self.notes]
         self._estimate.found(len(segmentation.instances))
         self._write(kind="found", stage="segment", stage_fraction=1.0)
 

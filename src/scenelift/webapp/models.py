@@ -127,6 +127,7 @@ class Rerun(_Input):
 
     seed: Seed | None = None
     text_prompt: tuple[str, ...] | None = Field(None, max_length=MAX_PHRASES)
+    boxes: tuple[Box, ...] | None = Field(None, max_length=100)
 
 
 class Login(_Input):

@@ -208,7 +208,7 @@ class Vocabulary:
             parts = ["The phrase is empty."]
         if near:
             parts.append(f"Nearby words that they know: {', '.join(near)}.")
-        parts.append("Point at the object with --box x0,y0,x1,y1 or --mask instead.")
+        parts.append("A box around the object works without a word.")
         return Reading(phrase=phrase, classes=(), how="unknown", note=" ".join(parts))
 
     def _nearby(self, name: list[str]) -> list[str]:

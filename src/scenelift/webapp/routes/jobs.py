@@ -185,13 +185,15 @@ def _enqueue(upload: Upload, use: Services, owner: str) -> JobRow:
 
 
 def _changed(request: JobRequest, changes: Rerun, use: Services) -> JobRequest:
-    update: dict[str, object] = {}
-    if changes.seed is not None:
-        update["seed"] = changes.seed
+    prompt, seed = request.prompt, request.seed
     if changes.text_prompt is not None:
         phrases = parse_phrases(list(changes.text_prompt), use.settings.max_phrases)
-        update["prompt"] = request.prompt.model_copy(update={"phrases": phrases})
-    return limited(request.model_copy(update=update), use.settings)
+        prompt = prompt.model_copy(update={"phrases": phrases})
+    if changes.boxes is not None:
+        prompt = prompt.model_copy(update={"boxes": changes.boxes})
+    if changes.seed is not None:
+        seed = changes.seed
+    return limited(request.model_copy(update={"prompt": prompt, "seed": seed}), use.settings)
 
 
 def _view(use: Services, job: JobRow) -> Job:
