@@ -19,10 +19,14 @@ describe('boxes', () => {
     expect(boxOfDrag({ x: 10, y: 10 }, { x: 11, y: 80 }, 100, 100)).toBeNull();
   });
   test('a box that is moved keeps its size and stays inside', () => {
-    expect(nudge([10, 10, 30, 30], -50, 200, 100, 100, false)).toEqual([0, 80, 20, 100]);
+    expect(nudge('ArrowLeft', [50, 10, 70, 30], 120, 100, false)).toEqual([48, 10, 68, 30]);
+    expect(nudge('ArrowDown', [10, 79, 30, 99], 120, 100, false)).toEqual([10, 80, 30, 100]);
   });
   test('a box that is made smaller keeps something', () => {
-    expect(nudge([10, 10, 30, 30], -90, 5, 100, 100, true)).toEqual([10, 10, 11.5, 35]);
+    expect(nudge('ArrowLeft', [10, 10, 13, 30], 120, 100, true)).toEqual([10, 10, 11.8, 30]);
+  });
+  test('other keys move nothing', () => {
+    expect(nudge('Enter', [10, 10, 30, 30], 120, 100, false)).toBeNull();
   });
 });
 

@@ -1,4 +1,4 @@
-import type { Box, Config, Job, JobPage, NewJob, Problem } from './types';
+import type { AddedBox, Config, Job, JobPage, NewJob, Problem } from './types';
 
 /** A call that the server refused, with the sentence that it has for the user. */
 export class ApiError extends Error {
@@ -10,12 +10,20 @@ export class ApiError extends Error {
   }
 }
 
+const LOGIN = 'api/login';
 const UNREACHABLE: Problem = {
   type: 'urn:scenelift:problem:unreachable',
   title: 'no connection',
   status: 0,
   detail: 'The server does not answer. Check that it runs and that you are connected, then try again.',
 };
+
+let signedOut = () => {};
+
+/** Called when the server wants a token first. */
+export function onSignedOut(listener: () => void): void {
+  signedOut = listener;
+}
 
 async function call(path: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
@@ -25,6 +33,7 @@ async function call(path: string, init: RequestInit = {}): Promise<Response> {
     throw new ApiError(UNREACHABLE);
   }
   if (response.ok) return response;
+  if (response.status === 401 && path !== LOGIN) signedOut();
   const type = response.headers.get('content-type') ?? '';
   if (type.includes('json')) throw new ApiError((await response.json()) as Problem);
   throw new ApiError({
@@ -54,18 +63,18 @@ export const api = {
   remove: (id: string) => call(`api/jobs/${encodeURIComponent(id)}`, { method: 'DELETE' }),
   cancel: (id: string) =>
     json<Job>(`api/jobs/${encodeURIComponent(id)}/cancel`, { method: 'POST' }),
-  proceed: (id: string, keep: number[], add: { box: Box; label: string }[]) =>
+  proceed: (id: string, keep: number[], add: readonly AddedBox[]) =>
     json<Job>(`api/jobs/${encodeURIComponent(id)}/continue`, post({ keep, add })),
-  rerun: (id: string, change: { seed?: number; text_prompt?: string[] }) =>
+  rerun: (id: string, change: { seed: number; text_prompt: string[]; boxes?: readonly AddedBox[] }) =>
     json<Job>(`api/jobs/${encodeURIComponent(id)}/rerun`, post(change)),
-  login: (token: string) => call('api/login', post({ token })),
+  login: (token: string) => call(LOGIN, post({ token })),
   logout: () => call('api/logout', { method: 'POST' }),
   submit(job: NewJob): Promise<Job> {
     const form = new FormData();
     form.set('image', job.photo, job.photo.name || 'photo');
     for (const phrase of job.phrases) form.append('text_prompt', phrase);
     if (job.boxes.length) {
-      form.set('boxes', JSON.stringify(job.boxes.map((b) => ({ ...b, positive: true }))));
+      form.set('boxes', JSON.stringify(job.boxes));
     }
     form.set('seed', String(job.seed));
     if (job.maxObjects !== null) form.set('max_objects', String(job.maxObjects));

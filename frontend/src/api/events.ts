@@ -1,3 +1,4 @@
+import { api, ApiError } from './client';
 import type { JobEvent } from './types';
 
 const RETRY_MS = 3000;
@@ -38,9 +39,17 @@ export class EventStream {
     });
     source.onerror = () => {
       this.#onOpen(false);
-      if (source.readyState !== EventSource.CLOSED) return;
-      this.#timer = window.setTimeout(() => this.#open(), RETRY_MS);
+      if (source.readyState === EventSource.CLOSED) this.#retry();
     };
     this.#source = source;
+  }
+
+  /** An ordinary call tells, as the stream cannot, whether the server wants a token. */
+  #retry(): void {
+    const again = () => api.config().then(() => this.#open(), (error: unknown) => {
+      const status = error instanceof ApiError ? error.problem.status : 0;
+      if (status !== 401) this.#retry();
+    });
+    this.#timer = window.setTimeout(() => void again(), RETRY_MS);
   }
 }

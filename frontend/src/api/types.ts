@@ -5,6 +5,12 @@ export type JobState = 'queued' | 'running' | 'review' | 'done' | 'failed' | 'ca
 /** x0, y0, x1, y1 in pixels of the photo; right and bottom exclusive. */
 export type Box = [number, number, number, number];
 
+/** What the user drew a box around. */
+export interface AddedBox {
+  box: Box;
+  label: string;
+}
+
 /** RFC 9457. */
 export interface Problem {
   type: string;
@@ -33,7 +39,7 @@ export interface Job {
   created: string;
   started: string | null;
   finished: string | null;
-  prompt: { phrases: string[]; boxes: { box: Box; label: string }[] };
+  prompt: { phrases: string[]; boxes: AddedBox[] };
   seed: number;
   quality: string;
   stage: string;
@@ -78,7 +84,7 @@ export interface JobEvent {
 export interface NewJob {
   photo: File;
   phrases: string[];
-  boxes: { box: Box; label: string }[];
+  boxes: readonly AddedBox[];
   seed: number;
   maxObjects: number | null;
   quality: string;

@@ -22,6 +22,7 @@ export class Jobs {
   /** Read the first page, and listen from there on. Rejects with ApiError. */
   async start(): Promise<void> {
     const page = await api.jobs();
+    this.#jobs.clear(); // whoever signs in now may be somebody else
     this.#take(page.jobs);
     this.#stream?.close();
     this.#stream = new EventStream(

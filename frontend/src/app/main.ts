@@ -3,19 +3,22 @@ import '../styles/base.css';
 import '../styles/page.css';
 import '../styles/viewer.css';
 
-import { api, ApiError } from '../api/client';
+import { api, ApiError, onSignedOut } from '../api/client';
 import type { Config, Job } from '../api/types';
 import { h, iconButton } from '../ui/dom';
 import { icon } from '../ui/icons';
+import { percent } from '../ui/format';
 import { problemBox, problemOf } from '../ui/problem';
+import { toast } from '../ui/toast';
 import { composeView } from '../views/compose';
 import { endedView } from '../views/ended';
 import { History } from '../views/history';
 import { loginView } from '../views/login';
 import { progressView } from '../views/progress';
-import { resultView } from '../views/result';
+import { resultView, title } from '../views/result';
 import { reviewView } from '../views/review';
 import type { View } from '../views/view';
+import { onIncomingPhoto } from './incoming';
 import { Jobs } from './jobs';
 import { format, parse } from './route';
 
@@ -26,7 +29,7 @@ class Page {
   readonly #offline = h('p', { class: 'offline', role: 'status', hidden: true }, 'No connection to the server. Trying again…');
   readonly #signOut = h('button', {
     type: 'button', class: 'button quiet', hidden: true,
-    onclick: () => void api.logout().then(() => location.reload()),
+    onclick: () => void api.logout().then(() => location.reload(), toast),
   }, 'Sign out');
   #config: Config | null = null;
   #view: View | null = null;
@@ -45,11 +48,12 @@ class Page {
       } }, 'Skip to the content'),
       h('header', { class: 'top' },
         toggle,
-        h('a', { href: '#', class: 'brand', 'aria-label': 'scenelift, new scene' }, icon('cube'), h('span', {}, 'scenelift')),
+        h('a', { href: '#', class: 'brand', 'aria-label': 'scenelift, new scene', onclick: () => this.#restart() },
+          icon('cube'), h('span', {}, 'scenelift')),
         this.#offline,
         h('span', { class: 'spacer' }),
         this.#signOut,
-        h('a', { href: '#', class: 'button' }, icon('plus'), 'New scene')),
+        h('a', { href: '#', class: 'button', onclick: () => this.#restart() }, icon('plus'), 'New scene')),
       h('div', { class: 'layout' }, this.#history.element, this.#main));
     this.#jobs.watch(() => this.#show());
     window.addEventListener('hashchange', () => {
@@ -57,21 +61,37 @@ class Page {
       toggle.setAttribute('aria-expanded', 'false');
       void this.#navigate();
     });
+    onSignedOut(() => this.#signIn());
+    onIncomingPhoto((photo) => {
+      if (!this.#config) return;
+      location.hash = '';
+      this.#show();
+      this.#view?.take?.(photo);
+    });
   }
 
   async start(): Promise<void> {
     try {
       this.#config = await api.config();
+      document.body.classList.remove('signed-out');
       this.#signOut.hidden = !this.#config.auth;
       await this.#jobs.start();
       await this.#navigate();
     } catch (error) {
-      if (error instanceof ApiError && error.problem.status === 401) {
-        this.#set('login', () => loginView(() => void this.start()));
-      } else {
-        this.#fail(error);
-      }
+      this.#fail(error);
     }
+  }
+
+  #signIn(): void {
+    this.#config = null; // nothing is shown until signed in again
+    document.body.classList.add('signed-out');
+    this.#set('login', () => loginView(() => void this.start()));
+  }
+
+  /** A new scene from the start, where its form is already open too. */
+  #restart(): void {
+    if (this.#key === 'new') this.#key = '';
+    this.#show();
   }
 
   async #navigate(): Promise<void> {
@@ -126,25 +146,32 @@ class Page {
         this.#set(`${job.id} ${job.state}`, () => endedView(job, most, go));
     }
     this.#view?.update?.(job);
+    const share = job.state === 'running' ? `${percent(job.fraction)} · ` : '';
+    document.title = `${share}${title(job)} – scenelift`;
   }
 
   #set(key: string, make: () => View): void {
     if (this.#key === key) return;
     this.#key = key;
+    const focused = this.#main.contains(document.activeElement);
     this.#view?.dispose?.();
     this.#view = make();
     this.#main.replaceChildren(this.#view.element);
-    const heading = this.#main.querySelector('h1')?.textContent;
-    document.title = heading ? `${heading} – scenelift` : 'scenelift';
+    document.title = 'scenelift';
+    // What had the focus is gone; keyboards and screen readers go on at the new screen's start.
+    if (focused) this.#main.focus();
   }
 
   #fail(error: unknown): void {
+    if (error instanceof ApiError && error.problem.status === 401) return; // see #signIn
     this.#key = 'problem';
     this.#view?.dispose?.();
     this.#view = null;
     this.#main.replaceChildren(
       h('div', { class: 'lost' }, problemBox(problemOf(error)),
-        h('a', { href: '#', class: 'button' }, 'New scene')));
+        this.#config
+          ? h('a', { href: '#', class: 'button' }, 'New scene')
+          : h('button', { type: 'button', class: 'button', onclick: () => location.reload() }, 'Try again')));
   }
 }
 

@@ -7,6 +7,11 @@ export interface Point {
 
 /** Sides shorter than this share of the photo's longer side are a slip of the hand, not a box. */
 const SMALLEST = 0.015;
+/** One press of an arrow key moves by this share of it. */
+const STEP = 1 / 60;
+const DIRECTIONS: Record<string, readonly [number, number]> = {
+  ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1],
+};
 
 /** The box between two corners of a drag, inside the photo; null where it is too small. */
 export function boxOfDrag(from: Point, to: Point, width: number, height: number): Box | null {
@@ -22,13 +27,21 @@ export function boxOfDrag(from: Point, to: Point, width: number, height: number)
   return box.map((v) => Math.round(v * 10) / 10) as Box;
 }
 
-/** Move (or, with `resize`, move only the lower right corner of) a box, staying in the photo. */
+/**
+ * A box after an arrow key, still in the photo: moved, or with `resize` its lower right corner.
+ *
+ * Null for other keys.
+ */
 export function nudge(
-  box: Box, dx: number, dy: number, width: number, height: number, resize: boolean,
-): Box {
+  key: string, box: Box, width: number, height: number, resize: boolean,
+): Box | null {
+  const direction = DIRECTIONS[key];
+  if (!direction) return null;
+  const side = Math.max(width, height);
+  const [dx, dy] = [direction[0] * STEP * side, direction[1] * STEP * side];
   const [x0, y0, x1, y1] = box;
   if (resize) {
-    const least = SMALLEST * Math.max(width, height);
+    const least = SMALLEST * side;
     return [
       x0, y0,
       Math.min(Math.max(x1 + dx, x0 + least), width),

@@ -1,7 +1,7 @@
 import type { Box } from '../api/types';
 import { h } from '../ui/dom';
 import { css, objectColor } from '../ui/palette';
-import { boxOfDrag, nudge, type Point } from './boxes';
+import { boxOfDrag, type Point } from './boxes';
 import { loadMask, type MaskPicture } from './mask';
 
 const MASK_SIDE = 900; // masks are drawn at most this large: enough for any screen's width here
@@ -74,14 +74,6 @@ export class PhotoCanvas {
       }),
     );
     this.#paint();
-  }
-
-  /** Move a drawn box with the keyboard: how far, by key. */
-  static moved(key: string, shift: boolean, box: Box, width: number, height: number): Box | null {
-    const step = Math.max(width, height) / 60;
-    const by = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
-    const [dx, dy] = by[key as keyof typeof by] ?? [];
-    return dx === undefined || dy === undefined ? null : nudge(box, dx, dy, width, height, shift);
   }
 
   #tag(): void {

@@ -48,6 +48,8 @@ export class Chips {
   }
 
   #commit(): void {
+    // Not without need: a press on a chip blurs the field first, and must find its button there.
+    if (!this.#input.value.trim()) return;
     this.values = [...this.#phrases, this.#input.value];
     this.#input.value = '';
   }

@@ -22,7 +22,7 @@ const TITLES: Record<string, string> = {
   'object-failed': 'No object could be reconstructed',
   'not-found': 'This scene is not here',
   conflict: 'This has changed in the meantime',
-  unauthorized: 'Please sign in',
+  unauthorized: 'Not signed in',
   unreachable: 'No connection to the server',
 };
 

@@ -1,4 +1,6 @@
 import type { Job } from '../api/types';
+import { DrawnBoxes } from '../canvas/drawn';
+import { PhotoCanvas } from '../canvas/photo';
 import { h } from '../ui/dom';
 import { problemBox } from '../ui/problem';
 import { againForm } from './again';
@@ -6,13 +8,16 @@ import type { View } from './view';
 
 /** A job that failed or was stopped: why, and what to do next. */
 export function endedView(job: Job, mostPhrases: number, onSubmitted: (job: Job) => void): View {
-  const again = againForm(job, mostPhrases, onSubmitted);
+  const drawn = new DrawnBoxes(job.image, 0, () => void canvas.show(drawn.marks), job.prompt.boxes);
+  const canvas = new PhotoCanvas(job.image, 'The photo', {
+    draw: (box) => drawn.add(box), toggle: (mark) => drawn.remove(mark),
+  });
+  void canvas.show(drawn.marks);
+  const again = againForm(job, mostPhrases, onSubmitted, drawn);
   return {
     element: h(
       'div', { class: 'split' },
-      h('div', { class: 'photo-frame' },
-        h('div', { class: 'photo', style: `--w:${job.image.width};--h:${job.image.height}` },
-          h('img', { src: job.image.url, alt: 'The photo' }))),
+      h('div', { class: 'photo-frame' }, canvas.element),
       h('div', { class: 'side' },
         h('h1', {}, job.state === 'cancelled' ? 'Stopped' : 'This scene was not made'),
         job.error && job.state === 'failed'

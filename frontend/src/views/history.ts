@@ -1,9 +1,11 @@
 import type { Jobs } from '../app/jobs';
 import { isFinal } from '../app/jobs';
 import type { Job } from '../api/types';
+import { confirmed } from '../ui/confirm';
 import { h, iconButton } from '../ui/dom';
 import { ago, percent } from '../ui/format';
 import { icon } from '../ui/icons';
+import { toast } from '../ui/toast';
 import { format } from '../app/route';
 import { title } from './result';
 
@@ -22,7 +24,7 @@ export class History {
 
   constructor(jobs: Jobs) {
     this.#jobs = jobs;
-    this.#more = h('button', { type: 'button', class: 'button quiet wide', onclick: () => void jobs.more() }, 'Show older');
+    this.#more = h('button', { type: 'button', class: 'button quiet wide', onclick: () => void jobs.more().catch(toast) }, 'Show older');
     this.element = h('nav', { id: 'history', class: 'history', 'aria-label': 'Your scenes' },
       h('h2', {}, 'Your scenes'), this.#list, this.#more);
     jobs.watch(() => this.#draw());
@@ -59,14 +61,20 @@ export class History {
       h('a', { href: format({ page: 'job', id: job.id }), 'aria-current': job.id === this.#current && 'page' },
         job.thumbnail_url ? h('img', { src: job.thumbnail_url, alt: '', loading: 'lazy', width: 48, height: 48 }) : null,
         h('span', {}, h('b', {}, title(job)), h('small', {}, state || ago(job.created)))),
-      iconButton(icon('trash'), `Delete ${title(job)}`, () => this.#remove(job)));
+      iconButton(icon('trash'), `Delete ${title(job)}`, () => void this.#remove(job)));
   }
 
-  #remove(job: Job): void {
-    const question = isFinal(job)
-      ? 'Delete this scene and its files?' : 'This job is not finished. Stop it and delete its files?';
-    if (!confirm(question)) return;
-    void this.#jobs.remove(job.id).catch(() => {});
+  async #remove(job: Job): Promise<void> {
+    const detail = isFinal(job)
+      ? 'Its photo and all its files are removed from the server.'
+      : 'It is not finished. It is stopped, and its photo and files are removed from the server.';
+    if (!(await confirmed(`Delete “${title(job)}”?`, detail, 'Delete'))) return;
+    try {
+      await this.#jobs.remove(job.id);
+    } catch (error) {
+      toast(error);
+      return;
+    }
     if (this.#current === job.id) location.hash = '';
   }
 }

@@ -5,6 +5,7 @@ import { h } from '../ui/dom';
 import { duration, percent } from '../ui/format';
 import { icon } from '../ui/icons';
 import { css, objectColor } from '../ui/palette';
+import { toast } from '../ui/toast';
 import type { View } from './view';
 
 const STAGES: readonly [string, string][] = [
@@ -61,7 +62,8 @@ export function progressView(first: Job, onChanged: (job: Job) => void): View {
   const cancel = h('button', { type: 'button', class: 'button', onclick: () => {
     cancel.disabled = true;
     cancel.textContent = 'Stopping…';
-    api.cancel(first.id).then(onChanged, () => {
+    api.cancel(first.id).then(onChanged, (error: unknown) => {
+      toast(error);
       cancel.disabled = false;
       cancel.textContent = 'Cancel';
     });

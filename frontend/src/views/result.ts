@@ -1,6 +1,6 @@
 import type { Job } from '../api/types';
 import { h } from '../ui/dom';
-import { duration, plural } from '../ui/format';
+import { plural } from '../ui/format';
 import { problemBox, problemOf } from '../ui/problem';
 import { againForm } from './again';
 import type { View } from './view';
@@ -44,9 +44,5 @@ export function title(job: Job): string {
 
 function facts(job: Job): string {
   const made = job.objects.filter((o) => o.state === 'done').length;
-  const parts = [plural(made, 'object'), `quality ${job.quality}`, `seed ${job.seed}`];
-  if (job.started && job.finished) {
-    parts.push(duration((Date.parse(job.finished) - Date.parse(job.started)) / 1000));
-  }
-  return parts.join(' · ');
+  return [plural(made, 'object'), `quality ${job.quality}`, `seed ${job.seed}`].join(' · ');
 }

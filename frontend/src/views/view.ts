@@ -4,5 +4,7 @@ import type { Job } from '../api/types';
 export interface View {
   element: HTMLElement;
   update?(job: Job): void;
+  /** Use this photo, which was dropped or pasted. */
+  take?(photo: File): void;
   dispose?(): void;
 }

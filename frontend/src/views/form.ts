@@ -1,0 +1,109 @@
+import { api } from '../api/client';
+import type { Config, Job } from '../api/types';
+import { DrawnBoxes } from '../canvas/drawn';
+import { PhotoCanvas } from '../canvas/photo';
+import { Chips } from '../ui/chips';
+import { h } from '../ui/dom';
+import { icon } from '../ui/icons';
+import { problemBox, problemOf } from '../ui/problem';
+
+const SUBJECTS = ['chair', 'cup', 'person', 'plant', 'shoe', 'lamp'];
+const QUALITIES: Record<string, string> = {
+  auto: 'Best that runs here',
+  embedded: 'Preview, on the CPU',
+  open: 'Open models',
+  full: 'Full',
+};
+
+/**
+ * What to lift out of a photo, and how.
+ *
+ * `shown` is the photo at the size that boxes refer to; null where this browser cannot show it.
+ */
+export function photoForm(
+  config: Config, photo: File, shown: { url: string; width: number; height: number } | null,
+  phrases: string[], back: () => void, onSubmitted: (job: Job) => void,
+): HTMLElement {
+  const problem = h('div', { class: 'form-problem' });
+  const submit = h('button', { type: 'submit', class: 'button primary wide' }, 'Find objects');
+  const chips = new Chips('phrases', 'chair, lamp, …', config.limits.max_phrases, () => check());
+  const { frame, drawn } = drawing(shown, () => check());
+  const words = SUBJECTS.map((word) => h('button', {
+    type: 'button', class: 'chip add', 'aria-label': `Add ${word}`,
+    onclick: () => (chips.values = [...chips.values, word]),
+  }, icon('plus'), word));
+  const check = () => {
+    const chosen = chips.values;
+    submit.disabled = chosen.length === 0 && !drawn?.values.length;
+    words.forEach((button, k) => (button.hidden = chosen.includes(SUBJECTS[k] ?? '')));
+  };
+  const review = h('input', { type: 'checkbox', id: 'review', checked: true });
+  review.addEventListener('change', () => {
+    submit.textContent = review.checked ? 'Find objects' : 'Make the scene';
+  });
+  const seed = h('input', { id: 'seed', type: 'number', min: 0, max: 4294967295, value: 0 });
+  const most = h('input', { id: 'most', type: 'number', min: 1, max: 99, placeholder: 'all' });
+  const quality = qualities(config);
+  chips.values = phrases;
+
+  const send = async (e: Event) => {
+    e.preventDefault();
+    submit.disabled = true;
+    problem.replaceChildren(h('p', { class: 'muted', role: 'status' }, 'Sending the photo…'));
+    try {
+      onSubmitted(await api.submit({
+        photo, boxes: drawn?.values ?? [], phrases: chips.values, seed: Number(seed.value) || 0,
+        maxObjects: most.value ? Number(most.value) : null,
+        quality: quality.value, review: review.checked,
+      }));
+    } catch (error) {
+      problem.replaceChildren(problemBox(problemOf(error)));
+      check();
+    }
+  };
+  return h(
+    'div', { class: 'split' },
+    frame,
+    h('form', { class: 'side', onsubmit: send as EventListener },
+      h('h1', {}, 'What should be lifted out?'),
+      h('div', { class: 'field' },
+        h('label', { for: 'phrases' }, 'Things to find'),
+        chips.element,
+        h('div', { class: 'suggestions' }, ...words)),
+      drawn && h('p', { class: 'hint' }, 'Or drag a box around something on the photo.'),
+      drawn?.rows, drawn?.button,
+      h('div', { class: 'field' }, h('label', { for: 'quality' }, 'Quality'), quality),
+      h('details', {},
+        h('summary', {}, 'More options'),
+        h('div', { class: 'pair' },
+          h('div', { class: 'field' }, h('label', { for: 'seed' }, 'Seed'), seed),
+          h('div', { class: 'field' }, h('label', { for: 'most' }, 'At most'), most)),
+        h('label', { class: 'check', for: 'review' }, review, 'Show me what was found first')),
+      problem,
+      submit,
+      h('button', { type: 'button', class: 'button quiet wide', onclick: () => back() }, 'Another photo')),
+  );
+}
+
+function drawing(
+  shown: { url: string; width: number; height: number } | null, onChange: () => void,
+): { frame: HTMLElement; drawn: DrawnBoxes | null } {
+  if (!shown) {
+    const text = 'This browser cannot show the photo. The server can read more kinds, HEIC among them.';
+    return { frame: h('div', { class: 'photo-frame' }, h('p', { class: 'hint' }, text)), drawn: null };
+  }
+  const drawn = new DrawnBoxes(shown, 0, () => {
+    void canvas.show(drawn.marks);
+    onChange();
+  });
+  const canvas = new PhotoCanvas(shown, 'The chosen photo', {
+    draw: (box) => drawn.add(box), toggle: (mark) => drawn.remove(mark),
+  });
+  return { frame: h('div', { class: 'photo-frame' }, canvas.element), drawn };
+}
+
+function qualities({ qualities, default_quality }: Config): HTMLSelectElement {
+  const names = new Set([default_quality, ...qualities]);
+  return h('select', { id: 'quality' }, ...[...names].map((name) =>
+    h('option', { value: name, selected: name === default_quality }, QUALITIES[name] ?? name)));
+}
