@@ -1,0 +1,103 @@
+"""What the photo says about one object, on a small picture around its mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from scenelift.types import Camera, Image, Instance, PointMap
+
+__all__ = ["FREE", "SEEN", "UNKNOWN", "Evidence", "evidence_of"]
+
+UNKNOWN, FREE, SEEN = 0, 1, 2
+"""Kinds of pixels. A free one is hidden where something nearer than the pose was observed."""
+
+MARGIN = 0.35  # of the box's longer side, kept around it: how far a first pose may be off
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """Observations of one object, cropped and reduced.
+
+    Attributes:
+        kind: uint8 [h, w], `SEEN`, `FREE` or `UNKNOWN`.
+        depth: float32 [h, w], observed distance along the viewing axis; NaN where there is none.
+        photo: float32 [h, w, 3], sRGB in 0…1.
+        intrinsics: fx, fy, cx, cy in pixels of the small picture, which may lie outside it.
+        distance: typical distance of the seen points; of all points where the mask has none.
+        size: how large the mask is at that distance: the longer side of its box.
+        has_depth: some seen pixel has a depth.
+    """
+
+    kind: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    photo: NDArray[np.float32]
+    intrinsics: NDArray[np.float64]
+    distance: float
+    size: float
+    has_depth: bool
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        return self.kind == SEEN
+
+
+def evidence_of(image: Image, instance: Instance, points: PointMap, side: int) -> Evidence:
+    """Look at one object of a photo.
+
+    Args:
+        image, instance, points: of one size.
+        side: pixels of the longer side of the mask's box; a smaller mask is not enlarged.
+
+    Raises:
+        ValueError: the mask is empty.
+    """
+    x0, y0, x1, y1 = (int(b) for b in Instance.box_of(instance.mask))
+    longer = max(x1 - x0, y1 - y0)
+    margin = int(np.ceil(MARGIN * longer)) + 2
+    left, top = x0 - margin, y0 - margin
+    width, height = x1 - x0 + 2 * margin, y1 - y0 + 2 * margin
+    shrink = min(1.0, side / longer)
+    w, h = max(4, round(width * shrink)), max(4, round(height * shrink))
+
+    # Nearest pixels, so that no depth mixes what lies in front with what lies behind.
+    column = np.floor((np.arange(w) + 0.5) * width / w).astype(int) + left
+    row = np.floor((np.arange(h) + 0.5) * height / h).astype(int) + top
+    inside = ((row >= 0) & (row < image.height))[:, None] & (column >= 0) & (column < image.width)
+    at = np.ix_(row.clip(0, image.height - 1), column.clip(0, image.width - 1))
+    kind = np.where(instance.mask[at], SEEN, FREE).astype(np.uint8)
+    kind[~inside] = UNKNOWN
+    depth = -points.points[..., 2][at]
+    depth = np.where(inside & (depth > 0), depth, np.nan).astype(np.float32)
+
+    camera: Camera = points.camera
+    fx, fy = camera.fx * w / width, camera.fy * h / height
+    known = depth[kind == SEEN]
+    known = known[np.isfinite(known)]
+    anywhere = depth[np.isfinite(depth)]
+    if known.size:
+        distance = float(np.median(known))
+    else:
+        distance = float(np.median(anywhere)) if anywhere.size else 1.0
+    return Evidence(
+        kind=kind,
+        depth=depth,
+        photo=_shrunk(image.pixels, (left, top, left + width, top + height), (w, h)),
+        intrinsics=np.array(
+            [fx, fy, (camera.cx - left) * w / width, (camera.cy - top) * h / height]
+        ),
+        distance=distance,
+        size=distance * max((x1 - x0) / camera.fx, (y1 - y0) / camera.fy),
+        has_depth=bool(known.size),
+    )
+
+
+def _shrunk(
+    pixels: NDArray[np.uint8], box: tuple[int, int, int, int], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """The crop at another size, averaged; black outside the photo."""
+    crop = PIL.Image.fromarray(pixels).crop(box)
+    return np.asarray(crop.resize(size, PIL.Image.Resampling.BOX), np.float32) / np.float32(255)

@@ -1,0 +1,273 @@
+"""A pose for a shape that has none, from mask, points and colours.
+
+All rotations are tried on small pictures, the best are improved, and the best of those once more
+on larger ones, together with the poses that are easily mistaken for them: turned by quarters about
+the shape's axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from scenelift.compose.compare import Weights, compare
+from scenelift.compose.evidence import Evidence, evidence_of
+from scenelift.compose.search import Nearby, evolve, rotation_grid, rotation_of_vector
+from scenelift.compose.surfels import Surfels, surfels_of
+from scenelift.errors import ReconstructionError
+from scenelift.geometry.transforms import pose_from_matrix
+from scenelift.progress import Reporter, silent
+from scenelift.types import Image, Instance, PointMap, Pose, Shape
+
+__all__ = ["FittedPose", "fit_pose"]
+
+MIN_PIXELS = 16  # of a mask: fewer say nothing about a pose
+
+ROTATIONS = 3000  # the nearest is 10° away on average, 16° at most of nearly all
+UPRIGHT_YAWS = 36
+KEPT = 32  # distinct rotations that are improved on small pictures
+FINALISTS = 5
+COARSE, FINE = 36, 72  # pixels across the mask
+COARSE_POINTS, FINE_POINTS = 2000, 6000
+APART = 20.0  # degrees between rotations that count as distinct
+
+LOOSE = Weights(depth_scale=0.12)  # a coarse pose is still far off
+TIGHT = Weights()
+LEANING = 0.12  # cost of a shape that lies on its side, where shapes are said to be upright
+
+# Turn, shift right and up, apparent size, distance: see `Nearby`.
+WIDE = np.array([0.16, 0.16, 0.16, 0.06, 0.06, 0.08, 0.06])
+NARROW = np.array([0.06, 0.06, 0.06, 0.02, 0.02, 0.03, 0.03])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedPose:
+    """A pose found for a shape.
+
+    Attributes:
+        pose: scene_from_object, in the frame and units of the point map.
+        confidence: 0…1: how well it explains what was seen, and how much better than the best
+            pose that looks different in space.
+        quality: figures for the manifest: "pose_confidence", "mask_iou", "depth_residual",
+            "colour_error".
+        notes: plain sentences for the user.
+    """
+
+    pose: Pose
+    confidence: float
+    quality: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+
+def fit_pose(
+    shape: Shape,
+    image: Image,
+    instance: Instance,
+    points: PointMap,
+    *,
+    up: Sequence[float] | None = (0.0, 1.0, 0.0),
+    seed: int = 0,
+    report: Reporter | None = None,
+) -> FittedPose:
+    """Place a shape where it was seen. Takes about two seconds on two CPU cores.
+
+    Args:
+        shape: in the object frame.
+        image: the photo.
+        instance: the object; other objects need not be named, the points tell what hides what.
+        points: the photo's point map.
+        up: the way up in the camera frame, where the shape's y is expected to point within some
+            30°; None where the shape may stand on its head.
+        seed: makes the result repeatable.
+        report: progress; raises Cancelled between steps.
+
+    Raises:
+        ReconstructionError: the shape has no surface, or the mask too few pixels.
+    """
+    report = report or silent()
+    if int(instance.mask.sum()) < MIN_PIXELS:
+        raise ReconstructionError(
+            f"The mask of {instance.label!r} has {int(instance.mask.sum())} pixels; "
+            f"a pose needs {MIN_PIXELS} or more."
+        )
+    rng = np.random.default_rng(seed)
+    surfels = surfels_of(shape, FINE_POINTS)
+    few = surfels.few(COARSE_POINTS)
+    small, large = (evidence_of(image, instance, points, side) for side in (COARSE, FINE))
+    centre = (surfels.points.min(0) + surfels.points.max(0)).astype(np.float64) / 2
+    towards = None if up is None else np.asarray(up, float) / np.linalg.norm(up)
+
+    def cost(of: Surfels, seen: Evidence, weights: Weights, poses: NDArray) -> NDArray:
+        value = compare(of, seen, poses, weights).cost(weights)
+        return value if towards is None else value + _leaning(poses, towards)
+
+    report.update(0.05, message="rotations")
+    rotations = _rotations(towards)
+    poses = _placed(few, small, rotations)
+    for _ in range(2):
+        poses = _corrected(few, small, poses)
+    found = _distinct(poses, cost(few, small, LOOSE, poses), KEPT)
+
+    report.update(0.2, message="poses")
+    improved = [
+        _improve(lambda p: cost(few, small, LOOSE, p), pose, centre, WIDE, 12, 14, rng)
+        for pose in found
+    ]
+    poses = np.stack([pose for pose, _ in improved])
+    finalists = _distinct(poses, np.array([c for _, c in improved]), FINALISTS)
+    quarters = _quarters(finalists[0], centre)
+    turned = _distinct(quarters, cost(surfels, large, TIGHT, quarters), 3)
+
+    report.update(0.5, message="details")
+    final = [
+        _improve(lambda p: cost(surfels, large, TIGHT, p), pose, centre, NARROW, 20, 16, rng)
+        for pose in (*finalists, *turned)
+    ]
+    final.sort(key=lambda f: f[1])
+    pose, best = _improve(
+        lambda p: cost(surfels, large, TIGHT, p), final[0][0], centre, NARROW / 2, 20, 16, rng
+    )
+    report.update(1.0)
+
+    figures = compare(surfels, large, pose[None], TIGHT)
+    margin = _margin(surfels, [(pose, best), *final[1:]])
+    iou = float(figures.iou[0])
+    confidence = float(iou * (1 - figures.depth[0]) * (1 - np.exp(-margin / 0.02)))
+    notes = () if large.has_depth else ("No point was seen on it: its distance is a guess.",)
+    return FittedPose(
+        pose=pose_from_matrix(np.vstack([pose, [0, 0, 0, 1]])),
+        confidence=confidence,
+        quality={
+            "pose_confidence": confidence,
+            "mask_iou": iou,
+            "depth_residual": float(figures.depth[0]),
+            "colour_error": float(figures.colour[0]),
+        },
+        notes=notes,
+    )
+
+
+def _rotations(up: NDArray[np.float64] | None) -> NDArray[np.float64]:  # [K, 3, 3]
+    """Rotations to try: all there are, and upright ones more closely where that is expected."""
+    everywhere = rotation_grid(ROTATIONS)
+    if up is None:
+        return everywhere
+    yaw = np.arange(UPRIGHT_YAWS) * (2 * np.pi / UPRIGHT_YAWS)
+    about_y = rotation_of_vector(yaw[:, None] * [0.0, 1.0, 0.0])
+    # The way up is known roughly: lean towards and from the camera by as much as it may be off.
+    leans = rotation_of_vector(np.radians([-30, -15, 0, 15, 30])[:, None] * [1.0, 0.0, 0.0])
+    upright = (leans[:, None] @ _turn_between(np.array([0.0, 1.0, 0.0]), up) @ about_y).reshape(
+        -1, 3, 3
+    )
+    return np.concatenate([upright, everywhere])
+
+
+def _turn_between(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The smallest rotation of one unit vector onto another."""
+    axis, cosine = np.cross(a, b), float(a @ b)
+    sine = float(np.linalg.norm(axis))
+    if sine < 1e-9:
+        return np.eye(3) if cosine > 0 else np.diag([1.0, -1.0, -1.0])
+    return rotation_of_vector(axis / sine * np.arctan2(sine, cosine))
+
+
+def _placed(surfels: Surfels, seen: Evidence, rotations: NDArray) -> NDArray[np.float64]:
+    """Poses [K, 3, 4] of turned shapes that fill the mask's box, their fronts where it was seen."""
+    rows, columns = np.nonzero(seen.seen)
+    fx, fy, cx, cy = seen.intrinsics
+    width, height = np.ptp(columns) + 1, np.ptp(rows) + 1
+    u, v = columns.min() + width / 2, rows.min() + height / 2
+    ray = np.array([(u - cx) / fx, (cy - v) / fy, -1.0])
+    # Seen from aside of the picture's middle, a shape looks turned: turn it with the ray.
+    facing = _turn_between(np.array([0.0, 0.0, -1.0]), ray / np.linalg.norm(ray))
+    turned = np.einsum("kij,nj->kni", facing.T @ rotations, surfels.points[:500])
+    low, high = turned.min(1), turned.max(1)  # [K, 3]
+    extent = np.maximum(high - low, 1e-6)
+    room = np.array([width / fx, height / fy]) * seen.distance
+    scale = np.sqrt(np.prod(room) / np.prod(extent[:, :2], 1))
+    # What is seen first is a good deal of the surface before the middle.
+    behind = 0.3 * scale * extent[:, 2]
+    middle = ray * (seen.distance + behind)[:, None]
+    linear = rotations * (scale * (1 + behind / seen.distance))[:, None, None]
+    centre = np.einsum("ij,kj->ki", facing, (low + high) / 2)
+    offset = middle - centre * (scale * (1 + behind / seen.distance))[:, None]
+    return np.concatenate([linear, offset[..., None]], 2)
+
+
+def _corrected(surfels: Surfels, seen: Evidence, poses: NDArray) -> NDArray[np.float64]:
+    """Poses [K, 3, 4] moved and scaled so that area, centre and distance agree with the mask's."""
+    found = compare(surfels, seen, poses, LOOSE)
+    fx, fy = seen.intrinsics[:2]
+    grow = np.clip(np.sqrt(found.growth), 0.7, 1.4)
+    middle = poses[:, :, :3] @ surfels.points.mean(0) + poses[:, :, 3]
+    depth = -middle[:, 2]
+    shift = np.stack(
+        [found.shift[:, 0] / fx * depth, -found.shift[:, 1] / fy * depth, 0 * depth], 1
+    )
+    along = np.clip(found.behind, 0.7, 1.4) if seen.has_depth else np.ones(len(poses))
+    linear = poses[:, :, :3] * (grow * along)[:, None, None]
+    moved = (middle + shift) * along[:, None]
+    return np.concatenate([linear, (moved - linear @ surfels.points.mean(0))[..., None]], 2)
+
+
+def _leaning(poses: NDArray, up: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cost [K] of the angle between the shapes' y and the way up: none within 25°."""
+    y = poses[:, :, 1] / np.linalg.norm(poses[:, :, 1], axis=1, keepdims=True)
+    angle = np.degrees(np.arccos(np.clip(y @ up, -1, 1)))
+    return LEANING * np.clip((angle - 25) / 30, 0, 1)
+
+
+def _distinct(poses: NDArray, costs: NDArray, count: int) -> NDArray[np.float64]:
+    """The cheapest poses, none within `APART` degrees of a cheaper one: [≤ count, 3, 4]."""
+    order = np.argsort(costs, kind="stable")
+    rotations = poses[:, :, :3] / np.cbrt(np.linalg.det(poses[:, :, :3]))[:, None, None]
+    kept: list[int] = []
+    for k in order:
+        traces = np.einsum("nij,ij->n", rotations[kept], rotations[k])
+        if not kept or traces.max() < 1 + 2 * np.cos(np.radians(APART)):
+            kept.append(int(k))
+            if len(kept) == count:
+                break
+    return poses[kept]
+
+
+def _quarters(pose: NDArray, centre: NDArray) -> NDArray[np.float64]:  # [9, 3, 4]
+    """A pose turned by one, two and three quarters about each axis of the shape."""
+    turns = rotation_of_vector(
+        (np.eye(3)[:, None] * (np.arange(1, 4) * np.pi / 2)[:, None]).reshape(-1, 3)
+    )
+    linear = pose[:, :3] @ turns
+    middle = pose[:, :3] @ centre + pose[:, 3]
+    return np.concatenate([linear, (middle - linear @ centre)[..., None]], 2)
+
+
+def _improve(cost, pose, centre, spread, population, generations, rng):
+    """The best pose near one, and its cost."""
+    near = Nearby(pose, centre)
+    x, value = evolve(
+        lambda x: cost(near.at(x)),
+        np.zeros(7),
+        spread,
+        generations=generations,
+        population=population,
+        rng=rng,
+    )
+    return near.at(x[None])[0], value
+
+
+def _margin(surfels: Surfels, ranked: Sequence[tuple[NDArray, float]]) -> float:
+    """How much more the cheapest pose costs that puts the surface elsewhere than the first."""
+    points = surfels.points[:600].astype(np.float64)
+    best, cost = ranked[0]
+    placed = points @ best[:, :3].T + best[:, 3]
+    size = float(np.linalg.norm(np.ptp(placed, axis=0)))
+    tree = KDTree(surfels.points[:3000] @ best[:, :3].T + best[:, 3])
+    for pose, other in sorted(ranked[1:], key=lambda r: r[1]):
+        apart = tree.query(points @ pose[:, :3].T + pose[:, 3])[0].mean()
+        if apart > 0.04 * size:
+            return max(0.0, other - cost)
+    return 0.2  # nothing else came near

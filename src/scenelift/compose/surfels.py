@@ -1,0 +1,173 @@
+"""A shape as a few thousand coloured points on what can be seen of it.
+
+Placing needs thousands of tiny pictures of a shape, and none of its faces: points serve a decoder's
+mesh of a million faces, a modelled one with drawers inside, and splats without any mesh alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from scenelift.errors import ReconstructionError
+from scenelift.render.jit import compiled, kernel_array
+from scenelift.types import Gaussians, Mesh, Shape
+
+__all__ = ["Surfels", "surfels_of"]
+
+SOLID = 0.3  # opacity from which a splat counts as surface
+VIEWS = 40  # directions from which a point is looked for before it counts as hidden inside
+GRID = 96  # pixels across the shape when it is looked for
+
+# Steps of the two-dimensional low-discrepancy sequence after the plastic number (Roberts 2018).
+R2 = np.array([0.7548776662466927, 0.5698402909980532])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Surfels:
+    """Points on the outside of a shape, in its own frame and in no order.
+
+    Attributes:
+        points: float32 [N, 3].
+        colors: float32 [N, 3], sRGB in 0…1, or None where the shape has none.
+        spacing: typical distance between neighbours.
+    """
+
+    points: NDArray[np.float32]
+    colors: NDArray[np.float32] | None
+    spacing: float
+
+    def few(self, count: int) -> Surfels:
+        """The first `count` of them: any beginning covers the shape evenly."""
+        if count >= len(self.points):
+            return self
+        return Surfels(
+            points=self.points[:count],
+            colors=None if self.colors is None else self.colors[:count],
+            spacing=self.spacing * (len(self.points) / count) ** 0.5,
+        )
+
+
+def surfels_of(shape: Shape, count: int = 8000, seed: int = 0) -> Surfels:
+    """Points on the outside of a shape: on its mesh, else at its splats.
+
+    Args:
+        shape: with a mesh or splats.
+        count: about so many points, before those that no view sees are left out.
+        seed: makes the points repeatable.
+
+    Raises:
+        ReconstructionError: there is neither, or no finite part of either.
+    """
+    rng = np.random.default_rng(seed)
+    if shape.mesh is not None and len(shape.mesh.faces):
+        points, colors, spacing = _on_mesh(shape.mesh, 2 * count, rng)
+    elif shape.gaussians is not None and len(shape.gaussians):
+        points, colors, spacing = _on_splats(shape.gaussians, 2 * count, rng)
+    else:
+        raise ReconstructionError("The shape has neither faces nor splats: it cannot be placed.")
+    outside = _seen_from_outside(points, spacing)
+    # Twice as many were drawn: a shape with nothing inside keeps all, one with drawers half.
+    points = points[outside][:count]
+    spacing *= (int(outside.sum()) / len(points)) ** 0.5
+    if colors is not None:
+        colors = colors[outside][:count]
+    return Surfels(points=points, colors=colors, spacing=spacing)
+
+
+def _on_mesh(
+    mesh: Mesh, count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, float]:
+    corners = mesh.vertices[mesh.faces].astype(np.float64)  # [F, 3, 3]
+    area = np.linalg.norm(
+        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
+    )
+    area[~np.isfinite(area)] = 0
+    total = float(area.sum())
+    if not total > 0:
+        raise ReconstructionError(
+            f"A mesh of {len(mesh.faces)} faces has no area: it cannot be placed."
+        )
+    # Each face gets its share of the points to within one.
+    upto = np.floor(np.cumsum(area) / total * (count - 1e-6) + rng.random()).astype(np.int64)
+    face = np.repeat(np.arange(len(area)), np.diff(upto, prepend=0))
+    a, b = ((rng.random(2) + np.arange(len(face))[:, None] * R2) % 1).T
+    # The square root spreads points evenly over a triangle (Osada et al. 2002, section 4.1).
+    a = np.sqrt(a)
+    weights = np.stack([1 - a, a * (1 - b), a * b], 1)  # [N, 3]
+    order = rng.permutation(len(face))
+    face, weights = face[order], weights[order]
+    points = np.einsum("nk,nkc->nc", weights, corners[face]).astype(np.float32)
+    return points, _mesh_colors(mesh, face, weights), (total / 2 / count) ** 0.5
+
+
+def _mesh_colors(mesh: Mesh, face: NDArray, weights: NDArray) -> NDArray[np.float32] | None:
+    if mesh.texture is not None and mesh.uv is not None:
+        uv = np.einsum("nk,nkc->nc", weights, mesh.uv[mesh.faces[face]])
+        height, width = mesh.texture.shape[:2]
+        row = ((1 - uv[:, 1]) % 1 * height).astype(np.int64).clip(0, height - 1)
+        column = (uv[:, 0] % 1 * width).astype(np.int64).clip(0, width - 1)
+        return (mesh.texture[row, column] / 255).astype(np.float32)
+    if mesh.colors is not None:
+        corners = mesh.colors[mesh.faces[face]].astype(np.float64) / 255
+        return np.einsum("nk,nkc->nc", weights, corners).astype(np.float32)
+    return None
+
+
+def _on_splats(
+    splats: Gaussians, count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+    usable = np.flatnonzero((splats.opacities > SOLID) & np.isfinite(splats.means).all(1))
+    if not usable.size:
+        raise ReconstructionError("No splat of the shape is solid: it cannot be placed.")
+    chosen = rng.permutation(usable)[:count]
+    points = splats.means[chosen]
+    near = KDTree(points).query(points, k=min(5, len(points)))[0]
+    return points, splats.rgb[chosen], max(float(np.median(near[..., -1])) / 2**0.5, 1e-4)
+
+
+def _seen_from_outside(points: NDArray[np.float32], spacing: float) -> NDArray[np.bool_]:
+    """Whether some direction of the sphere sees a point before the others."""
+    centred = points - (points.min(0) + points.max(0)) / 2
+    reach = float(np.linalg.norm(centred, axis=1).max()) or 1.0
+    # Pixels wide enough that points of one surface leave no holes to look through.
+    pixel = max(2 * reach / GRID, 1.5 * spacing)
+    k = np.arange(VIEWS) + 0.5
+    up, turn = 1 - 2 * k / VIEWS, np.pi * (1 + 5**0.5) * k  # a Fibonacci sphere
+    ring = np.sqrt(1 - up**2)
+    axes = np.stack([ring * np.cos(turn), up, ring * np.sin(turn)], 1)
+    side = np.cross(axes, np.eye(3)[np.abs(axes).argmin(1)])
+    side /= np.linalg.norm(side, axis=1, keepdims=True)
+    frames = np.stack([side, np.cross(axes, side), axes], 1)  # [VIEWS, 3, 3], rows: the view's axes
+    return _first_from(
+        kernel_array(centred / pixel, np.float32),
+        kernel_array(frames, np.float32),
+        int(np.ceil(reach / pixel)) + 1,
+    )
+
+
+@compiled()
+def _first_from(points, frames, half):
+    """Points within a pixel and a half of the first along some view's last axis."""
+    seen = np.zeros(len(points), np.bool_)
+    first = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
+    for view in range(len(frames)):
+        m = frames[view]
+        first[:] = -np.inf
+        for n in range(len(points)):
+            p = points[n]
+            u = int(np.rint(m[0, 0] * p[0] + m[0, 1] * p[1] + m[0, 2] * p[2])) + half
+            v = int(np.rint(m[1, 0] * p[0] + m[1, 1] * p[1] + m[1, 2] * p[2])) + half
+            height = m[2, 0] * p[0] + m[2, 1] * p[1] + m[2, 2] * p[2]
+            first[v, u] = max(first[v, u], height)
+        for n in range(len(points)):
+            p = points[n]
+            u = int(np.rint(m[0, 0] * p[0] + m[0, 1] * p[1] + m[0, 2] * p[2])) + half
+            v = int(np.rint(m[1, 0] * p[0] + m[1, 1] * p[1] + m[1, 2] * p[2])) + half
+            height = m[2, 0] * p[0] + m[2, 1] * p[1] + m[2, 2] * p[2]
+            if height > first[v, u] - 1.5:
+                seen[n] = True
+    return seen
