@@ -30,6 +30,7 @@ def test_slugs_are_unique():
     [
         (errors.InputError("no"), 2, 422),
         (errors.ImageError("no"), 2, 422),
+        (errors.ManifestError("m.csv", [(3, "no")]), 2, 422),
         (errors.OutputError("no"), 2, 507),
         (errors.NothingFound(["unicorn"]), 3, 422),
         (errors.WeightsError("no"), 4, 503),

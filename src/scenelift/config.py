@@ -10,6 +10,7 @@ from typing import Literal
 
 from scenelift.errors import BackendUnavailable, InputError
 from scenelift.registry import BackendOptions
+from scenelift.types import BoxPrompt
 
 __all__ = [
     "GIVEN",
@@ -19,6 +20,7 @@ __all__ = [
     "ExportOptions",
     "Quality",
     "choose_backends",
+    "parse_box",
     "parse_prompt_phrases",
 ]
 
@@ -169,6 +171,25 @@ def _remedy(missing: list[str]) -> str:
     packages = any("not installed" in reason for reason in missing)
     install = "`pip install 'scenelift[full]'` and " if packages else ""
     return f"{install}`scenelift models download full`"
+
+
+def parse_box(text: str, *, positive: bool = True) -> BoxPrompt:
+    """`[name=]x0,y0,x1,y1` in pixels.
+
+    Raises:
+        InputError: it is not that, or the box is empty.
+    """
+    label, _, numbers = text.rpartition("=")
+    try:
+        x0, y0, x1, y1 = (float(v) for v in numbers.split(","))
+    except ValueError as exc:
+        raise InputError(
+            f"{text!r} is not a box. Give x0,y0,x1,y1 in pixels, for example 40,60,220,300 or "
+            "mug=40,60,220,300."
+        ) from exc
+    if not (x1 > x0 and y1 > y0):
+        raise InputError(f"The box {text!r} is empty: x1 must exceed x0 and y1 must exceed y0.")
+    return BoxPrompt(box=(x0, y0, x1, y1), label=label.strip(), positive=positive)
 
 
 def parse_prompt_phrases(texts: tuple[str, ...] | list[str]) -> tuple[str, ...]:

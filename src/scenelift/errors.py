@@ -3,6 +3,7 @@
 SceneliftError                 exit code
 ├── InputError              2  the photo, prompt, mask or option cannot be used as given
 │   ├── ImageError          2  the file is not a photo we can read safely
+│   ├── ManifestError       2  rows of a batch's manifest cannot be used
 │   └── OutputError         2  the output folder cannot be written, or another run is using it
 ├── NothingFound            3  the prompt matched no object
 ├── SetupError              4  this installation lacks something the run needs
@@ -28,6 +29,7 @@ __all__ = [
     "DeviceMemoryError",
     "ImageError",
     "InputError",
+    "ManifestError",
     "NothingFound",
     "ObjectFailed",
     "OutputError",
@@ -73,6 +75,33 @@ class ImageError(InputError):
     """The file is not a photo we can read safely."""
 
     slug = "bad-image"
+
+
+class ManifestError(InputError):
+    """Rows of a batch's manifest cannot be used.
+
+    Attributes:
+        problems: line (or place in a folder) and reason of every bad row.
+    """
+
+    slug = "bad-manifest"
+
+    SHOWN: ClassVar[int] = 20
+
+    def __init__(self, manifest: str, problems: Sequence[tuple[int, str]]) -> None:
+        self.problems = tuple(problems)
+        lines = [f"  line {line}: {reason}" for line, reason in problems[: self.SHOWN]]
+        if len(problems) > self.SHOWN:
+            lines.append(f"  … and {len(problems) - self.SHOWN} more")
+        rows = "1 row" if len(problems) == 1 else f"{len(problems)} rows"
+        super().__init__(
+            f"{rows} of {manifest} cannot be used; nothing was run. Mend them and start again.\n"
+            + "\n".join(lines)
+        )
+
+    def problem(self) -> dict[str, Any]:
+        rows = [{"line": line, "reason": reason} for line, reason in self.problems]
+        return super().problem() | {"rows": rows}
 
 
 class OutputError(InputError):

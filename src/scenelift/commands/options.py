@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scenelift.config import parse_prompt_phrases
+from scenelift.config import parse_box, parse_prompt_phrases
 from scenelift.errors import InputError
 from scenelift.registry import BackendOptions
-from scenelift.types import BoxPrompt, Prompt
+from scenelift.types import Prompt
 
 if TYPE_CHECKING:
     from scenelift.device import Precision
@@ -138,25 +138,6 @@ JsonOption = Annotated[
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show log messages.")]
 
 
-def read_box(text: str, *, positive: bool = True) -> BoxPrompt:
-    """`[name=]x0,y0,x1,y1` in pixels.
-
-    Raises:
-        InputError: it is not that, or the box is empty.
-    """
-    label, _, numbers = text.rpartition("=")
-    try:
-        x0, y0, x1, y1 = (float(v) for v in numbers.split(","))
-    except ValueError as exc:
-        raise InputError(
-            f"{text!r} is not a box. Give x0,y0,x1,y1 in pixels, for example --box 40,60,220,300 "
-            'or --box "mug=40,60,220,300".'
-        ) from exc
-    if not (x1 > x0 and y1 > y0):
-        raise InputError(f"The box {text!r} is empty: x1 must exceed x0 and y1 must exceed y0.")
-    return BoxPrompt(box=(x0, y0, x1, y1), label=label.strip(), positive=positive)
-
-
 def read_vram(text: str | None) -> int | None:
     """Bytes of a `--vram` option; None for no limit.
 
@@ -195,8 +176,8 @@ def read_prompt(
     optional: bool = False,
 ) -> Prompt:
     """The prompt that the options describe; `optional` where masks are given instead."""
-    drawn = tuple(read_box(b) for b in boxes or []) + tuple(
-        read_box(b, positive=False) for b in excluded or []
+    drawn = tuple(parse_box(b) for b in boxes or []) + tuple(
+        parse_box(b, positive=False) for b in excluded or []
     )
     needed = not optional and not any(b.positive for b in drawn)
     texts = phrases or ([""] if needed else [])

@@ -1,0 +1,105 @@
+"""One row of a batch: a photo and what to lift out of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from scenelift.errors import InputError
+from scenelift.stages import digest
+from scenelift.types import BoxPrompt, Prompt
+
+__all__ = ["BatchItem", "read_plan", "write_plan"]
+
+ID_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+DIGEST_CHARACTERS = 16
+# Of the part that is read off the photo's name, which a digest follows.
+STEM_CHARACTERS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchItem:
+    """A photo and what to lift out of it.
+
+    Attributes:
+        id: name of its folder and of its ledger entries; unique in a batch.
+        photo: absolute path.
+        prompt: what to lift out.
+        seed: makes the result repeatable.
+        digest: of the row; a result counts only for the row that it was made of.
+    """
+
+    id: str
+    photo: Path
+    prompt: Prompt
+    seed: int
+    digest: str
+
+    @classmethod
+    def of(
+        cls, photo: Path, prompt: Prompt, seed: int, *, id: str = "", written: str = ""
+    ) -> BatchItem:
+        """An item with a name of its own.
+
+        Args:
+            photo: absolute path.
+            id: the user's name for it; made of the photo's name and the digest where empty.
+            written: the path as the user wrote it, so that moving photos and manifest together
+                changes no name.
+
+        Raises:
+            InputError: the name cannot be that of a folder.
+        """
+        row = digest(written or str(photo), prompt, seed)[:DIGEST_CHARACTERS]
+        if id and not ID_PATTERN.fullmatch(id):
+            raise InputError(
+                f"the id {id[:120]!r} cannot name a folder: give up to 100 letters, digits, "
+                "'.', '_' or '-', not starting with '.' or '-'"
+            )
+        name = id or f"{_plain(photo.stem)}-{row[:8]}"
+        return cls(id=name, photo=photo, prompt=prompt, seed=seed, digest=row)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"photo": str(self.photo)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> BatchItem:
+        prompt = value["prompt"]
+        boxes = tuple(
+            BoxPrompt(box=tuple(b["box"]), label=b["label"], positive=b["positive"])
+            for b in prompt["boxes"]
+        )
+        drawn = prompt | {"phrases": tuple(prompt["phrases"]), "boxes": boxes}
+        return cls(**value | {"photo": Path(value["photo"]), "prompt": Prompt(**drawn)})
+
+
+def write_plan(items: Iterable[BatchItem]) -> bytes:
+    """Items as JSON lines."""
+    return b"".join(json.dumps(i.to_json()).encode() + b"\n" for i in items)
+
+
+def read_plan(path: Path) -> Iterator[BatchItem]:
+    """The items that `write_plan` wrote.
+
+    Raises:
+        InputError: the file is gone, or damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                yield BatchItem.from_json(json.loads(line))
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise InputError(
+            f"The batch's plan {path} cannot be read: {exc}. Start the batch again with its "
+            "manifest, which writes a new one."
+        ) from exc
+
+
+def _plain(stem: str) -> str:
+    """A photo's name with nothing in it that a shell or a URL would mind."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:STEM_CHARACTERS]
+    return plain or "photo"

@@ -1,0 +1,238 @@
+"""Reading what a batch shall do: a folder of photos, a CSV file, or JSON lines.
+
+Every row is looked at before anything is run, and all bad rows are reported together.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scenelift.batch.items import BatchItem
+from scenelift.config import parse_box, parse_prompt_phrases
+from scenelift.errors import InputError, ManifestError
+from scenelift.types import BoxPrompt, Prompt
+
+__all__ = ["COLUMNS", "PHOTO_SUFFIXES", "RowDefaults", "read_items"]
+
+COLUMNS = (
+    "photo",
+    "prompt",
+    "box",
+    "exclude_box",
+    "seed",
+    "max_objects",
+    "min_score",
+    "mask_threshold",
+    "id",
+)
+PHOTO_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".mpo")
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowDefaults:
+    """What a row that does not say otherwise gets.
+
+    Attributes:
+        prompt: phrases and boxes for rows without any; its numbers for rows without those.
+        seed: for rows without one.
+    """
+
+    prompt: Prompt = field(default_factory=Prompt)
+    seed: int = 0
+
+
+def read_items(source: str | Path, defaults: RowDefaults | None = None) -> list[BatchItem]:
+    """The items of a manifest, or of every photo in a folder and its subfolders.
+
+    Raises:
+        InputError: there is no such file, or it is of no kind that is read.
+        ManifestError: rows cannot be used; it names every one.
+    """
+    source, defaults = Path(source), defaults or RowDefaults()
+    if source.is_dir():
+        return _collect(source, ((n, {"photo": p}) for n, p in _photos(source)), defaults)
+    try:
+        text = source.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as exc:
+        raise InputError(
+            f"There is no file {source}. Give a CSV or JSONL manifest, or a folder of photos."
+        ) from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InputError(f"{source} cannot be read as UTF-8 text: {exc}.") from exc
+    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows}
+    reader = readers.get(source.suffix.lower())
+    if reader is None:
+        raise InputError(
+            f"{source.name} is no manifest that is read: name it .csv (a header and a row for each "
+            "photo) or .jsonl (a JSON object a line), or give a folder of photos."
+        )
+    return _collect(source.parent, reader(text), defaults, manifest=source.name)
+
+
+def _collect(
+    base: Path,
+    rows: Iterator[tuple[int, Mapping[str, Any] | InputError]],
+    defaults: RowDefaults,
+    *,
+    manifest: str = "",
+) -> list[BatchItem]:
+    items: list[BatchItem] = []
+    problems: list[tuple[int, str]] = []
+    seen: dict[str, int] = {}
+    for line, row in rows:
+        try:
+            if isinstance(row, InputError):
+                raise row
+            item = _item(base, row, defaults)
+            if item.id in seen:
+                raise InputError(
+                    f"this row repeats line {seen[item.id]} ({item.id}); change its id or seed, "
+                    "or remove it"
+                )
+        except InputError as exc:
+            problems.append((line, str(exc)))
+        else:
+            seen[item.id] = line
+            items.append(item)
+    if problems:
+        raise ManifestError(manifest or str(base), problems)
+    if not items:
+        what = "has no rows" if manifest else f"holds no photos ({', '.join(PHOTO_SUFFIXES)})"
+        raise InputError(f"{manifest or base} {what}. There is nothing to do.")
+    return items
+
+
+def _photos(folder: Path) -> Iterator[tuple[int, str]]:
+    """Paths of photos, seen from the folder, in the order of their names."""
+    found: list[str] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [f for f in folders if not f.startswith(".")]
+        inside = Path(parent).relative_to(folder)
+        found += [
+            (inside / name).as_posix()
+            for name in files
+            if Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith(".")
+        ]
+    yield from enumerate(sorted(found), 1)
+
+
+def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | InputError]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = [name.strip() for name in reader.fieldnames or []]
+        unknown = [name for name in header if name not in COLUMNS]
+        if unknown or "photo" not in header:
+            found = ", ".join(map(repr, unknown)) or "no column 'photo'"
+            yield 1, InputError(f"the header has {found}; columns are {', '.join(COLUMNS)}")
+            return
+        for row in reader:
+            if None in row:
+                yield reader.line_num, InputError("more fields than the header names")
+            else:
+                yield reader.line_num, {k.strip(): v.strip() for k, v in row.items() if v}
+    except csv.Error as exc:
+        yield reader.line_num, InputError(f"this is not CSV: {exc}")
+
+
+def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | InputError]]:
+    # Not splitlines(): a phrase may hold U+2028, which JSON does not escape.
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as exc:
+            yield number, InputError(f"this is not JSON: {exc}")
+            continue
+        if isinstance(row, dict):
+            yield number, {k: v for k, v in row.items() if v is not None}
+        else:
+            yield number, InputError(f"expected a JSON object, got {str(row)[:40]}")
+
+
+def _item(base: Path, row: Mapping[str, Any], defaults: RowDefaults) -> BatchItem:
+    unknown = [name for name in row if name not in COLUMNS]
+    if unknown:
+        raise InputError(
+            f"unknown column {', '.join(map(repr, unknown))}; known: {', '.join(COLUMNS)}"
+        )
+    written = str(row.get("photo", ""))
+    if not written:
+        raise InputError("no photo is given")
+    photo = Path(os.path.normpath(Path(os.path.abspath(base)) / written))  # noqa: PTH100
+    if not photo.is_file():
+        raise InputError(f"there is no photo {photo}")
+    seed = _number(row, "seed", int, 0, None)
+    return BatchItem.of(
+        photo,
+        _prompt(row, defaults.prompt),
+        defaults.seed if seed is None else seed,
+        id=str(row.get("id", "")),
+        written=Path(written).as_posix(),
+    )
+
+
+def _prompt(row: Mapping[str, Any], default: Prompt) -> Prompt:
+    texts = _list(row, "prompt")
+    boxes = tuple(parse_box(b) for b in _list(row, "box")) + tuple(
+        parse_box(b, positive=False) for b in _list(row, "exclude_box")
+    )
+    phrases = parse_prompt_phrases(texts) if texts else ()
+    if not phrases and not any(b.positive for b in boxes):
+        phrases, boxes = default.phrases, default.boxes + boxes
+    if not phrases and not any(b.positive for b in boxes):
+        raise InputError("no prompt: give the column 'prompt' or 'box', or the option --prompt")
+    own = Prompt(
+        phrases=phrases,
+        boxes=tuple[BoxPrompt, ...](boxes),
+        min_score=_number(row, "min_score", float, 0, 1),
+        mask_threshold=_number(row, "mask_threshold", float, 0.01, 0.99),
+        max_objects=_number(row, "max_objects", int, 1, None),
+    )
+    return Prompt(
+        phrases=own.phrases,
+        boxes=own.boxes,
+        min_score=default.min_score if own.min_score is None else own.min_score,
+        mask_threshold=(
+            default.mask_threshold if own.mask_threshold is None else own.mask_threshold
+        ),
+        max_objects=default.max_objects if own.max_objects is None else own.max_objects,
+    )
+
+
+def _list(row: Mapping[str, Any], column: str) -> list[str]:
+    """Texts of a cell: a list in JSON, separated by semicolons in a string."""
+    value = row.get(column, "")
+    texts: Sequence[Any] = value if isinstance(value, list) else str(value).split(";")
+    return [str(t).strip() for t in texts if str(t).strip()]
+
+
+def _number(
+    row: Mapping[str, Any],
+    column: str,
+    kind: type[Any],
+    low: float,
+    high: float | None,
+) -> Any:
+    value = row.get(column)
+    if value is None or value == "":
+        return None
+    limits = f"from {low}" if high is None else f"in {low}…{high}"
+    try:
+        number = kind(value)
+        whole = kind is float or float(value) == number
+    except (TypeError, ValueError, OverflowError):
+        whole, number = False, 0
+    if not whole or isinstance(value, bool) or not (low <= number <= (high or number)):
+        what = "a whole number" if kind is int else "a number"
+        raise InputError(f"{column} is {value!r}; expected {what} {limits}")
+    return number

@@ -1,0 +1,154 @@
+"""Manifests: every bad row is named before anything runs; names of items stay."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scenelift.batch.items import ID_PATTERN, BatchItem, read_plan, write_plan
+from scenelift.batch.manifest import COLUMNS, RowDefaults, read_items
+from scenelift.errors import InputError, ManifestError
+from scenelift.types import Prompt
+
+CHAIR = RowDefaults(prompt=Prompt(phrases=("chair",), max_objects=3), seed=7)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("a.jpg", "b c.png", "sub/a.jpg"):
+        (tmp_path / name).write_bytes(b"not looked into here")
+    (tmp_path / "notes.txt").write_text("no photo")
+    return tmp_path
+
+
+def write(folder, name, text):
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
+
+
+def test_a_folder_gives_every_photo_below_it_with_the_defaults(photos):
+    items = read_items(photos, CHAIR)
+    assert [i.photo.relative_to(photos).as_posix() for i in items] == [
+        "a.jpg",
+        "b c.png",
+        "sub/a.jpg",
+    ]
+    assert {i.prompt for i in items} == {CHAIR.prompt}
+    assert {i.seed for i in items} == {7}
+    assert len({i.id for i in items}) == 3
+
+
+def test_csv_and_json_lines_say_the_same(photos):
+    table = write(
+        photos,
+        "m.csv",
+        "photo,prompt,box,seed,max_objects,min_score,id\n"
+        'a.jpg,cup; red mug,"spoon=1,2,30,40",5,2,0.5,first\n'
+        "sub/a.jpg,,,,,,\n",
+    )
+    rows = [
+        {
+            "photo": "a.jpg",
+            "prompt": ["cup", "red mug"],
+            "box": ["spoon=1,2,30,40"],
+            "seed": 5,
+            "max_objects": 2,
+            "min_score": 0.5,
+            "id": "first",
+        },
+        {"photo": "sub/a.jpg", "prompt": None},
+    ]
+    lines = write(photos, "m.jsonl", "\n\n".join(map(json.dumps, rows)))
+    assert read_items(table, CHAIR) == read_items(lines, CHAIR)
+    first, second = read_items(table, CHAIR)
+    assert first.id == "first"
+    assert first.prompt.phrases == ("cup", "red mug")
+    assert first.prompt.boxes[0].label == "spoon"
+    assert second.prompt == CHAIR.prompt
+
+
+def test_all_bad_rows_are_reported_with_their_line(photos):
+    manifest = write(
+        photos,
+        "m.csv",
+        "photo,prompt,box,seed,max_objects,id\n"
+        "a.jpg,cup,,,,\n"
+        "gone.jpg,cup,,,,\n"
+        "a.jpg,,,,,\n"
+        'a.jpg,,"1,2,3",,,\n'
+        "a.jpg,cup,,1.5,,\n"
+        "a.jpg,cup,,,0,\n"
+        "a.jpg,cup,,,,../evil\n"
+        ",cup,,,,\n"
+        "a.jpg,cup,,,,\n"
+        "a.jpg,cup,,,,,,,more\n",
+    )
+    with pytest.raises(ManifestError) as caught:
+        read_items(manifest)
+    assert [line for line, _ in caught.value.problems] == [3, 4, 5, 6, 7, 8, 9, 10, 11]
+    reasons = [reason for _, reason in caught.value.problems]
+    for reason, word in zip(
+        reasons,
+        ("gone", "prompt", "box", "seed", "max_objects", "folder", "photo", "line 2", "fields"),
+        strict=True,
+    ):
+        assert word in reason
+    assert "line 3:" in str(caught.value)
+
+
+def test_a_wrong_header_is_reported_once(photos):
+    manifest = write(photos, "m.csv", "picture,prompt\na.jpg,cup\na.jpg,cup\n")
+    with pytest.raises(ManifestError, match="'picture'") as caught:
+        read_items(manifest)
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("row", ["[1]", "{", '{"photo": "a.jpg", "prompt": "x", "sed": 1}'])
+def test_bad_json_lines_are_reported(photos, row):
+    with pytest.raises(ManifestError):
+        read_items(write(photos, "m.jsonl", row + "\n"))
+
+
+@pytest.mark.parametrize("name", ["gone.csv", "notes.txt", "empty.csv", "empty"])
+def test_what_is_no_manifest_is_refused(photos, name):
+    (photos / "empty.csv").write_text("photo,prompt\n")
+    (photos / "empty").mkdir()
+    with pytest.raises(InputError):
+        read_items(photos / name, CHAIR)
+
+
+def test_names_stay_when_rows_are_added_or_the_folder_moves(photos, tmp_path):
+    before = {i.photo.name: i.id for i in read_items(photos, CHAIR) if i.photo.parent == photos}
+    (photos / "aa.jpg").write_bytes(b"new")
+    moved = photos.rename(tmp_path.parent / f"{tmp_path.name}-moved")
+    after = {i.photo.name: i.id for i in read_items(moved, CHAIR) if i.photo.parent == moved}
+    assert before.items() <= after.items()
+
+
+def test_a_plan_gives_the_items_back(photos):
+    manifest = write(
+        photos, "m.csv", 'photo,prompt,box,exclude_box\na.jpg,cup,"x=1,2,3,4","5,6,7,8"\n'
+    )
+    items = read_items(manifest, CHAIR)
+    (photos / "plan").write_bytes(write_plan(items))
+    assert list(read_plan(photos / "plan")) == items
+
+
+@given(stem=st.text(min_size=1).filter(lambda s: "/" not in s and "\0" not in s))
+def test_every_photo_name_gives_a_name_for_a_folder(stem):
+    from pathlib import Path
+
+    item = BatchItem.of(Path("/x") / f"{stem}.jpg", Prompt(phrases=("cup",)), 0)
+    assert ID_PATTERN.fullmatch(item.id)
+
+
+def test_the_documentation_names_every_column():
+    from pathlib import Path
+
+    text = (Path(__file__).parents[2] / "docs" / "batch.md").read_text(encoding="utf-8")
+    for column in COLUMNS:
+        assert f"`{column}`" in text
