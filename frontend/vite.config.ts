@@ -1,8 +1,11 @@
 import { defineConfig } from 'vite';
 
+import { compress, licences } from './vite.plugins';
+
 /** The web app's page: index.html and hashed files under assets/, as the server serves them. */
 export default defineConfig({
   base: './',
+  plugins: [licences(), compress()],
   build: {
     outDir: '../src/scenelift/webapp/static',
     emptyOutDir: true,

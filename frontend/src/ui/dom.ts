@@ -15,6 +15,8 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   const element = document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) {
     if (typeof value === 'function') element.addEventListener(key.slice(2), value);
+    // The server's Content-Security-Policy allows no style attributes; through the object they pass.
+    else if (key === 'style') element.style.cssText = String(value ?? '');
     else if (value === true) element.setAttribute(key, '');
     else if (value !== false && value !== null && value !== undefined) {
       element.setAttribute(key, String(value));

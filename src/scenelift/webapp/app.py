@@ -13,25 +13,20 @@ import fcntl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
-from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import Response
-from starlette.types import Scope
 
 from scenelift import __version__
 from scenelift.errors import OutputError
 from scenelift.registry import BackendOptions
 from scenelift.webapp.access import Guard, Tokens
-from scenelift.webapp.errors import NotFound
 from scenelift.webapp.events import EventFeed
 from scenelift.webapp.folders import DataFolder
 from scenelift.webapp.housekeeping import Housekeeper
 from scenelift.webapp.jobs import Queue
 from scenelift.webapp.metrics import CountRequests, Metrics
+from scenelift.webapp.page import add_page
 from scenelift.webapp.problems import add_problem_handlers
 from scenelift.webapp.qualities import InstalledQualities, Qualities
 from scenelift.webapp.routes import config, events, files, generate, health, jobs, session
@@ -39,9 +34,8 @@ from scenelift.webapp.services import Services
 from scenelift.webapp.settings import Settings
 from scenelift.webapp.supervisor import Supervisor
 
-__all__ = ["STATIC", "create_app", "worker_command"]
+__all__ = ["create_app", "worker_command"]
 
-STATIC = Path(__file__).parent / "static"
 WORKER_MODULE = "scenelift.webapp.worker"
 
 
@@ -95,7 +89,7 @@ def create_app(
     add_problem_handlers(app)
     for module in (jobs, files, events, config, session, generate, health):
         app.include_router(module.router)
-    _add_page(app)
+    add_page(app)
     app.add_middleware(CountRequests)
     app.add_middleware(Guard, settings=settings, tokens=tokens)
     if settings.cors_origins:
@@ -179,30 +173,3 @@ def _only_server(data: DataFolder) -> Iterator[None]:
                 f"Another server is using {data.path}. Stop it, or choose another --data."
             ) from exc
         yield
-
-
-def _add_page(app: FastAPI) -> None:
-    """The page and its files. After the routers, so that it hides none of them."""
-
-    @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        index = STATIC / "index.html"
-        if not index.is_file():
-            raise NotFound(
-                "This version has no page in the browser yet. The REST interface works and is "
-                "described at /api/openapi.json; `scenelift view DIR` shows a finished scene."
-            )
-        return FileResponse(index, headers={"Cache-Control": "no-cache"})
-
-    if STATIC.is_dir():
-        app.mount("/", _Assets(directory=STATIC), name="page")
-
-
-class _Assets(StaticFiles):
-    """Files of the page. Those under assets/ have the hash of their content in their name."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        if path.startswith("assets/") and response.status_code == 200:
-            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-        return response
