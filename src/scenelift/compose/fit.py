@@ -16,7 +16,13 @@ from scipy.spatial import KDTree
 
 from scenelift.compose.compare import Weights, compare
 from scenelift.compose.evidence import Evidence, evidence_of
-from scenelift.compose.search import Nearby, evolve, rotation_grid, rotation_of_vector
+from scenelift.compose.search import (
+    improve,
+    quarter_turns,
+    rotation_grid,
+    rotation_of_vector,
+    turn_between,
+)
 from scenelift.compose.surfels import Surfels, surfels_of
 from scenelift.errors import ReconstructionError
 from scenelift.geometry.transforms import pose_from_matrix
@@ -38,6 +44,10 @@ APART = 20.0  # degrees between rotations that count as distinct
 LOOSE = Weights(depth_scale=0.12)  # a coarse pose is still far off
 TIGHT = Weights()
 LEANING = 0.12  # cost of a shape that lies on its side, where shapes are said to be upright
+
+# Of two poses, the mean distance between their surfaces over the object's size that makes them
+# differ, and a difference of costs that leaves no doubt.
+ELSEWHERE, CLEAR = 0.04, 0.2
 
 # Turn, shift right and up, apparent size, distance: see `Nearby`.
 WIDE = np.array([0.16, 0.16, 0.16, 0.06, 0.06, 0.08, 0.06])
@@ -113,33 +123,34 @@ def fit_pose(
     found = _distinct(poses, cost(few, small, LOOSE, poses), KEPT)
 
     report.update(0.2, message="poses")
-    improved = [
-        _improve(lambda p: cost(few, small, LOOSE, p), pose, centre, WIDE, 12, 14, rng)
-        for pose in found
-    ]
-    poses = np.stack([pose for pose, _ in improved])
-    finalists = _distinct(poses, np.array([c for _, c in improved]), FINALISTS)
-    quarters = _quarters(finalists[0], centre)
+    poses, costs = improve(lambda p: cost(few, small, LOOSE, p), found, centre, WIDE, (14, 12), rng)
+    finalists = _distinct(poses, costs, FINALISTS)
+    quarters = quarter_turns(finalists[0], centre)
     turned = _distinct(quarters, cost(surfels, large, TIGHT, quarters), 3)
 
     report.update(0.5, message="details")
-    final = [
-        _improve(lambda p: cost(surfels, large, TIGHT, p), pose, centre, NARROW, 20, 16, rng)
-        for pose in (*finalists, *turned)
-    ]
-    final.sort(key=lambda f: f[1])
-    pose, best = _improve(
-        lambda p: cost(surfels, large, TIGHT, p), final[0][0], centre, NARROW / 2, 20, 16, rng
+    poses, costs = improve(
+        lambda p: cost(surfels, large, TIGHT, p),
+        np.concatenate([finalists, turned]),
+        centre,
+        NARROW,
+        (16, 20),
+        rng,
+    )
+    order = np.argsort(costs, kind="stable")
+    poses, costs = poses[order], costs[order]
+    poses[:1], costs[:1] = improve(
+        lambda p: cost(surfels, large, TIGHT, p), poses[:1], centre, NARROW / 2, (16, 20), rng
     )
     report.update(1.0)
 
-    figures = compare(surfels, large, pose[None], TIGHT)
-    margin = _margin(surfels, [(pose, best), *final[1:]])
+    figures = compare(surfels, large, poses[:1], TIGHT)
+    margin = _margin(surfels, poses, costs)
     iou = float(figures.iou[0])
     confidence = float(iou * (1 - figures.depth[0]) * (1 - np.exp(-margin / 0.02)))
     notes = () if large.has_depth else ("No point was seen on it: its distance is a guess.",)
     return FittedPose(
-        pose=pose_from_matrix(np.vstack([pose, [0, 0, 0, 1]])),
+        pose=pose_from_matrix(np.vstack([poses[0], [0, 0, 0, 1]])),
         confidence=confidence,
         quality={
             "pose_confidence": confidence,
@@ -160,19 +171,10 @@ def _rotations(up: NDArray[np.float64] | None) -> NDArray[np.float64]:  # [K, 3,
     about_y = rotation_of_vector(yaw[:, None] * [0.0, 1.0, 0.0])
     # The way up is known roughly: lean towards and from the camera by as much as it may be off.
     leans = rotation_of_vector(np.radians([-30, -15, 0, 15, 30])[:, None] * [1.0, 0.0, 0.0])
-    upright = (leans[:, None] @ _turn_between(np.array([0.0, 1.0, 0.0]), up) @ about_y).reshape(
+    upright = (leans[:, None] @ turn_between(np.array([0.0, 1.0, 0.0]), up) @ about_y).reshape(
         -1, 3, 3
     )
     return np.concatenate([upright, everywhere])
-
-
-def _turn_between(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The smallest rotation of one unit vector onto another."""
-    axis, cosine = np.cross(a, b), float(a @ b)
-    sine = float(np.linalg.norm(axis))
-    if sine < 1e-9:
-        return np.eye(3) if cosine > 0 else np.diag([1.0, -1.0, -1.0])
-    return rotation_of_vector(axis / sine * np.arctan2(sine, cosine))
 
 
 def _placed(surfels: Surfels, seen: Evidence, rotations: NDArray) -> NDArray[np.float64]:
@@ -183,7 +185,7 @@ def _placed(surfels: Surfels, seen: Evidence, rotations: NDArray) -> NDArray[np.
     u, v = columns.min() + width / 2, rows.min() + height / 2
     ray = np.array([(u - cx) / fx, (cy - v) / fy, -1.0])
     # Seen from aside of the picture's middle, a shape looks turned: turn it with the ray.
-    facing = _turn_between(np.array([0.0, 0.0, -1.0]), ray / np.linalg.norm(ray))
+    facing = turn_between(np.array([0.0, 0.0, -1.0]), ray / np.linalg.norm(ray))
     turned = np.einsum("kij,nj->kni", facing.T @ rotations, surfels.points[:500])
     low, high = turned.min(1), turned.max(1)  # [K, 3]
     extent = np.maximum(high - low, 1e-6)
@@ -235,39 +237,16 @@ def _distinct(poses: NDArray, costs: NDArray, count: int) -> NDArray[np.float64]
     return poses[kept]
 
 
-def _quarters(pose: NDArray, centre: NDArray) -> NDArray[np.float64]:  # [9, 3, 4]
-    """A pose turned by one, two and three quarters about each axis of the shape."""
-    turns = rotation_of_vector(
-        (np.eye(3)[:, None] * (np.arange(1, 4) * np.pi / 2)[:, None]).reshape(-1, 3)
-    )
-    linear = pose[:, :3] @ turns
-    middle = pose[:, :3] @ centre + pose[:, 3]
-    return np.concatenate([linear, (middle - linear @ centre)[..., None]], 2)
-
-
-def _improve(cost, pose, centre, spread, population, generations, rng):
-    """The best pose near one, and its cost."""
-    near = Nearby(pose, centre)
-    x, value = evolve(
-        lambda x: cost(near.at(x)),
-        np.zeros(7),
-        spread,
-        generations=generations,
-        population=population,
-        rng=rng,
-    )
-    return near.at(x[None])[0], value
-
-
-def _margin(surfels: Surfels, ranked: Sequence[tuple[NDArray, float]]) -> float:
+def _margin(surfels: Surfels, poses: NDArray, costs: NDArray) -> float:
     """How much more the cheapest pose costs that puts the surface elsewhere than the first."""
     points = surfels.points[:600].astype(np.float64)
-    best, cost = ranked[0]
+    best = poses[0]
     placed = points @ best[:, :3].T + best[:, 3]
     size = float(np.linalg.norm(np.ptp(placed, axis=0)))
     tree = KDTree(surfels.points[:3000] @ best[:, :3].T + best[:, 3])
-    for pose, other in sorted(ranked[1:], key=lambda r: r[1]):
-        apart = tree.query(points @ pose[:, :3].T + pose[:, 3])[0].mean()
-        if apart > 0.04 * size:
-            return max(0.0, other - cost)
-    return 0.2  # nothing else came near
+    elsewhere = [
+        float(cost)
+        for pose, cost in zip(poses[1:], costs[1:], strict=True)
+        if tree.query(points @ pose[:, :3].T + pose[:, 3])[0].mean() > ELSEWHERE * size
+    ]
+    return max(0.0, min(elsewhere, default=costs[0] + CLEAR) - float(costs[0]))

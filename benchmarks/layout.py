@@ -1,0 +1,442 @@
+"""How well poses are refined, repaired and found: python -m benchmarks.layout
+
+Synthetic rooms with true shapes, as `benchmarks.quality` shows them. Poses are wrong as the
+published generator's are: by 3 to 17° and 7 to 23 % in scale and place. Point maps are wrong as
+those of depth networks are: a smooth bias, objects too flat or too deep, noise, edges that bleed.
+`docs/quality.md` explains the figures. Tune on `--split train`; report `--split test`, whose
+models differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import zoom
+from scipy.spatial import KDTree
+
+from benchmarks.quality import metrics
+from benchmarks.quality.report import Row, Table, mean, table_text, tables_json
+from benchmarks.quality.shapes import bounds, sample
+from benchmarks.synthetic import SyntheticObject, SyntheticScene, load_or_make
+from scenelift.compose.fit import fit_pose
+from scenelift.compose.layout import LayoutOptions, lay_out
+from scenelift.compose.search import rotation_grid, rotation_of_vector
+from scenelift.geometry.transforms import pose_from_matrix, pose_matrix, transform_points
+from scenelift.training.scenes.meshes import load_entry
+from scenelift.types import Mesh, PointMap, Pose, SceneObject, Shape
+
+ROTATION, SIZE = (3.0, 17.0), (0.07, 0.23)
+"""Errors of first poses: degrees, and shares of the object's size (scale and place alike)."""
+WORSE = 0.01
+"""An object is worse than before if its ADD-S grew by more than that share of its diameter."""
+SYMMETRIC = 0.02
+"""A shape that some turn of 20° or more brings so near itself (ADD-S) faces no way."""
+CORRECT = 15.0
+"""Degrees within which a fitted pose faces the right way."""
+POINTS, GRID = 4000, 32
+
+
+# What the stage is given
+
+
+def coloured(o: SyntheticObject) -> Shape:
+    """The true shape, with the colour of each face at its corners."""
+    surface = load_entry(o.entry)
+    assert surface is not None
+    colors = surface.face_color.copy()
+    for k, texture in enumerate(surface.textures):
+        here = surface.face_texture == k
+        uv = surface.uv[surface.faces[here]].mean(1)
+        h, w = texture.shape[:2]
+        row = ((1 - uv[:, 1]) % 1 * h).astype(int).clip(0, h - 1)
+        column = (uv[:, 0] % 1 * w).astype(int).clip(0, w - 1)
+        colors[here] = texture[row, column] / 255.0
+    return Shape(
+        mesh=Mesh(
+            vertices=surface.vertices[surface.faces].reshape(-1, 3),
+            faces=np.arange(surface.faces.size, dtype=np.int32).reshape(-1, 3),
+            colors=np.repeat(np.rint(colors * 255).astype(np.uint8), 3, axis=0),
+        )
+    )
+
+
+def rough(shape: Shape, rng: np.random.Generator) -> Shape:
+    """The shape as a poor reconstructor makes it: proportions off by 15 %, surface uneven, grey."""
+    mesh = shape.mesh
+    assert mesh is not None
+    factors = np.exp(rng.normal(0, 0.15, 3))
+    waves = rng.normal(0, 4, (4, 3))
+    phase, amount = rng.uniform(0, 2 * np.pi, 4), rng.normal(0, 0.012, (4, 3))
+    vertices = mesh.vertices * factors
+    vertices = vertices + np.sin(mesh.vertices @ waves.T + phase) @ amount
+    return Shape(mesh=Mesh(vertices=vertices.astype(np.float32), faces=mesh.faces))
+
+
+def depth_like(scene: SyntheticScene, rng: np.random.Generator) -> PointMap:
+    """The true points with a depth network's errors: 3 % in the mean, edges apart."""
+    depth = scene.depth.astype(np.float64)
+    h, w = depth.shape
+    field = zoom(rng.normal(0, 1, (4, 5)), (h / 4, w / 5), order=3)[:h, :w]
+    wrong = depth * np.exp(0.025 * field)
+    for o in scene.objects:  # relief: too flat or too deep
+        middle = np.nanmedian(wrong[o.mask])
+        wrong[o.mask] = middle + (wrong[o.mask] - middle) * np.exp(rng.normal(0, 0.12))
+    # Edges bleed: each pixel takes the depth of one at most a pixel and a half away.
+    dy, dx = np.rint(rng.normal(0, 0.8, (2, h, w))).astype(int)
+    rows = (np.arange(h)[:, None] + dy).clip(0, h - 1)
+    columns = (np.arange(w) + dx).clip(0, w - 1)
+    wrong = wrong[rows, columns] * np.exp(0.005 * rng.normal(0, 1, (h, w)))
+    return PointMap(
+        points=scene.camera.unproject(wrong), camera=scene.camera, metric=True, source="noisy truth"
+    )
+
+
+def perturbed(pose: Pose, rng: np.random.Generator) -> Pose:
+    """A pose as far off as the published generator's."""
+    axis, shift = rng.normal(size=(2, 3))
+    turn = rotation_of_vector(axis / np.linalg.norm(axis) * np.radians(rng.uniform(*ROTATION)))
+    grow = np.exp(rng.choice([-1, 1]) * np.log1p(rng.uniform(*SIZE)))
+    matrix = pose_matrix(pose)
+    matrix[:3, :3] = turn @ matrix[:3, :3] * grow
+    matrix[:3, 3] += shift / np.linalg.norm(shift) * rng.uniform(*SIZE) * pose.scale
+    return pose_from_matrix(matrix)
+
+
+# What is measured
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """A true shape in the room, for comparison.
+
+    Attributes:
+        points: [N, 3] on its surface, in its own frame.
+        solid: [M, 3], centres of the voxels it fills, in its own frame.
+        voxel: their side.
+        diameter: of its box.
+        symmetric: it faces no way.
+    """
+
+    points: NDArray[np.float64]
+    solid: NDArray[np.float64]
+    voxel: float
+    diameter: float
+    symmetric: bool
+
+
+@lru_cache(maxsize=512)
+def truth_of(o: SyntheticObject) -> Truth:
+    points = sample(o.mesh, 60_000)
+    low, high = bounds(points)
+    voxel = float((high - low).max()) / GRID
+    index = np.floor((points - low) / voxel).astype(int).clip(0, GRID - 1)
+    grid = np.zeros((GRID,) * 3, bool)
+    grid[tuple(index.T)] = True
+    solid = low + (np.argwhere(metrics.outside_filled(grid)) + 0.5) * voxel
+    return Truth(
+        points=points[:POINTS],
+        solid=solid,
+        voxel=voxel,
+        diameter=float(np.linalg.norm(high - low)),
+        symmetric=_symmetric(points[:1500]),
+    )
+
+
+def _symmetric(points: NDArray) -> bool:
+    """Whether a turn about the vertical, or onto its head, changes little."""
+    low, high = bounds(points)
+    centred = points - (low + high) / 2
+    size = float(np.linalg.norm(high - low))
+    yaw = np.radians(np.arange(0, 360, 10))[:, None] * [0.0, 1.0, 0.0]
+    turns = rotation_of_vector(yaw)
+    heads = np.stack([np.eye(3), np.diag([1.0, -1, -1]), np.diag([-1.0, -1, 1])])
+    tree = KDTree(centred)
+    for k, turn in enumerate((heads[:, None] @ turns).reshape(-1, 3, 3)):
+        if k in (0, 1, 35):  # within 20° of where it was
+            continue
+        few = centred[:400] @ turn.T
+        if tree.query(few)[0].mean() < 0.04 * size:
+            there = metrics.add_s(centred @ turn.T, centred, size)
+            if there < SYMMETRIC:
+                return True
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """One object's place. `None` where there was nothing to measure."""
+
+    iou: float
+    add_s: float
+    rotation: float | None
+    penetration: float
+    contact: float | None
+
+
+def observed_level(scene: SyntheticScene, points: PointMap) -> tuple[NDArray[np.float64], float]:
+    """Normal and height, in the camera frame, of the floor or table top as a point map shows it.
+
+    Fitted to the pixels that truly show it: contact can be no better than where the ground was
+    seen, and an error of the point map is not one of the layout.
+    """
+    world = transform_points(scene.points.points, scene.world_from_camera)
+    taken = np.any([o.mask for o in scene.objects], axis=0)
+    level = 0.74 if scene.name.startswith("table top") else 0.0
+    seen = points.points[(np.abs(world[..., 1] - level) < 0.01) & ~taken].astype(np.float64)
+    seen = seen[np.isfinite(seen).all(1)][::7]
+    weight = 1 / np.linalg.norm(seen, axis=1)[:, None]
+    middle = (seen * weight).sum(0) / weight.sum()
+    up = np.linalg.svd((seen - middle) * weight, full_matrices=False)[2][2]
+    up *= np.sign(up[1])
+    return up, float(middle @ up)
+
+
+def measure(
+    scene: SyntheticScene,
+    shapes: Sequence[Shape],
+    poses: Sequence[Pose],
+    points: PointMap | None = None,
+) -> list[Figures]:
+    """Every object of a scene against its truth, in the room's axes, metres.
+
+    Args:
+        points: what the layout saw, for the place of the ground; the true ones by default.
+    """
+    up, level = observed_level(scene, points or scene.points)
+    world = scene.world_from_camera
+    placed = [world @ pose_matrix(p) for p in poses]
+    true = [world @ pose_matrix(o.pose) for o in scene.objects]
+    truths = [truth_of(o) for o in scene.objects]
+    surfaces = [sample(s.mesh, POINTS) if s.mesh is not None else np.zeros((0, 3)) for s in shapes]
+    surfaces = [transform_points(s, m) for s, m in zip(surfaces, placed, strict=True)]
+    true_surfaces = [transform_points(t.points, m) for t, m in zip(truths, true, strict=True)]
+    camera_from_world = np.linalg.inv(world)
+    bases = [float((transform_points(s, camera_from_world) @ up).min()) - level for s in surfaces]
+    contacts = _contacts(true_surfaces, surfaces, bases)
+    figures = []
+    for k, (o, t) in enumerate(zip(scene.objects, truths, strict=True)):
+        turn = placed[k][:3, :3] / poses[k].scale @ (true[k][:3, :3] / o.pose.scale).T
+        figures.append(
+            Figures(
+                iou=metrics.box_iou(bounds(surfaces[k]), bounds(true_surfaces[k])),
+                add_s=metrics.add_s(surfaces[k], true_surfaces[k], t.diameter * o.pose.scale, 1500),
+                rotation=None if t.symmetric else metrics.rotation_angle(turn),
+                penetration=_penetration(k, truths, placed, camera_from_world.T @ [*up, -level]),
+                contact=contacts[k],
+            )
+        )
+    return figures
+
+
+def _penetration(
+    k: int, truths: Sequence[Truth], placed: Sequence[NDArray], ground: NDArray[np.float64]
+) -> float:
+    """Share of an object's volume that lies inside other objects or below the ground.
+
+    Args:
+        ground: [4], gives heights of homogeneous world points above the observed ground.
+    """
+    mine = transform_points(truths[k].solid, placed[k])
+    half = 0.5 * truths[k].voxel * np.cbrt(np.linalg.det(placed[k][:3, :3]))
+    inside = mine @ ground[:3] + ground[3] < -half
+    for j, other in enumerate(truths):
+        if j != k:
+            there = transform_points(mine, np.linalg.inv(placed[j]))
+            tree = KDTree(other.solid)
+            inside |= np.isfinite(
+                tree.query(there, p=np.inf, distance_upper_bound=other.voxel / 2)[0]
+            )
+    return float(inside.mean())
+
+
+def _contacts(
+    true: Sequence[NDArray], placed: Sequence[NDArray], bases: Sequence[float]
+) -> list[float | None]:
+    """Metres between each object's base and what it truly stands on, wherever that was placed.
+
+    Args:
+        true, placed: surfaces in the room's axes.
+        bases: heights of the placed objects' lowest points above the observed ground.
+    """
+    gaps: list[float | None] = []
+    for k, mine in enumerate(true):
+        base = mine[:, 1].min()
+        gap = abs(bases[k]) if min(abs(base), abs(base - 0.74)) < 0.02 else None
+        for j, other in enumerate(true):
+            if j == k or base < 0.05:
+                continue
+            top, top_now = _top_below(mine, other), _top_below(placed[k], placed[j])
+            if top is not None and abs(top - base) < 0.03:
+                gap = None if top_now is None else abs(placed[k][:, 1].min() - top_now)
+        gaps.append(gap)
+    return gaps
+
+
+def _top_below(upper: NDArray, lower: NDArray) -> float | None:
+    """Height of the lower surface under the upper's foot, nearest to the foot."""
+    low, high = bounds(upper)
+    foot = upper[upper[:, 1] < low[1] + 0.15 * (high[1] - low[1])]
+    (x0, _, z0), (x1, _, z1) = bounds(foot)
+    here = lower[(lower[:, 0] > x0) & (lower[:, 0] < x1) & (lower[:, 2] > z0) & (lower[:, 2] < z1)][
+        :, 1
+    ]
+    return float(here[np.abs(here - low[1]).argmin()]) if here.size else None
+
+
+# Tables
+
+
+def cases(scenes: Sequence[SyntheticScene], draws: int) -> Iterator[tuple[SyntheticScene, list]]:
+    for number, scene in enumerate(scenes):
+        for draw in range(draws):
+            yield scene, [number, draw]
+
+
+def measure_layout(scenes: Sequence[SyntheticScene], draws: int, *, roughly: bool) -> Table:
+    """Before, after refinement, after repair."""
+    variants = {
+        "as it came": LayoutOptions(refine=False, repair=False),
+        "refined": LayoutOptions(repair=False),
+        "refined and repaired": LayoutOptions(),
+    }
+    found: dict[str, list[Figures]] = {name: [] for name in ("true poses", *variants)}
+    seconds: dict[str, list[float]] = {name: [] for name in found}
+    for scene, key in cases(scenes, draws):
+        rng = np.random.default_rng([7, *key])
+        points = depth_like(scene, rng)
+        shapes = [coloured(o) for o in scene.objects]
+        if roughly:
+            shapes = [rough(s, rng) for s in shapes]
+        found["true poses"] += measure(scene, shapes, [o.pose for o in scene.objects])
+        objects = [
+            SceneObject(index=k, instance=o.instance, shape=s, pose=perturbed(o.pose, rng))
+            for k, (o, s) in enumerate(zip(scene.objects, shapes, strict=True))
+        ]
+        for name, options in variants.items():
+            began = time.process_time()
+            laid = lay_out(objects, scene.image, points, options)
+            seconds[name].append((time.process_time() - began) / len(objects))
+            found[name] += measure(scene, shapes, [o.pose for o in laid.objects], points)
+    before = found["as it came"]
+    rows = [_row(name, figures, before, seconds[name]) for name, figures in found.items()]
+    kind = "roughly right shapes" if roughly else "true shapes"
+    return Table(title=f"Layout, {kind}; CPU seconds each", of="objects", rows=rows)
+
+
+def _row(name: str, f: list[Figures], before: list[Figures], seconds: list[float]) -> Row:
+    def of(values: Sequence[float | None]) -> float:
+        return mean([float("nan") if v is None else v for v in values])
+
+    worse = [a.add_s > b.add_s + WORSE for a, b in zip(f, before, strict=True)]
+    return Row(
+        name=name,
+        count=len(f),
+        failed=0,
+        figures={
+            "3D IoU": of([x.iou for x in f]),
+            "ADD-S": of([x.add_s for x in f]),
+            "ADD-S@.1": of([float(x.add_s < 0.1) for x in f]),
+            "rotation °": of([x.rotation for x in f]),
+            "inside others %": 100 * of([x.penetration for x in f]),
+            "contact cm": 100 * of([x.contact for x in f]),
+            "worse %": 100 * of([float(w) for w in worse]),
+        },
+        seconds=mean(seconds),
+    )
+
+
+def measure_fitting(scenes: Sequence[SyntheticScene], draws: int, *, upright: bool) -> Table:
+    """Poses found from nothing: the shape turned anyhow, or about the vertical alone."""
+    grid = rotation_grid(10_000)
+    facing: dict[str, list[float]] = {"unoccluded": [], "partly hidden": []}
+    figures: dict[str, list[Figures]] = {name: [] for name in facing}
+    seconds: dict[str, list[float]] = {name: [] for name in facing}
+    for scene, key in cases(scenes, draws):
+        rng = np.random.default_rng([8, *key])
+        points = depth_like(scene, rng)
+        for o in scene.objects:
+            shape = coloured(o)
+            assert shape.mesh is not None
+            yaw = rotation_of_vector(np.array([0, rng.uniform(0, 2 * np.pi), 0]))
+            turn = yaw if upright else grid[rng.integers(len(grid))]
+            mesh = replace(shape.mesh, vertices=(shape.mesh.vertices @ turn.T).astype(np.float32))
+            began = time.process_time()
+            found = fit_pose(
+                Shape(mesh=mesh),
+                scene.image,
+                o.instance,
+                points,
+                up=(0.0, 1.0, 0.0) if upright else None,
+            )
+            spent = time.process_time() - began
+            matrix = pose_matrix(found.pose)
+            matrix[:3, :3] = matrix[:3, :3] @ turn
+            alone = replace(scene, objects=(o,))
+            (f,) = measure(alone, [shape], [pose_from_matrix(matrix)])
+            name = "unoccluded" if o.visible > 0.95 else "partly hidden"
+            figures[name].append(f)
+            seconds[name].append(spent)
+            if f.rotation is not None:
+                facing[name].append(f.rotation)
+    rows = [
+        Row(
+            name=name,
+            count=len(f),
+            failed=0,
+            figures={
+                "3D IoU": mean([x.iou for x in f]),
+                "ADD-S@.1": mean([float(x.add_s < 0.1) for x in f]),
+                "facing": len(facing[name]),
+                f"within {CORRECT:.0f}°": mean([float(a < CORRECT) for a in facing[name]]),
+                "rotation °": float(np.median(facing[name])) if facing[name] else float("nan"),
+            },
+            seconds=mean(seconds[name]),
+        )
+        for name, f in figures.items()
+    ]
+    kind = "turned about the vertical, `up` known" if upright else "turned anyhow"
+    return Table(title=f"Poses from nothing, {kind}; CPU seconds each", of="objects", rows=rows)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", choices=("small", "large"), default="small")
+    parser.add_argument("--split", choices=("test", "train"), default="test")
+    parser.add_argument("--scenes", type=int, help="only so many of them")
+    parser.add_argument("--draws", type=int, default=2, help="wrong poses and points a scene")
+    parser.add_argument(
+        "--parts",
+        type=lambda text: text.split(","),
+        default=["true", "rough", "anyhow", "upright"],
+        help="some of true,rough,anyhow,upright",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    scenes = load_or_make(options.size, split=options.split)[: options.scenes]
+    run = {
+        "true": lambda: measure_layout(scenes, options.draws, roughly=False),
+        "rough": lambda: measure_layout(scenes, options.draws, roughly=True),
+        "anyhow": lambda: measure_fitting(scenes, 1, upright=False),
+        "upright": lambda: measure_fitting(scenes, 1, upright=True),
+    }
+    tables = []
+    for part in options.parts:
+        tables.append(run[part]())
+        sys.stdout.write(table_text(tables[-1]) + "\n\n")
+        sys.stdout.flush()
+    if options.json:
+        options.json.write_text(json.dumps(tables_json(tables), indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""One object while it is being placed: its surface, what was seen of it, and where it is now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.compose.compare import Comparison, Weights, compare
+from scenelift.compose.evidence import Evidence, evidence_of
+from scenelift.compose.surfels import Surfels, surfels_of
+from scenelift.geometry.transforms import pose_matrix
+from scenelift.types import Image, PointMap, SceneObject
+
+__all__ = ["Placed"]
+
+POINTS, SIDE = 6000, 72  # surfels, and pixels across the mask
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Placed:
+    """An object and its current pose; changes are recorded with it.
+
+    Attributes:
+        index: its number in the scene.
+        name: what notes call it.
+        surfels: its surface in its own frame.
+        evidence: what was seen of it.
+        pose: float64 [3, 4], camera_from_object.
+        notes: what was changed, in plain sentences.
+        standing: what it was made to stand on: the index of an object, −1 for a plane, None
+            where it was not.
+    """
+
+    index: int
+    name: str
+    surfels: Surfels
+    evidence: Evidence
+    pose: NDArray[np.float64]
+    notes: list[str] = field(default_factory=list)
+    standing: int | None = None
+
+    @classmethod
+    def of(cls, o: SceneObject, image: Image, points: PointMap) -> Placed:
+        """Prepare an object of a scene.
+
+        Raises:
+            ReconstructionError: its shape has no surface.
+            ValueError: its mask is empty.
+        """
+        return cls(
+            index=o.index,
+            name=f"{o.instance.label!r} ({o.index})",
+            surfels=surfels_of(o.shape, POINTS),
+            evidence=evidence_of(image, o.instance, points, SIDE),
+            pose=pose_matrix(o.pose)[:3],
+        )
+
+    @property
+    def centre(self) -> NDArray[np.float64]:
+        """Middle of its box, in its own frame."""
+        points = self.surfels.points
+        return (points.min(0) + points.max(0)).astype(np.float64) / 2
+
+    @property
+    def scale(self) -> float:
+        return float(np.cbrt(np.linalg.det(self.pose[:, :3])))
+
+    @property
+    def size(self) -> float:
+        """Longest side of its box, in scene units."""
+        return self.scale * float(np.ptp(self.surfels.points, axis=0).max())
+
+    def surface(self) -> NDArray[np.float64]:  # [N, 3]
+        """Its surface where it is now, in the camera frame."""
+        return self.surfels.points @ self.pose[:, :3].T + self.pose[:, 3]
+
+    def compared(self, poses: NDArray[np.float64], weights: Weights) -> Comparison:
+        """Poses [K, 3, 4] against what was seen."""
+        return compare(self.surfels, self.evidence, poses, weights)

@@ -1,0 +1,156 @@
+"""Objects that stood on something are made to stand on it.
+
+What an object rests on is the level or the object's top nearest to its foot. Its up is turned to
+the way up where it nearly is, and the four numbers that remain (turn about the vertical, place on
+the support, size) are fitted to the photo once more, with the foot kept on the support.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.compose.compare import Weights
+from scenelift.compose.ground import Ground
+from scenelift.compose.placed import Placed
+from scenelift.compose.search import evolve, rotation_of_vector, turn_between
+
+__all__ = ["FLOOR", "stand"]
+
+FLOOR = -1  # stands for a level where the index of an object is expected
+
+FLOATS, SINKS = 0.22, 0.3  # of the object's size: a foot that far off still stood there
+UPRIGHT = np.cos(np.radians(20))  # an axis that near the way up was meant to point there
+FOOT = 0.08  # of the height: the part that is the foot
+SLACK = 0.06  # what standing may cost in agreement with the photo
+
+TIGHT = Weights()
+# Turn about the vertical in radians, shifts right and away, logarithm of the size.
+ERRORS = np.array([0.06, 0.05, 0.08, 0.06])
+PULL = 0.003
+EFFORT = (14, 16)  # population, generations
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """A height that an object may stand at, and whose it is: an object's index, or `FLOOR`."""
+
+    height: float
+    of: int
+
+
+def stand(placed: Sequence[Placed], ground: Ground, rng: np.random.Generator) -> None:
+    """Make every object stand that does so nearly, the lowest first."""
+    up = ground.up
+    below: list[Placed] = []
+    for o in sorted(placed, key=lambda o: float((o.surface() @ up).min())):
+        support = _support_of(o, below, ground)
+        if support is not None:
+            _settle(o, support, up, rng)
+        below.append(o)
+
+
+def _support_of(o: Placed, below: Sequence[Placed], ground: Ground) -> Support | None:
+    """What the object most likely stands on; None where nothing is near its foot."""
+    up = ground.up
+    surface = o.surface()
+    heights = surface @ up
+    base, size = float(heights.min()), o.size
+    foot = surface[heights < base + FOOT * float(np.ptp(heights)) + 1e-9]
+    found = [
+        Support(level, FLOOR)
+        for k, level in enumerate(ground.levels)
+        if k == 0 or _near(ground.points[ground.level == k], foot, up, size)
+    ]
+    across = _horizontal(up)
+    low, high = (foot @ across.T).min(0), (foot @ across.T).max(0)
+    for other in below:
+        theirs = other.surface()
+        flat = theirs @ across.T
+        under = ((flat >= low) & (flat <= high)).all(1)
+        reach = theirs[under] @ up
+        reach = reach[(reach > base - FLOATS * size) & (reach < base + SINKS * size)]
+        if reach.size:
+            found.append(Support(float(reach.max()), other.index))
+    found = [s for s in found if -SINKS * size < base - s.height < FLOATS * size]
+    return min(found, key=lambda s: abs(base - s.height), default=None)
+
+
+def _near(level: NDArray, foot: NDArray, up: NDArray, size: float) -> bool:
+    """Whether a level was seen about the foot."""
+    across = _horizontal(up)
+    apart = (level - foot.mean(0)) @ across.T
+    return int((np.linalg.norm(apart, axis=1) < size).sum()) >= 10
+
+
+def _horizontal(up: NDArray[np.float64]) -> NDArray[np.float64]:  # [2, 3]
+    """Right and away from the camera, along the ground."""
+    right = np.cross([0.0, 0.0, -1.0], up)
+    right /= np.linalg.norm(right)
+    return np.stack([right, np.cross(up, right)])
+
+
+def _settle(o: Placed, support: Support, up: NDArray, rng: np.random.Generator) -> None:
+    before = float(o.compared(o.pose[None], TIGHT).cost(TIGHT)[0])
+    base = float((o.surface() @ up).min())
+    for rotation in _uprights(o.pose[:, :3] / o.scale, up):
+        pose, cost = _standing(o, rotation, support.height, base, up, rng)
+        if cost < before + SLACK:
+            moved = float(np.linalg.norm((pose - o.pose) @ [*o.centre, 1]))
+            what = "the ground" if support.of == FLOOR else f"object {support.of}"
+            o.notes.append(f"It was made to stand on {what} ({moved / o.size:.0%} of its size).")
+            o.pose, o.standing = pose, support.of
+            return
+
+
+def _uprights(rotation: NDArray, up: NDArray) -> list[NDArray[np.float64]]:
+    """The rotation with its nearest axis upright, where that is near, then as it is."""
+    axes = np.concatenate([rotation.T, -rotation.T])
+    nearest = int((axes @ up).argmax())
+    if axes[nearest] @ up < UPRIGHT:
+        return [rotation]
+    return [turn_between(axes[nearest], up) @ rotation, rotation]
+
+
+def _standing(
+    o: Placed,
+    rotation: NDArray,
+    height: float,
+    base: float,
+    up: NDArray,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float64], float]:
+    """The best pose that stands at a height, and its cost."""
+    across = _horizontal(up)
+    lowest = float((o.surfels.points @ (up @ rotation)).min())  # of the shape at scale 1
+    middle = o.pose @ [*o.centre, 1]
+    scales, middles = [o.scale], [middle]
+    # Along the viewing rays the silhouette stays: nearer and smaller, or farther and larger.
+    factor = height / base if base * height > 0 else 0.0
+    if 0.75 < factor < 1.33:
+        scales.append(o.scale * factor)
+        middles.append(middle * factor)
+
+    def poses(x: NDArray[np.float64]) -> NDArray[np.float64]:  # [S, P, 4] -> [S, P, 3, 4]
+        scale = np.array(scales)[:, None] * np.exp(x[..., 3])
+        turned = rotation_of_vector(x[..., :1] * up) @ rotation
+        linear = turned * scale[..., None, None]
+        place = np.array(middles)[:, None] + (x[..., 1:3] * o.size) @ across
+        offset = place - linear @ o.centre
+        offset += ((height - scale * lowest) - offset @ up)[..., None] * up
+        return np.concatenate([linear, offset[..., None]], -1)
+
+    def costs(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        compared = o.compared(poses(x).reshape(-1, 3, 4), TIGHT).cost(TIGHT)
+        return compared.reshape(x.shape[:2]) + PULL * ((x / ERRORS) ** 2).sum(-1)
+
+    population, generations = EFFORT
+    x, value = evolve(
+        costs, len(scales), ERRORS, generations=generations, population=population, rng=rng
+    )
+    best = int(value.argmin())
+    pose = poses(x[:, None])[best, 0]
+    return pose, float(o.compared(pose[None], TIGHT).cost(TIGHT)[0])
