@@ -1,20 +1,22 @@
-const LEAST = 30_000;
+/** Scenes with more splats than this are drawn at levels of detail. */
+export const LEVELS_ABOVE = 500_000;
+
+const LEAST = 20_000;
 const MOST = 1_500_000;
+const START = 250_000;
+const START_IN_SOFTWARE = 50_000; // a processor draws a picture of so many in half a second
 const SLOW_MS = 60; // between two pictures in motion; slower feels like stuttering
 const FAST_MS = 25;
 const SETTLE = 3; // pictures that a new number is given before it is judged
 
-/**
- * How many splats to draw at once of a scene with levels of detail, so that turning stays smooth:
- * on a graphics card more than a million, on a processor that stands in for one fewer.
- */
+/** How many splats to draw at once, so that turning stays smooth. */
 export class DetailBudget {
   #inMotion: number;
   #judged = 0;
   #slowest = 0;
 
-  constructor(start = 200_000) {
-    this.#inMotion = start;
+  constructor(software: boolean) {
+    this.#inMotion = software ? START_IN_SOFTWARE : START;
   }
 
   get inMotion(): number {
@@ -38,4 +40,11 @@ export class DetailBudget {
     this.#inMotion = Math.round(Math.min(MOST, Math.max(LEAST, this.#inMotion)));
     this.#judged = this.#slowest = 0;
   }
+}
+
+/** Whether this context draws on the processor. */
+export function drawsInSoftware(gl: WebGL2RenderingContext): boolean {
+  const info = gl.getExtension('WEBGL_debug_renderer_info');
+  const name: unknown = gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER);
+  return /swiftshader|llvmpipe|software|basic render/i.test(String(name));
 }

@@ -4,7 +4,7 @@ import { h, save } from '../ui/dom';
 import { percent } from '../ui/format';
 import { Backdrop } from './backdrop';
 import { ObjectList } from './objectList';
-import { needsLevels, ObjectNode, type Mode } from './objects';
+import { ObjectNode, type Mode } from './objects';
 import type { Source } from './source';
 import { Stage } from './stage';
 import { Toolbar } from './toolbar';
@@ -42,7 +42,8 @@ export class LiveView {
     });
     host.append(this.#picture);
     this.#stage = new Stage(this.#picture, {
-      intrinsics: manifest.camera, sceneFromCamera: this.#sceneFromCamera, levels: needsLevels(manifest),
+      intrinsics: manifest.camera, sceneFromCamera: this.#sceneFromCamera,
+      splats: manifest.objects.reduce((sum, o) => sum + o.gaussians, 0),
     });
     this.#stage.canvas.setAttribute('aria-hidden', 'true');
     this.#status = h('p', { class: 'viewer-status', role: 'status' }, 'Loading…');
@@ -76,8 +77,13 @@ export class LiveView {
       if (this.#backdrop.group.visible) {
         this.#backdrop.fade(this.#stage.camera, this.#stage.bounds.center);
       }
+      for (const node of this.#nodes) {
+        node.fitLines(this.#stage.camera, this.#picture.clientHeight);
+      }
       this.#toolbar.reflect({ photo: this.#backdrop.group.visible, turn: this.#stage.turning });
     };
+    // Splats take a processor a second a picture, meshes a tenth of that: they move in their place.
+    if (this.#stage.software) this.#stage.onMotion = (moving) => this.#show(moving);
     this.#stage.onLost = () =>
       this.#say('The graphics card stopped drawing. Reload the page to see the scene again.');
     this.#toolbar.setMode('splats');
@@ -108,14 +114,13 @@ export class LiveView {
     };
     await Promise.all(this.#nodes.map((node) => attempt(node.loadMesh(this.#source))));
 
-    const levels = needsLevels(this.#source.manifest);
     const waiting = [...this.#nodes].sort((a, b) => a.about.gaussians - b.about.gaussians);
     const total = Math.max(1, waiting.reduce((sum, node) => sum + node.about.gaussians, 0));
     let done = 0;
     const work = async () => {
       for (let node = waiting.shift(); node && !this.#disposed; node = waiting.shift()) {
         this.#say(`Loading splats, ${percent(done / total)}`);
-        await attempt(node.loadSplats(this.#source, levels, () => this.#arrived()));
+        await attempt(node.loadSplats(this.#source, this.#stage.levels, () => this.#arrived()));
         done += node.about.gaussians;
       }
     };
@@ -141,8 +146,9 @@ export class LiveView {
     this.#started = true;
   }
 
-  #show(): void {
-    for (const node of this.#nodes) node.show(this.#mode);
+  #show(moving = false): void {
+    const mode = moving && this.#mode === 'splats' ? 'mesh' : this.#mode;
+    for (const node of this.#nodes) node.show(mode);
     this.#stage.invalidate();
   }
 

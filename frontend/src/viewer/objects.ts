@@ -1,16 +1,14 @@
 import { SplatFileType, SplatMesh } from '@sparkjsdev/spark';
-import { Box3, Group, type Object3D } from 'three';
+import { Box3, Group, type Object3D, type PerspectiveCamera } from 'three';
 import { GLTFLoader } from 'three/addons/loaders/GLTFLoader.js';
 
-import type { Manifest, SceneObject } from './manifest';
+import type { SceneObject } from './manifest';
 import { sampledPly } from './ply';
 import type { Source } from './source';
 import { Surface } from './surface';
 
 export type Mode = 'splats' | 'mesh' | 'both' | 'wireframe';
 
-/** Scenes with more splats than this are drawn at levels of detail. */
-const LEVELS_ABOVE = 500_000;
 const SAMPLE = 40_000; // splats of the first picture of an object without a mesh
 const SPLATS_TIMEOUT_MS = 120_000;
 
@@ -94,6 +92,16 @@ export class ObjectNode {
     else this.#surface?.show(mode === 'both' ? 'lines' : 'hidden');
   }
 
+  /** Tell the mesh how large it is drawn, before each picture. */
+  fitLines(camera: PerspectiveCamera, height: number): void {
+    if (!this.#surface) return;
+    const distance = camera.position.distanceTo(this.group.position);
+    const slope = 2 * Math.tan((camera.fov * Math.PI) / 360); // of the whole picture
+    const across = (this.group.scale.x * height) / Math.max(distance * slope, 1e-9); // pixels
+    // A sphere of that diameter, in so many triangles.
+    this.#surface.edgePixels = (2.7 * across) / Math.sqrt(Math.max(1, this.about.faces));
+  }
+
   get loaded(): boolean {
     return this.#mesh !== null || this.#splats !== null;
   }
@@ -110,10 +118,6 @@ export class ObjectNode {
     this.#splats?.dispose();
     this.#surface?.dispose();
   }
-}
-
-export function needsLevels(manifest: Manifest): boolean {
-  return manifest.objects.reduce((sum, o) => sum + o.gaussians, 0) > LEVELS_ABOVE;
 }
 
 class TimeoutError extends Error {}

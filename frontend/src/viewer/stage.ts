@@ -13,7 +13,7 @@ import {
 } from 'three';
 import { OrbitControls } from 'three/addons/controls/OrbitControls.js';
 
-import { DetailBudget } from './detail';
+import { DetailBudget, drawsInSoftware, LEVELS_ABOVE } from './detail';
 import type { Camera } from './manifest';
 import { fitDistance, opening, photoProjection, type Size } from './projection';
 
@@ -32,8 +32,8 @@ export interface StageOptions {
   /** The photo's camera and its pose. */
   intrinsics: Camera;
   sceneFromCamera: Matrix4;
-  /** Whether to draw splats at levels of detail. */
-  levels: boolean;
+  /** How many splats the scene has. */
+  splats: number;
 }
 
 /**
@@ -44,8 +44,14 @@ export class Stage {
   readonly scene = new Scene();
   readonly camera = new PerspectiveCamera();
   readonly canvas = document.createElement('canvas');
+  /** Whether the processor draws, because there is no graphics card. */
+  readonly software: boolean;
+  /** Whether splats are to be loaded with levels of detail. */
+  readonly levels: boolean;
   /** Called before each picture. */
   onFrame: () => void = () => {};
+  /** Called when the view starts to move, and when it has come to rest. */
+  onMotion: (moving: boolean) => void = () => {};
   /** The graphics card gave up; nothing is drawn any more. */
   onLost: () => void = () => {};
 
@@ -56,13 +62,13 @@ export class Stage {
   readonly #resizes: ResizeObserver;
   readonly #intrinsics: Camera;
   readonly #photoEye: Vector3;
-  readonly #budget = new DetailBudget();
-  readonly #levels: boolean;
+  readonly #budget: DetailBudget;
   #bounds = new Sphere(new Vector3(0, 0, -1), 1);
   #covered = 0;
   #sharp = false;
   #scheduled = 0;
-  #drawn = 0; // when the last picture was drawn
+  #movedAt = 0; // when the last picture was drawn, if it had moved
+  #moving = false;
   #rest = 0;
   #flight: Flight | null = null;
   #turning = false;
@@ -70,7 +76,7 @@ export class Stage {
   #disposed = false;
 
   /** @throws Error with a sentence for the user where there is no WebGL 2. */
-  constructor(host: HTMLElement, { intrinsics, sceneFromCamera, levels }: StageOptions) {
+  constructor(host: HTMLElement, { intrinsics, sceneFromCamera, splats }: StageOptions) {
     // Spark asks for no multisampling: it does nothing for splats and costs a lot.
     const context = this.canvas.getContext('webgl2', { antialias: false, alpha: true });
     if (!context) {
@@ -81,7 +87,9 @@ export class Stage {
     }
     this.#host = host;
     this.#intrinsics = intrinsics;
-    this.#levels = levels;
+    this.software = drawsInSoftware(context);
+    this.#budget = new DetailBudget(this.software);
+    this.levels = splats > LEVELS_ABOVE;
     this.#renderer = new WebGLRenderer({ canvas: this.canvas, context });
     this.canvas.addEventListener('webglcontextlost', () => {
       if (!this.#disposed) this.onLost();
@@ -92,7 +100,7 @@ export class Stage {
       lodSplatCount: this.#budget.inMotion,
       // 16-bit places would be off by half a pixel at the photo's camera; large scenes are
       // looked at from farther away, and their memory counts.
-      accumExtSplats: !levels,
+      accumExtSplats: !this.levels,
       onDirty: () => this.invalidate(),
     });
     this.scene.add(this.#spark);
@@ -123,13 +131,10 @@ export class Stage {
 
   /** Resolves when the picture shows all that was asked for, splats sorted. */
   async settled(): Promise<void> {
-    do {
-      this.invalidate();
-      await new Promise((resolve) => setTimeout(resolve, 60));
-    } while (
-      !this.#disposed &&
-      (this.#scheduled || this.#spark.dirty || this.#spark.sorting || this.#spark.sortDirty)
-    );
+    this.invalidate();
+    const busy = () =>
+      this.#moving || this.#scheduled || this.#spark.dirty || this.#spark.sorting || this.#spark.sortDirty;
+    while (!this.#disposed && busy()) await new Promise((resolve) => setTimeout(resolve, 50));
   }
 
   /** What is to be seen: sets clipping planes and the distances of `frame`. */
@@ -273,19 +278,21 @@ export class Stage {
     this.#advance(time);
     this.#controls.update();
     this.camera.updateMatrixWorld();
-    if (this.#levels) this.#chooseDetail(time, !before.equals(this.camera.matrixWorld));
+    this.#followMotion(time, !before.equals(this.camera.matrixWorld));
     this.onFrame();
     this.#renderer.render(this.scene, this.camera);
   }
 
-  #chooseDetail(time: number, moved: boolean): void {
+  /** Fewer details in motion, all of them at rest. */
+  #followMotion(time: number, moved: boolean): void {
+    if (moved && this.#movedAt) this.#budget.observe(time - this.#movedAt);
+    this.#movedAt = moved ? time : 0;
     if (!moved) return;
-    const interval = time - this.#drawn;
-    if (interval < 1000) this.#budget.observe(interval);
-    this.#drawn = time;
+    if (!this.#moving) this.onMotion((this.#moving = true));
     this.#spark.lodSplatCount = this.#budget.inMotion;
     clearTimeout(this.#rest);
     this.#rest = window.setTimeout(() => {
+      this.onMotion((this.#moving = false));
       this.#spark.lodSplatCount = this.#budget.atRest;
       this.invalidate();
     }, REST_MS);

@@ -17,32 +17,29 @@ const CLAY = new MeshStandardMaterial({
 const DEPTH_ONLY = new MeshBasicMaterial({
   colorWrite: false, polygonOffset: true, polygonOffsetFactor: 1, polygonOffsetUnits: 1,
 });
-const DARK_LINES = new MeshBasicMaterial({
-  color: 0x20242e, wireframe: true, transparent: true, opacity: 0.4, depthWrite: false,
-});
-const LINES_OVER_SPLATS = new MeshBasicMaterial({
-  color: 0x3d6bff, wireframe: true, transparent: true, opacity: 0.35, depthWrite: false,
-});
+const ON_CLAY = 0x20242e;
+const OVER_SPLATS = 0x3d6bff;
 
 /** An object's mesh, in the looks that the viewer's modes ask for. */
 export class Surface {
   readonly #root: Object3D;
   readonly #parts: { mesh: Mesh; own: Material | Material[]; lines: Mesh }[] = [];
+  readonly #ink = new MeshBasicMaterial({ wireframe: true, transparent: true, depthWrite: false });
 
   constructor(root: Object3D) {
     this.#root = root;
     root.traverse((node) => {
       if (!(node instanceof Mesh)) return;
-      this.#parts.push({ mesh: node, own: node.material, lines: new Mesh(node.geometry) });
+      this.#parts.push({ mesh: node, own: node.material, lines: new Mesh(node.geometry, this.#ink) });
     });
     for (const { mesh, lines } of this.#parts) mesh.add(lines);
   }
 
   show(look: SurfaceLook): void {
     this.#root.visible = look !== 'hidden';
+    this.#ink.color.set(look === 'lines' ? OVER_SPLATS : ON_CLAY);
     for (const { mesh, own, lines } of this.#parts) {
       mesh.material = look === 'clay' ? CLAY : look === 'lines' ? DEPTH_ONLY : own;
-      lines.material = look === 'lines' ? LINES_OVER_SPLATS : DARK_LINES;
       lines.visible = look === 'lines' || look === 'clay';
       // After the splats, which are one transparent object: depth first, then the lines.
       mesh.renderOrder = look === 'lines' ? 1 : 0;
@@ -50,7 +47,13 @@ export class Surface {
     }
   }
 
+  /** Draw lines so faint that edges of so many pixels do not add up to one dark patch. */
+  set edgePixels(pixels: number) {
+    this.#ink.opacity = Math.min(0.6, Math.max(0.06, pixels / 16));
+  }
+
   dispose(): void {
+    this.#ink.dispose();
     for (const { mesh, own } of this.#parts) {
       mesh.geometry.dispose();
       for (const material of Array.isArray(own) ? own : [own]) {
