@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 
 import type { Plugin } from 'vite';
@@ -7,12 +7,12 @@ import type { Plugin } from 'vite';
 export function compress(): Plugin {
   return {
     name: 'compress',
-    enforce: 'post',
-    generateBundle(_options, bundle) {
-      for (const [name, file] of Object.entries(bundle)) {
+    // Not before: Vite puts the names of other files in until the end.
+    writeBundle({ dir }, bundle) {
+      for (const name of Object.keys(bundle)) {
         if (!/\.(js|css)$/.test(name)) continue;
-        const text = file.type === 'chunk' ? file.code : file.source;
-        this.emitFile({ type: 'asset', fileName: `${name}.gz`, source: gzipSync(text, { level: 9 }) });
+        const file = `${dir}/${name}`;
+        writeFileSync(`${file}.gz`, gzipSync(readFileSync(file), { level: 9 }));
       }
     },
   };
