@@ -196,8 +196,8 @@ def structure_flow(bench: Bench, cond: Tensor) -> None:
 
     ablate(bench, "structure flow", STRUCTURE, [("+ matrices cast once", evaluate)])
 
-    def velocity(x: State, t: Tensor, conditional: bool) -> State:
-        return flow(StructureLatents(*x), t, context if conditional else None, step=step)
+    def velocity(x: State, t: Tensor, view: int | None) -> State:
+        return flow(StructureLatents(*x), t, None if view is None else context, step=step)
 
     follow(bench, "structure flow", flow, velocity, noise, STRUCTURE)
 
@@ -251,8 +251,8 @@ def latent_flow(bench: Bench, cond: Tensor) -> None:
     accelerate(flow, bench.device)
     ablate(bench, "latent flow", LATENT, [("best convolution", evaluate)])
 
-    def velocity(x: State, t: Tensor, conditional: bool) -> State:
-        return (flow(x[0], t, voxels, context if conditional else None),)
+    def velocity(x: State, t: Tensor, view: int | None) -> State:
+        return (flow(x[0], t, voxels, None if view is None else context),)
 
     follow(bench, "latent flow", flow, velocity, (noise,), LATENT, f"{len(voxels)} voxels")
 
@@ -335,9 +335,10 @@ def compare(bench: Bench) -> None:
             shapes[place, conditional] = torch.cat([x.flatten() for x in v]).cpu()
 
         def velocity(
-            x: State, t: Tensor, conditional: bool, network=network, context=context, step=step
+            x: State, t: Tensor, view: int | None, network=network, context=context, step=step
         ) -> State:
-            return network(StructureLatents(*x), t, context if conditional else None, step=step)
+            seen = None if view is None else context
+            return network(StructureLatents(*x), t, seen, step=step)
 
         x = StructureLatents(*sample_flow(velocity, start, STRUCTURE))
         occupied[place] = (decoders[place](cube_from_tokens(x.shape)) > 0).cpu()

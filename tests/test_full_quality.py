@@ -20,7 +20,7 @@ from scenelift.progress import CancelToken, Event, Reporter, silent
 from scenelift.reconstruct.sam3d import SAM3DReconstructor
 from scenelift.registry import BackendOptions
 from scenelift.runs import RunSpec, run_job
-from scenelift.sam3d.options import SAM3DOptions
+from scenelift.slat.options import ReconstructionOptions
 from scenelift.testing.fakes import ColorSegmenter, disc_photo
 from scenelift.types import Instance, Prompt
 
@@ -29,7 +29,7 @@ EXPORT = ExportOptions(preview_frames=2, preview_size=64)
 
 @pytest.fixture(scope="module")
 def pipeline(tiny_checkpoints) -> Pipeline:
-    options = SAM3DOptions(
+    options = ReconstructionOptions(
         weights=tiny_checkpoints, device="cpu", structure_steps=3, latent_steps=2
     )
     return Pipeline(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scenelift.geometry.transforms import compose_transform, transform_points
     from scenelift.pipeline import Pipeline, SAM3SAM3DPipeline
     from scenelift.registry import BackendOptions
-    from scenelift.sam3d.options import SAM3DOptions
+    from scenelift.slat.options import ReconstructionOptions
     from scenelift.types import Gaussians, Image, Instance, Mesh, PointMap, Pose, Prompt, Scene
 
 __version__ = "0.1.0"
@@ -34,7 +34,7 @@ _HOMES = {
     "PointMap": "scenelift.types",
     "Pose": "scenelift.types",
     "Prompt": "scenelift.types",
-    "SAM3DOptions": "scenelift.sam3d.options",
+    "ReconstructionOptions": "scenelift.slat.options",
     "SAM3SAM3DPipeline": "scenelift.pipeline",
     "Scene": "scenelift.types",
     "SceneliftError": "scenelift.errors",
@@ -54,7 +54,7 @@ __all__ = [
     "PointMap",
     "Pose",
     "Prompt",
-    "SAM3DOptions",
+    "ReconstructionOptions",
     "SAM3SAM3DPipeline",
     "Scene",
     "SceneliftError",

@@ -204,7 +204,7 @@ class SAM3SAM3DPipeline(Pipeline):
         scene = SAM3SAM3DPipeline().run("room.jpg", "chair")
 
     Args:
-        options: where weights are, which device; `SAM3DOptions` adds step counts and more.
+        options: where weights are, which device; `ReconstructionOptions` adds step counts and more.
 
     Raises:
         SetupError: something that they need is missing here; the message says what.

@@ -57,7 +57,7 @@ class Residency:
         return sum(t.nbytes for t in self._copies.values())
 
     @contextmanager
-    def running(self, network: N, *, working: int = 0) -> Iterator[N]:
+    def running(self, network: N, *, working: int = 0, as_stored: bool = False) -> Iterator[N]:
         """The network on the device, while it runs.
 
         Others that are not running leave, the least recently used first, while there is too
@@ -66,13 +66,14 @@ class Residency:
         Args:
             network: one whose tensors are on the host when it comes here first.
             working: bytes that it needs besides its tensors.
+            as_stored: leave the types of its tensors as they are on the host.
 
         Raises:
             torch.OutOfMemoryError: there is too little memory even so.
         """
         self._in_use.append(network)
         try:
-            self._bring(network, working)
+            self._bring(network, working, as_stored)
             yield network
         finally:
             self._in_use.remove(network)
@@ -105,13 +106,15 @@ class Residency:
             self.release()
         return last()
 
-    def _bring(self, network: nn.Module, working: int) -> None:
+    def _bring(self, network: nn.Module, working: int, as_stored: bool) -> None:
         if network in self._resident:
             self._resident[network] = self._resident.pop(network)
             self._make_room(working)
             return
         host = self._hosts.setdefault(network, _tensors(network))
-        types = self._cast(host) if self._cast else {name: t.dtype for name, t in host.items()}
+        types = {name: t.dtype for name, t in host.items()}
+        if self._cast and not as_stored:
+            types = self._cast(host)
         missing = {
             key: t.numel() * types[name].itemsize
             for name, t in host.items()

@@ -20,11 +20,12 @@ from scenelift.reconstruct import RECONSTRUCTORS
 from scenelift.reconstruct.sam3d import SAM3DReconstructor, fingerprint, reconstruction_of
 from scenelift.registry import BackendOptions
 from scenelift.sam3d.checkpoints import CheckpointFolder, load_models
-from scenelift.sam3d.model import SAM3D, Lifted, Sampling
-from scenelift.sam3d.options import SAM3DOptions
+from scenelift.sam3d.model import SAM3D, Lifted
 from scenelift.sam3d.pose import PublishedPose
 from scenelift.sam3d.preprocess import ConditionImages
 from scenelift.slat.flexicubes import SurfaceMesh
+from scenelift.slat.model import Sampling
+from scenelift.slat.options import ReconstructionOptions
 from scenelift.testing.fakes import ColorSegmenter, PlanePointMapper, disc_photo
 from scenelift.types import (
     Camera,
@@ -42,8 +43,8 @@ CPU = torch.device("cpu")
 FAST: dict[str, Any] = {"device": "cpu", "structure_steps": 2, "latent_steps": 1}
 
 
-def options(folder, **others: Any) -> SAM3DOptions:
-    return SAM3DOptions(weights=folder, **(FAST | others))
+def options(folder, **others: Any) -> ReconstructionOptions:
+    return ReconstructionOptions(weights=folder, **(FAST | others))
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +255,7 @@ def test_options_change_the_result_and_the_version(tiny_checkpoints, image, disc
 
 def test_defaults_are_the_published_settings(tiny_checkpoints):
     models = load_models(tiny_checkpoints)
-    sampling = Sampling.of(SAM3DOptions(), models)
+    sampling = Sampling.of(ReconstructionOptions(), models)
     assert (sampling.structure, sampling.latent) == (
         models.settings.structure_sampling,
         models.settings.latent_sampling,
@@ -265,10 +266,10 @@ def test_defaults_are_the_published_settings(tiny_checkpoints):
 
 def test_distilled_sampling_has_few_steps_and_no_guidance(tiny_checkpoints):
     models = load_models(tiny_checkpoints)
-    sampling = Sampling.of(SAM3DOptions(distilled=True), models)
+    sampling = Sampling.of(ReconstructionOptions(distilled=True), models)
     assert (sampling.structure.steps, sampling.structure.guidance) == (4, 0)
     assert sampling.latent == models.settings.latent_sampling
-    sampling = Sampling.of(SAM3DOptions(distilled=True, structure_steps=1), models)
+    sampling = Sampling.of(ReconstructionOptions(distilled=True, structure_steps=1), models)
     assert sampling.structure.steps == 1
 
 
@@ -281,7 +282,7 @@ def test_a_distilled_object_is_another_one(tiny_checkpoints, image, disc, points
 def test_counts_begin_at_one(name):
     counts: dict[str, Any] = {name: 0}
     with pytest.raises(ValueError, match=name):
-        SAM3DOptions(**counts)
+        ReconstructionOptions(**counts)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -7,14 +7,16 @@ import torch
 import yaml
 
 from scenelift.errors import WeightsError
-from scenelift.sam3d.checkpoints import CheckpointFolder, Sam3dModels, load_models, to_half
+from scenelift.sam3d.checkpoints import CheckpointFolder, Sam3dModels, load_models
 from scenelift.sam3d.condition import ConditionEmbedder, ConditionParams
-from scenelift.sam3d.config import PipelineSettings
-from scenelift.sam3d.structure_flow import StructureFlow, StructureFlowParams
+from scenelift.sam3d.config import PUBLISHED
+from scenelift.sam3d.structure_flow import StructureFlow
 from scenelift.slat.gaussian_decoder import GaussianDecoder, GaussianDecoderParams
 from scenelift.slat.latent_flow import LatentFlow, LatentFlowParams
 from scenelift.slat.mesh_decoder import MeshDecoder, MeshDecoderParams
+from scenelift.slat.precision import to_half
 from scenelift.slat.structure_decoder import StructureDecoder, StructureVAEParams
+from scenelift.slat.structure_flow import StructureFlowParams
 from scenelift.testing.fake_checkpoints import TINY, write_checkpoints
 
 NETWORKS = (
@@ -92,7 +94,7 @@ def test_every_network_loads_with_the_sizes_of_its_file(published):
     assert models.structure_decoder.params == TINY.structure_decoder
     assert models.latent_flow.params == TINY.latent_flow
     assert (models.resolution, models.image_size) == (TINY.resolution, 56)
-    assert models.settings == PipelineSettings()
+    assert models.settings == PUBLISHED
     for name in NETWORKS:
         network = getattr(models, name)
         assert not network.training
@@ -116,7 +118,7 @@ def test_without_yaml_files_sizes_still_come_from_the_tensors(folder):
     files = CheckpointFolder(folder)
     assert files.structure_flow().params == TINY.structure_flow
     assert files.latent_condition().params == TINY.latent_condition
-    assert files.settings() == PipelineSettings()
+    assert files.settings() == PUBLISHED
 
 
 def test_equal_copies_of_dino_share_memory(folder):

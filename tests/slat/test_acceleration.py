@@ -9,12 +9,13 @@ from scenelift.sam3d.condition import ConditionEmbedder, ConditionParams
 from scenelift.sam3d.pointpatch import PointPatchParams
 from scenelift.sam3d.structure_flow import (
     StructureFlow,
-    StructureFlowParams,
     StructureLatents,
     structure_noise,
 )
-from scenelift.slat.acceleration import default_dtype, prepare, recorded, tensor_types
+from scenelift.slat.acceleration import default_dtype, prepare, recorded
+from scenelift.slat.precision import tensor_types
 from scenelift.slat.sampling import SamplingParams, sample_flow
+from scenelift.slat.structure_flow import StructureFlowParams
 from scenelift.testing.fake_weights import draw_weights
 
 CPU = torch.device("cpu")
@@ -79,7 +80,7 @@ def test_types_follow_from_names_and_shapes_alone():
 
 
 def test_without_a_gpu_nothing_is_recorded():
-    def velocity(x, time, conditional):
+    def velocity(x, time, view):
         return x
 
     assert recorded(velocity, CPU) is velocity
@@ -93,8 +94,8 @@ def test_a_recorded_velocity_gives_what_the_velocity_gives():
     context = flow.remember(torch.randn(1, 5, 24, device=gpu))
     step = torch.zeros(1, device=gpu)
 
-    def velocity(x, time, conditional):
-        return flow(StructureLatents(*x), time, context if conditional else None, step=step)
+    def velocity(x, time, view):
+        return flow(StructureLatents(*x), time, None if view is None else context, step=step)
 
     noise = structure_noise(flow.params, torch.Generator(gpu).manual_seed(0))
     plain = sample_flow(velocity, noise, SamplingParams(steps=6))

@@ -7,8 +7,8 @@ import torch
 
 from scenelift.layers.blocks import BlockParams
 from scenelift.layers.sparse import Voxels
-from scenelift.sam3d.checkpoints import to_half
 from scenelift.slat.latent_flow import LatentFlow, LatentFlowParams, latent_noise
+from scenelift.slat.precision import to_half
 from scenelift.testing.comparison import Comparison
 from scenelift.testing.golden import read_case
 from scenelift.testing.parity_latent import CHECKS

@@ -1,5 +1,6 @@
 """Following a flow: the grid, the steps, the guidance, and never waiting for the device."""
 
+import dataclasses
 import itertools
 
 import pytest
@@ -35,10 +36,55 @@ def test_guidance_applies_to_the_first_half_of_the_times(rescale, guided):
 
 
 @settings(deadline=None, max_examples=30)
+@given(
+    steps=st.integers(1, 12),
+    rescale=st.floats(0.5, 4),
+    strength=st.floats(0, 8),
+    x0=st.floats(-2, 2),
+)
+def test_a_network_trained_towards_the_noise_gives_the_same_path(steps, rescale, strength, x0):
+    """Turning time and velocity of a network round, and saying so, changes nothing."""
+
+    def forwards(x, time, view):
+        return (torch.cos(3 * time) * x[0] + (0.0 if view is None else time),)
+
+    def backwards(x, time, view):
+        return tuple(-v for v in forwards(x, 1 - time, view))
+
+    params = SamplingParams(steps=steps, rescale=rescale, guidance=strength)
+    start = (torch.tensor([x0]),)
+    (one,) = sample_flow(forwards, start, params)
+    (other,) = sample_flow(backwards, start, dataclasses.replace(params, toward_noise=True))
+    # The time is rounded to float32 on one side of 1 − t or on the other.
+    torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_stochastic_views_take_turns():
+    seen = []
+
+    def velocity(x, time, view):
+        seen.append(view)
+        return x
+
+    params = SamplingParams(steps=4, rescale=1, guided=(0.0, 0.25))
+    sample_flow(velocity, (torch.ones(1),), params, views=3)
+    assert seen == [0, None, 1, None, 2, 0]
+
+
+def test_multidiffusion_follows_the_mean_of_the_views():
+    def velocity(x, time, view):
+        return (torch.tensor([(1.0, 2.0, 6.0)[view]]),)
+
+    params = SamplingParams(steps=5, guidance=0)
+    (x,) = sample_flow(velocity, (torch.zeros(1),), params, views=3, mode="multidiffusion")
+    torch.testing.assert_close(x, torch.tensor([3.0]))
+
+
+@settings(deadline=None, max_examples=30)
 @given(steps=st.integers(1, 12), rescale=st.floats(0.5, 4), strength=st.floats(0, 8))
 def test_constant_velocities_are_integrated_exactly(steps, rescale, strength):
-    def velocity(x, time, conditional):
-        return (torch.full((2,), 3.0 if conditional else 1.0),)
+    def velocity(x, time, view):
+        return (torch.full((2,), 1.0 if view is None else 3.0),)
 
     params = SamplingParams(steps=steps, rescale=rescale, guidance=strength, guided=(0.0, 1.0))
     (x,) = sample_flow(velocity, (torch.zeros(2),), params)
@@ -49,12 +95,12 @@ def test_constant_velocities_are_integrated_exactly(steps, rescale, strength):
 def test_without_guidance_the_condition_is_always_there():
     seen = []
 
-    def velocity(x, time, conditional):
-        seen.append((round(time.item(), 6), conditional))
+    def velocity(x, time, view):
+        seen.append((round(time.item(), 6), view))
         return (torch.zeros(1),)
 
     sample_flow(velocity, (torch.zeros(1),), SamplingParams(steps=4, rescale=1, guidance=0))
-    assert seen == [(0.0, True), (0.25, True), (0.5, True), (0.75, True)]
+    assert seen == [(0.0, 0), (0.25, 0), (0.5, 0), (0.75, 0)]
 
 
 def test_the_limits_of_guidance_are_included():
@@ -63,7 +109,7 @@ def test_the_limits_of_guidance_are_included():
 
 
 def test_half_precision_velocities_leave_the_state_in_float32():
-    def velocity(x, time, conditional):
+    def velocity(x, time, view):
         assert all(part.dtype == torch.float32 for part in x)
         return tuple(part.half() for part in x)
 
@@ -76,8 +122,8 @@ def test_steps_are_reported_and_a_stopped_run_stops_between_them():
     report = Reporter(events.append, token=token, stage="reconstruct")
     calls = []
 
-    def velocity(x, time, conditional):
-        calls.append(conditional)
+    def velocity(x, time, view):
+        calls.append(view)
         if len(calls) == 3:
             token.cancel()
         return x
@@ -106,7 +152,7 @@ class ReadsValues(TorchDispatchMode):
 
 def test_the_loop_never_waits_for_the_device():
     with ReadsValues() as reads:
-        sample_flow(lambda x, time, conditional: x, (torch.ones(3),), SamplingParams())
+        sample_flow(lambda x, time, view: x, (torch.ones(3),), SamplingParams())
         assert reads.count == 0
         torch.ones(1).item()  # the counter does count
     assert reads.count == 1

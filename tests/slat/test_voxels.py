@@ -76,6 +76,6 @@ def test_thinning_is_repeatable():
     assert not torch.equal(a, c)
 
 
-@pytest.mark.parametrize("prune", [prune_interior, lambda c: cap_voxels(c).coords])
+@pytest.mark.parametrize("prune", [prune_interior, lambda c: cap_voxels(c, 1).coords])
 def test_nothing_stays_nothing(prune):
     assert prune(torch.zeros(0, 4, dtype=torch.int32)).shape == (0, 4)

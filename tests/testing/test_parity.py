@@ -11,11 +11,16 @@ from scenelift.testing.golden import case_names, read_case, weights
 from scenelift.testing.parity import CHECKS, check_case, main
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "sam3d"
+GOLDEN_TRELLIS = GOLDEN.with_name("trellis")
 
 
-@pytest.mark.parametrize("name", case_names(GOLDEN))
-def test_agrees_with_the_published_code(name):
-    assert check_case(GOLDEN, name).failures == []
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [(f, name) for f in (GOLDEN, GOLDEN_TRELLIS) for name in case_names(f)],
+    ids=lambda value: value.name if isinstance(value, Path) else value,
+)
+def test_agrees_with_the_published_code(folder, name):
+    assert check_case(folder, name).failures == []
 
 
 def copy_case(name: str, folder: Path, new_name: str | None = None) -> None:
@@ -36,6 +41,11 @@ def test_other_weights_than_the_recorded_ones_fail(tmp_path, capsys):
     copy_case("fuser", tmp_path)
     assert main([str(tmp_path), "--salt", "1"]) == 1
     assert capsys.readouterr().out.split()[2] == "FAIL"
+
+
+@pytest.mark.parametrize("name", ["ss_flow", "ss_sampler", "multi_image", "slat_flow", "cond"])
+def test_other_weights_fail_in_trellis_too(name):
+    assert not check_case(GOLDEN_TRELLIS, name, salt=1).ok
 
 
 def test_an_unknown_case_fails(tmp_path, capsys):

@@ -9,7 +9,8 @@ from scenelift.errors import Cancelled, InputError, OutputError, WeightsError
 from scenelift.progress import CancelToken, Reporter, silent
 from scenelift.sam3d.checkpoints import load_models
 from scenelift.testing.fake_checkpoints import TINY, write_checkpoints
-from scenelift.weights import full
+from scenelift.weights import hub_models
+from scenelift.weights.bundles import FULL
 from scenelift.weights.convert_full import convert
 from scenelift.weights.tensor_files import read_tensors, write_tensors
 
@@ -82,8 +83,8 @@ def test_copies_of_dinov2_are_stored_once(weights):
 
 def test_the_converted_folder_is_found_first_and_counts_as_verified(weights):
     out = convert(silent(), weights)
-    assert full.folder("sam3d", weights) == out
-    row = next(row for row in full.status(weights, verify=True) if row.name == "sam3d")
+    assert hub_models.folder("sam3d", weights) == out
+    row = next(row for row in FULL.status(weights, verify=True) if row.name == "sam3d")
     assert (row.present, row.checked, row.problem) == (True, True, "")
 
 
@@ -93,7 +94,7 @@ def test_a_changed_byte_in_a_converted_file_is_noticed(weights):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    row = next(row for row in full.status(weights, verify=True) if row.name == "sam3d")
+    row = next(row for row in FULL.status(weights, verify=True) if row.name == "sam3d")
     assert not row.present
     assert "ss_decoder.safetensors has SHA-256" in row.problem
 

@@ -76,11 +76,11 @@ def run(
         from scenelift.io.files import prepare_output_folder
         from scenelift.io.image import read_image
         from scenelift.runs import RunSpec, run_job
-        from scenelift.sam3d.options import SAM3DOptions
+        from scenelift.slat.options import ReconstructionOptions
         from scenelift.segment.given import GivenSegmenter
 
         # Everything the user may have got wrong is checked before the first model is loaded.
-        options = SAM3DOptions(
+        options = ReconstructionOptions(
             weights=weights,
             device=device,
             threads=threads,

@@ -6,14 +6,16 @@ import importlib.util
 from pathlib import Path
 
 from scenelift.registry import BackendOptions
-from scenelift.weights import full
+from scenelift.weights import hub_models
 
 __all__ = ["lacks", "weight_file"]
 
 
 def weight_file(options: BackendOptions) -> Path:
     """Where MoGe's weights are, or should be."""
-    folder = full.folder("moge", options.weights) or full.home_of("moge", options.weights)
+    folder = hub_models.folder("moge", options.weights) or hub_models.home_of(
+        "moge", options.weights
+    )
     converted = folder / "model.safetensors"
     return converted if converted.is_file() else folder / "model.pt"
 

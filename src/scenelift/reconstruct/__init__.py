@@ -30,12 +30,12 @@ def _load_sam3d(options: BackendOptions) -> Reconstructor:
 def _sam3d_lacks(options: BackendOptions) -> list[str]:
     from importlib.util import find_spec
 
-    from scenelift.weights import full
+    from scenelift.weights import hub_models
 
     missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
     if missing:
         return [f"{', '.join(missing)} not installed: pip install 'scenelift[full]'"]
-    if full.folder("sam3d", options.weights) is None:
+    if hub_models.folder("sam3d", options.weights) is None:
         return ["no weights of SAM 3D Objects: scenelift models download full"]
     return []
 

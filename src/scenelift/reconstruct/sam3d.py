@@ -18,20 +18,21 @@ from torch import Tensor
 
 from scenelift.device import choose_device, choose_dtype, limit_memory
 from scenelift.errors import DeviceMemoryError, InputError, WeightsError
+from scenelift.finish.decimation import decimate
 from scenelift.geometry.transforms import quaternion_from_matrix, transform_gaussians
 from scenelift.progress import Reporter
-from scenelift.finish.decimation import decimate
 from scenelift.registry import BackendOptions
 from scenelift.sam3d.checkpoints import CheckpointFolder, load_models
-from scenelift.sam3d.model import SAM3D, Lifted, Sampling
-from scenelift.sam3d.options import SAM3DOptions
+from scenelift.sam3d.model import SAM3D, Lifted
 from scenelift.sam3d.pose import CAMERA_FROM_PYTORCH3D, OBJECT_FROM_ZUP, scene_pose
 from scenelift.sam3d.preprocess import ConditionImages, preprocess
 from scenelift.slat.acceleration import accelerate
 from scenelift.slat.flexicubes import SurfaceMesh
 from scenelift.slat.gaussian_decoder import GaussianDecoder
+from scenelift.slat.model import Sampling
+from scenelift.slat.options import ReconstructionOptions
 from scenelift.types import Gaussians, Image, Instance, Mesh, PointMap, Pose, Reconstruction, Shape
-from scenelift.weights import full
+from scenelift.weights import hub_models
 
 __all__ = ["SAM3DReconstructor", "fingerprint", "reconstruction_of"]
 
@@ -77,14 +78,14 @@ class SAM3DReconstructor:
         """Load the weights that the options name, or those in the cache.
 
         Args:
-            options: `SAM3DOptions`, or others for the published settings.
+            options: `ReconstructionOptions`, or others for the published settings.
 
         Raises:
             WeightsError: they are missing, damaged, or of another model.
             SetupError: the device is not there.
         """
-        if not isinstance(options, SAM3DOptions):
-            options = SAM3DOptions(
+        if not isinstance(options, ReconstructionOptions):
+            options = ReconstructionOptions(
                 **{f.name: getattr(options, f.name) for f in fields(BackendOptions)}
             )
         device = choose_device(options.device)
@@ -197,9 +198,9 @@ def checkpoint_folder(options: BackendOptions) -> Path:
     Raises:
         WeightsError: nowhere.
     """
-    found = full.folder("sam3d", options.weights)
+    found = hub_models.folder("sam3d", options.weights)
     if found is None:
-        home = options.weights or full.home_of("sam3d")
+        home = options.weights or hub_models.home_of("sam3d")
         raise WeightsError(
             f"No weights of SAM 3D Objects in {home}. `scenelift models download full` fetches "
             f"them, once https://huggingface.co/facebook/sam-3d-objects has granted you access."

@@ -14,26 +14,29 @@ the published ones in both, so the table below is all there is to map.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from scenelift.errors import WeightsError
 from scenelift.sam3d import config
-from scenelift.sam3d.condition import ConditionEmbedder, ConditionParams
-from scenelift.sam3d.config import PipelineSettings, Section
+from scenelift.sam3d.condition import ConditionEmbedder
 from scenelift.sam3d.structure_flow import StructureFlow
+from scenelift.slat import config as slat_config
+from scenelift.slat.checkpoints import NetworkFile, SlatModels
+from scenelift.slat.config import PipelineSettings
 from scenelift.slat.gaussian_decoder import GaussianDecoder
 from scenelift.slat.latent_flow import LatentFlow
 from scenelift.slat.mesh_decoder import MeshDecoder
 from scenelift.slat.structure_decoder import StructureDecoder
-from scenelift.weights.state_dicts import StateDict, load_module, read_state_dict, under_prefix
+from scenelift.weights.state_dicts import read_state_dict, under_prefix
 
-__all__ = ["CheckpointFolder", "Sam3dModels", "load_models", "to_half"]
+__all__ = ["CheckpointFolder", "Sam3dModels", "load_models"]
 
 _FLOW = "_base_models.generator.reverse_fn.backbone."
 _CONDITION = "_base_models.condition_embedder."
@@ -50,9 +53,6 @@ _PREFIXES: Mapping[str, tuple[str, ...]] = {
 # A copy of the structure decoder, which has a file of its own.
 _IGNORED: Mapping[str, str] = {"ss_generator": "_base_models.decoder."}
 
-M = TypeVar("M", bound=nn.Module)
-P = TypeVar("P")
-
 
 class CheckpointFolder:
     """The files of one folder; each method reads one network, mapped from disk, on the CPU."""
@@ -67,7 +67,7 @@ class CheckpointFolder:
             WeightsError: there is no such folder, or it holds none of the files.
         """
         self.folder = _root(folder)
-        self._pipeline = config.read_yaml(self.folder / "pipeline.yaml")
+        self._pipeline = slat_config.read_settings(self.folder / "pipeline.yaml")
 
     def settings(self) -> PipelineSettings:
         return config.pipeline_settings(self._pipeline)
@@ -79,30 +79,23 @@ class CheckpointFolder:
         return self._condition("slat_generator", prenorm=True)
 
     def structure_flow(self) -> StructureFlow:
-        tensors, settings = self._read("ss_generator", _FLOW)
-        params = _sized(config.structure_flow_params, tensors, settings)
-        return self._load("ss_generator", lambda: StructureFlow(params), tensors)
+        file = self._read("ss_generator", _FLOW)
+        return file.load(config.structure_flow_params, StructureFlow)
 
     def structure_decoder(self) -> StructureDecoder:
-        tensors, settings = self._read("ss_decoder")
-        params = _sized(config.structure_decoder_params, tensors, settings)
-        return self._load("ss_decoder", lambda: StructureDecoder(params), tensors)
+        file = self._read("ss_decoder")
+        return file.load(slat_config.structure_decoder_params, StructureDecoder)
 
     def latent_flow(self) -> LatentFlow:
-        tensors, settings = self._read("slat_generator", _FLOW)
-        params = _sized(config.latent_flow_params, tensors, settings)
-        return self._load("slat_generator", lambda: LatentFlow(params), tensors)
+        return self._read("slat_generator", _FLOW).load(config.latent_flow_params, LatentFlow)
 
     def gaussian_decoder(self, splats_per_voxel: Literal[4, 32] = 32) -> GaussianDecoder:
         stem = "slat_decoder_gs" if splats_per_voxel == 32 else "slat_decoder_gs_4"
-        tensors, settings = self._read(stem)
-        params = _sized(config.gaussian_decoder_params, tensors, settings)
-        return self._load(stem, lambda: GaussianDecoder(params), tensors)
+        return self._read(stem).load(slat_config.gaussian_decoder_params, GaussianDecoder)
 
     def mesh_decoder(self) -> MeshDecoder:
-        tensors, settings = self._read("slat_decoder_mesh")
-        params = _sized(config.mesh_decoder_params, tensors, settings)
-        return self._load("slat_decoder_mesh", lambda: MeshDecoder(params), tensors)
+        file = self._read("slat_decoder_mesh")
+        return file.load(slat_config.mesh_decoder_params, MeshDecoder)
 
     def weight_file(self, stem: str) -> Path:
         """Where a network's weights are, or should be."""
@@ -136,47 +129,33 @@ class CheckpointFolder:
         name = self._pipeline.values.get(f"{stem}_{kind}_path", f"{stem}{suffix}")
         return self.folder / str(name)
 
-    def _read(self, stem: str, prefix: str = "") -> tuple[dict[str, Tensor], Section]:
+    def _read(self, stem: str, prefix: str = "") -> NetworkFile:
         tensors = under_prefix(self.tensors(stem), prefix)
         if not tensors:
             raise WeightsError(
                 f"{self.weight_file(stem)} holds no tensor under {prefix!r}. "
                 f"Check that it is the file that its name says, or fetch it again."
             )
-        return tensors, config.read_yaml(self.settings_file(stem))
+        settings = slat_config.read_settings(self.settings_file(stem))
+        return NetworkFile(tensors, settings, self.weight_file(stem))
 
     def _condition(self, stem: str, *, prenorm: bool) -> ConditionEmbedder:
-        tensors, settings = self._read(stem, _CONDITION)
-
-        def sizes(tensors: StateDict, settings: Section) -> ConditionParams:
-            return config.condition_params(tensors, settings, prenorm=prenorm)
-
-        params = _sized(sizes, tensors, settings)
-        return self._load(stem, lambda: ConditionEmbedder(params), tensors)
-
-    def _load(self, stem: str, build: Callable[[], M], tensors: StateDict) -> M:
-        return load_module(build, tensors, source=str(self.weight_file(stem)))
+        sizes = partial(config.condition_params, prenorm=prenorm)
+        return self._read(stem, _CONDITION).load(sizes, ConditionEmbedder)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sam3dModels:
+class Sam3dModels(SlatModels):
     """Everything one reconstruction needs.
 
     Attributes:
-        settings: of the whole.
-        structure_condition, structure_flow, structure_decoder: the first stage.
-        latent_condition, latent_flow: the second stage.
-        gaussian_decoder, mesh_decoder: from its latents to splats and to a mesh.
+        structure_condition, structure_flow: the first stage, which ends in `structure_decoder`.
+        latent_condition: the second stage's, whose flow is `latent_flow`.
     """
 
-    settings: PipelineSettings
     structure_condition: ConditionEmbedder
     structure_flow: StructureFlow
-    structure_decoder: StructureDecoder
     latent_condition: ConditionEmbedder
-    latent_flow: LatentFlow
-    gaussian_decoder: GaussianDecoder
-    mesh_decoder: MeshDecoder
 
     @property
     def image_size(self) -> int:
@@ -185,10 +164,8 @@ class Sam3dModels:
         return dino.side * dino.patch
 
     @property
-    def resolution(self) -> int:
-        """Voxels along a side of the object's cube."""
-        doublings = len(self.structure_decoder.params.channels) - 1
-        return self.structure_flow.params.resolution * 2**doublings
+    def structure_side(self) -> int:
+        return self.structure_flow.params.resolution
 
 
 def load_models(folder: Path, *, splats_per_voxel: Literal[4, 32] = 32) -> Sam3dModels:
@@ -220,29 +197,6 @@ def load_models(folder: Path, *, splats_per_voxel: Literal[4, 32] = 32) -> Sam3d
     )
 
 
-def to_half(tensors: StateDict) -> dict[str, Tensor]:
-    """Matrices and convolutions inside the networks' blocks as float16, the rest unchanged.
-
-    Norms, query and key gains, embeddings, and the first and last layer stay as they are: they
-    are small, and the published code computes them in float32.
-    """
-    return {name: t.half() if _in_torso(name, tensors) else t for name, t in tensors.items()}
-
-
-_TORSO = ("blocks", "input_blocks", "out_blocks", "middle_block", "upsample", "projection_nets")
-
-
-def _in_torso(name: str, tensors: StateDict) -> bool:
-    path, _, last = name.rpartition(".")
-    weight = tensors.get(f"{path}.weight")
-    return (
-        last in ("weight", "bias")
-        and weight is not None
-        and weight.ndim >= 2
-        and any(part in _TORSO for part in path.split("."))
-    )
-
-
 def _root(folder: Path) -> Path:
     for root in (folder, folder / "checkpoints"):
         if any((root / f"ss_generator{suffix}").is_file() for suffix in (".safetensors", ".ckpt")):
@@ -253,17 +207,6 @@ def _root(folder: Path) -> Path:
         f"https://huggingface.co/facebook/sam-3d-objects; once your request is granted, "
         f"`scenelift models download` fetches them."
     )
-
-
-def _sized(sizes: Callable[[StateDict, Section], P], tensors: StateDict, settings: Section) -> P:
-    """Sizes of a network, where all the tensors that tell them are there."""
-    try:
-        return sizes(tensors, settings)
-    except (KeyError, IndexError, ValueError) as exc:
-        raise WeightsError(
-            f"The weights that belong to {settings.source} lack {exc}, or it has another shape. "
-            f"Check that the file is the one its name says, or fetch it again."
-        ) from exc
 
 
 def _share_equal(reference: nn.Module, other: nn.Module) -> None:

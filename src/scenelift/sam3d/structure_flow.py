@@ -1,28 +1,24 @@
 """Stage 1: the flow that turns noise into an object's coarse shape and its pose.
 
-Shape letters in this file: B batch, L shape tokens (a cube's cells), D width, S condition tokens,
-C width of the condition.
+Shape letters in this file: B batch, L shape tokens (a cube's cells), S condition tokens, C width
+of the condition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from scenelift.layers.blocks import BlockParams
 from scenelift.layers.embeddings import TimestepEmbedder
-from scenelift.layers.norms import LayerNorm32
 from scenelift.sam3d.mixture import MixtureBlock, MixtureContext
+from scenelift.slat.structure_flow import LatentMapping, StructureFlowParams
 
 __all__ = [
     "LATENT_NAMES",
     "StructureContext",
     "StructureFlow",
-    "StructureFlowParams",
     "StructureLatents",
     "structure_noise",
 ]
@@ -44,65 +40,10 @@ class StructureLatents(NamedTuple):
     translation_scale: Tensor  # [B, 1, 1]
 
 
-@dataclass(frozen=True, kw_only=True)
-class StructureFlowParams:
-    """Sizes of the flow; the defaults are the published model's.
-
-    Attributes:
-        block: sizes of a block.
-        blocks: how many.
-        resolution: cells along a side of the shape's cube.
-        shape_channels: channels of a cell.
-        time_scale: what a time of 1 is multiplied by before it is embedded.
-    """
-
-    block: BlockParams = field(default_factory=BlockParams)
-    blocks: int = 24
-    resolution: int = 16
-    shape_channels: int = 8
-    time_scale: float = 1000.0
-
-    @classmethod
-    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> StructureFlowParams:
-        """Sizes of the network that a state dict belongs to."""
-        width, condition_width = (
-            tensors[f"blocks.0.cross_attn.shape.{name}.weight"].shape[1]
-            for name in ("to_q", "to_kv")
-        )
-        hidden = tensors["blocks.0.mlp.shape.mlp.0.weight"].shape[0]
-        return cls(
-            block=BlockParams(
-                width=width,
-                heads=tensors["blocks.0.self_attn.q_rms_norm.shape.gamma"].shape[0],
-                condition_width=condition_width,
-                mlp_ratio=hidden / width,
-            ),
-            blocks=len({name.split(".")[1] for name in tensors if name.startswith("blocks.")}),
-            resolution=round(tensors["latent_mapping.shape.pos_emb"].shape[0] ** (1 / 3)),
-            shape_channels=tensors["latent_mapping.shape.input_layer.weight"].shape[1],
-        )
-
-
-class LatentMapping(nn.Module):
-    """Into and out of the transformer for one latent."""
-
-    def __init__(self, channels: int, tokens: int, width: int) -> None:
-        super().__init__()
-        self.input_layer = nn.Linear(channels, width)
-        self.out_layer = nn.Linear(width, channels)
-        self.norm = LayerNorm32(width, eps=1e-5)
-        # Learned for the pose; for the shape a fixed embedding that the checkpoint holds as well.
-        self.pos_emb = nn.Parameter(torch.zeros(tokens, width))
-
-    def embed(self, x: Tensor) -> Tensor:  # [B, tokens, channels] -> [B, tokens, D]
-        return self.input_layer(x) + self.pos_emb
-
-    def read(self, h: Tensor) -> Tensor:  # [B, tokens, D] -> [B, tokens, channels]
-        return self.out_layer(self.norm(h))
-
-
 class StructureFlow(nn.Module):
     """Velocity of all latents at a time, under a condition."""
+
+    varying_tokens: ClassVar = False
 
     def __init__(self, params: StructureFlowParams) -> None:
         super().__init__()

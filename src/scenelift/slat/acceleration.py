@@ -7,7 +7,6 @@ changes the result by more than rounding.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -16,12 +15,10 @@ from torch import Tensor, nn
 from scenelift.layers.sparse import use_sparse_conv
 from scenelift.ops.sparse_conv import best_sparse_conv
 from scenelift.registry import BackendOptions
-from scenelift.sam3d.checkpoints import to_half
-from scenelift.sam3d.structure_flow import StructureFlow
-from scenelift.slat.latent_flow import LatentFlow
+from scenelift.slat.precision import tensor_types
 from scenelift.slat.sampling import State, Velocity
 
-__all__ = ["accelerate", "default_dtype", "prepare", "recorded", "tensor_types"]
+__all__ = ["accelerate", "default_dtype", "prepare", "recorded"]
 
 log = logging.getLogger(__name__)
 
@@ -33,27 +30,11 @@ def default_dtype(device: torch.device) -> torch.dtype:
     return torch.float16 if device.type == "cuda" else torch.float32
 
 
-def tensor_types(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, torch.dtype]:
-    """Type that each tensor of a network is to have, by its published name.
-
-    Matrices and convolutions inside the blocks get `dtype`. Norms, embeddings, first and last
-    layers stay float32, so a network takes and returns float32 and needs no autocast around it.
-    """
-    # Which tensors may be half precision follows from names and shapes.
-    blank = {
-        n: torch.empty(t.shape, dtype=torch.float32, device="meta") for n, t in tensors.items()
-    }
-    return {
-        name: dtype if t.dtype == torch.float16 else torch.float32
-        for name, t in to_half(blank).items()
-    }
-
-
 def accelerate(network: nn.Module, device: torch.device, *, compile: bool = False) -> None:
     """Let a network use what is fastest on a device, whether or not it is there already.
 
     Args:
-        network: any network of `Sam3dModels`.
+        network: any network of the models.
         device: where it will run.
         compile: whether the flows' blocks go through `torch.compile`. It pays from a few objects
             on: the first call of each flow takes a while. Without effect off CUDA.
@@ -71,7 +52,7 @@ def prepare(
     Memory that its parameters share is still shared afterwards.
 
     Args:
-        network: any network of `Sam3dModels`, changed in place.
+        network: any network of the models, changed in place.
         device: where it is to run.
         dtype: float16, bfloat16 or float32; None chooses by the device.
         compile: see `accelerate`.
@@ -95,30 +76,32 @@ def prepare(
 
 
 def _compile_blocks(network: nn.Module) -> None:
-    """Compile one block of a flow; the others have the same code and sizes, and share it."""
-    if isinstance(network, StructureFlow):
-        for block in network.blocks:
-            block.compile(dynamic=False)
-    elif isinstance(network, LatentFlow):
-        # The number of voxels differs from object to object.
-        for block in network.blocks:
-            block.compile(dynamic=True)
+    """Compile one block of a flow; the others have the same code and sizes, and share it.
+
+    A flow says by `varying_tokens` whether their number differs from object to object.
+    """
+    varying = getattr(network, "varying_tokens", None)
+    if varying is not None:
+        for block in network.get_submodule("blocks").children():
+            block.compile(dynamic=varying)
 
 
 def recorded(velocity: Velocity, device: torch.device) -> Velocity:
     """A velocity that is launched as one CUDA graph, for one run of a sampler.
 
-    The second evaluation with the condition, and the second without, are recorded, and all later
+    The second evaluation under each condition, and the second without, are recorded, and all later
     ones replay that, so Python's pace no longer matters. What the velocity reads besides its
     arguments must stay in place meanwhile. Off CUDA, the velocity itself.
     """
     if device.type != "cuda":
         return velocity
     pool = torch.cuda.graph_pool_handle()
-    runs = {conditional: _Recorded(velocity, conditional, pool) for conditional in (True, False)}
+    runs: dict[int | None, _Recorded] = {}
 
-    def replay(x: State, time: Tensor, conditional: bool) -> State:
-        return runs[conditional](x, time)
+    def replay(x: State, time: Tensor, view: int | None) -> State:
+        if view not in runs:
+            runs[view] = _Recorded(velocity, view, pool)
+        return runs[view](x, time)
 
     return replay
 
@@ -126,8 +109,8 @@ def recorded(velocity: Velocity, device: torch.device) -> Velocity:
 class _Recorded:
     """One branch of a velocity. What it returns is overwritten when it is called again."""
 
-    def __init__(self, velocity: Velocity, conditional: bool, pool: Any) -> None:
-        self._velocity, self._conditional, self._pool = velocity, conditional, pool
+    def __init__(self, velocity: Velocity, view: int | None, pool: Any) -> None:
+        self._velocity, self._view, self._pool = velocity, view, pool
         self._calls = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: State = ()
@@ -138,7 +121,7 @@ class _Recorded:
         if self._calls == 2:
             self._record(x, time)
         if self._graph is None:  # the first time, libraries and tables are made ready as usual
-            return self._velocity(x, time, self._conditional)
+            return self._velocity(x, time, self._view)
         for kept, given in zip(self._inputs, (*x, time), strict=True):
             kept.copy_(given)
         self._graph.replay()
@@ -150,7 +133,7 @@ class _Recorded:
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-                self._outputs = self._velocity(tuple(kept), now, self._conditional)
+                self._outputs = self._velocity(tuple(kept), now, self._view)
         except RuntimeError as exc:
             log.warning("cannot record the sampler's steps; launching them one by one: %s", exc)
         else:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -122,6 +122,8 @@ class SparseResBlock(nn.Module):
 
 class LatentFlow(nn.Module):
     """Predict the velocity of noisy latents on the voxels of one object."""
+
+    varying_tokens: ClassVar = True
 
     def __init__(self, params: LatentFlowParams) -> None:
         super().__init__()

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from scenelift.progress import Reporter, silent
 
-__all__ = ["SamplingParams", "State", "Velocity", "sample_flow", "time_grid"]
+__all__ = ["SamplingParams", "State", "Velocity", "ViewMode", "sample_flow", "time_grid"]
 
 State: TypeAlias = tuple[Tensor, ...]
 
-Velocity: TypeAlias = Callable[[State, Tensor, bool], State]
-"""Velocity of a state at a time [1] in 0…1, with the condition (True) or without (False)."""
+Velocity: TypeAlias = Callable[[State, Tensor, int | None], State]
+"""Velocity of a state at a time [1] in 0…1, under the condition of that number (0 where there is
+one), or without a condition (None)."""
+
+ViewMode: TypeAlias = Literal["stochastic", "multidiffusion"]
+"""How several conditions of one object, such as photos from several sides, are combined:
+"stochastic" takes one a step in turn, "multidiffusion" the mean of all velocities at every step,
+which costs as many evaluations (the names of TRELLIS's published code)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +34,16 @@ class SamplingParams:
         rescale: above 1, steps are short near the noise and long near the data.
         guidance: strength s of (1 + s) · conditional − s · unconditional; 0 switches it off.
         guided: first and last time at which guidance applies, both included.
+        toward_noise: the network was trained with time running from the data to the noise, as
+            TRELLIS was: it is told 1 − time, and its velocity is turned round. Times in here are
+            0 at the noise for both.
     """
 
     steps: int = 25
     rescale: float = 3.0
     guidance: float = 7.0
     guided: tuple[float, float] = (0.0, 0.5)
+    toward_noise: bool = False
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -56,6 +66,8 @@ def sample_flow(
     noise: State,
     params: SamplingParams,
     *,
+    views: int = 1,
+    mode: ViewMode = "stochastic",
     report: Reporter | None = None,
     message: str = "",
 ) -> State:
@@ -68,6 +80,8 @@ def sample_flow(
         velocity: of the state; may answer in half precision.
         noise: float32 tensors, the state at time 0.
         params: the grid and the guidance.
+        views: how many conditions there are,
+        mode: and how they are combined.
         report: told of each step.
         message: what the steps are called.
 
@@ -78,14 +92,22 @@ def sample_flow(
         Cancelled: the user stopped the run.
     """
     grid = time_grid(params.steps, params.rescale)
-    times = torch.tensor(grid, dtype=torch.float32, device=noise[0].device)
+    told = [1 - time for time in grid] if params.toward_noise else grid  # in double precision
+    times = torch.tensor(told, dtype=torch.float32, device=noise[0].device)
     s, x = params.guidance, tuple(noise)
     for i in (report or silent()).track(range(params.steps), params.steps, message):
         now = times[i : i + 1]
-        v = tuple(part.float() for part in velocity(x, now, True))
+        seen = range(views) if mode == "multidiffusion" else (i % views,)
+        v = _mean([velocity(x, now, view) for view in seen])
         if params.guides_at(grid[i]):
-            free = velocity(x, now, False)
+            free = velocity(x, now, None)
             v = tuple((1 + s) * a - s * b.float() for a, b in zip(v, free, strict=True))
-        dt = grid[i + 1] - grid[i]
+        dt = (grid[i + 1] - grid[i]) * (-1 if params.toward_noise else 1)
         x = tuple(a + dt * b for a, b in zip(x, v, strict=True))
     return x
+
+
+def _mean(velocities: Sequence[State]) -> State:
+    """In float32."""
+    parts = zip(*velocities, strict=True)
+    return tuple(torch.stack([v.float() for v in views]).mean(0) for views in parts)

@@ -8,10 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["MOST_VOXELS", "OccupiedVoxels", "cap_voxels", "occupied_voxels", "prune_interior"]
-
-# The published second stage saw no more in training.
-MOST_VOXELS = 42_000
+__all__ = ["OccupiedVoxels", "cap_voxels", "occupied_voxels", "prune_interior"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,7 +45,7 @@ def prune_interior(coords: Tensor) -> Tensor:  # [N, 4] -> [M, 4], order kept
 
 def cap_voxels(
     coords: Tensor,  # [N, 4], batch 0
-    most: int = MOST_VOXELS,
+    most: int,
     *,
     generator: torch.Generator | None = None,
 ) -> OccupiedVoxels:

@@ -25,12 +25,13 @@ from scenelift.layers.dino import DinoParams
 from scenelift.moge.network import MoGe, MoGeParams
 from scenelift.sam3d.condition import ConditionEmbedder, ConditionParams
 from scenelift.sam3d.pointpatch import PointPatchParams
-from scenelift.sam3d.structure_flow import StructureFlow, StructureFlowParams
+from scenelift.sam3d.structure_flow import StructureFlow
 from scenelift.slat.gaussian_decoder import GaussianDecoder, GaussianDecoderParams
 from scenelift.slat.latent_flow import LatentFlow, LatentFlowParams
 from scenelift.slat.latent_torso import TorsoParams
 from scenelift.slat.mesh_decoder import MeshDecoder, MeshDecoderParams
 from scenelift.slat.structure_decoder import StructureDecoder, StructureVAEParams
+from scenelift.slat.structure_flow import StructureFlowParams
 from scenelift.testing import fake_configs as configs
 from scenelift.testing.fake_weights import (
     draw_weights,

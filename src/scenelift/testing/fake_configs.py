@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from scenelift.sam3d.condition import ConditionParams
-from scenelift.sam3d.structure_flow import StructureFlowParams
 from scenelift.slat.gaussian_decoder import GaussianDecoderParams
 from scenelift.slat.latent_flow import LatentFlowParams
 from scenelift.slat.latent_torso import TorsoParams
 from scenelift.slat.structure_decoder import StructureVAEParams
+from scenelift.slat.structure_flow import StructureFlowParams
 
 __all__ = [
     "gaussian_decoder_config",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +24,7 @@ class FakeHub:
         cuts: after how many bytes each of the next transfers is cut off, in order.
         status: answer this to everything, where it is not 0.
         sent: bytes of file content sent so far.
+        watch: told of every request: repository, and the token that came with it.
         endpoint: address, for `HF_ENDPOINT`.
     """
 
@@ -32,6 +33,7 @@ class FakeHub:
     cuts: list[int] = field(default_factory=list)
     status: int = 0
     sent: int = 0
+    watch: Callable[[tuple[str, str]], None] | None = None
     endpoint: str = ""
 
 
@@ -55,14 +57,16 @@ def serve_hub(files: Mapping[str, bytes]) -> Iterator[FakeHub]:
         def _answer(self, *, with_content: bool) -> None:
             repository, _, rest = self.path.lstrip("/").partition("/resolve/")
             path = rest.partition("/")[2]
+            token_sent = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            if hub.watch:
+                hub.watch((repository, token_sent))
             if hub.status:
                 self._refuse(hub.status)
                 return
             if repository in hub.gated:
                 token = hub.gated[repository]
-                sent = self.headers.get("Authorization", "").removeprefix("Bearer ")
-                if not token or sent != token:
-                    self._refuse(403 if sent else 401, "GatedRepo")
+                if not token or token_sent != token:
+                    self._refuse(403 if token_sent else 401, "GatedRepo")
                     return
             content = hub.files.get(f"{repository}/{path}")
             if content is None:

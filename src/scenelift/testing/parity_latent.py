@@ -95,8 +95,8 @@ def _check_sampler(case: GoldenCase, comparison: Comparison) -> None:
     voxels = _voxels(case)
     context = flow.remember(case.input("cond"))
 
-    def velocity(state: State, time: torch.Tensor, conditional: bool) -> State:
-        return (flow(state[0], time, voxels, context if conditional else None),)
+    def velocity(state: State, time: torch.Tensor, view: int | None) -> State:
+        return (flow(state[0], time, voxels, None if view is None else context),)
 
     guidance = case.scalar("meta.strength", "meta.cfg_strength")
     params = SamplingParams(

@@ -17,7 +17,6 @@ from scenelift.sam3d.preprocess import preprocess
 from scenelift.sam3d.structure_flow import (
     LATENT_NAMES,
     StructureFlow,
-    StructureFlowParams,
     StructureLatents,
     structure_noise,
 )
@@ -28,6 +27,7 @@ from scenelift.slat.structure_decoder import (
     StructureVAEParams,
     cube_from_tokens,
 )
+from scenelift.slat.structure_flow import StructureFlowParams
 from scenelift.slat.voxels import cap_voxels, occupied_voxels, prune_interior
 from scenelift.testing.comparison import Check, Comparison
 from scenelift.testing.golden import GoldenCase
@@ -57,7 +57,9 @@ def _compare_latents(
 
 
 def _flow(case: GoldenCase) -> StructureFlow:
-    params = StructureFlowParams.from_state_dict(case.state)
+    params = StructureFlowParams.from_state_dict(
+        case.state, stream="shape.", ends="latent_mapping.shape."
+    )
     return load_module(lambda: StructureFlow(params), case.state, source=case.name)
 
 
@@ -99,8 +101,8 @@ def _check_sampler(case: GoldenCase, comparison: Comparison) -> None:
     context = flow.remember(case.input("cond"))
     step = torch.tensor([float(case.scalars["outputs.d"])])
 
-    def velocity(x: State, time: Tensor, conditional: bool) -> State:
-        return flow(StructureLatents(*x), time, context if conditional else None, step=step)
+    def velocity(x: State, time: Tensor, view: int | None) -> State:
+        return flow(StructureLatents(*x), time, None if view is None else context, step=step)
 
     _compare_latents(
         case, comparison, "x1", sample_flow(velocity, noise, params), atol=_ATOL_SAMPLED

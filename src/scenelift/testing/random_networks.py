@@ -16,13 +16,13 @@ from scenelift.layers.embeddings import absolute_position_embedding
 from scenelift.layers.sparse import Voxels
 from scenelift.sam3d.condition import ConditionParams
 from scenelift.sam3d.pointpatch import PointPatchParams
-from scenelift.sam3d.structure_flow import StructureFlowParams
 from scenelift.slat.acceleration import prepare
 from scenelift.slat.gaussian_decoder import GaussianDecoderParams, hammersley_offsets
 from scenelift.slat.latent_flow import LatentFlowParams
 from scenelift.slat.latent_torso import TorsoParams
 from scenelift.slat.mesh_decoder import MeshDecoderParams
 from scenelift.slat.structure_decoder import StructureVAEParams
+from scenelift.slat.structure_flow import StructureFlowParams
 
 __all__ = ["FULL", "TINY", "Size", "draw", "shell"]
 

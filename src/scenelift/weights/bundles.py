@@ -9,10 +9,11 @@ from typing import Protocol
 
 from scenelift.errors import InputError, SetupError
 from scenelift.progress import Reporter
-from scenelift.weights import embedded, full
+from scenelift.weights import embedded
 from scenelift.weights.artefact import ArtefactStatus
+from scenelift.weights.hub_models import HubBundle
 
-__all__ = ["BUNDLES", "Bundle", "bundle_named"]
+__all__ = ["BUNDLES", "FULL", "OPEN", "Bundle", "bundle_named"]
 
 
 class Status(Protocol):
@@ -55,6 +56,9 @@ def _convert_full(report: Reporter, weights: Path | None, precision: str, out: P
     return convert(report, weights, precision=precision, out=out)
 
 
+FULL = HubBundle(names=("sam3", "moge", "sam3d"))
+OPEN = HubBundle(names=("grounding-dino", "sam2.1", "moge", "trellis", "dinov2-large"))
+
 BUNDLES: Mapping[str, Bundle] = {
     bundle.name: bundle
     for bundle in (
@@ -65,10 +69,16 @@ BUNDLES: Mapping[str, Bundle] = {
             download=embedded.download,
         ),
         Bundle(
+            name="open",
+            summary="Grounding DINO, SAM 2.1, MoGe and TRELLIS: 7 GB, not gated, for any use",
+            status=OPEN.status,
+            download=OPEN.download,
+        ),
+        Bundle(
             name="full",
             summary="SAM 3, MoGe and SAM 3D Objects: 17 GB from the Hugging Face hub, partly gated",
-            status=full.status,
-            download=full.download,
+            status=FULL.status,
+            download=FULL.download,
             convert=_convert_full,
         ),
     )

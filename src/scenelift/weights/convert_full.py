@@ -19,8 +19,9 @@ from torch import Tensor
 from scenelift.errors import InputError, OutputError, WeightsError
 from scenelift.io.files import TEMPORARY_PREFIX, sha256_of
 from scenelift.progress import Reporter
-from scenelift.sam3d.checkpoints import CheckpointFolder, to_half
-from scenelift.weights import full, seals
+from scenelift.sam3d.checkpoints import CheckpointFolder
+from scenelift.slat.precision import to_half
+from scenelift.weights import hub_models, published, seals
 from scenelift.weights.tensor_files import write_tensors
 
 __all__ = ["PRECISIONS", "convert"]
@@ -45,7 +46,7 @@ def convert(
         weights: folder of all weights in place of the cache.
         precision: "fp16" stores the large matrices as float16, which is what they are computed in
             on a GPU; "fp32" leaves every tensor in its published type.
-        out: where to write; without it, where `full.folder` looks first.
+        out: where to write; without it, where `hub_models.folder` looks first.
 
     Returns:
         The folder.
@@ -60,10 +61,10 @@ def convert(
     if precision not in PRECISIONS:
         raise InputError(f"There is no precision {precision!r}. Known: {', '.join(PRECISIONS)}.")
     source = _published(weights)
-    out = full.home_of("sam3d-safetensors", weights) if out is None else out
+    out = hub_models.home_of("sam3d-safetensors", weights) if out is None else out
     if out.resolve() == source.resolve():
         raise OutputError(f"{out} is the folder to convert: choose another one for the result.")
-    names = [f.name for f in full.MODELS["sam3d"].files if (source / f.name).is_file()]
+    names = [f.name for f in published.MODELS["sam3d"].files if (source / f.name).is_file()]
     stems = [Path(name).stem for name in names if name.endswith(".ckpt")]
     total = sum((source / f"{stem}.ckpt").stat().st_size for stem in stems)
     try:
@@ -107,8 +108,8 @@ def _workplace(folder: Path) -> Iterator[Path]:
 
 def _published(weights: Path | None) -> Path:
     """The folder with the published files, converted before or not."""
-    own = full.home_of("sam3d", weights)
-    for place in (own, own / "checkpoints", full.folder("sam3d", weights)):
+    own = hub_models.home_of("sam3d", weights)
+    for place in (own, own / "checkpoints", hub_models.folder("sam3d", weights)):
         if place is not None and (place / "ss_generator.ckpt").is_file():
             return place
     raise WeightsError(

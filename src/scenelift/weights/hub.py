@@ -1,4 +1,4 @@
-"""Fetching files from the Hugging Face hub: pinned, resumed where they stopped, checked.
+"""Fetching files from the Hugging Face hub and other hosts: pinned, resumed, checked.
 
 The library behind it (`huggingface-hub`, part of the extra `full`) knows the hub's addresses,
 redirects and sign-in; the partial file is ours, because the library begins a file anew in every
@@ -19,7 +19,7 @@ from typing import Any
 
 from scenelift.errors import SetupError, WeightsError
 
-__all__ = ["HubFile", "HubRepository", "fetch", "missing_bytes", "sha256_in_steps"]
+__all__ = ["HubFile", "HubRepository", "WebFolder", "fetch", "missing_bytes", "sha256_in_steps"]
 
 HASH_STEP = 16 * 2**20  # bytes between two looks at whether the user has stopped
 INSTALL = "pip install 'scenelift[full]'"
@@ -59,11 +59,56 @@ class HubRepository:
     gated: bool = False
 
     @property
+    def name(self) -> str:
+        return self.hub_id
+
+    @property
     def url(self) -> str:
+        """The page where a user reads about it."""
         return f"https://huggingface.co/{self.hub_id}"
 
+    def address(self, path: str) -> str:
+        """Where a file is fetched from."""
+        from huggingface_hub import hf_hub_url
 
-def missing_bytes(file: HubFile, repository: HubRepository, folder: Path) -> int:
+        # The library reads HF_ENDPOINT when it is imported, which may have been long ago.
+        endpoint = os.environ.get("HF_ENDPOINT")
+        return hf_hub_url(self.hub_id, path, revision=self.revision, endpoint=endpoint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebFolder:
+    """Files on a publisher's own server. The user's token for the hub is not sent there.
+
+    Attributes:
+        base: address that a file's path is appended to.
+        url: the page where a user reads about it.
+    """
+
+    base: str
+    url: str
+
+    @property
+    def name(self) -> str:
+        return self.base.partition("://")[2].rstrip("/")
+
+    @property
+    def revision(self) -> str:
+        return "web"  # the content's hash is all that names a version
+
+    @property
+    def gated(self) -> bool:
+        return False
+
+    def address(self, path: str) -> str:
+        """Where a file is fetched from."""
+        return self.base + path
+
+
+Repository = HubRepository | WebFolder
+
+
+def missing_bytes(file: HubFile, repository: Repository, folder: Path) -> int:
     """How much of a file is still to be fetched, as far as its size is known."""
     if (folder / file.name).is_file():
         return 0
@@ -74,7 +119,7 @@ def missing_bytes(file: HubFile, repository: HubRepository, folder: Path) -> int
 
 def fetch(
     file: HubFile,
-    repository: HubRepository,
+    repository: Repository,
     folder: Path,
     on_bytes: Callable[[int], None],
     check: Callable[[], None],
@@ -98,35 +143,30 @@ def fetch(
         Cancelled: from the callbacks. What has arrived is kept for the next attempt.
     """
     try:
-        from huggingface_hub import get_hf_file_metadata, hf_hub_url
+        from huggingface_hub import get_hf_file_metadata
         from huggingface_hub.errors import RemoteEntryNotFoundError
         from huggingface_hub.file_download import http_get
         from huggingface_hub.utils import build_hf_headers
     except ImportError as exc:
         raise SetupError(
-            f"Fetching {repository.hub_id} needs the package huggingface-hub: {INSTALL}"
+            f"Fetching {repository.name} needs the package huggingface-hub: {INSTALL}"
         ) from exc
 
     check()
-    # The library reads HF_ENDPOINT when it is imported, which may have been long ago.
-    url = hf_hub_url(
-        repository.hub_id,
-        file.path,
-        revision=repository.revision,
-        endpoint=os.environ.get("HF_ENDPOINT"),
-    )
+    url = repository.address(file.path)
+    token = None if isinstance(repository, HubRepository) else False
     partial = _partial(file, repository, folder)
     with _explained(file, repository, folder):
         partial.parent.mkdir(parents=True, exist_ok=True)
         try:
-            size = get_hf_file_metadata(url).size
+            size = get_hf_file_metadata(url, token=token).size
         except RemoteEntryNotFoundError:
             if file.needed:
                 raise
             return ""
         if file.size is not None and size != file.size:
             raise WeightsError(
-                f"{file.path} of {repository.hub_id} has {size} bytes on the hub instead of "
+                f"{file.path} of {repository.name} has {size} bytes on the hub instead of "
                 f"{file.size}: it is not the file that this version of scenelift knows."
             )
         with partial.open("ab") as out:
@@ -134,7 +174,7 @@ def fetch(
                 url,
                 out,
                 resume_size=out.tell(),
-                headers=build_hf_headers() | {"Accept-Encoding": "identity"},
+                headers=build_hf_headers(token=token) | {"Accept-Encoding": "identity"},
                 expected_size=size,
                 displayed_filename=file.name,
                 tqdm_class=_counter(on_bytes),
@@ -143,7 +183,7 @@ def fetch(
     if not digest.startswith(file.sha256):
         partial.unlink()
         raise WeightsError(
-            f"{file.path} of {repository.hub_id} arrived with SHA-256 {digest} instead of "
+            f"{file.path} of {repository.name} arrived with SHA-256 {digest} instead of "
             f"{file.sha256}…, and was deleted. Run the same command again; if it happens again, "
             f"something between here and {repository.url} changes files."
         )
@@ -161,7 +201,7 @@ def sha256_in_steps(path: Path, check: Callable[[], None]) -> str:
     return digest.hexdigest()
 
 
-def _partial(file: HubFile, repository: HubRepository, folder: Path) -> Path:
+def _partial(file: HubFile, repository: Repository, folder: Path) -> Path:
     """Where a file grows; named by its version, so that two versions are never mixed."""
     return folder / f"{file.name}.{repository.revision[:12]}.part"
 
@@ -181,7 +221,7 @@ def _counter(on_bytes: Callable[[int], None]) -> type[Any]:
 
 
 @contextmanager
-def _explained(file: HubFile, repository: HubRepository, folder: Path) -> Iterator[None]:
+def _explained(file: HubFile, repository: Repository, folder: Path) -> Iterator[None]:
     """Turn what the library and the disk raise into what the user can do about it."""
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -204,7 +244,7 @@ def _explained(file: HubFile, repository: HubRepository, folder: Path) -> Iterat
         if status in (401, 403, 404):
             raise WeightsError(_refused(repository, status)) from exc
         raise WeightsError(
-            f"The hub answered {status} for {repository.hub_id}/{file.path}. Try again later: what "
+            f"The hub answered {status} for {repository.name}/{file.path}. Try again later: what "
             "has arrived is kept."
         ) from exc
     except (HTTPError, OfflineModeIsEnabled, ConnectionError) as exc:
@@ -222,10 +262,10 @@ def _explained(file: HubFile, repository: HubRepository, folder: Path) -> Iterat
         raise WeightsError(f"Cannot store {file.name} in {folder}: {exc}. {advice}") from exc
 
 
-def _refused(repository: HubRepository, status: int) -> str:
+def _refused(repository: Repository, status: int) -> str:
     signed_in = _signed_in()
     if not repository.gated:
-        return f"The hub refused {repository.hub_id} ({status}). See {repository.url}."
+        return f"The hub refused {repository.name} ({status}). See {repository.url}."
     steps = [
         f"ask for access at {repository.url} (its publisher wants you to accept its licence)",
         "wait until it is granted",
@@ -234,7 +274,7 @@ def _refused(repository: HubRepository, status: int) -> str:
         steps.append("sign in with `hf auth login`, or set the variable HF_TOKEN")
     signed = "a token was sent" if signed_in else "this machine is not signed in"
     return (
-        f"The hub refused {repository.hub_id} ({status}; {signed}), which is gated. "
+        f"The hub refused {repository.name} ({status}; {signed}), which is gated. "
         f"What to do: {'; '.join(steps)}; then run the same command again."
     )
 

@@ -1,4 +1,7 @@
-"""What SAM 3D Objects can be told beyond what every backend is told. Imports nothing heavy."""
+"""What SAM 3D Objects and TRELLIS can be told beyond what every backend is told.
+
+Imports nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +11,31 @@ from typing import Literal
 from scenelift.device import Precision
 from scenelift.registry import BackendOptions
 
-__all__ = ["DISTILLED_STEPS", "SAM3DOptions"]
+__all__ = ["DISTILLED_STEPS", "ReconstructionOptions"]
 
 # A straightened flow needs few steps; the publishers leave their number to the caller.
 DISTILLED_STEPS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SAM3DOptions(BackendOptions):
+class ReconstructionOptions(BackendOptions):
     """Options for `BackendOptions`' place; other backends ignore what is added here.
 
     The defaults are the published settings.
 
     Attributes:
-        structure_steps: of the first stage, which makes shape and pose; None for what the
-            checkpoint says (25), or 4 where distilled.
+        structure_steps: of the first stage, which makes the shape (and SAM 3D the pose); None for
+            what the checkpoint says (25), or 4 where distilled.
         latent_steps: of the second stage, which makes appearance and detail; None likewise (25).
-        distilled: run the first stage without guidance and with its step size as an input, as it
-            was distilled for: a tenth of the work, a little less faithful.
-        splats_per_voxel: 32, or 4 for a file an eighth as large.
+        distilled: SAM 3D only: run the first stage without guidance and with its step size as an
+            input, as it was distilled for: a tenth of the work, a little less faithful.
+        splats_per_voxel: SAM 3D only: 32, or 4 for a file an eighth as large.
         max_faces: faces of a mesh after decimation; None keeps all, about a million.
         precision: of the large matrices; "auto" is float16 on CUDA and float32 elsewhere.
         compile: let PyTorch compile the flows on CUDA, which pays from a few objects on.
+        view_mode: TRELLIS only: how several photos of one object are combined. "stochastic" looks
+            at one a step in turn and takes no longer than one photo; "multidiffusion" takes the
+            mean over all of them at every step.
     """
 
     structure_steps: int | None = None
@@ -39,6 +45,7 @@ class SAM3DOptions(BackendOptions):
     max_faces: int | None = 100_000
     precision: Precision = "auto"
     compile: bool = False
+    view_mode: Literal["stochastic", "multidiffusion"] = "stochastic"
 
     def __post_init__(self) -> None:
         for name in ("structure_steps", "latent_steps", "max_faces"):

@@ -1,4 +1,4 @@
-"""The full bundle is found where it may be, fetched where it is missing, and checked."""
+"""Published models are found where they may be, fetched where they are missing, and checked."""
 
 import dataclasses
 import hashlib
@@ -9,11 +9,16 @@ import pytest
 from scenelift.errors import InputError, WeightsError
 from scenelift.progress import Reporter, silent
 from scenelift.testing.fake_hub import serve_hub
-from scenelift.weights import full, seals
+from scenelift.weights import hub_models, published, seals
+from scenelift.weights.bundles import FULL, OPEN
+from scenelift.weights.hub import WebFolder
 
 
 def small(model):
     """The same model with small files: their content is their path in the repository."""
+    repository = model.repository
+    if isinstance(repository, WebFolder):
+        repository = dataclasses.replace(repository, base="{endpoint}/publisher/dino/resolve/v/")
     files = tuple(
         dataclasses.replace(
             file,
@@ -22,14 +27,14 @@ def small(model):
         )
         for file in model.files
     )
-    return dataclasses.replace(model, files=files)
+    return dataclasses.replace(model, files=files, repository=repository)
 
 
 @pytest.fixture
 def models(monkeypatch):
     """A table with the published names and small files."""
-    table = {name: small(model) for name, model in full.MODELS.items()}
-    monkeypatch.setattr(full, "MODELS", table)
+    table = {name: small(model) for name, model in published.MODELS.items()}
+    monkeypatch.setattr(published, "MODELS", table)
     return table
 
 
@@ -38,12 +43,17 @@ def hub(models, monkeypatch, tmp_path):
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
     files = {
-        f"{model.repository.hub_id}/{file.path}": file.path.encode()
+        f"{getattr(model.repository, 'hub_id', 'publisher/dino')}/{file.path}": file.path.encode()
         for model in models.values()
         for file in model.files
     }
     with serve_hub(files) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        for name, model in models.items():
+            if isinstance(model.repository, WebFolder):
+                base = model.repository.base.format(endpoint=server.endpoint)
+                there = dataclasses.replace(model.repository, base=base)
+                models[name] = dataclasses.replace(model, repository=there)
         yield server
 
 
@@ -61,18 +71,20 @@ def put(folder, *names):
 
 
 def rows(weights=None, *, verify=False):
-    return {row.name: row for row in full.status(weights, verify=verify)}
+    return {row.name: row for row in FULL.status(weights, verify=verify)}
 
 
 def test_sizes_and_hashes_are_of_the_published_form():
-    for model in full.MODELS.values():
-        assert len(model.repository.revision) == 40
+    for model in published.MODELS.values():
+        assert isinstance(model.repository, WebFolder) or len(model.repository.revision) == 40
         for file in model.files:
-            assert not file.sha256 or len(bytes.fromhex(file.sha256)) == 32
-            assert not file.sha256 or file.size is not None
-    # Of the six checkpoints, the YAML files, SAM 3 and MoGe: what the disk must hold.
-    total = sum(f.size or 0 for m in full.MODELS.values() for f in m.files)
-    assert total == pytest.approx(17.15e9, rel=1e-3)
+            assert not file.sha256 or len(bytes.fromhex(file.sha256)) in (8, 32)
+            weighs = file.name.endswith((".safetensors", ".ckpt", ".pt", ".pth"))
+            assert not weighs or (file.size and len(file.sha256) == 64)
+    # What the disk must hold: checkpoints, settings, segmenters and MoGe.
+    for bundle, size in ((FULL, 17.15e9), (OPEN, 7.14e9)):
+        total = sum(f.size or 0 for m in bundle.models for f in m.files)
+        assert total == pytest.approx(size, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -81,63 +93,63 @@ def test_sizes_and_hashes_are_of_the_published_form():
 )
 def test_the_published_folder_is_found_under_the_weights_folder_or_is_it(tmp_path, place):
     expected = put(tmp_path / "weights" / place, "pipeline.yaml", "ss_generator.ckpt")
-    assert full.folder("sam3d", tmp_path / "weights") == expected
+    assert hub_models.folder("sam3d", tmp_path / "weights") == expected
 
 
 @pytest.mark.parametrize("place", ["full/moge", "moge"])
 def test_what_the_named_folder_lacks_is_looked_for_in_the_cache(tmp_path, home, place):
     cached = put(home / "weights" / place, "model.pt")
-    assert full.folder("moge", tmp_path / "elsewhere") == cached
+    assert hub_models.folder("moge", tmp_path / "elsewhere") == cached
     own = put(tmp_path / "elsewhere" / "moge", "model.pt")
-    assert full.folder("moge", tmp_path / "elsewhere") == own
+    assert hub_models.folder("moge", tmp_path / "elsewhere") == own
 
 
 def test_a_folder_of_another_model_is_not_taken(tmp_path):
     put(tmp_path, "model.pt", "config.json")
     put(tmp_path / "sam3", "config.json")
-    assert [full.folder(name, tmp_path) for name in full.MODELS] == [None, None, None]
+    assert [hub_models.folder(name, tmp_path) for name in published.MODELS] == [None] * 7
 
 
 def test_everything_is_fetched_and_counts_as_verified(hub, models):
     assert not any(row.present for row in rows().values())
-    assert full.download(silent()) == []
+    assert FULL.download(silent()) == []
     for name, row in rows().items():
         assert (row.present, row.checked, row.problem) == (True, True, "")
         assert row.size == sum(len(file.path) for file in models[name].files)
-    found = full.folder("sam3d")
-    assert found == full.home_of("sam3d")
+    found = hub_models.folder("sam3d")
+    assert found == hub_models.home_of("sam3d")
     assert (found / "ss_generator.ckpt").read_bytes() == b"checkpoints/ss_generator.ckpt"
 
 
 def test_what_is_there_is_not_fetched_again(hub):
-    full.download(silent())
+    FULL.download(silent())
     sent = hub.sent
-    full.download(silent())
+    FULL.download(silent())
     assert hub.sent == sent
 
 
 def test_a_file_that_is_gone_or_changed_is_fetched_again(hub):
-    full.download(silent())
-    target = full.home_of("sam3d")
+    FULL.download(silent())
+    target = hub_models.home_of("sam3d")
     (target / "ss_decoder.ckpt").unlink()
     (target / "ss_generator.ckpt").write_bytes(b"CHECKPOINTS/ss_generator.ckpt")
     assert "lacks its file ss_decoder.ckpt" in rows()["sam3d"].problem
     sent = hub.sent
-    assert full.download(silent()) == []
+    assert FULL.download(silent()) == []
     assert rows()["sam3d"].checked
     assert hub.sent - sent == len("checkpoints/ss_decoder.ckpt" + "checkpoints/ss_generator.ckpt")
 
 
 def test_only_what_is_asked_for_is_fetched(hub):
-    assert full.download(silent(), only=["moge"]) == []
+    assert FULL.download(silent(), only=["moge"]) == []
     assert [name for name, row in rows().items() if row.present] == ["moge"]
     with pytest.raises(InputError, match=r"sam2.*Known: sam3, moge, sam3d"):
-        full.download(silent(), only=["sam2"])
+        FULL.download(silent(), only=["sam2"])
 
 
 def test_where_access_is_refused_the_others_are_fetched(hub):
     hub.gated = {"facebook/sam3": "", "facebook/sam-3d-objects": ""}
-    *failures, instead = full.download(silent())
+    *failures, instead = FULL.download(silent())
     assert [failure.partition(" ")[0] for failure in failures] == ["sam3", "sam3d"]
     assert all("ask for access at https://huggingface.co/facebook/" in f for f in failures)
     assert all(word in instead for word in ("--weights", "SCENELIFT_HOME", "--quality embedded"))
@@ -146,7 +158,7 @@ def test_where_access_is_refused_the_others_are_fetched(hub):
 
 def test_progress_counts_all_bytes_to_the_end(hub):
     events = []
-    full.download(Reporter(events.append))
+    FULL.download(Reporter(events.append))
     fractions = [e.fraction for e in events if e.kind == "stage_progress"]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
@@ -158,10 +170,10 @@ def test_progress_counts_all_bytes_to_the_end(hub):
 
 
 def test_too_full_a_disk_is_noticed_before_anything_is_fetched(hub, monkeypatch):
-    usage = type("Usage", (), {"free": full.SPARE_BYTES})
+    usage = type("Usage", (), {"free": hub_models.SPARE_BYTES})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     with pytest.raises(WeightsError, match="free"):
-        full.download(silent())
+        FULL.download(silent())
     assert hub.sent == 0
 
 
@@ -179,8 +191,8 @@ def test_verify_reads_what_the_user_brought_and_remembers_it(models, tmp_path):
 
 
 def test_verify_finds_a_changed_byte_though_size_and_date_are_the_same(hub):
-    full.download(silent(), only=["moge"])
-    path = full.home_of("moge") / "model.pt"
+    FULL.download(silent(), only=["moge"])
+    path = hub_models.home_of("moge") / "model.pt"
     date = path.stat().st_mtime_ns
     path.write_bytes(b"Model.pt")
     os.utime(path, ns=(date, date))
@@ -188,7 +200,7 @@ def test_verify_finds_a_changed_byte_though_size_and_date_are_the_same(hub):
     row = rows(verify=True)["moge"]
     assert "model.pt has SHA-256" in row.problem
     assert not row.present
-    assert full.download(silent(), only=["moge"]) == []
+    assert FULL.download(silent(), only=["moge"]) == []
     assert path.read_bytes() == b"model.pt"
 
 
@@ -201,9 +213,50 @@ def test_a_folder_that_may_only_be_read_is_verified_all_the_same(models, tmp_pat
     assert (row.present, row.problem) == (True, "")
 
 
+@pytest.mark.parametrize(
+    ("name", "place", "files"),
+    [
+        ("trellis", ".", ["pipeline.json", "ckpts/ss_flow_img_dit_L_16l8_fp16.safetensors"]),
+        ("trellis", "trellis", ["pipeline.json", "ckpts/ss_flow_img_dit_L_16l8_fp16.safetensors"]),
+        ("dinov2-large", ".", ["dinov2_vitl14_reg4_pretrain.pth"]),
+        ("dinov2-large", "open/dinov2-large", ["dinov2_vitl14_reg4_pretrain.pth"]),
+    ],
+)
+def test_an_offline_folder_needs_no_network(tmp_path, name, place, files):
+    (tmp_path / place / "ckpts").mkdir(parents=True)
+    expected = put(tmp_path / place, *files)
+    assert hub_models.folder(name, tmp_path) == expected
+
+
+def test_the_open_bundle_is_fetched_whole_and_without_a_gate(hub, monkeypatch):
+    seen = []
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    hub.gated = {"facebook/sam3": "", "facebook/sam-3d-objects": ""}
+    hub.watch = seen.append
+    assert OPEN.download(silent()) == []
+    for row in OPEN.status():
+        assert (row.present, row.checked, row.problem) == (True, True, "")
+    ckpt = hub_models.home_of("trellis") / "ckpts" / "ss_dec_conv3d_16l8_fp16.safetensors"
+    assert ckpt.read_bytes() == b"ckpts/ss_dec_conv3d_16l8_fp16.safetensors"
+    # The token is for the hub, and for nobody else.
+    told = {repository: bool(token) for repository, token in seen}
+    assert told["microsoft/TRELLIS-image-large"]
+    assert not told["publisher/dino"]
+
+
+def test_what_two_bundles_share_is_fetched_once(hub):
+    FULL.download(silent(), only=["moge"])
+    sent = hub.sent
+    OPEN.download(silent(), only=["moge"])
+    assert hub.sent == sent
+
+
 def test_licences_are_named_with_their_source():
     table = rows()
     assert "SAM License" in table["sam3"].licence
     assert "SAM License" in table["sam3d"].licence
-    assert table["moge"].licence == "MIT"
+    assert table["moge"].licence == "MIT; commercial use allowed"
+    for row in OPEN.status():
+        assert "commercial use allowed" in row.licence
+        assert row.source.startswith("https://")
     assert table["sam3d"].source == "https://huggingface.co/facebook/sam-3d-objects"

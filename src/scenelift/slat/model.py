@@ -1,0 +1,358 @@
+"""The part of an object's way that both models share, with their networks on a device.
+
+    sample                   follow a flow under one condition or several
+    occupied                 a structure's latent cube becomes voxels
+    detail                   eight numbers on every voxel become splats and a mesh
+
+Each network is on the device while it runs, and stays there if there is room (`residency`). What
+runs out of memory is tried again with the device cleared, and then with less to do. How a model
+looks at its pictures, and what its first stage makes, is its own (`sam3d.model`, `trellis.model`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from scenelift.errors import ReconstructionError
+from scenelift.layers.sparse import SparseTensor, Voxels
+from scenelift.progress import Reporter
+from scenelift.residency import Residency
+from scenelift.slat.acceleration import recorded
+from scenelift.slat.checkpoints import SlatModels
+from scenelift.slat.flexicubes import SurfaceMesh, extract_mesh
+from scenelift.slat.gaussian_decoder import GaussianDecoder
+from scenelift.slat.latent_flow import latent_noise
+from scenelift.slat.options import DISTILLED_STEPS, ReconstructionOptions
+from scenelift.slat.precision import tensor_types
+from scenelift.slat.sampling import SamplingParams, State, ViewMode, sample_flow
+from scenelift.slat.voxels import OccupiedVoxels, cap_voxels, occupied_voxels, prune_interior
+from scenelift.types import Gaussians
+
+__all__ = ["WORKING_CONDITION", "Draws", "LiftedShape", "Sampling", "SlatModel", "part_of"]
+
+# What the published networks need besides their weights, in bytes: activations, and for the flows
+# the keys and values of the condition, which are kept over the steps. An upper estimate for
+# 30 000 voxels; a network that needs more is still caught by the retries.
+_GIB = 2**30
+_WORKING_STRUCTURE = int(2.2 * _GIB)
+_WORKING_LATENT = int(1.5 * _GIB)
+_WORKING_DECODER = int(1.4 * _GIB)
+WORKING_CONDITION = _GIB // 2
+_WORKING_VIEW = _GIB // 4  # keys and values of every further photo of an object
+
+M = TypeVar("M", bound=SlatModels)
+F = TypeVar("F", bound=nn.Module)
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LiftedShape:
+    """One object, z-up, in the frame of its cube.
+
+    Attributes:
+        gaussians: splats.
+        mesh: surface, on the CPU.
+        voxels: how many carried latents.
+        notes: what had to be done with less, in plain sentences.
+    """
+
+    gaussians: Gaussians
+    mesh: SurfaceMesh
+    voxels: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How the two flows are followed.
+
+    Attributes:
+        structure: first stage.
+        latent: second stage.
+        distilled: the first stage is told the size of its steps.
+    """
+
+    structure: SamplingParams
+    latent: SamplingParams
+    distilled: bool = False
+
+    @classmethod
+    def of(cls, options: ReconstructionOptions, models: SlatModels) -> Sampling:
+        """What the options ask for, and else the checkpoint."""
+        structure, latent = models.settings.structure_sampling, models.settings.latent_sampling
+        if options.distilled:
+            structure = replace(structure, steps=DISTILLED_STEPS, guidance=0.0)
+        if options.structure_steps is not None:
+            structure = replace(structure, steps=options.structure_steps)
+        if options.latent_steps is not None:
+            latent = replace(latent, steps=options.latent_steps)
+        return cls(structure=structure, latent=latent, distilled=options.distilled)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draws:
+    """Random numbers of one object, in the published order: structure, thinning, latent.
+
+    Attributes:
+        noise: draws what the flows begin with, on its device.
+        thinning: draws which voxels stay where there are too many; on the CPU.
+        notes: what had to be done with less, as it happens.
+    """
+
+    noise: torch.Generator
+    thinning: torch.Generator
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, seed: int, device: torch.device) -> Draws:
+        """Draws whose noise comes from a device."""
+        noise = torch.Generator(device).manual_seed(seed)
+        on_cpu = device.type == "cpu"
+        return cls(noise, noise if on_cpu else torch.Generator().manual_seed(seed))
+
+
+class SlatModel(Generic[M]):
+    """The networks on a device, and what they do alike.
+
+    Args:
+        models: on the host; they are moved as they are needed.
+        device: where they run.
+        dtype: of the large matrices; float32 for a CPU.
+        sampling: how the flows are followed.
+        vram_bytes: most device memory to hold; None for what there is.
+        fewer_splats: loads the decoder of 4 splats a voxel, for when memory runs out.
+    """
+
+    def __init__(
+        self,
+        models: M,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        sampling: Sampling,
+        vram_bytes: int | None = None,
+        fewer_splats: Callable[[], GaussianDecoder] | None = None,
+    ) -> None:
+        self.models, self.device, self.dtype = models, device, dtype
+        self.sampling = sampling
+        self.memory = Residency(
+            device,
+            cast=lambda tensors: tensor_types(tensors, dtype),
+            limit=None if device.type == "cpu" else vram_bytes,
+        )
+        self._fewer_splats = fewer_splats
+
+    def release(self) -> None:
+        """Free the device's memory; the next object takes it again."""
+        self.memory.release()
+
+    def _sample_structure(
+        self,
+        flow: F,
+        conditions: Sequence[Tensor],  # each [1, S, C]
+        remember: Callable[[F, Tensor], C],
+        velocity: Callable[[F, State, Tensor, C | None], State],
+        noise: State,
+        report: Reporter,
+        *,
+        mode: ViewMode = "stochastic",
+    ) -> State:
+        """Follow the first stage's flow.
+
+        Args:
+            flow: the network.
+            conditions: what it is to make an object of; several show the same one.
+            remember: projects a condition once for all steps.
+            velocity: evaluates the network under what was remembered, or under no condition.
+            noise: state at time 0.
+            report: told of each step.
+            mode: how several conditions are combined.
+        """
+        more = _WORKING_VIEW * (len(conditions) - 1)
+        with self.memory.running(flow, working=_WORKING_STRUCTURE + more):
+            contexts = [remember(flow, condition) for condition in conditions]
+
+            def at(state: State, time: Tensor, view: int | None) -> State:
+                return velocity(flow, state, time, None if view is None else contexts[view])
+
+            sampled = sample_flow(
+                recorded(at, self.device),
+                noise,
+                self.sampling.structure,
+                views=len(contexts),
+                mode=mode,
+                report=report,
+                message="finding the shape",
+            )
+        _expect_numbers("structure", *sampled)
+        return sampled
+
+    def _occupied(self, cube: Tensor, draws: Draws) -> OccupiedVoxels:  # [1, C, X, Y, Z]
+        """The voxels of a structure that go on to the second stage.
+
+        Raises:
+            ReconstructionError: there are none.
+        """
+        settings = self.models.settings
+        with self.memory.running(
+            self.models.structure_decoder, working=WORKING_CONDITION
+        ) as decoder:
+            coords = occupied_voxels(decoder(cube))
+        if not len(coords):
+            raise ReconstructionError(
+                "The model made no shape of what this mask shows. Try another seed, or a mask "
+                "that follows the object more closely."
+            )
+        if settings.prune_interior:
+            coords = prune_interior(coords)
+        if settings.most_voxels is None:
+            return OccupiedVoxels(coords=coords)
+        return cap_voxels(coords, settings.most_voxels, generator=draws.thinning)
+
+    def _detail(
+        self,
+        occupied: OccupiedVoxels,
+        look: Callable[[], Sequence[Tensor]],
+        draws: Draws,
+        report: Reporter,
+        *,
+        mode: ViewMode = "stochastic",
+    ) -> tuple[LiftedShape, int]:
+        """Second stage and decoders.
+
+        Args:
+            occupied: the object's voxels.
+            look: gives the second stage's conditions; asked again where it is tried again.
+            draws: its noise; what must be done with less is noted there.
+            report: told of each step.
+            mode: how several conditions are combined.
+
+        Returns:
+            The object, and how many voxels of the structure one of its voxels is long.
+        """
+        fits, stage = self.memory.first_that_fits, part_of(report, 0.0, 0.72)
+        # Noise is drawn outside what may be tried again, which so gives the same result.
+        noise = self._latent_noise(occupied, draws)
+        latent = fits(
+            lambda: _Latent(self._latent(occupied, look, noise, stage, mode), occupied),
+            lambda: self._coarse_latent(occupied, look, draws, stage, mode),
+        )
+        report.update(0.72, message="decoding splats")
+        gaussians = fits(
+            lambda: self._gaussians(latent.feats, self.models.gaussian_decoder),
+            lambda: self._few_gaussians(latent.feats, draws),
+        )
+        report.update(0.85, message="decoding the mesh")
+        mesh = fits(lambda: self._mesh(latent.feats))
+        report.update(1.0, message="decoding the mesh")
+        shape = LiftedShape(
+            gaussians=gaussians,
+            mesh=mesh,
+            voxels=len(latent.occupied.coords),
+            notes=tuple(draws.notes),
+        )
+        return shape, latent.occupied.factor
+
+    def _latent(
+        self,
+        occupied: OccupiedVoxels,
+        look: Callable[[], Sequence[Tensor]],
+        noise: Tensor,
+        report: Reporter,
+        mode: ViewMode,
+    ) -> SparseTensor:
+        """What is to be decoded at every voxel."""
+        models = self.models
+        report.update(0, message="looking at the object")
+        voxels = Voxels(occupied.coords, models.resolution)
+        conditions = look()
+        working = _WORKING_LATENT + _WORKING_VIEW * (len(conditions) - 1)
+        with self.memory.running(models.latent_flow, working=working) as flow:
+            contexts = [flow.remember(condition) for condition in conditions]
+
+            def velocity(state: State, time: Tensor, view: int | None) -> State:
+                return (flow(state[0], time, voxels, None if view is None else contexts[view]),)
+
+            (x,) = sample_flow(
+                recorded(velocity, self.device),
+                (noise,),
+                self.sampling.latent,
+                views=len(contexts),
+                mode=mode,
+                report=report,
+                message="adding detail",
+            )
+        _expect_numbers("detail", x)
+        mean, std = (
+            torch.tensor(values, device=self.device)
+            for values in (models.settings.latent_mean, models.settings.latent_std)
+        )
+        return SparseTensor(x * std + mean, voxels)
+
+    def _coarse_latent(
+        self,
+        occupied: OccupiedVoxels,
+        look: Callable[[], Sequence[Tensor]],
+        draws: Draws,
+        report: Reporter,
+        mode: ViewMode,
+    ) -> _Latent:
+        draws.notes.append("Memory ran out: this object was made at half the resolution.")
+        coarse = _coarser(occupied, draws)
+        noise = self._latent_noise(coarse, draws)
+        return _Latent(self._latent(coarse, look, noise, report, mode), coarse)
+
+    def _latent_noise(self, occupied: OccupiedVoxels, draws: Draws) -> Tensor:
+        count = len(occupied.coords)
+        return latent_noise(self.models.latent_flow.params, count, draws.noise).to(self.device)
+
+    def _gaussians(self, latent: SparseTensor, network: GaussianDecoder) -> Gaussians:
+        with self.memory.running(network, working=_WORKING_DECODER) as decoder:
+            return decoder(latent).activate()
+
+    def _few_gaussians(self, latent: SparseTensor, draws: Draws) -> Gaussians:
+        if self._fewer_splats is None or self.models.gaussian_decoder.params.gaussians <= 4:
+            return self._gaussians(latent, self.models.gaussian_decoder)
+        draws.notes.append("Memory ran out: this object has 4 splats a voxel instead of 32.")
+        return self._gaussians(latent, self._fewer_splats())
+
+    def _mesh(self, latent: SparseTensor) -> SurfaceMesh:
+        with self.memory.running(self.models.mesh_decoder, working=_WORKING_DECODER) as decoder:
+            mesh = extract_mesh(decoder(latent))
+        return SurfaceMesh(
+            vertices=mesh.vertices.cpu(), faces=mesh.faces.cpu(), attributes=mesh.attributes.cpu()
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Latent:
+    feats: SparseTensor
+    occupied: OccupiedVoxels
+
+
+def _coarser(occupied: OccupiedVoxels, draws: Draws) -> OccupiedVoxels:
+    """The same voxels on a grid with half the resolution."""
+    halved = cap_voxels(
+        occupied.coords, most=max(1, len(occupied.coords) - 1), generator=draws.thinning
+    )
+    return replace(halved, factor=occupied.factor * halved.factor)
+
+
+def _expect_numbers(what: str, *values: Tensor) -> None:
+    if not all(bool(v.isfinite().all()) for v in values):
+        raise ReconstructionError(
+            f"The model's {what} holds numbers that are none, which half precision can cause. "
+            f"Try `--precision bfloat16` or `--precision float32`."
+        )
+
+
+def part_of(whole: Reporter, start: float, end: float) -> Reporter:
+    """A reporter whose 0…1 is a part of another's."""
+    return Reporter(
+        lambda event: whole.update(start + (end - start) * event.fraction, message=event.message)
+    )

@@ -1,0 +1,313 @@
+"""Published models on this machine: where they are, whether they are whole, and fetching them.
+
+    <weights>/full/sam3d/               pipeline.yaml, six more .yaml, six .ckpt: as published
+    <weights>/full/sam3d-safetensors/   the same, converted (`scenelift models convert full`)
+    <weights>/full/sam3/                config.json, model.safetensors, processor and tokenizer
+    <weights>/full/moge/model.pt        for both bundles
+    <weights>/open/trellis/             pipeline.json, ckpts/: as published
+    <weights>/open/dinov2-large/        dinov2_vitl14_reg4_pretrain.pth
+    <weights>/open/grounding-dino/      config.json, model.safetensors, processor and tokenizer
+    <weights>/open/sam2.1/              config.json, model.safetensors, processor
+
+`folder` finds a model there and in a few other places. Nothing here imports PyTorch.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from scenelift.errors import InputError, WeightsError
+from scenelift.io.files import sha256_of
+from scenelift.progress import Reporter
+from scenelift.weights import published, seals
+from scenelift.weights.artefact import ArtefactStatus
+from scenelift.weights.home import weights_folder
+from scenelift.weights.hub import fetch, missing_bytes, sha256_in_steps
+from scenelift.weights.published import Model
+
+__all__ = ["HubBundle", "folder", "home_of"]
+
+SPARE_BYTES = 200_000_000  # left free on the disk
+INSTEAD = (
+    "If the files are on another machine, copy them into a folder and give it with --weights DIR, "
+    "or put them under the folder that SCENELIFT_HOME names. --quality embedded works without them."
+)
+
+
+def home_of(name: str, weights: Path | None = None) -> Path:
+    """Where a model's files are put when they are fetched."""
+    bundle, _, _ = name.partition("-safetensors")
+    return weights_folder(weights) / published.MODELS[bundle].bundle / name
+
+
+def folder(name: str, weights: Path | None = None) -> Path | None:
+    """The folder that holds a model's files, or None. Looks at names only.
+
+    The first of these that holds it, under the weights folder the user names and then under the
+    cache: `BUNDLE/NAME-safetensors` (converted), `BUNDLE/NAME`, `NAME`; for models that are a
+    folder of their own kind (`Model.bare`) the weights folder itself too, so that a published
+    folder can be named as it is. Each of them may have the files in a folder `checkpoints/` of
+    its own, as the repository of SAM 3D Objects does.
+
+    Args:
+        name: one of `published.MODELS`.
+        weights: folder of all weights in place of the cache.
+    """
+    model = published.MODELS[name]
+    for root in dict.fromkeys((weights_folder(weights), weights_folder())):
+        ours = root / model.bundle
+        own = [ours / f"{name}-safetensors", ours / name, root / name]
+        if model.bare:
+            own.append(root)
+        for place in own:
+            for candidate in (place, place / "checkpoints"):
+                if model.lies_in(candidate):
+                    return candidate
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubBundle:
+    """A set of published models that are fetched together.
+
+    Attributes:
+        names: of models in `published.MODELS`, in the order of the pipeline.
+    """
+
+    names: tuple[str, ...]
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        return tuple(published.MODELS[name] for name in self.names)
+
+    def status(self, weights: Path | None = None, *, verify: bool = False) -> list[ArtefactStatus]:
+        """How every model stands; with `verify`, every byte is read and compared.
+
+        Without it, sizes are looked at, and whether they and the dates are those of the last time.
+        """
+        return [_status(model, weights, verify=verify) for model in self.models]
+
+    def download(
+        self, report: Reporter, weights: Path | None = None, only: Sequence[str] | None = None
+    ) -> list[str]:
+        """Fetch what is missing, and check it.
+
+        Args:
+            report: progress in bytes; raises Cancelled.
+            weights: folder of all weights in place of the cache.
+            only: names of models; all without it.
+
+        Returns:
+            Why each model that could not be had could not, and last what else there is to do.
+            Empty: everything is there.
+
+        Raises:
+            InputError: a name in `only` is none of a model.
+            SetupError: the package that talks to the hub is not installed.
+            WeightsError: the disk is too full, or another process is fetching into the same folder.
+            Cancelled: the user stopped it. What has arrived is kept, down to half a file.
+        """
+        unknown = [name for name in only or () if name not in self.names]
+        if unknown:
+            raise InputError(f"No model is called {unknown[0]!r}. Known: {', '.join(self.names)}.")
+        wanted = [model for model in self.models if only is None or model.name in only]
+        return _download([m for m in wanted if _needs_fetching(m, weights)], report, weights)
+
+
+def _download(waiting: Sequence[Model], report: Reporter, weights: Path | None) -> list[str]:
+    if not waiting:
+        return []
+    report = report.at("weights")
+    root = weights_folder(weights)
+    total = sum(
+        missing_bytes(file, model.repository, home_of(model.name, weights))
+        for model in waiting
+        for file in model.files
+    )
+    free = shutil.disk_usage(_made(root)).free
+    if free < total + SPARE_BYTES:
+        raise WeightsError(
+            f"{_gigabytes(total)} are to be fetched and {root} has {_gigabytes(free)} free. Free "
+            "some space, or choose another folder with --weights or the variable SCENELIFT_HOME."
+        )
+
+    progress = _Progress(report, total)
+    failures = []
+    for model in waiting:
+        target = home_of(model.name, weights)
+        try:
+            with FileLock(_made(target) / ".lock", timeout=0):
+                _fetch_model(model, target, progress)
+        except Timeout as exc:
+            raise WeightsError(
+                f"Another process is fetching into {target}. Wait for it, or stop it."
+            ) from exc
+        except WeightsError as exc:
+            failures.append(f"{model.name} ({model.purpose}): {exc}")
+        else:
+            report.note(f"Fetched {model.name}. Licence: {model.licence}, {model.repository.url}.")
+    if failures:
+        return [*failures, INSTEAD]
+    report.send("stage_finished", fraction=1.0)
+    return []
+
+
+class _Progress:
+    """How many bytes of all have arrived."""
+
+    def __init__(self, report: Reporter, total: int) -> None:
+        self._report, self._total, self._done, self._what = report, total, 0, ""
+        self.check = report.check
+
+    def starts(self, what: str) -> None:
+        self._what = what
+        self.arrived(0)
+
+    def arrived(self, size: int) -> None:
+        self._done += size
+        amount = f"{_gigabytes(self._done)} of {_gigabytes(self._total)}"
+        self._report.update(self._done, self._total, f"{self._what}, {amount}")
+
+
+def _fetch_model(model: Model, target: Path, progress: _Progress) -> None:
+    """Fetch the files that are not there, or are not what they should be."""
+    sealed = seals.read(target)
+    for file in model.files:
+        path, digest = target / file.name, ""
+        if path.is_file() and file.name in sealed and sealed[file.name].fits(path):
+            continue
+        if path.is_file():
+            progress.starts(f"checking {model.name}/{file.name}")
+            digest = sha256_in_steps(path, progress.check)
+            if not file.sha256 or not digest.startswith(file.sha256):
+                path.unlink()
+        if not path.is_file():
+            progress.starts(f"{model.name}/{file.name}")
+            digest = fetch(file, model.repository, target, progress.arrived, progress.check)
+        if digest:
+            seals.write(
+                target,
+                {file.name: digest},
+                repository=model.repository.name,
+                revision=model.repository.revision,
+            )
+
+
+def _made(folder: Path) -> Path:
+    """The folder, made where it does not exist."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise WeightsError(
+            f"Cannot use {folder}: {exc.strerror or exc}. Choose another folder with --weights or "
+            "the variable SCENELIFT_HOME."
+        ) from exc
+    return folder
+
+
+def _needs_fetching(model: Model, weights: Path | None) -> bool:
+    found = folder(model.name, weights)
+    if found is None or _problem(model, found):
+        return True
+    # What lies elsewhere is the user's; what we have put there ourselves should be sealed.
+    return found == home_of(model.name, weights) and not _is_sealed(model, found)
+
+
+def _is_sealed(model: Model, found: Path) -> bool:
+    sealed = seals.read(found)
+    return all(
+        name in sealed and sealed[name].fits(found / name)
+        for name in _expected(model, found)
+        if (found / name).is_file()
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Expected:
+    """What a file should be: as published, or as it was when it was converted or fetched."""
+
+    size: int | None
+    sha256: str
+    needed: bool
+
+
+def _expected(model: Model, found: Path) -> dict[str, _Expected]:
+    sealed = seals.read(found)
+    if (found / "ss_generator.safetensors").is_file():  # converted: only we know what it was
+        return {
+            name: _Expected(size=seal.size, sha256=seal.sha256, needed=True)
+            for name, seal in sealed.items()
+        }
+    return {
+        file.name: _Expected(
+            size=file.size,
+            sha256=file.sha256 or (sealed[file.name].sha256 if file.name in sealed else ""),
+            needed=file.needed,
+        )
+        for file in model.files
+    }
+
+
+def _problem(model: Model, found: Path) -> str:
+    """Why the files cannot be those they should be, by name and size; "" if they can."""
+    for name, expected in _expected(model, found).items():
+        path = found / name
+        if not path.is_file():
+            if expected.needed:
+                return f"{model.name} lacks its file {name}"
+        elif expected.size not in (None, path.stat().st_size):
+            return (
+                f"{model.name} is not as published: {name} has {path.stat().st_size} bytes "
+                f"instead of {expected.size}"
+            )
+    return ""
+
+
+def _status(model: Model, weights: Path | None, *, verify: bool) -> ArtefactStatus:
+    found = folder(model.name, weights)
+    problem, size, hashes, checked = f"{model.name} is missing", 0, {}, False
+    if found is not None:
+        names = [name for name in _expected(model, found) if (found / name).is_file()]
+        size = sum((found / name).stat().st_size for name in names)
+        problem = _problem(model, found)
+        if verify and not problem:
+            hashes, problem = _read_through(model, found, names)
+        else:
+            hashes = {name: seal.sha256 for name, seal in seals.read(found).items()}
+        checked = not problem and bool(names) and _is_sealed(model, found)
+    return ArtefactStatus(
+        name=model.name,
+        purpose=model.purpose,
+        role=model.role,
+        essential=True,
+        licence=model.licence,
+        source=model.repository.url,
+        present=not problem,
+        size=size,
+        problem=problem,
+        checked=checked,
+        sha256=hashes,
+    )
+
+
+def _read_through(model: Model, found: Path, names: list[str]) -> tuple[dict[str, str], str]:
+    """SHA-256 of each file, and what is wrong with them; seals them when nothing is."""
+    hashes = {name: sha256_of(found / name) for name in names}
+    for name, expected in _expected(model, found).items():
+        if name in hashes and not hashes[name].startswith(expected.sha256):
+            seals.forget(found)
+            return hashes, (
+                f"{model.name} is damaged: {name} has SHA-256 {hashes[name]} instead of "
+                f"{expected.sha256}"
+            )
+    seals.write(found, hashes, repository=model.repository.name)
+    return hashes, ""
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

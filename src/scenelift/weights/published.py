@@ -1,0 +1,344 @@
+"""The published models that are fetched from their publishers: files, sizes, hashes, licences.
+
+Revisions are those that sizes and SHA-256 were published for. Where only the first sixteen digits
+of a hash are known, they are what is compared. Nothing here imports PyTorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scenelift.weights.artefact import Role
+from scenelift.weights.hub import HubFile, HubRepository, WebFolder
+
+__all__ = ["MODELS", "Model"]
+
+_SAM_LICENCE = "SAM License; commercial use under conditions: see the licence"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One published model.
+
+    Attributes:
+        name: what the code calls it, and its folder.
+        bundle: the folder that it is put into, for all bundles that have it.
+        purpose: what it is for, a few words.
+        role: the stage that runs it.
+        licence: of the weights; `repository` has its text.
+        repository: where its files come from.
+        files: all of them.
+        signs: files that tell that a folder holds this model: any one of each group.
+        bare: a user's own folder of weights may be this model's own, with nothing else in it.
+    """
+
+    name: str
+    bundle: str
+    purpose: str
+    role: Role
+    licence: str
+    repository: HubRepository | WebFolder
+    files: tuple[HubFile, ...]
+    signs: tuple[tuple[str, ...], ...]
+    bare: bool = False
+
+    def lies_in(self, folder: Path) -> bool:
+        """Whether a folder holds this model, by the names of its main files."""
+        return all(any((folder / name).is_file() for name in group) for group in self.signs)
+
+
+def _file(path: str, size: int | None, sha256: str, *, needed: bool = True) -> HubFile:
+    return HubFile(name=path, path=path, size=size, sha256=sha256, needed=needed)
+
+
+def _checkpoint(name: str, size: int, sha256: str, *, needed: bool = True) -> HubFile:
+    return HubFile(name=name, path=f"checkpoints/{name}", size=size, sha256=sha256, needed=needed)
+
+
+_SAM3 = Model(
+    name="sam3",
+    bundle="full",
+    purpose="from a phrase to masks",
+    role="segment",
+    licence=_SAM_LICENCE,
+    repository=HubRepository(
+        hub_id="facebook/sam3",
+        revision="3c879f39826c281e95690f02c7821c4de09afae7",
+        gated=True,
+    ),
+    files=(
+        HubFile(
+            name="model.safetensors",
+            path="model.safetensors",
+            size=3_439_938_512,
+            sha256="6d06f0a5f84e435071fe6603e61d0b4cc7b40e0d39d487cfd4d67d8cc11cc14a",
+        ),
+        HubFile(name="config.json", path="config.json"),
+        HubFile(name="processor_config.json", path="processor_config.json"),
+        HubFile(name="tokenizer.json", path="tokenizer.json"),
+        HubFile(name="tokenizer_config.json", path="tokenizer_config.json"),
+        HubFile(name="special_tokens_map.json", path="special_tokens_map.json", needed=False),
+        HubFile(name="vocab.json", path="vocab.json", needed=False),
+        HubFile(name="merges.txt", path="merges.txt", needed=False),
+        HubFile(name="LICENSE", path="LICENSE", needed=False),
+    ),
+    signs=(("config.json",), ("model.safetensors", "model.safetensors.index.json")),
+)
+
+_MOGE = Model(
+    name="moge",
+    bundle="full",
+    purpose="depth and camera",
+    role="pointmap",
+    licence="MIT; commercial use allowed",
+    repository=HubRepository(
+        hub_id="Ruicheng/moge-vitl", revision="ad326bfb61facd6c52b5a825bc1e34d7c97d9672"
+    ),
+    files=(
+        HubFile(
+            name="model.pt",
+            path="model.pt",
+            size=1_256_823_446,
+            sha256="da96b09a0485a3c45a5aa455e67743c8b4efc4dd8437c1f2aa93c2b4303d957f",
+        ),
+    ),
+    signs=(("model.pt", "model.safetensors"),),
+)
+
+_SAM3D = Model(
+    name="sam3d",
+    bundle="full",
+    purpose="shape, appearance and pose",
+    role="reconstruct",
+    licence=_SAM_LICENCE,
+    repository=HubRepository(
+        hub_id="facebook/sam-3d-objects",
+        revision="2e73555018d2741ccd486e56c24fac41155a1dc6",
+        gated=True,
+    ),
+    files=(
+        _checkpoint(
+            "pipeline.yaml",
+            3548,
+            "53c3d226b21df85c0bb3d16e6e4fa63abde0d6167525765eb929d02bfa9d358c",
+        ),
+        _checkpoint(
+            "ss_generator.yaml",
+            5076,
+            "3c265448bca7c057f94e3ef56adea3a895a10bcd9f15f992a41dd03fa35412cd",
+        ),
+        _checkpoint(
+            "ss_generator.ckpt",
+            6_690_136_964,
+            "225f40479e4cff4f39d6fa14c55be3abad1475bf55b61af3bec1e19ed2f6c146",
+        ),
+        _checkpoint(
+            "ss_decoder.yaml",
+            244,
+            "baacff269b664f84f7aa1896ebd66128065f6568cdb88d419d5c3d2ccb4193ae",
+        ),
+        _checkpoint(
+            "ss_decoder.ckpt",
+            147_609_242,
+            "6dac1cd7b7fda5a38e0614fadae441f1794f80e39ea2981f1ac8aff0a7e99340",
+        ),
+        _checkpoint(
+            "slat_generator.yaml",
+            1986,
+            "53029fadff6fe34a0344381a16d64d65d0567d603484952712e8969319559c4e",
+        ),
+        _checkpoint(
+            "slat_generator.ckpt",
+            4_906_537_684,
+            "91529bde8e7daa12d09618a66c319e3a5a6398db6b23b958cedcb1c3f28faabb",
+        ),
+        _checkpoint(
+            "slat_decoder_gs.yaml",
+            576,
+            "53f054e02a0c185f0a6885d30bb6ca0ec92efe0a98148688e7f05f7c26afe670",
+        ),
+        _checkpoint(
+            "slat_decoder_gs.ckpt",
+            171_476_155,
+            "f8077c36a06eaf890dd93cda1937411f793dea1eb80b3dd9329f2038ba84a111",
+        ),
+        _checkpoint(
+            "slat_decoder_gs_4.yaml",
+            575,
+            "3d1dfd4c56cdac56f30e0cf5eb310d4df973fe25c60ac0a462c86ca4e3bf8b48",
+            needed=False,
+        ),
+        _checkpoint(
+            "slat_decoder_gs_4.ckpt",
+            170_269_801,
+            "731a0eceaa47945b52aa27f650d695b2aea9cc70945751e5609e5cb5b49f0186",
+            needed=False,
+        ),
+        _checkpoint(
+            "slat_decoder_mesh.yaml",
+            300,
+            "8f46952764aa985c50109a56f0b4f07625cdb06457aaded74957d26f3520c69e",
+        ),
+        _checkpoint(
+            "slat_decoder_mesh.ckpt",
+            363_726_862,
+            "85907b37b67d8ce5b099a96629bdcfbd873eb407dee6b3aa9a75deb15038db33",
+        ),
+        HubFile(name="LICENSE", path="LICENSE", needed=False),
+    ),
+    signs=(("pipeline.yaml",), ("ss_generator.ckpt", "ss_generator.safetensors")),
+    bare=True,
+)
+
+_GROUNDING_DINO = Model(
+    name="grounding-dino",
+    bundle="open",
+    purpose="from a phrase to boxes",
+    role="segment",
+    licence="Apache-2.0; commercial use allowed",
+    repository=HubRepository(
+        hub_id="IDEA-Research/grounding-dino-base",
+        revision="12bdfa3120f3e7ec7b434d90674b3396eccf88eb",
+    ),
+    files=(
+        _file(
+            "model.safetensors",
+            933_400_872,
+            "5548f844c928c4b6f411fa8cbcc2bfa8dbbba437cb1d513975519f93c2a9ed21",
+        ),
+        _file(
+            "config.json", None, "eda416dae6f49419ff831b1c190ec430a060b19aae688dbaf2425a075b650608"
+        ),
+        _file(
+            "preprocessor_config.json",
+            None,
+            "8454179ba95e2ad22947835aad7b45862a601fc0055ab88bf1ee70892d3aea60",
+        ),
+        _file(
+            "tokenizer.json",
+            None,
+            "d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66",
+        ),
+        _file(
+            "tokenizer_config.json",
+            None,
+            "d40ab645b68211910b9170d22433d43186a6ec8ee6fd10ba170524b25bf4fb56",
+        ),
+        _file(
+            "vocab.txt", None, "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
+        ),
+        _file(
+            "special_tokens_map.json",
+            None,
+            "b6d346be366a7d1d48332dbc9fdf3bf8960b5d879522b7799ddba59e76237ee3",
+        ),
+    ),
+    signs=(("config.json",), ("model.safetensors",)),
+)
+
+_SAM2 = Model(
+    name="sam2.1",
+    bundle="open",
+    purpose="from boxes to masks",
+    role="segment",
+    licence="Apache-2.0; commercial use allowed",
+    repository=HubRepository(
+        hub_id="facebook/sam2.1-hiera-large", revision="665f8e2ad61cf5f53d65644ff27c8ee525124610"
+    ),
+    files=(
+        _file(
+            "model.safetensors",
+            897_897_416,
+            "dc407dce21301fd94abb395c5099b4f2c455fdc8a8f261ac3d0ea6d4cd197230",
+        ),
+        _file(
+            "config.json", 5705, "00446988cf4d617118d2d347eabe2c46aebed744628facdd540508be30b69ec3"
+        ),
+        _file(
+            "preprocessor_config.json",
+            683,
+            "6ebf229ee259368ce4a8d4f2fe893a72b053023710853e257253939e601f583d",
+        ),
+        _file(
+            "processor_config.json",
+            95,
+            "f8a68e865cfad115c1c2763f3d93eca7b1c622da06da2a9273eb437fb2389b6d",
+        ),
+    ),
+    signs=(("config.json",), ("model.safetensors",)),
+)
+
+_TRELLIS = Model(
+    name="trellis",
+    bundle="open",
+    purpose="shape and appearance",
+    role="reconstruct",
+    licence="MIT; commercial use allowed",
+    repository=HubRepository(
+        hub_id="microsoft/TRELLIS-image-large", revision="25e0d31ffbebe4b5a97464dd851910efc3002d96"
+    ),
+    files=(
+        _file("pipeline.json", 1987, "2686b6c9b3b0a100"),
+        _file("ckpts/ss_flow_img_dit_L_16l8_fp16.json", 385, "bf69161da7ece9a8"),
+        _file(
+            "ckpts/ss_flow_img_dit_L_16l8_fp16.safetensors",
+            1_130_770_840,
+            "96dc6bfd4136fd950af564dd16b4ae533c9ba6af8f26c670646b2a9f2789b1db",
+        ),
+        _file("ckpts/ss_dec_conv3d_16l8_fp16.json", 245, "646781293f1cda74"),
+        _file(
+            "ckpts/ss_dec_conv3d_16l8_fp16.safetensors",
+            147_591_972,
+            "1c76d4a40519aa2d711cc263a8404105231ac26db31d946bed48b84fee79009a",
+        ),
+        _file("ckpts/slat_flow_img_dit_L_64l8p2_fp16.json", 442, "c0a9bd57227f55cf"),
+        _file(
+            "ckpts/slat_flow_img_dit_L_64l8p2_fp16.safetensors",
+            1_203_755_136,
+            "693fb2a58ad497bd222007301eeec49d14d60f8c12d2f2f00c221fa747b4c66c",
+        ),
+        _file("ckpts/slat_dec_gs_swin8_B_64l8gs32_fp16.json", 843, "ebe9d3eade6d9cb7"),
+        _file(
+            "ckpts/slat_dec_gs_swin8_B_64l8gs32_fp16.safetensors",
+            171_450_952,
+            "38c84bcef5ce0af1f48b1b5558dabc7575a13346043c41a7e0610f1fa619a161",
+        ),
+        _file("ckpts/slat_dec_mesh_swin8_B_64l8m256c_fp16.json", 372, "293900795cb69cc9"),
+        _file(
+            "ckpts/slat_dec_mesh_swin8_B_64l8m256c_fp16.safetensors",
+            181_903_412,
+            "3e87aba94b5786407eb06d0502c1ed0885a0027a3f2b8537bfe15b0a92c01859",
+        ),
+        _file("README.md", None, "", needed=False),  # states the licence
+    ),
+    signs=(("pipeline.json",), ("ckpts/ss_flow_img_dit_L_16l8_fp16.safetensors",)),
+    bare=True,
+)
+
+_DINOV2 = Model(
+    name="dinov2-large",
+    bundle="open",
+    purpose="what TRELLIS sees pictures with",
+    role="reconstruct",
+    licence="Apache-2.0; commercial use allowed",
+    repository=WebFolder(
+        base="https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/",
+        url="https://github.com/facebookresearch/dinov2",
+    ),
+    files=(
+        _file(
+            "dinov2_vitl14_reg4_pretrain.pth",
+            1_217_607_321,
+            "36e4deffbaef061a2576705b0c36f93621e2ae20bf6274694821b0b492551b51",
+        ),
+    ),
+    signs=(("dinov2_vitl14_reg4_pretrain.pth",),),
+    bare=True,
+)
+
+MODELS: Mapping[str, Model] = {
+    model.name: model for model in (_SAM3, _GROUNDING_DINO, _SAM2, _MOGE, _SAM3D, _TRELLIS, _DINOV2)
+}
+"""By name."""
