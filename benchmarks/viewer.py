@@ -30,6 +30,7 @@ from scenelift.io.manifest import (
     PoseModel,
     PromptModel,
 )
+from scenelift.io.page import viewer_page
 from scenelift.io.page_server import folder_server
 from scenelift.io.ply import write_ply
 
@@ -90,7 +91,7 @@ def write_tori(folder: Path, count: int, splats: int, *, meshes: bool) -> None:
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    with folder_server(folder, 0) as server:
+    with folder_server(folder, viewer_page(), 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -32,18 +33,20 @@ def view(
     Example: scenelift view out/desk
     """
     with problems(as_json=False):
-        if export is not None:
-            from scenelift.io.page import export_page
+        from scenelift.io.page import export_page, viewer_page
 
-            typer.echo(export_page(folder, export))
+        viewer = viewer_page()
+        if export is not None:
+            typer.echo(export_page(folder, viewer, export))
             return
         from scenelift.io.page_server import folder_server
 
-        with folder_server(folder, port) as server:
+        with folder_server(folder, viewer, port) as server:
             address = f"http://127.0.0.1:{server.server_port}/"
             typer.echo(f"{address}  (Ctrl-C stops)")
             if browser:
                 import webbrowser
 
                 webbrowser.open(address)
-            server.serve_forever()
+            with suppress(KeyboardInterrupt):
+                server.serve_forever()

@@ -13,28 +13,26 @@ from urllib.parse import unquote, urlsplit
 
 from scenelift.errors import SetupError
 from scenelift.io.manifest import MANIFEST_NAME, read_manifest
-from scenelift.io.page import viewer_page
+from scenelift.io.page import listed_files
 
 __all__ = ["folder_server"]
 
 
 @contextmanager
-def folder_server(folder: Path, port: int) -> Iterator[ThreadingHTTPServer]:
+def folder_server(folder: Path, viewer: str, port: int) -> Iterator[ThreadingHTTPServer]:
     """A server of the viewer and of the files that the folder's manifest names, and of no others.
 
     Args:
+        folder: of a finished run.
+        viewer: the viewer's page, see `scenelift.io.page.viewer_page`.
         port: on the loopback address; 0 takes a free one, which `server_port` tells.
 
     Raises:
         InputError: the folder holds no finished scene.
-        SetupError: the viewer was not built into this installation, or the port is taken.
+        SetupError: the port cannot be used.
     """
-    manifest = read_manifest(folder)
-    root = folder.resolve()
-    named = {MANIFEST_NAME, *(f.path for f in manifest.files)}
-    # The manifest may have been edited by anyone: never follow it out of the folder.
-    paths = {name: root / name for name in named if (root / name).resolve().is_relative_to(root)}
-    handler = partial(_Handler, viewer_page().encode(), paths)
+    paths = listed_files(folder, read_manifest(folder)) | {MANIFEST_NAME: folder / MANIFEST_NAME}
+    handler = partial(_Handler, viewer.encode(), paths)
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError as exc:
@@ -65,7 +63,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(404, "Not a file of this scene")
         else:
             path = self._paths[name]
-            self._start(mimetypes.guess_type(name)[0] or "application/octet-stream", path.stat().st_size)
+            self._start(
+                mimetypes.guess_type(name)[0] or "application/octet-stream", path.stat().st_size
+            )
             with path.open("rb") as file:
                 shutil.copyfileobj(file, self.wfile)
 
