@@ -108,6 +108,7 @@ def choose_backends(
     *,
     segmenter: str | None = None,
     pointmapper: str | None = None,
+    reconstructor: str | None = None,
 ) -> Choice:
     """The backends of a quality; `auto` takes the best that can run here and says so.
 
@@ -116,11 +117,16 @@ def choose_backends(
         options: what every backend is told.
         segmenter: the name of one to take in place of the quality's own, or `GIVEN`.
         pointmapper: likewise.
+        reconstructor: the name of one in place of the quality's own.
 
     Raises:
         BackendUnavailable: an unknown name, or a quality that lacks something here.
     """
-    named = {"segmenter": segmenter, "pointmapper": pointmapper}
+    named = {
+        "segmenter": segmenter,
+        "pointmapper": pointmapper,
+        "reconstructor": reconstructor,
+    }
     chosen = {role: name for role, name in named.items() if name is not None}
     qualities = {q: replace(names, **chosen) for q, names in QUALITIES.items()}
     if quality == "auto":

@@ -53,6 +53,13 @@ SegmenterModelOption = Annotated[
         "joined by +.",
     ),
 ]
+ReconstructorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--reconstructor",
+        help="sam3d, official (Meta's own package) or embedded, in place of the quality's own.",
+    ),
+]
 MaxObjectsOption = Annotated[
     int | None, typer.Option("--max-objects", min=1, help="Keep the best-scored only.")
 ]
@@ -223,6 +230,18 @@ def check_segmenter(segmenter: str | None, model: str | None) -> None:
         )
 
 
+def check_reconstructor(name: str | None) -> None:
+    """A reconstructor that the user names must exist.
+
+    Raises:
+        BackendUnavailable: there is none of that name.
+    """
+    from scenelift.reconstruct import RECONSTRUCTORS
+
+    if name:
+        RECONSTRUCTORS.entry(name)
+
+
 def build_pipeline(
     photo: Path,
     *,
@@ -233,6 +252,7 @@ def build_pipeline(
     depth_scale: float | None = None,
     label: str = "object",
     segmenter: str | None = None,
+    reconstructor: str | None = None,
 ) -> Pipeline:
     """The pipeline of a quality, with masks and depth of the user's in place of the models."""
     from scenelift.config import GIVEN, choose_backends
@@ -247,6 +267,7 @@ def build_pipeline(
         options,
         segmenter=GIVEN if masks else segmenter,
         pointmapper=GIVEN if depth else None,
+        reconstructor=reconstructor,
     )
     names = choice.names
     if masks:
@@ -262,5 +283,5 @@ def build_pipeline(
         pointmapper = GivenPointMapper.from_file(depth, scale=depth_scale)
     else:
         pointmapper = POINT_MAPPERS.load(names.pointmapper, options)
-    reconstructor = RECONSTRUCTORS.load(names.reconstructor, options)
-    return Pipeline(finder, pointmapper, reconstructor, choice=choice)
+    lifter = RECONSTRUCTORS.load(names.reconstructor, options)
+    return Pipeline(finder, pointmapper, lifter, choice=choice)

@@ -38,6 +38,7 @@ def run(
     quality: opt.QualityOption = "auto",
     segmenter: opt.SegmenterOption = None,
     segmenter_model: opt.SegmenterModelOption = None,
+    reconstructor: opt.ReconstructorOption = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")] = 0,
     max_objects: opt.MaxObjectsOption = None,
     min_score: opt.MinScoreOption = None,
@@ -76,8 +77,8 @@ def run(
         from scenelift.io.files import prepare_output_folder
         from scenelift.io.image import read_image
         from scenelift.runs import RunSpec, run_job
-        from scenelift.slat.options import ReconstructionOptions
         from scenelift.segment.given import GivenSegmenter
+        from scenelift.slat.options import ReconstructionOptions
 
         # Everything the user may have got wrong is checked before the first model is loaded.
         options = ReconstructionOptions(
@@ -104,6 +105,7 @@ def run(
             optional=bool(mask),
         )
         opt.check_segmenter(segmenter, segmenter_model)
+        opt.check_reconstructor(reconstructor)
         opt.check_boxes(what, read_image(photo))
         prepare_output_folder(out)
         pipeline = opt.build_pipeline(
@@ -111,6 +113,7 @@ def run(
             quality=quality,
             options=options,
             segmenter=segmenter,
+            reconstructor=reconstructor,
             masks=mask,
             depth=depth,
             depth_scale=depth_scale,

@@ -48,3 +48,25 @@ RECONSTRUCTORS.add(
         licence="code Apache-2.0, weights SAM License (gated)",
     )
 )
+
+
+def _load_official(options: BackendOptions) -> Reconstructor:
+    from scenelift.compat.official import OfficialReconstructor
+
+    return OfficialReconstructor.load(options)
+
+
+def _official_lacks(options: BackendOptions) -> list[str]:
+    from scenelift.compat.official_setup import lacks
+
+    return lacks(options)
+
+
+RECONSTRUCTORS.add(
+    Backend(
+        name="official",
+        load=_load_official,
+        lacks=_official_lacks,
+        licence="Meta's own package; code and weights SAM License (gated)",
+    )
+)

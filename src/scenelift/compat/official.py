@@ -1,0 +1,279 @@
+"""Meta's own `sam3d_objects` as a reconstructor, for those who have it installed.
+
+    scenelift run photo.jpg --prompt chair --reconstructor official
+
+It is https://github.com/facebookresearch/sam-3d-objects, with the weights that `scenelift models
+download full` fetches, and needs CUDA. Photo, mask, point map and seed go in as for our own
+`sam3d`, and what comes out is converted to our frames, so the two can be compared object by
+object.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from scenelift.compat.official_setup import Abilities, probe, published_folder
+from scenelift.device import choose_device, limit_memory
+from scenelift.errors import (
+    DeviceMemoryError,
+    InputError,
+    ReconstructionError,
+    SetupError,
+    WeightsError,
+)
+from scenelift.finish.decimation import decimate
+from scenelift.progress import Reporter
+from scenelift.reconstruct.sam3d import fingerprint, reconstruction_of
+from scenelift.registry import BackendOptions
+from scenelift.sam3d.model import Lifted
+from scenelift.sam3d.pose import CAMERA_FROM_PYTORCH3D, OBJECT_FROM_ZUP, PublishedPose
+from scenelift.slat.flexicubes import SurfaceMesh
+from scenelift.slat.options import ReconstructionOptions
+from scenelift.types import Gaussians, Image, Instance, Mesh, PointMap, Reconstruction
+
+__all__ = ["OfficialReconstructor"]
+
+# What the weights' pipeline.yaml may have built: as Meta's own loader allows.
+_TRUSTED = frozenset({"sam3d_objects", "torch", "torchvision", "moge"})
+
+
+class OfficialReconstructor:
+    """A `Reconstructor` around Meta's pipeline.
+
+    Args:
+        pipeline: `sam3d_objects.pipeline.inference_pipeline_pointmap.InferencePipelinePointMap`.
+        version: names package and weights.
+        abilities: what the pipeline is asked for; `probe()` finds out what it can.
+        options: step counts, and the budget of faces of meshes without texture.
+    """
+
+    name = "official"
+
+    def __init__(
+        self, pipeline: Any, *, version: str, abilities: Abilities, options: ReconstructionOptions
+    ) -> None:
+        self._pipeline = pipeline
+        self._abilities = abilities
+        self._options = options
+        texture = abilities.texture or "vertex colours"
+        cleaned = ", cleaned up" if abilities.clean_up else ""
+        steps = f"{options.structure_steps or 25} + {options.latent_steps or 25} steps"
+        self.version = f"{version}, {steps}, {texture}{cleaned}, {options.max_faces} faces"
+
+    @classmethod
+    def load(cls, options: BackendOptions) -> OfficialReconstructor:
+        """Build Meta's pipeline with the published weights.
+
+        Raises:
+            WeightsError: they are missing, or their pipeline.yaml asks for foreign classes.
+            SetupError: there is no CUDA device.
+        """
+        if not isinstance(options, ReconstructionOptions):
+            options = ReconstructionOptions(
+                **{f.name: getattr(options, f.name) for f in fields(BackendOptions)}
+            )
+        folder = published_folder(options.weights)
+        if folder is None:
+            raise WeightsError("No weights of SAM 3D Objects: scenelift models download full")
+        device = choose_device(options.device)
+        if device.type != "cuda":
+            raise SetupError(
+                f"Meta's package runs on CUDA only, not on {device}. "
+                f"`--reconstructor sam3d` runs the same weights here."
+            )
+        limit_memory(device, options.vram_bytes)
+        abilities = probe()
+        pipeline = _build(folder / "pipeline.yaml", str(device), abilities)
+        version = f"sam3d_objects {_version()} {fingerprint(sorted(folder.glob('*.ckpt')))}"
+        return cls(pipeline, version=version, abilities=abilities, options=options)
+
+    def reconstruct(
+        self,
+        image: Image,
+        instance: Instance,
+        points: PointMap,
+        *,
+        others: Sequence[Instance],
+        seed: int,
+        report: Reporter,
+    ) -> Reconstruction:
+        """Reconstruct one object; the others do not matter. It cannot be stopped on the way.
+
+        Raises:
+            InputError: the mask is of another size than the photo.
+            ReconstructionError: the package returned no splats.
+            DeviceMemoryError: the device's memory did not suffice.
+        """
+        if instance.mask.shape != (image.height, image.width):
+            raise InputError(
+                f"The mask is {instance.mask.shape[1]} × {instance.mask.shape[0]} pixels, the "
+                f"photo {image.width} × {image.height}. Make them the same size."
+            )
+        report.update(0, message="in Meta's package")
+        textured = self._abilities.texture is not None
+        # Its baker chooses views with numpy's global generator.
+        np.random.seed(seed % 2**32)  # noqa: NPY002, TID251
+        try:
+            output = self._pipeline.run(
+                np.dstack([image.pixels, instance.mask.astype(np.uint8) * 255]),
+                None,
+                seed,
+                stage1_only=False,
+                with_mesh_postprocess=self._abilities.clean_up,
+                with_texture_baking=textured,
+                # Our `compose` refines poses, for every reconstructor alike.
+                with_layout_postprocess=False,
+                use_vertex_color=not textured,
+                stage1_inference_steps=self._options.structure_steps,
+                stage2_inference_steps=self._options.latent_steps,
+                use_stage1_distillation=self._options.distilled,
+                pointmap=_in_pytorch3d_axes(points.points),
+            )
+        except torch.OutOfMemoryError as exc:
+            raise DeviceMemoryError(
+                f"Meta's package ran out of GPU memory ({str(exc).splitlines()[0][:200]}). "
+                f"`--reconstructor sam3d` needs less."
+            ) from None
+        report.update(1)
+        return _reconstruction(output, self._options.max_faces, self._abilities.notes)
+
+
+def _build(config_file: Path, device: str, abilities: Abilities) -> Any:
+    """Meta's pipeline from its configuration, as its own `Inference` builds it."""
+    # Without this, importing it runs an initialisation of Meta's own cluster.
+    os.environ.setdefault("LIDRA_SKIP_INIT", "true")
+    if find_spec("flash_attn") is None:
+        os.environ.setdefault("ATTN_BACKEND", "sdpa")
+        os.environ.setdefault("SPARSE_ATTN_BACKEND", "sdpa")
+    importlib.import_module("scenelift.compat.utils3d_compat")
+    from hydra.utils import instantiate  # pyright: ignore[reportMissingImports]
+    from omegaconf import OmegaConf  # pyright: ignore[reportMissingImports]
+
+    config = OmegaConf.load(str(config_file))
+    for target in _targets(OmegaConf.to_container(config)):
+        if target.split(".", 1)[0] not in _TRUSTED:
+            raise WeightsError(
+                f"{config_file} wants {target!r} built, which is no part of SAM 3D Objects. "
+                f"`scenelift models verify full` compares the file with the published one."
+            )
+    config.rendering_engine = abilities.texture or "pytorch3d"
+    config.compile_model = False
+    config.workspace_dir = str(config_file.parent)
+    config.device = device
+    return instantiate(config)
+
+
+def _targets(node: Any) -> Iterator[str]:
+    """Every class that a configuration names."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield str(node["_target_"])
+        for value in node.values():
+            yield from _targets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _targets(value)
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("sam3d_objects")
+    except importlib.metadata.PackageNotFoundError:
+        return str(getattr(sys.modules.get("sam3d_objects"), "__version__", "of unknown version"))
+
+
+def _in_pytorch3d_axes(points: NDArray[np.float32]) -> torch.Tensor:  # [H, W, 3]
+    return torch.from_numpy(points * np.diag(CAMERA_FROM_PYTORCH3D).astype(np.float32))
+
+
+def _reconstruction(
+    output: Mapping[str, Any], max_faces: int | None, notes: Sequence[str]
+) -> Reconstruction:
+    """Meta's output in our frames. Its GLB is y-up already, splats and pose are of a z-up object.
+
+    Raises:
+        ReconstructionError: there are no splats in it.
+    """
+    if not output.get("gaussian"):
+        raise ReconstructionError("Meta's package returned no splats for this object.")
+    glb = output.get("glb")
+    lifted = Lifted(
+        gaussians=_gaussians(output["gaussian"][0]),
+        mesh=_surface(glb),
+        pose=PublishedPose(
+            rotation=_row(output["rotation"]),
+            translation=_row(output["translation"]),
+            scale=_row(output["scale"]),
+        ),
+        voxels=len(output["coords"]),
+        notes=tuple(notes),
+    )
+    made = reconstruction_of(lifted)
+    mesh = made.shape.mesh
+    if mesh is not None:
+        visual = getattr(glb, "visual", None)
+        if visual is not None and visual.kind == "texture":
+            mesh = _textured(mesh, visual)
+        else:
+            mesh = decimate(mesh, max_faces)
+    return replace(made, shape=replace(made.shape, mesh=mesh))
+
+
+def _gaussians(published: Any) -> Gaussians:
+    """Splats of Meta's container, by the properties that give activated values."""
+    return Gaussians(
+        means=_array(published.get_xyz),
+        scales=_array(published.get_scaling),
+        rotations=_array(published.get_rotation),
+        opacities=_array(published.get_opacity).reshape(-1),
+        sh0=_array(published.get_features)[:, 0],
+    )
+
+
+def _surface(glb: Any) -> SurfaceMesh:
+    """The GLB's mesh in the z-up frame, with its vertex colours where it has them."""
+    if glb is None:
+        return SurfaceMesh(
+            vertices=torch.zeros(0, 3),
+            faces=torch.zeros(0, 3, dtype=torch.int32),
+            attributes=torch.zeros(0, 6),
+        )
+    vertices = np.asarray(glb.vertices, np.float64) @ OBJECT_FROM_ZUP  # its transpose undoes it
+    attributes = np.zeros((len(vertices), 6), np.float32)
+    if glb.visual.kind == "vertex":
+        attributes[:, :3] = np.asarray(glb.visual.vertex_colors)[:, :3] / np.float32(255)
+    return SurfaceMesh(
+        vertices=torch.from_numpy(vertices.astype(np.float32)),
+        faces=torch.from_numpy(np.asarray(glb.faces).astype(np.int32)),
+        attributes=torch.from_numpy(attributes),
+    )
+
+
+def _textured(mesh: Mesh, visual: Any) -> Mesh:
+    picture = visual.material.baseColorTexture.convert("RGB")
+    return replace(
+        mesh,
+        colors=None,
+        uv=np.asarray(visual.uv, np.float32),
+        texture=np.asarray(picture, np.uint8).copy(),
+    )
+
+
+def _array(values: torch.Tensor) -> NDArray[np.float32]:
+    return values.detach().float().cpu().numpy()
+
+
+def _row(values: torch.Tensor) -> NDArray[np.float64]:  # [1, N] -> [N]
+    return values.detach().double().cpu().numpy().reshape(-1)
