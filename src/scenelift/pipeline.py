@@ -72,14 +72,25 @@ class Pipeline:
         self.choice = choice
 
     @classmethod
-    def from_quality(cls, quality: str = "auto", options: BackendOptions | None = None) -> Pipeline:
+    def from_quality(
+        cls,
+        quality: str = "auto",
+        options: BackendOptions | None = None,
+        *,
+        segmenter: str | None = None,
+    ) -> Pipeline:
         """Load the backends of a quality: "auto", "embedded", "open" or "full".
+
+        Args:
+            quality: which set of backends.
+            options: what they are told.
+            segmenter: the name of one in place of the quality's own.
 
         Raises:
             SetupError: something that they need is missing here; the message says what.
         """
         options = options or BackendOptions()
-        choice = choose_backends(quality, options)
+        choice = choose_backends(quality, options, segmenter=segmenter)
         return Pipeline(*_backends(choice, options), choice=choice)
 
     def run(

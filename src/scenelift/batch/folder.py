@@ -1,0 +1,157 @@
+"""Where everything of a batch lies.
+
+OUT/scenes/ID/                  results, as `scenelift run` writes them
+OUT/batch.json                  settings of the latest run, and its plan
+OUT/.batch/plans/DIGEST.jsonl   items; never changed
+OUT/.batch/ledger/3f/ID.N       entries; never changed
+OUT/.batch/journals/WORKER.jsonl
+OUT/.batch/work/ID.N/           what claim N is writing
+OUT/.batch/thumbs/3f/ID.jpg     pictures for the summary
+OUT/.batch/logs/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from scenelift.errors import OutputError
+from scenelift.io.files import TEMPORARY_PREFIX, prepare_output_folder, write_bytes
+
+__all__ = ["BatchFolder", "link_exclusively", "shard"]
+
+# Locks and leftovers that a run keeps in its folder; a claim is the lock here.
+RUN_FOLDER = ".scenelift"
+
+
+def shard(id: str) -> str:
+    """One of 256 folders: 40 items each for ten thousand, 4000 for a million."""
+    return hashlib.sha256(id.encode()).hexdigest()[:2]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFolder:
+    """Paths below a batch's output folder, and the few moves between them."""
+
+    root: Path
+
+    @property
+    def state(self) -> Path:
+        return self.root / ".batch"
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "batch.json"
+
+    @property
+    def journals(self) -> Path:
+        return self.state / "journals"
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "logs"
+
+    def entry(self, id: str, number: int) -> Path:
+        return self.state / "ledger" / shard(id) / f"{id}.{number}"
+
+    def scene(self, id: str) -> Path:
+        return self.root / "scenes" / id
+
+    def work(self, id: str, number: int) -> Path:
+        return self.state / "work" / f"{id}.{number}"
+
+    def thumbnail(self, id: str) -> Path:
+        return self.state / "thumbs" / shard(id) / f"{id}.jpg"
+
+    def prepare(self) -> None:
+        """Make the folders and prove that they can be written.
+
+        Raises:
+            OutputError: they cannot.
+        """
+        # Not the whole tree: cleaning up below would look at every file of every scene.
+        prepare_output_folder(self.state / "probe")
+        for folder in (self.journals, self.logs, self.state / "work", self.root / "scenes"):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def keep_plan(self, plan: bytes) -> str:
+        """Store a plan under its digest and return its name."""
+        name = hashlib.sha256(plan).hexdigest()[:16]
+        path = self.plan(name)
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, plan)
+        return name
+
+    def plan(self, name: str) -> Path:
+        return self.state / "plans" / f"{name}.jsonl"
+
+    def open_work(self, id: str, number: int, *, lost: bool) -> Path:
+        """The folder of a new claim, with what earlier attempts at the item left.
+
+        Args:
+            lost: the claim follows one whose worker died, maybe after it had published.
+        """
+        work = self.work(id, number)
+        earlier = [self.work(id, n) for n in range(number - 1, 0, -1)]
+        for source in [*earlier, *([self.scene(id)] if lost else [])]:
+            with suppress(FileNotFoundError):
+                source.rename(work)
+                # A lock of the process that died, on file systems without real ones.
+                (work / RUN_FOLDER / "lock").unlink(missing_ok=True)
+                break
+        work.mkdir(exist_ok=True)
+        return work
+
+    def publish(self, id: str, number: int) -> None:
+        """Make the claim's folder the item's scene, in place of an older one."""
+        work, scene = self.work(id, number), self.scene(id)
+        shutil.rmtree(work / RUN_FOLDER, ignore_errors=True)
+        old = work.with_name(f"{work.name}.old")
+        with suppress(FileNotFoundError):
+            scene.rename(old)
+        work.rename(scene)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def discard_work(self, id: str, number: int) -> None:
+        shutil.rmtree(self.work(id, number), ignore_errors=True)
+
+
+def link_exclusively(path: Path, content: bytes, writer: str, *, durable: bool) -> bool:
+    """Make a file with this content, whole or not at all; False where the name is taken.
+
+    Of several processes that try, on however many machines, exactly one succeeds.
+
+    Args:
+        writer: a name that no other process uses.
+        durable: wait until the content survives a loss of power.
+
+    Raises:
+        OutputError: the file system is full, read-only, or has no hard links.
+    """
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{writer}-{threading.get_ident()}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            # An NFS server whose answer was lost is asked again, and then finds our own link.
+            return temporary.stat().st_nlink == 2
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as exc:
+        raise OutputError(
+            f"Cannot write {path}: {exc.strerror or exc}. A batch needs a writable file system "
+            "with hard links, as local disks, NFS, Lustre and GPFS have; choose another --out."
+        ) from exc
+    return True

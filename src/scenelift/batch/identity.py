@@ -1,0 +1,113 @@
+"""Who a worker is, and whether it lives: by its process here, by the server's clock elsewhere."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["ServerClock", "WorkerIdentity", "process_is_gone"]
+
+PROC = Path("/proc")
+CLOCK_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerIdentity:
+    """A process that works on items.
+
+    Attributes:
+        name: unique among all workers of all time; part of file names.
+        host: name of its machine, for people.
+        machine: boot and process namespace; equal where process numbers mean the same. "" where
+            the system does not tell.
+        pid: process number.
+        started: when the process started, in ticks since boot; tells it from a later process
+            with the same number.
+        job: the scheduler's name for the job it runs in, "" outside of one.
+    """
+
+    name: str
+    host: str
+    machine: str
+    pid: int
+    started: int
+    job: str
+
+    @classmethod
+    def here(cls) -> WorkerIdentity:
+        """A new identity of this process."""
+        host, pid = socket.gethostname().split(".")[0], os.getpid()
+        return cls(
+            name=f"{host}-{pid}-{secrets.token_hex(3)}",
+            host=host,
+            machine=_machine(),
+            pid=pid,
+            started=_start_ticks(pid) or 0,
+            job=_job(),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def process_is_gone(worker: dict[str, Any]) -> bool:
+    """Whether a worker surely ended: it was a process of this machine and is there no more."""
+    machine = worker.get("machine")
+    if not machine or machine != _machine():
+        return False
+    return _start_ticks(int(worker["pid"])) != worker["started"]
+
+
+class ServerClock:
+    """The file server's time, which ages of files on it are to be compared with.
+
+    Clocks of nodes may differ by more than a lease. The server's is read off a file that it stamps
+    itself, once a minute; in between, this machine's monotonic clock goes on from there.
+
+    Args:
+        folder: on the file system in question.
+        name: of a file there that nobody else has.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._file = folder / f".clock-{name}"
+        self._offset, self._asked = 0.0, -float("inf")
+
+    def now(self) -> float:
+        """Seconds since the epoch, as the server counts them."""
+        here = time.monotonic()
+        if here - self._asked > CLOCK_SECONDS:
+            self._file.touch()
+            os.utime(self._file)
+            self._offset, self._asked = self._file.stat().st_mtime - here, here
+        return here + self._offset
+
+    def close(self) -> None:
+        self._file.unlink(missing_ok=True)
+
+
+def _machine() -> str:
+    with suppress(OSError):
+        boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {(PROC / 'self/ns/pid').readlink()}"
+    return ""
+
+
+def _start_ticks(pid: int) -> int | None:
+    """When a process started; None where there is none, or only its remains."""
+    with suppress(OSError, ValueError, IndexError):
+        # The command's name, in parentheses, may hold spaces and parentheses itself.
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else int(fields[19])
+    return None
+
+
+def _job() -> str:
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")

@@ -1,0 +1,246 @@
+"""The ledger: which item is in which state, on a disk that many machines share.
+
+Each item has numbered entries; the last one is its state. Entry n+1 is made by `link_exclusively`,
+so of all who have seen entry n exactly one can append. That is all the locking there is: a claim
+is an entry on a waiting item, a result is an entry on one's own claim, and a worker whose item was
+taken over can append nothing. `docs/batch.md` tells the whole story.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, get_args
+
+from scenelift.batch.folder import BatchFolder, link_exclusively
+from scenelift.batch.identity import ServerClock, WorkerIdentity, process_is_gone
+from scenelift.batch.items import BatchItem
+from scenelift.batch.journal import JournalWriter
+
+__all__ = ["FINAL", "ClaimLost", "Entry", "Ledger", "State", "is_settled"]
+
+State = Literal["waiting", "claimed", "done", "nothing", "failed"]
+FINAL: frozenset[State] = frozenset({"done", "nothing", "failed"})
+
+
+class ClaimLost(Exception):
+    """Somebody else has taken over the item; whatever was made of it is not wanted any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What happened to an item.
+
+    Attributes:
+        id: the item.
+        number: from 1; the last one counts.
+        state: since this entry.
+        digest: of the item's row then.
+        losses: how many attempts ended without a result since the item was new or retried.
+        lease: seconds after which a claim that was not renewed is lost.
+        worker: who wrote it, as of `WorkerIdentity`.
+        reason: why it failed or waits, for people.
+        error: stable name of the kind of failure.
+        time: when, in seconds since the epoch on the writer's clock; for people.
+        facts: of a result: objects, seconds and so on.
+    """
+
+    id: str
+    number: int
+    state: State
+    digest: str
+    losses: int = 0
+    lease: float = 0.0
+    worker: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    error: str = ""
+    time: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), ensure_ascii=False).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, line: bytes) -> Entry:
+        """Raises:
+        ValueError: it is no entry.
+        """
+        try:
+            entry = cls(**json.loads(line))
+        except TypeError as exc:
+            raise ValueError(f"not a ledger entry: {line[:80]!r}") from exc
+        if entry.state not in get_args(State):
+            raise ValueError(f"unknown state {entry.state!r}")
+        return entry
+
+
+def is_settled(entry: Entry | None, item: BatchItem) -> bool:
+    """Whether nothing is left to do: there is a result, and of this very row."""
+    return entry is not None and entry.state in FINAL and entry.digest == item.digest
+
+
+class Ledger:
+    """One process's view of the ledger, and its pen. Not for several threads at once.
+
+    Args:
+        folder: of the batch.
+        worker: who writes.
+        lease: seconds after which a claim of ours that was not renewed may be taken over.
+        attempts: after so many without a result an item fails.
+    """
+
+    def __init__(
+        self,
+        folder: BatchFolder,
+        worker: WorkerIdentity,
+        *,
+        lease: float = 120.0,
+        attempts: int = 3,
+    ) -> None:
+        self._folder, self.worker = folder, worker
+        self.lease, self._attempts = lease, attempts
+        self._clock = ServerClock(folder.state, worker.name)
+        self._journal = JournalWriter(folder.journals / f"{worker.name}.jsonl")
+
+    def last(self, id: str, known: int = 0) -> Entry | None:
+        """The newest entry of an item, None where it has none.
+
+        Args:
+            known: number of an entry that exists; older ones are not looked at.
+        """
+        entry, number = None, max(known, 1)
+        while (found := self._read(id, number)) is not None:
+            entry, number = found, number + 1
+        return entry
+
+    def claim(self, item: BatchItem, known: int = 0) -> Entry:
+        """Our new claim; or, where the item is not to be had, the entry that says why.
+
+        An item whose last worker died gets `failed` once all its attempts are used up.
+
+        Args:
+            known: number of an entry that exists.
+
+        Raises:
+            OutputError: the disk cannot be written.
+        """
+        while True:
+            last = self.last(item.id, known)
+            if is_settled(last, item) or (last and last.state == "claimed" and self.alive(last)):
+                assert last is not None
+                self._journal.write(last)  # its writer may have died before it could
+                return last
+            entry = self._successor(item, last)
+            if self._append(entry):
+                return entry
+            known = entry.number
+
+    def is_mine(self, entry: Entry) -> bool:
+        """Whether `claim` gave us the item."""
+        return entry.state == "claimed" and entry.worker.get("name") == self.worker.name
+
+    def alive(self, claim: Entry) -> bool:
+        """Whether a claim's worker may still be at work."""
+        if process_is_gone(claim.worker):
+            return False
+        try:
+            # Opened, because NFS then asks the server and does not answer from memory.
+            with self._folder.entry(claim.id, claim.number).open("rb") as file:
+                touched = os.fstat(file.fileno()).st_mtime
+        except FileNotFoundError:
+            return False
+        return self._clock.now() - touched < claim.lease
+
+    def renew(self, claim: Entry) -> None:
+        """Say that the claim's worker lives.
+
+        Raises:
+            ClaimLost: somebody took over.
+        """
+        if self._folder.entry(claim.id, claim.number + 1).exists():
+            raise ClaimLost(claim.id)
+        os.utime(self._folder.entry(claim.id, claim.number))
+
+    def finish(self, claim: Entry, state: State, **values: Any) -> Entry:
+        """Record the end of a claim of ours; it survives a loss of power.
+
+        Args:
+            values: reason, error and facts of the entry.
+
+        Raises:
+            ClaimLost: somebody took over: nothing is recorded.
+        """
+        entry = self._next(claim, state=state, losses=claim.losses, **values)
+        if not self._append(entry):
+            raise ClaimLost(claim.id)
+        return entry
+
+    def lose(self, claim: Entry, *, reason: str, error: str) -> Entry:
+        """Record that an attempt of ours ended without a result: the item waits, or has failed.
+
+        Raises:
+            ClaimLost: somebody took over.
+        """
+        losses = claim.losses + 1
+        state: State = "failed" if losses >= self._attempts else "waiting"
+        entry = self._next(claim, state=state, losses=losses, reason=reason, error=error)
+        if not self._append(entry):
+            raise ClaimLost(claim.id)
+        return entry
+
+    def retry(self, failed: Entry) -> bool:
+        """Let a failed item wait again, with all its attempts; False where somebody was faster."""
+        return self._append(self._next(failed, state="waiting", losses=0, reason="tried again"))
+
+    def close(self) -> None:
+        self._clock.close()
+
+    def _successor(self, item: BatchItem, last: Entry | None) -> Entry:
+        """The entry that makes an item ours, or fails it."""
+        claim = Entry(id=item.id, number=1, state="claimed", digest=item.digest, lease=self.lease)
+        if last is None or last.state in FINAL:  # new, or another row than the result's
+            return self._next(replace(claim, number=last.number if last else 0), state="claimed")
+        lost = last.state == "claimed"
+        losses = last.losses + lost
+        claim = replace(claim, number=last.number)
+        if losses < self._attempts:
+            return self._next(claim, state="claimed", losses=losses)
+        where = last.worker.get("host", "?")
+        job = f", job {last.worker['job']}" if last.worker.get("job") else ""
+        return self._next(
+            claim,
+            state="failed",
+            losses=losses,
+            error="worker-lost",
+            reason=f"Its worker died in each of {losses} attempts, the last one on {where}{job}. "
+            "It may need more memory than a worker has.",
+        )
+
+    def _next(self, entry: Entry, *, state: State, **values: Any) -> Entry:
+        cleared = {"losses": 0, "reason": "", "error": "", "facts": {}}
+        ours = {"worker": self.worker.to_json(), "lease": self.lease, "time": round(time.time(), 3)}
+        return replace(entry, number=entry.number + 1, state=state, **cleared | ours | values)
+
+    def _append(self, entry: Entry) -> bool:
+        made = link_exclusively(
+            self._folder.entry(entry.id, entry.number),
+            entry.to_json(),
+            self.worker.name,
+            durable=entry.state in FINAL,
+        )
+        if made:
+            self._journal.write(entry)
+        return made
+
+    def _read(self, id: str, number: int) -> Entry | None:
+        try:
+            content = self._folder.entry(id, number).read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            return Entry.from_json(content)
+        except ValueError:
+            # Only claims are not synced: the machine lost power, and what the claim said with it.
+            return Entry(id=id, number=number, state="claimed", digest="", lease=self.lease)

@@ -1,0 +1,176 @@
+"""`--on local`: worker processes on this machine, replaced when they die.
+
+An array task of SLURM is one of these too.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from scenelift.batch.folder import BatchFolder
+from scenelift.batch.identity import WorkerIdentity
+from scenelift.batch.ledger import Ledger
+from scenelift.batch.progress import BatchProgress
+from scenelift.errors import InputError, OutputError, SetupError
+
+__all__ = ["LocalWorkers"]
+
+log = logging.getLogger(__name__)
+
+# Workers that die before they claim anything: the set-up is at fault, and no item.
+DEATHS_AT_START = 3
+STOP_SECONDS = 30.0
+LOG_TAIL_BYTES = 2000
+
+
+@dataclass(slots=True)
+class _Slot:
+    number: int
+    process: subprocess.Popen[bytes] | None = None
+    log: Path = Path()
+
+
+class LocalWorkers:
+    """Keeps a number of workers going while there are items for them.
+
+    Args:
+        plan: name of the plan.
+        workers: processes.
+        devices: one each, in turn; empty for the batch's own.
+        start: where in the list to begin, in 0…1.
+        span: share of the list that these workers begin in; they do not stop at its end.
+    """
+
+    def __init__(
+        self,
+        folder: BatchFolder,
+        plan: str,
+        *,
+        workers: int = 1,
+        devices: Sequence[str] = (),
+        start: float = 0.0,
+        span: float = 1.0,
+    ) -> None:
+        if workers < 1:
+            raise InputError(f"--workers must be at least 1, got {workers}.")
+        self._folder, self._plan, self._devices = folder, plan, list(devices)
+        self._start, self._span = start, span
+        self._slots = [_Slot(k) for k in range(workers)]
+        # Several workers share the cores; a single one knows best itself.
+        self._threads = max(1, _cores() // workers) if workers > 1 else 0
+        self._deaths_at_start = 0
+        self._ledger = Ledger(folder, WorkerIdentity.here())
+
+    @property
+    def name(self) -> str:
+        n = len(self._slots)
+        return f"{n} worker{'s' if n > 1 else ''} here"
+
+    def tick(self, progress: BatchProgress) -> None:
+        """Replace workers that ended while there is something to take.
+
+        Raises:
+            SetupError: workers cannot work here.
+            OutputError: they cannot write.
+        """
+        for slot in self._slots:
+            if slot.process is not None and slot.process.poll() is not None:
+                self._buried(slot)
+        idle = [slot for slot in self._slots if slot.process is None]
+        if idle:
+            free = self._free_items(progress, len(self._slots))
+            busy = len(self._slots) - len(idle)
+            for slot in idle[: max(0, free - busy) if busy else free]:
+                self._spawn(slot)
+
+    def stop(self) -> None:
+        """Let the workers give back what they do, and wait for them; kill those that do not."""
+        running = [s.process for s in self._slots if s.process is not None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in running:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+        self.kill()
+
+    def kill(self) -> None:
+        """End the workers at once."""
+        for slot in self._slots:
+            if slot.process is not None:
+                slot.process.kill()
+                slot.process.wait()
+                if slot.process.stdin:
+                    slot.process.stdin.close()
+                slot.process = None
+        self._ledger.close()
+
+    def _free_items(self, progress: BatchProgress, enough: int) -> int:
+        """How many items nobody is at, counted up to `enough`."""
+        free = 0
+        for item in progress.open_items():
+            entry = progress.entries.get(item.id)
+            free += not (entry and entry.state == "claimed" and self._ledger.alive(entry))
+            if free >= enough:
+                break
+        return free
+
+    def _spawn(self, slot: _Slot) -> None:
+        start = self._start + self._span * slot.number / len(self._slots)
+        stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{slot.number}"
+        slot.log = self._folder.logs / f"{self._ledger.worker.host}-{stamp}.log"
+        command = [sys.executable, "-m", "scenelift.batch.worker"]
+        command += ["--out", str(self._folder.root), "--plan", self._plan, "--parent"]
+        command += ["--start", f"{start % 1.0:.6f}", "--threads", str(self._threads)]
+        command += ["--problem", str(slot.log.with_suffix(".json"))]
+        if self._devices:
+            command += ["--device", self._devices[slot.number % len(self._devices)]]
+        with slot.log.open("ab") as log_file:
+            slot.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=log_file, stderr=log_file
+            )
+
+    def _buried(self, slot: _Slot) -> None:
+        """Find out what a worker that ended has to say."""
+        process = slot.process
+        assert process is not None
+        if process.stdin:
+            process.stdin.close()
+        slot.process = None
+        code = process.returncode
+        problem = slot.log.with_suffix(".json")
+        if problem.is_file():
+            detail = json.loads(problem.read_bytes())["detail"]
+            raise (OutputError if code == OutputError.exit_code else SetupError)(detail)
+        if code == 0:
+            self._deaths_at_start = 0
+            return
+        claimed = any(self._folder.journals.glob(f"*-{process.pid}-*.jsonl"))
+        log.warning("worker %d ended with %d, see %s", process.pid, code, slot.log)
+        self._deaths_at_start = 0 if claimed else self._deaths_at_start + 1
+        if self._deaths_at_start >= DEATHS_AT_START:
+            raise SetupError(
+                f"Workers end with {code} before they take anything. The end of {slot.log}:\n"
+                f"{_tail(slot.log)}"
+            )
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _tail(path: Path) -> str:
+    with suppress(OSError):
+        return path.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").strip()
+    return ""

@@ -1,0 +1,139 @@
+"""`--on slurm`: an array job whose tasks work on the same ledger."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from scenelift.batch import slurm
+from scenelift.batch.folder import BatchFolder
+from scenelift.batch.progress import BatchProgress
+from scenelift.batch.slurm import SlurmOptions
+from scenelift.errors import InputError, SetupError
+
+__all__ = ["SlurmArray", "array_script", "container_command", "task_share"]
+
+log = logging.getLogger(__name__)
+
+# The controller is asked this often: it serves the whole site.
+ASK_SECONDS = 5.0
+# Arrays that end without having finished a single item: something is wrong with the set-up.
+FRUITLESS_ARRAYS = 2
+STOP_SECONDS = 40.0
+
+
+class SlurmArray:
+    """Submits an array job, and another one while items are left over.
+
+    Args:
+        workers: tasks of the array.
+    """
+
+    def __init__(self, folder: BatchFolder, options: SlurmOptions, *, workers: int) -> None:
+        self._folder = folder
+        self._script = array_script(folder, options, workers=workers)
+        self._workers = workers
+        self._job = ""
+        self._asked = 0.0
+        self._left_at_start = 0
+        self._fruitless = 0
+
+    @property
+    def name(self) -> str:
+        return f"job {self._job}, {self._workers} tasks" if self._job else "SLURM"
+
+    @property
+    def job(self) -> str:
+        """Number of the latest job, "" before the first."""
+        return self._job
+
+    def tick(self, progress: BatchProgress) -> None:
+        """Submit a job where none is there.
+
+        Raises:
+            SetupError: SLURM does not take jobs, or they end without having done anything.
+        """
+        now = time.monotonic()
+        if now - self._asked < ASK_SECONDS:
+            return
+        self._asked = now
+        if self._job and slurm.running_jobs(self._job):
+            return
+        progress.refresh()
+        if not progress.left:
+            return
+        if self._job:
+            self._fruitless = self._fruitless + 1 if progress.left == self._left_at_start else 0
+            if self._fruitless >= FRUITLESS_ARRAYS:
+                raise SetupError(
+                    f"Job {self._job} ended and finished no item; {progress.left} are left. Its "
+                    f"logs are in {self._folder.logs}."
+                )
+        self._left_at_start = progress.left
+        self._job = slurm.submit(self._script)
+        log.info("submitted job %s", self._job)
+
+    def stop(self) -> None:
+        """Cancel the job; its workers give back what they do."""
+        if not self._job:
+            return
+        if slurm.running_jobs(self._job):
+            slurm.cancel(self._job)
+        deadline = time.monotonic() + STOP_SECONDS
+        while slurm.running_jobs(self._job) and time.monotonic() < deadline:
+            time.sleep(1.0)
+
+    def kill(self) -> None:
+        """Nothing is left to do after `stop`: SLURM ends what does not."""
+
+
+def array_script(folder: BatchFolder, options: SlurmOptions, *, workers: int) -> str:
+    """The job script of an array of workers on a batch that was begun.
+
+    Raises:
+        InputError: options that SLURM cannot take.
+    """
+    if workers < 1:
+        raise InputError(f"--workers must be at least 1, got {workers}.")
+    directives = {
+        "array": f"0-{workers - 1}",
+        "output": str(folder.logs / "slurm-%A_%a.log"),
+    }
+    return slurm.render(
+        slurm.script("batch"),
+        directives | options.directives(),
+        {"PYTHON": container_command(options, binds=[folder.root]), "OUT": str(folder.root)},
+    )
+
+
+def container_command(options: SlurmOptions, *, binds: Sequence[Path] = ()) -> list[str]:
+    """What starts Python inside the image, or this installation's own Python.
+
+    Args:
+        binds: folders that must be visible inside; home and working folder are anyway.
+    """
+    if not options.container:
+        return [sys.executable]
+    command = ["apptainer", "exec"]
+    if "gpu" in options.gres:
+        command.append("--nv")
+    for folder in binds:
+        command += ["--bind", str(folder)]
+    return [*command, str(Path(options.container).absolute()), "python3"]
+
+
+def task_share() -> tuple[float, float]:
+    """Where this array task begins in the list and how wide its stretch is, in 0…1.
+
+    The whole list outside of an array.
+    """
+    names = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_COUNT")
+    try:
+        task, first, count = (int(os.environ[name]) for name in names)
+    except (KeyError, ValueError):
+        return 0.0, 1.0
+    return ((task - first) % count) / count, 1 / count

@@ -1,0 +1,135 @@
+"""One run over a batch: check, share out, watch, and sum up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from scenelift.batch.folder import BatchFolder
+from scenelift.batch.identity import WorkerIdentity
+from scenelift.batch.items import BatchItem, write_plan
+from scenelift.batch.journal import JournalReader
+from scenelift.batch.ledger import Entry, Ledger
+from scenelift.batch.progress import BatchProgress, BatchReport
+from scenelift.batch.settings import BatchSettings, keep_settings
+from scenelift.progress import CancelToken
+
+__all__ = ["Executor", "begin_batch", "conclude", "retry_failed", "watch"]
+
+POLL_SECONDS = 0.25
+SLOW_POLL_SECONDS = 2.0
+
+
+class Executor(Protocol):
+    """Where workers run. They find their items themselves; this keeps them going."""
+
+    @property
+    def name(self) -> str:
+        """For people: "2 workers here"."""
+        ...
+
+    def tick(self, progress: BatchProgress) -> None:
+        """Called every moment: start workers, replace those that ended.
+
+        Raises:
+            SceneliftError: nobody can go on.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Let workers give back what they do, and wait for them."""
+        ...
+
+    def kill(self) -> None:
+        """End workers at once."""
+        ...
+
+
+def begin_batch(
+    items: Sequence[BatchItem], out: Path, settings: BatchSettings
+) -> tuple[BatchFolder, str]:
+    """Prepare a folder for these items, which may have been begun before.
+
+    Returns:
+        The folder, and the name of the plan that workers read.
+
+    Raises:
+        OutputError: it cannot be written.
+        InputError: it holds results of other settings.
+    """
+    folder = BatchFolder(out.absolute())
+    folder.prepare()
+    plan = folder.keep_plan(write_plan(items))
+    keep_settings(folder, settings, plan)
+    return folder, plan
+
+
+def retry_failed(progress: BatchProgress) -> int:
+    """Let failed items wait again; the number of them."""
+    progress.refresh_first()
+    ledger = Ledger(progress.folder, WorkerIdentity.here())
+    entries = [progress.entries.get(item.id) for item in progress.items]
+    retried = sum(ledger.retry(entry) for entry in entries if entry and entry.state == "failed")
+    ledger.close()
+    progress.refresh_first()
+    return retried
+
+
+def watch(
+    progress: BatchProgress,
+    executor: Executor,
+    *,
+    told: Callable[[Entry], None] | None = None,
+    moved: Callable[[], None] | None = None,
+    token: CancelToken | None = None,
+) -> BatchReport:
+    """Keep workers going until every item has a result, or the user stops the run.
+
+    Args:
+        told: is called with what happens to each item.
+        moved: is called every moment, for displays.
+        token: set to stop; workers give back what they do.
+
+    Raises:
+        SceneliftError: nobody can go on; what was done stays.
+    """
+    token = token or CancelToken()
+    started = time.monotonic()
+    progress.refresh_first()
+    try:
+        while progress.left and not token.cancelled:
+            executor.tick(progress)
+            before = time.monotonic()
+            progress.refresh(told)
+            if moved:
+                moved()
+            took = time.monotonic() - before
+            time.sleep(min(SLOW_POLL_SECONDS, max(POLL_SECONDS, 10 * took)))
+        executor.stop()
+    finally:
+        executor.kill()
+    progress.refresh(told)
+    if moved:
+        moved()
+    return progress.report(
+        interrupted=token.cancelled and progress.left > 0, seconds=time.monotonic() - started
+    )
+
+
+def conclude(folder: BatchFolder, items: Sequence[BatchItem], report: BatchReport) -> BatchReport:
+    """Write tables and summary; the report with what there is to say about them.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    from scenelift.batch.summary import write_summary
+    from scenelift.batch.tables import write_tables
+
+    journals = JournalReader(folder.journals, keep_facts=True)
+    journals.refresh()
+    notes = write_tables(folder, items, journals.entries)
+    write_summary(folder, items, journals.entries, report)
+    return replace(report, notes=(*report.notes, *notes))

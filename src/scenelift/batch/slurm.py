@@ -1,0 +1,149 @@
+"""SLURM without its Python packages: job scripts from flags, and the three commands that matter.
+
+Scripts are the files in `scripts/`, which run as they are; flags add `#SBATCH` lines and variables.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from importlib.resources import files
+
+from scenelift.errors import BackendUnavailable, InputError, SetupError
+
+__all__ = ["SlurmOptions", "cancel", "render", "running_jobs", "script", "submit"]
+
+# What sbatch takes for these options; a line break would smuggle in another directive.
+VALUE = re.compile(r"[A-Za-z0-9_.,:;/@%+=\[\]()-]+")
+DIRECTIVE = re.compile(r"#SBATCH\s+--([a-z-]+)")
+COMMAND_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlurmOptions:
+    """What a job asks for; the names are those of sbatch.
+
+    Attributes:
+        partition: queue to wait in.
+        gres: generic resources: "gpu:1", "gpu:h100:1".
+        mem: memory of a node: "64G".
+        cpus_per_task: cores.
+        time: limit: "08:00:00", or minutes.
+        account: to charge.
+        qos: quality of service.
+        constraint: features of nodes.
+        container: Apptainer image to run in; "" for this installation.
+    """
+
+    partition: str = ""
+    gres: str = ""
+    mem: str = ""
+    cpus_per_task: int | None = None
+    time: str = ""
+    account: str = ""
+    qos: str = ""
+    constraint: str = ""
+    container: str = ""
+
+    def directives(self) -> dict[str, str]:
+        """Options of sbatch, without what was not said.
+
+        Raises:
+            InputError: a value cannot be one.
+        """
+        given: dict[str, str] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            name = field.name.replace("_", "-")
+            if not value or name == "container":
+                continue
+            if not VALUE.fullmatch(str(value)):
+                raise InputError(f"--{name} {str(value)!r} is nothing that sbatch takes.")
+            given[name] = str(value)
+        return given
+
+
+def script(name: str) -> str:
+    """A job script that comes with scenelift: "build", "webapp" or "batch"."""
+    path = files("scenelift.batch").joinpath("scripts", f"{name}.sbatch")
+    return path.read_text(encoding="utf-8")
+
+
+def render(
+    text: str, directives: Mapping[str, str], variables: Mapping[str, str | Sequence[str]]
+) -> str:
+    """A job script with these options and variables.
+
+    Args:
+        text: the script as it comes; its own lines for the same options go.
+        directives: option of sbatch -> value.
+        variables: of the shell -> value, or values of an array; set before the script's commands.
+    """
+    kept = [
+        line
+        for line in text.splitlines()
+        if not ((found := DIRECTIVE.match(line)) and found[1] in directives)
+    ]
+    first = next(k for k, line in enumerate(kept) if not line.startswith("#"))
+    head = [kept[0], *(f"#SBATCH --{name}={value}" for name, value in directives.items())]
+    values = [f"{name}={_quoted(value)}" for name, value in variables.items()]
+    return "\n".join([*head, *kept[1:first], "", *values, *kept[first:]]) + "\n"
+
+
+def submit(text: str, arguments: Sequence[str] = ()) -> str:
+    """Hand a script to SLURM; the job's number.
+
+    Raises:
+        SetupError: there is no SLURM here, or it refuses the job.
+    """
+    answer = _run(["sbatch", "--parsable", "/dev/stdin", *arguments], given=text)
+    return answer.strip().split(";")[0]
+
+
+def running_jobs(job: str) -> int:
+    """How many jobs of that number (tasks of an array) wait or run.
+
+    Raises:
+        SetupError: SLURM does not answer.
+    """
+    try:
+        answer = _run(["squeue", "--noheader", "--array", f"--jobs={job}", "--format=%T"])
+    except SetupError as exc:
+        if "Invalid job id" in str(exc):
+            return 0  # it ended a while ago
+        raise
+    return len(answer.split())
+
+
+def cancel(job: str) -> None:
+    """End a job and all its tasks: they get SIGTERM, and some seconds."""
+    _run(["scancel", job])
+
+
+def _run(command: list[str], given: str | None = None) -> str:
+    if shutil.which(command[0]) is None:
+        raise BackendUnavailable(
+            "executor",
+            "slurm",
+            reason=f"there is no {command[0]} on this machine; log in where SLURM is",
+            choices=("local", "dask", "slurm"),
+        )
+    try:
+        done = subprocess.run(
+            command, input=given, capture_output=True, text=True, timeout=COMMAND_SECONDS
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise SetupError(f"{command[0]} did not answer within {COMMAND_SECONDS} s.") from exc
+    if done.returncode:
+        raise SetupError(f"{shlex.join(command)} failed: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def _quoted(value: str | Sequence[str]) -> str:
+    if isinstance(value, str):
+        return shlex.quote(value)
+    return f"({shlex.join(value)})"

@@ -1,0 +1,311 @@
+"""`scenelift batch`: many photos, on this machine or on a cluster."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scenelift.commands import options as opt
+from scenelift.commands import slurm as sl
+from scenelift.commands.batch_display import show_progress, summarise
+from scenelift.commands.shell import print_json, problems
+
+if TYPE_CHECKING:
+    from scenelift.batch.folder import BatchFolder
+    from scenelift.batch.items import BatchItem
+    from scenelift.batch.run import Executor
+    from scenelift.batch.settings import BatchSettings
+    from scenelift.batch.slurm import SlurmOptions
+    from scenelift.progress import CancelToken
+
+__all__ = ["batch"]
+
+EXECUTORS = ("local", "dask", "slurm")
+
+
+def batch(
+    manifest: Annotated[
+        Path | None,
+        typer.Argument(metavar="MANIFEST|FOLDER", help="CSV, JSONL, or a folder of photos."),
+    ] = None,
+    prompt: opt.PromptOption = None,
+    out: opt.OutOption = Path("out"),
+    join: Annotated[
+        Path | None,
+        typer.Option("--join", help="Work along on the batch in this folder, as it was begun."),
+    ] = None,
+    on: Annotated[str, typer.Option("--on", help="local, dask or slurm.")] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Workers (one for each --device, or 1)."),
+    ] = None,
+    status: Annotated[
+        bool, typer.Option("--status", help="Check, count and sum up; run nothing.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed before.")
+    ] = False,
+    attempts: Annotated[
+        int, typer.Option("--attempts", min=1, help="Tries before an item that kills fails.")
+    ] = 3,
+    lease: Annotated[
+        float, typer.Option("--lease", min=1, help="Seconds a worker may be silent.")
+    ] = 120.0,
+    item_seconds: Annotated[
+        float, typer.Option("--item-seconds", min=1, help="Longest time for one try.")
+    ] = 3600.0,
+    quality: opt.QualityOption = "auto",
+    own_pipeline: Annotated[
+        str,
+        typer.Option("--pipeline", help="module:function that builds a pipeline of your own."),
+    ] = "",
+    segmenter: opt.SegmenterOption = None,
+    segmenter_model: opt.SegmenterModelOption = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")] = 0,
+    max_objects: opt.MaxObjectsOption = None,
+    min_score: opt.MinScoreOption = None,
+    mask_threshold: opt.MaskThresholdOption = None,
+    preview_frames: Annotated[
+        int, typer.Option("--preview-frames", min=1, help="Frames of each turntable.")
+    ] = 36,
+    preview_size: Annotated[
+        int, typer.Option("--preview-size", min=16, help="Longer side of each, in pixels.")
+    ] = 512,
+    weights: opt.WeightsOption = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option("--device", help="One worker each: auto, cpu, cuda:0. Repeatable."),
+    ] = None,
+    threads: opt.ThreadsOption = 0,
+    vram: opt.VramOption = None,
+    steps: opt.StepsOption = None,
+    structure_steps: opt.StructureStepsOption = None,
+    latent_steps: opt.LatentStepsOption = None,
+    distilled: opt.DistilledOption = False,
+    few_splats: opt.FewSplatsOption = False,
+    max_faces: opt.MaxFacesOption = 100_000,
+    precision: opt.PrecisionOption = "auto",
+    compile: opt.CompileOption = False,
+    scheduler: Annotated[str, typer.Option("--scheduler", help="Of Dask: tcp://host:8786.")] = "",
+    dask_slurm: Annotated[
+        bool, typer.Option("--slurm", help="Of Dask: workers are SLURM jobs, as many as needed.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Of SLURM: wait, or submit and return.")
+    ] = True,
+    partition: sl.PartitionOption = "",
+    gres: sl.GresOption = "",
+    mem: sl.MemOption = "",
+    cpus_per_task: sl.CpusOption = None,
+    time_limit: sl.TimeOption = "",
+    account: sl.AccountOption = "",
+    qos: sl.QosOption = "",
+    constraint: sl.ConstraintOption = "",
+    container: sl.ContainerOption = "",
+    json: opt.JsonOption = False,
+) -> None:
+    """Lift objects out of many photos; stopped at any moment, it goes on where it was.
+
+    Every row is checked before the first model is loaded. Results are in OUT/scenes, a page about
+    them in OUT/index.html, figures in OUT/items.csv and OUT/objects.parquet.
+
+    Example: scenelift batch photos.csv --prompt chair --out out --workers 2
+    """
+    with problems(json), _stoppable() as token:
+        from scenelift.batch.items import read_plan
+        from scenelift.batch.progress import BatchProgress
+        from scenelift.batch.run import begin_batch, conclude, watch
+        from scenelift.batch.run import retry_failed as let_wait_again
+        from scenelift.batch.settings import BatchSettings, read_settings
+        from scenelift.batch.slurm import SlurmOptions
+        from scenelift.config import ExportOptions
+        from scenelift.errors import InputError
+        from scenelift.slat.options import ReconstructionOptions
+
+        if on not in EXECUTORS:
+            raise InputError(f"--on {on!r} is none of {', '.join(EXECUTORS)}.")
+        if (manifest is None) == (join is None):
+            raise InputError(
+                "Give a manifest (CSV, JSONL or a folder of photos), or --join and the folder of "
+                "a batch that was begun; not both."
+            )
+        slurm_options = SlurmOptions(
+            partition=partition,
+            gres=gres,
+            mem=mem,
+            cpus_per_task=cpus_per_task,
+            time=time_limit,
+            account=account,
+            qos=qos,
+            constraint=constraint,
+            container=container,
+        )
+        if join is not None:
+            from scenelift.batch.folder import BatchFolder
+
+            folder = BatchFolder(join.absolute())
+            settings, plan = read_settings(folder)
+            items = list(read_plan(folder.plan(plan)))
+        else:
+            assert manifest is not None
+            settings = BatchSettings(
+                quality=quality,
+                segmenter=segmenter,
+                options=ReconstructionOptions(
+                    weights=weights.absolute() if weights else None,
+                    device=device[0] if device else "auto",
+                    threads=threads,
+                    model=segmenter_model,
+                    vram_bytes=opt.read_vram(vram),
+                    structure_steps=structure_steps or steps,
+                    latent_steps=latent_steps or steps,
+                    distilled=distilled,
+                    splats_per_voxel=4 if few_splats else 32,
+                    max_faces=max_faces or None,
+                    precision=opt.read_precision(precision),
+                    compile=compile,
+                ),
+                export=ExportOptions(preview_frames=preview_frames, preview_size=preview_size),
+                pipeline=own_pipeline,
+                attempts=attempts,
+                lease_seconds=lease,
+                item_seconds=item_seconds,
+            )
+            opt.check_segmenter(segmenter, segmenter_model)
+            items = _read(manifest, prompt, seed, max_objects, min_score, mask_threshold)
+            _check_quality(settings, on)
+            folder, plan = begin_batch(items, out, settings)
+        progress = BatchProgress(folder, items)
+        if retry_failed:
+            retried = let_wait_again(progress)
+            if not json:
+                typer.echo(f"{retried} failed items wait again.", err=True)
+        progress.refresh_first()
+        if status or not progress.left:
+            report = conclude(folder, items, progress.report())
+        else:
+            executor = _executor(
+                on,
+                folder,
+                plan,
+                settings,
+                workers=workers or len(device or []) or 1,
+                devices=device or [],
+                scheduler=scheduler,
+                dask_slurm=dask_slurm,
+                slurm_options=slurm_options,
+            )
+            if on == "slurm" and not wait:
+                executor.tick(progress)
+                typer.echo(f"Submitted {executor.name}. See how far it is:")
+                typer.echo(f"scenelift batch --join {folder.root} --status")
+                return
+            with show_progress(progress, executor, quiet=json) as (told, moved):
+                report = watch(progress, executor, told=told, moved=moved, token=token)
+            report = conclude(folder, items, report)
+    if json:
+        print_json(asdict(report) | {"left": report.left, "out": str(folder.root)})
+    else:
+        summarise(report, folder)
+    # Counting is no run: what failed before is no failure of it.
+    if report.exit_code and not status:
+        raise typer.Exit(report.exit_code)
+
+
+def _read(
+    manifest: Path,
+    prompt: list[str] | None,
+    seed: int,
+    max_objects: int | None,
+    min_score: float | None,
+    mask_threshold: float | None,
+) -> list[BatchItem]:
+    from scenelift.batch.manifest import RowDefaults, read_items
+    from scenelift.config import parse_prompt_phrases
+    from scenelift.types import Prompt
+
+    default = Prompt(
+        phrases=parse_prompt_phrases(prompt) if prompt else (),
+        max_objects=max_objects,
+        min_score=min_score,
+        mask_threshold=mask_threshold,
+    )
+    return read_items(manifest, RowDefaults(prompt=default, seed=seed))
+
+
+def _check_quality(settings: BatchSettings, on: str) -> None:
+    """A misspelt quality is an error here; whether one can run is for the workers' machines."""
+    from scenelift.config import QUALITIES, choose_backends
+    from scenelift.errors import BackendUnavailable
+
+    if settings.pipeline:
+        return
+    if settings.quality not in ("auto", *QUALITIES):
+        raise BackendUnavailable(
+            "quality",
+            settings.quality,
+            reason="there is none of that name",
+            choices=("auto", *QUALITIES),
+        )
+    if on == "local":
+        choose_backends(settings.quality, settings.options, segmenter=settings.segmenter)
+
+
+def _executor(
+    on: str,
+    folder: BatchFolder,
+    plan: str,
+    settings: BatchSettings,
+    *,
+    workers: int,
+    devices: list[str],
+    scheduler: str,
+    dask_slurm: bool,
+    slurm_options: SlurmOptions,
+) -> Executor:
+    if on == "slurm":
+        from scenelift.batch.on_slurm import SlurmArray
+
+        return SlurmArray(folder, slurm_options, workers=workers)
+    if on == "dask":
+        from scenelift.batch.on_dask import DaskWorkers
+
+        return DaskWorkers(
+            folder,
+            settings,
+            scheduler=scheduler,
+            slurm=slurm_options if dask_slurm else None,
+            workers=workers,
+        )
+    from scenelift.batch.on_local import LocalWorkers
+    from scenelift.batch.on_slurm import task_share
+
+    start, span = task_share()
+    return LocalWorkers(folder, plan, workers=workers, devices=devices, start=start, span=span)
+
+
+@contextmanager
+def _stoppable() -> Iterator[CancelToken]:
+    """Ctrl-C and SIGTERM ask workers to give back what they do; a second Ctrl-C does not ask."""
+    from scenelift.progress import CancelToken
+
+    token = CancelToken()
+
+    def stop(signum: int, frame: object) -> None:
+        if token.cancelled and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        token.cancel()
+        typer.echo("Stopping; press Ctrl-C again to stop at once.", err=True)
+
+    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield token
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
