@@ -10,6 +10,16 @@ export interface Source {
   dispose(): void;
 }
 
+function readManifest(text: string): Manifest {
+  try {
+    const manifest = JSON.parse(text) as Manifest;
+    if (Array.isArray(manifest.objects) && Array.isArray(manifest.files)) return manifest;
+  } catch {
+    // The sentence below says more than the parser's.
+  }
+  throw new Error('scene.json is damaged, or of something else. Make the scene again.');
+}
+
 /** A scene whose files lie beside its `scene.json`. */
 export async function folderSource(manifestUrl: string): Promise<Source> {
   const base = new URL(manifestUrl, document.baseURI);
@@ -19,7 +29,7 @@ export async function folderSource(manifestUrl: string): Promise<Source> {
     if (!response.ok) throw new Error(`${name} could not be loaded (status ${response.status}).`);
     return response;
   };
-  const manifest = (await (await get(base.href, 'The scene')).json()) as Manifest;
+  const manifest = readManifest(await (await get(base.href, 'scene.json')).text());
   return {
     manifest,
     bytes: async (path) => (await get(resolve(path), path)).arrayBuffer(),
