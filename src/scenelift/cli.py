@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from scenelift import __version__
-from scenelift.commands import models
+from scenelift.commands import models, slurm
+from scenelift.commands.batch import batch
 from scenelift.commands.doctor import doctor
 from scenelift.commands.run import run
 from scenelift.commands.segment import segment
@@ -51,9 +52,11 @@ def scenelift(
 
 app.command()(run)
 app.command()(segment)
+app.command()(batch)
 app.command()(serve)
 app.command()(view)
 app.command()(doctor)
+app.add_typer(slurm.app, name="slurm", help="Run the web app or a batch as SLURM jobs.")
 app.add_typer(models.app, name="models", help="Download, list and verify model weights.")
 
 
