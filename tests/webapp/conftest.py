@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from playwright.sync_api import expect
 from starlette.testclient import TestClient
 
+from scenelift.testing.browser import PATIENCE_MS, VisitedPage, chromium, find_chromium
 from scenelift.testing.live_server import FAKE_SERVER, LiveServer
 from scenelift.testing.web import FakeQualities, fake_settings
 from scenelift.webapp.app import create_app
+from scenelift.webapp.page import STATIC
 
 # A module that ends at once, whatever its arguments: jobs stay queued.
 NO_WORKER = "this"
@@ -51,3 +56,36 @@ def open_client(tmp_path_factory):
         return TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
 
     return open_
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The system's Chromium, and a page to show in it."""
+    missing = None
+    if not (STATIC / "index.html").is_file():
+        missing = "the page was not built: make page"
+    elif find_chromium() is None:
+        missing = "Chromium is not installed: apt install chromium"
+    if missing:
+        if os.environ.get("SCENELIFT_REQUIRE_NODE"):
+            pytest.fail(f"SCENELIFT_REQUIRE_NODE is set, but {missing}")
+        pytest.skip(missing)
+    expect.set_options(timeout=PATIENCE_MS)
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def visit(browser, server):
+    """Opens the page of the shared server, or of another; nothing may be wrong on it afterwards."""
+    visited = []
+
+    def visit_(url=server.url, **context):
+        visited.append(VisitedPage(browser, url, **context))
+        return visited[-1]
+
+    yield visit_
+    for visitor in visited:
+        visitor.close()
+    assert [fault for visitor in visited for fault in visitor.faults] == []
+    assert [url for visitor in visited for url in visitor.strangers] == []

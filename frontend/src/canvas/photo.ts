@@ -70,7 +70,11 @@ export class PhotoCanvas {
         const url = mark.maskUrl;
         if (!url || this.#masks.has(url)) return;
         const { width, height } = this.#canvas;
-        this.#masks.set(url, await loadMask(url, objectColor(mark.number), width, height));
+        try {
+          this.#masks.set(url, await loadMask(url, objectColor(mark.number), width, height));
+        } catch {
+          // Its job may just have been deleted. The label stands without it.
+        }
       }),
     );
     this.#paint();

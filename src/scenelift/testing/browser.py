@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, sync_playwright
 
-__all__ = ["VisitedPage", "chromium", "find_chromium"]
+__all__ = ["PATIENCE_MS", "VisitedPage", "chromium", "find_chromium"]
 
 # WebGL 2 without a GPU, the same picture everywhere; and no request of the browser's own.
 FLAGS = (

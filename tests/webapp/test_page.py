@@ -1,0 +1,156 @@
+"""From a photo to a downloaded scene, as a user does it in a browser."""
+
+import io
+
+import numpy as np
+import PIL.Image
+import pytest
+from playwright.sync_api import expect
+
+from scenelift.testing.live_server import disc_png
+
+PHOTO = {"name": "discs.png", "mimeType": "image/png", "buffer": disc_png()}
+# Where disc_photo has its discs, in its pixels.
+RED, BLUE = (50, 60), (112, 66)
+
+
+def choose_photo(page, *phrases):
+    page.set_input_files("#photo-file", PHOTO)
+    field = page.get_by_label("Things to find")
+    for phrase in phrases:
+        field.fill(phrase)
+        field.press("Enter")
+
+
+def drag_box(page, x0, y0, x1, y1):
+    photo = page.locator(".photo").bounding_box()
+    scale = photo["width"] / 160
+    page.mouse.move(photo["x"] + x0 * scale, photo["y"] + y0 * scale)
+    page.mouse.down()
+    page.mouse.move(photo["x"] + x1 * scale, photo["y"] + y1 * scale, steps=4)
+    page.mouse.up()
+
+
+def click_photo(page, x, y):
+    photo = page.locator(".photo").bounding_box()
+    scale = photo["width"] / 160
+    page.mouse.click(photo["x"] + x * scale, photo["y"] + y * scale)
+
+
+def wait_for_scene(page):
+    expect(page.locator(".viewer[data-state=ready]")).to_be_visible()
+
+
+def picture(page):
+    """The 3D picture, settled: two screenshots in a row agree."""
+    view = page.locator(".picture canvas")
+    last = None
+    for _ in range(50):
+        shot = np.asarray(PIL.Image.open(io.BytesIO(view.screenshot())).convert("RGB"), np.int16)
+        if last is not None and np.abs(shot - last).max() < 8:
+            return shot
+        last = shot
+        page.wait_for_timeout(200)
+    raise AssertionError("the picture never came to rest")
+
+
+def share_of(picture, color):
+    """How much of a picture is about of a colour, by its strongest channel."""
+    channel = "rgb".index(color)
+    others = [k for k in range(3) if k != channel]
+    return (picture[..., channel] > 60 + picture[..., others].max(-1)).mean()
+
+
+def test_a_photo_becomes_a_scene_that_is_looked_at_and_downloaded(visit, tmp_path):
+    page = visit(viewport={"width": 1000, "height": 600}).page  # few pixels to draw
+    choose_photo(page, "red", "blue")
+    page.get_by_role("button", name="Find objects").click()
+
+    expect(page.get_by_role("heading", name="Found 2 objects")).to_be_visible()
+    expect(page.locator(".tag")).to_have_text(["red90 %", "blue90 %"])
+    proceed = page.get_by_role("button", name="Reconstruct")
+    click_photo(page, *BLUE)
+    expect(page.get_by_role("checkbox", name="blue")).not_to_be_checked()
+    expect(proceed).to_have_text("Reconstruct 1 object")
+    click_photo(page, *BLUE)
+    drag_box(page, 10, 90, 40, 115)
+    page.get_by_label("Name of box 1").fill("corner")
+    expect(proceed).to_have_text("Reconstruct 3 objects")
+    proceed.click()
+
+    wait_for_scene(page)
+    expect(page.locator(".object-name b")).to_have_text(["red", "blue", "corner"])
+    before = picture(page)
+    assert share_of(before, "r") > 0.01
+    assert share_of(before, "b") > 0.01
+    page.get_by_role("button", name="Hide red").click()
+    after = picture(page)
+    assert share_of(after, "r") < 0.001
+    assert share_of(after, "b") > 0.01
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="PLY splats").click()
+    saved = tmp_path / "scene.ply"
+    download.value.save_as(saved)
+    assert download.value.suggested_filename == "scene.ply"
+    assert saved.read_bytes().startswith(b"ply\nformat binary_little_endian")
+    assert b"element vertex 6000\n" in saved.read_bytes()[:200]
+
+
+@pytest.mark.parametrize("way", ["drop", "paste", "camera", "example"])
+def test_a_photo_comes_in_by(visit, way):
+    page = visit(permissions=["camera"]).page
+    expect(page.get_by_text("Drop a photo here")).to_be_visible()
+    if way == "example":
+        page.get_by_role("button", name="coffee").click()
+        expect(page.get_by_role("button", name="Remove cup")).to_be_visible()
+    elif way == "camera":
+        page.get_by_role("button", name="Camera").click()
+        page.get_by_role("button", name="Take the photo").click()
+    else:
+        kind = {"drop": "DragEvent", "paste": "ClipboardEvent"}[way]
+        field = {"drop": "dataTransfer", "paste": "clipboardData"}[way]
+        script = """async ([kind, way, field, bytes]) => {
+            const photo = new File([Uint8Array.from(bytes)], 'photo.png', {type: 'image/png'});
+            const data = new DataTransfer();
+            data.items.add(photo);
+            document.body.dispatchEvent(new window[kind](way, {[field]: data, bubbles: true}));
+        }"""
+        page.evaluate(script, [kind, way, field, list(disc_png())])
+    expect(page.get_by_role("heading", name="What should be lifted out?")).to_be_visible()
+    expect(page.get_by_role("img", name="The chosen photo")).to_be_visible()
+
+
+def test_a_job_is_made_with_the_keyboard_alone(visit):
+    page = visit().page
+    page.set_input_files("#photo-file", PHOTO)
+    expect(page.get_by_label("Things to find")).to_be_focused()
+    page.keyboard.type("red")
+    page.keyboard.press("Enter")  # a chip
+    page.keyboard.press("Enter")  # the form
+    expect(page.get_by_role("heading", name="Found 1 object")).to_be_visible()
+    expect(page.locator("main")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("checkbox", name="red")).to_be_focused()
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Nothing to reconstruct")).to_be_disabled()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # add a box
+    expect(page.locator("button.move")).to_be_focused()
+    before = page.locator(".mark.boxed").bounding_box()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Shift+ArrowDown")
+    after = page.locator(".mark.boxed").bounding_box()
+    assert after["x"] < before["x"]
+    assert after["width"] == pytest.approx(before["width"], abs=1)  # rounded to screen pixels
+    assert after["height"] > before["height"]
+    page.get_by_role("button", name="Reconstruct 1 object").press("Enter")
+    wait_for_scene(page)
+    expect(page.locator(".object-name b")).to_have_text(["object"])
+
+
+def test_the_viewer_is_loaded_when_it_is_needed_only(visit):
+    visitor = visit()
+    expect(visitor.page.get_by_text("Drop a photo here")).to_be_visible()
+    assert not [path for path in visitor.requests if "viewer" in path]
+    assert len([path for path in visitor.requests if path.startswith("/assets/")]) == 2

@@ -1,0 +1,191 @@
+"""What the page says about jobs that take long, go wrong, or change in another tab."""
+
+import io
+import re
+
+import PIL.Image
+import pytest
+from playwright.sync_api import expect
+
+from scenelift.testing.fakes import disc_photo
+from scenelift.testing.live_server import LiveServer
+
+
+def png(*discs):
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(disc_photo(discs).pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+# Half a second each, if they are called "slow".
+MANY = png(*(("red", 16 + 32 * k, 60, 12) for k in range(5)))
+
+
+READY = ".viewer[data-state=ready]"
+TOKEN = "sesame-open-please"
+
+
+def open_job(page, job_id):
+    page.evaluate("id => { location.hash = `#job=${id}` }", job_id)
+
+
+def expect_refusals(visitor, *, status):
+    """Browsers report refused calls in their console; nothing else may stand there."""
+    assert [fault for fault in visitor.faults if f"status of {status}" not in fault] == []
+    visitor.faults.clear()
+
+
+def test_a_reload_in_the_middle_of_a_job_shows_how_far_it_is(visit, server):
+    page = visit().page
+    job = server.submit("red", "slow", photo=MANY)
+    open_job(page, job)
+    expect(page.locator(".object-progress .running")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="Reconstructing")).to_be_visible()
+    whole = page.get_by_role("progressbar", name="The whole job")
+    assert int(whole.get_attribute("aria-valuenow")) > 0
+    expect(page.locator(".stages .past")).to_have_count(2)
+    expect(page.locator(".viewer")).to_be_visible()
+    assert server.job(job)["attempt"] == 1
+
+
+def test_two_tabs_show_the_same(visit, server):
+    visitor = visit()
+    first, second = visitor.page, visitor.open()
+    job = server.submit("red", review="true")
+    for tab in (first, second):
+        open_job(tab, job)
+        expect(tab.get_by_role("heading", name="Found 1 object")).to_be_visible()
+    first.get_by_role("button", name="Reconstruct 1 object").click()
+    for tab in (first, second):
+        expect(tab.locator(READY)).to_be_visible()
+    server.http.delete(f"/api/jobs/{job}")
+    expect(second.get_by_text("Drop a photo here")).to_be_visible()
+    expect(second.locator(f"a[href='#job={job}']")).to_have_count(0)
+
+
+def test_a_phrase_without_a_match_is_answered_with_ones_that_match(visit, server):
+    page = visit().page
+    open_job(page, server.submit("violet"))
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("Nothing in the photo matches 'violet'")
+    expect(alert).to_contain_text("draw a box around the object")
+    alert.get_by_role("button", name="blue").click()
+    page.get_by_role("button", name="Run again").click()
+    expect(page.locator(".object-name b")).to_have_text(["blue"])
+
+
+@pytest.mark.parametrize(
+    ("phrase", "said"),
+    [
+        ("memory", "Try a smaller photo or fewer objects"),
+        ("bug", "Something went wrong that should not"),
+        ("green", "No object could be reconstructed"),
+    ],
+)
+def test_a_failure_is_told_in_plain_words(visit, server, phrase, said):
+    photo = png(("green", 80, 60, 30))
+    page = visit().page
+    open_job(page, server.submit(phrase, photo=photo))
+    expect(page.get_by_role("heading", name="This scene was not made")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text(said)
+    expect(page.get_by_role("button", name="Run again")).to_be_enabled()
+
+
+def test_an_object_that_failed_is_listed_beside_those_that_were_made(visit, server):
+    photo = png(("red", 50, 60, 24), ("green", 112, 66, 18))
+    page = visit().page
+    open_job(page, server.submit("red", "green", photo=photo))
+    expect(page.locator(".viewer")).to_be_visible()
+    expect(page.locator(".objects .failed")).to_contain_text("it was told to fail")
+
+
+def test_a_job_is_cancelled_and_run_again(visit, server):
+    page = visit().page
+    open_job(page, server.submit("red", "slow", photo=MANY))
+    expect(page.locator(".object-progress .running")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("heading", name="Stopped")).to_be_visible()
+    for chip in ("slow", "red"):
+        page.get_by_role("button", name=f"Remove {chip}").click()
+    page.get_by_label("Things to find").fill("red")
+    page.get_by_label("Seed").fill("7")
+    page.get_by_role("button", name="Run again").click()
+    expect(page.locator(".scene-title")).to_contain_text("5 objects")
+    expect(page.locator(".scene-title")).to_contain_text("seed 7")
+
+
+def test_a_scene_is_deleted_after_a_question(visit, server):
+    page = visit().page
+    job = server.wait(server.submit("blue", seed="123"))["id"]
+    open_job(page, job)
+    expect(page.locator(READY)).to_be_visible()
+    row = page.locator(".entry").filter(has=page.locator(f"a[href='#job={job}']"))
+    row.get_by_role("button", name=re.compile("^Delete")).click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    assert server.job(job)["state"] == "done"
+    row.get_by_role("button", name=re.compile("^Delete")).click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("Drop a photo here")).to_be_visible()
+    assert server.http.get(f"/api/jobs/{job}").status_code == 404
+
+
+def test_a_photo_that_is_refused_can_be_replaced(visit):
+    visitor = visit()
+    page = visitor.page
+    photo = {"name": "broken.png", "mimeType": "image/png", "buffer": b"\x89PNG but no more"}
+    page.set_input_files("#photo-file", photo)
+    expect(page.get_by_text("This browser cannot show the photo")).to_be_visible()
+    page.get_by_label("Things to find").fill("red")
+    page.get_by_role("button", name="Find objects").click()
+    expect(page.get_by_role("alert")).to_contain_text("This photo cannot be read")
+    page.get_by_role("button", name="Another photo").click()
+    expect(page.get_by_text("Drop a photo here")).to_be_visible()
+    expect_refusals(visitor, status=422)
+
+
+@pytest.fixture(scope="module")
+def locked_server(tmp_path_factory):
+    secret = {"SCENELIFT_TOKEN": TOKEN}
+    live = LiveServer(tmp_path_factory.mktemp("locked") / "data", environment=secret)
+    yield live.start()
+    live.close()
+
+
+def test_a_token_is_asked_for_until_it_is_right(visit, locked_server):
+    visitor = visit(locked_server.url)
+    page = visitor.page
+    for token in ("guess", TOKEN):
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Sign in").click()
+        if token != TOKEN:
+            expect(page.get_by_role("alert")).to_contain_text("not known here")
+    expect(page.get_by_text("Drop a photo here")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("Drop a photo here")).to_be_visible()
+
+    # Signed out in one tab, the other asks again at its next call.
+    other = visitor.open()
+    expect(other.get_by_text("Drop a photo here")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    other.get_by_role("button", name="coffee").click()
+    other.get_by_role("button", name="Find objects").click()
+    expect(other.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect_refusals(visitor, status=401)
+
+
+def test_a_server_that_is_away_is_waited_for(visit, make_server):
+    server = make_server().start()
+    visitor = visit(server.url)
+    page = visitor.page
+    expect(page.get_by_text("Drop a photo here")).to_be_visible()
+    server.kill()
+    expect(page.get_by_text("No connection to the server")).to_be_visible()
+    server.start()
+    expect(page.get_by_text("No connection to the server")).to_be_hidden()
+    job = server.submit("red")
+    expect(page.locator(f"a[href='#job={job}']")).to_be_visible()
+    assert all("ERR_" in fault for fault in visitor.faults)
+    visitor.faults.clear()
