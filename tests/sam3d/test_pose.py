@@ -16,12 +16,13 @@ from scenelift.geometry.transforms import (
 from scenelift.sam3d.make_scene import make_scene, normalised_for_viewing
 from scenelift.sam3d.pose import (
     CAMERA_FROM_PYTORCH3D,
-    OBJECT_FROM_ZUP,
     PublishedPose,
     decode_pose,
+    encode_pose,
     scene_pose,
 )
 from scenelift.sam3d.structure_flow import StructureLatents
+from scenelift.slat.frame import OBJECT_FROM_ZUP
 from scenelift.types import Gaussians, Pose
 
 numbers = st.floats(-2, 2)
@@ -49,6 +50,24 @@ def splats(count: int, seed: int) -> Gaussians:
         opacities=rng.uniform(0, 1, count).astype(np.float32),
         sh0=rng.normal(size=(count, 3)).astype(np.float32),
     )
+
+
+@given(pose=poses, size=st.floats(0.2, 5), shift=st.tuples(numbers, numbers, numbers))
+def test_the_latents_of_a_pose_decode_to_it(pose, size, shift):
+    there, scene_shift = scene_pose(pose), torch.tensor(shift, dtype=torch.float64)
+    scene_scale = torch.full((3,), size, dtype=torch.float64)
+    rotation, scale, translation = (
+        torch.from_numpy(part) for part in encode_pose(there, scene_scale, scene_shift)
+    )
+    latents = StructureLatents(
+        rotation=rotation,
+        scale=scale,
+        shape=torch.zeros(1),
+        translation=translation,
+        translation_scale=torch.zeros(1),
+    )
+    back = scene_pose(decode_pose(latents, scene_scale, scene_shift))
+    np.testing.assert_allclose(pose_matrix(back), pose_matrix(there), atol=1e-9)
 
 
 @given(pose=poses, point=st.tuples(numbers, numbers, numbers))

@@ -36,16 +36,16 @@ from scenelift.slat.mesh_decoder import MeshDecoder
 from scenelift.slat.structure_decoder import StructureDecoder
 from scenelift.weights.state_dicts import read_state_dict, under_prefix
 
-__all__ = ["CheckpointFolder", "Sam3dModels", "load_models"]
+__all__ = ["FLOW_PREFIX", "CheckpointFolder", "Sam3dModels", "load_models"]
 
-_FLOW = "_base_models.generator.reverse_fn.backbone."
+FLOW_PREFIX = "_base_models.generator.reverse_fn.backbone."
 _CONDITION = "_base_models.condition_embedder."
 
 # What each file holds, by prefix. Nothing else may be in it.
 _PREFIXES: Mapping[str, tuple[str, ...]] = {
-    "ss_generator": (_FLOW, _CONDITION),
+    "ss_generator": (FLOW_PREFIX, _CONDITION),
     "ss_decoder": ("",),
-    "slat_generator": (_FLOW, _CONDITION),
+    "slat_generator": (FLOW_PREFIX, _CONDITION),
     "slat_decoder_gs": ("",),
     "slat_decoder_gs_4": ("",),
     "slat_decoder_mesh": ("",),
@@ -79,7 +79,7 @@ class CheckpointFolder:
         return self._condition("slat_generator", prenorm=True)
 
     def structure_flow(self) -> StructureFlow:
-        file = self._read("ss_generator", _FLOW)
+        file = self._read("ss_generator", FLOW_PREFIX)
         return file.load(config.structure_flow_params, StructureFlow)
 
     def structure_decoder(self) -> StructureDecoder:
@@ -87,7 +87,7 @@ class CheckpointFolder:
         return file.load(slat_config.structure_decoder_params, StructureDecoder)
 
     def latent_flow(self) -> LatentFlow:
-        return self._read("slat_generator", _FLOW).load(config.latent_flow_params, LatentFlow)
+        return self._read("slat_generator", FLOW_PREFIX).load(config.latent_flow_params, LatentFlow)
 
     def gaussian_decoder(self, splats_per_voxel: Literal[4, 32] = 32) -> GaussianDecoder:
         stem = "slat_decoder_gs" if splats_per_voxel == 32 else "slat_decoder_gs_4"

@@ -15,18 +15,16 @@ from torch import Tensor
 
 from scenelift.geometry.transforms import matrix_from_quaternion, quaternion_from_matrix
 from scenelift.sam3d.structure_flow import StructureLatents
+from scenelift.slat.frame import OBJECT_FROM_ZUP
 from scenelift.types import Pose
 
 __all__ = [
     "CAMERA_FROM_PYTORCH3D",
-    "OBJECT_FROM_ZUP",
     "PublishedPose",
     "decode_pose",
+    "encode_pose",
     "scene_pose",
 ]
-
-# (x, y, z) → (x, z, −y): z-up to y-up.
-OBJECT_FROM_ZUP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 
 # x left, y up, z forward to x right, y up, z backward. Its own inverse.
 CAMERA_FROM_PYTORCH3D = np.diag([-1.0, 1.0, -1.0])
@@ -114,6 +112,23 @@ def scene_pose(published: PublishedPose) -> Pose:
     return Pose(
         rotation=(w, x, y, z), translation=(tx, ty, tz), scale=float(published.scale.mean())
     )
+
+
+def encode_pose(
+    pose: Pose,
+    scene_scale: Tensor,  # [3] or [1, 3]
+    scene_shift: Tensor,  # [3] or [1, 3]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:  # [6], [3], [3]
+    """Rotation, scale and translation latents of a pose in this package's conventions.
+
+    What `decode_pose` and `scene_pose` undo; training aims at these.
+    """
+    S, T = _vector(scene_scale), _vector(scene_shift)
+    linear = CAMERA_FROM_PYTORCH3D @ matrix_from_quaternion(pose.rotation) @ OBJECT_FROM_ZUP
+    columns = linear.T  # for row vectors
+    rotation = (np.concatenate([columns[:, 0], columns[:, 1]]) - _ROTATION_MEAN) / _ROTATION_STD
+    translation = CAMERA_FROM_PYTORCH3D @ np.asarray(pose.translation, np.float64)
+    return rotation, np.log(pose.scale / S), (translation - T) / S
 
 
 def _vector(values: Tensor) -> NDArray[np.float64]:
