@@ -100,6 +100,18 @@ def depth_like(scene: SyntheticScene, rng: np.random.Generator) -> PointMap:
     )
 
 
+def carried(o: SyntheticObject, scene: SyntheticScene, points: PointMap) -> Pose:
+    """The true pose as far along its rays as the point map has the object.
+
+    Generators place objects relative to the point map (the median of an object's points is the
+    origin that SAM 3D Objects predicts in): where the map is wrong as a whole, so is their pose.
+    """
+    ratio = points.points[o.mask][:, 2] / scene.points.points[o.mask][:, 2]
+    factor = float(np.nanmedian(ratio))
+    x, y, z = (factor * t for t in o.pose.translation)
+    return replace(o.pose, translation=(x, y, z), scale=factor * o.pose.scale)
+
+
 def perturbed(pose: Pose, rng: np.random.Generator) -> Pose:
     """A pose as far off as the published generator's."""
     axis, shift = rng.normal(size=(2, 3))
@@ -182,22 +194,29 @@ class Figures:
     contact: float | None
 
 
-def observed_level(scene: SyntheticScene, points: PointMap) -> tuple[NDArray[np.float64], float]:
-    """Normal and height, in the camera frame, of the floor or table top as a point map shows it.
+def observed_levels(
+    scene: SyntheticScene, points: PointMap
+) -> list[tuple[NDArray[np.float64], float]]:
+    """Normal and height, camera frame, of the ground as a point map shows it near each object.
 
-    Fitted to the pixels that truly show it: contact can be no better than where the ground was
-    seen, and an error of the point map is not one of the layout.
+    Fitted to the pixels that truly show floor or table top: contact can be no better than where
+    the ground was seen, and an error of the point map is not one of the layout.
     """
     world = transform_points(scene.points.points, scene.world_from_camera)
     taken = np.any([o.mask for o in scene.objects], axis=0)
     level = 0.74 if scene.name.startswith("table top") else 0.0
-    seen = points.points[(np.abs(world[..., 1] - level) < 0.01) & ~taken].astype(np.float64)
-    seen = seen[np.isfinite(seen).all(1)][::7]
-    weight = 1 / np.linalg.norm(seen, axis=1)[:, None]
-    middle = (seen * weight).sum(0) / weight.sum()
-    up = np.linalg.svd((seen - middle) * weight, full_matrices=False)[2][2]
-    up *= np.sign(up[1])
-    return up, float(middle @ up)
+    ground = (np.abs(world[..., 1] - level) < 0.01) & ~taken & np.isfinite(points.points[..., 2])
+    seen, true = points.points[ground][::7].astype(np.float64), world[ground][::7]
+    levels = []
+    for o in scene.objects:
+        place = transform_points(o.pose.translation, scene.world_from_camera)
+        apart = np.linalg.norm((true - place)[:, [0, 2]], axis=1)
+        weight = np.exp(-0.5 * (apart / max(1.0, 2 * o.pose.scale)) ** 2)[:, None] + 1e-6
+        middle = (seen * weight).sum(0) / weight.sum()
+        up = np.linalg.svd((seen - middle) * weight, full_matrices=False)[2][2]
+        up *= np.sign(up[1])
+        levels.append((up, float(middle @ up)))
+    return levels
 
 
 def measure(
@@ -211,7 +230,7 @@ def measure(
     Args:
         points: what the layout saw, for the place of the ground; the true ones by default.
     """
-    up, level = observed_level(scene, points or scene.points)
+    levels = observed_levels(scene, points or scene.points)
     world = scene.world_from_camera
     placed = [world @ pose_matrix(p) for p in poses]
     true = [world @ pose_matrix(o.pose) for o in scene.objects]
@@ -220,7 +239,11 @@ def measure(
     surfaces = [transform_points(s, m) for s, m in zip(surfaces, placed, strict=True)]
     true_surfaces = [transform_points(t.points, m) for t, m in zip(truths, true, strict=True)]
     camera_from_world = np.linalg.inv(world)
-    bases = [float((transform_points(s, camera_from_world) @ up).min()) - level for s in surfaces]
+    bases = [
+        float((transform_points(s, camera_from_world) @ up).min()) - level
+        for s, (up, level) in zip(surfaces, levels, strict=True)
+    ]
+    grounds = [camera_from_world.T @ [*up, -level] for up, level in levels]
     contacts = _contacts(true_surfaces, surfaces, bases)
     figures = []
     for k, (o, t) in enumerate(zip(scene.objects, truths, strict=True)):
@@ -230,7 +253,7 @@ def measure(
                 iou=metrics.box_iou(bounds(surfaces[k]), bounds(true_surfaces[k])),
                 add_s=metrics.add_s(surfaces[k], true_surfaces[k], t.diameter * o.pose.scale, 1500),
                 rotation=None if t.symmetric else metrics.rotation_angle(turn),
-                penetration=_penetration(k, truths, placed, camera_from_world.T @ [*up, -level]),
+                penetration=_penetration(k, truths, placed, grounds[k]),
                 contact=contacts[k],
             )
         )

@@ -20,23 +20,32 @@ __all__ = ["Comparison", "Weights", "compare"]
 
 NEAR = 1e-3  # of the object's distance: surfels nearer than that to the camera are not drawn
 
+FAR_OFF = 40.0  # an offset of more than its root times the bias costs little more
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
     """What errors cost, beside 1 for a wrong silhouette.
 
+    Depth errs in two ways that cost differently: point by point, and as a whole, since point maps
+    are smooth and smoothly wrong.
+
     Attributes:
-        depth: of a depth that is entirely wrong.
+        depth: of a relief (depth less its common offset) that is entirely wrong.
+        depth_scale: relief error, over the object's size, that costs half of that; beyond it an
+            error counts ever less.
+        offset: of a common offset as large as `bias`.
+        bias: typical offset of a point map, over the object's distance.
         colour: of colours that have nothing in common.
-        depth_scale: depth error, over the object's size, that costs half of the most; beyond it
-            an error counts ever less.
         tolerance: over the object's size: a pose's surface that much behind what was observed
             is hidden by it.
     """
 
     depth: float = 1.0
-    colour: float = 0.15
     depth_scale: float = 0.06
+    offset: float = 0.004
+    bias: float = 0.025
+    colour: float = 0.15
     tolerance: float = 0.04
 
 
@@ -46,7 +55,9 @@ class Comparison:
 
     Attributes:
         iou: of the silhouette and the mask over seen and free pixels.
-        depth: robust mean of depth errors in 0…1; 0 where there is nothing to compare.
+        depth: robust mean of relief errors in 0…1; 0 where there is nothing to compare.
+        offset: how far the observed points lie behind the pose's surface, as a whole, over the
+            object's distance.
         colour: 0 where colours rise and fall together, 1 where they have nothing in common.
         visible: share of the drawn silhouette that is neither hidden nor outside the photo.
         shift: [K, 2], from the centre of its visible pixels to that of the seen ones, pixels.
@@ -56,6 +67,7 @@ class Comparison:
 
     iou: NDArray[np.float64]
     depth: NDArray[np.float64]
+    offset: NDArray[np.float64]
     colour: NDArray[np.float64]
     visible: NDArray[np.float64]
     shift: NDArray[np.float64]
@@ -63,7 +75,14 @@ class Comparison:
     behind: NDArray[np.float64]
 
     def cost(self, weights: Weights) -> NDArray[np.float64]:  # [K]
-        return 1 - self.iou + weights.depth * self.depth + weights.colour * self.colour
+        off = (self.offset / weights.bias) ** 2
+        return (
+            1
+            - self.iou
+            + weights.depth * self.depth
+            + weights.offset * off / (1 + off / FAR_OFF)
+            + weights.colour * self.colour
+        )
 
 
 def compare(
@@ -104,6 +123,7 @@ def compare(
         shift=np.where(visible[:, None] > 0, centre - terms[:, 8:10], 0.0),
         growth=int(seen.sum()) / np.maximum(visible, 1),
         behind=terms[:, 10],
+        offset=terms[:, 11] / evidence.distance,
     )
 
 
@@ -113,7 +133,7 @@ def _compare(
 ):
     height, width = kind.shape
     fx, fy, cx, cy = intrinsics
-    terms = np.zeros((len(poses), 11), np.float64)
+    terms = np.zeros((len(poses), 12), np.float64)
     for k in numba.prange(len(poses)):
         m = poses[k]
         scale = (m[0, 0] ** 2 + m[1, 0] ** 2 + m[2, 0] ** 2) ** 0.5
@@ -135,6 +155,7 @@ def _compare(
                     if z < depth[y, x]:
                         depth[y, x] = z
                         front[y, x] = n
+        offset = _common_offset(depth, kind, observed, depth_scale)
         both, missed, extra, drawn, visible = 0.0, 0.0, 0.0, 0.0, 0.0
         depth_sum, depth_count, ratio_sum = 0.0, 0.0, 0.0
         sum_x, sum_y = 0.0, 0.0
@@ -148,7 +169,7 @@ def _compare(
                         visible += 1
                         sum_x += x
                         sum_y += y
-                        error = (depth[y, x] - observed[y, x]) / depth_scale
+                        error = (depth[y, x] + offset - observed[y, x]) / depth_scale
                         if error == error:  # no point was observed here
                             depth_sum += error * error / (1 + error * error)
                             depth_count += 1
@@ -156,7 +177,7 @@ def _compare(
                     else:
                         missed += 1
                 elif covered and kind[y, x] == FREE:
-                    hidden = depth[y, x] > observed[y, x] + tolerance
+                    hidden = depth[y, x] + offset > observed[y, x] + tolerance
                     extra += not hidden
                     visible += not hidden
                     sum_x += 0 if hidden else x
@@ -167,7 +188,34 @@ def _compare(
         terms[k, 6], terms[k, 7] = drawn, visible
         terms[k, 8], terms[k, 9] = sum_x / max(visible, 1.0), sum_y / max(visible, 1.0)
         terms[k, 10] = ratio_sum / depth_count if depth_count > 0 else 1.0
+        terms[k, 11] = offset
     return terms
+
+
+@compiled()
+def _common_offset(depth, kind, observed, scale):
+    """Robust mean of how far observed points lie behind drawn ones."""
+    errors = np.zeros(kind.size, np.float32)
+    count = 0
+    for y in range(kind.shape[0]):
+        for x in range(kind.shape[1]):
+            if kind[y, x] == SEEN and depth[y, x] < np.inf:
+                error = observed[y, x] - depth[y, x]
+                if error == error:
+                    errors[count] = error
+                    count += 1
+    if not count:
+        return 0.0
+    offset = errors[:count].mean()
+    for _ in range(2):  # what is far from the mean so far counts less
+        total, weights = 0.0, 0.0
+        for i in range(count):
+            far = (errors[i] - offset) / scale
+            weight = 1 / (1 + far * far) ** 2
+            total += weight * errors[i]
+            weights += weight
+        offset = total / weights
+    return offset
 
 
 @compiled()

@@ -13,7 +13,11 @@ from scenelift.compose.surfels import Surfels, surfels_of
 from scenelift.geometry.transforms import pose_matrix
 from scenelift.types import Image, PointMap, SceneObject
 
-__all__ = ["Placed"]
+__all__ = ["TIGHT", "Placed"]
+
+TIGHT = Weights()
+"""What counts once a pose is nearly right."""
+
 
 POINTS, SIDE = 6000, 72  # surfels, and pixels across the mask
 

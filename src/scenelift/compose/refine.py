@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.compose.compare import Weights
-from scenelift.compose.placed import Placed
+from scenelift.compose.compare import Weights, compare
+from scenelift.compose.placed import TIGHT, Placed
 from scenelift.compose.search import improve, quarter_turns
 
 __all__ = ["MIN_PIXELS", "refine"]
@@ -21,11 +21,10 @@ LEAST_GAIN = 0.01
 TURNED = 0.06  # what a quarter turn must gain over the pose that was not turned
 
 LOOSE = Weights(depth_scale=0.12)
-TIGHT = Weights()
 
-# How wrong a first pose is, one standard deviation; `search.Nearby` has the units. The published
-# generator errs by 3 to 17° and 7 to 23 % (specification of SAM 3D Objects).
-ERRORS = np.array([0.12, 0.12, 0.12, 0.1, 0.1, 0.1, 0.1])
+# How wrong a first pose is, one standard deviation: the published generator errs by 3 to 17° and
+# by 7 to 23 % of the size.
+TURN, SHARE = 0.12, 0.1
 PULL = 0.004  # cost of an error of one standard deviation: it decides where nothing else does
 
 COARSE_EFFORT, FINE_EFFORT = (20, 18), (16, 14)
@@ -45,17 +44,18 @@ def refine(o: Placed, rng: np.random.Generator) -> bool:
     others = 1 + np.argsort(costs[1:], kind="stable")[:2]
     starts = starts[[0, *others]]
     centre = o.centre
+    distance = float(np.linalg.norm(o.pose @ [*centre, 1]))
+
+    errors = np.array([TURN, TURN, TURN, SHARE, SHARE, SHARE, SHARE * o.size / distance])
 
     def loose(poses: NDArray[np.float64]) -> NDArray[np.float64]:
-        from scenelift.compose.compare import compare
-
         return compare(few, o.evidence, poses, LOOSE).cost(LOOSE)
 
     def tight(poses: NDArray[np.float64]) -> NDArray[np.float64]:
         return o.compared(poses, TIGHT).cost(TIGHT)
 
-    poses, _ = improve(loose, starts, centre, ERRORS, COARSE_EFFORT, rng, pull=PULL)
-    poses, costs = improve(tight, poses, centre, ERRORS / 3, FINE_EFFORT, rng, pull=PULL)
+    poses, _ = improve(loose, starts, centre, errors, COARSE_EFFORT, rng, pull=PULL)
+    poses, costs = improve(tight, poses, centre, errors / 3, FINE_EFFORT, rng, pull=PULL)
     best = int(np.argmin(costs + np.array([0.0, TURNED, TURNED])[: len(costs)]))
     after = float(tight(poses[best : best + 1])[0])
     if after > before - LEAST_GAIN:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from scenelift.compose.compare import Weights
-from scenelift.compose.placed import Placed
+from scenelift.compose.placed import TIGHT, Placed
 
 __all__ = ["Solid", "separate", "solid_of"]
 
@@ -20,8 +19,6 @@ TOUCHING = 0.004  # share of a volume that may lie inside another: less than vox
 FARTHEST = 0.5  # of the smaller object's size: what is deeper inside is left as it is
 ROUNDS = 4
 PER_MOVE = 0.3  # cost of moving by an object's whole size, against the cost in the photo
-
-TIGHT = Weights()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.compose.compare import Weights
 from scenelift.compose.ground import Ground
-from scenelift.compose.placed import Placed
+from scenelift.compose.placed import TIGHT, Placed
 from scenelift.compose.search import evolve, rotation_of_vector, turn_between
 
 __all__ = ["FLOOR", "stand"]
@@ -23,11 +22,13 @@ __all__ = ["FLOOR", "stand"]
 FLOOR = -1  # stands for a level where the index of an object is expected
 
 FLOATS, SINKS = 0.22, 0.3  # of the object's size: a foot that far off still stood there
+NOISE = 0.025  # of its distance: so does one that far off, since point maps are
 UPRIGHT = np.cos(np.radians(20))  # an axis that near the way up was meant to point there
 FOOT = 0.08  # of the height: the part that is the foot
-SLACK = 0.06  # what standing may cost in agreement with the photo
+ENOUGH = 12  # points of a level about a foot that tell its height there
+FLAT = 0.3  # height of the camera over its distance at which plane and points count alike
+SLACK = 0.12  # what standing may cost in agreement with the photo
 
-TIGHT = Weights()
 # Turn about the vertical in radians, shifts right and away, logarithm of the size.
 ERRORS = np.array([0.06, 0.05, 0.08, 0.06])
 PULL = 0.003
@@ -59,11 +60,13 @@ def _support_of(o: Placed, below: Sequence[Placed], ground: Ground) -> Support |
     surface = o.surface()
     heights = surface @ up
     base, size = float(heights.min()), o.size
+    noise = NOISE * float(np.linalg.norm(surface.mean(0)))
+    floats, sinks = max(FLOATS * size, noise), max(SINKS * size, noise)
     foot = surface[heights < base + FOOT * float(np.ptp(heights)) + 1e-9]
     found = [
-        Support(level, FLOOR)
-        for k, level in enumerate(ground.levels)
-        if k == 0 or _near(ground.points[ground.level == k], foot, up, size)
+        Support(_height_at(foot, ground, k, size), FLOOR)
+        for k in range(len(ground.levels))
+        if k == 0 or _around(foot, ground, k, size).size >= ENOUGH
     ]
     across = _horizontal(up)
     low, high = (foot @ across.T).min(0), (foot @ across.T).max(0)
@@ -72,18 +75,33 @@ def _support_of(o: Placed, below: Sequence[Placed], ground: Ground) -> Support |
         flat = theirs @ across.T
         under = ((flat >= low) & (flat <= high)).all(1)
         reach = theirs[under] @ up
-        reach = reach[(reach > base - FLOATS * size) & (reach < base + SINKS * size)]
+        reach = reach[(reach > base - floats) & (reach < base + sinks)]
         if reach.size:
             found.append(Support(float(reach.max()), other.index))
-    found = [s for s in found if -SINKS * size < base - s.height < FLOATS * size]
+    found = [s for s in found if -sinks < base - s.height < floats]
     return min(found, key=lambda s: abs(base - s.height), default=None)
 
 
-def _near(level: NDArray, foot: NDArray, up: NDArray, size: float) -> bool:
-    """Whether a level was seen about the foot."""
-    across = _horizontal(up)
-    apart = (level - foot.mean(0)) @ across.T
-    return int((np.linalg.norm(apart, axis=1) < size).sum()) >= 10
+def _around(foot: NDArray, ground: Ground, level: int, size: float) -> NDArray[np.float64]:
+    """Heights [N] of what was seen of a level about the foot."""
+    points = ground.points[ground.level == level]
+    apart = (points - foot.mean(0)) @ _horizontal(ground.up).T
+    return points[np.linalg.norm(apart, axis=1) < size] @ ground.up
+
+
+def _height_at(foot: NDArray, ground: Ground, level: int, size: float) -> float:
+    """Height of a level at the foot.
+
+    The plane of all points is nearer to the truth than the few about the foot. But seen from low
+    above, a little in height is much in distance, where those few are wrong by as much as the
+    object's own points: the lower the camera, the more they count.
+    """
+    plane = ground.levels[level]
+    here = _around(foot, ground, level, size)
+    if here.size < ENOUGH:
+        return plane
+    trust = plane**2 / (plane**2 + (FLAT * float(np.linalg.norm(foot.mean(0)))) ** 2)
+    return trust * plane + (1 - trust) * float(np.median(here))
 
 
 def _horizontal(up: NDArray[np.float64]) -> NDArray[np.float64]:  # [2, 3]
