@@ -9,10 +9,10 @@ OUT ?= out/demo
 WORKERS ?= 2
 
 .PHONY: help demo test check fix page serve wheel bench bench-quality bench-faults bench-load \
-  bench-hostile images clean
+  bench-hostile containers-check images clean
 
 help:  ## list these targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The demo needs no torch; the tests add it (CPU build) and the developer tools.
 $(VENV)/.core: pyproject.toml constraints.txt
@@ -96,6 +96,12 @@ bench-load: $(VENV)/.dev  ## the web app's health, events and memory under load 
 
 bench-hostile: $(VENV)/.dev  ## ten thousand damaged uploads (1 minute)
 	$(BIN)/python benchmarks/hostile.py
+
+containers-check: $(VENV)/.dev  ## lint and build the images, run one (as root, 8 minutes)
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/python deploy/lint_def.py deploy/sam3d.def
+	$(BIN)/scenelift models download embedded
+	$(BIN)/python deploy/check_build.py
 
 images: $(VENV)/.dev  ## make the pictures of README and docs again
 	$(BIN)/python benchmarks/contact_sheet.py
