@@ -15,7 +15,7 @@ from importlib.resources import files
 
 from scenelift.errors import BackendUnavailable, InputError, SetupError
 
-__all__ = ["SlurmOptions", "cancel", "render", "running_jobs", "script", "submit"]
+__all__ = ["SlurmOptions", "cancel", "render", "running_jobs", "script", "seconds_of", "submit"]
 
 # What sbatch takes for these options; a line break would smuggle in another directive.
 VALUE = re.compile(r"[A-Za-z0-9_.,:;/@%+=\[\]()-]+")
@@ -147,3 +147,23 @@ def _quoted(value: str | Sequence[str]) -> str:
     if isinstance(value, str):
         return shlex.quote(value)
     return f"({shlex.join(value)})"
+
+
+def seconds_of(limit: str) -> int:
+    """Seconds of a time limit as SLURM writes it: minutes, mm:ss, hh:mm:ss, d-hh, d-hh:mm:ss.
+
+    Raises:
+        InputError: it is none.
+    """
+    days, dash, rest = limit.rpartition("-")
+    try:
+        parts = [int(part) for part in rest.split(":")]
+        if dash:
+            hours, minutes, seconds = [*parts, 0, 0][:3]
+        elif len(parts) == 1:
+            hours, minutes, seconds = 0, parts[0], 0
+        else:
+            hours, minutes, seconds = [0, *parts] if len(parts) == 2 else parts
+        return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
+    except ValueError as exc:
+        raise InputError(f"--time {limit!r} is no time limit. Give minutes, or 08:00:00.") from exc
