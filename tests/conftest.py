@@ -57,3 +57,24 @@ def tiny_checkpoints(tmp_path_factory):
     flow = dataclasses.replace(TINY.structure_flow, resolution=3)
     list(write_checkpoints(folder, dataclasses.replace(TINY, structure_flow=flow)))
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_open(tmp_path_factory, tiny_checkpoints):
+    """A folder of weights as `scenelift models download open` leaves it, with tiny networks.
+
+    Tests must not change it.
+    """
+    from scenelift.testing.fake_checkpoints import MOGE_FILE, TINY
+    from scenelift.testing.fake_trellis import write_trellis
+    from scenelift.testing.tiny_segmenters import write_grounding_dino, write_sam2
+
+    folder = tmp_path_factory.mktemp("open-weights")
+    flow = dataclasses.replace(TINY.structure_flow, resolution=3)
+    list(write_trellis(folder, dataclasses.replace(TINY, structure_flow=flow)))
+    write_grounding_dino(folder / "open" / "grounding-dino")
+    write_sam2(folder / "open" / "sam2.1")
+    moge = folder / "full" / MOGE_FILE
+    moge.parent.mkdir(parents=True)
+    moge.symlink_to(tiny_checkpoints / MOGE_FILE)
+    return folder

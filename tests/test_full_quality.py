@@ -148,7 +148,9 @@ def test_options_that_make_no_sense_are_refused(photo, mask, tmp_path, options, 
 
 def test_auto_takes_full_where_it_can_run(tiny_checkpoints):
     choice = choose_backends("auto", BackendOptions(weights=tiny_checkpoints), segmenter=GIVEN)
-    assert (choice.quality, choice.notes) == ("full", ())
+    assert choice.quality == "full"
+    (note,) = choice.notes
+    assert note == "Quality 'full': SAM 3, MoGe and SAM 3D Objects are all here."
 
 
 def test_auto_goes_on_to_embedded_and_says_in_a_sentence_what_full_needs(tmp_path, monkeypatch):
@@ -157,7 +159,8 @@ def test_auto_goes_on_to_embedded_and_says_in_a_sentence_what_full_needs(tmp_pat
     assert choice.quality == "embedded"
     (note,) = choice.notes
     assert "`scenelift models download full`" in note
-    assert len(note) < 250
+    assert "`scenelift models download open`" in note
+    assert len(note) < 300
 
 
 def test_what_is_missing_is_found_without_loading_anything_heavy(tmp_path):

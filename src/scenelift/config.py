@@ -18,6 +18,8 @@ __all__ = [
     "BackendNames",
     "Choice",
     "ExportOptions",
+    "KnownLength",
+    "LayoutOptions",
     "Quality",
     "choose_backends",
     "parse_box",
@@ -45,6 +47,7 @@ GIVEN = "given"
 # Best first: `auto` takes the first that can run.
 QUALITIES: dict[str, BackendNames] = {
     "full": BackendNames(segmenter="sam3", pointmapper="moge", reconstructor="sam3d"),
+    "open": BackendNames(segmenter="grounded-sam2", pointmapper="moge", reconstructor="trellis"),
     "embedded": BackendNames(
         segmenter="embedded", pointmapper="embedded", reconstructor="embedded"
     ),
@@ -64,6 +67,31 @@ class ExportOptions:
     preview_frames: int = 36
     preview_size: int = 512
     preview_full_circle: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownLength:
+    """The true height of something in the photo, in metres: what `--known "door=2.0m"` says."""
+
+    label: str
+    metres: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutOptions:
+    """What the compose stage does.
+
+    Attributes:
+        refine: make poses agree with mask, points and colours.
+        repair: make things stand, and take apart what pierces each other.
+        known: heights that give the scene its scale.
+        best_of: reconstruct every object with so many seeds and keep the best.
+    """
+
+    refine: bool = True
+    repair: bool = True
+    known: tuple[KnownLength, ...] = ()
+    best_of: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,24 +187,29 @@ def _called(quality: str, names: BackendNames) -> str:
     return quality if kept else "custom"
 
 
+_MADE_OF = {
+    "full": "SAM 3, MoGe and SAM 3D Objects are all here",
+    "open": "Grounding DINO, SAM 2.1, MoGe and TRELLIS are all here",
+    "embedded": "a preview made on this machine's CPU; depth and backs are guesses",
+}
+
+
 def _auto_notes(chosen: str, reasons: dict[str, list[str]]) -> tuple[str, ...]:
-    if chosen != "embedded":
-        return ()
-    note = "Quality 'embedded': a preview made on this machine's CPU; depth and backs are guesses."
-    for better, missing in reasons.items():
-        if missing:
-            note += (
-                f" For {better!r}: {_remedy(missing)}; `scenelift doctor` shows what is missing."
-            )
-            break
+    """Which quality was taken and why, and what the next better one needs."""
+    note = f"Quality {chosen!r}: {_MADE_OF[chosen]}."
+    better = list(QUALITIES)[: list(QUALITIES).index(chosen)]
+    offers = [f"{name!r}: {_remedy(name, reasons[name])}" for name in better if reasons[name]]
+    if offers:
+        note += f" For {', for '.join(offers)}; `scenelift doctor` shows what is missing."
     return (note,)
 
 
-def _remedy(missing: list[str]) -> str:
+def _remedy(quality: str, missing: list[str]) -> str:
     """The commands that bring what is missing, whatever it is."""
     packages = any("not installed" in reason for reason in missing)
     install = "`pip install 'scenelift[full]'` and " if packages else ""
-    return f"{install}`scenelift models download full`"
+    gated = " (gated)" if quality == "full" else ""
+    return f"{install}`scenelift models download {quality}`{gated}"
 
 
 def parse_box(text: str, *, positive: bool = True) -> BoxPrompt:

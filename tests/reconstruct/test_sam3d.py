@@ -17,7 +17,8 @@ from scenelift.geometry.transforms import (
 )
 from scenelift.progress import CancelToken, Event, Reporter, silent
 from scenelift.reconstruct import RECONSTRUCTORS
-from scenelift.reconstruct.sam3d import SAM3DReconstructor, fingerprint, reconstruction_of
+from scenelift.reconstruct.sam3d import SAM3DReconstructor, reconstruction_of
+from scenelift.reconstruct.slat import fingerprint
 from scenelift.registry import BackendOptions
 from scenelift.sam3d.checkpoints import CheckpointFolder, load_models
 from scenelift.sam3d.model import SAM3D, Lifted

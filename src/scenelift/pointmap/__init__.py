@@ -28,5 +28,13 @@ def _moge_lacks(options: BackendOptions) -> list[str]:
 
 
 POINT_MAPPERS.add(
-    Backend(name="moge", load=_load_moge, lacks=_moge_lacks, licence="code and weights MIT")
+    Backend(
+        name="moge",
+        load=_load_moge,
+        lacks=_moge_lacks,
+        licence=(
+            "code and weights MIT: commercial use allowed, "
+            "https://huggingface.co/Ruicheng/moge-vitl"
+        ),
+    )
 )

@@ -27,5 +27,5 @@ def lacks(options: BackendOptions) -> list[str]:
         return [f"{', '.join(missing)} not installed: pip install 'scenelift[full]'"]
     path = weight_file(options)
     if not path.is_file():
-        return ["no weights of MoGe: scenelift models download full"]
+        return ["no weights of MoGe: scenelift models download full (or open)"]
     return []

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from scenelift.progress import Reporter
 from scenelift.registry import Registry
 from scenelift.types import Image, Instance, PointMap, Reconstruction
 
-__all__ = ["RECONSTRUCTORS", "Reconstructor"]
+__all__ = ["RECONSTRUCTORS", "Reconstructor", "SeveralViewsReconstructor", "View"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class View:
+    """A further photo of the same object; its camera is unknown.
+
+    Attributes:
+        image: the photo.
+        instance: the object in it.
+    """
+
+    image: Image
+    instance: Instance
 
 
 class Reconstructor(Protocol):
@@ -41,6 +55,27 @@ class Reconstructor(Protocol):
         Returns:
             Shape in the object frame (y up, inside [−0.5, 0.5]³) and pose in the camera frame
             and units of `points`.
+        """
+        ...
+
+
+@runtime_checkable
+class SeveralViewsReconstructor(Reconstructor, Protocol):
+    """A reconstructor that can look at several photos of one object."""
+
+    def reconstruct_views(
+        self,
+        image: Image,
+        instance: Instance,
+        points: PointMap,
+        *,
+        further: Sequence[View],
+        seed: int,
+        report: Reporter,
+    ) -> Reconstruction:
+        """Reconstruct one object from all its photos, and place it where the first one shows it.
+
+        Arguments and result as for `reconstruct`; `further` are the other photos.
         """
         ...
 

@@ -6,9 +6,8 @@ of ours: y up, inside [−0.5, 0.5]³, with the pose that puts it back where it 
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,24 +16,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scenelift.device import choose_device, choose_dtype, limit_memory
-from scenelift.errors import DeviceMemoryError, InputError, WeightsError
-from scenelift.finish.decimation import decimate
-from scenelift.geometry.transforms import quaternion_from_matrix, transform_gaussians
+from scenelift.errors import WeightsError
 from scenelift.progress import Reporter
+from scenelift.reconstruct.slat import (
+    NO_SURFACE,
+    check_mask,
+    fingerprint,
+    freed_when_it_fails,
+    full_options,
+    settings_digest,
+    shape_of,
+)
 from scenelift.registry import BackendOptions
 from scenelift.sam3d.checkpoints import CheckpointFolder, load_models
 from scenelift.sam3d.model import SAM3D, Lifted
-from scenelift.sam3d.pose import CAMERA_FROM_PYTORCH3D, OBJECT_FROM_ZUP, scene_pose
+from scenelift.sam3d.pose import CAMERA_FROM_PYTORCH3D, scene_pose
 from scenelift.sam3d.preprocess import ConditionImages, preprocess
 from scenelift.slat.acceleration import accelerate
-from scenelift.slat.flexicubes import SurfaceMesh
 from scenelift.slat.gaussian_decoder import GaussianDecoder
 from scenelift.slat.model import Sampling
-from scenelift.slat.options import ReconstructionOptions
-from scenelift.types import Gaussians, Image, Instance, Mesh, PointMap, Pose, Reconstruction, Shape
+from scenelift.types import Image, Instance, PointMap, Pose, Reconstruction
 from scenelift.weights import hub_models
 
-__all__ = ["SAM3DReconstructor", "fingerprint", "reconstruction_of"]
+__all__ = ["SAM3DReconstructor", "reconstruction_of"]
 
 _STEMS = ("ss_generator", "ss_decoder", "slat_generator", "slat_decoder_mesh")
 
@@ -84,10 +88,7 @@ class SAM3DReconstructor:
             WeightsError: they are missing, damaged, or of another model.
             SetupError: the device is not there.
         """
-        if not isinstance(options, ReconstructionOptions):
-            options = ReconstructionOptions(
-                **{f.name: getattr(options, f.name) for f in fields(BackendOptions)}
-            )
+        options = full_options(options)
         device = choose_device(options.device)
         dtype = choose_dtype(device, options.precision)
         limit_memory(device, options.vram_bytes)
@@ -111,7 +112,7 @@ class SAM3DReconstructor:
             f"sam-3d-objects {fingerprint(paths)}, "
             f"{sampling.structure.steps}{' distilled' if sampling.distilled else ''} + "
             f"{sampling.latent.steps} steps, {str(dtype).removeprefix('torch.')}, "
-            f"settings {hashlib.sha256(repr(settings).encode()).hexdigest()[:8]}"
+            f"settings {settings_digest(*settings)}"
         )
         return cls(model, version=version, max_faces=options.max_faces)
 
@@ -136,20 +137,8 @@ class SAM3DReconstructor:
         if self.model.device.type == "cpu" and not self._told:
             self._told = True
             report.note("SAM 3D Objects runs on the CPU here: minutes an object, on a GPU seconds.")
-        done = False
-        try:
+        with freed_when_it_fails(self.model):
             lifted = self.model.lift(self._view(image, instance, points), seed=seed, report=report)
-            done = True
-        except torch.OutOfMemoryError as exc:
-            # Without the error's frames, which hold what is to be freed.
-            raise DeviceMemoryError(
-                f"There is too little memory on {self.model.device} for this object, even with one "
-                f"network on it at a time ({_first_line(exc)}). Close what else uses it, or take "
-                f"`--device cpu`."
-            ) from None
-        finally:
-            if not done:
-                self.release()
         return reconstruction_of(lifted, self.max_faces, _notes_on(instance, points))
 
     def release(self) -> None:
@@ -159,11 +148,7 @@ class SAM3DReconstructor:
 
     def _view(self, image: Image, instance: Instance, points: PointMap) -> ConditionImages:
         """What the networks see of one object."""
-        if instance.mask.shape != (image.height, image.width):
-            raise InputError(
-                f"The mask is {instance.mask.shape[1]} × {instance.mask.shape[0]} pixels, the "
-                f"photo {image.width} × {image.height}. Make them the same size."
-            )
+        check_mask(image, instance)
         device = self.model.device
         photo = self._photo
         if photo is None or photo.image is not image or photo.points is not points:
@@ -208,76 +193,24 @@ def checkpoint_folder(options: BackendOptions) -> Path:
     return found
 
 
-def fingerprint(paths: Iterable[Path]) -> str:
-    """Twelve hexadecimal digits that change with the weights, without reading all of them.
-
-    Sizes, and samples of the content: its last megabyte, in which PyTorch's files hold a checksum
-    of every tensor, and sixteen pieces in between for the others.
-
-    Raises:
-        WeightsError: a file is missing.
-    """
-    digest, piece, end = hashlib.sha256(), 1 << 16, 1 << 20
-    for path in paths:
-        try:
-            size = path.stat().st_size
-            digest.update(f"{path.stem} {size}\n".encode())
-            with path.open("rb") as file:
-                for k in range(16):
-                    file.seek(k * size // 16)
-                    digest.update(file.read(piece))
-                file.seek(max(0, size - end))
-                digest.update(file.read(end))
-        except OSError as exc:
-            raise WeightsError(f"Cannot read {path}: {exc.strerror or exc}.") from exc
-    return digest.hexdigest()[:12]
-
-
 def reconstruction_of(
     lifted: Lifted, max_faces: int | None = None, notes: Sequence[str] = ()
 ) -> Reconstruction:
-    """An object in our frames: y up, inside [−0.5, 0.5]³, with its pose in the camera frame.
+    """An object in our frames, with its pose in the camera frame.
 
-    Splats of the outermost voxels may reach a little beyond the published cube. Then the object is
-    made smaller and its pose larger by the same factor, which leaves it where it was.
+    Where the shape had to be made smaller to fit into our cube, its pose is made larger by the
+    same factor, which leaves it where it was.
     """
-    reach = max(
-        float(np.abs(lifted.gaussians.means).max(initial=0)),
-        float(lifted.mesh.vertices.abs().max()) if len(lifted.mesh.vertices) else 0.0,
-    )
-    shrink = min(1.0, 0.5 / reach) if reach > 0 else 1.0
-    turn: NDArray[np.float64] = quaternion_from_matrix(OBJECT_FROM_ZUP)
-    w, x, y, z = turn.tolist()
+    shape, shrink = shape_of(lifted, max_faces)
+    if shape.mesh is None:
+        notes = (*notes, NO_SURFACE)
     pose = scene_pose(lifted.pose)
-    gaussians = transform_gaussians(lifted.gaussians, Pose(rotation=(w, x, y, z), scale=shrink))
-    mesh = _mesh(lifted.mesh, shrink)
-    if not len(mesh.faces):
-        notes = (*notes, "The model drew no surface for this object: it has splats only.")
     return Reconstruction(
-        shape=Shape(
-            gaussians=_clipped(gaussians),
-            mesh=decimate(mesh, max_faces) if len(mesh.faces) else None,
-        ),
+        shape=shape,
         pose=Pose(rotation=pose.rotation, translation=pose.translation, scale=pose.scale / shrink),
         quality={"voxels": float(lifted.voxels)},
         notes=(*notes, *lifted.notes),
     )
-
-
-def _mesh(surface: SurfaceMesh, scale: float) -> Mesh:
-    vertices = surface.vertices.numpy().astype(np.float64) @ OBJECT_FROM_ZUP.T * scale
-    colors = surface.attributes[:, :3].numpy()
-    return Mesh(
-        vertices=np.clip(vertices, -0.5, 0.5).astype(np.float32),
-        faces=surface.faces.numpy().astype(np.int32),
-        colors=np.round(np.clip(colors, 0, 1) * 255).astype(np.uint8),
-    )
-
-
-def _clipped(gaussians: Gaussians) -> Gaussians:
-    """Rounding of the turn must not carry a centre out of the cube."""
-    np.clip(gaussians.means, -0.5, 0.5, out=gaussians.means)
-    return gaussians
 
 
 def _notes_on(instance: Instance, points: PointMap) -> tuple[str, ...]:
@@ -294,7 +227,3 @@ def _in_pytorch3d_axes(points: NDArray[np.float32]) -> NDArray[np.float32]:  # [
 
 def _channels_first(pixels: NDArray, device: torch.device) -> Tensor:  # [H, W, 3] -> [3, H, W]
     return torch.tensor(pixels, device=device).movedim(-1, 0)
-
-
-def _first_line(exc: BaseException) -> str:
-    return (str(exc).splitlines() or [type(exc).__name__])[0][:200]

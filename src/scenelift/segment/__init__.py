@@ -47,15 +47,29 @@ SEGMENTERS.add(
         name="sam3",
         load=_load_sam3,
         lacks=_sam3_lacks,
-        licence="code Apache-2.0; weights SAM License, gated",
+        licence=(
+            "code Apache-2.0; weights SAM License, gated: commercial use under its conditions, "
+            "https://huggingface.co/facebook/sam3"
+        ),
     )
 )
-SEGMENTERS.add(Backend(name="grounded-sam2", load=_load_grounded_sam2, lacks=_grounded_sam2_lacks))
+SEGMENTERS.add(
+    Backend(
+        name="grounded-sam2",
+        load=_load_grounded_sam2,
+        lacks=_grounded_sam2_lacks,
+        licence=(
+            "code and weights Apache-2.0: commercial use allowed, "
+            "https://huggingface.co/IDEA-Research/grounding-dino-base, "
+            "https://huggingface.co/facebook/sam2.1-hiera-large"
+        ),
+    )
+)
 SEGMENTERS.add(
     Backend(
         name="embedded",
         load=_load_embedded,
         lacks=_embedded_lacks,
-        licence="code and weights Apache-2.0 / MIT (NOTICE names each)",
+        licence="code and weights Apache-2.0 or MIT: commercial use allowed, see NOTICE",
     )
 )

@@ -31,11 +31,13 @@ GROUNDING_DINO = HubModel(
     name="grounding-dino",
     hub_id="IDEA-Research/grounding-dino-base",
     model_types=("grounding-dino",),
+    bundle="open",
 )
 SAM2 = HubModel(
     name="sam2.1",
     hub_id="facebook/sam2.1-hiera-large",
     model_types=("sam2", "sam2_video"),
+    bundle="open",
     reads_text=False,
 )
 

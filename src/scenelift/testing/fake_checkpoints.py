@@ -41,7 +41,7 @@ from scenelift.testing.fake_weights import (
     plant_plane,
 )
 
-__all__ = ["FULL", "MOGE_FILE", "TINY", "Sizes", "main", "write_checkpoints"]
+__all__ = ["FULL", "MOGE_FILE", "TINY", "Sizes", "draw", "main", "write_checkpoints"]
 
 MOGE_FILE = Path("moge") / "model.pt"
 
@@ -157,6 +157,17 @@ def write_checkpoints(folder: Path, sizes: Sizes, *, seed: int = 0) -> Iterator[
     yield writer.weights(str(MOGE_FILE), {"model_config": _moge_config(sizes), "model": moge})
 
 
+def draw(name: str, build: Callable[[], nn.Module], *, seed: int) -> dict[str, Tensor]:
+    """Weights for the module that `build` makes, under its state dict's names.
+
+    Networks of another name get other weights.
+    """
+    with torch.device("meta"):
+        shapes = {f"{name}/{k}": tuple(v.shape) for k, v in build().state_dict().items()}
+    drawn = draw_weights(shapes, seed=seed)
+    return {k.removeprefix(f"{name}/"): v for k, v in drawn.items()}
+
+
 class _Writer:
     """Draws weights and writes files of one folder."""
 
@@ -164,11 +175,7 @@ class _Writer:
         self.folder, self.seed = folder, seed
 
     def draw(self, name: str, build: Callable[[], nn.Module]) -> dict[str, Tensor]:
-        """Weights for the module that `build` makes, under its state dict's names."""
-        with torch.device("meta"):
-            shapes = {f"{name}/{k}": tuple(v.shape) for k, v in build().state_dict().items()}
-        drawn = draw_weights(shapes, seed=self.seed)
-        return {k.removeprefix(f"{name}/"): v for k, v in drawn.items()}
+        return draw(name, build, seed=self.seed)
 
     def config(self, name: str, content: Mapping[str, Any]) -> Path:
         path = self._path(f"{name}.yaml")

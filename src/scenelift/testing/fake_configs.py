@@ -1,4 +1,4 @@
-"""Configuration files of a made-up checkpoint folder, with the published keys and paths."""
+"""Configuration of made-up checkpoints, with the published keys."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from scenelift.slat.structure_decoder import StructureVAEParams
 from scenelift.slat.structure_flow import StructureFlowParams
 
 __all__ = [
+    "Config",
     "gaussian_decoder_config",
     "latent_generator_config",
+    "latent_transformer_config",
     "mesh_decoder_config",
     "pipeline_config",
     "structure_decoder_config",
     "structure_generator_config",
+    "structure_transformer_config",
 ]
 
 Config = dict[str, Any]
@@ -87,8 +90,8 @@ def structure_generator_config(flow: StructureFlowParams, condition: ConditionPa
         "model_channels": width,
         "pos_embedder": {"model_channels": width, "patch_size": 1, "resolution": flow.resolution},
     }
-    transformer = _transformer(flow, flow.shape_channels, flow.resolution) | {
-        "patch_size": 1,
+    transformer = structure_transformer_config(flow) | {
+        "force_zeros_cond": True,
         "use_fp16": False,
         "is_shortcut_model": True,
         "latent_mapping": mapping,
@@ -109,12 +112,7 @@ def structure_generator_config(flow: StructureFlowParams, condition: ConditionPa
 def latent_generator_config(
     flow: LatentFlowParams, condition: ConditionParams, resolution: int
 ) -> Config:
-    transformer = _transformer(flow, flow.latent_channels, resolution) | {
-        "patch_size": 2,
-        "num_io_res_blocks": flow.io_blocks,
-        "io_block_channels": [flow.io_channels],
-        "use_fp16": True,
-    }
+    transformer = latent_transformer_config(flow, resolution) | {"force_zeros_cond": True}
     guidance = {"strength": 0.0, "p_unconditional": 0.0}
     return _generator({"inference_steps": 12}, guidance, transformer, condition)
 
@@ -186,7 +184,21 @@ def _transformer(
         "mlp_ratio": block.mlp_ratio,
         "pe_mode": "ape",
         "qk_rms_norm": block.qk_rms_norm,
-        "force_zeros_cond": True,
+        "use_fp16": True,
+    }
+
+
+def structure_transformer_config(flow: StructureFlowParams) -> Config:
+    """Arguments of the first stage's transformer, in both models."""
+    return _transformer(flow, flow.shape_channels, flow.resolution) | {"patch_size": 1}
+
+
+def latent_transformer_config(flow: LatentFlowParams, resolution: int) -> Config:
+    """Arguments of the second stage's transformer, in both models."""
+    return _transformer(flow, flow.latent_channels, resolution) | {
+        "patch_size": 2,
+        "num_io_res_blocks": flow.io_blocks,
+        "io_block_channels": [flow.io_channels],
     }
 
 

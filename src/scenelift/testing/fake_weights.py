@@ -64,7 +64,7 @@ def _draw(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
 
 def _by_formula(name: str, shape: tuple[int, ...]) -> Tensor | None:
     last = name.rpartition(".")[2]
-    if name.endswith("latent_mapping.shape.pos_emb"):
+    if name.endswith(("latent_mapping.shape.pos_emb", "/pos_emb")):  # of SAM 3D, of TRELLIS
         side = torch.arange(round(shape[0] ** (1 / 3)))
         return absolute_position_embedding(torch.cartesian_prod(side, side, side), shape[1])
     if last == "offset_perturbation":
@@ -75,10 +75,17 @@ def _by_formula(name: str, shape: tuple[int, ...]) -> Tensor | None:
     return None
 
 
-def plant_object(flow: dict[str, Tensor]) -> None:
-    """Make the structure flow push the shape's channel 0 up near the centre, and down elsewhere."""
-    prefix = "latent_mapping.shape."
-    positions = flow[prefix + "pos_emb"]  # [side³, D]
+def plant_object(
+    flow: dict[str, Tensor], ends: str = "latent_mapping.shape.", *, toward_noise: bool = False
+) -> None:
+    """Make the structure flow push the shape's channel 0 up near the centre, and down elsewhere.
+
+    Args:
+        flow: its tensors, changed in place.
+        ends: prefix of its first and last layer.
+        toward_noise: its velocities point to the noise.
+    """
+    positions = flow[ends + "pos_emb"]  # [side³, D]
     side, frequencies = round(len(positions) ** (1 / 3)), positions.shape[1] // 6
     # Of the sines sin(ω v), that whose first half wave spans an axis: 10000^(−j/f) ≈ π / side.
     j = round(max(0.0, math.log(side / math.pi) / math.log(10000)) * frequencies)
@@ -87,8 +94,8 @@ def plant_object(flow: dict[str, Tensor]) -> None:
     # The last layer reads the stream after a layer norm; the blocks change it little.
     normed = torch.nn.functional.layer_norm(positions, positions.shape[1:])
     nearness = normed[:, columns].sum(1)
-    gain = _OBJECT_GAIN / nearness.std()
-    weight, bias = flow[prefix + "out_layer.weight"], flow[prefix + "out_layer.bias"]
+    gain = (-1 if toward_noise else 1) * _OBJECT_GAIN / nearness.std()
+    weight, bias = flow[ends + "out_layer.weight"], flow[ends + "out_layer.bias"]
     weight[0] = 0
     weight[0, columns] = gain
     bias[0] = -gain * nearness.quantile(1 - _OBJECT_SHARE)

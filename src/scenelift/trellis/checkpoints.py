@@ -26,7 +26,10 @@ from scenelift.trellis import config
 from scenelift.trellis.structure_flow import StructureFlow
 from scenelift.weights.state_dicts import read_state_dict
 
-__all__ = ["ROLES", "TrellisFolder", "TrellisModels", "load_models"]
+__all__ = ["DINO_FILE", "ROLES", "TrellisFolder", "TrellisModels", "load_models"]
+
+# DINOv2 ViT-L/14 with registers, as its publisher calls it.
+DINO_FILE = "dinov2_vitl14_reg4_pretrain.pth"
 
 # What `pipeline.json` calls the networks that we need, and what its publishers call their files.
 ROLES = {
@@ -120,13 +123,12 @@ class TrellisModels(SlatModels):
         return self.structure_flow.params.resolution
 
 
-def load_models(folder: Path, dino: Path) -> TrellisModels:
+def load_models(files: TrellisFolder) -> TrellisModels:
     """Load all networks on the CPU, in the types of the files.
 
     Raises:
         WeightsError: a file is missing, damaged or of another model.
     """
-    files = TrellisFolder(folder, dino)
     return TrellisModels(
         settings=files.settings(),
         image_embedder=files.image_embedder(),

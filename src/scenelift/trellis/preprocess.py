@@ -11,7 +11,7 @@ from PIL import Image
 
 from scenelift.errors import InputError
 
-__all__ = ["INPUT_SIZE", "crop_on_black"]
+__all__ = ["INPUT_SIZE", "OPAQUE", "crop_on_black"]
 
 # Side of the pictures that the published embedder was trained on.
 INPUT_SIZE = 518

@@ -1,0 +1,227 @@
+"""TRELLIS as a reconstructor: a picture on black in, and a shape that has to find its place.
+
+The model gives an object upright, in a cube, turned about the vertical as its seed would have it.
+Where it stands is fitted afterwards to what the photo shows of it (`compose.fit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.compose.fit import fit_pose
+from scenelift.device import choose_device, choose_dtype, limit_memory
+from scenelift.errors import WeightsError
+from scenelift.progress import Reporter
+from scenelift.reconstruct.base import View
+from scenelift.reconstruct.occlusion import hidden_share
+from scenelift.reconstruct.slat import (
+    NO_SURFACE,
+    check_mask,
+    fingerprint,
+    freed_when_it_fails,
+    full_options,
+    settings_digest,
+    shape_of,
+)
+from scenelift.registry import BackendOptions
+from scenelift.slat.acceleration import accelerate
+from scenelift.slat.model import Sampling, part_of
+from scenelift.slat.sampling import ViewMode
+from scenelift.trellis.checkpoints import DINO_FILE, TrellisFolder, load_models
+from scenelift.trellis.model import Trellis
+from scenelift.trellis.preprocess import OPAQUE, crop_on_black
+from scenelift.types import Image, Instance, PointMap, Reconstruction
+from scenelift.weights import hub_models
+
+__all__ = ["TrellisReconstructor"]
+
+# Share of the outline beyond which an object is not whole, and of confidence below which a pose is
+# not to be relied on.
+HIDDEN = 0.08
+UNSURE = 0.2
+
+
+class TrellisReconstructor:
+    """A `SeveralViewsReconstructor`; its networks stay loaded between objects and photos.
+
+    Args:
+        model: the networks and their device.
+        version: names the weights, and whatever else changes results.
+        max_faces: of a mesh; None keeps all.
+        view_mode: how several photos of one object are combined.
+    """
+
+    name = "trellis"
+
+    def __init__(
+        self,
+        model: Trellis,
+        *,
+        version: str,
+        max_faces: int | None = None,
+        view_mode: ViewMode = "stochastic",
+    ) -> None:
+        self.model = model
+        self.version = version
+        self.max_faces = max_faces
+        self.view_mode: ViewMode = view_mode
+        self._told = False
+
+    @classmethod
+    def load(cls, options: BackendOptions) -> TrellisReconstructor:
+        """Load the weights that the options name, or those in the cache.
+
+        Args:
+            options: `ReconstructionOptions`, or others for the published settings.
+
+        Raises:
+            WeightsError: they are missing, damaged, or of another model.
+            SetupError: the device is not there.
+        """
+        options = full_options(options)
+        device = choose_device(options.device)
+        dtype = choose_dtype(device, options.precision)
+        limit_memory(device, options.vram_bytes)
+        files = _files(options)
+        models = load_models(files)
+        sampling = Sampling.of(options, models)
+        for network in (models.structure_flow, models.latent_flow, models.mesh_decoder):
+            accelerate(network, device, compile=options.compile)
+        model = Trellis(
+            models,
+            device=device,
+            dtype=dtype,
+            sampling=sampling,
+            vram_bytes=options.vram_bytes,
+        )
+        digest = settings_digest(sampling, options.max_faces, dtype, options.view_mode)
+        version = (
+            f"trellis-image-large {fingerprint(files.weight_files())}, "
+            f"{sampling.structure.steps} + {sampling.latent.steps} steps, "
+            f"{str(dtype).removeprefix('torch.')}, settings {digest}"
+        )
+        return cls(model, version=version, max_faces=options.max_faces, view_mode=options.view_mode)
+
+    def reconstruct(
+        self,
+        image: Image,
+        instance: Instance,
+        points: PointMap,
+        *,
+        others: Sequence[Instance],
+        seed: int,
+        report: Reporter,
+    ) -> Reconstruction:
+        """Reconstruct one object. The others do not matter: the points tell what is hidden.
+
+        Raises:
+            InputError: the mask is too small, or of another size than the photo.
+            SceneliftError: the model made nothing of it, or the device's memory did not suffice.
+            Cancelled: the user stopped the run.
+        """
+        return self.reconstruct_views(image, instance, points, further=(), seed=seed, report=report)
+
+    def reconstruct_views(
+        self,
+        image: Image,
+        instance: Instance,
+        points: PointMap,
+        *,
+        further: Sequence[View],
+        seed: int,
+        report: Reporter,
+    ) -> Reconstruction:
+        """Reconstruct one object from several photos; see `reconstruct` for what it raises.
+
+        The photos carry no cameras: the object is placed where the first one shows it.
+        """
+        report.update(0, message="preparing")
+        if self.model.device.type == "cpu" and not self._told:
+            self._told = True
+            report.note("TRELLIS runs on the CPU here: minutes an object, on a GPU seconds.")
+        views = (View(image=image, instance=instance), *further)
+        with freed_when_it_fails(self.model):
+            lifted = self.model.lift(
+                [self._picture(view) for view in views],
+                seed=seed,
+                mode=self.view_mode,
+                report=part_of(report, 0.0, 0.8),
+            )
+        shape, _ = shape_of(lifted, self.max_faces)
+        report.update(0.8, message="placing")
+        placed = fit_pose(
+            shape, image, instance, points, seed=seed, report=part_of(report, 0.8, 1.0)
+        )
+        hidden = hidden_share(instance.mask, points.points)
+        notes = [*lifted.notes, *placed.notes]
+        if shape.mesh is None:
+            notes.append(NO_SURFACE)
+        if hidden > HIDDEN:
+            notes.append(
+                f"{hidden:.0%} of this object's outline is hidden or cut off: TRELLIS sees only "
+                f"what is visible, so a part may be missing."
+            )
+        if placed.confidence < UNSURE:
+            notes.append("Its pose is uncertain: nothing seen of it says clearly how it is turned.")
+        if self.view_mode == "stochastic" and len(views) > self._fewest_steps:
+            notes.append(
+                f"{len(views)} photos and {self._fewest_steps} steps: each step looks at one, so "
+                f"some were not looked at."
+            )
+        return Reconstruction(
+            shape=shape,
+            pose=placed.pose,
+            quality={
+                "voxels": float(lifted.voxels),
+                "hidden_outline": hidden,
+                **placed.quality,
+            },
+            notes=tuple(notes),
+        )
+
+    def release(self) -> None:
+        """Free the device's memory; the next object takes it again."""
+        self.model.release()
+
+    @property
+    def _fewest_steps(self) -> int:
+        sampling = self.model.sampling
+        return min(sampling.structure.steps, sampling.latent.steps)
+
+    def _picture(self, view: View) -> NDArray[np.uint8]:
+        """What the networks see of one object: it alone, on black."""
+        check_mask(view.image, view.instance)
+        return crop_on_black(
+            view.image.pixels, _matte(view.instance), size=self.model.models.image_size
+        )
+
+
+def _matte(instance: Instance) -> NDArray[np.uint8]:  # [H, W]
+    """The soft matte where there is one in which something is opaque, else the mask."""
+    if instance.alpha is None:
+        return np.where(instance.mask, 255, 0).astype(np.uint8)
+    soft = np.round(np.clip(instance.alpha, 0, 1) * 255).astype(np.uint8)
+    return soft if (soft > OPAQUE).any() else _matte(replace(instance, alpha=None))
+
+
+def _files(options: BackendOptions) -> TrellisFolder:
+    """The published folder, and DINOv2's.
+
+    Raises:
+        WeightsError: one of them is nowhere.
+    """
+    folders = {}
+    for name, what in (("trellis", "TRELLIS"), ("dinov2-large", "DINOv2")):
+        found = hub_models.folder(name, options.weights)
+        if found is None:
+            home = options.weights or hub_models.home_of(name)
+            raise WeightsError(
+                f"No weights of {what} in {home}. `scenelift models download open` fetches them; "
+                f"nobody has to be asked."
+            )
+        folders[name] = found
+    return TrellisFolder(folders["trellis"], folders["dinov2-large"] / DINO_FILE)
