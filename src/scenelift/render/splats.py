@@ -20,18 +20,18 @@ from numpy.typing import NDArray
 
 from scenelift.render.jit import PARALLEL_REGION, compiled, kernel_array
 from scenelift.render.rendering import Rendering, camera_from_scene
+from scenelift.render.splatting import (
+    DILATION,
+    FRUSTUM_MARGIN,
+    LARGEST,
+    MAX_ALPHA,
+    MIN_ALPHA,
+    MIN_TRANSMITTANCE,
+    TILE,
+)
 from scenelift.types import Camera, Gaussians
 
 __all__ = ["render_splats"]
-
-TILE = 16  # pixels
-DILATION = 0.3  # pixels², added to the variance on the screen
-MIN_ALPHA = 1 / 255  # what is fainter cannot be seen
-MAX_ALPHA = 0.99  # keeps the transmittance above zero
-MIN_TRANSMITTANCE = 1e-4  # a pixel is finished
-LARGEST = 1e6  # pixels; single precision ends there, and so does a splat that reaches so far
-# A splat far outside the picture is linearised at its edge, plus this share of its half-width.
-FRUSTUM_MARGIN = 0.3
 
 # After so many splats a tile looks whether all its pixels are finished.
 CHECK_EVERY = 16

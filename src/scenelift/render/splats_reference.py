@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scenelift.geometry.transforms import matrix_from_quaternion, transform_points
 from scenelift.render.rendering import Rendering, camera_from_scene
-from scenelift.render.splats import (
+from scenelift.render.splatting import (
     DILATION,
     FRUSTUM_MARGIN,
     MAX_ALPHA,

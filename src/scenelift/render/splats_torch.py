@@ -1,0 +1,288 @@
+"""Draw Gaussian splats on any torch device; contract and mathematics of `splats.py`.
+
+Splats are projected, sorted by depth, listed for every tile of 16 × 16 pixels that they touch, and
+blended front to back. Plain tensor operations do all of it; on CUDA a Triton kernel blends.
+
+Shape letters: N splats, M splats on the screen, P pairs of splat and tile, T tiles, A active tiles.
+The camera frame here is x right, y down, z forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scenelift.render.rendering import Rendering, camera_from_scene
+from scenelift.render.splatting import (
+    DILATION,
+    FRUSTUM_MARGIN,
+    LARGEST,
+    MAX_ALPHA,
+    MIN_ALPHA,
+    MIN_TRANSMITTANCE,
+    TILE,
+)
+from scenelift.types import Camera, Gaussians
+
+__all__ = ["SplatTensors", "TensorRendering", "blend_tiles", "draw_splats", "list_pairs"]
+
+LAYERS = 32  # splats of a tile that are blended at once by plain tensor operations
+TILES_AT_ONCE = 1024  # bounds the memory that takes: 1024 · 32 · 256 floats are 33 MB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SplatTensors:
+    """Splats on a device, float32: upload once, draw from many cameras.
+
+    Attributes:
+        means: [N, 3]; scales: [N, 3]; rotations: [N, 4]; opacities: [N]; rgb: [N, 3] in 0…1.
+    """
+
+    means: Tensor
+    scales: Tensor
+    rotations: Tensor
+    opacities: Tensor
+    rgb: Tensor
+
+    @classmethod
+    def from_gaussians(cls, gaussians: Gaussians, device: torch.device) -> SplatTensors:
+        def upload(array: NDArray) -> Tensor:
+            # A copy, as torch warns of arrays that it must not write to.
+            return torch.from_numpy(np.array(array, np.float32)).to(device)
+
+        return cls(
+            means=upload(gaussians.means),
+            scales=upload(gaussians.scales),
+            rotations=upload(gaussians.rotations),
+            opacities=upload(gaussians.opacities),
+            rgb=upload(gaussians.rgb),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TensorRendering:
+    """A `Rendering` on its device: float32 color [H, W, 3], alpha [H, W], depth [H, W]."""
+
+    color: Tensor
+    alpha: Tensor
+    depth: Tensor
+
+    def pixels(self) -> NDArray[np.uint8]:  # [H, W, 3]
+        """The picture as 8-bit sRGB."""
+        return (self.color * 255).round().to(torch.uint8).cpu().numpy()
+
+    def to_numpy(self) -> Rendering:
+        return Rendering(
+            color=self.color.cpu().numpy(),
+            alpha=self.alpha.cpu().numpy(),
+            depth=self.depth.cpu().numpy(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Screen:
+    """Splats on the screen, front to back.
+
+    Attributes:
+        table: float32 [M, 10]: u, v, conic a b c, opacity, depth, red, green, blue.
+        reach: float32 [M, 2], how far from their centre they can be seen, in pixels.
+    """
+
+    table: Tensor
+    reach: Tensor
+
+
+def draw_splats(
+    splats: SplatTensors,
+    camera: Camera,
+    scene_from_camera: NDArray[np.float64] | None = None,
+    background: Sequence[float] = (1.0, 1.0, 1.0),
+    *,
+    near: float = 0.01,
+) -> TensorRendering:
+    """Draw splats as the camera sees them; arguments as of `render_splats`."""
+    device = splats.means.device
+    pairs, starts = list_pairs(splats, camera, scene_from_camera, near=near)
+    if device.type == "cuda" and _has_triton():
+        from scenelift.render.splats_triton import blend_tiles_triton as blend
+    else:
+        blend = blend_tiles
+    blended = blend(pairs, starts, camera.width, camera.height)  # [H, W, 5]
+    through = blended[..., 4]
+    alpha = 1 - through
+    behind = torch.tensor(background, dtype=torch.float32, device=device)
+    depth = torch.where(alpha > 0, blended[..., 3] / alpha, torch.inf)
+    color = (blended[..., :3] + through[..., None] * behind).clamp(0, 1)
+    return TensorRendering(color=color, alpha=alpha, depth=depth)
+
+
+def list_pairs(
+    splats: SplatTensors,
+    camera: Camera,
+    scene_from_camera: NDArray[np.float64] | None = None,
+    *,
+    near: float = 0.01,
+) -> tuple[Tensor, Tensor]:
+    """What every tile has to blend, front to back.
+
+    Returns:
+        pairs: float32 [P, 10]: u, v, conic a b c, opacity, depth, red, green, blue of a splat.
+        starts: int32 [T + 1], where each tile, counted row by row, begins among them.
+    """
+    view = np.diag([1.0, -1, -1, 1]) @ camera_from_scene(scene_from_camera)
+    on_device = torch.tensor(view, dtype=torch.float32, device=splats.means.device)
+    screen = _project(splats, camera, on_device, near)
+    members, starts = _list_tiles(screen, camera.width, camera.height)
+    return screen.table[members], starts
+
+
+def _project(splats: SplatTensors, camera: Camera, view: Tensor, near: float) -> _Screen:
+    """Splats that can be seen, where they are on the screen."""
+    fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
+    width, height = camera.width, camera.height
+    x, y, z = (splats.means @ view[:3, :3].T + view[:3, 3]).unbind(-1)
+    margin_x, margin_y = FRUSTUM_MARGIN * width / fx / 2, FRUSTUM_MARGIN * height / fy / 2
+    tx = (x / z).clamp(-cx / fx - margin_x, (width - cx) / fx + margin_x)
+    ty = (y / z).clamp(-cy / fy - margin_y, (height - cy) / fy + margin_y)
+
+    # The splat's axes in the camera's frame, as long as its scales, projected: [N, 2, 3].
+    axes = view[:3, :3] @ (_rotation_matrices(splats.rotations) * splats.scales[:, None, :])
+    across = fx * (axes[:, 0] - tx[:, None] * axes[:, 2]) / z[:, None]
+    down = fy * (axes[:, 1] - ty[:, None] * axes[:, 2]) / z[:, None]
+    var_u, var_v = (across * across).sum(-1), (down * down).sum(-1)
+    cov = (across * down).sum(-1)
+    # Cauchy and Binet: var_u · var_v − cov² without its cancellation, which single precision
+    # does not survive for needles and discs seen edge-on.
+    minors = across * down.roll(1, -1) - across.roll(1, -1) * down
+    determinant = (minors * minors).sum(-1)
+    var_u, var_v = var_u + DILATION, var_v + DILATION
+    dilated = determinant + DILATION * (var_u + var_v - DILATION)
+    opacity = splats.opacities.clamp(max=1) * (determinant / dilated).sqrt()
+
+    radius = (2 * (opacity / MIN_ALPHA).log()).clamp(min=0).sqrt()
+    u, v = cx + fx * x / z, cy + fy * y / z
+    reach_x, reach_y = radius * var_u.sqrt(), radius * var_v.sqrt()
+    largest = torch.stack([u.abs(), v.abs(), reach_x, reach_y]).amax(0)
+    norm = splats.rotations.square().sum(-1)
+    seen = (
+        (z > near)
+        & torch.isfinite(x + y + z)
+        & (splats.opacities >= MIN_ALPHA)
+        & (norm > 0)
+        & torch.isfinite(norm)
+        & (opacity >= MIN_ALPHA)
+        & torch.isfinite(dilated)
+        & (largest < LARGEST)
+        & (u + reach_x >= 0)
+        & (u - reach_x <= width)
+        & (v + reach_y >= 0)
+        & (v - reach_y <= height)
+    )
+    kept = seen.nonzero()[:, 0]
+    kept = kept[torch.argsort(z[kept], stable=True)]
+    table = torch.stack([u, v, var_v / dilated, -cov / dilated, var_u / dilated, opacity, z], -1)
+    return _Screen(
+        table=torch.cat([table[kept], splats.rgb[kept]], -1),
+        reach=torch.stack([reach_x[kept], reach_y[kept]], -1),
+    )
+
+
+def _rotation_matrices(quaternions: Tensor) -> Tensor:  # [N, 4] -> [N, 3, 3]
+    w, x, y, z = torch.nn.functional.normalize(quaternions, dim=-1, eps=1e-30).unbind(-1)
+    rows = (
+        *(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        *(2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        *(2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    )
+    return torch.stack(rows, -1).unflatten(-1, (3, 3))
+
+
+def _list_tiles(screen: _Screen, width: int, height: int) -> tuple[Tensor, Tensor]:
+    """Splats of every tile, front to back: `members[starts[t] : starts[t + 1]]`.
+
+    Returns:
+        members: int64 [P], rows of the table.
+        starts: int32 [T + 1].
+    """
+    device = screen.table.device
+    columns, rows = -(-width // TILE), -(-height // TILE)
+    centre = screen.table[:, :2]
+    last_pixel = torch.tensor([width - 1.0, height - 1.0], device=device)
+    # Half-open ranges of tiles along both axes: [M, 2].
+    first = ((centre - screen.reach).clamp(min=0) // TILE).to(torch.int32)
+    end = ((centre + screen.reach).minimum(last_pixel) // TILE).to(torch.int32) + 1
+    span = (end - first).clamp(min=0)
+    counts = span[:, 0] * span[:, 1]
+    owners = torch.repeat_interleave(counts)  # [P]; in the order of depth
+    offsets = counts.cumsum(0) - counts
+    within = torch.arange(len(owners), device=device, dtype=torch.int32) - offsets[owners]
+    across = span[owners, 0].to(torch.int32)
+    tile_row, tile_column = within // across, within % across
+    tiles = (first[owners, 1] + tile_row) * columns + first[owners, 0] + tile_column
+    # Stable, so that each tile's splats stay in the order of depth; 16 bits sort faster than 32.
+    small = columns * rows <= torch.iinfo(torch.int16).max
+    tiles, order = torch.sort(tiles.to(torch.int16 if small else torch.int32), stable=True)
+    bounds = torch.arange(columns * rows + 1, device=device, dtype=tiles.dtype)
+    return owners[order], torch.searchsorted(tiles, bounds, out_int32=True)
+
+
+def blend_tiles(pairs: Tensor, starts: Tensor, width: int, height: int) -> Tensor:
+    """Blend every tile's splats front to back, with plain tensor operations.
+
+    Args:
+        pairs, starts: from `list_pairs`.
+
+    Returns:
+        float32 [H, W, 5]: red, green, blue and distance, each weighted; what passes through.
+    """
+    columns, rows = -(-width // TILE), -(-height // TILE)
+    device = pairs.device
+    out = torch.zeros((rows * columns, TILE * TILE, 5), device=device)
+    out[..., 4] = 1
+    offset = torch.arange(TILE, device=device) + 0.5
+    du = offset.repeat(TILE)  # [256], row by row
+    dv = offset.repeat_interleave(TILE)
+    for first in range(0, rows * columns, TILES_AT_ONCE):
+        tiles = torch.arange(
+            first, min(first + TILES_AT_ONCE, rows * columns), device=device, dtype=torch.int64
+        )
+        layer = 0
+        while True:
+            begin, end = starts[tiles] + layer * LAYERS, starts[tiles + 1]
+            open_ = (begin < end) & (out[tiles, :, 4].amax(1) >= MIN_TRANSMITTANCE)
+            tiles, begin, end = tiles[open_], begin[open_], end[open_]
+            if not len(tiles):
+                break
+            index = begin[:, None] + torch.arange(LAYERS, device=device)  # [A, L]
+            there = index < end[:, None]
+            splat = pairs[index.clamp(max=len(pairs) - 1)]  # [A, L, 10]
+            u, v, a, b, c, opacity = (s[..., None] for s in splat[..., :6].unbind(-1))
+            dx = (tiles % columns * TILE)[:, None, None] + du - u  # [A, L, 256]
+            dy = (tiles // columns * TILE)[:, None, None] + dv - v
+            weight = opacity * torch.exp(-0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy)
+            weight = torch.where(
+                there[..., None] & (weight >= MIN_ALPHA), weight.clamp(max=MAX_ALPHA), 0.0
+            )
+            before = out[tiles, :, 4]  # [A, 256]
+            passed = torch.cumprod(1 - weight, 1)
+            reaches = before[:, None] * torch.cat([torch.ones_like(before[:, None]), passed], 1)
+            # A pixel that is finished takes nothing more, and lets through what it then let.
+            weight = torch.where(reaches[:, :-1] >= MIN_TRANSMITTANCE, weight, 0.0)
+            share = weight * reaches[:, :-1]
+            values = torch.cat([splat[..., 7:10], splat[..., 6:7]], -1)  # [A, L, 4]
+            out[tiles, :, :4] += torch.einsum("alp,alc->apc", share, values)
+            out[tiles, :, 4] = before * (1 - weight).prod(1)
+            layer += 1
+    picture = out.view(rows, columns, TILE, TILE, 5).permute(0, 2, 1, 3, 4)
+    return picture.reshape(rows * TILE, columns * TILE, 5)[:height, :width]
+
+
+def _has_triton() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("triton") is not None
