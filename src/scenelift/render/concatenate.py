@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scenelift.geometry.transforms import transform_points
 from scenelift.render.color import srgb_from_linear
-from scenelift.render.meshes import PLAIN
+from scenelift.render.shading import PLAIN
 from scenelift.types import Mesh
 
 __all__ = ["concatenate_meshes"]

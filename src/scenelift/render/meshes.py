@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import numba
 import numpy as np
@@ -23,15 +22,12 @@ from scenelift.geometry.transforms import transform_points
 from scenelift.render.color import linear_from_srgb, srgb_from_linear
 from scenelift.render.jit import PARALLEL_REGION, compiled, kernel_array
 from scenelift.render.rendering import Rendering, camera_from_scene
+from scenelift.render.shading import AMBIENT, PLAIN, Shading
 from scenelift.types import Camera, Mesh
 
 __all__ = ["interpolate", "render_mesh"]
 
-Shading = Literal["none", "headlight"]
-
 BAND = 16  # rows of pixels that one thread draws
-PLAIN = 0.6  # linear grey of a mesh without colours
-AMBIENT = 0.3  # share of the light that reaches a surface seen edge-on
 
 
 def render_mesh(
