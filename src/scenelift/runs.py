@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from scenelift import __version__
-from scenelift.config import ExportOptions
+from scenelift.config import ExportOptions, LayoutOptions
 from scenelift.errors import InputError, OutputError
 from scenelift.io.files import prepare_output_folder, sha256_of
 from scenelift.io.image import read_image
@@ -36,6 +36,7 @@ class RunSpec:
         prompt: what to lift out of it.
         out: the output folder.
         seed: makes the result repeatable.
+        layout: how poses are improved, and how many tries each object has.
         export: what is written.
         force: run again even if the folder already holds this very result.
     """
@@ -44,6 +45,7 @@ class RunSpec:
     prompt: Prompt
     out: Path
     seed: int = 0
+    layout: LayoutOptions = field(default_factory=LayoutOptions)
     export: ExportOptions = field(default_factory=ExportOptions)
     force: bool = False
 
@@ -71,7 +73,9 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
             f"Another run is writing to {spec.out}. Wait for it, or choose another --out."
         ) from exc
     try:
-        fingerprint = digest(__version__, image, prompt, pipeline.backends, spec.seed, spec.export)
+        fingerprint = digest(
+            __version__, image, prompt, pipeline.backends, spec.seed, spec.layout, spec.export
+        )
         done = None if spec.force else finished_run(spec.out, fingerprint)
         if done is not None:
             report.send("run_finished", "Already done: nothing has changed.", 1.0)
@@ -84,7 +88,9 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
         store = StageStore(work)
         if spec.force:
             store.clear()
-        scene = pipeline.run(image, prompt, seed=spec.seed, report=report, store=store)
+        scene = pipeline.run(
+            image, prompt, seed=spec.seed, layout=spec.layout, report=report, store=store
+        )
 
         from scenelift.io.scene import write_scene
 

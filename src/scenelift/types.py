@@ -25,7 +25,9 @@ __all__ = [
     "Gaussians",
     "Image",
     "Instance",
+    "Layout",
     "Mesh",
+    "Placement",
     "PointMap",
     "Pose",
     "Prompt",
@@ -391,6 +393,38 @@ class Reconstruction:
     shape: Shape
     pose: Pose
     quality: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where the compose stage puts one object.
+
+    Attributes:
+        index: the object's number among the instances.
+        pose: scene_from_object.
+        quality: figures for the manifest, by name.
+        notes: what was changed and why.
+    """
+
+    index: int
+    pose: Pose
+    quality: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What the compose stage returns.
+
+    Attributes:
+        placements: one for each object, in their order.
+        units: "metres" or "scene units".
+        notes: about the scene as a whole.
+    """
+
+    placements: tuple[Placement, ...]
+    units: str = "scene units"
     notes: tuple[str, ...] = ()
 
 

@@ -108,7 +108,7 @@ def compare(
             kernel_array(evidence.kind, np.uint8),
             kernel_array(evidence.depth, np.float32),
             kernel_array(evidence.photo, np.float32),
-            weights.depth_scale * evidence.size,
+            weights.depth_scale * evidence.size if evidence.has_relief else np.inf,
             weights.tolerance * evidence.size,
             NEAR * evidence.distance,
         )

@@ -15,6 +15,7 @@ __all__ = ["FREE", "SEEN", "UNKNOWN", "Evidence", "evidence_of"]
 UNKNOWN, FREE, SEEN = 0, 1, 2
 """Kinds of pixels. A free one is hidden where something nearer than the pose was observed."""
 
+FLAT = 0.01  # of its size: an object whose points differ less in depth is a slab
 MARGIN = 0.35  # of the box's longer side, kept around it: how far a first pose may be off
 
 
@@ -30,6 +31,8 @@ class Evidence:
         distance: typical distance of the seen points; of all points where the mask has none.
         size: how large the mask is at that distance: the longer side of its box.
         has_depth: some seen pixel has a depth.
+        has_relief: the seen points have a shape; false for the flat slabs of a point map that
+            knows where things are, and not what they look like.
     """
 
     kind: NDArray[np.uint8]
@@ -39,6 +42,7 @@ class Evidence:
     distance: float
     size: float
     has_depth: bool
+    has_relief: bool
 
     @property
     def seen(self) -> NDArray[np.bool_]:
@@ -82,6 +86,8 @@ def evidence_of(image: Image, instance: Instance, points: PointMap, side: int) -
         distance = float(np.median(known))
     else:
         distance = float(np.median(anywhere)) if anywhere.size else 1.0
+    size = distance * max((x1 - x0) / camera.fx, (y1 - y0) / camera.fy)
+    relief = float(np.subtract(*np.percentile(known, [90, 10]))) if known.size else 0.0
     return Evidence(
         kind=kind,
         depth=depth,
@@ -90,8 +96,9 @@ def evidence_of(image: Image, instance: Instance, points: PointMap, side: int) -
             [fx, fy, (camera.cx - left) * w / width, (camera.cy - top) * h / height]
         ),
         distance=distance,
-        size=distance * max((x1 - x0) / camera.fx, (y1 - y0) / camera.fy),
+        size=size,
         has_depth=bool(known.size),
+        has_relief=relief > FLAT * size,
     )
 
 

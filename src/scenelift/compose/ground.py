@@ -63,12 +63,11 @@ def find_ground(points: PointMap, instances: Sequence[Instance], *, seed: int = 
     level = np.flatnonzero(n[:, 1] > TILT)
     if level.size < LEAST:
         return None
-    best: NDArray[np.bool_] | None = None
+    best = np.zeros(len(p), bool)
     for k in rng.choice(level, min(PROPOSALS, level.size), replace=False):
         agree = (np.abs((p - p[k]) @ n[k]) < 2 * thick) & (n @ n[k] > ALIKE)
-        if best is None or agree.sum() > best.sum():
+        if agree.sum() > best.sum():
             best = agree
-    assert best is not None
     up = n[best].mean(0)
     for _ in range(5):
         if best.sum() < max(LEAST, LEAST_SHARE * len(p)):

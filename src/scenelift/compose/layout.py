@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scenelift.compose.ground import find_ground
+from scenelift.compose.metric import scale_from
 from scenelift.compose.placed import Placed
 from scenelift.compose.refine import refine
+from scenelift.compose.score import score
 from scenelift.compose.separate import separate, solid_of
 from scenelift.compose.stand import stand
 from scenelift.compose.surfels import surfels_of
+from scenelift.config import LayoutOptions
 from scenelift.errors import ReconstructionError
 from scenelift.geometry.transforms import pose_from_matrix
 from scenelift.progress import Reporter, silent
-from scenelift.types import Image, PointMap, SceneObject
+from scenelift.types import Image, Instance, Layout, Placement, PointMap, Pose, SceneObject
 
-__all__ = ["Layout", "LayoutOptions", "lay_out"]
+__all__ = ["lay_out"]
 
 DENSE = 40_000  # points that fill the voxels a surface crosses
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayoutOptions:
-    """What the compose stage does.
-
-    Attributes:
-        refine: make poses agree with mask, points and colours.
-        repair: make things stand, and take apart what pierces each other.
-    """
-
-    refine: bool = True
-    repair: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """Objects in their places.
-
-    Attributes:
-        objects: as given, with new poses, figures and notes.
-        notes: about the scene as a whole.
-    """
-
-    objects: tuple[SceneObject, ...]
-    notes: tuple[str, ...] = ()
+SAME = 0.9  # IoU of masks that show one thing twice
+CAMERA_UP = np.array([0.0, 1.0, 0.0])
 
 
 def lay_out(
@@ -58,66 +37,105 @@ def lay_out(
     seed: int = 0,
     report: Reporter | None = None,
 ) -> Layout:
-    """Put the objects of a photo in their places.
+    """Find the places of a photo's objects.
 
     An object that cannot be judged (no surface, nothing seen) keeps its pose, with a note.
 
     Args:
         objects: with their first poses, in the frame and units of `points`.
         image, points: of one size with the masks.
+        options: what to do.
         seed: makes the result repeatable; object k uses seed + k.
         report: progress; raises Cancelled between objects.
     """
     options, report = options or LayoutOptions(), report or silent()
-    placed: list[Placed] = []
-    skipped: dict[int, str] = {}
-    for o in objects:
-        try:
-            placed.append(Placed.of(o, image, points))
-        except (ReconstructionError, ValueError) as exc:
-            skipped[o.index] = f"Its pose was not refined: {exc}"
-    for done, p in enumerate(placed):
-        report.update(done, len(placed) + 1, p.name)
-        if options.refine:
-            refine(p, np.random.default_rng(seed + p.index))
     notes: list[str] = []
-    if options.repair and placed:
-        report.update(len(placed), len(placed) + 1, "ground and contacts")
-        notes += _repair(placed, objects, points, np.random.default_rng(seed))
-    by_index = {p.index: p for p in placed}
+    placed: dict[int, Placed] = {}
+    why_not: dict[int, str] = {}
+    for done, o in enumerate(objects):
+        report.update(done, len(objects) + 1, o.name)
+        try:
+            p = Placed.of(o, image, points)
+        except (ReconstructionError, ValueError) as exc:
+            why_not[o.index] = f"Its pose is as it came: {exc}"
+            continue
+        placed[o.index] = p
+        if options.refine:
+            refine(p, np.random.default_rng(seed + o.index))
+
+    up = CAMERA_UP
+    instances = {o.index: o.instance for o in objects}
+    if options.repair or options.known:
+        report.update(len(objects), len(objects) + 1, "ground and contacts")
+        ground = find_ground(points, list(instances.values()))
+        if ground is not None:
+            up = ground.up
+        if options.repair and placed:
+            if ground is None:
+                notes.append("No ground was seen: nothing was made to stand on it.")
+            else:
+                stand(list(placed.values()), ground, np.random.default_rng(seed))
+            notes += _separate(placed, objects, up)
+
+    factor, units = 1.0, "metres" if points.metric else "scene units"
+    if options.known:
+        scale = scale_from(options.known, list(placed.values()), [instances[k] for k in placed], up)
+        if scale is None:
+            wanted = ", ".join(repr(k.label) for k in options.known)
+            notes.append(f"No object is called {wanted}: lengths are in {units} as without it.")
+        else:
+            factor, units = scale.factor, "metres"
+            notes.append(scale.note)
+
     return Layout(
-        notes=tuple(notes),
-        objects=tuple(
-            _moved(o, by_index[o.index])
-            if o.index in by_index
-            else replace(o, notes=(*o.notes, skipped[o.index]))
+        placements=tuple(
+            _placement(placed[o.index], factor)
+            if o.index in placed
+            else Placement(index=o.index, pose=_grown(o.pose, factor), notes=(why_not[o.index],))
             for o in objects
         ),
+        units=units,
+        notes=tuple(notes),
     )
 
 
-def _repair(
-    placed: Sequence[Placed],
-    objects: Sequence[SceneObject],
-    points: PointMap,
-    rng: np.random.Generator,
+def _separate(
+    placed: Mapping[int, Placed], objects: Sequence[SceneObject], up: NDArray[np.float64]
 ) -> list[str]:
-    """Let things stand and take them apart; what the user should know."""
-    ground = find_ground(points, [o.instance for o in objects])
-    if ground is None:
-        up = np.array([0.0, 1.0, 0.0])
-        notes = ["No ground was seen: nothing was made to stand on it."]
-    else:
-        up, notes = ground.up, []
-        stand(placed, ground, rng)
+    """Take apart what pierces each other, but not what was asked for twice."""
+    twice = _twice([o.instance for o in objects if o.index in placed])
+    alone = [p for k, p in enumerate(placed.values()) if k not in twice]
     shapes = {o.index: o.shape for o in objects}
     solids = [
-        solid_of(surfels_of(shapes[p.index], DENSE).points, -up @ p.pose[:, :3]) for p in placed
+        solid_of(surfels_of(shapes[p.index], DENSE).points, -up @ p.pose[:, :3]) for p in alone
     ]
-    separate(placed, solids, up)
-    return notes
+    separate(alone, solids, up)
+    return [
+        f"{p.name} has the same mask as another object: they were left where they are."
+        for k, p in enumerate(placed.values())
+        if k in twice
+    ]
 
 
-def _moved(o: SceneObject, p: Placed) -> SceneObject:
+def _twice(instances: Sequence[Instance]) -> set[int]:
+    """Which instances show what an earlier one shows."""
+    found: set[int] = set()
+    for b in range(len(instances)):
+        for a in range(b):
+            both = int((instances[a].mask & instances[b].mask).sum())
+            if both > SAME * int((instances[a].mask | instances[b].mask).sum()):
+                found.add(b)
+    return found
+
+
+def _placement(p: Placed, factor: float) -> Placement:
     pose = pose_from_matrix(np.vstack([p.pose, [0.0, 0.0, 0.0, 1.0]]))
-    return replace(o, pose=pose, notes=(*o.notes, *p.notes))
+    return Placement(
+        index=p.index, pose=_grown(pose, factor), quality=score(p), notes=tuple(p.notes)
+    )
+
+
+def _grown(pose: Pose, factor: float) -> Pose:
+    """A pose in units of which one of the old is `factor`; the camera sees the same."""
+    x, y, z = (factor * t for t in pose.translation)
+    return Pose(rotation=pose.rotation, translation=(x, y, z), scale=factor * pose.scale)

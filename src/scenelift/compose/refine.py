@@ -18,6 +18,7 @@ __all__ = ["MIN_PIXELS", "refine"]
 
 MIN_PIXELS = 40  # of the mask: fewer say less than the first pose
 LEAST_GAIN = 0.01
+LOST = 0.02  # of the silhouette's IoU, which no gain in depth or colour makes good
 TURNED = 0.06  # what a quarter turn must gain over the pose that was not turned
 
 LOOSE = Weights(depth_scale=0.12)
@@ -35,7 +36,7 @@ def refine(o: Placed, rng: np.random.Generator) -> bool:
     if int(o.evidence.seen.sum()) < MIN_PIXELS:
         o.notes.append("Too little of it is seen to refine its pose.")
         return False
-    before = float(o.compared(o.pose[None], TIGHT).cost(TIGHT)[0])
+    before = o.compared(o.pose[None], TIGHT)
 
     starts = np.concatenate([o.pose[None], quarter_turns(o.pose, o.centre)])
     costs = o.compared(starts, LOOSE).cost(LOOSE)
@@ -57,8 +58,10 @@ def refine(o: Placed, rng: np.random.Generator) -> bool:
     poses, _ = improve(loose, starts, centre, errors, COARSE_EFFORT, rng, pull=PULL)
     poses, costs = improve(tight, poses, centre, errors / 3, FINE_EFFORT, rng, pull=PULL)
     best = int(np.argmin(costs + np.array([0.0, TURNED, TURNED])[: len(costs)]))
-    after = float(tight(poses[best : best + 1])[0])
-    if after > before - LEAST_GAIN:
+    after = o.compared(poses[best : best + 1], TIGHT)
+    if after.cost(TIGHT)[0] > before.cost(TIGHT)[0] - LEAST_GAIN:
+        return False
+    if after.iou[0] < before.iou[0] - LOST:
         return False
     if not o.evidence.has_depth:
         # The mask alone says nothing about distance: keep it, and the size that goes with it.

@@ -8,7 +8,14 @@ __all__ = ["Estimate"]
 
 # Seconds on a laptop's CPU with the embedded quality: only their proportions matter, and only
 # until the first job has been measured.
-FIRST_GUESS = {"segment": 3.0, "pointmap": 1.0, "reconstruct": 3.0, "preview": 2.0, "write": 1.0}
+FIRST_GUESS = {
+    "segment": 3.0,
+    "pointmap": 1.0,
+    "reconstruct": 3.0,
+    "compose": 1.5,
+    "preview": 2.0,
+    "write": 1.0,
+}
 USUAL_OBJECTS = 2
 
 

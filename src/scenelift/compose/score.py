@@ -1,0 +1,65 @@
+"""How well an object in its place explains the photo, in figures for the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from scenelift.compose.placed import TIGHT, Placed
+from scenelift.compose.refine import refine
+from scenelift.compose.search import quarter_turns
+from scenelift.errors import ReconstructionError
+from scenelift.types import Image, Instance, PointMap, Reconstruction, SceneObject
+
+__all__ = ["best_of", "score"]
+
+
+def score(o: Placed) -> dict[str, float]:
+    """Figures of an object where it is.
+
+    Returns:
+        mask_iou: of its silhouette and its mask, without what is hidden.
+        depth_residual: 0…1, share of the depth relief that it does not explain; absent where no
+            point was seen.
+        depth_offset: how far the points lie behind it, over its distance; likewise.
+        colour_error: 0…1, 1 − correlation with the photo's colours; absent without colours.
+        flip_margin: what the best quarter or half turn costs more; below 0 it may face wrongly,
+            near 0 it faces no way.
+        fit: 0…1, all of it in one figure.
+    """
+    compared = o.compared(np.concatenate([o.pose[None], quarter_turns(o.pose, o.centre)]), TIGHT)
+    costs = compared.cost(TIGHT)
+    figures = {"mask_iou": compared.iou[0]}
+    if o.evidence.has_depth:
+        figures |= {"depth_residual": compared.depth[0], "depth_offset": compared.offset[0]}
+    if o.surfels.colors is not None:
+        figures["colour_error"] = compared.colour[0]
+    figures["flip_margin"] = costs[1:].min() - costs[0]
+    figures["fit"] = np.clip(1 - costs[0], 0, 1)
+    return {name: round(float(value), 4) for name, value in figures.items()}
+
+
+def best_of(
+    candidates: Sequence[Reconstruction],
+    image: Image,
+    instance: Instance,
+    points: PointMap,
+    *,
+    seed: int = 0,
+) -> int:
+    """Which of several reconstructions of one object explains the photo best, once refined.
+
+    One that cannot be placed loses against all that can.
+    """
+
+    def cost(candidate: Reconstruction) -> float:
+        o = SceneObject(index=0, instance=instance, shape=candidate.shape, pose=candidate.pose)
+        try:
+            placed = Placed.of(o, image, points)
+        except ReconstructionError:
+            return float("inf")
+        refine(placed, np.random.default_rng(seed))
+        return float(placed.compared(placed.pose[None], TIGHT).cost(TIGHT)[0])
+
+    return int(np.argmin([cost(candidate) for candidate in candidates]))
