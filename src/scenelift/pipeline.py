@@ -5,7 +5,7 @@
       segment        Segmentation     mask, label, score of every matching object
       estimate       PointMap         camera, and a point for every pixel
       reconstruct    Reconstruction   splats, mesh and pose, object by object
-      compose        Scene            objects in one frame
+      compose        Layout           poses that agree with the photo and with each other
 
 `docs/pipeline.md` walks through it. Command line, web app and batches call this and nothing else.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift import __version__
-from scenelift.config import Choice, choose_backends, parse_prompt_phrases
+from scenelift.config import Choice, LayoutOptions, choose_backends, parse_prompt_phrases
 from scenelift.errors import NothingFound, ObjectFailed
 from scenelift.pointmap import POINT_MAPPERS, PointMapper
 from scenelift.progress import Reporter, silent
@@ -33,6 +33,7 @@ from scenelift.types import (
     FailedObject,
     Image,
     Instance,
+    Layout,
     PointMap,
     Prompt,
     Provenance,
@@ -43,6 +44,9 @@ from scenelift.types import (
 )
 
 __all__ = ["Pipeline", "SAM3SAM3DPipeline", "as_image", "as_prompt", "find_objects"]
+
+TRIES_APART = 100_003
+"""Between the seeds of an object's tries: no other object of the run comes near."""
 
 
 class Pipeline:
@@ -99,6 +103,7 @@ class Pipeline:
         prompt: str | Sequence[str] | Prompt,
         *,
         seed: int = 0,
+        layout: LayoutOptions | None = None,
         report: Reporter | None = None,
         store: StageStore | None = None,
     ) -> Scene:
@@ -108,6 +113,7 @@ class Pipeline:
             photo: path, `Image`, or uint8 [H, W, 3] sRGB.
             prompt: a phrase, several ("chair; table" or a list), or a `Prompt` with boxes.
             seed: makes the result repeatable; object k uses seed + k.
+            layout: how poses are improved, and how many tries each object has.
             report: where progress goes and cancellation comes from.
             store: where stage results are kept and looked for.
 
@@ -118,6 +124,7 @@ class Pipeline:
             Cancelled: the user stopped the run.
         """
         image, prompt = as_image(photo), as_prompt(prompt)
+        options = layout or LayoutOptions()
         report = report or silent()
         stages = StageRunner(report, store)
 
@@ -138,13 +145,15 @@ class Pipeline:
             lambda r: self.pointmapper.estimate(image, instances, r),
         )
 
-        key = digest(key, self.reconstructor.name, self.reconstructor.version)
+        key = digest(key, self.reconstructor.name, self.reconstructor.version, options.best_of)
         outcomes = [
             stages.attempt(
                 "reconstruct",
                 digest(key, index, seed + index),
                 Reconstruction,
-                lambda r, index=index: self._reconstruct(image, instances, index, points, seed, r),
+                lambda r, index=index: self._reconstruct(
+                    image, instances, index, points, seed, options.best_of, r
+                ),
                 object_index=index,
                 instance=instance,
             )
@@ -153,33 +162,47 @@ class Pipeline:
         failed = tuple(o for o in outcomes if isinstance(o, FailedObject))
         if len(failed) == len(instances):
             raise ObjectFailed(failed[0].index, failed[0].instance.label, failed[0].reason)
+        objects = [
+            SceneObject(
+                index=index,
+                instance=instance,
+                shape=outcome.shape,
+                pose=outcome.pose,
+                quality=outcome.quality,
+                notes=outcome.notes,
+            )
+            for index, (instance, outcome) in enumerate(zip(instances, outcomes, strict=True))
+            if isinstance(outcome, Reconstruction)
+        ]
+        laid_out = stages.run(
+            "compose",
+            digest(key, seed, options, [o.index for o in objects]),
+            Layout,
+            lambda r: self._lay_out(objects, image, points, options, seed, r),
+        )
 
         return Scene(
             image=image,
             objects=tuple(
-                SceneObject(
-                    index=index,
-                    instance=instance,
-                    shape=outcome.shape,
-                    pose=outcome.pose,
-                    quality=outcome.quality,
-                    notes=outcome.notes,
+                replace(
+                    o, pose=p.pose, quality={**o.quality, **p.quality}, notes=(*o.notes, *p.notes)
                 )
-                for index, (instance, outcome) in enumerate(zip(instances, outcomes, strict=True))
-                if isinstance(outcome, Reconstruction)
+                for o, p in zip(objects, laid_out.placements, strict=True)
             ),
             camera=points.camera,
-            units="metres" if points.metric else "scene units",
+            units=laid_out.units,
             provenance=Provenance(
                 prompt=prompt,
                 seed=seed,
                 backends=self.backends,
+                licences=self.licences,
                 failed=failed,
                 dropped=segmentation.dropped,
                 notes=(
                     *(self.choice.notes if self.choice else ()),
                     *image.notes,
                     *segmentation.notes,
+                    *laid_out.notes,
                 ),
                 timings=tuple(stages.timings),
             ),
@@ -194,6 +217,20 @@ class Pipeline:
             "reconstructor": f"{self.reconstructor.name} {self.reconstructor.version}",
         }
 
+    @property
+    def licences(self) -> dict[str, str]:
+        """Role -> licences of the backend's code and weights, for those that are registered."""
+        used = (
+            (SEGMENTERS, self.segmenter),
+            (POINT_MAPPERS, self.pointmapper),
+            (RECONSTRUCTORS, self.reconstructor),
+        )
+        return {
+            registry.role: registry.entry(backend.name).licence
+            for registry, backend in used
+            if backend.name in registry.names()
+        }
+
     def _reconstruct(
         self,
         image: Image,
@@ -201,12 +238,37 @@ class Pipeline:
         index: int,
         points: PointMap,
         seed: int,
+        tries: int,
         report: Reporter,
     ) -> Reconstruction:
+        instance = instances[index]
         others = [*instances[:index], *instances[index + 1 :]]
-        return self.reconstructor.reconstruct(
-            image, instances[index], points, others=others, seed=seed + index, report=report
-        )
+        made = [
+            self.reconstructor.reconstruct(
+                image, instance, points, others=others, seed=one, report=report
+            )
+            for one in range(seed + index, seed + index + tries * TRIES_APART, TRIES_APART)
+        ]
+        if tries == 1:
+            return made[0]
+        from scenelift.compose.score import best_of
+
+        chosen = best_of(made, image, instance, points, seed=seed + index)
+        note = f"The best of {tries} tries (seed {seed + index + chosen * TRIES_APART})."
+        return replace(made[chosen], notes=(*made[chosen].notes, note))
+
+    @staticmethod
+    def _lay_out(
+        objects: Sequence[SceneObject],
+        image: Image,
+        points: PointMap,
+        options: LayoutOptions,
+        seed: int,
+        report: Reporter,
+    ) -> Layout:
+        from scenelift.compose.layout import lay_out
+
+        return lay_out(objects, image, points, options, seed=seed, report=report)
 
 
 class SAM3SAM3DPipeline(Pipeline):
