@@ -141,6 +141,7 @@ class Manifest(_Model):
     seed: int
     quality: str = Field(description="which set of backends was used")
     backends: dict[str, str]
+    licences: dict[str, str] = Field(default={}, description="of each backend's code and weights")
     units: Literal["metres", "scene units"]
     frame: str = "camera of the photo: x right, y up, z backward; right-handed"
     camera: CameraModel

@@ -30,7 +30,7 @@ from scenelift.reconstruct.slat import (
 from scenelift.registry import BackendOptions
 from scenelift.slat.acceleration import accelerate
 from scenelift.slat.model import Sampling, part_of
-from scenelift.slat.sampling import ViewMode
+from scenelift.slat.options import ViewMode
 from scenelift.trellis.checkpoints import DINO_FILE, TrellisFolder, load_models
 from scenelift.trellis.model import Trellis
 from scenelift.trellis.preprocess import OPAQUE, crop_on_black

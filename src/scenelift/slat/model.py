@@ -27,9 +27,9 @@ from scenelift.slat.checkpoints import SlatModels
 from scenelift.slat.flexicubes import SurfaceMesh, extract_mesh
 from scenelift.slat.gaussian_decoder import GaussianDecoder
 from scenelift.slat.latent_flow import latent_noise
-from scenelift.slat.options import DISTILLED_STEPS, ReconstructionOptions
+from scenelift.slat.options import DISTILLED_STEPS, ReconstructionOptions, ViewMode
 from scenelift.slat.precision import tensor_types
-from scenelift.slat.sampling import SamplingParams, State, ViewMode, sample_flow
+from scenelift.slat.sampling import SamplingParams, State, sample_flow
 from scenelift.slat.voxels import OccupiedVoxels, cap_voxels, occupied_voxels, prune_interior
 from scenelift.types import Gaussians
 

@@ -6,12 +6,17 @@ Imports nothing heavy.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from scenelift.device import Precision
 from scenelift.registry import BackendOptions
 
-__all__ = ["DISTILLED_STEPS", "ReconstructionOptions"]
+__all__ = ["DISTILLED_STEPS", "ReconstructionOptions", "ViewMode"]
+
+ViewMode: TypeAlias = Literal["stochastic", "multidiffusion"]
+"""How several conditions of one object, such as photos from several sides, are combined:
+"stochastic" takes one a step in turn, "multidiffusion" the mean of all velocities at every step,
+which costs as many evaluations (the names of TRELLIS's published code)."""
 
 # A straightened flow needs few steps; the publishers leave their number to the caller.
 DISTILLED_STEPS = 4
@@ -45,7 +50,7 @@ class ReconstructionOptions(BackendOptions):
     max_faces: int | None = 100_000
     precision: Precision = "auto"
     compile: bool = False
-    view_mode: Literal["stochastic", "multidiffusion"] = "stochastic"
+    view_mode: ViewMode = "stochastic"
 
     def __post_init__(self) -> None:
         for name in ("structure_steps", "latent_steps", "max_faces"):

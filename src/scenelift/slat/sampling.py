@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from scenelift.progress import Reporter, silent
+from scenelift.slat.options import ViewMode
 
-__all__ = ["SamplingParams", "State", "Velocity", "ViewMode", "sample_flow", "time_grid"]
+__all__ = ["SamplingParams", "State", "Velocity", "sample_flow", "time_grid"]
 
 State: TypeAlias = tuple[Tensor, ...]
 
 Velocity: TypeAlias = Callable[[State, Tensor, int | None], State]
 """Velocity of a state at a time [1] in 0…1, under the condition of that number (0 where there is
 one), or without a condition (None)."""
-
-ViewMode: TypeAlias = Literal["stochastic", "multidiffusion"]
-"""How several conditions of one object, such as photos from several sides, are combined:
-"stochastic" takes one a step in turn, "multidiffusion" the mean of all velocities at every step,
-which costs as many evaluations (the names of TRELLIS's published code)."""
 
 
 @dataclass(frozen=True, kw_only=True)

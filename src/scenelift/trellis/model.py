@@ -20,7 +20,8 @@ from torch import Tensor
 
 from scenelift.progress import Reporter, silent
 from scenelift.slat.model import WORKING_CONDITION, Draws, LiftedShape, SlatModel, part_of
-from scenelift.slat.sampling import State, ViewMode
+from scenelift.slat.options import ViewMode
+from scenelift.slat.sampling import State
 from scenelift.slat.structure_decoder import cube_from_tokens
 from scenelift.slat.voxels import OccupiedVoxels
 from scenelift.trellis.checkpoints import TrellisModels
