@@ -74,6 +74,7 @@ class Page {
     try {
       this.#config = await api.config();
       document.body.classList.remove('signed-out');
+      this.#history.version = this.#config.version;
       this.#signOut.hidden = !this.#config.auth;
       await this.#jobs.start();
       await this.#navigate();

@@ -24,7 +24,7 @@ export class DrawnBoxes {
     this.#onChange = onChange;
     this.#boxes = boxes.map((b) => ({ ...b }));
     this.button = h(
-      'button', { type: 'button', class: 'button quiet', onclick: () => this.#addInTheMiddle() },
+      'button', { type: 'button', class: 'button quiet add-box', onclick: () => this.#addInTheMiddle() },
       icon('plus'), 'Add a box',
     );
     this.#draw();

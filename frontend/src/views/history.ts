@@ -18,6 +18,7 @@ export class History {
   readonly element: HTMLElement;
   readonly #list = h('ul', { class: 'history-list' });
   readonly #more: HTMLButtonElement;
+  readonly #about = h('p', { class: 'about' });
   readonly #jobs: Jobs;
   readonly #entries = new Map<string, { element: HTMLElement; shown: string }>();
   #current: string | null = null;
@@ -26,7 +27,7 @@ export class History {
     this.#jobs = jobs;
     this.#more = h('button', { type: 'button', class: 'button quiet wide', onclick: () => void jobs.more().catch(toast) }, 'Show older');
     this.element = h('nav', { id: 'history', class: 'history', 'aria-label': 'Your scenes' },
-      h('h2', {}, 'Your scenes'), this.#list, this.#more);
+      h('h2', {}, 'Your scenes'), this.#list, this.#more, this.#about);
     jobs.watch(() => this.#draw());
     this.#draw();
   }
@@ -34,6 +35,10 @@ export class History {
   set current(id: string | null) {
     this.#current = id;
     this.#draw();
+  }
+
+  set version(version: string) {
+    this.#about.replaceChildren(`scenelift ${version} · `, h('a', { href: 'licences.txt' }, 'Licences'));
   }
 
   #draw(): void {

@@ -37,9 +37,10 @@ export function resultView(job: Job, mostPhrases: number, onSubmitted: (job: Job
   };
 }
 
+/** What is in the scene, or was asked for where that is not known yet. */
 export function title(job: Job): string {
   const labels = job.objects.filter((o) => o.index !== null).map((o) => o.label);
-  return job.prompt.phrases.join(', ') || [...new Set(labels)].join(', ') || 'Scene';
+  return [...new Set(labels)].join(', ') || job.prompt.phrases.join(', ') || 'Scene';
 }
 
 function facts(job: Job): string {

@@ -92,7 +92,8 @@ class VisitedPage:
         if message.type in ("error", "warning") and "GPU stall due to ReadPixels" not in (
             message.text
         ):
-            self.faults.append(f"{message.type}: {message.text}")
+            where = urlsplit(message.location["url"]).path
+            self.faults.append(f"{message.type}: {message.text} {where}")
 
     def _exception(self, error: Error) -> None:
         self.faults.append(f"exception: {error}")

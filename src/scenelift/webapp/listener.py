@@ -12,7 +12,7 @@ from scenelift.types import Instance, Segmentation, object_name
 from scenelift.webapp.estimate import Estimate
 from scenelift.webapp.jobs import Claim, Progress, Queue
 
-__all__ = ["JobListener", "found_objects"]
+__all__ = ["JobListener", "found_mask", "found_objects"]
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +129,11 @@ def found_objects(segmentation: Segmentation) -> list[dict[str, Any]]:
     ]
 
 
+def found_mask(index: int, label: str) -> str:
+    """Path of a found object's mask below the job's folder; the server makes a URL of it."""
+    return f"found/{object_name(index, label)}.png"
+
+
 def _shown(index: int, instance: Instance) -> dict[str, Any]:
     return {
         "index": index,
@@ -137,6 +142,5 @@ def _shown(index: int, instance: Instance) -> dict[str, Any]:
         "box": [round(v, 1) for v in instance.box],
         "state": "waiting",
         "fraction": 0.0,
-        # A path below the job's folder; the server makes a URL of it.
-        "mask": f"found/{object_name(index, instance.label)}.png",
+        "mask": found_mask(index, instance.label),
     }
