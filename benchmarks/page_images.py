@@ -1,0 +1,112 @@
+"""Make the pictures of the web app's page again: docs/images/page-*.jpg.
+
+    python benchmarks/page_images.py [--out docs/images]
+
+A real job of the embedded quality on a real photo (coffee, Rachel Michetti, CC0), made through the
+page as a user makes it. Prints what a first visit costs, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect
+
+from scenelift.testing.browser import VisitedPage, chromium
+from scenelift.testing.live_server import LiveServer
+
+SERVE = (sys.executable, "-m", "scenelift", "serve", "--quality", "embedded")
+PATIENCE = 180.0  # seconds; one job and the load of its models
+# Around the spoon, in shares of the photo.
+SPOON = (0.53, 0.47, 0.685, 0.84)
+PHONE = {
+    "viewport": {"width": 360, "height": 740},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
+
+
+def take(page: Page, path: Path, *, settle: float = 1.5) -> None:
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(1000 * settle)  # until pictures are decoded and the splats are sorted
+    page.screenshot(path=path, type="jpeg", quality=88)
+
+
+def make_scene(page: Page, out: Path) -> None:
+    """From the start to the finished scene, with pictures on the way."""
+    take(page, out / "page-start.jpg")
+    page.get_by_role("button", name="coffee").click()
+    page.get_by_role("button", name="Find objects").click()
+    expect(page.get_by_role("heading", name=re.compile("^Found"))).to_be_visible()
+    frame = page.locator(".photo").bounding_box()
+    assert frame is not None
+    corners = [
+        (frame["x"] + x * frame["width"], frame["y"] + y * frame["height"])
+        for x, y in (SPOON[:2], SPOON[2:])
+    ]
+    page.mouse.move(*corners[0])
+    page.mouse.down()
+    page.mouse.move(*corners[1], steps=5)
+    page.mouse.up()
+    page.get_by_label("Name of box 1").fill("spoon")
+    page.locator("h1").click()
+    take(page, out / "page-masks.jpg")
+    page.get_by_role("button", name="Reconstruct 2 objects").click()
+    expect(page.locator(".object-progress .running")).to_be_visible()
+    take(page, out / "page-working.jpg", settle=0.2)
+    expect(page.locator(".viewer[data-state=ready]")).to_be_visible()
+    take(page, out / "page-scene.jpg")
+
+
+def show_again(browser: Browser, url: str, where: str, path: Path, **context: object) -> None:
+    """The same scene in another surrounding."""
+    visitor = VisitedPage(browser, url, **context)
+    visitor.page.evaluate("hash => { location.hash = hash }", where)
+    expect(visitor.page.locator(".viewer[data-state=ready]")).to_be_visible()
+    take(visitor.page, path)
+    visitor.close()
+
+
+def first_visit(browser: Browser, url: str) -> None:
+    """Print what comes over the line until the page can be used."""
+    visitor = VisitedPage(browser, "about:blank")
+    sizes: list[int] = []
+    visitor.page.on("requestfinished", lambda r: sizes.append(r.sizes()["responseBodySize"]))
+    started = time.monotonic()
+    visitor.page.goto(url)
+    expect(visitor.page.get_by_text("Drop a photo here")).to_be_visible()
+    seconds = time.monotonic() - started
+    visitor.page.wait_for_timeout(500)
+    print(f"first visit: usable after {seconds:.2f} s, {len(sizes)} answers, {sum(sizes)} bytes")
+    visitor.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    out: Path = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=1000 * PATIENCE)
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        server = LiveServer(Path(folder) / "data", SERVE, patience=PATIENCE).start()
+        try:
+            server.until_ready()
+            first_visit(browser, server.url)
+            visitor = VisitedPage(browser, server.url)
+            make_scene(visitor.page, out)
+            where = visitor.page.evaluate("location.hash")
+            visitor.close()
+            show_again(browser, server.url, where, out / "page-dark.jpg", color_scheme="dark")
+            show_again(browser, server.url, where, out / "page-phone.jpg", **PHONE)
+        finally:
+            server.close()
+
+
+if __name__ == "__main__":
+    main()
