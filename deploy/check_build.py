@@ -24,6 +24,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from filelock import FileLock
+
 ROOT = Path(__file__).resolve().parents[1]
 USER = 10001
 DEBIAN = "bookworm"
@@ -35,7 +37,7 @@ RESULTS = ("scene.ply", "scene.glb", "scene.obj", "preview.gif", "scene.json")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Build and run the image.")
     parser.add_argument("--keep", action="store_true", help="keep what was built, in build/image")
     arguments = parser.parse_args()
     missing = [tool for tool in ("buildah", "mmdebstrap", "unshare") if not shutil.which(tool)]
@@ -46,13 +48,15 @@ def main() -> None:
         )
     weights = weights_folder()
     work = ROOT / "build" / "image"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    try:
-        print(json.dumps(check(Buildah(work), work, weights), indent=2))
-    finally:
-        if not arguments.keep:
-            shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{work}.lock", timeout=0):
+        shutil.rmtree(work)
+        work.mkdir()
+        try:
+            print(json.dumps(check(Buildah(work), work, weights), indent=2))
+        finally:
+            if not arguments.keep:
+                shutil.rmtree(work)
 
 
 class Buildah:
