@@ -130,6 +130,7 @@ def write_scene(
         seed=record.seed,
         quality=quality,
         backends=dict(record.backends),
+        licences=dict(record.licences),
         units="metres" if scene.units == "metres" else "scene units",
         camera=CameraModel(**asdict(scene.camera)),
         scene_from_camera=scene.scene_from_camera.tolist(),
