@@ -72,7 +72,7 @@ def measure(name: str, work: Callable[[], object], budget: float | None = None) 
 
 def main() -> None:
     splats, mesh = splat_torus(100_000), mesh_torus()
-    views = turntable_cameras(splats.means, PHOTO, frames=FRAMES, full=True)
+    views = turntable_cameras(splats.means, PHOTO, frames=FRAMES, path="circle")
     print(f"{numba.get_num_threads()} threads, best of three")
     measure(
         f"{FRAMES} frames of {len(splats)} splats",

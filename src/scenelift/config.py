@@ -16,10 +16,13 @@ __all__ = [
     "GIVEN",
     "QUALITIES",
     "BackendNames",
+    "CameraPath",
     "Choice",
     "ExportOptions",
+    "FinishOptions",
     "KnownLength",
     "LayoutOptions",
+    "PreviewFormat",
     "Quality",
     "choose_backends",
     "parse_box",
@@ -27,6 +30,8 @@ __all__ = [
 ]
 
 Quality = Literal["auto", "embedded", "open", "full"]
+CameraPath = Literal["swing", "circle", "flight"]
+PreviewFormat = Literal["gif", "webp", "mp4"]
 
 MAX_PHRASES = 32
 MAX_PHRASE_CHARACTERS = 200
@@ -61,12 +66,36 @@ class ExportOptions:
     Attributes:
         preview_frames: frames of the turntable.
         preview_size: longer side of the turntable in pixels.
-        preview_full_circle: go all the way round instead of ±40° about the photo's side.
+        preview_path: how the turntable's camera moves: ±40° about the photo's side, all the way
+            round, or round in a flight that rises and comes close.
+        preview_format: file format of the turntable; MP4 needs ffmpeg.
     """
 
     preview_frames: int = 36
     preview_size: int = 512
-    preview_full_circle: bool = False
+    preview_path: CameraPath = "swing"
+    preview_format: PreviewFormat = "gif"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishOptions:
+    """What becomes of a decoded mesh.
+
+    Attributes:
+        faces: budget of an object's mesh; None keeps all.
+        texture_size: texels on a side, 64…8192.
+        vertex_colors: colours on the vertices in place of a texture.
+    """
+
+    faces: int | None = 30_000
+    texture_size: int = 1024
+    vertex_colors: bool = False
+
+    def __post_init__(self) -> None:
+        if self.faces is not None and self.faces < 4:
+            raise InputError(f"A mesh of {self.faces} faces encloses nothing: give 4 or more.")
+        if not 64 <= self.texture_size <= 8192:
+            raise InputError(f"A texture of {self.texture_size} texels: give 64 to 8192.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,14 @@
 """Loops play for ever, keep their background and show no bands."""
 
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from scenelift.io.animation import write_gif, write_png
+from scenelift.errors import SetupError
+from scenelift.io.animation import write_animation, write_gif, write_mp4, write_png, write_webp
 
 
 def ramps(count: int = 4) -> list[np.ndarray]:
@@ -49,6 +53,53 @@ def test_gif_of_one_plain_frame(tmp_path, frame):
     write_gif(tmp_path / "still.gif", [frame])
     (shown,) = decoded(tmp_path / "still.gif")
     assert (shown == frame).all()
+
+
+def test_webp_shows_the_frames_for_ever(tmp_path):
+    path = tmp_path / "loop.webp"
+    write_webp(path, ramps(), fps=20)
+    with PillowImage.open(path) as webp:
+        webp.load()
+        assert webp.info["loop"] == 0
+        assert webp.info["duration"] == 50
+    for shown, frame in zip(decoded(path), ramps(), strict=True):
+        # Lossy, and with half the resolution of colour: edges differ, surfaces hardly.
+        assert np.median(np.abs(shown.astype(int) - frame)) <= 2
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+@pytest.mark.parametrize("size", [(48, 64), (47, 63)])
+def test_mp4_is_a_film_of_the_frames(tmp_path, size):
+    frames = [frame[: size[0], : size[1]] for frame in ramps()]
+    write_mp4(tmp_path / "loop.mp4", frames, fps=20)
+    command = ["ffmpeg", "-v", "error", "-i", str(tmp_path / "loop.mp4")]
+    raw = subprocess.run(
+        [*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    shown = np.frombuffer(raw, np.uint8).reshape(-1, 48, 64, 3)
+    assert len(shown) == 3 * len(frames)
+    for film, frame in zip(shown, frames * 3, strict=True):
+        difference = film[: size[0], : size[1]].astype(int) - frame
+        assert np.median(np.abs(difference)) <= 3  # studio range and a lossy code
+    assert list(tmp_path.iterdir()) == [tmp_path / "loop.mp4"]
+
+
+def test_mp4_without_ffmpeg_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SetupError, match="apt install ffmpeg"):
+        write_mp4(tmp_path / "loop.mp4", ramps())
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_ending_chooses_the_format(tmp_path):
+    for name, magic in (("a.gif", b"GIF89a"), ("a.webp", b"RIFF")):
+        write_animation(tmp_path / name, ramps())
+        assert (tmp_path / name).read_bytes().startswith(magic)
+    with pytest.raises(ValueError, match="avi"):
+        write_animation(tmp_path / "a.avi", ramps())
 
 
 def test_gif_refuses_no_frames_and_mixed_sizes(tmp_path):

@@ -42,15 +42,15 @@ def azimuths(views, points) -> np.ndarray:
     seed=st.integers(0, 99),
     yaw=st.floats(-3, 3),
     pitch=st.floats(-1.2, 1.2),
-    full=st.booleans(),
+    path=st.sampled_from(["swing", "circle"]),
     portrait=st.booleans(),
 )
-def test_everything_is_in_sight_of_every_upright_camera(seed, yaw, pitch, full, portrait):
+def test_everything_is_in_sight_of_every_upright_camera(seed, yaw, pitch, path, portrait):
     turn = compose_transform(1, [np.cos(yaw / 2), 0, np.sin(yaw / 2), 0], [0, 0, 0])
     pose = turn @ compose_transform(1, [np.cos(pitch / 2), np.sin(pitch / 2), 0, 0], [0, 0, 0])
     points = transform_points(cloud(seed), pose)
     photo = Camera.from_fov(600, 800, fov_deg=60) if portrait else PHOTO
-    views = turntable_cameras(points, photo, pose, frames=12, full=full, size=100)
+    views = turntable_cameras(points, photo, pose, frames=12, path=path, size=100)
     used = 0.0
     for camera, scene_from_camera in views:
         assert max(camera.width, camera.height) == 100
@@ -80,8 +80,23 @@ def test_swings_to_both_sides_of_the_photo_and_back():
 
 
 def test_full_circle_in_equal_steps():
-    steps = np.diff(azimuths(turntable_cameras(cloud(), PHOTO, frames=8, full=True), cloud()))
+    steps = np.diff(azimuths(turntable_cameras(cloud(), PHOTO, frames=8, path="circle"), cloud()))
     np.testing.assert_allclose(steps, 45)
+
+
+def test_a_flight_rises_comes_close_and_returns():
+    points = cloud()
+    views = turntable_cameras(points, PHOTO, frames=24, path="flight")
+    circle = turntable_cameras(points, PHOTO, frames=24, path="circle")
+    centre = (points.min(0) + points.max(0)) / 2
+    offsets = np.array([pose[:3, 3] - centre for _, pose in views])
+    distances = np.linalg.norm(offsets, axis=1)
+    assert np.degrees(np.arcsin(offsets[:, 1] / distances)).argmax() == 12
+    assert distances.min() < 0.7 * distances.max()
+    np.testing.assert_allclose(azimuths(views, points), azimuths(circle, points))
+    # Smooth, at the seam too: no step is much longer than the others.
+    steps = np.linalg.norm(np.diff([*offsets, offsets[0]], axis=0), axis=1)
+    assert steps.max() < 2.5 * np.median(steps)
 
 
 def test_one_point_can_be_looked_at_and_none_cannot():

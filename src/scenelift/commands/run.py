@@ -11,6 +11,7 @@ import typer
 
 from scenelift.commands import options as opt
 from scenelift.commands.shell import listen, print_json, problems
+from scenelift.config import CameraPath, PreviewFormat
 
 if TYPE_CHECKING:
     from scenelift.io.manifest import Manifest
@@ -43,9 +44,15 @@ def run(
     max_objects: opt.MaxObjectsOption = None,
     min_score: opt.MinScoreOption = None,
     mask_threshold: opt.MaskThresholdOption = None,
-    full_circle: Annotated[
-        bool, typer.Option("--full-circle", help="Preview goes all the way round.")
-    ] = False,
+    preview_path: Annotated[
+        CameraPath,
+        typer.Option(
+            help="Preview: swing about the photo's side, go round in a circle, or fly around."
+        ),
+    ] = "swing",
+    preview_format: Annotated[
+        PreviewFormat, typer.Option(help="Preview's file; mp4 needs ffmpeg.")
+    ] = "gif",
     force: Annotated[
         bool, typer.Option("--force", help="Run again even if the folder holds this result.")
     ] = False,
@@ -126,7 +133,7 @@ def run(
             prompt=what,
             out=out,
             seed=seed,
-            export=ExportOptions(preview_full_circle=full_circle),
+            export=ExportOptions(preview_path=preview_path, preview_format=preview_format),
             force=force,
         )
         manifest = run_job(spec, pipeline, report)
@@ -150,5 +157,5 @@ def _summarise(manifest: Manifest, out: Path, told: Sequence[str]) -> None:
     cost = f"{manifest.wall_seconds or 0:.1f} s"
     if manifest.peak_memory_bytes:
         cost += f", peak memory {manifest.peak_memory_bytes / 2**20:.0f} MiB"
-    typer.echo(f"{out}: scene.ply, scene.glb, scene.obj, preview.gif ({cost})")
+    typer.echo(f"{out}: scene.ply, scene.glb, scene.obj, preview ({cost})")
     typer.echo(f"Look at it: scenelift view {out}")

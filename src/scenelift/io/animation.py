@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from scenelift.errors import OutputError, SetupError
 from scenelift.io.files import atomic_write
 
-__all__ = ["write_gif", "write_png"]
+__all__ = ["write_animation", "write_gif", "write_mp4", "write_png", "write_webp"]
 
 # Thresholds 0…63 of ordered dithering (Bayer 1973), and how far they shift a value of 0…255:
 # about the distance of neighbours in a palette.
@@ -23,6 +27,10 @@ BAYER = sum(
 )
 DITHER = 12
 ENOUGH_PIXELS = 500_000  # to choose a palette from
+WEBP_QUALITY = 85
+MP4_QUALITY = 20  # constant rate factor of x264: 18 looks like the original, 23 is its default
+MP4_REPEATS = 3  # a film has an end: the loop is seen so many times
+FFMPEG_TIMEOUT = 600.0  # seconds
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
@@ -52,9 +60,7 @@ def write_gif(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0
         ValueError: there is no frame, or their sizes differ.
         OutputError: the file cannot be written.
     """
-    if not frames or len({frame.shape for frame in frames}) != 1:
-        raise ValueError(f"expected frames of one size, got {[f.shape for f in frames]}")
-    stack = np.stack(frames)
+    stack = _stacked(frames)
     packed = stack[0].astype(np.int32) @ [65536, 256, 1]
     values, counts = np.unique(packed, return_counts=True)
     commonest = int(values[counts.argmax()])
@@ -85,6 +91,89 @@ def write_gif(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0
             duration=max(20, 10 * round(100 / fps)),
             loop=0,
         )
+
+
+def write_animation(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0) -> None:
+    """Write a loop as what the file's name ends in: .gif, .webp or .mp4.
+
+    Raises:
+        ValueError: another ending, no frame, or frames of different sizes.
+        SetupError: MP4, and there is no ffmpeg here.
+        OutputError: the file cannot be written.
+    """
+    writers = {".gif": write_gif, ".webp": write_webp, ".mp4": write_mp4}
+    if path.suffix not in writers:
+        raise ValueError(f"expected one of {', '.join(writers)}, got {path.name!r}")
+    writers[path.suffix](path, frames, fps)
+
+
+def write_webp(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0) -> None:
+    """Write a loop that plays for ever, in all colours; arguments and errors of `write_gif`."""
+    pictures = [PillowImage.fromarray(frame) for frame in _stacked(frames)]
+    with atomic_write(path) as file:
+        pictures[0].save(
+            file,
+            "WEBP",
+            save_all=True,
+            append_images=pictures[1:],
+            duration=round(1000 / fps),
+            loop=0,
+            quality=WEBP_QUALITY,
+            method=4,
+        )
+
+
+def write_mp4(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0) -> None:
+    """Write a film of the loop, seen three times, that every player and website takes (H.264).
+
+    Sides of odd length are continued by a pixel, as the colours of H.264 come in pairs.
+
+    Raises:
+        ValueError: there is no frame, or their sizes differ.
+        SetupError: there is no ffmpeg here.
+        OutputError: the file cannot be written, or ffmpeg failed.
+    """
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        raise SetupError(
+            "MP4 needs ffmpeg, which is not installed (Debian: `apt install ffmpeg`). "
+            "GIF and WebP need nothing: `--preview-format webp`."
+        )
+    stack = _stacked(frames)
+    height, width = stack.shape[1:3]
+    stack = np.pad(stack, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), "edge")
+    size = f"{stack.shape[2]}x{stack.shape[1]}"
+    with tempfile.TemporaryDirectory() as folder:
+        film = Path(folder) / "film.mp4"  # ffmpeg seeks in it, to put the index first
+        command = [
+            *(ffmpeg, "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"),
+            *("-s", size, "-r", str(fps), "-i", "-"),
+            *("-c:v", "libx264", "-crf", str(MP4_QUALITY), "-pix_fmt", "yuv420p"),
+            *("-movflags", "+faststart", str(film)),
+        ]
+        try:
+            subprocess.run(
+                command,
+                input=np.tile(stack, (MP4_REPEATS, 1, 1, 1)).tobytes(),
+                capture_output=True,
+                check=True,
+                timeout=FFMPEG_TIMEOUT,
+            )
+        except subprocess.CalledProcessError as exc:
+            reason = exc.stderr.decode(errors="replace").strip() or f"exit code {exc.returncode}"
+            raise OutputError(f"{path} could not be written: ffmpeg says {reason}") from exc
+        except subprocess.TimeoutExpired as exc:
+            raise OutputError(
+                f"{path} could not be written: ffmpeg took longer than {FFMPEG_TIMEOUT:g} s"
+            ) from exc
+        with atomic_write(path) as file:
+            file.write(film.read_bytes())
+
+
+def _stacked(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:  # [K, H, W, 3]
+    if not frames or len({frame.shape for frame in frames}) != 1:
+        raise ValueError(f"expected frames of one size, got {[f.shape for f in frames]}")
+    return np.stack(frames)
 
 
 def _palette(pixels: NDArray[np.uint8], background: NDArray[np.uint8]) -> PillowImage.Image:

@@ -1,6 +1,7 @@
 """Writing a scene's output folder. The manifest comes last: where it is, everything is.
 
-scene.ply scene.glb scene.obj scene.mtl preview.gif preview.png input.png overlay.png scene.json
+scene.ply scene.glb scene.obj scene.mtl preview.png input.png overlay.png scene.json
+preview.gif, or .webp, or .mp4
 objects/NN_label/ mask.png splats.ply mesh.glb      each in the object's own frame
 """
 
@@ -17,8 +18,8 @@ import numpy as np
 from scenelift import __version__
 from scenelift.compose import create_scene_mesh, make_scene
 from scenelift.config import ExportOptions
-from scenelift.errors import InputError
-from scenelift.io.animation import write_gif, write_png
+from scenelift.errors import InputError, SetupError
+from scenelift.io.animation import write_animation, write_png
 from scenelift.io.files import prepare_output_folder, sha256_of, write_json
 from scenelift.io.glb import GlbNode, write_glb
 from scenelift.io.manifest import (
@@ -112,12 +113,17 @@ def write_scene(
         report=preview,
         frames=options.preview_frames,
         size=options.preview_size,
-        full=options.preview_full_circle,
+        path=options.preview_path,
     )
     preview.send("stage_finished", fraction=1.0)
     preview_seconds = time.perf_counter() - clock
     put("preview.png", lambda p: write_png(p, frames[0]))
-    put("preview.gif", lambda p: write_gif(p, frames))
+    animation = f"preview.{options.preview_format}"
+    skipped = {}
+    try:
+        put(animation, lambda p: write_animation(p, frames))
+    except SetupError as exc:  # there is no ffmpeg here: no reason to lose the scene
+        skipped[animation] = str(exc)
 
     for name in stale - set(written):
         (folder / name).unlink(missing_ok=True)
@@ -147,6 +153,7 @@ def write_scene(
             for f in record.failed
         ],
         dropped=[DroppedModel(**asdict(d)) for d in record.dropped],
+        skipped=skipped,
         notes=list(dict.fromkeys(record.notes)),
         files=[
             FileModel(

@@ -1,4 +1,4 @@
-"""A loop around the scene: the camera swings in front of the side the photo saw, or goes round."""
+"""A loop around the scene: the camera swings in front of the photo's side, goes round, or flies."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from scenelift.config import CameraPath
 from scenelift.progress import Reporter
-from scenelift.render.splats import render_splats
+from scenelift.render.choice import splat_renderer
 from scenelift.types import Camera, Gaussians
 
 __all__ = ["render_turntable", "turntable_cameras"]
@@ -16,6 +17,8 @@ __all__ = ["render_turntable", "turntable_cameras"]
 FOV_DEG = 40.0  # of the longer side: a portrait lens, which bends nothing
 MARGIN = 0.06  # of the half picture, left free on every side
 MAX_ELEVATION_DEG = 75.0  # nearer to the zenith "up" loses its meaning
+FLIGHT_RISE_DEG = 22.0  # over the height that the photo was taken from, half-way round
+FLIGHT_CLOSER = 0.35  # how much nearer a flight comes, twice on its way round
 ENOUGH_POINTS = 20_000
 FAINT = 0.1  # splats of less opacity are not framed
 OUTLIERS = 0.002  # share of splats at each end of each axis that may fly off
@@ -31,21 +34,23 @@ def turntable_cameras(
     *,
     frames: int = 36,
     swing_deg: float = 40.0,
-    full: bool = False,
+    path: CameraPath = "swing",
     size: int = 512,
 ) -> list[View]:
-    """Cameras on a circle about the vertical through the scene's centre, all of it in sight.
+    """Cameras about the vertical through the scene's centre, looking at it.
 
-    The first frame looks from the photo's side. The others swing to one side, to the other and
-    back, slowing down at the turns, or go round once; the last frame leads on to the first.
+    The first frame looks from the photo's side and has all in sight; the last leads on to it.
+    A "swing" goes to one side, to the other and back, slowing down at the turns. A "circle" goes
+    round once. A "flight" goes round too, rising and sinking, and comes close twice: only then may
+    something leave the picture.
 
     Args:
         points: [N, 3] what must be in sight, in the scene frame (y up), N ≥ 1.
         camera: the photo's camera: gives the proportions of the picture.
         scene_from_camera: its pose, None for the identity: gives the side to look from.
         frames: number of cameras, ≥ 1.
-        swing_deg: how far to swing to either side.
-        full: go round instead.
+        swing_deg: how far a swing goes to either side.
+        path: how the camera moves.
         size: longer side of the picture in pixels.
 
     Raises:
@@ -68,13 +73,18 @@ def turntable_cameras(
     limit = math.radians(MAX_ELEVATION_DEG)
     elevation = min(max(elevation, -limit), limit)
 
-    if full:
-        turns = [2 * math.pi * k / frames for k in range(frames)]
-    else:
-        swing = math.radians(swing_deg)
+    around = [2 * math.pi * k / frames for k in range(frames)]
+    rises, nearness = [0.0] * frames, [1.0] * frames
+    if path == "swing":
         # Rounded, so that the way back passes through exactly the views of the way there.
-        turns = [round(swing * math.sin(2 * math.pi * k / frames), 9) for k in range(frames)]
-    rotations = [_looking_inwards(start + turn, elevation) for turn in turns]
+        around = [round(math.radians(swing_deg) * math.sin(angle), 9) for angle in around]
+    elif path == "flight":
+        rises = [math.radians(FLIGHT_RISE_DEG) * (1 - math.cos(a)) / 2 for a in around]
+        nearness = [1 - FLIGHT_CLOSER * (1 - math.cos(2 * a)) / 2 for a in around]
+    rotations = [
+        _looking_inwards(start + turn, min(elevation + rise, limit))
+        for turn, rise in zip(around, rises, strict=True)
+    ]
 
     sample = points[:: math.ceil(len(points) / ENOUGH_POINTS)] - centre
     slope_x = (1 - MARGIN) * width / (2 * framed.fx)
@@ -87,10 +97,10 @@ def turntable_cameras(
     distance = max(distance, 1e-3)
 
     views = []
-    for rotation in rotations:
+    for rotation, share in zip(rotations, nearness, strict=True):
         pose = np.eye(4)
         pose[:3, :3] = rotation
-        pose[:3, 3] = centre + distance * rotation[:, 2]
+        pose[:3, 3] = centre + share * distance * rotation[:, 2]
         views.append((framed, pose))
     return views
 
@@ -103,13 +113,17 @@ def render_turntable(
     report: Reporter,
     frames: int = 36,
     swing_deg: float = 40.0,
-    full: bool = False,
+    path: CameraPath = "swing",
     size: int = 512,
     background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    device: str = "auto",
 ) -> list[NDArray[np.uint8]]:
     """Pictures [H, W, 3] of a loop around splats; arguments as `turntable_cameras`.
 
     Faint splats and the few that fly far off may leave the picture.
+
+    Args:
+        device: what draws, see `choose_render_device`.
 
     Raises:
         ValueError: there is no splat.
@@ -122,16 +136,17 @@ def render_turntable(
         scene_from_camera,
         frames=frames,
         swing_deg=swing_deg,
-        full=full,
+        path=path,
         size=size,
     )
     near = 1e-3 * float(np.ptp(points, axis=0).max())  # far in front of what is framed
+    draw = splat_renderer(gaussians, device)
     drawn: dict[bytes, NDArray[np.uint8]] = {}  # a swing sees almost every view twice
     loop = []
     for view, pose in report.track(views, len(views), "preview"):
         key = pose.tobytes()
         if key not in drawn:
-            drawn[key] = render_splats(gaussians, view, pose, background, near=near).pixels()
+            drawn[key] = draw(view, pose, background, near=near).pixels()
         loop.append(drawn[key])
     return loop
 
