@@ -100,11 +100,11 @@ bench-hostile: $(VENV)/.dev  ## ten thousand damaged uploads (1 minute)
 containers-check: $(VENV)/.dev  ## lint and build the images, run one (as root, 8 minutes)
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/python deploy/lint_def.py deploy/sam3d.def
-	$(BIN)/scenelift models download embedded
 	$(BIN)/python deploy/check_build.py
 
-images: $(VENV)/.dev  ## make the pictures of README and docs again
+images: $(VENV)/.dev $(PAGE)  ## make the pictures of README and docs again
 	$(BIN)/python benchmarks/contact_sheet.py
+	$(BIN)/python benchmarks/page_images.py
 
 clean:  ## remove what the targets made here, not the cached weights
 	rm -rf $(VENV) $(VALIDATOR)/node_modules frontend/node_modules dist out .pytest_cache .ruff_cache

@@ -76,14 +76,20 @@ def show_again(browser: Browser, url: str, where: str, path: Path, **context: ob
 def first_visit(browser: Browser, url: str) -> None:
     """Print what comes over the line until the page can be used."""
     visitor = VisitedPage(browser, "about:blank")
-    sizes: list[int] = []
-    visitor.page.on("requestfinished", lambda r: sizes.append(r.sizes()["responseBodySize"]))
+    sizes: dict[str, int] = {}
+    visitor.page.on(
+        "requestfinished", lambda r: sizes.update({r.url: r.sizes()["responseBodySize"]})
+    )
     started = time.monotonic()
     visitor.page.goto(url)
     expect(visitor.page.get_by_text("Drop a photo here")).to_be_visible()
     seconds = time.monotonic() - started
     visitor.page.wait_for_timeout(500)
-    print(f"first visit: usable after {seconds:.2f} s, {len(sizes)} answers, {sum(sizes)} bytes")
+    photos = sum(size for url, size in sizes.items() if "/examples/" in url)
+    print(
+        f"first visit: usable after {seconds:.2f} s, {len(sizes)} answers, "
+        f"{sum(sizes.values()) - photos} bytes, and {photos} of example photos"
+    )
     visitor.close()
 
 
