@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 
 from scenelift.compat import official_setup  # noqa: E402
 from scenelift.compat.official_setup import Abilities, can_draw, lacks, probe  # noqa: E402
+from scenelift.config import GIVEN, choose_backends  # noqa: E402
 from scenelift.errors import (  # noqa: E402
     BackendUnavailable,
     DeviceMemoryError,
@@ -248,6 +249,15 @@ class TestLoading:
     def test_without_the_package_the_registry_says_what_is_missing(self, tmp_path):
         with pytest.raises(BackendUnavailable, match="sam3d_objects is not installed"):
             RECONSTRUCTORS.load("official", BackendOptions(weights=tmp_path))
+
+    def test_it_takes_the_place_of_a_qualitys_own(self, monkeypatch, config_file):
+        monkeypatch.setattr(official_setup, "lacks", lambda options: [])
+        options = BackendOptions(weights=config_file.parent)
+        choice = choose_backends(
+            "embedded", options, segmenter=GIVEN, pointmapper=GIVEN, reconstructor="official"
+        )
+        assert choice.names.reconstructor == "official"
+        assert choice.quality == "custom"
 
     def test_nothing_is_missing_where_all_is_there(self, package, config_file, monkeypatch):
         monkeypatch.setattr(official_setup, "find_spec", lambda name: name)

@@ -7,6 +7,7 @@ from the old functions' documentation.
 from __future__ import annotations
 
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +110,14 @@ class TestWhenItApplies:
         subprocess.run(
             [sys.executable, "-c", code], check=True, timeout=60, env={"PYTHONPATH": str(STAND_INS)}
         )
+
+
+def test_the_documentation_has_every_row():
+    from scenelift.compat.utils3d_compat import NUMPY_NAMES, TORCH_NAMES
+
+    doc = (Path(__file__).parents[2] / "docs" / "compat.md").read_text()
+    for old, new in {**NUMPY_NAMES, **TORCH_NAMES}.items():
+        assert re.search(rf"^\| `{old}\(.*` \| `{new}` \|", doc, re.M), old
 
 
 class TestNumpy:
