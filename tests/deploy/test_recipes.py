@@ -80,3 +80,43 @@ def test_everything_that_the_definition_copies_is_there_and_docker_gets_it_too()
     assert sorted(line[1:] for line in ignored if line.startswith("!")) == sorted(sources)
     for source in sources:
         assert (ROOT / source).exists()
+
+
+def environment_of_the_definition(tmp_path, **variables):
+    """What `%environment` makes of an environment, as a plain sh does."""
+    script = DEFINITION.split("%environment\n")[1].split("%runscript")[0].replace("/data", "$DATA")
+    done = subprocess.run(
+        [shutil.which("sh"), "-euc", script + "\nenv"],
+        env={"PATH": "/usr/bin:/bin", "HOME": "/home/me", "DATA": str(tmp_path / "data")}
+        | variables,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    return dict(line.split("=", 1) for line in done.stdout.splitlines())
+
+
+def test_under_apptainer_caches_go_to_the_bound_folder(tmp_path):
+    (tmp_path / "data").mkdir()
+    found = environment_of_the_definition(tmp_path)
+    assert all(Path(found[name]).parent == tmp_path / "data" for name in CACHES)
+
+
+def test_under_apptainer_without_one_they_go_to_the_home(tmp_path):
+    found = environment_of_the_definition(tmp_path)
+    assert all(Path(found[name]).parent == Path("/home/me/.cache") for name in CACHES)
+
+
+def test_under_apptainer_what_the_user_set_holds(tmp_path):
+    found = environment_of_the_definition(tmp_path, HF_HOME="/scratch/hub")
+    assert found["HF_HOME"] == "/scratch/hub"
+
+
+def test_a_certificate_file_that_is_not_there_is_forgotten(tmp_path):
+    there = tmp_path / "ca.crt"
+    there.touch()
+    gone = environment_of_the_definition(tmp_path, SSL_CERT_FILE="/nowhere/ca.crt")
+    assert "SSL_CERT_FILE" not in gone
+    kept = environment_of_the_definition(tmp_path, SSL_CERT_FILE=str(there))
+    assert kept["SSL_CERT_FILE"] == str(there)
