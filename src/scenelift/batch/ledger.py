@@ -12,6 +12,7 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from scenelift.batch.folder import BatchFolder, link_exclusively
@@ -234,13 +235,22 @@ class Ledger:
             self._journal.write(entry)
         return made
 
-    def _read(self, id: str, number: int) -> Entry | None:
+    @staticmethod
+    def read(path: Path, id: str, number: int, lease: float = 0.0) -> Entry | None:
+        """The entry in a file, None where there is none.
+
+        Args:
+            lease: of a claim whose content was lost.
+        """
         try:
-            content = self._folder.entry(id, number).read_bytes()
+            content = path.read_bytes()
         except FileNotFoundError:
             return None
         try:
             return Entry.from_json(content)
         except ValueError:
             # Only claims are not synced: the machine lost power, and what the claim said with it.
-            return Entry(id=id, number=number, state="claimed", digest="", lease=self.lease)
+            return Entry(id=id, number=number, state="claimed", digest="", lease=lease)
+
+    def _read(self, id: str, number: int) -> Entry | None:
+        return self.read(self._folder.entry(id, number), id, number, self.lease)

@@ -75,6 +75,11 @@ class LocalWorkers:
         n = len(self._slots)
         return f"{n} worker{'s' if n > 1 else ''} here"
 
+    @property
+    def pids(self) -> list[int]:
+        """Process numbers of the workers that run."""
+        return [s.process.pid for s in self._slots if s.process is not None]
+
     def tick(self, progress: BatchProgress) -> None:
         """Replace workers that ended while there is something to take.
 
