@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -58,18 +59,20 @@ def open_client(tmp_path_factory):
     return open_
 
 
+def missing(what):
+    """Skip, or fail where everything has to be there."""
+    if os.environ.get("SCENELIFT_REQUIRE_NODE"):
+        pytest.fail(f"SCENELIFT_REQUIRE_NODE is set, but {what}")
+    pytest.skip(what)
+
+
 @pytest.fixture(scope="module")
 def browser():
     """The system's Chromium, and a page to show in it."""
-    missing = None
     if not (STATIC / "index.html").is_file():
-        missing = "the page was not built: make page"
-    elif find_chromium() is None:
-        missing = "Chromium is not installed: apt install chromium"
-    if missing:
-        if os.environ.get("SCENELIFT_REQUIRE_NODE"):
-            pytest.fail(f"SCENELIFT_REQUIRE_NODE is set, but {missing}")
-        pytest.skip(missing)
+        missing("the page was not built: make page")
+    if find_chromium() is None:
+        missing("Chromium is not installed: apt install chromium")
     expect.set_options(timeout=PATIENCE_MS)
     with chromium() as opened:
         yield opened
@@ -89,3 +92,23 @@ def visit(browser, server):
         visitor.close()
     assert [fault for visitor in visited for fault in visitor.faults] == []
     assert [url for visitor in visited for url in visitor.strangers] == []
+
+
+@pytest.fixture(scope="session")
+def axe_faults():
+    """Says what axe-core calls serious or critical on a page, one line each."""
+    script = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.is_file():
+        missing("axe-core is not installed: make page")
+
+    def faults(page):
+        page.evaluate(script.read_text())
+        found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+        return [
+            f"{fault['id']}: {node['target']} {node['failureSummary']}"
+            for fault in found
+            if fault["impact"] in ("serious", "critical")
+            for node in fault["nodes"]
+        ]
+
+    return faults

@@ -1,14 +1,10 @@
 """Every view can be read by everybody: axe-core finds no fault, and it fits a small phone."""
 
-import os
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
 from scenelift.testing.live_server import disc_png
 
-AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 PHONE = {"width": 360, "height": 740}
 
 
@@ -76,25 +72,8 @@ def show(visit, server):
             server.http.post(f"/api/jobs/{job['id']}/cancel")
 
 
-def axe_faults(page):
-    """What axe-core calls serious or critical, one line each."""
-    if not AXE.is_file():
-        missing = "axe-core is not installed: make page"
-        if os.environ.get("SCENELIFT_REQUIRE_NODE"):
-            pytest.fail(f"SCENELIFT_REQUIRE_NODE is set, but {missing}")
-        pytest.skip(missing)
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-    return [
-        f"{fault['id']}: {node['target']} {node['failureSummary']}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-        for node in fault["nodes"]
-    ]
-
-
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.__name__)
-def test_axe_finds_no_serious_fault_and_a_phone_needs_no_sideways_scrolling(show, view):
+def test_axe_finds_no_serious_fault_and_a_phone_needs_no_sideways_scrolling(show, axe_faults, view):
     page = show(view, reduced_motion="reduce", viewport={"width": 1000, "height": 600})
     assert axe_faults(page) == []
     page.emulate_media(color_scheme="dark")

@@ -152,7 +152,7 @@ def locked_server(tmp_path_factory):
     live.close()
 
 
-def test_a_token_is_asked_for_until_it_is_right(visit, locked_server):
+def test_a_token_is_asked_for_until_it_is_right(visit, locked_server, axe_faults):
     visitor = visit(locked_server.url)
     page = visitor.page
     for token in ("guess", TOKEN):
@@ -161,6 +161,7 @@ def test_a_token_is_asked_for_until_it_is_right(visit, locked_server):
         page.get_by_role("button", name="Sign in").click()
         if token != TOKEN:
             expect(page.get_by_role("alert")).to_contain_text("not known here")
+            assert axe_faults(page) == []
     expect(page.get_by_text("Drop a photo here")).to_be_visible()
     page.reload()
     expect(page.get_by_text("Drop a photo here")).to_be_visible()
