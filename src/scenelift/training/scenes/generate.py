@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.errors import InputError
-from scenelift.io.files import atomic_write
 from scenelift.training.scenes import props
 from scenelift.training.scenes.backdrops import backdrop, light, sky
 from scenelift.training.scenes.clutter import Texture, clutter, restyled
@@ -28,7 +27,7 @@ from scenelift.training.scenes.raycast import Light, Sky, Tracer, View
 from scenelift.training.scenes.viewpoint import viewpoint
 from scenelift.types import Camera
 
-__all__ = ["HEIGHT", "MOST_OBJECTS", "WIDTH", "Scenes", "SceneMaker", "make_shards"]
+__all__ = ["HEIGHT", "MOST_OBJECTS", "WIDTH", "SceneMaker", "Scenes", "make_shards"]
 
 WIDTH, HEIGHT = 512, 384
 PLANNED = 0.5
@@ -72,8 +71,14 @@ class Scenes:
     box: NDArray[np.int32]
 
     def save(self, path: Path) -> None:
-        with atomic_write(path) as file:
+        """Write a shard; readers never see half of one.
+
+        It is not flushed to disk: a lost shard is made again.
+        """
+        partial = path.with_name(f".{path.name}")
+        with partial.open("wb") as file:
             np.savez(file, **{f.name: getattr(self, f.name) for f in fields(self)})
+        partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Scenes:

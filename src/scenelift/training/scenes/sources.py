@@ -18,7 +18,7 @@ from scenelift.training.scenes.pack import Model
 
 __all__ = ["HELD_OUT_AUTHORS_SHARE", "split_of", "training_models"]
 
-HELD_OUT_AUTHORS_SHARE = 0.15
+HELD_OUT_AUTHORS_SHARE = 0.3
 """Of the authors with few models: all of theirs are kept out of training, to watch it."""
 
 # Leaving out one of these would leave out a kind of object altogether.

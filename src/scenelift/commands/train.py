@@ -1,0 +1,148 @@
+"""`scenelift train`: make scenes, and train the embedded default's heads on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scenelift.commands.shell import problems
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True, help="Make training scenes and train the embedded default's heads."
+)
+
+FolderArgument = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="Where the mesh pack and the scenes are.")
+]
+
+
+def _say(line: str) -> None:
+    typer.echo(line)
+
+
+@app.command()
+def pack(
+    folder: FolderArgument,
+    pybullet: Annotated[
+        Path | None,
+        typer.Option(metavar="WHEEL", help="PyPI's wheel of pybullet 3.2.7, for its solids."),
+    ] = None,
+) -> None:
+    """Gather the meshes that training may see in one file, to take to another machine.
+
+    Example: scenelift train pack out/train
+    """
+    with problems(as_json=False):
+        from scenelift.training.run import PACK
+        from scenelift.training.scenes.pack import write_pack
+        from scenelift.training.scenes.sources import training_models
+
+        folder.mkdir(parents=True, exist_ok=True)
+        count = write_pack(training_models(pybullet), folder / PACK)
+        typer.echo(f"{count} models in {folder / PACK}")
+
+
+@app.command()
+def scenes(
+    folder: FolderArgument,
+    count: Annotated[int, typer.Option(min=1, help="Scenes to train on.")] = 20_000,
+    held: Annotated[int, typer.Option(min=4, help="Scenes to keep out of training.")] = 64,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 is one a core.")] = 0,
+    seed: Annotated[int, typer.Option(help="Other scenes for another seed.")] = 0,
+) -> None:
+    """Lay out and render scenes. What is there already is kept; training may begin meanwhile.
+
+    Example: scenelift train scenes out/train --count 20000
+    """
+    with problems(as_json=False):
+        from scenelift.training.run import SceneOptions, make_scenes
+
+        options = SceneOptions(count=count, held=held, workers=workers, seed=seed)
+        make_scenes(folder, options, _say)
+
+
+@app.command()
+def head(
+    name: Annotated[str, typer.Argument(metavar="depth|mask|shape", help="Which head.")],
+    folder: FolderArgument,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Weights, as safetensors.")],
+    steps: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 10_000,
+    batch: Annotated[int, typer.Option(min=1, help="Examples a step and GPU.")] = 48,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 4e-4,
+    warmup: Annotated[int, typer.Option(min=0, help="Steps of rising learning rate.")] = 300,
+    seconds: Annotated[
+        float | None, typer.Option(help="End after so long, learning rate and all.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Resume from it, and keep it up to date.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Weights to begin with.")
+    ] = None,
+    capacity: Annotated[int, typer.Option(min=4, help="Most scenes in device memory.")] = 20_000,
+    at_least: Annotated[int, typer.Option(min=1, help="Scenes to wait for.")] = 256,
+    held: Annotated[int, typer.Option(min=4, help="Scenes kept out of training.")] = 64,
+    backbone: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="dinov2.onnx, in place of the cached one.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cuda, cuda:1, cpu.")] = "cuda",
+    evaluate_every: Annotated[int, typer.Option(min=0, help="Steps; 0 only at the end.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Other weights and batches for another seed.")] = 0,
+) -> None:
+    """Train a head on the scenes of a folder. On several GPUs, run it under torchrun.
+
+    Example: scenelift train head depth out/train --out depth.safetensors --seconds 540
+    """
+    with problems(as_json=False):
+        from scenelift.training.loop import LoopOptions
+        from scenelift.training.run import TrainOptions, save_weights, train_head
+        from scenelift.weights import embedded
+
+        loop = LoopOptions(
+            steps=steps,
+            batch=batch,
+            rate=rate,
+            warmup=warmup,
+            seconds=seconds,
+            seed=seed,
+            evaluate_every=evaluate_every,
+        )
+        trained = train_head(
+            name,
+            TrainOptions(
+                scenes=folder, capacity=capacity, at_least=at_least, held=held, device=device
+            ),
+            loop,
+            backbone=backbone or embedded.path("dinov2"),
+            checkpoint=checkpoint,
+            start=start,
+            say=_say,
+        )
+        save_weights(trained.network, out)
+
+
+@app.command()
+def export(
+    name: Annotated[str, typer.Argument(metavar="depth|mask|shape", help="Which head.")],
+    weights: Annotated[Path, typer.Argument(metavar="FILE", help="What `train head` wrote.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="ONNX file to write.")],
+) -> None:
+    """Write a trained head as the small ONNX file that the embedded default runs.
+
+    Example: scenelift train export depth depth.safetensors --out depth.onnx
+    """
+    with problems(as_json=False):
+        from safetensors.torch import load_file
+
+        from scenelift.io.files import atomic_write
+        from scenelift.training.export import export_head
+        from scenelift.training.tasks import HEADS
+
+        data = export_head(HEADS[name][0], load_file(weights))
+        with atomic_write(out) as file:
+            file.write(data)
+        typer.echo(f"{out}: {len(data) / 1e6:.1f} MB")

@@ -1,0 +1,273 @@
+"""The training loop: any task, one or several GPUs, resumable at any time.
+
+A task knows its network, how to draw a batch and what to minimise; the loop knows optimisation:
+AdamW, warm-up and cosine decay, bfloat16, gradient clipping, an exponential moving average of the
+weights, checkpoints. Several GPUs: `torchrun --nproc-per-node N -m scenelift train …`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from scenelift.errors import InputError
+from scenelift.io.files import atomic_write
+
+__all__ = ["Figures", "LoopOptions", "Task", "Trained", "train"]
+
+Figures = Mapping[str, float]
+
+
+class Task(Protocol):
+    """What is trained.
+
+    Attributes:
+        network: the module whose parameters are trained; a frozen backbone is not part of it.
+    """
+
+    network: nn.Module
+
+    def batch(self, size: int, generator: torch.Generator) -> Any:
+        """Draw a batch; all randomness comes from `generator` (of the task's device)."""
+        ...
+
+    def loss(self, network: nn.Module, batch: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The loss of a batch, and what to print, as scalars.
+
+        Args:
+            network: `self.network`, perhaps wrapped for several GPUs: call this one.
+        """
+        ...
+
+    def evaluate(self, network: nn.Module) -> Figures:
+        """Figures on what is kept out of training; empty where there is nothing."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopOptions:
+    """How to train.
+
+    Attributes:
+        steps: optimiser steps in all, resumed ones included; the schedule ends there.
+        batch: examples a step and GPU.
+        rate: peak learning rate.
+        warmup: steps until it is reached.
+        decay: weight decay of matrices and kernels.
+        average: of the moving average, per step; it warms up with the number of steps.
+        seed: of initial weights (the caller's) and batches.
+        seconds: stop, keep a checkpoint and come back later; None for no limit. The schedule
+            follows whichever of steps and seconds is further on.
+        every: steps between lines of figures.
+        evaluate_every: steps between evaluations, 0 for only at the end.
+        save_every: seconds between checkpoints.
+    """
+
+    steps: int
+    batch: int = 32
+    rate: float = 5e-4
+    warmup: int = 300
+    decay: float = 0.02
+    average: float = 0.9995
+    seed: int = 0
+    seconds: float | None = None
+    every: int = 100
+    evaluate_every: int = 0
+    save_every: float = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a run leaves.
+
+    Attributes:
+        steps: taken in all.
+        network: the averaged weights.
+        figures: of the last evaluation.
+        losses: mean loss of every `every` steps of this run.
+    """
+
+    steps: int
+    network: dict[str, Tensor]
+    figures: Figures
+    losses: list[float]
+
+
+def train(
+    task: Task,
+    options: LoopOptions,
+    checkpoint: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Trained:
+    """Train a task, going on from a checkpoint where there is one.
+
+    Args:
+        checkpoint: file to resume from and to write; None keeps nothing.
+        say: receives lines for people.
+
+    Raises:
+        InputError: the checkpoint belongs to another network.
+    """
+    rank, world = _join_group()
+    device = next(task.network.parameters()).device
+    averaged = {k: v.detach().clone().float() for k, v in task.network.state_dict().items()}
+    optimiser = torch.optim.AdamW(
+        _groups(task.network, options.decay), lr=options.rate, betas=(0.9, 0.98)
+    )
+    step, spent = 0, 0.0
+    if checkpoint is not None and checkpoint.is_file():
+        step, spent = _resume(checkpoint, task.network, optimiser, averaged)
+        say(f"resumed at step {step}")
+    network: nn.Module = task.network
+    if world > 1:
+        ids = [device.index] if device.type == "cuda" else None
+        network = DistributedDataParallel(network, device_ids=ids)
+    # Each process draws other batches, and a resumed run others than before.
+    generator = torch.Generator(device).manual_seed(options.seed + 1000 * step + rank)
+    begun = saved = time.monotonic()
+    losses: list[float] = []
+    sums: dict[str, Tensor] = {}
+    figures: Figures = {}
+    stop = step >= options.steps
+    while not stop:
+        progress = step / options.steps
+        if options.seconds is not None:
+            progress = max(progress, (spent + time.monotonic() - begun) / options.seconds)
+        for group in optimiser.param_groups:
+            group["lr"] = options.rate * _schedule(step, progress, options.warmup)
+        batch = task.batch(options.batch, generator)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            loss, terms = task.loss(network, batch)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(task.network.parameters(), 1.0)
+        if torch.isfinite(norm):  # one broken batch must not end a run
+            optimiser.step()
+        step += 1
+        _follow(averaged, task.network, min(options.average, (1 + step) / (10 + step)))
+        for name, value in {"loss": loss, **terms}.items():
+            sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach()
+
+        elapsed = time.monotonic() - begun
+        stop = step >= options.steps or (
+            options.seconds is not None and spent + elapsed >= options.seconds
+        )
+        stop = _anyone(stop, device, world)
+        if step % options.every == 0 or stop:
+            count = (step - 1) % options.every + 1
+            means = {name: float(value) / count for name, value in sums.items()}
+            losses.append(means["loss"])
+            sums = {}
+            text = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
+            say(f"step {step}  {spent + elapsed:.0f} s  {text}")
+        due = options.evaluate_every and step % options.evaluate_every == 0
+        if (due or stop) and rank == 0:
+            figures = _evaluated(task, averaged)
+            say(f"step {step}  " + "  ".join(f"{k} {v:.4f}" for k, v in figures.items()))
+        late = stop or time.monotonic() - saved > options.save_every
+        if checkpoint is not None and rank == 0 and late:
+            _save(checkpoint, task.network, optimiser, averaged, step, spent + elapsed)
+            saved = time.monotonic()
+    if world > 1:
+        dist.barrier()
+    return Trained(steps=step, network=averaged, figures=figures, losses=losses)
+
+
+def _join_group() -> tuple[int, int]:
+    """Rank and number of processes; torchrun says so through the environment."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return (dist.get_rank(), world) if world > 1 else (0, 1)
+
+
+def _anyone(stop: bool, device: torch.device, world: int) -> bool:
+    """Whether any process wants to stop: all must, or the others wait for ever."""
+    if world == 1:
+        return stop
+    flag = torch.tensor(float(stop), device=device)
+    dist.all_reduce(flag)
+    return bool(flag > 0)
+
+
+def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Matrices and kernels decay, norms and biases do not."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _schedule(step: int, progress: float, warmup: int) -> float:
+    """Learning rate over its peak: linear warm-up, then half a cosine down to a hundredth."""
+    rising = min(1.0, (step + 1) / max(1, warmup))
+    return rising * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+@torch.no_grad()
+def _follow(averaged: dict[str, Tensor], network: nn.Module, keep: float) -> None:
+    state = network.state_dict()
+    floating = [k for k, v in averaged.items() if v.is_floating_point()]
+    torch._foreach_lerp_(
+        [averaged[k] for k in floating], [state[k].float() for k in floating], 1 - keep
+    )
+
+
+def _evaluated(task: Task, averaged: dict[str, Tensor]) -> Figures:
+    """Evaluate the averaged weights and put the trained ones back."""
+    own = {k: v.clone() for k, v in task.network.state_dict().items()}
+    task.network.load_state_dict(averaged)
+    task.network.eval()
+    with torch.no_grad():
+        figures = task.evaluate(task.network)
+    task.network.load_state_dict(own)
+    task.network.train()
+    return figures
+
+
+def _save(
+    path: Path,
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    averaged: dict[str, Tensor],
+    step: int,
+    seconds: float,
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as file:
+        torch.save(
+            {
+                "network": network.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "averaged": averaged,
+                "step": step,
+                "seconds": seconds,
+            },
+            file,
+        )
+
+
+def _resume(
+    path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, averaged: dict[str, Tensor]
+) -> tuple[int, float]:
+    # Our own file; weights_only reads tensors and plain containers and executes nothing.
+    saved = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
+    try:
+        network.load_state_dict(saved["network"])
+    except (KeyError, RuntimeError) as exc:
+        raise InputError(f"{path} was not written by a run of this network: {exc}") from exc
+    optimiser.load_state_dict(saved["optimiser"])
+    for name, value in saved["averaged"].items():
+        averaged[name].copy_(value)
+    return int(saved["step"]), float(saved["seconds"])

@@ -1,0 +1,190 @@
+"""What `scenelift train` does, step by step: pack, scenes, heads."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from scenelift.errors import InputError
+from scenelift.training.backbone import Backbone
+from scenelift.training.loop import LoopOptions, Trained, train
+from scenelift.training.scenes.generate import HEIGHT, WIDTH, make_shards
+from scenelift.training.scenes.pack import MeshPack
+from scenelift.training.scenes.volumes import coloured_volume, volume_of
+from scenelift.training.store import SceneStore
+from scenelift.training.tasks import HEADS
+from scenelift.training.tasks.shape import Volumes
+
+__all__ = ["SceneOptions", "TrainOptions", "make_scenes", "save_weights", "train_head"]
+
+PACK, VOLUMES = "meshes.npz", "volumes.npz"
+VAL_SHARD = 4  # scenes; training waits for these
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneOptions:
+    """What to make.
+
+    Attributes:
+        count, held: scenes to train on and to keep out.
+        workers: processes; 0 is one a core.
+        seed: of the scenes.
+        size: width and height.
+    """
+
+    count: int
+    held: int = 64
+    workers: int = 0
+    seed: int = 0
+    size: tuple[int, int] = (WIDTH, HEIGHT)
+
+
+def make_scenes(folder: Path, options: SceneOptions, say: Callable[[str], None]) -> None:
+    """Make the volumes and shards of a folder that holds a mesh pack; what is there is kept.
+
+    Raises:
+        InputError: there is no pack in the folder.
+    """
+    pack = MeshPack.read(folder / PACK)
+    workers = options.workers or os.cpu_count() or 1
+    started = time.monotonic()
+    context = multiprocessing.get_context("spawn")
+    if not (folder / VOLUMES).is_file():
+        with context.Pool(workers, _one_thread) as pool:
+            tasks = [(folder / PACK, k, workers) for k in range(workers)]
+            parts = pool.starmap(_volumes, tasks)
+        filled = np.zeros((len(pack.models), 64, 64, 64), bool)
+        colours = np.zeros((len(pack.models), 32, 32, 32, 3), np.uint8)
+        for k, (some_filled, some_colours) in enumerate(parts):
+            filled[k::workers], colours[k::workers] = some_filled, some_colours
+        partial = folder / f".{VOLUMES}"
+        with partial.open("wb") as file:
+            np.savez(file, filled=np.packbits(filled), colours=colours)
+        partial.replace(folder / VOLUMES)
+        say(f"volumes of {len(pack.models)} models in {time.monotonic() - started:.0f} s")
+    with context.Pool(workers, _one_thread) as pool:
+        pool.starmap(_shards, [(folder, k, workers, options) for k in range(workers)])
+    say(f"{options.count} scenes in {time.monotonic() - started:.0f} s")
+
+
+def _one_thread() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def _volumes(path: Path, worker: int, workers: int) -> tuple[NDArray, NDArray]:
+    models = MeshPack.read(path).models[worker::workers]
+    filled = [volume_of(model.surface) for model in models]
+    colours = [coloured_volume(model.surface) for model in models]
+    return (
+        np.array(filled).reshape(-1, 64, 64, 64),
+        np.array(colours, np.uint8).reshape(-1, 32, 32, 32, 3),
+    )
+
+
+def _shards(folder: Path, worker: int, workers: int, options: SceneOptions) -> None:
+    if hasattr(os, "sched_setaffinity"):
+        # embree starts a thread a core in every process unless the process has but one.
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[worker % len(cores)]})
+    pack = MeshPack.read(folder / PACK)
+
+    def make(count: int, split: str, per_shard: int) -> None:
+        make_shards(
+            pack,
+            folder,
+            seed=options.seed,
+            worker=worker,
+            workers=workers,
+            count=count,
+            per_shard=per_shard,
+            split=split,
+            size=options.size,
+        )
+
+    make(options.held, "val", VAL_SHARD)
+    make(options.count, "train", 16)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """How to train a head; the rest is `LoopOptions`.
+
+    Attributes:
+        scenes: folder of shards.
+        capacity: most scenes on the device.
+        at_least: scenes to wait for before the first step.
+        held: scenes kept out, to evaluate on.
+        device: "cuda", "cuda:1", "cpu".
+        size: width and height of the scenes.
+    """
+
+    scenes: Path
+    capacity: int
+    at_least: int
+    held: int = 64
+    device: str = "cuda"
+    size: tuple[int, int] = (WIDTH, HEIGHT)
+
+
+def train_head(
+    name: str,
+    options: TrainOptions,
+    loop: LoopOptions,
+    *,
+    backbone: Path,
+    checkpoint: Path | None = None,
+    start: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Trained:
+    """Train one of `HEADS`.
+
+    Args:
+        backbone: `dinov2.onnx`.
+        checkpoint: to resume from and to write.
+        start: weights to begin with, as `save_weights` wrote them; None begins at random.
+
+    Raises:
+        InputError: no head has that name, or there are no scenes.
+        WeightsError: the backbone is missing.
+    """
+    if name not in HEADS:
+        raise InputError(f"There is no head {name!r}. Choose from {', '.join(HEADS)}.")
+    _, task_of = HEADS[name]
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    several = "LOCAL_RANK" in os.environ and options.device == "cuda"
+    device = torch.device(f"cuda:{local}" if several else options.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+    torch.manual_seed(loop.seed)
+    held = SceneStore(options.held, options.size, device)
+    train_store = SceneStore(options.capacity, options.size, device)
+    held.follow(options.scenes, "val-*.npz", at_least=options.held, say=say)
+    train_store.follow(options.scenes, "train-*.npz", at_least=options.at_least, say=say)
+    features = Backbone.load(backbone).to(device)
+    more = {}
+    if name == "shape":
+        more["volumes"] = Volumes.read(options.scenes / VOLUMES, device)
+    task = task_of(features, train_store, held, **more)
+    if start is not None:
+        task.network.load_state_dict({k: v.float() for k, v in load_file(start).items()})
+    count = sum(p.numel() for p in task.network.parameters())
+    say(f"{name}: {count / 1e6:.2f} M parameters on {device}")
+    return train(task, loop, checkpoint, say)
+
+
+def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Weights in float16, as safetensors."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.half().contiguous().cpu() for k, v in weights.items()}, path)

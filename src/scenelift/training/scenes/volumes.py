@@ -1,0 +1,80 @@
+"""Which voxels a model fills, and in which colour."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, label
+
+from scenelift.training.scenes.meshes import Surface
+
+__all__ = ["COLOUR_GRID", "GRID", "coloured_volume", "outside_filled", "volume_of"]
+
+GRID, COLOUR_GRID = 64, 32
+SAMPLES = 250_000
+
+
+def outside_filled(surface: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Voxels [X, Y, Z] of a surface and of all that it encloses together with the floor.
+
+    Air flows in from the sides and from the top, face to face, but not through the floor (the
+    lowest layer of y that the surface touches): much furniture is modelled without an underside.
+    """
+    lowest = int(np.flatnonzero(surface.any((0, 2)))[0])
+    air = np.pad(~surface[:, lowest:], ((1, 1), (0, 1), (1, 1)), constant_values=True)
+    regions = np.zeros(air.shape, np.int32)
+    label(air, output=regions)
+    outside = regions == regions[0, -1, 0]
+    filled = np.zeros_like(surface)
+    filled[:, lowest:] = ~outside[1:-1, :-1, 1:-1]
+    return filled
+
+
+def volume_of(surface: Surface) -> NDArray[np.bool_]:  # [64, 64, 64]: x, y, z
+    """What a model in its canonical frame fills of [−0.5, 0.5]³."""
+    points, _ = _samples(surface)
+    grid = np.zeros((GRID,) * 3, bool)
+    grid[tuple(_cells(points, GRID).T)] = True
+    return outside_filled(grid)
+
+
+def coloured_volume(surface: Surface) -> NDArray[np.uint8]:  # [32, 32, 32, 3]: x, y, z, sRGB
+    """The colour of the surface nearest to each voxel."""
+    points, colours = _samples(surface)
+    cells = _cells(points, COLOUR_GRID)
+    flat = np.ravel_multi_index(tuple(cells.T), (COLOUR_GRID,) * 3)
+    count = np.bincount(flat, minlength=COLOUR_GRID**3)
+    sums = [np.bincount(flat, colours[:, c], COLOUR_GRID**3) for c in range(3)]
+    mean = np.stack(sums, -1) / np.maximum(count, 1)[:, None]
+    empty = (count == 0).reshape((COLOUR_GRID,) * 3)
+    nearest = distance_transform_edt(empty, return_distances=False, return_indices=True)
+    filled = mean.reshape(*(COLOUR_GRID,) * 3, 3)[tuple(nearest)]
+    return (filled * 255).round().astype(np.uint8)
+
+
+def _cells(points: NDArray, grid: int) -> NDArray[np.intp]:
+    return np.floor((points + 0.5) * grid).astype(int).clip(0, grid - 1)
+
+
+def _samples(surface: Surface) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points [N, 3] spread over the surface, and their colours."""
+    rng = np.random.default_rng(0)
+    a, b, c = (surface.vertices[surface.faces[:, k]].astype(np.float64) for k in range(3))
+    areas = np.cumsum(np.linalg.norm(np.cross(b - a, c - a), axis=1))
+    if not areas[-1] > 0:
+        return surface.vertices.astype(np.float64), np.full((len(surface.vertices), 3), 0.5)
+    face = np.searchsorted(areas, rng.random(SAMPLES) * areas[-1]).clip(0, len(areas) - 1)
+    u, v = rng.random((2, SAMPLES, 1))
+    u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
+    weights = np.concatenate([1 - u - v, u, v], 1)
+    points = weights[:, :1] * a[face] + u * b[face] + v * c[face]
+    colours = surface.face_color[face].astype(np.float64)
+    texture = surface.face_texture[face]
+    uv = (surface.uv[surface.faces[face]] * weights[..., None]).sum(1)
+    for index in np.unique(texture[texture >= 0]):
+        image, here = surface.textures[index], texture == index
+        height, width = image.shape[:2]
+        row = ((1 - uv[here, 1]) % 1 * height).astype(int).clip(0, height - 1)
+        column = (uv[here, 0] % 1 * width).astype(int).clip(0, width - 1)
+        colours[here] = image[row, column] / 255.0
+    return points, colours

@@ -1,0 +1,18 @@
+"""What the embedded default learns: depth, masks, shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from scenelift.training.network import HeadParams
+from scenelift.training.tasks import depth, mask, shape
+from scenelift.training.tasks.common import HeadTask
+
+__all__ = ["HEADS"]
+
+HEADS: dict[str, tuple[HeadParams, Callable[..., HeadTask]]] = {
+    "depth": (depth.PARAMS, depth.DepthTask),
+    "mask": (mask.PARAMS, mask.MaskTask),
+    "shape": (shape.PARAMS, shape.ShapeTask),
+}
+"""Name -> sizes of the head, and its task."""

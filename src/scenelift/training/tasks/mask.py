@@ -1,0 +1,160 @@
+"""Box -> mask, with the boxes of rivals: other objects that are in the same place of the photo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from scenelift.training.backbone import Backbone
+from scenelift.training.network import CELLS, HeadParams
+from scenelift.training.store import Objects, SceneStore
+from scenelift.training.tasks.common import HeadTask, Seen, patch_grid
+from scenelift.training.views import Windows, looked, sampled
+
+__all__ = ["PARAMS", "MaskTask"]
+
+PARAMS = HeadParams(hints=5, pixels=1, globals=1, scale=8, blocks=3, channels=(128, 64, 24))
+"""Hints: inside the box; across and down in the box (−1…1 from edge to edge, cut at ±2); inside
+any rival's box; inside one that is smaller. Pixels: logit of the object. The global is unused."""
+
+GRIDS = ((28, 28), (28, 28), (24, 24), (32, 32))
+HELD_GRID = (28, 28)
+MARGIN = 0.3  # of the box's longer side, around it
+JITTER = 0.04  # standard deviation of a box's sides, over its sides
+NARROWEST = 0.5  # of the window's sides: thinner objects are not stretched further
+WITHOUT_RIVALS, RIVAL_KNOWN = 0.35, 0.8
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Batch:
+    seen: Seen
+    hints: Tensor
+    truth: Tensor  # float [B, H, W], 0 or 1
+
+
+class MaskTask(HeadTask):
+    """See the module."""
+
+    def __init__(self, backbone: Backbone, train: SceneStore, held: SceneStore | None) -> None:
+        super().__init__(PARAMS, backbone, train, held)
+
+    def batch(self, size: int, generator: torch.Generator) -> _Batch:
+        patches = patch_grid(GRIDS, generator)
+        return self._view(self.train, self.train.some_objects(size, generator), patches, generator)
+
+    def loss(self, network: nn.Module, batch: _Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        maps, unused = network(batch.seen.levels, batch.seen.photo, batch.hints)
+        logits = maps[:, 0].float()
+        each = F.binary_cross_entropy_with_logits(logits, batch.truth)
+        chance = logits.sigmoid().flatten(1)
+        truth = batch.truth.flatten(1)
+        dice = 1 - (2 * (chance * truth).sum(1) + 1) / ((chance + truth).sum(1) + 1)
+        # The unused number takes part, so that several GPUs agree on which parameters do.
+        return each + dice.mean() + 0 * unused.float().sum(), {
+            "bce": each,
+            "iou": _iou(logits, batch.truth).mean(),
+        }
+
+    def evaluate(self, network: nn.Module) -> Mapping[str, float]:
+        """Mean IoU from boxes that are off by a little, with all rivals known."""
+        if self.held is None:
+            return {}
+        ious = []
+        generator = torch.Generator(self.held.device).manual_seed(0)
+        for start in range(0, self.held.objects, 16):
+            index = torch.arange(start, min(start + 16, self.held.objects), device=self.held.device)
+            batch = self._view(
+                self.held, self.held.these_objects(index), HELD_GRID, generator, augment=False
+            )
+            maps, _ = network(batch.seen.levels, batch.seen.photo, batch.hints)
+            ious.append(_iou(maps[:, 0].float(), batch.truth))
+        every = torch.cat(ious)
+        return {"IoU": float(every.mean()), "IoU > .5": float((every > 0.5).float().mean())}
+
+    def _view(
+        self,
+        store: SceneStore,
+        objects: Objects,
+        patches: tuple[int, int],
+        generator: torch.Generator,
+        *,
+        augment: bool = True,
+    ) -> _Batch:
+        count, device = len(objects.scene), objects.scene.device
+        x0, y0, x1, y1 = objects.box.unbind(1)
+        sides = torch.stack([x1 - x0, y1 - y0, x1 - x0, y1 - y0], 1)
+        jitter = JITTER if augment else JITTER / 2
+        box = objects.box + jitter * sides * torch.randn(
+            (count, 4), generator=generator, device=device
+        )
+        flip = torch.rand(count, generator=generator, device=device) > 0.5
+        windows = Windows(
+            scene=objects.scene, box=window_of(box), flip=flip & torch.tensor(augment)
+        )
+        rows, columns = patches[0] * CELLS, patches[1] * CELLS
+        _, numbers = sampled(store, windows, patches)
+
+        rivals = store.boxes[objects.scene]  # [B, K, 4]
+        number = torch.arange(rivals.shape[1], device=device)
+        area = (rivals[..., 2] - rivals[..., 0]) * (rivals[..., 3] - rivals[..., 1])
+        other = (area > 0) & (number != objects.number[:, None])
+        if augment:
+            chance = torch.rand(other.shape, generator=generator, device=device)
+            alone = torch.rand(count, generator=generator, device=device) < WITHOUT_RIVALS
+            other = other & (chance < RIVAL_KNOWN) & ~alone[:, None]
+        own_area = (x1 - x0) * (y1 - y0)
+        inside = windows.inside(rivals, rows, columns) * other[..., None, None]
+        smaller = inside * (area < own_area[:, None])[..., None, None]
+        hints = torch.cat(
+            [
+                windows.inside(box[:, None], rows, columns),
+                _in_box(windows, box, rows, columns),
+                inside.amax(1, keepdim=True),
+                smaller.amax(1, keepdim=True),
+            ],
+            1,
+        )
+        picture = looked(store, windows, patches)
+        return _Batch(
+            seen=self.seen(picture, patches, generator if augment else None),
+            hints=hints,
+            truth=(numbers == objects.number[:, None, None]).float(),
+        )
+
+
+def window_of(box: Tensor) -> Tensor:  # [B, 4] -> [B, 4]
+    """The box with its surroundings; not much longer than wide."""
+    x0, y0, x1, y1 = box.unbind(1)
+    longer = torch.maximum(x1 - x0, y1 - y0)
+    half_x, half_y = (x1 - x0) / 2 + MARGIN * longer, (y1 - y0) / 2 + MARGIN * longer
+    least = NARROWEST * torch.maximum(half_x, half_y)
+    half_x, half_y = torch.maximum(half_x, least), torch.maximum(half_y, least)
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    return torch.stack([x - half_x, y - half_y, x + half_x, y + half_y], 1)
+
+
+def _in_box(windows: Windows, box: Tensor, rows: int, columns: int) -> Tensor:
+    """[B, 2, rows, columns]: across and down in the box, −1…1 from edge to edge, cut at ±2."""
+    u = (torch.arange(columns, device=box.device) + 0.5) / columns
+    v = (torch.arange(rows, device=box.device) + 0.5) / rows
+    wx0, wy0, wx1, wy1 = windows.box.unbind(1)
+    x0, y0, x1, y1 = box.unbind(1)
+    x = wx0[:, None] + u * (wx1 - wx0)[:, None]
+    y = wy0[:, None] + v * (wy1 - wy0)[:, None]
+    across = (2 * x - (x0 + x1)[:, None]) / (x1 - x0)[:, None].clamp_min(1)
+    down = (2 * y - (y0 + y1)[:, None]) / (y1 - y0)[:, None].clamp_min(1)
+    # In a mirrored picture the object's left is on the right, and so is the coordinate's origin.
+    across = torch.where(windows.flip[:, None], -across.flip(1), across)
+    both = torch.stack(
+        [across[:, None].expand(-1, rows, -1), down[:, :, None].expand(-1, -1, columns)], 1
+    )
+    return both.clamp(-2, 2)
+
+
+def _iou(logits: Tensor, truth: Tensor) -> Tensor:  # [B]
+    a, b = logits.flatten(1) > 0, truth.flatten(1) > 0.5
+    return (a & b).sum(1) / (a | b).sum(1).clamp_min(1)

@@ -1,0 +1,255 @@
+"""Image, mask and points of an object -> the space it fills, and the colours of its back.
+
+Space is divided as the camera sees it: each pixel of a square window around the object is a ray,
+each ray has bins of depth. In this frame the photo and the answer lie over each other, and the
+back is what is behind. Lengths along a ray are in units of the object's apparent size: the longer
+side of its box, at the median depth of what is visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from scenelift.errors import InputError
+from scenelift.training.backbone import Backbone
+from scenelift.training.network import CELLS, HeadParams
+from scenelift.training.store import Objects, SceneStore
+from scenelift.training.tasks.common import HeadTask, Seen
+from scenelift.training.views import Windows, looked, sampled
+
+__all__ = ["BINS", "FAR", "NEAR", "PARAMS", "ShapeTask", "Volumes"]
+
+BINS, NEAR, FAR = 96, -0.8, 2.0
+"""Bins of depth, and the range that they divide, from the median of the visible surface."""
+
+PARAMS = HeadParams(hints=6, pixels=BINS + 3, globals=3, scale=4, blocks=4, channels=(160, 144, 24))
+"""Hints: mask; other objects' masks; depth relative to the object's, cut at ±2; whether depth is
+known; tangents of the ray's angles across and up. Pixels: a logit for each bin, nearest first;
+the colour of the back in 0…1 after a sigmoid. Globals: the world's up in the camera frame."""
+
+PATCHES = (20, 20)
+MARGIN = 0.15  # of the box's longer side, around it
+MOST_RELIEF = 2.0
+WITHOUT_DEPTH = 0.2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Volumes:
+    """What each model of a pack fills, on the device.
+
+    Attributes:
+        filled: uint8 [M, z, y, x], 64 a side.
+        colours: uint8 [M, 3, z, y, x], 32 a side.
+    """
+
+    filled: Tensor
+    colours: Tensor
+
+    @classmethod
+    def read(cls, path: Path, device: torch.device) -> Volumes:
+        """Read what `scenelift train scenes` wrote beside the shards.
+
+        Raises:
+            InputError: there is no such file.
+        """
+        if not path.is_file():
+            raise InputError(f"There is no {path}: `scenelift train scenes` makes it.")
+        # Our own file, read without pickles.
+        with np.load(path, allow_pickle=False) as file:  # noqa: TID251
+            packed, colours = file["filled"], file["colours"]
+        filled = np.unpackbits(packed).reshape(len(colours), 64, 64, 64)
+        return cls(
+            filled=torch.from_numpy(np.ascontiguousarray(filled.transpose(0, 3, 2, 1))).to(device),
+            colours=torch.from_numpy(np.ascontiguousarray(colours.transpose(0, 4, 3, 2, 1))).to(
+                device
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Batch:
+    seen: Seen
+    hints: Tensor
+    filled: Tensor  # float [B, BINS, H, W], share of the bin that is filled
+    back: Tensor  # float [B, 3, H, W], colour of the last surface along the ray
+    covered: Tensor  # bool [B, H, W], rays that meet the object
+    up: Tensor  # [B, 3]
+
+
+class ShapeTask(HeadTask):
+    """See the module."""
+
+    def __init__(
+        self, backbone: Backbone, train: SceneStore, held: SceneStore | None, volumes: Volumes
+    ) -> None:
+        super().__init__(PARAMS, backbone, train, held)
+        self.volumes = volumes
+
+    def batch(self, size: int, generator: torch.Generator) -> _Batch:
+        return self._view(self.train, self.train.some_objects(size, generator), generator)
+
+    def loss(self, network: nn.Module, batch: _Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        maps, up = network(batch.seen.levels, batch.seen.photo, batch.hints)
+        maps, up = maps.float(), up.float()
+        logits = maps[:, :BINS]
+        each = F.binary_cross_entropy_with_logits(logits, batch.filled)
+        chance, truth = logits.sigmoid().flatten(1), batch.filled.flatten(1)
+        dice = 1 - (2 * (chance * truth).sum(1) + 1) / ((chance + truth).sum(1) + 1)
+        covered = batch.covered[:, None].float()
+        back = ((maps[:, BINS:].sigmoid() - batch.back).abs() * covered).sum()
+        back = back / (3 * covered.sum()).clamp_min(1)
+        level = 1 - F.cosine_similarity(up, batch.up).mean()
+        total = 5 * each + dice.mean() + 0.2 * back + 0.3 * level
+        return total, {"bce": each, "iou": _iou(logits, batch.filled).mean(), "back": back}
+
+    def evaluate(self, network: nn.Module) -> Mapping[str, float]:
+        """Mean IoU of filled bins, and the error of up in degrees."""
+        if self.held is None:
+            return {}
+        ious, turns = [], []
+        for start in range(0, self.held.objects, 16):
+            index = torch.arange(start, min(start + 16, self.held.objects), device=self.held.device)
+            batch = self._view(self.held, self.held.these_objects(index), None)
+            maps, up = network(batch.seen.levels, batch.seen.photo, batch.hints)
+            ious.append(_iou(maps[:, :BINS].float(), batch.filled))
+            cosine = F.cosine_similarity(up.float(), batch.up).clamp(-1, 1)
+            turns.append(cosine.acos().rad2deg())
+        return {"IoU": float(torch.cat(ious).mean()), "up deg": float(torch.cat(turns).mean())}
+
+    def _view(
+        self, store: SceneStore, objects: Objects, generator: torch.Generator | None
+    ) -> _Batch:
+        count, device = len(objects.scene), objects.scene.device
+        x0, y0, x1, y1 = objects.box.unbind(1)
+        longer = torch.maximum(x1 - x0, y1 - y0)
+        x, y, half = (x0 + x1) / 2, (y0 + y1) / 2, longer * (0.5 + MARGIN)
+        flip = torch.zeros(count, dtype=torch.bool, device=device)
+        if generator is not None:
+            draw = torch.randn((3, count), generator=generator, device=device)
+            x, y = x + 0.03 * longer * draw[0], y + 0.03 * longer * draw[1]
+            half = half * (0.04 * draw[2]).exp()
+            flip = torch.rand(count, generator=generator, device=device) > 0.5
+        windows = Windows(
+            scene=objects.scene,
+            box=torch.stack([x - half, y - half, x + half, y + half], 1),
+            flip=flip,
+        )
+        depth, numbers = sampled(store, windows, PATCHES)
+        mask = numbers == objects.number[:, None, None]
+        middle = depth.masked_fill(~mask | (depth <= 0), float("nan")).flatten(1)
+        middle = middle.nanmedian(1).values.nan_to_num(1.0)
+        focal = store.focal[objects.scene]
+        relief = (depth / middle[:, None, None] - 1) * (focal / longer)[:, None, None]
+        known = (depth > 0).float()
+        if generator is not None:
+            relief, known = _disturbed(relief, known, generator)
+        rays = _rays(store, windows, focal, PATCHES[0] * CELLS)
+        hints = torch.cat(
+            [
+                torch.stack(
+                    [
+                        mask.float(),
+                        ((numbers > 0) & ~mask).float(),
+                        relief.clamp(-MOST_RELIEF, MOST_RELIEF) * known,
+                        known,
+                    ],
+                    1,
+                ),
+                # In a mirrored picture the ray goes to the other side.
+                rays[:, :1] * torch.where(flip, -1.0, 1.0)[:, None, None, None],
+                rays[:, 1:],
+            ],
+            1,
+        )
+        picture = looked(store, windows, PATCHES)
+        filled, back, covered = self._truth(store, windows, objects, middle, longer, focal, picture)
+        up = store.up[objects.scene]
+        mirrored = torch.where(flip, -1.0, 1.0)[:, None]
+        return _Batch(
+            seen=self.seen(picture, PATCHES, generator),
+            hints=hints,
+            filled=filled,
+            back=back,
+            covered=covered,
+            up=torch.cat([up[:, :1] * mirrored, up[:, 1:]], 1),
+        )
+
+    def _truth(
+        self,
+        store: SceneStore,
+        windows: Windows,
+        objects: Objects,
+        middle: Tensor,
+        longer: Tensor,
+        focal: Tensor,
+        picture: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        side = PATCHES[0] * PARAMS.scale
+        rays = _rays(store, windows, focal, side)  # [B, 2, side, side], as the camera has them
+        bins = NEAR + (torch.arange(BINS, device=rays.device) + 0.5) / BINS * (FAR - NEAR)
+        depth = middle[:, None] * (1 + bins * (longer / focal)[:, None])  # [B, BINS]
+        d = depth[:, :, None, None]
+        points = torch.stack(
+            [rays[:, None, 0] * d, rays[:, None, 1] * d, -d.expand(-1, -1, side, side)], -1
+        )
+        turn, move = objects.pose[:, :, :3], objects.pose[:, :, 3]
+        scale = turn.square().sum((1, 2)) / 3
+        inverse = turn.transpose(1, 2) / scale[:, None, None]
+        local = (points - move[:, None, None, None]).flatten(1, 3) @ inverse.transpose(1, 2)
+        local = 2 * local.reshape(points.shape)  # −1…1 in the model's cube
+        cubes = self.volumes.filled[objects.model][:, None].float()
+        filled = F.grid_sample(cubes, local, align_corners=False)[:, 0]
+        hit = filled > 0.5
+        covered = hit.any(1)
+        last = BINS - 1 - hit.flip(1).float().argmax(1)
+        first = hit.float().argmax(1)
+        colours = self.volumes.colours[objects.model].float() / 255
+
+        def colour_at(index: Tensor) -> Tensor:  # [B, H, W] -> [B, 3, H, W]
+            where = index[:, None, :, :, None].expand(-1, -1, -1, -1, 3)
+            return F.grid_sample(
+                colours, local.gather(1, where), align_corners=False, padding_mode="border"
+            )[:, :, 0]
+
+        # The photo's light and the model's tint, as far as one factor a channel holds them.
+        seen = F.interpolate(picture, (side, side), mode="area")
+        both = covered[:, None].float()
+        front = (colour_at(first) * both).sum((2, 3)) / both.sum((2, 3)).clamp_min(1)
+        lit = (seen * both).sum((2, 3)) / both.sum((2, 3)).clamp_min(1)
+        factor = (lit / front.clamp_min(0.02)).clamp(0.2, 3)
+        return filled, (colour_at(last) * factor[..., None, None]).clamp(0, 1), covered
+
+
+def _rays(store: SceneStore, windows: Windows, focal: Tensor, side: int) -> Tensor:
+    """Tangents [B, 2, side, side] of the angles across (to the right) and up of each pixel."""
+    grid = windows.grid(store, side, side)
+    f = focal[:, None, None]
+    across = grid[..., 0] * (store.width / 2) / f
+    up = -grid[..., 1] * (store.height / 2) / f
+    return torch.stack([across, up], 1)
+
+
+def _disturbed(relief: Tensor, known: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Depth as estimators give it: stretched or flattened, bent, blurred, or not there."""
+    count, device = len(relief), relief.device
+    draw = torch.rand((4, count, 1, 1), generator=generator, device=device)
+    stretch = torch.where(draw[0] < 0.6, 0.4 + 1.0 * draw[1], torch.ones_like(draw[1]))
+    bend = torch.randn((count, 1, 4, 4), generator=generator, device=device)
+    bend = F.interpolate(bend, relief.shape[-2:], mode="bicubic", align_corners=False)[:, 0]
+    bent = relief * stretch + 0.08 * draw[2] * bend
+    smooth = F.avg_pool2d(bent[:, None].clamp(-3, 3), 7, 1, 3, count_include_pad=False)[:, 0]
+    bent = torch.where(draw[2] < 0.4, smooth, bent)
+    gone = (draw[3] < WITHOUT_DEPTH).float()
+    return bent, known * (1 - gone)
+
+
+def _iou(logits: Tensor, filled: Tensor) -> Tensor:  # [B]
+    a, b = logits.flatten(1) > 0, filled.flatten(1) > 0.5
+    return (a & b).sum(1) / (a | b).sum(1).clamp_min(1)
