@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+POISON = "p05"
+
 
 def test_an_array_survives_a_kill_a_cancelled_task_and_a_lost_node(
     slurm, photos, begin, check_all_settled
@@ -50,7 +52,8 @@ def test_what_a_time_limit_cuts_off_is_given_back_and_a_rerun_does_only_what_is_
     slurm.until(lambda: not slurm.tasks("PENDING", "RUNNING", "COMPLETING"), 100)
     before = begun.ledger()
     ended = {name: e for name, e in before.items() if e and e[-1].state in ("done", "nothing")}
-    assert all(e[-1].state != "claimed" for e in before.values() if e), "every claim was ended"
+    cut_off = [n for n, e in before.items() if e and e[-1].state == "claimed" and n != POISON]
+    assert not cut_off, "what was being done was not given back"
 
     code, said = begin(photos, "--on=local", "--workers=2").wait()
     assert code == 5, said
@@ -66,9 +69,9 @@ def test_a_stopped_batch_cancels_its_jobs_and_loses_nothing(slurm, photos, begin
     code, said = batch.wait(60)
     assert code == 130, said
     assert not slurm.tasks("PENDING", "RUNNING")
-    given_back = [e for e in batch.ledger().values() if e and e[-1].state == "waiting"]
-    assert all(entries[-1].losses <= 3 for entries in given_back)
-    assert not any(e[-1].state == "claimed" for e in batch.ledger().values() if e)
+    ledger = {name: e for name, e in batch.ledger().items() if e and name != POISON}
+    assert not any(e[-1].state == "claimed" for e in ledger.values())
+    assert not any(e[-1].losses for e in ledger.values()), "a stop is no failed attempt"
 
     command = [sys.executable, "-m", "scenelift", "batch", "--json", "--status"]
     command += ["--join", str(batch.folder.root)]

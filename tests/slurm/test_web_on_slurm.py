@@ -23,7 +23,8 @@ def web(slurm, tmp_path):
     done = subprocess.run(
         command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
-    assert done.returncode == 0, done.stderr
+    logs = "".join(log.read_text() for log in tmp_path.glob("*.log"))
+    assert done.returncode == 0, done.stdout + done.stderr + logs
     yield done.stdout, re.search(r"job (\d+)", done.stdout)[1]
     slurm.until(lambda: not slurm.tasks("RUNNING", "PENDING"), 20)
 

@@ -134,6 +134,9 @@ class Worker:
             return None
         claim = self._ledger.claim(item, known)
         if not self._ledger.is_mine(claim):
+            if claim.state == "failed":
+                # Nobody else cleans up after a worker that died in the last attempt.
+                self._folder.discard_work(item.id, claim.number - 1)
             return claim
         self._attempt = Attempt(
             self._folder, self._ledger, self._settings, item, claim, self._token
