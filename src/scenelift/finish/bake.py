@@ -1,0 +1,282 @@
+"""Texture colours from splats: what a small camera in front of every spot of the surface sees.
+
+Texels are taken 8 × 8 at a time. The splats around such a patch are projected along the patch's
+normal (orthographic, so covariances just lose one axis), sorted front to back, and blended at
+each texel as a splat renderer blends them at each pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from scenelift.finish.texels import Texels
+from scenelift.geometry.transforms import matrix_from_quaternion
+from scenelift.render.jit import PARALLEL_REGION, compiled, kernel_array
+from scenelift.types import Gaussians
+
+__all__ = ["Baked", "bake_gaussians", "patches_of"]
+
+PATCH = 8  # texels
+# How far behind the surface splats count, in the object's unit cube, and how far in front of it:
+# decoded splats lie up to a voxel (1/64) off the mesh, and what is farther out is another part.
+BEHIND = 0.03
+IN_FRONT = 1 / 64
+MIN_ALPHA = 1 / 255
+MAX_ALPHA = 0.99
+SEEN = 0.5  # alpha below which a texel takes the nearest splat's colour instead
+WIDEST = (
+    0.999  # quantile of the splats' radii: wider ones are cut off there, so that cells stay few
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Baked:
+    """Colours of points on a surface.
+
+    Attributes:
+        rgb: float32 [T, 3], sRGB in 0…1.
+        unseen: bool [T], where no splats reach: there it is the nearest splat's colour.
+    """
+
+    rgb: NDArray[np.float32]
+    unseen: NDArray[np.bool_]
+
+
+def bake_gaussians(
+    gaussians: Gaussians,
+    points: NDArray[np.float32],
+    normals: NDArray[np.float32],
+    patch: NDArray[np.int64],
+    texel: float,
+) -> Baked:
+    """Colours of the splats at points of the surface.
+
+    Args:
+        gaussians: one or more, in the object's frame, as everything here.
+        points: [T, 3].
+        normals: [T, 3], unit, outward.
+        patch: [T], points with one number lie close together and share a line of sight.
+        texel: distance between neighbouring points, for the anti-aliasing.
+    """
+    order = np.argsort(patch, kind="stable")
+    starts = np.flatnonzero(np.diff(patch[order], prepend=-1))
+    starts = np.append(starts, len(order))
+    visible = (gaussians.opacities >= MIN_ALPHA) & np.isfinite(gaussians.means).all(1)
+    means = gaussians.means[visible]
+    if not len(means):
+        return Baked(
+            rgb=np.full((len(points), 3), 0.5, np.float32), unseen=np.ones(len(points), np.bool_)
+        )
+    axes = matrix_from_quaternion(gaussians.rotations[visible]) * gaussians.scales[visible, None, :]
+    radii = 3 * gaussians.scales[visible].max(1) + texel
+    widest = float(np.quantile(radii, WIDEST))
+    cell = max(0.5 * widest, 1 / 128)
+    low = means.min(0)
+    size = np.floor((means.max(0) - low) / cell).astype(np.int64) + 1
+    key = np.floor((means - low) / cell).astype(np.int64) @ [size[1] * size[2], size[2], 1]
+    by_cell = np.argsort(key, kind="stable")
+    cells = np.searchsorted(key[by_cell], np.arange(size.prod() + 1))
+    with PARALLEL_REGION:
+        rgb, alpha = _bake(
+            kernel_array(points[order], np.float32),
+            kernel_array(normals[order], np.float32),
+            starts,
+            kernel_array(means[by_cell], np.float32),
+            kernel_array(axes[by_cell], np.float32),
+            kernel_array(np.minimum(radii, widest)[by_cell], np.float32),
+            kernel_array(gaussians.opacities[visible][by_cell], np.float32),
+            kernel_array(gaussians.rgb[visible][by_cell], np.float32),
+            cells,
+            size,
+            low.astype(np.float64),
+            cell,
+            widest,
+            np.float32((0.5 * texel) ** 2),
+        )
+    unseen = alpha < SEEN
+    rgb[~unseen] /= alpha[~unseen, None]
+    if unseen.any():
+        _, nearest = KDTree(means).query(points[order][unseen])
+        rgb[unseen] = gaussians.rgb[visible][nearest]
+    colors, missing = np.zeros_like(rgb), np.zeros_like(unseen)
+    colors[order], missing[order] = np.clip(rgb, 0, 1), unseen
+    return Baked(rgb=colors, unseen=missing)
+
+
+def patches_of(texels: Texels, chart: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Number of the patch of each texel: one for each square of PATCH texels and chart."""
+    row, column = np.divmod(texels.index, texels.size[1])
+    across = -(-texels.size[1] // PATCH)
+    square = (row // PATCH) * across + column // PATCH
+    return chart[texels.face].astype(np.int64) * (across * -(-texels.size[0] // PATCH)) + square
+
+
+@compiled(parallel=True)
+def _bake(
+    points,
+    normals,
+    starts,
+    means,
+    axes,
+    radii,
+    opacities,
+    rgb,
+    cells,
+    size,
+    low,
+    cell,
+    widest,
+    blur,
+):
+    """Colours [T, 3] times alpha, and alpha [T]; no two patches write the same texel."""
+    color = np.zeros((len(points), 3), np.float32)
+    alpha = np.zeros(len(points), np.float32)
+    for g in numba.prange(len(starts) - 1):
+        begin, end = starts[g], starts[g + 1]
+        frame = _look_at(points[begin:end], normals[begin:end])
+        local = _in_frame(points[begin:end], frame)
+        near = _splats_near(local, frame, means, radii, cells, size, low, cell, widest)
+        _blend(
+            local,
+            frame,
+            near,
+            means,
+            axes,
+            opacities,
+            rgb,
+            blur,
+            color[begin:end],
+            alpha[begin:end],
+        )
+    return color, alpha
+
+
+@compiled()
+def _look_at(points, normals):
+    """Rows: right, up, out of the surface, and the centre of a patch."""
+    frame = np.zeros((4, 3))
+    for t in range(len(points)):
+        for c in range(3):
+            frame[3, c] += points[t, c] / len(points)
+            frame[2, c] += normals[t, c]
+    length = math.sqrt((frame[2] ** 2).sum())
+    if length > 0:
+        frame[2] /= length
+    else:
+        frame[2, 1] = 1.0
+    x, y, z = frame[2]
+    if abs(y) < 0.9:
+        frame[0, 0], frame[0, 2] = z, -x
+    else:
+        frame[0, 1], frame[0, 2] = -z, y
+    frame[0] /= math.sqrt((frame[0] ** 2).sum())
+    right = frame[0]
+    frame[1, 0] = y * right[2] - z * right[1]
+    frame[1, 1] = z * right[0] - x * right[2]
+    frame[1, 2] = x * right[1] - y * right[0]
+    return frame
+
+
+@compiled()
+def _in_frame(points, frame):
+    local = np.zeros((3, len(points)), np.float32)
+    for t in range(len(points)):
+        for axis in range(3):
+            total = 0.0
+            for c in range(3):
+                total += frame[axis, c] * (points[t, c] - frame[3, c])
+            local[axis, t] = total
+    return local
+
+
+@compiled()
+def _splats_near(local, frame, means, radii, cells, size, low, cell, widest):
+    """Splats whose projection may reach the patch, front to back."""
+    reach = 0.0
+    for t in range(local.shape[1]):
+        reach = max(reach, math.sqrt(local[0, t] ** 2 + local[1, t] ** 2 + local[2, t] ** 2))
+    span = reach + max(widest, BEHIND)
+    first, last = np.zeros(3, np.int64), np.zeros(3, np.int64)
+    for c in range(3):
+        first[c] = max(0, math.floor((frame[3, c] - span - low[c]) / cell))
+        last[c] = min(size[c] - 1, math.floor((frame[3, c] + span - low[c]) / cell))
+        if last[c] < first[c]:
+            return np.zeros(0, np.int64)
+    found = 0
+    near = np.zeros(256, np.int64)
+    depth = np.zeros(256, np.float32)
+    for i in range(first[0], last[0] + 1):
+        for j in range(first[1], last[1] + 1):
+            row = (i * size[1] + j) * size[2]
+            for s in range(cells[row + first[2]], cells[row + last[2] + 1]):
+                x = means[s, 0] - frame[3, 0]
+                y = means[s, 1] - frame[3, 1]
+                z = means[s, 2] - frame[3, 2]
+                d = x * frame[2, 0] + y * frame[2, 1] + z * frame[2, 2]
+                limit = reach + radii[s]
+                too_far = d > IN_FRONT + reach or d < -BEHIND - reach
+                if too_far or x * x + y * y + z * z - d * d > limit * limit:
+                    continue
+                if found == len(near):
+                    near = np.append(near, np.zeros(found, np.int64))
+                    depth = np.append(depth, np.zeros(found, np.float32))
+                near[found], depth[found] = s, -d
+                found += 1
+    return near[:found][np.argsort(depth[:found])]
+
+
+@compiled()
+def _blend(local, frame, near, means, axes, opacities, rgb, blur, color, alpha):
+    """Front-to-back blending as in `render/splats.py`, at the patch's texels."""
+    n = local.shape[1]
+    u, v = local[0], local[1]
+    through = np.ones(n, np.float32)
+    sums = np.zeros((3, n), np.float32)
+    for k in range(len(near)):
+        if k % 16 == 15 and through.max() < np.float32(1e-2):
+            break
+        s = near[k]
+        mu, mv, var_u, cov, var_v = 0.0, 0.0, 0.0, 0.0, 0.0
+        for c in range(3):
+            offset = means[s, c] - frame[3, c]
+            mu += offset * frame[0, c]
+            mv += offset * frame[1, c]
+            au, av = 0.0, 0.0
+            for d in range(3):
+                au += axes[s, d, c] * frame[0, d]
+                av += axes[s, d, c] * frame[1, d]
+            var_u += au * au
+            cov += au * av
+            var_v += av * av
+        sharp = max(0.0, var_u * var_v - cov * cov)
+        var_u += blur
+        var_v += blur
+        determinant = var_u * var_v - cov * cov
+        opacity = np.float32(min(opacities[s], 1.0) * math.sqrt(sharp / determinant))
+        if opacity < MIN_ALPHA:
+            continue
+        a = np.float32(-0.5 * var_v / determinant)
+        b = np.float32(cov / determinant)
+        e = np.float32(-0.5 * var_u / determinant)
+        x, y = np.float32(mu), np.float32(mv)
+        red, green, blue = rgb[s, 0], rgb[s, 1], rgb[s, 2]
+        for t in range(n):
+            du, dv = u[t] - x, v[t] - y
+            power = a * du * du + e * dv * dv + b * du * dv
+            if power < np.float32(-5.5):  # 1/255
+                continue
+            share = min(np.float32(MAX_ALPHA), opacity * np.exp(power)) * through[t]
+            sums[0, t] += share * red
+            sums[1, t] += share * green
+            sums[2, t] += share * blue
+            through[t] -= share
+    for t in range(n):
+        alpha[t] = 1 - through[t]
+        for c in range(3):
+            color[t, c] = sums[c, t]

@@ -1,0 +1,145 @@
+"""Colours from the photo for the part of a surface that it sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from scipy.ndimage import map_coordinates, maximum_filter, minimum_filter
+
+from scenelift.geometry.transforms import matrix_from_quaternion, pose_matrix, transform_points
+from scenelift.geometry.regions import distance_inside
+from scenelift.render.meshes import render_mesh
+from scenelift.types import Camera, Image, Instance, Mesh, Pose
+
+__all__ = ["Photo", "photo_of"]
+
+LONGEST = 1024  # pixels of the object's crop: the finest texture has as many over the object
+# The silhouette must cover so much of the mask, and agree with it so well: what hides the object
+# makes the mask smaller, a wrong pose leaves parts of it uncovered.
+LEAST_COVER = 0.9
+LEAST_IOU = 0.6
+# Median difference to the splats' colours beyond which the two do not show the same spot.
+MOST_OFF = 0.12
+# Cosine between normal and ray where the photo starts to count, and where it counts in full.
+GRAZING, FACING = 0.2, 0.55
+FADE = 0.04  # of the object's size in the photo, from outlines and depth edges inwards
+STEP = 0.02  # of the object's size: a surface that much nearer hides a point
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Photo:
+    """What the photo says about points of a surface.
+
+    Attributes:
+        rgb: float32 [T, 3], sRGB in 0…1.
+        weight: float32 [T] in 0…1, how much it counts; zero where it does not see the point.
+        refused: why it was left out altogether, or "".
+    """
+
+    rgb: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    refused: str = ""
+
+
+def photo_of(
+    image: Image,
+    instance: Instance,
+    camera: Camera,
+    pose: Pose,
+    mesh: Mesh,
+    points: NDArray[np.float32],
+    normals: NDArray[np.float32],
+    expected: NDArray[np.float32],
+) -> Photo:
+    """Look points up in the photo.
+
+    Args:
+        mesh: the surface, in the object's frame; it hides points from the camera.
+        points, normals: [T, 3], on it.
+        expected: [T, 3], their colours as the splats say, to see whether the photo fits.
+    """
+    nothing = np.zeros(len(points), np.float32)
+    crop, pixels, mask = _crop(image, instance, camera)
+    placed = Mesh(
+        vertices=transform_points(mesh.vertices, pose_matrix(pose)).astype(np.float32),
+        faces=mesh.faces,
+    )
+    drawn = render_mesh(placed, crop, shading="none", near=1e-3 * pose.scale)
+    covered = drawn.alpha > 0
+    cover = float((covered & mask).sum() / max(1, mask.sum()))
+    iou = float((covered & mask).sum() / max(1, (covered | mask).sum()))
+    if cover < LEAST_COVER or iou < LEAST_IOU:
+        reason = f"the silhouette covers {cover:.0%} of the mask, intersection over union {iou:.2f}"
+        return Photo(rgb=expected, weight=nothing, refused=reason)
+
+    scene = transform_points(points, pose_matrix(pose))
+    at = crop.project(scene)
+    inside = (scene[:, 2] < 0) & (at > 0).all(1) & (at < [crop.width, crop.height]).all(1)
+    rows_columns = np.where(inside[:, None], at, 0.5)[:, ::-1].T - 0.5
+    depth = _at(np.where(covered, drawn.depth, 0), rows_columns, order=0)
+    toward = -scene / np.maximum(np.linalg.norm(scene, axis=1, keepdims=True), 1e-30)
+    cosine = ((normals @ matrix_from_quaternion(pose.rotation).T) * toward).sum(1)
+    seen = inside & (-scene[:, 2] <= depth + STEP * pose.scale)
+    margin = _at(_margin(mask, covered, drawn.depth, STEP * pose.scale), rows_columns)
+    weight = _smooth(margin) * _smooth((cosine - GRAZING) / (FACING - GRAZING)) * seen
+    rgb = np.stack([_at(pixels[..., c], rows_columns) for c in range(3)], -1)
+    strong = weight > 0.5
+    if strong.any():
+        off = float(np.median(np.abs(rgb[strong] - expected[strong]).max(1)))
+        if off > MOST_OFF:
+            reason = f"colours differ by {off:.2f} from the splats'"
+            return Photo(rgb=expected, weight=nothing, refused=reason)
+    return Photo(rgb=np.clip(rgb, 0, 1).astype(np.float32), weight=weight.astype(np.float32))
+
+
+def _crop(
+    image: Image, instance: Instance, camera: Camera
+) -> tuple[Camera, NDArray[np.float32], NDArray[np.bool_]]:
+    """The object's part of the photo with some margin, at most LONGEST pixels on a side."""
+    x0, y0, x1, y1 = instance.box_of(instance.mask)
+    pad = 0.1 * max(x1 - x0, y1 - y0)
+    left, top = max(0, int(x0 - pad)), max(0, int(y0 - pad))
+    right, bottom = min(image.width, int(x1 + pad) + 1), min(image.height, int(y1 + pad) + 1)
+    width, height = right - left, bottom - top
+    view = Camera(
+        fx=camera.fx,
+        fy=camera.fy,
+        cx=camera.cx - left,
+        cy=camera.cy - top,
+        width=width,
+        height=height,
+    )
+    pixels, mask = image.pixels[top:bottom, left:right], instance.mask[top:bottom, left:right]
+    shrink = LONGEST / max(width, height)
+    if shrink < 1:
+        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+        box = PillowImage.Resampling.BOX
+        pixels = np.asarray(PillowImage.fromarray(pixels).resize(size, box))
+        grey = PillowImage.fromarray(mask.astype(np.uint8) * 255)
+        mask = np.asarray(grey.resize(size, box)) >= 128
+        view = view.resized(*size)
+    return view, (pixels / 255).astype(np.float32), mask
+
+
+def _margin(
+    mask: NDArray[np.bool_], covered: NDArray[np.bool_], depth: NDArray[np.float32], step: float
+) -> NDArray[np.float32]:
+    """How far inside the visible surface each pixel lies: 0 at its edges, 1 from FADE on."""
+    solid = np.where(covered, depth, np.inf)
+    with np.errstate(invalid="ignore"):
+        edge = maximum_filter(solid, 3) - minimum_filter(solid, 3) > step
+    good = mask & covered & ~edge
+    fade = max(2.0, FADE * float(np.sqrt(mask.sum())))
+    return (distance_inside(good) / fade).astype(np.float32)
+
+
+def _at(values: NDArray, rows_columns: NDArray, order: int = 1) -> NDArray[np.float64]:
+    return map_coordinates(values.astype(np.float64), rows_columns, order=order, mode="nearest")
+
+
+def _smooth(x: NDArray) -> NDArray:
+    t = np.clip(x, 0, 1)
+    return t * t * (3 - 2 * t)

@@ -1,0 +1,97 @@
+"""Leave out the splats that pictures do not miss, and say what that costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.compose import make_scene
+from scenelift.geometry.transforms import take_gaussians
+from scenelift.render.contribution import splat_contributions
+from scenelift.render.splats import render_splats
+from scenelift.render.turntable import View, turntable_cameras
+from scenelift.types import Camera, Gaussians, SceneObject
+
+__all__ = ["Pruned", "prune_gaussians", "prune_objects"]
+
+SEEN_VIEWS, UNSEEN_VIEWS, SIDE = 16, 5, 320
+# Views from above and from below, besides those at the height of the eyes.
+HEIGHTS = (-0.6, 0.0, 0.9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pruned:
+    """What is left.
+
+    Attributes:
+        kept: indices of the splats that stay, ascending.
+        psnr: dB of pictures without the others against pictures with all, from views that had no
+            part in the choice; infinite where they are the same.
+    """
+
+    kept: NDArray[np.int64]
+    psnr: float
+
+
+def prune_gaussians(gaussians: Gaussians, most: int) -> Pruned:
+    """Choose which splats stay: those with the largest share of the pictures around the scene.
+
+    Args:
+        gaussians: of a scene or an object.
+        most: how many may stay, ≥ 1.
+    """
+    if most < 1:
+        raise ValueError(f"at least one splat must stay, got most={most}")
+    if len(gaussians) <= most:
+        return Pruned(kept=np.arange(len(gaussians)), psnr=math.inf)
+    share = splat_contributions(gaussians, _views(gaussians, SEEN_VIEWS), near=1e-4)
+    # Among those that no view shows, larger and denser ones first.
+    ties = gaussians.opacities * gaussians.scales.astype(np.float64).prod(1)
+    kept = np.sort(np.lexsort((-ties, -share))[:most])
+    fewer = take_gaussians(gaussians, kept)
+    errors = []
+    for camera, pose in _views(gaussians, UNSEEN_VIEWS, turn=0.37):
+        whole, left = (
+            render_splats(g, camera, pose, near=1e-4).color.astype(np.float64)
+            for g in (gaussians, fewer)
+        )
+        errors.append(((whole - left) ** 2).mean())
+    error = float(np.mean(errors))
+    return Pruned(kept=kept, psnr=math.inf if error == 0 else -10 * math.log10(error))
+
+
+def prune_objects(
+    objects: Sequence[SceneObject], most: int
+) -> tuple[tuple[SceneObject, ...], Pruned]:
+    """The objects of a scene with at most so many splats in all, and what was left out."""
+    pruned = prune_gaussians(make_scene(objects), most)
+    left, first = [], 0
+    for o in objects:
+        gaussians = o.shape.gaussians
+        if gaussians is not None:
+            after = first + len(gaussians)
+            own = pruned.kept[(pruned.kept >= first) & (pruned.kept < after)] - first
+            o = replace(o, shape=replace(o.shape, gaussians=take_gaussians(gaussians, own)))
+            first = after
+        left.append(o)
+    return tuple(left), pruned
+
+
+def _views(gaussians: Gaussians, count: int, turn: float = 0.0) -> list[View]:
+    """Cameras all around, at three heights; `turn` moves all of them by so many radians."""
+    low, high = np.quantile(gaussians.means, (0.002, 0.998), axis=0)
+    centre, reach = (low + high) / 2, max(float(np.linalg.norm(high - low)) / 2, 1e-3)
+    corners = np.stack(np.meshgrid(*zip(low, high, strict=True)), -1).reshape(-1, 3)
+    views = []
+    for k in range(count):
+        angle = turn + 2 * math.pi * k / count
+        height = HEIGHTS[k % len(HEIGHTS)]
+        pose = np.eye(4)
+        pose[:3, 3] = centre + 3 * reach * np.array([math.sin(angle), height, math.cos(angle)])
+        square = Camera.from_fov(SIDE, SIDE, fov_deg=40.0)
+        views += turntable_cameras(corners, square, pose, frames=1, size=SIDE)
+    return views

@@ -1,0 +1,264 @@
+"""The recipe on one page: clean, decimate, repair, unwrap, bake. `docs/finish.md` explains it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from scenelift.config import FinishOptions
+from scenelift.errors import Cancelled, ReconstructionError
+from scenelift.finish.bake import bake_gaussians, patches_of
+from scenelift.finish.clean import clean
+from scenelift.finish.decimation import decimate, vertex_normals
+from scenelift.finish.holes import repair
+from scenelift.finish.photo import photo_of
+from scenelift.finish.texels import fill_between
+from scenelift.finish.topology import is_closed
+from scenelift.finish.unwrap import Atlas, unwrap
+from scenelift.progress import Reporter, silent
+from scenelift.types import Camera, Gaussians, Image, Instance, Mesh, Pose, Reconstruction
+
+__all__ = ["Finished", "View", "finish", "finish_mesh"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+GREY = 0.8  # sRGB, of a surface that nothing gives a colour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class View:
+    """The photo of an object, and where it stands in it."""
+
+    image: Image
+    instance: Instance
+    camera: Camera
+    pose: Pose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Finished:
+    """A finished mesh.
+
+    Attributes:
+        mesh: with texture, or with vertex colours where that was asked for.
+        quality: figures for the manifest.
+        notes: plain sentences for the manifest.
+        seconds: of each step, by name.
+    """
+
+    mesh: Mesh
+    quality: Mapping[str, float]
+    notes: tuple[str, ...]
+    seconds: Mapping[str, float]
+
+
+def finish(
+    reconstruction: Reconstruction,
+    image: Image,
+    instance: Instance,
+    camera: Camera,
+    options: FinishOptions,
+    report: Reporter | None = None,
+) -> Reconstruction:
+    """Finish an object's mesh. A failure keeps the mesh as it came and is noted.
+
+    A mesh with a texture and within the budget was finished by its reconstructor and is kept.
+    """
+    mesh, shape = reconstruction.shape.mesh, reconstruction.shape
+    if mesh is None or (mesh.texture is not None and _fits(mesh, options)):
+        return reconstruction
+    view = View(image=image, instance=instance, camera=camera, pose=reconstruction.pose)
+    try:
+        done = finish_mesh(mesh, shape.gaussians, options, view, report)
+    except Cancelled:
+        raise
+    except ReconstructionError as exc:  # nothing usable in it
+        note = f"This object has no mesh: {exc}"
+        shape, quality = replace(shape, mesh=None), {}
+    except Exception as exc:
+        log.exception("finishing a mesh failed")
+        note = f"The mesh is as it was decoded: finishing it failed ({type(exc).__name__}: {exc})."
+        shape, quality = replace(shape, mesh=_usable(mesh)), {}
+    else:
+        return replace(
+            reconstruction,
+            shape=replace(shape, mesh=done.mesh),
+            quality={**reconstruction.quality, **done.quality},
+            notes=(*reconstruction.notes, *done.notes),
+        )
+    return replace(
+        reconstruction,
+        shape=shape,
+        quality={**reconstruction.quality, **quality},
+        notes=(*reconstruction.notes, note),
+    )
+
+
+def finish_mesh(
+    mesh: Mesh,
+    gaussians: Gaussians | None,
+    options: FinishOptions,
+    view: View | None = None,
+    report: Reporter | None = None,
+) -> Finished:
+    """Finish one mesh in the object's frame.
+
+    Args:
+        mesh: as decoded.
+        gaussians: the same object's splats, for the colours.
+        options: face budget, texture.
+        view: the photo, for the colours it shows; None leaves it out.
+        report: progress; raises Cancelled between steps.
+
+    Raises:
+        ReconstructionError: no face is left after cleaning.
+    """
+    report = report or silent()
+    seconds: dict[str, float] = {}
+
+    def step(name: str, fraction: float, work: Callable[[], T]) -> T:
+        report.update(fraction, message=name)
+        started = time.perf_counter()
+        result = work()
+        seconds[name] = time.perf_counter() - started
+        return result
+
+    # An old texture says nothing about other faces; its colours are in splats and photo.
+    # Nor are a decoder's vertex colours needed where there are splats.
+    colors = None if gaussians is not None and len(gaussians) else mesh.colors
+    bare = Mesh(vertices=mesh.vertices, faces=mesh.faces, colors=colors)
+    cleaned = step("clean", 0.0, lambda: clean(bare))
+    if not len(cleaned.mesh.faces):
+        raise ReconstructionError(
+            f"of {len(mesh.faces)} faces none has finite corners and an area."
+        )
+    light = step("decimate", 0.2, lambda: decimate(cleaned.mesh, options.faces))
+    # Decimation may fold a face onto another or to a line.
+    sound = step("repair", 0.5, lambda: repair(clean(replace(light, normals=None)).mesh))
+    surface = sound.mesh
+    normals = vertex_normals(surface.vertices, surface.faces)
+    broken = cleaned.broken / len(mesh.faces)
+    notes = [
+        *([f"{broken:.0%} of the decoded faces were broken and are left out."] * (broken >= 0.01)),
+        *([f"The surface stays open at {sound.left} loops."] * (sound.left > 0)),
+    ]
+    quality = {
+        "mesh_faces_decoded": float(len(mesh.faces)),
+        "mesh_faces_broken": float(cleaned.broken),
+        "mesh_floaters_removed": float(cleaned.floaters),
+        "mesh_holes_closed": float(sound.closed),
+        "mesh_watertight": float(is_closed(surface.faces)),
+    }
+    colors_at = _Colours(cleaned.mesh, gaussians, surface, view)
+    if options.vertex_colors:
+        rgb = step("bake", 0.7, lambda: colors_at.vertices(normals))
+        finished = replace(surface, colors=_bytes(rgb), normals=normals)
+    else:
+        atlas = step(
+            "unwrap", 0.6, lambda: unwrap(surface.vertices, surface.faces, options.texture_size)
+        )
+        rgb = step("bake", 0.7, lambda: colors_at.texels(atlas, normals))
+        picture = step("fill", 0.95, lambda: fill_between(atlas.texels, atlas.texels.picture(rgb)))
+        finished = Mesh(
+            vertices=surface.vertices[atlas.vertex],
+            faces=atlas.faces,
+            uv=atlas.uv,
+            texture=_bytes(picture),
+            normals=normals[atlas.vertex],
+        )
+    return Finished(
+        mesh=finished,
+        quality=quality | colors_at.quality,
+        notes=(*notes, *colors_at.notes),
+        seconds=seconds,
+    )
+
+
+class _Colours:
+    """Where colours come from: splats first, the photo where it sees, decoded vertices else."""
+
+    def __init__(
+        self, decoded: Mesh, gaussians: Gaussians | None, surface: Mesh, view: View | None
+    ) -> None:
+        self._decoded, self._surface, self._view = decoded, surface, view
+        self._gaussians = gaussians if gaussians is not None and len(gaussians) else None
+        self.quality: dict[str, float] = {}
+        self.notes: list[str] = []
+
+    def vertices(self, normals: NDArray[np.float32]) -> NDArray[np.float32]:  # [V, 3]
+        points = self._surface.vertices
+        corners = points[self._surface.faces]
+        edge = float(np.linalg.norm(corners - np.roll(corners, 1, 1), axis=-1).mean())
+        return self._at(points, normals, np.arange(len(points)), 0.5 * edge)
+
+    def texels(self, atlas: Atlas, normals: NDArray[np.float32]) -> NDArray[np.float32]:  # [T, 3]
+        texels = atlas.texels
+        points = texels.interpolate(atlas.faces, self._surface.vertices[atlas.vertex])
+        normal = texels.interpolate(atlas.faces, normals[atlas.vertex])
+        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+        corners = self._surface.vertices[self._surface.faces].astype(np.float64)
+        cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        area = 0.5 * float(np.linalg.norm(cross, axis=1).sum())
+        spacing = (area / max(1, len(texels.index))) ** 0.5
+        return self._at(points, normal, patches_of(texels, atlas.chart), spacing)
+
+    def _at(
+        self,
+        points: NDArray[np.float32],
+        normals: NDArray[np.float32],
+        patch: NDArray[np.int64],
+        spacing: float,
+    ) -> NDArray[np.float32]:
+        if self._gaussians is not None:
+            baked = bake_gaussians(self._gaussians, points, normals, patch, spacing)
+            rgb, unseen = baked.rgb, float(baked.unseen.mean()) if len(points) else 0.0
+            if unseen > 0.01:
+                self.notes.append(
+                    f"Splats do not reach {unseen:.0%} of the surface: there it has the nearest "
+                    "one's colour."
+                )
+        elif self._decoded.colors is not None:
+            _, nearest = KDTree(self._decoded.vertices).query(points)
+            rgb = self._decoded.colors[nearest].astype(np.float32) / 255
+        else:
+            rgb = np.full((len(points), 3), GREY, np.float32)
+        return rgb if self._view is None else self._with_photo(self._view, points, normals, rgb)
+
+    def _with_photo(
+        self,
+        view: View,
+        points: NDArray[np.float32],
+        normals: NDArray[np.float32],
+        rgb: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        photo = photo_of(
+            view.image, view.instance, view.camera, view.pose, self._surface, points, normals, rgb
+        )
+        if photo.refused:
+            self.notes.append(f"The texture does without the photo: {photo.refused}.")
+        self.quality["texture_from_photo"] = float(photo.weight.mean()) if len(points) else 0.0
+        weight = photo.weight[:, None]
+        return (weight * photo.rgb + (1 - weight) * rgb).astype(np.float32)
+
+
+def _fits(mesh: Mesh, options: FinishOptions) -> bool:
+    return options.faces is None or len(mesh.faces) <= options.faces
+
+
+def _usable(mesh: Mesh) -> Mesh | None:
+    """The mesh as it came, without what no file can hold."""
+    faces = clean(mesh).mesh
+    return faces if len(faces.faces) else None
+
+
+def _bytes(rgb: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)

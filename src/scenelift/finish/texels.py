@@ -1,0 +1,132 @@
+"""The texels of an atlas that a surface covers, and what of the surface lies under each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from scenelift.render.jit import compiled, kernel_array
+
+__all__ = ["Texels", "fill_between", "rasterize_atlas"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Texels:
+    """Texels covered by a surface, T of them, row by row.
+
+    Attributes:
+        size: height and width of the texture.
+        index: int64 [T], row · width + column, row 0 at the top.
+        face: int32 [T], the face under the texel's centre.
+        weights: float32 [T, 3], barycentric, of that face's corners.
+    """
+
+    size: tuple[int, int]
+    index: NDArray[np.int64]
+    face: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+    def interpolate(self, faces: NDArray[np.int32], values: NDArray) -> NDArray[np.float32]:
+        """Values of the vertices [V, C] at every texel [T, C]."""
+        with np.errstate(invalid="ignore"):
+            return _interpolate(
+                self.face,
+                self.weights,
+                kernel_array(faces, np.int32),
+                kernel_array(values, np.float32),
+            )
+
+    def picture(self, colors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A picture [h, w, C] with these colours [T, C], and zero elsewhere."""
+        height, width = self.size
+        picture = np.zeros((height * width, colors.shape[1]), np.float32)
+        picture[self.index] = colors
+        return picture.reshape(height, width, -1)
+
+
+def rasterize_atlas(
+    uv: NDArray[np.float32], faces: NDArray[np.int32], size: tuple[int, int]
+) -> tuple[Texels, NDArray[np.int32]]:
+    """Which face covers which texel.
+
+    Returns:
+        The texels, and the faces [≥ 0] that lost a texel's centre to another face although it lay
+        well inside them: their charts overlap themselves.
+    """
+    height, width = size
+    face, weights, beaten = _rasterize(
+        kernel_array(uv, np.float32), kernel_array(faces, np.int32), height, width
+    )
+    index = np.flatnonzero(face.ravel() >= 0)
+    texels = Texels(
+        size=size,
+        index=index,
+        face=face.ravel()[index],
+        weights=weights.reshape(-1, 3)[index],
+    )
+    return texels, np.flatnonzero(beaten).astype(np.int32)
+
+
+def fill_between(texels: Texels, picture: NDArray) -> NDArray:
+    """The picture [h, w, C] with every other texel as the nearest covered one."""
+    empty = np.ones(texels.size[0] * texels.size[1], np.bool_)
+    empty[texels.index] = False
+    if empty.all():
+        return picture
+    nearest = np.zeros((2, *texels.size), np.int32)
+    distance_transform_edt(
+        empty.reshape(texels.size), return_distances=False, return_indices=True, indices=nearest
+    )
+    return picture[nearest[0], nearest[1]]
+
+
+@compiled()
+def _rasterize(uv, faces, height, width):
+    face_at = np.full((height, width), np.int32(-1), np.int32)
+    weights = np.zeros((height, width, 3), np.float32)
+    depth_in = np.zeros((height, width), np.float32)  # least weight: how far inside its face
+    beaten = np.zeros(len(faces), np.bool_)
+    for f in range(len(faces)):
+        i, j, k = faces[f]
+        x0, y0 = uv[i, 0] * width - 0.5, (1 - uv[i, 1]) * height - 0.5
+        x1, y1 = uv[j, 0] * width - 0.5, (1 - uv[j, 1]) * height - 0.5
+        x2, y2 = uv[k, 0] * width - 0.5, (1 - uv[k, 1]) * height - 0.5
+        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+        if area == 0:
+            continue
+        left = max(0, int(np.ceil(min(x0, x1, x2))))
+        right = min(width - 1, int(np.floor(max(x0, x1, x2))))
+        top = max(0, int(np.ceil(min(y0, y1, y2))))
+        bottom = min(height - 1, int(np.floor(max(y0, y1, y2))))
+        for y in range(top, bottom + 1):
+            for x in range(left, right + 1):
+                a = ((x1 - x) * (y2 - y) - (x2 - x) * (y1 - y)) / area
+                b = ((x2 - x) * (y0 - y) - (x0 - x) * (y2 - y)) / area
+                c = 1 - a - b
+                inside = min(a, b, c)
+                if inside < 0:
+                    continue
+                if face_at[y, x] >= 0:
+                    # Between neighbours both are near zero; deep inside both, a chart overlaps.
+                    if inside > 0.05 and depth_in[y, x] > 0.05:
+                        beaten[f] = True
+                    if inside <= depth_in[y, x]:
+                        continue
+                face_at[y, x] = f
+                depth_in[y, x] = inside
+                weights[y, x, 0], weights[y, x, 1], weights[y, x, 2] = a, b, c
+    return face_at, weights, beaten
+
+
+@compiled()
+def _interpolate(face, weights, faces, values):
+    result = np.zeros((len(face), values.shape[1]), np.float32)
+    for t in range(len(face)):
+        f = face[t]
+        for k in range(3):
+            for c in range(values.shape[1]):
+                result[t, c] += weights[t, k] * values[faces[f, k], c]
+    return result
