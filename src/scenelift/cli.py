@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from scenelift import __version__
-from scenelift.commands import models, slurm
+from scenelift.commands import models, slurm, train
 from scenelift.commands.batch import batch
 from scenelift.commands.doctor import doctor
 from scenelift.commands.run import run
@@ -56,6 +56,7 @@ app.command()(batch)
 app.command()(serve)
 app.command()(view)
 app.command()(doctor)
+app.add_typer(train.app, name="train", help="Train the embedded default's heads.")
 app.add_typer(slurm.app, name="slurm", help="Run the web app or a batch as SLURM jobs.")
 app.add_typer(models.app, name="models", help="Download, list and verify model weights.")
 

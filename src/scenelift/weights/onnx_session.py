@@ -10,7 +10,7 @@ import onnxruntime
 from scenelift.errors import WeightsError
 from scenelift.weights import embedded
 
-__all__ = ["session"]
+__all__ = ["session", "session_at"]
 
 _ERRORS_ONLY = 3
 
@@ -28,11 +28,12 @@ def session(
     Raises:
         WeightsError: the model is missing, or onnxruntime cannot read it.
     """
-    return _session(embedded.path(name, weights), threads)
+    return session_at(embedded.path(name, weights), threads)
 
 
 @lru_cache(maxsize=16)
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def session_at(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
+    """The session of any ONNX file, as `session`."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = threads
