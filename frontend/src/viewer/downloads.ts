@@ -13,6 +13,8 @@ const ABOUT: Record<string, [name: string, use: string]> = {
   'scene.usdz': ['USDZ', 'Apple, Omniverse'],
   'scene.stl': ['STL', 'printing'],
   'preview.gif': ['GIF', 'a turn around the scene'],
+  'preview.webp': ['WebP', 'a turn around the scene'],
+  'preview.mp4': ['MP4', 'a turn around the scene'],
 };
 
 /** Every file of the scene with its size; the ones that people come for first. */
@@ -26,7 +28,7 @@ export function downloads(source: Source): HTMLElement {
     h('ul', {}, ...known.map((f) => entry(source, f, ...(ABOUT[f.path] ?? [f.path, ''])))),
     others.length > 0 &&
       h('details', {},
-        h('summary', {}, `All other files (${others.length})`),
+        h('summary', {}, `${known.length > 0 ? 'All other files' : 'Files'} (${others.length})`),
         h('ul', {}, ...others.map((f) => entry(source, f, f.path, '')))),
   );
 }

@@ -1,6 +1,6 @@
 """The viewer as a page: over a folder, or with a whole scene inside.
 
-`viewer.html` is built from `frontend/` (see docs/frontend.md) and comes with the package.
+`viewer.html` is built from `frontend/` (see docs/page.md) and comes with the package.
 """
 
 from __future__ import annotations
