@@ -3,9 +3,10 @@
     python deploy/check_build.py [--keep]          (as root, on Debian or Ubuntu)
 
 Needs no container engine and no image registry: buildah builds in a chroot, from a base that
-mmdebstrap makes of Debian packages (`apt-get install buildah mmdebstrap`). The embedded weights
-are this machine's, mounted read-only. What pip and npm are set to here, mirrors included, holds
-inside too; it goes in as build secrets and stays out of the image.
+mmdebstrap makes of Debian packages (`apt-get install buildah mmdebstrap`). What pip and npm are
+set to here, mirrors included, holds inside too; it goes in as build secrets and stays out of the
+image. Then the image does what a user's first hour asks of it: it fetches the embedded weights,
+checks itself, and lifts a cup out of a photo.
 
 Prints what it measured as JSON, and fails where the image does not do its work.
 """
@@ -46,14 +47,13 @@ def main() -> None:
             f"This needs root and {', '.join(missing) or 'nothing else'}: "
             "apt-get install buildah mmdebstrap"
         )
-    weights = weights_folder()
     work = ROOT / "build" / "image"
     work.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{work}.lock", timeout=0):
         shutil.rmtree(work)
         work.mkdir()
         try:
-            print(json.dumps(check(Buildah(work), work, weights), indent=2))
+            print(json.dumps(check(Buildah(work), work), indent=2))
         finally:
             if not arguments.keep:
                 shutil.rmtree(work)
@@ -77,7 +77,7 @@ class Buildah:
         subprocess.run([*self._command, "bud", *arguments], check=True, stdout=sys.stderr)
 
 
-def check(buildah: Buildah, work: Path, weights: Path) -> dict[str, float | str]:
+def check(buildah: Buildah, work: Path) -> dict[str, float | str]:
     """Build, measure and run the image; what was measured."""
     base = make_base(buildah, work)
     start = time.monotonic()
@@ -102,12 +102,18 @@ def check(buildah: Buildah, work: Path, weights: Path) -> dict[str, float | str]
     data.mkdir()
     photo = [sys.executable, str(ROOT / "examples" / "photos.py"), "coffee", f"{data}/photo.png"]
     subprocess.run(photo, check=True)
+    for settings in (pip_settings(work), npm_settings(work)):
+        shutil.copy(settings, data)
     for path in (data, *data.iterdir()):
         os.chown(path, USER, USER)
     environment = dict(entry.split("=", 1) for entry in config["Env"])
-    box = ReadOnlyBox(mounted, data, weights, environment)
+    clients = {"PIP_CONFIG_FILE": "/data/pip.conf", "NPM_CONFIG_USERCONFIG": "/data/npmrc"}
+    box = ReadOnlyBox(mounted, data, environment | clients)
     expect(box.run("touch", "/opt/scenelift/x", check=False) != 0, "the root is read-only")
     expect(box.run("touch", "/data/x") == 0, "/data can be written")
+    expect(box.run("scenelift", "doctor", check=False) == 4, "doctor misses the weights")
+    box.run("scenelift", "models", "download", "embedded")
+    box.weights_are_read_only = True
     box.run("scenelift", "doctor")
     start = time.monotonic()
     box.run("scenelift", *MAIN_JOB)
@@ -188,30 +194,40 @@ def _has_content(path: Path) -> bool:
 
 
 class ReadOnlyBox:
-    """Runs programs in a tree as another user; only /data and /tmp can be written."""
+    """Runs programs in a tree as another user; only /data and /tmp can be written.
 
-    def __init__(
-        self, root: Path, data: Path, weights: Path, environment: Mapping[str, str]
-    ) -> None:
-        self._root, self._data, self._weights = root, data, weights
-        self._environment = environment
+    Args:
+        root: the tree.
+        data: the folder that is its /data.
+        environment: of the programs, and nothing else.
+
+    Attributes:
+        weights_are_read_only: SCENELIFT_HOME/weights cannot be written either.
+    """
+
+    def __init__(self, root: Path, data: Path, environment: Mapping[str, str]) -> None:
+        self._root, self._data, self._environment = root, data, environment
+        self.weights_are_read_only = False
 
     def run(self, *command: str, check: bool = True) -> int:
         """Run a program and return its exit status; with `check`, fail where it is not 0."""
-        root, data = "/mnt", "/mnt/data"
-        weights = f"{self._environment['SCENELIFT_HOME']}/weights"
+        root = "/mnt"
         mounts = [
             ["mount", "--bind", str(self._root), root],
             ["mount", "-o", "remount,ro,bind", root],
-            ["mount", "--bind", str(self._data), data],
+            ["mount", "--bind", str(self._data), f"{root}/data"],
             ["mount", "-t", "tmpfs", "tmpfs", f"{root}/tmp"],
             ["mount", "-t", "proc", "proc", f"{root}/proc"],
             ["mount", "--rbind", "/dev", f"{root}/dev"],
-            ["mkdir", "-p", f"{root}{weights}"],
-            ["chown", "-R", f"{USER}:{USER}", f"{root}{Path(weights).parent}"],
-            ["mount", "--bind", str(self._weights), f"{root}{weights}"],
-            ["mount", "-o", "remount,ro,bind", f"{root}{weights}"],
+            ["mount", "--bind", str(CERTIFICATES), f"{root}{CERTIFICATES}"],
+            ["mount", "--bind", "/etc/resolv.conf", f"{root}/etc/resolv.conf"],
         ]
+        if self.weights_are_read_only:
+            weights = f"{root}{self._environment['SCENELIFT_HOME']}/weights"
+            mounts += [
+                ["mount", "--bind", weights, weights],
+                ["mount", "-o", "remount,ro,bind", weights],
+            ]
         variables = [f"{name}={value}" for name, value in self._environment.items()]
         start = ["exec", "chroot", f"--userspec={USER}:{USER}", root, "env", "-i", *variables]
         script = "\n".join(shlex.join(line) for line in [*mounts, [*start, *command]])
@@ -221,16 +237,6 @@ class ReadOnlyBox:
         if check and done.returncode != 0:
             raise SystemExit(f"`{' '.join(command)}` ended with {done.returncode} in the image")
         return done.returncode
-
-
-def weights_folder() -> Path:
-    """This machine's embedded weights, which `make demo` fetches."""
-    from scenelift.weights import embedded
-    from scenelift.weights.home import weights_folder
-
-    if not all(status.present for status in embedded.status()):
-        raise SystemExit("The embedded weights are missing: scenelift models download embedded")
-    return weights_folder()
 
 
 def tree_bytes(root: Path) -> int:
