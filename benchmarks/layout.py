@@ -28,8 +28,9 @@ from benchmarks.quality.report import Row, Table, mean, table_text, tables_json
 from benchmarks.quality.shapes import bounds, sample
 from benchmarks.synthetic import SyntheticObject, SyntheticScene, load_or_make
 from scenelift.compose.fit import fit_pose
-from scenelift.compose.layout import LayoutOptions, lay_out
+from scenelift.compose.layout import lay_out
 from scenelift.compose.search import rotation_grid, rotation_of_vector
+from scenelift.config import LayoutOptions
 from scenelift.geometry.transforms import pose_from_matrix, pose_matrix, transform_points
 from scenelift.training.scenes.meshes import load_entry
 from scenelift.types import Mesh, PointMap, Pose, SceneObject, Shape
@@ -42,7 +43,7 @@ SYMMETRIC = 0.02
 """A shape that some turn of 20° or more brings so near itself (ADD-S) faces no way."""
 CORRECT = 15.0
 """Degrees within which a fitted pose faces the right way."""
-POINTS, GRID = 4000, 32
+POINTS, GRID, VOXEL_SAMPLES = 4000, 64, 200_000
 
 
 # What the stage is given
@@ -132,31 +133,41 @@ class Truth:
 
     Attributes:
         points: [N, 3] on its surface, in its own frame.
-        solid: [M, 3], centres of the voxels it fills, in its own frame.
-        voxel: their side.
+        filled: voxels of its box that it fills; `low` is their first corner, `voxel` their side.
         diameter: of its box.
         symmetric: it faces no way.
     """
 
     points: NDArray[np.float64]
-    solid: NDArray[np.float64]
+    filled: NDArray[np.bool_]
+    low: NDArray[np.float64]
     voxel: float
     diameter: float
     symmetric: bool
 
+    def centres(self) -> NDArray[np.float64]:  # [M, 3]
+        """Some middles of filled voxels, evenly."""
+        index = np.argwhere(self.filled)
+        return self.low + (index[:: max(1, len(index) // 4000)] + 0.5) * self.voxel
+
+    def holds(self, points: NDArray) -> NDArray[np.bool_]:  # [N, 3] -> [N]
+        index = np.floor((points - self.low) / self.voxel).astype(int)
+        inside = ((index >= 0) & (index < GRID)).all(1)
+        return inside & self.filled[tuple(np.where(inside[:, None], index, 0).T)]
+
 
 @lru_cache(maxsize=512)
 def truth_of(o: SyntheticObject) -> Truth:
-    points = sample(o.mesh, 60_000)
+    points = sample(o.mesh, VOXEL_SAMPLES)
     low, high = bounds(points)
     voxel = float((high - low).max()) / GRID
     index = np.floor((points - low) / voxel).astype(int).clip(0, GRID - 1)
     grid = np.zeros((GRID,) * 3, bool)
     grid[tuple(index.T)] = True
-    solid = low + (np.argwhere(metrics.outside_filled(grid)) + 0.5) * voxel
     return Truth(
         points=points[:POINTS],
-        solid=solid,
+        filled=metrics.outside_filled(grid),
+        low=low,
         voxel=voxel,
         diameter=float(np.linalg.norm(high - low)),
         symmetric=_symmetric(points[:1500]),
@@ -268,16 +279,17 @@ def _penetration(
     Args:
         ground: [4], gives heights of homogeneous world points above the observed ground.
     """
-    mine = transform_points(truths[k].solid, placed[k])
+    mine = transform_points(truths[k].centres(), placed[k])
     half = 0.5 * truths[k].voxel * np.cbrt(np.linalg.det(placed[k][:3, :3]))
     inside = mine @ ground[:3] + ground[3] < -half
     for j, other in enumerate(truths):
         if j != k:
-            there = transform_points(mine, np.linalg.inv(placed[j]))
-            tree = KDTree(other.solid)
-            inside |= np.isfinite(
-                tree.query(there, p=np.inf, distance_upper_bound=other.voxel / 2)[0]
-            )
+            # A voxel that a surface crosses reaches up to its own side beyond it, where whatever
+            # stands there would count: what counts is inside a voxel deeper as well.
+            other_from_room = np.linalg.inv(placed[j])
+            up = other_from_room[:3, 1] / np.linalg.norm(other_from_room[:3, 1])
+            there = transform_points(mine, other_from_room)
+            inside |= other.holds(there) & other.holds(there + up * other.voxel)
     return float(inside.mean())
 
 
@@ -325,13 +337,13 @@ def cases(scenes: Sequence[SyntheticScene], draws: int) -> Iterator[tuple[Synthe
 
 
 def measure_layout(scenes: Sequence[SyntheticScene], draws: int, *, roughly: bool) -> Table:
-    """Before, after refinement, after repair."""
-    variants = {
+    """Before, after refinement, after repair of what refinement found."""
+    steps = {
         "as it came": LayoutOptions(refine=False, repair=False),
         "refined": LayoutOptions(repair=False),
-        "refined and repaired": LayoutOptions(),
+        "refined and repaired": LayoutOptions(refine=False),
     }
-    found: dict[str, list[Figures]] = {name: [] for name in ("true poses", *variants)}
+    found: dict[str, list[Figures]] = {name: [] for name in ("true poses", *steps)}
     seconds: dict[str, list[float]] = {name: [] for name in found}
     for scene, key in cases(scenes, draws):
         rng = np.random.default_rng([7, *key])
@@ -341,14 +353,22 @@ def measure_layout(scenes: Sequence[SyntheticScene], draws: int, *, roughly: boo
             shapes = [rough(s, rng) for s in shapes]
         found["true poses"] += measure(scene, shapes, [o.pose for o in scene.objects])
         objects = [
-            SceneObject(index=k, instance=o.instance, shape=s, pose=perturbed(o.pose, rng))
+            SceneObject(
+                index=k,
+                instance=o.instance,
+                shape=s,
+                pose=perturbed(carried(o, scene, points), rng),
+            )
             for k, (o, s) in enumerate(zip(scene.objects, shapes, strict=True))
         ]
-        for name, options in variants.items():
+        for name, options in steps.items():
             began = time.process_time()
             laid = lay_out(objects, scene.image, points, options)
             seconds[name].append((time.process_time() - began) / len(objects))
-            found[name] += measure(scene, shapes, [o.pose for o in laid.objects], points)
+            objects = [
+                replace(o, pose=p.pose) for o, p in zip(objects, laid.placements, strict=True)
+            ]
+            found[name] += measure(scene, shapes, [o.pose for o in objects], points)
     before = found["as it came"]
     rows = [_row(name, figures, before, seconds[name]) for name, figures in found.items()]
     kind = "roughly right shapes" if roughly else "true shapes"
