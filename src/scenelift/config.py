@@ -13,6 +13,7 @@ from scenelift.registry import BackendOptions
 from scenelift.types import BoxPrompt
 
 __all__ = [
+    "EXTRA_FORMATS",
     "GIVEN",
     "QUALITIES",
     "BackendNames",
@@ -59,6 +60,10 @@ QUALITIES: dict[str, BackendNames] = {
 }
 
 
+EXTRA_FORMATS = ("spz", "sog", "splat", "compressed.ply", "usdz", "stl", "compact.glb")
+"""What a scene can be written as besides PLY, GLB and OBJ; each is also the file's ending."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
     """What is written besides the manifest.
@@ -69,12 +74,16 @@ class ExportOptions:
         preview_path: how the turntable's camera moves: ±40° about the photo's side, all the way
             round, or round in a flight that rises and comes close.
         preview_format: file format of the turntable; MP4 needs ffmpeg.
+        formats: of `EXTRA_FORMATS`, those to write as well.
+        max_splats: most splats of the whole scene; those that pictures miss least are left out.
     """
 
     preview_frames: int = 36
     preview_size: int = 512
     preview_path: CameraPath = "swing"
     preview_format: PreviewFormat = "gif"
+    formats: tuple[str, ...] = ()
+    max_splats: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -147,6 +147,13 @@ class NothingFound(SceneliftError):
         }
 
 
+class FormatError(OutputError):
+    """A scene, or a part of it, cannot be expressed in a format; the others are not affected."""
+
+    exit_code = 5
+    slug = "format"
+
+
 class SetupError(SceneliftError):
     """This installation lacks something the run needs."""
 

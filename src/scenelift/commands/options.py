@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scenelift.config import parse_box, parse_prompt_phrases
-from scenelift.errors import InputError
+from scenelift.config import EXTRA_FORMATS, KnownLength, parse_box, parse_prompt_phrases
+from scenelift.errors import InputError, SetupError
 from scenelift.registry import BackendOptions
 from scenelift.types import Prompt
 
 if TYPE_CHECKING:
     from scenelift.device import Precision
     from scenelift.pipeline import Pipeline
+    from scenelift.slat.options import ViewMode
     from scenelift.types import Image
 
 PhotoArgument = Annotated[Path, typer.Argument(metavar="PHOTO", help="JPEG, PNG, WebP, TIFF…")]
+PhotosArgument = Annotated[
+    list[Path],
+    typer.Argument(metavar="PHOTO...", help="JPEG, PNG, WebP, TIFF…; several with --same-object."),
+]
+SameObjectOption = Annotated[
+    bool,
+    typer.Option(
+        "--same-object",
+        help="All photos show one object, from several sides. Needs TRELLIS (--quality open).",
+    ),
+]
+ViewModeOption = Annotated[
+    str,
+    typer.Option(
+        "--view-mode",
+        help="How several photos are combined: stochastic (one a step in turn, as fast as one "
+        "photo) or multidiffusion (the mean over all at every step).",
+    ),
+]
 PromptOption = Annotated[
     list[str] | None,
     typer.Option("--prompt", "-p", help="What to lift out, in a word or two. Repeatable."),
@@ -57,7 +78,8 @@ ReconstructorOption = Annotated[
     str | None,
     typer.Option(
         "--reconstructor",
-        help="sam3d, official (Meta's own package) or embedded, in place of the quality's own.",
+        help="sam3d, trellis, official (Meta's own package) or embedded, in place of the "
+        "quality's own.",
     ),
 ]
 MaxObjectsOption = Annotated[
@@ -78,7 +100,8 @@ MaskThresholdOption = Annotated[
 ]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Output folder.")]
 QualityOption = Annotated[
-    str, typer.Option("--quality", help="full, embedded, or auto: the best that can run here.")
+    str,
+    typer.Option("--quality", help="full, open, embedded, or auto: the best that can run here."),
 ]
 WeightsOption = Annotated[
     Path | None,
@@ -117,6 +140,15 @@ FewSplatsOption = Annotated[
     bool,
     typer.Option("--few-splats", help="SAM 3D: 4 splats a voxel instead of 32."),
 ]
+FacesOption = Annotated[
+    int, typer.Option("--faces", min=0, help="Faces of an object's mesh; 0 keeps all.")
+]
+TextureSizeOption = Annotated[
+    int, typer.Option("--texture-size", min=64, max=8192, help="Texels on a texture's side.")
+]
+VertexColorsOption = Annotated[
+    bool, typer.Option("--vertex-colors", help="Colours on the vertices in place of a texture.")
+]
 MaxFacesOption = Annotated[
     int,
     typer.Option(
@@ -139,10 +171,88 @@ PrecisionOption = Annotated[
         help="SAM 3D: auto (float16 on CUDA, else float32), float16, bfloat16, float32.",
     ),
 ]
+NoRefineOption = Annotated[
+    bool, typer.Option("--no-refine", help="Keep the poses that the reconstructor gives.")
+]
+NoRepairOption = Annotated[
+    bool,
+    typer.Option("--no-repair", help="Let objects float, lean and pierce each other as they came."),
+]
+KnownOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--known", help='Height of an object, for a scene in metres: "door=2.0m". Repeatable.'
+    ),
+]
+BestOfOption = Annotated[
+    int,
+    typer.Option(
+        "--best-of", min=1, max=32, help="Try so many seeds an object and keep the best by score."
+    ),
+]
+FormatsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--formats",
+        help=f"Write these too, with commas between: {', '.join(EXTRA_FORMATS)}.",
+    ),
+]
+MaxSplatsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-splats",
+        min=1,
+        help="Most splats of the scene: those that pictures miss least go, and what it costs is "
+        "said.",
+    ),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.")
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show log messages.")]
+
+
+def read_known(texts: list[str] | None) -> tuple[KnownLength, ...]:
+    """`--known` options: a label, =, and a height with its unit.
+
+    Raises:
+        InputError: one is not that, or no height.
+    """
+    units = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048, "in": 0.0254}
+    known = []
+    for text in texts or []:
+        label, _, height = text.rpartition("=")
+        match = re.fullmatch(r"\s*([0-9]*[.,]?[0-9]+)\s*([a-z]+)\s*", height.lower())
+        if not (label.strip() and match and match[2] in units):
+            raise InputError(
+                f"{text!r} is no known height. Give a label and a height with its unit "
+                f'({", ".join(units)}), for example --known "door=2.0m".'
+            )
+        metres = float(match[1].replace(",", ".")) * units[match[2]]
+        if not metres > 0:
+            raise InputError(f"The height in {text!r} must be more than 0.")
+        known.append(KnownLength(label=label.strip(), metres=metres))
+    return tuple(known)
+
+
+def read_formats(text: str | None) -> tuple[str, ...]:
+    """A `--formats` option.
+
+    Raises:
+        InputError: one of them is unknown.
+        SetupError: one needs a package that is not installed.
+    """
+    from importlib.util import find_spec
+
+    needed = {"usdz": ("pxr", "'scenelift[usd]'"), "compact.glb": ("meshoptimizer",) * 2}
+    found = tuple(dict.fromkeys(f.strip().lower() for f in (text or "").split(",") if f.strip()))
+    for name in found:
+        if name not in EXTRA_FORMATS:
+            raise InputError(f"{name!r} is no format. Known: {', '.join(EXTRA_FORMATS)}.")
+        module, package = needed.get(name, ("", ""))
+        if module and find_spec(module) is None:
+            raise SetupError(f"--formats {name} needs a package: pip install {package}.")
+    return found
 
 
 def read_vram(text: str | None) -> int | None:
@@ -210,6 +320,39 @@ def check_boxes(prompt: Prompt, image: Image) -> None:
                 f"The box {drawn.box} lies outside the photo, which is {image.width} × "
                 f"{image.height} pixels."
             )
+
+
+def read_view_mode(text: str) -> ViewMode:
+    """A `--view-mode` option.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if text == "stochastic" or text == "multidiffusion":
+        return text
+    raise InputError(f"{text!r} is no way to combine photos. Known: stochastic, multidiffusion.")
+
+
+def check_photos(photos: list[Path], *, same_object: bool, masks: bool) -> None:
+    """Several photos must be of one object; each must be a photo.
+
+    Raises:
+        InputError: they are not said to be, or come with a mask of one of them.
+    """
+    from scenelift.io.image import read_image
+
+    if len(photos) > 1 and not same_object:
+        raise InputError(
+            f"{len(photos)} photos were given. If they show one object from several sides, add "
+            f"--same-object; for a scene of each, there is `scenelift batch`."
+        )
+    if len(photos) > 1 and masks:
+        raise InputError(
+            "--mask belongs to one photo, and --same-object finds the object in each: name it "
+            "with --prompt."
+        )
+    for photo in photos[1:]:
+        read_image(photo)
 
 
 def check_segmenter(segmenter: str | None, model: str | None) -> None:

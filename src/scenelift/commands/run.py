@@ -20,8 +20,9 @@ __all__ = ["run"]
 
 
 def run(
-    photo: opt.PhotoArgument,
+    photos: opt.PhotosArgument,
     prompt: opt.PromptOption = None,
+    same_object: opt.SameObjectOption = False,
     box: opt.BoxOption = None,
     exclude_box: opt.ExcludeBoxOption = None,
     mask: opt.MaskOption = None,
@@ -44,6 +45,10 @@ def run(
     max_objects: opt.MaxObjectsOption = None,
     min_score: opt.MinScoreOption = None,
     mask_threshold: opt.MaskThresholdOption = None,
+    best_of: opt.BestOfOption = 1,
+    known: opt.KnownOption = None,
+    no_refine: opt.NoRefineOption = False,
+    no_repair: opt.NoRepairOption = False,
     preview_path: Annotated[
         CameraPath,
         typer.Option(
@@ -53,6 +58,11 @@ def run(
     preview_format: Annotated[
         PreviewFormat, typer.Option(help="Preview's file; mp4 needs ffmpeg.")
     ] = "gif",
+    faces: opt.FacesOption = 30_000,
+    texture_size: opt.TextureSizeOption = 1024,
+    vertex_colors: opt.VertexColorsOption = False,
+    formats: opt.FormatsOption = None,
+    max_splats: opt.MaxSplatsOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Run again even if the folder holds this result.")
     ] = False,
@@ -68,6 +78,7 @@ def run(
     max_faces: opt.MaxFacesOption = 100_000,
     precision: opt.PrecisionOption = "auto",
     compile: opt.CompileOption = False,
+    view_mode: opt.ViewModeOption = "stochastic",
     json: opt.JsonOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
@@ -78,9 +89,11 @@ def run(
     done returns at once.
 
     Example: scenelift run desk.jpg --prompt cup --prompt book --out out/desk
+
+    Example: scenelift run front.jpg side.jpg --same-object --prompt shoe --quality open
     """
     with problems(json), listen(quiet=json, verbose=verbose) as report:
-        from scenelift.config import ExportOptions
+        from scenelift.config import ExportOptions, FinishOptions, LayoutOptions
         from scenelift.io.files import prepare_output_folder
         from scenelift.io.image import read_image
         from scenelift.runs import RunSpec, run_job
@@ -101,6 +114,7 @@ def run(
             max_faces=max_faces or None,
             precision=opt.read_precision(precision),
             compile=compile,
+            view_mode=opt.read_view_mode(view_mode),
         )
         what = opt.read_prompt(
             prompt,
@@ -111,8 +125,16 @@ def run(
             max_objects=max_objects,
             optional=bool(mask),
         )
+        layout = LayoutOptions(
+            refine=not no_refine,
+            repair=not no_repair,
+            known=opt.read_known(known),
+            best_of=best_of,
+        )
         opt.check_segmenter(segmenter, segmenter_model)
         opt.check_reconstructor(reconstructor)
+        photo, *further = photos
+        opt.check_photos(photos, same_object=same_object, masks=bool(mask))
         opt.check_boxes(what, read_image(photo))
         prepare_output_folder(out)
         pipeline = opt.build_pipeline(
@@ -128,12 +150,24 @@ def run(
         )
         if isinstance(pipeline.segmenter, GivenSegmenter) and not what.phrases:
             what = replace(what, phrases=pipeline.segmenter.labels)
+        if same_object:
+            what = replace(what, max_objects=1)
+            pipeline = pipeline.seeing(further, what)
         spec = RunSpec(
             photo=photo,
             prompt=what,
             out=out,
             seed=seed,
-            export=ExportOptions(preview_path=preview_path, preview_format=preview_format),
+            layout=layout,
+            finish=FinishOptions(
+                faces=faces or None, texture_size=texture_size, vertex_colors=vertex_colors
+            ),
+            export=ExportOptions(
+                preview_path=preview_path,
+                preview_format=preview_format,
+                formats=opt.read_formats(formats),
+                max_splats=max_splats,
+            ),
             force=force,
         )
         manifest = run_job(spec, pipeline, report)

@@ -20,6 +20,7 @@ __all__ = [
     "pose_from_matrix",
     "pose_matrix",
     "quaternion_from_matrix",
+    "take_gaussians",
     "transform_gaussians",
     "transform_points",
 ]
@@ -134,6 +135,17 @@ def pose_from_matrix(matrix: ArrayLike) -> Pose:
         raise ValueError(f"not a similarity without mirroring:\n{linear}")
     w, x, y, z = quaternion_from_matrix(linear / scale).tolist()
     return Pose(rotation=(w, x, y, z), translation=tuple(m[:3, 3].tolist()), scale=scale)
+
+
+def take_gaussians(gaussians: Gaussians, index: NDArray) -> Gaussians:
+    """Some of the splats, by their numbers, in that order; or by a mask."""
+    return Gaussians(
+        means=gaussians.means[index],
+        scales=gaussians.scales[index],
+        rotations=gaussians.rotations[index],
+        opacities=gaussians.opacities[index],
+        sh0=gaussians.sh0[index],
+    )
 
 
 def transform_gaussians(gaussians: Gaussians, pose: Pose) -> Gaussians:

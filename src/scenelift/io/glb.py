@@ -25,7 +25,7 @@ from scenelift.io.files import write_bytes
 from scenelift.render.color import linear_from_srgb, srgb_from_linear
 from scenelift.types import Mesh
 
-__all__ = ["GlbNode", "read_glb", "write_glb"]
+__all__ = ["GlbNode", "glb_bytes", "read_glb", "write_glb"]
 
 ROUGHNESS = 0.9
 GREY = 0.6  # linear, of a mesh without colours
@@ -71,10 +71,19 @@ def write_glb(path: Path, nodes: Sequence[GlbNode]) -> None:
         ValueError: a matrix mirrors, shears or scales its axes differently.
         OutputError: the file cannot be written.
     """
+    write_bytes(path, glb_bytes(nodes))
+
+
+def glb_bytes(nodes: Sequence[GlbNode]) -> bytes:
+    """The file that `write_glb` writes.
+
+    Raises:
+        ValueError: a matrix mirrors, shears or scales its axes differently.
+    """
     document = _Document()
     for node in nodes:
         document.add(node)
-    write_bytes(path, document.to_bytes())
+    return document.to_bytes()
 
 
 class _Document:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from scenelift.errors import InputError
 from scenelift.geometry.transforms import transform_gaussians
-from scenelift.io.files import atomic_write
+from scenelift.io.files import write_bytes
 from scenelift.types import Gaussians, Pose
 
-__all__ = ["read_ply", "write_ply"]
+__all__ = ["ply_bytes", "read_ply", "write_ply"]
 
 Frame = Literal["opengl", "colmap"]
 
@@ -40,9 +40,6 @@ SCALAR_TYPES = {
 def write_ply(path: Path, gaussians: Gaussians, *, frame: Frame = "opengl") -> None:
     """Write splats; the same splats give the same bytes.
 
-    Opacities are kept 1e-6 away from 0 and 1, whose logits are infinite. Normals are zero, as
-    viewers expect of splats.
-
     Args:
         path: the file, replaced atomically.
         gaussians: N splats, N ≥ 0.
@@ -51,6 +48,15 @@ def write_ply(path: Path, gaussians: Gaussians, *, frame: Frame = "opengl") -> N
 
     Raises:
         OutputError: the file cannot be written.
+    """
+    write_bytes(path, ply_bytes(gaussians, frame=frame))
+
+
+def ply_bytes(gaussians: Gaussians, *, frame: Frame = "opengl") -> bytes:
+    """The file that `write_ply` writes.
+
+    Opacities are kept 1e-6 away from 0 and 1, whose logits are infinite. Normals are zero, as
+    viewers expect of splats.
     """
     if frame == "colmap":
         half_turn_about_x = Pose(rotation=(0.0, 1.0, 0.0, 0.0))
@@ -65,9 +71,7 @@ def write_ply(path: Path, gaussians: Gaussians, *, frame: Frame = "opengl") -> N
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(gaussians)}"]
     header += [f"property float {name}" for name in PROPERTIES]
     header += ["end_header", ""]
-    with atomic_write(path) as file:
-        file.write("\n".join(header).encode("ascii"))
-        file.write(table.tobytes())
+    return "\n".join(header).encode("ascii") + table.tobytes()
 
 
 def read_ply(path: Path) -> Gaussians:

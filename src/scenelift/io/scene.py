@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import numpy as np
 from scenelift import __version__
 from scenelift.compose import create_scene_mesh, make_scene
 from scenelift.config import ExportOptions
-from scenelift.errors import InputError, SetupError
+from scenelift.errors import FormatError, InputError, SetupError
 from scenelift.io.animation import write_animation, write_png
 from scenelift.io.files import prepare_output_folder, sha256_of, write_json
 from scenelift.io.glb import GlbNode, write_glb
@@ -79,7 +79,11 @@ def write_scene(
     # Gone before any file changes, so that no manifest ever describes another scene's files.
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
     written: list[str] = []
-    total = 9 + 3 * len(scene.objects)
+    total = 9 + 3 * len(scene.objects) + len(options.formats)
+    notes, shown = list(scene.provenance.notes), scene.objects
+    if options.max_splats is not None:
+        shown, note = _fewer_splats(shown, options.max_splats)
+        notes += note
 
     def put(name: str, write: Callable[[Path], object]) -> str:
         report.update(len(written), total, name)
@@ -95,8 +99,8 @@ def write_scene(
     instances = [o.instance for o in found]
     put("overlay.png", lambda p: write_png(p, draw_overlay(scene.image, instances)))
 
-    objects = [_write_object(o, put) for o in scene.objects]
-    gaussians, nodes = make_scene(scene.objects), create_scene_mesh(scene.objects)
+    objects = [_write_object(o, put) for o in shown]
+    gaussians, nodes = make_scene(shown), create_scene_mesh(shown)
     put("scene.ply", lambda p: write_ply(p, gaussians))
     put("scene.glb", lambda p: write_glb(p, nodes))
     # Its materials and textures come along, under names of their own.
@@ -119,11 +123,16 @@ def write_scene(
     preview_seconds = time.perf_counter() - clock
     put("preview.png", lambda p: write_png(p, frames[0]))
     animation = f"preview.{options.preview_format}"
+    wanted: dict[str, Callable[[Path], object]] = {
+        animation: lambda p: write_animation(p, frames),
+        **{f"scene.{kind}": _extra(kind, shown, scene.units) for kind in options.formats},
+    }
     skipped = {}
-    try:
-        put(animation, lambda p: write_animation(p, frames))
-    except SetupError as exc:  # there is no ffmpeg here: no reason to lose the scene
-        skipped[animation] = str(exc)
+    for name, write in wanted.items():
+        try:
+            put(name, write)
+        except (SetupError, FormatError) as exc:  # no ffmpeg, say: no reason to lose the scene
+            skipped[name] = str(exc)
 
     for name in stale - set(written):
         (folder / name).unlink(missing_ok=True)
@@ -154,7 +163,7 @@ def write_scene(
         ],
         dropped=[DroppedModel(**asdict(d)) for d in record.dropped],
         skipped=skipped,
-        notes=list(dict.fromkeys(record.notes)),
+        notes=list(dict.fromkeys(notes)),
         files=[
             FileModel(
                 path=name, bytes=(folder / name).stat().st_size, sha256=sha256_of(folder / name)
@@ -201,6 +210,28 @@ def _write_object(
         faces=0 if mesh is None else len(mesh.faces),
         files=files,
     )
+
+
+def _extra(kind: str, objects: Sequence[SceneObject], units: str) -> Callable[[Path], object]:
+    from scenelift.io.extra import write_extra
+
+    return lambda path: write_extra(path, kind, objects, metres=units == "metres")
+
+
+def _fewer_splats(
+    objects: tuple[SceneObject, ...], most: int
+) -> tuple[tuple[SceneObject, ...], list[str]]:
+    """What is left of the objects, and what that costs, in a sentence."""
+    from scenelift.finish.prune import prune_objects
+
+    before = sum(len(o.shape.gaussians or ()) for o in objects)
+    if before <= most:
+        return objects, []
+    left, pruned = prune_objects(objects, most)
+    return left, [
+        f"Of {before:,} splats the {len(pruned.kept):,} were kept that pictures show most of; "
+        f"pictures without the others differ by {pruned.psnr:.1f} dB PSNR."
+    ]
 
 
 def _files_of_earlier_scene(folder: Path) -> set[str]:

@@ -31,7 +31,14 @@ from scenelift.render.splatting import (
 )
 from scenelift.types import Camera, Gaussians
 
-__all__ = ["render_splats"]
+__all__ = [
+    "bin_splats",
+    "exp_near_zero",
+    "front_to_back",
+    "project_splats",
+    "render_splats",
+    "tile_is_finished",
+]
 
 # After so many splats a tile looks whether all its pixels are finished.
 CHECK_EVERY = 16
@@ -63,7 +70,7 @@ def render_splats(
     height, width = camera.height, camera.width
     view = camera_from_scene(scene_from_camera)
     with PARALLEL_REGION:
-        splats = _project(  # [N, 12]
+        splats = project_splats(  # [N, 12]
             kernel_array(gaussians.means, np.float32),
             kernel_array(gaussians.scales, np.float32),
             kernel_array(gaussians.rotations, np.float32),
@@ -75,15 +82,15 @@ def render_splats(
             height,
             float(near),
         )
-        splats = splats[_front_to_back(splats[:, DEPTH])]
-        starts, members = _bin(splats, width, height)
+        splats = splats[front_to_back(splats[:, DEPTH])]
+        starts, members = bin_splats(splats, width, height)
         color, alpha, depth = _raster(
             splats, starts, members, width, height, kernel_array(background, np.float32)
         )
     return Rendering(color=color, alpha=alpha, depth=depth)
 
 
-def _front_to_back(depth: NDArray[np.float32]) -> NDArray[np.int64]:
+def front_to_back(depth: NDArray[np.float32]) -> NDArray[np.int64]:
     """Indices of the finite depths (all > 0) in ascending order; at equal depth, as they came.
 
     The bits of positive floats sort as they do, and a key of depth, then index, is unique: the
@@ -96,7 +103,7 @@ def _front_to_back(depth: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 @compiled(parallel=True)
-def _project(means, scales, rotations, opacities, rgb, view, intrinsics, width, height, near):
+def project_splats(means, scales, rotations, opacities, rgb, view, intrinsics, width, height, near):
     """Table of splats on the screen; depth is inf for those that cannot be seen."""
     n = len(means)
     fx, fy, cx, cy = intrinsics
@@ -196,7 +203,7 @@ def _tile_range(centre, radius, size):
 
 
 @compiled()
-def _bin(splats, width, height):
+def bin_splats(splats, width, height):
     """Splats of every tile, in the order of the table: `members[starts[t] : starts[t + 1]]`."""
     columns = (width + TILE - 1) // TILE
     rows = (height + TILE - 1) // TILE
@@ -223,7 +230,7 @@ def _bin(splats, width, height):
 
 
 @compiled()
-def _exp(power):
+def exp_near_zero(power):
     """exp on −6…0 to 2e-6 of its value, in arithmetic that a compiler turns into vectors.
 
     exp(x) = exp(x/8)⁸, and on −0.75…0 the Taylor series around −0.375 needs six terms.
@@ -243,7 +250,7 @@ def _exp(power):
 
 
 @compiled()
-def _finished(transmittance):
+def tile_is_finished(transmittance):
     """Whether nothing behind can be seen through any pixel of a tile."""
     most = np.float32(0)
     for y in range(TILE):
@@ -267,7 +274,7 @@ def _raster(splats, starts, members, width, height, background):
         blended = np.zeros((TILE, 4, TILE), np.float32)  # per row: red, green, blue, distance
         transmittance[rows:], transmittance[:, inside:] = 0, 0
         for j in range(starts[tile], starts[tile + 1]):
-            if (j - starts[tile]) % CHECK_EVERY == 0 and _finished(transmittance):
+            if (j - starts[tile]) % CHECK_EVERY == 0 and tile_is_finished(transmittance):
                 break
             s = splats[members[j]]
             u, v = s[U] - np.float32(left), s[V] - np.float32(top)
@@ -283,7 +290,7 @@ def _raster(splats, starts, members, width, height, background):
                 for x in range(TILE):
                     dx = np.float32(x) + half - u
                     power = -half * (a * dx * dx + c * dy * dy) - b * dx * dy
-                    weight = opacity * _exp(max(power, np.float32(-6)))
+                    weight = opacity * exp_near_zero(max(power, np.float32(-6)))
                     seen = weight >= np.float32(MIN_ALPHA)
                     seen &= through[x] >= np.float32(MIN_TRANSMITTANCE)
                     weight = min(np.float32(MAX_ALPHA), weight) if seen else np.float32(0)

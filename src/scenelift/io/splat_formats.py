@@ -1,0 +1,73 @@
+"""Splats in the compact formats of other programs; gaussforge does the packing.
+
+    spz              Niantic's, version 3: gzip of 24-bit positions and bytes; a tenth of the PLY
+    sog              PlayCanvas': WebP pictures in a zip; the smallest
+    splat            antimatter15's: 32 bytes a splat, read by nearly everything
+    compressed.ply   PlayCanvas' PLY of chunks with 16 bytes a splat
+
+All of them are lossy, a little. Axes and units are those of `scene.ply`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from gaussforge import GaussForge
+from numpy.typing import NDArray
+
+from scenelift.errors import FormatError
+from scenelift.geometry.transforms import take_gaussians
+from scenelift.io.files import write_bytes
+from scenelift.io.ply import ply_bytes
+from scenelift.types import Gaussians
+
+__all__ = ["SPLAT_FORMATS", "write_splats"]
+
+SPLAT_FORMATS = ("spz", "sog", "splat", "compressed.ply")
+SPZ_VERSION = 3  # what viewers read; version 4 is newer than most of them
+_MORTON_BITS = 21
+
+
+def write_splats(path: Path, gaussians: Gaussians, kind: str) -> None:
+    """Write splats in one of `SPLAT_FORMATS`.
+
+    They are sorted along a Morton curve, so that neighbours in the file are neighbours in space:
+    the formats with chunks and pictures get smaller and truer by it.
+
+    Raises:
+        FormatError: there are no splats, or they cannot be packed.
+        OutputError: the file cannot be written.
+    """
+    if not len(gaussians):
+        raise FormatError(f"There are no splats to write to {path.name}.")
+    ordered = take_gaussians(gaussians, morton_order(gaussians.means))
+    packed = GaussForge().convert(ply_bytes(ordered), "ply", kind, spz_version=SPZ_VERSION)
+    if "data" not in packed:
+        raise FormatError(f"The splats could not be packed as .{kind}: {packed.get('error')}.")
+    write_bytes(path, bytes(packed["data"]))
+
+
+def morton_order(points: NDArray[np.float32]) -> NDArray[np.int64]:  # [N, 3] -> [N]
+    """Indices that sort points along a curve on which neighbours are near each other."""
+    low, high = points.min(0), points.max(0)
+    extent = np.maximum(high - low, 1e-12)
+    cells = ((points - low) / extent * (2**_MORTON_BITS - 1)).astype(np.uint64)
+    key = np.zeros(len(points), np.uint64)
+    for axis in range(3):
+        key |= _spread(cells[:, axis]) << np.uint64(axis)
+    return np.argsort(key, kind="stable")
+
+
+def _spread(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Two zeros between the lowest 21 bits (the usual magic masks)."""
+    x = bits & np.uint64(0x1FFFFF)
+    for shift, mask in (
+        (32, 0x1F00000000FFFF),
+        (16, 0x1F0000FF0000FF),
+        (8, 0x100F00F00F00F00F),
+        (4, 0x10C30C30C30C30C3),
+        (2, 0x1249249249249249),
+    ):
+        x = (x | x << np.uint64(shift)) & np.uint64(mask)
+    return x
