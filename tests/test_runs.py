@@ -59,7 +59,7 @@ def test_the_folder_holds_what_the_manifest_lists_and_nothing_else(photo, pipeli
     assert found == {f.path: f.sha256 for f in manifest.files}
     expected = {
         *("scene.ply", "scene.glb", "scene.obj", "scene.mtl", "preview.gif", "preview.png"),
-        *("input.png", "overlay.png"),
+        *("input.png", "overlay.png", "scene_00_red.png", "scene_01_blue.png"),
         *(f"objects/00_red/{n}" for n in ("mask.png", "splats.ply", "mesh.glb")),
         *(f"objects/01_blue/{n}" for n in ("mask.png", "splats.ply", "mesh.glb")),
     }

@@ -5,6 +5,7 @@
       segment        Segmentation     mask, label, score of every matching object
       estimate       PointMap         camera, and a point for every pixel
       reconstruct    Reconstruction   splats, mesh and pose, object by object
+      finish         Reconstruction   the mesh closed, of few faces, textured
       compose        Layout           poses that agree with the photo and with each other
 
 `docs/pipeline.md` walks through it. Command line, web app and batches call this and nothing else.
@@ -20,8 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift import __version__
-from scenelift.config import Choice, LayoutOptions, choose_backends, parse_prompt_phrases
-from scenelift.errors import NothingFound, ObjectFailed
+from scenelift.config import (
+    Choice,
+    FinishOptions,
+    LayoutOptions,
+    choose_backends,
+    parse_prompt_phrases,
+)
+from scenelift.errors import InputError, NothingFound, ObjectFailed
 from scenelift.pointmap import POINT_MAPPERS, PointMapper
 from scenelift.progress import Reporter, silent
 from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
@@ -42,6 +49,7 @@ from scenelift.types import (
     SceneObject,
     Segmentation,
 )
+from scenelift.views import SameObject
 
 __all__ = ["Pipeline", "SAM3SAM3DPipeline", "as_image", "as_prompt", "find_objects"]
 
@@ -104,6 +112,7 @@ class Pipeline:
         *,
         seed: int = 0,
         layout: LayoutOptions | None = None,
+        finish: FinishOptions | None = None,
         report: Reporter | None = None,
         store: StageStore | None = None,
     ) -> Scene:
@@ -114,6 +123,7 @@ class Pipeline:
             prompt: a phrase, several ("chair; table" or a list), or a `Prompt` with boxes.
             seed: makes the result repeatable; object k uses seed + k.
             layout: how poses are improved, and how many tries each object has.
+            finish: faces and texture of the meshes.
             report: where progress goes and cancellation comes from.
             store: where stage results are kept and looked for.
 
@@ -124,7 +134,7 @@ class Pipeline:
             Cancelled: the user stopped the run.
         """
         image, prompt = as_image(photo), as_prompt(prompt)
-        options = layout or LayoutOptions()
+        options, finish = layout or LayoutOptions(), finish or FinishOptions()
         report = report or silent()
         stages = StageRunner(report, store)
 
@@ -162,6 +172,22 @@ class Pipeline:
         failed = tuple(o for o in outcomes if isinstance(o, FailedObject))
         if len(failed) == len(instances):
             raise ObjectFailed(failed[0].index, failed[0].instance.label, failed[0].reason)
+
+        key = digest(key, finish)
+        outcomes = [
+            made
+            if isinstance(made, FailedObject)
+            else stages.run(
+                "finish",
+                digest(key, index, seed + index),
+                Reconstruction,
+                lambda r, index=index, made=made: self._finish(
+                    made, image, instances[index], points, finish, r
+                ),
+                object_index=index,
+            )
+            for index, made in enumerate(outcomes)
+        ]
         objects = [
             SceneObject(
                 index=index,
@@ -208,6 +234,43 @@ class Pipeline:
             ),
         )
 
+    def run_views(
+        self,
+        photos: Sequence[str | Path | Image | NDArray[np.uint8]],
+        prompt: str | Sequence[str] | Prompt,
+        *,
+        seed: int = 0,
+        layout: LayoutOptions | None = None,
+        report: Reporter | None = None,
+        store: StageStore | None = None,
+    ) -> Scene:
+        """Turn several photos of one object into a scene, placed where the first shows it.
+
+        Arguments and errors as for `run`. The best match in each photo is taken for the object.
+
+        Raises:
+            InputError: the reconstructor looks at one photo only, or there is no photo.
+        """
+        if not photos:
+            raise InputError("There is no photo. Give one, or several of the same object.")
+        first, *further = photos
+        prompt = replace(as_prompt(prompt), max_objects=1)
+        seeing = self.seeing(further, prompt)
+        return seeing.run(first, prompt, seed=seed, layout=layout, report=report, store=store)
+
+    def seeing(
+        self, further: Sequence[str | Path | Image | NDArray[np.uint8]], prompt: Prompt
+    ) -> Pipeline:
+        """This pipeline for one object that further photos show too: see `views.SameObject`.
+
+        Raises:
+            InputError: the reconstructor looks at one photo only, or a photo cannot be used.
+        """
+        reconstructor = SameObject(
+            self.reconstructor, self.segmenter, [as_image(photo) for photo in further], prompt
+        )
+        return Pipeline(self.segmenter, self.pointmapper, reconstructor, choice=self.choice)
+
     @property
     def backends(self) -> dict[str, str]:
         """Role -> name and version of the backend."""
@@ -220,15 +283,15 @@ class Pipeline:
     @property
     def licences(self) -> dict[str, str]:
         """Role -> licences of the backend's code and weights, for those that are registered."""
-        used = (
-            (SEGMENTERS, self.segmenter),
-            (POINT_MAPPERS, self.pointmapper),
-            (RECONSTRUCTORS, self.reconstructor),
-        )
+        used = {
+            "segmenter": (SEGMENTERS, self.segmenter.name),
+            "pointmapper": (POINT_MAPPERS, self.pointmapper.name),
+            "reconstructor": (RECONSTRUCTORS, self.reconstructor.name),
+        }
         return {
-            registry.role: registry.entry(backend.name).licence
-            for registry, backend in used
-            if backend.name in registry.names()
+            role: registry.entry(name).licence
+            for role, (registry, name) in used.items()
+            if name in registry.names()
         }
 
     def _reconstruct(
@@ -256,6 +319,19 @@ class Pipeline:
         chosen = best_of(made, image, instance, points, seed=seed + index)
         note = f"The best of {tries} tries (seed {seed + index + chosen * TRIES_APART})."
         return replace(made[chosen], notes=(*made[chosen].notes, note))
+
+    @staticmethod
+    def _finish(
+        made: Reconstruction,
+        image: Image,
+        instance: Instance,
+        points: PointMap,
+        options: FinishOptions,
+        report: Reporter,
+    ) -> Reconstruction:
+        from scenelift.finish.stage import finish
+
+        return finish(made, image, instance, points.camera, options, report)
 
     @staticmethod
     def _lay_out(

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from scenelift import __version__
-from scenelift.config import ExportOptions, LayoutOptions
+from scenelift.config import ExportOptions, FinishOptions, LayoutOptions
 from scenelift.errors import InputError, OutputError
 from scenelift.io.files import prepare_output_folder, sha256_of
 from scenelift.io.image import read_image
@@ -37,6 +37,7 @@ class RunSpec:
         out: the output folder.
         seed: makes the result repeatable.
         layout: how poses are improved, and how many tries each object has.
+        finish: faces and texture of the meshes.
         export: what is written.
         force: run again even if the folder already holds this very result.
     """
@@ -46,6 +47,7 @@ class RunSpec:
     out: Path
     seed: int = 0
     layout: LayoutOptions = field(default_factory=LayoutOptions)
+    finish: FinishOptions = field(default_factory=FinishOptions)
     export: ExportOptions = field(default_factory=ExportOptions)
     force: bool = False
 
@@ -74,7 +76,14 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
         ) from exc
     try:
         fingerprint = digest(
-            __version__, image, prompt, pipeline.backends, spec.seed, spec.layout, spec.export
+            __version__,
+            image,
+            prompt,
+            pipeline.backends,
+            spec.seed,
+            spec.layout,
+            spec.finish,
+            spec.export,
         )
         done = None if spec.force else finished_run(spec.out, fingerprint)
         if done is not None:
@@ -89,7 +98,13 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
         if spec.force:
             store.clear()
         scene = pipeline.run(
-            image, prompt, seed=spec.seed, layout=spec.layout, report=report, store=store
+            image,
+            prompt,
+            seed=spec.seed,
+            layout=spec.layout,
+            finish=spec.finish,
+            report=report,
+            store=store,
         )
 
         from scenelift.io.scene import write_scene

@@ -63,7 +63,8 @@ def weld(
     """
     there = ((faces >= 0) & (faces < len(vertices))).all(1)
     faces = faces[there]
-    faces = faces[np.isfinite(vertices).all(1)[faces].all(1)]
+    finite = np.isfinite(vertices).all(axis=1)  # [V]
+    faces = faces[finite[faces].all(axis=1)]
     if not len(faces):
         return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), np.zeros(0, np.int64)
     bits = (vertices + np.float32(0)).view(np.uint32).astype(np.uint64)  # −0 is 0

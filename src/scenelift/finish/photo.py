@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from scipy.ndimage import map_coordinates, maximum_filter, minimum_filter
 
-from scenelift.geometry.transforms import matrix_from_quaternion, pose_matrix, transform_points
 from scenelift.geometry.regions import distance_inside
+from scenelift.geometry.transforms import matrix_from_quaternion, pose_matrix, transform_points
 from scenelift.render.meshes import render_mesh
 from scenelift.types import Camera, Image, Instance, Mesh, Pose
 
