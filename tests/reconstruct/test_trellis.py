@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from scenelift.compose.fit import FittedPose
 from scenelift.errors import Cancelled, DeviceMemoryError, InputError, WeightsError
-from scenelift.pipeline import Pipeline
 from scenelift.progress import CancelToken, Reporter, silent
 from scenelift.reconstruct import RECONSTRUCTORS, SeveralViewsReconstructor, View
 from scenelift.reconstruct.trellis import TrellisReconstructor
 from scenelift.registry import BackendOptions
+from scenelift.slat.model import LiftedShape
 from scenelift.slat.options import ReconstructionOptions
 from scenelift.testing.fakes import ColorSegmenter, PlanePointMapper, disc_photo
 from scenelift.trellis.preprocess import crop_on_black
-from scenelift.types import Image, Instance, PointMap, Prompt, Reconstruction
+from scenelift.types import Image, Instance, PointMap, Pose, Prompt, Reconstruction
 
 FAST: dict[str, Any] = {"device": "cpu", "structure_steps": 3, "latent_steps": 2}
 
@@ -24,6 +25,18 @@ FAST: dict[str, Any] = {"device": "cpu", "structure_steps": 3, "latent_steps": 2
 @pytest.fixture(scope="module")
 def reconstructor(tiny_open) -> TrellisReconstructor:
     return TrellisReconstructor.load(ReconstructionOptions(weights=tiny_open, **FAST))
+
+
+def place_anywhere(shape, image, instance, points, *, seed, report) -> FittedPose:
+    """In place of the search, which has tests of its own."""
+    report.update(1.0)
+    return FittedPose(pose=Pose(translation=(0, 0, -2)), confidence=0.1, quality={})
+
+
+@pytest.fixture(scope="module")
+def quick(reconstructor) -> TrellisReconstructor:
+    """The same model, with no search for the pose."""
+    return TrellisReconstructor(reconstructor.model, version="quick", place=place_anywhere)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +75,11 @@ def picture(image, disc) -> np.ndarray:
     return crop_on_black(image.pixels, alpha, size=56)
 
 
+@pytest.fixture(scope="module")
+def once(reconstructor, picture) -> LiftedShape:
+    return lifted(reconstructor, [picture])
+
+
 def test_an_object_has_splats_a_mesh_and_a_pose_with_its_confidence(result):
     splats, mesh = result.shape.gaussians, result.shape.mesh
     assert len(splats) == 32 * result.quality["voxels"]
@@ -79,83 +97,83 @@ def test_no_voxel_is_left_out(reconstructor, picture):
     assert settings.most_voxels is None
 
 
-def test_a_seed_gives_the_same_shape_and_another_gives_another(reconstructor, picture):
-    one, again = (lifted(reconstructor, [picture]) for _ in range(2))
+def test_a_seed_gives_the_same_shape_and_another_gives_another(reconstructor, picture, once):
+    again = lifted(reconstructor, [picture])
     other = reconstructor.model.lift([picture], seed=4)
-    assert np.array_equal(one.gaussians.means, again.gaussians.means)
-    assert one.voxels != other.voxels or not np.array_equal(
-        one.gaussians.means, other.gaussians.means
+    np.testing.assert_allclose(again.gaussians.means, once.gaussians.means, atol=1e-4)
+    assert other.gaussians.means.shape != once.gaussians.means.shape or not np.allclose(
+        other.gaussians.means, once.gaussians.means, atol=1e-3
     )
 
 
-def test_what_surrounds_the_object_does_not_matter(reconstructor, image, disc, points, result):
+def test_what_surrounds_the_object_does_not_matter(quick, image, disc, points, result):
     noise = np.random.default_rng(0).integers(0, 256, image.pixels.shape, dtype=np.uint8)
     elsewhere = replace(image, pixels=np.where(disc.mask[..., None], image.pixels, noise))
-    again = run(reconstructor, elsewhere, disc, points)
-    assert np.array_equal(again.shape.gaussians.means, result.shape.gaussians.means)
+    again = run(quick, elsewhere, disc, points)
+    # Where tensors lie in memory decides how sums are grouped: up to 1e-6 was seen.
+    np.testing.assert_allclose(again.shape.gaussians.means, result.shape.gaussians.means, atol=1e-4)
 
 
 @pytest.mark.parametrize("mode", ["stochastic", "multidiffusion"])
-def test_the_same_photo_twice_is_the_photo(reconstructor, picture, mode):
+def test_the_same_photo_twice_is_the_photo(reconstructor, picture, once, mode):
     """Both modes: the mean of equal velocities is the velocity, and so is either of them."""
-    once = lifted(reconstructor, [picture])
     twice = lifted(reconstructor, [picture, picture], mode=mode)
-    np.testing.assert_allclose(twice.gaussians.means, once.gaussians.means, atol=1e-5)
+    np.testing.assert_allclose(twice.gaussians.means, once.gaussians.means, atol=1e-4)
 
 
 @pytest.mark.parametrize("mode", ["stochastic", "multidiffusion"])
-def test_a_second_photo_changes_the_shape(reconstructor, picture, mode):
+def test_a_second_photo_changes_the_shape(reconstructor, picture, once, mode):
     other = np.roll(picture[:, ::-1], 9, axis=0)
-    once = lifted(reconstructor, [picture])
     both = lifted(reconstructor, [picture, other], mode=mode)
     assert both.voxels != once.voxels or not np.allclose(
         both.gaussians.means, once.gaussians.means, atol=1e-5
     )
 
 
-def test_more_photos_than_steps_are_told(reconstructor, image, disc, points):
+def test_a_pose_that_is_not_sure_is_flagged(quick, image, disc, points):
+    found = run(quick, image, disc, points)
+    assert any("pose is uncertain" in note for note in found.notes)
+
+
+def test_more_photos_than_steps_are_told(quick, image, disc, points):
     views = [View(image=image, instance=disc)] * 2
-    found = run(reconstructor, image, disc, points, further=views)
+    found = run(quick, image, disc, points, further=views)
     assert any("3 photos and 2 steps" in note for note in found.notes)
 
 
-def test_an_object_that_the_photo_cuts_off_is_flagged(reconstructor, image, points):
+def test_an_object_that_the_photo_cuts_off_is_flagged(quick, image, points):
     mask = np.zeros((image.height, image.width), bool)
     mask[20:80, :50] = True
     cut = Instance(mask=mask, label="box", score=1, box=Instance.box_of(mask))
-    found = run(reconstructor, image, cut, points)
+    found = run(quick, image, cut, points)
     assert found.quality["hidden_outline"] == pytest.approx(60 / 220, abs=0.01)
     assert any("hidden or cut off" in note for note in found.notes)
 
 
-def test_a_soft_matte_without_anything_opaque_is_not_an_empty_one(
-    reconstructor, image, disc, points
-):
+def test_a_soft_matte_without_anything_opaque_is_not_an_empty_one(quick, image, disc, points):
     faint = replace(disc, alpha=np.where(disc.mask, 0.6, 0.0).astype(np.float32))
-    found = run(reconstructor, image, faint, points)
+    found = run(quick, image, faint, points)
     assert found.quality["voxels"] > 0
 
 
-def test_a_mask_of_another_size_is_refused(reconstructor, image, points):
+def test_a_mask_of_another_size_is_refused(quick, image, points):
     mask = np.ones((4, 4), bool)
     wrong = Instance(mask=mask, label="box", score=1, box=Instance.box_of(mask))
     with pytest.raises(InputError, match="same size"):
-        run(reconstructor, image, wrong, points)
+        run(quick, image, wrong, points)
 
 
-def test_memory_that_ran_out_is_freed_and_explained(
-    reconstructor, image, disc, points, monkeypatch
-):
+def test_memory_that_ran_out_is_freed_and_explained(quick, image, disc, points, monkeypatch):
     def full(*arguments, **options):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
 
-    monkeypatch.setattr(reconstructor.model.models.latent_flow, "forward", full)
+    monkeypatch.setattr(quick.model.models.latent_flow, "forward", full)
     with pytest.raises(DeviceMemoryError, match="--device cpu"):
-        run(reconstructor, image, disc, points)
-    assert reconstructor.model.memory.resident == ()
+        run(quick, image, disc, points)
+    assert quick.model.memory.resident == ()
 
 
-def test_a_stopped_run_stops(reconstructor, image, disc, points):
+def test_a_stopped_run_stops(quick, image, disc, points):
     token = CancelToken()
 
     def stop(event) -> None:
@@ -163,12 +181,12 @@ def test_a_stopped_run_stops(reconstructor, image, disc, points):
             token.cancel()
 
     with pytest.raises(Cancelled):
-        run(reconstructor, image, disc, points, report=Reporter(stop, token=token))
+        run(quick, image, disc, points, report=Reporter(stop, token=token))
 
 
-def test_progress_never_goes_back(reconstructor, image, disc, points):
+def test_progress_never_goes_back(quick, image, disc, points):
     events = []
-    run(reconstructor, image, disc, points, report=Reporter(events.append))
+    run(quick, image, disc, points, report=Reporter(events.append))
     fractions = [e.fraction for e in events if e.kind == "stage_progress"]
     assert fractions == sorted(fractions)
     assert fractions[-1] == pytest.approx(1)
@@ -195,13 +213,3 @@ def test_missing_weights_are_named_with_the_command_that_gets_them(tmp_path, mon
     ]
     with pytest.raises(WeightsError, match="models download open"):
         TrellisReconstructor.load(options)
-
-
-def test_a_run_records_what_it_used(tiny_open, image):
-    options = ReconstructionOptions(weights=tiny_open, **FAST)
-    pipeline = Pipeline(
-        ColorSegmenter(), PlanePointMapper(), RECONSTRUCTORS.load("trellis", options)
-    )
-    scene = pipeline.run(image, "red", seed=3)
-    assert scene.provenance.backends["reconstructor"].startswith("trellis trellis-image-large")
-    assert "pose_confidence" in scene.objects[0].quality

@@ -6,13 +6,13 @@ Where it stands is fitted afterwards to what the photo shows of it (`compose.fit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.compose.fit import fit_pose
+from scenelift.compose.fit import FittedPose, fit_pose
 from scenelift.device import choose_device, choose_dtype, limit_memory
 from scenelift.errors import WeightsError
 from scenelift.progress import Reporter
@@ -53,6 +53,7 @@ class TrellisReconstructor:
         version: names the weights, and whatever else changes results.
         max_faces: of a mesh; None keeps all.
         view_mode: how several photos of one object are combined.
+        place: finds a shape's pose; `compose.fit.fit_pose`.
     """
 
     name = "trellis"
@@ -64,8 +65,10 @@ class TrellisReconstructor:
         version: str,
         max_faces: int | None = None,
         view_mode: ViewMode = "stochastic",
+        place: Callable[..., FittedPose] = fit_pose,
     ) -> None:
         self.model = model
+        self._place = place
         self.version = version
         self.max_faces = max_faces
         self.view_mode: ViewMode = view_mode
@@ -153,7 +156,7 @@ class TrellisReconstructor:
             )
         shape, _ = shape_of(lifted, self.max_faces)
         report.update(0.8, message="placing")
-        placed = fit_pose(
+        placed = self._place(
             shape, image, instance, points, seed=seed, report=part_of(report, 0.8, 1.0)
         )
         hidden = hidden_share(instance.mask, points.points)
