@@ -96,7 +96,7 @@ def _show(findings: dict[str, Any]) -> None:
         _heading(f"{role.capitalize()}s")
         for name, entry in backends.items():
             if entry["lacks"]:
-                _row(name, f"cannot run: {'; '.join(entry['lacks'])}")
+                _row(name, f"cannot run: {'; '.join(entry['lacks'])} ({entry['licence']})")
             else:
                 _row(name, f"ready ({entry['licence']})")
 
