@@ -1,6 +1,6 @@
 """What a batch costs beyond its models: items per minute, overhead an item, the price of a restart.
 
-    python benchmarks/batch.py [--items 1000] [--dask]
+    python benchmarks/batch.py [--items 1000] [--workers 1 2] [--dask]
 
 Each item takes 50 ms in a fake pipeline that finds nothing, so no scene is written; all else is
 real: manifest, plan, worker processes, claims, photo, entries synced to disk, journals.
@@ -40,17 +40,18 @@ PHOTOS = 10
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=1000)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--dask", action="store_true", help="measure Dask on this machine too")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="scenelift-bench-") as name:
         folder = Path(name)
         print(f"{args.items} items of {NAP_SECONDS * 1000:.0f} ms, load {os.getloadavg()[0]:.1f}")
         bench_ledger(folder)
-        for workers in (1, 2):
+        for workers in args.workers:
             bench_local(folder, args.items, workers)
         if args.dask:
             bench_dask(folder, args.items)
-        bench_restart(folder, args.items)
+        bench_restart(folder, BatchFolder(folder / f"local{args.workers[-1]}"), args.items)
 
 
 def bench_ledger(folder: Path, count: int = 500) -> None:
@@ -99,9 +100,8 @@ def bench_dask(folder: Path, count: int) -> None:
         _run("2 Dask", 2, items, progress, executor)
 
 
-def bench_restart(folder: Path, count: int) -> None:
+def bench_restart(folder: Path, finished: BatchFolder, count: int) -> None:
     """A batch begun again when none, half, or nearly all of it is done."""
-    finished = BatchFolder(folder / "local1")
     done = list(read_plan(finished.plan(_plan(finished))))
     for percent, fresh in ((0, count), (50, count), (99, count // 99)):
         out = folder / "fresh" if percent == 0 else finished.root

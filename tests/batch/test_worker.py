@@ -19,7 +19,7 @@ from scenelift.batch.items import BatchItem
 from scenelift.batch.manifest import RowDefaults, read_items
 from scenelift.batch.on_local import LocalWorkers
 from scenelift.batch.progress import BatchProgress
-from scenelift.batch.run import begin_batch, conclude, retry_failed, watch
+from scenelift.batch.run import begin_batch, conclude, retry_failed, run_batch, watch
 from scenelift.batch.settings import BatchSettings, read_settings
 from scenelift.batch.worker import Worker
 from scenelift.config import ExportOptions
@@ -185,6 +185,13 @@ def test_local_workers_are_replaced_and_poison_fails_alone(begin):
     assert progress.counts["waiting"] == 1
 
 
+def test_one_call_runs_a_batch_from_python(disc, tmp_path):
+    items = read_items(disc.parent, RowDefaults(prompt=Prompt(phrases=("red",))))
+    report = run_batch(items, tmp_path / "out", SETTINGS)
+    assert (report.counts["done"], report.exit_code) == (1, 0)
+    assert (tmp_path / "out" / "index.html").exists()
+
+
 def test_a_set_up_that_cannot_work_stops_everything_and_says_why(begin):
     settings = BatchSettings(pipeline="nowhere:at_all", export=SMALL)
     folder, plan, items = begin("red", settings=settings)
@@ -298,4 +305,3 @@ def test_the_command_line_runs_reruns_and_joins(disc, tmp_path):
     join = [*command, f"--join={tmp_path / 'out'}", "--status", "--json"]
     joined = subprocess.run(join, capture_output=True, text=True)
     assert json.loads(joined.stdout)["counts"]["done"] == 1
-    assert read_items(tmp_path, RowDefaults(prompt=Prompt(phrases=("red",))))

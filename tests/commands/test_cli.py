@@ -47,7 +47,13 @@ def run(photo, out, *args):
     return invoke("run", photo, "--out", out, "--quality", "fake", *args)
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["segment"], ["view"], ["doctor"], ["models"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *([], ["run"], ["segment"], ["batch"], ["view"], ["doctor"], ["models"]),
+        *(["slurm", "web"], ["slurm", "batch"]),
+    ],
+)
 def test_every_command_has_help_with_an_example(command):
     result = invoke(*command, "--help")
     assert result.exit_code == 0

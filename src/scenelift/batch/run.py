@@ -17,7 +17,7 @@ from scenelift.batch.progress import BatchProgress, BatchReport
 from scenelift.batch.settings import BatchSettings, keep_settings
 from scenelift.progress import CancelToken
 
-__all__ = ["Executor", "begin_batch", "conclude", "retry_failed", "watch"]
+__all__ = ["Executor", "begin_batch", "conclude", "retry_failed", "run_batch", "watch"]
 
 POLL_SECONDS = 0.25
 SLOW_POLL_SECONDS = 2.0
@@ -65,6 +65,36 @@ def begin_batch(
     plan = folder.keep_plan(write_plan(items))
     keep_settings(folder, settings, plan)
     return folder, plan
+
+
+def run_batch(
+    items: Sequence[BatchItem],
+    out: Path,
+    settings: BatchSettings | None = None,
+    *,
+    workers: int = 1,
+    devices: Sequence[str] = (),
+    told: Callable[[Entry], None] | None = None,
+    token: CancelToken | None = None,
+) -> BatchReport:
+    """Run items on this machine, from the first check to the summary.
+
+    Args:
+        out: the output folder; what is done there is not done again.
+        workers: processes, each with the models.
+        devices: one for each worker, in turn; empty for that of the settings.
+        told: is called with what happens to each item.
+        token: set to stop; workers give back what they do.
+
+    Raises:
+        SceneliftError: the folder or the set-up cannot be used; what was done stays.
+    """
+    from scenelift.batch.on_local import LocalWorkers
+
+    folder, plan = begin_batch(items, out, settings or BatchSettings())
+    executor = LocalWorkers(folder, plan, workers=workers, devices=devices)
+    report = watch(BatchProgress(folder, items), executor, told=told, token=token)
+    return conclude(folder, items, report)
 
 
 def retry_failed(progress: BatchProgress) -> int:

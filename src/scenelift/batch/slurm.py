@@ -18,7 +18,7 @@ from scenelift.errors import BackendUnavailable, InputError, SetupError
 __all__ = ["SlurmOptions", "cancel", "render", "running_jobs", "script", "seconds_of", "submit"]
 
 # What sbatch takes for these options; a line break would smuggle in another directive.
-VALUE = re.compile(r"[A-Za-z0-9_.,:;/@%+=\[\]()-]+")
+VALUE = re.compile(r"[A-Za-z0-9_.,:/@%+=&|*!\[\]()-]+")
 DIRECTIVE = re.compile(r"#SBATCH\s+--([a-z-]+)")
 COMMAND_SECONDS = 60
 

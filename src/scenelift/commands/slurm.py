@@ -109,7 +109,7 @@ def web(
         )
         serve = ["--weights", str(weights.absolute())] if weights else []
         serve += ["--quality", quality] if quality else []
-        folders = [p.absolute() for p in (*(bind or []), *([weights] if weights else []))]
+        folders = [p.absolute() for p in (*(bind or []), weights, data) if p]
         place = (state or Path.home() / ".local" / "state" / "scenelift").absolute()
         variables: dict[str, str | list[str]] = {
             "PYTHON": container_command(options, binds=[*folders, place]),
@@ -117,7 +117,7 @@ def web(
             "LOCAL_PORT": str(local_port),
             "SERVE": serve,
         }
-        variables |= {"DATA": str(data)} if data else {}
+        variables |= {"DATA": str(data.absolute())} if data else {}
         variables |= {"LOGIN": login} if login else {}
         text = slurm.render(slurm.script("webapp"), options.directives(), variables)
         if dry_run:
