@@ -8,8 +8,8 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 OUT ?= out/demo
 WORKERS ?= 2
 
-.PHONY: help demo test check fix page serve wheel bench bench-quality bench-faults bench-load \
-  bench-hostile containers-check images clean
+.PHONY: help demo test test-slurm check fix page serve wheel bench bench-quality bench-faults \
+  bench-load bench-batch bench-hostile containers-check images clean
 
 help:  ## list these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.core
 	$(PIP) install -c constraints.txt torch
 	$(PIP) install -c constraints.txt --no-deps torchvision
-	$(PIP) install -c constraints.txt -e ".[dev,web]" transformers safetensors huggingface-hub pyyaml
+	$(PIP) install -c constraints.txt -e ".[dev,web,cluster]" transformers safetensors huggingface-hub pyyaml
 	@touch $@
 
 $(VENV)/.web: $(VENV)/.core
@@ -62,6 +62,15 @@ test: $(VENV)/.dev  ## all tests, the ones with real weights included
 	elif [ -n "$$SCENELIFT_REQUIRE_NODE" ]; then echo "npm is required here" >&2; exit 1; fi
 	$(BIN)/pytest -n $(WORKERS) $(PYTEST_ARGS)
 
+test-slurm: $(VENV)/.dev  ## batches and the web app on a real SLURM (4 minutes; needs root)
+	@missing=; for p in slurmctld slurmd munged; do command -v $$p >/dev/null || missing=$$p; done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	    echo "There is no $$missing. As root: apt-get install slurm-wlm munge" >&2; exit 1; fi; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; fi
+	SCENELIFT_SLURM=1 $(BIN)/pytest tests/slurm $(PYTEST_ARGS)
+
 check: $(VENV)/.dev  ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -93,6 +102,9 @@ bench-faults: $(VENV)/.dev  ## kill the web app's processes 50 times, count what
 
 bench-load: $(VENV)/.dev  ## the web app's health, events and memory under load (3 minutes)
 	$(BIN)/python benchmarks/load.py
+
+bench-batch: $(VENV)/.dev  ## what a batch costs beyond its models (5 minutes)
+	$(BIN)/python benchmarks/batch.py --dask
 
 bench-hostile: $(VENV)/.dev  ## ten thousand damaged uploads (1 minute)
 	$(BIN)/python benchmarks/hostile.py
