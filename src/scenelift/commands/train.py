@@ -1,4 +1,4 @@
-"""`scenelift train`: make scenes, and train the embedded default's heads on them."""
+"""`scenelift train`: scenes, the embedded default's heads, and fine-tuning of the full model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scenelift.commands.shell import problems
 __all__ = ["app"]
 
 app = typer.Typer(
-    no_args_is_help=True, help="Make training scenes and train the embedded default's heads."
+    no_args_is_help=True, help="Train the embedded default's heads; fine-tune SAM 3D Objects."
 )
 
 FolderArgument = Annotated[
@@ -123,6 +123,74 @@ def head(
             say=_say,
         )
         save_weights(trained.network, out)
+
+
+@app.command()
+def flow(
+    stage: Annotated[
+        str,
+        typer.Argument(
+            metavar="structure|latent", help="Stage 1 (coarse shape and pose) or 2 (appearance)."
+        ),
+    ],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of example folders.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Checkpoint folder to write.")],
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="SAM 3D Objects' weights, in place of the cached."),
+    ] = None,
+    encoder: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Structure encoder, for examples that have voxels only."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 1000,
+    batch: Annotated[int, typer.Option(min=1, help="Examples a step and GPU.")] = 4,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-5,
+    warmup: Annotated[int, typer.Option(min=0, help="Steps of rising learning rate.")] = 50,
+    held: Annotated[int, typer.Option(min=0, help="Examples kept out of training.")] = 4,
+    drop_condition: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of examples without a condition.")
+    ] = 0.1,
+    seconds: Annotated[
+        float | None, typer.Option(help="End after so long, learning rate and all.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Resume from it, and keep it up to date.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cuda, cuda:1, cpu.")] = "cuda",
+    evaluate_every: Annotated[int, typer.Option(min=0, help="Steps; 0 only at the end.")] = 200,
+    seed: Annotated[int, typer.Option(help="Other batches for another seed.")] = 0,
+) -> None:
+    """Fine-tune a flow of SAM 3D Objects. On several GPUs, run it under torchrun.
+
+    Example: scenelift train flow structure shoes/ --out tuned --checkpoint tuned.pt
+    """
+    with problems(as_json=False):
+        from scenelift.training.flows.finetune import FinetuneOptions, finetune, read_stage
+        from scenelift.training.flows.matching import MatchingOptions
+        from scenelift.training.loop import LoopOptions
+
+        loop = LoopOptions(
+            steps=steps,
+            batch=batch,
+            rate=rate,
+            warmup=warmup,
+            seconds=seconds,
+            seed=seed,
+            every=10,
+            evaluate_every=evaluate_every,
+        )
+        options = FinetuneOptions(
+            weights=weights,
+            data=data,
+            out=out,
+            held=held,
+            encoder=encoder,
+            device=device,
+            matching=MatchingOptions(drop_condition=drop_condition),
+        )
+        finetune(read_stage(stage), options, loop, resume=checkpoint, say=_say)
+        typer.echo(f"{out}: take it with `scenelift run … --quality full --weights {out}`")
 
 
 @app.command()

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from scenelift.errors import InputError, OutputError
 from scenelift.io.files import TEMPORARY_PREFIX
+from scenelift.reconstruct.sam3d import checkpoint_folder
+from scenelift.registry import BackendOptions
 from scenelift.sam3d.checkpoints import FLOW_PREFIX, CheckpointFolder
 from scenelift.sam3d.condition import ConditionEmbedder
 from scenelift.slat.structure_decoder import StructureEncoder
@@ -26,7 +28,7 @@ from scenelift.training.loop import LoopOptions, Task, Trained, train
 from scenelift.weights.seals import RECORD
 from scenelift.weights.state_dicts import load_module, read_state_dict
 
-__all__ = ["STEMS", "FinetuneOptions", "Stage", "finetune"]
+__all__ = ["STEMS", "FinetuneOptions", "Stage", "finetune", "read_stage"]
 
 Stage = Literal["structure", "latent"]
 
@@ -39,18 +41,18 @@ class FinetuneOptions:
     """What to train on what; the rest is `LoopOptions`.
 
     Attributes:
-        checkpoints: folder to begin with, published or converted.
+        weights: folder with the weights to begin with, published or converted; None for the cache.
         data: folder of examples.
-        out: folder to write; must not be `checkpoints`.
+        out: folder to write; must not be the one to begin with.
         held: examples to keep out and evaluate on.
         encoder: file of a structure encoder, for examples that have voxels only.
         device: "cuda", "cuda:1", "cpu".
         matching: how examples are shown.
     """
 
-    checkpoints: Path
     data: Path
     out: Path
+    weights: Path | None = None
     held: int = 4
     encoder: Path | None = None
     device: str = "cuda"
@@ -79,10 +81,10 @@ def finetune(
         WeightsError: the checkpoints are missing or damaged.
         OutputError: `out` cannot be written.
     """
-    if options.out.resolve() == options.checkpoints.resolve():
+    files = CheckpointFolder(checkpoint_folder(BackendOptions(weights=options.weights)))
+    if options.out.resolve() == files.folder.resolve():
         raise InputError(f"{options.out} is the folder to begin with: choose another with --out.")
     device = _device(options.device)
-    files = CheckpointFolder(options.checkpoints)
     task = _task(stage, files, options, device)
     # Optimisers need full precision to take small steps; the loop computes in half where it can.
     task.network.float().to(device).train()
@@ -98,6 +100,17 @@ def finetune(
 
 # A constant that checkpoints happen to store, not a weight.
 _CONSTANTS = ("latent_mapping.shape.pos_emb",)
+
+
+def read_stage(name: str) -> Stage:
+    """A stage by its name.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name == "structure" or name == "latent":
+        return name
+    raise InputError(f"{name!r} is no stage. Known: {', '.join(STEMS)}.")
 
 
 def _device(name: str) -> torch.device:
