@@ -244,7 +244,10 @@ def read_formats(text: str | None) -> tuple[str, ...]:
     """
     from importlib.util import find_spec
 
-    needed = {"usdz": ("pxr", "'scenelift[usd]'"), "compact.glb": ("meshoptimizer",) * 2}
+    needed = {
+        "usdz": ("pxr", "'scenelift[usd]'"),
+        "compact.glb": ("meshoptimizer", "'scenelift[compact]'"),
+    }
     found = tuple(dict.fromkeys(f.strip().lower() for f in (text or "").split(",") if f.strip()))
     for name in found:
         if name not in EXTRA_FORMATS:

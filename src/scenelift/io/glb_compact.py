@@ -45,7 +45,7 @@ def compact_glb(data: bytes) -> bytes:
         import meshoptimizer
     except ImportError as exc:
         raise SetupError(
-            "A compact GLB needs the package meshoptimizer: pip install meshoptimizer."
+            "A compact GLB needs the package meshoptimizer: pip install 'scenelift[compact]'."
         ) from exc
     meshoptimizer.encode_vertex_version(0)  # what the extension's decoders read
     document, binary = _parsed(data)
