@@ -18,7 +18,8 @@ if (!host) throw new Error('viewer.html has no main');
 try {
   const scene = await source();
   const { manifest } = scene;
-  const title = manifest.prompt.phrases.join(', ') || manifest.objects.map((o) => o.label).join(', ');
+  const labels = new Set(manifest.objects.map((o) => o.label));
+  const title = [...labels].join(', ') || manifest.prompt.phrases.join(', ');
   document.title = `${title} – scenelift`;
   host.append(
     h('header', { class: 'scene-title' },

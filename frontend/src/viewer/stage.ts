@@ -20,7 +20,7 @@ import { fitDistance, opening, photoProjection, type Size } from './projection';
 const TURN_SECONDS = 16; // one turn of the turntable
 const FLIGHT_MS = 450;
 const REST_MS = 400; // without motion, then details are filled in
-const MARGIN = 1.12; // around what `frame` shows
+const MARGIN = 1.02; // around what `frame` shows
 
 interface Flight {
   from: { eye: Vector3; target: Vector3 };
