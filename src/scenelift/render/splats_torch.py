@@ -9,8 +9,10 @@ The camera frame here is x right, y down, z forward.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -282,7 +284,6 @@ def blend_tiles(pairs: Tensor, starts: Tensor, width: int, height: int) -> Tenso
     return picture.reshape(rows * TILE, columns * TILE, 5)[:height, :width]
 
 
+@functools.cache
 def _has_triton() -> bool:
-    from importlib.util import find_spec
-
     return find_spec("triton") is not None
