@@ -7,9 +7,14 @@ __all__ = ["POINT_MAPPERS", "PointMapper"]
 
 
 def _load_embedded(options: BackendOptions) -> PointMapper:
+    from scenelift.errors import WeightsError
+    from scenelift.pointmap.depth_head import DepthHeadPointMapper
     from scenelift.pointmap.embedded import EmbeddedPointMapper
 
-    return EmbeddedPointMapper()
+    try:
+        return DepthHeadPointMapper.from_options(options)
+    except WeightsError:  # the backbone is not installed: a guess from sizes needs no weights
+        return EmbeddedPointMapper()
 
 
 POINT_MAPPERS.add(Backend(name="embedded", load=_load_embedded))

@@ -1,0 +1,115 @@
+"""A point map by the trained depth head on DINOv2's tokens.
+
+One look at the whole photo gives relative depth, the sky, a scale in about metres and the focal
+length; EXIF's focal length is believed before the head's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from scipy.ndimage import maximum_filter, minimum_filter
+
+from scenelift.heads import CELLS, Head, crop, version
+from scenelift.pointmap.camera import default_camera
+from scenelift.progress import Reporter
+from scenelift.registry import BackendOptions
+from scenelift.types import Camera, Image, Instance, PointMap
+
+__all__ = ["DepthHeadPointMapper"]
+
+PATCHES = 24 * 32
+"""About how many patches a photo is cut into; training saw 430 to 970."""
+SIDES = (10, 60)
+FIELDS = (20.0, 110.0)  # degrees along the longer side: beyond these the head is surely wrong
+EDGE = 0.06  # step of log depth between neighbours that is an edge rather than a slope
+NEAREST, FARTHEST = 0.02, 1000.0
+
+
+class DepthHeadPointMapper:
+    """Estimates depth with the trained head. See the module.
+
+    Args:
+        head: the depth head.
+    """
+
+    name = "embedded"
+    version = f"4 {version('depth')}"
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+
+    @classmethod
+    def from_options(cls, options: BackendOptions) -> DepthHeadPointMapper:
+        """Load it.
+
+        Raises:
+            WeightsError: the backbone is missing.
+        """
+        return cls(Head.load("depth", options.weights, options.threads))
+
+    def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
+        """Estimate the point map; see `PointMapper.estimate`. The instances are not used."""
+        report.update(0.0)
+        height, width = image.height, image.width
+        patches = _patches(height, width)
+        picture = crop(image.pixels, (0, 0, width, height), patches)
+        maps, numbers = self._looked(picture, patches)
+        report.update(0.8)
+        log_depth = _enlarged(maps[0] + numbers[0], (width, height))
+        sky = _resized(maps[2], (width, height)) > 0
+        depth = np.exp(log_depth.astype(np.float64)).clip(NEAREST, FARTHEST)
+        camera = _camera(image, float(numbers[1]))
+        points = camera.unproject(np.where(sky, np.nan, depth))
+        report.update(1.0)
+        return PointMap(points=points, camera=camera, source="embedded depth head")
+
+    def _looked(
+        self, picture: NDArray[np.uint8], patches: tuple[int, int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The head's answer, averaged with that to the picture's mirror image."""
+        hints = _position(patches)
+        maps, numbers = self._head.run(picture, hints)
+        mirrored, again = self._head.run(np.ascontiguousarray(picture[:, ::-1]), hints)
+        return (maps + mirrored[:, :, ::-1]) / 2, (numbers + again) / 2
+
+
+def _patches(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of about square patches."""
+    side = math.sqrt(height * width / PATCHES)
+    rows, columns = (int(np.clip(round(n / side), *SIDES)) for n in (height, width))
+    return rows, columns
+
+
+def _position(patches: tuple[int, int]) -> NDArray[np.float32]:  # [2, 8h, 8w]
+    """Across and down from the middle, over half the longer side."""
+    height, width = (side * CELLS for side in patches)
+    half = max(height, width) / 2
+    x = (np.arange(width) + 0.5 - width / 2) / half
+    y = (np.arange(height) + 0.5 - height / 2) / half
+    return np.stack(np.broadcast_arrays(x[None], y[:, None])).astype(np.float32)
+
+
+def _enlarged(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Log depth at the photo's size: smooth on surfaces, a step where one ends before another."""
+    steps = maximum_filter(values, 3) - minimum_filter(values, 3)
+    near = Pillow.fromarray(values).resize(size, Pillow.Resampling.NEAREST)
+    edge = Pillow.fromarray((steps > EDGE).astype(np.uint8)).resize(size, Pillow.Resampling.NEAREST)
+    smooth = _resized(values, size)
+    return np.where(np.asarray(edge) > 0, np.asarray(near), smooth)
+
+
+def _resized(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    picture = Pillow.fromarray(np.ascontiguousarray(values, np.float32))
+    return np.asarray(picture.resize(size, Pillow.Resampling.BILINEAR))
+
+
+def _camera(image: Image, log_focal: float) -> Camera:
+    if image.focal_px:
+        return default_camera(image)
+    field = math.degrees(2 * math.atan(0.5 / math.exp(log_focal)))
+    return Camera.from_fov(image.width, image.height, fov_deg=float(np.clip(field, *FIELDS)))

@@ -1,0 +1,77 @@
+"""The depth head's answers become a point map of the photo's size, edges and camera."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scenelift.pointmap import depth_head
+from scenelift.pointmap.depth_head import DepthHeadPointMapper
+from scenelift.progress import silent
+from scenelift.types import Image
+
+
+class Answers:
+    """A head that sees a step in depth, `sky` above it, and a focal length."""
+
+    def __init__(self, near=1.0, far=4.0, scale=1.0, log_focal=0.0, sky=False):
+        self.near, self.far, self.scale = near, far, scale
+        self.log_focal, self.sky = log_focal, sky
+        self.asked = []
+
+    def run(self, picture, hints):
+        assert picture.shape[0] // 14 * 8 == hints.shape[1]
+        assert picture.shape[1] // 14 * 8 == hints.shape[2]
+        self.asked.append(picture)
+        maps = np.zeros((3, *hints.shape[1:]), np.float32)
+        lower = hints.shape[1] // 2
+        maps[0, :lower], maps[0, lower:] = np.log(self.far), np.log(self.near)
+        maps[2] = -5
+        maps[2, :lower] = 5 if self.sky else -5
+        return maps, np.array([np.log(self.scale), self.log_focal, 0, 1, 0], np.float32)
+
+
+def estimate(head, height=120, width=200, **photo):
+    image = Image(pixels=np.zeros((height, width, 3), np.uint8), **photo)
+    return DepthHeadPointMapper(head).estimate(image, (), silent())
+
+
+def test_a_step_in_depth_stays_a_step_without_points_between():
+    depth = -estimate(Answers()).points[..., 2]
+    between = (depth > 1.02) & (depth < 3.9)
+    assert not between.any()
+    assert depth[0].mean() == pytest.approx(4, rel=1e-5)  # float32
+    assert depth[-1].mean() == pytest.approx(1, rel=1e-5)
+
+
+def test_the_scale_multiplies_every_depth():
+    once, twice = (estimate(Answers(scale=s)).points for s in (1.0, 2.0))
+    np.testing.assert_allclose(twice, 2 * once, rtol=1e-5)  # float32
+
+
+def test_the_sky_has_no_points():
+    points = estimate(Answers(sky=True)).points
+    assert np.isnan(points[0]).all()
+    assert np.isfinite(points[-1]).all()
+
+
+def test_the_focal_length_is_over_the_longer_side():
+    assert estimate(Answers(log_focal=np.log(0.8))).camera.fx == pytest.approx(160, rel=1e-5)
+
+
+def test_exif_is_believed_before_the_head():
+    assert estimate(Answers(), focal_px=321.0).camera.fx == pytest.approx(321)
+
+
+def test_an_absurd_focal_length_is_limited():
+    camera = estimate(Answers(log_focal=9.0)).camera
+    field = 2 * np.degrees(np.arctan(0.5 * camera.width / camera.fx))
+    assert field == pytest.approx(depth_head.FIELDS[0])
+
+
+def test_the_photo_is_seen_once_as_it_is_and_once_mirrored():
+    head = Answers()
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 90, 3)).astype(np.uint8)
+    DepthHeadPointMapper(head).estimate(Image(pixels=pixels), (), silent())
+    first, second = head.asked
+    np.testing.assert_array_equal(first[:, ::-1], second)
