@@ -7,7 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenelift.moge.focal import focal_in_pixels, recover_focal_and_shift
+from scenelift.moge.focal import (
+    focal_in_half_diagonals,
+    focal_in_pixels,
+    recover_focal_and_shift,
+)
 from scenelift.moge.network import view_plane
 
 
@@ -29,6 +33,15 @@ def test_focal_and_shift_are_recovered(focal, shift, size):
     found = recover_focal_and_shift(points, torch.ones(size, dtype=torch.bool))
     # The solver stops once a step gains less than a thousandth.
     assert found == pytest.approx((focal, shift), rel=1e-2, abs=1e-2)
+
+
+@settings(deadline=None, max_examples=15)
+@given(focal=st.floats(0.4, 3.0), shift=st.floats(-0.5, 1.0))
+def test_a_known_focal_length_is_kept_and_the_shift_still_found(focal, shift):
+    points = surface(60, 80, focal, shift)
+    found = recover_focal_and_shift(points, torch.ones(60, 80, dtype=torch.bool), focal)
+    assert found[0] == focal
+    assert found[1] == pytest.approx(shift, abs=1e-2)
 
 
 def test_points_outside_the_mask_do_not_matter():
@@ -54,3 +67,4 @@ def test_the_view_plane_spans_the_image_to_the_centres_of_its_corner_pixels():
 def test_focal_lengths_are_in_half_diagonals():
     # 3-4-5: a focal length of half the diagonal of 600 × 800 pixels.
     assert focal_in_pixels(1.0, 600, 800) == pytest.approx(500)
+    assert focal_in_half_diagonals(500, 600, 800) == pytest.approx(1)

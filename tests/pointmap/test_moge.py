@@ -62,6 +62,16 @@ def test_points_lie_on_the_rays_of_their_pixels(photo):
     assert not result.metric
 
 
+def test_a_focal_length_that_the_photo_tells_is_the_cameras(photo):
+    told = Image(pixels=photo.pixels, focal_px=50.0)
+    result = MoGePointMapper(WavySurface(TINY), MoGeSettings()).estimate(told, (), silent())
+    assert result.camera.fx == pytest.approx(50)
+    columns, rows = np.meshgrid(np.arange(48) + 0.5, np.arange(48) + 0.5)
+    projected = result.camera.project(result.points[:, :48])
+    # float32 points of a photo 64 pixels wide.
+    np.testing.assert_allclose(projected, np.stack([columns, rows], -1), atol=1e-3)
+
+
 class Nothing(MoGe):
     """A network that sees no surface."""
 

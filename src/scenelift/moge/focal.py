@@ -17,7 +17,7 @@ from torch import Tensor
 
 from scenelift.moge.network import view_plane
 
-__all__ = ["focal_in_pixels", "recover_focal_and_shift"]
+__all__ = ["focal_in_half_diagonals", "focal_in_pixels", "recover_focal_and_shift"]
 
 # Points enter the fit from a grid of this many rows and columns.
 _GRID = 64
@@ -26,15 +26,21 @@ _GRID = 64
 def recover_focal_and_shift(
     points: Tensor,  # [H, W, 3]
     mask: Tensor,  # bool [H, W]
+    focal: float | None = None,
 ) -> tuple[float, float]:
     """Fit focal length and shift to the points under a mask.
 
     Minimises |f · (x, y) / (z + shift) − (u, v)| over the shift, with the best f for each shift in
     closed form, by Levenberg–Marquardt from a shift of 0.
 
+    Args:
+        points: from the network.
+        mask: where they count.
+        focal: in half diagonals of the image, where it is known; then the shift alone is fitted.
+
     Returns:
         Focal length in half diagonals of the image, and what to add to z. Where the mask leaves
-        fewer than two points: 1 and 0.
+        fewer than two points: the focal length that was given or 1, and 0.
     """
     height, width = mask.shape
     plane = view_plane(height, width, width / height, points)
@@ -43,15 +49,17 @@ def recover_focal_and_shift(
     kept = sampled[:, sampled[5] > 0]  # [6, n]
     xy, z, uv = kept[:2].T, kept[2], kept[3:5].T
     if len(z) < 2:
-        return 1.0, 0.0
+        return focal or 1.0, 0.0
 
     def fitted(shift: NDArray) -> tuple[NDArray, float]:
         projected = xy / (z + shift)[:, None]
+        if focal is not None:
+            return projected, focal
         return projected, float((projected * uv).sum() / np.square(projected).sum())
 
     def residuals(shift: NDArray) -> NDArray:
-        projected, focal = fitted(shift)
-        return (focal * projected - uv).ravel()
+        projected, f = fitted(shift)
+        return (f * projected - uv).ravel()
 
     solution = least_squares(residuals, x0=0.0, ftol=1e-3, method="lm")
     shift = solution.x.astype(np.float32)
@@ -61,3 +69,8 @@ def recover_focal_and_shift(
 def focal_in_pixels(focal: float, height: int, width: int) -> float:
     """Focal length in pixels of one in half diagonals."""
     return focal * math.hypot(height, width) / 2
+
+
+def focal_in_half_diagonals(focal_px: float, height: int, width: int) -> float:
+    """The inverse of `focal_in_pixels`."""
+    return 2 * focal_px / math.hypot(height, width)

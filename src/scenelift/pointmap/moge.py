@@ -6,12 +6,17 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
+import numpy as np
 import torch
 
 from scenelift.device import choose_device, limit_memory
 from scenelift.errors import InputError, SetupError
 from scenelift.moge.checkpoint import MoGeSettings, load_moge
-from scenelift.moge.focal import focal_in_pixels, recover_focal_and_shift
+from scenelift.moge.focal import (
+    focal_in_half_diagonals,
+    focal_in_pixels,
+    recover_focal_and_shift,
+)
 from scenelift.moge.network import MoGe
 from scenelift.pointmap.moge_weights import weight_file
 from scenelift.progress import Reporter
@@ -71,6 +76,9 @@ class MoGePointMapper:
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
         """Estimate points and camera of a photo; the instances do not matter.
 
+        Where the photo says its focal length, that is the camera's, and the points lie on its
+        pixels' rays; else both are the network's.
+
         Raises:
             InputError: the photo shows nothing that has a depth.
             SetupError: the device has too little memory.
@@ -88,28 +96,33 @@ class MoGePointMapper:
             if self.memory.limit is not None:
                 self.memory.release()
         points, mask = points[0], logits[0] > self.settings.mask_threshold
-        focal, shift = recover_focal_and_shift(points, mask)
+        known = image.focal_px and focal_in_half_diagonals(
+            image.focal_px, image.height, image.width
+        )
+        focal, shift = recover_focal_and_shift(points, mask, known or None)
         report.update(1, message="estimating depth")
         if not bool(mask.any()) or not focal > 0:
             raise InputError(
                 "The photo shows no surface whose depth could be estimated. "
                 "Try another photo, or give the depth yourself."
             )
-        # x right, y down, z forward to x right, y up, z backward.
-        points = torch.stack([points[..., 0], -points[..., 1], -(points[..., 2] + shift)], -1)
-        points = torch.where(mask[..., None], points, torch.nan)
         f = focal_in_pixels(focal, image.height, image.width)
+        camera = Camera(
+            fx=f,
+            fy=f,
+            cx=image.width / 2,
+            cy=image.height / 2,
+            width=image.width,
+            height=image.height,
+        )
+        # x right, y down, z forward to x right, y up, z backward.
+        depth = points[..., 2] + shift
+        placed = torch.stack([points[..., 0], -points[..., 1], -depth], -1).cpu().numpy()
+        if known:
+            placed = camera.unproject(depth.cpu().numpy())
+        seen = mask.cpu().numpy()[..., None]
         return PointMap(
-            points=points.cpu().numpy(),
-            camera=Camera(
-                fx=f,
-                fy=f,
-                cx=image.width / 2,
-                cy=image.height / 2,
-                width=image.width,
-                height=image.height,
-            ),
-            source=self.name,
+            points=np.where(seen, placed, np.float32(np.nan)), camera=camera, source=self.name
         )
 
     def _run(self, image: Image) -> tuple[torch.Tensor, torch.Tensor]:
