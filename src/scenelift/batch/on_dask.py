@@ -13,6 +13,8 @@ import os
 import shlex
 import threading
 import time
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +45,8 @@ log = logging.getLogger(__name__)
 
 # With the scheduler at a time, for each worker: one running, one on its way.
 TASKS_PER_WORKER = 2
+# Going through all items to find those that wait takes a while where there are very many.
+REFILL_SECONDS = 1.0
 # Workers end in good order this long before SLURM would kill them, not all at once.
 LIFETIME_MARGIN, LIFETIME_STAGGER = 300, 60
 DEFAULT_TIME, DEFAULT_MEM = "08:00:00", "16G"
@@ -80,6 +84,9 @@ class DaskWorkers:
         self._resources: dict[str, float] | None = None
         self._in_flight: dict[Future, BatchItem] = {}
         self._alone: list[BatchItem] = []
+        self._waiting: deque[BatchItem] = deque()
+        self._looked = -REFILL_SECONDS
+        self._woken = threading.Event()
         self._ledger = Ledger(folder, WorkerIdentity.here())
 
     @property
@@ -105,6 +112,11 @@ class DaskWorkers:
         if not self._alone:
             self._hand_in_more(progress)
 
+    def wait(self, seconds: float) -> None:
+        """Pass some time, less when a task ends: its place must not stay empty."""
+        self._woken.wait(seconds)
+        self._woken.clear()
+
     def stop(self) -> None:
         """Let the workers give back what they do, and wait for them."""
         if self._client is None:
@@ -129,15 +141,21 @@ class DaskWorkers:
         room = TASKS_PER_WORKER * self._workers - len(self._in_flight)
         if room <= 0:
             return
+        if not self._waiting and time.monotonic() - self._looked >= REFILL_SECONDS:
+            self._looked = time.monotonic()
+            self._waiting.extend(self._free_items(progress))
+        while self._waiting and room > 0:
+            self._hand_in(self._waiting.popleft())
+            room -= 1
+
+    def _free_items(self, progress: BatchProgress) -> Iterator[BatchItem]:
+        """Items that nobody is at. One may just have ended: taking it again finds its result."""
         there = {item.id for item in self._in_flight.values()}
         for item in progress.open_items():
             entry = progress.entries.get(item.id)
             taken = entry and entry.state == "claimed" and self._ledger.alive(entry)
             if item.id not in there and not taken:
-                self._hand_in(item)
-                room -= 1
-                if room == 0:
-                    return
+                yield item
 
     def _hand_in(self, item: BatchItem) -> None:
         assert self._client is not None
@@ -150,6 +168,7 @@ class DaskWorkers:
             resources=self._resources,
         )
         self._in_flight[future] = item
+        future.add_done_callback(lambda _: self._woken.set())
 
     def _collected(self, future: Future, item: BatchItem) -> None:
         if future.status == "error":

@@ -97,6 +97,10 @@ class LocalWorkers:
             for slot in idle[: max(0, free - busy) if busy else free]:
                 self._spawn(slot)
 
+    def wait(self, seconds: float) -> None:
+        """Pass some time."""
+        time.sleep(seconds)
+
     def stop(self) -> None:
         """Let the workers give back what they do, and wait for them; kill those that do not."""
         running = [s.process for s in self._slots if s.process is not None]

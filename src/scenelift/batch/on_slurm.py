@@ -77,6 +77,10 @@ class SlurmArray:
         self._job = slurm.submit(self._script)
         log.info("submitted job %s", self._job)
 
+    def wait(self, seconds: float) -> None:
+        """Pass some time."""
+        time.sleep(seconds)
+
     def stop(self) -> None:
         """Cancel the job; its workers give back what they do."""
         if not self._job:

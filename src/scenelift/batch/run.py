@@ -39,6 +39,10 @@ class Executor(Protocol):
         """
         ...
 
+    def wait(self, seconds: float) -> None:
+        """Pass some time, or less where `tick` has something to do."""
+        ...
+
     def stop(self) -> None:
         """Let workers give back what they do, and wait for them."""
         ...
@@ -130,14 +134,19 @@ def watch(
     started = time.monotonic()
     progress.refresh_first()
     try:
+        due = delay = 0.0
         while progress.left and not token.cancelled:
             executor.tick(progress)
-            before = time.monotonic()
-            progress.refresh(told)
-            if moved:
-                moved()
-            took = time.monotonic() - before
-            time.sleep(min(SLOW_POLL_SECONDS, max(POLL_SECONDS, 10 * took)))
+            now = time.monotonic()
+            if now >= due:
+                progress.refresh(told)
+                if moved:
+                    moved()
+                # Reading takes a small share of the time, however many items there are.
+                took = time.monotonic() - now
+                delay = min(SLOW_POLL_SECONDS, max(POLL_SECONDS, 10 * took))
+                due = now + delay
+            executor.wait(delay)
         executor.stop()
     finally:
         executor.kill()
