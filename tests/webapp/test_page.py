@@ -61,6 +61,7 @@ def share_of(picture, color):
     return (picture[..., channel] > 60 + picture[..., others].max(-1)).mean()
 
 
+@pytest.mark.slow
 def test_a_photo_becomes_a_scene_that_is_looked_at_and_downloaded(visit, tmp_path):
     page = visit(viewport={"width": 1000, "height": 600}).page  # few pixels to draw
     choose_photo(page, "red", "blue")

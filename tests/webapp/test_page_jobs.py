@@ -49,6 +49,7 @@ def test_a_reload_in_the_middle_of_a_job_shows_how_far_it_is(visit, server):
     assert server.job(job)["attempt"] == 1
 
 
+@pytest.mark.slow
 def test_two_tabs_show_the_same(visit, server):
     visitor = visit()
     first, second = visitor.page, visitor.open()
@@ -144,6 +145,29 @@ def test_a_photo_that_is_refused_can_be_replaced(visit):
     expect_refusals(visitor, status=422)
 
 
+def set_hidden(page, hidden):
+    page.evaluate(
+        """hidden => {
+            Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
+            document.dispatchEvent(new Event('visibilitychange'));
+        }""",
+        hidden,
+    )
+
+
+def test_a_tab_that_nobody_sees_holds_no_connection_and_misses_nothing(make_server, visit):
+    server = make_server().start()
+    page = visit(server.url).page
+    expect(page.get_by_text("Drop a photo here")).to_be_visible()
+    with page.expect_event("requestfailed", lambda request: "/api/events" in request.url):
+        set_hidden(page, True)
+    job = server.wait(server.submit("red"))["id"]
+    link = page.locator(f"a[href='#job={job}']")
+    expect(link).to_have_count(0)
+    set_hidden(page, False)
+    expect(link).to_be_visible()
+
+
 @pytest.fixture(scope="module")
 def locked_server(tmp_path_factory):
     secret = {"SCENELIFT_TOKEN": TOKEN}
@@ -177,7 +201,7 @@ def test_a_token_is_asked_for_until_it_is_right(visit, locked_server, axe_faults
     expect_refusals(visitor, status=401)
 
 
-def test_a_server_that_is_away_is_waited_for(visit, make_server):
+def test_a_server_that_is_away_is_waited_for(make_server, visit):
     server = make_server().start()
     visitor = visit(server.url)
     page = visitor.page

@@ -13,6 +13,7 @@ export class EventStream {
   #source: EventSource | null = null;
   #last: string;
   #timer = 0;
+  #listening = false;
   readonly #onEvent: (event: JobEvent) => void;
   readonly #onOpen: (connected: boolean) => void;
 
@@ -22,12 +23,20 @@ export class EventStream {
     this.#last = String(after);
     this.#onEvent = onEvent;
     this.#onOpen = onOpen;
-    this.#open();
+    this.listening = true;
   }
 
-  close(): void {
+  /** While it does not listen, events wait at the server. */
+  get listening(): boolean {
+    return this.#listening;
+  }
+
+  set listening(on: boolean) {
+    if (on === this.#listening) return;
+    this.#listening = on;
     clearTimeout(this.#timer);
     this.#source?.close();
+    if (on) this.#open();
   }
 
   #open(): void {
@@ -46,10 +55,17 @@ export class EventStream {
 
   /** An ordinary call tells, as the stream cannot, whether the server wants a token. */
   #retry(): void {
-    const again = () => api.config().then(() => this.#open(), (error: unknown) => {
-      const status = error instanceof ApiError ? error.problem.status : 0;
-      if (status !== 401) this.#retry();
-    });
-    this.#timer = window.setTimeout(() => void again(), RETRY_MS);
+    this.#timer = window.setTimeout(() => void this.#again(), RETRY_MS);
+  }
+
+  async #again(): Promise<void> {
+    try {
+      await api.config();
+    } catch (error) {
+      if (error instanceof ApiError && error.problem.status === 401) return;
+      if (this.#listening) this.#retry();
+      return;
+    }
+    if (this.#listening) this.#open();
   }
 }

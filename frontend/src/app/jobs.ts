@@ -4,6 +4,7 @@ import type { Job, JobEvent } from '../api/types';
 
 const REFRESH_MS = 300;
 const FINAL = new Set(['done', 'failed', 'cancelled']);
+const UNDER_WAY = new Set(['queued', 'running']);
 
 /**
  * The caller's jobs, newest first, kept up to date by the server's events.
@@ -19,12 +20,16 @@ export class Jobs {
   readonly #timers = new Map<string, number>();
   #stream: EventStream | null = null;
 
+  constructor() {
+    document.addEventListener('visibilitychange', () => this.#listen());
+  }
+
   /** Read the first page, and listen from there on. Rejects with ApiError. */
   async start(): Promise<void> {
     const page = await api.jobs();
     this.#jobs.clear(); // whoever signs in now may be somebody else
     this.#take(page.jobs);
-    this.#stream?.close();
+    if (this.#stream) this.#stream.listening = false;
     this.#stream = new EventStream(
       page.last_event_id,
       (event) => this.#apply(event),
@@ -115,7 +120,18 @@ export class Jobs {
 
   #tell(): void {
     for (const listener of this.#listeners) listener();
+    this.#listen();
   }
+
+  /** A browser opens six connections to a server: tabs that nobody sees give theirs back. */
+  #listen(): void {
+    const seen = !document.hidden || this.list().some((job) => isUnderWay(job));
+    if (this.#stream) this.#stream.listening = seen;
+  }
+}
+
+function isUnderWay(job: Job): boolean {
+  return UNDER_WAY.has(job.state);
 }
 
 export function isFinal(job: Job): boolean {

@@ -29,7 +29,7 @@ FLAGS = (
     "--no-first-run",
     "--no-sandbox",  # for root, which containers run as
 )
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 
 
 def find_chromium() -> str | None:
