@@ -192,5 +192,8 @@ def turn_between(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.f
     axis, cosine = np.cross(a, b), float(a @ b)
     sine = float(np.linalg.norm(axis))
     if sine < 1e-9:
-        return np.eye(3) if cosine > 0 else np.diag([1.0, -1.0, -1.0])
+        if cosine > 0:
+            return np.eye(3)
+        across = np.cross(a, np.eye(3)[np.abs(a).argmin()])  # half a turn about any such axis
+        return rotation_of_vector(across / np.linalg.norm(across) * np.pi)
     return rotation_of_vector(axis / sine * np.arctan2(sine, cosine))

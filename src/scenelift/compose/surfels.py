@@ -134,7 +134,7 @@ def _seen_from_outside(points: NDArray[np.float32], spacing: float) -> NDArray[n
     centred = points - (points.min(0) + points.max(0)) / 2
     reach = float(np.linalg.norm(centred, axis=1).max()) or 1.0
     # Pixels wide enough that points of one surface leave no holes to look through.
-    pixel = max(2 * reach / GRID, 1.5 * spacing)
+    pixel = max(2 * reach / GRID, 3 * spacing)
     k = np.arange(VIEWS) + 0.5
     up, turn = 1 - 2 * k / VIEWS, np.pi * (1 + 5**0.5) * k  # a Fibonacci sphere
     ring = np.sqrt(1 - up**2)
