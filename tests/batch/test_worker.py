@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -292,6 +293,22 @@ def test_objects_are_told_with_and_without_pyarrow(begin, monkeypatch):
     again = read_csv(folder.root / "objects.csv")
     assert [r["label"] for r in again] == ["red", "blue", "red"]
     assert [float(r["scale"]) for r in again] == [r["scale"] for r in rows]
+
+
+def test_ctrl_c_gives_back_what_is_being_done_and_exits_with_130(tmp_path, begin):
+    folder, _, items = begin(*["red;slow"] * 40)
+    command = [sys.executable, "-m", "scenelift", "batch", f"--join={folder.root}"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    progress = BatchProgress(folder, items)
+    until(lambda: progress.refresh() or progress.counts["done"])
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    progress.refresh()
+    assert progress.left > 0
+    assert progress.counts["claimed"] == 0
+    assert not any(entry.losses for entry in progress.entries.values())
+    assert (folder.root / "index.html").exists()
 
 
 def test_the_command_line_runs_reruns_and_joins(disc, tmp_path):
