@@ -15,7 +15,7 @@ from scenelift.render.splatting import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE, 
 
 __all__ = ["blend_tiles_triton"]
 
-AT_ONCE = 8  # splats between two looks whether the tile is finished
+AT_ONCE = 16  # splats between two looks whether the tile is finished
 WARPS = 4
 
 
