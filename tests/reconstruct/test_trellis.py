@@ -27,7 +27,7 @@ def reconstructor(tiny_open) -> TrellisReconstructor:
     return TrellisReconstructor.load(ReconstructionOptions(weights=tiny_open, **FAST))
 
 
-def place_anywhere(shape, image, instance, points, *, seed, report) -> FittedPose:
+def place_anywhere(shape, image, instance, points, *, up, seed, report) -> FittedPose:
     """In place of the search, which has tests of its own."""
     report.update(1.0)
     return FittedPose(pose=Pose(translation=(0, 0, -2)), confidence=0.1, quality={})

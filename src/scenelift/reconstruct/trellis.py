@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.compose.fit import FittedPose, fit_pose
+from scenelift.compose.ground import find_ground
 from scenelift.device import choose_device, choose_dtype, limit_memory
 from scenelift.errors import WeightsError
 from scenelift.progress import Reporter
@@ -156,8 +157,16 @@ class TrellisReconstructor:
             )
         shape, _ = shape_of(lifted, self.max_faces)
         report.update(0.8, message="placing")
+        ground = find_ground(points, [instance])
         placed = self._place(
-            shape, image, instance, points, seed=seed, report=part_of(report, 0.8, 1.0)
+            shape,
+            image,
+            instance,
+            points,
+            # Objects come out upright; without a floor in sight, so does the camera.
+            up=(0.0, 1.0, 0.0) if ground is None else ground.up,
+            seed=seed,
+            report=part_of(report, 0.8, 1.0),
         )
         hidden = hidden_share(instance.mask, points.points)
         notes = [*lifted.notes, *placed.notes]
