@@ -1,8 +1,8 @@
-"""The reconstructor that needs no image-to-3D network: solids made from outlines.
+"""The embedded reconstructor: a small trained head completes what a photo shows of an object.
 
-A mask says where an object ends on either side; a class says how deep such things are. From
-these a closed solid is inflated along the photo's viewing rays and painted with the photo, so
-that it looks right from the camera and plausible from some 40° beside it.
+It fills the space along the photo's viewing rays; the closed solid around that is painted with the
+photo. Without DINOv2's weights, a solid is inflated from the outline: a mask says where an object
+ends on either side, a class says how deep such things are.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scenelift.errors import InputError
+from scenelift.errors import InputError, WeightsError
 from scenelift.geometry.transforms import quaternion_from_matrix
+from scenelift.heads import Head, version
 from scenelift.progress import Reporter
 from scenelift.reconstruct.embedded.check import silhouette_iou
 from scenelift.reconstruct.embedded.colour import colours_of
-from scenelift.reconstruct.embedded.frame import in_object_frame
+from scenelift.reconstruct.embedded.frame import in_object_frame, standing
 from scenelift.reconstruct.embedded.inflate import inflate
 from scenelift.reconstruct.embedded.objectron import BoxFinder
 from scenelift.reconstruct.embedded.outline import trace_outline
@@ -25,30 +26,45 @@ from scenelift.reconstruct.embedded.relief import hidden_by, relief_of, visible_
 from scenelift.reconstruct.embedded.solid import Solid, surface_of
 from scenelift.reconstruct.embedded.splats import splats_of
 from scenelift.reconstruct.embedded.texture import skin_of
+from scenelift.reconstruct.embedded.volume import filled_space
 from scenelift.registry import BackendOptions
 from scenelift.types import Image, Instance, PointMap, Reconstruction
 
 __all__ = ["EmbeddedReconstructor"]
 
-NOTE = "A preview: the depth and the back are guesses made from the outline."
+NOTE = "A preview: what the photo does not show is completed from what such things look like."
+NOTE_INFLATED = "A preview: the depth and the back are guesses made from the outline."
+# Inscribed radius over the box's longer side: what is thinner everywhere slips through the rays of
+# the shape head, and is inflated.
+THINNEST = 0.033
 # Depth over the outline's smaller side: beyond these a box is more likely wrong than right.
 DEPTHS = (0.3, 1.6)
 UPRIGHT = np.array([1.0, 0.0, 0.0, 0.0])  # quaternion: the object's up is the camera's
 
 
 class EmbeddedReconstructor:
-    """Inflates outlines into solids. See the module."""
+    """Makes solids of masks. See the module.
+
+    Args:
+        boxes: finds oriented boxes.
+        head: the shape head, or None to inflate outlines.
+    """
 
     name = "embedded"
 
-    def __init__(self, boxes: BoxFinder) -> None:
-        self._boxes = boxes
-        self.version = f"2 {boxes.version}"
+    def __init__(self, boxes: BoxFinder, head: Head | None = None) -> None:
+        self._boxes, self._head = boxes, head
+        made_by = "inflation" if head is None else version("shape")
+        self.version = f"3 {made_by} {boxes.version}"
 
     @classmethod
     def load(cls, options: BackendOptions) -> EmbeddedReconstructor:
-        """Build it; oriented boxes are used where their weights are installed."""
-        return cls(BoxFinder.load(options.weights, options.threads))
+        """Build it; head and oriented boxes are used where their weights are installed."""
+        boxes = BoxFinder.load(options.weights, options.threads)
+        try:
+            return cls(boxes, Head.load("shape", options.weights, options.threads))
+        except WeightsError:
+            return cls(boxes)
 
     def reconstruct(
         self,
@@ -79,11 +95,22 @@ class EmbeddedReconstructor:
         box = self._boxes.find(image.pixels, instance.box, points.camera, names)
         if box is not None and not proportions.round:
             proportions = Proportions(float(np.clip(box.depth, *DEPTHS)))
-        phi = inflate(outline, proportions)
         distance = visible_depth(instance.mask, points)
-        # The embedded point map's objects are flat slabs: it knows where, not what shape.
+        # The point map guessed from sizes is flat slabs: it knows where, not what shape.
         relief = None if points.source == "embedded" else relief_of(outline, points, distance)
-        solid = Solid.of(outline, phi, relief, points.camera, distance)
+        thick = float(outline.distance.max()) > THINNEST * max(
+            instance.box[2] - instance.box[0], instance.box[3] - instance.box[1]
+        )
+        if self._head is not None and thick:
+            filled = filled_space(
+                self._head, image, instance, others, points, outline, distance, relief
+            )
+            solid = Solid.of_filled(outline, filled, points.camera, distance)
+            up, note = filled.up, NOTE
+        else:
+            phi = inflate(outline, proportions)
+            solid = Solid.of(outline, phi, relief, points.camera, distance)
+            up, note = None, NOTE_INFLATED
         report.update(0.4, message="solid")
 
         surface = surface_of(solid)
@@ -92,7 +119,9 @@ class EmbeddedReconstructor:
         colours = colours_of(image, instance)
         splats = splats_of(solid, surface, colours, seed=seed)
         skin = skin_of(solid, surface, colours)
-        upright = UPRIGHT if box is None else quaternion_from_matrix(box.rotation)
+        upright = UPRIGHT if up is None else quaternion_from_matrix(standing(up))
+        if box is not None:
+            upright = quaternion_from_matrix(box.rotation)
         w, x, y, z = upright.tolist()
         shape, pose = in_object_frame(surface, skin, splats, (w, x, y, z))
         report.update(0.9, message="check")
@@ -100,4 +129,4 @@ class EmbeddedReconstructor:
         if box is not None:
             quality |= {"oriented_box_score": box.score, "oriented_box_miss": box.miss}
         report.update(1.0)
-        return Reconstruction(shape=shape, pose=pose, quality=quality, notes=(NOTE,))
+        return Reconstruction(shape=shape, pose=pose, quality=quality, notes=(note,))

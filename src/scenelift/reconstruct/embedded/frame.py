@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scenelift.geometry.transforms import (
     matrix_from_quaternion,
@@ -13,9 +14,23 @@ from scenelift.reconstruct.embedded.solid import Surface
 from scenelift.reconstruct.embedded.texture import Skin
 from scenelift.types import Gaussians, Mesh, Pose, Shape
 
-__all__ = ["in_object_frame"]
+__all__ = ["in_object_frame", "standing"]
 
 Quaternion = tuple[float, float, float, float]
+
+
+def standing(up: NDArray[np.float64]) -> NDArray[np.float64]:  # [3] -> [3, 3]
+    """camera_from_object of an object that stands upright and faces the camera.
+
+    Args:
+        up: unit, the world's up in the camera frame.
+    """
+    towards = np.array([0.0, 0.0, 1.0]) - up[2] * up
+    length = float(np.linalg.norm(towards))
+    if length < 0.1:  # seen from straight above: what is up in the photo is behind
+        return np.eye(3)
+    z = towards / length
+    return np.stack([np.cross(up, z), up, z], 1)
 
 
 def in_object_frame(

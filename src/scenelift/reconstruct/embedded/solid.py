@@ -11,14 +11,19 @@ from dataclasses import dataclass
 import fast_simplification
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
 from scenelift.geometry.isosurface import isosurface
+from scenelift.geometry.regions import nearest_inside
 from scenelift.reconstruct.embedded.outline import Outline
+from scenelift.reconstruct.embedded.volume import Filled
 from scenelift.types import Camera
 
 __all__ = ["Solid", "Surface", "surface_of"]
 
 MAX_FACES = 30_000
+# Decimation seldom leaves these surfaces closed (steps along rays pinch), so more is put up with.
+MAX_FILLED_FACES = 60_000
 # Decimation's aggressiveness (its own default is 7), tried in turn: collapsing edges in haste
 # pinches thin parts together now and then, and costs no less time.
 HASTES = (5, 3, 1)
@@ -39,6 +44,7 @@ class Solid:
         middle: float64 [h, w], where half way between front and back lies, in pixels.
         camera: the photo's camera.
         distance: depth of w = 0 in scene units.
+        filled: what is inside between front and back, where that is known; None: everything.
     """
 
     outline: Outline
@@ -46,6 +52,7 @@ class Solid:
     middle: NDArray[np.float64]
     camera: Camera
     distance: float
+    filled: Filled | None = None
 
     @classmethod
     def of(
@@ -67,6 +74,39 @@ class Solid:
         median = float(np.median(half[outline.inside]))
         middle = np.full(phi.shape, median) if relief is None else relief + half
         return cls(outline=outline, phi=phi, middle=middle, camera=camera, distance=distance)
+
+    @classmethod
+    def of_filled(cls, outline: Outline, filled: Filled, camera: Camera, distance: float) -> Solid:
+        """A solid of any shape; its front and back are where rays first enter and last leave it.
+
+        Raises:
+            ValueError: nothing is inside.
+        """
+        first, last, hit = filled.extent()
+        if not hit.any():
+            raise ValueError("nothing is inside the field: there is no solid")
+        near = nearest_inside(hit)
+        first, last = first[near], last[near]
+        h, w = outline.distance.shape
+        u = outline.origin[0] + outline.step * np.arange(w)
+        v = outline.origin[1] + outline.step * np.arange(h)
+        rows = (v - filled.v[0]) / (filled.v[1] - filled.v[0])
+        columns = (u - filled.u[0]) / (filled.u[1] - filled.u[0])
+        where = np.meshgrid(rows, columns, indexing="ij")
+        front, back = (
+            map_coordinates(side, where, order=1, mode="nearest") for side in (first, last)
+        )
+        half = np.maximum((back - front) / 2, 0.25 * outline.step)
+        phi = np.where(outline.inside, half**2, -(outline.step**2))
+        middle = (front + back) / 2
+        return cls(
+            outline=outline,
+            phi=phi,
+            middle=middle,
+            camera=camera,
+            distance=distance,
+            filled=filled,
+        )
 
     @property
     def thickest(self) -> float:
@@ -124,6 +164,9 @@ class Surface:
 
 def surface_of(solid: Solid, *, max_faces: int = MAX_FACES) -> Surface:
     """Closed surface of a solid, of at most about `max_faces` triangles."""
+    if solid.filled is not None:
+        most = max(max_faces, MAX_FILLED_FACES)
+        return _decimated(_surface_of_filled(solid, solid.filled), most)
     step = solid.outline.step
     reach = int(np.ceil(solid.thickest / step)) + 2
     w = step * np.arange(-reach, reach + 1)[:, None, None]
@@ -139,6 +182,23 @@ def surface_of(solid: Solid, *, max_faces: int = MAX_FACES) -> Surface:
     # The grid's axes run away from the camera, down and to the right: a left-handed frame.
     surface = Surface(vertices=vertices, faces=faces[:, ::-1])
     return _decimated(surface, max_faces)
+
+
+def _surface_of_filled(solid: Solid, filled: Filled) -> Surface:
+    # Only the part of the field that has something inside, and a border around it.
+    spans = []
+    for axis in range(3):
+        rest = tuple(k for k in range(3) if k != axis)
+        used = np.flatnonzero((filled.field > 0).any(rest))
+        spans.append(slice(max(0, used[0] - 1), used[-1] + 2))
+    index, faces = isosurface(np.ascontiguousarray(filled.field[tuple(spans)]))
+    d, y, x = (index[:, k] + spans[k].start for k in range(3))
+    steps = [axis[1] - axis[0] for axis in (filled.w, filled.v, filled.u)]
+    w, v, u = (
+        a[0] + step * i
+        for a, step, i in zip((filled.w, filled.v, filled.u), steps, (d, y, x), strict=True)
+    )
+    return Surface(vertices=solid.at(u, v, w), faces=faces[:, ::-1])
 
 
 def _decimated(surface: Surface, max_faces: int) -> Surface:
