@@ -111,7 +111,7 @@ def _add_mesh(stage: Any, place: Any, mesh: Mesh, folder: Path) -> None:
         )
         picture = folder / f"{place.name}.png"
         PillowImage.fromarray(mesh.texture).save(picture)
-        _sample(stage, place, color, "st", Sdf.AssetPath(picture.name))
+        _sample(stage, place, color, "st", Sdf.AssetPath(f"./{picture.name}"))
     elif mesh.colors is not None:
         reader = UsdShade.Shader.Define(stage, place.AppendPath("material/colors"))
         reader.CreateIdAttr("UsdPrimvarReader_float3")
