@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,8 @@ WIDTH, HEIGHT = 512, 384
 PLANNED = 0.5
 """Share of scenes from `plans`; the rest is clutter."""
 MOST_OBJECTS = 31
-LEAST_PIXELS = 300
+LEAST_SHARE = 0.0015
+"""An object whose visible pixels are a smaller share of the photo is not counted as one."""
 SAMPLES = 400
 """Surface points of each model from which its visible share is estimated."""
 CELL = 8
@@ -196,7 +198,7 @@ class SceneMaker:
         rows = []
         for k, (model, pose, _) in enumerate(objects, start=1):
             mask = ids == k
-            if np.count_nonzero(mask) < LEAST_PIXELS:
+            if np.count_nonzero(mask) < LEAST_SHARE * mask.size:
                 continue
             ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
             camera_from_object = camera_from_world @ pose
@@ -258,13 +260,18 @@ def _surface_points(surface: Surface, count: int) -> NDArray[np.float32]:  # [co
 
 def _textures(pack: MeshPack, split: str) -> list[Texture]:
     """For floors, walls and boxes: those of the models, and drawn ones."""
-    rng = np.random.default_rng(1)
     found = [
         texture
         for model in pack.of_split(split)
         for texture in model.surface.textures
         if min(texture.shape[:2]) >= 64
     ]
+    return [*found, *(d for d in _drawn() for _ in range(max(1, len(found) // 60)))]
+
+
+@lru_cache(maxsize=1)
+def _drawn() -> tuple[Texture, ...]:
+    rng = np.random.default_rng(1)
     drawn = []
     for _ in range(6):
         colour = rng.uniform(0.2, 0.9, 3)
@@ -275,7 +282,7 @@ def _textures(pack: MeshPack, split: str) -> list[Texture]:
             props.speckle(rng, colour),
             props.bricks(rng, colour),
         ]
-    return [*found, *(d for d in drawn for _ in range(max(1, len(found) // 60)))]
+    return tuple(drawn)
 
 
 def make_shards(
