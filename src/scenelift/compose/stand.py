@@ -32,6 +32,7 @@ SLACK = 0.12  # what standing may cost in agreement with the photo
 # Turn about the vertical in radians, shifts right and away, logarithm of the size.
 ERRORS = np.array([0.06, 0.05, 0.08, 0.06])
 PULL = 0.003
+FARTHEST = 0.25  # of its size: further along the rays, an error in height is the likelier cause
 # Sliding along the viewing rays costs the silhouette nothing: the points' word against it counts
 # for more than while refining, where they compete with the first pose alone.
 STANDING = replace(TIGHT, offset=0.012)
@@ -156,8 +157,9 @@ def _standing(
     middle = o.pose @ [*o.centre, 1]
     scales, middles = [o.scale], [middle]
     # Along the viewing rays the silhouette stays: nearer and smaller, or farther and larger.
-    factor = height / base if base * height > 0 else 0.0
-    if 0.75 < factor < 1.33:
+    if base * height > 0:
+        far = FARTHEST * o.size / float(np.linalg.norm(middle))
+        factor = float(np.clip(height / base, 1 - far, 1 + far))
         scales.append(o.scale * factor)
         middles.append(middle * factor)
 
