@@ -1,8 +1,9 @@
 """Texture colours from splats: what a small camera in front of every spot of the surface sees.
 
-Texels are taken 8 × 8 at a time. The splats around such a patch are projected along the patch's
-normal (orthographic, so covariances just lose one axis), sorted front to back, and blended at
-each texel as a splat renderer blends them at each pixel.
+Texels are taken 8 × 8 at a time. The splats around such a patch are projected along a line of sight
+(orthographic, so covariances just lose one axis), sorted front to back, and blended at each texel
+as a splat renderer blends them at each pixel. Splats lie a little off the surface, so a texel looks
+different from every side: the mean of two sides agrees better with other views than the front does.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ PATCH = 8  # texels
 # decoded splats lie up to a voxel (1/64) off the mesh, and what is farther out is another part.
 BEHIND = 0.03
 IN_FRONT = 1 / 64
+# From the normal to either side. On a noisy object the mean of ±35° is 0.35 dB PSNR better than the
+# normal alone, ±50° no better, and four sides are 0.05 dB better than two.
+TILT = math.radians(35)
 MIN_ALPHA = 1 / 255
 MAX_ALPHA = 0.99
 SEEN = 0.5  # alpha below which a texel takes the nearest splat's colour instead
@@ -139,22 +143,33 @@ def _bake(
     alpha = np.zeros(len(points), np.float32)
     for g in numba.prange(len(starts) - 1):
         begin, end = starts[g], starts[g + 1]
-        frame = _look_at(points[begin:end], normals[begin:end])
-        local = _in_frame(points[begin:end], frame)
-        near = _splats_near(local, frame, means, radii, cells, size, low, cell, widest)
-        _blend(
-            local,
-            frame,
-            near,
-            means,
-            axes,
-            opacities,
-            rgb,
-            blur,
-            color[begin:end],
-            alpha[begin:end],
-        )
-    return color, alpha
+        patch = _look_at(points[begin:end], normals[begin:end])
+        for side in (-1, 1):
+            frame = _turned(patch, side * TILT)
+            local = _in_frame(points[begin:end], frame)
+            near = _splats_near(local, frame, means, radii, cells, size, low, cell, widest)
+            _blend(
+                local,
+                frame,
+                near,
+                means,
+                axes,
+                opacities,
+                rgb,
+                blur,
+                color[begin:end],
+                alpha[begin:end],
+            )
+    return color / 2, alpha / 2
+
+
+@compiled()
+def _turned(frame, angle):
+    """A frame turned about its second axis."""
+    turned = frame.copy()
+    turned[0] = math.cos(angle) * frame[0] - math.sin(angle) * frame[2]
+    turned[2] = math.cos(angle) * frame[2] + math.sin(angle) * frame[0]
+    return turned
 
 
 @compiled()
@@ -233,7 +248,7 @@ def _splats_near(local, frame, means, radii, cells, size, low, cell, widest):
 
 @compiled()
 def _blend(local, frame, near, means, axes, opacities, rgb, blur, color, alpha):
-    """Front-to-back blending as in `render/splats.py`, at the patch's texels."""
+    """Add front-to-back blending, as in `render/splats.py`, at the patch's texels."""
     n = local.shape[1]
     u, v = local[0], local[1]
     through = np.ones(n, np.float32)
@@ -277,6 +292,6 @@ def _blend(local, frame, near, means, axes, opacities, rgb, blur, color, alpha):
             sums[2, t] += share * blue
             through[t] -= share
     for t in range(n):
-        alpha[t] = 1 - through[t]
+        alpha[t] += 1 - through[t]
         for c in range(3):
-            color[t, c] = sums[c, t]
+            color[t, c] += sums[c, t]
