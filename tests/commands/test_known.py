@@ -1,0 +1,32 @@
+"""Known heights are read with their units."""
+
+from __future__ import annotations
+
+import pytest
+
+from scenelift.commands.options import read_known
+from scenelift.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "metres"),
+    [
+        ("door=2.0m", "door", 2.0),
+        ("coffee cup = 95 mm", "coffee cup", 0.095),
+        ("door=6.5ft", "door", 1.9812),
+        ("a=b=80cm", "a=b", 0.8),
+        ("door=2,1m", "door", 2.1),
+    ],
+)
+def test_a_height_has_a_label_and_a_unit(text, label, metres):
+    (known,) = read_known([text])
+    assert known.label == label
+    assert known.metres == pytest.approx(metres)
+
+
+@pytest.mark.parametrize(
+    "text", ["door", "door=", "=2m", "door=2", "door=2 furlongs", "door=0m", "door=-2m"]
+)
+def test_what_is_no_height_is_refused(text):
+    with pytest.raises(InputError, match=r"known height|more than 0"):
+        read_known([text])
