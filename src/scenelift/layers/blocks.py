@@ -6,15 +6,27 @@ Shape letters in this file: B batch, L tokens, D width.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from scenelift.layers.attention import CrossAttention, KeyValue, SelfAttention, head_channels
 from scenelift.layers.linear import Linear
 from scenelift.layers.norms import LayerNorm32
 
-__all__ = ["BlockParams", "FeedForward", "FlowBlock", "Modulation", "TransformerBlock"]
+__all__ = [
+    "BlockParams",
+    "FeedForward",
+    "FlowBlock",
+    "FlowBlocks",
+    "FlowContext",
+    "Modulation",
+    "TransformerBlock",
+]
+
+FlowContext: TypeAlias = tuple[KeyValue, ...]
+"""The condition as each block of a flow sees it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +107,38 @@ class FlowBlock(nn.Module):
 
         h = self.norm3(x) * (1 + scale3) + shift3
         return x + gate3 * self.mlp(h)
+
+
+class FlowBlocks(nn.ModuleList):
+    """The blocks of a flow transformer, one after the other."""
+
+    def __init__(self, params: BlockParams, count: int) -> None:
+        super().__init__(FlowBlock(params) for _ in range(count))
+
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """Type of the residual stream: that of the blocks' matrices, which may be half precision
+        while norms and ends are not."""
+        return self._blocks[0].self_attn.to_qkv.weight.dtype
+
+    def remember(self, condition: Tensor) -> FlowContext:  # [B, S, C]
+        """Project the condition for all blocks, once for all steps."""
+        condition = condition.to(self.compute_dtype)
+        return tuple(block.cross_attn.remember(condition) for block in self._blocks)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, L, D]
+        time: Tensor,  # [B, D]
+        context: FlowContext | None,  # None: a condition of zeros
+    ) -> Tensor:  # [B, L, D]
+        for index, block in enumerate(self._blocks):
+            x = block(x, time, context[index] if context else None)
+        return x
+
+    @property
+    def _blocks(self) -> list[FlowBlock]:
+        return [block for block in self if isinstance(block, FlowBlock)]
 
 
 class TransformerBlock(nn.Module):

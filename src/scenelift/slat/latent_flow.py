@@ -17,17 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenelift.layers.attention import KeyValue
-from scenelift.layers.blocks import BlockParams, FlowBlock
+from scenelift.layers.blocks import BlockParams, FlowBlocks, FlowContext
 from scenelift.layers.embeddings import TimestepEmbedder, absolute_position_embedding
 from scenelift.layers.linear import Linear
 from scenelift.layers.norms import LayerNorm32
 from scenelift.layers.sparse import SubmanifoldConv, Voxels
 
-__all__ = ["LatentContext", "LatentFlow", "LatentFlowParams", "SparseResBlock", "latent_noise"]
-
-LatentContext = tuple[KeyValue, ...]
-"""The condition as each block sees it."""
+__all__ = ["LatentFlow", "LatentFlowParams", "SparseResBlock", "latent_noise"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +132,7 @@ class LatentFlow(nn.Module):
             [SparseResBlock(narrow, narrow, D) for _ in range(plain)]
             + [SparseResBlock(narrow, D, D, resample="down")]
         )
-        self.blocks = nn.ModuleList(FlowBlock(params.block) for _ in range(params.blocks))
+        self.blocks = FlowBlocks(params.block, params.blocks)
         self.out_blocks = nn.ModuleList(
             [SparseResBlock(2 * D, narrow, D, resample="up")]
             + [SparseResBlock(2 * narrow, narrow, D) for _ in range(plain)]
@@ -146,21 +142,19 @@ class LatentFlow(nn.Module):
 
     @property
     def compute_dtype(self) -> torch.dtype:
-        """Type of the residual stream: that of the blocks' matrices, which may be half precision
-        while norms and ends are not."""
-        return self._flow_blocks()[0].self_attn.to_qkv.weight.dtype
+        """Type of the residual stream."""
+        return self.blocks.compute_dtype
 
-    def remember(self, condition: Tensor) -> LatentContext:  # [1, S, W]
+    def remember(self, condition: Tensor) -> FlowContext:  # [1, S, W]
         """Project the condition for all blocks, once for all steps."""
-        condition = condition.to(self.compute_dtype)
-        return tuple(block.cross_attn.remember(condition) for block in self._flow_blocks())
+        return self.blocks.remember(condition)
 
     def forward(
         self,
         latents: Tensor,  # [N, C]
         time: Tensor,  # [1] in 0 (noise) … 1 (data)
         voxels: Voxels,  # N
-        context: LatentContext | None,  # None: a condition of zeros
+        context: FlowContext | None,  # None: a condition of zeros
     ) -> Tensor:  # [N, C], in the type of the latents
         """Velocity of the latents, pointing from noise to data."""
         e = self.t_embedder(time * self.params.time_scale).to(self.compute_dtype)
@@ -172,18 +166,12 @@ class LatentFlow(nn.Module):
 
         cells = voxels.halved.voxels.coords[:, 1:]
         h = h + absolute_position_embedding(cells, h.shape[1]).to(h.dtype)  # [M, D]
-        h = h[None]
-        for index, block in enumerate(self._flow_blocks()):
-            h = block(h, e, context[index] if context else None)
-        h = h[0]
+        h = self.blocks(h[None], e, context)[0]
 
         for block in self.out_blocks:
             h = block(torch.cat([h, skips.pop()], 1), e, voxels)
         h = self.out_norm(h.to(self.out_layer.weight.dtype))
         return self.out_layer(h).to(latents.dtype)
-
-    def _flow_blocks(self) -> list[FlowBlock]:
-        return [b for b in self.blocks if isinstance(b, FlowBlock)]
 
 
 def latent_noise(params: LatentFlowParams, count: int, generator: torch.Generator) -> Tensor:

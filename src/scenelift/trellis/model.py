@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scenelift.layers.blocks import FlowContext
 from scenelift.progress import Reporter, silent
 from scenelift.slat.model import WORKING_CONDITION, Draws, LiftedShape, SlatModel, part_of
 from scenelift.slat.options import ViewMode
@@ -25,7 +26,7 @@ from scenelift.slat.sampling import State
 from scenelift.slat.structure_decoder import cube_from_tokens
 from scenelift.slat.voxels import OccupiedVoxels
 from scenelift.trellis.checkpoints import TrellisModels
-from scenelift.trellis.structure_flow import StructureContext, StructureFlow, structure_noise
+from scenelift.trellis.structure_flow import StructureFlow, structure_noise
 
 __all__ = ["Trellis"]
 
@@ -89,7 +90,7 @@ class Trellis(SlatModel[TrellisModels]):
         report: Reporter,
     ) -> OccupiedVoxels:
         def velocity(
-            flow: StructureFlow, state: State, time: Tensor, context: StructureContext | None
+            flow: StructureFlow, state: State, time: Tensor, context: FlowContext | None
         ) -> State:
             return (flow(state[0], time, context),)
 

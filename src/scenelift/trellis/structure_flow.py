@@ -9,17 +9,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from scenelift.layers.attention import KeyValue
-from scenelift.layers.blocks import FlowBlock
+from scenelift.layers.blocks import FlowBlocks, FlowContext
 from scenelift.layers.embeddings import TimestepEmbedder
 from scenelift.slat.structure_flow import LatentMapping, StructureFlowParams
 
-__all__ = ["StructureContext", "StructureFlow", "structure_noise", "tokens_from_cube"]
-
-StructureContext = tuple[KeyValue, ...]
-"""The condition as each block sees it."""
+__all__ = ["StructureFlow", "structure_noise", "tokens_from_cube"]
 
 
 class StructureFlow(LatentMapping):
@@ -35,32 +31,26 @@ class StructureFlow(LatentMapping):
         super().__init__(params.shape_channels, params.resolution**3, params.block.width)
         self.params = params
         self.t_embedder = TimestepEmbedder(params.block.width)
-        self.blocks = nn.ModuleList(FlowBlock(params.block) for _ in range(params.blocks))
+        self.blocks = FlowBlocks(params.block, params.blocks)
 
     @property
     def compute_dtype(self) -> torch.dtype:
-        """Type of the residual stream: that of the blocks' matrices."""
-        return self._flow_blocks()[0].self_attn.to_qkv.weight.dtype
+        """Type of the residual stream."""
+        return self.blocks.compute_dtype
 
-    def remember(self, condition: Tensor) -> StructureContext:  # [B, S, C]
+    def remember(self, condition: Tensor) -> FlowContext:  # [B, S, C]
         """Project the condition for all blocks, once for all steps."""
-        condition = condition.to(self.compute_dtype)
-        return tuple(block.cross_attn.remember(condition) for block in self._flow_blocks())
+        return self.blocks.remember(condition)
 
     def forward(
         self,
         latent: Tensor,  # [B, L, 8], cell (x, y, z) at (x · side + y) · side + z
         time: Tensor,  # [B]
-        context: StructureContext | None,  # None: a condition of zeros
+        context: FlowContext | None,  # None: a condition of zeros
     ) -> Tensor:  # [B, L, 8]
         e = self.t_embedder(time * self.params.time_scale).to(self.compute_dtype)
-        h = self.embed(latent).to(self.compute_dtype)
-        for index, block in enumerate(self._flow_blocks()):
-            h = block(h, e, context[index] if context else None)
+        h = self.blocks(self.embed(latent).to(self.compute_dtype), e, context)
         return self.read(h.to(latent.dtype))
-
-    def _flow_blocks(self) -> list[FlowBlock]:
-        return [b for b in self.blocks if isinstance(b, FlowBlock)]
 
 
 def structure_noise(
