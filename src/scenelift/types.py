@@ -501,6 +501,7 @@ class Provenance:
         prompt: what was asked for.
         seed: the run's seed; object k used seed + k.
         backends: role -> name and version ("segmenter": "embedded 1 (nanodet …)").
+        licences: role -> licences of code and weights, in a line, where they are known.
         failed: objects that were found but not reconstructed.
         dropped: candidates the segmenter left out.
         notes: plain sentences for the user, from every stage.
@@ -510,6 +511,7 @@ class Provenance:
     prompt: Prompt
     seed: int
     backends: Mapping[str, str]
+    licences: Mapping[str, str] = field(default_factory=dict)
     failed: tuple[FailedObject, ...] = ()
     dropped: tuple[Dropped, ...] = ()
     notes: tuple[str, ...] = ()
