@@ -86,7 +86,7 @@ def depth_like(scene: SyntheticScene, rng: np.random.Generator) -> PointMap:
     """The true points with a depth network's errors: 3 % in the mean, edges apart."""
     depth = scene.depth.astype(np.float64)
     h, w = depth.shape
-    field = zoom(rng.normal(0, 1, (4, 5)), (h / 4, w / 5), order=3)[:h, :w]
+    field = np.asarray(zoom(rng.normal(0, 1, (4, 5)), (h / 4, w / 5), order=3), float)[:h, :w]
     wrong = depth * np.exp(0.025 * field)
     for o in scene.objects:  # relief: too flat or too deep
         middle = np.nanmedian(wrong[o.mask])
@@ -152,7 +152,7 @@ class Truth:
 
     def holds(self, points: NDArray) -> NDArray[np.bool_]:  # [N, 3] -> [N]
         index = np.floor((points - self.low) / self.voxel).astype(int)
-        inside = ((index >= 0) & (index < GRID)).all(1)
+        inside = np.all((index >= 0) & (index < GRID), axis=1)
         return inside & self.filled[tuple(np.where(inside[:, None], index, 0).T)]
 
 
@@ -254,7 +254,7 @@ def measure(
         float((transform_points(s, camera_from_world) @ up).min()) - level
         for s, (up, level) in zip(surfaces, levels, strict=True)
     ]
-    grounds = [camera_from_world.T @ [*up, -level] for up, level in levels]
+    grounds = [np.array([*up, -level]) @ camera_from_world for up, level in levels]
     contacts = _contacts(true_surfaces, surfaces, bases)
     figures = []
     for k, (o, t) in enumerate(zip(scene.objects, truths, strict=True)):
@@ -272,7 +272,7 @@ def measure(
 
 
 def _penetration(
-    k: int, truths: Sequence[Truth], placed: Sequence[NDArray], ground: NDArray[np.float64]
+    k: int, truths: Sequence[Truth], placed: Sequence[NDArray], ground: NDArray
 ) -> float:
     """Share of an object's volume that lies inside other objects or below the ground.
 
