@@ -144,7 +144,7 @@ def test_a_run_learns_and_goes_on_where_it_stopped(store, tmp_path):
     second = train(task, LoopOptions(steps=12, **options), checkpoint, lines.append)
     assert (first.steps, second.steps) == (4, 12)
     assert "resumed at step 4" in lines
-    assert second.losses[-1] < 0.8 * first.losses[0]
+    assert second.losses[-1] < 0.9 * first.losses[0]
 
 
 def test_a_checkpoint_of_another_network_is_refused(store, tmp_path):
