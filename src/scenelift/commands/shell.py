@@ -25,6 +25,7 @@ STAGE_TITLES = {
     "segment": "Finding objects",
     "pointmap": "Estimating depth",
     "reconstruct": "Reconstructing",
+    "finish": "Finishing meshes",
     "compose": "Placing objects",
     "preview": "Drawing the preview",
     "write": "Writing files",

@@ -12,6 +12,7 @@ FIRST_GUESS = {
     "segment": 3.0,
     "pointmap": 1.0,
     "reconstruct": 3.0,
+    "finish": 1.0,
     "compose": 1.5,
     "preview": 2.0,
     "write": 1.0,
