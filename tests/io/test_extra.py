@@ -1,14 +1,22 @@
 """Files on request lie beside the others, in the manifest; or it says why not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import trimesh
 
 from scenelift.config import EXTRA_FORMATS, ExportOptions
 from scenelift.errors import SetupError
+from scenelift.geometry.transforms import (
+    matrix_from_quaternion,
+    quaternion_from_matrix,
+    transform_points,
+)
 from scenelift.io.manifest import read_manifest
 from scenelift.io.ply import read_ply
 from scenelift.io.scene import write_scene
+from scenelift.types import Gaussians, Mesh, Pose, Shape
 
 QUICK = {"preview_frames": 1, "preview_size": 64}
 
@@ -36,18 +44,79 @@ def test_formats_of_an_earlier_run_go_when_they_are_not_asked_for_again(scene, t
     assert not (tmp_path / "scene.spz").exists()
 
 
-def test_ply_glb_and_obj_lie_on_each_other(scene, tmp_path):
-    written(scene, tmp_path)
-    size = np.ptp(trimesh.load(tmp_path / "scene.glb").bounds, axis=0).max()
-    clouds = [
-        np.asarray(trimesh.load(tmp_path / "scene.glb", force="mesh").vertices),
-        np.asarray(trimesh.load(tmp_path / "scene.obj", force="mesh").vertices),
-    ]
-    means = read_ply(tmp_path / "scene.ply").means
-    for cloud in clouds:
-        # The fake's splats lie on its mesh's vertices.
-        gap = np.abs(cloud.min(0) - means.min(0)).max(), np.abs(cloud.max(0) - means.max(0)).max()
-        assert max(gap) < 0.05 * size
+@pytest.fixture
+def turned_scene(scene):
+    """Two slabs, each with thin splats that lie flat on it, turned and scaled by its pose."""
+    slab = trimesh.creation.box(extents=(1.0, 0.3, 0.6)).subdivide_to_size(0.08)
+    vertices = slab.vertices.astype(np.float32)
+    flat = np.array([0.02, 0.02, 0.0005], np.float32)
+    shape = Shape(
+        mesh=Mesh(vertices=vertices, faces=slab.faces.astype(np.int32)),
+        gaussians=Gaussians(
+            means=slab.triangles_center.astype(np.float32),
+            scales=np.tile(flat, (len(slab.faces), 1)),
+            rotations=quaternion_from_matrix(axes_along(slab.face_normals)).astype(np.float32),
+            opacities=np.full(len(slab.faces), 0.9, np.float32),
+            sh0=np.zeros((len(slab.faces), 3), np.float32),
+        ),
+    )
+    poses = (
+        Pose(rotation=unit((0.5, 0.5, -0.1, 0.7)), translation=(0.4, 0.1, -3.0), scale=1.7),
+        Pose(rotation=unit((0.9, -0.1, 0.4, 0.1)), translation=(-1.2, 0.5, -4.0), scale=0.6),
+    )
+    objects = tuple(
+        replace(o, shape=shape, pose=p) for o, p in zip(scene.objects, poses, strict=True)
+    )
+    return replace(scene, objects=objects)
+
+
+def unit(quaternion):
+    q = np.array(quaternion)
+    return tuple((q / np.linalg.norm(q)).tolist())
+
+
+def axes_along(normals):
+    """Rotations [N, 3, 3] whose third axis is the normal."""
+    helper = np.where(np.abs(normals[:, :1]) < 0.7, [[1.0, 0, 0]], [[0, 1.0, 0]])
+    x = np.cross(helper, normals)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    return np.stack([x, np.cross(normals, x), normals], -1)
+
+
+def usd_meshes(path):
+    from pxr import Usd, UsdGeom
+
+    stage, cache = Usd.Stage.Open(str(path)), UsdGeom.XformCache()
+    for prim in stage.Traverse():
+        if prim.IsA(UsdGeom.Mesh):
+            mesh = UsdGeom.Mesh(prim)
+            matrix = np.array(cache.GetLocalToWorldTransform(prim)).T
+            faces = np.array(mesh.GetFaceVertexIndicesAttr().Get()).reshape(-1, 3)
+            yield trimesh.Trimesh(
+                transform_points(np.array(mesh.GetPointsAttr().Get()), matrix), faces
+            )
+
+
+def test_ply_glb_obj_and_usdz_coincide_when_objects_are_turned_and_scaled(turned_scene, tmp_path):
+    written(turned_scene, tmp_path, formats=("usdz",))
+    surfaces = {
+        "glb": trimesh.load(tmp_path / "scene.glb", force="mesh"),
+        "obj": trimesh.load(tmp_path / "scene.obj", force="mesh"),
+        "usdz": trimesh.util.concatenate(list(usd_meshes(tmp_path / "scene.usdz"))),
+    }
+    splats = read_ply(tmp_path / "scene.ply")
+    size = float(np.ptp(surfaces["glb"].bounds, axis=0).max())
+    # Half a standard deviation along each splat's long axes: they lie on the surface only if its
+    # quaternion was turned with the pose. (Splats sit in the middle of faces, far from edges.)
+    turns = matrix_from_quaternion(splats.rotations)
+    ends = [splats.means]
+    for axis in (0, 1):
+        reach = 0.5 * splats.scales[:, axis : axis + 1] * turns[:, :, axis]
+        ends += [splats.means + reach, splats.means - reach]
+    points = np.concatenate(ends)
+    for name, surface in surfaces.items():
+        _, distance, _ = trimesh.proximity.closest_point(surface, points)
+        assert distance.max() < 0.005 * size, name
 
 
 def test_a_package_that_is_not_there_costs_its_file_only(scene, tmp_path, monkeypatch):
