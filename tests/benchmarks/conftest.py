@@ -78,7 +78,7 @@ def write_archive(path: Path, licence: str) -> None:
 @pytest.fixture
 def models(tmp_path, monkeypatch):
     """The catalogue's folder, holding one CC0 archive."""
-    from benchmarks.synthetic import catalogue, classes
+    from scenelift.training.scenes import catalogue, classes
 
     monkeypatch.setenv("SCENELIFT_HOME", str(tmp_path))
     folder = tmp_path / "benchmarks" / catalogue.PACKAGE

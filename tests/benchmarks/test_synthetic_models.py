@@ -7,9 +7,9 @@ import tarfile
 
 import numpy as np
 import pytest
-from benchmarks.synthetic import catalogue, classes, deb
 
 from scenelift.errors import SetupError
+from scenelift.training.scenes import catalogue, classes, deb
 from scenelift.training.scenes.meshes import load_entry
 
 from .conftest import write_archive

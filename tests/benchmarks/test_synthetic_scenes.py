@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks.synthetic import layout, scenes
+from benchmarks.synthetic import scenes
 
 from scenelift.geometry.transforms import pose_matrix, transform_points
+from scenelift.training.scenes import layout
 from scenelift.training.scenes.meshes import join
 from scenelift.training.scenes.plans import PLANS
 from scenelift.training.scenes.props import box, quad
