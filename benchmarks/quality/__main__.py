@@ -37,7 +37,6 @@ from benchmarks.quality.report import Table, table_text, tables_json
 from benchmarks.quality.segmenting import measure_boxes, measure_prompts
 from benchmarks.quality.whole import measure_pipeline
 from benchmarks.synthetic import SIZES, SyntheticScene, load_or_make
-from benchmarks.synthetic.plans import PLANS
 from scenelift import __version__
 from scenelift.errors import SceneliftError, SetupError
 from scenelift.io.files import write_json
@@ -45,6 +44,7 @@ from scenelift.pointmap import POINT_MAPPERS, PointMapper
 from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
 from scenelift.registry import BackendOptions, Registry
 from scenelift.segment import SEGMENTERS, Segmenter
+from scenelift.training.scenes.plans import PLANS
 from scenelift.types import PointMap
 
 T = TypeVar("T")
