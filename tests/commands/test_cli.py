@@ -148,22 +148,10 @@ def test_segment_writes_masks_that_run_takes_back(photo, tmp_path):
 def test_a_depth_of_the_users_takes_the_place_of_the_model(photo, tmp_path):
     np.save(tmp_path / "depth.npy", np.full((120, 160), 3.0, np.float32))
     out = tmp_path / "out"
-    result = run(photo, out, "-p", "red", "--depth", tmp_path / "depth.npy", "--json")
+    as_it_came = ("--no-refine", "--no-repair")
+    result = run(photo, out, "-p", "red", "--depth", tmp_path / "depth.npy", "--json", *as_it_came)
     (found,) = json.loads(result.stdout)["objects"]
     assert found["pose"]["translation"][2] == pytest.approx(-3.0)
-
-
-def test_view_writes_a_page_with_every_value_escaped(photo, tmp_path):
-    run(photo, tmp_path / "out", "-p", "red")
-    text = (tmp_path / "out" / "scene.json").read_text().replace('"red"', '"<script>x</script>"')
-    (tmp_path / "out" / "scene.json").write_text(text)
-    result = invoke("view", tmp_path / "out", "--no-browser")
-    assert result.exit_code == 0
-    page = (tmp_path / "out" / "index.html").read_text()
-    assert "<script" not in page
-    assert "&lt;script&gt;" in page
-    assert "preview.gif" in page
-    assert invoke("view", tmp_path, "--no-browser").exit_code == 2
 
 
 def test_doctor_says_what_is_missing_and_exits_accordingly(tmp_path):

@@ -27,7 +27,8 @@ UPRIGHT = np.cos(np.radians(20))  # an axis that near the way up was meant to po
 FOOT = 0.08  # of the height: the part that is the foot
 ENOUGH = 12  # points of a level about a foot that tell its height there
 FLAT = 0.3  # height of the camera over its distance at which plane and points count alike
-SLACK = 0.12  # what standing may cost in agreement with the photo
+SLACK = 0.12  # what standing may cost in agreement with the photo,
+OFF_ITS_MASK = 0.03  # and how much of that the silhouette: the mask is the surest of what is known
 
 # Turn about the vertical in radians, shifts right and away, logarithm of the size.
 ERRORS = np.array([0.06, 0.05, 0.08, 0.06])
@@ -116,11 +117,18 @@ def _horizontal(up: NDArray[np.float64]) -> NDArray[np.float64]:  # [2, 3]
 
 
 def _settle(o: Placed, support: Support, up: NDArray, rng: np.random.Generator) -> None:
-    before = float(o.compared(o.pose[None], STANDING).cost(STANDING)[0])
+    before = o.compared(o.pose[None], STANDING)
+    most = float(before.cost(STANDING)[0]) + SLACK
+    least = float(before.iou[0]) - OFF_ITS_MASK
+
+    def agrees(pose: NDArray[np.float64]) -> bool:
+        after = o.compared(pose[None], STANDING)
+        return bool(after.cost(STANDING)[0] < most and after.iou[0] > least)
+
     base = float((o.surface() @ up).min())
     for rotation in _uprights(o.pose[:, :3] / o.scale, up):
-        pose, cost = _standing(o, rotation, support.height, base, up, rng)
-        if cost < before + SLACK:
+        pose = _standing(o, rotation, support.height, base, up, rng)
+        if agrees(pose):
             moved = float(np.linalg.norm((pose - o.pose) @ [*o.centre, 1]))
             what = "the ground" if support.of == FLOOR else f"object {support.of}"
             o.notes.append(f"It was made to stand on {what} ({moved / o.size:.0%} of its size).")
@@ -129,7 +137,7 @@ def _settle(o: Placed, support: Support, up: NDArray, rng: np.random.Generator) 
     # Its shape is not good enough to tell: straight up or down is the smallest move.
     shift = support.height - base
     lifted = o.pose + np.outer(shift * up, [0, 0, 0, 1])
-    if float(o.compared(lifted[None], STANDING).cost(STANDING)[0]) < before + SLACK:
+    if agrees(lifted):
         o.notes.append(f"It was {'lifted' if shift > 0 else 'lowered'} onto what it stands on.")
         o.pose, o.standing = lifted, support.of
 
@@ -150,8 +158,8 @@ def _standing(
     base: float,
     up: NDArray,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.float64], float]:
-    """The best pose that stands at a height, and its cost."""
+) -> NDArray[np.float64]:  # [3, 4]
+    """The best pose that stands at a height."""
     across = _horizontal(up)
     lowest = float((o.surfels.points @ (up @ rotation)).min())  # of the shape at scale 1
     middle = o.pose @ [*o.centre, 1]
@@ -180,6 +188,4 @@ def _standing(
     x, value = evolve(
         costs, len(scales), ERRORS, generations=generations, population=population, rng=rng
     )
-    best = int(value.argmin())
-    pose = poses(x[:, None])[best, 0]
-    return pose, float(o.compared(pose[None], STANDING).cost(STANDING)[0])
+    return poses(x[:, None])[int(value.argmin()), 0]
