@@ -134,7 +134,9 @@ class Pipeline:
             Cancelled: the user stopped the run.
         """
         image, prompt = as_image(photo), as_prompt(prompt)
-        options, finish = layout or LayoutOptions(), finish or FinishOptions()
+        options, finishing = layout or LayoutOptions(), finish or FinishOptions()
+        if getattr(self.reconstructor, "built_in_place", False):
+            options = replace(options, refine=False, repair=False)
         report = report or silent()
         stages = StageRunner(report, store)
 
@@ -173,7 +175,7 @@ class Pipeline:
         if len(failed) == len(instances):
             raise ObjectFailed(failed[0].index, failed[0].instance.label, failed[0].reason)
 
-        key = digest(key, finish)
+        key = digest(key, finishing)
         outcomes = [
             made
             if isinstance(made, FailedObject)
@@ -182,7 +184,7 @@ class Pipeline:
                 digest(key, index, seed + index),
                 Reconstruction,
                 lambda r, index=index, made=made: self._finish(
-                    made, image, instances[index], points, finish, r
+                    made, image, instances[index], points, finishing, r
                 ),
                 object_index=index,
             )

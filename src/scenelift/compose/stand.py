@@ -29,6 +29,7 @@ ENOUGH = 12  # points of a level about a foot that tell its height there
 FLAT = 0.3  # height of the camera over its distance at which plane and points count alike
 SLACK = 0.12  # what standing may cost in agreement with the photo,
 OFF_ITS_MASK = 0.03  # and how much of that the silhouette: the mask is the surest of what is known
+LIKE_ITS_MASK = 0.78  # IoU below which a shape is too rough to tell where its foot is
 
 # Turn about the vertical in radians, shifts right and away, logarithm of the size.
 ERRORS = np.array([0.06, 0.05, 0.08, 0.06])
@@ -118,6 +119,8 @@ def _horizontal(up: NDArray[np.float64]) -> NDArray[np.float64]:  # [2, 3]
 
 def _settle(o: Placed, support: Support, up: NDArray, rng: np.random.Generator) -> None:
     before = o.compared(o.pose[None], STANDING)
+    if before.iou[0] < LIKE_ITS_MASK:
+        return
     most = float(before.cost(STANDING)[0]) + SLACK
     least = float(before.iou[0]) - OFF_ITS_MASK
 

@@ -27,7 +27,12 @@ class View:
 
 
 class Reconstructor(Protocol):
-    """Reconstructs one object. `version` as for `Segmenter`."""
+    """Reconstructs one object. `version` as for `Segmenter`.
+
+    One that builds its shapes where the photo shows them, ray by ray, says so by an attribute
+    `built_in_place = True`. Its objects are not moved afterwards: there is no pose to refine, and
+    a foot that was guessed says nothing about what it stands on.
+    """
 
     name: str
     version: str

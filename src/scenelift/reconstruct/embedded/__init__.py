@@ -51,6 +51,7 @@ class EmbeddedReconstructor:
     """
 
     name = "embedded"
+    built_in_place = True
 
     def __init__(self, boxes: BoxFinder, head: Head | None = None) -> None:
         self._boxes, self._head = boxes, head
