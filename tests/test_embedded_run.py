@@ -7,6 +7,7 @@ import PIL.Image
 import pytest
 import skimage.data
 import trimesh
+from scipy.spatial import cKDTree
 
 from scenelift.errors import NothingFound
 from scenelift.geometry.transforms import transform_points
@@ -92,9 +93,9 @@ def test_splats_meshes_and_obj_of_the_files_coincide(scene):
     obj = trimesh.load(out / "scene.obj", force="mesh", process=False)
     size = np.ptp(vertices, axis=0).max()
     np.testing.assert_allclose(obj.bounds, [vertices.min(0), vertices.max(0)], atol=1e-4 * size)
-    # The boxes' centres and sides, to one per cent of the scene.
-    for of in (np.min, np.max):
-        np.testing.assert_allclose(of(splats, 0), of(vertices, 0), atol=0.01 * size)
+    # Floaters leave the mesh and not the splats, hence a share. Vertices are a hundredth apart.
+    distance, _ = cKDTree(vertices).query(splats)
+    assert np.quantile(distance, 0.98) < 0.02 * size
 
 
 def test_in_the_objects_pixels_the_splats_look_like_the_photo(scene):

@@ -115,6 +115,8 @@ def test_events_tell_the_story_in_order(pipeline):
         ("pointmap", None),
         ("reconstruct", 0),
         ("reconstruct", 1),
+        ("finish", 0),
+        ("finish", 1),
         ("compose", None),
     ]
     assert all(0 <= e.fraction <= 1 for e in events)

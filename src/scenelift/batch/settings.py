@@ -70,7 +70,10 @@ class BatchSettings:
             **value
             | {
                 "options": ReconstructionOptions(**options),
-                "export": ExportOptions(**value["export"]),
+                # JSON knows lists only.
+                "export": ExportOptions(
+                    **value["export"] | {"formats": tuple(value["export"]["formats"])}
+                ),
             }
         )
 

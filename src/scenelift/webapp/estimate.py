@@ -17,6 +17,7 @@ FIRST_GUESS = {
     "preview": 2.0,
     "write": 1.0,
 }
+PER_OBJECT = ("reconstruct", "finish")
 USUAL_OBJECTS = 2
 
 
@@ -24,7 +25,8 @@ class Estimate:
     """Adds up stages by what they typically take.
 
     Args:
-        typical: stage -> seconds; "reconstruct" is for one object. Missing ones are guessed.
+        typical: stage -> seconds, of one object where the stage is `PER_OBJECT`. Missing ones are
+            guessed.
     """
 
     def __init__(self, typical: Mapping[str, float]) -> None:
@@ -62,5 +64,7 @@ class Estimate:
         return elapsed * (1 - fraction) / fraction if fraction > 0.1 else None
 
     def _total(self) -> float:
-        once = sum(s for stage, s in self._seconds.items() if stage != "reconstruct")
-        return once + self._objects * self._seconds["reconstruct"]
+        return sum(
+            seconds * (self._objects if stage in PER_OBJECT else 1)
+            for stage, seconds in self._seconds.items()
+        )

@@ -201,7 +201,7 @@ def _manifest_objects(manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def _stage_seconds(manifest: Manifest) -> dict[str, float]:
-    """Stage -> seconds, of an object for "reconstruct"; stages that were resumed say nothing."""
+    """Stage -> seconds, of one object for `PER_OBJECT`; stages that were resumed say nothing."""
     times: dict[str, list[float]] = {}
     for timing in manifest.timings:
         if not timing.resumed:
