@@ -63,7 +63,7 @@ def weld(
     """
     there = ((faces >= 0) & (faces < len(vertices))).all(1)
     faces = faces[there]
-    finite = np.isfinite(vertices).all(axis=1)  # [V]
+    finite = np.all(np.isfinite(vertices), axis=1)  # [V]
     faces = faces[finite[faces].all(axis=1)]
     if not len(faces):
         return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), np.zeros(0, np.int64)

@@ -78,7 +78,7 @@ class Head:
 
 
 def _normalised(picture: NDArray[np.uint8]) -> NDArray[np.float32]:  # [1, 3, H, W]
-    x = (np.asarray(picture, np.float32) / 255 - MEAN) / STD
+    x = (np.asarray(picture, np.float32) / np.float32(255) - MEAN) / STD
     return np.ascontiguousarray(x.transpose(2, 0, 1)[None])
 
 

@@ -75,7 +75,8 @@ class DepthHeadPointMapper:
         hints = _position(patches)
         maps, numbers = self._head.run(picture, hints)
         mirrored, again = self._head.run(np.ascontiguousarray(picture[:, ::-1]), hints)
-        return (maps + mirrored[:, :, ::-1]) / 2, (numbers + again) / 2
+        half = np.float32(0.5)
+        return half * (maps + mirrored[:, :, ::-1]), half * (numbers + again)
 
 
 def _patches(height: int, width: int) -> tuple[int, int]:

@@ -63,10 +63,11 @@ class Backbone(nn.Module):
     def forward(self, image: Tensor) -> list[Tensor]:  # [B, 3, H, W] -> 4 × [B, 1 + h·w, 384]
         """The tokens of `LEVELS` of pictures normalised by ImageNet's mean and deviation."""
         kept: list[Tensor] = []
-        hooks = [
-            self.vit.blocks[i].register_forward_hook(lambda _m, _i, out: kept.append(out))
-            for i in (2, 5, 8)
-        ]
+
+        def keep(_module: nn.Module, _inputs: object, out: Tensor) -> None:
+            kept.append(out)
+
+        hooks = [self.vit.blocks[i].register_forward_hook(keep) for i in (2, 5, 8)]
         try:
             last = self.vit.norm(self.vit(image))
         finally:

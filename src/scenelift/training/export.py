@@ -72,7 +72,7 @@ def export_head(
         torch.onnx.export(
             _Named(head).eval(),
             inputs,
-            buffer,
+            buffer,  # pyright: ignore[reportArgumentType] - the tracing exporter takes a stream
             dynamo=False,
             opset_version=OPSET,
             input_names=[*LEVELS, "photo", "hints"],

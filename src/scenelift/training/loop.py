@@ -219,7 +219,7 @@ def _schedule(step: int, progress: float, warmup: int) -> float:
 def _follow(averaged: dict[str, Tensor], network: nn.Module, keep: float) -> None:
     state = network.state_dict()
     floating = [k for k, v in averaged.items() if v.is_floating_point()]
-    torch._foreach_lerp_(
+    torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage] - no public name exists
         [averaged[k] for k in floating], [state[k].float() for k in floating], 1 - keep
     )
 

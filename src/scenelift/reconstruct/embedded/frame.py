@@ -29,7 +29,7 @@ def standing(up: NDArray[np.float64]) -> NDArray[np.float64]:  # [3] -> [3, 3]
     length = float(np.linalg.norm(towards))
     if length < 0.1:  # seen from straight above: what is up in the photo is behind
         return np.eye(3)
-    z = towards / length
+    z: NDArray[np.float64] = towards / length
     return np.stack([np.cross(up, z), up, z], 1)
 
 

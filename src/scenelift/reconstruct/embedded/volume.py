@@ -54,7 +54,7 @@ class Filled:
     def extent(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         """First and last depth [H, W] inside along each ray, and where there is any."""
         inside = self.field > 0
-        hit = inside.any(0)
+        hit = np.any(inside, axis=0)
         first = self._crossing(inside.argmax(0), -1)
         last = self._crossing(len(self.w) - 1 - inside[::-1].argmax(0), 1)
         return first, last, hit
@@ -131,7 +131,7 @@ def _bars(
 ) -> NDArray[np.float32]:
     """Where the head leaves a ray through the mask empty: as thick as the outline is wide."""
     inside = field > 0
-    hit, wanted = inside.any(0), rim > 0
+    hit, wanted = np.any(inside, axis=0), rim > 0
     if relief is not None:
         front = outline.sample(relief, u, v)
     elif hit.any():

@@ -84,7 +84,7 @@ def clutter(
     taken: list[tuple[float, float, float]] = []
     floating = rng.random() < 0.2
     for _ in range(int(rng.integers(4, 26))):
-        model = models[rng.integers(len(models))]
+        model = models[int(rng.integers(len(models)))]
         z = -depth * rng.uniform(0.18, 1.0) ** 0.8
         x = -z * camera.width / (2 * camera.fx) * rng.uniform(-1.05, 1.05)
         true_size = max(model.entry.size)
@@ -136,7 +136,7 @@ def restyled(surface: Surface, textures: Sequence[Texture], rng: np.random.Gener
         dyed = tuple(np.clip(t * tint, 0, 255).astype(np.uint8) for t in surface.textures)
         colour = np.clip(surface.face_color * tint, 0, 1).astype(np.float32)
         return replace(surface, face_color=colour, textures=dyed)
-    texture = textures[rng.integers(len(textures))]
+    texture = textures[int(rng.integers(len(textures)))]
     axes = rng.permutation(3)[:2]
     uv = surface.vertices[:, axes] * rng.uniform(0.7, 4)
     return replace(
@@ -172,7 +172,7 @@ def _any_rotation(rng: np.random.Generator) -> NDArray[np.float64]:
 def _style(textures: Sequence[Texture], rng: np.random.Generator, textured: float = 0.7) -> dict:
     """Colour or texture of a piece of background."""
     if rng.random() < textured:
-        return {"texture": textures[rng.integers(len(textures))]}
+        return {"texture": textures[int(rng.integers(len(textures)))]}
     return {"color": rng.uniform(0.15, 0.95, 3)}
 
 

@@ -240,7 +240,7 @@ class SceneMaker:
         height, width = mask.shape
         inside = ((cells >= 0) & (cells < (width // CELL, height // CELL))).all(1)
         grid = mask[: height // CELL * CELL, : width // CELL * CELL]
-        grid = grid.reshape(height // CELL, CELL, width // CELL, CELL).any((1, 3))
+        grid = np.any(grid.reshape(height // CELL, CELL, width // CELL, CELL), axis=(1, 3))
         seen = np.zeros(len(cells), bool)
         seen[inside] = grid[cells[inside, 1], cells[inside, 0]]
         every, first = np.unique(cells, axis=0, return_index=True)

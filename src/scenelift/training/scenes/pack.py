@@ -91,7 +91,8 @@ def write_pack(models: Iterable[Model], path: Path) -> int:
     joined = {name: np.concatenate(parts) for name, parts in arrays.items() if parts}
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
     with atomic_write(path) as file:
-        np.savez_compressed(file, about=text, **joined)
+        # The stub matches the mapping with `allow_pickle` too.
+        np.savez_compressed(file, about=text, **joined)  # pyright: ignore[reportArgumentType]
     return len(about)
 
 
@@ -124,7 +125,8 @@ class MeshPack:
         # Our own file, read without pickles.
         with np.load(path, allow_pickle=False) as file:  # noqa: TID251
             data = {name: file[name] for name in file.files}
-        models, at = [], dict.fromkeys(("v", "f", "p", "jpeg"), 0)
+        models: list[Model] = []
+        at: dict[str, int] = dict.fromkeys(("v", "f", "p", "jpeg"), 0)
 
         def take(name: str, counter: str, count: int) -> NDArray:
             return data[name][at[counter] : at[counter] + count]
@@ -136,12 +138,13 @@ class MeshPack:
                 jpeg = take("jpeg", "jpeg", size).tobytes()
                 at["jpeg"] += size
                 textures.append(np.asarray(Pillow.open(io.BytesIO(jpeg)).convert("RGB")))
+            palette = take("p", "p", p).astype(np.float32) / np.float32(255)
             surface = Surface(
-                vertices=(take("v", "v", v) / np.float32(STEPS) - np.float32(0.5)),
+                vertices=take("v", "v", v).astype(np.float32) / np.float32(STEPS) - np.float32(0.5),
                 faces=take("f", "f", f).astype(np.int32),
-                normals=take("n", "v", v).astype(np.float32) / 127,
+                normals=take("n", "v", v).astype(np.float32) / np.float32(127),
                 uv=take("uv", "v", v).astype(np.float32),
-                face_color=(take("p", "p", p) / np.float32(255))[take("c", "f", f)],
+                face_color=palette[take("c", "f", f)],
                 face_texture=take("t", "f", f).astype(np.int32),
                 textures=tuple(textures),
             )

@@ -11,7 +11,7 @@ KNEE = 0.7
 """Brightness from which highlights are compressed."""
 
 
-def develop(linear: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.uint8]:
+def develop(linear: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Expose for the bright parts, compress the highlights, encode as sRGB, add sensor noise."""
     luminance = linear @ [0.2126, 0.7152, 0.0722]
     exposed = linear * rng.uniform(0.6, 0.9) / max(float(np.percentile(luminance, 95)), 1e-6)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from scenelift.training.loop import Task
 from scenelift.training.network import HeadParams
 from scenelift.training.tasks import depth, mask, shape
-from scenelift.training.tasks.common import HeadTask
 
 __all__ = ["HEADS"]
 
-HEADS: dict[str, tuple[HeadParams, Callable[..., HeadTask]]] = {
+HEADS: dict[str, tuple[HeadParams, Callable[..., Task]]] = {
     "depth": (depth.PARAMS, depth.DepthTask),
     "mask": (mask.PARAMS, mask.MaskTask),
     "shape": (shape.PARAMS, shape.ShapeTask),
