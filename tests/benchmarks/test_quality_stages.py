@@ -37,6 +37,7 @@ class Oracle:
     """Answers every stage with the truth of one scene, in units of its own choice."""
 
     name, version = "truth", "1"
+    built_in_place = True
 
     def __init__(self, scene, units: float = 1.0) -> None:
         self.scene, self.units = scene, units

@@ -12,6 +12,8 @@ const STAGES: readonly [string, string][] = [
   ['segment', 'Finding objects'],
   ['pointmap', 'Estimating depth'],
   ['reconstruct', 'Reconstructing'],
+  ['finish', 'Finishing the meshes'],
+  ['compose', 'Placing the objects'],
   ['preview', 'Drawing the preview'],
   ['write', 'Writing files'],
 ];
