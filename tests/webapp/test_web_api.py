@@ -129,6 +129,17 @@ def test_a_second_run_can_draw_boxes_where_no_phrase_matched(server):
     assert [o["label"] for o in second["objects"]] == ["lid"]
 
 
+def test_a_second_run_has_the_boxes_that_were_drawn_in_the_review(server):
+    first = server.wait(server.submit("red", review="true"), "review")
+    lid = {"box": [10, 10, 40, 40], "label": "lid"}
+    answer = server.http.post(f"/api/jobs/{first['id']}/continue", json={"keep": [0], "add": [lid]})
+    assert answer.status_code == 200
+    server.wait(first["id"], "done")
+    answer = server.http.post(f"/api/jobs/{first['id']}/rerun", json={"seed": 9})
+    second = server.wait(answer.json()["id"], "review")
+    assert sorted(o["label"] for o in second["objects"]) == ["lid", "red"]
+
+
 def test_phrases_without_a_match_are_named_while_the_masks_are_looked_at(server):
     job = server.wait(server.submit("red; violet", review="true"), "review")
     assert job["notes"] == ["Nothing in the photo matches 'violet'."]

@@ -12,6 +12,7 @@ from scenelift.errors import InputError
 from scenelift.types import BoxPrompt, Prompt
 
 __all__ = [
+    "MAX_BOXES",
     "AddedBox",
     "Box",
     "Config",
@@ -41,6 +42,7 @@ Corners = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
 # JavaScript and every random generator agree on these.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+MAX_BOXES = 100
 
 
 class _Input(BaseModel):
@@ -85,7 +87,7 @@ class JobPrompt(_Input):
     """What to lift out of the photo."""
 
     phrases: tuple[str, ...] = ()
-    boxes: tuple[Box, ...] = Field((), max_length=100)
+    boxes: tuple[Box, ...] = Field((), max_length=MAX_BOXES)
     min_score: Score | None = None
     max_objects: int | None = Field(None, ge=1, le=1000)
 
@@ -117,7 +119,7 @@ class Selection(_Input):
     )
 
     keep: tuple[Annotated[int, Field(ge=0, lt=1000)], ...] = Field((), max_length=1000)
-    add: tuple[AddedBox, ...] = Field((), max_length=100)
+    add: tuple[AddedBox, ...] = Field((), max_length=MAX_BOXES)
 
 
 class Rerun(_Input):
@@ -127,7 +129,7 @@ class Rerun(_Input):
 
     seed: Seed | None = None
     text_prompt: tuple[str, ...] | None = Field(None, max_length=MAX_PHRASES)
-    boxes: tuple[Box, ...] | None = Field(None, max_length=100)
+    boxes: tuple[Box, ...] | None = Field(None, max_length=MAX_BOXES)
 
 
 class Login(_Input):

@@ -9,10 +9,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 
+from scenelift.errors import InputError
 from scenelift.webapp.errors import Conflict
 from scenelift.webapp.folders import JobFolder
 from scenelift.webapp.jobs import JobRow, NewJob, new_job_id
 from scenelift.webapp.models import (
+    MAX_BOXES,
+    Box,
     Job,
     JobList,
     JobRequest,
@@ -108,7 +111,7 @@ def rerun_job(job_id: JobId, changes: Rerun, use: Use, owner: Owner) -> Job:
     """Queue the same photo again, with another seed or prompt."""
     check_free_space(use.data, use.settings.min_free_bytes)
     old = use.queue.get(job_id, owner)
-    asked = _changed(old.request, changes, use)
+    asked = _changed(old, changes, use)
     folder = JobFolder(use.data.incoming / new_job_id())
     folder.path.mkdir(parents=True)
     before = use.data.job(job_id)
@@ -184,13 +187,21 @@ def _enqueue(upload: Upload, use: Services, owner: str) -> JobRow:
         raise
 
 
-def _changed(request: JobRequest, changes: Rerun, use: Services) -> JobRequest:
-    prompt, seed = request.prompt, request.seed
+def _changed(old: JobRow, changes: Rerun, use: Services) -> JobRequest:
+    request, seed = old.request, old.request.seed
+    # Boxes that were drawn in the review are as much part of what was asked for as the prompt's.
+    drawn = [Box(box=b.box, label=b.label) for b in old.selection.add] if old.selection else []
+    prompt = request.prompt.model_copy(update={"boxes": (*request.prompt.boxes, *drawn)})
     if changes.text_prompt is not None:
         phrases = parse_phrases(list(changes.text_prompt), use.settings.max_phrases)
         prompt = prompt.model_copy(update={"phrases": phrases})
     if changes.boxes is not None:
         prompt = prompt.model_copy(update={"boxes": changes.boxes})
+    if len(prompt.boxes) > MAX_BOXES:
+        raise InputError(
+            f"The prompt and the review have {len(prompt.boxes)} boxes together; a job takes up to "
+            f"{MAX_BOXES}. Give `boxes`, with those that matter."
+        )
     if changes.seed is not None:
         seed = changes.seed
     return limited(request.model_copy(update={"prompt": prompt, "seed": seed}), use.settings)
