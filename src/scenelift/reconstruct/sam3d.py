@@ -15,16 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scenelift.device import choose_device, choose_dtype, limit_memory
 from scenelift.errors import WeightsError
 from scenelift.progress import Reporter
 from scenelift.reconstruct.slat import (
     NO_SURFACE,
+    Setup,
+    SlatReconstructor,
     check_mask,
     fingerprint,
     freed_when_it_fails,
-    full_options,
-    settings_digest,
     shape_of,
 )
 from scenelift.registry import BackendOptions
@@ -32,9 +31,7 @@ from scenelift.sam3d.checkpoints import CheckpointFolder, load_models
 from scenelift.sam3d.model import SAM3D, Lifted
 from scenelift.sam3d.pose import CAMERA_FROM_PYTORCH3D, scene_pose
 from scenelift.sam3d.preprocess import ConditionImages, preprocess
-from scenelift.slat.acceleration import accelerate
 from scenelift.slat.gaussian_decoder import GaussianDecoder
-from scenelift.slat.model import Sampling
 from scenelift.types import Image, Instance, PointMap, Pose, Reconstruction
 from scenelift.weights import hub_models
 
@@ -53,29 +50,15 @@ class _Photo:
     positions: Tensor  # float32 [3, h, w] in PyTorch3D axes
 
 
-class SAM3DReconstructor:
-    """A `Reconstructor`; its networks stay loaded between objects and photos.
-
-    Args:
-        model: the networks and their device.
-        version: names the weights, and whatever else changes results.
-        max_faces: of a mesh; None keeps all.
-    """
+class SAM3DReconstructor(SlatReconstructor[SAM3D]):
+    """A `Reconstructor`; arguments as for `SlatReconstructor`."""
 
     name = "sam3d"
+    title = "SAM 3D Objects"
 
-    def __init__(
-        self,
-        model: SAM3D,
-        *,
-        version: str,
-        max_faces: int | None = None,
-    ) -> None:
-        self.model = model
-        self.version = version
-        self.max_faces = max_faces
+    def __init__(self, model: SAM3D, *, version: str, max_faces: int | None = None) -> None:
+        super().__init__(model, version=version, max_faces=max_faces)
         self._photo: _Photo | None = None
-        self._told = False
 
     @classmethod
     def load(cls, options: BackendOptions) -> SAM3DReconstructor:
@@ -88,32 +71,15 @@ class SAM3DReconstructor:
             WeightsError: they are missing, damaged, or of another model.
             SetupError: the device is not there.
         """
-        options = full_options(options)
-        device = choose_device(options.device)
-        dtype = choose_dtype(device, options.precision)
-        limit_memory(device, options.vram_bytes)
+        setup = Setup.of(options)
+        options = setup.options
         files = CheckpointFolder(checkpoint_folder(options))
-        models = load_models(files.folder, splats_per_voxel=options.splats_per_voxel)
-        sampling = Sampling.of(options, models)
-        for network in (models.structure_flow, models.latent_flow, models.mesh_decoder):
-            accelerate(network, device, compile=options.compile)
-        model = SAM3D(
-            models,
-            device=device,
-            dtype=dtype,
-            sampling=sampling,
-            vram_bytes=options.vram_bytes,
-            fewer_splats=_FewerSplats(files),
-        )
+        networks = load_models(files.folder, splats_per_voxel=options.splats_per_voxel)
+        model = setup.build(SAM3D, networks, fewer_splats=_FewerSplats(files))
         gaussians = "slat_decoder_gs" if options.splats_per_voxel == 32 else "slat_decoder_gs_4"
-        settings = (sampling, options.splats_per_voxel, options.max_faces, dtype)
         paths = [files.weight_file(stem) for stem in (*_STEMS, gaussians)]
-        version = (
-            f"sam-3d-objects {fingerprint(paths)}, "
-            f"{sampling.structure.steps}{' distilled' if sampling.distilled else ''} + "
-            f"{sampling.latent.steps} steps, {str(dtype).removeprefix('torch.')}, "
-            f"settings {settings_digest(*settings)}"
-        )
+        weights = f"sam-3d-objects {fingerprint(paths)}"
+        version = setup.version(weights, model.sampling, options.splats_per_voxel)
         return cls(model, version=version, max_faces=options.max_faces)
 
     def reconstruct(
@@ -133,10 +99,7 @@ class SAM3DReconstructor:
             SceneliftError: the model made nothing of it, or the device's memory did not suffice.
             Cancelled: the user stopped the run.
         """
-        report.update(0, message="preparing")
-        if self.model.device.type == "cpu" and not self._told:
-            self._told = True
-            report.note("SAM 3D Objects runs on the CPU here: minutes an object, on a GPU seconds.")
+        self._begin(report)
         with freed_when_it_fails(self.model):
             lifted = self.model.lift(self._view(image, instance, points), seed=seed, report=report)
         return reconstruction_of(lifted, self.max_faces, _notes_on(instance, points))
@@ -144,7 +107,7 @@ class SAM3DReconstructor:
     def release(self) -> None:
         """Free the device's memory; the next object takes it again."""
         self._photo = None
-        self.model.release()
+        super().release()
 
     def _view(self, image: Image, instance: Instance, points: PointMap) -> ConditionImages:
         """What the networks see of one object."""

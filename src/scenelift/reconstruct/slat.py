@@ -3,46 +3,142 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scenelift.device import choose_device, choose_dtype, limit_memory
 from scenelift.errors import DeviceMemoryError, InputError, WeightsError
 from scenelift.finish.decimation import decimate
 from scenelift.geometry.transforms import quaternion_from_matrix, transform_gaussians
+from scenelift.progress import Reporter
 from scenelift.registry import BackendOptions
+from scenelift.slat.acceleration import accelerate
+from scenelift.slat.checkpoints import SlatModels
 from scenelift.slat.flexicubes import SurfaceMesh
 from scenelift.slat.frame import OBJECT_FROM_ZUP
-from scenelift.slat.model import LiftedShape, SlatModel
+from scenelift.slat.model import LiftedShape, Sampling, SlatModel
 from scenelift.slat.options import ReconstructionOptions
 from scenelift.types import Gaussians, Image, Instance, Mesh, Pose, Shape
 
 __all__ = [
     "NO_SURFACE",
+    "Setup",
+    "SlatReconstructor",
     "check_mask",
     "fingerprint",
     "freed_when_it_fails",
-    "full_options",
-    "settings_digest",
     "shape_of",
 ]
 
 NO_SURFACE = "The model drew no surface for this object: it has splats only."
 
 
-def full_options(options: BackendOptions) -> ReconstructionOptions:
-    """The options, or those that say no more than they do."""
-    if isinstance(options, ReconstructionOptions):
-        return options
-    return ReconstructionOptions(
-        **{f.name: getattr(options, f.name) for f in fields(BackendOptions)}
-    )
+M = TypeVar("M", bound=SlatModel[Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What a run asks of a model's networks, whichever model it is.
+
+    Attributes:
+        options: all that can be asked.
+        device: where the networks run.
+        dtype: of their large matrices.
+    """
+
+    options: ReconstructionOptions
+    device: torch.device
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, options: BackendOptions) -> Setup:
+        """Choose device and precision, and keep to the memory that may be used.
+
+        Args:
+            options: `ReconstructionOptions`, or others for the published settings.
+
+        Raises:
+            SetupError: the device is not there, or cannot do what is asked.
+        """
+        if not isinstance(options, ReconstructionOptions):
+            options = ReconstructionOptions(
+                **{f.name: getattr(options, f.name) for f in fields(BackendOptions)}
+            )
+        device = choose_device(options.device)
+        dtype = choose_dtype(device, options.precision)
+        limit_memory(device, options.vram_bytes)
+        return cls(options=options, device=device, dtype=dtype)
+
+    def build(self, make: Callable[..., M], networks: SlatModels, **further: Any) -> M:
+        """The model of these networks, made fast for the device.
+
+        Args:
+            make: `SAM3D` or `Trellis`.
+            networks: as they were loaded, on the host.
+            further: arguments of that model alone.
+        """
+        for network in (networks.structure_flow, networks.latent_flow, networks.mesh_decoder):
+            accelerate(network, self.device, compile=self.options.compile)
+        return make(
+            networks,
+            device=self.device,
+            dtype=self.dtype,
+            sampling=Sampling.of(self.options, networks),
+            vram_bytes=self.options.vram_bytes,
+            **further,
+        )
+
+    def version(self, weights: str, sampling: Sampling, *settings: Any) -> str:
+        """Names the weights, and whatever else changes results.
+
+        Args:
+            weights: their name and fingerprint.
+            sampling: as the model follows its flows.
+            settings: of that model alone.
+        """
+        told = repr((sampling, self.dtype, self.options.max_faces, *settings))
+        return (
+            f"{weights}, {sampling.structure.steps}{' distilled' if sampling.distilled else ''} + "
+            f"{sampling.latent.steps} steps, {str(self.dtype).removeprefix('torch.')}, "
+            f"settings {hashlib.sha256(told.encode()).hexdigest()[:8]}"
+        )
+
+
+class SlatReconstructor(Generic[M]):
+    """What both reconstructors keep; their networks stay loaded between objects and photos.
+
+    Args:
+        model: the networks and their device.
+        version: names the weights, and whatever else changes results.
+        max_faces: of a mesh; None keeps all.
+    """
+
+    title: str
+    """What people call the model."""
+
+    def __init__(self, model: M, *, version: str, max_faces: int | None = None) -> None:
+        self.model = model
+        self.version = version
+        self.max_faces = max_faces
+        self._told = False
+
+    def release(self) -> None:
+        """Free the device's memory; the next object takes it again."""
+        self.model.release()
+
+    def _begin(self, report: Reporter) -> None:
+        """Start an object; on a CPU, say once how long it takes."""
+        report.update(0, message="preparing")
+        if self.model.device.type == "cpu" and not self._told:
+            self._told = True
+            report.note(f"{self.title} runs on the CPU here: minutes an object, on a GPU seconds.")
 
 
 def check_mask(image: Image, instance: Instance) -> None:
@@ -120,11 +216,6 @@ def _clipped(gaussians: Gaussians) -> Gaussians:
     """Rounding of the turn must not carry a centre out of the cube."""
     np.clip(gaussians.means, -0.5, 0.5, out=gaussians.means)
     return gaussians
-
-
-def settings_digest(*settings: Any) -> str:
-    """Eight hexadecimal digits that change with what a version must tell apart."""
-    return hashlib.sha256(repr(settings).encode()).hexdigest()[:8]
 
 
 def fingerprint(paths: Iterable[Path]) -> str:

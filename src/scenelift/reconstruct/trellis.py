@@ -14,23 +14,21 @@ from numpy.typing import NDArray
 
 from scenelift.compose.fit import FittedPose, fit_pose
 from scenelift.compose.ground import find_ground
-from scenelift.device import choose_device, choose_dtype, limit_memory
 from scenelift.errors import WeightsError
 from scenelift.progress import Reporter
 from scenelift.reconstruct.base import View
 from scenelift.reconstruct.occlusion import hidden_share
 from scenelift.reconstruct.slat import (
     NO_SURFACE,
+    Setup,
+    SlatReconstructor,
     check_mask,
     fingerprint,
     freed_when_it_fails,
-    full_options,
-    settings_digest,
     shape_of,
 )
 from scenelift.registry import BackendOptions
-from scenelift.slat.acceleration import accelerate
-from scenelift.slat.model import Sampling, part_of
+from scenelift.slat.model import part_of
 from scenelift.slat.options import ViewMode
 from scenelift.trellis.checkpoints import DINO_FILE, TrellisFolder, load_models
 from scenelift.trellis.model import Trellis
@@ -46,18 +44,17 @@ HIDDEN = 0.08
 UNSURE = 0.2
 
 
-class TrellisReconstructor:
-    """A `SeveralViewsReconstructor`; its networks stay loaded between objects and photos.
+class TrellisReconstructor(SlatReconstructor[Trellis]):
+    """A `SeveralViewsReconstructor`.
 
     Args:
-        model: the networks and their device.
-        version: names the weights, and whatever else changes results.
-        max_faces: of a mesh; None keeps all.
+        model, version, max_faces: as for `SlatReconstructor`.
         view_mode: how several photos of one object are combined.
         place: finds a shape's pose; `compose.fit.fit_pose`.
     """
 
     name = "trellis"
+    title = "TRELLIS"
 
     def __init__(
         self,
@@ -68,12 +65,9 @@ class TrellisReconstructor:
         view_mode: ViewMode = "stochastic",
         place: Callable[..., FittedPose] = fit_pose,
     ) -> None:
-        self.model = model
+        super().__init__(model, version=version, max_faces=max_faces)
         self._place = place
-        self.version = version
-        self.max_faces = max_faces
         self.view_mode: ViewMode = view_mode
-        self._told = False
 
     @classmethod
     def load(cls, options: BackendOptions) -> TrellisReconstructor:
@@ -86,28 +80,12 @@ class TrellisReconstructor:
             WeightsError: they are missing, damaged, or of another model.
             SetupError: the device is not there.
         """
-        options = full_options(options)
-        device = choose_device(options.device)
-        dtype = choose_dtype(device, options.precision)
-        limit_memory(device, options.vram_bytes)
+        setup = Setup.of(options)
+        options = setup.options
         files = _files(options)
-        models = load_models(files)
-        sampling = Sampling.of(options, models)
-        for network in (models.structure_flow, models.latent_flow, models.mesh_decoder):
-            accelerate(network, device, compile=options.compile)
-        model = Trellis(
-            models,
-            device=device,
-            dtype=dtype,
-            sampling=sampling,
-            vram_bytes=options.vram_bytes,
-        )
-        digest = settings_digest(sampling, options.max_faces, dtype, options.view_mode)
-        version = (
-            f"trellis-image-large {fingerprint(files.weight_files())}, "
-            f"{sampling.structure.steps} + {sampling.latent.steps} steps, "
-            f"{str(dtype).removeprefix('torch.')}, settings {digest}"
-        )
+        model = setup.build(Trellis, load_models(files))
+        weights = f"trellis-image-large {fingerprint(files.weight_files())}"
+        version = setup.version(weights, model.sampling, options.view_mode)
         return cls(model, version=version, max_faces=options.max_faces, view_mode=options.view_mode)
 
     def reconstruct(
@@ -143,10 +121,7 @@ class TrellisReconstructor:
 
         The photos carry no cameras: the object is placed where the first one shows it.
         """
-        report.update(0, message="preparing")
-        if self.model.device.type == "cpu" and not self._told:
-            self._told = True
-            report.note("TRELLIS runs on the CPU here: minutes an object, on a GPU seconds.")
+        self._begin(report)
         views = (View(image=image, instance=instance), *further)
         with freed_when_it_fails(self.model):
             lifted = self.model.lift(
@@ -194,10 +169,6 @@ class TrellisReconstructor:
             },
             notes=tuple(notes),
         )
-
-    def release(self) -> None:
-        """Free the device's memory; the next object takes it again."""
-        self.model.release()
 
     @property
     def _fewest_steps(self) -> int:

@@ -64,12 +64,14 @@ class SlatModels(ABC):
 
     Attributes:
         settings: of the whole.
+        structure_flow: from noise to the structure's latent cube, each model's own.
         structure_decoder: from the structure's latent cube to occupied voxels.
         latent_flow: from noise on those voxels to structured latents.
         gaussian_decoder, mesh_decoder: from structured latents to splats and to a mesh.
     """
 
     settings: PipelineSettings
+    structure_flow: nn.Module
     structure_decoder: StructureDecoder
     latent_flow: LatentFlow
     gaussian_decoder: GaussianDecoder
