@@ -49,6 +49,19 @@ def test_a_reload_in_the_middle_of_a_job_shows_how_far_it_is(visit, server):
     assert server.job(job)["attempt"] == 1
 
 
+def test_a_scene_can_be_left_at_any_moment_of_its_loading(visit, server):
+    """What is under way then ends in silence: the fixture looks for errors."""
+    page = visit().page
+    job = server.wait(server.submit("red"))["id"]
+    for wait_ms in (0, 150, 300, 450, 600):
+        open_job(page, job)
+        expect(page.locator(".picture canvas")).to_be_visible()
+        page.wait_for_timeout(wait_ms)
+        page.evaluate("() => { location.hash = '' }")
+        expect(page.get_by_text("Drop a photo here")).to_be_visible()
+    page.wait_for_timeout(1000)
+
+
 @pytest.mark.slow
 def test_two_tabs_show_the_same(visit, server):
     visitor = visit()

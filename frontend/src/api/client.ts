@@ -35,16 +35,34 @@ async function call(path: string, init: RequestInit = {}): Promise<Response> {
   if (response.ok) return response;
   if (response.status === 401 && path !== LOGIN) signedOut();
   const type = response.headers.get('content-type') ?? '';
-  if (type.includes('json')) throw new ApiError((await response.json()) as Problem);
-  throw new ApiError({
-    ...UNREACHABLE,
-    status: response.status,
-    detail: `The server answered with status ${response.status}. Try again in a moment.`,
-  });
+  throw new ApiError(type.includes('json') ? ((await response.json()) as Problem) : noProblem(response.status));
+}
+
+function noProblem(status: number): Problem {
+  return { ...UNREACHABLE, status, detail: `The server answered with status ${status}. Try again in a moment.` };
 }
 
 async function json<T>(path: string, init?: RequestInit): Promise<T> {
   return (await (await call(path, init)).json()) as T;
+}
+
+/** Send a form; `fetch` cannot tell how much of it has left. */
+function upload<T>(path: string, form: FormData, onSent: (fraction: number) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open('POST', path);
+    request.responseType = 'json';
+    request.upload.onprogress = (e) => {
+      if (e.lengthComputable) onSent(e.loaded / e.total);
+    };
+    request.onerror = () => reject(new ApiError(UNREACHABLE));
+    request.onload = () => {
+      if (request.status >= 200 && request.status < 300) return resolve(request.response as T);
+      if (request.status === 401) signedOut();
+      reject(new ApiError((request.response as Problem | null) ?? noProblem(request.status)));
+    };
+    request.send(form);
+  });
 }
 
 function post(body: unknown): RequestInit {
@@ -69,7 +87,7 @@ export const api = {
     json<Job>(`api/jobs/${encodeURIComponent(id)}/rerun`, post(change)),
   login: (token: string) => call(LOGIN, post({ token })),
   logout: () => call('api/logout', { method: 'POST' }),
-  submit(job: NewJob): Promise<Job> {
+  submit(job: NewJob, onSent: (fraction: number) => void): Promise<Job> {
     const form = new FormData();
     form.set('image', job.photo, job.photo.name || 'photo');
     for (const phrase of job.phrases) form.append('text_prompt', phrase);
@@ -80,6 +98,6 @@ export const api = {
     if (job.maxObjects !== null) form.set('max_objects', String(job.maxObjects));
     form.set('quality', job.quality);
     form.set('review', String(job.review));
-    return json<Job>('api/jobs', { method: 'POST', body: form });
+    return upload<Job>('api/jobs', form, onSent);
   },
 };

@@ -235,10 +235,19 @@ export class Stage {
     clearTimeout(this.#rest);
     this.#resizes.disconnect();
     this.#controls.dispose();
+    this.canvas.remove();
+    void this.#release();
+  }
+
+  async #release(): Promise<void> {
+    // Spark rejects what its workers are at, where nobody catches it.
+    const busy = () => this.#spark.sorting || this.#spark.lodWorker?.queue;
+    for (let waits = 0; busy() && waits < 100; waits++) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
     this.#spark.dispose();
     this.#renderer.dispose();
     this.#renderer.forceContextLoss();
-    this.canvas.remove();
   }
 
   #fly(eye: Vector3, target: Vector3, animate: boolean): void {

@@ -4,6 +4,7 @@ import { DrawnBoxes } from '../canvas/drawn';
 import { PhotoCanvas } from '../canvas/photo';
 import { Chips } from '../ui/chips';
 import { h } from '../ui/dom';
+import { percent } from '../ui/format';
 import { icon } from '../ui/icons';
 import { problemBox, problemOf } from '../ui/problem';
 
@@ -49,13 +50,14 @@ export function photoForm(
   const send = async (e: Event) => {
     e.preventDefault();
     submit.disabled = true;
-    problem.replaceChildren(h('p', { class: 'muted', role: 'status' }, 'Sending the photo…'));
+    const sending = h('p', { class: 'muted', role: 'status' }, 'Sending the photo…');
+    problem.replaceChildren(sending);
     try {
       onSubmitted(await api.submit({
         photo, boxes: drawn?.values ?? [], phrases: chips.values, seed: Number(seed.value) || 0,
         maxObjects: most.value ? Number(most.value) : null,
         quality: quality.value, review: review.checked,
-      }));
+      }, (sent) => (sending.textContent = sent < 1 ? `Sending the photo, ${percent(Math.floor(sent * 10) / 10)}` : 'Looking at the photo…')));
     } catch (error) {
       problem.replaceChildren(problemBox(problemOf(error)));
       check();
