@@ -204,6 +204,14 @@ def test_the_version_tells_weights_and_settings_apart(reconstructor, tiny_open):
     assert other.version != reconstructor.version
 
 
+def test_options_of_sam3d_alone_change_nothing(reconstructor, tiny_open):
+    # A flow that was not distilled makes nothing of four steps without guidance.
+    options = ReconstructionOptions(weights=tiny_open, distilled=True, splats_per_voxel=4, **FAST)
+    other = TrellisReconstructor.load(options)
+    assert other.model.sampling == reconstructor.model.sampling
+    assert other.version == reconstructor.version
+
+
 def test_missing_weights_are_named_with_the_command_that_gets_them(tmp_path, monkeypatch):
     monkeypatch.setenv("SCENELIFT_HOME", str(tmp_path))
     options = BackendOptions(weights=tmp_path / "weights", device="cpu")

@@ -116,18 +116,18 @@ VramOption = Annotated[
     typer.Option("--vram", help="Most GPU memory to use, such as 8GB. Less is slower."),
 ]
 
-# Of SAM 3D Objects, which the quality "full" reconstructs with.
+# Of SAM 3D Objects and TRELLIS, which the qualities "full" and "open" reconstruct with.
 StepsOption = Annotated[
     int | None,
-    typer.Option("--steps", min=1, help="SAM 3D: steps of both stages (25 each)."),
+    typer.Option("--steps", min=1, help="SAM 3D, TRELLIS: steps of both stages (25 each)."),
 ]
 StructureStepsOption = Annotated[
     int | None,
-    typer.Option("--structure-steps", min=1, help="SAM 3D: of shape and pose alone."),
+    typer.Option("--structure-steps", min=1, help="SAM 3D, TRELLIS: steps of the shape alone."),
 ]
 LatentStepsOption = Annotated[
     int | None,
-    typer.Option("--latent-steps", min=1, help="SAM 3D: of appearance alone."),
+    typer.Option("--latent-steps", min=1, help="SAM 3D, TRELLIS: steps of the appearance alone."),
 ]
 DistilledOption = Annotated[
     bool,
@@ -154,21 +154,21 @@ MaxFacesOption = Annotated[
     typer.Option(
         "--max-faces",
         min=0,
-        help="SAM 3D: faces of an object's mesh; 0 keeps all, about a million.",
+        help="SAM 3D, TRELLIS: faces of a decoded mesh; 0 keeps all, about a million.",
     ),
 ]
 CompileOption = Annotated[
     bool,
     typer.Option(
         "--compile",
-        help="Compile SAM 3D Objects' flows on CUDA: half a minute once, a third less each object.",
+        help="SAM 3D, TRELLIS: compile the flows on CUDA: half a minute once, then a third less.",
     ),
 ]
 PrecisionOption = Annotated[
     str,
     typer.Option(
         "--precision",
-        help="SAM 3D: auto (float16 on CUDA, else float32), float16, bfloat16, float32.",
+        help="SAM 3D, TRELLIS: auto (float16 on CUDA, else float32), float16, bfloat16, float32.",
     ),
 ]
 NoRefineOption = Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -58,11 +58,12 @@ class Setup:
     dtype: torch.dtype
 
     @classmethod
-    def of(cls, options: BackendOptions) -> Setup:
+    def of(cls, options: BackendOptions, **fixed: Any) -> Setup:
         """Choose device and precision, and keep to the memory that may be used.
 
         Args:
             options: `ReconstructionOptions`, or others for the published settings.
+            fixed: those in which the model has no choice.
 
         Raises:
             SetupError: the device is not there, or cannot do what is asked.
@@ -71,6 +72,7 @@ class Setup:
             options = ReconstructionOptions(
                 **{f.name: getattr(options, f.name) for f in fields(BackendOptions)}
             )
+        options = replace(options, **fixed)
         device = choose_device(options.device)
         dtype = choose_dtype(device, options.precision)
         limit_memory(device, options.vram_bytes)

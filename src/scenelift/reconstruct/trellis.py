@@ -80,7 +80,8 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
             WeightsError: they are missing, damaged, or of another model.
             SetupError: the device is not there.
         """
-        setup = Setup.of(options)
+        # Its first flow was never distilled, and it has one decoder of splats.
+        setup = Setup.of(options, distilled=False, splats_per_voxel=32)
         options = setup.options
         files = _files(options)
         model = setup.build(Trellis, load_models(files))
