@@ -464,7 +464,7 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    scenes = load_or_make(options.size, split=options.split)[: options.scenes]
+    scenes = load_or_make(options.size, split=options.split, count=options.scenes)
     run = {
         "true": lambda: measure_layout(scenes, options.draws, roughly=False),
         "rough": lambda: measure_layout(scenes, options.draws, roughly=True),

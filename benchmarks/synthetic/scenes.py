@@ -112,14 +112,17 @@ class SyntheticScene:
 
 
 def load_or_make(
-    size: Literal["small", "large"], seed: int = 0, split: Split = "test"
+    size: Literal["small", "large"],
+    seed: int = 0,
+    split: Split = "test",
+    count: int | None = None,
 ) -> list[SyntheticScene]:
-    """The benchmark's scenes, from the cache where they were made before.
+    """The benchmark's scenes, or the first `count`, from the cache where they were made before.
 
     Raises:
         SetupError: the meshes cannot be fetched.
     """
-    return [_load_or_make_one(seed, index, split) for index in range(SIZES[size])]
+    return [_load_or_make_one(seed, index, split) for index in range(SIZES[size])[:count]]
 
 
 def _load_or_make_one(seed: int, index: int, split: Split) -> SyntheticScene:

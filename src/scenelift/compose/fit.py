@@ -2,7 +2,7 @@
 
 All rotations are tried on small pictures, the best are improved, and the best of those once more
 on larger ones, together with the poses that are easily mistaken for them: turned by quarters about
-the shape's axes.
+the shape's axes. The nearer the end, the fewer poses and the more effort for each.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ MIN_PIXELS = 16  # of a mask: fewer say nothing about a pose
 ROTATIONS = 3000  # the nearest is 10° away on average, 16° at most of nearly all
 UPRIGHT_YAWS = 36
 KEPT = 32  # distinct rotations that are improved on small pictures
-FINALISTS = 5
+FINALISTS, MISTAKABLE = 5, 3  # distinct poses, and quarter turns of the best, that go on
 COARSE, FINE = 36, 72  # pixels across the mask
-COARSE_POINTS, FINE_POINTS = 2000, 6000
+COARSE_POINTS, FINE_POINTS = 2000, 16000
 APART = 20.0  # degrees between rotations that count as distinct
 
 LOOSE = Weights(depth_scale=0.12)  # a coarse pose is still far off
@@ -52,6 +52,13 @@ ELSEWHERE, CLEAR = 0.04, 0.2
 # Turn, shift right and up, apparent size, distance: see `Nearby`.
 WIDE = np.array([0.16, 0.16, 0.16, 0.06, 0.06, 0.08, 0.06])
 NARROW = np.array([0.06, 0.06, 0.06, 0.02, 0.02, 0.03, 0.03])
+
+# On the larger pictures: how many of the best are improved, from how far off, and with what effort.
+ROUNDS = (
+    (FINALISTS + MISTAKABLE, 1.5 * NARROW, (12, 12)),
+    (3, NARROW, (16, 16)),
+    (1, NARROW / 2, (16, 16)),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +90,7 @@ def fit_pose(
     seed: int = 0,
     report: Reporter | None = None,
 ) -> FittedPose:
-    """Place a shape where it was seen. Takes about two seconds on two CPU cores.
+    """Place a shape where it was seen. Takes about three seconds of CPU, shared by all its cores.
 
     Args:
         shape: in the object frame.
@@ -126,22 +133,19 @@ def fit_pose(
     poses, costs = improve(lambda p: cost(few, small, LOOSE, p), found, centre, WIDE, (14, 12), rng)
     finalists = _distinct(poses, costs, FINALISTS)
     quarters = quarter_turns(finalists[0], centre)
-    turned = _distinct(quarters, cost(surfels, large, TIGHT, quarters), 3)
+    turned = _distinct(quarters, cost(surfels, large, TIGHT, quarters), MISTAKABLE)
 
     report.update(0.5, message="details")
-    poses, costs = improve(
-        lambda p: cost(surfels, large, TIGHT, p),
-        np.concatenate([finalists, turned]),
-        centre,
-        NARROW,
-        (16, 20),
-        rng,
-    )
-    order = np.argsort(costs, kind="stable")
-    poses, costs = poses[order], costs[order]
-    poses[:1], costs[:1] = improve(
-        lambda p: cost(surfels, large, TIGHT, p), poses[:1], centre, NARROW / 2, (16, 20), rng
-    )
+
+    def tight(poses: NDArray) -> NDArray:
+        return cost(surfels, large, TIGHT, poses)
+
+    poses = np.concatenate([finalists, turned])
+    costs = np.full(len(poses), np.inf)
+    for best, spread, effort in ROUNDS:
+        poses[:best], costs[:best] = improve(tight, poses[:best], centre, spread, effort, rng)
+        order = np.argsort(costs, kind="stable")
+        poses, costs = poses[order], costs[order]
     report.update(1.0)
 
     figures = compare(surfels, large, poses[:1], TIGHT)

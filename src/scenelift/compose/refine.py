@@ -28,7 +28,7 @@ LOOSE = Weights(depth_scale=0.12)
 TURN, SHARE = 0.12, 0.1
 PULL = 0.004  # cost of an error of one standard deviation: it decides where nothing else does
 
-COARSE_EFFORT, FINE_EFFORT = (20, 18), (16, 14)
+COARSE_EFFORT, FINE_EFFORT = (20, 24), (16, 20)
 
 
 def refine(o: Placed, rng: np.random.Generator) -> bool:
