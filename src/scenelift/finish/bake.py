@@ -16,27 +16,27 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from scenelift.finish.baking import (
+    AT_ONCE,
+    BEHIND,
+    DARKEST,
+    IN_FRONT,
+    MAX_ALPHA,
+    MIN_ALPHA,
+    OPAQUE,
+    TILT,
+    cell_of,
+    widest_of,
+)
 from scenelift.finish.texels import Texels
-from scenelift.geometry.transforms import matrix_from_quaternion
+from scenelift.geometry.transforms import matrix_from_quaternion, take_gaussians
 from scenelift.render.jit import PARALLEL_REGION, compiled, kernel_array
 from scenelift.types import Gaussians
 
 __all__ = ["Baked", "bake_gaussians", "patches_of"]
 
 PATCH = 8  # texels
-# How far behind the surface splats count, in the object's unit cube, and how far in front of it:
-# decoded splats lie up to a voxel (1/64) off the mesh, and what is farther out is another part.
-BEHIND = 0.03
-IN_FRONT = 1 / 64
-# From the normal to either side. On a noisy object the mean of ±35° is 0.35 dB PSNR better than the
-# normal alone, ±50° no better, and four sides are 0.05 dB better than two.
-TILT = math.radians(35)
-MIN_ALPHA = 1 / 255
-MAX_ALPHA = 0.99
 SEEN = 0.5  # alpha below which a texel takes the nearest splat's colour instead
-WIDEST = (
-    0.999  # quantile of the splats' radii: wider ones are cut off there, so that cells stay few
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,6 +58,7 @@ def bake_gaussians(
     normals: NDArray[np.float32],
     patch: NDArray[np.int64],
     texel: float,
+    device: str = "cpu",
 ) -> Baked:
     """Colours of the splats at points of the surface.
 
@@ -67,20 +68,50 @@ def bake_gaussians(
         normals: [T, 3], unit, outward.
         patch: [T], points with one number lie close together and share a line of sight.
         texel: distance between neighbouring points, for the anti-aliasing.
+        device: "cpu", where numba computes, or the name of one where torch does.
     """
-    order = np.argsort(patch, kind="stable")
-    starts = np.flatnonzero(np.diff(patch[order], prepend=-1))
-    starts = np.append(starts, len(order))
-    visible = (gaussians.opacities >= MIN_ALPHA) & np.isfinite(gaussians.means).all(1)
-    means = gaussians.means[visible]
-    if not len(means):
+    seen = _visible(gaussians)
+    if not len(seen) or not len(points):
         return Baked(
             rgb=np.full((len(points), 3), 0.5, np.float32), unseen=np.ones(len(points), np.bool_)
         )
-    axes = matrix_from_quaternion(gaussians.rotations[visible]) * gaussians.scales[visible, None, :]
-    radii = 3 * gaussians.scales[visible].max(1) + texel
-    widest = float(np.quantile(radii, WIDEST))
-    cell = max(0.5 * widest, 1 / 128)
+    if device == "cpu":
+        rgb, alpha = _blend_splats(seen, points, normals, patch, texel)
+    else:
+        import torch
+
+        from scenelift.finish.bake_torch import blend_splats
+
+        rgb, alpha = blend_splats(seen, points, normals, patch, texel, torch.device(device))
+    unseen = alpha < SEEN
+    rgb[~unseen] /= alpha[~unseen, None]
+    if unseen.any():
+        _, nearest = KDTree(seen.means).query(points[unseen])
+        rgb[unseen] = seen.rgb[nearest]
+    return Baked(rgb=np.clip(rgb, 0, 1), unseen=unseen)
+
+
+def _visible(gaussians: Gaussians) -> Gaussians:
+    kept = (gaussians.opacities >= MIN_ALPHA) & np.isfinite(gaussians.means).all(1)
+    return gaussians if kept.all() else take_gaussians(gaussians, kept)
+
+
+def _blend_splats(
+    gaussians: Gaussians,
+    points: NDArray[np.float32],
+    normals: NDArray[np.float32],
+    patch: NDArray[np.int64],
+    texel: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Colours [T, 3] times alpha, and alpha [T]."""
+    order = np.argsort(patch, kind="stable")
+    starts = np.flatnonzero(np.diff(patch[order], prepend=-1))
+    starts = np.append(starts, len(order))
+    means = gaussians.means
+    axes = matrix_from_quaternion(gaussians.rotations) * gaussians.scales[:, None, :]
+    widest = widest_of(gaussians, texel)
+    radii = np.minimum(3 * gaussians.scales.max(1) + texel, widest)
+    cell = cell_of(widest)
     low = means.min(0)
     size = np.floor((means.max(0) - low) / cell).astype(np.int64) + 1
     key = np.floor((means - low) / cell).astype(np.int64) @ [size[1] * size[2], size[2], 1]
@@ -93,9 +124,9 @@ def bake_gaussians(
             starts,
             kernel_array(means[by_cell], np.float32),
             kernel_array(axes[by_cell], np.float32),
-            kernel_array(np.minimum(radii, widest)[by_cell], np.float32),
-            kernel_array(gaussians.opacities[visible][by_cell], np.float32),
-            kernel_array(gaussians.rgb[visible][by_cell], np.float32),
+            kernel_array(radii[by_cell], np.float32),
+            kernel_array(gaussians.opacities[by_cell], np.float32),
+            kernel_array(gaussians.rgb[by_cell], np.float32),
             cells,
             size,
             low.astype(np.float64),
@@ -103,14 +134,9 @@ def bake_gaussians(
             widest,
             np.float32((0.5 * texel) ** 2),
         )
-    unseen = alpha < SEEN
-    rgb[~unseen] /= alpha[~unseen, None]
-    if unseen.any():
-        _, nearest = KDTree(means).query(points[order][unseen])
-        rgb[unseen] = gaussians.rgb[visible][nearest]
-    colors, missing = np.zeros_like(rgb), np.zeros_like(unseen)
-    colors[order], missing[order] = np.clip(rgb, 0, 1), unseen
-    return Baked(rgb=colors, unseen=missing)
+    colors, alphas = np.zeros_like(rgb), np.zeros_like(alpha)
+    colors[order], alphas[order] = rgb, alpha
+    return colors, alphas
 
 
 def patches_of(texels: Texels, chart: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -254,7 +280,7 @@ def _blend(local, frame, near, means, axes, opacities, rgb, blur, color, alpha):
     through = np.ones(n, np.float32)
     sums = np.zeros((3, n), np.float32)
     for k in range(len(near)):
-        if k % 16 == 15 and through.max() < np.float32(1e-2):
+        if k % AT_ONCE == 0 and through.max() < np.float32(OPAQUE):
             break
         s = near[k]
         mu, mv, var_u, cov, var_v = 0.0, 0.0, 0.0, 0.0, 0.0
@@ -284,7 +310,7 @@ def _blend(local, frame, near, means, axes, opacities, rgb, blur, color, alpha):
         for t in range(n):
             du, dv = u[t] - x, v[t] - y
             power = a * du * du + e * dv * dv + b * du * dv
-            if power < np.float32(-5.5):  # 1/255
+            if power < np.float32(DARKEST):
                 continue
             share = min(np.float32(MAX_ALPHA), opacity * np.exp(power)) * through[t]
             sums[0, t] += share * red

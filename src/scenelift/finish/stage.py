@@ -23,6 +23,7 @@ from scenelift.finish.texels import fill_between
 from scenelift.finish.topology import is_closed
 from scenelift.finish.unwrap import Atlas, unwrap
 from scenelift.progress import Reporter, silent
+from scenelift.render.choice import choose_render_device
 from scenelift.types import Camera, Gaussians, Image, Instance, Mesh, Pose, Reconstruction
 
 __all__ = ["Finished", "View", "finish", "finish_mesh"]
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+THINNED = 5  # times the budget: what edges collapsed at once leave for `decimate`
 GREY = 0.8  # sRGB, of a surface that nothing gives a colour
 
 
@@ -68,6 +70,7 @@ def finish(
     camera: Camera,
     options: FinishOptions,
     report: Reporter | None = None,
+    device: str = "auto",
 ) -> Reconstruction:
     """Finish an object's mesh. A failure keeps the mesh as it came and is noted.
 
@@ -78,7 +81,7 @@ def finish(
         return reconstruction
     view = View(image=image, instance=instance, camera=camera, pose=reconstruction.pose)
     try:
-        done = finish_mesh(mesh, shape.gaussians, options, view, report)
+        done = finish_mesh(mesh, shape.gaussians, options, view, report, device)
     except Cancelled:
         raise
     except ReconstructionError as exc:  # nothing usable in it
@@ -109,6 +112,7 @@ def finish_mesh(
     options: FinishOptions,
     view: View | None = None,
     report: Reporter | None = None,
+    device: str = "auto",
 ) -> Finished:
     """Finish one mesh in the object's frame.
 
@@ -118,11 +122,14 @@ def finish_mesh(
         options: face budget, texture.
         view: the photo, for the colours it shows; None leaves it out.
         report: progress; raises Cancelled between steps.
+        device: where a large mesh is thinned and splats are baked, as for `choose_render_device`.
 
     Raises:
         ReconstructionError: no face is left after cleaning.
+        SetupError: there is no such device here.
     """
     report = report or silent()
+    device = choose_render_device(device)
     seconds: dict[str, float] = {}
 
     def step(name: str, fraction: float, work: Callable[[], T]) -> T:
@@ -136,7 +143,10 @@ def finish_mesh(
     # Nor are a decoder's vertex colours needed where there are splats.
     colors = None if gaussians is not None and len(gaussians) else mesh.colors
     bare = Mesh(vertices=mesh.vertices, faces=mesh.faces, colors=colors)
-    cleaned = step("clean", 0.0, lambda: clean(bare))
+    if device != "cpu" and colors is None and options.faces is not None:
+        few = THINNED * options.faces
+        bare = step("thin", 0.0, lambda mesh=bare: _thinned(mesh, few, device))
+    cleaned = step("clean", 0.1, lambda: clean(bare))
     if not len(cleaned.mesh.faces):
         raise ReconstructionError(
             f"of {len(mesh.faces)} faces none has finite corners and an area."
@@ -146,7 +156,7 @@ def finish_mesh(
     sound = step("repair", 0.5, lambda: repair(clean(replace(light, normals=None)).mesh))
     surface = sound.mesh
     normals = vertex_normals(surface.vertices, surface.faces)
-    broken = cleaned.broken / len(mesh.faces)
+    broken = cleaned.broken / max(1, len(mesh.faces))
     notes = [
         *([f"{broken:.0%} of the decoded faces were broken and are left out."] * (broken >= 0.01)),
         *([f"The surface stays open at {sound.left} loops."] * (sound.left > 0)),
@@ -158,7 +168,7 @@ def finish_mesh(
         "mesh_holes_closed": float(sound.closed),
         "mesh_watertight": float(is_closed(surface.faces)),
     }
-    colors_at = _Colours(cleaned.mesh, gaussians, surface, view)
+    colors_at = _Colours(cleaned.mesh, gaussians, surface, view, device)
     if options.vertex_colors:
         rgb = step("bake", 0.7, lambda: colors_at.vertices(normals))
         finished = replace(surface, colors=_bytes(rgb), normals=normals)
@@ -187,9 +197,15 @@ class _Colours:
     """Where colours come from: splats first, the photo where it sees, decoded vertices else."""
 
     def __init__(
-        self, decoded: Mesh, gaussians: Gaussians | None, surface: Mesh, view: View | None
+        self,
+        decoded: Mesh,
+        gaussians: Gaussians | None,
+        surface: Mesh,
+        view: View | None,
+        device: str,
     ) -> None:
         self._decoded, self._surface, self._view = decoded, surface, view
+        self._device = device
         self._gaussians = gaussians if gaussians is not None and len(gaussians) else None
         self.quality: dict[str, float] = {}
         self.notes: list[str] = []
@@ -219,7 +235,7 @@ class _Colours:
         spacing: float,
     ) -> NDArray[np.float32]:
         if self._gaussians is not None:
-            baked = bake_gaussians(self._gaussians, points, normals, patch, spacing)
+            baked = bake_gaussians(self._gaussians, points, normals, patch, spacing, self._device)
             rgb, unseen = baked.rgb, float(baked.unseen.mean()) if len(points) else 0.0
             if unseen > 0.01:
                 self.notes.append(
@@ -248,6 +264,14 @@ class _Colours:
         self.quality["texture_from_photo"] = float(photo.weight.mean()) if len(points) else 0.0
         weight = photo.weight[:, None]
         return (weight * photo.rgb + (1 - weight) * rgb).astype(np.float32)
+
+
+def _thinned(mesh: Mesh, faces: int, device: str) -> Mesh:
+    import torch
+
+    from scenelift.finish.thinning import thin
+
+    return thin(mesh, faces, torch.device(device))
 
 
 def _fits(mesh: Mesh, options: FinishOptions) -> bool:

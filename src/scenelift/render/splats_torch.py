@@ -31,7 +31,14 @@ from scenelift.render.splatting import (
 )
 from scenelift.types import Camera, Gaussians
 
-__all__ = ["SplatTensors", "TensorRendering", "blend_tiles", "draw_splats", "list_pairs"]
+__all__ = [
+    "SplatTensors",
+    "TensorRendering",
+    "blend_tiles",
+    "draw_splats",
+    "list_pairs",
+    "rotation_matrices",
+]
 
 LAYERS = 32  # splats of a tile that are blended at once by plain tensor operations
 TILES_AT_ONCE = 1024  # bounds the memory that takes: 1024 · 32 · 256 floats are 33 MB
@@ -153,7 +160,7 @@ def _project(splats: SplatTensors, camera: Camera, view: Tensor, near: float) ->
     ty = (y / z).clamp(-cy / fy - margin_y, (height - cy) / fy + margin_y)
 
     # The splat's axes in the camera's frame, as long as its scales, projected: [N, 2, 3].
-    axes = view[:3, :3] @ (_rotation_matrices(splats.rotations) * splats.scales[:, None, :])
+    axes = view[:3, :3] @ (rotation_matrices(splats.rotations) * splats.scales[:, None, :])
     across = fx * (axes[:, 0] - tx[:, None] * axes[:, 2]) / z[:, None]
     down = fy * (axes[:, 1] - ty[:, None] * axes[:, 2]) / z[:, None]
     var_u, var_v = (across * across).sum(-1), (down * down).sum(-1)
@@ -194,7 +201,7 @@ def _project(splats: SplatTensors, camera: Camera, view: Tensor, near: float) ->
     )
 
 
-def _rotation_matrices(quaternions: Tensor) -> Tensor:  # [N, 4] -> [N, 3, 3]
+def rotation_matrices(quaternions: Tensor) -> Tensor:  # [N, 4] -> [N, 3, 3]
     w, x, y, z = torch.nn.functional.normalize(quaternions, dim=-1, eps=1e-30).unbind(-1)
     rows = (
         *(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),

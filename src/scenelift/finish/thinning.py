@@ -1,0 +1,273 @@
+"""Fewer faces on a torch device: many edges collapse at once.
+
+`decimation.py` collapses edges one after another, which takes seconds for a million faces. Here
+every round collapses a set of cheap edges (by Garland and Heckbert's quadrics) of which no two
+touch one face, so that each can be judged as if it were alone. What is left for `decimation.py` to
+do is then short. Edges of holes, and those of more than two faces, stay as they are.
+
+Shape letters: V vertices, F faces, E edges with two faces, K edges that collapse in a round.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scenelift.types import Mesh
+
+__all__ = ["thin"]
+
+ROUNDS = 60
+PASSES = 4  # at choosing edges in a round
+CHEAP = 0.5  # share of the edges that may go in a round
+# A round that takes off less than this share of the faces was the last: the rest is locked.
+LEAST_PROGRESS = 0.002
+# What a collapse costs besides its distance to the planes: so much of the edge's squared length.
+SHORT = 1e-4
+# How firmly a new vertex is held to the middle of its edge where the planes leave it free.
+HOLD = 1e-3
+TURN = 0.2  # cosine: no face may turn further
+SLIM = 0.02  # twice the area over the longest squared edge: no face may become slimmer
+
+
+def thin(mesh: Mesh, faces: int, device: torch.device) -> Mesh:
+    """The same surface with about that many faces at least; holes, components and genus stay.
+
+    Faces that are broken (corners that are not finite or not there, or one place twice) come back
+    untouched, for `clean` to count.
+
+    Args:
+        mesh: without colours and texture, which could not follow.
+        faces: where to stop; a mesh that has fewer comes back as it is.
+        device: float64 is computed there.
+    """
+    if mesh.colors is not None or mesh.texture is not None:
+        raise ValueError("colours and textures cannot follow when a mesh is thinned")
+    if len(mesh.faces) <= faces:
+        return mesh
+    points = torch.from_numpy(np.array(mesh.vertices, np.float64)).to(device)
+    corners = torch.from_numpy(np.array(mesh.faces, np.int64)).to(device)
+    finite = torch.isfinite(points).all(1)
+    there = ((corners >= 0) & (corners < len(points))).all(1)
+    sound = there & finite[corners.clamp(0, len(points) - 1)].all(1)
+    places, place = torch.unique(points.where(finite[:, None], 0.0), dim=0, return_inverse=True)
+    welded = place[corners.clamp(0, len(points) - 1)]
+    sound &= _distinct(welded)
+    at, left = _collapsed(places, welded[sound], faces - int((~sound).sum()))
+
+    used, left = torch.unique(left, return_inverse=True)
+    vertices = at[used].cpu().numpy().astype(np.float32)
+    kept = left.cpu().numpy().astype(np.int32)
+    broken = mesh.faces[(~sound).cpu().numpy()]
+    if len(broken):
+        outside = (broken < 0) | (broken >= len(mesh.vertices))
+        moved = np.where(outside, -1, broken + len(vertices)).astype(np.int32)
+        vertices = np.concatenate([vertices, mesh.vertices])
+        kept = np.concatenate([kept, moved])
+    return Mesh(vertices=vertices, faces=kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Edges:
+    """Edges of two faces.
+
+    Attributes:
+        ends: int64 [E, 2], the lower number first.
+        opposite: int64 [E, 2], third corners of the two faces.
+        locked: bool [V], vertices on other edges than these.
+        valence: int64 [V], edges of these at each vertex.
+    """
+
+    ends: Tensor
+    opposite: Tensor
+    locked: Tensor
+    valence: Tensor
+
+
+def _collapsed(points: Tensor, faces: Tensor, target: int) -> tuple[Tensor, Tensor]:
+    """Vertices [V, 3], of which many are unused, and the faces that are left."""
+    low, high = points.amin(0), points.amax(0)
+    size = (high - low).amax().clamp(min=1e-30)
+    points = (points - (low + high) / 2) / size
+    quadrics = _quadrics(points, faces)
+    random = torch.Generator().manual_seed(0)
+    for _ in range(ROUNDS):
+        most = (len(faces) - target) // 2  # a collapse takes two
+        if most < 1:
+            break
+        edges = _edges(faces, len(points))
+        at, cost = _placed(points, quadrics, edges.ends)
+        cost = cost.where(~edges.locked[edges.ends].any(1), torch.inf)
+        chosen = _independent(cost, edges.ends, faces, len(points), random)
+        chosen = chosen[_sound(points, faces, edges, chosen, at[chosen])]
+        if len(chosen) > most:
+            chosen = chosen[cost[chosen].argsort(stable=True)[:most]]
+        if 2 * len(chosen) < LEAST_PROGRESS * len(faces) and len(chosen) < most:
+            break
+        kept, gone = edges.ends[chosen].unbind(1)
+        points[kept] = at[chosen]
+        quadrics[kept] += quadrics[gone]
+        name = torch.arange(len(points), device=points.device)
+        name[gone] = kept
+        faces = name[faces]
+        faces = faces[_distinct(faces)]
+    return points * size + (low + high) / 2, faces
+
+
+def _distinct(faces: Tensor) -> Tensor:  # [F, 3] -> [F]
+    return (faces != faces.roll(1, 1)).all(1)
+
+
+def _quadrics(points: Tensor, faces: Tensor) -> Tensor:  # [V, 10]
+    """Sum over each vertex' faces of the squared distance to their planes, times their areas.
+
+    As coefficients of xx xy xz yy yz zz x y z 1. Added in fixed point, where the order in which a
+    GPU adds makes no difference.
+    """
+    a, b, c = points[faces].unbind(1)
+    normal = torch.linalg.cross(b - a, c - a)
+    length = normal.norm(dim=1, keepdim=True)
+    unit = normal / length.clamp(min=1e-30)
+    x, y, z = unit.unbind(1)
+    d = -(unit * a).sum(1)
+    terms = (x * x, x * y, x * z, y * y, y * z, z * z, x * d, y * d, z * d, d * d)
+    each = torch.stack(terms, 1) * (length / 2)  # [F, 10]
+    scale = 2.0**60 / each.abs().sum(0).amax().clamp(min=1e-30)
+    whole = (each * (scale / 3)).round().to(torch.int64)
+    total = torch.zeros((len(points), 10), dtype=torch.int64, device=points.device)
+    for k in range(3):
+        total.index_add_(0, faces[:, k], whole)
+    return total.to(torch.float64) * (3 / scale)
+
+
+def _edges(faces: Tensor, vertex_count: int) -> _Edges:
+    start, end = faces.reshape(-1), faces.roll(-1, 1).reshape(-1)
+    key = torch.minimum(start, end) * vertex_count + torch.maximum(start, end)
+    key, order = key.sort(stable=True)
+    unique, count = torch.unique_consecutive(key, return_counts=True)
+    first = count.cumsum(0) - count
+    paired = count == 2
+    locked = torch.zeros(vertex_count, dtype=torch.bool, device=faces.device)
+    other = unique[~paired]
+    locked[other // vertex_count] = True
+    locked[other % vertex_count] = True
+    begin = first[paired]
+    sides = torch.stack([order[begin], order[begin + 1]], 1)  # half-edges [E, 2]
+    third = faces.roll(-2, 1).reshape(-1)
+    ends = torch.stack([unique[paired] // vertex_count, unique[paired] % vertex_count], 1)
+    return _Edges(
+        ends=ends,
+        opposite=third[sides],
+        locked=locked,
+        valence=torch.bincount(ends.reshape(-1), minlength=vertex_count),
+    )
+
+
+def _placed(points: Tensor, quadrics: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the vertex goes when an edge collapses [E, 3], and what that costs [E]."""
+    xx, xy, xz, yy, yz, zz, bx, by, bz, rest = quadrics[ends].sum(1).unbind(1)
+    a, b = points[ends].unbind(1)
+    middle = (a + b) / 2
+    mx, my, mz = middle.unbind(1)
+    # Half the gradient at the middle, and the step that undoes it: the inverse by cofactors.
+    gx = xx * mx + xy * my + xz * mz + bx
+    gy = xy * mx + yy * my + yz * mz + by
+    gz = xz * mx + yz * my + zz * mz + bz
+    area = (xx + yy + zz).clamp(min=1e-30)
+    hx, hy, hz = xx + HOLD * area, yy + HOLD * area, zz + HOLD * area
+    c_xx, c_yy, c_zz = hy * hz - yz * yz, hx * hz - xz * xz, hx * hy - xy * xy
+    c_xy, c_xz, c_yz = xz * yz - xy * hz, xy * yz - xz * hy, xy * xz - yz * hx
+    determinant = hx * c_xx + xy * c_xy + xz * c_xz
+    step = torch.stack(
+        [
+            c_xx * gx + c_xy * gy + c_xz * gz,
+            c_xy * gx + c_yy * gy + c_yz * gz,
+            c_xz * gx + c_yz * gy + c_zz * gz,
+        ],
+        1,
+    )
+    at = middle - step / determinant[:, None]
+    x, y, z = at.unbind(1)
+    distance = (
+        (xx * x * x + yy * y * y + zz * z * z + rest)
+        + 2 * (xy * x * y + xz * x * z + yz * y * z)
+        + 2 * (bx * x + by * y + bz * z)
+    )
+    return at, distance.clamp(min=0) + SHORT * area * (b - a).square().sum(1)
+
+
+def _independent(
+    cost: Tensor, ends: Tensor, faces: Tensor, vertex_count: int, random: torch.Generator
+) -> Tensor:
+    """Cheap edges [K] of which no two touch one face, in the manner of Luby (1986).
+
+    Edges draw lots; one that has the lowest of all whose faces it touches is chosen.
+    """
+    free = torch.isfinite(cost)
+    count = int(free.sum())
+    if not count:
+        return torch.zeros(0, dtype=torch.int64, device=cost.device)
+    limit = cost[free].kthvalue(max(1, int(CHEAP * count))).values
+    lots = torch.randperm(len(cost), generator=random).to(cost.device)
+    lots[cost > limit] = len(cost)
+    chosen = torch.zeros(len(cost), dtype=torch.bool, device=cost.device)
+    for _ in range(PASSES):
+        lowest = torch.full((vertex_count,), len(cost), device=cost.device)
+        for k in range(2):
+            lowest.scatter_reduce_(0, ends[:, k], lots, "amin")
+        of_face = lowest[faces].amin(1)
+        around = torch.full_like(lowest, len(cost))
+        for k in range(3):
+            around.scatter_reduce_(0, faces[:, k], of_face, "amin")
+        now = (lots < len(cost)) & (around[ends] == lots[:, None]).all(1)
+        chosen |= now
+        taken = torch.zeros(vertex_count, dtype=torch.bool, device=cost.device)
+        taken[ends[now].reshape(-1)] = True
+        touched = taken[faces].any(1)
+        near = torch.zeros_like(taken)
+        near[faces[touched].reshape(-1)] = True
+        lots[near[ends].any(1)] = len(cost)
+    return chosen.nonzero()[:, 0]
+
+
+def _sound(points: Tensor, faces: Tensor, edges: _Edges, chosen: Tensor, at: Tensor) -> Tensor:
+    """Which of the chosen edges [K] leave a manifold, and no face turned over or drawn to a line.
+
+    The ends of an edge may have no neighbour in common but the two faces' third corners, and
+    those need a third edge besides.
+    """
+    count, vertex_count = len(chosen), len(points)
+    ends = edges.ends[chosen]
+    of_vertex = torch.full((vertex_count,), -1, device=points.device)
+    number = torch.arange(count, device=points.device)
+    for k in range(2):
+        of_vertex[ends[:, k]] = number
+
+    own = of_vertex[edges.ends]  # [E, 2]
+    leaving = (own >= 0).sum(1) == 1
+    collapse = own[leaving].amax(1)
+    outer = torch.where(own[leaving, 0] < 0, edges.ends[leaving, 0], edges.ends[leaving, 1])
+    pair, times = torch.unique(collapse * vertex_count + outer, return_counts=True)
+    shared = torch.bincount(pair[times > 1] // vertex_count, minlength=count)
+    fine = (shared == 2) & (edges.valence[edges.opposite[chosen]] > 3).all(1)
+
+    touching = of_vertex[faces]  # [F, 3]
+    around = ((touching >= 0).sum(1) == 1).nonzero()[:, 0]
+    moved = touching[around]
+    before = points[faces[around]]
+    after = torch.where((moved >= 0)[..., None], at[moved.clamp(min=0)], before)
+    old, new = _cross(before), _cross(after)
+    sides = (after - after.roll(1, 1)).square().sum(-1).amax(1)
+    length = new.norm(dim=1)
+    turned = (old * new).sum(1) < TURN * old.norm(dim=1) * length
+    bad = turned | (length < SLIM * sides)
+    fine[moved[bad].amax(1)] = False
+    return fine
+
+
+def _cross(corners: Tensor) -> Tensor:  # [F, 3, 3] -> [F, 3]
+    a, b, c = corners.unbind(1)
+    return torch.linalg.cross(b - a, c - a)

@@ -1,0 +1,156 @@
+"""On a torch device meshes are thinned and textures baked with the same contract as on the CPU."""
+
+import os
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import trimesh
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scenelift.config import FinishOptions
+from scenelift.finish.bake import bake_gaussians
+from scenelift.finish.clean import clean
+from scenelift.finish.decimation import vertex_normals
+from scenelift.finish.stage import finish_mesh
+from scenelift.finish.topology import is_closed, twins
+from scenelift.types import Gaussians, Mesh
+
+torch = pytest.importorskip("torch")
+
+from scenelift.finish.thinning import thin  # noqa: E402
+
+CPU = torch.device("cpu")
+TORCH = "cpu:0"  # the CPU by torch's name: there torch computes, and numba on "cpu"
+KERNEL_RUNS = find_spec("triton") is not None and (
+    torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
+)
+
+
+def mesh_of(shape: trimesh.Trimesh) -> Mesh:
+    return Mesh(
+        vertices=np.asarray(shape.vertices, np.float32), faces=np.asarray(shape.faces, np.int32)
+    )
+
+
+def ball(subdivisions: int = 4) -> Mesh:
+    return mesh_of(trimesh.creation.icosphere(subdivisions=subdivisions, radius=0.4))
+
+
+def ring() -> Mesh:
+    return mesh_of(trimesh.creation.torus(0.35, 0.12, major_sections=64, minor_sections=32))
+
+
+def noisy_splats(count: int, seed: int = 0) -> Gaussians:
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(count, 3))
+    points *= (0.4 + rng.normal(0, 0.006, (count, 1))) / np.linalg.norm(points, axis=1)[:, None]
+    rotations = rng.normal(size=(count, 4))
+    rotations /= np.linalg.norm(rotations, axis=1, keepdims=True)
+    return Gaussians(
+        means=points.astype(np.float32),
+        scales=(0.015 * np.exp(rng.normal(0, 0.4, (count, 3)))).astype(np.float32),
+        rotations=rotations.astype(np.float32),
+        opacities=rng.uniform(0, 1, count).astype(np.float32),
+        sh0=Gaussians.sh0_of(rng.uniform(0, 1, (count, 3))),
+    )
+
+
+def off_ball(points: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(points, axis=1) - 0.4
+
+
+def off_ring(points: np.ndarray) -> np.ndarray:
+    return np.hypot(np.hypot(points[:, 0], points[:, 1]) - 0.35, points[:, 2]) - 0.12
+
+
+def holes_of(mesh: Mesh) -> int:
+    return int((twins(mesh.vertices, mesh.faces) < 0).sum())
+
+
+@pytest.mark.parametrize(("made", "off"), [(ball, off_ball), (ring, off_ring)])
+def test_thinning_keeps_a_surface_closed_in_place_and_of_its_genus(made, off):
+    mesh = made()
+    target = len(mesh.faces) // 5
+    thinned = thin(mesh, target, CPU)
+    assert target <= len(thinned.faces) <= target + 1
+    assert is_closed(thinned.faces)
+    before, after = (len(m.vertices) - len(m.faces) // 2 for m in (mesh, thinned))
+    assert after == before  # Euler's characteristic
+    # 800 faces on 1.7 of area have edges of 0.07, whose sagitta about a radius of 0.12 is 5e-3.
+    assert np.abs(off(thinned.vertices)).max() < 5e-3
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40))
+def test_thinning_leaves_the_edges_of_holes_alone(seed, missing):
+    mesh = ball()
+    kept = np.random.default_rng(seed).permutation(len(mesh.faces))[missing:]
+    holed = Mesh(vertices=mesh.vertices, faces=mesh.faces[kept])
+    thinned = thin(holed, 1500, CPU)
+    assert len(thinned.faces) < 2000
+    assert holes_of(thinned) == holes_of(holed)
+
+
+def test_thinning_leaves_what_is_broken_for_cleaning_to_count():
+    mesh = ball()
+    vertices = np.concatenate([mesh.vertices, np.full((1, 3), np.nan, np.float32)])
+    n = len(mesh.vertices)
+    broken = np.array([[0, 1, n], [5, 5, 9], [0, 1, n + 7], [-1, 2, 3]], np.int32)
+    thinned = thin(Mesh(vertices=vertices, faces=np.concatenate([mesh.faces, broken])), 1000, CPU)
+    cleaned = clean(thinned)
+    assert cleaned.broken == len(broken)
+    assert is_closed(cleaned.mesh.faces)
+
+
+def test_thinning_twice_gives_the_same_mesh():
+    first, second = thin(ring(), 1000, CPU), thin(ring(), 1000, CPU)
+    np.testing.assert_array_equal(first.vertices, second.vertices)
+    np.testing.assert_array_equal(first.faces, second.faces)
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 30, 400, 3000]))
+def test_torch_bakes_what_the_cpu_bakes(seed, count):
+    mesh = ball(3)
+    normals = vertex_normals(mesh.vertices, mesh.faces)
+    across = np.random.default_rng(seed).uniform(0.01, 0.2)  # from one point each to many
+    cell = np.floor((mesh.vertices + 0.5) / across).astype(np.int64)
+    patch = cell @ [10_000, 100, 1]
+    arguments = noisy_splats(count, seed), mesh.vertices, normals, patch, 0.006
+    here, there = (bake_gaussians(*arguments, device) for device in ("cpu", TORCH))
+    # Single precision against double. Two splats at one depth to the last bit, or one at the edge
+    # of being seen (1/255), change a texel by that; such ties must stay rare.
+    difference = np.abs(here.rgb - there.rgb)[~(here.unseen | there.unseen)]
+    assert (difference > 1e-3).mean() < 0.01 if difference.size else True
+    assert (here.unseen != there.unseen).mean() < 0.005
+
+
+@pytest.mark.skipif(not KERNEL_RUNS, reason="needs CUDA, or triton with TRITON_INTERPRET=1")
+def test_the_kernel_blends_as_plain_tensors_do():
+    from scenelift.finish.bake_torch import blend_patches
+    from scenelift.finish.bake_triton import blend_patches_triton
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    rng = torch.Generator().manual_seed(0)
+    counts = torch.tensor([0, 1, 15, 16, 17, 60])
+    starts = torch.cat([torch.zeros(1), counts.cumsum(0)]).to(torch.int32)
+    random = torch.rand((int(counts.sum()), 9), generator=rng)
+    table = random * torch.tensor([1, 1, -9, 4, -9, 1, 1, 1, 1.0])
+    at = torch.rand((len(counts), 23, 2), generator=rng)
+    there = torch.rand((len(counts), 23), generator=rng) < 0.8
+    arguments = [x.to(device) for x in (table, starts, at, there)]
+    torch.testing.assert_close(
+        blend_patches_triton(*arguments), blend_patches(*arguments), atol=1e-5, rtol=1e-5
+    )
+
+
+def test_a_mesh_finished_by_torch_is_closed_textured_and_says_what_it_cost():
+    splats = noisy_splats(4000)
+    done = finish_mesh(ball(), splats, FinishOptions(faces=300, texture_size=128), device=TORCH)
+    assert done.quality["mesh_watertight"] == 1
+    assert done.quality["mesh_faces_decoded"] == len(ball().faces)
+    assert len(done.mesh.faces) <= 300
+    assert done.mesh.texture is not None
+    assert done.seconds["thin"] > 0
