@@ -33,6 +33,7 @@ from scenelift.compose.search import rotation_grid, rotation_of_vector
 from scenelift.config import LayoutOptions
 from scenelift.geometry.transforms import pose_from_matrix, pose_matrix, transform_points
 from scenelift.training.scenes.meshes import load_entry
+from scenelift.training.scenes.volumes import outside_filled
 from scenelift.types import Mesh, PointMap, Pose, SceneObject, Shape
 
 ROTATION, SIZE = (3.0, 17.0), (0.07, 0.23)
@@ -166,7 +167,7 @@ def truth_of(o: SyntheticObject) -> Truth:
     grid[tuple(index.T)] = True
     return Truth(
         points=points[:POINTS],
-        filled=metrics.outside_filled(grid),
+        filled=outside_filled(grid),
         low=low,
         voxel=voxel,
         diameter=float(np.linalg.norm(high - low)),

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import label
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import KDTree
 from skimage.metrics import structural_similarity
@@ -27,7 +26,6 @@ __all__ = [
     "match_by_iou",
     "median_scale",
     "order_accuracy",
-    "outside_filled",
     "psnr",
     "rotation_angle",
     "ssim",
@@ -127,22 +125,6 @@ def f_score(to_truth: NDArray, to_estimate: NDArray, threshold: float) -> float:
     """
     precision, recall = np.mean(to_truth < threshold), np.mean(to_estimate < threshold)
     return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
-
-
-def outside_filled(surface: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Voxels [X, Y, Z] of a surface and of all that it encloses together with the floor.
-
-    Air flows in from the sides and from the top, face to face, but not through the floor (the
-    lowest layer of y that the surface touches): much furniture is modelled without an underside.
-    """
-    lowest = int(np.flatnonzero(surface.any((0, 2)))[0])
-    air = np.pad(~surface[:, lowest:], ((1, 1), (0, 1), (1, 1)), constant_values=True)
-    regions = np.zeros(air.shape, np.int32)
-    label(air, output=regions)
-    outside = regions == regions[0, -1, 0]
-    filled = np.zeros_like(surface)
-    filled[:, lowest:] = ~outside[1:-1, :-1, 1:-1]
-    return filled
 
 
 def volume_iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:

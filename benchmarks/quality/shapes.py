@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from benchmarks.quality import metrics
+from scenelift.training.scenes.volumes import outside_filled
 from scenelift.types import Mesh
 
 __all__ = [
@@ -145,7 +146,7 @@ class UnitSurface:
         index = np.clip(np.floor((self.dense + 1) * (GRID / 2)).astype(int), 0, GRID - 1)
         grid = np.zeros((GRID,) * 3, bool)
         grid[tuple(index.T)] = True
-        return metrics.outside_filled(grid)
+        return outside_filled(grid)
 
 
 def _to_unit(corners: NDArray) -> tuple[float, NDArray[np.float64]]:

@@ -130,27 +130,6 @@ def test_add_s_from_a_part_of_the_points_estimates_that_from_all():
     assert metrics.add_s(estimate, truth, 1.0, queries=2000) == pytest.approx(full, rel=0.07)
 
 
-def test_a_closed_surface_is_filled_and_a_table_is_not():
-    shell = np.zeros((8, 8, 8), bool)
-    shell[1:7, 1:7, 1:7] = True
-    full = shell.copy()
-    shell[2:6, 2:6, 2:6] = False
-    np.testing.assert_array_equal(metrics.outside_filled(shell), full)
-
-    table = np.zeros((8, 8, 8), bool)
-    table[1:7, 6, 1:7] = True
-    table[1, 1:6, 1] = table[6, 1:6, 6] = True
-    np.testing.assert_array_equal(metrics.outside_filled(table), table)
-
-
-def test_furniture_without_an_underside_is_filled_down_to_the_floor():
-    sofa = np.zeros((8, 8, 8), bool)
-    sofa[1:7, 2:6, 1:7] = True
-    full = sofa.copy()
-    sofa[2:6, 2:5, 2:6] = False
-    np.testing.assert_array_equal(metrics.outside_filled(sofa), full)
-
-
 def test_psnr_and_ssim_look_only_inside_the_mask():
     rng = np.random.default_rng(0)
     photo = rng.random((24, 24, 3))

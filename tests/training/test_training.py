@@ -16,7 +16,7 @@ from scenelift.training.scenes import props
 from scenelift.training.scenes.catalogue import Entry
 from scenelift.training.scenes.generate import SceneMaker, Scenes, make_shards
 from scenelift.training.scenes.pack import MeshPack, Model, write_pack
-from scenelift.training.scenes.volumes import volume_of
+from scenelift.training.scenes.volumes import outside_filled, volume_of
 from scenelift.training.store import SceneStore
 from scenelift.training.tasks.mask import MaskTask
 from scenelift.training.tasks.shape import BINS, FAR, NEAR, ShapeTask, Volumes
@@ -111,6 +111,37 @@ def test_a_box_fills_its_volume():
     volume = volume_of(box_model(0, "train").surface)
     # 1 × 0.6 × 0.5 of a unit cube, and half a voxel more on every side.
     assert volume.mean() == pytest.approx(0.3, rel=0.1)
+
+
+def test_a_closed_surface_is_filled_and_a_table_is_not():
+    shell = np.zeros((8, 8, 8), bool)
+    shell[1:7, 1:7, 1:7] = True
+    full = shell.copy()
+    shell[2:6, 2:6, 2:6] = False
+    np.testing.assert_array_equal(outside_filled(shell), full)
+
+    table = np.zeros((8, 8, 8), bool)
+    table[1:7, 6, 1:7] = True
+    table[1, 1:6, 1] = table[6, 1:6, 6] = True
+    np.testing.assert_array_equal(outside_filled(table), table)
+
+
+def test_furniture_without_an_underside_is_filled_down_to_the_floor():
+    sofa = np.zeros((8, 8, 8), bool)
+    sofa[1:7, 2:6, 1:7] = True
+    full = sofa.copy()
+    sofa[2:6, 2:5, 2:6] = False
+    np.testing.assert_array_equal(outside_filled(sofa), full)
+
+
+def test_a_cupboard_whose_doors_leave_a_gap_is_full():
+    cupboard = np.zeros((16, 16, 16), bool)
+    cupboard[2:14, 1:14, 2:14] = True
+    full = cupboard.copy()
+    cupboard[3:13, 2:13, 3:13] = False
+    full[8, 2:13, 13] = cupboard[8, 2:13, 13] = False  # between the doors
+    assert not outside_filled(cupboard)[8, 8, 8]
+    np.testing.assert_array_equal(outside_filled(cupboard, crack=1), full)
 
 
 def test_the_true_volume_begins_where_the_object_is_seen(store, pack):
