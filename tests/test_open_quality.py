@@ -169,6 +169,18 @@ def test_the_command_line_takes_several_photos_of_one_object(tiny_open, photo, t
     assert found["quality"]["photos"] == 2
 
 
+def test_several_photos_ask_for_the_open_quality_whichever_else_could_run(
+    photo, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    weights = ("--weights", tmp_path / "none")
+    result = invoke(
+        "run", photo, photo, "--same-object", "--prompt", "red", "--out", tmp_path / "o", *weights
+    )
+    assert result.exit_code == 4
+    assert "scenelift models download open" in result.output
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

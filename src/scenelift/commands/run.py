@@ -137,6 +137,8 @@ def run(
         opt.check_photos(photos, same_object=same_object, masks=bool(mask))
         opt.check_boxes(what, read_image(photo))
         prepare_output_folder(out)
+        if same_object and quality == "auto" and reconstructor is None:
+            quality = "open"  # the only one that looks at several photos
         pipeline = opt.build_pipeline(
             photo,
             quality=quality,
