@@ -7,10 +7,12 @@ It is replaced only by one that explains more.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.compose.compare import Weights, compare
+from scenelift.compose.compare import compare
 from scenelift.compose.placed import TIGHT, Placed
 from scenelift.compose.search import improve, quarter_turns
 
@@ -21,7 +23,7 @@ LEAST_GAIN = 0.01
 LOST = 0.02  # of the silhouette's IoU, which no gain in depth or colour makes good
 TURNED = 0.1  # what a quarter turn must gain over the pose that was not turned
 
-LOOSE = Weights(depth_scale=0.12)
+LOOSE = replace(TIGHT, depth_scale=2 * TIGHT.depth_scale)  # for poses that are far off
 
 # How wrong a first pose is, one standard deviation: the published generator errs by 3 to 17° and
 # by 7 to 23 % of the size.

@@ -1,14 +1,17 @@
 """Objects that stood on something are made to stand on it.
 
-What an object rests on is the level or the object's top nearest to its foot. Its up is turned to
-the way up where it nearly is, and the four numbers that remain (turn about the vertical, place on
-the support, size) are fitted to the photo once more, with the foot kept on the support.
+Two things tell how far away an object is: the points on it, and where its foot meets what it stands
+on. Each errs on its own, so their weighted mean is better than either: the object slides along the
+viewing rays, where its silhouette stays, to the distance that is likeliest. There its foot is put
+on what was seen beneath it, upright if it nearly is, and turn, place and size are fitted once more.
+Sliding until the foot meets the ground would not do: seen from low above, a little in height is
+much in distance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,133 +19,118 @@ from numpy.typing import NDArray
 from scenelift.compose.ground import Ground
 from scenelift.compose.placed import TIGHT, Placed
 from scenelift.compose.search import evolve, rotation_of_vector, turn_between
+from scenelift.compose.support import FLOOR, Support, across, support_of
 
-__all__ = ["FLOOR", "stand"]
+__all__ = ["stand"]
 
-FLOOR = -1  # stands for a level where the index of an object is expected
-
-FLOATS, SINKS = 0.22, 0.3  # of the object's size: a foot that far off still stood there
-NOISE = 0.025  # of its distance: so does one that far off, since point maps are
 UPRIGHT = np.cos(np.radians(20))  # an axis that near the way up was meant to point there
-FOOT = 0.08  # of the height: the part that is the foot
-ENOUGH = 12  # points of a level about a foot that tell its height there
-FLAT = 0.3  # height of the camera over its distance at which plane and points count alike
 SLACK = 0.12  # what standing may cost in agreement with the photo,
-OFF_ITS_MASK = 0.03  # and how much of that the silhouette: the mask is the surest of what is known
-LIKE_ITS_MASK = 0.78  # IoU below which a shape is too rough to tell where its foot is
+OFF_ITS_MASK = 0.05  # and how much of that the silhouette: the mask is the surest of what is known
+LIKE_ITS_MASK = 0.85  # IoU below which a shape is too rough to tell where its foot is
 
-# Turn about the vertical in radians, shifts right and away, logarithm of the size.
-ERRORS = np.array([0.06, 0.05, 0.08, 0.06])
-PULL = 0.003
-FARTHEST = 0.25  # of its size: further along the rays, an error in height is the likelier cause
-# Sliding along the viewing rays costs the silhouette nothing: the points' word against it counts
-# for more than while refining, where they compete with the first pose alone.
-STANDING = replace(TIGHT, offset=0.012)
+# Errors of what tells an object's distance, as shares of it, one standard deviation; the first
+# three as measured with true shapes in their true places (docs/log.md).
+POINTS = 0.02  # the points on it
+LEVEL = 0.015  # the height of what it stands on, and of its foot, over the camera's height
+TILT = 0.005  # that height again, over the distance from which it was seen
+FOOT = 0.6  # its foot, over its size, for a shape that has nothing in common with its mask
+
+# Of the last fit: turn about the vertical in radians, shift right, logarithm of the size, and the
+# shift away over the distance, which was decided before and only gives way to a clear silhouette.
+ERRORS = np.array([0.06, 0.05, 0.06])
+AWAY = 0.003
+PULL = 0.006  # cost of an error of one standard deviation
+STANDING = replace(TIGHT, offset=0.0)  # the points' word on the distance was heard before
 EFFORT = (14, 16)  # population, generations
-
-
-@dataclass(frozen=True, slots=True)
-class Support:
-    """A height that an object may stand at, and whose it is: an object's index, or `FLOOR`."""
-
-    height: float
-    of: int
 
 
 def stand(placed: Sequence[Placed], ground: Ground, rng: np.random.Generator) -> None:
     """Make every object stand that does so nearly, the lowest first."""
-    up = ground.up
     below: list[Placed] = []
-    for o in sorted(placed, key=lambda o: float((o.surface() @ up).min())):
-        support = _support_of(o, below, ground)
+    slid = {FLOOR: 0.0}
+    for o in sorted(placed, key=lambda o: float((o.surface() @ ground.up).min())):
+        support = support_of(o, below, ground)
+        slid[o.index] = 0.0
         if support is not None:
-            _settle(o, support, up, rng)
+            slid[o.index] = _settle(o, support, slid[support.of], ground.up, rng)
         below.append(o)
 
 
-def _support_of(o: Placed, below: Sequence[Placed], ground: Ground) -> Support | None:
-    """What the object most likely stands on; None where nothing is near its foot."""
-    up = ground.up
-    surface = o.surface()
-    heights = surface @ up
-    base, size = float(heights.min()), o.size
-    noise = NOISE * float(np.linalg.norm(surface.mean(0)))
-    floats, sinks = max(FLOATS * size, noise), max(SINKS * size, noise)
-    foot = surface[heights < base + FOOT * float(np.ptp(heights)) + 1e-9]
-    found = [
-        Support(_height_at(foot, ground, k, size), FLOOR)
-        for k in range(len(ground.levels))
-        if k == 0 or _around(foot, ground, k, size).size >= ENOUGH
-    ]
-    across = _horizontal(up)
-    low, high = (foot @ across.T).min(0), (foot @ across.T).max(0)
-    for other in below:
-        theirs = other.surface()
-        flat = theirs @ across.T
-        under = ((flat >= low) & (flat <= high)).all(1)
-        reach = theirs[under] @ up
-        reach = reach[(reach > base - floats) & (reach < base + sinks)]
-        if reach.size:
-            found.append(Support(float(reach.max()), other.index))
-    found = [s for s in found if -sinks < base - s.height < floats]
-    return min(found, key=lambda s: abs(base - s.height), default=None)
+def _settle(
+    o: Placed, support: Support, carried: float, up: NDArray, rng: np.random.Generator
+) -> float:
+    """Make an object stand, or leave it where it is.
 
+    Args:
+        carried: how far the support slid, and so the object on it.
 
-def _around(foot: NDArray, ground: Ground, level: int, size: float) -> NDArray[np.float64]:
-    """Heights [N] of what was seen of a level about the foot."""
-    points = ground.points[ground.level == level]
-    apart = (points - foot.mean(0)) @ _horizontal(ground.up).T
-    return points[np.linalg.norm(apart, axis=1) < size] @ ground.up
-
-
-def _height_at(foot: NDArray, ground: Ground, level: int, size: float) -> float:
-    """Height of a level at the foot.
-
-    The plane of all points is nearer to the truth than the few about the foot. But seen from low
-    above, a little in height is much in distance, where those few are wrong by as much as the
-    object's own points: the lower the camera, the more they count.
+    Returns:
+        How far it slid: the logarithm of a factor of its distance.
     """
-    plane = ground.levels[level]
-    here = _around(foot, ground, level, size)
-    if here.size < ENOUGH:
-        return plane
-    trust = plane**2 / (plane**2 + (FLAT * float(np.linalg.norm(foot.mean(0)))) ** 2)
-    return trust * plane + (1 - trust) * float(np.median(here))
-
-
-def _horizontal(up: NDArray[np.float64]) -> NDArray[np.float64]:  # [2, 3]
-    """Right and away from the camera, along the ground."""
-    right = np.cross([0.0, 0.0, -1.0], up)
-    right /= np.linalg.norm(right)
-    return np.stack([right, np.cross(up, right)])
-
-
-def _settle(o: Placed, support: Support, up: NDArray, rng: np.random.Generator) -> None:
     before = o.compared(o.pose[None], STANDING)
-    if before.iou[0] < LIKE_ITS_MASK:
-        return
-    most = float(before.cost(STANDING)[0]) + SLACK
-    least = float(before.iou[0]) - OFF_ITS_MASK
-
-    def agrees(pose: NDArray[np.float64]) -> bool:
+    iou = float(before.iou[0])
+    if iou < LIKE_ITS_MASK:
+        return 0.0
+    first = o.pose
+    for pose, slide, stands in _tries(o, support, carried, 1 - iou, up, rng):
         after = o.compared(pose[None], STANDING)
-        return bool(after.cost(STANDING)[0] < most and after.iou[0] > least)
+        if after.cost(STANDING)[0] > before.cost(STANDING)[0] + SLACK:
+            continue
+        if after.iou[0] < iou - OFF_ITS_MASK:
+            continue
+        o.pose = pose
+        moved = float(np.linalg.norm((pose - first) @ [*o.centre, 1])) / o.size
+        what = "the ground" if support.of == FLOOR else f"object {support.of}"
+        if stands:
+            o.standing = support.of
+            o.notes.append(f"It was made to stand on {what} ({moved:.0%} of its size).")
+        else:
+            o.notes.append(f"It was moved towards where it meets {what} ({moved:.0%} of its size).")
+        return slide
+    return 0.0
 
-    base = float((o.surface() @ up).min())
+
+def _tries(
+    o: Placed,
+    support: Support,
+    carried: float,
+    unlike: float,
+    up: NDArray,
+    rng: np.random.Generator,
+) -> Iterator[tuple[NDArray[np.float64], float, bool]]:
+    """Poses that stand, how far each slid, and whether it stands; the last ones hardly do.
+
+    Args:
+        unlike: 1 − IoU of its silhouette and its mask.
+    """
+    middle = o.pose @ [*o.centre, 1]
+    distance = float(np.linalg.norm(middle))
+    slide = 0.0
     for rotation in _uprights(o.pose[:, :3] / o.scale, up):
-        pose = _standing(o, rotation, support.height, base, up, rng)
-        if agrees(pose):
-            moved = float(np.linalg.norm((pose - o.pose) @ [*o.centre, 1]))
-            what = "the ground" if support.of == FLOOR else f"object {support.of}"
-            o.notes.append(f"It was made to stand on {what} ({moved / o.size:.0%} of its size).")
-            o.pose, o.standing = pose, support.of
-            return
-    # Its shape is not good enough to tell: straight up or down is the smallest move.
-    shift = support.height - base
-    lifted = o.pose + np.outer(shift * up, [0, 0, 0, 1])
-    if agrees(lifted):
-        o.notes.append(f"It was {'lifted' if shift > 0 else 'lowered'} onto what it stands on.")
-        o.pose, o.standing = lifted, support.of
+        down = float(((o.surfels.points - o.centre) @ (up @ rotation)).min())
+        base = float(middle @ up) + o.scale * down
+        unsure = np.hypot(TILT * distance, FOOT * unlike * o.size)
+        slide = _slide(base, support.level, carried, float(unsure))
+        yield _standing(o, rotation, support.height, slide, up, rng), slide, True
+    # Its shape is not good enough to fit: as it is, straight up or down as far as may be.
+    pose = o.pose * np.exp(slide)
+    lift = support.height - float(((o.surfels.points @ pose[:, :3].T + pose[:, 3]) @ up).min())
+    for share in (1.0, 0.5, 0.0):
+        yield pose + np.outer(share * lift * up, [0, 0, 0, 1]), slide, share == 1
+
+
+def _slide(base: float, level: float, carried: float, unsure: float) -> float:
+    """Logarithm of the likeliest distance over that at which the points have the object.
+
+    Args:
+        base, level: heights of its foot and of what it stands on, from the camera.
+        carried: how far the support slid.
+        unsure: standard deviation of the difference of both heights, beside `LEVEL`.
+    """
+    if base * level <= 0:  # one above the camera, one below
+        return carried
+    error = LEVEL**2 + (unsure / level) ** 2
+    return carried + POINTS**2 / (POINTS**2 + error) * (float(np.log(level / base)) - carried)
 
 
 def _uprights(rotation: NDArray, up: NDArray) -> list[NDArray[np.float64]]:
@@ -158,37 +146,29 @@ def _standing(
     o: Placed,
     rotation: NDArray,
     height: float,
-    base: float,
+    slide: float,
     up: NDArray,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:  # [3, 4]
-    """The best pose that stands at a height."""
-    across = _horizontal(up)
+    """The best pose that stands at a height, near where the object is once it slid."""
+    plane = across(up)
     lowest = float((o.surfels.points @ (up @ rotation)).min())  # of the shape at scale 1
-    middle = o.pose @ [*o.centre, 1]
-    scales, middles = [o.scale], [middle]
-    # Along the viewing rays the silhouette stays: nearer and smaller, or farther and larger.
-    if base * height > 0:
-        far = FARTHEST * o.size / float(np.linalg.norm(middle))
-        factor = float(np.clip(height / base, 1 - far, 1 + far))
-        scales.append(o.scale * factor)
-        middles.append(middle * factor)
+    slid = o.pose * np.exp(slide)
+    middle, scale, size = slid @ [*o.centre, 1], o.scale * np.exp(slide), o.size * np.exp(slide)
+    turn, right, grow = ERRORS
+    errors = np.array([turn, right, AWAY * float(np.linalg.norm(middle)) / size, grow])
 
-    def poses(x: NDArray[np.float64]) -> NDArray[np.float64]:  # [S, P, 4] -> [S, P, 3, 4]
-        scale = np.array(scales)[:, None] * np.exp(x[..., 3])
-        turned = rotation_of_vector(x[..., :1] * up) @ rotation
-        linear = turned * scale[..., None, None]
-        place = np.array(middles)[:, None] + (x[..., 1:3] * o.size) @ across
-        offset = place - linear @ o.centre
-        offset += ((height - scale * lowest) - offset @ up)[..., None] * up
+    def poses(x: NDArray[np.float64]) -> NDArray[np.float64]:  # [..., 4] -> [..., 3, 4]
+        grown = scale * np.exp(x[..., 3])
+        linear = rotation_of_vector(x[..., :1] * up) @ rotation * grown[..., None, None]
+        offset = middle + (x[..., 1:3] * size) @ plane - linear @ o.centre
+        offset += ((height - grown * lowest) - offset @ up)[..., None] * up
         return np.concatenate([linear, offset[..., None]], -1)
 
     def costs(x: NDArray[np.float64]) -> NDArray[np.float64]:
         compared = o.compared(poses(x).reshape(-1, 3, 4), STANDING).cost(STANDING)
-        return compared.reshape(x.shape[:2]) + PULL * ((x / ERRORS) ** 2).sum(-1)
+        return compared.reshape(x.shape[:2]) + PULL * ((x / errors) ** 2).sum(-1)
 
     population, generations = EFFORT
-    x, value = evolve(
-        costs, len(scales), ERRORS, generations=generations, population=population, rng=rng
-    )
-    return poses(x[:, None])[int(value.argmin()), 0]
+    x, _ = evolve(costs, 1, errors, generations=generations, population=population, rng=rng)
+    return poses(x[0])
