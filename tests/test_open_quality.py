@@ -45,6 +45,14 @@ def test_auto_takes_open_where_full_cannot_run_and_says_why(tiny_open):
     assert "For 'full': `scenelift models download full` (gated)" in note
 
 
+def test_auto_names_the_parts_that_were_asked_for(tiny_open):
+    options = BackendOptions(weights=tiny_open)
+    choice = choose_backends("auto", options, segmenter="given", reconstructor="trellis")
+    assert choice.quality == "custom"
+    assert "segmenter given, point mapper moge, reconstructor trellis" in choice.notes[0]
+    assert "are all here" not in choice.notes[0]
+
+
 def test_qualities_are_preferred_in_their_order():
     assert list(QUALITIES) == ["full", "open", "embedded"]
 

@@ -199,9 +199,8 @@ def choose_backends(
         reasons = {name: lacking(names, options) for name, names in qualities.items()}
         for name, names in qualities.items():
             if not reasons[name]:
-                return Choice(
-                    quality=_called(name, names), names=names, notes=_auto_notes(name, reasons)
-                )
+                notes = _auto_notes(name, names, reasons)
+                return Choice(quality=_called(name, names), names=names, notes=notes)
         quality = list(QUALITIES)[-1]
     if quality not in QUALITIES:
         raise BackendUnavailable(
@@ -232,9 +231,15 @@ _MADE_OF = {
 }
 
 
-def _auto_notes(chosen: str, reasons: dict[str, list[str]]) -> tuple[str, ...]:
+def _auto_notes(chosen: str, names: BackendNames, reasons: dict[str, list[str]]) -> tuple[str, ...]:
     """Which quality was taken and why, and what the next better one needs."""
-    note = f"Quality {chosen!r}: {_MADE_OF[chosen]}."
+    if _called(chosen, names) == chosen:
+        note = f"Quality {chosen!r}: {_MADE_OF[chosen]}."
+    else:
+        note = (
+            f"Quality 'custom', as asked for: segmenter {names.segmenter}, point mapper "
+            f"{names.pointmapper}, reconstructor {names.reconstructor}."
+        )
     better = list(QUALITIES)[: list(QUALITIES).index(chosen)]
     offers = [f"{name!r}: {_remedy(name, reasons[name])}" for name in better if reasons[name]]
     if offers:
