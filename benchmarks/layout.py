@@ -404,6 +404,7 @@ def measure_fitting(scenes: Sequence[SyntheticScene], draws: int, *, upright: bo
     facing: dict[str, list[float]] = {"unoccluded": [], "partly hidden": []}
     figures: dict[str, list[Figures]] = {name: [] for name in facing}
     seconds: dict[str, list[float]] = {name: [] for name in facing}
+    waits: dict[str, list[float]] = {name: [] for name in facing}
     for scene, key in cases(scenes, draws):
         rng = np.random.default_rng([8, *key])
         points = depth_like(scene, rng)
@@ -413,7 +414,7 @@ def measure_fitting(scenes: Sequence[SyntheticScene], draws: int, *, upright: bo
             yaw = rotation_of_vector(np.array([0, rng.uniform(0, 2 * np.pi), 0]))
             turn = yaw if upright else grid[rng.integers(len(grid))]
             mesh = replace(shape.mesh, vertices=(shape.mesh.vertices @ turn.T).astype(np.float32))
-            began = time.process_time()
+            began, at = time.process_time(), time.perf_counter()
             found = fit_pose(
                 Shape(mesh=mesh),
                 scene.image,
@@ -421,7 +422,7 @@ def measure_fitting(scenes: Sequence[SyntheticScene], draws: int, *, upright: bo
                 points,
                 up=(0.0, 1.0, 0.0) if upright else None,
             )
-            spent = time.process_time() - began
+            spent, waited = time.process_time() - began, time.perf_counter() - at
             matrix = pose_matrix(found.pose)
             matrix[:3, :3] = matrix[:3, :3] @ turn
             alone = replace(scene, objects=(o,))
@@ -429,6 +430,7 @@ def measure_fitting(scenes: Sequence[SyntheticScene], draws: int, *, upright: bo
             name = "unoccluded" if o.visible > 0.95 else "partly hidden"
             figures[name].append(f)
             seconds[name].append(spent)
+            waits[name].append(waited)
             if f.rotation is not None:
                 facing[name].append(f.rotation)
     rows = [
@@ -442,6 +444,7 @@ def measure_fitting(scenes: Sequence[SyntheticScene], draws: int, *, upright: bo
                 "facing": len(facing[name]),
                 f"within {CORRECT:.0f}°": mean([float(a < CORRECT) for a in facing[name]]),
                 "rotation °": float(np.median(facing[name])) if facing[name] else float("nan"),
+                "wall s": mean(waits[name]),
             },
             seconds=mean(seconds[name]),
         )
