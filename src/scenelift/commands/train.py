@@ -21,7 +21,10 @@ FolderArgument = Annotated[
 
 
 def _say(line: str) -> None:
-    typer.echo(line)
+    from scenelift.training.processes import is_first
+
+    if is_first():
+        typer.echo(line)
 
 
 @app.command()
@@ -99,6 +102,7 @@ def head(
     """
     with problems(as_json=False):
         from scenelift.training.loop import LoopOptions
+        from scenelift.training.processes import is_first
         from scenelift.training.run import TrainOptions, save_weights, train_head
         from scenelift.weights import embedded
 
@@ -122,7 +126,8 @@ def head(
             start=start,
             say=_say,
         )
-        save_weights(trained.network, out)
+        if is_first():
+            save_weights(trained.network, out)
 
 
 @app.command()
@@ -190,7 +195,7 @@ def flow(
             matching=MatchingOptions(drop_condition=drop_condition),
         )
         finetune(read_stage(stage), options, loop, resume=checkpoint, say=_say)
-        typer.echo(f"{out}: take it with `scenelift run … --quality full --weights {out}`")
+        _say(f"{out}: take it with `scenelift run … --quality full --weights {out}`")
 
 
 @app.command()

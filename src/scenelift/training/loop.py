@@ -8,7 +8,6 @@ weights, checkpoints. Several GPUs: `torchrun --nproc-per-node N -m scenelift tr
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from scenelift.errors import InputError
 from scenelift.io.files import atomic_write
+from scenelift.training.processes import join, slowest
 
 __all__ = ["Figures", "LoopOptions", "Task", "Trained", "train"]
 
@@ -113,13 +113,13 @@ def train(
 
     Args:
         checkpoint: file to resume from and to write; None keeps nothing.
-        say: receives lines for people.
+        say: receives lines for people, of the first process alone.
 
     Raises:
         InputError: the checkpoint belongs to another network.
     """
-    rank, world = _join_group()
     device = next(task.network.parameters()).device
+    rank, world = join(device)
     averaged = {k: v.detach().clone().float() for k, v in task.network.state_dict().items()}
     optimiser = torch.optim.AdamW(
         _groups(task.network, options.decay), lr=options.rate, betas=(0.9, 0.98)
@@ -138,11 +138,12 @@ def train(
     losses: list[float] = []
     sums: dict[str, Tensor] = {}
     figures: Figures = {}
+    elapsed = 0.0
     stop = step >= options.steps
     while not stop:
         progress = step / options.steps
         if options.seconds is not None:
-            progress = max(progress, (spent + time.monotonic() - begun) / options.seconds)
+            progress = max(progress, (spent + elapsed) / options.seconds)
         for group in optimiser.param_groups:
             group["lr"] = options.rate * _schedule(step, progress, options.warmup)
         batch = task.batch(options.batch, generator)
@@ -158,11 +159,10 @@ def train(
         for name, value in {"loss": loss, **terms}.items():
             sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach()
 
-        elapsed = time.monotonic() - begun
+        elapsed = slowest(time.monotonic() - begun, device)
         stop = step >= options.steps or (
             options.seconds is not None and spent + elapsed >= options.seconds
         )
-        stop = _anyone(stop, device, world)
         if step % options.every == 0 or stop:
             count = (step - 1) % options.every + 1
             means = {name: float(value) / count for name, value in sums.items()}
@@ -179,25 +179,8 @@ def train(
             _save(checkpoint, task.network, optimiser, averaged, step, spent + elapsed)
             saved = time.monotonic()
     if world > 1:
-        dist.barrier()
+        dist.barrier()  # the others wait for the last evaluation
     return Trained(steps=step, network=averaged, figures=figures, losses=losses)
-
-
-def _join_group() -> tuple[int, int]:
-    """Rank and number of processes; torchrun says so through the environment."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    return (dist.get_rank(), world) if world > 1 else (0, 1)
-
-
-def _anyone(stop: bool, device: torch.device, world: int) -> bool:
-    """Whether any process wants to stop: all must, or the others wait for ever."""
-    if world == 1:
-        return stop
-    flag = torch.tensor(float(stop), device=device)
-    dist.all_reduce(flag)
-    return bool(flag > 0)
 
 
 def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:

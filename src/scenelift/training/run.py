@@ -18,6 +18,7 @@ from torch import Tensor
 from scenelift.errors import InputError
 from scenelift.training.backbone import Backbone
 from scenelift.training.loop import LoopOptions, Trained, train
+from scenelift.training.processes import own_device
 from scenelift.training.scenes.generate import HEIGHT, WIDTH, make_shards
 from scenelift.training.scenes.pack import MeshPack
 from scenelift.training.scenes.volumes import coloured_volume, volume_of
@@ -160,11 +161,8 @@ def train_head(
     if name not in HEADS:
         raise InputError(f"There is no head {name!r}. Choose from {', '.join(HEADS)}.")
     _, task_of = HEADS[name]
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    several = "LOCAL_RANK" in os.environ and options.device == "cuda"
-    device = torch.device(f"cuda:{local}" if several else options.device)
+    device = own_device(options.device)
     if device.type == "cuda":
-        torch.cuda.set_device(device)
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
     torch.manual_seed(loop.seed)

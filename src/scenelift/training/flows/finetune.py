@@ -25,6 +25,7 @@ from scenelift.training.flows.latent import LatentTask
 from scenelift.training.flows.matching import MatchingOptions
 from scenelift.training.flows.structure import StructureTask
 from scenelift.training.loop import LoopOptions, Task, Trained, train
+from scenelift.training.processes import is_first, own_device
 from scenelift.weights.seals import RECORD
 from scenelift.weights.state_dicts import load_module, read_state_dict
 
@@ -84,7 +85,7 @@ def finetune(
     files = CheckpointFolder(checkpoint_folder(BackendOptions(weights=options.weights)))
     if options.out.resolve() == files.folder.resolve():
         raise InputError(f"{options.out} is the folder to begin with: choose another with --out.")
-    device = _device(options.device)
+    device = own_device(options.device)
     task = _task(stage, files, options, device)
     # Optimisers need full precision to take small steps; the loop computes in half where it can.
     task.network.float().to(device).train()
@@ -93,7 +94,7 @@ def finetune(
     count = sum(p.numel() for p in task.network.parameters() if p.requires_grad)
     say(f"{stage} flow: {count / 1e6:.1f} M parameters on {device}")
     trained = train(task, loop, resume, say)
-    if int(os.environ.get("RANK", "0")) == 0:
+    if is_first():
         _write(files, STEMS[stage], trained.network, options.out)
     return trained
 
@@ -111,15 +112,6 @@ def read_stage(name: str) -> Stage:
     if name == "structure" or name == "latent":
         return name
     raise InputError(f"{name!r} is no stage. Known: {', '.join(STEMS)}.")
-
-
-def _device(name: str) -> torch.device:
-    """The device; under torchrun, this process's own."""
-    local = os.environ.get("LOCAL_RANK")
-    device = torch.device(f"cuda:{local}" if local is not None and name == "cuda" else name)
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    return device
 
 
 def _task(

@@ -30,12 +30,12 @@ def outside_filled(surface: NDArray[np.bool_], crack: int = 0) -> NDArray[np.boo
     around = crack + 1
     sides = ((around, around), (0, around), (around, around))
     wall = np.pad(surface[:, lowest:], sides)
-    closed = binary_dilation(wall, iterations=crack) if crack else wall
+    closed = np.asarray(binary_dilation(wall, iterations=crack), np.bool_) if crack else wall
     regions = np.zeros(wall.shape, np.int32)
     label(~closed, output=regions)
     outside = regions == regions[0, -1, 0]
     if crack:  # back to the surface, on the side that the air is on
-        outside = binary_dilation(outside, iterations=crack) & ~wall
+        outside = np.asarray(binary_dilation(outside, iterations=crack), np.bool_) & ~wall
     filled = np.zeros_like(surface)
     filled[:, lowest:] = ~outside[around:-around, :-around, around:-around]
     return filled
