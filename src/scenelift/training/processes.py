@@ -1,0 +1,45 @@
+"""One process a GPU, as torchrun starts them: who this one is, and what all of them share."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+import torch.distributed as dist
+
+__all__ = ["is_first", "join", "own_device", "slowest"]
+
+
+def is_first() -> bool:
+    """Whether this process writes files and talks to people; alone, it does."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def own_device(name: str) -> torch.device:
+    """The device of a name; "cuda" is this process's own GPU."""
+    local = os.environ.get("LOCAL_RANK")
+    device = torch.device(f"cuda:{local}" if local is not None and name == "cuda" else name)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
+
+
+def join(device: torch.device) -> tuple[int, int]:
+    """Join the other processes, where there are any.
+
+    Returns:
+        Rank of this process, and their number.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return (dist.get_rank(), world) if world > 1 else (0, 1)
+
+
+def slowest(seconds: float, device: torch.device) -> float:
+    """The longest time of all processes: on one clock they keep one schedule and end together."""
+    if not dist.is_initialized():
+        return seconds
+    clock = torch.tensor(seconds, device=device)
+    dist.all_reduce(clock, dist.ReduceOp.MAX)
+    return float(clock)
