@@ -3,7 +3,7 @@
 Texels are taken 8 × 8 at a time. The splats around such a patch are projected along a line of sight
 (orthographic, so covariances just lose one axis), sorted front to back, and blended at each texel
 as a splat renderer blends them at each pixel. Splats lie a little off the surface, so a texel looks
-different from every side: the mean of two sides agrees better with other views than the front does.
+different from every side: the mean of four agrees better with other views than the front does.
 """
 
 from __future__ import annotations
@@ -16,26 +16,30 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from scenelift.finish.baking import (
-    AT_ONCE,
-    BEHIND,
-    DARKEST,
-    IN_FRONT,
-    MAX_ALPHA,
-    MIN_ALPHA,
-    OPAQUE,
-    TILT,
-    cell_of,
-    widest_of,
-)
 from scenelift.finish.texels import Texels
 from scenelift.geometry.transforms import matrix_from_quaternion, take_gaussians
 from scenelift.render.jit import PARALLEL_REGION, compiled, kernel_array
 from scenelift.types import Gaussians
 
-__all__ = ["Baked", "bake_gaussians", "patches_of"]
+__all__ = ["Baked", "bake_gaussians", "cell_of", "patches_of", "widest_of"]
 
 PATCH = 8  # texels
+# How far behind the surface splats count, in the object's unit cube, and how far in front of it:
+# decoded splats lie up to a voxel (1/64) off the mesh, and what is farther out is another part.
+BEHIND = 0.03
+IN_FRONT = 1 / 64
+# Lines of sight at a patch, evenly about the normal, and how far they lean from it. On a noisy
+# object their mean is 0.35 dB PSNR better than the normal alone with two at 35°, 0.1 dB better
+# still with four at 50°; eight gain nothing more.
+SIGHTS = 4
+TILT = math.radians(50)
+BLUR = 0.7  # texels, standard deviation of the anti-aliasing
+MIN_ALPHA = 1 / 255
+MAX_ALPHA = 0.99
+DARKEST = -5.5  # exponent below which a splat is not seen: e^-5.5 = 1/245
+OPAQUE = 1e-2  # what may still pass through a patch that is finished
+AT_ONCE = 16  # splats between two looks whether it is
+WIDEST = 0.999  # quantile of the splats' radii: wider ones are cut off, so that cells stay few
 SEEN = 0.5  # alpha below which a texel takes the nearest splat's colour instead
 
 
@@ -91,6 +95,16 @@ def bake_gaussians(
     return Baked(rgb=np.clip(rgb, 0, 1), unseen=unseen)
 
 
+def widest_of(gaussians: Gaussians, texel: float) -> float:
+    """The largest distance at which a splat is looked for."""
+    return float(np.quantile(3 * gaussians.scales.max(1) + texel, WIDEST))
+
+
+def cell_of(widest: float) -> float:
+    """Side of the grid's cells in which splats are found."""
+    return max(0.5 * widest, 1 / 128)
+
+
 def _visible(gaussians: Gaussians) -> Gaussians:
     kept = (gaussians.opacities >= MIN_ALPHA) & np.isfinite(gaussians.means).all(1)
     return gaussians if kept.all() else take_gaussians(gaussians, kept)
@@ -132,7 +146,7 @@ def _blend_splats(
             low.astype(np.float64),
             cell,
             widest,
-            np.float32((0.5 * texel) ** 2),
+            np.float32((BLUR * texel) ** 2),
         )
     colors, alphas = np.zeros_like(rgb), np.zeros_like(alpha)
     colors[order], alphas[order] = rgb, alpha
@@ -170,14 +184,14 @@ def _bake(
     for g in numba.prange(len(starts) - 1):
         begin, end = starts[g], starts[g + 1]
         patch = _look_at(points[begin:end], normals[begin:end])
-        for side in (-1, 1):
-            frame = _turned(patch, side * TILT)
-            local = _in_frame(points[begin:end], frame)
-            near = _splats_near(local, frame, means, radii, cells, size, low, cell, widest)
+        reach = _reach(points[begin:end], patch)
+        around = _splats_around(patch, reach, means, radii, cells, size, low, cell, widest)
+        for sight in range(SIGHTS):
+            frame = _turned(patch, sight * 2 * math.pi / SIGHTS)
             _blend(
-                local,
+                _in_frame(points[begin:end], frame),
                 frame,
-                near,
+                _front_to_back(around, frame, reach, means, radii),
                 means,
                 axes,
                 opacities,
@@ -186,15 +200,17 @@ def _bake(
                 color[begin:end],
                 alpha[begin:end],
             )
-    return color / 2, alpha / 2
+    return color / SIGHTS, alpha / SIGHTS
 
 
 @compiled()
 def _turned(frame, angle):
-    """A frame turned about its second axis."""
+    """A frame whose line of sight leans from the normal by TILT, to the side of an angle."""
     turned = frame.copy()
-    turned[0] = math.cos(angle) * frame[0] - math.sin(angle) * frame[2]
-    turned[2] = math.cos(angle) * frame[2] + math.sin(angle) * frame[0]
+    across = math.cos(angle) * frame[0] + math.sin(angle) * frame[1]
+    turned[0] = math.cos(TILT) * across - math.sin(TILT) * frame[2]
+    turned[1] = math.cos(angle) * frame[1] - math.sin(angle) * frame[0]
+    turned[2] = math.cos(TILT) * frame[2] + math.sin(TILT) * across
     return turned
 
 
@@ -237,11 +253,20 @@ def _in_frame(points, frame):
 
 
 @compiled()
-def _splats_near(local, frame, means, radii, cells, size, low, cell, widest):
-    """Splats whose projection may reach the patch, front to back."""
+def _reach(points, frame):
+    """How far the patch goes from its centre."""
     reach = 0.0
-    for t in range(local.shape[1]):
-        reach = max(reach, math.sqrt(local[0, t] ** 2 + local[1, t] ** 2 + local[2, t] ** 2))
+    for t in range(len(points)):
+        square = 0.0
+        for c in range(3):
+            square += (points[t, c] - frame[3, c]) ** 2
+        reach = max(reach, square)
+    return math.sqrt(reach)
+
+
+@compiled()
+def _splats_around(frame, reach, means, radii, cells, size, low, cell, widest):
+    """Splats that some line of sight to the patch may meet: [n], and from its centre [n, 3]."""
     span = reach + max(widest, BEHIND)
     first, last = np.zeros(3, np.int64), np.zeros(3, np.int64)
     for c in range(3):
@@ -249,9 +274,14 @@ def _splats_near(local, frame, means, radii, cells, size, low, cell, widest):
         last[c] = min(size[c] - 1, math.floor((frame[3, c] + span - low[c]) / cell))
         if last[c] < first[c]:
             return np.zeros(0, np.int64)
+    most = 0
+    for i in range(first[0], last[0] + 1):
+        for j in range(first[1], last[1] + 1):
+            row = (i * size[1] + j) * size[2]
+            most += cells[row + last[2] + 1] - cells[row + first[2]]
     found = 0
-    near = np.zeros(256, np.int64)
-    depth = np.zeros(256, np.float32)
+    near = np.zeros(most, np.int64)
+    deepest = max(BEHIND, IN_FRONT) + reach
     for i in range(first[0], last[0] + 1):
         for j in range(first[1], last[1] + 1):
             row = (i * size[1] + j) * size[2]
@@ -259,16 +289,30 @@ def _splats_near(local, frame, means, radii, cells, size, low, cell, widest):
                 x = means[s, 0] - frame[3, 0]
                 y = means[s, 1] - frame[3, 1]
                 z = means[s, 2] - frame[3, 2]
-                d = x * frame[2, 0] + y * frame[2, 1] + z * frame[2, 2]
                 limit = reach + radii[s]
-                too_far = d > IN_FRONT + reach or d < -BEHIND - reach
-                if too_far or x * x + y * y + z * z - d * d > limit * limit:
-                    continue
-                if found == len(near):
-                    near = np.append(near, np.zeros(found, np.int64))
-                    depth = np.append(depth, np.zeros(found, np.float32))
-                near[found], depth[found] = s, -d
-                found += 1
+                if x * x + y * y + z * z <= limit * limit + deepest * deepest:
+                    near[found] = s
+                    found += 1
+    return near[:found]
+
+
+@compiled()
+def _front_to_back(around, frame, reach, means, radii):
+    """Those splats whose projection may reach the patch, in the order of their depth."""
+    found = 0
+    near = np.zeros(len(around), np.int64)
+    depth = np.zeros(len(around), np.float32)
+    for s in around:
+        x = means[s, 0] - frame[3, 0]
+        y = means[s, 1] - frame[3, 1]
+        z = means[s, 2] - frame[3, 2]
+        d = x * frame[2, 0] + y * frame[2, 1] + z * frame[2, 2]
+        limit = reach + radii[s]
+        too_far = d > IN_FRONT + reach or d < -BEHIND - reach
+        if too_far or x * x + y * y + z * z - d * d > limit * limit:
+            continue
+        near[found], depth[found] = s, -d
+        found += 1
     return near[:found][np.argsort(depth[:found])]
 
 
@@ -278,7 +322,7 @@ def _blend(local, frame, near, means, axes, opacities, rgb, blur, color, alpha):
     n = local.shape[1]
     u, v = local[0], local[1]
     through = np.ones(n, np.float32)
-    sums = np.zeros((3, n), np.float32)
+    reds, greens, blues = np.zeros(n, np.float32), np.zeros(n, np.float32), np.zeros(n, np.float32)
     for k in range(len(near)):
         if k % AT_ONCE == 0 and through.max() < np.float32(OPAQUE):
             break
@@ -308,16 +352,33 @@ def _blend(local, frame, near, means, axes, opacities, rgb, blur, color, alpha):
         x, y = np.float32(mu), np.float32(mv)
         red, green, blue = rgb[s, 0], rgb[s, 1], rgb[s, 2]
         for t in range(n):
+            # No branch and no call in here, so that the compiler takes eight texels at a time.
             du, dv = u[t] - x, v[t] - y
             power = a * du * du + e * dv * dv + b * du * dv
-            if power < np.float32(DARKEST):
-                continue
-            share = min(np.float32(MAX_ALPHA), opacity * np.exp(power)) * through[t]
-            sums[0, t] += share * red
-            sums[1, t] += share * green
-            sums[2, t] += share * blue
+            seen = power >= np.float32(DARKEST)
+            share = min(np.float32(MAX_ALPHA), opacity * _exp(power))
+            share = (share if seen else np.float32(0)) * through[t]
+            reds[t] += share * red
+            greens[t] += share * green
+            blues[t] += share * blue
             through[t] -= share
     for t in range(n):
         alpha[t] += 1 - through[t]
-        for c in range(3):
-            color[t, c] += sums[c, t]
+        color[t, 0] += reds[t]
+        color[t, 1] += greens[t]
+        color[t, 2] += blues[t]
+
+
+@compiled()
+def _exp(x):
+    """e^x of a float32 in DARKEST…0, to 5e-5 of it: Taylor's series for x / 32, then squares."""
+    y = x * np.float32(1 / 32)
+    p = y * np.float32(1 / 24) + np.float32(1 / 6)
+    p = p * y + np.float32(0.5)
+    p = p * y + np.float32(1)
+    p = p * y + np.float32(1)
+    p *= p
+    p *= p
+    p *= p
+    p *= p
+    return p * p

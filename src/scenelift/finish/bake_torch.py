@@ -1,7 +1,7 @@
 """Colours from splats on any torch device; contract and mathematics of `bake.py`.
 
 For every patch of texels the splats around are listed from a grid, those that reach it kept for
-each of its two lines of sight, sorted by depth and blended front to back. Plain tensor operations
+each of its lines of sight, sorted by depth and blended front to back. Plain tensor operations
 do all of it; on CUDA a Triton kernel blends.
 
 Shape letters: T texels, G patches, W texels of the largest patch, S lines of sight, N splats, P
@@ -18,14 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scenelift.finish.baking import (
+from scenelift.finish.bake import (
     AT_ONCE,
     BEHIND,
+    BLUR,
     DARKEST,
     IN_FRONT,
     MAX_ALPHA,
     MIN_ALPHA,
     OPAQUE,
+    SIGHTS,
     TILT,
     cell_of,
     widest_of,
@@ -60,12 +62,12 @@ def blend_splats(
     blended = torch.zeros((len(points), 4), device=device)
     for begin in range(0, len(patches.texel), PATCHES_AT_ONCE):
         some = patches.part(begin, begin + PATCHES_AT_ONCE)
-        frames = _lines_of_sight(some)  # [S, 3, 3], two for each patch
-        table, starts = _pairs(splats, some, frames, (0.5 * texel) ** 2)
-        offsets = (some.points - some.centre[:, None]).repeat_interleave(2, 0)
+        frames = _lines_of_sight(some)  # [S, 3, 3]
+        table, starts = _pairs(splats, some, frames, (BLUR * texel) ** 2)
+        offsets = (some.points - some.centre[:, None]).repeat_interleave(SIGHTS, 0)
         at = (offsets @ frames[:, :2].transpose(1, 2)).contiguous()  # [S, W, 2]
-        there = some.there.repeat_interleave(2, 0)
-        mean = blend(table, starts, at, there).unflatten(0, (-1, 2)).mean(1)  # [G, W, 4]
+        there = some.there.repeat_interleave(SIGHTS, 0)
+        mean = blend(table, starts, at, there).unflatten(0, (-1, SIGHTS)).mean(1)  # [G, W, 4]
         blended[some.texel[some.there]] = mean[some.there]
     blended = blended.cpu().numpy()
     return blended[:, :3], blended[:, 3]
@@ -191,7 +193,7 @@ def _expanded(counts: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _lines_of_sight(patches: _Patches) -> Tensor:  # [S, 3, 3]
-    """Rows right, up and out of the surface, turned to either side about `up`."""
+    """Rows right, up and towards the eye, SIGHTS for each patch."""
     x, y, z = patches.out.unbind(1)
     none = torch.zeros_like(x)
     steep = (y.abs() >= 0.9)[:, None]
@@ -199,12 +201,16 @@ def _lines_of_sight(patches: _Patches) -> Tensor:  # [S, 3, 3]
     right = right / right.norm(dim=1, keepdim=True)
     up = torch.linalg.cross(patches.out, right)
     cos, sin = math.cos(TILT), math.sin(TILT)
-    frames = [
-        torch.stack(
-            [cos * right - side * sin * patches.out, up, cos * patches.out + side * sin * right], 1
-        )
-        for side in (-1, 1)
-    ]
+    frames = []
+    for sight in range(SIGHTS):
+        angle = sight * 2 * math.pi / SIGHTS
+        across = math.cos(angle) * right + math.sin(angle) * up
+        turned = [
+            cos * across - sin * patches.out,
+            math.cos(angle) * up - math.sin(angle) * right,
+            cos * patches.out + sin * across,
+        ]
+        frames.append(torch.stack(turned, 1))
     return torch.stack(frames, 1).flatten(0, 1)
 
 
@@ -222,11 +228,11 @@ def _pairs(splats: _Cells, patches: _Patches, frames: Tensor, blur: float) -> tu
     reach = patches.reach[patch]
     limit = (reach + splats.radii[splat]).square()
     found = []
-    for side in (0, 1):
-        height = (offset * frames[2 * patch + side, 2]).sum(1)
+    for sight in range(SIGHTS):
+        height = (offset * frames[SIGHTS * patch + sight, 2]).sum(1)
         near = (height <= IN_FRONT + reach) & (height >= -BEHIND - reach)
         near = (near & (square - height.square() <= limit)).nonzero()[:, 0]
-        found.append((2 * patch[near] + side, near, -height[near]))
+        found.append((SIGHTS * patch[near] + sight, near, -height[near]))
     sight, near, depth = (torch.cat(parts) for parts in zip(*found, strict=True))
     bits = depth.view(torch.int32).to(torch.int64)
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)  # as integers in the floats' order

@@ -224,7 +224,7 @@ class _Colours:
         corners = self._surface.vertices[self._surface.faces].astype(np.float64)
         cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         area = 0.5 * float(np.linalg.norm(cross, axis=1).sum())
-        spacing = (area / max(1, len(texels.index))) ** 0.5
+        spacing = (area / max(1, texels.covered)) ** 0.5
         return self._at(points, normal, patches_of(texels, atlas.chart), spacing)
 
     def _at(

@@ -12,22 +12,33 @@ from scenelift.render.jit import compiled, kernel_array
 
 __all__ = ["Texels", "fill_between", "rasterize_atlas"]
 
+# Barycentric weight at which a texel is too far beyond a face: slivers would throw it anywhere.
+FARTHEST = -4.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Texels:
-    """Texels covered by a surface, T of them, row by row.
+    """Texels that show a surface, T of them, row by row.
+
+    A renderer's bilinear filter reads the texels around a chart too: those next to it belong to the
+    face beside them, continued in its plane.
 
     Attributes:
         size: height and width of the texture.
         index: int64 [T], row · width + column, row 0 at the top.
-        face: int32 [T], the face under the texel's centre.
-        weights: float32 [T, 3], barycentric, of that face's corners.
+        face: int32 [T], the face under the texel's centre, or beside it.
+        weights: float32 [T, 3], barycentric, of that face's corners; some negative beside it.
     """
 
     size: tuple[int, int]
     index: NDArray[np.int64]
     face: NDArray[np.int32]
     weights: NDArray[np.float32]
+
+    @property
+    def covered(self) -> int:
+        """How many of them have their centre on the surface."""
+        return int((self.weights >= 0).all(1).sum())
 
     def interpolate(self, faces: NDArray[np.int32], values: NDArray) -> NDArray[np.float32]:
         """Values of the vertices [V, C] at every texel [T, C]."""
@@ -59,6 +70,9 @@ def rasterize_atlas(
     height, width = size
     face, weights, beaten = _rasterize(
         kernel_array(uv, np.float32), kernel_array(faces, np.int32), height, width
+    )
+    _continue_beyond_borders(
+        kernel_array(uv, np.float32), kernel_array(faces, np.int32), face, weights
     )
     index = np.flatnonzero(face.ravel() >= 0)
     texels = Texels(
@@ -119,6 +133,41 @@ def _rasterize(uv, faces, height, width):
                 depth_in[y, x] = inside
                 weights[y, x, 0], weights[y, x, 1], weights[y, x, 2] = a, b, c
     return face_at, weights, beaten
+
+
+@compiled()
+def _continue_beyond_borders(uv, faces, face_at, weights):
+    """Give texels that touch a chart to that neighbour's face which they lie the least outside."""
+    height, width = face_at.shape
+    covered = face_at.copy()
+    for y in range(height):
+        for x in range(width):
+            if covered[y, x] >= 0:
+                continue
+            least = FARTHEST
+            for row in range(max(0, y - 1), min(height, y + 2)):
+                for column in range(max(0, x - 1), min(width, x + 2)):
+                    f = covered[row, column]
+                    if f < 0 or f == face_at[y, x]:
+                        continue
+                    a, b, c = _barycentric(uv, faces[f], x, y, height, width)
+                    if min(a, b, c) > least:
+                        least = min(a, b, c)
+                        face_at[y, x] = f
+                        weights[y, x, 0], weights[y, x, 1], weights[y, x, 2] = a, b, c
+
+
+@compiled()
+def _barycentric(uv, corners, x, y, height, width):
+    """Weights of a face's corners at a texel's centre; the face has an area."""
+    i, j, k = corners
+    x0, y0 = uv[i, 0] * width - 0.5, (1 - uv[i, 1]) * height - 0.5
+    x1, y1 = uv[j, 0] * width - 0.5, (1 - uv[j, 1]) * height - 0.5
+    x2, y2 = uv[k, 0] * width - 0.5, (1 - uv[k, 1]) * height - 0.5
+    area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+    a = ((x1 - x) * (y2 - y) - (x2 - x) * (y1 - y)) / area
+    b = ((x2 - x) * (y0 - y) - (x0 - x) * (y2 - y)) / area
+    return a, b, 1 - a - b
 
 
 @compiled()
