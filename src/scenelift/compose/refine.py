@@ -21,7 +21,7 @@ __all__ = ["MIN_PIXELS", "refine"]
 MIN_PIXELS = 40  # of the mask: fewer say less than the first pose
 LEAST_GAIN = 0.01
 LOST = 0.02  # of the silhouette's IoU, which no gain in depth or colour makes good
-TURNED = 0.1  # what a quarter turn must gain over the pose that was not turned
+TURNED = 0.2  # what a quarter turn must gain over the pose that was not turned
 
 LOOSE = replace(TIGHT, depth_scale=2 * TIGHT.depth_scale)  # for poses that are far off
 

@@ -2,7 +2,7 @@
 
 Two things tell how far away an object is: the points on it, and where its foot meets what it stands
 on. Each errs on its own, so their weighted mean is better than either: the object slides along the
-viewing rays, where its silhouette stays, to the distance that is likeliest. There its foot is put
+viewing rays, where its silhouette stays, towards the likeliest distance. There its foot is put
 on what was seen beneath it, upright if it nearly is, and turn, place and size are fitted once more.
 Sliding until the foot meets the ground would not do: seen from low above, a little in height is
 much in distance.
@@ -26,7 +26,7 @@ __all__ = ["stand"]
 UPRIGHT = np.cos(np.radians(20))  # an axis that near the way up was meant to point there
 SLACK = 0.12  # what standing may cost in agreement with the photo,
 OFF_ITS_MASK = 0.05  # and how much of that the silhouette: the mask is the surest of what is known
-LIKE_ITS_MASK = 0.85  # IoU below which a shape is too rough to tell where its foot is
+LIKE_ITS_MASK = 0.8  # IoU below which a shape is too rough to tell where its foot is
 
 # Errors of what tells an object's distance, as shares of it, one standard deviation; the first
 # three as measured with true shapes in their true places (docs/log.md).
@@ -34,6 +34,7 @@ POINTS = 0.02  # the points on it
 LEVEL = 0.015  # the height of what it stands on, and of its foot, over the camera's height
 TILT = 0.005  # that height again, over the distance from which it was seen
 FOOT = 0.6  # its foot, over its size, for a shape that has nothing in common with its mask
+CAUTION = 0.5  # share of the way that is gone: all of it is best on the mean, but harms more often
 
 # Of the last fit: turn about the vertical in radians, shift right, logarithm of the size, and the
 # shift away over the distance, which was decided before and only gives way to a clear silhouette.
@@ -120,7 +121,7 @@ def _tries(
 
 
 def _slide(base: float, level: float, carried: float, unsure: float) -> float:
-    """Logarithm of the likeliest distance over that at which the points have the object.
+    """Logarithm of a factor that brings the object's distance nearer to the likeliest.
 
     Args:
         base, level: heights of its foot and of what it stands on, from the camera.
@@ -130,7 +131,8 @@ def _slide(base: float, level: float, carried: float, unsure: float) -> float:
     if base * level <= 0:  # one above the camera, one below
         return carried
     error = LEVEL**2 + (unsure / level) ** 2
-    return carried + POINTS**2 / (POINTS**2 + error) * (float(np.log(level / base)) - carried)
+    share = CAUTION * POINTS**2 / (POINTS**2 + error)
+    return carried + share * (float(np.log(level / base)) - carried)
 
 
 def _uprights(rotation: NDArray, up: NDArray) -> list[NDArray[np.float64]]:
