@@ -121,7 +121,7 @@ def test_the_command_line_runs_it_on_given_masks(tiny_checkpoints, photo, mask, 
     out = tmp_path / "out"
     result = invoke(
         *("run", photo, "--quality", "full", "--mask", mask, "--weights", tiny_checkpoints),
-        *("--device", "cpu", "--steps", 2, "--few-splats", "--max-faces", 200, "--seed", 1),
+        *("--device", "cpu", "--steps", 2, "--few-splats", "--faces", 200, "--seed", 1),
         *("--vram", "8GB", "--out", out),
     )
     assert result.exit_code == 0, result.output

@@ -32,7 +32,7 @@ def invoke(*arguments: object):
 
 def quick(tiny_open, out: Path) -> tuple[object, ...]:
     return (
-        *("--weights", tiny_open, "--device", "cpu", "--steps", 2, "--max-faces", 500),
+        *("--weights", tiny_open, "--device", "cpu", "--steps", 2, "--faces", 500),
         *("--no-refine", "--no-repair", "--max-objects", 1, "--out", out),
     )
 

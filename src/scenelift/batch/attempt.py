@@ -109,6 +109,7 @@ class Attempt:
             prompt=item.prompt,
             out=work,
             seed=item.seed,
+            finish=self._settings.finish,
             export=self._settings.export,
         )
         manifest = run_job(spec, pipeline, Reporter(lambda event: None, token=self._token))

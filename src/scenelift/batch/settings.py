@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scenelift.batch.folder import BatchFolder, link_exclusively
-from scenelift.config import ExportOptions
+from scenelift.config import ExportOptions, FinishOptions
 from scenelift.errors import BackendUnavailable, InputError
 from scenelift.io.files import write_json
 from scenelift.slat.options import ReconstructionOptions
@@ -31,6 +31,7 @@ class BatchSettings:
         quality: set of backends; with "auto", what the first worker finds holds for all.
         segmenter: name of one in place of the quality's own.
         options: what the backends are told.
+        finish: faces and texture of the meshes.
         export: what is written.
         pipeline: "module:function" that builds the pipeline in place of `quality`; "" for none.
         attempts: tries without a result before an item fails.
@@ -41,6 +42,7 @@ class BatchSettings:
     quality: str = "auto"
     segmenter: str | None = None
     options: ReconstructionOptions = field(default_factory=ReconstructionOptions)
+    finish: FinishOptions = field(default_factory=FinishOptions)
     export: ExportOptions = field(default_factory=ExportOptions)
     pipeline: str = ""
     attempts: int = 3
@@ -70,6 +72,7 @@ class BatchSettings:
             **value
             | {
                 "options": ReconstructionOptions(**options),
+                "finish": FinishOptions(**value["finish"]),
                 # JSON knows lists only.
                 "export": ExportOptions(
                     **value["export"] | {"formats": tuple(value["export"]["formats"])}
@@ -82,7 +85,9 @@ class BatchSettings:
         values = self.to_json()
         options = {k: v for k, v in values["options"].items() if k not in FREE_OPTIONS}
         names = ("quality", "segmenter", "pipeline")
-        return {name: values[name] for name in names} | options | values["export"]
+        return (
+            {name: values[name] for name in names} | options | values["finish"] | values["export"]
+        )
 
 
 def keep_settings(folder: BatchFolder, settings: BatchSettings, plan: str) -> None:

@@ -77,6 +77,9 @@ def batch(
     preview_size: Annotated[
         int, typer.Option("--preview-size", min=16, help="Longer side of each, in pixels.")
     ] = 512,
+    faces: opt.FacesOption = 30_000,
+    texture_size: opt.TextureSizeOption = 1024,
+    vertex_colors: opt.VertexColorsOption = False,
     weights: opt.WeightsOption = None,
     device: Annotated[
         list[str] | None,
@@ -89,7 +92,6 @@ def batch(
     latent_steps: opt.LatentStepsOption = None,
     distilled: opt.DistilledOption = False,
     few_splats: opt.FewSplatsOption = False,
-    max_faces: opt.MaxFacesOption = 100_000,
     precision: opt.PrecisionOption = "auto",
     compile: opt.CompileOption = False,
     scheduler: Annotated[str, typer.Option("--scheduler", help="Of Dask: tcp://host:8786.")] = "",
@@ -124,7 +126,7 @@ def batch(
         from scenelift.batch.run import retry_failed as let_wait_again
         from scenelift.batch.settings import BatchSettings, read_settings
         from scenelift.batch.slurm import SlurmOptions
-        from scenelift.config import ExportOptions
+        from scenelift.config import ExportOptions, FinishOptions
         from scenelift.errors import InputError
         from scenelift.slat.options import ReconstructionOptions
 
@@ -167,9 +169,11 @@ def batch(
                     latent_steps=latent_steps or steps,
                     distilled=distilled,
                     splats_per_voxel=4 if few_splats else 32,
-                    max_faces=max_faces or None,
                     precision=opt.read_precision(precision),
                     compile=compile,
+                ),
+                finish=FinishOptions(
+                    faces=faces or None, texture_size=texture_size, vertex_colors=vertex_colors
                 ),
                 export=ExportOptions(preview_frames=preview_frames, preview_size=preview_size),
                 pipeline=own_pipeline,

@@ -141,21 +141,16 @@ FewSplatsOption = Annotated[
     typer.Option("--few-splats", help="SAM 3D: 4 splats a voxel instead of 32."),
 ]
 FacesOption = Annotated[
-    int, typer.Option("--faces", min=0, help="Faces of an object's mesh; 0 keeps all.")
+    int,
+    typer.Option(
+        "--faces", min=0, help="Faces of an object's mesh; 0 keeps all: a decoder makes a million."
+    ),
 ]
 TextureSizeOption = Annotated[
     int, typer.Option("--texture-size", min=64, max=8192, help="Texels on a texture's side.")
 ]
 VertexColorsOption = Annotated[
     bool, typer.Option("--vertex-colors", help="Colours on the vertices in place of a texture.")
-]
-MaxFacesOption = Annotated[
-    int,
-    typer.Option(
-        "--max-faces",
-        min=0,
-        help="SAM 3D, TRELLIS: faces of a decoded mesh; 0 keeps all, about a million.",
-    ),
 ]
 CompileOption = Annotated[
     bool,

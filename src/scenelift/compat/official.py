@@ -33,7 +33,6 @@ from scenelift.errors import (
     SetupError,
     WeightsError,
 )
-from scenelift.finish.decimation import decimate
 from scenelift.progress import Reporter
 from scenelift.reconstruct.sam3d import fingerprint, reconstruction_of
 from scenelift.registry import BackendOptions
@@ -70,7 +69,7 @@ class OfficialReconstructor:
         texture = abilities.texture or "vertex colours"
         cleaned = ", cleaned up" if abilities.clean_up else ""
         steps = f"{options.structure_steps or 25} + {options.latent_steps or 25} steps"
-        self.version = f"{version}, {steps}, {texture}{cleaned}, {options.max_faces} faces"
+        self.version = f"{version}, {steps}, {texture}{cleaned}"
 
     @classmethod
     def load(cls, options: BackendOptions) -> OfficialReconstructor:
@@ -147,7 +146,7 @@ class OfficialReconstructor:
                 f"`--reconstructor sam3d` needs less."
             ) from None
         report.update(1)
-        return _reconstruction(output, self._options.max_faces, self._abilities.notes)
+        return _reconstruction(output, self._abilities.notes)
 
 
 def _build(config_file: Path, device: str, abilities: Abilities) -> Any:
@@ -198,9 +197,7 @@ def _in_pytorch3d_axes(points: NDArray[np.float32]) -> torch.Tensor:  # [H, W, 3
     return torch.from_numpy(points * np.diag(CAMERA_FROM_PYTORCH3D).astype(np.float32))
 
 
-def _reconstruction(
-    output: Mapping[str, Any], max_faces: int | None, notes: Sequence[str]
-) -> Reconstruction:
+def _reconstruction(output: Mapping[str, Any], notes: Sequence[str]) -> Reconstruction:
     """Meta's output in our frames. Its GLB is y-up already, splats and pose are of a z-up object.
 
     Raises:
@@ -226,8 +223,6 @@ def _reconstruction(
         visual = getattr(glb, "visual", None)
         if visual is not None and visual.kind == "texture":
             mesh = _textured(mesh, visual)
-        else:
-            mesh = decimate(mesh, max_faces)
     return replace(made, shape=replace(made.shape, mesh=mesh))
 
 

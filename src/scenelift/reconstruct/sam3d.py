@@ -56,8 +56,8 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
     name = "sam3d"
     title = "SAM 3D Objects"
 
-    def __init__(self, model: SAM3D, *, version: str, max_faces: int | None = None) -> None:
-        super().__init__(model, version=version, max_faces=max_faces)
+    def __init__(self, model: SAM3D, *, version: str) -> None:
+        super().__init__(model, version=version)
         self._photo: _Photo | None = None
 
     @classmethod
@@ -80,7 +80,7 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
         paths = [files.weight_file(stem) for stem in (*_STEMS, gaussians)]
         weights = f"sam-3d-objects {fingerprint(paths)}"
         version = setup.version(weights, model.sampling, options.splats_per_voxel)
-        return cls(model, version=version, max_faces=options.max_faces)
+        return cls(model, version=version)
 
     def reconstruct(
         self,
@@ -102,7 +102,7 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
         self._begin(report)
         with freed_when_it_fails(self.model):
             lifted = self.model.lift(self._view(image, instance, points), seed=seed, report=report)
-        return reconstruction_of(lifted, self.max_faces, _notes_on(instance, points))
+        return reconstruction_of(lifted, _notes_on(instance, points))
 
     def release(self) -> None:
         """Free the device's memory; the next object takes it again."""
@@ -156,15 +156,13 @@ def checkpoint_folder(options: BackendOptions) -> Path:
     return found
 
 
-def reconstruction_of(
-    lifted: Lifted, max_faces: int | None = None, notes: Sequence[str] = ()
-) -> Reconstruction:
+def reconstruction_of(lifted: Lifted, notes: Sequence[str] = ()) -> Reconstruction:
     """An object in our frames, with its pose in the camera frame.
 
     Where the shape had to be made smaller to fit into our cube, its pose is made larger by the
     same factor, which leaves it where it was.
     """
-    shape, shrink = shape_of(lifted, max_faces)
+    shape, shrink = shape_of(lifted)
     if shape.mesh is None:
         notes = (*notes, NO_SURFACE)
     pose = scene_pose(lifted.pose)

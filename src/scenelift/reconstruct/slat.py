@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from scenelift.device import choose_device, choose_dtype, limit_memory
 from scenelift.errors import DeviceMemoryError, InputError, WeightsError
-from scenelift.finish.decimation import decimate
 from scenelift.geometry.transforms import quaternion_from_matrix, transform_gaussians
 from scenelift.progress import Reporter
 from scenelift.registry import BackendOptions
@@ -105,7 +104,7 @@ class Setup:
             sampling: as the model follows its flows.
             settings: of that model alone.
         """
-        told = repr((sampling, self.dtype, self.options.max_faces, *settings))
+        told = repr((sampling, self.dtype, *settings))
         return (
             f"{weights}, {sampling.structure.steps}{' distilled' if sampling.distilled else ''} + "
             f"{sampling.latent.steps} steps, {str(self.dtype).removeprefix('torch.')}, "
@@ -119,16 +118,14 @@ class SlatReconstructor(Generic[M]):
     Args:
         model: the networks and their device.
         version: names the weights, and whatever else changes results.
-        max_faces: of a mesh; None keeps all.
     """
 
     title: str
     """What people call the model."""
 
-    def __init__(self, model: M, *, version: str, max_faces: int | None = None) -> None:
+    def __init__(self, model: M, *, version: str) -> None:
         self.model = model
         self.version = version
-        self.max_faces = max_faces
         self._told = False
 
     def release(self) -> None:
@@ -179,7 +176,7 @@ def freed_when_it_fails(model: SlatModel[Any]) -> Iterator[None]:
             model.release()
 
 
-def shape_of(lifted: LiftedShape, max_faces: int | None = None) -> tuple[Shape, float]:
+def shape_of(lifted: LiftedShape) -> tuple[Shape, float]:
     """An object in our frame: y up, inside [−0.5, 0.5]³.
 
     Splats of the outermost voxels may reach a little beyond the published cube. Then the object is
@@ -199,7 +196,7 @@ def shape_of(lifted: LiftedShape, max_faces: int | None = None) -> tuple[Shape, 
     mesh = _mesh(lifted.mesh, shrink)
     shape = Shape(
         gaussians=_clipped(gaussians),
-        mesh=decimate(mesh, max_faces) if len(mesh.faces) else None,
+        mesh=mesh if len(mesh.faces) else None,
     )
     return shape, shrink
 

@@ -48,7 +48,7 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
     """A `SeveralViewsReconstructor`.
 
     Args:
-        model, version, max_faces: as for `SlatReconstructor`.
+        model, version: as for `SlatReconstructor`.
         view_mode: how several photos of one object are combined.
         place: finds a shape's pose; `compose.fit.fit_pose`.
     """
@@ -61,11 +61,10 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
         model: Trellis,
         *,
         version: str,
-        max_faces: int | None = None,
         view_mode: ViewMode = "stochastic",
         place: Callable[..., FittedPose] = fit_pose,
     ) -> None:
-        super().__init__(model, version=version, max_faces=max_faces)
+        super().__init__(model, version=version)
         self._place = place
         self.view_mode: ViewMode = view_mode
 
@@ -87,7 +86,7 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
         model = setup.build(Trellis, load_models(files))
         weights = f"trellis-image-large {fingerprint(files.weight_files())}"
         version = setup.version(weights, model.sampling, options.view_mode)
-        return cls(model, version=version, max_faces=options.max_faces, view_mode=options.view_mode)
+        return cls(model, version=version, view_mode=options.view_mode)
 
     def reconstruct(
         self,
@@ -131,7 +130,7 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
                 mode=self.view_mode,
                 report=part_of(report, 0.0, 0.8),
             )
-        shape, _ = shape_of(lifted, self.max_faces)
+        shape, _ = shape_of(lifted)
         report.update(0.8, message="placing")
         ground = find_ground(points, [instance])
         placed = self._place(

@@ -35,7 +35,6 @@ class ReconstructionOptions(BackendOptions):
         distilled: SAM 3D only: run the first stage without guidance and with its step size as an
             input, as it was distilled for: a tenth of the work, a little less faithful.
         splats_per_voxel: SAM 3D only: 32, or 4 for a file an eighth as large.
-        max_faces: faces of a mesh after decimation; None keeps all, about a million.
         precision: of the large matrices; "auto" is float16 on CUDA and float32 elsewhere.
         compile: let PyTorch compile the flows on CUDA, which pays from a few objects on.
         view_mode: TRELLIS only: how several photos of one object are combined. "stochastic" looks
@@ -47,13 +46,12 @@ class ReconstructionOptions(BackendOptions):
     latent_steps: int | None = None
     distilled: bool = False
     splats_per_voxel: Literal[4, 32] = 32
-    max_faces: int | None = 100_000
     precision: Precision = "auto"
     compile: bool = False
     view_mode: ViewMode = "stochastic"
 
     def __post_init__(self) -> None:
-        for name in ("structure_steps", "latent_steps", "max_faces"):
+        for name in ("structure_steps", "latent_steps"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
