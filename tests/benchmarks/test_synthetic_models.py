@@ -67,7 +67,7 @@ def test_a_package_is_unpacked_without_dpkg(tmp_path, monkeypatch):
             tar.addfile(member, io.BytesIO(b"abc"))
     package = tmp_path / "models.deb"
     package.write_bytes(debian_package("data.tar.xz/", packed.getvalue()))
-    deb.extract_deb(package, tmp_path, suffix=".sh3f")
+    deb.extract_deb(package, tmp_path, ".sh3f")
     assert (tmp_path / "a.sh3f").read_bytes() == b"abc"
     assert not (tmp_path / "readme").exists()
 
@@ -85,4 +85,4 @@ def test_what_is_no_package_is_refused_with_the_next_step(tmp_path, monkeypatch,
     package = tmp_path / "models.deb"
     package.write_bytes(content)
     with pytest.raises(SetupError, match=reason):
-        deb.extract_deb(package, tmp_path, suffix=".sh3f")
+        deb.extract_deb(package, tmp_path, ".sh3f")

@@ -69,9 +69,31 @@ def test_an_absurd_focal_length_is_limited():
     assert field == pytest.approx(depth_head.FIELDS[0])
 
 
-def test_the_photo_is_seen_once_as_it_is_and_once_mirrored():
+def test_the_photo_is_looked_at_in_several_sizes_as_it_is_and_mirrored():
     head = Answers()
-    pixels = np.random.default_rng(0).integers(0, 255, (60, 90, 3)).astype(np.uint8)
+    pixels = np.full((60, 90, 3), 40, np.uint8)
+    pixels[:, 45:] = 200
     DepthHeadPointMapper(head).estimate(Image(pixels=pixels), (), silent())
-    first, second = head.asked
-    np.testing.assert_array_equal(first[:, ::-1], second)
+    assert len({picture.shape for picture in head.asked}) == len(depth_head.LOOKS)
+    for picture, (_, mirrored) in zip(head.asked, depth_head.LOOKS, strict=True):
+        assert (picture[0, 0, 0] > 100) == mirrored
+
+
+def test_edges_that_lie_elsewhere_in_each_look_stay_steps():
+    class Unsure(Answers):
+        def run(self, picture, hints):
+            maps, numbers = super().run(picture, hints)
+            return np.roll(maps, len(self.asked) - 2, axis=1), numbers
+
+    depth = -estimate(Unsure()).points[8:-8, :, 2]  # rolled rows come in at the border
+    assert not ((depth > 1.1) & (depth < 3.6)).any()
+
+
+@pytest.mark.parametrize("mirrored_sees", [1.0, 9.0])
+def test_one_look_that_errs_is_outvoted(mirrored_sees):
+    class Errs(Answers):
+        def run(self, picture, hints):
+            self.far = self.near = mirrored_sees if not self.asked else 2.0
+            return super().run(picture, hints)
+
+    np.testing.assert_allclose(-estimate(Errs()).points[..., 2], 2.0, rtol=1e-5)  # float32

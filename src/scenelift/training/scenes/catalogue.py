@@ -9,16 +9,13 @@ fetched by `apt-get download`, which needs no root, into `$SCENELIFT_HOME/benchm
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from scenelift.errors import SetupError
-from scenelift.training.scenes.deb import extract_deb
+from scenelift.training.scenes.deb import fetch_deb
 from scenelift.weights.home import scenelift_home
 
 __all__ = ["Entry", "cache_folder", "catalogue", "fetch_archives"]
@@ -70,34 +67,7 @@ def fetch_archives() -> tuple[Path, ...]:
     Raises:
         SetupError: they cannot be downloaded here; the message says how to get them elsewhere.
     """
-    folder = cache_folder() / PACKAGE
-    folder.mkdir(parents=True, exist_ok=True)
-    archives = sorted(folder.glob("*.sh3f"))
-    if archives:
-        return tuple(archives)
-    packages = sorted(folder.glob(f"{PACKAGE}_*.deb")) or [_download(folder)]
-    extract_deb(packages[-1], folder, suffix=".sh3f")
-    packages[-1].unlink()
-    return tuple(sorted(folder.glob("*.sh3f")))
-
-
-def _download(folder: Path) -> Path:
-    by_hand = (
-        f"On a Debian or Ubuntu machine run `apt-get download {PACKAGE}` "
-        f"and copy the .deb (120 MB) to {folder}."
-    )
-    if shutil.which("apt-get") is None:
-        raise SetupError(f"The benchmark's meshes come from a Debian package. {by_hand}")
-    command = ["apt-get", "download", PACKAGE]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    packages = sorted(folder.glob(f"{PACKAGE}_*.deb"))
-    if done.returncode or not packages:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise SetupError(
-            f"`apt-get download {PACKAGE}` failed: {last}. "
-            f"Run `apt-get update` (as root) and try again. {by_hand}"
-        )
-    return packages[-1]
+    return fetch_deb(PACKAGE, cache_folder() / PACKAGE, ".sh3f", size="120 MB")
 
 
 @lru_cache(maxsize=1)

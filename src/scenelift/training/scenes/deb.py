@@ -1,4 +1,4 @@
-"""Reading files out of a Debian package without installing it."""
+"""Fetching a Debian package and reading files out of it, without installing it and without root."""
 
 from __future__ import annotations
 
@@ -10,18 +10,58 @@ from pathlib import Path
 
 from scenelift.errors import SetupError
 
-__all__ = ["extract_deb"]
+__all__ = ["extract_deb", "fetch_deb"]
 
 
-def extract_deb(package: Path, folder: Path, *, suffix: str) -> None:
-    """Write the package's files whose names end in `suffix` flat into `folder`.
+def fetch_deb(package: str, folder: Path, *ends: str, size: str) -> tuple[Path, ...]:
+    """A package's files whose names have one of these ends, flat in `folder`; fetched once.
+
+    Args:
+        size: of the download, for the message.
+
+    Raises:
+        SetupError: it cannot be downloaded here; the message says how to get it elsewhere.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not _ending(folder, ends):
+        debs = sorted(folder.glob(f"{package}_*.deb")) or [_download(package, folder, size)]
+        extract_deb(debs[-1], folder, *ends)
+        debs[-1].unlink()
+    return _ending(folder, ends)
+
+
+def _ending(folder: Path, ends: tuple[str, ...]) -> tuple[Path, ...]:
+    return tuple(sorted(path for path in folder.iterdir() if path.name.endswith(ends)))
+
+
+def _download(package: str, folder: Path, size: str) -> Path:
+    by_hand = (
+        f"On a Debian or Ubuntu machine run `apt-get download {package}` "
+        f"and copy the .deb ({size}) to {folder}."
+    )
+    if shutil.which("apt-get") is None:
+        raise SetupError(f"{package} is a Debian package. {by_hand}")
+    command = ["apt-get", "download", package]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    found = sorted(folder.glob(f"{package}_*.deb"))
+    if done.returncode or not found:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise SetupError(
+            f"`apt-get download {package}` failed: {last}. "
+            f"Run `apt-get update` (as root) and try again. {by_hand}"
+        )
+    return found[-1]
+
+
+def extract_deb(package: Path, folder: Path, *ends: str) -> None:
+    """Write the package's files whose names have one of these ends flat into `folder`.
 
     Raises:
         SetupError: the package is damaged, or packed in a way that only dpkg-deb reads.
     """
     with tarfile.open(fileobj=io.BytesIO(_data_tar(package)), mode="r:*") as tar:
         for member in tar:
-            source = tar.extractfile(member) if member.name.endswith(suffix) else None
+            source = tar.extractfile(member) if member.name.endswith(ends) else None
             if source is not None:
                 target = folder / Path(member.name).name
                 partial = target.with_suffix(".partial")
