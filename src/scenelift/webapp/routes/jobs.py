@@ -190,7 +190,11 @@ def _enqueue(upload: Upload, use: Services, owner: str) -> JobRow:
 def _changed(old: JobRow, changes: Rerun, use: Services) -> JobRequest:
     request, seed = old.request, old.request.seed
     # Boxes that were drawn in the review are as much part of what was asked for as the prompt's.
-    drawn = [Box(box=b.box, label=b.label) for b in old.selection.add] if old.selection else []
+    drawn = (
+        [Box(box=b.box, label=b.label, positive=True) for b in old.selection.add]
+        if old.selection
+        else []
+    )
     prompt = request.prompt.model_copy(update={"boxes": (*request.prompt.boxes, *drawn)})
     if changes.text_prompt is not None:
         phrases = parse_phrases(list(changes.text_prompt), use.settings.max_phrases)
