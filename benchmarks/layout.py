@@ -197,10 +197,15 @@ def _symmetric(points: NDArray) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """One object's place. `None` where there was nothing to measure."""
+    """One object's place. `None` where there was nothing to measure.
+
+    `add_s_points` is against the true shape where the point map has it, which is as far as an
+    object can be judged by what the layout saw.
+    """
 
     iou: float
     add_s: float
+    add_s_points: float
     rotation: float | None
     penetration: float
     contact: float | None
@@ -250,6 +255,8 @@ def measure(
     surfaces = [sample(s.mesh, POINTS) if s.mesh is not None else np.zeros((0, 3)) for s in shapes]
     surfaces = [transform_points(s, m) for s, m in zip(surfaces, placed, strict=True)]
     true_surfaces = [transform_points(t.points, m) for t, m in zip(truths, true, strict=True)]
+    seen = [world @ pose_matrix(carried(o, scene, points or scene.points)) for o in scene.objects]
+    seen_surfaces = [transform_points(t.points, m) for t, m in zip(truths, seen, strict=True)]
     camera_from_world = np.linalg.inv(world)
     bases = [
         float((transform_points(s, camera_from_world) @ up).min()) - level
@@ -264,6 +271,9 @@ def measure(
             Figures(
                 iou=metrics.box_iou(bounds(surfaces[k]), bounds(true_surfaces[k])),
                 add_s=metrics.add_s(surfaces[k], true_surfaces[k], t.diameter * o.pose.scale, 1500),
+                add_s_points=metrics.add_s(
+                    surfaces[k], seen_surfaces[k], t.diameter * o.pose.scale, 1500
+                ),
                 rotation=None if t.symmetric else metrics.rotation_angle(turn),
                 penetration=_penetration(k, truths, placed, grounds[k]),
                 contact=contacts[k],
@@ -381,6 +391,7 @@ def _row(name: str, f: list[Figures], before: list[Figures], seconds: list[float
         return mean([float("nan") if v is None else v for v in values])
 
     worse = [a.add_s > b.add_s + WORSE for a, b in zip(f, before, strict=True)]
+    misled = [a.add_s_points <= b.add_s_points + WORSE for a, b in zip(f, before, strict=True)]
     return Row(
         name=name,
         count=len(f),
@@ -393,6 +404,8 @@ def _row(name: str, f: list[Figures], before: list[Figures], seconds: list[float
             "inside others %": 100 * of([x.penetration for x in f]),
             "contact cm": 100 * of([x.contact for x in f]),
             "worse %": 100 * of([float(w) for w in worse]),
+            "of them by the points %": 100
+            * of([float(w and m) for w, m in zip(worse, misled, strict=True)]),
         },
         seconds=mean(seconds),
     )
