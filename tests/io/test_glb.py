@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import trimesh
 
+from scenelift.config import FinishOptions
 from scenelift.errors import InputError
+from scenelift.finish.stage import finish_mesh
 from scenelift.geometry.transforms import compose_transform
-from scenelift.io.glb import GlbNode, read_glb, write_glb
+from scenelift.io.glb import GlbNode, glb_bytes, read_glb, write_glb
 from scenelift.types import Mesh
 
 VALIDATOR = Path(__file__).parents[1] / "gltf_validator"
@@ -83,6 +85,28 @@ def khronos_report(path: Path) -> dict:
 def test_khronos_validator_has_nothing_to_say(tmp_path, nodes):
     path = tmp_path / "scene.glb"
     write_glb(path, nodes)
+    issues = khronos_report(path)["issues"]
+    assert issues["numErrors"] == issues["numWarnings"] == 0, issues["messages"]
+
+
+@pytest.mark.parametrize("ending", ["textured.glb", "colored.glb", "compact.glb"])
+def test_khronos_validator_has_nothing_to_say_of_finished_meshes(tmp_path, ending):
+    ball = trimesh.creation.icosphere(subdivisions=4, radius=0.4)
+    decoded = Mesh(
+        vertices=ball.vertices.astype(np.float32),
+        faces=ball.faces.astype(np.int32),
+        colors=np.rint(255 * (ball.vertices + 0.5)).astype(np.uint8),
+    )
+    options = FinishOptions(faces=500, texture_size=64, vertex_colors=ending == "colored.glb")
+    nodes = [GlbNode(name="ball", mesh=finish_mesh(decoded, None, options).mesh, matrix=TURNED)]
+    path = tmp_path / ending
+    if ending == "compact.glb":
+        pytest.importorskip("meshoptimizer", reason="meshoptimizer is not installed")
+        from scenelift.io.glb_compact import compact_glb
+
+        path.write_bytes(compact_glb(glb_bytes(nodes)))
+    else:
+        write_glb(path, nodes)
     issues = khronos_report(path)["issues"]
     assert issues["numErrors"] == issues["numWarnings"] == 0, issues["messages"]
 

@@ -3,7 +3,8 @@
 Texels are taken 8 × 8 at a time. The splats around such a patch are projected along a line of sight
 (orthographic, so covariances just lose one axis), sorted front to back, and blended at each texel
 as a splat renderer blends them at each pixel. Splats lie a little off the surface, so a texel looks
-different from every side: the mean of four agrees better with other views than the front does.
+different from every side: the mean of several sides agrees better with other views than the front
+does. In a crease only those sides count from which it can be seen.
 """
 
 from __future__ import annotations
@@ -28,11 +29,14 @@ PATCH = 8  # texels
 # decoded splats lie up to a voxel (1/64) off the mesh, and what is farther out is another part.
 BEHIND = 0.03
 IN_FRONT = 1 / 64
-# Lines of sight at a patch, evenly about the normal, and how far they lean from it. On a noisy
-# object their mean is 0.35 dB PSNR better than the normal alone with two at 35°, 0.1 dB better
-# still with four at 50°; eight gain nothing more.
-SIGHTS = 4
-TILT = math.radians(50)
+# Lines of sight at a patch, evenly about the normal, and how far they lean from it: on a noisy
+# object with creases two at 35° were 0.14 dB PSNR worse than eight at 45°, four 0.02 dB.
+SIGHTS = 8
+TILT = math.radians(45)
+# How far from a patch a line of sight is followed, in cells: nearer are the patch's own splats. It
+# is blocked by a cell with so many splats; one may float alone.
+CLEAR = 3.0
+CROWD = 2
 BLUR = 0.7  # texels, standard deviation of the anti-aliasing
 MIN_ALPHA = 1 / 255
 MAX_ALPHA = 0.99
@@ -186,7 +190,16 @@ def _bake(
         patch = _look_at(points[begin:end], normals[begin:end])
         reach = _reach(points[begin:end], patch)
         around = _splats_around(patch, reach, means, radii, cells, size, low, cell, widest)
+        weights = np.zeros(SIGHTS, np.float32)
         for sight in range(SIGHTS):
+            toward = _turned(patch, sight * 2 * math.pi / SIGHTS)[2]
+            weights[sight] = _is_open(patch[3], toward, cells, size, low, cell)
+        if not weights.any():
+            weights[:] = 1
+        weights /= weights.sum()
+        for sight in range(SIGHTS):
+            if weights[sight] == 0:
+                continue
             frame = _turned(patch, sight * 2 * math.pi / SIGHTS)
             _blend(
                 _in_frame(points[begin:end], frame),
@@ -197,10 +210,11 @@ def _bake(
                 opacities,
                 rgb,
                 blur,
+                weights[sight],
                 color[begin:end],
                 alpha[begin:end],
             )
-    return color / SIGHTS, alpha / SIGHTS
+    return color, alpha
 
 
 @compiled()
@@ -212,6 +226,24 @@ def _turned(frame, angle):
     turned[1] = math.cos(angle) * frame[1] - math.sin(angle) * frame[0]
     turned[2] = math.cos(TILT) * frame[2] + math.sin(TILT) * across
     return turned
+
+
+@compiled()
+def _is_open(centre, toward, cells, size, low, cell):
+    """Whether no other part of the object lies between a patch and an eye far away."""
+    at = np.zeros(3, np.int64)
+    for step in range(2 * (size[0] + size[1] + size[2])):
+        along = cell * (CLEAR + step / 2)
+        for c in range(3):
+            at[c] = math.floor((centre[c] + along * toward[c] - low[c]) / cell)
+            if (at[c] < 0 and toward[c] <= 0) or (at[c] >= size[c] and toward[c] >= 0):
+                return True
+        if (at < 0).any() or (at >= size).any():
+            continue
+        number = (at[0] * size[1] + at[1]) * size[2] + at[2]
+        if cells[number + 1] - cells[number] >= CROWD:
+            return False
+    return True
 
 
 @compiled()
@@ -317,7 +349,7 @@ def _front_to_back(around, frame, reach, means, radii):
 
 
 @compiled()
-def _blend(local, frame, near, means, axes, opacities, rgb, blur, color, alpha):
+def _blend(local, frame, near, means, axes, opacities, rgb, blur, share_of_sight, color, alpha):
     """Add front-to-back blending, as in `render/splats.py`, at the patch's texels."""
     n = local.shape[1]
     u, v = local[0], local[1]
@@ -363,10 +395,10 @@ def _blend(local, frame, near, means, axes, opacities, rgb, blur, color, alpha):
             blues[t] += share * blue
             through[t] -= share
     for t in range(n):
-        alpha[t] += 1 - through[t]
-        color[t, 0] += reds[t]
-        color[t, 1] += greens[t]
-        color[t, 2] += blues[t]
+        alpha[t] += share_of_sight * (1 - through[t])
+        color[t, 0] += share_of_sight * reds[t]
+        color[t, 1] += share_of_sight * greens[t]
+        color[t, 2] += share_of_sight * blues[t]
 
 
 @compiled()

@@ -22,6 +22,8 @@ from scenelift.finish.bake import (
     AT_ONCE,
     BEHIND,
     BLUR,
+    CLEAR,
+    CROWD,
     DARKEST,
     IN_FRONT,
     MAX_ALPHA,
@@ -67,7 +69,9 @@ def blend_splats(
         offsets = (some.points - some.centre[:, None]).repeat_interleave(SIGHTS, 0)
         at = (offsets @ frames[:, :2].transpose(1, 2)).contiguous()  # [S, W, 2]
         there = some.there.repeat_interleave(SIGHTS, 0)
-        mean = blend(table, starts, at, there).unflatten(0, (-1, SIGHTS)).mean(1)  # [G, W, 4]
+        weight = splats.open(some.centre, frames[:, 2].unflatten(0, (-1, SIGHTS)))  # [G, SIGHTS]
+        seen = blend(table, starts, at, there).unflatten(0, (-1, SIGHTS))
+        mean = (seen * weight[..., None, None]).sum(1)  # [G, W, 4]
         blended[some.texel[some.there]] = mean[some.there]
     blended = blended.cpu().numpy()
     return blended[:, :3], blended[:, 3]
@@ -167,6 +171,23 @@ class _Cells:
             size=size,
             cell=cell,
         )
+
+    def open(self, centre: Tensor, toward: Tensor) -> Tensor:
+        """What each line of sight [G, SIGHTS, 3] from a patch weighs: nothing where it is blocked,
+        unless they all are."""
+        crowded = self.starts.diff() >= CROWD
+        blocked = torch.zeros(toward.shape[:2], dtype=torch.bool, device=centre.device)
+        for step in range(2 * int(self.size.sum())):
+            along = self.cell * (CLEAR + step / 2)
+            at = (centre[:, None] + along * toward - self.low) / self.cell
+            at = at.floor().to(torch.int64)
+            inside = ((at >= 0) & (at < self.size)).all(-1)
+            if step > 0 and not inside.any():
+                break
+            number = (at[..., 0] * self.size[1] + at[..., 1]) * self.size[2] + at[..., 2]
+            blocked |= inside & crowded[number.clamp(0, len(crowded) - 1)]
+        weight = torch.where(blocked.all(1, keepdim=True), 1.0, (~blocked).to(torch.float32))
+        return weight / weight.sum(1, keepdim=True)
 
     def around(self, centre: Tensor, span: Tensor) -> tuple[Tensor, Tensor]:
         """Splats in the cells of a cube about each centre: which patch [C], which splat [C]."""
