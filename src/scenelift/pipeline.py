@@ -243,6 +243,7 @@ class Pipeline:
         *,
         seed: int = 0,
         layout: LayoutOptions | None = None,
+        finish: FinishOptions | None = None,
         report: Reporter | None = None,
         store: StageStore | None = None,
     ) -> Scene:
@@ -258,7 +259,9 @@ class Pipeline:
         first, *further = photos
         prompt = replace(as_prompt(prompt), max_objects=1)
         seeing = self.seeing(further, prompt)
-        return seeing.run(first, prompt, seed=seed, layout=layout, report=report, store=store)
+        return seeing.run(
+            first, prompt, seed=seed, layout=layout, finish=finish, report=report, store=store
+        )
 
     def seeing(
         self, further: Sequence[str | Path | Image | NDArray[np.uint8]], prompt: Prompt

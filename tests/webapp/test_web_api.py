@@ -45,6 +45,18 @@ def test_a_job_ends_with_every_file_its_manifest_names(server):
     assert np.asarray(mask)[60, 50] == 255
 
 
+def test_meshes_are_made_as_the_form_asks(server):
+    asked = {"faces": "60", "vertex_colors": "true"}
+    job = server.wait(server.submit("red", **asked))
+    (made,) = server.http.get(job["manifest_url"]).json()["objects"]
+    assert made["faces"] <= 60
+    answer = server.http.post(
+        "/api/jobs", files=image_file(), data={"text_prompt": "red", "faces": "3"}
+    )
+    assert answer.status_code == 422
+    assert "faces" in answer.text
+
+
 def test_files_answer_ranges_etags_and_downloads(server):
     job = server.wait(server.submit("red"))
     file = next(f for f in job["files"] if f["name"] == "scene.ply")

@@ -124,6 +124,7 @@ class Attempt:
             prompt=request.prompt.to_prompt(),
             out=self._folder.scene,
             seed=request.seed,
+            finish=request.meshes.to_options(),
             export=self._export,
         )
         manifest = run_job(spec, pipeline, self._report)

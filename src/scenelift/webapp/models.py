@@ -7,7 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from scenelift.config import MAX_PHRASE_CHARACTERS, MAX_PHRASES, parse_prompt_phrases
+from scenelift.config import (
+    MAX_PHRASE_CHARACTERS,
+    MAX_PHRASES,
+    FinishOptions,
+    parse_prompt_phrases,
+)
 from scenelift.errors import InputError
 from scenelift.types import BoxPrompt, Prompt
 
@@ -26,6 +31,7 @@ __all__ = [
     "JobRequest",
     "Limits",
     "Login",
+    "MeshWishes",
     "Photo",
     "Problem",
     "Rerun",
@@ -100,6 +106,19 @@ class JobPrompt(_Input):
         )
 
 
+class MeshWishes(_Input):
+    """What becomes of the meshes: `config.FinishOptions`."""
+
+    faces: int = Field(default=30_000, ge=4, le=2_000_000)
+    texture_size: int = Field(default=1024, ge=64, le=4096)
+    vertex_colors: bool = False
+
+    def to_options(self) -> FinishOptions:
+        return FinishOptions(
+            faces=self.faces, texture_size=self.texture_size, vertex_colors=self.vertex_colors
+        )
+
+
 class JobRequest(_Input):
     """Everything about a job but its photo."""
 
@@ -107,6 +126,7 @@ class JobRequest(_Input):
     seed: Seed = 0
     quality: str = Field("auto", max_length=40)
     review: bool = False
+    meshes: MeshWishes = Field(default_factory=MeshWishes)
 
 
 class Selection(_Input):

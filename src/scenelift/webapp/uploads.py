@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,9 @@ FIELDS = {
     "min_score",
     "quality",
     "review",
+    "faces",
+    "texture_size",
+    "vertex_colors",
 }
 
 FORM_SCHEMA: dict[str, Any] = {
@@ -89,6 +93,25 @@ FORM_SCHEMA: dict[str, Any] = {
                             "type": "boolean",
                             "default": False,
                             "description": "stop after the masks, see /continue",
+                        },
+                        "faces": {
+                            "type": "integer",
+                            "minimum": 4,
+                            "maximum": 2_000_000,
+                            "default": 30_000,
+                            "description": "most of an object's mesh",
+                        },
+                        "texture_size": {
+                            "type": "integer",
+                            "minimum": 64,
+                            "maximum": 4096,
+                            "default": 1024,
+                            "description": "texels on a texture's side",
+                        },
+                        "vertex_colors": {
+                            "type": "boolean",
+                            "default": False,
+                            "description": "colours on the vertices in place of a texture",
                         },
                     },
                 },
@@ -203,7 +226,11 @@ def _read_fields(form: FormData, settings: Settings) -> tuple[JobRequest, Upload
             "prompt": prompt,
             "seed": fields.get("seed") or 0,
             "quality": fields.get("quality") or settings.quality,
-            "review": _flag(fields.get("review", "")),
+            "review": _flag(fields, "review"),
+            "meshes": {
+                "vertex_colors": _flag(fields, "vertex_colors"),
+                **{n: fields[n] for n in ("faces", "texture_size") if fields.get(n)},
+            },
         }
     )
     return limited(asked, settings), images[0]
@@ -238,12 +265,13 @@ def _first_line(exc: Exception) -> str:
     return exc.errors()[0]["msg"] if isinstance(exc, ValidationError) else str(exc)
 
 
-def _flag(text: str) -> bool:
+def _flag(fields: Mapping[str, str], name: str) -> bool:
+    text = fields.get(name, "")
     if text.lower() in TRUE:
         return True
     if text.lower() in FALSE:
         return False
-    raise InputError(f"The field 'review' is {text[:20]!r}; send true or false.")
+    raise InputError(f"The field {name!r} is {text[:20]!r}; send true or false.")
 
 
 def _store(image: UploadFile, folder: JobFolder, most: int) -> None:
