@@ -1,20 +1,23 @@
-"""Make the pictures of the web app's page again: docs/images/page-*.jpg.
+"""Make the pictures of the web app's page again: docs/images/page-*.jpg and mesh-beside-splats.jpg.
 
     python benchmarks/page_images.py [--out docs/images]
 
 A real job of the embedded quality on a real photo (coffee, Rachel Michetti, CC0), made through the
-page as a user makes it. Prints what a first visit costs, too.
+page as a user makes it. The same scene's splats (spark) and GLB (three.js) stand side by side in
+the last picture. Prints what a first visit costs, too.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import re
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import PIL.Image
 from playwright.sync_api import Browser, Page, expect
 
 from scenelift.testing.browser import VisitedPage, chromium
@@ -24,6 +27,7 @@ SERVE = (sys.executable, "-m", "scenelift", "serve", "--quality", "embedded")
 PATIENCE = 180.0  # seconds; one job and the load of its models
 # Around the spoon, in shares of the photo.
 SPOON = (0.53, 0.47, 0.685, 0.84)
+TURNS = 6  # of 6° each, with the arrow key
 PHONE = {
     "viewport": {"width": 360, "height": 740},
     "device_scale_factor": 2,
@@ -73,6 +77,34 @@ def show_again(browser: Browser, url: str, where: str, path: Path, **context: ob
     visitor.close()
 
 
+def beside(browser: Browser, url: str, where: str, path: Path) -> None:
+    """Splats on the left, the GLB's mesh on the right, from two places each."""
+    visitor = VisitedPage(browser, url, viewport={"width": 1100, "height": 640})
+    page = visitor.page
+    page.evaluate("hash => { location.hash = hash }", where)
+    expect(page.locator(".viewer[data-state=ready]")).to_be_visible()
+    picture = page.locator(".picture")
+    rows = []
+    for turns in (0, TURNS):
+        picture.focus()
+        for _ in range(turns):
+            page.keyboard.press("ArrowRight")
+        shots = []
+        for mode in ("1", "2"):
+            picture.focus()
+            page.keyboard.press(mode)
+            page.wait_for_timeout(3000)
+            shots.append(PIL.Image.open(io.BytesIO(picture.screenshot())).convert("RGB"))
+        rows.append(shots)
+    visitor.close()
+    width, height = rows[0][0].size
+    sheet = PIL.Image.new("RGB", (2 * width, len(rows) * height))
+    for r, shots in enumerate(rows):
+        for c, shot in enumerate(shots):
+            sheet.paste(shot, (c * width, r * height))
+    sheet.save(path, quality=88)
+
+
 def first_visit(browser: Browser, url: str) -> None:
     """Print what comes over the line until the page can be used."""
     visitor = VisitedPage(browser, "about:blank")
@@ -110,6 +142,7 @@ def main() -> None:
             visitor.close()
             show_again(browser, server.url, where, out / "page-dark.jpg", color_scheme="dark")
             show_again(browser, server.url, where, out / "page-phone.jpg", **PHONE)
+            beside(browser, server.url, where, out / "mesh-beside-splats.jpg")
         finally:
             server.close()
 

@@ -87,13 +87,14 @@ def _agreed(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Log depth, sky and numbers of several looks, at the size of the first.
 
-    The median, not the mean: edges lie a little elsewhere in each, and stay steps.
+    The median, not the mean: edges lie a little elsewhere in each, and stay steps. Scale and focal
+    length come from the sizes that training saw: the finest look errs more about them.
     """
     height, width = looks[0][0].shape[1:]
     depths = [_enlarged(maps[0], (width, height)) for maps, _ in looks]
     skies = [_resized(maps[2], (width, height)) for maps, _ in looks]
-    numbers = [numbers for _, numbers in looks]
-    return np.stack([np.median(depths, 0), np.median(skies, 0)]), np.median(numbers, 0)
+    numbers = [numbers for _, numbers in looks[1:]]
+    return np.stack([np.median(depths, 0), np.median(skies, 0)]), np.mean(numbers, 0)
 
 
 def _patches(height: int, width: int, count: int) -> tuple[int, int]:
