@@ -14,7 +14,12 @@ from scipy.sparse import coo_matrix, diags_array
 from scipy.sparse.linalg import spsolve
 
 from scenelift.finish.patch import Patch
-from scenelift.finish.topology import boundary_loops, split_to_manifold, twins
+from scenelift.finish.topology import (
+    boundary_loops,
+    doubled_edges,
+    split_to_manifold,
+    twins,
+)
 from scenelift.types import Mesh
 
 __all__ = ["Repaired", "repair"]
@@ -23,6 +28,9 @@ __all__ = ["Repaired", "repair"]
 LONGEST = 1.0
 # Edges of the patch longer than this many of its rim's are split.
 COARSE = 1.5
+# How far surfaces that touch at an edge or a corner are drawn apart, in diagonals: a hundred times
+# what float32 tells apart, and far less than can be seen.
+APART = 2e-5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,6 +58,8 @@ def repair(mesh: Mesh, *, longest: float = LONGEST) -> Repaired:
     faces, place = split_to_manifold(mesh.faces, twins(mesh.vertices, mesh.faces))
     vertices = mesh.vertices[place].astype(np.float64)
     colors = None if mesh.colors is None else mesh.colors[place]
+    while pairs := doubled_edges(vertices, faces):
+        vertices, faces, colors = _halved(vertices, faces, colors, pairs)
     diagonal = float(np.linalg.norm(np.ptp(vertices, axis=0))) if len(vertices) else 0.0
     # Twins anew: those of the old numbering meet the same faces, and splitting kept the pairs.
     closed = left = 0
@@ -66,10 +76,61 @@ def repair(mesh: Mesh, *, longest: float = LONGEST) -> Repaired:
         closed += 1
     return Repaired(
         mesh=Mesh(
-            vertices=vertices.astype(np.float32), faces=faces.astype(np.int32), colors=colors
+            vertices=_parted(vertices, faces, APART * diagonal).astype(np.float32),
+            faces=faces.astype(np.int32),
+            colors=colors,
         ),
         closed=closed,
         left=left,
+    )
+
+
+def _halved(
+    vertices: NDArray[np.float64],
+    faces: NDArray[np.int32],
+    colors: NDArray[np.uint8] | None,
+    pairs: list[tuple[int, int]],
+) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.uint8] | None]:
+    """The mesh with a new vertex in the middle of each of these edges, for its pair of faces."""
+    faces, halves, ends = faces.copy(), [], []
+    for pair in pairs:
+        middle = len(vertices) + len(ends)
+        for h in pair:
+            f, k = divmod(h, 3)
+            halves.append(faces[f].copy())
+            halves[-1][k] = middle
+            faces[f, (k + 1) % 3] = middle
+        f, k = divmod(pair[0], 3)
+        ends.append((faces[f, k], halves[-2][(k + 1) % 3]))
+    start, end = np.array(ends).T
+    vertices = np.concatenate([vertices, (vertices[start] + vertices[end]) / 2])
+    if colors is not None:
+        between = (colors[start].astype(np.float64) + colors[end]) / 2
+        colors = np.concatenate([colors, np.rint(between).astype(colors.dtype)])
+    return vertices, np.concatenate([faces, np.array(halves, np.int32)]), colors
+
+
+def _parted(
+    vertices: NDArray[np.float64], faces: NDArray[np.int32], distance: float
+) -> NDArray[np.float64]:
+    """The vertices, those at one place drawn back a little, each towards its own neighbours.
+
+    Readers that weld by place would otherwise join again what was split.
+    """
+    _, place, count = np.unique(
+        vertices.astype(np.float32), axis=0, return_inverse=True, return_counts=True
+    )
+    touching = count[place.reshape(-1)] > 1
+    if not touching.any():
+        return vertices
+    start, end = faces.ravel(), np.roll(faces, -1, 1).ravel()
+    mine = touching[start]
+    start, end = start[mine], end[mine]
+    inward = np.zeros_like(vertices)
+    np.add.at(inward, start, vertices[end] - vertices[start])
+    length = np.linalg.norm(inward, axis=1, keepdims=True)
+    return vertices + distance * np.divide(
+        inward, length, out=np.zeros_like(inward), where=length > 0
     )
 
 

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["boundary_loops", "components", "is_closed", "split_to_manifold", "twins"]
+__all__ = [
+    "boundary_loops",
+    "components",
+    "doubled_edges",
+    "is_closed",
+    "split_to_manifold",
+    "twins",
+]
 
 
 def twins(vertices: NDArray, faces: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -91,6 +98,36 @@ def split_to_manifold(
     place = np.zeros(count, np.int64)
     place[corner_vertex] = faces.ravel()
     return corner_vertex.reshape(-1, 3).astype(np.int32), place
+
+
+def doubled_edges(vertices: NDArray, faces: NDArray[np.int32]) -> list[tuple[int, int]]:
+    """Pairs of half-edges on edges that another pair has too, but one pair of each; no face twice.
+
+    Where a surface touches itself along an edge and is joined around both of its ends, no vertex
+    can be split: there are two edges between the same two vertices.
+    """
+    start, end = faces.astype(np.int64).ravel(), np.roll(faces, -1, 1).astype(np.int64).ravel()
+    low, high = np.minimum(start, end), np.maximum(start, end)
+    _, edge, count = np.unique(
+        low * (int(start.max(initial=0)) + 1) + high, return_inverse=True, return_counts=True
+    )
+    crowded = np.flatnonzero(count[edge] > 2)
+    if not len(crowded):
+        return []
+    twin = twins(vertices, faces)
+    spared: set[int] = set()
+    touched: set[int] = set()
+    pairs = []
+    for h in crowded.tolist():
+        g = int(twin[h])
+        if g < h:  # no partner, or seen from the other side
+            continue
+        if edge[h] not in spared:
+            spared.add(edge[h])
+        elif not {h // 3, g // 3} & touched:
+            touched |= {h // 3, g // 3}
+            pairs.append((h, g))
+    return pairs
 
 
 def boundary_loops(faces: NDArray[np.int32], twin: NDArray[np.int64]) -> list[NDArray[np.int64]]:
