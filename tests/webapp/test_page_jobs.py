@@ -39,7 +39,7 @@ def test_a_reload_in_the_middle_of_a_job_shows_how_far_it_is(visit, server):
     page = visit().page
     job = server.submit("red", "slow", photo=MANY)
     open_job(page, job)
-    expect(page.locator(".object-progress .running")).to_be_visible()
+    expect(page.locator(".object-progress .running").first).to_be_visible()
     page.reload()
     expect(page.get_by_role("heading", name="Reconstructing")).to_be_visible()
     whole = page.get_by_role("progressbar", name="The whole job")
