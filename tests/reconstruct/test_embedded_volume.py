@@ -34,3 +34,10 @@ def test_a_cupboard_drawn_as_a_shell_is_filled():
 
 def test_the_space_under_a_table_stays_empty():
     np.testing.assert_array_equal(filled_shells(table()), table())
+
+
+def test_what_the_photo_looks_into_stays_open():
+    open_to_the_camera = cupboard()
+    open_to_the_camera[30:32, 22:58, 27:53] = -4
+    inside = filled_shells(open_to_the_camera) > 0
+    assert not inside[30:57, 30:50, 35:45].any()

@@ -137,6 +137,8 @@ def filled_shells(logits: NDArray[np.float32]) -> NDArray[np.float32]:  # [BINS,
         met_along[1:] += np.logical_or.accumulate(along)[:-1]
         met_along[:-1] += np.logical_or.accumulate(along[::-1])[-2::-1]
     empty = logits <= 0
+    # What lies before the first surface on a ray was seen to be air: a cup stays open.
+    met[~np.logical_or.accumulate(~empty, axis=0)] = 0
     if np.count_nonzero(empty & (met >= SHELL)) <= HOLLOW * np.count_nonzero(~empty):
         return logits
     return np.where(met >= ENCLOSED, np.maximum(logits, 1), logits).astype(np.float32)
