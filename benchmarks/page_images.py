@@ -27,6 +27,7 @@ SERVE = (sys.executable, "-m", "scenelift", "serve", "--quality", "embedded")
 PATIENCE = 180.0  # seconds; one job and the load of its models
 # Around the spoon, in shares of the photo.
 SPOON = (0.53, 0.47, 0.685, 0.84)
+EDGE, TOOLBAR = 4, 108  # pixels of the picture's frame, and of what covers it below
 TURNS = 6  # of 6° each, with the arrow key
 PHONE = {
     "viewport": {"width": 360, "height": 740},
@@ -94,7 +95,8 @@ def beside(browser: Browser, url: str, where: str, path: Path) -> None:
             picture.focus()
             page.keyboard.press(mode)
             page.wait_for_timeout(3000)
-            shots.append(PIL.Image.open(io.BytesIO(picture.screenshot())).convert("RGB"))
+            shot = PIL.Image.open(io.BytesIO(picture.screenshot())).convert("RGB")
+            shots.append(shot.crop((EDGE, EDGE, shot.width - EDGE, shot.height - TOOLBAR)))
         rows.append(shots)
     visitor.close()
     width, height = rows[0][0].size
