@@ -27,7 +27,7 @@ class Objects:
 
     Attributes:
         scene, number, model: int64 [B].
-        pose: float32 [B, 3, 4], camera_from_object.
+        pose: float32 [B, 3, 4], camera_from_object; it may stretch.
         visible: float32 [B].
         box: float32 [B, 4].
     """

@@ -22,13 +22,18 @@ __all__ = ["Clutter", "clutter", "restyled"]
 
 Texture = NDArray[np.uint8]
 
+STRETCHED, STRETCH = 0.7, 0.22
+"""Share of objects stretched along their axes, and the deviation of the logarithms of the factors:
+of a few hundred models they make many more shapes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Clutter:
     """A scene before it is rendered.
 
     Attributes:
-        models: what stands where: a model, and world_from_object of its canonical frame.
+        models: what stands where: a model, and world_from_object of its canonical frame, which may
+            stretch it along its axes.
         surfaces: each model's surface as it is to be drawn.
         behind: floor, walls, boxes.
         view, light, sky: how it is seen.
@@ -91,7 +96,8 @@ def clutter(
         side = true_size if metric else -z * rng.uniform(0.08, 0.75)
         if not 0.03 * -z < side < 0.9 * -z:
             continue
-        extent = np.ptp(model.surface.vertices, axis=0) * side
+        stretch = _stretch(rng)
+        extent = np.ptp(model.surface.vertices, axis=0) * side * stretch
         radius = float(np.hypot(extent[0], extent[2])) / 2
         if np.hypot(x, z) < 0.7 * radius + 0.15 * depth * 0.2:
             continue
@@ -111,7 +117,7 @@ def clutter(
             rotation = _any_rotation(rng)
             centre[1] = rng.uniform(0.3, 1.5) * height + (0 if floating else side / 2)
         world_from_object = np.eye(4)
-        world_from_object[:3, :3] = side * rotation
+        world_from_object[:3, :3] = side * rotation * stretch
         world_from_object[:3, 3] = centre
         placed.append((model, world_from_object))
     surfaces = [restyled(model.surface, textures, rng) for model, _ in placed]
@@ -156,6 +162,13 @@ def _camera_pose(height: float, pitch: float, roll: float) -> NDArray[np.float64
     pose[:3, :3] = rotation @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
     pose[1, 3] = height
     return pose
+
+
+def _stretch(rng: np.random.Generator) -> NDArray[np.float64]:  # [3], of width, height and depth
+    if rng.random() >= STRETCHED:
+        return np.ones(3)
+    factors = np.exp(np.clip(rng.normal(0, STRETCH, 3), -2 * STRETCH, 2 * STRETCH))
+    return factors / np.cbrt(factors.prod())  # as large as before
 
 
 def _yaw(angle: float) -> NDArray[np.float64]:

@@ -54,7 +54,7 @@ class Scenes:
         metric: bool [S], whether sizes are true ones.
         scene, number: int32 [K], of each object.
         model: int32 [K], index in the pack.
-        pose: float32 [K, 3, 4], camera_from_object of the canonical frame.
+        pose: float32 [K, 3, 4], camera_from_object of the canonical frame; it may stretch.
         visible: float32 [K], about the share of the silhouette that is seen.
         box: int32 [K, 4], x0, y0, x1, y1 of its visible pixels.
     """

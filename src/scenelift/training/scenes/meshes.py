@@ -46,9 +46,9 @@ class Surface:
     textures: tuple[NDArray[np.uint8], ...] = ()
 
     def moved(self, matrix: ArrayLike) -> Surface:
-        """The surface after a similarity transform (4×4)."""
+        """The surface after an affine transform (4×4) that has an inverse."""
         m = np.asarray(matrix, np.float64)
-        turned = self.normals @ m[:3, :3].T
+        turned = self.normals @ np.linalg.inv(m[:3, :3])  # normals go by the inverse's transpose
         length = np.linalg.norm(turned, axis=1, keepdims=True)
         return Surface(
             vertices=(self.vertices @ m[:3, :3].T + m[:3, 3]).astype(np.float32),

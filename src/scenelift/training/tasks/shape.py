@@ -200,8 +200,7 @@ class ShapeTask(HeadTask):
             [rays[:, None, 0] * d, rays[:, None, 1] * d, -d.expand(-1, -1, side, side)], -1
         )
         turn, move = objects.pose[:, :, :3], objects.pose[:, :, 3]
-        scale = turn.square().sum((1, 2)) / 3
-        inverse = turn.transpose(1, 2) / scale[:, None, None]
+        inverse = torch.linalg.inv_ex(turn).inverse  # does not wait for the device, as `inv` does
         local = (points - move[:, None, None, None]).flatten(1, 3) @ inverse.transpose(1, 2)
         local = 2 * local.reshape(points.shape)  # −1…1 in the model's cube
         cubes = self.volumes.filled[objects.model][:, None].float()
