@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from scenelift.errors import InputError
 from scenelift.io.files import atomic_write
-from scenelift.training.processes import join, slowest
+from scenelift.training.processes import join, leave, slowest
 
 __all__ = ["Figures", "LoopOptions", "Task", "Trained", "train"]
 
@@ -178,8 +177,7 @@ def train(
         if checkpoint is not None and rank == 0 and late:
             _save(checkpoint, task.network, optimiser, averaged, step, spent + elapsed)
             saved = time.monotonic()
-    if world > 1:
-        dist.barrier()  # the others wait for the last evaluation
+    leave(device)  # after the first one's last evaluation
     return Trained(steps=step, network=averaged, figures=figures, losses=losses)
 
 

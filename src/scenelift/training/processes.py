@@ -7,7 +7,7 @@ import os
 import torch
 import torch.distributed as dist
 
-__all__ = ["is_first", "join", "own_device", "slowest"]
+__all__ = ["is_first", "join", "leave", "own_device", "slowest"]
 
 
 def is_first() -> bool:
@@ -34,6 +34,13 @@ def join(device: torch.device) -> tuple[int, int]:
     if world > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return (dist.get_rank(), world) if world > 1 else (0, 1)
+
+
+def leave(device: torch.device) -> None:
+    """Wait until all have arrived here, and part; alone, nothing happens."""
+    if dist.is_initialized():
+        dist.barrier(device_ids=[device.index] if device.type == "cuda" else None)
+        dist.destroy_process_group()
 
 
 def slowest(seconds: float, device: torch.device) -> float:
