@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from scenelift.errors import InputError
-from scenelift.training.export import export_head
+from scenelift.training.export import blended, export_head
 from scenelift.training.loop import LoopOptions, train
 from scenelift.training.network import CELLS, Head, HeadParams
 from scenelift.training.scenes import props
@@ -218,3 +218,10 @@ def test_shards_that_are_there_are_left_alone(folder, pack, store):
     make_shards(pack, folder, seed=0, worker=0, workers=1, count=4, per_shard=4, size=SIZE)
     assert path.stat().st_mtime_ns == before
     assert len(Scenes.load(path).pixels) == 4
+
+
+def test_blended_weights_lie_between_those_of_two_runs_of_one_head():
+    first, second = {"w": torch.tensor([0.0, 4.0])}, {"w": torch.tensor([2.0, 0.0])}
+    torch.testing.assert_close(blended(first, second, 0.25)["w"], torch.tensor([0.5, 3.0]))
+    with pytest.raises(InputError, match="different heads"):
+        blended(first, {"w": torch.zeros(3)}, 0.5)

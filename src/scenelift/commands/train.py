@@ -203,6 +203,11 @@ def export(
     name: Annotated[str, typer.Argument(metavar="depth|mask|shape", help="Which head.")],
     weights: Annotated[Path, typer.Argument(metavar="FILE", help="What `train head` wrote.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="ONNX file to write.")],
+    blend: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Weights of a later run, to take the mean with."),
+    ] = None,
+    share: Annotated[float, typer.Option(min=0, max=1, help="Of --blend in the mean.")] = 0.5,
 ) -> None:
     """Write a trained head as the small ONNX file that the embedded default runs.
 
@@ -212,10 +217,13 @@ def export(
         from safetensors.torch import load_file
 
         from scenelift.io.files import atomic_write
-        from scenelift.training.export import export_head
+        from scenelift.training.export import blended, export_head
         from scenelift.training.tasks import HEADS
 
-        data = export_head(HEADS[name][0], load_file(weights))
+        tensors = load_file(weights)
+        if blend is not None:
+            tensors = blended(tensors, load_file(blend), share)
+        data = export_head(HEADS[name][0], tensors)
         with atomic_write(out) as file:
             file.write(data)
         typer.echo(f"{out}: {len(data) / 1e6:.1f} MB")

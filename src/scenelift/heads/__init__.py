@@ -23,12 +23,14 @@ MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 GREY = (124, 116, 104)  # the mean, where a window reaches beyond the photo
 
+VERSIONS = {"depth": 2, "mask": 1, "shape": 2}
+
 Window = tuple[float, float, float, float]
 
 
 def version(name: str) -> str:
     """A head's version, for stage keys and manifests."""
-    return f"{name} head 1"
+    return f"{name} head {VERSIONS[name]}"
 
 
 class Head:

@@ -22,10 +22,9 @@ from scenelift.types import Camera, Image, Instance, PointMap
 
 __all__ = ["DepthHeadPointMapper"]
 
-LOOKS = ((1200, True), (972, False), (768, True))
+LOOKS = ((1200, True), (768, True), (600, True))
 """About how many patches a photo is cut into, and whether it is mirrored; training saw 430 to 970.
-The finest first. Their errors differ: on held-out scenes their median has an AbsRel of .083, two
-looks at 768 had .086 (docs/log.md)."""
+The finest first. Their errors differ, and the median of three outvotes one (docs/log.md)."""
 SIDES = (10, 60)
 FIELDS = (20.0, 110.0)  # degrees along the longer side: beyond these the head is surely wrong
 EDGE = 0.06  # step of log depth between neighbours that is an edge rather than a slope

@@ -20,7 +20,7 @@ from scenelift.heads import CELLS, Head, crop
 from scenelift.reconstruct.embedded.outline import Outline
 from scenelift.types import Image, Instance, PointMap
 
-__all__ = ["Filled", "filled_shells", "filled_space"]
+__all__ = ["Filled", "filled_space"]
 
 # As in training:
 PATCHES = (20, 20)
@@ -32,12 +32,6 @@ MOST_RELIEF = 2.0
 NODES = 112  # along a side: the silhouette is sharper than the head's rays
 SKIN = 1.5  # bins: thinner would slip through the grid
 MOST_LOGIT = 3.0  # a bin this sure is as far inside as a bin is deep
-# Cabinets whose doors leave a gap were shells in training, so the head draws shells with faint
-# backs. A thing is taken for one where bins that meet walls in five of six directions are more than
-# a fifth of the filled ones; then those that meet walls in four are filled. Chosen on models of the
-# `val` split: volume IoU of 58 objects .504 -> .525.
-FAINT = -1.0  # logit above which a bin is a wall
-SHELL, HOLLOW, ENCLOSED = 5, 0.2, 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,9 +98,7 @@ def filled_space(
     w = (NEAR + (np.arange(BINS) + 0.5) / BINS * (FAR - NEAR)) * longer
     bin_depth = w[1] - w[0]
     spread = _finer(SIDE, nodes)
-    logits = filled_shells(maps[:BINS]).clip(-MOST_LOGIT, MOST_LOGIT) * np.float32(
-        bin_depth / MOST_LOGIT
-    )
+    logits = maps[:BINS].clip(-MOST_LOGIT, MOST_LOGIT) * np.float32(bin_depth / MOST_LOGIT)
     field = spread @ logits @ spread.T  # [BINS, nodes, nodes]
 
     uu, vv = np.meshgrid(u, v)
@@ -126,22 +118,6 @@ def filled_space(
     field = np.where(np.abs(field) < least, -least, field)
     up = numbers.astype(np.float64)
     return Filled(field=field, u=u, v=v, w=w, up=up / max(float(np.linalg.norm(up)), 1e-9))
-
-
-def filled_shells(logits: NDArray[np.float32]) -> NDArray[np.float32]:  # [BINS, SIDE, SIDE]
-    """The logits, with what walls enclose filled where a shell was drawn."""
-    walls = logits > FAINT
-    met = np.zeros(logits.shape, np.int8)
-    for axis in range(3):
-        along, met_along = np.moveaxis(walls, axis, 0), np.moveaxis(met, axis, 0)
-        met_along[1:] += np.logical_or.accumulate(along)[:-1]
-        met_along[:-1] += np.logical_or.accumulate(along[::-1])[-2::-1]
-    empty = logits <= 0
-    # What lies before the first surface on a ray was seen to be air: a cup stays open.
-    met[~np.logical_or.accumulate(~empty, axis=0)] = 0
-    if np.count_nonzero(empty & (met >= SHELL)) <= HOLLOW * np.count_nonzero(~empty):
-        return logits
-    return np.where(met >= ENCLOSED, np.maximum(logits, 1), logits).astype(np.float32)
 
 
 def _bars(
