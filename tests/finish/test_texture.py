@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from scenelift.finish.bake import bake_gaussians, patches_of
-from scenelift.finish.decimation import vertex_normals
+from scenelift.finish.normals import vertex_normals
 from scenelift.finish.photo import photo_of
 from scenelift.finish.texels import fill_between
 from scenelift.finish.unwrap import unwrap

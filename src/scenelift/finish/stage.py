@@ -16,8 +16,9 @@ from scenelift.config import FinishOptions
 from scenelift.errors import Cancelled, ReconstructionError
 from scenelift.finish.bake import bake_gaussians, patches_of
 from scenelift.finish.clean import clean
-from scenelift.finish.decimation import decimate, vertex_normals
+from scenelift.finish.decimation import decimate
 from scenelift.finish.holes import repair
+from scenelift.finish.normals import face_normals, vertex_normals
 from scenelift.finish.photo import photo_of
 from scenelift.finish.texels import fill_between
 from scenelift.finish.topology import is_closed
@@ -221,9 +222,8 @@ class _Colours:
         points = texels.interpolate(atlas.faces, self._surface.vertices[atlas.vertex])
         normal = texels.interpolate(atlas.faces, normals[atlas.vertex])
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-        corners = self._surface.vertices[self._surface.faces].astype(np.float64)
-        cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        area = 0.5 * float(np.linalg.norm(cross, axis=1).sum())
+        twice = np.linalg.norm(face_normals(self._surface.vertices, self._surface.faces), axis=1)
+        area = 0.5 * float(twice.sum())
         spacing = (area / max(1, texels.covered)) ** 0.5
         return self._at(points, normal, patches_of(texels, atlas.chart), spacing)
 
