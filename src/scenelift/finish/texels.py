@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 
 from scenelift.render.jit import compiled, kernel_array
 
-__all__ = ["Texels", "fill_between", "rasterize_atlas"]
+__all__ = ["Texels", "fill_between", "overlapping_faces", "rasterize_atlas"]
 
 # Barycentric weight at which a texel is too far beyond a face: slivers would throw it anywhere.
 FARTHEST = -4.0
@@ -60,28 +60,30 @@ class Texels:
 
 def rasterize_atlas(
     uv: NDArray[np.float32], faces: NDArray[np.int32], size: tuple[int, int]
-) -> tuple[Texels, NDArray[np.int32]]:
-    """Which face covers which texel.
-
-    Returns:
-        The texels, and the faces [≥ 0] that lost a texel's centre to another face although it lay
-        well inside them: their charts overlap themselves.
-    """
+) -> Texels:
+    """Which face covers which texel: of several the one that has it farthest inside."""
     height, width = size
-    face, weights, beaten = _rasterize(
-        kernel_array(uv, np.float32), kernel_array(faces, np.int32), height, width
-    )
-    _continue_beyond_borders(
-        kernel_array(uv, np.float32), kernel_array(faces, np.int32), face, weights
-    )
+    uv, faces = kernel_array(uv, np.float32), kernel_array(faces, np.int32)
+    face, weights, _ = _rasterize(uv, faces, height, width)
+    _continue_beyond_borders(uv, faces, face, weights)
     index = np.flatnonzero(face.ravel() >= 0)
-    texels = Texels(
+    return Texels(
         size=size,
         index=index,
         face=face.ravel()[index],
         weights=weights.reshape(-1, 3)[index],
     )
-    return texels, np.flatnonzero(beaten).astype(np.int32)
+
+
+def overlapping_faces(
+    uv: NDArray[np.float32], faces: NDArray[np.int32], size: tuple[int, int]
+) -> NDArray[np.int32]:
+    """Faces that lose a texel's centre to another face although it lies well inside them."""
+    height, width = size
+    _, _, beaten = _rasterize(
+        kernel_array(uv, np.float32), kernel_array(faces, np.int32), height, width
+    )
+    return np.flatnonzero(beaten).astype(np.int32)
 
 
 def fill_between(texels: Texels, picture: NDArray) -> NDArray:
