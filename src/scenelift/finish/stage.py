@@ -178,12 +178,12 @@ def finish_mesh(
             "unwrap", 0.6, lambda: unwrap(surface.vertices, surface.faces, options.texture_size)
         )
         rgb = step("bake", 0.7, lambda: colors_at.texels(atlas, normals))
-        picture = step("fill", 0.95, lambda: fill_between(atlas.texels, atlas.texels.picture(rgb)))
+        picture = step("fill", 0.95, lambda: fill_between(atlas.texels, _bytes(rgb)))
         finished = Mesh(
             vertices=surface.vertices[atlas.vertex],
             faces=atlas.faces,
             uv=atlas.uv,
-            texture=_bytes(picture),
+            texture=picture,
             normals=normals[atlas.vertex],
         )
     return Finished(
