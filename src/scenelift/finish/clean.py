@@ -26,16 +26,23 @@ class Cleaned:
         mesh: without normals and texture; colours follow.
         broken: faces removed for corners that are not finite or do not exist, no area, or another
             face on the same corners.
-        floaters: components removed.
+        floaters: components removed for their size, or because they face inwards.
+        crowded: components removed because there are too many.
     """
 
     mesh: Mesh
     broken: int
     floaters: int
+    crowded: int
 
 
-def clean(mesh: Mesh) -> Cleaned:
-    """Remove broken faces, then small components and the walls of cavities."""
+def clean(mesh: Mesh, pieces: int | None = None) -> Cleaned:
+    """Remove broken faces, then small components and the walls of cavities.
+
+    Args:
+        mesh: any.
+        pieces: how many components stay at most, the largest; None keeps all.
+    """
     vertices, faces, place = weld(mesh.vertices, mesh.faces)
     colors = None if mesh.colors is None else mesh.colors[place]
     normals = face_normals(vertices, faces)
@@ -44,7 +51,10 @@ def clean(mesh: Mesh) -> Cleaned:
     sound = sound[_first_of_repeats(faces[sound])]
     faces, normals = faces[sound], normals[sound]
     label = components(faces, len(vertices))
-    worth = _worth_keeping(vertices, faces, normals, label)
+    area, worth = _worth_keeping(vertices, faces, normals, label)
+    floaters = int((~worth).sum())
+    if pieces is not None and worth.sum() > pieces:
+        worth[np.argsort(np.where(worth, -area, 0), kind="stable")[pieces:]] = False
     kept, used = without_unused(faces[worth[label]], len(vertices))
     return Cleaned(
         mesh=Mesh(
@@ -53,7 +63,8 @@ def clean(mesh: Mesh) -> Cleaned:
             colors=None if colors is None else colors[used],
         ),
         broken=len(mesh.faces) - len(sound),
-        floaters=int((~worth).sum()),
+        floaters=floaters,
+        crowded=int((~worth).sum()) - floaters,
     )
 
 
@@ -70,7 +81,7 @@ def weld(
     """
     if len(faces) and not (faces.min() >= 0 and faces.max() < len(vertices)):
         faces = faces[((faces >= 0) & (faces < len(vertices))).all(1)]
-    finite = np.isfinite(vertices).all(1)  # [V]
+    finite = np.all(np.isfinite(vertices), axis=1)  # [V]
     if not finite.all():
         faces = faces[finite[faces].all(1)]
     if not len(faces):
@@ -122,16 +133,16 @@ def _worth_keeping(
     faces: NDArray[np.int32],
     normals: NDArray[np.float64],  # twice the area long
     label: NDArray[np.int32],  # component of each face
-) -> NDArray[np.bool_]:
-    """Components that are large enough and not inside out."""
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Of each component twice its area, and whether it is large enough and not inside out."""
     if not len(faces):
-        return np.zeros(0, np.bool_)
+        return np.zeros(0), np.zeros(0, np.bool_)
     area, volume = _sizes(kernel_array(vertices, np.float32), faces, normals, label)
     # A sheet has hardly any volume of either sign.
     hollow = volume < -0.01 * area**1.5
     if hollow[area.argmax()]:  # the whole of it is inside out: then that is how it was meant
         hollow[:] = False
-    return ~hollow & (area >= SMALL * area[~hollow].max())
+    return area, ~hollow & (area >= SMALL * area[~hollow].max())
 
 
 @compiled()

@@ -34,6 +34,11 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 THINNED = 5  # times the budget: what edges collapsed at once leave for `decimate`
+# Faces of the budget for each piece at least: of more pieces the largest stay, as all of them would
+# collapse to nothing.
+PIECE = 16
+# Of the diagonal's square: a surface with less area is a line, and what it has is rounding.
+LEAST_AREA = 1e-5
 GREY = 0.8  # sRGB, of a surface that nothing gives a colour
 
 
@@ -147,19 +152,22 @@ def finish_mesh(
     if device != "cpu" and colors is None and options.faces is not None:
         few = THINNED * options.faces
         bare = step("thin", 0.0, lambda mesh=bare: _thinned(mesh, few, device))
-    cleaned = step("clean", 0.1, lambda: clean(bare))
-    if not len(cleaned.mesh.faces):
+    pieces = None if options.faces is None else max(1, options.faces // PIECE)
+    cleaned = step("clean", 0.1, lambda: clean(bare, pieces))
+    light = step("decimate", 0.2, lambda: decimate(cleaned.mesh, options.faces))
+    # Decimation may fold a face onto another or to a line.
+    light = clean(light).mesh
+    if not _has_area(light):
         raise ReconstructionError(
             f"of {len(mesh.faces)} faces none has finite corners and an area."
         )
-    light = step("decimate", 0.2, lambda: decimate(cleaned.mesh, options.faces))
-    # Decimation may fold a face onto another or to a line.
-    sound = step("repair", 0.5, lambda: repair(clean(replace(light, normals=None)).mesh))
+    sound = step("repair", 0.5, lambda: repair(light))
     surface = sound.mesh
     normals = vertex_normals(surface.vertices, surface.faces)
     broken = cleaned.broken / max(1, len(mesh.faces))
     notes = [
         *([f"{broken:.0%} of the decoded faces were broken and are left out."] * (broken >= 0.01)),
+        *([_crowded_note(cleaned.crowded, options)] * (cleaned.crowded > 0)),
         *([f"The surface stays open at {sound.left} loops."] * (sound.left > 0)),
     ]
     quality = {
@@ -272,6 +280,18 @@ def _thinned(mesh: Mesh, faces: int, device: str) -> Mesh:
     from scenelift.finish.thinning import thin
 
     return thin(mesh, faces, torch.device(device))
+
+
+def _crowded_note(pieces: int, options: FinishOptions) -> str:
+    return f"{pieces} pieces are left out: {options.faces} faces have no room for them (--faces)."
+
+
+def _has_area(mesh: Mesh) -> bool:
+    if not len(mesh.faces):
+        return False
+    square = float((np.ptp(mesh.vertices.astype(np.float64), axis=0) ** 2).sum())
+    area = 0.5 * np.linalg.norm(face_normals(mesh.vertices, mesh.faces), axis=1).sum()
+    return bool(area > LEAST_AREA * square)
 
 
 def _fits(mesh: Mesh, options: FinishOptions) -> bool:
