@@ -190,8 +190,8 @@ def optimised(
         for group in adam.param_groups:
             group["lr"] = 1e-5 + 0.5 * (1e-2 - 1e-5) * (1 + np.cos(np.pi * step / steps))
     picture = texture.detach()[0].permute(1, 2, 0).clamp(0, 1).cpu().numpy()
-    texels, _ = rasterize_atlas(mesh.uv, mesh.faces, (height, width))
-    picture = fill_between(texels, picture)
+    texels = rasterize_atlas(mesh.uv, mesh.faces, (height, width))
+    picture = fill_between(texels, picture.reshape(-1, 3)[texels.index])
     return Mesh(
         vertices=mesh.vertices,
         faces=mesh.faces,

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import trimesh
+from scipy.ndimage import distance_transform_edt
 
 from scenelift.finish.bake import bake_gaussians, patches_of
-from scenelift.finish.decimation import vertex_normals
+from scenelift.finish.normals import vertex_normals
 from scenelift.finish.photo import photo_of
 from scenelift.finish.texels import fill_between
 from scenelift.finish.unwrap import unwrap
@@ -185,5 +186,10 @@ def test_a_photo_of_something_else_is_refused_with_the_reason():
 def test_between_charts_lies_the_nearest_colour():
     mesh = ball()
     texels = unwrap(mesh.vertices, mesh.faces, SIZE).texels
-    filled = fill_between(texels, texels.picture(np.ones((len(texels.index), 3), np.float32)))
-    assert (filled == 1).all()
+    row, column = np.divmod(texels.index, SIZE)
+    filled = fill_between(texels, np.stack([row, column], -1))
+    here = np.stack(np.mgrid[:SIZE, :SIZE], -1)
+    taken = np.linalg.norm(filled - here, axis=-1)
+    empty = np.ones((SIZE, SIZE), np.bool_)
+    empty[row, column] = False
+    np.testing.assert_allclose(taken, distance_transform_edt(empty), rtol=1e-12)

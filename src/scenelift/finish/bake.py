@@ -43,6 +43,7 @@ MAX_ALPHA = 0.99
 DARKEST = -5.5  # exponent below which a splat is not seen: e^-5.5 = 1/245
 OPAQUE = 1e-2  # what may still pass through a patch that is finished
 AT_ONCE = 16  # splats between two looks whether it is
+BUCKETS = 256  # by which splats are sorted roughly: about as many meet a line of sight
 WIDEST = 0.999  # quantile of the splats' radii: wider ones are cut off, so that cells stay few
 SEEN = 0.5  # alpha below which a texel takes the nearest splat's colour instead
 
@@ -189,7 +190,9 @@ def _bake(
         begin, end = starts[g], starts[g + 1]
         patch = _look_at(points[begin:end], normals[begin:end])
         reach = _reach(points[begin:end], patch)
-        around = _splats_around(patch, reach, means, radii, cells, size, low, cell, widest)
+        around, offsets, limits = _splats_around(
+            patch, reach, means, radii, cells, size, low, cell, widest
+        )
         weights = np.zeros(SIGHTS, np.float32)
         for sight in range(SIGHTS):
             toward = _turned(patch, sight * 2 * math.pi / SIGHTS)[2]
@@ -204,7 +207,7 @@ def _bake(
             _blend(
                 _in_frame(points[begin:end], frame),
                 frame,
-                _front_to_back(around, frame, reach, means, radii),
+                _front_to_back(around, offsets, limits, frame, reach),
                 means,
                 axes,
                 opacities,
@@ -298,14 +301,19 @@ def _reach(points, frame):
 
 @compiled()
 def _splats_around(frame, reach, means, radii, cells, size, low, cell, widest):
-    """Splats that some line of sight to the patch may meet: [n], and from its centre [n, 3]."""
+    """Splats that some line of sight to the patch may meet.
+
+    Returns:
+        Which [n], how far from its centre [3, n], and the square [n] of how far a line of sight may
+        pass by them.
+    """
     span = reach + max(widest, BEHIND)
     first, last = np.zeros(3, np.int64), np.zeros(3, np.int64)
     for c in range(3):
         first[c] = max(0, math.floor((frame[3, c] - span - low[c]) / cell))
         last[c] = min(size[c] - 1, math.floor((frame[3, c] + span - low[c]) / cell))
         if last[c] < first[c]:
-            return np.zeros(0, np.int64)
+            return np.zeros(0, np.int64), np.zeros((3, 0), np.float32), np.zeros(0, np.float32)
     most = 0
     for i in range(first[0], last[0] + 1):
         for j in range(first[1], last[1] + 1):
@@ -313,6 +321,7 @@ def _splats_around(frame, reach, means, radii, cells, size, low, cell, widest):
             most += cells[row + last[2] + 1] - cells[row + first[2]]
     found = 0
     near = np.zeros(most, np.int64)
+    offsets, limits = np.zeros((3, most), np.float32), np.zeros(most, np.float32)
     deepest = max(BEHIND, IN_FRONT) + reach
     for i in range(first[0], last[0] + 1):
         for j in range(first[1], last[1] + 1):
@@ -324,28 +333,53 @@ def _splats_around(frame, reach, means, radii, cells, size, low, cell, widest):
                 limit = reach + radii[s]
                 if x * x + y * y + z * z <= limit * limit + deepest * deepest:
                     near[found] = s
+                    offsets[0, found], offsets[1, found], offsets[2, found] = x, y, z
+                    limits[found] = limit * limit
                     found += 1
-    return near[:found]
+    return near[:found], offsets[:, :found], limits[:found]
 
 
 @compiled()
-def _front_to_back(around, frame, reach, means, radii):
+def _front_to_back(around, offsets, limits, frame, reach):
     """Those splats whose projection may reach the patch, in the order of their depth."""
     found = 0
     near = np.zeros(len(around), np.int64)
     depth = np.zeros(len(around), np.float32)
-    for s in around:
-        x = means[s, 0] - frame[3, 0]
-        y = means[s, 1] - frame[3, 1]
-        z = means[s, 2] - frame[3, 2]
-        d = x * frame[2, 0] + y * frame[2, 1] + z * frame[2, 2]
-        limit = reach + radii[s]
-        too_far = d > IN_FRONT + reach or d < -BEHIND - reach
-        if too_far or x * x + y * y + z * z - d * d > limit * limit:
-            continue
-        near[found], depth[found] = s, -d
-        found += 1
-    return near[:found][np.argsort(depth[:found])]
+    fx, fy, fz = np.float32(frame[2, 0]), np.float32(frame[2, 1]), np.float32(frame[2, 2])
+    close, far = np.float32(IN_FRONT + reach), np.float32(-BEHIND - reach)
+    for i in range(len(around)):
+        x, y, z = offsets[0, i], offsets[1, i], offsets[2, i]
+        d = x * fx + y * fy + z * fz
+        if far <= d <= close and x * x + y * y + z * z - d * d <= limits[i]:
+            near[found], depth[found] = around[i], close - d
+            found += 1
+    return _sorted(near[:found], depth[:found], close - far)
+
+
+@compiled()
+def _sorted(near, depth, deepest):
+    """Splats by their depth in 0…deepest: into buckets, and by insertion what is left to do.
+
+    Takes a fourth of the time of `np.argsort` on these few hundred.
+    """
+    scale = np.float32(BUCKETS - 1) / deepest
+    begin = np.zeros(BUCKETS + 1, np.int64)
+    for i in range(len(near)):
+        begin[int(depth[i] * scale) + 1] += 1
+    for b in range(BUCKETS):
+        begin[b + 1] += begin[b]
+    order, key = np.zeros_like(near), np.zeros_like(depth)
+    for i in range(len(near)):
+        b = int(depth[i] * scale)
+        order[begin[b]], key[begin[b]] = near[i], depth[i]
+        begin[b] += 1
+    for i in range(1, len(near)):
+        splat, own, k = order[i], key[i], i
+        while k > 0 and key[k - 1] > own:
+            order[k], key[k] = order[k - 1], key[k - 1]
+            k -= 1
+        order[k], key[k] = splat, own
+    return order
 
 
 @compiled()

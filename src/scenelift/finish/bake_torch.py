@@ -39,6 +39,7 @@ from scenelift.types import Gaussians
 
 __all__ = ["blend_patches", "blend_splats"]
 
+ASK_AFTER = 16  # steps of a line of sight: whether all have left the grid
 PATCHES_AT_ONCE = 2048  # bounds the memory: a dense object has some 3000 splats around each
 
 
@@ -62,14 +63,16 @@ def blend_splats(
     if device.type == "cuda" and find_spec("triton") is not None:
         from scenelift.finish.bake_triton import blend_patches_triton as blend
     blended = torch.zeros((len(points), 4), device=device)
+    every_frame = _lines_of_sight(patches)  # [G, SIGHTS, 3, 3]
+    every_weight = splats.open(patches.centre, every_frame[:, :, 2])  # [G, SIGHTS]
     for begin in range(0, len(patches.texel), PATCHES_AT_ONCE):
         some = patches.part(begin, begin + PATCHES_AT_ONCE)
-        frames = _lines_of_sight(some)  # [S, 3, 3]
+        frames = every_frame[begin : begin + PATCHES_AT_ONCE].flatten(0, 1)  # [S, 3, 3]
+        weight = every_weight[begin : begin + PATCHES_AT_ONCE]
         table, starts = _pairs(splats, some, frames, (BLUR * texel) ** 2)
         offsets = (some.points - some.centre[:, None]).repeat_interleave(SIGHTS, 0)
         at = (offsets @ frames[:, :2].transpose(1, 2)).contiguous()  # [S, W, 2]
         there = some.there.repeat_interleave(SIGHTS, 0)
-        weight = splats.open(some.centre, frames[:, 2].unflatten(0, (-1, SIGHTS)))  # [G, SIGHTS]
         seen = blend(table, starts, at, there).unflatten(0, (-1, SIGHTS))
         mean = (seen * weight[..., None, None]).sum(1)  # [G, W, 4]
         blended[some.texel[some.there]] = mean[some.there]
@@ -182,7 +185,8 @@ class _Cells:
             at = (centre[:, None] + along * toward - self.low) / self.cell
             at = at.floor().to(torch.int64)
             inside = ((at >= 0) & (at < self.size)).all(-1)
-            if step > 0 and not inside.any():
+            # Asking makes the CPU wait for the GPU.
+            if step % ASK_AFTER == ASK_AFTER - 1 and not inside.any():
                 break
             number = (at[..., 0] * self.size[1] + at[..., 1]) * self.size[2] + at[..., 2]
             blocked |= inside & crowded[number.clamp(0, len(crowded) - 1)]
@@ -213,8 +217,8 @@ def _expanded(counts: Tensor) -> tuple[Tensor, Tensor]:
     return owner, torch.arange(len(owner), device=counts.device) - offset[owner]
 
 
-def _lines_of_sight(patches: _Patches) -> Tensor:  # [S, 3, 3]
-    """Rows right, up and towards the eye, SIGHTS for each patch."""
+def _lines_of_sight(patches: _Patches) -> Tensor:  # [G, SIGHTS, 3, 3]
+    """Rows right, up and towards the eye."""
     x, y, z = patches.out.unbind(1)
     none = torch.zeros_like(x)
     steep = (y.abs() >= 0.9)[:, None]
@@ -232,7 +236,7 @@ def _lines_of_sight(patches: _Patches) -> Tensor:  # [S, 3, 3]
             cos * patches.out + sin * across,
         ]
         frames.append(torch.stack(turned, 1))
-    return torch.stack(frames, 1).flatten(0, 1)
+    return torch.stack(frames, 1)
 
 
 def _pairs(splats: _Cells, patches: _Patches, frames: Tensor, blur: float) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["Charts", "cut_charts"]
+from scenelift.finish.normals import face_normals
+
+__all__ = ["Charts", "cut_charts", "cut_off"]
 
 ROUNDS = 8
 NEIGHBOUR = 0.25  # what one neighbour in a direction weighs against the cosine to it
@@ -43,8 +45,7 @@ class Charts:
 
 def cut_charts(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> Charts:
     """Cut and flatten; see the module."""
-    corners = vertices[faces].astype(np.float64)
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])  # [F, 3]
+    normals = face_normals(vertices, faces)
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     unit = normals / np.maximum(length, 1e-30)
     a, b = _neighbours(faces, len(vertices))
@@ -57,16 +58,43 @@ def cut_charts(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> Chart
         chart = _connected(chart, a, b)
         outlying = (unit * _mean_normals(normals, chart)[chart]).sum(1) < FLATTEST
         outlying &= np.bincount(chart)[chart] > 1
-    return lay_flat(vertices, faces, chart)
+    return _laid_flat(vertices, faces, chart)
 
 
-def lay_flat(
+def cut_off(
+    vertices: NDArray[np.float32],
+    faces: NDArray[np.int32],
+    charts: Charts,
+    overlapping: NDArray[np.int32],
+    *,
+    alone: bool,
+) -> Charts:
+    """Charts without faces that lie over others; those become charts of their own.
+
+    Args:
+        vertices, faces: as of `cut_charts`.
+        overlapping: which faces.
+        alone: each by itself. Else connected ones stay together, and with those that touch them,
+            as a face may overlap without covering a texel's centre: so a spiral falls into few
+            charts. But faces around a vertex may lie over each other, and stay so together.
+    """
+    cut = np.zeros(len(faces), np.bool_)
+    cut[overlapping] = True
+    if alone:
+        chart = _on_their_own(charts.chart, cut)
+    else:
+        touched = np.zeros(len(charts.flat), np.bool_)
+        touched[charts.faces[cut]] = True
+        beside = touched[charts.faces].any(1)
+        chart = charts.chart + beside * (charts.chart.max() + np.int32(1))
+    return _laid_flat(vertices, faces, _connected(chart, *_neighbours(faces, len(vertices))))
+
+
+def _laid_flat(
     vertices: NDArray[np.float32], faces: NDArray[np.int32], chart: NDArray[np.int32]
 ) -> Charts:
     """Project each chart onto the plane that it faces."""
-    corners = vertices[faces].astype(np.float64)
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    facing = _mean_normals(normals, chart)
+    facing = _mean_normals(face_normals(vertices, faces), chart)
     # Any axis across will do; xatlas turns charts as they fit.
     helper = np.where(np.abs(facing[:, 1:2]) < 0.9, [[0.0, 1.0, 0.0]], [[0.0, 0.0, 1.0]])
     right = np.cross(helper, facing)

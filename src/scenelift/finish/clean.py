@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.finish.topology import components
+from scenelift.finish.normals import face_normals
+from scenelift.finish.topology import components, without_unused
+from scenelift.render.jit import compiled, kernel_array
 from scenelift.types import Mesh
 
 __all__ = ["Cleaned", "clean", "weld"]
@@ -23,33 +26,45 @@ class Cleaned:
         mesh: without normals and texture; colours follow.
         broken: faces removed for corners that are not finite or do not exist, no area, or another
             face on the same corners.
-        floaters: components removed.
+        floaters: components removed for their size, or because they face inwards.
+        crowded: components removed because there are too many.
     """
 
     mesh: Mesh
     broken: int
     floaters: int
+    crowded: int
 
 
-def clean(mesh: Mesh) -> Cleaned:
-    """Remove broken faces, then small components and the walls of cavities."""
+def clean(mesh: Mesh, pieces: int | None = None) -> Cleaned:
+    """Remove broken faces, then small components and the walls of cavities.
+
+    Args:
+        mesh: any.
+        pieces: how many components stay at most, the largest; None keeps all.
+    """
     vertices, faces, place = weld(mesh.vertices, mesh.faces)
     colors = None if mesh.colors is None else mesh.colors[place]
-    normals = _normals(vertices, faces)
-    sound = np.flatnonzero((normals != 0).any(1))
+    normals = face_normals(vertices, faces)
+    x, y, z = normals.T
+    sound = np.flatnonzero((x != 0) | (y != 0) | (z != 0))
     sound = sound[_first_of_repeats(faces[sound])]
-    label = components(faces[sound], len(vertices))
-    worth = _worth_keeping(vertices, faces[sound], normals[sound], label)
-    kept = faces[sound[worth[label]]]
-    used, renumbered = np.unique(kept, return_inverse=True)
+    faces, normals = faces[sound], normals[sound]
+    label = components(faces, len(vertices))
+    area, worth = _worth_keeping(vertices, faces, normals, label)
+    floaters = int((~worth).sum())
+    if pieces is not None and worth.sum() > pieces:
+        worth[np.argsort(np.where(worth, -area, 0), kind="stable")[pieces:]] = False
+    kept, used = without_unused(faces[worth[label]], len(vertices))
     return Cleaned(
         mesh=Mesh(
             vertices=vertices[used],
-            faces=renumbered.reshape(-1, 3).astype(np.int32),
+            faces=kept,
             colors=None if colors is None else colors[used],
         ),
         broken=len(mesh.faces) - len(sound),
-        floaters=int((~worth).sum()),
+        floaters=floaters,
+        crowded=int((~worth).sum()) - floaters,
     )
 
 
@@ -58,13 +73,17 @@ def weld(
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]:
     """Vertices at one place become one; faces on vertices that are not finite or not there go.
 
+    Vertices stay in their order: a decoder's neighbours lie near each other in memory, which makes
+    decimation more than twice as fast as on shuffled ones.
+
     Returns:
         Vertices [V', 3], faces [F', 3], and the old vertex that each new one stands for [V'].
     """
-    there = ((faces >= 0) & (faces < len(vertices))).all(1)
-    faces = faces[there]
+    if len(faces) and not (faces.min() >= 0 and faces.max() < len(vertices)):
+        faces = faces[((faces >= 0) & (faces < len(vertices))).all(1)]
     finite = np.all(np.isfinite(vertices), axis=1)  # [V]
-    faces = faces[finite[faces].all(axis=1)]
+    if not finite.all():
+        faces = faces[finite[faces].all(1)]
     if not len(faces):
         return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), np.zeros(0, np.int64)
     bits = (vertices + np.float32(0)).view(np.uint32).astype(np.uint64)  # −0 is 0
@@ -73,30 +92,37 @@ def weld(
         bits[:, 1] * np.uint64(0xC2B2AE3D27D4EB4F)
     )
     key = (key ^ (key >> np.uint64(29))) * np.uint64(0x165667B19E3779F9) + bits[:, 2]
+    if not _repeats(key):
+        return vertices, faces, np.arange(len(vertices))
     _, first, group = np.unique(key, return_index=True, return_inverse=True)
     if not np.array_equal(vertices[first][group], vertices, equal_nan=True):
         _, first, group = np.unique(vertices, axis=0, return_index=True, return_inverse=True)
-    return vertices[first], group.reshape(-1)[faces].astype(np.int32), first
+    order = np.argsort(first)
+    rank = np.zeros(len(order), np.int32)
+    rank[order] = np.arange(len(order))
+    first = first[order]
+    return vertices[first], rank[group.reshape(-1)[faces]], first
 
 
-def _normals(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Normals [F, 3], twice the area long."""
-    a, b, c = (vertices[faces[:, k]].astype(np.float64) for k in range(3))
-    return np.cross(b - a, c - a)
+def _repeats(key: NDArray[np.uint64]) -> bool:
+    """Whether a key comes twice: sorting the keys alone takes a tenth of what numbering does."""
+    ordered = np.sort(key)
+    return bool((ordered[1:] == ordered[:-1]).any())
 
 
 def _first_of_repeats(faces: NDArray[np.int32]) -> NDArray[np.int64]:
     """Of faces on the same three corners, the first; of a front and its back, neither."""
     if not len(faces):
         return np.zeros(0, np.int64)
-    low, high = faces.min(1), faces.max(1)
-    middle = faces.sum(1, dtype=np.int64) - low - high
+    a, b, c = faces.T.astype(np.int64)
+    low, high = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
+    middle = a + b + c - low - high
     size = np.uint64(int(faces.max()) + 1)
     # A hash of 64 bits: products wrap round. Below two million vertices it is exact.
     key = (low.astype(np.uint64) * size + middle.astype(np.uint64)) * size + high.astype(np.uint64)
+    if not _repeats(key):
+        return np.arange(len(faces))
     _, first, group = np.unique(key, return_index=True, return_inverse=True)
-    if len(first) == len(faces):
-        return first
     following = np.take_along_axis(faces, (faces.argmin(1)[:, None] + 1) % 3, 1)[:, 0]
     balance = np.bincount(group, np.where(following == middle, 1, -1))
     return np.sort(first[balance != 0])
@@ -107,18 +133,34 @@ def _worth_keeping(
     faces: NDArray[np.int32],
     normals: NDArray[np.float64],  # twice the area long
     label: NDArray[np.int32],  # component of each face
-) -> NDArray[np.bool_]:
-    """Components that are large enough and not inside out."""
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Of each component twice its area, and whether it is large enough and not inside out."""
     if not len(faces):
-        return np.zeros(0, np.bool_)
-    area = np.bincount(label, np.linalg.norm(normals, axis=1))
-    # About a corner of the component's own, so that an open piece far out has little volume.
-    anchor = np.zeros((len(area), 3))
-    anchor[label] = vertices[faces[:, 0]]
-    corner = vertices[faces[:, 0]] - anchor[label]
-    volume = np.bincount(label, np.einsum("ij,ij->i", corner, normals))
-    # Twice the area and six times the volume; a sheet has hardly any volume of either sign.
+        return np.zeros(0), np.zeros(0, np.bool_)
+    area, volume = _sizes(kernel_array(vertices, np.float32), faces, normals, label)
+    # A sheet has hardly any volume of either sign.
     hollow = volume < -0.01 * area**1.5
     if hollow[area.argmax()]:  # the whole of it is inside out: then that is how it was meant
         hollow[:] = False
-    return ~hollow & (area >= SMALL * area[~hollow].max())
+    return area, ~hollow & (area >= SMALL * area[~hollow].max())
+
+
+@compiled()
+def _sizes(vertices, faces, normals, label):
+    """Twice the area and six times the volume of every component.
+
+    The volume is about a corner of the component's own, so that an open piece far out has little.
+    """
+    count = label.max() + 1
+    area, volume = np.zeros(count), np.zeros(count)
+    anchor = np.full(count, -1)
+    for f in range(len(faces)):
+        part, corner = label[f], faces[f, 0]
+        if anchor[part] < 0:
+            anchor[part] = corner
+        square = 0.0
+        for k in range(3):
+            square += normals[f, k] ** 2
+            volume[part] += (vertices[corner, k] - vertices[anchor[part], k]) * normals[f, k]
+        area[part] += math.sqrt(square)
+    return area, volume

@@ -16,8 +16,9 @@ from scenelift.config import FinishOptions
 from scenelift.errors import Cancelled, ReconstructionError
 from scenelift.finish.bake import bake_gaussians, patches_of
 from scenelift.finish.clean import clean
-from scenelift.finish.decimation import decimate, vertex_normals
+from scenelift.finish.decimation import decimate
 from scenelift.finish.holes import repair
+from scenelift.finish.normals import face_normals, vertex_normals
 from scenelift.finish.photo import photo_of
 from scenelift.finish.texels import fill_between
 from scenelift.finish.topology import is_closed
@@ -33,6 +34,11 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 THINNED = 5  # times the budget: what edges collapsed at once leave for `decimate`
+# Faces of the budget for each piece at least: of more pieces the largest stay, as all of them would
+# collapse to nothing.
+PIECE = 16
+# Of the diagonal's square: a surface with less area is a line, and what it has is rounding.
+LEAST_AREA = 1e-5
 GREY = 0.8  # sRGB, of a surface that nothing gives a colour
 
 
@@ -146,19 +152,22 @@ def finish_mesh(
     if device != "cpu" and colors is None and options.faces is not None:
         few = THINNED * options.faces
         bare = step("thin", 0.0, lambda mesh=bare: _thinned(mesh, few, device))
-    cleaned = step("clean", 0.1, lambda: clean(bare))
-    if not len(cleaned.mesh.faces):
+    pieces = None if options.faces is None else max(1, options.faces // PIECE)
+    cleaned = step("clean", 0.1, lambda: clean(bare, pieces))
+    light = step("decimate", 0.2, lambda: decimate(cleaned.mesh, options.faces))
+    # Decimation may fold a face onto another or to a line.
+    light = clean(light).mesh
+    if not _has_area(light):
         raise ReconstructionError(
             f"of {len(mesh.faces)} faces none has finite corners and an area."
         )
-    light = step("decimate", 0.2, lambda: decimate(cleaned.mesh, options.faces))
-    # Decimation may fold a face onto another or to a line.
-    sound = step("repair", 0.5, lambda: repair(clean(replace(light, normals=None)).mesh))
+    sound = step("repair", 0.5, lambda: repair(light))
     surface = sound.mesh
     normals = vertex_normals(surface.vertices, surface.faces)
     broken = cleaned.broken / max(1, len(mesh.faces))
     notes = [
         *([f"{broken:.0%} of the decoded faces were broken and are left out."] * (broken >= 0.01)),
+        *([_crowded_note(cleaned.crowded, options)] * (cleaned.crowded > 0)),
         *([f"The surface stays open at {sound.left} loops."] * (sound.left > 0)),
     ]
     quality = {
@@ -177,12 +186,12 @@ def finish_mesh(
             "unwrap", 0.6, lambda: unwrap(surface.vertices, surface.faces, options.texture_size)
         )
         rgb = step("bake", 0.7, lambda: colors_at.texels(atlas, normals))
-        picture = step("fill", 0.95, lambda: fill_between(atlas.texels, atlas.texels.picture(rgb)))
+        picture = step("fill", 0.95, lambda: fill_between(atlas.texels, _bytes(rgb)))
         finished = Mesh(
             vertices=surface.vertices[atlas.vertex],
             faces=atlas.faces,
             uv=atlas.uv,
-            texture=_bytes(picture),
+            texture=picture,
             normals=normals[atlas.vertex],
         )
     return Finished(
@@ -221,9 +230,8 @@ class _Colours:
         points = texels.interpolate(atlas.faces, self._surface.vertices[atlas.vertex])
         normal = texels.interpolate(atlas.faces, normals[atlas.vertex])
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-        corners = self._surface.vertices[self._surface.faces].astype(np.float64)
-        cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        area = 0.5 * float(np.linalg.norm(cross, axis=1).sum())
+        twice = np.linalg.norm(face_normals(self._surface.vertices, self._surface.faces), axis=1)
+        area = 0.5 * float(twice.sum())
         spacing = (area / max(1, texels.covered)) ** 0.5
         return self._at(points, normal, patches_of(texels, atlas.chart), spacing)
 
@@ -272,6 +280,18 @@ def _thinned(mesh: Mesh, faces: int, device: str) -> Mesh:
     from scenelift.finish.thinning import thin
 
     return thin(mesh, faces, torch.device(device))
+
+
+def _crowded_note(pieces: int, options: FinishOptions) -> str:
+    return f"{pieces} pieces are left out: {options.faces} faces have no room for them (--faces)."
+
+
+def _has_area(mesh: Mesh) -> bool:
+    if not len(mesh.faces):
+        return False
+    square = float((np.ptp(mesh.vertices.astype(np.float64), axis=0) ** 2).sum())
+    area = 0.5 * np.linalg.norm(face_normals(mesh.vertices, mesh.faces), axis=1).sum()
+    return bool(area > LEAST_AREA * square)
 
 
 def _fits(mesh: Mesh, options: FinishOptions) -> bool:

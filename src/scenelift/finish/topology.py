@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from scenelift.render.jit import compiled, kernel_array
+
 __all__ = [
     "boundary_loops",
     "components",
@@ -18,6 +20,7 @@ __all__ = [
     "is_closed",
     "split_to_manifold",
     "twins",
+    "without_unused",
 ]
 
 
@@ -153,13 +156,47 @@ def boundary_loops(faces: NDArray[np.int32], twin: NDArray[np.int64]) -> list[ND
 
 def components(faces: NDArray[np.int32], vertex_count: int) -> NDArray[np.int32]:  # [F]
     """Number of the connected component of every face; shared vertices connect."""
-    if not len(faces):
-        return np.zeros(0, np.int32)
-    ends = faces[:, [0, 0]].ravel(), faces[:, [1, 2]].ravel()
-    graph = coo_matrix((np.ones(len(ends[0]), np.int8), ends), shape=(vertex_count,) * 2)
-    _, vertex = connected_components(graph, directed=False)
-    _, label = np.unique(vertex[faces[:, 0]], return_inverse=True)
-    return label.astype(np.int32)
+    return _components(kernel_array(faces, np.int32), vertex_count)
+
+
+@compiled()
+def _components(faces, vertex_count):
+    """By union and find, each vertex pointing towards its component's first."""
+    parent = np.arange(vertex_count)
+    for f in range(len(faces)):
+        root = _root(parent, faces[f, 0])
+        for k in range(1, 3):
+            other = _root(parent, faces[f, k])
+            root, joined = min(root, other), max(root, other)
+            parent[joined] = root
+    number = np.full(vertex_count, np.int32(-1), np.int32)
+    label = np.zeros(len(faces), np.int32)
+    count = np.int32(0)
+    for f in range(len(faces)):
+        root = _root(parent, faces[f, 0])
+        if number[root] < 0:
+            number[root] = count
+            count += np.int32(1)
+        label[f] = number[root]
+    return label
+
+
+@compiled()
+def _root(parent, vertex):
+    while parent[vertex] != vertex:
+        parent[vertex] = parent[parent[vertex]]  # half the way for whoever comes next
+        vertex = parent[vertex]
+    return vertex
+
+
+def without_unused(
+    faces: NDArray[np.int32], vertex_count: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Faces numbered by the vertices that they use alone, and those, in their order."""
+    there = np.zeros(vertex_count, np.bool_)
+    there[faces] = True
+    number = np.cumsum(there, dtype=np.int32) - np.int32(1)
+    return number[faces], np.flatnonzero(there)
 
 
 def is_closed(faces: NDArray[np.int32]) -> bool:

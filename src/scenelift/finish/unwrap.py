@@ -8,12 +8,20 @@ import numpy as np
 import xatlas
 from numpy.typing import NDArray
 
-from scenelift.finish.charts import Charts, cut_charts, lay_flat
-from scenelift.finish.texels import Texels, rasterize_atlas
+from scenelift.finish.charts import Charts, cut_charts, cut_off
+from scenelift.finish.texels import Texels, overlapping_faces, rasterize_atlas
 
 __all__ = ["Atlas", "unwrap"]
 
 PADDING = 4  # texels between charts: linear filtering, and two levels of a viewer's smaller copies
+# Texels to a cell of the packer's grid, whose time grows with its cells. So FEW charts can each be
+# tried everywhere, which makes up for coarser cells; of more xatlas would make a long strip, and it
+# tries some places by chance. On the benchmark's 80 charts and 1024² texels they cover 58 % of the
+# atlas in 0.12 s; by chance, on cells of one texel, 57 % in 0.35 s.
+FEW = 400
+CELL_FEW, CELL_MANY = 4, 2
+USUALLY_FILLED = 0.55  # share of an atlas that charts cover
+LARGEST = 4.0  # atlases: what the rows may take in which overlaps are looked for
 ATTEMPTS = 4  # at cutting charts that overlap themselves
 
 
@@ -47,26 +55,49 @@ def unwrap(vertices: NDArray[np.float32], faces: NDArray[np.int32], size: int) -
         size: texels on a side.
     """
     charts = cut_charts(vertices, faces)
-    for _ in range(ATTEMPTS):
-        atlas, beaten = _arrange(charts, size)
-        if not len(beaten):
-            return atlas
-        chart = charts.chart.copy()
-        # With their neighbours, as a face may overlap without covering a texel's centre.
-        loose = np.isin(charts.faces, charts.faces[beaten]).any(1)
-        chart[loose] += charts.chart.max() + 1  # those of one chart stay together
-        charts = lay_flat(vertices, faces, chart)
-    return _arrange(charts, size)[0]
-
-
-def _arrange(charts: Charts, size: int) -> tuple[Atlas, NDArray[np.int32]]:
-    """The packed charts, and the faces that lie under others of their own chart."""
+    for attempt in range(ATTEMPTS):
+        overlapping = _overlapping(charts, size)
+        if not len(overlapping):
+            break
+        charts = cut_off(vertices, faces, charts, overlapping, alone=attempt > 0)
     vertex, faces, uv = _pack(charts, size)
-    texels, beaten = rasterize_atlas(uv, faces, (size, size))
-    atlas = Atlas(
-        vertex=charts.vertex[vertex], faces=faces, uv=uv, chart=charts.chart, texels=texels
+    return Atlas(
+        vertex=charts.vertex[vertex],
+        faces=faces,
+        uv=uv,
+        chart=charts.chart,
+        texels=rasterize_atlas(uv, faces, (size, size)),
     )
-    return atlas, beaten
+
+
+def _overlapping(charts: Charts, size: int) -> NDArray[np.int32]:
+    """Faces that lie under others of their own chart, at about the scale that the atlas will have.
+
+    Charts are set in rows for that, tall ones first, which takes a tenth of the time of packing.
+    """
+    count = charts.chart.max() + 1
+    of_vertex = np.zeros(len(charts.flat), np.int32)
+    of_vertex[charts.faces] = charts.chart[:, None]
+    low, high = np.full((count, 2), np.inf), np.full((count, 2), -np.inf)
+    np.minimum.at(low, of_vertex, charts.flat)
+    np.maximum.at(high, of_vertex, charts.flat)
+    a, b, c = (charts.flat[charts.faces[:, k]].astype(np.float64) for k in range(3))
+    area = np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]).sum() / 2
+    boxes = float((high - low).prod(1).sum())
+    # Long slanting charts leave most of their boxes empty: those are looked at more coarsely.
+    texel = max(area / USUALLY_FILLED, boxes / LARGEST, 1e-30) ** 0.5 / size
+    wide, tall = (high - low).T + 2 * texel
+    across = float(wide @ tall) ** 0.5
+    order = np.argsort(-tall)
+    left, row = np.zeros(count), np.zeros(count, np.int64)
+    left[order] = np.cumsum(wide[order]) - wide[order]
+    row, left = (left // across).astype(np.int64), left % across
+    row_tall = np.zeros(row.max() + 1)
+    np.maximum.at(row_tall, row, tall)
+    corner = np.stack([left, (np.cumsum(row_tall) - row_tall)[row]], -1) + texel - low
+    extent = np.ceil([(across + wide.max()) / texel, row_tall.sum() / texel])
+    uv = (charts.flat + corner[of_vertex]) / (extent * texel)
+    return overlapping_faces(uv, charts.faces, (int(extent[1]), int(extent[0])))
 
 
 def _pack(
@@ -83,10 +114,12 @@ def _pack(
         charts.flat, charts.faces.astype(np.uint32), charts.chart.astype(np.uint32)[:, None]
     )
     options = xatlas.PackOptions()
-    options.resolution = size
+    options.bruteForce = bool(charts.chart.max() < FEW)
+    cell = CELL_FEW if options.bruteForce else CELL_MANY
+    options.resolution = size // cell
     # The packer makes the atlas as large as it comes out, about 1.6 times as wide as asked; what
     # counts is the padding after it has been made smaller.
-    options.padding = 2 * PADDING
+    options.padding = 2 * PADDING // cell
     atlas.generate(xatlas.ChartOptions(), options)
     vertex, faces, uv = atlas[0]
     # xatlas scales u and v to 0…1 each; made square again, so that texels are.
