@@ -43,7 +43,7 @@ from scenelift.slat.flexicubes import extract_mesh
 from scenelift.slat.gaussian_decoder import GaussianDecoder
 from scenelift.slat.latent_flow import LatentFlow
 from scenelift.slat.mesh_decoder import MeshDecoder
-from scenelift.slat.model import Draws, Sampling
+from scenelift.slat.model import Begun, Sampling
 from scenelift.slat.options import ReconstructionOptions
 from scenelift.slat.structure_decoder import StructureDecoder
 from scenelift.slat.voxels import OccupiedVoxels
@@ -60,7 +60,7 @@ _CORNERS = 8  # the mesh decoder's first channels: distances at a voxel's corner
 STAGES = {
     "_look": "looking at the object",
     "_sample_structure": "structure flow",
-    "_occupied": "structure decoder",
+    "_logits": "structure decoder",
     "_latent": "latent flow",
     "_gaussians": "splats",
     "_mesh": "mesh",
@@ -103,9 +103,7 @@ class Clock:
 def on_a_shell(model: Any, size: Size, clock: Clock | None) -> Any:
     """The model with its object replaced, and its stages timed where there is a clock."""
 
-    def occupied(cube: Tensor, draws: Draws) -> OccupiedVoxels:
-        with model.memory.running(model.models.structure_decoder) as decoder:
-            decoder(cube)
+    def occupied(begun: Begun) -> OccupiedVoxels:
         return OccupiedVoxels(coords=shell(size.resolution, model.device).coords)
 
     model._occupied = occupied

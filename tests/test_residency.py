@@ -166,3 +166,28 @@ def test_other_errors_are_not_tried_again():
     with pytest.raises(ValueError, match="a bug"):
         residency(None).first_that_fits(broken)
     assert calls == [1]
+
+
+@pytest.mark.parametrize(
+    ("count", "room", "sizes"),
+    [(1, 1, [1]), (4, 4, [4]), (4, 2, [2, 2]), (3, 2, [1, 2]), (3, 1, [1, 1, 1])],
+)
+def test_what_does_not_fit_at_once_is_done_in_halves_in_order(count, room, sizes):
+    done = []
+
+    def way(part: range) -> list[int]:
+        if len(part) > room:
+            raise torch.OutOfMemoryError
+        done.append(len(part))
+        return [10 * k for k in part]
+
+    assert residency(None).in_parts(range(count), way) == [10 * k for k in range(count)]
+    assert done == sizes
+
+
+def test_where_not_even_one_fits_the_error_is_told():
+    def way(part: range) -> list[int]:
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(torch.OutOfMemoryError):
+        residency(None).in_parts(range(2), way)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import pickle
+import weakref
 
 import numpy as np
 import pytest
 
-from scenelift.stages import StageStore, digest
+from scenelift.errors import ReconstructionError
+from scenelift.stages import StageStore, digest, outcome_of
 from scenelift.testing.fakes import ball_shape, disc_photo
 from scenelift.types import Camera, Dropped, Instance, PointMap, Pose, Reconstruction, Segmentation
 
@@ -97,3 +99,22 @@ def test_digests_tell_values_types_and_order_apart():
     assert len({digest(v) for v in values}) == len(values)
     assert digest(disc_photo()) == digest(disc_photo())
     assert digest(np.zeros((2, 3))) != digest(np.zeros((3, 2)))
+
+
+def test_a_kept_error_holds_nothing_of_what_failed():
+    class Tensor:
+        pass
+
+    held = []
+
+    def fail():
+        large = Tensor()
+        held.append(weakref.ref(large))
+        try:
+            raise KeyError("the cause")
+        except KeyError as exc:
+            raise ReconstructionError("no shape") from exc
+
+    error = outcome_of(fail, "it")
+    assert isinstance(error, ReconstructionError)
+    assert held[0]() is None

@@ -35,6 +35,7 @@ from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
 from scenelift.registry import BackendOptions
 from scenelift.segment import SEGMENTERS, Segmenter
 from scenelift.stages import StageRunner, StageStore, digest
+from scenelift.tries import reconstruct_best
 from scenelift.types import (
     Dropped,
     FailedObject,
@@ -52,9 +53,6 @@ from scenelift.types import (
 from scenelift.views import SameObject
 
 __all__ = ["Pipeline", "SAM3SAM3DPipeline", "as_image", "as_prompt", "find_objects"]
-
-TRIES_APART = 100_003
-"""Between the seeds of an object's tries: no other object of the run comes near."""
 
 
 class Pipeline:
@@ -163,8 +161,15 @@ class Pipeline:
                 "reconstruct",
                 digest(key, index, seed + index),
                 Reconstruction,
-                lambda r, index=index: self._reconstruct(
-                    image, instances, index, points, seed, options.best_of, r
+                lambda r, index=index, instance=instance: reconstruct_best(
+                    self.reconstructor,
+                    image,
+                    instance,
+                    points,
+                    others=[*instances[:index], *instances[index + 1 :]],
+                    seed=seed + index,
+                    tries=options.best_of,
+                    report=r,
                 ),
                 object_index=index,
                 instance=instance,
@@ -298,32 +303,6 @@ class Pipeline:
             for role, (registry, name) in used.items()
             if name in registry.names()
         }
-
-    def _reconstruct(
-        self,
-        image: Image,
-        instances: Sequence[Instance],
-        index: int,
-        points: PointMap,
-        seed: int,
-        tries: int,
-        report: Reporter,
-    ) -> Reconstruction:
-        instance = instances[index]
-        others = [*instances[:index], *instances[index + 1 :]]
-        made = [
-            self.reconstructor.reconstruct(
-                image, instance, points, others=others, seed=one, report=report
-            )
-            for one in range(seed + index, seed + index + tries * TRIES_APART, TRIES_APART)
-        ]
-        if tries == 1:
-            return made[0]
-        from scenelift.compose.score import best_of
-
-        chosen = best_of(made, image, instance, points, seed=seed + index)
-        note = f"The best of {tries} tries (seed {seed + index + chosen * TRIES_APART})."
-        return replace(made[chosen], notes=(*made[chosen].notes, note))
 
     @staticmethod
     def _finish(

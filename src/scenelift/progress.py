@@ -99,6 +99,23 @@ class Reporter:
             started=self._started,
         )
 
+    def part(self, start: float, end: float) -> Reporter:
+        """A reporter whose 0…1 is a part of this one's."""
+
+        def emit(event: Event) -> None:
+            if event.kind == "stage_progress":
+                self.update(start + (end - start) * event.fraction, message=event.message)
+            else:
+                self.send(event.kind, event.message, event.fraction)
+
+        return Reporter(
+            emit,
+            token=self._token,
+            stage=self._stage,
+            object_index=self._object,
+            started=self._started,
+        )
+
     def check(self) -> None:
         """Raise `Cancelled` if the user has stopped the run."""
         if self._token.cancelled:

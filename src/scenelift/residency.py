@@ -8,7 +8,7 @@ copies. Tensors that networks share on the host (the DINOv2 of both stages) are 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -105,6 +105,22 @@ class Residency:
                 pass  # the handler is left first: the error's frames hold what is to be freed
             self.release()
         return last()
+
+    def in_parts(self, whole: range, way: Callable[[range], Sequence[T]]) -> list[T]:
+        """Results of a way for all of a range: at once, or in halves where memory runs out.
+
+        Raises:
+            torch.OutOfMemoryError: not even one fits.
+        """
+        if len(whole) == 1:
+            return list(self.first_that_fits(lambda: way(whole)))
+        half = len(whole) // 2
+        return list(
+            self.first_that_fits(
+                lambda: way(whole),
+                lambda: [*self.in_parts(whole[:half], way), *self.in_parts(whole[half:], way)],
+            )
+        )
 
     def _bring(self, network: nn.Module, working: int, as_stored: bool) -> None:
         if network in self._resident:

@@ -27,7 +27,7 @@ from scenelift.errors import Cancelled, SceneliftError, SetupError
 from scenelift.io.files import write_bytes
 from scenelift.progress import Reporter
 
-__all__ = ["StageRunner", "StageStore", "digest"]
+__all__ = ["StageRunner", "StageStore", "digest", "outcome_of"]
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,31 @@ def digest(*parts: Any) -> str:
 
     add(parts)
     return h.hexdigest()
+
+
+def outcome_of(step: Callable[[], T], name: str) -> T | Exception:
+    """What a step gives, or the error that it failed with, so that others can go on.
+
+    The error comes without its frames: they hold what the step held, memory of a device too.
+
+    Args:
+        step: is called once.
+        name: of the step, for the log of an error that nobody expected.
+
+    Raises:
+        Cancelled, SetupError: they concern the whole run.
+    """
+    try:
+        return step()
+    except (Cancelled, SetupError):
+        raise
+    except SceneliftError as exc:
+        error: Exception = exc
+    except Exception as exc:
+        log.exception("%s failed", name)
+        error = exc
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
 
 
 class StageStore:
@@ -228,21 +253,19 @@ class StageRunner:
 
         What concerns the whole run (cancellation, a missing set-up) is still raised.
         """
-        try:
-            return self.run(stage, key, kind, compute, object_index=object_index)
-        except (Cancelled, SetupError):
-            raise
-        except SceneliftError as exc:
-            failed = types.FailedObject(
-                index=object_index, instance=instance, error=exc.slug, reason=str(exc)
-            )
-        except Exception as exc:
-            log.exception("object %d (%s) failed in %s", object_index, instance.label, stage)
-            failed = types.FailedObject(
-                index=object_index,
-                instance=instance,
-                error=type(exc).__name__,
-                reason=f"unexpected {type(exc).__name__} in {stage}: {exc}",
-            )
+        outcome = outcome_of(
+            lambda: self.run(stage, key, kind, compute, object_index=object_index),
+            f"{stage} of object {object_index} ({instance.label})",
+        )
+        if not isinstance(outcome, Exception):
+            return outcome
+        error, reason = type(outcome).__name__, str(outcome)
+        if isinstance(outcome, SceneliftError):
+            error = outcome.slug
+        else:
+            reason = f"unexpected {error} in {stage}: {reason}"
+        failed = types.FailedObject(
+            index=object_index, instance=instance, error=error, reason=reason
+        )
         self._report.at(stage, object_index).send("object_failed", failed.reason)
         return failed

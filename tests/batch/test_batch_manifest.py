@@ -71,6 +71,34 @@ def test_csv_and_json_lines_say_the_same(photos):
     assert second.prompt == CHAIR.prompt
 
 
+def test_a_row_may_have_meshes_of_its_own(photos):
+    manifest = write(
+        photos,
+        "m.csv",
+        "photo,faces,texture_size,vertex_colors\na.jpg,0,,\nb c.png,500,2048,yes\nsub/a.jpg,,,\n",
+    )
+    items = read_items(manifest, CHAIR)
+    assert [i.finish for i in items] == [
+        {"faces": None},
+        {"faces": 500, "texture_size": 2048, "vertex_colors": True},
+        {},
+    ]
+    (photos / "plan").write_bytes(write_plan(items))
+    assert list(read_plan(photos / "plan")) == items
+    # The name of a row without them is what it was before there were such columns.
+    assert items[2] == read_items(write(photos, "n.csv", "photo\nsub/a.jpg\n"), CHAIR)[0]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("faces", "2"), ("faces", "many"), ("texture_size", "10"), ("vertex_colors", "perhaps")],
+)
+def test_meshes_that_cannot_be_are_refused_before_anything_runs(photos, column, value):
+    manifest = write(photos, "m.csv", f"photo,{column}\na.jpg,{value}\n")
+    with pytest.raises(ManifestError, match=value):
+        read_items(manifest, CHAIR)
+
+
 def test_all_bad_rows_are_reported_with_their_line(photos):
     manifest = write(
         photos,

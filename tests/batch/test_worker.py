@@ -92,6 +92,18 @@ def test_a_worker_does_every_item_and_leaves_whole_scenes(begin):
     assert not any((folder.state / "work").iterdir())
 
 
+def test_a_row_with_faces_of_its_own_has_them(disc, tmp_path):
+    red = Prompt(phrases=("red",))
+    items = [
+        BatchItem.of(disc, red, 0, id="plain"),
+        BatchItem.of(disc, red, 0, id="few", finish={"faces": 100, "vertex_colors": True}),
+    ]
+    folder, _ = begin_batch(items, tmp_path / "out", SETTINGS)
+    Worker(folder, SETTINGS).run(items, start=0.5)
+    plain, few = (read_manifest(folder.scene(i.id)).objects[0] for i in items)
+    assert few.faces <= 100 < plain.faces
+
+
 def test_a_photo_that_cannot_be_read_fails_with_its_reason_and_the_others_go_on(begin, tmp_path):
     folder, _, items = begin("red", "blue")
     bad = tmp_path / "bad.png"

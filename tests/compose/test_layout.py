@@ -141,6 +141,25 @@ def test_an_object_of_a_few_pixels_keeps_its_pose(chair, crate, photograph):
     assert "Too little of it is seen" in laid.placements[1].notes[0]
 
 
+def test_an_object_entirely_occluded_stays_behind_what_hides_it(chair, crate, photograph):
+    """Its mask lies on the crate in front of it: all that is seen there is the crate."""
+    front, behind = standing(0.1, -3.0, 1.0), standing(0.1, -4.5, 0.6)
+    photo = photograph([(crate, front)], ground=GROUND)
+    mask = np.zeros_like(photo.instances[0].mask)
+    rows, columns = np.nonzero(photo.instances[0].mask)
+    middle = int(np.median(rows)), int(np.median(columns))
+    mask[middle[0] - 12 : middle[0] + 12, middle[1] - 8 : middle[1] + 8] = True
+    hidden = Instance(mask=mask, label="chair", score=0.5, box=Instance.box_of(mask))
+    objects = [
+        *scene_objects(photo, [(crate, front)]),
+        SceneObject(index=1, instance=hidden, shape=chair, pose=behind),
+    ]
+    laid = lay_out(objects, photo.image, photo.points)
+    assert error(crate, laid.placements[0].pose, front) < 0.05
+    assert np.isfinite(pose_matrix(laid.placements[1].pose)).all()
+    assert laid.placements[1].pose.translation[2] < front.translation[2] - 1
+
+
 def test_a_shape_without_a_surface_is_noted_and_the_others_go_on(chair, photograph):
     true = standing(0.1, -3.0, 1.0)
     photo = photograph([(chair, true)], ground=GROUND)

@@ -36,6 +36,16 @@ def test_attention_without_a_context_equals_attention_to_zeros(rng):
     torch.testing.assert_close(shortcut, zeros, rtol=1e-5, atol=1e-6)
 
 
+def test_a_batch_may_share_one_condition(rng):
+    attention = CrossAttention(width=16, condition_width=6, heads=4)
+    x, condition = torch.randn(3, 5, 16, generator=rng), torch.randn(1, 7, 6, generator=rng)
+    shared = attention(x, attention.remember(condition))
+    # Rounding of sums of 16 products.
+    torch.testing.assert_close(
+        shared, attention(x, attention.remember(condition.expand(3, -1, -1))), rtol=0, atol=1e-5
+    )
+
+
 def test_attention_equals_its_definition(rng):
     q, k, v = (torch.randn(2, n, 3, 4, generator=rng) for n in (5, 7, 7))
     weights = torch.einsum("blhe,bshe->bhls", q, k).div(math.sqrt(4)).softmax(-1)

@@ -16,7 +16,7 @@ from scenelift.geometry.transforms import (
     transform_points,
 )
 from scenelift.progress import CancelToken, Event, Reporter, silent
-from scenelift.reconstruct import RECONSTRUCTORS
+from scenelift.reconstruct import RECONSTRUCTORS, SeveralSeedsReconstructor
 from scenelift.reconstruct.sam3d import SAM3DReconstructor, reconstruction_of
 from scenelift.reconstruct.slat import fingerprint
 from scenelift.registry import BackendOptions
@@ -193,8 +193,11 @@ class AtTheMedian:
         self.models, self.device = model.models, model.device
         self.views: list[ConditionImages] = []
 
-    def lift(self, view, *, seed, report):
+    def begin(self, view, *, seeds, report):
         self.views.append(view)
+        return seeds
+
+    def complete(self, view, begun, *, report):
         scale = np.full(3, 0.1 * float(view.points.scale[0]))
         pose = PublishedPose(
             rotation=np.array([1.0, 0, 0, 0]),
@@ -230,6 +233,118 @@ def test_objects_of_a_photo_share_its_tensors(reconstructor, image, points):
     assert kept[0] is kept[1]
     run(adapter, disc_photo(), found.instances[0], points)
     assert adapter._photo is not kept[0]
+
+
+# Several seeds at once
+
+
+def start(reconstructor, image, instance, points, seeds, report=None):
+    return reconstructor.start_tries(
+        image, instance, points, others=(), seeds=seeds, report=report or silent()
+    )
+
+
+def assert_same_object(a: Reconstruction, b: Reconstruction) -> None:
+    """Up to rounding: batches are multiplied by other kernels. Coordinates are at most 0.5."""
+    assert a.quality == b.quality
+    np.testing.assert_allclose(pose_matrix(a.pose), pose_matrix(b.pose), atol=1e-4)
+    np.testing.assert_allclose(splats_of(a).means, splats_of(b).means, atol=1e-4)
+    np.testing.assert_allclose(splats_of(a).sh0, splats_of(b).sh0, atol=1e-3)
+    assert len(mesh_of(a).faces) == pytest.approx(len(mesh_of(b).faces), rel=1e-3)
+
+
+def test_seeds_together_give_what_each_gives_alone(reconstructor, image, disc, points, expected):
+    assert isinstance(reconstructor, SeveralSeedsReconstructor)
+    one, two, three = (step() for step in start(reconstructor, image, disc, points, [1, 2, 3]))
+    assert_same_object(one, expected)
+    assert_same_object(three, run(reconstructor, image, disc, points, seed=3))
+    assert two.pose != one.pose
+
+
+class Watched(nn.Module):
+    """A flow that notes how large its batches are, and has room for some size only.
+
+    Args:
+        network: the flow.
+        room: largest batch.
+        broken: whose velocity is no number, in a batch that has so many.
+    """
+
+    def __init__(self, network: nn.Module, room: int = 99, broken: int | None = None) -> None:
+        super().__init__()
+        self.network, self.room, self.broken = network, room, broken
+        self.sizes: list[int] = []
+
+    def __getattr__(self, name):
+        if name in ("params", "remember", "embed"):
+            return getattr(self.network, name)
+        return super().__getattr__(name)
+
+    def forward(self, state, *args, **kwargs):
+        size = len(state[0])
+        if size > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        self.sizes.append(size)
+        velocity = self.network(state, *args, **kwargs)
+        if self.broken is not None:
+            velocity.shape[self.broken] *= torch.nan
+        return velocity
+
+
+def watched(folder, reconstructor, **behaviour) -> tuple[SAM3DReconstructor, Watched]:
+    models = load_models(folder)
+    flow = Watched(models.structure_flow, **behaviour)
+    models = dataclasses.replace(models, structure_flow=flow)
+    model = SAM3D(models, device=CPU, dtype=torch.float32, sampling=reconstructor.model.sampling)
+    return SAM3DReconstructor(model, version="1"), flow
+
+
+def test_a_batch_that_does_not_fit_is_halved(
+    tiny_checkpoints, reconstructor, image, disc, points, expected
+):
+    short, flow = watched(tiny_checkpoints, reconstructor, room=2)
+    steps = start(short, image, disc, points, [3, 2, 1])
+    assert set(flow.sizes) == {1, 2}
+    result = steps[2]()
+    assert result.notes == ()
+    assert_same_object(result, expected)
+
+
+def test_many_seeds_go_through_in_several_batches(
+    tiny_checkpoints, reconstructor, image, disc, points
+):
+    adapter, flow = watched(tiny_checkpoints, reconstructor)
+    assert len(start(adapter, image, disc, points, range(6))) == 6
+    assert set(flow.sizes) == {4, 2}
+
+
+def test_a_seed_whose_numbers_are_none_leaves_the_others(
+    tiny_checkpoints, reconstructor, image, disc, points, expected
+):
+    adapter, _ = watched(tiny_checkpoints, reconstructor, broken=0)
+    broken, whole = start(adapter, image, disc, points, [2, 1])
+    with pytest.raises(SceneliftError, match="precision bfloat16"):
+        broken()
+    assert_same_object(whole(), expected)
+
+
+def test_progress_of_several_seeds_never_goes_back(reconstructor, image, disc, points):
+    events: list[Event] = []
+    for step in start(reconstructor, image, disc, points, [1, 2], Reporter(events.append)):
+        step()
+    fractions = [event.fraction for event in events if event.kind == "stage_progress"]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == pytest.approx(1)
+
+
+def test_a_run_is_stopped_between_two_seeds(reconstructor, image, disc, points):
+    token = CancelToken()
+    report = Reporter(lambda event: None, token=token)
+    first, second = start(reconstructor, image, disc, points, [1, 2], report)
+    first()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        second()
 
 
 # Options

@@ -10,7 +10,12 @@ import torch
 from scenelift.compose.fit import FittedPose
 from scenelift.errors import Cancelled, DeviceMemoryError, InputError, WeightsError
 from scenelift.progress import CancelToken, Reporter, silent
-from scenelift.reconstruct import RECONSTRUCTORS, SeveralViewsReconstructor, View
+from scenelift.reconstruct import (
+    RECONSTRUCTORS,
+    SeveralSeedsReconstructor,
+    SeveralViewsReconstructor,
+    View,
+)
 from scenelift.reconstruct.trellis import TrellisReconstructor
 from scenelift.registry import BackendOptions
 from scenelift.slat.model import LiftedShape
@@ -104,6 +109,31 @@ def test_a_seed_gives_the_same_shape_and_another_gives_another(reconstructor, pi
     assert other.gaussians.means.shape != once.gaussians.means.shape or not np.allclose(
         other.gaussians.means, once.gaussians.means, atol=1e-3
     )
+
+
+def test_seeds_together_give_what_each_gives_alone(quick, image, disc, points, result):
+    assert isinstance(quick, SeveralSeedsReconstructor)
+    steps = quick.start_tries(image, disc, points, others=(), seeds=[4, 3], report=silent())
+    other, same = (step() for step in steps)
+    # Batches are multiplied by other kernels: rounding, of coordinates of at most 0.5.
+    np.testing.assert_allclose(same.shape.gaussians.means, result.shape.gaussians.means, atol=1e-4)
+    assert same.quality["voxels"] == result.quality["voxels"]
+    assert (
+        other.shape.gaussians.means.shape != result.shape.gaussians.means.shape
+        or not np.allclose(other.shape.gaussians.means, result.shape.gaussians.means, atol=1e-3)
+    )
+
+
+def test_what_the_photo_shows_is_looked_at_once_for_all_seeds(
+    quick, image, disc, points, monkeypatch
+):
+    looked = []
+    look = quick.model._look
+    monkeypatch.setattr(quick.model, "_look", lambda picture: looked.append(1) or look(picture))
+    steps = quick.start_tries(image, disc, points, others=(), seeds=[3, 4], report=silent())
+    for step in steps:
+        step()
+    assert looked == [1]
 
 
 def test_what_surrounds_the_object_does_not_matter(quick, image, disc, points, result):

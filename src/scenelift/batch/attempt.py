@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from scenelift.batch.folder import BatchFolder
@@ -109,7 +110,7 @@ class Attempt:
             prompt=item.prompt,
             out=work,
             seed=item.seed,
-            finish=self._settings.finish,
+            finish=replace(self._settings.finish, **item.finish),
             export=self._settings.export,
         )
         manifest = run_job(spec, pipeline, Reporter(lambda event: None, token=self._token))

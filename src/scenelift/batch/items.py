@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class BatchItem:
         prompt: what to lift out.
         seed: makes the result repeatable.
         digest: of the row; a result counts only for the row that it was made of.
+        finish: fields of `FinishOptions` that the row has in place of the batch's.
     """
 
     id: str
@@ -38,10 +39,18 @@ class BatchItem:
     prompt: Prompt
     seed: int
     digest: str
+    finish: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @classmethod
     def of(
-        cls, photo: Path, prompt: Prompt, seed: int, *, id: str = "", written: str = ""
+        cls,
+        photo: Path,
+        prompt: Prompt,
+        seed: int,
+        *,
+        id: str = "",
+        written: str = "",
+        finish: Mapping[str, Any] | None = None,
     ) -> BatchItem:
         """An item with a name of its own.
 
@@ -50,18 +59,20 @@ class BatchItem:
             id: the user's name for it; made of the photo's name and the digest where empty.
             written: the path as the user wrote it, so that moving photos and manifest together
                 changes no name.
+            finish: as the attribute.
 
         Raises:
             InputError: the name cannot be that of a folder.
         """
-        row = digest(written or str(photo), prompt, seed)[:DIGEST_CHARACTERS]
+        own = [finish] if finish else []  # no part of a name where the batch's options hold
+        row = digest(written or str(photo), prompt, seed, *own)[:DIGEST_CHARACTERS]
         if id and not ID_PATTERN.fullmatch(id):
             raise InputError(
                 f"the id {id[:120]!r} cannot name a folder: give up to 100 letters, digits, "
                 "'.', '_' or '-', not starting with '.' or '-'"
             )
         name = id or f"{_plain(photo.stem)}-{row[:8]}"
-        return cls(id=name, photo=photo, prompt=prompt, seed=seed, digest=row)
+        return cls(id=name, photo=photo, prompt=prompt, seed=seed, digest=row, finish=finish or {})
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"photo": str(self.photo)}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from scenelift.batch.items import BatchItem
-from scenelift.config import parse_box, parse_prompt_phrases
+from scenelift.config import FinishOptions, parse_box, parse_prompt_phrases
 from scenelift.errors import InputError, ManifestError
 from scenelift.types import BoxPrompt, Prompt
 
@@ -30,11 +30,16 @@ COLUMNS = (
     "max_objects",
     "min_score",
     "mask_threshold",
+    "faces",
+    "texture_size",
+    "vertex_colors",
     "id",
 )
 PHOTO_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".mpo")
 )
+
+_YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +183,7 @@ def _item(base: Path, row: Mapping[str, Any], defaults: RowDefaults) -> BatchIte
         defaults.seed if seed is None else seed,
         id=str(row.get("id", "")),
         written=Path(written).as_posix(),
+        finish=_finish(row),
     )
 
 
@@ -207,6 +213,28 @@ def _prompt(row: Mapping[str, Any], default: Prompt) -> Prompt:
         ),
         max_objects=default.max_objects if own.max_objects is None else own.max_objects,
     )
+
+
+def _finish(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of `FinishOptions` that the row gives.
+
+    Raises:
+        InputError: one of them is out of range.
+    """
+    own: dict[str, Any] = {
+        column: value
+        for column in ("faces", "texture_size")
+        if (value := _number(row, column, int, 0, None)) is not None
+    }
+    if own.get("faces") == 0:
+        own["faces"] = None  # as the option of that name: all of them
+    said = str(row.get("vertex_colors", "")).lower()
+    if said not in ("", *_YES, *_NO):
+        raise InputError(f"vertex_colors is {said!r}; expected yes or no")
+    if said:
+        own["vertex_colors"] = said in _YES
+    FinishOptions(**own)  # checks the ranges
+    return own
 
 
 def _list(row: Mapping[str, Any], column: str) -> list[str]:

@@ -96,9 +96,12 @@ class CrossAttention(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, L, D]
-        context: KeyValue | None,
+        context: KeyValue | None,  # of B conditions, or of one for all
     ) -> Tensor:  # [B, L, D], or [D] without a context
         """Attend to the context; None stands for a condition of zeros, of any length.
+
+        Queries see keys and not each other, so those of a batch that shares its condition are one
+        long row: no copies of the keys, and one larger product.
 
         With zero tokens all keys are equal and all values are the bias, so whatever the weights
         of the softmax, its result is that bias: one vector for all tokens.
@@ -106,4 +109,5 @@ class CrossAttention(nn.Module):
         if context is None:
             return self.to_out(self.to_kv.bias.chunk(2)[1])
         q = self.to_q(x).unflatten(-1, (self.heads, -1))
-        return self.to_out(attend(q, context.keys, context.values))
+        rows = q.reshape(len(context.keys), -1, *q.shape[2:])  # [B, L, H, E] or [1, B·L, H, E]
+        return self.to_out(attend(rows, context.keys, context.values).view(x.shape))

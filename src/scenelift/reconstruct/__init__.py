@@ -3,12 +3,19 @@
 from scenelift.reconstruct.base import (
     RECONSTRUCTORS,
     Reconstructor,
+    SeveralSeedsReconstructor,
     SeveralViewsReconstructor,
     View,
 )
 from scenelift.registry import Backend, BackendOptions
 
-__all__ = ["RECONSTRUCTORS", "Reconstructor", "SeveralViewsReconstructor", "View"]
+__all__ = [
+    "RECONSTRUCTORS",
+    "Reconstructor",
+    "SeveralSeedsReconstructor",
+    "SeveralViewsReconstructor",
+    "View",
+]
 
 
 def _load_embedded(options: BackendOptions) -> Reconstructor:

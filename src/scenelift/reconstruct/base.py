@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -10,7 +10,13 @@ from scenelift.progress import Reporter
 from scenelift.registry import Registry
 from scenelift.types import Image, Instance, PointMap, Reconstruction
 
-__all__ = ["RECONSTRUCTORS", "Reconstructor", "SeveralViewsReconstructor", "View"]
+__all__ = [
+    "RECONSTRUCTORS",
+    "Reconstructor",
+    "SeveralSeedsReconstructor",
+    "SeveralViewsReconstructor",
+    "View",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,6 +66,32 @@ class Reconstructor(Protocol):
         Returns:
             Shape in the object frame (y up, inside [−0.5, 0.5]³) and pose in the camera frame
             and units of `points`.
+        """
+        ...
+
+
+@runtime_checkable
+class SeveralSeedsReconstructor(Reconstructor, Protocol):
+    """A reconstructor that can go a part of the way with several seeds of one object at once."""
+
+    def start_tries(
+        self,
+        image: Image,
+        instance: Instance,
+        points: PointMap,
+        *,
+        others: Sequence[Instance],
+        seeds: Sequence[int],
+        report: Reporter,
+    ) -> Sequence[Callable[[], Reconstruction]]:
+        """Do for one object what its tries share.
+
+        Arguments as for `reconstruct`; all tries report to `report`, in turn.
+
+        Returns:
+            For every seed what remains, to be called once, in this order, so that a try that fails
+            there leaves the others. It gives what `reconstruct` gives for that seed, up to
+            rounding.
         """
         ...
 

@@ -6,8 +6,9 @@ of ours: y up, inside [−0.5, 0.5]³, with the pose that puts it back where it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from scenelift.reconstruct.slat import (
     check_mask,
     fingerprint,
     freed_when_it_fails,
+    reports_of,
     shape_of,
 )
 from scenelift.registry import BackendOptions
@@ -32,6 +34,7 @@ from scenelift.sam3d.model import SAM3D, Lifted
 from scenelift.sam3d.pose import CAMERA_FROM_PYTORCH3D, scene_pose
 from scenelift.sam3d.preprocess import ConditionImages, preprocess
 from scenelift.slat.gaussian_decoder import GaussianDecoder
+from scenelift.slat.model import Begun
 from scenelift.types import Image, Instance, PointMap, Pose, Reconstruction
 from scenelift.weights import hub_models
 
@@ -51,7 +54,7 @@ class _Photo:
 
 
 class SAM3DReconstructor(SlatReconstructor[SAM3D]):
-    """A `Reconstructor`; arguments as for `SlatReconstructor`."""
+    """A `SeveralSeedsReconstructor`; arguments as for `SlatReconstructor`."""
 
     name = "sam3d"
     title = "SAM 3D Objects"
@@ -82,27 +85,29 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
         version = setup.version(weights, model.sampling, options.splats_per_voxel)
         return cls(model, version=version)
 
-    def reconstruct(
+    def start_tries(
         self,
         image: Image,
         instance: Instance,
         points: PointMap,
         *,
         others: Sequence[Instance],
-        seed: int,
+        seeds: Sequence[int],
         report: Reporter,
-    ) -> Reconstruction:
-        """Reconstruct one object; the others do not matter.
-
-        Raises:
-            InputError: the mask is too small, or of another size than the photo.
-            SceneliftError: the model made nothing of it, or the device's memory did not suffice.
-            Cancelled: the user stopped the run.
-        """
+    ) -> list[Callable[[], Reconstruction]]:
         self._begin(report)
+        first, rest = reports_of(report, len(seeds), together=0.45)
         with freed_when_it_fails(self.model):
-            lifted = self.model.lift(self._view(image, instance, points), seed=seed, report=report)
-        return reconstruction_of(lifted, _notes_on(instance, points))
+            view = self._view(image, instance, points)
+            begun = self.model.begin(view, seeds=seeds, report=first)
+        notes = _notes_on(instance, points)
+
+        def complete(one: Begun, report: Reporter) -> Reconstruction:
+            with freed_when_it_fails(self.model):
+                lifted = self.model.complete(view, one, report=report)
+            return reconstruction_of(lifted, notes)
+
+        return [partial(complete, one, part) for one, part in zip(begun, rest, strict=True)]
 
     def release(self) -> None:
         """Free the device's memory; the next object takes it again."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -24,7 +25,16 @@ from scenelift.slat.flexicubes import SurfaceMesh
 from scenelift.slat.frame import OBJECT_FROM_ZUP
 from scenelift.slat.model import LiftedShape, Sampling, SlatModel
 from scenelift.slat.options import ReconstructionOptions
-from scenelift.types import Gaussians, Image, Instance, Mesh, Pose, Shape
+from scenelift.types import (
+    Gaussians,
+    Image,
+    Instance,
+    Mesh,
+    PointMap,
+    Pose,
+    Reconstruction,
+    Shape,
+)
 
 __all__ = [
     "NO_SURFACE",
@@ -33,6 +43,7 @@ __all__ = [
     "check_mask",
     "fingerprint",
     "freed_when_it_fails",
+    "reports_of",
     "shape_of",
 ]
 
@@ -112,7 +123,7 @@ class Setup:
         )
 
 
-class SlatReconstructor(Generic[M]):
+class SlatReconstructor(ABC, Generic[M]):
     """What both reconstructors keep; their networks stay loaded between objects and photos.
 
     Args:
@@ -128,6 +139,44 @@ class SlatReconstructor(Generic[M]):
         self.version = version
         self._told = False
 
+    @abstractmethod
+    def start_tries(
+        self,
+        image: Image,
+        instance: Instance,
+        points: PointMap,
+        *,
+        others: Sequence[Instance],
+        seeds: Sequence[int],
+        report: Reporter,
+    ) -> list[Callable[[], Reconstruction]]:
+        """First stage of several seeds together; what remains of each is left to be called.
+
+        The other objects do not matter.
+
+        Raises:
+            InputError: the mask is too small, or of another size than the photo.
+            SceneliftError: the device's memory did not suffice. What remains raises it too, and
+                where the model made nothing of the object.
+            Cancelled: the user stopped the run.
+        """
+
+    def reconstruct(
+        self,
+        image: Image,
+        instance: Instance,
+        points: PointMap,
+        *,
+        others: Sequence[Instance],
+        seed: int,
+        report: Reporter,
+    ) -> Reconstruction:
+        """Reconstruct one object with one seed; `start_tries` says what it raises."""
+        (only,) = self.start_tries(
+            image, instance, points, others=others, seeds=[seed], report=report
+        )
+        return only()
+
     def release(self) -> None:
         """Free the device's memory; the next object takes it again."""
         self.model.release()
@@ -138,6 +187,14 @@ class SlatReconstructor(Generic[M]):
         if self.model.device.type == "cpu" and not self._told:
             self._told = True
             report.note(f"{self.title} runs on the CPU here: minutes an object, on a GPU seconds.")
+
+
+def reports_of(report: Reporter, tries: int, *, together: float) -> tuple[Reporter, list[Reporter]]:
+    """Where tries report to: first all together, for that share of the time, then one by one."""
+    each = (1 - together) / tries
+    return report.part(0.0, together), [
+        report.part(together + k * each, together + (k + 1) * each) for k in range(tries)
+    ]
 
 
 def check_mask(image: Image, instance: Instance) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +26,11 @@ from scenelift.reconstruct.slat import (
     check_mask,
     fingerprint,
     freed_when_it_fails,
+    reports_of,
     shape_of,
 )
 from scenelift.registry import BackendOptions
-from scenelift.slat.model import part_of
+from scenelift.slat.model import Begun
 from scenelift.slat.options import ViewMode
 from scenelift.trellis.checkpoints import DINO_FILE, TrellisFolder, load_models
 from scenelift.trellis.model import Trellis
@@ -45,7 +47,7 @@ UNSURE = 0.2
 
 
 class TrellisReconstructor(SlatReconstructor[Trellis]):
-    """A `SeveralViewsReconstructor`.
+    """A `SeveralViewsReconstructor` and a `SeveralSeedsReconstructor`.
 
     Args:
         model, version: as for `SlatReconstructor`.
@@ -88,24 +90,18 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
         version = setup.version(weights, model.sampling, options.view_mode)
         return cls(model, version=version, view_mode=options.view_mode)
 
-    def reconstruct(
+    def start_tries(
         self,
         image: Image,
         instance: Instance,
         points: PointMap,
         *,
         others: Sequence[Instance],
-        seed: int,
+        seeds: Sequence[int],
         report: Reporter,
-    ) -> Reconstruction:
-        """Reconstruct one object. The others do not matter: the points tell what is hidden.
-
-        Raises:
-            InputError: the mask is too small, or of another size than the photo.
-            SceneliftError: the model made nothing of it, or the device's memory did not suffice.
-            Cancelled: the user stopped the run.
-        """
-        return self.reconstruct_views(image, instance, points, further=(), seed=seed, report=report)
+    ) -> list[Callable[[], Reconstruction]]:
+        # The others do not matter: the points tell what is hidden.
+        return self._start([View(image=image, instance=instance)], points, seeds, report)
 
     def reconstruct_views(
         self,
@@ -121,17 +117,36 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
 
         The photos carry no cameras: the object is placed where the first one shows it.
         """
+        views = [View(image=image, instance=instance), *further]
+        (only,) = self._start(views, points, [seed], report)
+        return only()
+
+    def _start(
+        self, views: Sequence[View], points: PointMap, seeds: Sequence[int], report: Reporter
+    ) -> list[Callable[[], Reconstruction]]:
         self._begin(report)
-        views = (View(image=image, instance=instance), *further)
+        first, rest = reports_of(report, len(seeds), together=0.36)
         with freed_when_it_fails(self.model):
-            lifted = self.model.lift(
+            begun = self.model.begin(
                 [self._picture(view) for view in views],
-                seed=seed,
+                seeds=seeds,
                 mode=self.view_mode,
-                report=part_of(report, 0.0, 0.8),
+                report=first,
             )
+        return [
+            partial(self._complete, one, views, points, seed, part)
+            for one, seed, part in zip(begun, seeds, rest, strict=True)
+        ]
+
+    def _complete(
+        self, begun: Begun, views: Sequence[View], points: PointMap, seed: int, report: Reporter
+    ) -> Reconstruction:
+        """The rest of one seed's way, and its place where the first view shows it."""
+        image, instance = views[0].image, views[0].instance
+        with freed_when_it_fails(self.model):
+            lifted = self.model.complete(begun, mode=self.view_mode, report=report.part(0.0, 0.7))
         shape, _ = shape_of(lifted)
-        report.update(0.8, message="placing")
+        report.update(0.7, message="placing")
         ground = find_ground(points, [instance])
         placed = self._place(
             shape,
@@ -141,7 +156,7 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
             # Objects come out upright; without a floor in sight, so does the camera.
             up=(0.0, 1.0, 0.0) if ground is None else ground.up,
             seed=seed,
-            report=part_of(report, 0.8, 1.0),
+            report=report.part(0.7, 1.0),
         )
         hidden = hidden_share(instance.mask, points.points)
         notes = [*lifted.notes, *placed.notes]

@@ -10,6 +10,7 @@ From the voxels on, the way is TRELLIS's too (`slat.model`). Frames are the publ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,10 +27,8 @@ from scenelift.sam3d.structure_flow import (
     StructureLatents,
     structure_noise,
 )
-from scenelift.slat.model import WORKING_CONDITION, Draws, LiftedShape, SlatModel, part_of
+from scenelift.slat.model import WORKING_CONDITION, Begun, Draws, LiftedShape, SlatModel
 from scenelift.slat.sampling import State
-from scenelift.slat.structure_decoder import cube_from_tokens
-from scenelift.slat.voxels import OccupiedVoxels
 
 __all__ = ["SAM3D", "Lifted"]
 
@@ -48,7 +47,6 @@ class Lifted(LiftedShape):
 class SAM3D(SlatModel[Sam3dModels]):
     """The model on a device; arguments as for `SlatModel`."""
 
-    @torch.inference_mode()
     def lift(self, view: ConditionImages, *, seed: int, report: Reporter | None = None) -> Lifted:
         """Make one object's shape and pose.
 
@@ -62,24 +60,46 @@ class SAM3D(SlatModel[Sam3dModels]):
             torch.OutOfMemoryError: the device's memory does not suffice for the least that is
                 tried.
         """
+        report = report or silent()
+        (begun,) = self.begin(view, seeds=[seed], report=report.part(0.0, 0.45))
+        return self.complete(view, begun, report=report.part(0.45, 1.0))
+
+    @torch.inference_mode()
+    def begin(
+        self, view: ConditionImages, *, seeds: Sequence[int], report: Reporter
+    ) -> list[Begun]:
+        """First stage, for several seeds at once; `lift` says what the arguments are.
+
+        Raises:
+            torch.OutOfMemoryError: the device's memory does not suffice for one.
+        """
         if view.points is None:
             raise ValueError("the first stage needs a view with points")
-        report = report or silent()
-        draws = Draws.of(seed, self.device)
-        start = structure_noise(self.models.structure_flow.params, draws.noise)
-        latents, occupied = self.memory.first_that_fits(
-            lambda: self._structure(view, start, draws, part_of(report, 0.0, 0.45))
+        models, fits = self.models, self.memory.first_that_fits
+        report.update(0, message="looking at the object")
+        draws = [Draws.of(seed, self.device) for seed in seeds]
+        tokens = fits(lambda: self._look(models.structure_condition, view))
+        made = self._structures(
+            [structure_noise(models.structure_flow.params, one.noise) for one in draws],
+            lambda noise, part: self._structure(tokens, noise, part),
+            report.part(0.0, 0.98),
         )
-        shape, factor = self._detail(
-            occupied,
-            lambda: [self._look(self.models.latent_condition, view)],
-            draws,
-            part_of(report, 0.45, 1.0),
-        )
+        seen = [fits(lambda: self._look(models.latent_condition, view))]
+        return [
+            Begun(state, coords, seen, one)
+            for (state, coords), one in zip(made, draws, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def complete(self, view: ConditionImages, begun: Begun, *, report: Reporter) -> Lifted:
+        """Second stage, decoders and pose of one seed; `lift` says what it raises."""
+        if view.points is None:
+            raise ValueError("the pose needs a view with points")
+        shape, factor = self._detail(begun, report)
         return Lifted(
             pose=decode_pose(
                 # On the host, since not every device has the double precision of poses.
-                StructureLatents(*(part.cpu() for part in latents)),
+                StructureLatents(*(part.cpu() for part in begun.state)),
                 view.points.scale.cpu(),
                 view.points.shift.cpu(),
                 factor=factor,
@@ -90,12 +110,8 @@ class SAM3D(SlatModel[Sam3dModels]):
             notes=shape.notes,
         )
 
-    def _structure(
-        self, view: ConditionImages, noise: StructureLatents, draws: Draws, report: Reporter
-    ) -> tuple[StructureLatents, OccupiedVoxels]:
-        """Stage 1: shape and pose together, then the voxels that can be seen of the shape."""
-        report.update(0, message="looking at the object")
-        tokens = self._look(self.models.structure_condition, view)
+    def _structure(self, tokens: Tensor, noise: State, report: Reporter) -> State:
+        """Shape and pose together, for a batch of noise."""
         steps = self.sampling.structure.steps
         step = torch.full((1,), 1 / steps if self.sampling.distilled else 0.0).to(self.device)
 
@@ -104,7 +120,7 @@ class SAM3D(SlatModel[Sam3dModels]):
         ) -> State:
             return flow(StructureLatents(*state), time, context, step=step)
 
-        sampled = self._sample_structure(
+        return self._sample_structure(
             self.models.structure_flow,
             [tokens],
             lambda flow, condition: flow.remember(condition),
@@ -112,8 +128,9 @@ class SAM3D(SlatModel[Sam3dModels]):
             noise,
             report,
         )
-        latents = StructureLatents(*sampled)
-        return latents, self._occupied(cube_from_tokens(latents.shape), draws)
+
+    def _shape_of(self, state: State) -> Tensor:
+        return StructureLatents(*state).shape
 
     def _look(self, condition: ConditionEmbedder, view: ConditionImages) -> Tensor:
         with self.memory.running(condition, working=WORKING_CONDITION) as embedder:

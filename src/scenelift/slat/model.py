@@ -1,8 +1,11 @@
 """The part of an object's way that both models share, with their networks on a device.
 
-    sample                   follow a flow under one condition or several
+    structures               follow the first flow, for several seeds at once
     occupied                 a structure's latent cube becomes voxels
     detail                   eight numbers on every voxel become splats and a mesh
+
+Seeds of one object share what is seen of it and go through the first stage as a batch: it is
+dense. From their voxels on, which differ in number, they go one by one.
 
 Each network is on the device while it runs, and stays there if there is room (`residency`). What
 runs out of memory is tried again with the device cleared, and then with less to do. How a model
@@ -30,10 +33,11 @@ from scenelift.slat.latent_flow import latent_noise
 from scenelift.slat.options import DISTILLED_STEPS, ReconstructionOptions, ViewMode
 from scenelift.slat.precision import tensor_types
 from scenelift.slat.sampling import SamplingParams, State, sample_flow
+from scenelift.slat.structure_decoder import cube_from_tokens
 from scenelift.slat.voxels import OccupiedVoxels, cap_voxels, occupied_voxels, prune_interior
 from scenelift.types import Gaussians
 
-__all__ = ["WORKING_CONDITION", "Draws", "LiftedShape", "Sampling", "SlatModel", "part_of"]
+__all__ = ["WORKING_CONDITION", "Begun", "Draws", "LiftedShape", "Sampling", "SlatModel"]
 
 # What the published networks need besides their weights, in bytes: activations, and for the flows
 # the keys and values of the condition, which are kept over the steps. An upper estimate for
@@ -44,6 +48,11 @@ _WORKING_LATENT = int(1.5 * _GIB)
 _WORKING_DECODER = int(1.4 * _GIB)
 WORKING_CONDITION = _GIB // 2
 _WORKING_VIEW = _GIB // 4  # keys and values of every further photo of an object
+_WORKING_SEED = _GIB // 4  # activations of every further seed in the first stage
+
+# Seeds that go through the first stage together: their 16 384 tokens fill any device, and fit in
+# the 8 GB that one object needs anyway.
+_SEEDS_AT_ONCE = 4
 
 M = TypeVar("M", bound=SlatModels)
 F = TypeVar("F", bound=nn.Module)
@@ -116,6 +125,24 @@ class Draws:
         return cls(noise, noise if on_cpu else torch.Generator().manual_seed(seed))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Begun:
+    """One seed of an object after the first stage.
+
+    Attributes:
+        state: what the flow came to, of batch 1.
+        coords: int32 [N, 4] voxels that the structure occupies: batch 0, x, y, z.
+        conditions: what the second stage is to make an object of, each [1, S, C]; its seeds share
+            them.
+        draws: the random numbers still to come.
+    """
+
+    state: State
+    coords: Tensor
+    conditions: Sequence[Tensor]
+    draws: Draws
+
+
 class SlatModel(Generic[M]):
     """The networks on a device, and what they do alike.
 
@@ -151,6 +178,39 @@ class SlatModel(Generic[M]):
         """Free the device's memory; the next object takes it again."""
         self.memory.release()
 
+    def _structures(
+        self, starts: Sequence[State], sample: Callable[[State, Reporter], State], report: Reporter
+    ) -> list[tuple[State, Tensor]]:
+        """First stage of several seeds: as many at once as memory has room for.
+
+        Args:
+            starts: every seed's state at time 0, of batch 1.
+            sample: follows the flow for a batch of them; the shape is its result's `_shape_of`.
+            report: told of each step.
+
+        Returns:
+            For every seed its state at time 1, and the voxels that it occupies.
+        """
+        count = len(starts)
+
+        def together(part: range) -> list[tuple[State, Tensor]]:
+            noise = tuple(torch.cat(x) for x in zip(*(starts[k] for k in part), strict=True))
+            state = sample(noise, report.part(part.start / count, part.stop / count))
+            logits = self._logits(cube_from_tokens(self._shape_of(state)))
+            states = zip(*(x.split(1) for x in state), strict=True)
+            voxels = (occupied_voxels(seen) for seen in logits.split(1))
+            return list(zip(states, voxels, strict=True))
+
+        parts = [
+            range(first, min(first + _SEEDS_AT_ONCE, count))
+            for first in range(0, count, _SEEDS_AT_ONCE)
+        ]
+        return [made for part in parts for made in self.memory.in_parts(part, together)]
+
+    def _shape_of(self, state: State) -> Tensor:
+        """The tokens of a state that hold the shape, [B, side³, C]."""
+        return state[0]
+
     def _sample_structure(
         self,
         flow: F,
@@ -169,18 +229,18 @@ class SlatModel(Generic[M]):
             conditions: what it is to make an object of; several show the same one.
             remember: projects a condition once for all steps.
             velocity: evaluates the network under what was remembered, or under no condition.
-            noise: state at time 0.
+            noise: state at time 0, of any batch.
             report: told of each step.
             mode: how several conditions are combined.
         """
-        more = _WORKING_VIEW * (len(conditions) - 1)
+        more = _WORKING_VIEW * (len(conditions) - 1) + _WORKING_SEED * (len(noise[0]) - 1)
         with self.memory.running(flow, working=_WORKING_STRUCTURE + more):
             contexts = [remember(flow, condition) for condition in conditions]
 
             def at(state: State, time: Tensor, view: int | None) -> State:
                 return velocity(flow, state, time, None if view is None else contexts[view])
 
-            sampled = sample_flow(
+            return sample_flow(
                 recorded(at, self.device),
                 noise,
                 self.sampling.structure,
@@ -189,20 +249,20 @@ class SlatModel(Generic[M]):
                 report=report,
                 message="finding the shape",
             )
-        _expect_numbers("structure", *sampled)
-        return sampled
 
-    def _occupied(self, cube: Tensor, draws: Draws) -> OccupiedVoxels:  # [1, C, X, Y, Z]
+    def _logits(self, cubes: Tensor) -> Tensor:  # [B, C, X, Y, Z] -> [B, 1, 4 X, 4 Y, 4 Z]
+        working = WORKING_CONDITION + _WORKING_SEED * (len(cubes) - 1)
+        with self.memory.running(self.models.structure_decoder, working=working) as decoder:
+            return decoder(cubes)
+
+    def _occupied(self, begun: Begun) -> OccupiedVoxels:
         """The voxels of a structure that go on to the second stage.
 
         Raises:
-            ReconstructionError: there are none.
+            ReconstructionError: there are none, or what they come from are no numbers.
         """
-        settings = self.models.settings
-        with self.memory.running(
-            self.models.structure_decoder, working=WORKING_CONDITION
-        ) as decoder:
-            coords = occupied_voxels(decoder(cube))
+        _expect_numbers("structure", *begun.state)
+        settings, coords = self.models.settings, begun.coords
         if not len(coords):
             raise ReconstructionError(
                 "The model made no shape of what this mask shows. Try another seed, or a mask "
@@ -212,13 +272,11 @@ class SlatModel(Generic[M]):
             coords = prune_interior(coords)
         if settings.most_voxels is None:
             return OccupiedVoxels(coords=coords)
-        return cap_voxels(coords, settings.most_voxels, generator=draws.thinning)
+        return cap_voxels(coords, settings.most_voxels, generator=begun.draws.thinning)
 
     def _detail(
         self,
-        occupied: OccupiedVoxels,
-        look: Callable[[], Sequence[Tensor]],
-        draws: Draws,
+        begun: Begun,
         report: Reporter,
         *,
         mode: ViewMode = "stochastic",
@@ -226,21 +284,23 @@ class SlatModel(Generic[M]):
         """Second stage and decoders.
 
         Args:
-            occupied: the object's voxels.
-            look: gives the second stage's conditions; asked again where it is tried again.
-            draws: its noise; what must be done with less is noted there.
+            begun: the object; what must be done with less is noted with its draws.
             report: told of each step.
             mode: how several conditions are combined.
 
         Returns:
             The object, and how many voxels of the structure one of its voxels is long.
+
+        Raises:
+            ReconstructionError: it has no voxels, or numbers that are none.
         """
-        fits, stage = self.memory.first_that_fits, part_of(report, 0.0, 0.72)
+        occupied, conditions, draws = self._occupied(begun), begun.conditions, begun.draws
+        fits, stage = self.memory.first_that_fits, report.part(0.0, 0.72)
         # Noise is drawn outside what may be tried again, which so gives the same result.
         noise = self._latent_noise(occupied, draws)
         latent = fits(
-            lambda: _Latent(self._latent(occupied, look, noise, stage, mode), occupied),
-            lambda: self._coarse_latent(occupied, look, draws, stage, mode),
+            lambda: _Latent(self._latent(occupied, conditions, noise, stage, mode), occupied),
+            lambda: self._coarse_latent(occupied, conditions, draws, stage, mode),
         )
         report.update(0.72, message="decoding splats")
         gaussians = fits(
@@ -261,16 +321,14 @@ class SlatModel(Generic[M]):
     def _latent(
         self,
         occupied: OccupiedVoxels,
-        look: Callable[[], Sequence[Tensor]],
+        conditions: Sequence[Tensor],
         noise: Tensor,
         report: Reporter,
         mode: ViewMode,
     ) -> SparseTensor:
         """What is to be decoded at every voxel."""
         models = self.models
-        report.update(0, message="looking at the object")
         voxels = Voxels(occupied.coords, models.resolution)
-        conditions = look()
         working = _WORKING_LATENT + _WORKING_VIEW * (len(conditions) - 1)
         with self.memory.running(models.latent_flow, working=working) as flow:
             contexts = [flow.remember(condition) for condition in conditions]
@@ -297,7 +355,7 @@ class SlatModel(Generic[M]):
     def _coarse_latent(
         self,
         occupied: OccupiedVoxels,
-        look: Callable[[], Sequence[Tensor]],
+        conditions: Sequence[Tensor],
         draws: Draws,
         report: Reporter,
         mode: ViewMode,
@@ -305,7 +363,7 @@ class SlatModel(Generic[M]):
         draws.notes.append("Memory ran out: this object was made at half the resolution.")
         coarse = _coarser(occupied, draws)
         noise = self._latent_noise(coarse, draws)
-        return _Latent(self._latent(coarse, look, noise, report, mode), coarse)
+        return _Latent(self._latent(coarse, conditions, noise, report, mode), coarse)
 
     def _latent_noise(self, occupied: OccupiedVoxels, draws: Draws) -> Tensor:
         count = len(occupied.coords)
@@ -349,10 +407,3 @@ def _expect_numbers(what: str, *values: Tensor) -> None:
             f"The model's {what} holds numbers that are none, which half precision can cause. "
             f"Try `--precision bfloat16` or `--precision float32`."
         )
-
-
-def part_of(whole: Reporter, start: float, end: float) -> Reporter:
-    """A reporter whose 0…1 is a part of another's."""
-    return Reporter(
-        lambda event: whole.update(start + (end - start) * event.fraction, message=event.message)
-    )

@@ -20,11 +20,9 @@ from torch import Tensor
 
 from scenelift.layers.blocks import FlowContext
 from scenelift.progress import Reporter, silent
-from scenelift.slat.model import WORKING_CONDITION, Draws, LiftedShape, SlatModel, part_of
+from scenelift.slat.model import WORKING_CONDITION, Begun, Draws, LiftedShape, SlatModel
 from scenelift.slat.options import ViewMode
 from scenelift.slat.sampling import State
-from scenelift.slat.structure_decoder import cube_from_tokens
-from scenelift.slat.voxels import OccupiedVoxels
 from scenelift.trellis.checkpoints import TrellisModels
 from scenelift.trellis.structure_flow import StructureFlow, structure_noise
 
@@ -34,7 +32,6 @@ __all__ = ["Trellis"]
 class Trellis(SlatModel[TrellisModels]):
     """The model on a device; arguments as for `SlatModel`."""
 
-    @torch.inference_mode()
     def lift(
         self,
         pictures: Sequence[NDArray[np.uint8]],
@@ -57,20 +54,48 @@ class Trellis(SlatModel[TrellisModels]):
             torch.OutOfMemoryError: the device's memory does not suffice for the least that is
                 tried.
         """
+        report = report or silent()
+        (begun,) = self.begin(pictures, seeds=[seed], mode=mode, report=report.part(0.0, 0.45))
+        return self.complete(begun, mode=mode, report=report.part(0.45, 1.0))
+
+    @torch.inference_mode()
+    def begin(
+        self,
+        pictures: Sequence[NDArray[np.uint8]],
+        *,
+        seeds: Sequence[int],
+        mode: ViewMode = "stochastic",
+        report: Reporter,
+    ) -> list[Begun]:
+        """First stage, for several seeds at once; `lift` says what the arguments are.
+
+        Raises:
+            torch.OutOfMemoryError: the device's memory does not suffice for one.
+        """
         if not pictures:
             raise ValueError("an object needs at least one picture")
-        report = report or silent()
-        draws = Draws.of(seed, torch.device("cpu"))
-        start = structure_noise(self.models.structure_flow.params, draws.noise).to(self.device)
-        fits = self.memory.first_that_fits
         report.update(0, message="looking at the object")
-        conditions = fits(lambda: [self._look(picture) for picture in pictures])
-        occupied = fits(
-            lambda: self._structure(conditions, start, draws, mode, part_of(report, 0.02, 0.45))
+        draws = [Draws.of(seed, torch.device("cpu")) for seed in seeds]
+        params = self.models.structure_flow.params
+        conditions = self.memory.first_that_fits(
+            lambda: [self._look(picture) for picture in pictures]
         )
-        shape, _ = self._detail(
-            occupied, lambda: conditions, draws, part_of(report, 0.45, 1.0), mode=mode
+        made = self._structures(
+            [(structure_noise(params, one.noise).to(self.device),) for one in draws],
+            lambda noise, part: self._structure(conditions, noise, mode, part),
+            report.part(0.04, 1.0),
         )
+        return [
+            Begun(state, coords, conditions, one)
+            for (state, coords), one in zip(made, draws, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def complete(
+        self, begun: Begun, *, mode: ViewMode = "stochastic", report: Reporter
+    ) -> LiftedShape:
+        """Second stage and decoders of one seed; `lift` says what it raises."""
+        shape, _ = self._detail(begun, report, mode=mode)
         return shape
 
     def _look(self, picture: NDArray[np.uint8]) -> Tensor:  # [s, s, 3] -> [1, S, C]
@@ -82,25 +107,21 @@ class Trellis(SlatModel[TrellisModels]):
             return embedder(pixels)
 
     def _structure(
-        self,
-        conditions: Sequence[Tensor],
-        noise: Tensor,
-        draws: Draws,
-        mode: ViewMode,
-        report: Reporter,
-    ) -> OccupiedVoxels:
+        self, conditions: Sequence[Tensor], noise: State, mode: ViewMode, report: Reporter
+    ) -> State:
+        """The shape, for a batch of noise."""
+
         def velocity(
             flow: StructureFlow, state: State, time: Tensor, context: FlowContext | None
         ) -> State:
             return (flow(state[0], time, context),)
 
-        (tokens,) = self._sample_structure(
+        return self._sample_structure(
             self.models.structure_flow,
             conditions,
             lambda flow, condition: flow.remember(condition),
             velocity,
-            (noise,),
+            noise,
             report,
             mode=mode,
         )
-        return self._occupied(cube_from_tokens(tokens), draws)

@@ -1,0 +1,102 @@
+"""Several tries of one object, each with a seed of its own, of which the best is kept.
+
+A reconstructor that can go a part of the way with all seeds at once (`SeveralSeedsReconstructor`)
+does; any other is asked once for every seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from scenelift.progress import Reporter
+from scenelift.reconstruct import Reconstructor, SeveralSeedsReconstructor
+from scenelift.stages import outcome_of
+from scenelift.types import Image, Instance, PointMap, Reconstruction
+
+__all__ = ["reconstruct_best"]
+
+TRIES_APART = 100_003
+"""Between the seeds of an object's tries: no other object of the run comes near."""
+
+
+def reconstruct_best(
+    reconstructor: Reconstructor,
+    image: Image,
+    instance: Instance,
+    points: PointMap,
+    *,
+    others: Sequence[Instance],
+    seed: int,
+    tries: int,
+    report: Reporter,
+) -> Reconstruction:
+    """Reconstruct one object with several seeds, and keep what explains the photo best.
+
+    A try that fails loses against all that do not, and is noted. Arguments as for
+    `Reconstructor.reconstruct`.
+
+    Args:
+        seed: of the first try.
+        tries: how many; one is not judged.
+
+    Raises:
+        SceneliftError: every try failed; the first one's error.
+    """
+    if tries == 1:
+        return reconstructor.reconstruct(
+            image, instance, points, others=others, seed=seed, report=report
+        )
+    seeds = [seed + k * TRIES_APART for k in range(tries)]
+    steps = _start(reconstructor, image, instance, points, others, seeds, report)
+    outcomes = [
+        outcome_of(step, f"seed {one} of {instance.label!r}")
+        for one, step in zip(seeds, steps, strict=True)
+    ]
+    made = [
+        (one, outcome)
+        for one, outcome in zip(seeds, outcomes, strict=True)
+        if not isinstance(outcome, Exception)
+    ]
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    if not made:
+        raise failed[0]
+
+    from scenelift.compose.score import best_of
+
+    chosen, best = made[
+        best_of([outcome for _, outcome in made], image, instance, points, seed=seed)
+    ]
+    notes = [*best.notes, f"The best of {tries} tries (seed {chosen})."]
+    if failed:
+        notes.append(f"{len(failed)} of {tries} tries failed, the first because: {failed[0]}")
+    return replace(best, notes=tuple(notes))
+
+
+def _start(
+    reconstructor: Reconstructor,
+    image: Image,
+    instance: Instance,
+    points: PointMap,
+    others: Sequence[Instance],
+    seeds: Sequence[int],
+    report: Reporter,
+) -> Sequence[Callable[[], Reconstruction]]:
+    """What remains to be done for every seed."""
+    if isinstance(reconstructor, SeveralSeedsReconstructor):
+        return reconstructor.start_tries(
+            image, instance, points, others=others, seeds=seeds, report=report
+        )
+    return [
+        partial(
+            reconstructor.reconstruct,
+            image,
+            instance,
+            points,
+            others=others,
+            seed=seed,
+            report=report.part(k / len(seeds), (k + 1) / len(seeds)),
+        )
+        for k, seed in enumerate(seeds)
+    ]
