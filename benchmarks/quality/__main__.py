@@ -1,6 +1,6 @@
 """Measure each stage alone and the whole, on photos with known truth.
 
-    python -m benchmarks.quality                         two minutes on two cores
+    python -m benchmarks.quality                         four minutes on two cores
     python -m benchmarks.quality --size large --json out/quality.json
     python -m benchmarks.quality --stages objects --split val --size large
     python -m benchmarks.quality --segmenter sam3 --pointmapper moge --reconstructor sam3d
@@ -65,7 +65,7 @@ STAGES = ("masks", "points", "objects", "whole")
 
 PHOTOS_IN_3D = {"small": len(PLANS), "large": SIZES["large"]}
 """Photos for `objects` and `whole`, which take most of the time: the first of each kind of place,
-so that the small set takes two minutes."""
+so that the small set takes minutes."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
