@@ -94,7 +94,7 @@ wheel: $(VENV)/.core $(PAGE)  ## dist/*.whl with the page in it
 bench: $(VENV)/.dev  ## time the main job, with the share of each stage
 	$(BIN)/python benchmarks/main_job.py
 
-bench-quality: $(VENV)/.dev  ## quality figures on synthetic scenes with known truth (2 minutes)
+bench-quality: $(VENV)/.dev  ## quality figures on synthetic scenes with known truth (4 minutes)
 	$(BIN)/python -m benchmarks.quality
 
 bench-faults: $(VENV)/.dev  ## kill the web app's processes 50 times, count what is lost (4 minutes)

@@ -38,6 +38,11 @@ def results():
             notes=("a note",),
         ),
         PointMap(points=camera.unproject(np.full((7, 13), np.nan)), camera=camera, metric=True),
+        PointMap(
+            points=camera.unproject(np.ones((7, 13))),
+            camera=camera,
+            confidence=np.linspace(0, 1, 91, dtype=np.float32).reshape(7, 13),
+        ),
         Reconstruction(
             shape=ball_shape(np.array([10, 20, 30]), splats=20),
             pose=Pose(translation=(1, 2, 3), scale=0.5),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenelift.types import Camera, Gaussians, Image, Instance, Mesh, Pose, object_name
+from scenelift.types import Camera, Gaussians, Image, Instance, Mesh, PointMap, Pose, object_name
 
 
 def test_an_image_is_uint8_rgb():
@@ -72,6 +72,14 @@ def test_the_box_of_a_mask_is_tight_in_continuous_pixels():
     assert Instance.box_of(mask) == (7.0, 2.0, 11.0, 5.0)
     with pytest.raises(ValueError, match="empty"):
         Instance.box_of(np.zeros((3, 3), bool))
+
+
+def test_a_confidence_has_the_size_of_its_point_map():
+    camera = Camera.from_fov(6, 4, fov_deg=50)
+    points = camera.unproject(np.ones((4, 6)))
+    PointMap(points=points, camera=camera, confidence=np.ones((4, 6), np.float32))
+    with pytest.raises(ValueError, match=r"confidence: expected float32 \[4, 6\]"):
+        PointMap(points=points, camera=camera, confidence=np.ones((6, 4), np.float32))
 
 
 def test_the_camera_looks_along_minus_z_with_y_up_and_pixel_centres_at_a_half():

@@ -1,7 +1,8 @@
 """Measure each stage alone and the whole, on photos with known truth.
 
-    python -m benchmarks.quality                         two minutes on two cores
+    python -m benchmarks.quality                         four minutes on two cores
     python -m benchmarks.quality --size large --json out/quality.json
+    python -m benchmarks.quality --stages objects --split val --size large
     python -m benchmarks.quality --segmenter sam3 --pointmapper moge --reconstructor sam3d
 
 `docs/quality.md` explains every figure and keeps the history.
@@ -24,8 +25,14 @@ from typing import Any, TypeVar
 from benchmarks.quality.baselines import (
     BoxReconstructor,
     BoxSegmenter,
+    InflatedReconstructor,
     RampPointMapper,
     SilhouetteReconstructor,
+)
+from benchmarks.quality.from_training import (
+    MeanReconstructor,
+    NearestReconstructor,
+    TrainingVolumes,
 )
 from benchmarks.quality.mapping import measure_points
 from benchmarks.quality.reconstructing import (
@@ -36,7 +43,12 @@ from benchmarks.quality.reconstructing import (
 from benchmarks.quality.report import Table, table_text, tables_json
 from benchmarks.quality.segmenting import measure_boxes, measure_prompts
 from benchmarks.quality.whole import measure_pipeline
-from benchmarks.synthetic import SIZES, SyntheticScene, load_or_make
+from benchmarks.synthetic import (
+    SIZES,
+    SyntheticScene,
+    load_or_make,
+    load_or_make_validation,
+)
 from scenelift import __version__
 from scenelift.errors import SceneliftError, SetupError
 from scenelift.io.files import write_json
@@ -53,7 +65,7 @@ STAGES = ("masks", "points", "objects", "whole")
 
 PHOTOS_IN_3D = {"small": len(PLANS), "large": SIZES["large"]}
 """Photos for `objects` and `whole`, which take most of the time: the first of each kind of place,
-so that the small set takes two minutes."""
+so that the small set takes minutes."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--stages: {', '.join(sorted(unknown))}: choose from {', '.join(STAGES)}")
     started, processor_started = time.perf_counter(), time.process_time()
     try:
-        scenes = load_or_make(options.size, options.seed)
+        load = load_or_make_validation if options.split == "val" else load_or_make
+        scenes = load(options.size, options.seed)
     except SceneliftError as exc:
         print(exc, file=sys.stderr)
         return exc.exit_code
@@ -152,9 +165,13 @@ def _objects(
 ) -> Iterator[Table]:
     """`maps` may go on past the scenes."""
     truth = [scene.points for scene in scenes]
+    volumes = TrainingVolumes.load_or_make()
     runs: list[tuple[Reconstructor, Sequence[PointMap | None], str]] = [
         (BoxReconstructor(), truth, "true points"),
         (SilhouetteReconstructor(), truth, "true points"),
+        (InflatedReconstructor(), truth, "true points"),
+        (MeanReconstructor(volumes, scenes), truth, "true points"),
+        (NearestReconstructor(volumes, scenes), truth, "true pose"),
     ]
     if backends.reconstructor is not None:
         runs.append((backends.reconstructor, truth, "true points"))
@@ -217,7 +234,7 @@ def _about(options: argparse.Namespace, scenes: Sequence[SyntheticScene]) -> dic
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "packages": ", ".join(f"{p} {importlib.metadata.version(p)}" for p in packages),
-        "scenes": f"{len(scenes)} ({options.size}), seed {options.seed}, "
+        "scenes": f"{len(scenes)} ({options.split}, {options.size}), seed {options.seed}, "
         f"{sum(len(s.objects) for s in scenes)} objects of {len(models)} models",
         "models": [
             {"id": m.id, "name": m.name, "author": m.author, "licence": m.licence}
@@ -231,6 +248,12 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--size", choices=list(SIZES), default="small")
+    parser.add_argument(
+        "--split",
+        choices=["test", "val"],
+        default="test",
+        help="the benchmark's models, or those that watch training",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--segmenter", default="embedded")
     parser.add_argument("--pointmapper", default="embedded")

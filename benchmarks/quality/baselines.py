@@ -11,6 +11,11 @@ from skimage.measure import marching_cubes
 
 from scenelift.errors import ObjectFailed
 from scenelift.progress import Reporter
+from scenelift.reconstruct.embedded.inflate import inflate
+from scenelift.reconstruct.embedded.outline import trace_outline
+from scenelift.reconstruct.embedded.proportions import proportions_of
+from scenelift.reconstruct.embedded.relief import hidden_by, relief_of, visible_depth
+from scenelift.reconstruct.embedded.solid import Solid, surface_of
 from scenelift.types import (
     Camera,
     Image,
@@ -24,7 +29,15 @@ from scenelift.types import (
     Shape,
 )
 
-__all__ = ["BoxReconstructor", "BoxSegmenter", "RampPointMapper", "SilhouetteReconstructor"]
+__all__ = [
+    "BoxReconstructor",
+    "BoxSegmenter",
+    "InflatedReconstructor",
+    "RampPointMapper",
+    "SilhouetteReconstructor",
+    "corners_of",
+    "placed",
+]
 
 
 class BoxSegmenter:
@@ -68,9 +81,9 @@ class BoxReconstructor:
         seed: int,
         report: Reporter,
     ) -> Reconstruction:
-        low, high = _bounds(instance, points)
+        low, high = corners_of(instance, points)
         cube = trimesh.creation.box(extents=high - low)
-        return _placed(np.asarray(cube.vertices) + (low + high) / 2, np.asarray(cube.faces))
+        return placed(np.asarray(cube.vertices) + (low + high) / 2, np.asarray(cube.faces))
 
 
 class SilhouetteReconstructor:
@@ -89,7 +102,7 @@ class SilhouetteReconstructor:
         seed: int,
         report: Reporter,
     ) -> Reconstruction:
-        low, high = _bounds(instance, points)
+        low, high = corners_of(instance, points)
         pitch = float((high - low).max()) / self.STEPS
         # One empty voxel all round closes the surface.
         counts = np.ceil((high - low) / pitch).astype(int) + 2
@@ -104,13 +117,58 @@ class SilhouetteReconstructor:
         if not grid.any():
             raise ObjectFailed(0, instance.label, "its silhouette is thinner than a voxel")
         vertices, faces, _, _ = marching_cubes(grid.astype(np.float32), 0.5)
-        return _placed(origin + (vertices - 0.5) * pitch, faces[:, ::-1])
+        return placed(origin + (vertices - 0.5) * pitch, faces[:, ::-1])
 
 
-def _bounds(instance: Instance, points: PointMap) -> tuple[NDArray, NDArray]:
-    """Corners of a box, 2 % of stray points left out on each side, as deep as it is wide."""
+class InflatedReconstructor:
+    """The mask as a balloon: thick where it is wide, its front where the points are.
+
+    What the embedded reconstructor made of every mask before it had a trained head, and still makes
+    of the thinnest; the label says how deep such things are, and which of them are round.
+    """
+
+    name, version = "inflated mask", "1"
+
+    def reconstruct(
+        self,
+        image: Image,
+        instance: Instance,
+        points: PointMap,
+        *,
+        others: Sequence[Instance],
+        seed: int,
+        report: Reporter,
+    ) -> Reconstruction:
+        outline = trace_outline(instance.mask, hidden_by(instance, others, points))
+        distance = visible_depth(instance.mask, points)
+        solid = Solid.of(
+            outline,
+            inflate(outline, proportions_of(instance.class_name, instance.label)),
+            relief_of(outline, points, distance),
+            points.camera,
+            distance,
+        )
+        surface = surface_of(solid)
+        return placed(surface.vertices, surface.faces)
+
+
+def corners_of(
+    instance: Instance,
+    points: PointMap,
+    axes: NDArray | None = None,  # [3, 3]
+) -> tuple[NDArray, NDArray]:
+    """Corners of a box, 2 % of stray points left out on each side, as deep as it is wide.
+
+    Args:
+        axes: camera_from_box, whose third axis points towards the camera; None for the camera's.
+
+    Returns:
+        The lowest and the highest corner [3] in the box's axes.
+    """
     seen = points.points[instance.mask]
     seen = seen[np.isfinite(seen).all(1)].astype(float)
+    if axes is not None:
+        seen = seen @ axes
     if len(seen) < 10:
         raise ObjectFailed(0, instance.label, "fewer than ten of its pixels have a point")
     low, high = np.percentile(seen, [2, 98], axis=0)
@@ -119,7 +177,8 @@ def _bounds(instance: Instance, points: PointMap) -> tuple[NDArray, NDArray]:
     return low, high
 
 
-def _placed(vertices: NDArray, faces: NDArray) -> Reconstruction:
+def placed(vertices: NDArray, faces: NDArray) -> Reconstruction:
+    """A mesh in the camera frame as a reconstruction whose object frame has the camera's axes."""
     low, high = vertices.min(0), vertices.max(0)
     scale = float((high - low).max())
     centre = (low + high) / 2

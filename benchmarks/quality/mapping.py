@@ -119,6 +119,20 @@ def _figures(scene: SyntheticScene, points: PointMap) -> dict[str, float]:
         "covered": float(both.sum() / np.isfinite(truth).sum()),
         "right": right,
         "asked": asked,
+    } | _certainty(points, both, scaled, truth[both])
+
+
+def _certainty(
+    points: PointMap, both: NDArray[np.bool_], scaled: NDArray, truth: NDArray
+) -> dict[str, float]:
+    """The error that a map expects, and the one where it is surest; {} where it does not say."""
+    if points.confidence is None:
+        return {}
+    confidence = points.confidence[both].astype(np.float64)
+    sure = confidence >= np.median(confidence)
+    return {
+        "AbsRel expected": float(np.mean(-np.log(np.maximum(confidence, 1e-6)))),
+        "AbsRel, surest half": metrics.abs_rel(scaled[sure], truth[sure]),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,16 @@ from scenelift.training.scenes.raycast import Tracer, View
 from scenelift.training.scenes.viewpoint import viewpoint
 from scenelift.types import Camera, Image, Instance, Mesh, PointMap, Pose
 
-__all__ = ["SIZES", "SyntheticObject", "SyntheticScene", "load_or_make", "make_scene"]
+__all__ = [
+    "MIN_SHARE",
+    "MIN_VISIBLE",
+    "SIZES",
+    "SyntheticObject",
+    "SyntheticScene",
+    "load_or_make",
+    "make_scene",
+    "remembered",
+]
 
 VERSION = 2
 """Raise it when scenes change: figures of different versions are not comparable."""
@@ -67,12 +76,17 @@ class SyntheticObject:
         return self.label in COCO
 
     @property
-    def mesh(self) -> Mesh:
-        """Its shape in the object frame: y up, front +z, inside [−0.5, 0.5]³. No colours."""
+    def surface(self) -> Surface:
+        """Its shape and colours in the object frame: y up, front +z, inside [−0.5, 0.5]³."""
         surface = load_entry(self.entry)
         if surface is None:
             raise SetupError(f"{self.entry.id} was rendered and cannot be read any more")
-        return Mesh(vertices=surface.vertices, faces=surface.faces)
+        return surface
+
+    @property
+    def mesh(self) -> Mesh:
+        """Its shape in the object frame. No colours."""
+        return Mesh(vertices=self.surface.vertices, faces=self.surface.faces)
 
     @property
     def instance(self) -> Instance:
@@ -127,10 +141,15 @@ def load_or_make(
 
 def _load_or_make_one(seed: int, index: int, split: Split) -> SyntheticScene:
     kind = f"seed-{seed}" if split == "test" else f"seed-{seed}-{split}"
+    return remembered(kind, index, lambda: make_scene(seed, index, split=split))
+
+
+def remembered(kind: str, index: int, make: Callable[[], SyntheticScene]) -> SyntheticScene:
+    """A scene from the cache, or made and kept there."""
     path = cache_folder() / f"scenes-v{VERSION}" / kind / f"{index:04d}.npz"
     if path.is_file():
         return _load(path)
-    scene = make_scene(seed, index, split=split)
+    scene = make()
     path.parent.mkdir(parents=True, exist_ok=True)
     _save(scene, path)
     return scene

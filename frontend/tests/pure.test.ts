@@ -5,6 +5,7 @@ import { boxOfDrag, nudge } from '../src/canvas/boxes';
 import { paint } from '../src/canvas/mask';
 import { split } from '../src/ui/chips';
 import { ago, bytes, duration, percent, plural } from '../src/ui/format';
+import { sides } from '../src/views/meshes';
 import { embeddedSource } from '../src/viewer/source';
 import type { Manifest } from '../src/viewer/manifest';
 
@@ -72,6 +73,11 @@ test('times, shares and counts', () => {
   const now = new Date('2026-01-02T12:00:00Z');
   expect(ago('2026-01-02T11:59:30Z', now)).toBe('just now');
   expect(ago('2026-01-02T09:00:00Z', now)).toBe('3 h ago');
+});
+
+test('textures are powers of two, and what the server takes for granted', () => {
+  expect(sides({ minimum: 64, maximum: 512, default: 256 })).toEqual([64, 128, 256, 512]);
+  expect(sides({ minimum: 100, maximum: 300, default: 200 })).toEqual([128, 200, 256]);
 });
 
 test('an embedded scene gives back its files, and offers only those', async () => {

@@ -255,15 +255,22 @@ class PointMap:
         camera: the camera the points were seen with.
         metric: True where a unit is a metre.
         source: which backend made it, for the manifest.
+        confidence: float32 [H, W] in 0…1, exp(−e) where e is the expected |error| of the depth's
+            logarithm but for one factor a photo: 0.9 expects a tenth too near or too far. 0 where
+            there is no point. None where the backend does not say.
     """
 
     points: NDArray[np.float32]
     camera: Camera
     metric: bool = False
     source: str = ""
+    confidence: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        _expect("points", self.points, (self.camera.height, self.camera.width, 3), np.float32)
+        size = (self.camera.height, self.camera.width)
+        _expect("points", self.points, (*size, 3), np.float32)
+        if self.confidence is not None:
+            _expect("confidence", self.confidence, size, np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

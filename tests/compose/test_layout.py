@@ -198,6 +198,19 @@ def test_without_a_point_under_the_mask_the_distance_is_kept(chair, photograph):
     assert any("No point was seen" in note for note in placed.notes)
 
 
+def test_it_is_said_how_sure_the_point_map_is_of_an_object(chair, photograph):
+    true = standing(0.1, -3.0, 1.0)
+    photo = photograph([(chair, true)])
+    objects = scene_objects(photo, [(chair, true)])
+    leave = LayoutOptions(refine=False, repair=False)
+    silent = lay_out(objects, photo.image, photo.points, leave).placements[0]
+    assert "depth_confidence" not in silent.quality
+    sure = np.where(photo.instances[0].mask, np.float32(0.75), np.float32(0.25))
+    told = replace(photo.points, confidence=sure)
+    placed = lay_out(objects, photo.image, told, leave).placements[0]
+    assert placed.quality == {**silent.quality, "depth_confidence": 0.75}
+
+
 def test_one_object_and_no_ground_is_said(chair, photograph):
     true = Pose(rotation=YAW, translation=(0, 0.2, -3.0), scale=1.0)
     photo = photograph([(chair, true)])

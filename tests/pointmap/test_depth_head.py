@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scenelift.pointmap import depth_head
 from scenelift.pointmap.depth_head import DepthHeadPointMapper
@@ -14,9 +16,9 @@ from scenelift.types import Image
 class Answers:
     """A head that sees a step in depth, `sky` above it, and a focal length."""
 
-    def __init__(self, near=1.0, far=4.0, scale=1.0, log_focal=0.0, sky=False):
+    def __init__(self, near=1.0, far=4.0, scale=1.0, log_focal=0.0, sky=False, error=0.1):
         self.near, self.far, self.scale = near, far, scale
-        self.log_focal, self.sky = log_focal, sky
+        self.log_focal, self.sky, self.error = log_focal, sky, error
         self.asked = []
 
     def run(self, picture, hints):
@@ -26,6 +28,7 @@ class Answers:
         maps = np.zeros((3, *hints.shape[1:]), np.float32)
         lower = hints.shape[1] // 2
         maps[0, :lower], maps[0, lower:] = np.log(self.far), np.log(self.near)
+        maps[1] = np.log(self.error)
         maps[2] = -5
         maps[2, :lower] = 5 if self.sky else -5
         return maps, np.array([np.log(self.scale), self.log_focal, 0, 1, 0], np.float32)
@@ -53,6 +56,29 @@ def test_the_sky_has_no_points():
     points = estimate(Answers(sky=True)).points
     assert np.isnan(points[0]).all()
     assert np.isfinite(points[-1]).all()
+
+
+@given(error=st.floats(1e-3, 20))
+@settings(deadline=None, max_examples=10)
+def test_confidence_is_the_exponential_of_the_error_that_is_expected(error):
+    made = estimate(Answers(error=error), height=42, width=56)
+    assert made.confidence is not None
+    np.testing.assert_allclose(made.confidence, np.exp(-error), rtol=1e-4)  # float32 logarithms
+
+
+def test_there_is_no_confidence_in_the_sky():
+    made = estimate(Answers(sky=True))
+    assert made.confidence is not None
+    assert ((made.confidence > 0) == np.isfinite(made.points[..., 2])).all()
+
+
+def test_one_look_that_is_sure_of_itself_is_outvoted():
+    class Sure(Answers):
+        def run(self, picture, hints):
+            self.error = 1e-3 if not self.asked else 0.5
+            return super().run(picture, hints)
+
+    np.testing.assert_allclose(estimate(Sure()).confidence, np.exp(-0.5), rtol=1e-4)  # as above
 
 
 def test_the_focal_length_is_over_the_longer_side():

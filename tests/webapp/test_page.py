@@ -150,6 +150,46 @@ def test_a_job_is_made_with_the_keyboard_alone(visit):
     expect(page.locator(".object-name b")).to_have_text(["object"])
 
 
+def test_wishes_for_meshes_start_with_the_servers_and_are_kept(visit, server):
+    page = visit().page
+    choose_photo(page, "red")
+    page.get_by_text("More options").click()
+    group = page.get_by_role("group", name="Mesh of an object")
+    faces = group.get_by_label("Most faces")
+    texture = group.get_by_label("Texture", exact=True)
+    known = server.http.get("/api/config").json()["meshes"]
+    expect(faces).to_have_value(str(known["faces"]["default"]))
+    expect(texture).to_have_value(str(known["texture_size"]["default"]))
+    expect(group.get_by_label("Vertex colours")).not_to_be_checked()
+
+    faces.fill("60")
+    group.get_by_label("Vertex colours").check()
+    expect(texture).to_be_disabled()
+    page.get_by_label("Show me what was found first").uncheck()
+    with page.expect_response(lambda r: r.request.method == "POST") as answer:
+        page.get_by_role("button", name="Make the scene").click()
+    job = server.wait(answer.value.json()["id"])
+    (made,) = server.http.get(job["manifest_url"]).json()["objects"]
+    assert made["faces"] <= 60
+    (glb,) = [f for f in job["files"] if f["name"] == "scene.glb"]
+    content = server.http.get(glb["url"]).content
+    assert b'"COLOR_0"' in content
+    assert b'"images"' not in content
+
+
+def test_a_number_that_is_refused_is_shown_though_its_group_was_closed(visit):
+    page = visit().page
+    choose_photo(page, "red")
+    page.get_by_text("More options").click()
+    faces = page.get_by_label("Most faces")
+    faces.fill("3")  # encloses nothing
+    page.get_by_text("More options").click()
+    expect(faces).to_be_hidden()
+    page.get_by_role("button", name="Find objects").click()
+    expect(faces).to_be_visible()
+    expect(faces).to_be_focused()
+
+
 def test_the_viewer_is_loaded_when_it_is_needed_only(visit):
     visitor = visit()
     expect(visitor.page.get_by_text("Drop a photo here")).to_be_visible()

@@ -12,6 +12,7 @@ import PIL.Image
 import pytest
 
 from scenelift import __version__
+from scenelift.config import FinishOptions
 from scenelift.io.manifest import Manifest
 from scenelift.testing.fakes import disc_photo
 
@@ -256,6 +257,8 @@ def test_health_config_ready_and_metrics(server):
     config = server.http.get("/api/config").json()
     assert (config["qualities"], config["default_quality"]) == (["fake"], "fake")
     assert config["auth"] is False
+    assert config["meshes"]["faces"]["default"] == FinishOptions().faces
+    assert config["meshes"]["texture_size"]["maximum"] == 4096
     for example in config["examples"]:
         PIL.Image.open(io.BytesIO(server.http.get(example["url"]).content)).verify()
     server.http.get("/api/jobs/" + "0" * 32)

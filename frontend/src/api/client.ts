@@ -98,6 +98,7 @@ export const api = {
     if (job.maxObjects !== null) form.set('max_objects', String(job.maxObjects));
     form.set('quality', job.quality);
     form.set('review', String(job.review));
+    for (const [name, wish] of Object.entries(job.meshes)) form.set(name, String(wish));
     return upload<Job>('api/jobs', form, onSent);
   },
 };

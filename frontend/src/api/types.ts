@@ -60,11 +60,28 @@ export interface JobPage {
   last_event_id: number;
 }
 
+export interface Range {
+  minimum: number;
+  maximum: number;
+  default: number;
+}
+
+export interface MeshWishes {
+  faces: number;
+  texture_size: number;
+  vertex_colors: boolean;
+}
+
 export interface Config {
   version: string;
   qualities: string[];
   default_quality: string;
   limits: { upload_bytes: number; max_pixels: number; max_phrases: number };
+  meshes: {
+    faces: Range;
+    texture_size: Range;
+    vertex_colors: { default: boolean };
+  };
   auth: boolean;
   examples: { name: string; url: string; prompt: string }[];
 }
@@ -89,4 +106,5 @@ export interface NewJob {
   maxObjects: number | null;
   quality: string;
   review: boolean;
+  meshes: MeshWishes;
 }

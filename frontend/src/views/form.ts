@@ -7,6 +7,7 @@ import { h } from '../ui/dom';
 import { percent } from '../ui/format';
 import { icon } from '../ui/icons';
 import { problemBox, problemOf } from '../ui/problem';
+import { meshFields } from './meshes';
 
 const SUBJECTS = ['chair', 'cup', 'person', 'plant', 'shoe', 'lamp'];
 const QUALITIES: Record<string, string> = {
@@ -45,7 +46,19 @@ export function photoForm(
   const seed = h('input', { id: 'seed', type: 'number', min: 0, max: 4294967295, value: 0 });
   const most = h('input', { id: 'most', type: 'number', min: 1, max: 99, placeholder: 'all' });
   const quality = qualities(config);
+  const meshes = meshFields(config.meshes);
   chips.values = phrases;
+
+  const more = h('details', {},
+    h('summary', {}, 'More options'),
+    h('div', { class: 'pair' },
+      h('div', { class: 'field' }, h('label', { for: 'seed' }, 'Seed'), seed),
+      h('div', { class: 'field' }, h('label', { for: 'most' }, 'At most'), most)),
+    h('label', { class: 'check', for: 'review' }, review, 'Show me what was found first'),
+    meshes.element);
+  // A field that is refused must be seen, or nobody knows why nothing is sent. The event does not
+  // bubble, but it is captured.
+  more.addEventListener('invalid', () => (more.open = true), true);
 
   const send = async (e: Event) => {
     e.preventDefault();
@@ -56,7 +69,7 @@ export function photoForm(
       onSubmitted(await api.submit({
         photo, boxes: drawn?.values ?? [], phrases: chips.values, seed: Number(seed.value) || 0,
         maxObjects: most.value ? Number(most.value) : null,
-        quality: quality.value, review: review.checked,
+        quality: quality.value, review: review.checked, meshes: meshes.wishes(),
       }, (sent) => (sending.textContent = sent < 1 ? `Sending the photo, ${percent(Math.floor(sent * 10) / 10)}` : 'Looking at the photo…')));
     } catch (error) {
       problem.replaceChildren(problemBox(problemOf(error)));
@@ -75,12 +88,7 @@ export function photoForm(
       drawn && h('p', { class: 'hint' }, 'Or drag a box around something on the photo.'),
       drawn?.rows, drawn?.button,
       h('div', { class: 'field' }, h('label', { for: 'quality' }, 'Quality'), quality),
-      h('details', {},
-        h('summary', {}, 'More options'),
-        h('div', { class: 'pair' },
-          h('div', { class: 'field' }, h('label', { for: 'seed' }, 'Seed'), seed),
-          h('div', { class: 'field' }, h('label', { for: 'most' }, 'At most'), most)),
-        h('label', { class: 'check', for: 'review' }, review, 'Show me what was found first')),
+      more,
       problem,
       submit,
       h('button', { type: 'button', class: 'button quiet wide', onclick: () => back() }, 'Another photo')),

@@ -11,7 +11,7 @@ from scenelift.compose.ground import find_ground
 from scenelift.compose.metric import scale_from
 from scenelift.compose.placed import Placed
 from scenelift.compose.refine import refine
-from scenelift.compose.score import score
+from scenelift.compose.score import depth_confidence, score
 from scenelift.compose.separate import separate, solid_of
 from scenelift.compose.stand import stand
 from scenelift.compose.surfels import surfels_of
@@ -89,7 +89,7 @@ def lay_out(
 
     return Layout(
         placements=tuple(
-            _placement(placed[o.index], factor)
+            _placement(placed[o.index], factor, depth_confidence(o.instance, points))
             if o.index in placed
             else Placement(index=o.index, pose=_grown(o.pose, factor), notes=(why_not[o.index],))
             for o in objects
@@ -128,10 +128,13 @@ def _twice(instances: Sequence[Instance]) -> set[int]:
     return found
 
 
-def _placement(p: Placed, factor: float) -> Placement:
+def _placement(p: Placed, factor: float, known: Mapping[str, float]) -> Placement:
     pose = pose_from_matrix(np.vstack([p.pose, [0.0, 0.0, 0.0, 1.0]]))
     return Placement(
-        index=p.index, pose=_grown(pose, factor), quality=score(p), notes=tuple(p.notes)
+        index=p.index,
+        pose=_grown(pose, factor),
+        quality={**score(p), **known},
+        notes=tuple(p.notes),
     )
 
 

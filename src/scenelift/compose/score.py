@@ -12,7 +12,7 @@ from scenelift.compose.search import quarter_turns
 from scenelift.errors import ReconstructionError
 from scenelift.types import Image, Instance, PointMap, Reconstruction, SceneObject
 
-__all__ = ["best_of", "score"]
+__all__ = ["best_of", "depth_confidence", "score"]
 
 
 def score(o: Placed) -> dict[str, float]:
@@ -38,6 +38,19 @@ def score(o: Placed) -> dict[str, float]:
     figures["flip_margin"] = costs[1:].min() - costs[0]
     figures["fit"] = np.clip(1 - costs[0], 0, 1)
     return {name: round(float(value), 4) for name, value in figures.items()}
+
+
+def depth_confidence(instance: Instance, points: PointMap) -> dict[str, float]:
+    """How sure the point map is of an object.
+
+    Returns:
+        depth_confidence: mean confidence of the points in its mask; absent where there is none, or
+            the map does not say.
+    """
+    if points.confidence is None:
+        return {}
+    seen = points.confidence[instance.mask & np.isfinite(points.points[..., 2])]
+    return {"depth_confidence": round(float(seen.mean()), 4)} if seen.size else {}
 
 
 def best_of(

@@ -39,7 +39,7 @@ class DepthHeadPointMapper:
     """
 
     name = "embedded"
-    version = f"5 {version('depth')}"
+    version = f"6 {version('depth')}"
 
     def __init__(self, head: Head) -> None:
         self._head = head
@@ -63,12 +63,18 @@ class DepthHeadPointMapper:
             report.update(0.9 * (done + 1) / len(LOOKS))
         maps, numbers = _agreed(looks)
         log_depth = _enlarged(maps[0] + numbers[0], (width, height))
-        sky = _resized(maps[1], (width, height)) > 0
+        sky = _resized(maps[2], (width, height)) > 0
+        expected_error = np.exp(_resized(maps[1], (width, height)))
         depth = np.exp(log_depth.astype(np.float64)).clip(NEAREST, FARTHEST)
         camera = _camera(image, float(numbers[1]))
         points = camera.unproject(np.where(sky, np.nan, depth))
         report.update(1.0)
-        return PointMap(points=points, camera=camera, source="embedded depth head")
+        return PointMap(
+            points=points,
+            camera=camera,
+            source="embedded depth head",
+            confidence=np.where(sky, 0, np.exp(-expected_error)).astype(np.float32),
+        )
 
     def _looked(
         self, pixels: NDArray[np.uint8], patches: tuple[int, int], mirrored: bool
@@ -84,16 +90,16 @@ class DepthHeadPointMapper:
 def _agreed(
     looks: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Log depth, sky and numbers of several looks, at the size of the first.
+    """Log depth, log of its error, sky and numbers of several looks, at the size of the first.
 
     The median, not the mean: edges lie a little elsewhere in each, and stay steps. Scale and focal
     length come from the sizes that training saw: the finest look errs more about them.
     """
     height, width = looks[0][0].shape[1:]
     depths = [_enlarged(maps[0], (width, height)) for maps, _ in looks]
-    skies = [_resized(maps[2], (width, height)) for maps, _ in looks]
+    rest = [[_resized(maps[k], (width, height)) for maps, _ in looks] for k in (1, 2)]
     numbers = [numbers for _, numbers in looks[1:]]
-    return np.stack([np.median(depths, 0), np.median(skies, 0)]), np.mean(numbers, 0)
+    return np.stack([np.median(values, 0) for values in (depths, *rest)]), np.mean(numbers, 0)
 
 
 def _patches(height: int, width: int, count: int) -> tuple[int, int]:

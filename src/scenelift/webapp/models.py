@@ -31,6 +31,7 @@ __all__ = [
     "JobRequest",
     "Limits",
     "Login",
+    "MeshFields",
     "MeshWishes",
     "Photo",
     "Problem",
@@ -109,9 +110,18 @@ class JobPrompt(_Input):
 class MeshWishes(_Input):
     """What becomes of the meshes: `config.FinishOptions`."""
 
-    faces: int = Field(default=30_000, ge=4, le=2_000_000)
-    texture_size: int = Field(default=1024, ge=64, le=4096)
-    vertex_colors: bool = False
+    faces: int = Field(default=30_000, ge=4, le=2_000_000, description="most of an object's mesh")
+    texture_size: int = Field(
+        default=1024, ge=64, le=4096, description="texels on a texture's side"
+    )
+    vertex_colors: bool = Field(
+        default=False, description="colours on the vertices in place of a texture"
+    )
+
+    @classmethod
+    def fields(cls) -> dict[str, dict[str, Any]]:
+        """What a form says of each field, as JSON Schema."""
+        return cls.model_json_schema()["properties"]
 
     def to_options(self) -> FinishOptions:
         return FinishOptions(
@@ -227,6 +237,23 @@ class Limits(BaseModel):
     max_phrases: int
 
 
+class MeshField(BaseModel):
+    """One field of `MeshWishes`, as JSON Schema puts it."""
+
+    type: Literal["integer", "boolean"]
+    default: int | bool
+    minimum: int | None = None
+    maximum: int | None = None
+
+
+class MeshFields(BaseModel):
+    """What may be wished of meshes: bounds and defaults."""
+
+    faces: MeshField
+    texture_size: MeshField
+    vertex_colors: MeshField
+
+
 class Example(BaseModel):
     name: str
     url: str
@@ -240,6 +267,7 @@ class Config(BaseModel):
     qualities: list[str]
     default_quality: str
     limits: Limits
+    meshes: MeshFields
     auth: bool
     examples: list[Example]
 

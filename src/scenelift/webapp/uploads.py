@@ -19,7 +19,7 @@ from scenelift.errors import ImageError, InputError
 from scenelift.webapp.errors import StorageFull, TooLarge, UnsupportedUpload
 from scenelift.webapp.folders import DataFolder, JobFolder
 from scenelift.webapp.jobs import new_job_id
-from scenelift.webapp.models import Box, JobRequest, parse_phrases
+from scenelift.webapp.models import Box, JobRequest, MeshWishes, parse_phrases
 from scenelift.webapp.settings import Settings
 
 __all__ = [
@@ -45,6 +45,7 @@ DECODER_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, NotIm
 BOXES = TypeAdapter(tuple[Box, ...])
 # What an HTML form sends for a ticked box, and what people write.
 TRUE, FALSE = {"true", "1", "on", "yes"}, {"false", "0", "off", "no", ""}
+MESH_FIELDS = MeshWishes.fields()
 FIELDS = {
     "image",
     "text_prompt",
@@ -54,9 +55,7 @@ FIELDS = {
     "min_score",
     "quality",
     "review",
-    "faces",
-    "texture_size",
-    "vertex_colors",
+    *MESH_FIELDS,
 }
 
 FORM_SCHEMA: dict[str, Any] = {
@@ -94,25 +93,7 @@ FORM_SCHEMA: dict[str, Any] = {
                             "default": False,
                             "description": "stop after the masks, see /continue",
                         },
-                        "faces": {
-                            "type": "integer",
-                            "minimum": 4,
-                            "maximum": 2_000_000,
-                            "default": 30_000,
-                            "description": "most of an object's mesh",
-                        },
-                        "texture_size": {
-                            "type": "integer",
-                            "minimum": 64,
-                            "maximum": 4096,
-                            "default": 1024,
-                            "description": "texels on a texture's side",
-                        },
-                        "vertex_colors": {
-                            "type": "boolean",
-                            "default": False,
-                            "description": "colours on the vertices in place of a texture",
-                        },
+                        **MESH_FIELDS,
                     },
                 },
                 "encoding": {"text_prompt": {"style": "form", "explode": True}},

@@ -39,17 +39,22 @@ def split_of(entry: Entry) -> str:
     return "train"
 
 
-def training_models(pybullet: Path | None = None, solids: int = 150) -> Iterator[Model]:
+def training_models(
+    pybullet: Path | None = None, solids: int = 150, *, only: str | None = None
+) -> Iterator[Model]:
     """Every model that training may see, the benchmark's left out.
 
     Args:
         pybullet: PyPI's wheel of pybullet 3.2.7 (zlib licence), whose `random_urdfs` are solids
             of no particular kind; None goes without.
         solids: how many of these.
+        only: "train" or "val" for the catalogue's models of that split alone.
     """
     for entry in catalogue():
         split = split_of(entry)
-        if split == "test" or any(word in entry.name.lower() for word in NOT_OBJECTS):
+        if split == "test" or only not in (None, split):
+            continue
+        if any(word in entry.name.lower() for word in NOT_OBJECTS):
             continue
         surface = load_entry(entry)
         if surface is not None:

@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse
 
 from scenelift import __version__
 from scenelift.webapp.errors import NotFound
-from scenelift.webapp.models import Config, Example, Limits, Problem
+from scenelift.webapp.models import Config, Example, Limits, MeshFields, MeshWishes, Problem
 from scenelift.webapp.services import Owner, Use
 
 __all__ = ["router"]
@@ -36,6 +36,7 @@ def get_config(use: Use, owner: Owner) -> Config:
             max_pixels=settings.max_pixels,
             max_phrases=settings.max_phrases,
         ),
+        meshes=MeshFields.model_validate(MeshWishes.fields()),
         auth=bool(settings.tokens),
         examples=[
             Example(name=name, url=f"/api/examples/{name}", prompt=prompt)
