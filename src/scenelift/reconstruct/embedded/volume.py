@@ -32,6 +32,9 @@ MOST_RELIEF = 2.0
 NODES = 112  # along a side: the silhouette is sharper than the head's rays
 SKIN = 1.5  # bins: thinner would slip through the grid
 MOST_LOGIT = 3.0  # a bin this sure is as far inside as a bin is deep
+UNTOLD = 0.6
+"""Added to logits where the head was not told the relief. Filling what is likelier than IoU / (1 + IoU)
+has the best expected IoU, and walls that it hardly dares to draw stay closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,7 +101,8 @@ def filled_space(
     w = (NEAR + (np.arange(BINS) + 0.5) / BINS * (FAR - NEAR)) * longer
     bin_depth = w[1] - w[0]
     spread = _finer(SIDE, nodes)
-    logits = maps[:BINS].clip(-MOST_LOGIT, MOST_LOGIT) * np.float32(bin_depth / MOST_LOGIT)
+    logits = maps[:BINS] + np.float32(UNTOLD if relief is None else 0)
+    logits = logits.clip(-MOST_LOGIT, MOST_LOGIT) * np.float32(bin_depth / MOST_LOGIT)
     field = spread @ logits @ spread.T  # [BINS, nodes, nodes]
 
     uu, vv = np.meshgrid(u, v)
