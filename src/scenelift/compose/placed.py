@@ -13,7 +13,7 @@ from scenelift.compose.surfels import Surfels, surfels_of
 from scenelift.geometry.transforms import pose_matrix
 from scenelift.types import Image, PointMap, SceneObject
 
-__all__ = ["FIRST_OFF", "TIGHT", "Placed"]
+__all__ = ["FIRST_OFF", "POINTS_OFF", "TIGHT", "Placed"]
 
 TIGHT = Weights(depth_scale=0.1, offset=0.06)
 """What counts once a pose is nearly right.
@@ -24,6 +24,10 @@ against them as a bias: it is where the object is, to some hundredths of its siz
 
 FIRST_OFF = 0.1
 """How far off first poses are, one standard deviation along an axis, as a share of the size."""
+
+POINTS_OFF = 0.02
+"""How far off points are along the viewing rays, one standard deviation, as a share of the distance
+(as measured with true shapes in their true places: docs/log.md)."""
 
 POINTS, SIDE = 6000, 72  # surfels, and pixels across the mask
 
@@ -96,7 +100,7 @@ class Placed:
         best on the mean, yet so it is worse than before more often.
         """
         first = (FIRST_OFF * self.size / self.distance) ** 2
-        return first / (first + TIGHT.bias**2)
+        return first / (first + POINTS_OFF**2)
 
     def surface(self) -> NDArray[np.float64]:  # [N, 3]
         """Its surface where it is now, in the camera frame."""

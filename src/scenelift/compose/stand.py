@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.compose.ground import Ground
-from scenelift.compose.placed import TIGHT, Placed
+from scenelift.compose.placed import POINTS_OFF, TIGHT, Placed
 from scenelift.compose.search import evolve, rotation_of_vector, turn_between
 from scenelift.compose.support import FLOOR, Support, across, support_of
 
@@ -28,9 +28,8 @@ SLACK = 0.12  # what standing may cost in agreement with the photo,
 OFF_ITS_MASK = 0.05  # and how much of that the silhouette: the mask is the surest of what is known
 LIKE_ITS_MASK = 0.8  # IoU below which a shape is too rough to tell where its foot is
 
-# Errors of what tells an object's distance, as shares of it, one standard deviation; the first
-# three as measured with true shapes in their true places (docs/log.md).
-POINTS = 0.02  # the points on it
+# Errors of what beside its points tells an object's distance, as shares of it, one standard
+# deviation; the first two as measured with true shapes in their true places (docs/log.md).
 LEVEL = 0.015  # the height of what it stands on, and of its foot, over the camera's height
 TILT = 0.005  # that height again, over the distance from which it was seen
 FOOT = 0.6  # its foot, over its size, for a shape that has nothing in common with its mask
@@ -130,7 +129,7 @@ def _slide(base: float, level: float, carried: float, unsure: float, reach: floa
     if base * level <= 0:  # one above the camera, one below
         return carried
     error = LEVEL**2 + (unsure / level) ** 2
-    share = reach * POINTS**2 / (POINTS**2 + error)
+    share = reach * POINTS_OFF**2 / (POINTS_OFF**2 + error)
     return carried + share * (float(np.log(level / base)) - carried)
 
 
