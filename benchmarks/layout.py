@@ -392,6 +392,7 @@ def _row(name: str, f: list[Figures], before: list[Figures], seconds: list[float
 
     worse = [a.add_s > b.add_s + WORSE for a, b in zip(f, before, strict=True)]
     misled = [a.add_s_points <= b.add_s_points + WORSE for a, b in zip(f, before, strict=True)]
+    low, high = wilson(sum(worse), len(worse))
     return Row(
         name=name,
         count=len(f),
@@ -404,11 +405,23 @@ def _row(name: str, f: list[Figures], before: list[Figures], seconds: list[float
             "inside others %": 100 * of([x.penetration for x in f]),
             "contact cm": 100 * of([x.contact for x in f]),
             "worse %": 100 * of([float(w) for w in worse]),
+            "from %": 100 * low,
+            "to %": 100 * high,
             "of them by the points %": 100
             * of([float(w and m) for w, m in zip(worse, misled, strict=True)]),
         },
         seconds=mean(seconds),
     )
+
+
+def wilson(hits: int, of: int) -> tuple[float, float]:
+    """Between which shares the true one lies, 95 % sure (Wilson 1927)."""
+    if not of:
+        return float("nan"), float("nan")
+    z2 = 1.96**2
+    middle = (hits + z2 / 2) / (of + z2)
+    half = 1.96 * (hits * (of - hits) / of + z2 / 4) ** 0.5 / (of + z2)
+    return middle - half, middle + half
 
 
 def measure_fitting(scenes: Sequence[SyntheticScene], draws: int, *, upright: bool) -> Table:

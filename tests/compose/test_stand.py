@@ -47,8 +47,9 @@ def test_points_and_ground_share_the_say_about_the_distance(crate, photograph, f
     photo = photograph([(crate, true)], ground=GROUND)
     (after,) = laid(photo, [(crate, true)], stretched(photo, factor))
     moved = after.pose.translation[2] / true.translation[2]
-    # Sliding until the foot meets the ground would be all of `factor`.
-    assert 0.1 < (moved - 1) / (factor - 1) < 0.7
+    # Sliding until the foot meets the ground would be all of `factor`; a crate a fifth as wide
+    # as it is far away goes half of the way to the likeliest distance.
+    assert 0.05 < (moved - 1) / (factor - 1) < 0.6
     assert foot(crate, after.pose) == pytest.approx(factor * GROUND, abs=0.01)
     assert after.quality["mask_iou"] > 0.9
 

@@ -13,7 +13,7 @@ from scenelift.compose.surfels import Surfels, surfels_of
 from scenelift.geometry.transforms import pose_matrix
 from scenelift.types import Image, PointMap, SceneObject
 
-__all__ = ["TIGHT", "Placed"]
+__all__ = ["FIRST_OFF", "POINTS_OFF", "TIGHT", "Placed"]
 
 TIGHT = Weights(depth_scale=0.1, offset=0.06)
 """What counts once a pose is nearly right.
@@ -21,6 +21,13 @@ TIGHT = Weights(depth_scale=0.1, offset=0.06)
 First poses are made from the points, so the common offset of an object's points is not held
 against them as a bias: it is where the object is, to some hundredths of its size.
 """
+
+FIRST_OFF = 0.1
+"""How far off first poses are, one standard deviation along an axis, as a share of the size."""
+
+POINTS_OFF = 0.02
+"""How far off points are along the viewing rays, one standard deviation, as a share of the distance
+(as measured with true shapes in their true places: docs/log.md)."""
 
 POINTS, SIDE = 6000, 72  # surfels, and pixels across the mask
 
@@ -78,6 +85,22 @@ class Placed:
     def size(self) -> float:
         """Longest side of its box, in scene units."""
         return self.scale * float(np.ptp(self.surfels.points, axis=0).max())
+
+    @property
+    def distance(self) -> float:
+        """Of its middle from the camera, in scene units."""
+        return float(np.linalg.norm(self.pose @ [*self.centre, 1]))
+
+    @property
+    def reach(self) -> float:
+        """Share of the way along the viewing rays that it goes to where evidence has it, 0…1.
+
+        What tells distances errs by a share of the distance, the first pose by a share of the
+        size: far away, the first pose of a small object may be the better one. All of the way is
+        best on the mean, yet so it is worse than before more often.
+        """
+        first = (FIRST_OFF * self.size / self.distance) ** 2
+        return first / (first + POINTS_OFF**2)
 
     def surface(self) -> NDArray[np.float64]:  # [N, 3]
         """Its surface where it is now, in the camera frame."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.compose.compare import compare
-from scenelift.compose.placed import TIGHT, Placed
+from scenelift.compose.placed import FIRST_OFF, TIGHT, Placed
 from scenelift.compose.search import improve, quarter_turns
 
 __all__ = ["MIN_PIXELS", "refine"]
@@ -27,7 +27,7 @@ LOOSE = replace(TIGHT, depth_scale=2 * TIGHT.depth_scale)  # for poses that are 
 
 # How wrong a first pose is, one standard deviation: the published generator errs by 3 to 17° and
 # by 7 to 23 % of the size.
-TURN, SHARE = 0.12, 0.1
+TURN = 0.12
 PULL = 0.004  # cost of an error of one standard deviation: it decides where nothing else does
 
 COARSE_EFFORT, FINE_EFFORT = (20, 24), (16, 20)
@@ -46,10 +46,9 @@ def refine(o: Placed, rng: np.random.Generator) -> bool:
     # The first pose always, and the two turned ones that may be better.
     others = 1 + np.argsort(costs[1:], kind="stable")[:2]
     starts = starts[[0, *others]]
-    centre = o.centre
-    distance = float(np.linalg.norm(o.pose @ [*centre, 1]))
+    centre, distance = o.centre, o.distance
 
-    errors = np.array([TURN, TURN, TURN, SHARE, SHARE, SHARE, SHARE * o.size / distance])
+    errors = np.array([TURN] * 3 + [FIRST_OFF] * 3 + [FIRST_OFF * o.size / distance])
 
     def loose(poses: NDArray[np.float64]) -> NDArray[np.float64]:
         return compare(few, o.evidence, poses, LOOSE).cost(LOOSE)
@@ -65,13 +64,12 @@ def refine(o: Placed, rng: np.random.Generator) -> bool:
         return False
     if after.iou[0] < before.iou[0] - LOST:
         return False
+    share = o.reach
     if not o.evidence.has_depth:
-        # The mask alone says nothing about distance: keep it, and the size that goes with it.
-        poses[best] *= np.linalg.norm(o.pose @ [*centre, 1]) / np.linalg.norm(
-            poses[best] @ [*centre, 1]
-        )
+        share = 0.0
         o.notes.append("No point was seen on it: its distance is that of its first pose.")
     if best:
         o.notes.append("It was turned about: it explains the photo better that way.")
     o.pose = poses[best]
+    o.pose = o.pose * (o.distance / distance) ** (share - 1)  # the silhouette stays
     return True

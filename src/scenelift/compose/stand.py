@@ -2,10 +2,10 @@
 
 Two things tell how far away an object is: the points on it, and where its foot meets what it stands
 on. Each errs on its own, so their weighted mean is better than either: the object slides along the
-viewing rays, where its silhouette stays, towards the likeliest distance. There its foot is put
-on what was seen beneath it, upright if it nearly is, and turn, place and size are fitted once more.
-Sliding until the foot meets the ground would not do: seen from low above, a little in height is
-much in distance.
+viewing rays, where its silhouette stays, towards the likeliest distance; large and near ones all
+of the way, small and far ones little of it (`Placed.reach`). There its foot is put on what was seen
+beneath it, upright if it nearly is, and turn, place and size are fitted once more. Sliding until
+the foot meets the ground would not do: seen from low above, a little in height is much in distance.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.compose.ground import Ground
-from scenelift.compose.placed import TIGHT, Placed
+from scenelift.compose.placed import POINTS_OFF, TIGHT, Placed
 from scenelift.compose.search import evolve, rotation_of_vector, turn_between
 from scenelift.compose.support import FLOOR, Support, across, support_of
 
@@ -28,13 +28,11 @@ SLACK = 0.12  # what standing may cost in agreement with the photo,
 OFF_ITS_MASK = 0.05  # and how much of that the silhouette: the mask is the surest of what is known
 LIKE_ITS_MASK = 0.8  # IoU below which a shape is too rough to tell where its foot is
 
-# Errors of what tells an object's distance, as shares of it, one standard deviation; the first
-# three as measured with true shapes in their true places (docs/log.md).
-POINTS = 0.02  # the points on it
+# Errors of what beside its points tells an object's distance, as shares of it, one standard
+# deviation; the first two as measured with true shapes in their true places (docs/log.md).
 LEVEL = 0.015  # the height of what it stands on, and of its foot, over the camera's height
 TILT = 0.005  # that height again, over the distance from which it was seen
 FOOT = 0.6  # its foot, over its size, for a shape that has nothing in common with its mask
-CAUTION = 0.5  # share of the way that is gone: all of it is best on the mean, but harms more often
 
 # Of the last fit: turn about the vertical in radians, shift right, logarithm of the size, and the
 # shift away over the distance, which was decided before and only gives way to a clear silhouette.
@@ -104,14 +102,13 @@ def _tries(
     Args:
         unlike: 1 − IoU of its silhouette and its mask.
     """
-    middle = o.pose @ [*o.centre, 1]
-    distance = float(np.linalg.norm(middle))
+    middle, distance = o.pose @ [*o.centre, 1], o.distance
     slide = 0.0
     for rotation in _uprights(o.pose[:, :3] / o.scale, up):
         down = float(((o.surfels.points - o.centre) @ (up @ rotation)).min())
         base = float(middle @ up) + o.scale * down
         unsure = np.hypot(TILT * distance, FOOT * unlike * o.size)
-        slide = _slide(base, support.level, carried, float(unsure))
+        slide = _slide(base, support.level, carried, float(unsure), o.reach)
         yield _standing(o, rotation, support.height, slide, up, rng), slide, True
     # Its shape is not good enough to fit: as it is, straight up or down as far as may be.
     pose = o.pose * np.exp(slide)
@@ -120,18 +117,19 @@ def _tries(
         yield pose + np.outer(share * lift * up, [0, 0, 0, 1]), slide, share == 1
 
 
-def _slide(base: float, level: float, carried: float, unsure: float) -> float:
+def _slide(base: float, level: float, carried: float, unsure: float, reach: float) -> float:
     """Logarithm of a factor that brings the object's distance nearer to the likeliest.
 
     Args:
         base, level: heights of its foot and of what it stands on, from the camera.
         carried: how far the support slid.
         unsure: standard deviation of the difference of both heights, beside `LEVEL`.
+        reach: share of the way to the likeliest distance that it goes.
     """
     if base * level <= 0:  # one above the camera, one below
         return carried
     error = LEVEL**2 + (unsure / level) ** 2
-    share = CAUTION * POINTS**2 / (POINTS**2 + error)
+    share = reach * POINTS_OFF**2 / (POINTS_OFF**2 + error)
     return carried + share * (float(np.log(level / base)) - carried)
 
 

@@ -18,7 +18,12 @@ FLOOR = -1  # stands for a level where the index of an object is expected
 FLOATS, SINKS = 0.22, 0.3  # of the object's size: a foot that far off still stood there
 NOISE = 0.025  # of its distance: so does one that far off, since point maps are
 FOOT = 0.08  # of the height: the part that is the foot
-ENOUGH = 12  # points of a level about a foot that tell its height as well as the whole level
+ENOUGH = 12  # points about a foot without which it stands on no other level than the lowest
+
+# How a point map bends a level, one standard deviation each.
+ROUGH = 0.01  # points off the plane about a foot, as a share of their distance
+BENT = 0.01  # that plane off the level, in height beneath the foot, likewise
+SLOPE = 0.03  # and in slope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +56,10 @@ def support_of(o: Placed, below: Sequence[Placed], ground: Ground) -> Support | 
     foot = surface[heights < base + FOOT * float(np.ptp(heights)) + 1e-9]
     found = []
     for k, level in enumerate(ground.levels):
-        here = _around(foot, ground, k, size)
-        if k == 0 or here.size >= ENOUGH:
-            found.append(Support(of=FLOOR, height=_height(level, here), level=level))
+        seen = ground.points[ground.level == k]
+        if k == 0 or _near(seen, foot, up, size) >= ENOUGH:
+            height = _height(level, seen, foot, up, size)
+            found.append(Support(of=FLOOR, height=height, level=level))
     plane = across(up).T
     low, high = (foot @ plane).min(0), (foot @ plane).max(0)
     for other in below:
@@ -75,16 +81,25 @@ def across(up: NDArray[np.float64]) -> NDArray[np.float64]:  # [2, 3]
     return np.stack([right, np.cross(up, right)])
 
 
-def _around(foot: NDArray, ground: Ground, level: int, size: float) -> NDArray[np.float64]:
-    """Heights [N] of what was seen of a level about the foot."""
-    points = ground.points[ground.level == level]
-    apart = (points - foot.mean(0)) @ across(ground.up).T
-    return points[np.linalg.norm(apart, axis=1) < size] @ ground.up
+def _near(points: NDArray, foot: NDArray, up: NDArray, size: float) -> int:
+    """How many points of a level lie about the foot."""
+    apart = (points - foot.mean(0)) @ across(up).T
+    return int((np.linalg.norm(apart, axis=1) < size).sum())
 
 
-def _height(level: float, here: NDArray[np.float64]) -> float:
-    """Height of a level where some of it was seen."""
-    if not here.size:
-        return level
-    trust = here.size / (here.size + ENOUGH)
-    return trust * float(np.median(here)) + (1 - trust) * level
+def _height(level: float, points: NDArray, foot: NDArray, up: NDArray, size: float) -> float:
+    """Height of a level beneath the foot.
+
+    A plane is fitted to what was seen of the level, the nearer the more it weighs, with the level
+    itself for what was not seen. Slope counts, since ground is seen in front of an object and not
+    behind it: the mean of heights there would be that of a place nearer to the camera.
+    """
+    middle = foot.mean(0)
+    apart = (points - middle) @ across(up).T
+    plane = np.column_stack([np.ones(len(points)), apart])
+    rough = ROUGH * np.linalg.norm(points, axis=1)
+    weight = np.exp(-0.5 * (apart**2).sum(1) / size**2) / rough**2
+    bent = 1 / np.array([BENT * np.linalg.norm(middle), SLOPE, SLOPE]) ** 2
+    weighted = plane.T * weight
+    fitted = np.linalg.solve(weighted @ plane + np.diag(bent), weighted @ (points @ up - level))
+    return level + float(fitted[0])
