@@ -33,8 +33,8 @@ NODES = 112  # along a side: the silhouette is sharper than the head's rays
 SKIN = 1.5  # bins: thinner would slip through the grid
 MOST_LOGIT = 3.0  # a bin this sure is as far inside as a bin is deep
 UNTOLD = 0.6
-"""Added to logits where the head was not told the relief. The best expected IoU fills what is likelier
-than IoU / (1 + IoU), and walls that the head hardly dares to draw stay closed."""
+"""Added to logits where the head was not told the relief. The best expected IoU fills what is
+likelier than IoU / (1 + IoU), and walls that the head hardly dares to draw stay closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
