@@ -128,7 +128,7 @@ def test_same_padding_puts_the_odd_pixel_behind(size, stride, before):
     bias = rng.standard_normal(3).astype(np.float32)
     result = -(-size // stride)
 
-    padded = np.pad(image[0], [(before, 2), (before, 2), (0, 0)])
+    padded = np.pad(image[0].astype(float), [(before, 2), (before, 2), (0, 0)])
     planes = [correlate(padded, k.astype(float), "valid")[..., 0] for k in kernel]
     expected = np.stack(planes, -1)[::stride, ::stride][:result, :result] + bias
     actual = run(convolution_model(image, kernel, bias, stride, (1, result, result, 3)), image)
