@@ -92,6 +92,14 @@ def test_the_same_seed_gives_the_same_scene(pack):
     np.testing.assert_array_equal(once.depth, again.depth)
 
 
+@pytest.mark.parametrize(("split", "stretched"), [("train", True), ("val", False)])
+def test_only_training_stretches_models(pack, split, stretched):
+    maker = SceneMaker(pack, split, SIZE)
+    poses = np.concatenate([maker.scene((8, s)).pose[:, :, :3] for s in range(8)])
+    sizes = np.linalg.norm(poses, axis=1)  # of the three axes; poses are float32
+    assert (np.ptp(sizes, axis=1) > 1e-4 * sizes.max(1)).any() == stretched
+
+
 def test_held_out_models_are_never_shown(pack):
     maker = SceneMaker(pack, size=SIZE)
     models = {pack.models[int(k)].split for s in range(4) for k in maker.scene((5, s)).model}

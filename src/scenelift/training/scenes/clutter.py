@@ -54,6 +54,8 @@ def clutter(
     textures: Sequence[Texture],
     size: tuple[int, int],
     rng: np.random.Generator,
+    *,
+    stretched: bool,
 ) -> Clutter:
     """Lay out a scene at random.
 
@@ -61,6 +63,7 @@ def clutter(
         models: to choose from.
         textures: for floors, walls and boxes.
         size: width and height of the photo.
+        stretched: whether most models are stretched along their axes; else poses are similarities.
     """
     kind = rng.choice(["room", "open", "close"], p=[0.5, 0.22, 0.28])
     metric = bool(kind != "close" and rng.random() < 0.6)
@@ -96,7 +99,7 @@ def clutter(
         side = true_size if metric else -z * rng.uniform(0.08, 0.75)
         if not 0.03 * -z < side < 0.9 * -z:
             continue
-        stretch = _stretch(rng)
+        stretch = _stretch(rng) if stretched else np.ones(3)
         extent = np.ptp(model.surface.vertices, axis=0) * side * stretch
         radius = float(np.hypot(extent[0], extent[2])) / 2
         if np.hypot(x, z) < 0.7 * radius + 0.15 * depth * 0.2:

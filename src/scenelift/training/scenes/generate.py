@@ -172,7 +172,9 @@ class SceneMaker:
         )
 
     def _cluttered(self, rng: np.random.Generator) -> _Layout:
-        made = clutter(self._choice, self._textures, self._size, rng)
+        # What is kept out is measured with the models as they are.
+        stretched = self._split == "train"
+        made = clutter(self._choice, self._textures, self._size, rng, stretched=stretched)
         return _Layout(
             objects=[
                 (self._index[id(model)], pose, surface)
