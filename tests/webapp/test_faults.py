@@ -67,11 +67,12 @@ def test_a_cancelled_job_stops_even_in_a_stage_that_never_looks_up(own_server):
 
 def test_a_running_job_stops_between_steps_and_keeps_its_worker(server):
     server.until(lambda: server.http.get("/ready").status_code == 200)
-    job = server.submit("slow", "red", "blue")
-    server.wait(job, "running")
-    pid = server.worker_pid()
-    server.http.post(f"/api/jobs/{job}/cancel")
-    assert server.wait(job)["state"] == "cancelled"
+    with server.held():
+        job = server.submit("slow", "red", "blue")
+        server.wait(job, "running")
+        pid = server.worker_pid()
+        server.http.post(f"/api/jobs/{job}/cancel")
+        assert server.wait(job)["state"] == "cancelled"
     assert server.worker_pid() == pid
 
 
@@ -87,18 +88,20 @@ def test_a_job_that_kills_its_worker_fails_and_the_next_one_runs(own_server):
 
 def test_a_worker_that_stands_still_is_replaced(make_server):
     live = make_server("--lease-seconds", "3").start()
-    job = live.submit("slow", "red")
-    live.wait(job, "running")
-    os.kill(live.worker_pid(), signal.SIGSTOP)
+    with live.held():
+        job = live.submit("slow", "red")
+        live.wait(job, "running")
+        os.kill(live.worker_pid(), signal.SIGSTOP)
     assert live.wait(job)["state"] == "done"
     assert "silent" in next(e["message"] for e in live.events() if e["kind"] == "requeued")
 
 
 def test_an_orderly_stop_gives_the_job_back_without_counting_the_attempt(own_server):
     own_server.start()
-    job = own_server.submit("slow", "red", "blue")
-    own_server.wait(job, "running")
-    own_server.stop()
+    with own_server.held():
+        job = own_server.submit("slow", "red", "blue")
+        own_server.wait(job, "running")
+        own_server.stop()
     queue = Queue(own_server.data.database)
     row = queue.get(job)
     queue.close()

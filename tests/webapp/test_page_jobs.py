@@ -17,7 +17,6 @@ def png(*discs):
     return buffer.getvalue()
 
 
-# Half a second each, if they are called "slow".
 MANY = png(*(("red", 16 + 32 * k, 60, 12) for k in range(5)))
 
 
@@ -37,14 +36,15 @@ def expect_refusals(visitor, *, status):
 
 def test_a_reload_in_the_middle_of_a_job_shows_how_far_it_is(visit, server):
     page = visit().page
-    job = server.submit("red", "slow", photo=MANY)
-    open_job(page, job)
-    expect(page.locator(".object-progress .running").first).to_be_visible()
-    page.reload()
-    expect(page.get_by_role("heading", name="Reconstructing")).to_be_visible()
-    whole = page.get_by_role("progressbar", name="The whole job")
-    expect(whole).to_have_attribute("aria-valuenow", re.compile(r"[1-9]"))
-    expect(page.locator(".stages .past")).to_have_count(2)
+    with server.held():
+        job = server.submit("red", "slow", photo=MANY)
+        open_job(page, job)
+        expect(page.locator(".object-progress .running").first).to_be_visible()
+        page.reload()
+        expect(page.get_by_role("heading", name="Reconstructing")).to_be_visible()
+        whole = page.get_by_role("progressbar", name="The whole job")
+        expect(whole).to_have_attribute("aria-valuenow", re.compile(r"[1-9]"))
+        expect(page.locator(".stages .past")).to_have_count(2)
     expect(page.locator(".viewer")).to_be_visible()
     assert server.job(job)["attempt"] == 1
 
@@ -116,10 +116,11 @@ def test_an_object_that_failed_is_listed_beside_those_that_were_made(visit, serv
 
 def test_a_job_is_cancelled_and_run_again(visit, server):
     page = visit().page
-    open_job(page, server.submit("red", "slow", photo=MANY))
-    expect(page.locator(".object-progress .running")).to_be_visible()
-    page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_role("heading", name="Stopped")).to_be_visible()
+    with server.held():
+        open_job(page, server.submit("red", "slow", photo=MANY))
+        expect(page.locator(".object-progress .running")).to_be_visible()
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("heading", name="Stopped")).to_be_visible()
     for chip in ("slow", "red"):
         page.get_by_role("button", name=f"Remove {chip}").click()
     page.get_by_label("Things to find").fill("red")

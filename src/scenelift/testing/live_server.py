@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ import httpx
 import PIL.Image
 
 from scenelift.testing.fakes import disc_photo
+from scenelift.testing.web import HOLD
 from scenelift.webapp.folders import DataFolder
 from scenelift.webapp.jobs import Queue
 
@@ -53,7 +55,8 @@ class LiveServer:
         patience: float = 30.0,
     ) -> None:
         self.data, self._patience = DataFolder(data), patience
-        self._environment = os.environ | dict(environment or {})
+        self._hold = data.with_suffix(".hold")
+        self._environment = os.environ | {HOLD: str(self._hold)} | dict(environment or {})
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -113,6 +116,15 @@ class LiveServer:
         self.http.close()
         if self._process is not None and self._process.poll() is None:
             self.stop()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within it, no object that is called "slow" gets done."""
+        self._hold.touch()
+        try:
+            yield
+        finally:
+            self._hold.unlink()
 
     def submit(self, *phrases: str, photo: bytes | None = None, **fields: str) -> str:
         """The id of a new job.

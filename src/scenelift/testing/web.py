@@ -5,7 +5,8 @@
 
 The quality is called "fake". Phrases are colours, as of `ColorSegmenter`, and these, each of which
 makes a kind of trouble: "hang" (a stage that never looks up), "crash" (kills its own process),
-"memory" (MemoryError), "bug" (an unexpected exception), "slow" (objects take half a second each).
+"memory" (MemoryError), "bug" (an unexpected exception), "slow" (objects take half a second each,
+and as long as the file exists that the variable `FAKE_HOLD` names).
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ from scenelift.types import (
     Segmentation,
 )
 
-__all__ = ["FAKE", "WORKER", "FakeQualities", "fake_pipeline", "fake_settings"]
+__all__ = ["FAKE", "HOLD", "WORKER", "FakeQualities", "fake_pipeline", "fake_settings"]
 
 FAKE = "fake"
+HOLD = "FAKE_HOLD"
 WORKER = "scenelift.testing.web_worker"
 SLOW_STEPS, SLOW_SECONDS = 10, 0.05
 
@@ -80,7 +82,7 @@ class TroubledSegmenter(ColorSegmenter):
 
 
 class SlowReconstructor(BallReconstructor):
-    """Takes half a second for objects called "slow", reporting as it goes."""
+    """Takes half a second for objects called "slow", or as long as it is held, and reports."""
 
     def reconstruct(
         self,
@@ -94,6 +96,9 @@ class SlowReconstructor(BallReconstructor):
     ) -> Reconstruction:
         if instance.label == "slow":
             for _ in report.track(range(SLOW_STEPS), SLOW_STEPS):
+                time.sleep(SLOW_SECONDS)
+            while _held():
+                report.update(0.9)
                 time.sleep(SLOW_SECONDS)
         return super().reconstruct(image, instance, points, others=others, seed=seed, report=report)
 
@@ -127,6 +132,10 @@ def fake_settings(data: Path, **given: object):
         "shutdown_seconds": 3,
     }
     return Settings.model_validate(values | given)
+
+
+def _held() -> bool:
+    return HOLD in os.environ and Path(os.environ[HOLD]).exists()
 
 
 def _in_box(image: Image, box: tuple[float, float, float, float], label: str) -> Instance:
