@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scenelift.geometry.regions import nearest_inside
 from scenelift.heads import CELLS, Head, crop
 from scenelift.reconstruct.embedded.outline import Outline
+from scenelift.reconstruct.embedded.relief import visible_relief
 from scenelift.types import Image, Instance, PointMap
 
 __all__ = ["Filled", "filled_space"]
@@ -28,9 +29,11 @@ SIDE = 80  # rays along a side of the window
 MARGIN = 0.15  # of the box's longer side, around it
 BINS, NEAR, FAR = 96, -0.8, 2.0
 MOST_RELIEF = 2.0
+ACROSS = 4  # the hint that changes its sign in a mirror
 
 NODES = 112  # along a side: the silhouette is sharper than the head's rays
 SKIN = 1.5  # bins: thinner would slip through the grid
+THINNEST = 0.6  # bins, of a bar, likewise
 MOST_LOGIT = 3.0  # a bin this sure is as far inside as a bin is deep
 UNTOLD = 0.6
 """Added to logits where the head was not told the relief. The best expected IoU fills what is
@@ -79,21 +82,22 @@ def filled_space(
     points: PointMap,
     outline: Outline,
     distance: float,
-    relief: NDArray[np.float64] | None,
+    *,
+    known: bool,
 ) -> Filled:
     """Ask the head, and make its answer agree with the outline.
 
     Args:
         distance: depth that w = 0 stands for.
-        relief: of the visible surface at the outline's nodes, see `relief_of`; None: unknown.
+        known: whether the point map's relief may be believed.
     """
     x0, y0, x1, y1 = instance.box
     longer = max(x1 - x0, y1 - y0)
     half = longer * (0.5 + MARGIN)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
     window = (x - half, y - half, x + half, y + half)
-    hints = _hints(window, instance, others, points, distance, longer, known=relief is not None)
-    maps, numbers = head.run(crop(image.pixels, window, PATCHES), hints)
+    hints = _hints(window, instance, others, points, distance, longer, known=known)
+    maps, up = _both_ways(head, crop(image.pixels, window, PATCHES), hints)
 
     nodes = NODES
     u = window[0] + (np.arange(nodes) + 0.5) / nodes * 2 * half
@@ -101,7 +105,7 @@ def filled_space(
     w = (NEAR + (np.arange(BINS) + 0.5) / BINS * (FAR - NEAR)) * longer
     bin_depth = w[1] - w[0]
     spread = _finer(SIDE, nodes)
-    logits = maps[:BINS] + np.float32(UNTOLD if relief is None else 0)
+    logits = maps[:BINS] + np.float32(0 if known else UNTOLD)
     logits = logits.clip(-MOST_LOGIT, MOST_LOGIT) * np.float32(bin_depth / MOST_LOGIT)
     field = spread @ logits @ spread.T  # [BINS, nodes, nodes]
 
@@ -109,9 +113,15 @@ def filled_space(
     rim = outline.sample(outline.distance, uu, vv)
     cut = outline.sample(outline.cut.astype(np.float32), uu, vv, order=0) > 0.5
     field = np.where(cut & (rim <= 0), field, np.minimum(field, rim)).astype(np.float32)
-    field = np.maximum(field, _bars(field, rim, w, outline, relief, uu, vv))
-    if relief is not None:
-        field = _with_front(field, rim, w, outline.sample(relief, uu, vv))
+    inside = field > 0
+    hit = np.any(inside, axis=0)
+    front = w[inside.argmax(0)][nearest_inside(hit)] if hit.any() else np.zeros_like(rim)
+    if known:
+        front = visible_relief(instance.mask, points, distance, uu, vv)
+    front = np.clip(front, w[2], w[-3])
+    field = np.where((rim > 0) & ~hit, np.maximum(field, _bars(rim, w, front)), field)
+    if known:
+        field = _with_front(field, rim, w, front)
     for axis in range(3):
         for side in (0, -1):
             np.moveaxis(field, axis, 0)[side] = np.minimum(
@@ -120,33 +130,30 @@ def filled_space(
     # A node exactly on the surface would give triangles without area.
     least = np.float32(1e-3 * bin_depth)
     field = np.where(np.abs(field) < least, -least, field)
-    up = numbers.astype(np.float64)
     return Filled(field=field, u=u, v=v, w=w, up=up / max(float(np.linalg.norm(up)), 1e-9))
 
 
+def _both_ways(
+    head: Head, picture: NDArray[np.uint8], hints: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Maps and up: the mean of what the head says of the picture and of its mirror image."""
+    maps, up = head.run(picture, hints)
+    other = np.ascontiguousarray(hints[..., ::-1])
+    other[ACROSS] *= -1
+    mirrored, turned = head.run(np.ascontiguousarray(picture[:, ::-1]), other)
+    return (maps + mirrored[..., ::-1]) / 2, (up + turned * np.array([-1.0, 1, 1])) / 2
+
+
 def _bars(
-    field: NDArray[np.float32],  # [D, H, W]
     rim: NDArray[np.float64],  # [H, W], distance to the outline
     w: NDArray[np.float64],  # [D]
-    outline: Outline,
-    relief: NDArray[np.float64] | None,
-    u: NDArray[np.float64],
-    v: NDArray[np.float64],
-) -> NDArray[np.float32]:
-    """Where the head leaves a ray through the mask empty: as thick as the outline is wide."""
-    inside = field > 0
-    hit, wanted = np.any(inside, axis=0), rim > 0
-    if relief is not None:
-        front = outline.sample(relief, u, v)
-    elif hit.any():
-        front = w[inside.argmax(0)][nearest_inside(hit)]
-    else:
-        front = np.zeros_like(rim)
-    front = np.clip(front, w[2], w[-3])
-    thick = np.maximum(rim, 0.6 * (w[1] - w[0]))  # less than a node would slip through the grid
+    front: NDArray[np.float64],  # [H, W]
+) -> NDArray[np.float32]:  # [D, H, W]
+    """A field as thick as the outline is wide, and no thicker than a plate."""
+    bin_depth = w[1] - w[0]
+    thick = np.clip(rim, THINNEST * bin_depth, SKIN * bin_depth)
     bars = thick - np.abs(w[:, None, None] - (front + 0.5 * thick))
-    bars = np.minimum(bars, rim)
-    return np.where(wanted & ~hit, bars, -np.inf).astype(np.float32)
+    return np.minimum(bars, rim).astype(np.float32)
 
 
 def _with_front(
@@ -156,7 +163,6 @@ def _with_front(
     front: NDArray[np.float64],  # [H, W]
 ) -> NDArray[np.float32]:
     """The field with its front where it was seen: air before it, at least a skin behind it."""
-    front = np.clip(front, w[2], w[-3])
     behind = w[:, None, None] - front
     skin = np.minimum(behind, SKIN * (w[1] - w[0]) - behind)
     seen = np.maximum(np.minimum(field, behind), np.minimum(skin, rim))
@@ -204,6 +210,6 @@ def _hints(
         relief = (np.where(seen, depth, distance) / distance - 1) * camera.fx / longer
         hints[2] = relief.clip(-MOST_RELIEF, MOST_RELIEF) * seen
         hints[3] = seen
-    hints[4] = (u - camera.cx) / camera.fx
+    hints[ACROSS] = (u - camera.cx) / camera.fx
     hints[5] = ((camera.cy - v) / camera.fy)[:, None]
     return hints
