@@ -19,7 +19,16 @@ from scenelift.training.scenes.pack import MeshPack, Model, write_pack
 from scenelift.training.scenes.volumes import outside_filled, volume_of
 from scenelift.training.store import SceneStore
 from scenelift.training.tasks.mask import MaskTask
-from scenelift.training.tasks.shape import BINS, FAR, NEAR, ShapeTask, Volumes
+from scenelift.training.tasks.shape import (
+    BINS,
+    BLURRED,
+    FAR,
+    NEAR,
+    WITHOUT_DEPTH,
+    ShapeTask,
+    Volumes,
+    _disturbed,
+)
 
 SIZE = (96, 64)
 CPU = torch.device("cpu")
@@ -171,14 +180,26 @@ def test_the_true_volume_begins_where_the_object_is_seen(store, pack):
     assert (depth - relief)[both].abs().median() < 2 * (FAR - NEAR) / BINS
 
 
-def test_a_run_learns_and_goes_on_where_it_stopped(store, tmp_path):
+def test_training_sees_true_depth_other_depth_and_none():
+    relief = torch.rand((400, 16, 16), generator=torch.Generator().manual_seed(0)) - 0.5
+    told, known = _disturbed(relief, torch.ones_like(relief), torch.Generator().manual_seed(1))
+    true = (told == relief).flatten(1).all(1)
+    gone = (known == 0).flatten(1).all(1)
+    assert true.float().mean() == pytest.approx(0.5 * (1 - BLURRED), abs=0.08)
+    assert gone.float().mean() == pytest.approx(WITHOUT_DEPTH, abs=0.08)
+    assert (true & ~gone).any()
+    assert (~true & ~gone).any()
+
+
+@pytest.mark.parametrize("bfloat16", [None, True])
+def test_a_run_learns_and_goes_on_where_it_stopped(store, tmp_path, bfloat16):
     torch.manual_seed(0)
     task = MaskTask(FlatFeatures(), store, None)
     task.network = Head(HeadParams(hints=5, pixels=1, globals=1, blocks=1, width=64,
                                    channels=(16, 16, 8)))  # fmt: skip
     checkpoint = tmp_path / "mask.pt"
     lines = []
-    options = {"batch": 2, "every": 2, "warmup": 2, "rate": 3e-3}
+    options = {"batch": 2, "every": 2, "warmup": 2, "rate": 3e-3, "bfloat16": bfloat16}
     first = train(task, LoopOptions(steps=4, **options), checkpoint, lines.append)
     second = train(task, LoopOptions(steps=12, **options), checkpoint, lines.append)
     assert (first.steps, second.steps) == (4, 12)

@@ -19,6 +19,15 @@ FolderArgument = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Where the mesh pack and the scenes are.")
 ]
 
+Bfloat16 = Annotated[
+    bool | None,
+    typer.Option(
+        "--bfloat16/--float32",
+        help="Precision of losses and gradients.",
+        show_default="bfloat16 on GPUs",
+    ),
+]
+
 
 def _say(line: str) -> None:
     from scenelift.training.processes import is_first
@@ -93,6 +102,7 @@ def head(
         Path | None, typer.Option(metavar="FILE", help="dinov2.onnx, in place of the cached one.")
     ] = None,
     device: Annotated[str, typer.Option(help="cuda, cuda:1, cpu.")] = "cuda",
+    bfloat16: Bfloat16 = None,
     evaluate_every: Annotated[int, typer.Option(min=0, help="Steps; 0 only at the end.")] = 1000,
     seed: Annotated[int, typer.Option(help="Other weights and batches for another seed.")] = 0,
 ) -> None:
@@ -113,6 +123,7 @@ def head(
             warmup=warmup,
             seconds=seconds,
             seed=seed,
+            bfloat16=bfloat16,
             evaluate_every=evaluate_every,
         )
         trained = train_head(
@@ -163,6 +174,7 @@ def flow(
         Path | None, typer.Option(metavar="FILE", help="Resume from it, and keep it up to date.")
     ] = None,
     device: Annotated[str, typer.Option(help="cuda, cuda:1, cpu.")] = "cuda",
+    bfloat16: Bfloat16 = None,
     evaluate_every: Annotated[int, typer.Option(min=0, help="Steps; 0 only at the end.")] = 200,
     seed: Annotated[int, typer.Option(help="Other batches for another seed.")] = 0,
 ) -> None:
@@ -182,6 +194,7 @@ def flow(
             warmup=warmup,
             seconds=seconds,
             seed=seed,
+            bfloat16=bfloat16,
             every=10,
             evaluate_every=evaluate_every,
         )

@@ -37,7 +37,9 @@ the colour of the back in 0…1 after a sigmoid. Globals: the world's up in the 
 PATCHES = (20, 20)
 MARGIN = 0.15  # of the box's longer side, around it
 MOST_RELIEF = 2.0
-WITHOUT_DEPTH = 0.2
+# Shares of examples, and deviations: of the logarithm of depth's scale, and in apparent sizes.
+WITHOUT_DEPTH, ESTIMATED, BLURRED = 0.35, 0.5, 0.2
+STRETCH, BEND = 0.15, 0.06
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -236,17 +238,21 @@ def _rays(store: SceneStore, windows: Windows, focal: Tensor, side: int) -> Tens
 
 
 def _disturbed(relief: Tensor, known: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Depth as estimators give it: stretched or flattened, bent, blurred, or not there."""
+    """Depth as it comes: true, as good estimators give it (stretched, bent, blurred), or none.
+
+    Some is left true: a head that never can trust depth completes a shape as if it were deeper
+    than what it is told (docs/log.md).
+    """
     count, device = len(relief), relief.device
-    draw = torch.rand((4, count, 1, 1), generator=generator, device=device)
-    stretch = torch.where(draw[0] < 0.6, 0.4 + 1.0 * draw[1], torch.ones_like(draw[1]))
+    kind, amount, smooth, gone = torch.rand((4, count, 1, 1), generator=generator, device=device)
+    estimated = (kind < ESTIMATED).float()
+    stretch = torch.randn((count, 1, 1), generator=generator, device=device)
     bend = torch.randn((count, 1, 4, 4), generator=generator, device=device)
     bend = F.interpolate(bend, relief.shape[-2:], mode="bicubic", align_corners=False)[:, 0]
-    bent = relief * stretch + 0.08 * draw[2] * bend
-    smooth = F.avg_pool2d(bent[:, None].clamp(-3, 3), 7, 1, 3, count_include_pad=False)[:, 0]
-    bent = torch.where(draw[2] < 0.4, smooth, bent)
-    gone = (draw[3] < WITHOUT_DEPTH).float()
-    return bent, known * (1 - gone)
+    bent = relief * (STRETCH * estimated * stretch).exp() + BEND * estimated * amount * bend
+    blurred = F.avg_pool2d(bent[:, None].clamp(-3, 3), 7, 1, 3, count_include_pad=False)[:, 0]
+    bent = torch.where(smooth < BLURRED, blurred, bent)
+    return bent, known * (gone > WITHOUT_DEPTH).float()
 
 
 def _iou(logits: Tensor, filled: Tensor) -> Tensor:  # [B]
