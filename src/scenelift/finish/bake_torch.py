@@ -22,18 +22,15 @@ from scenelift.finish.bake import (
     AT_ONCE,
     BEHIND,
     BLUR,
-    CLEAR,
-    CROWD,
     DARKEST,
     IN_FRONT,
     MAX_ALPHA,
     MIN_ALPHA,
     OPAQUE,
-    SIGHTS,
-    TILT,
     cell_of,
     widest_of,
 )
+from scenelift.finish.sights import CLEAR, CROWD, SIGHTS, TILT
 from scenelift.render.splats_torch import SplatTensors, rotation_matrices
 from scenelift.types import Gaussians
 

@@ -1,0 +1,112 @@
+"""From where a small patch of a surface is looked at: frames, lines of sight, what blocks them.
+
+A frame is float64 [4, 3]: right, up and out of the surface as rows, then the patch's centre.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from scenelift.render.jit import compiled
+
+__all__ = [
+    "CLEAR",
+    "CROWD",
+    "SIGHTS",
+    "TILT",
+    "in_frame",
+    "is_open",
+    "leaning",
+    "look_at",
+    "reach_of",
+]
+
+# Lines of sight at a patch, evenly about the normal, and how far they lean from it: on a noisy
+# object with creases two at 35° were 0.14 dB PSNR worse than eight at 45°, four 0.02 dB.
+SIGHTS = 8
+TILT = math.radians(45)
+# How far from a patch a line of sight is followed, in cells: nearer are the patch's own splats. It
+# is blocked by a cell with so many splats; one may float alone.
+CLEAR = 3.0
+CROWD = 2
+
+
+@compiled()
+def look_at(points, normals):
+    """Rows: right, up, out of the surface, and the centre of a patch."""
+    frame = np.zeros((4, 3))
+    for t in range(len(points)):
+        for c in range(3):
+            frame[3, c] += points[t, c] / len(points)
+            frame[2, c] += normals[t, c]
+    length = math.sqrt((frame[2] ** 2).sum())
+    if length > 0:
+        frame[2] /= length
+    else:
+        frame[2, 1] = 1.0
+    x, y, z = frame[2]
+    if abs(y) < 0.9:
+        frame[0, 0], frame[0, 2] = z, -x
+    else:
+        frame[0, 1], frame[0, 2] = -z, y
+    frame[0] /= math.sqrt((frame[0] ** 2).sum())
+    right = frame[0]
+    frame[1, 0] = y * right[2] - z * right[1]
+    frame[1, 1] = z * right[0] - x * right[2]
+    frame[1, 2] = x * right[1] - y * right[0]
+    return frame
+
+
+@compiled()
+def leaning(frame, angle):
+    """A frame whose line of sight leans from the normal by TILT, to the side of an angle."""
+    turned = frame.copy()
+    across = math.cos(angle) * frame[0] + math.sin(angle) * frame[1]
+    turned[0] = math.cos(TILT) * across - math.sin(TILT) * frame[2]
+    turned[1] = math.cos(angle) * frame[1] - math.sin(angle) * frame[0]
+    turned[2] = math.cos(TILT) * frame[2] + math.sin(TILT) * across
+    return turned
+
+
+@compiled()
+def in_frame(points, frame):
+    local = np.zeros((3, len(points)), np.float32)
+    for t in range(len(points)):
+        for axis in range(3):
+            total = 0.0
+            for c in range(3):
+                total += frame[axis, c] * (points[t, c] - frame[3, c])
+            local[axis, t] = total
+    return local
+
+
+@compiled()
+def reach_of(points, frame):
+    """How far the patch goes from its centre."""
+    reach = 0.0
+    for t in range(len(points)):
+        square = 0.0
+        for c in range(3):
+            square += (points[t, c] - frame[3, c]) ** 2
+        reach = max(reach, square)
+    return math.sqrt(reach)
+
+
+@compiled()
+def is_open(centre, toward, cells, size, low, cell):
+    """Whether no other part of the object lies between a patch and an eye far away."""
+    at = np.zeros(3, np.int64)
+    for step in range(2 * (size[0] + size[1] + size[2])):
+        along = cell * (CLEAR + step / 2)
+        for c in range(3):
+            at[c] = math.floor((centre[c] + along * toward[c] - low[c]) / cell)
+            if (at[c] < 0 and toward[c] <= 0) or (at[c] >= size[c] and toward[c] >= 0):
+                return True
+        if (at < 0).any() or (at >= size).any():
+            continue
+        number = (at[0] * size[1] + at[1]) * size[2] + at[2]
+        if cells[number + 1] - cells[number] >= CROWD:
+            return False
+    return True
