@@ -141,7 +141,8 @@ def _both_ways(
     other = np.ascontiguousarray(hints[..., ::-1])
     other[ACROSS] *= -1
     mirrored, turned = head.run(np.ascontiguousarray(picture[:, ::-1]), other)
-    return (maps + mirrored[..., ::-1]) / 2, (up + turned * np.array([-1.0, 1, 1])) / 2
+    both = np.float32(0.5) * (maps + mirrored[..., ::-1])
+    return both, (up + turned * np.array([-1.0, 1, 1])) / 2
 
 
 def _bars(
