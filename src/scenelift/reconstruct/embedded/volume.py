@@ -31,6 +31,9 @@ BINS, NEAR, FAR = 96, -0.8, 2.0
 MOST_RELIEF = 2.0
 ACROSS = 4  # the hint that changes its sign in a mirror
 
+# Windows over the first one's side, and whether mirrored: what the head says of them differs where
+# it guesses, and rays fall elsewhere.
+LOOKS = ((1.0, False), (1.07, True), (0.94, True))
 NODES = 112  # along a side: the silhouette is sharper than the head's rays
 SKIN = 1.5  # bins: thinner would slip through the grid
 THINNEST = 0.6  # bins, of a bar, likewise
@@ -93,19 +96,29 @@ def filled_space(
     """
     x0, y0, x1, y1 = instance.box
     longer = max(x1 - x0, y1 - y0)
-    half = longer * (0.5 + MARGIN)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    window = (x - half, y - half, x + half, y + half)
-    hints = _hints(window, instance, others, points, distance, longer, known=known)
-    maps, up = _both_ways(head, crop(image.pixels, window, PATCHES), hints)
+    answer, up = np.zeros((BINS, SIDE, SIDE), np.float32), np.zeros(3)
+    for zoom, mirrored in LOOKS:
+        half = longer * (0.5 + MARGIN) * zoom
+        window = (x - half, y - half, x + half, y + half)
+        hints = _hints(window, instance, others, points, distance, longer, known=known)
+        picture = crop(image.pixels, window, PATCHES)
+        maps, up_seen = (
+            _mirrored_run(head, picture, hints) if mirrored else head.run(picture, hints)
+        )
+        rays = (((np.arange(SIDE) + 0.5) / SIDE - 0.5) / zoom + 0.5) * SIDE - 0.5
+        onto = _interpolation(rays, SIDE)
+        answer += onto @ maps[:BINS] @ onto.T / np.float32(len(LOOKS))
+        up += up_seen
 
+    half = longer * (0.5 + MARGIN)
     nodes = NODES
-    u = window[0] + (np.arange(nodes) + 0.5) / nodes * 2 * half
-    v = window[1] + (np.arange(nodes) + 0.5) / nodes * 2 * half
+    u = x - half + (np.arange(nodes) + 0.5) / nodes * 2 * half
+    v = y - half + (np.arange(nodes) + 0.5) / nodes * 2 * half
     w = (NEAR + (np.arange(BINS) + 0.5) / BINS * (FAR - NEAR)) * longer
     bin_depth = w[1] - w[0]
-    spread = _finer(SIDE, nodes)
-    logits = maps[:BINS] + np.float32(0 if known else UNTOLD)
+    spread = _interpolation((np.arange(nodes) + 0.5) * SIDE / nodes - 0.5, SIDE)
+    logits = answer + np.float32(0 if known else UNTOLD)
     logits = logits.clip(-MOST_LOGIT, MOST_LOGIT) * np.float32(bin_depth / MOST_LOGIT)
     field = spread @ logits @ spread.T  # [BINS, nodes, nodes]
 
@@ -133,16 +146,14 @@ def filled_space(
     return Filled(field=field, u=u, v=v, w=w, up=up / max(float(np.linalg.norm(up)), 1e-9))
 
 
-def _both_ways(
+def _mirrored_run(
     head: Head, picture: NDArray[np.uint8], hints: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Maps and up: the mean of what the head says of the picture and of its mirror image."""
-    maps, up = head.run(picture, hints)
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What the head says of the mirror image, mirrored back."""
     other = np.ascontiguousarray(hints[..., ::-1])
     other[ACROSS] *= -1
-    mirrored, turned = head.run(np.ascontiguousarray(picture[:, ::-1]), other)
-    both = np.float32(0.5) * (maps + mirrored[..., ::-1])
-    return both, (up + turned * np.array([-1.0, 1, 1])) / 2
+    maps, up = head.run(np.ascontiguousarray(picture[:, ::-1]), other)
+    return maps[..., ::-1], up * np.array([-1, 1, 1], np.float32)
 
 
 def _bars(
@@ -170,12 +181,12 @@ def _with_front(
     return np.where(rim > 0, seen, field).astype(np.float32)
 
 
-def _finer(side: int, nodes: int) -> NDArray[np.float32]:  # [nodes, side]
-    """Matrix of linear interpolation between the centres of `side` pixels at `nodes` places."""
-    where = ((np.arange(nodes) + 0.5) * side / nodes - 0.5).clip(0, side - 1)
-    low = np.minimum(where.astype(int), side - 2)
-    matrix = np.zeros((nodes, side), np.float32)
-    rows = np.arange(nodes)
+def _interpolation(where: NDArray[np.float64], count: int) -> NDArray[np.float32]:
+    """Matrix [len(where), count] of linear interpolation at fractional indices into `count`."""
+    where = where.clip(0, count - 1)
+    low = np.minimum(where.astype(int), count - 2)
+    matrix = np.zeros((len(where), count), np.float32)
+    rows = np.arange(len(where))
     matrix[rows, low] = 1 - (where - low)
     matrix[rows, low + 1] += where - low
     return matrix
