@@ -7,7 +7,15 @@ import pytest
 
 from scenelift.reconstruct.embedded.outline import trace_outline
 from scenelift.reconstruct.embedded.relief import visible_relief
-from scenelift.reconstruct.embedded.volume import BINS, FAR, NEAR, SIDE, SKIN, filled_space
+from scenelift.reconstruct.embedded.volume import (
+    BINS,
+    FAR,
+    NEAR,
+    NODES,
+    SIDE,
+    SKIN,
+    filled_space,
+)
 from scenelift.types import Camera, Image, Instance, PointMap
 
 H, W = 120, 160
@@ -100,7 +108,7 @@ def depths(filled):
 def test_what_the_head_does_not_see_is_a_plate_however_wide(mask, depth, known):
     first, last = depths(fill(mask, depth, -5.0, known=known))
     assert np.nanmax(last - first) < (SKIN + 2) * BIN  # where it ends is known to a bin
-    assert np.isfinite(first).sum() > 0.95 * (60 * 80) / (80 * 1.3 / 112) ** 2
+    assert np.isfinite(first).sum() > 0.95 * (60 * 80) / (80 * 1.3 / NODES) ** 2
 
 
 def test_nothing_is_in_front_of_what_is_seen_and_something_is_behind_it(mask, depth):
