@@ -94,12 +94,11 @@ class SlowReconstructor(BallReconstructor):
         seed: int,
         report: Reporter,
     ) -> Reconstruction:
-        if instance.label == "slow":
-            for _ in report.track(range(SLOW_STEPS), SLOW_STEPS):
-                time.sleep(SLOW_SECONDS)
-            while _held():
-                report.update(0.9)
-                time.sleep(SLOW_SECONDS)
+        steps = 0
+        while instance.label == "slow" and (steps < SLOW_STEPS or _held()):
+            steps += 1
+            report.update(steps / (steps + SLOW_STEPS))  # rises however long it is held
+            time.sleep(SLOW_SECONDS)
         return super().reconstruct(image, instance, points, others=others, seed=seed, report=report)
 
 
