@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 
+from scenelift.testing.web import HANGS
 from scenelift.webapp.jobs import Queue
 
 
@@ -33,19 +34,20 @@ def intact(server):
 @pytest.mark.parametrize("victim", ["worker", "server"])
 def test_killing_loses_nothing_and_repeats_nothing(own_server, victim):
     own_server.start()
-    jobs = [own_server.submit("slow", "red", "blue") for _ in range(2)]
 
     def first_object_done():
         return any(
             e["kind"] == "stage_finished" and e["object_index"] == 0 for e in own_server.events()
         )
 
-    own_server.until(first_object_done)
-    if victim == "worker":
-        os.kill(own_server.worker_pid(), signal.SIGKILL)
-    else:
-        own_server.kill()
-        own_server.start()
+    with own_server.held(after=1):
+        jobs = [own_server.submit("slow", "red", "blue") for _ in range(2)]
+        own_server.until(first_object_done)
+        if victim == "worker":
+            os.kill(own_server.worker_pid(), signal.SIGKILL)
+        else:
+            own_server.kill()
+            own_server.start()
     assert [own_server.wait(job)["state"] for job in jobs] == ["done", "done"]
     events = own_server.events()
     assert finished_twice(events) == []
@@ -57,7 +59,7 @@ def test_killing_loses_nothing_and_repeats_nothing(own_server, victim):
 def test_a_cancelled_job_stops_even_in_a_stage_that_never_looks_up(own_server):
     own_server.start()
     job, next_job = own_server.submit("hang"), own_server.submit("red")
-    own_server.wait(job, "running")
+    own_server.until(lambda: any(e["message"] == HANGS for e in own_server.events()))
     pid = own_server.worker_pid()
     own_server.http.post(f"/api/jobs/{job}/cancel")
     assert own_server.wait(job)["state"] == "cancelled"

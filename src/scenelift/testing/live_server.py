@@ -52,7 +52,7 @@ class LiveServer:
         command: Sequence[str] = FAKE_SERVER,
         *,
         environment: Mapping[str, str] | None = None,
-        patience: float = 30.0,
+        patience: float = 120.0,
     ) -> None:
         self.data, self._patience = DataFolder(data), patience
         self._hold = data.with_suffix(".hold")
@@ -62,7 +62,7 @@ class LiveServer:
             self.port = int(probe.getsockname()[1])
         self._command = [*command, "--data", str(data), "--port", str(self.port)]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.http = httpx.Client(base_url=self.url, timeout=max(patience, 30.0))
+        self.http = httpx.Client(base_url=self.url, timeout=patience)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -118,9 +118,12 @@ class LiveServer:
             self.stop()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Within it, no object that is called "slow" gets done."""
-        self._hold.touch()
+    def held(self, *, after: int = 0) -> Iterator[None]:
+        """Within it, no worker gets more than the first `after` objects called "slow" done.
+
+        To be entered before such a job is submitted.
+        """
+        self._hold.write_text(str(after))
         try:
             yield
         finally:

@@ -5,13 +5,15 @@
 
 The quality is called "fake". Phrases are colours, as of `ColorSegmenter`, and these, each of which
 makes a kind of trouble: "hang" (a stage that never looks up), "crash" (kills its own process),
-"memory" (MemoryError), "bug" (an unexpected exception), "slow" (objects take half a second each,
-and as long as the file exists that the variable `FAKE_HOLD` names).
+"memory" (MemoryError), "bug" (an unexpected exception), "slow" (objects take half a second each).
+As long as the file exists that the variable `FAKE_HOLD` names, a process makes no more "slow"
+objects than the number in it.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import time
@@ -36,10 +38,11 @@ from scenelift.types import (
     Segmentation,
 )
 
-__all__ = ["FAKE", "HOLD", "WORKER", "FakeQualities", "fake_pipeline", "fake_settings"]
+__all__ = ["FAKE", "HANGS", "HOLD", "WORKER", "FakeQualities", "fake_pipeline", "fake_settings"]
 
 FAKE = "fake"
 HOLD = "FAKE_HOLD"
+HANGS = "Nothing stops this stage now."
 WORKER = "scenelift.testing.web_worker"
 SLOW_STEPS, SLOW_SECONDS = 10, 0.05
 
@@ -64,6 +67,7 @@ class TroubledSegmenter(ColorSegmenter):
         for phrase in prompt.phrases:
             match phrase:
                 case "hang":
+                    report.note(HANGS)  # nothing looks up from here on
                     time.sleep(3600)
                 case "crash":
                     os.kill(os.getpid(), signal.SIGKILL)
@@ -84,6 +88,8 @@ class TroubledSegmenter(ColorSegmenter):
 class SlowReconstructor(BallReconstructor):
     """Takes half a second for objects called "slow", or as long as it is held, and reports."""
 
+    _slow = 0
+
     def reconstruct(
         self,
         image: Image,
@@ -94,11 +100,13 @@ class SlowReconstructor(BallReconstructor):
         seed: int,
         report: Reporter,
     ) -> Reconstruction:
-        steps = 0
-        while instance.label == "slow" and (steps < SLOW_STEPS or _held()):
-            steps += 1
-            report.update(steps / (steps + SLOW_STEPS))  # rises however long it is held
-            time.sleep(SLOW_SECONDS)
+        if instance.label == "slow":
+            steps = 0
+            while steps < SLOW_STEPS or self._slow >= _slow_allowed():
+                steps += 1
+                report.update(steps / (steps + SLOW_STEPS))  # rises however long it is held
+                time.sleep(SLOW_SECONDS)
+            self._slow += 1
         return super().reconstruct(image, instance, points, others=others, seed=seed, report=report)
 
 
@@ -133,8 +141,13 @@ def fake_settings(data: Path, **given: object):
     return Settings.model_validate(values | given)
 
 
-def _held() -> bool:
-    return HOLD in os.environ and Path(os.environ[HOLD]).exists()
+def _slow_allowed() -> float:
+    if HOLD not in os.environ:
+        return math.inf
+    try:
+        return int(Path(os.environ[HOLD]).read_text())
+    except FileNotFoundError:
+        return math.inf
 
 
 def _in_box(image: Image, box: tuple[float, float, float, float], label: str) -> Instance:
