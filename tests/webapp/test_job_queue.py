@@ -112,6 +112,15 @@ def test_cancelling_ends_what_waits_and_asks_what_runs(queue):
     assert queue.get(running).state == "cancelled"
 
 
+def test_a_cancelled_job_that_is_given_back_ends_instead_of_waiting_for_ever(queue):
+    job = add(queue)
+    held = claim(queue)
+    queue.cancel(job, "ann")
+    queue.release(held, "The server stopped.")
+    assert queue.get(job).state == "cancelled"
+    assert kinds(queue)[-1] == "cancelled"
+
+
 def test_a_deleted_job_is_gone_at_once_and_its_files_may_go_when_nobody_works_on_it(queue):
     job = add(queue)
     held = claim(queue)
@@ -169,7 +178,7 @@ ACTIONS = ("add", "claim", "finish", "fail", "die", "stop", "cancel", "delete")
 
 
 @settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(actions=st.lists(st.sampled_from(ACTIONS), max_size=30))
 def test_no_job_is_lost_or_worked_on_twice_whatever_happens(tmp_path_factory, actions):

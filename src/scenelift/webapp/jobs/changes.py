@@ -12,7 +12,7 @@ from scenelift.webapp.errors import NotFound
 from scenelift.webapp.jobs.rows import JobRow, job_from_row
 from scenelift.webapp.models import State
 
-__all__ = ["finish_job", "get_job", "write_event"]
+__all__ = ["finish_job", "get_job", "requeue_job", "write_event"]
 
 
 def get_job(c: sqlite3.Connection, job_id: str, owner: str | None) -> JobRow:
@@ -32,6 +32,16 @@ def finish_job(
         (state, None if state == "review" else time.time(), _dump(error), job_id),
     )
     write_event(c, job_id, state, message=str(error["detail"]) if error else "")
+
+
+def requeue_job(c: sqlite3.Connection, job_id: str, reason: str, *, counts: bool) -> None:
+    """Let a job wait again; `counts` says whether its last attempt was one."""
+    c.execute(
+        "UPDATE jobs SET state = 'queued', worker = NULL, lease = NULL, attempt = attempt - ? "
+        "WHERE id = ?",
+        (0 if counts else 1, job_id),
+    )
+    write_event(c, job_id, "requeued", message=reason)
 
 
 def write_event(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scenelift.webapp.errors import WorkerFailed
-from scenelift.webapp.jobs.changes import finish_job, write_event
+from scenelift.webapp.jobs.changes import finish_job, requeue_job, write_event
 from scenelift.webapp.jobs.database import QueueFile
 from scenelift.webapp.jobs.rows import Claim, JobRow, Progress, job_from_row
 from scenelift.webapp.models import State
@@ -143,17 +143,18 @@ class WorkerSide(QueueFile):
     def release(self, claim: Claim, reason: str) -> None:
         """Give a job back unfinished, on an orderly stop: the attempt does not count.
 
+        One that its owner had asked to stop ends here; nobody would take it up again.
+
         Raises:
             LeaseLost: the job is somebody else's by now.
         """
         with self.transaction() as c:
-            self._held(
-                c,
-                claim,
-                "state = 'queued', worker = NULL, lease = NULL, attempt = attempt - 1",
-                (),
-            )
-            write_event(c, claim.job, "requeued", message=reason)
+            self._held(c, claim, "lease = NULL", ())
+            row = c.execute("SELECT cancel FROM jobs WHERE id = ?", (claim.job,)).fetchone()
+            if row["cancel"] is not None:
+                finish_job(c, claim.job, "cancelled")
+            else:
+                requeue_job(c, claim.job, reason, counts=False)
 
     def recover(self, slot: int, reason: str, *, counts: bool = True) -> list[str]:
         """Decide about the jobs of a slot whose worker is certainly dead; returns their ids.
@@ -179,12 +180,7 @@ class WorkerSide(QueueFile):
                     )
                     finish_job(c, row["id"], "failed", error.problem())
                 else:
-                    c.execute(
-                        "UPDATE jobs SET state = 'queued', worker = NULL, lease = NULL, "
-                        "attempt = attempt - ? WHERE id = ?",
-                        (0 if counts else 1, row["id"]),
-                    )
-                    write_event(c, row["id"], "requeued", message=f"The worker stopped: {reason}.")
+                    requeue_job(c, row["id"], f"The worker stopped: {reason}.", counts=counts)
         return [row["id"] for row in rows]
 
     def beat(self, slot: int, pid: int, *, ready: bool, memory: int | None) -> None:
