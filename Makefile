@@ -9,7 +9,7 @@ OUT ?= out/demo
 WORKERS ?= 2
 
 .PHONY: help demo test test-slurm check fix page serve wheel bench bench-quality bench-faults \
-  bench-load bench-batch bench-hostile containers-check images clean
+  bench-load bench-page bench-batch bench-hostile containers-check images clean
 
 help:  ## list these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +102,9 @@ bench-faults: $(VENV)/.dev  ## kill the web app's processes 50 times, count what
 
 bench-load: $(VENV)/.dev  ## the web app's health, events and memory under load (3 minutes)
 	$(BIN)/python benchmarks/load.py
+
+bench-page: $(VENV)/.dev $(PAGE)  ## what an open page takes from the processor (2 minutes)
+	$(BIN)/python benchmarks/page_idle.py
 
 bench-batch: $(VENV)/.dev  ## what a batch costs beyond its models (5 minutes)
 	$(BIN)/python benchmarks/batch.py --dask

@@ -74,7 +74,7 @@ def show(visit, server):
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.__name__)
 def test_axe_finds_no_serious_fault_and_a_phone_needs_no_sideways_scrolling(show, axe_faults, view):
-    page = show(view, reduced_motion="reduce", viewport={"width": 1000, "height": 600})
+    page = show(view, viewport={"width": 1000, "height": 600})
     assert axe_faults(page) == []
     page.emulate_media(color_scheme="dark")
     assert axe_faults(page) == []
