@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import label
 
 from scenelift.reconstruct.embedded.outline import trace_outline
 from scenelift.reconstruct.embedded.relief import visible_relief
@@ -91,11 +92,28 @@ class Head:
         return maps, np.array([0, 1, 0], np.float32)
 
 
-def fill(mask, depth, logit, *, known=True):
+class Step(Head):
+    """Sees a plate: its left half at depth 0, its right half so many sizes behind it."""
+
+    def __init__(self, behind):
+        self.behind = behind
+
+    def run(self, _picture, hints):
+        depths = NEAR + (np.arange(BINS) + 0.5) * BIN
+        right = hints[4, 0, ::2] > 0  # tangents of the rays, two a ray
+        plate = abs(depths[:, None] - np.where(right, self.behind, 0.0)) < 2 * BIN
+        maps = np.full((BINS + 3, SIDE, SIDE), -3.0, np.float32)
+        maps[:BINS] = np.where(plate, 3.0, -3.0)[:, None]
+        return maps, np.array([0, 1, 0], np.float32)
+
+
+def fill(mask, depth, head, *, known=True):
+    if not isinstance(head, Head):
+        head = Head(head)
     instance = Instance(mask=mask, label="thing", score=1.0, box=Instance.box_of(mask))
     photo = Image(pixels=np.full((H, W, 3), 128, np.uint8))
     points, outline = seen(depth), trace_outline(mask)
-    return filled_space(Head(logit), photo, instance, [], points, outline, DISTANCE, known=known)
+    return filled_space(head, photo, instance, [], points, outline, DISTANCE, known=known)
 
 
 def depths(filled):
@@ -122,3 +140,9 @@ def test_nothing_is_in_front_of_what_is_seen_and_something_is_behind_it(mask, de
     skin, _ = depths(fill(mask, depth, -5.0))
     np.testing.assert_allclose(skin[:, left][np.isfinite(skin[:, left])], 0, atol=BIN)
     np.testing.assert_allclose(skin[:, right][np.isfinite(skin[:, right])], 0.5, atol=BIN)
+
+
+@pytest.mark.parametrize(("behind", "solids"), [(0.1, 1), (0.4, 1), (0.8, 2)])
+def test_a_step_within_the_outline_has_a_wall_unless_it_is_deep(mask, depth, behind, solids):
+    filled = fill(mask, depth, Step(behind), known=False)
+    assert label(filled.field > 0)[1] == solids

@@ -56,7 +56,7 @@ class EmbeddedReconstructor:
     def __init__(self, boxes: BoxFinder, head: Head | None = None) -> None:
         self._boxes, self._head = boxes, head
         made_by = "inflation" if head is None else version("shape")
-        self.version = f"6 {made_by} {boxes.version}"
+        self.version = f"7 {made_by} {boxes.version}"
 
     @classmethod
     def load(cls, options: BackendOptions) -> EmbeddedReconstructor:

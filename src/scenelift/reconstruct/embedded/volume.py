@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 
 from scenelift.geometry.regions import nearest_inside
 from scenelift.heads import CELLS, Head, crop
@@ -38,6 +39,7 @@ NODES = 112  # along a side: the silhouette is sharper than the head's rays
 SKIN = 1.5  # bins: thinner would slip through the grid
 THINNEST = 0.6  # bins, of a bar, likewise
 MOST_LOGIT = 3.0  # a bin this sure is as far inside as a bin is deep
+MOST_BRIDGED = 0.45  # of the box's longer side
 UNTOLD = 0.6
 """Added to logits where the head was not told the relief. The best expected IoU fills what is
 likelier than IoU / (1 + IoU), and walls that the head hardly dares to draw stay closed."""
@@ -135,6 +137,8 @@ def filled_space(
     field = np.where((rim > 0) & ~hit, np.maximum(field, _bars(rim, w, front)), field)
     if known:
         field = _with_front(field, rim, w, front)
+    else:
+        field = _bridged(field, rim, w, most=MOST_BRIDGED * longer, clear=u[1] - u[0])
     for axis in range(3):
         for side in (0, -1):
             np.moveaxis(field, axis, 0)[side] = np.minimum(
@@ -179,6 +183,35 @@ def _with_front(
     skin = np.minimum(behind, SKIN * (w[1] - w[0]) - behind)
     seen = np.maximum(np.minimum(field, behind), np.minimum(skin, rim))
     return np.where(rim > 0, seen, field).astype(np.float32)
+
+
+def _bridged(
+    field: NDArray[np.float32],  # [D, H, W]
+    rim: NDArray[np.float64],  # [H, W], distance to the outline
+    w: NDArray[np.float64],  # [D]
+    *,
+    most: float,
+    clear: float,
+) -> NDArray[np.float32]:
+    """The field with walls between neighbouring rays that it fills at different depths.
+
+    The mask says that nothing is seen through there, so one solid continues; without a wall it has
+    a hole, seen from above.
+
+    Args:
+        most: the deepest gap that is closed.
+        clear: distance from the outline within which fronts are ragged: walls would be teeth.
+    """
+    inside = field > 0
+    sure = np.any(inside, axis=0) & (rim > clear)
+    first = inside.argmax(0)
+    after = np.arange(len(w))[:, None, None] > first
+    end = w[(after & ~inside).argmax(0) - 1]  # of the first stretch that a ray fills
+    behind = maximum_filter(np.where(sure, w[first], -np.inf), 3)
+    bridge = sure & (behind > end) & (behind - end < most)
+    depth = w[:, None, None]
+    wall = np.minimum(np.minimum(depth - end, behind - depth) + (w[1] - w[0]), rim)
+    return np.where(bridge, np.maximum(field, wall), field).astype(np.float32)
 
 
 def _interpolation(where: NDArray[np.float64], count: int) -> NDArray[np.float32]:
