@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numba
 import numpy as np
 import trimesh
 
@@ -21,6 +20,7 @@ from scenelift.io.glb import GlbNode, write_glb
 from scenelift.io.obj import write_obj
 from scenelift.io.ply import read_ply, write_ply
 from scenelift.progress import silent
+from scenelift.render.jit import thread_count
 from scenelift.render.meshes import render_mesh
 from scenelift.render.splats import render_splats
 from scenelift.render.turntable import render_turntable, turntable_cameras
@@ -73,7 +73,7 @@ def measure(name: str, work: Callable[[], object], budget: float | None = None) 
 def main() -> None:
     splats, mesh = splat_torus(100_000), mesh_torus()
     views = turntable_cameras(splats.means, PHOTO, frames=FRAMES, path="circle")
-    print(f"{numba.get_num_threads()} threads, best of three")
+    print(f"{thread_count()} threads, best of three")
     measure(
         f"{FRAMES} frames of {len(splats)} splats",
         lambda: [render_splats(splats, camera, pose) for camera, pose in views],

@@ -1,5 +1,7 @@
-"""Kernels compile where nothing can be cached, and may be called from several threads."""
+"""Kernels compile where nothing can be cached, and run in any thread, several, and forks."""
 
+import multiprocessing
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import FunctionType
 
@@ -7,7 +9,8 @@ import numba
 import numpy as np
 import pytest
 
-from scenelift.render.jit import compiled, kernel_array
+from scenelift.render import jit
+from scenelift.render.jit import compiled, kernel_array, spread
 from scenelift.render.meshes import render_mesh
 from scenelift.types import Camera, Mesh
 
@@ -20,7 +23,7 @@ def test_compiles_without_a_folder_for_the_cache():
     homeless = FunctionType(double.__code__.replace(co_filename="<nowhere>"), {})
     with pytest.raises(RuntimeError, match="cannot cache"):
         numba.njit(homeless, cache=True)
-    assert compiled()(homeless)(21) == 42
+    assert compiled(homeless)(21) == 42
 
 
 def test_arrays_are_copied_only_where_needed():
@@ -33,11 +36,50 @@ def test_arrays_are_copied_only_where_needed():
         np.testing.assert_array_equal(array, other)
 
 
-def test_threads_may_draw_at_once():
+def draw():
     corners = np.array([[-1, -1, -2], [1, -1, -2], [0, 1, -2]], np.float32)
     mesh = Mesh(vertices=corners, faces=np.array([[0, 1, 2]], np.int32))
-    camera = Camera.from_fov(40, 30, fov_deg=60)
-    alone = render_mesh(mesh, camera).color.tobytes()
+    return render_mesh(mesh, Camera.from_fov(40, 30, fov_deg=60)).color.tobytes()
+
+
+def test_threads_may_draw_at_once():
+    alone = draw()
     with ThreadPoolExecutor(4) as threads:
-        pictures = list(threads.map(lambda _: render_mesh(mesh, camera).color.tobytes(), range(12)))
+        pictures = list(threads.map(lambda _: draw(), range(12)))
     assert set(pictures) == {alone}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 1000])
+def test_every_item_is_worked_on_once(monkeypatch, threads, count):
+    monkeypatch.setattr(jit, "thread_count", lambda: threads)
+    times = np.zeros(count, int)
+
+    def kernel(first, end, times):
+        times[first:end] += 1
+
+    spread(kernel, count, times)
+    assert (times == 1).all()
+
+
+def test_an_error_in_any_thread_reaches_the_caller(monkeypatch):
+    monkeypatch.setattr(jit, "thread_count", lambda: 2)
+    caller, met = threading.get_ident(), threading.Event()
+
+    def kernel(first, end):
+        if threading.get_ident() != caller:
+            met.set()
+            raise MemoryError
+        assert first == end or met.wait(60)
+
+    with pytest.raises(MemoryError):
+        spread(kernel, 100)
+
+
+# Newer Pythons warn of what this is about.
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_draws_the_same(monkeypatch):
+    monkeypatch.setattr(jit, "thread_count", lambda: 3)
+    alone = draw()
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply_async(draw).get(60) == alone

@@ -1,12 +1,12 @@
 """Splats are drawn as the reference draws them, where the camera says, and whatever comes in."""
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenelift.geometry.transforms import compose_transform
+from scenelift.render import jit
 from scenelift.render.splats import render_splats
 from scenelift.render.splats_reference import render_splats_reference
 from scenelift.types import Camera, Gaussians
@@ -118,14 +118,12 @@ def test_the_same_splats_give_the_same_bytes():
     assert once.depth.tobytes() == again.depth.tobytes()
 
 
-def test_one_thread_draws_the_same_bytes():
-    splats, all_threads = some_splats(500), numba.get_num_threads()
+def test_one_thread_draws_the_same_bytes(monkeypatch):
+    splats = some_splats(500)
     expected = render_splats(splats, OFF_CENTRE).color.tobytes()
-    try:
-        numba.set_num_threads(1)
+    for threads in (1, 5):
+        monkeypatch.setattr(jit, "thread_count", lambda threads=threads: threads)
         assert render_splats(splats, OFF_CENTRE).color.tobytes() == expected
-    finally:
-        numba.set_num_threads(all_threads)
 
 
 def test_no_splat_leaves_the_background():

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.compose.evidence import SEEN, UNKNOWN, Evidence
 from scenelift.compose.surfels import Surfels
-from scenelift.render.jit import PARALLEL_REGION, compiled, kernel_array
+from scenelift.render.jit import compiled, kernel_array, spread
 
 __all__ = ["Comparison", "Weights", "compare"]
 
@@ -108,23 +107,26 @@ def compare(
     """
     flip = np.array([1.0, -1.0, -1.0])[:, None]  # to x right, y down, z forward
     colors = surfels.colors
-    with PARALLEL_REGION:
-        terms = _compare(
-            kernel_array(surfels.points, np.float32),
-            kernel_array(np.zeros((0, 3)) if colors is None else colors, np.float32),
-            surfels.spacing,
-            kernel_array(poses * flip, np.float64),
-            kernel_array(evidence.intrinsics, np.float64),
-            kernel_array(evidence.kind, np.uint8),
-            kernel_array(evidence.depth, np.float32),
-            kernel_array(evidence.photo, np.float32),
-            kernel_array(np.argwhere(evidence.seen), np.int64),
-            weights.depth_scale * evidence.size if evidence.has_relief else np.inf,
-            weights.tolerance * evidence.size,
-            evidence.distance / evidence.intrinsics[:2],
-            weights.slope / weights.tilt**2,
-            NEAR * evidence.distance,
-        )
+    terms = np.zeros((len(poses), 13))
+    spread(
+        _compare,
+        len(poses),
+        kernel_array(surfels.points, np.float32),
+        kernel_array(np.zeros((0, 3)) if colors is None else colors, np.float32),
+        surfels.spacing,
+        kernel_array(poses * flip, np.float64),
+        kernel_array(evidence.intrinsics, np.float64),
+        kernel_array(evidence.kind, np.uint8),
+        kernel_array(evidence.depth, np.float32),
+        kernel_array(evidence.photo, np.float32),
+        kernel_array(np.argwhere(evidence.seen), np.int64),
+        weights.depth_scale * evidence.size if evidence.has_relief else np.inf,
+        weights.tolerance * evidence.size,
+        evidence.distance / evidence.intrinsics[:2],
+        weights.slope / weights.tilt**2,
+        NEAR * evidence.distance,
+        terms,
+    )
     both, missed, extra, depth_sum, depth_count, colour, drawn, visible = terms.T[:8]
     seen = evidence.seen
     centre = np.argwhere(seen).mean(0)[::-1]
@@ -141,8 +143,10 @@ def compare(
     )
 
 
-@compiled(parallel=True)
+@compiled
 def _compare(
+    first,
+    end,
     points,  # [N, 3]
     colors,  # [N, 3], or none
     spacing,
@@ -157,10 +161,10 @@ def _compare(
     across,  # length of a pixel, [2]
     stiffness,
     near,
+    terms,  # [K, 13]
 ):
     height, width = kind.shape
-    terms = np.zeros((len(poses), 13), np.float64)
-    for k in numba.prange(len(poses)):
+    for k in range(first, end):
         depth = np.full((height, width), np.float32(np.inf), np.float32)
         front = np.full((height, width), np.int32(-1), np.int32)
         _draw(points, spacing, poses[k], intrinsics, near, depth, front)
@@ -203,10 +207,9 @@ def _compare(
         terms[k, 10] = ratio_sum / depth_count if depth_count > 0 else 1.0
         terms[k, 11] = offset
         terms[k, 12] = right**2 + down**2
-    return terms
 
 
-@compiled()
+@compiled
 def _draw(points, spacing, m, intrinsics, near, depth, front):
     """The nearest surfel of each pixel: its distance, and which it is."""
     height, width = depth.shape
@@ -233,7 +236,7 @@ def _draw(points, spacing, m, intrinsics, near, depth, front):
                     front[y, x] = n
 
 
-@compiled()
+@compiled
 def _smooth_error(depth, observed, seen, scale, across, stiffness):
     """Robust plane through how far observed points lie behind drawn ones.
 
@@ -283,7 +286,7 @@ def _smooth_error(depth, observed, seen, scale, across, stiffness):
     return offset, right, down, middle
 
 
-@compiled()
+@compiled
 def _colour_cost(front, seen, photo, colors):
     """1 − correlation of colours over covered seen pixels, in 0…1; brightness and tint are free.
 

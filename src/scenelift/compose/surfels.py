@@ -149,7 +149,7 @@ def _seen_from_outside(points: NDArray[np.float32], spacing: float) -> NDArray[n
     )
 
 
-@compiled()
+@compiled
 def _first_from(points, frames, half):
     """Points within a pixel and a half of the first along some view's last axis."""
     seen = np.zeros(len(points), np.bool_)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
@@ -20,7 +19,7 @@ from scipy.spatial import KDTree
 from scenelift.finish.sights import SIGHTS, in_frame, is_open, leaning, look_at, reach_of
 from scenelift.finish.texels import Texels
 from scenelift.geometry.transforms import matrix_from_quaternion, take_gaussians
-from scenelift.render.jit import PARALLEL_REGION, compiled, kernel_array
+from scenelift.render.jit import compiled, kernel_array, spread
 from scenelift.types import Gaussians
 
 __all__ = ["Baked", "bake_gaussians", "cell_of", "patches_of", "widest_of"]
@@ -129,23 +128,28 @@ def _blend_splats(
     key = np.floor((means - low) / cell).astype(np.int64) @ [size[1] * size[2], size[2], 1]
     by_cell = np.argsort(key, kind="stable")
     cells = np.searchsorted(key[by_cell], np.arange(size.prod() + 1))
-    with PARALLEL_REGION:
-        rgb, alpha = _bake(
-            kernel_array(points[order], np.float32),
-            kernel_array(normals[order], np.float32),
-            starts,
-            kernel_array(means[by_cell], np.float32),
-            kernel_array(axes[by_cell], np.float32),
-            kernel_array(radii[by_cell], np.float32),
-            kernel_array(gaussians.opacities[by_cell], np.float32),
-            kernel_array(gaussians.rgb[by_cell], np.float32),
-            cells,
-            size,
-            low.astype(np.float64),
-            cell,
-            widest,
-            np.float32((BLUR * texel) ** 2),
-        )
+    # Of every texel in the order of patches; colours are multiplied by alpha.
+    rgb, alpha = np.zeros((len(points), 3), np.float32), np.zeros(len(points), np.float32)
+    spread(
+        _bake,
+        len(starts) - 1,
+        kernel_array(points[order], np.float32),
+        kernel_array(normals[order], np.float32),
+        starts,
+        kernel_array(means[by_cell], np.float32),
+        kernel_array(axes[by_cell], np.float32),
+        kernel_array(radii[by_cell], np.float32),
+        kernel_array(gaussians.opacities[by_cell], np.float32),
+        kernel_array(gaussians.rgb[by_cell], np.float32),
+        cells,
+        size,
+        low.astype(np.float64),
+        cell,
+        widest,
+        np.float32((BLUR * texel) ** 2),
+        rgb,
+        alpha,
+    )
     colors, alphas = np.zeros_like(rgb), np.zeros_like(alpha)
     colors[order], alphas[order] = rgb, alpha
     return colors, alphas
@@ -159,8 +163,10 @@ def patches_of(texels: Texels, chart: NDArray[np.int32]) -> NDArray[np.int64]:
     return chart[texels.face].astype(np.int64) * (across * -(-texels.size[0] // PATCH)) + square
 
 
-@compiled(parallel=True)
+@compiled
 def _bake(
+    first,
+    end,
     points,
     normals,
     starts,
@@ -175,30 +181,29 @@ def _bake(
     cell,
     widest,
     blur,
+    color,
+    alpha,
 ):
-    """Colours [T, 3] times alpha, and alpha [T]; no two patches write the same texel."""
-    color = np.zeros((len(points), 3), np.float32)
-    alpha = np.zeros(len(points), np.float32)
-    for g in numba.prange(len(starts) - 1):
-        begin, end = starts[g], starts[g + 1]
-        patch = look_at(points[begin:end], normals[begin:end])
-        reach = reach_of(points[begin:end], patch)
+    """Colours [T, 3] times alpha, and alpha [T], of the texels of some patches."""
+    for g in range(first, end):
+        own = slice(starts[g], starts[g + 1])
+        patch = look_at(points[own], normals[own])
+        reach = reach_of(points[own], patch)
         around, offsets, limits = _splats_around(
             patch, reach, means, radii, cells, size, low, cell, widest
         )
-        weights = np.zeros(SIGHTS, np.float32)
+        clear, count = np.zeros(SIGHTS, np.bool_), 0
         for sight in range(SIGHTS):
             toward = leaning(patch, sight * 2 * math.pi / SIGHTS)[2]
-            weights[sight] = is_open(patch[3], toward, cells, size, low, cell)
-        if not weights.any():
-            weights[:] = 1
-        weights /= weights.sum()
+            clear[sight] = is_open(patch[3], toward, cells, size, low, cell)
+            count += clear[sight]
+        weight = np.float32(1) / np.float32(count if count else SIGHTS)
         for sight in range(SIGHTS):
-            if weights[sight] == 0:
+            if count and not clear[sight]:
                 continue
             frame = leaning(patch, sight * 2 * math.pi / SIGHTS)
             _blend(
-                in_frame(points[begin:end], frame),
+                in_frame(points[own], frame),
                 frame,
                 _front_to_back(around, offsets, limits, frame, reach),
                 means,
@@ -206,14 +211,13 @@ def _bake(
                 opacities,
                 rgb,
                 blur,
-                weights[sight],
-                color[begin:end],
-                alpha[begin:end],
+                weight,
+                color[own],
+                alpha[own],
             )
-    return color, alpha
 
 
-@compiled()
+@compiled
 def _splats_around(frame, reach, means, radii, cells, size, low, cell, widest):
     """Splats that some line of sight to the patch may meet.
 
@@ -253,7 +257,7 @@ def _splats_around(frame, reach, means, radii, cells, size, low, cell, widest):
     return near[:found], offsets[:, :found], limits[:found]
 
 
-@compiled()
+@compiled
 def _front_to_back(around, offsets, limits, frame, reach):
     """Those splats whose projection may reach the patch, in the order of their depth."""
     found = 0
@@ -270,7 +274,7 @@ def _front_to_back(around, offsets, limits, frame, reach):
     return _sorted(near[:found], depth[:found], close - far)
 
 
-@compiled()
+@compiled
 def _sorted(near, depth, deepest):
     """Splats by their depth in 0…deepest: into buckets, and by insertion what is left to do.
 
@@ -296,7 +300,7 @@ def _sorted(near, depth, deepest):
     return order
 
 
-@compiled()
+@compiled
 def _blend(local, frame, near, means, axes, opacities, rgb, blur, share_of_sight, color, alpha):
     """Add front-to-back blending, as in `render/splats.py`, at the patch's texels."""
     n = local.shape[1]
@@ -349,7 +353,7 @@ def _blend(local, frame, near, means, axes, opacities, rgb, blur, share_of_sight
         color[t, 2] += share_of_sight * blues[t]
 
 
-@compiled()
+@compiled
 def _exp(x):
     """e^x of a float32 in DARKEST…0, to 5e-5 of it: Taylor's series for x / 32, then squares."""
     y = x * np.float32(1 / 32)

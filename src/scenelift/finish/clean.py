@@ -145,7 +145,7 @@ def _worth_keeping(
     return area, ~hollow & (area >= SMALL * area[~hollow].max())
 
 
-@compiled()
+@compiled
 def _sizes(vertices, faces, normals, label):
     """Twice the area and six times the volume of every component.
 

@@ -36,7 +36,7 @@ def vertex_normals(
     return total.astype(np.float32)
 
 
-@compiled()
+@compiled
 def _face_normals(vertices, faces):
     normals = np.zeros((len(faces), 3))
     for f in range(len(faces)):

@@ -137,7 +137,7 @@ def _least_bent(rim: NDArray[np.float64], outward: NDArray[np.float64]) -> list[
     return triangles
 
 
-@compiled()
+@compiled
 def _bend(ax, ay, az, bx, by, bz):
     """1 − cos of the angle between two unit normals; 2 where one is missing."""
     if (ax == 0 and ay == 0 and az == 0) or (bx == 0 and by == 0 and bz == 0):
@@ -145,7 +145,7 @@ def _bend(ax, ay, az, bx, by, bz):
     return 1 - (ax * bx + ay * by + az * bz)
 
 
-@compiled()
+@compiled
 def _best_splits(rim, outward):
     """Dynamic programme over spans i…k of the rim: where to put the triangle on edge (i, k)."""
     n = len(rim)
@@ -197,7 +197,7 @@ def _by_ears(rim: NDArray[np.float64], outward: NDArray[np.float64]) -> list[Tri
     return [tuple(t) for t in _ears(np.ascontiguousarray(rim), before, after).tolist()]
 
 
-@compiled()
+@compiled
 def _ears(rim, before, after):
     n = len(rim)
     triangles = np.zeros((n - 2, 3), np.int64)
@@ -219,7 +219,7 @@ def _ears(rim, before, after):
     return triangles
 
 
-@compiled()
+@compiled
 def _corner(rim, a, b, c):
     """How narrow a corner is: the length of the edge that would close it."""
     return np.sqrt(((rim[a] - rim[c]) ** 2).sum())

@@ -33,7 +33,7 @@ CLEAR = 3.0
 CROWD = 2
 
 
-@compiled()
+@compiled
 def look_at(points, normals):
     """Rows: right, up, out of the surface, and the centre of a patch."""
     frame = np.zeros((4, 3))
@@ -41,36 +41,32 @@ def look_at(points, normals):
         for c in range(3):
             frame[3, c] += points[t, c] / len(points)
             frame[2, c] += normals[t, c]
-    length = math.sqrt((frame[2] ** 2).sum())
-    if length > 0:
-        frame[2] /= length
-    else:
-        frame[2, 1] = 1.0
     x, y, z = frame[2]
-    if abs(y) < 0.9:
-        frame[0, 0], frame[0, 2] = z, -x
-    else:
-        frame[0, 1], frame[0, 2] = -z, y
-    frame[0] /= math.sqrt((frame[0] ** 2).sum())
-    right = frame[0]
-    frame[1, 0] = y * right[2] - z * right[1]
-    frame[1, 1] = z * right[0] - x * right[2]
-    frame[1, 2] = x * right[1] - y * right[0]
+    length = math.sqrt(x * x + y * y + z * z)
+    x, y, z = (x / length, y / length, z / length) if length > 0 else (0.0, 1.0, 0.0)
+    a, b, c = (z, 0.0, -x) if abs(y) < 0.9 else (0.0, -z, y)
+    length = math.sqrt(a * a + b * b + c * c)
+    a, b, c = a / length, b / length, c / length
+    frame[0, 0], frame[0, 1], frame[0, 2] = a, b, c
+    frame[1, 0], frame[1, 1], frame[1, 2] = y * c - z * b, z * a - x * c, x * b - y * a
+    frame[2, 0], frame[2, 1], frame[2, 2] = x, y, z
     return frame
 
 
-@compiled()
+@compiled
 def leaning(frame, angle):
     """A frame whose line of sight leans from the normal by TILT, to the side of an angle."""
-    turned = frame.copy()
-    across = math.cos(angle) * frame[0] + math.sin(angle) * frame[1]
-    turned[0] = math.cos(TILT) * across - math.sin(TILT) * frame[2]
-    turned[1] = math.cos(angle) * frame[1] - math.sin(angle) * frame[0]
-    turned[2] = math.cos(TILT) * frame[2] + math.sin(TILT) * across
+    turned = np.zeros((4, 3))
+    for c in range(3):
+        across = math.cos(angle) * frame[0, c] + math.sin(angle) * frame[1, c]
+        turned[0, c] = math.cos(TILT) * across - math.sin(TILT) * frame[2, c]
+        turned[1, c] = math.cos(angle) * frame[1, c] - math.sin(angle) * frame[0, c]
+        turned[2, c] = math.cos(TILT) * frame[2, c] + math.sin(TILT) * across
+        turned[3, c] = frame[3, c]
     return turned
 
 
-@compiled()
+@compiled
 def in_frame(points, frame):
     local = np.zeros((3, len(points)), np.float32)
     for t in range(len(points)):
@@ -82,7 +78,7 @@ def in_frame(points, frame):
     return local
 
 
-@compiled()
+@compiled
 def reach_of(points, frame):
     """How far the patch goes from its centre."""
     reach = 0.0
@@ -94,7 +90,7 @@ def reach_of(points, frame):
     return math.sqrt(reach)
 
 
-@compiled()
+@compiled
 def is_open(centre, toward, cells, size, low, cell):
     """Whether no other part of the object lies between a patch and an eye far away."""
     at = np.zeros(3, np.int64)
@@ -104,7 +100,10 @@ def is_open(centre, toward, cells, size, low, cell):
             at[c] = math.floor((centre[c] + along * toward[c] - low[c]) / cell)
             if (at[c] < 0 and toward[c] <= 0) or (at[c] >= size[c] and toward[c] >= 0):
                 return True
-        if (at < 0).any() or (at >= size).any():
+        outside = False
+        for c in range(3):
+            outside |= at[c] < 0 or at[c] >= size[c]
+        if outside:
             continue
         number = (at[0] * size[1] + at[1]) * size[2] + at[2]
         if cells[number + 1] - cells[number] >= CROWD:

@@ -85,7 +85,7 @@ def fill_between(texels: Texels, colors: NDArray) -> NDArray:
     return colors[_nearest(texels.index, *texels.size)]
 
 
-@compiled()
+@compiled
 def _rasterize(uv, faces, height, width):
     face_at = np.full((height, width), np.int32(-1), np.int32)
     weights = np.zeros((height, width, 3), np.float32)
@@ -123,7 +123,7 @@ def _rasterize(uv, faces, height, width):
     return face_at, weights, beaten
 
 
-@compiled()
+@compiled
 def _continue_beyond_borders(uv, faces, face_at, weights):
     """Give texels that touch a chart to that neighbour's face which they lie the least outside."""
     height, width = face_at.shape
@@ -145,7 +145,7 @@ def _continue_beyond_borders(uv, faces, face_at, weights):
                         weights[y, x, 0], weights[y, x, 1], weights[y, x, 2] = a, b, c
 
 
-@compiled()
+@compiled
 def _barycentric(uv, corners, x, y, height, width):
     """Weights of a face's corners at a texel's centre; the face has an area."""
     i, j, k = corners
@@ -158,7 +158,7 @@ def _barycentric(uv, corners, x, y, height, width):
     return a, b, 1 - a - b
 
 
-@compiled()
+@compiled
 def _nearest(index, height, width):
     """Which of the texels, at least one, is nearest everywhere [h, w].
 
@@ -205,7 +205,7 @@ def _nearest(index, height, width):
     return nearest
 
 
-@compiled()
+@compiled
 def _interpolate(face, weights, faces, values):
     result = np.zeros((len(face), values.shape[1]), np.float32)
     for t in range(len(face)):

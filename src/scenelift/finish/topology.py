@@ -159,7 +159,7 @@ def components(faces: NDArray[np.int32], vertex_count: int) -> NDArray[np.int32]
     return _components(kernel_array(faces, np.int32), vertex_count)
 
 
-@compiled()
+@compiled
 def _components(faces, vertex_count):
     """By union and find, each vertex pointing towards its component's first."""
     parent = np.arange(vertex_count)
@@ -181,7 +181,7 @@ def _components(faces, vertex_count):
     return label
 
 
-@compiled()
+@compiled
 def _root(parent, vertex):
     while parent[vertex] != vertex:
         parent[vertex] = parent[parent[vertex]]  # half the way for whoever comes next

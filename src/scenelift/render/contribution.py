@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.render.jit import PARALLEL_REGION, compiled, kernel_array
+from scenelift.render.jit import compiled, spread
 from scenelift.render.rendering import camera_from_scene
 from scenelift.render.splats import (
     CHECK_EVERY,
@@ -43,43 +42,24 @@ def splat_contributions(
 ) -> NDArray[np.float64]:
     """Pixels' worth of every splat, [N]: its share of each pixel, summed over all views."""
     total = np.zeros(len(gaussians))
-    arrays = [
-        kernel_array(values, np.float32)
-        for values in (
-            gaussians.means,
-            gaussians.scales,
-            gaussians.rotations,
-            gaussians.opacities,
-            gaussians.rgb,
-        )
-    ]
     for camera, scene_from_camera in views:
-        view = np.diag([1.0, -1, -1, 1]) @ camera_from_scene(scene_from_camera)
-        intrinsics = [camera.fx, camera.fy, camera.cx, camera.cy]
-        with PARALLEL_REGION:
-            splats = project_splats(
-                *arrays,
-                kernel_array(view, np.float64),
-                kernel_array(intrinsics, np.float64),
-                camera.width,
-                camera.height,
-                float(near),
-            )
-            order = front_to_back(splats[:, DEPTH])
-            splats = splats[order]
-            starts, members = bin_splats(splats, camera.width, camera.height)
-            shares = _shares(splats, starts, members, camera.width, camera.height)
+        splats = project_splats(gaussians, camera, camera_from_scene(scene_from_camera), near)
+        order = front_to_back(splats[:, DEPTH])
+        splats = splats[order]
+        starts, members = bin_splats(splats, camera.width, camera.height)
+        shares = np.zeros(len(members), np.float32)
+        size = (camera.width, camera.height)
+        spread(_share, len(starts) - 1, splats, starts, members, *size, shares)
         np.add.at(total, order[members], shares)
     return total
 
 
-@compiled(parallel=True)
-def _shares(splats, starts, members, width, height):
-    """What every splat adds to every tile, in the order of `members`."""
+@compiled
+def _share(first_tile, end, splats, starts, members, width, height, shares):
+    """What every splat adds to each of some tiles, in the order of `members`."""
     columns = (width + TILE - 1) // TILE
-    shares = np.zeros(len(members), np.float32)
     half, one = np.float32(0.5), np.float32(1)
-    for tile in numba.prange(len(starts) - 1):
+    for tile in range(first_tile, end):
         left, top = (tile % columns) * TILE, (tile // columns) * TILE
         rows, inside = min(TILE, height - top), min(TILE, width - left)
         transmittance = np.ones((TILE, TILE), np.float32)
@@ -106,4 +86,3 @@ def _shares(splats, starts, members, width, height):
                     total += weight * through[x]
                     through[x] *= one - weight
             shares[j] = total
-    return shares

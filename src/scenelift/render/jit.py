@@ -1,45 +1,87 @@
-"""Compilation of the render kernels by numba.
+"""Compilation of the CPU kernels by numba, and the threads that run them.
 
 Machine code is cached in `NUMBA_CACHE_DIR` where that is set, else beside this package, else in the
 user's cache folder. In a container where none of them can be written, kernels still compile, once
-for every process (a few seconds).
+for every process.
+
+Kernels that work on many items take the first and the end of a range of them, and `spread` runs
+ranges side by side in Python's threads. numba could do so too (`parallel=True`), but compiles such
+a kernel for two to four seconds more, allows one caller at a time, and does not survive a fork.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import logging
-import threading
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
 import numpy as np
+from numba.core import config
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["PARALLEL_REGION", "compiled", "kernel_array"]
+__all__ = ["compiled", "kernel_array", "spread", "thread_count"]
 
 logger = logging.getLogger(__name__)
 
-# numba's fallback scheduler ("workqueue") aborts the process when two Python threads enter
-# parallel code at once; the callers of parallel kernels hold this lock.
-PARALLEL_REGION = threading.Lock()
+# Items differ in work: with more ranges than threads, all are done at about the same time.
+RANGES_PER_THREAD = 8
 
 
-def compiled(*, parallel: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: compile on the first call, cached on disk where some folder can be written.
 
     No `fastmath`: every run and every thread count gives the same bytes. `error_model="numpy"`
-    makes a division by zero an infinity, as everywhere else in the package.
+    makes a division by zero an infinity, as everywhere else in the package. Kernels hold no lock of
+    Python's while they run.
     """
+    try:
+        return numba.njit(function, cache=True, nogil=True, error_model="numpy")
+    except RuntimeError as exc:  # numba found no folder that it can write
+        logger.info("%s is compiled in every process: %s", function.__name__, exc)
+        return numba.njit(function, nogil=True, error_model="numpy")
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        try:
-            return numba.njit(function, cache=True, parallel=parallel, error_model="numpy")
-        except RuntimeError as exc:  # numba found no folder that it can write
-            logger.info("%s is compiled in every process: %s", function.__name__, exc)
-            return numba.njit(function, parallel=parallel, error_model="numpy")
 
-    return decorate
+def spread(kernel: Callable[..., Any], count: int, *arguments: Any) -> None:
+    """Call `kernel(first, end, *arguments)` on ranges that make up 0…count, side by side.
+
+    Args:
+        kernel: a compiled one; whatever it writes for one item, it writes for no other.
+    """
+    threads = thread_count()
+    if threads == 1 or count < 2:
+        kernel(0, count, *arguments)
+        return
+    kernel(0, 0, *arguments)  # compiles, once
+    ends = np.linspace(0, count, min(count, RANGES_PER_THREAD * threads) + 1).astype(int).tolist()
+    ranges = itertools.pairwise(ends)
+
+    def work() -> None:
+        for first, end in ranges:  # whoever is done takes the next one
+            kernel(first, end, *arguments)
+
+    others = [_pool(threads).submit(work) for _ in range(threads - 1)]
+    work()
+    for other in others:
+        other.result()
+
+
+def thread_count() -> int:
+    """How many threads `spread` uses: `NUMBA_NUM_THREADS`, or one for each core of this process."""
+    return config.NUMBA_NUM_THREADS  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="kernel")
+
+
+if hasattr(os, "register_at_fork"):  # threads stay behind in the parent
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def kernel_array(array: ArrayLike, dtype: type) -> NDArray:

@@ -14,13 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.geometry.transforms import transform_points
 from scenelift.render.color import linear_from_srgb, srgb_from_linear
-from scenelift.render.jit import PARALLEL_REGION, compiled, kernel_array
+from scenelift.render.jit import compiled, kernel_array, spread
 from scenelift.render.rendering import Rendering, camera_from_scene
 from scenelift.render.shading import AMBIENT, PLAIN, Shading
 from scenelift.types import Camera, Mesh
@@ -92,13 +91,17 @@ def interpolate(
     values: NDArray[np.float32],  # [V, C]
 ) -> NDArray[np.float32]:  # [H, W, C]
     """Values of the vertices at every pixel, zero where there is no face."""
-    with PARALLEL_REGION:
-        return _interpolate(
-            kernel_array(faces, np.int32),
-            kernel_array(face_id, np.int32),
-            kernel_array(barycentric, np.float32),
-            kernel_array(values, np.float32),
-        )
+    result = np.zeros((*face_id.shape, values.shape[1]), np.float32)
+    spread(
+        _interpolate,
+        len(face_id),
+        kernel_array(faces, np.int32),
+        kernel_array(face_id, np.int32),
+        kernel_array(barycentric, np.float32),
+        kernel_array(values, np.float32),
+        result,
+    )
+    return result
 
 
 def _rasterize(
@@ -115,8 +118,12 @@ def _rasterize(
     intrinsics = kernel_array([camera.fx, camera.fy, camera.cx, camera.cy], np.float64)
     triangles, weights, sources = _clip(kernel_array(points, np.float64), faces, intrinsics, near)
     starts, members = _bin(triangles, camera.width, camera.height)
-    with PARALLEL_REGION:
-        return _raster(triangles, weights, sources, starts, members, camera.width, camera.height)
+    size = (camera.height, camera.width)
+    face_id, depth = np.full(size, -1, np.int32), np.full(size, np.inf, np.float32)
+    barycentric = np.zeros((*size, 3), np.float32)
+    bins = (triangles, weights, sources, starts, members)
+    spread(_raster, len(starts) - 1, *bins, face_id, barycentric, depth)
+    return face_id, barycentric, depth
 
 
 def _surface_color(
@@ -187,7 +194,7 @@ def _average(samples: NDArray[np.float32], k: int) -> NDArray[np.float32]:
     return samples.reshape(height, k, width, k, *samples.shape[2:]).mean((1, 3))
 
 
-@compiled()
+@compiled
 def _clip(points, faces, intrinsics, near):
     """Screen triangles in front of the near plane.
 
@@ -239,7 +246,7 @@ def _clip(points, faces, intrinsics, near):
     return triangles[:count], weights[:count], sources[:count]
 
 
-@compiled()
+@compiled
 def _pixel_range(a, b, c, first, last):
     """First and last pixel in first…last whose centre can lie between three coordinates."""
     low = max(float(first), min(a, b, c) - 0.5)
@@ -247,7 +254,7 @@ def _pixel_range(a, b, c, first, last):
     return math.ceil(low), math.floor(high)
 
 
-@compiled()
+@compiled
 def _bin(triangles, width, height):
     """Triangles of every band of rows, in order: `members[starts[b] : starts[b + 1]]`."""
     starts = np.zeros((height + BAND - 1) // BAND + 1, np.int64)
@@ -271,53 +278,51 @@ def _bin(triangles, width, height):
     return starts, members
 
 
-@compiled(parallel=True)
-def _raster(triangles, weights, sources, starts, members, width, height):
-    """Nearest face at every pixel, a band of rows at a time."""
-    face_id = np.full((height, width), np.int32(-1), np.int32)
-    barycentric = np.zeros((height, width, 3), np.float32)
-    depth = np.full((height, width), np.float32(np.inf), np.float32)
-    for band in numba.prange(len(starts) - 1):
+@compiled
+def _edge(ax, ay, bx, by, area):
+    """A point of the edge from a to b, and its direction with the face on the positive side.
+
+    Always from its lesser to its greater end: two faces that share it compute opposite numbers to
+    the last bit, and no pixel falls between them.
+    """
+    swap = ax > bx or (ax == bx and ay > by)
+    if swap:
+        ax, ay, bx, by = bx, by, ax, ay
+    sign = -1.0 if swap != (area < 0) else 1.0
+    return ax, ay, sign * (bx - ax), sign * (by - ay)
+
+
+@compiled
+def _raster(first, end, triangles, weights, sources, starts, members, face_id, barycentric, depth):
+    """Nearest face at every pixel of some bands of rows."""
+    height, width = face_id.shape
+    for band in range(first, end):
         top, bottom = band * BAND, min(height, (band + 1) * BAND) - 1
         nearest = np.zeros((BAND, width), np.float64)  # largest inverse depth so far
-        edge = np.zeros((3, 5), np.float64)
-        inside = np.zeros(3, np.float64)
         for j in range(starts[band], starts[band + 1]):
             t = members[j]
-            p = triangles[t]
-            x0, x1 = _pixel_range(p[0, 0], p[1, 0], p[2, 0], 0, width - 1)
-            y0, y1 = _pixel_range(p[0, 1], p[1, 1], p[2, 1], top, bottom)
-            area = (p[1, 0] - p[0, 0]) * (p[2, 1] - p[0, 1]) - (p[1, 1] - p[0, 1]) * (
-                p[2, 0] - p[0, 0]
-            )
+            # Numbers, not views of arrays, which would be counted and kept in memory.
+            ax, ay, az = triangles[t, 0, 0], triangles[t, 0, 1], triangles[t, 0, 2]
+            bx, by, bz = triangles[t, 1, 0], triangles[t, 1, 1], triangles[t, 1, 2]
+            cx, cy, cz = triangles[t, 2, 0], triangles[t, 2, 1], triangles[t, 2, 2]
+            area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
             if area == 0:
                 continue
-            for i in range(3):
-                # The edge opposite corner i, always from its lesser to its greater end: two faces
-                # that share it compute opposite numbers to the last bit, and no pixel falls
-                # between them.
-                a, b = p[(i + 1) % 3], p[(i + 2) % 3]
-                swap = a[0] > b[0] or (a[0] == b[0] and a[1] > b[1])
-                if swap:
-                    a, b = b, a
-                edge[i, 0], edge[i, 1] = a[0], a[1]
-                edge[i, 2], edge[i, 3] = b[0] - a[0], b[1] - a[1]
-                edge[i, 4] = -1 if swap != (area < 0) else 1
+            x0, x1 = _pixel_range(ax, bx, cx, 0, width - 1)
+            y0, y1 = _pixel_range(ay, by, cy, top, bottom)
+            u0, v0, du0, dv0 = _edge(bx, by, cx, cy, area)
+            u1, v1, du1, dv1 = _edge(cx, cy, ax, ay, area)
+            u2, v2, du2, dv2 = _edge(ax, ay, bx, by, area)
             for y in range(y0, y1 + 1):
                 for x in range(x0, x1 + 1):
-                    covered = True
-                    for i in range(3):
-                        e = edge[i]
-                        inside[i] = e[4] * (e[2] * (y + 0.5 - e[1]) - e[3] * (x + 0.5 - e[0]))
-                        covered = covered and inside[i] >= 0
-                    total = inside[0] + inside[1] + inside[2]
-                    if not covered or not total > 0:
+                    px, py = x + 0.5, y + 0.5
+                    in0 = du0 * (py - v0) - dv0 * (px - u0)
+                    in1 = du1 * (py - v1) - dv1 * (px - u1)
+                    in2 = du2 * (py - v2) - dv2 * (px - u2)
+                    total = in0 + in1 + in2
+                    if not (in0 >= 0 and in1 >= 0 and in2 >= 0 and total > 0):
                         continue
-                    q0, q1, q2 = (
-                        inside[0] / total * p[0, 2],
-                        inside[1] / total * p[1, 2],
-                        inside[2] / total * p[2, 2],
-                    )
+                    q0, q1, q2 = in0 / total * az, in1 / total * bz, in2 / total * cz
                     inverse = q0 + q1 + q2
                     if inverse <= nearest[y - top, x]:
                         continue
@@ -328,15 +333,12 @@ def _raster(triangles, weights, sources, starts, members, width, height):
                         barycentric[y, x, i] = (
                             q0 * weights[t, 0, i] + q1 * weights[t, 1, i] + q2 * weights[t, 2, i]
                         ) / inverse
-    return face_id, barycentric, depth
 
 
-@compiled(parallel=True)
-def _interpolate(faces, face_id, barycentric, values):
-    height, width = face_id.shape
-    channels = values.shape[1]
-    result = np.zeros((height, width, channels), np.float32)
-    for y in numba.prange(height):
+@compiled
+def _interpolate(first, end, faces, face_id, barycentric, values, result):
+    _, width, channels = result.shape
+    for y in range(first, end):
         for x in range(width):
             f = face_id[y, x]
             if f < 0:
@@ -344,4 +346,3 @@ def _interpolate(faces, face_id, barycentric, values):
             for i in range(3):
                 for c in range(channels):
                     result[y, x, c] += barycentric[y, x, i] * values[faces[f, i], c]
-    return result

@@ -14,11 +14,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.render.jit import PARALLEL_REGION, compiled, kernel_array
+from scenelift.render.jit import compiled, kernel_array, spread
 from scenelift.render.rendering import Rendering, camera_from_scene
 from scenelift.render.splatting import (
     DILATION,
@@ -69,24 +68,13 @@ def render_splats(
     """
     height, width = camera.height, camera.width
     view = camera_from_scene(scene_from_camera)
-    with PARALLEL_REGION:
-        splats = project_splats(  # [N, 12]
-            kernel_array(gaussians.means, np.float32),
-            kernel_array(gaussians.scales, np.float32),
-            kernel_array(gaussians.rotations, np.float32),
-            kernel_array(gaussians.opacities, np.float32),
-            kernel_array(gaussians.rgb, np.float32),
-            kernel_array(np.diag([1.0, -1, -1, 1]) @ view, np.float64),
-            kernel_array([camera.fx, camera.fy, camera.cx, camera.cy], np.float64),
-            width,
-            height,
-            float(near),
-        )
-        splats = splats[front_to_back(splats[:, DEPTH])]
-        starts, members = bin_splats(splats, width, height)
-        color, alpha, depth = _raster(
-            splats, starts, members, width, height, kernel_array(background, np.float32)
-        )
+    splats = project_splats(gaussians, camera, view, near)
+    splats = splats[front_to_back(splats[:, DEPTH])]
+    starts, members = bin_splats(splats, width, height)
+    color, alpha = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
+    depth = np.full((height, width), np.inf, np.float32)
+    behind = kernel_array(background, np.float32)
+    spread(_raster, len(starts) - 1, splats, starts, members, behind, color, alpha, depth)
     return Rendering(color=color, alpha=alpha, depth=depth)
 
 
@@ -102,16 +90,53 @@ def front_to_back(depth: NDArray[np.float32]) -> NDArray[np.int64]:
     return (np.sort(keys) & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
-@compiled(parallel=True)
-def project_splats(means, scales, rotations, opacities, rgb, view, intrinsics, width, height, near):
+def project_splats(
+    gaussians: Gaussians,
+    camera: Camera,
+    view: NDArray[np.float64],  # [4, 4], camera_from_scene
+    near: float,
+) -> NDArray[np.float32]:  # [N, 12]
     """Table of splats on the screen; depth is inf for those that cannot be seen."""
-    n = len(means)
+    splats = np.zeros((len(gaussians), 12), np.float32)
+    spread(
+        _project,
+        len(gaussians),
+        kernel_array(gaussians.means, np.float32),
+        kernel_array(gaussians.scales, np.float32),
+        kernel_array(gaussians.rotations, np.float32),
+        kernel_array(gaussians.opacities, np.float32),
+        kernel_array(gaussians.rgb, np.float32),
+        kernel_array(np.diag([1.0, -1, -1, 1]) @ view, np.float64),
+        kernel_array([camera.fx, camera.fy, camera.cx, camera.cy], np.float64),
+        camera.width,
+        camera.height,
+        float(near),
+        splats,
+    )
+    return splats
+
+
+@compiled
+def _project(
+    first,
+    end,
+    means,
+    scales,
+    rotations,
+    opacities,
+    rgb,
+    view,
+    intrinsics,
+    width,
+    height,
+    near,
+    splats,
+):
     fx, fy, cx, cy = intrinsics
     left, right = -cx / fx, (width - cx) / fx
     top, bottom = -cy / fy, (height - cy) / fy
     margin_x, margin_y = FRUSTUM_MARGIN * (right - left) / 2, FRUSTUM_MARGIN * (bottom - top) / 2
-    splats = np.zeros((n, 12), np.float32)
-    for i in numba.prange(n):
+    for i in range(first, end):
         splats[i, DEPTH] = np.inf
         mx, my, mz = float(means[i, 0]), float(means[i, 1]), float(means[i, 2])
         x = view[0, 0] * mx + view[0, 1] * my + view[0, 2] * mz + view[0, 3]
@@ -191,10 +216,9 @@ def project_splats(means, scales, rotations, opacities, rgb, view, intrinsics, w
         splats[i, BLUE] = rgb[i, 2]
         splats[i, RADIUS_X] = radius_x
         splats[i, RADIUS_Y] = radius_y
-    return splats
 
 
-@compiled()
+@compiled
 def _tile_range(centre, radius, size):
     """First and last tile along one axis that a splat touches."""
     first = max(0, int(max(0.0, centre - radius)) // TILE)
@@ -202,7 +226,7 @@ def _tile_range(centre, radius, size):
     return first, last
 
 
-@compiled()
+@compiled
 def bin_splats(splats, width, height):
     """Splats of every tile, in the order of the table: `members[starts[t] : starts[t + 1]]`."""
     columns = (width + TILE - 1) // TILE
@@ -229,7 +253,7 @@ def bin_splats(splats, width, height):
     return starts, members
 
 
-@compiled()
+@compiled
 def exp_near_zero(power):
     """exp on −6…0 to 2e-6 of its value, in arithmetic that a compiler turns into vectors.
 
@@ -249,7 +273,7 @@ def exp_near_zero(power):
     return p * p
 
 
-@compiled()
+@compiled
 def tile_is_finished(transmittance):
     """Whether nothing behind can be seen through any pixel of a tile."""
     most = np.float32(0)
@@ -259,15 +283,13 @@ def tile_is_finished(transmittance):
     return most < np.float32(MIN_TRANSMITTANCE)
 
 
-@compiled(parallel=True)
-def _raster(splats, starts, members, width, height, background):
-    """Blend front to back, a tile at a time; no two tiles write the same pixel."""
+@compiled
+def _raster(first_tile, end, splats, starts, members, background, color, alpha, depth):
+    """Blend front to back, some tiles of the picture."""
+    height, width = alpha.shape
     columns = (width + TILE - 1) // TILE
-    color = np.zeros((height, width, 3), np.float32)
-    alpha = np.zeros((height, width), np.float32)
-    depth = np.full((height, width), np.float32(np.inf), np.float32)
     half, one = np.float32(0.5), np.float32(1)
-    for tile in numba.prange(len(starts) - 1):
+    for tile in range(first_tile, end):
         left, top = (tile % columns) * TILE, (tile // columns) * TILE
         rows, inside = min(TILE, height - top), min(TILE, width - left)
         transmittance = np.ones((TILE, TILE), np.float32)
@@ -310,4 +332,3 @@ def _raster(splats, starts, members, width, height, background):
                 alpha[top + y, left + x] = covered
                 if covered > 0:
                     depth[top + y, left + x] = blended[y, 3, x] / covered
-    return color, alpha, depth
