@@ -1,4 +1,7 @@
-"""Several processes train one network: they see different data and end with the same weights."""
+"""Several processes train one network: they see different data and end with the same weights.
+
+Afterwards they can join again, whichever comes first: another network may be next.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,16 @@ import sys
 import torch
 
 RUN = """
+import os
 import sys
+import time
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from scenelift.training.loop import LoopOptions, train
-from scenelift.training.processes import is_first, join
+from scenelift.training.processes import is_first, join, leave
 
 
 class Line:
@@ -39,10 +44,14 @@ torch.manual_seed(0)
 folder, task = Path(sys.argv[1]), Line()
 loop = LoopOptions(steps=300, batch=8, rate=0.1, warmup=5, seconds=600, average=0.9)
 done = train(task, loop, folder / "line.pt")
-rank, world = join(torch.device("cpu"))
+device = torch.device("cpu")
+for late in ("0", "1"):
+    if os.environ["RANK"] == late:
+        time.sleep(1)
+    rank, world = join(device)
+    leave(device)
 torch.save({"world": world, "seen": task.seen[0], "first": is_first(), **done.network},
            folder / f"{rank}.pt")
-torch.distributed.destroy_process_group()
 """
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 __all__ = ["is_first", "join", "leave", "own_device", "slowest"]
+
+_joins = itertools.count()
 
 
 def is_first() -> bool:
@@ -25,14 +29,21 @@ def own_device(name: str) -> torch.device:
 
 
 def join(device: torch.device) -> tuple[int, int]:
-    """Join the other processes, where there are any.
+    """Join the other processes, where there are any; after `leave`, they can join again.
 
     Returns:
         Rank of this process, and their number.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        # The store outlives a group and keeps its members' addresses. Whoever joined again first
+        # would call a closed port if it found those, so each group has its own part of the store.
+        store, rank, world = next(rendezvous("env://"))
+        own = dist.PrefixStore(  # pyright: ignore[reportPrivateImportUsage] - documented as this
+            f"group{next(_joins)}", store
+        )
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, store=own, rank=rank, world_size=world)
     return (dist.get_rank(), world) if world > 1 else (0, 1)
 
 
