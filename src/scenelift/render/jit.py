@@ -6,7 +6,7 @@ for every process.
 
 Kernels that work on many items take the first and the end of a range of them, and `spread` runs
 ranges side by side in Python's threads. numba could do so too (`parallel=True`), but compiles such
-a kernel for two to four seconds more, allows one caller at a time, and does not survive a fork.
+a kernel for one to four seconds more, allows one caller at a time, and does not survive a fork.
 """
 
 from __future__ import annotations
