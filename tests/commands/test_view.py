@@ -26,7 +26,16 @@ def scene(pipeline, photo, tmp_path):
     return folder
 
 
+@pytest.fixture
+def interruptible():
+    """Children hear Ctrl-C, also where a shell started the tests in its background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @needs_viewer
+@pytest.mark.usefixtures("interruptible")
 def test_serves_until_interrupted(scene):
     command = [sys.executable, "-m", "scenelift", "view", str(scene), "--no-browser"]
     with subprocess.Popen(
