@@ -43,6 +43,9 @@ def pack(
         Path | None,
         typer.Option(metavar="WHEEL", help="PyPI's wheel of pybullet 3.2.7, for its solids."),
     ] = None,
+    vessels: Annotated[
+        int, typer.Option(min=0, help="Cups, bowls, bottles … to make besides, no two alike.")
+    ] = 140,
 ) -> None:
     """Gather the meshes that training may see in one file, to take to another machine.
 
@@ -54,7 +57,7 @@ def pack(
         from scenelift.training.scenes.sources import training_models
 
         folder.mkdir(parents=True, exist_ok=True)
-        count = write_pack(training_models(pybullet), folder / PACK)
+        count = write_pack(training_models(pybullet, turned=vessels), folder / PACK)
         typer.echo(f"{count} models in {folder / PACK}")
 
 

@@ -26,6 +26,10 @@ STRETCHED, STRETCH = 0.7, 0.22
 """Share of objects stretched along their axes, and the deviation of the logarithms of the factors:
 of a few hundred models they make many more shapes."""
 
+PAINTED = 0.12
+"""Share of objects that are painted in bands of plain colours: an object does not end where its
+colour does."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Clutter:
@@ -55,7 +59,7 @@ def clutter(
     size: tuple[int, int],
     rng: np.random.Generator,
     *,
-    stretched: bool,
+    varied: bool,
 ) -> Clutter:
     """Lay out a scene at random.
 
@@ -63,7 +67,8 @@ def clutter(
         models: to choose from.
         textures: for floors, walls and boxes.
         size: width and height of the photo.
-        stretched: whether most models are stretched along their axes; else poses are similarities.
+        varied: whether most models are stretched along their axes, and some are painted; else
+            poses are similarities.
     """
     kind = rng.choice(["room", "open", "close"], p=[0.5, 0.22, 0.28])
     metric = bool(kind != "close" and rng.random() < 0.6)
@@ -99,7 +104,7 @@ def clutter(
         side = true_size if metric else -z * rng.uniform(0.08, 0.75)
         if not 0.03 * -z < side < 0.9 * -z:
             continue
-        stretch = _stretch(rng) if stretched else np.ones(3)
+        stretch = _stretch(rng) if varied else np.ones(3)
         extent = np.ptp(model.surface.vertices, axis=0) * side * stretch
         radius = float(np.hypot(extent[0], extent[2])) / 2
         if np.hypot(x, z) < 0.7 * radius + 0.15 * depth * 0.2:
@@ -123,7 +128,7 @@ def clutter(
         world_from_object[:3, :3] = side * rotation * stretch
         world_from_object[:3, 3] = centre
         placed.append((model, world_from_object))
-    surfaces = [restyled(model.surface, textures, rng) for model, _ in placed]
+    surfaces = [restyled(model.surface, textures, rng, painted=varied) for model, _ in placed]
     return Clutter(
         models=placed,
         surfaces=surfaces,
@@ -135,8 +140,17 @@ def clutter(
     )
 
 
-def restyled(surface: Surface, textures: Sequence[Texture], rng: np.random.Generator) -> Surface:
-    """The model as it is, tinted, or (seldom) with a texture of something else."""
+def restyled(
+    surface: Surface, textures: Sequence[Texture], rng: np.random.Generator, *, painted: bool
+) -> Surface:
+    """The model as it is, tinted, or (seldom) with a texture of something else.
+
+    Args:
+        painted: some are painted in a few plain colours instead.
+    """
+    if painted and rng.random() < PAINTED:
+        axes = rng.permutation(3)[:2]
+        return _wrapped(surface, props.bands(rng), surface.vertices[:, axes] + 0.5)
     chance = rng.random()
     if chance < 0.55:
         return surface
@@ -147,7 +161,11 @@ def restyled(surface: Surface, textures: Sequence[Texture], rng: np.random.Gener
         return replace(surface, face_color=colour, textures=dyed)
     texture = textures[int(rng.integers(len(textures)))]
     axes = rng.permutation(3)[:2]
-    uv = surface.vertices[:, axes] * rng.uniform(0.7, 4)
+    return _wrapped(surface, texture, surface.vertices[:, axes] * rng.uniform(0.7, 4))
+
+
+def _wrapped(surface: Surface, texture: Texture, uv: NDArray[np.float32]) -> Surface:
+    """The model with one texture all over, at these coordinates [V, 2]."""
     return replace(
         surface,
         uv=uv.astype(np.float32),

@@ -25,6 +25,7 @@ from scenelift.training.scenes.pack import MeshPack, Model
 from scenelift.training.scenes.photo import develop
 from scenelift.training.scenes.plans import PLANS
 from scenelift.training.scenes.raycast import Light, Sky, Tracer, View
+from scenelift.training.scenes.vessels import PREFIX
 from scenelift.training.scenes.viewpoint import viewpoint
 from scenelift.types import Camera
 
@@ -126,12 +127,17 @@ class SceneMaker:
         self, pack: MeshPack, split: str = "train", size: tuple[int, int] = (WIDTH, HEIGHT)
     ) -> None:
         self._pack, self._split, self._size = pack, split, size
+        # What is kept out is measured with the models as they are.
+        self._varied = split == "train"
         self._index = {id(m): k for k, m in enumerate(pack.models)}
         self._by_entry = {m.entry.id: k for k, m in enumerate(pack.models)}
-        self._models = [m for m in pack.of_split(split) if not m.entry.id.startswith("pybullet")]
+        made = ("pybullet", PREFIX)
+        self._models = [m for m in pack.of_split(split) if not m.entry.id.startswith(made)]
         solids = [m for m in pack.of_split("train") if m.entry.id.startswith("pybullet")]
-        # Solids of no kind now and then: about one object in ten.
-        self._choice: list[Model] = [*self._models, *solids[: max(1, len(self._models) // 9)]]
+        turned = [m for m in pack.of_split(split) if m.entry.id.startswith(PREFIX)]
+        # Solids of no kind now and then: about one object in ten. The pack says how many vessels.
+        some = solids[: max(1, len(self._models) // 9)]
+        self._choice: list[Model] = [*self._models, *some, *turned]
         if not self._models:
             raise InputError(f"The mesh pack has no model of the split {split!r}.")
         self._textures = _textures(pack, split)
@@ -160,7 +166,7 @@ class SceneMaker:
                 (
                     self._by_entry[p.entry.id],
                     p.world_from_object,
-                    restyled(p.surface, self._textures, rng),
+                    restyled(p.surface, self._textures, rng, painted=self._varied),
                 )
                 for p in placed
             ],
@@ -172,9 +178,7 @@ class SceneMaker:
         )
 
     def _cluttered(self, rng: np.random.Generator) -> _Layout:
-        # What is kept out is measured with the models as they are.
-        stretched = self._split == "train"
-        made = clutter(self._choice, self._textures, self._size, rng, stretched=stretched)
+        made = clutter(self._choice, self._textures, self._size, rng, varied=self._varied)
         return _Layout(
             objects=[
                 (self._index[id(model)], pose, surface)

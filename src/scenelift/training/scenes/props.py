@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scenelift.training.scenes.meshes import Surface, join
 
-__all__ = ["box", "bricks", "fabric", "planks", "quad", "speckle", "tiles", "windows"]
+__all__ = ["bands", "box", "bricks", "fabric", "planks", "quad", "speckle", "tiles", "windows"]
 
 
 def quad(
@@ -138,3 +138,12 @@ def windows(rng: np.random.Generator, color: ArrayLike) -> NDArray[np.uint8]:
     base[34:96, 40:88] = np.array([0.28, 0.34, 0.42]) * rng.uniform(0.8, 1.3)
     base[34:96, 62:66] = 0.92
     return _image(base)
+
+
+def bands(rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Two to four plain colours one above the other, with sharp edges."""
+    size = 64
+    edges = np.sort(rng.integers(0, size, rng.integers(1, 4)))
+    colours = rng.uniform(0.03, 0.97, (len(edges) + 1, 3))
+    rows = colours[np.searchsorted(edges, np.arange(size), side="right")]
+    return _image(np.broadcast_to(rows[:, None], (size, size, 3)))

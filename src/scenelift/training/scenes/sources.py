@@ -1,4 +1,4 @@
-"""Where the training's models come from: the furniture catalogue, and pybullet's solids."""
+"""Where the training's models come from: the furniture catalogue, pybullet's solids, vessels."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from scenelift.training.scenes.catalogue import Entry, catalogue
 from scenelift.training.scenes.classes import held_out, label_of
 from scenelift.training.scenes.meshes import Surface, load_entry
 from scenelift.training.scenes.pack import Model
+from scenelift.training.scenes.vessels import vessels
 
 __all__ = ["HELD_OUT_AUTHORS_SHARE", "split_of", "training_models"]
 
@@ -40,7 +41,11 @@ def split_of(entry: Entry) -> str:
 
 
 def training_models(
-    pybullet: Path | None = None, solids: int = 150, *, only: str | None = None
+    pybullet: Path | None = None,
+    solids: int = 150,
+    turned: int = 0,
+    *,
+    only: str | None = None,
 ) -> Iterator[Model]:
     """Every model that training may see, the benchmark's left out.
 
@@ -48,6 +53,7 @@ def training_models(
         pybullet: PyPI's wheel of pybullet 3.2.7 (zlib licence), whose `random_urdfs` are solids
             of no particular kind; None goes without.
         solids: how many of these.
+        turned: how many `vessels`.
         only: "train" or "val" for the catalogue's models of that split alone.
     """
     for entry in catalogue():
@@ -61,6 +67,7 @@ def training_models(
             yield Model(entry=entry, label=label_of(entry), split=split, surface=surface)
     if pybullet is not None:
         yield from _solids(pybullet, solids)
+    yield from vessels(turned)
 
 
 def _solids(wheel: Path, count: int) -> Iterator[Model]:
