@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import pickle
 import weakref
+from types import FunctionType
 
 import numpy as np
 import pytest
 
 from scenelift.errors import ReconstructionError
-from scenelift.stages import StageStore, digest, outcome_of
+from scenelift.progress import Reporter
+from scenelift.render.jit import compiled
+from scenelift.stages import COMPILING, StageRunner, StageStore, digest, outcome_of
 from scenelift.testing.fakes import ball_shape, disc_photo
 from scenelift.types import Camera, Dropped, Instance, PointMap, Pose, Reconstruction, Segmentation
 
@@ -123,3 +126,13 @@ def test_a_kept_error_holds_nothing_of_what_failed():
     error = outcome_of(fail, "it")
     assert isinstance(error, ReconstructionError)
     assert held[0]() is None
+
+
+def test_a_run_says_once_that_it_compiles():
+    source = (lambda x: x).__code__.replace(co_filename="<nowhere>")  # never cached
+    said = []
+    stages = StageRunner(Reporter(lambda event: said.append((event.kind, event.message))))
+    for stage in ("finish", "compose"):
+        kernel = compiled(FunctionType(source, {}))
+        assert stages.run(stage, "", int, lambda report, kernel=kernel: kernel(3)) == 3
+    assert [message for kind, message in said if kind == "note"] == [COMPILING]

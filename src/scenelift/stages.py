@@ -27,11 +27,13 @@ from scenelift.errors import Cancelled, SceneliftError, SetupError
 from scenelift.io.files import write_bytes
 from scenelift.progress import Reporter
 
-__all__ = ["StageRunner", "StageStore", "digest", "outcome_of"]
+__all__ = ["COMPILING", "StageRunner", "StageStore", "digest", "outcome_of"]
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+COMPILING = "Compiling kernels that draw and fit: a first run takes some twenty seconds more."
 
 # The only classes a stored result may name.
 _CLASSES: dict[str, type] = {
@@ -205,6 +207,7 @@ class StageRunner:
 
     def __init__(self, report: Reporter, store: StageStore | None = None) -> None:
         self._report, self._store = report, store
+        self._compiling_told = False
         self.timings: list[types.StageTiming] = []
 
     def run(
@@ -225,7 +228,10 @@ class StageRunner:
         value = self._store.load(name, key, kind) if self._store else None
         resumed = value is not None
         if value is None:
-            value = compute(report)
+            from scenelift.render.jit import on_compilation
+
+            with on_compilation(self._tell_compiling):
+                value = compute(report)
             if self._store:
                 self._store.save(name, key, value)
         self.timings.append(
@@ -238,6 +244,11 @@ class StageRunner:
         )
         report.send("stage_resumed" if resumed else "stage_finished", fraction=1.0)
         return value
+
+    def _tell_compiling(self) -> None:
+        if not self._compiling_told:
+            self._compiling_told = True
+            self._report.note(COMPILING)
 
     def attempt(
         self,

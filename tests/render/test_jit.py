@@ -10,20 +10,32 @@ import numpy as np
 import pytest
 
 from scenelift.render import jit
-from scenelift.render.jit import compiled, kernel_array, spread
+from scenelift.render.jit import compiled, kernel_array, on_compilation, spread
 from scenelift.render.meshes import render_mesh
 from scenelift.types import Camera, Mesh
 
 
-def test_compiles_without_a_folder_for_the_cache():
-    def double(x):
-        return 2 * x
+def homeless(function):
+    """numba looks for its cache beside the source: this function's lies nowhere."""
+    return FunctionType(function.__code__.replace(co_filename="<nowhere>"), {})
 
-    # numba looks for its cache beside the source: this function's lies nowhere.
-    homeless = FunctionType(double.__code__.replace(co_filename="<nowhere>"), {})
+
+def test_compiles_without_a_folder_for_the_cache():
+    double = homeless(lambda x: 2 * x)
     with pytest.raises(RuntimeError, match="cannot cache"):
-        numba.njit(homeless, cache=True)
-    assert compiled(homeless)(21) == 42
+        numba.njit(double, cache=True)
+    assert compiled(double)(21) == 42
+
+
+def test_a_compilation_is_told_once_and_none_is_not():
+    told = []
+    one, other = (compiled(homeless(f)) for f in (lambda x: x + 1, lambda x: x + 2))
+    with on_compilation(lambda: told.append("compiling")):
+        assert (one(1), other(1)) == (2, 3)
+    with on_compilation(lambda: told.append("again")):
+        assert (one(1), other(1)) == (2, 3)
+    one(1.5)  # another type, but nobody listens
+    assert told == ["compiling"]
 
 
 def test_arrays_are_copied_only_where_needed():

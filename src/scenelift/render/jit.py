@@ -15,16 +15,17 @@ import functools
 import itertools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numba
 import numpy as np
-from numba.core import config
+from numba.core import config, event
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["compiled", "kernel_array", "spread", "thread_count"]
+__all__ = ["compiled", "kernel_array", "on_compilation", "spread", "thread_count"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,29 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     except RuntimeError as exc:  # numba found no folder that it can write
         logger.info("%s is compiled in every process: %s", function.__name__, exc)
         return numba.njit(function, nogil=True, error_model="numpy")
+
+
+class _Once(event.Listener):
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell, self._told = tell, False
+
+    def on_start(self, event: event.Event) -> None:
+        if not self._told:
+            self._told = True
+            self._tell()
+
+    def on_end(self, event: event.Event) -> None:
+        pass
+
+
+@contextmanager
+def on_compilation(tell: Callable[[], None]) -> Iterator[None]:
+    """Call `tell` once if a kernel has to be compiled meanwhile, from the thread that does.
+
+    A kernel that is read from the cache is not compiled.
+    """
+    with event.install_listener("numba:compile", _Once(tell)):
+        yield
 
 
 def spread(kernel: Callable[..., Any], count: int, *arguments: Any) -> None:
