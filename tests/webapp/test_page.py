@@ -122,6 +122,22 @@ def test_a_photo_comes_in_by(visit, way):
     expect(page.get_by_role("img", name="The chosen photo")).to_be_visible()
 
 
+def test_no_photo_is_taken_before_the_camera_shows_one(visit):
+    page = visit().page
+    page.evaluate("""() => {
+        const canvas = document.createElement('canvas');
+        const stream = canvas.captureStream();
+        window.show = () => canvas.getContext('2d').fillRect(0, 0, 40, 30);
+        navigator.mediaDevices.getUserMedia = async () => stream;
+    }""")
+    page.get_by_role("button", name="Camera").click()
+    take = page.get_by_role("button", name="Take the photo")
+    expect(take).to_be_disabled()
+    page.evaluate("show()")
+    take.click()
+    expect(page.get_by_role("img", name="The chosen photo")).to_be_visible()
+
+
 def test_a_job_is_made_with_the_keyboard_alone(visit):
     page = visit().page
     page.set_input_files("#photo-file", PHOTO)

@@ -12,17 +12,20 @@ export async function takePhoto(): Promise<File | null> {
   const video = h('video', { autoplay: true, playsinline: true, 'aria-label': 'What the camera sees' });
   video.muted = true;
   video.srcObject = stream;
+  const take = h('button', { class: 'button primary', value: 'take' }, icon('camera'), 'Take the photo');
+  take.disabled = true; // until there is a picture
+  video.addEventListener('loadeddata', () => (take.disabled = false));
   const dialog = h(
     'dialog', { class: 'dialog camera', 'aria-label': 'Camera' },
     video,
     h('form', { method: 'dialog', class: 'dialog-actions' },
       h('button', { class: 'button', value: '' }, 'Cancel'),
-      h('button', { class: 'button primary', value: 'take' }, icon('camera'), 'Take the photo')),
+      take),
   );
   document.body.append(dialog);
   dialog.showModal();
   await new Promise((closed) => dialog.addEventListener('close', closed));
-  const photo = dialog.returnValue === 'take' && video.videoWidth ? await still(video) : null;
+  const photo = dialog.returnValue === 'take' ? await still(video) : null;
   for (const track of stream.getTracks()) track.stop();
   dialog.remove();
   return photo;
