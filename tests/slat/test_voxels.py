@@ -56,6 +56,13 @@ def test_halving_keeps_the_middle_and_makes_voxels_twice_as_long():
     assert torch.equal(capped.coords, expected.int())
 
 
+def test_a_flat_structure_stays_in_its_layer():
+    coords = coords_of(np.ones((1, 8, 8), bool)) + torch.tensor([0, 5, 0, 0], dtype=torch.int32)
+    capped = cap_voxels(coords, 40)
+    expected = coords_of(np.ones((1, 4, 4), bool)) + torch.tensor([0, 5, 2, 2])
+    assert torch.equal(capped.coords, expected.int())
+
+
 @settings(deadline=None, max_examples=30)
 @given(grid=grids.filter(lambda g: g.sum() > 4), seed=st.integers(0, 5))
 def test_a_capped_structure_is_never_too_large(grid, seed):

@@ -65,8 +65,8 @@ def cap_voxels(
     length = high - low + 1
     half = length / 2
     target_low = low + (length - half) / 2
-    target_high = target_low + half - 1
-    # A flat structure has one layer to keep, hence no division by zero.
+    # A flat structure has one layer to keep: no division by zero, no end before the start.
+    target_high = torch.maximum(target_low, target_low + half - 1)
     moved = ((xyz - low) / (high - low).clamp(min=1) * (half - 1) + target_low).round()
     moved = torch.minimum(torch.maximum(moved, target_low.trunc()), target_high.trunc()).int()
     halved = torch.cat([coords[:, :1], moved], 1).unique(dim=0)
