@@ -98,7 +98,10 @@ def depth_like(scene: SyntheticScene, rng: np.random.Generator) -> PointMap:
     columns = (np.arange(w) + dx).clip(0, w - 1)
     wrong = wrong[rows, columns] * np.exp(0.005 * rng.normal(0, 1, (h, w)))
     return PointMap(
-        points=scene.camera.unproject(wrong), camera=scene.camera, metric=True, source="noisy truth"
+        points=scene.camera.unproject(wrong),
+        camera=scene.camera,
+        scale="measured",
+        source="noisy truth",
     )
 
 

@@ -40,11 +40,16 @@ def results():
             dropped=(Dropped(label="x", score=0.1, box=(0, 0, 1, 1), reason="low"),),
             notes=("a note",),
         ),
-        PointMap(points=camera.unproject(np.full((7, 13), np.nan)), camera=camera, metric=True),
+        PointMap(points=camera.unproject(np.full((7, 13), np.nan)), camera=camera, scale="metric"),
         PointMap(
             points=camera.unproject(np.ones((7, 13))),
             camera=camera,
             confidence=np.linspace(0, 1, 91, dtype=np.float32).reshape(7, 13),
+            scale="measured",
+            metres_per_unit=0.5,
+            scale_note="good to a tenth",
+            normals=np.linspace(-1, 1, 273, dtype=np.float32).reshape(7, 13, 3),
+            notes=("a note",),
         ),
         Reconstruction(
             shape=ball_shape(np.array([10, 20, 30]), splats=20),

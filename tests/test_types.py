@@ -80,6 +80,13 @@ def test_a_confidence_has_the_size_of_its_point_map():
     PointMap(points=points, camera=camera, confidence=np.ones((4, 6), np.float32))
     with pytest.raises(ValueError, match=r"confidence: expected float32 \[4, 6\]"):
         PointMap(points=points, camera=camera, confidence=np.ones((6, 4), np.float32))
+    PointMap(points=points, camera=camera, normals=points)
+    with pytest.raises(ValueError, match=r"normals: expected float32 \[4, 6, 3\]"):
+        PointMap(points=points, camera=camera, normals=points[..., :2])
+    with pytest.raises(ValueError, match=r"scale: expected one of .*'relative'.*, got 'metres'"):
+        PointMap(points=points, camera=camera, scale="metres")
+    with pytest.raises(ValueError, match="positive number, got 0"):
+        PointMap(points=points, camera=camera, metres_per_unit=0)
 
 
 def test_the_camera_looks_along_minus_z_with_y_up_and_pixel_centres_at_a_half():

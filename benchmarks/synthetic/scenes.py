@@ -120,7 +120,7 @@ class SyntheticScene:
         return PointMap(
             points=self.camera.unproject(self.depth),
             camera=self.camera,
-            metric=True,
+            scale="measured",
             source="truth",
         )
 

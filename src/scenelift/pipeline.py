@@ -235,6 +235,7 @@ class Pipeline:
                     *(self.choice.notes if self.choice else ()),
                     *image.notes,
                     *segmentation.notes,
+                    *points.notes,
                     *laid_out.notes,
                 ),
                 timings=tuple(stages.timings),

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,10 @@ Box = tuple[float, float, float, float]
 
 Size = tuple[int, int]
 """Height and width in pixels."""
+
+
+Scale = Literal["measured", "metric", "relative"]
+"""How the metres of a point map are known; see `PointMap`."""
 
 
 def _expect(name: str, array: NDArray, shape: tuple[int | None, ...], dtype: type) -> None:
@@ -253,24 +258,45 @@ class PointMap:
         points: float32 [H, W, 3] in the camera frame (x right, y up, z backward), NaN where
             there is no point.
         camera: the camera the points were seen with.
-        metric: True where a unit is a metre.
+        scale: how metres are known: "measured" by someone or something, "metric" as a network
+            guesses them, or "relative": not at all.
+        metres_per_unit: what a unit of length is, unless the scale is relative. Points stay in the
+            units that a reconstructor was trained for; the layout makes the scene metric.
+        scale_note: where the metres come from and how good they are, a plain sentence; the layout
+            passes it on unless the user knows better.
         source: which backend made it, for the manifest.
         confidence: float32 [H, W] in 0…1, exp(−e) where e is the expected |error| of the depth's
             logarithm but for one factor a photo: 0.9 expects a tenth too near or too far. 0 where
             there is no point. None where the backend does not say.
+        normals: float32 [H, W, 3], unit, of the surface at each point, in the camera frame and
+            turned towards the camera; NaN where there is none. None where the backend gives none:
+            the points' own neighbours tell them then.
+        notes: further plain sentences for the manifest.
     """
 
     points: NDArray[np.float32]
     camera: Camera
-    metric: bool = False
+    scale: Scale = "relative"
+    metres_per_unit: float = 1.0
+    scale_note: str = ""
     source: str = ""
     confidence: NDArray[np.float32] | None = None
+    normals: NDArray[np.float32] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         size = (self.camera.height, self.camera.width)
         _expect("points", self.points, (*size, 3), np.float32)
+        if self.scale not in get_args(Scale):
+            raise ValueError(f"scale: expected one of {get_args(Scale)}, got {self.scale!r}")
+        if not (self.metres_per_unit > 0 and math.isfinite(self.metres_per_unit)):
+            raise ValueError(
+                f"metres_per_unit must be a positive number, got {self.metres_per_unit}"
+            )
         if self.confidence is not None:
             _expect("confidence", self.confidence, size, np.float32)
+        if self.normals is not None:
+            _expect("normals", self.normals, (*size, 3), np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -427,11 +453,13 @@ class Layout:
     Attributes:
         placements: one for each object, in their order.
         units: "metres" or "scene units".
+        factor: units of the scene in one of the point map: placements are in the scene's.
         notes: about the scene as a whole.
     """
 
     placements: tuple[Placement, ...]
     units: str = "scene units"
+    factor: float = 1.0
     notes: tuple[str, ...] = ()
 
 

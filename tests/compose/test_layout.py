@@ -236,6 +236,30 @@ def test_a_known_height_gives_metres_and_the_photo_stays_the_same(chair, photogr
     np.testing.assert_allclose(before, after, atol=1e-6)
 
 
+def test_the_metres_of_a_point_map_are_the_scenes_unless_the_user_knows_better(chair, photograph):
+    true = standing(0.1, -3.0, 1.0)
+    photo = photograph([(chair, true)], ground=GROUND)
+    objects = scene_objects(photo, [(chair, true)])
+    points = replace(photo.points, scale="metric", metres_per_unit=0.25, scale_note="A guess.")
+    off = LayoutOptions(refine=False, repair=False)
+    laid = lay_out(objects, photo.image, points, off)
+    assert (laid.units, laid.factor, laid.notes) == ("metres", 0.25, ("A guess.",))
+    pose = laid.placements[0].pose
+    assert pose.scale == pytest.approx(0.25)
+    np.testing.assert_allclose(pose.translation, 0.25 * np.array(true.translation))
+
+    relative = lay_out(objects, photo.image, replace(points, scale="relative"), off)
+    assert (relative.units, relative.factor) == ("scene units", 1.0)
+    assert relative.placements[0].pose.scale == pytest.approx(1.0)
+
+    known = replace(off, known=(KnownLength(label="Thing 0", metres=2.0),))
+    laid = lay_out(objects, photo.image, points, known)
+    height = np.ptp(surface(chair, laid.placements[0].pose)[:, 1])
+    assert height == pytest.approx(2.0, rel=0.03)
+    assert "A guess." not in laid.notes
+    assert laid.factor == pytest.approx(laid.placements[0].pose.scale)
+
+
 def test_a_known_height_of_nothing_in_the_photo_is_said(chair, photograph):
     true = standing(0.1, -3.0, 1.0)
     photo = photograph([(chair, true)], ground=GROUND)

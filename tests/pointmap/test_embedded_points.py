@@ -118,7 +118,7 @@ def test_every_pixel_has_a_point_on_its_own_ray_in_front_of_the_camera(x, y, wid
 def test_a_photo_without_objects_has_a_point_map_too():
     points = estimate()
     assert np.isfinite(points.points).all()
-    assert not points.metric
+    assert points.scale == "relative"
 
 
 def test_the_focal_length_in_the_photo_is_used():

@@ -28,7 +28,7 @@ def test_depth_becomes_points_along_the_rays(tmp_path):
     np.testing.assert_allclose(-result.points[..., 2], ramp())
     pixels = result.camera.project(result.points)
     np.testing.assert_allclose(pixels[3, 7], [7.5, 3.5], atol=1e-3)
-    assert result.metric
+    assert result.scale == "measured"
 
 
 def test_a_png_counts_in_millimetres_unless_told_otherwise(tmp_path):

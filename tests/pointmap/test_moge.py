@@ -59,7 +59,7 @@ def test_points_lie_on_the_rays_of_their_pixels(photo):
     np.testing.assert_allclose(result.camera.project(result.points[:, :48]), expected, atol=0.5)
     assert result.camera.fx == result.camera.fy == pytest.approx(FOCAL * 40, rel=1e-2)
     assert (result.camera.cx, result.camera.cy) == (32, 24)
-    assert not result.metric
+    assert result.scale == "relative"
 
 
 def test_a_focal_length_that_the_photo_tells_is_the_cameras(photo):

@@ -77,15 +77,18 @@ def lay_out(
                 stand(list(placed.values()), ground, np.random.default_rng(seed))
             notes += _separate(placed, objects, up)
 
-    factor, units = 1.0, "metres" if points.metric else "scene units"
+    factor, units, scale_note = 1.0, "scene units", ""
+    if points.scale != "relative":
+        factor, units, scale_note = points.metres_per_unit, "metres", points.scale_note
     if options.known:
         scale = scale_from(options.known, list(placed.values()), [instances[k] for k in placed], up)
         if scale is None:
             wanted = ", ".join(repr(k.label) for k in options.known)
             notes.append(f"No object is called {wanted}: lengths are in {units} as without it.")
         else:
-            factor, units = scale.factor, "metres"
-            notes.append(scale.note)
+            factor, units, scale_note = scale.factor, "metres", scale.note
+    if scale_note:
+        notes.append(scale_note)
 
     return Layout(
         placements=tuple(
@@ -95,6 +98,7 @@ def lay_out(
             for o in objects
         ),
         units=units,
+        factor=factor,
         notes=tuple(notes),
     )
 

@@ -94,7 +94,7 @@ class GivenPointMapper:
         else:
             usable = np.isfinite(values).all(-1) & (values[..., 2] < 0)
             points = np.where(usable[..., None], values, np.float32(np.nan)).astype(np.float32)
-        return PointMap(points=points, camera=camera, metric=True, source=self.name)
+        return PointMap(points=points, camera=camera, scale="measured", source=self.name)
 
     def _camera(self, image: Image) -> Camera:
         if self._intrinsics is None:
