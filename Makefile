@@ -9,7 +9,7 @@ OUT ?= out/demo
 WORKERS ?= 2
 
 .PHONY: help demo test test-slurm check fix page serve wheel bench bench-quality bench-faults \
-  bench-load bench-page bench-batch bench-hostile containers-check images clean
+  bench-load bench-page bench-batch bench-hostile record-bytes same-bytes containers-check images clean
 
 help:  ## list these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -111,6 +111,16 @@ bench-batch: $(VENV)/.dev  ## what a batch costs beyond its models (5 minutes)
 
 bench-hostile: $(VENV)/.dev  ## ten thousand damaged uploads (1 minute)
 	$(BIN)/python benchmarks/hostile.py
+
+BYTES ?= out/bytes.json
+RUNS ?= fakes,sam3,grounded-sam2,sam3d,trellis,embedded
+
+record-bytes: $(VENV)/.dev  ## record the SHA-256 of all outputs in BYTES, before a change (3 minutes)
+	@mkdir -p $(dir $(BYTES))
+	$(BIN)/python benchmarks/same_bytes.py --record $(BYTES) --only $(RUNS)
+
+same-bytes: $(VENV)/.dev  ## compare all outputs with that record, after the change (3 minutes)
+	$(BIN)/python benchmarks/same_bytes.py --compare $(BYTES) --only $(RUNS)
 
 containers-check: $(VENV)/.dev  ## lint and build the images, run one (as root, 8 minutes)
 	$(BIN)/hadolint deploy/Dockerfile
