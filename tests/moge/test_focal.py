@@ -12,7 +12,7 @@ from scenelift.moge.focal import (
     focal_in_pixels,
     recover_focal_and_shift,
 )
-from scenelift.moge.network import view_plane
+from scenelift.moge.parts import view_plane
 
 
 def surface(height: int, width: int, focal: float, shift: float) -> torch.Tensor:

@@ -7,7 +7,8 @@ import torch
 from scenelift.errors import Cancelled, InputError, WeightsError
 from scenelift.layers.dino import DinoParams
 from scenelift.moge.checkpoint import MoGeSettings
-from scenelift.moge.network import MoGe, MoGeParams, view_plane
+from scenelift.moge.network import MoGe, MoGeParams
+from scenelift.moge.parts import view_plane
 from scenelift.pointmap.moge import MoGePointMapper
 from scenelift.pointmap.moge_weights import lacks
 from scenelift.progress import CancelToken, Reporter, silent

@@ -108,11 +108,12 @@ def test_both_policies_see_the_same_patches():
 
 def test_pictures_of_other_sizes_give_a_token_for_each_patch():
     network = randomised(VisionTransformer(DinoParams(width=64, blocks=2, side=3, registers=0)))
-    features = network.last_layers(torch.rand(1, 3, 5 * 14, 2 * 14), 2)
-    assert [f.shape for f in features] == [(1, 64, 5, 2)] * 2
+    tapped = network.tokens_after(torch.rand(1, 3, 5 * 14, 2 * 14), (0, 1))
+    assert [patches.shape for patches, _ in tapped] == [(1, 64, 5, 2)] * 2
     tokens = network.norm(network(torch.ones(1, 3, 5 * 14, 2 * 14)))
-    last = network.last_layers(torch.ones(1, 3, 5 * 14, 2 * 14), 1)[0]
+    ((last, class_token),) = network.tokens_after(torch.ones(1, 3, 5 * 14, 2 * 14), (1,))
     torch.testing.assert_close(last.flatten(2).transpose(1, 2), tokens[:, 1:])
+    torch.testing.assert_close(class_token, tokens[:, 0])
 
 
 def test_a_point_changes_its_own_window_alone():

@@ -12,11 +12,12 @@ from scenelift.testing.parity import CHECKS, check_case, main
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "sam3d"
 GOLDEN_TRELLIS = GOLDEN.with_name("trellis")
+GOLDEN_MOGE2 = GOLDEN.with_name("moge2")
 
 
 @pytest.mark.parametrize(
     ("folder", "name"),
-    [(f, name) for f in (GOLDEN, GOLDEN_TRELLIS) for name in case_names(f)],
+    [(f, name) for f in (GOLDEN, GOLDEN_TRELLIS, GOLDEN_MOGE2) for name in case_names(f)],
     ids=lambda value: value.name if isinstance(value, Path) else value,
 )
 def test_agrees_with_the_published_code(folder, name):
@@ -48,6 +49,10 @@ def test_other_weights_fail_in_trellis_too(name):
     assert not check_case(GOLDEN_TRELLIS, name, salt=1).ok
 
 
+def test_other_weights_fail_in_moge_2_too():
+    assert not check_case(GOLDEN_MOGE2, "moge2", salt=1).ok
+
+
 def test_an_unknown_case_fails(tmp_path, capsys):
     copy_case("pose", tmp_path, "nose")
     assert main([str(tmp_path)]) == 1
@@ -77,6 +82,7 @@ def test_an_empty_folder_is_an_error(tmp_path, capsys):
 
 def test_every_golden_case_has_a_check_of_its_own():
     assert set(case_names(GOLDEN)) - set(CHECKS) == {"mesh_decoder_edge"}
+    assert set(case_names(GOLDEN_MOGE2)) <= set(CHECKS)
 
 
 def test_weights_follow_from_name_shape_and_salt():

@@ -6,7 +6,7 @@ Shape letters in this file: B batch, D width, h and w patch rows and columns, R 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -91,17 +91,22 @@ class VisionTransformer(nn.Module):
             x = block(x)
         return x
 
-    def last_layers(self, image: Tensor, count: int) -> list[Tensor]:  # count × [B, D, h, w]
-        """Normed patch tokens after each of the last blocks, as pictures."""
+    def tokens_after(
+        self,
+        image: Tensor,  # [B, 3, H, W]
+        blocks: Collection[int],
+    ) -> list[tuple[Tensor, Tensor]]:  # each [B, D, h, w] and [B, D]
+        """Patches as a picture and the class token, normed, after each of some blocks in order."""
         x = self._embed(image)
         h, w = (side // self.params.patch for side in image.shape[-2:])
-        first_patch, kept = 1 + self.params.registers, []
+        first_patch, tapped = 1 + self.params.registers, []
         for i, block in enumerate(self.blocks):
             x = block(x)
-            if i >= len(self.blocks) - count:
-                patches = self.norm(x)[:, first_patch:]
-                kept.append(patches.transpose(1, 2).unflatten(2, (h, w)))
-        return kept
+            if i in blocks:
+                normed = self.norm(x)
+                patches = normed[:, first_patch:].transpose(1, 2).unflatten(2, (h, w))
+                tapped.append((patches, normed[:, 0]))
+        return tapped
 
     def _embed(self, image: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, 1 + R + h·w, D]
         patches = self.patch_embed(image)

@@ -1,4 +1,4 @@
-"""Load MoGe v1's published `model.pt`, or its tensors as safetensors."""
+"""Load the published `model.pt` of either version of MoGe."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from scenelift.errors import WeightsError
+from scenelift.moge.metric import MetricMoGe, MetricMoGeParams
 from scenelift.moge.network import MoGe, MoGeParams
 from scenelift.weights.state_dicts import load_module, read_pickle, read_state_dict
 
-__all__ = ["MoGeSettings", "load_moge"]
+__all__ = ["MoGeSettings", "load_metric_moge", "load_moge"]
 
 _PATCH_AREA = 14 * 14
 
@@ -30,7 +31,7 @@ class MoGeSettings:
 
 
 def load_moge(path: Path) -> tuple[MoGe, MoGeSettings]:
-    """Load the network on the CPU.
+    """Load version 1 on the CPU.
 
     Args:
         path: `model.pt`, which holds `model_config` and `model`, or a `.safetensors` file of the
@@ -50,6 +51,28 @@ def load_moge(path: Path) -> tuple[MoGe, MoGeSettings]:
             f"model.pt of https://huggingface.co/Ruicheng/moge-vitl."
         ) from exc
     return load_module(lambda: MoGe(params), tensors, source=str(path)), settings
+
+
+def load_metric_moge(path: Path) -> MetricMoGe:
+    """Load version 2 on the CPU. All sizes come from the file's own `model_config`.
+
+    Args:
+        path: `model.pt`, which holds `model_config` and `model`.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or of another model, or a tensor is missing or
+            left over.
+    """
+    content = read_pickle(path)
+    config = content.get("model_config") if isinstance(content, Mapping) else None
+    if not isinstance(config, Mapping) or "encoder" not in config:
+        raise WeightsError(
+            f"{path} holds no MoGe-2: it has no model_config with an encoder. Version 1 has other "
+            f"weights; take model.pt of https://huggingface.co/Ruicheng/moge-2-vitl-normal."
+        )
+    tensors = read_state_dict(path, member="model")
+    params = MetricMoGeParams.from_config(config, tensors, source=str(path))
+    return load_module(lambda: MetricMoGe(params), tensors, source=str(path))
 
 
 def _settings(path: Path, model_config: Any) -> MoGeSettings:

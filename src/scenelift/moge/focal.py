@@ -15,9 +15,14 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from torch import Tensor
 
-from scenelift.moge.network import view_plane
+from scenelift.moge.parts import view_plane
 
-__all__ = ["focal_in_half_diagonals", "focal_in_pixels", "recover_focal_and_shift"]
+__all__ = [
+    "focal_in_half_diagonals",
+    "focal_in_pixels",
+    "focal_of_fov",
+    "recover_focal_and_shift",
+]
 
 # Points enter the fit from a grid of this many rows and columns.
 _GRID = 64
@@ -69,6 +74,11 @@ def recover_focal_and_shift(
 def focal_in_pixels(focal: float, height: int, width: int) -> float:
     """Focal length in pixels of one in half diagonals."""
     return focal * math.hypot(height, width) / 2
+
+
+def focal_of_fov(fov: float, height: int, width: int) -> float:
+    """Focal length in half diagonals of a picture whose width spans an angle, in radians."""
+    return focal_in_half_diagonals(width / 2 / math.tan(fov / 2), height, width)
 
 
 def focal_in_half_diagonals(focal_px: float, height: int, width: int) -> float:

@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scenelift.layers.dino import IMAGENET_MEAN, IMAGENET_STD, DinoParams, VisionTransformer
+from scenelift.moge.parts import ResidualBlock, conv, remapped, with_view_plane
 from scenelift.weights.state_dicts import under_prefix
 
-__all__ = ["MoGe", "MoGeParams", "view_plane"]
+__all__ = ["MoGe", "MoGeParams"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,36 +69,6 @@ class MoGeParams:
         )
 
 
-def view_plane(height: int, width: int, aspect: float, like: Tensor) -> Tensor:  # [2, h, w]
-    """Pixel centres on a plane whose diagonal from centre to corner is 1; u right, v down."""
-    diagonal = math.hypot(aspect, 1.0)
-    u, v = (
-        torch.linspace(-1, 1, n, dtype=torch.float32, device=like.device) * (span * (n - 1) / n)
-        for n, span in ((width, aspect / diagonal), (height, 1 / diagonal))
-    )
-    return torch.stack([u.expand(height, width), v[:, None].expand(height, width)])
-
-
-def _conv(channels: int, out_channels: int, kernel: int = 3) -> nn.Conv2d:
-    return nn.Conv2d(channels, out_channels, kernel, padding=kernel // 2, padding_mode="replicate")
-
-
-class _ResidualBlock(nn.Module):
-    def __init__(self, channels: int, hidden: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.GroupNorm(1, channels),
-            nn.ReLU(),
-            _conv(channels, hidden),
-            nn.GroupNorm(max(hidden // 32, 1), hidden),
-            nn.ReLU(),
-            _conv(hidden, channels),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:  # [B, C, h, w]
-        return x + self.layers(x)
-
-
 class _Head(nn.Module):
     """Points and mask from the transformer's last layers."""
 
@@ -109,9 +80,9 @@ class _Head(nn.Module):
         widths = (params.projection, *params.upsampling)
         self.upsample_blocks = nn.ModuleList(
             nn.Sequential(
-                nn.Sequential(nn.ConvTranspose2d(c + 2, out, 2, stride=2), _conv(out, out)),
+                nn.Sequential(nn.ConvTranspose2d(c + 2, out, 2, stride=2), conv(out, out)),
                 *(
-                    _ResidualBlock(out, params.hidden_ratio * out)
+                    ResidualBlock(out, params.hidden_ratio * out)
                     for _ in range(params.residual_blocks)
                 ),
             )
@@ -119,9 +90,9 @@ class _Head(nn.Module):
         )
         self.output_block = nn.ModuleList(
             nn.Sequential(
-                _conv(widths[-1] + 2, params.last_channels),
+                conv(widths[-1] + 2, params.last_channels),
                 nn.ReLU(),
-                _conv(params.last_channels, channels, params.last_kernel),
+                conv(params.last_channels, channels, params.last_kernel),
             )
             for channels in (3, 1)
         )
@@ -136,16 +107,11 @@ class _Head(nn.Module):
             [project(f) for project, f in zip(self.projects, features, strict=True)]
         ).sum(0)
         for block in self.upsample_blocks:
-            x = block(_with_view_plane(x, aspect))
+            x = block(with_view_plane(x, aspect))
         x = F.interpolate(x, size, mode="bilinear", align_corners=False)
-        x = _with_view_plane(x, aspect)
+        x = with_view_plane(x, aspect)
         points, mask = (block(x) for block in self.output_block)
         return points, mask
-
-
-def _with_view_plane(x: Tensor, aspect: float) -> Tensor:  # [B, C, h, w] -> [B, C + 2, h, w]
-    plane = view_plane(x.shape[-2], x.shape[-1], aspect, x).to(x.dtype)
-    return torch.cat([x, plane.expand(len(x), -1, -1, -1)], 1)
 
 
 class MoGe(nn.Module):
@@ -185,16 +151,11 @@ class MoGe(nn.Module):
         x = (x - self.image_mean) / self.image_std
         whole_patches = size[0] // patch * patch, size[1] // patch * patch
         seen = F.interpolate(x, whole_patches, mode="bilinear", align_corners=False, antialias=True)
-        features = self.backbone.last_layers(seen, self.params.layers)
+        blocks = self.params.backbone.blocks
+        tapped = self.backbone.tokens_after(seen, range(blocks - self.params.layers, blocks))
+        features = [patches for patches, _ in tapped]
         points, mask = (
             F.interpolate(t.float(), (height, width), mode="bilinear", align_corners=False)
             for t in self.head(features, size)
         )
-        return _remapped(points.movedim(1, -1)), mask[:, 0]
-
-
-def _remapped(points: Tensor) -> Tensor:  # [..., 3]
-    """The head answers with x / z, y / z and ln z."""
-    xy, log_z = points.split([2, 1], -1)
-    z = log_z.exp()
-    return torch.cat([xy * z, z], -1)
+        return remapped(points.movedim(1, -1)), mask[:, 0]

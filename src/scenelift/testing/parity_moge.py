@@ -1,12 +1,17 @@
-"""Parity checks of MoGe."""
+"""Parity checks of MoGe, both versions."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from scenelift.moge.focal import recover_focal_and_shift
+from scenelift.moge.focal import focal_of_fov, recover_focal_and_shift
+from scenelift.moge.geometry import geometry_of
+from scenelift.moge.metric import MetricMoGe, MetricMoGeParams, MoGeOutput
 from scenelift.moge.network import MoGe, MoGeParams
 from scenelift.testing.comparison import Check, Comparison
 from scenelift.testing.golden import GoldenCase
@@ -47,5 +52,76 @@ def _check_fit(case: GoldenCase, comparison: Comparison) -> None:
             comparison.close(f"{name}.{part}", torch.tensor([value]), expected, atol=_ATOL_FIT)
 
 
-CHECKS: Mapping[str, Check] = {"moge": _check_network, "moge_focal_shift": _check_fit}
+def _check_metric_network(case: GoldenCase, comparison: Comparison) -> None:
+    params = MetricMoGeParams.from_config(_config(case), case.state, source=case.name)
+    network = load_module(lambda: MetricMoGe(params), case.state, source=case.name)
+    tokens = case.scalar("meta.num_tokens")
+    for name in _pictures(case):
+        image = case.input(f"{name}.image")[None]
+        output = network(image, params.tokens() if tokens is None else int(tokens))
+        actual = {"points": output.points[0], "mask": output.mask[0]}
+        if output.normal is not None:
+            actual["normal"] = output.normal[0]
+        if output.scale is not None:
+            actual["metric_scale"] = output.scale[0]
+        expected = case.under(f"outputs.{name}")
+        if "points" in expected:  # exponentials: relative to their distance
+            distance = expected["points"].norm(dim=-1, keepdim=True)
+            expected["points"], actual["points"] = (
+                side["points"] / distance for side in (expected, actual)
+            )
+        comparison.close_each(name, actual, expected, atol=_ATOL)
+
+
+def _config(case: GoldenCase) -> dict[str, Any]:
+    """The published file's table, whose entries a case lists one by one."""
+    config: dict[str, Any] = {}
+    for name, value in case.scalars.items():
+        if name.startswith("meta.config."):
+            *tables, last = name.removeprefix("meta.config.").split(".")
+            inner = config
+            for table in tables:
+                inner = inner.setdefault(table, {})
+            inner[last] = value
+    return config
+
+
+def _check_metric_geometry(case: GoldenCase, comparison: Comparison) -> None:
+    for name in _pictures(case):
+        planted = case.under(f"inputs.{name}")
+        normal, scale = planted.get("normal"), planted.get("metric_scale")
+        output = MoGeOutput(
+            points=planted["points"][None],
+            mask=planted["mask"][None].float(),
+            normal=None if normal is None else normal[None],
+            scale=None if scale is None else scale.reshape(1),
+        )
+        recorded = case.under(f"outputs.{name}")
+        for variant in sorted({key.split(".")[0] for key in recorded}):
+            expected = case.under(f"outputs.{name}.{variant}")
+            height, width = expected["mask"].shape
+            fov = case.scalar(f"meta.{variant}", f"meta.{name}.{variant}")
+            known = None if fov is None else focal_of_fov(math.radians(fov), height, width)
+            found = geometry_of(output, focal=known, project=variant != "unprojected")
+            actual = {"points": found.points, "depth": found.depth}
+            if found.normal is not None:
+                actual["normal"] = found.normal
+            actual["intrinsics"] = _intrinsics(found.focal, width / height)
+            comparison.equal(f"{name}.{variant}.mask", found.mask, expected.pop("mask"))
+            actual = {part: value for part, value in actual.items() if part in expected}
+            comparison.close_each(f"{name}.{variant}", actual, expected, atol=_ATOL_FIT)
+
+
+def _intrinsics(focal: float, aspect: float) -> Tensor:  # [3, 3]
+    """As published: relative to the picture's width and height."""
+    f = focal / 2 * math.hypot(1, aspect)
+    return torch.tensor([[f / aspect, 0, 0.5], [0, f, 0.5], [0, 0, 1]])
+
+
+CHECKS: Mapping[str, Check] = {
+    "moge": _check_network,
+    "moge_focal_shift": _check_fit,
+    "moge2": _check_metric_network,
+    "moge2_infer": _check_metric_geometry,
+}
 """By the name of the case."""
