@@ -405,11 +405,31 @@ def find_objects(
             reason=" ".join(segmentation.notes),
             suggestions=segmentation.suggestions,
         )
+    notes = (*segmentation.notes, *_unmet(segmentation, prompt))
+    return limit_objects(replace(segmentation, notes=notes), prompt.max_objects)
+
+
+def _unmet(segmentation: Segmentation, prompt: Prompt) -> list[str]:
+    """What to say of phrases and drawn boxes that gave no object of their own."""
     found = {instance.label for instance in segmentation.instances}
-    missed = [phrase for phrase in prompt.phrases if phrase not in found]
-    notes = tuple(f"Nothing in the photo matches {phrase!r}." for phrase in missed)
-    segmentation = replace(segmentation, notes=(*segmentation.notes, *notes))
-    return limit_objects(segmentation, prompt.max_objects)
+    doubles = {d.label: d.double_of for d in segmentation.dropped if d.double_of}
+    notes = []
+    for phrase in prompt.phrases:
+        if phrase in found:
+            continue
+        if phrase in doubles:
+            notes.append(f"{phrase!r} names what {doubles[phrase]!r} names: it is lifted once.")
+        else:
+            notes.append(f"Nothing in the photo matches {phrase!r}.")
+    if any(drawn.positive for drawn in prompt.boxes):
+        for double in segmentation.dropped:
+            if double.double_of and double.score == 1:
+                box = ",".join(f"{edge:g}" for edge in double.box)
+                notes.append(
+                    f"The box {box} shows the same object as another box: it is lifted once, as "
+                    f"{double.double_of!r}."
+                )
+    return notes
 
 
 def limit_objects(segmentation: Segmentation, most: int | None) -> Segmentation:

@@ -170,12 +170,21 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """A candidate that was found and left out, and why: the manifest lists these."""
+    """A candidate that was found and left out, and why: the manifest lists these.
+
+    Attributes:
+        label: the phrase or name it goes by.
+        score: in 0…1.
+        box: x0, y0, x1, y1 in pixels of the photo.
+        reason: why it was left out, for people.
+        double_of: label of the object that stays in its place where both are one, else "".
+    """
 
     label: str
     score: float
     box: Box
     reason: str
+    double_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from scenelift.pipeline import find_objects
 from scenelift.progress import Reporter, silent
 from scenelift.segment.embedded.box_fusion import Detections
 from scenelift.segment.embedded.classes import CLASSES
@@ -112,12 +113,67 @@ def test_everything_takes_an_object_of_two_names_once(image):
     assert [i.class_name for i in result.instances] == ["chair", "cat", "dining table"]
 
 
-def test_an_object_of_two_phrases_goes_to_the_first(image):
-    result = segmenter(*ROOM).segment(image, Prompt(phrases=("chair", "furniture")), silent())
+@pytest.mark.parametrize("phrases", [("chair", "furniture"), ("furniture", "chair")])
+def test_an_object_of_two_phrases_goes_to_the_closer_one(image, phrases):
+    result = segmenter(*ROOM).segment(image, Prompt(phrases=phrases), silent())
     assert [(i.label, i.class_name) for i in result.instances] == [
         ("chair", "chair"),
         ("furniture", "dining table"),
     ]
+
+
+@pytest.mark.parametrize("phrases", [("chair", "table"), ("table", "chair")])
+def test_of_two_classes_for_one_object_the_better_score_stays(image, phrases):
+    one = (("chair", 0.5, CHAIR), ("dining table", 0.8, CHAIR))
+    result = segmenter(*one).segment(image, Prompt(phrases=phrases), silent())
+    assert [(i.label, i.score) for i in result.instances] == [("table", pytest.approx(0.8))]
+    (double,) = result.dropped
+    assert (double.label, double.double_of) == ("chair", "table")
+
+
+@pytest.mark.parametrize("phrases", [("person", "motorcycle"), ("vehicle", "person")])
+def test_a_rider_does_not_hide_the_motorcycle(image, phrases):
+    # Boxes of IoU 2/3: one object if they were of one class.
+    ride = (("motorcycle", 0.5, (10, 20, 60, 60)), ("person", 0.9, (10, 12, 60, 52)))
+    result = segmenter(*ride).segment(image, Prompt(phrases=phrases), silent())
+    assert [i.class_name for i in result.instances] == ["person", "motorcycle"]
+    everything = segmenter(*ride).segment(image, Prompt(phrases=("everything",)), silent())
+    assert [i.class_name for i in everything.instances] == ["person", "motorcycle"]
+
+
+def test_a_book_on_a_table_is_no_part_of_it_when_everything_is_asked_for(image):
+    desk = (("dining table", 0.9, TABLE), ("book", 0.5, (120, 40, 150, 60)))
+    result = segmenter(*desk).segment(image, Prompt(phrases=("everything",)), silent())
+    assert [i.class_name for i in result.instances] == ["dining table", "book"]
+
+
+def test_a_second_word_for_the_same_objects_is_said_to_be_one(image):
+    found = find_objects(
+        segmenter(("cup", 0.9, CAT)), image, Prompt(phrases=("mug", "cup")), silent()
+    )
+    assert [i.label for i in found.instances] == ["cup"]
+    assert found.notes == ("'mug' names what 'cup' names: it is lifted once.",)
+
+
+def test_two_boxes_for_one_object_are_one_object_and_said_to_be(image):
+    boxes = (BoxPrompt(box=CHAIR, label="seat"), BoxPrompt(box=(11, 10, 41, 60), label="stool"))
+    found = find_objects(segmenter(*ROOM), image, Prompt(boxes=boxes), silent())
+    assert [i.label for i in found.instances] == ["seat"]
+    (note,) = found.notes
+    assert "11,10,41,60" in note
+    assert "'seat'" in note
+
+
+def test_a_box_around_two_of_a_kind_is_left_out_for_the_two(image):
+    left, right = (10, 10, 50, 60), (52, 10, 92, 60)
+    both = (("cup", 0.9, left), ("cup", 0.8, right), ("cup", 0.6, (10, 10, 92, 60)))
+    result = segmenter(*both).segment(image, Prompt(phrases=("cup",)), silent())
+    assert [i.box for i in result.instances] == [left, right]
+
+
+def test_a_monitor_is_also_what_detectors_call_a_laptop(image):
+    result = segmenter(("laptop", 0.9, CAT)).segment(image, Prompt(phrases=("monitor",)), silent())
+    assert [i.label for i in result.instances] == ["monitor"]
 
 
 def test_other_objects_are_rivals_and_other_names_of_the_same_are_not(image):

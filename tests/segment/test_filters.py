@@ -72,8 +72,12 @@ def test_a_verdict_depends_on_the_candidate_and_not_on_its_place(candidates, ran
     order = list(range(len(candidates)))
     random.shuffle(order)
     shuffled = judge([candidates[k] for k in order], FilterSettings(), most=most)
-    told = sorted((digest(candidates[k]), v or "") for k, v in zip(order, shuffled, strict=True))
-    assert told == sorted((digest(c), v or "") for c, v in zip(candidates, verdicts, strict=True))
+    told = sorted(
+        (digest(candidates[k]), v.reason if v else "") for k, v in zip(order, shuffled, strict=True)
+    )
+    assert told == sorted(
+        (digest(c), v.reason if v else "") for c, v in zip(candidates, verdicts, strict=True)
+    )
     assert most is None or verdicts.count(None) <= most
 
 

@@ -113,12 +113,13 @@ class FailedModel(_Model):
 
 
 class DroppedModel(_Model):
-    """A candidate that the segmenter left out."""
+    """A candidate that the segmenter left out; `double_of` names the object in its place."""
 
     label: str
     score: float
     box: BoxValues
     reason: str
+    double_of: str = ""
 
 
 class TimingModel(_Model):

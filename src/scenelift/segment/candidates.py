@@ -75,14 +75,21 @@ def settle(
     left = [k for k, reason in enumerate(reasons) if reason is None]
     small = [_small_instance(candidates[k], cut) for k in left]
     judged = filters.judge(small, replace(settings, min_pixels=1), most=most)
-    for k, reason in zip(left, judged, strict=True):
-        reasons[k] = reason
+    repeats = dict(zip(left, judged, strict=True))
+    for k, verdict in repeats.items():
+        reasons[k] = verdict and verdict.reason
     chosen = [c for c, reason in zip(candidates, reasons, strict=True) if reason is None]
     enlarged = list(_enlarged(chosen, image, cut, report))
     kept = filters.keep_best(enlarged, settings)
     dropped = [
-        Dropped(label=c.label, score=c.score, box=c.box, reason=reason)
-        for c, reason in zip(candidates, reasons, strict=True)
+        Dropped(
+            label=c.label,
+            score=c.score,
+            box=c.box,
+            reason=reason,
+            double_of=verdict.double_of if (verdict := repeats.get(k)) else "",
+        )
+        for k, (c, reason) in enumerate(zip(candidates, reasons, strict=True))
         if reason is not None
     ]
     dropped.sort(key=lambda d: (-d.score, d.box, d.label, d.reason))

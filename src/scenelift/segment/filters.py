@@ -30,7 +30,7 @@ class FilterSettings:
         min_pixels: least area of a mask in pixels, whatever the photo's size.
         max_iou: two masks that overlap more (intersection over union) are one object.
         max_containment: a mask of which more than this share lies inside a better one of the
-            same label is a part of that object.
+            same label and class is a part of that object.
         fragment: connected parts smaller than this share of the largest are specks.
         hole: holes smaller than this share of the mask are filled.
     """
@@ -100,53 +100,61 @@ def keep_best(
         scores; then from left to right. `dropped` says what was left out and why.
     """
     settings = settings or FilterSettings()
-    dropped: list[tuple[Instance, str]] = []
+    dropped: list[tuple[Instance, Dropped]] = []
     cleaned: list[Instance] = []
     for candidate in candidates:
-        reason = _too_weak(candidate, settings)
-        if reason is None:
+        verdict = _too_weak(candidate, settings)
+        if verdict is None:
             cleaned.append(_cleaned(candidate, settings))
         else:
-            dropped.append((candidate, reason))
-    reasons = judge(cleaned, settings)
-    kept = [c for c, reason in zip(cleaned, reasons, strict=True) if reason is None]
-    dropped += [(c, reason) for c, reason in zip(cleaned, reasons, strict=True) if reason]
+            dropped.append((candidate, verdict))
+    verdicts = judge(cleaned, settings)
+    kept = [c for c, verdict in zip(cleaned, verdicts, strict=True) if verdict is None]
+    dropped += [(c, verdict) for c, verdict in zip(cleaned, verdicts, strict=True) if verdict]
+    dropped.sort(key=lambda pair: (*_rank(pair[0]), pair[1].reason))
     return Segmentation(
         instances=tuple(sorted(kept, key=_rank)),
-        dropped=tuple(
-            Dropped(label=c.label, score=c.score, box=c.box, reason=reason)
-            for c, reason in sorted(dropped, key=lambda pair: (*_rank(pair[0]), pair[1]))
-        ),
+        dropped=tuple(verdict for _, verdict in dropped),
     )
 
 
 def judge(
     candidates: Sequence[Instance], settings: FilterSettings, *, most: int | None = None
-) -> list[str | None]:
-    """Why each candidate is left out, None for those that stay. Masks are taken as they are.
+) -> list[Dropped | None]:
+    """Which candidates are left out and why, None for those that stay. Masks stay as they are.
 
     Args:
         candidates: in any order; the verdicts do not depend on it.
         settings: what is kept.
         most: keep that many at most, None for all.
     """
-    reasons: dict[int, str] = {}
+    verdicts: dict[int, Dropped] = {}
     kept: list[Instance] = []
     ranks = [_rank(candidate) for candidate in candidates]
     for k in sorted(range(len(candidates)), key=lambda k: ranks[k]):
         candidate = candidates[k]
-        reason = (
+        verdict = (
             _too_weak(candidate, settings)
             or _too_small(candidate, settings)
-            or _double_of(candidate, kept, settings)
+            or _repeats(candidate, kept, settings)
         )
-        if reason is None and most is not None and len(kept) >= most:
-            reason = f"beyond the {most} best objects"
-        if reason is None:
+        if verdict is None and most is not None and len(kept) >= most:
+            verdict = _dropped(candidate, f"beyond the {most} best objects")
+        if verdict is None:
             kept.append(candidate)
         else:
-            reasons[k] = reason
-    return [reasons.get(k) for k in range(len(candidates))]
+            verdicts[k] = verdict
+    return [verdicts.get(k) for k in range(len(candidates))]
+
+
+def _dropped(candidate: Instance, reason: str, *, double_of: str = "") -> Dropped:
+    return Dropped(
+        label=candidate.label,
+        score=candidate.score,
+        box=candidate.box,
+        reason=reason,
+        double_of=double_of,
+    )
 
 
 def _cleaned(candidate: Instance, settings: FilterSettings) -> Instance:
@@ -166,17 +174,18 @@ def _cleaned(candidate: Instance, settings: FilterSettings) -> Instance:
     return replace(candidate, mask=mask, alpha=alpha, box=Instance.box_of(mask))
 
 
-def _too_weak(candidate: Instance, settings: FilterSettings) -> str | None:
+def _too_weak(candidate: Instance, settings: FilterSettings) -> Dropped | None:
     if candidate.score < settings.min_score:
-        return f"score {candidate.score:.2f} is below {settings.min_score:g}"
+        reason = f"score {candidate.score:.2f} is below {settings.min_score:g}"
+        return _dropped(candidate, reason)
     return None
 
 
-def _too_small(candidate: Instance, settings: FilterSettings) -> str | None:
+def _too_small(candidate: Instance, settings: FilterSettings) -> Dropped | None:
     least = max(settings.min_pixels, settings.min_area * candidate.mask.size)
     area = np.count_nonzero(candidate.mask)
     if area < least:
-        return f"its mask has {area} pixels, fewer than {least:.0f}"
+        return _dropped(candidate, f"its mask has {area} pixels, fewer than {least:.0f}")
     return None
 
 
@@ -192,10 +201,10 @@ def _rank(instance: Instance) -> tuple:
     )
 
 
-def _double_of(
+def _repeats(
     candidate: Instance, kept: Sequence[Instance], settings: FilterSettings
-) -> str | None:
-    """Why a candidate repeats one that was kept, or None."""
+) -> Dropped | None:
+    """A candidate that repeats one that was kept or is a part of it, and why; else None."""
     area = np.count_nonzero(candidate.mask)
     for other in kept:
         x0, y0, x1, y1 = candidate.box
@@ -209,7 +218,15 @@ def _double_of(
         shared = np.count_nonzero(candidate.mask[both] & other.mask[both])
         union = area + np.count_nonzero(other.mask) - shared
         if shared > settings.max_iou * union:
-            return f"the same object as a better {other.label!r} (IoU {shared / union:.2f})"
-        if candidate.label == other.label and shared > settings.max_containment * area:
-            return f"a part of a better {other.label!r} ({shared / area:.0%} inside it)"
+            reason = f"the same object as a better {other.label!r} (IoU {shared / union:.2f})"
+            return _dropped(candidate, reason, double_of=other.label)
+        if _one_kind(candidate, other) and shared > settings.max_containment * area:
+            reason = f"a part of a better {other.label!r} ({shared / area:.0%} inside it)"
+            return _dropped(candidate, reason)
     return None
+
+
+def _one_kind(a: Instance, b: Instance) -> bool:
+    """Whether one may be a part of the other: "everything" also names a book and its table."""
+    classes = {a.class_name, b.class_name} - {None}
+    return a.label == b.label and len(classes) < 2

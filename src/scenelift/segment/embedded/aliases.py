@@ -13,6 +13,8 @@ VEHICLES = (
     "vehicle",
 )
 FOOTWEAR = ("footwear", "boot", "high heels")
+# A monitor on a desk is a tv to one photo's detector and a laptop to the next one's.
+SCREENS = ("tv", "laptop")
 
 ALIASES: dict[str, tuple[str, ...]] = {
     # people
@@ -125,11 +127,11 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "clementine": ("orange",),
     "satsuma": ("orange",),
     # electronics
-    "monitor": ("tv",),
-    "screen": ("tv", "laptop"),
-    "display": ("tv",),
-    "computer screen": ("tv",),
-    "computer monitor": ("tv",),
+    "monitor": SCREENS,
+    "screen": SCREENS,
+    "display": SCREENS,
+    "computer screen": SCREENS,
+    "computer monitor": SCREENS,
     "computer": ("laptop", "tv"),
     "notebook": ("laptop", "book"),
     "notebook computer": ("laptop",),

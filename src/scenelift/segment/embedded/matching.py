@@ -1,5 +1,9 @@
 """Which of the detected boxes a phrase or a drawn box means.
 
+Two boxes are the same object only where they are of one class: a rider's box is much like that of
+the motorcycle below. Of those the best score stays, and where several phrases ask for a class, the
+one that names it most closely gives the label; the order of the phrases decides nothing.
+
 Shape letter: N boxes.
 """
 
@@ -7,18 +11,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.segment.embedded.box_fusion import Detections, iou, suppress
 from scenelift.segment.embedded.classes import CLASSES
-from scenelift.types import Box
+from scenelift.segment.embedded.vocabulary import How, Reading
+from scenelift.types import Box, Dropped
 
-__all__ = ["Candidate", "class_of_box", "from_classes", "without", "without_repeats"]
+__all__ = [
+    "Candidate",
+    "class_of_box",
+    "doubles",
+    "of_phrases",
+    "overlap",
+    "without",
+    "without_drawn",
+]
 
 # Two boxes that overlap more than this show the same object.
 SAME_OBJECT = 0.6
+# A box of which so much is covered by two or more others of its class, each with this share inside
+# it, is one around all of them.
+IN_GROUP, GROUP_COVERED = 0.8, 0.7
 # A box drawn around what is not meant is rough: less overlap is enough.
 EXCLUDED, EXCLUDED_SHARE = 0.4, 0.7
 
@@ -40,15 +57,81 @@ class Candidate:
     class_name: str | None
 
 
-def from_classes(found: Detections, classes: Sequence[str], label: str) -> list[Candidate]:
-    """The boxes of some classes, best first, one for an object that goes by several."""
-    indices = [CLASSES.index(name) for name in classes]
-    wanted = found.take(np.isin(found.classes, indices))
-    wanted = suppress(wanted, SAME_OBJECT, across_classes=True)
-    return [
-        Candidate(label=label, score=float(score), box=_box(box), class_name=CLASSES[index])
+def of_phrases(found: Detections, readings: Sequence[Reading]) -> list[Candidate]:
+    """The boxes that phrases ask for, one an object, best first.
+
+    Args:
+        found: what the detectors saw, in any order.
+        readings: how the phrases are understood, in any order.
+    """
+    label_of = {CLASSES.index(name): _closest(name, readings).phrase for name in _asked(readings)}
+    wanted = found.take(np.isin(found.classes, list(label_of)))
+    wanted = suppress(_without_groups(wanted), SAME_OBJECT)
+    candidates = [
+        Candidate(
+            label=label_of[int(index)],
+            score=float(score),
+            box=_box(box),
+            class_name=CLASSES[index],
+        )
         for box, score, index in zip(wanted.boxes, wanted.scores, wanted.classes, strict=True)
     ]
+    return sorted(candidates, key=lambda c: (-c.score, c.box, c.label))
+
+
+def doubles(candidates: Sequence[Candidate], readings: Sequence[Reading]) -> list[Dropped]:
+    """Objects that a phrase means too, for phrases that gave their name to none."""
+    labels = {candidate.label for candidate in candidates}
+    return [
+        Dropped(
+            label=reading.phrase,
+            score=candidate.score,
+            box=candidate.box,
+            reason=f"the same object as {candidate.label!r}",
+            double_of=candidate.label,
+        )
+        for candidate in candidates
+        for reading in readings
+        if candidate.class_name in reading.classes and reading.phrase not in labels
+    ]
+
+
+def _asked(readings: Sequence[Reading]) -> set[str]:
+    return {name for reading in readings for name in reading.classes}
+
+
+def _closest(name: str, readings: Sequence[Reading]) -> Reading:
+    """The phrase that means a class most closely: "cup" before "mug", "mug" before "dishes"."""
+    certain = get_args(How)  # from the class's own name to a word above many
+
+    def rank(reading: Reading) -> tuple[int, int, str]:
+        return certain.index(reading.how), len(reading.classes), reading.phrase
+
+    return min((r for r in readings if name in r.classes), key=rank)
+
+
+def _without_groups(found: Detections) -> Detections:
+    """Without boxes drawn around several objects that better boxes of the class show one by one."""
+    keep = np.ones(len(found), bool)
+    for k, box in enumerate(found.boxes):
+        rivals = (found.classes == found.classes[k]) & (found.scores >= found.scores[k])
+        rivals[k] = False
+        others = suppress(found.take(rivals), SAME_OBJECT)
+        members = others.boxes[_share_inside_of(others.boxes, box) > IN_GROUP]
+        members = members[iou(members, box) <= SAME_OBJECT]
+        if len(members) > 1:
+            keep[k] = _covered(box, members) < GROUP_COVERED
+    return found.take(keep)
+
+
+def _covered(box: NDArray[np.float32], members: NDArray[np.float32]) -> float:
+    """Share of a box that others cover together, counted on a grid of 64 × 64."""
+    steps = (np.arange(64) + 0.5) / 64
+    x = box[0] + steps * (box[2] - box[0])
+    y = box[1] + steps * (box[3] - box[1])
+    across = (x > members[:, :1]) & (x < members[:, 2:3])  # [N, 64]
+    down = (y > members[:, 1:2]) & (y < members[:, 3:4])
+    return float((across[:, None, :] & down[:, :, None]).any(0).mean())
 
 
 def class_of_box(box: Box, found: Detections) -> str | None:
@@ -72,19 +155,32 @@ def without(candidates: Sequence[Candidate], excluded: Sequence[Box]) -> list[Ca
     ]
 
 
-def without_repeats(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The first of candidates that show the same object."""
-    kept: list[Candidate] = []
-    for candidate in candidates:
-        boxes = np.array([k.box for k in kept], np.float32).reshape(-1, 4)
-        if iou(boxes, np.array(candidate.box, np.float32)).max(initial=0) <= SAME_OBJECT:
-            kept.append(candidate)
-    return kept
+def without_drawn(candidates: Sequence[Candidate], drawn: Sequence[Candidate]) -> list[Candidate]:
+    """Detected candidates that are no object that the user drew a box around."""
+    return [
+        candidate
+        for candidate in candidates
+        if not any(
+            other.class_name in (None, candidate.class_name) and overlap(other, candidate)
+            for other in drawn
+        )
+    ]
+
+
+def overlap(a: Candidate, b: Candidate) -> bool:
+    """Whether two boxes are so much alike that they show one object, if their class is one."""
+    return bool(iou(np.array(a.box, np.float32), np.array(b.box, np.float32)) > SAME_OBJECT)
 
 
 def _share_inside(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
     sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
     return np.clip(sides, 0, None).prod(1) / (box[2:] - box[:2]).prod()
+
+
+def _share_inside_of(boxes: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Share of each box [N, 4] that lies in one box."""
+    sides = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
+    return np.clip(sides, 0, None).prod(1) / (boxes[:, 2:] - boxes[:, :2]).prod(1)
 
 
 def _box(row: NDArray[np.float32]) -> Box:

@@ -152,14 +152,12 @@ class EmbeddedSegmenter:
 
         min_score = DEFAULT_MIN_SCORE if prompt.min_score is None else prompt.min_score
         sure = found.take(found.scores >= min_score)
-        candidates = _drawn(image, prompt, found, notes)
-        for reading in readings:
-            candidates += matching.from_classes(sure, reading.classes, reading.phrase)
-        excluded = [box.box for box in prompt.boxes if not box.positive]
-        candidates = matching.without_repeats(matching.without(candidates, excluded))
-
         dropped = [*_weak(found, readings, min_score)]
-        candidates.sort(key=lambda candidate: -candidate.score)
+        drawn = _drawn(image, prompt, found, notes, dropped)
+        asked = matching.without_drawn(matching.of_phrases(sure, readings), drawn)
+        excluded = [box.box for box in prompt.boxes if not box.positive]
+        candidates = matching.without([*drawn, *asked], excluded)
+        dropped += matching.doubles(candidates, readings)
         for candidate in candidates[MOST_MASKS:]:
             dropped.append(_dropped(candidate, f"more than {MOST_MASKS} objects"))
         threshold = prompt.mask_threshold or 0.5
@@ -228,10 +226,12 @@ class EmbeddedSegmenter:
         ]
 
 
-def _drawn(image: Image, prompt: Prompt, found: Detections, notes: list[str]) -> list[Candidate]:
+def _drawn(
+    image: Image, prompt: Prompt, found: Detections, notes: list[str], dropped: list[Dropped]
+) -> list[Candidate]:
     """The user's positive boxes; a single phrase names those that have no name."""
     unnamed = prompt.phrases[0] if len(prompt.phrases) == 1 else "object"
-    candidates = []
+    candidates: list[Candidate] = []
     for drawn in prompt.boxes:
         if not drawn.positive:
             continue
@@ -243,14 +243,18 @@ def _drawn(image: Image, prompt: Prompt, found: Detections, notes: list[str]) ->
                 f"The box {spoken} lies outside the photo, which is {image.width}×{image.height}."
             )
             continue
-        candidates.append(
-            Candidate(
-                label=drawn.label or unnamed,
-                score=1.0,
-                box=box,
-                class_name=matching.class_of_box(box, found),
-            )
+        candidate = Candidate(
+            label=drawn.label or unnamed,
+            score=1.0,
+            box=box,
+            class_name=matching.class_of_box(box, found),
         )
+        first = next((c for c in candidates if matching.overlap(c, candidate)), None)
+        if first is None:
+            candidates.append(candidate)
+        else:
+            reason = f"its box shows the same object as that of {first.label!r}"
+            dropped.append(replace(_dropped(candidate, reason), double_of=first.label))
     return candidates
 
 
@@ -259,9 +263,9 @@ def _weak(found: Detections, readings: Sequence[Reading], min_score: float) -> l
     weak = found.take((found.scores < min_score) & (found.scores >= WORTH_MENTIONING))
     return [
         _dropped(candidate, f"score {candidate.score:.2f} is below {min_score:g}")
-        for reading in readings
-        if reading.how != "everything"
-        for candidate in matching.from_classes(weak, reading.classes, reading.phrase)
+        for candidate in matching.of_phrases(
+            weak, [reading for reading in readings if reading.how != "everything"]
+        )
     ]
 
 
