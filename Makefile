@@ -92,25 +92,25 @@ wheel: $(VENV)/.core $(PAGE)  ## dist/*.whl with the page in it
 	$(PIP) wheel --no-deps --wheel-dir dist .
 
 bench: $(VENV)/.dev  ## time the main job, with the share of each stage
-	$(BIN)/python benchmarks/main_job.py
+	$(BIN)/python -m benchmarks.main_job
 
 bench-quality: $(VENV)/.dev  ## quality figures on synthetic scenes with known truth (4 minutes)
 	$(BIN)/python -m benchmarks.quality
 
 bench-faults: $(VENV)/.dev  ## kill the web app's processes 50 times, count what is lost (4 minutes)
-	$(BIN)/python benchmarks/faults.py
+	$(BIN)/python -m benchmarks.faults
 
 bench-load: $(VENV)/.dev  ## the web app's health, events and memory under load (3 minutes)
-	$(BIN)/python benchmarks/load.py
+	$(BIN)/python -m benchmarks.load
 
 bench-page: $(VENV)/.dev $(PAGE)  ## what an open page takes from the processor (2 minutes)
-	$(BIN)/python benchmarks/page_idle.py
+	$(BIN)/python -m benchmarks.page_idle
 
 bench-batch: $(VENV)/.dev  ## what a batch costs beyond its models (5 minutes)
-	$(BIN)/python benchmarks/batch.py --dask
+	$(BIN)/python -m benchmarks.batch --dask
 
 bench-hostile: $(VENV)/.dev  ## ten thousand damaged uploads (1 minute)
-	$(BIN)/python benchmarks/hostile.py
+	$(BIN)/python -m benchmarks.hostile
 
 BYTES ?= out/bytes.json
 RUNS ?= fakes,sam3,grounded-sam2,sam3d,trellis,embedded
@@ -128,8 +128,8 @@ containers-check: $(VENV)/.dev  ## lint and build the images, run one (as root, 
 	$(BIN)/python deploy/check_build.py
 
 images: $(VENV)/.dev $(PAGE)  ## make the pictures of README and docs again
-	$(BIN)/python benchmarks/contact_sheet.py
-	$(BIN)/python benchmarks/page_images.py
+	$(BIN)/python -m benchmarks.contact_sheet
+	$(BIN)/python -m benchmarks.page_images
 
 clean:  ## remove what the targets made here, not the cached weights
 	rm -rf $(VENV) $(VALIDATOR)/node_modules frontend/node_modules dist out .pytest_cache .ruff_cache

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import PIL.Image
+from tests.drivers.naps import NAP_SECONDS
 
 from scenelift.batch.folder import BatchFolder
 from scenelift.batch.identity import WorkerIdentity
@@ -31,10 +32,9 @@ from scenelift.batch.progress import BatchProgress
 from scenelift.batch.run import Executor, begin_batch, conclude, watch
 from scenelift.batch.settings import BatchSettings
 from scenelift.testing.fakes import disc_photo
-from scenelift.testing.naps import NAP_SECONDS
 from scenelift.types import Prompt
 
-SETTINGS = BatchSettings(pipeline="scenelift.testing.naps:nap_pipeline")
+SETTINGS = BatchSettings(pipeline="tests.drivers.naps:nap_pipeline")
 PHOTOS = 10
 
 

@@ -21,9 +21,9 @@ import skimage.data
 from numpy.typing import NDArray
 
 from scenelift import Pipeline
-from scenelift.config import ExportOptions
 from scenelift.errors import NothingFound
 from scenelift.io.files import write_bytes
+from scenelift.options import ExportOptions
 from scenelift.pipeline import as_prompt
 from scenelift.progress import silent
 from scenelift.runs import RunSpec, run_job

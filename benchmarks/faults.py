@@ -18,8 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
+from tests.drivers.live_server import FAKE_SERVER, LiveServer
 
-from scenelift.testing.live_server import FAKE_SERVER, LiveServer
 from scenelift.webapp.jobs import Queue
 
 PATIENCE = 120.0

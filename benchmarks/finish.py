@@ -29,10 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.vase import decoded_vase, splats_of_vase
-from scenelift.config import FinishOptions
 from scenelift.finish.stage import Finished, finish_mesh
 from scenelift.finish.texels import fill_between, rasterize_atlas
 from scenelift.finish.topology import is_closed
+from scenelift.options import FinishOptions
 from scenelift.render.choice import mesh_renderer, splat_renderer
 from scenelift.render.meshes import interpolate
 from scenelift.types import Camera, Gaussians, Mesh

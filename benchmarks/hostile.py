@@ -20,9 +20,9 @@ from pathlib import Path
 
 import PIL.Image
 from starlette.testclient import TestClient
+from tests.drivers.web import FakeQualities, fake_settings
 
 from scenelift.testing.fakes import disc_photo
-from scenelift.testing.web import FakeQualities, fake_settings
 from scenelift.webapp.app import create_app
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP")

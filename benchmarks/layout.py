@@ -30,8 +30,8 @@ from benchmarks.synthetic import SyntheticObject, SyntheticScene, load_or_make
 from scenelift.compose.fit import fit_pose
 from scenelift.compose.layout import lay_out
 from scenelift.compose.search import rotation_grid, rotation_of_vector
-from scenelift.config import LayoutOptions
 from scenelift.geometry.transforms import pose_from_matrix, pose_matrix, transform_points
+from scenelift.options import LayoutOptions
 from scenelift.training.scenes.meshes import load_entry
 from scenelift.training.scenes.volumes import outside_filled
 from scenelift.types import Mesh, PointMap, Pose, SceneObject, Shape

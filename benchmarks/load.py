@@ -27,8 +27,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import PIL.Image
-
-from scenelift.testing.live_server import FAKE_SERVER, LiveServer, disc_png
+from tests.drivers.live_server import FAKE_SERVER, LiveServer, disc_png
 
 HEALTH_BUDGET_SECONDS = 0.05
 CANCEL_BUDGET_SECONDS = 1.0

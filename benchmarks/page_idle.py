@@ -16,9 +16,8 @@ import time
 from pathlib import Path
 
 from playwright.sync_api import Page
-
-from scenelift.testing.browser import VisitedPage, chromium
-from scenelift.testing.live_server import LiveServer
+from tests.drivers.browser import VisitedPage, chromium
+from tests.drivers.live_server import LiveServer
 
 TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -19,9 +19,8 @@ from pathlib import Path
 
 import PIL.Image
 from playwright.sync_api import Browser, Page, expect
-
-from scenelift.testing.browser import VisitedPage, chromium
-from scenelift.testing.live_server import LiveServer
+from tests.drivers.browser import VisitedPage, chromium
+from tests.drivers.live_server import LiveServer
 
 SERVE = (sys.executable, "-m", "scenelift", "serve", "--quality", "embedded")
 PATIENCE = 180.0  # seconds; one job and the load of its models

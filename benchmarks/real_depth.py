@@ -18,7 +18,7 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from scenelift.pointmap.depth_head import DepthHeadPointMapper
+from scenelift.models.embedded.depth_head import DepthHeadPointMapper
 from scenelift.progress import silent
 from scenelift.registry import BackendOptions
 from scenelift.training.scenes.catalogue import cache_folder

@@ -24,18 +24,18 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from scenelift.layers.sparse import SparseTensor, use_sparse_conv
-from scenelift.ops.sparse_conv import SPARSE_CONV
+from scenelift.models.layers.sparse import SparseTensor, use_sparse_conv
+from scenelift.models.ops.sparse_conv import SPARSE_CONV
+from scenelift.models.sam3d.condition import ConditionEmbedder, ConditionParams
+from scenelift.models.sam3d.structure_flow import StructureFlow, StructureLatents, structure_noise
+from scenelift.models.slat.acceleration import accelerate, default_dtype, prepare, recorded
+from scenelift.models.slat.flexicubes import extract_mesh
+from scenelift.models.slat.gaussian_decoder import GaussianDecoder
+from scenelift.models.slat.latent_flow import LatentFlow, latent_noise
+from scenelift.models.slat.mesh_decoder import MeshDecoder
+from scenelift.models.slat.sampling import SamplingParams, State, Velocity, sample_flow, time_grid
+from scenelift.models.slat.structure_decoder import StructureDecoder, cube_from_tokens
 from scenelift.registry import BackendOptions
-from scenelift.sam3d.condition import ConditionEmbedder, ConditionParams
-from scenelift.sam3d.structure_flow import StructureFlow, StructureLatents, structure_noise
-from scenelift.slat.acceleration import accelerate, default_dtype, prepare, recorded
-from scenelift.slat.flexicubes import extract_mesh
-from scenelift.slat.gaussian_decoder import GaussianDecoder
-from scenelift.slat.latent_flow import LatentFlow, latent_noise
-from scenelift.slat.mesh_decoder import MeshDecoder
-from scenelift.slat.sampling import SamplingParams, State, Velocity, sample_flow, time_grid
-from scenelift.slat.structure_decoder import StructureDecoder, cube_from_tokens
 from scenelift.testing.fake_weights import plant_decoder_path, plant_object
 from scenelift.testing.random_networks import FULL, TINY, Size, draw, shell
 

@@ -20,10 +20,10 @@ from typing import Any
 import torch
 
 from benchmarks.trellis_gpu import GIB, Bench, pictures, view
+from scenelift.models.sam3d.model import SAM3D
+from scenelift.models.trellis.model import Trellis
 from scenelift.progress import silent
-from scenelift.sam3d.model import SAM3D
 from scenelift.testing.random_networks import FULL, TINY
-from scenelift.trellis.model import Trellis
 
 
 class Ways:

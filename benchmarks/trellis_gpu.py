@@ -30,28 +30,28 @@ from torch import Tensor, nn
 
 from scenelift.device import choose_dtype
 from scenelift.errors import SceneliftError
-from scenelift.layers.dino import DinoEmbedder
-from scenelift.layers.sparse import SparseTensor
-from scenelift.sam3d.checkpoints import Sam3dModels
-from scenelift.sam3d.condition import ConditionEmbedder
-from scenelift.sam3d.config import PUBLISHED as SAM3D_SETTINGS
-from scenelift.sam3d.model import SAM3D
-from scenelift.sam3d.preprocess import ConditionImages, PointViews
-from scenelift.sam3d.structure_flow import StructureFlow as Sam3dStructureFlow
-from scenelift.slat.acceleration import accelerate
-from scenelift.slat.flexicubes import extract_mesh
-from scenelift.slat.gaussian_decoder import GaussianDecoder
-from scenelift.slat.latent_flow import LatentFlow
-from scenelift.slat.mesh_decoder import MeshDecoder
-from scenelift.slat.model import Begun, Sampling
-from scenelift.slat.options import ReconstructionOptions
-from scenelift.slat.structure_decoder import StructureDecoder
-from scenelift.slat.voxels import OccupiedVoxels
+from scenelift.models.layers.dino import DinoEmbedder
+from scenelift.models.layers.sparse import SparseTensor
+from scenelift.models.sam3d.checkpoints import Sam3dModels
+from scenelift.models.sam3d.condition import ConditionEmbedder
+from scenelift.models.sam3d.config import PUBLISHED as SAM3D_SETTINGS
+from scenelift.models.sam3d.model import SAM3D
+from scenelift.models.sam3d.preprocess import ConditionImages, PointViews
+from scenelift.models.sam3d.structure_flow import StructureFlow as Sam3dStructureFlow
+from scenelift.models.slat.acceleration import accelerate
+from scenelift.models.slat.flexicubes import extract_mesh
+from scenelift.models.slat.gaussian_decoder import GaussianDecoder
+from scenelift.models.slat.latent_flow import LatentFlow
+from scenelift.models.slat.mesh_decoder import MeshDecoder
+from scenelift.models.slat.model import Begun, Sampling
+from scenelift.models.slat.options import ReconstructionOptions
+from scenelift.models.slat.structure_decoder import StructureDecoder
+from scenelift.models.slat.voxels import OccupiedVoxels
+from scenelift.models.trellis.checkpoints import TrellisModels
+from scenelift.models.trellis.config import PUBLISHED as TRELLIS_SETTINGS
+from scenelift.models.trellis.model import Trellis
+from scenelift.models.trellis.structure_flow import StructureFlow
 from scenelift.testing.random_networks import FULL, TINY, Size, draw, shell
-from scenelift.trellis.checkpoints import TrellisModels
-from scenelift.trellis.config import PUBLISHED as TRELLIS_SETTINGS
-from scenelift.trellis.model import Trellis
-from scenelift.trellis.structure_flow import StructureFlow
 
 GIB = 2**30
 _CORNERS = 8  # the mesh decoder's first channels: distances at a voxel's corners

@@ -21,7 +21,8 @@ from benchmarks.render import mesh_torus, splat_torus
 from scenelift.io.animation import write_png
 from scenelift.io.files import write_json
 from scenelift.io.glb import GlbNode, write_glb
-from scenelift.io.manifest import (
+from scenelift.io.ply import write_ply
+from scenelift.output.manifest import (
     MANIFEST_NAME,
     CameraModel,
     FileModel,
@@ -30,9 +31,8 @@ from scenelift.io.manifest import (
     PoseModel,
     PromptModel,
 )
-from scenelift.io.page import viewer_page
-from scenelift.io.page_server import folder_server
-from scenelift.io.ply import write_ply
+from scenelift.output.page import viewer_page
+from scenelift.output.page_server import folder_server
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from scenelift.config import FinishOptions, LayoutOptions
 from scenelift.geometry.transforms import pose_matrix
+from scenelift.options import FinishOptions, LayoutOptions
 from scenelift.pipeline import Pipeline
 from scenelift.reconstruct.embedded import EmbeddedReconstructor
 from scenelift.registry import BackendOptions

@@ -12,8 +12,8 @@ from scipy.spatial import cKDTree
 from scenelift.errors import NothingFound
 from scenelift.geometry.transforms import transform_points
 from scenelift.io.glb import read_glb
-from scenelift.io.manifest import Manifest
 from scenelift.io.ply import read_ply
+from scenelift.output.manifest import Manifest
 from scenelift.pipeline import Pipeline
 from scenelift.progress import silent
 from scenelift.render.concatenate import concatenate_meshes

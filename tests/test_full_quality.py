@@ -11,16 +11,17 @@ import pytest
 from typer.testing import CliRunner
 
 from scenelift.cli import app
-from scenelift.config import GIVEN, QUALITIES, ExportOptions, choose_backends
 from scenelift.errors import BackendUnavailable, Cancelled, WeightsError
 from scenelift.io.image import MAX_SIDE, read_image
+from scenelift.models.slat.options import ReconstructionOptions
+from scenelift.options import ExportOptions
 from scenelift.pipeline import Pipeline, SAM3SAM3DPipeline
 from scenelift.pointmap.moge import MoGePointMapper
 from scenelift.progress import CancelToken, Event, Reporter, silent
+from scenelift.qualities import GIVEN, QUALITIES, choose_backends
 from scenelift.reconstruct.sam3d import SAM3DReconstructor
 from scenelift.registry import BackendOptions
 from scenelift.runs import RunSpec, run_job
-from scenelift.slat.options import ReconstructionOptions
 from scenelift.testing.fakes import ColorSegmenter, disc_photo
 from scenelift.types import Instance, Prompt
 
@@ -166,7 +167,7 @@ def test_auto_goes_on_to_embedded_and_says_in_a_sentence_what_full_needs(tmp_pat
 def test_what_is_missing_is_found_without_loading_anything_heavy(tmp_path):
     code = (
         "import sys\n"
-        "from scenelift.config import QUALITIES, lacking\n"
+        "from scenelift.qualities import QUALITIES, lacking\n"
         "from scenelift.registry import BackendOptions\n"
         "assert lacking(QUALITIES['full'], BackendOptions())\n"
         "heavy = {'torch', 'transformers', 'numba', 'scipy'} & set(sys.modules)\n"

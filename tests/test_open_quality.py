@@ -10,11 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from scenelift.cli import app
-from scenelift.config import QUALITIES, LayoutOptions, choose_backends
 from scenelift.errors import InputError
+from scenelift.models.slat.options import ReconstructionOptions
+from scenelift.options import LayoutOptions
 from scenelift.pipeline import Pipeline
+from scenelift.qualities import QUALITIES, choose_backends
 from scenelift.registry import BackendOptions
-from scenelift.slat.options import ReconstructionOptions
 from scenelift.testing.fakes import (
     BallReconstructor,
     ColorSegmenter,

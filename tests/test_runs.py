@@ -16,11 +16,11 @@ from filelock import FileLock
 from scenelift.errors import Cancelled, ImageError, NothingFound, OutputError
 from scenelift.io.files import TEMPORARY_PREFIX, sha256_of
 from scenelift.io.glb import read_glb
-from scenelift.io.manifest import read_manifest
+from scenelift.output.manifest import read_manifest
+from scenelift.output.overlay import PALETTE, TINT
 from scenelift.pipeline import Pipeline
 from scenelift.progress import CancelToken, Reporter, silent
 from scenelift.runs import WORK_FOLDER, RunSpec, run_job
-from scenelift.segment.overlay import PALETTE, TINT
 from scenelift.testing.fakes import (
     BallReconstructor,
     ColorSegmenter,

@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from scenelift.config import LayoutOptions
 from scenelift.errors import Cancelled, ReconstructionError, WeightsError
+from scenelift.options import LayoutOptions
 from scenelift.pipeline import Pipeline
 from scenelift.progress import CancelToken, Reporter, silent
 from scenelift.stages import StageStore

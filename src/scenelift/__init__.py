@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from scenelift.compose import create_scene_mesh, make_scene
     from scenelift.errors import SceneliftError
     from scenelift.geometry.transforms import compose_transform, transform_points
+    from scenelift.models.slat.options import ReconstructionOptions
     from scenelift.pipeline import Pipeline, SAM3SAM3DPipeline
     from scenelift.registry import BackendOptions
-    from scenelift.slat.options import ReconstructionOptions
     from scenelift.types import Gaussians, Image, Instance, Mesh, PointMap, Pose, Prompt, Scene
 
 __version__ = "0.1.0"
@@ -34,7 +34,7 @@ _HOMES = {
     "PointMap": "scenelift.types",
     "Pose": "scenelift.types",
     "Prompt": "scenelift.types",
-    "ReconstructionOptions": "scenelift.slat.options",
+    "ReconstructionOptions": "scenelift.models.slat.options",
     "SAM3SAM3DPipeline": "scenelift.pipeline",
     "Scene": "scenelift.types",
     "SceneliftError": "scenelift.errors",

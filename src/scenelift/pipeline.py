@@ -21,16 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift import __version__
-from scenelift.config import (
-    Choice,
-    FinishOptions,
-    LayoutOptions,
-    choose_backends,
-    parse_prompt_phrases,
-)
 from scenelift.errors import InputError, NothingFound, ObjectFailed
+from scenelift.options import FinishOptions, LayoutOptions
 from scenelift.pointmap import POINT_MAPPERS, PointMapper
 from scenelift.progress import Reporter, silent
+from scenelift.prompts import parse_prompt_phrases
+from scenelift.qualities import Choice, choose_backends
 from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
 from scenelift.registry import BackendOptions
 from scenelift.segment import SEGMENTERS, Segmenter

@@ -12,11 +12,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from scenelift import __version__
-from scenelift.config import ExportOptions, FinishOptions, LayoutOptions
 from scenelift.errors import InputError, OutputError
 from scenelift.io.files import prepare_output_folder, sha256_of
 from scenelift.io.image import read_image
-from scenelift.io.manifest import MANIFEST_NAME, Manifest, read_manifest
+from scenelift.options import ExportOptions, FinishOptions, LayoutOptions
+from scenelift.output.manifest import MANIFEST_NAME, Manifest, read_manifest
 from scenelift.pipeline import Pipeline, as_prompt
 from scenelift.progress import Reporter
 from scenelift.stages import StageStore, digest
@@ -107,7 +107,7 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
             store=store,
         )
 
-        from scenelift.io.scene import write_scene
+        from scenelift.output.scene import write_scene
 
         write_scene(
             scene,

@@ -588,6 +588,6 @@ class Scene:
         Raises:
             OutputError: the folder cannot be written.
         """
-        from scenelift.io.scene import write_scene
+        from scenelift.output.scene import write_scene
 
         return write_scene(self, Path(folder))

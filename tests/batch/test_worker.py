@@ -13,6 +13,7 @@ from pathlib import Path
 
 import PIL.Image
 import pytest
+from tests.drivers.web import fake_pipeline
 
 from scenelift.batch.attempt import Crashed
 from scenelift.batch.folder import BatchFolder
@@ -23,18 +24,15 @@ from scenelift.batch.progress import BatchProgress
 from scenelift.batch.run import begin_batch, conclude, retry_failed, run_batch, watch
 from scenelift.batch.settings import BatchSettings, read_settings
 from scenelift.batch.worker import Worker
-from scenelift.config import ExportOptions
 from scenelift.errors import InputError, OutputError, SetupError
-from scenelift.io.manifest import read_manifest
+from scenelift.options import ExportOptions
+from scenelift.output.manifest import read_manifest
 from scenelift.progress import CancelToken
 from scenelift.testing.fakes import disc_photo
-from scenelift.testing.web import fake_pipeline
 from scenelift.types import Prompt
 
 SMALL = ExportOptions(preview_frames=1, preview_size=16)
-SETTINGS = BatchSettings(
-    pipeline="scenelift.testing.web:fake_pipeline", export=SMALL, lease_seconds=5
-)
+SETTINGS = BatchSettings(pipeline="tests.drivers.web:fake_pipeline", export=SMALL, lease_seconds=5)
 
 
 @pytest.fixture
@@ -326,7 +324,7 @@ def test_ctrl_c_gives_back_what_is_being_done_and_exits_with_130(tmp_path, begin
 def test_the_command_line_runs_reruns_and_joins(disc, tmp_path):
     command = [sys.executable, "-m", "scenelift", "batch"]
     begin = [*command, str(tmp_path), "--prompt=red", f"--out={tmp_path / 'out'}", "--json"]
-    begin += ["--pipeline=scenelift.testing.web:fake_pipeline"]
+    begin += ["--pipeline=tests.drivers.web:fake_pipeline"]
     begin += ["--preview-frames=1", "--preview-size=16"]
     first = subprocess.run(begin, capture_output=True, text=True)
     assert first.returncode == 0, first.stderr

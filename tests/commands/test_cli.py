@@ -14,9 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from scenelift.cli import app
-from scenelift.config import QUALITIES, BackendNames
-from scenelift.io.manifest import Manifest
+from scenelift.output.manifest import Manifest
 from scenelift.pointmap import POINT_MAPPERS
+from scenelift.qualities import QUALITIES, BackendNames
 from scenelift.reconstruct import RECONSTRUCTORS
 from scenelift.registry import Backend
 from scenelift.segment import SEGMENTERS

@@ -3,12 +3,12 @@
 import json
 
 import pytest
+from tests.drivers.fake_hub import serve_hub
 from typer.testing import CliRunner
 
 from scenelift.commands.models import app
-from scenelift.sam3d.checkpoints import load_models
+from scenelift.models.sam3d.checkpoints import load_models
 from scenelift.testing.fake_checkpoints import TINY, write_checkpoints
-from scenelift.testing.fake_hub import serve_hub
 from scenelift.weights import store
 from scenelift.weights.embedded import ARTEFACTS
 

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from scenelift.cli import app
-from scenelift.config import QUALITIES, BackendNames, choose_backends
 from scenelift.errors import BackendUnavailable
 from scenelift.pointmap import POINT_MAPPERS
+from scenelift.qualities import QUALITIES, BackendNames, choose_backends
 from scenelift.reconstruct import RECONSTRUCTORS
 from scenelift.registry import Backend, BackendOptions
 from scenelift.segment import SEGMENTERS

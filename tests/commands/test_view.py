@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from scenelift.cli import app
-from scenelift.config import ExportOptions
-from scenelift.io.manifest import MANIFEST_NAME
-from scenelift.io.scene import write_scene
+from scenelift.options import ExportOptions
+from scenelift.output.manifest import MANIFEST_NAME
+from scenelift.output.scene import write_scene
 
 QUICK = ExportOptions(preview_frames=1, preview_size=64)
 BUILT = files("scenelift").joinpath("webapp", "viewer.html").is_file()

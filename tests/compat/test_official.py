@@ -14,7 +14,6 @@ torch = pytest.importorskip("torch")
 
 from scenelift.compat import official_setup  # noqa: E402
 from scenelift.compat.official_setup import Abilities, can_draw, lacks, probe  # noqa: E402
-from scenelift.config import GIVEN, choose_backends  # noqa: E402
 from scenelift.errors import (  # noqa: E402
     BackendUnavailable,
     DeviceMemoryError,
@@ -27,10 +26,11 @@ from scenelift.geometry.transforms import (  # noqa: E402
     pose_matrix,
     transform_points,
 )
+from scenelift.models.slat.options import ReconstructionOptions  # noqa: E402
 from scenelift.progress import silent  # noqa: E402
+from scenelift.qualities import GIVEN, choose_backends  # noqa: E402
 from scenelift.reconstruct import RECONSTRUCTORS  # noqa: E402
 from scenelift.registry import BackendOptions  # noqa: E402
-from scenelift.slat.options import ReconstructionOptions  # noqa: E402
 from scenelift.testing.fakes import ColorSegmenter, PlanePointMapper, disc_photo  # noqa: E402
 from scenelift.types import Prompt  # noqa: E402
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from scenelift.compose.layout import lay_out
-from scenelift.config import KnownLength, LayoutOptions
 from scenelift.geometry.transforms import pose_matrix, transform_points
+from scenelift.options import KnownLength, LayoutOptions
 from scenelift.types import Instance, Pose, SceneObject, Shape
 
 GROUND = -0.8

@@ -7,8 +7,8 @@ import pytest
 
 from scenelift.compose.score import best_of
 from scenelift.compose.surfels import surfels_of
-from scenelift.config import LayoutOptions
 from scenelift.errors import ReconstructionError
+from scenelift.options import LayoutOptions
 from scenelift.pipeline import Pipeline
 from scenelift.testing.fakes import (
     BallReconstructor,

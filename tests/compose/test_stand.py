@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from scenelift.compose.layout import lay_out
-from scenelift.config import LayoutOptions
 from scenelift.geometry.transforms import pose_matrix, transform_points
+from scenelift.options import LayoutOptions
 from scenelift.types import PointMap, Pose, SceneObject, Shape
 
 GROUND = -0.8

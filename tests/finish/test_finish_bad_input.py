@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from scenelift.config import FinishOptions
 from scenelift.errors import ReconstructionError
 from scenelift.finish.stage import finish_mesh
+from scenelift.options import FinishOptions
 from scenelift.types import Mesh
 
 SMALL = FinishOptions(faces=400, texture_size=128)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import trimesh
 
-from scenelift.config import FinishOptions
 from scenelift.errors import InputError, ReconstructionError
 from scenelift.finish.stage import finish, finish_mesh
 from scenelift.finish.topology import is_closed
+from scenelift.options import FinishOptions
 from scenelift.types import Camera, Image, Instance, Mesh, Pose, Reconstruction, Shape
 
 SMALL = FinishOptions(faces=400, texture_size=128)

@@ -9,12 +9,12 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenelift.config import FinishOptions
 from scenelift.finish.bake import bake_gaussians
 from scenelift.finish.clean import clean
 from scenelift.finish.normals import vertex_normals
 from scenelift.finish.stage import finish_mesh
 from scenelift.finish.topology import is_closed, twins
+from scenelift.options import FinishOptions
 from scenelift.types import Gaussians, Mesh
 
 torch = pytest.importorskip("torch")

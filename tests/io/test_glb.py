@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import trimesh
 
-from scenelift.config import FinishOptions
 from scenelift.errors import InputError
 from scenelift.finish.stage import finish_mesh
 from scenelift.geometry.transforms import compose_transform
 from scenelift.io.glb import GlbNode, glb_bytes, read_glb, write_glb
+from scenelift.options import FinishOptions
 from scenelift.types import Mesh
 
 VALIDATOR = Path(__file__).parents[1] / "gltf_validator"

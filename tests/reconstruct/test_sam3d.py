@@ -15,18 +15,18 @@ from scenelift.geometry.transforms import (
     transform_gaussians,
     transform_points,
 )
+from scenelift.models.sam3d.checkpoints import CheckpointFolder, load_models
+from scenelift.models.sam3d.model import SAM3D, Lifted
+from scenelift.models.sam3d.pose import PublishedPose
+from scenelift.models.sam3d.preprocess import ConditionImages
+from scenelift.models.slat.flexicubes import SurfaceMesh
+from scenelift.models.slat.model import Sampling
+from scenelift.models.slat.options import ReconstructionOptions
 from scenelift.progress import CancelToken, Event, Reporter, silent
 from scenelift.reconstruct import RECONSTRUCTORS, SeveralSeedsReconstructor
 from scenelift.reconstruct.sam3d import SAM3DReconstructor, reconstruction_of
 from scenelift.reconstruct.slat import fingerprint
 from scenelift.registry import BackendOptions
-from scenelift.sam3d.checkpoints import CheckpointFolder, load_models
-from scenelift.sam3d.model import SAM3D, Lifted
-from scenelift.sam3d.pose import PublishedPose
-from scenelift.sam3d.preprocess import ConditionImages
-from scenelift.slat.flexicubes import SurfaceMesh
-from scenelift.slat.model import Sampling
-from scenelift.slat.options import ReconstructionOptions
 from scenelift.testing.fakes import ColorSegmenter, PlanePointMapper, disc_photo
 from scenelift.types import (
     Camera,

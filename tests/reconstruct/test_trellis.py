@@ -9,6 +9,9 @@ import torch
 
 from scenelift.compose.fit import FittedPose
 from scenelift.errors import Cancelled, DeviceMemoryError, InputError, WeightsError
+from scenelift.models.slat.model import LiftedShape
+from scenelift.models.slat.options import ReconstructionOptions
+from scenelift.models.trellis.preprocess import crop_on_black
 from scenelift.progress import CancelToken, Reporter, silent
 from scenelift.reconstruct import (
     RECONSTRUCTORS,
@@ -18,10 +21,7 @@ from scenelift.reconstruct import (
 )
 from scenelift.reconstruct.trellis import TrellisReconstructor
 from scenelift.registry import BackendOptions
-from scenelift.slat.model import LiftedShape
-from scenelift.slat.options import ReconstructionOptions
 from scenelift.testing.fakes import ColorSegmenter, PlanePointMapper, disc_photo
-from scenelift.trellis.preprocess import crop_on_black
 from scenelift.types import Image, Instance, PointMap, Pose, Prompt, Reconstruction
 
 FAST: dict[str, Any] = {"device": "cpu", "structure_steps": 3, "latent_steps": 2}

@@ -14,8 +14,8 @@ from scipy import ndimage
 from skimage.draw import polygon2mask
 
 from scenelift.errors import Cancelled, WeightsError
+from scenelift.models.embedded.features import PATCH, PatchFeatures, grid_shape
 from scenelift.progress import CancelToken, Reporter, silent
-from scenelift.segment.embedded.features import PATCH, PatchFeatures, grid_shape
 from scenelift.segment.embedded.masks import BoxMasker
 from scenelift.segment.embedded.refine import refine
 

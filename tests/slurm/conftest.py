@@ -10,6 +10,7 @@ from collections import Counter
 
 import PIL.Image
 import pytest
+from tests.drivers.slurm import LocalSlurm
 
 from scenelift.batch.folder import BatchFolder
 from scenelift.batch.items import read_plan
@@ -17,11 +18,10 @@ from scenelift.batch.journal import JournalReader
 from scenelift.batch.ledger import Ledger
 from scenelift.batch.settings import read_settings
 from scenelift.testing.fakes import disc_photo
-from scenelift.testing.slurm import LocalSlurm
 
 # Half a second an item, and pictures of next to nothing.
 FAKE = (
-    "--pipeline=scenelift.testing.web:fake_pipeline",
+    "--pipeline=tests.drivers.web:fake_pipeline",
     "--preview-frames=1",
     "--preview-size=16",
     "--lease=8",

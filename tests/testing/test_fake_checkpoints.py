@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from scenelift.layers.sparse import SparseTensor, Voxels
-from scenelift.moge.checkpoint import load_moge
-from scenelift.sam3d.checkpoints import Sam3dModels, load_models
-from scenelift.sam3d.structure_flow import StructureLatents, structure_noise
-from scenelift.slat.flexicubes import extract_mesh
-from scenelift.slat.latent_flow import latent_noise
-from scenelift.slat.sampling import SamplingParams, sample_flow
-from scenelift.slat.structure_decoder import cube_from_tokens
-from scenelift.slat.voxels import occupied_voxels
+from scenelift.models.layers.sparse import SparseTensor, Voxels
+from scenelift.models.moge.checkpoint import load_moge
+from scenelift.models.sam3d.checkpoints import Sam3dModels, load_models
+from scenelift.models.sam3d.structure_flow import StructureLatents, structure_noise
+from scenelift.models.slat.flexicubes import extract_mesh
+from scenelift.models.slat.latent_flow import latent_noise
+from scenelift.models.slat.sampling import SamplingParams, sample_flow
+from scenelift.models.slat.structure_decoder import cube_from_tokens
+from scenelift.models.slat.voxels import occupied_voxels
 from scenelift.testing.fake_checkpoints import MOGE_FILE, TINY, main, write_checkpoints
 from scenelift.weights.state_dicts import read_pickle, read_state_dict
 

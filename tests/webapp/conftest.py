@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 from starlette.testclient import TestClient
+from tests.drivers.browser import PATIENCE_MS, VisitedPage, chromium, find_chromium
+from tests.drivers.live_server import FAKE_SERVER, LiveServer
+from tests.drivers.web import FakeQualities, fake_settings
 
-from scenelift.testing.browser import PATIENCE_MS, VisitedPage, chromium, find_chromium
-from scenelift.testing.live_server import FAKE_SERVER, LiveServer
-from scenelift.testing.web import FakeQualities, fake_settings
 from scenelift.webapp.app import create_app
 from scenelift.webapp.page import STATIC
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.drivers.web import WORKER, FakeQualities, fake_settings
 
 from scenelift.errors import InputError
-from scenelift.testing.web import WORKER, FakeQualities, fake_settings
 from scenelift.webapp.access import RateLimit, Tokens
 from scenelift.webapp.app import create_app
 from scenelift.webapp.errors import TooManyRequests, Unauthorized

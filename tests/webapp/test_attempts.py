@@ -7,12 +7,12 @@ import sqlite3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.drivers.web import TroubledSegmenter, fake_pipeline
 
-from scenelift.config import ExportOptions
 from scenelift.errors import InputError, OutputError
+from scenelift.options import ExportOptions
 from scenelift.progress import CancelToken, silent
 from scenelift.testing.fakes import disc_photo
-from scenelift.testing.web import TroubledSegmenter, fake_pipeline
 from scenelift.types import Prompt
 from scenelift.webapp import lifting
 from scenelift.webapp.estimate import FIRST_GUESS, Estimate

@@ -9,8 +9,8 @@ import sys
 from collections import Counter
 
 import pytest
+from tests.drivers.web import HANGS
 
-from scenelift.testing.web import HANGS
 from scenelift.webapp.jobs import Queue
 
 
@@ -113,7 +113,7 @@ def test_an_orderly_stop_gives_the_job_back_without_counting_the_attempt(own_ser
 
 
 def test_two_servers_cannot_share_a_folder(server):
-    line = [sys.executable, "-m", "scenelift.testing.web", "--port", "0"]
+    line = [sys.executable, "-m", "tests.drivers.web", "--port", "0"]
     second = subprocess.run(
         [*line, "--data", str(server.data.path)], capture_output=True, text=True, timeout=30
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from tests.drivers.web import FakeQualities, fake_settings
 
-from scenelift.testing.web import FakeQualities, fake_settings
 from scenelift.webapp.app import create_app
 
 POSITIVE, NEGATIVE = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE

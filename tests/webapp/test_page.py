@@ -6,8 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from playwright.sync_api import expect
-
-from scenelift.testing.live_server import disc_png
+from tests.drivers.live_server import disc_png
 
 PHOTO = {"name": "discs.png", "mimeType": "image/png", "buffer": disc_png()}
 # Where disc_photo has its discs, in its pixels.

@@ -2,8 +2,7 @@
 
 import pytest
 from playwright.sync_api import expect
-
-from scenelift.testing.live_server import disc_png
+from tests.drivers.live_server import disc_png
 
 PHONE = {"width": 360, "height": 740}
 

@@ -6,9 +6,9 @@ import re
 import PIL.Image
 import pytest
 from playwright.sync_api import expect
+from tests.drivers.live_server import LiveServer
 
 from scenelift.testing.fakes import disc_photo
-from scenelift.testing.live_server import LiveServer
 
 
 def png(*discs):

@@ -12,8 +12,8 @@ import PIL.Image
 import pytest
 
 from scenelift import __version__
-from scenelift.config import FinishOptions
-from scenelift.io.manifest import Manifest
+from scenelift.options import FinishOptions
+from scenelift.output.manifest import Manifest
 from scenelift.testing.fakes import disc_photo
 
 

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.drivers.web import FakeQualities, fake_settings
 from typer.testing import CliRunner
 
 from scenelift.cli import app as command_line
 from scenelift.errors import SceneliftError
-from scenelift.testing.web import FakeQualities, fake_settings
 from scenelift.webapp import errors
 from scenelift.webapp.app import create_app
 from scenelift.webapp.settings import Settings

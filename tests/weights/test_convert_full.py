@@ -6,8 +6,8 @@ from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
 from scenelift.errors import Cancelled, InputError, OutputError, WeightsError
+from scenelift.models.sam3d.checkpoints import load_models
 from scenelift.progress import CancelToken, Reporter, silent
-from scenelift.sam3d.checkpoints import load_models
 from scenelift.testing.fake_checkpoints import TINY, write_checkpoints
 from scenelift.weights import hub_models
 from scenelift.weights.bundles import FULL

@@ -3,9 +3,9 @@
 import hashlib
 
 import pytest
+from tests.drivers.fake_hub import serve_hub
 
 from scenelift.errors import Cancelled, WeightsError
-from scenelift.testing.fake_hub import serve_hub
 from scenelift.weights.hub import HubFile, HubRepository, fetch, missing_bytes
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB

@@ -5,10 +5,10 @@ import hashlib
 import os
 
 import pytest
+from tests.drivers.fake_hub import serve_hub
 
 from scenelift.errors import InputError, WeightsError
 from scenelift.progress import Reporter, silent
-from scenelift.testing.fake_hub import serve_hub
 from scenelift.weights import hub_models, published, seals
 from scenelift.weights.bundles import FULL, OPEN
 from scenelift.weights.hub import WebFolder

@@ -25,7 +25,7 @@ from scenelift.errors import (
     SceneliftError,
     SetupError,
 )
-from scenelift.io.manifest import Manifest
+from scenelift.output.manifest import Manifest
 from scenelift.pipeline import Pipeline
 from scenelift.progress import CancelToken, Reporter
 from scenelift.runs import RunSpec, run_job

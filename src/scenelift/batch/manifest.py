@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from scenelift.batch.items import BatchItem
-from scenelift.config import FinishOptions, parse_box, parse_prompt_phrases
 from scenelift.errors import InputError, ManifestError
+from scenelift.options import FinishOptions
+from scenelift.prompts import parse_box, parse_prompt_phrases
 from scenelift.types import BoxPrompt, Prompt
 
 __all__ = ["COLUMNS", "PHOTO_SUFFIXES", "RowDefaults", "read_items"]

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scenelift.batch.folder import BatchFolder, link_exclusively
-from scenelift.config import ExportOptions, FinishOptions
 from scenelift.errors import BackendUnavailable, InputError
 from scenelift.io.files import write_json
-from scenelift.slat.options import ReconstructionOptions
+from scenelift.models.slat.options import ReconstructionOptions
+from scenelift.options import ExportOptions, FinishOptions
 
 if TYPE_CHECKING:
     from scenelift.pipeline import Pipeline

@@ -126,9 +126,9 @@ def batch(
         from scenelift.batch.run import retry_failed as let_wait_again
         from scenelift.batch.settings import BatchSettings, read_settings
         from scenelift.batch.slurm import SlurmOptions
-        from scenelift.config import ExportOptions, FinishOptions
         from scenelift.errors import InputError
-        from scenelift.slat.options import ReconstructionOptions
+        from scenelift.models.slat.options import ReconstructionOptions
+        from scenelift.options import ExportOptions, FinishOptions
 
         if on not in EXECUTORS:
             raise InputError(f"--on {on!r} is none of {', '.join(EXECUTORS)}.")
@@ -231,7 +231,7 @@ def _read(
     mask_threshold: float | None,
 ) -> list[BatchItem]:
     from scenelift.batch.manifest import RowDefaults, read_items
-    from scenelift.config import parse_prompt_phrases
+    from scenelift.prompts import parse_prompt_phrases
     from scenelift.types import Prompt
 
     default = Prompt(
@@ -245,8 +245,8 @@ def _read(
 
 def _check_quality(settings: BatchSettings, on: str) -> None:
     """A misspelt quality is an error here; whether one can run is for the workers' machines."""
-    from scenelift.config import QUALITIES, choose_backends
     from scenelift.errors import BackendUnavailable
+    from scenelift.qualities import QUALITIES, choose_backends
 
     if settings.pipeline:
         return

@@ -41,8 +41,8 @@ def examine(options: BackendOptions, *, deep: bool = False) -> dict[str, Any]:
         options: the weights folder and the device that are asked for.
         deep: read every byte of the weights, instead of names, sizes and dates.
     """
-    from scenelift.config import QUALITIES, lacking
     from scenelift.pointmap import POINT_MAPPERS
+    from scenelift.qualities import QUALITIES, lacking
     from scenelift.reconstruct import RECONSTRUCTORS
     from scenelift.segment import SEGMENTERS
     from scenelift.weights.home import weights_folder

@@ -49,8 +49,8 @@ def doctor(
 
 def _judge(quality: str, options: BackendOptions, findings: dict[str, Any]) -> str:
     """Enter into the findings whether the asked quality can run, and say so in a sentence."""
-    from scenelift.config import choose_backends
     from scenelift.errors import SetupError
+    from scenelift.qualities import choose_backends
 
     uses, reason = "", findings["devices"]["problem"]
     try:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scenelift.config import EXTRA_FORMATS, KnownLength, parse_box, parse_prompt_phrases
 from scenelift.errors import InputError, SetupError
+from scenelift.options import EXTRA_FORMATS, KnownLength
+from scenelift.prompts import parse_box, parse_prompt_phrases
 from scenelift.registry import BackendOptions
 from scenelift.types import Prompt
 
 if TYPE_CHECKING:
     from scenelift.device import Precision
+    from scenelift.models.slat.options import ViewMode
     from scenelift.pipeline import Pipeline
-    from scenelift.slat.options import ViewMode
     from scenelift.types import Image
 
 PhotoArgument = Annotated[Path, typer.Argument(metavar="PHOTO", help="JPEG, PNG, WebP, TIFF…")]
@@ -396,10 +397,10 @@ def build_pipeline(
     reconstructor: str | None = None,
 ) -> Pipeline:
     """The pipeline of a quality, with masks and depth of the user's in place of the models."""
-    from scenelift.config import GIVEN, choose_backends
     from scenelift.io.image import read_image
     from scenelift.pipeline import Pipeline
     from scenelift.pointmap import POINT_MAPPERS
+    from scenelift.qualities import GIVEN, choose_backends
     from scenelift.reconstruct import RECONSTRUCTORS
     from scenelift.segment import SEGMENTERS
 

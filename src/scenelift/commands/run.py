@@ -11,10 +11,10 @@ import typer
 
 from scenelift.commands import options as opt
 from scenelift.commands.shell import listen, print_json, problems
-from scenelift.config import CameraPath, PreviewFormat
+from scenelift.options import CameraPath, PreviewFormat
 
 if TYPE_CHECKING:
-    from scenelift.io.manifest import Manifest
+    from scenelift.output.manifest import Manifest
 
 __all__ = ["run"]
 
@@ -92,12 +92,12 @@ def run(
     Example: scenelift run front.jpg side.jpg --same-object --prompt shoe --quality open
     """
     with problems(json), listen(quiet=json, verbose=verbose) as report:
-        from scenelift.config import ExportOptions, FinishOptions, LayoutOptions
         from scenelift.io.files import prepare_output_folder
         from scenelift.io.image import read_image
+        from scenelift.models.slat.options import ReconstructionOptions
+        from scenelift.options import ExportOptions, FinishOptions, LayoutOptions
         from scenelift.runs import RunSpec, run_job
         from scenelift.segment.given import GivenSegmenter
-        from scenelift.slat.options import ReconstructionOptions
 
         # Everything the user may have got wrong is checked before the first model is loaded.
         options = ReconstructionOptions(

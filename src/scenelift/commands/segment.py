@@ -40,11 +40,11 @@ def segment(
     Example: scenelift segment desk.jpg --prompt cup --out out/masks
     """
     with problems(json), listen(quiet=json, verbose=verbose) as report:
-        from scenelift.config import choose_backends
         from scenelift.io.files import prepare_output_folder
         from scenelift.io.image import read_image
-        from scenelift.io.instances import write_instances
+        from scenelift.output.instances import write_instances
         from scenelift.pipeline import find_objects
+        from scenelift.qualities import choose_backends
         from scenelift.segment import SEGMENTERS
 
         what = opt.read_prompt(

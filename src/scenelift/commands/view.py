@@ -33,13 +33,13 @@ def view(
     Example: scenelift view out/desk
     """
     with problems(as_json=False):
-        from scenelift.io.page import export_page, viewer_page
+        from scenelift.output.page import export_page, viewer_page
 
         viewer = viewer_page()
         if export is not None:
             typer.echo(export_page(folder, viewer, export))
             return
-        from scenelift.io.page_server import folder_server
+        from scenelift.output.page_server import folder_server
 
         with folder_server(folder, viewer, port) as server:
             address = f"http://127.0.0.1:{server.server_port}/"

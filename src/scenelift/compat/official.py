@@ -33,13 +33,13 @@ from scenelift.errors import (
     SetupError,
     WeightsError,
 )
+from scenelift.models.sam3d.model import Lifted
+from scenelift.models.sam3d.pose import CAMERA_FROM_PYTORCH3D, OBJECT_FROM_ZUP, PublishedPose
+from scenelift.models.slat.flexicubes import SurfaceMesh
+from scenelift.models.slat.options import ReconstructionOptions
 from scenelift.progress import Reporter
 from scenelift.reconstruct.sam3d import fingerprint, reconstruction_of
 from scenelift.registry import BackendOptions
-from scenelift.sam3d.model import Lifted
-from scenelift.sam3d.pose import CAMERA_FROM_PYTORCH3D, OBJECT_FROM_ZUP, PublishedPose
-from scenelift.slat.flexicubes import SurfaceMesh
-from scenelift.slat.options import ReconstructionOptions
 from scenelift.types import Gaussians, Image, Instance, Mesh, PointMap, Reconstruction
 
 __all__ = ["OfficialReconstructor"]

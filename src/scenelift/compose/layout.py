@@ -15,9 +15,9 @@ from scenelift.compose.score import depth_confidence, score
 from scenelift.compose.separate import separate, solid_of
 from scenelift.compose.stand import stand
 from scenelift.compose.surfels import surfels_of
-from scenelift.config import LayoutOptions
 from scenelift.errors import ReconstructionError
 from scenelift.geometry.transforms import pose_from_matrix
+from scenelift.options import LayoutOptions
 from scenelift.progress import Reporter, silent
 from scenelift.types import Image, Instance, Layout, Placement, PointMap, Pose, SceneObject
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.compose.placed import Placed
-from scenelift.config import KnownLength
+from scenelift.options import KnownLength
 from scenelift.types import Instance
 
 __all__ = ["Scale", "scale_from"]

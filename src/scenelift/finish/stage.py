@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from scenelift.config import FinishOptions
 from scenelift.errors import Cancelled, ReconstructionError
 from scenelift.finish.bake import bake_gaussians, patches_of
 from scenelift.finish.clean import clean
@@ -23,6 +22,7 @@ from scenelift.finish.photo import photo_of
 from scenelift.finish.texels import fill_between
 from scenelift.finish.topology import is_closed
 from scenelift.finish.unwrap import Atlas, unwrap
+from scenelift.options import FinishOptions
 from scenelift.progress import Reporter, silent
 from scenelift.render.choice import choose_render_device
 from scenelift.types import Camera, Gaussians, Image, Instance, Mesh, Pose, Reconstruction

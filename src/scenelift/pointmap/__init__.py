@@ -8,7 +8,7 @@ __all__ = ["POINT_MAPPERS", "PointMapper"]
 
 def _load_embedded(options: BackendOptions) -> PointMapper:
     from scenelift.errors import WeightsError
-    from scenelift.pointmap.depth_head import DepthHeadPointMapper
+    from scenelift.models.embedded.depth_head import DepthHeadPointMapper
     from scenelift.pointmap.embedded import EmbeddedPointMapper
 
     try:

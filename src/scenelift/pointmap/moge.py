@@ -11,17 +11,17 @@ import torch
 
 from scenelift.device import choose_device, limit_memory
 from scenelift.errors import InputError, SetupError
-from scenelift.moge.checkpoint import MoGeSettings, load_moge
-from scenelift.moge.focal import (
+from scenelift.models.moge.checkpoint import MoGeSettings, load_moge
+from scenelift.models.moge.focal import (
     focal_in_half_diagonals,
     focal_in_pixels,
     recover_focal_and_shift,
 )
-from scenelift.moge.network import MoGe
+from scenelift.models.moge.network import MoGe
+from scenelift.models.residency import Residency
 from scenelift.pointmap.moge_weights import weight_file
 from scenelift.progress import Reporter
 from scenelift.registry import BackendOptions
-from scenelift.residency import Residency
 from scenelift.types import Camera, Image, Instance, PointMap
 
 __all__ = ["MoGePointMapper"]

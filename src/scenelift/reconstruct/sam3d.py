@@ -17,6 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scenelift.errors import WeightsError
+from scenelift.models.sam3d.checkpoints import CheckpointFolder, load_models
+from scenelift.models.sam3d.model import SAM3D, Lifted
+from scenelift.models.sam3d.pose import CAMERA_FROM_PYTORCH3D, scene_pose
+from scenelift.models.sam3d.preprocess import ConditionImages, preprocess
+from scenelift.models.slat.gaussian_decoder import GaussianDecoder
+from scenelift.models.slat.model import Begun
 from scenelift.progress import Reporter
 from scenelift.reconstruct.slat import (
     NO_SURFACE,
@@ -29,12 +35,6 @@ from scenelift.reconstruct.slat import (
     shape_of,
 )
 from scenelift.registry import BackendOptions
-from scenelift.sam3d.checkpoints import CheckpointFolder, load_models
-from scenelift.sam3d.model import SAM3D, Lifted
-from scenelift.sam3d.pose import CAMERA_FROM_PYTORCH3D, scene_pose
-from scenelift.sam3d.preprocess import ConditionImages, preprocess
-from scenelift.slat.gaussian_decoder import GaussianDecoder
-from scenelift.slat.model import Begun
 from scenelift.types import Image, Instance, PointMap, Pose, Reconstruction
 from scenelift.weights import hub_models
 

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from scenelift.device import choose_device, choose_dtype, limit_memory
 from scenelift.errors import DeviceMemoryError, InputError, WeightsError
 from scenelift.geometry.transforms import quaternion_from_matrix, transform_gaussians
+from scenelift.models.slat.acceleration import accelerate
+from scenelift.models.slat.checkpoints import SlatModels
+from scenelift.models.slat.flexicubes import SurfaceMesh
+from scenelift.models.slat.frame import OBJECT_FROM_ZUP
+from scenelift.models.slat.model import LiftedShape, Sampling, SlatModel
+from scenelift.models.slat.options import ReconstructionOptions
 from scenelift.progress import Reporter
 from scenelift.registry import BackendOptions
-from scenelift.slat.acceleration import accelerate
-from scenelift.slat.checkpoints import SlatModels
-from scenelift.slat.flexicubes import SurfaceMesh
-from scenelift.slat.frame import OBJECT_FROM_ZUP
-from scenelift.slat.model import LiftedShape, Sampling, SlatModel
-from scenelift.slat.options import ReconstructionOptions
 from scenelift.types import (
     Gaussians,
     Image,

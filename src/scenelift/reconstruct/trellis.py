@@ -16,6 +16,11 @@ from numpy.typing import NDArray
 from scenelift.compose.fit import FittedPose, fit_pose
 from scenelift.compose.ground import find_ground
 from scenelift.errors import WeightsError
+from scenelift.models.slat.model import Begun
+from scenelift.models.slat.options import ViewMode
+from scenelift.models.trellis.checkpoints import DINO_FILE, TrellisFolder, load_models
+from scenelift.models.trellis.model import Trellis
+from scenelift.models.trellis.preprocess import OPAQUE, crop_on_black
 from scenelift.progress import Reporter
 from scenelift.reconstruct.base import View
 from scenelift.reconstruct.occlusion import hidden_share
@@ -30,11 +35,6 @@ from scenelift.reconstruct.slat import (
     shape_of,
 )
 from scenelift.registry import BackendOptions
-from scenelift.slat.model import Begun
-from scenelift.slat.options import ViewMode
-from scenelift.trellis.checkpoints import DINO_FILE, TrellisFolder, load_models
-from scenelift.trellis.model import Trellis
-from scenelift.trellis.preprocess import OPAQUE, crop_on_black
 from scenelift.types import Image, Instance, PointMap, Reconstruction
 from scenelift.weights import hub_models
 

@@ -24,10 +24,10 @@ import PIL.Image
 import PIL.ImageDraw
 from numpy.typing import NDArray
 
-from scenelift.config import MAX_PHRASE_CHARACTERS
 from scenelift.errors import InputError
 from scenelift.io.image import MAX_FILE_BYTES, MAX_PIXELS
 from scenelift.progress import Reporter
+from scenelift.prompts import MAX_PHRASE_CHARACTERS
 from scenelift.stages import digest
 from scenelift.types import Dropped, Image, Instance, Prompt, Segmentation, Size
 

@@ -20,18 +20,18 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from scenelift.layers.blocks import BlockParams
-from scenelift.layers.dino import DinoParams
-from scenelift.moge.network import MoGe, MoGeParams
-from scenelift.sam3d.condition import ConditionEmbedder, ConditionParams
-from scenelift.sam3d.pointpatch import PointPatchParams
-from scenelift.sam3d.structure_flow import StructureFlow
-from scenelift.slat.gaussian_decoder import GaussianDecoder, GaussianDecoderParams
-from scenelift.slat.latent_flow import LatentFlow, LatentFlowParams
-from scenelift.slat.latent_torso import TorsoParams
-from scenelift.slat.mesh_decoder import MeshDecoder, MeshDecoderParams
-from scenelift.slat.structure_decoder import StructureDecoder, StructureVAEParams
-from scenelift.slat.structure_flow import StructureFlowParams
+from scenelift.models.layers.blocks import BlockParams
+from scenelift.models.layers.dino import DinoParams
+from scenelift.models.moge.network import MoGe, MoGeParams
+from scenelift.models.sam3d.condition import ConditionEmbedder, ConditionParams
+from scenelift.models.sam3d.pointpatch import PointPatchParams
+from scenelift.models.sam3d.structure_flow import StructureFlow
+from scenelift.models.slat.gaussian_decoder import GaussianDecoder, GaussianDecoderParams
+from scenelift.models.slat.latent_flow import LatentFlow, LatentFlowParams
+from scenelift.models.slat.latent_torso import TorsoParams
+from scenelift.models.slat.mesh_decoder import MeshDecoder, MeshDecoderParams
+from scenelift.models.slat.structure_decoder import StructureDecoder, StructureVAEParams
+from scenelift.models.slat.structure_flow import StructureFlowParams
 from scenelift.testing import fake_configs as configs
 from scenelift.testing.fake_weights import (
     draw_weights,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from scenelift.sam3d.condition import ConditionParams
-from scenelift.slat.gaussian_decoder import GaussianDecoderParams
-from scenelift.slat.latent_flow import LatentFlowParams
-from scenelift.slat.latent_torso import TorsoParams
-from scenelift.slat.structure_decoder import StructureVAEParams
-from scenelift.slat.structure_flow import StructureFlowParams
+from scenelift.models.sam3d.condition import ConditionParams
+from scenelift.models.slat.gaussian_decoder import GaussianDecoderParams
+from scenelift.models.slat.latent_flow import LatentFlowParams
+from scenelift.models.slat.latent_torso import TorsoParams
+from scenelift.models.slat.structure_decoder import StructureVAEParams
+from scenelift.models.slat.structure_flow import StructureFlowParams
 
 __all__ = [
     "Config",

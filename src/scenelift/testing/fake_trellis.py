@@ -20,18 +20,18 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from scenelift.layers.dino import VisionTransformer
-from scenelift.slat.gaussian_decoder import GaussianDecoder, GaussianDecoderParams
-from scenelift.slat.latent_flow import LatentFlow
-from scenelift.slat.mesh_decoder import MeshDecoder, MeshDecoderParams
-from scenelift.slat.precision import to_half
-from scenelift.slat.structure_decoder import StructureDecoder
+from scenelift.models.layers.dino import VisionTransformer
+from scenelift.models.slat.gaussian_decoder import GaussianDecoder, GaussianDecoderParams
+from scenelift.models.slat.latent_flow import LatentFlow
+from scenelift.models.slat.mesh_decoder import MeshDecoder, MeshDecoderParams
+from scenelift.models.slat.precision import to_half
+from scenelift.models.slat.structure_decoder import StructureDecoder
+from scenelift.models.trellis.checkpoints import DINO_FILE, ROLES
+from scenelift.models.trellis.config import PUBLISHED
+from scenelift.models.trellis.structure_flow import StructureFlow
 from scenelift.testing import fake_configs as configs
 from scenelift.testing.fake_checkpoints import FULL, TINY, Sizes, draw
 from scenelift.testing.fake_weights import plant_decoder_path, plant_object, plant_outside
-from scenelift.trellis.checkpoints import DINO_FILE, ROLES
-from scenelift.trellis.config import PUBLISHED
-from scenelift.trellis.structure_flow import StructureFlow
 
 __all__ = ["write_trellis"]
 

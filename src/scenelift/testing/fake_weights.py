@@ -18,9 +18,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from scenelift.layers.dino import IMAGENET_MEAN, IMAGENET_STD
-from scenelift.layers.embeddings import absolute_position_embedding
-from scenelift.slat.gaussian_decoder import hammersley_offsets
+from scenelift.models.layers.dino import IMAGENET_MEAN, IMAGENET_STD
+from scenelift.models.layers.embeddings import absolute_position_embedding
+from scenelift.models.slat.gaussian_decoder import hammersley_offsets
 
 __all__ = [
     "draw_weights",

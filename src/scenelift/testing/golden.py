@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from scenelift.errors import InputError
-from scenelift.layers.embeddings import absolute_position_embedding
+from scenelift.models.layers.embeddings import absolute_position_embedding
 from scenelift.weights.state_dicts import read_state_dict
 
 __all__ = ["GoldenCase", "case_names", "read_case", "weights"]

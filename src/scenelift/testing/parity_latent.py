@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from scenelift.layers.embeddings import absolute_position_embedding
-from scenelift.layers.sparse import SparseTensor, Voxels
-from scenelift.slat.flexicubes import SurfaceMesh, extract_mesh
-from scenelift.slat.gaussian_decoder import GaussianDecoder, GaussianDecoderParams
-from scenelift.slat.latent_flow import LatentFlow, LatentFlowParams
-from scenelift.slat.latent_torso import TorsoParams
-from scenelift.slat.mesh_decoder import MeshDecoder, MeshDecoderParams, SubdivideBlock
-from scenelift.slat.sampling import SamplingParams, State, sample_flow
+from scenelift.models.layers.embeddings import absolute_position_embedding
+from scenelift.models.layers.sparse import SparseTensor, Voxels
+from scenelift.models.slat.flexicubes import SurfaceMesh, extract_mesh
+from scenelift.models.slat.gaussian_decoder import GaussianDecoder, GaussianDecoderParams
+from scenelift.models.slat.latent_flow import LatentFlow, LatentFlowParams
+from scenelift.models.slat.latent_torso import TorsoParams
+from scenelift.models.slat.mesh_decoder import MeshDecoder, MeshDecoderParams, SubdivideBlock
+from scenelift.models.slat.sampling import SamplingParams, State, sample_flow
 from scenelift.testing.comparison import Check, Comparison
 from scenelift.testing.golden import GoldenCase
 from scenelift.weights.state_dicts import load_module

@@ -8,27 +8,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scenelift.layers.dino import DinoEmbedder, DinoParams
-from scenelift.sam3d.condition import Fuser
-from scenelift.sam3d.make_scene import make_scene, normalised_for_viewing
-from scenelift.sam3d.pointpatch import PointPatchEmbedder, PointPatchParams
-from scenelift.sam3d.pose import PublishedPose, decode_pose
-from scenelift.sam3d.preprocess import preprocess
-from scenelift.sam3d.structure_flow import (
+from scenelift.models.layers.dino import DinoEmbedder, DinoParams
+from scenelift.models.sam3d.condition import Fuser
+from scenelift.models.sam3d.make_scene import make_scene, normalised_for_viewing
+from scenelift.models.sam3d.pointpatch import PointPatchEmbedder, PointPatchParams
+from scenelift.models.sam3d.pose import PublishedPose, decode_pose
+from scenelift.models.sam3d.preprocess import preprocess
+from scenelift.models.sam3d.structure_flow import (
     LATENT_NAMES,
     StructureFlow,
     StructureLatents,
     structure_noise,
 )
-from scenelift.slat.sampling import SamplingParams, State, sample_flow, time_grid
-from scenelift.slat.structure_decoder import (
+from scenelift.models.slat.sampling import SamplingParams, State, sample_flow, time_grid
+from scenelift.models.slat.structure_decoder import (
     StructureDecoder,
     StructureEncoder,
     StructureVAEParams,
     cube_from_tokens,
 )
-from scenelift.slat.structure_flow import StructureFlowParams
-from scenelift.slat.voxels import cap_voxels, occupied_voxels, prune_interior
+from scenelift.models.slat.structure_flow import StructureFlowParams
+from scenelift.models.slat.voxels import cap_voxels, occupied_voxels, prune_interior
 from scenelift.testing.comparison import Check, Comparison
 from scenelift.testing.golden import GoldenCase
 from scenelift.types import Gaussians

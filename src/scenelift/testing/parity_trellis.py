@@ -10,19 +10,19 @@ from torch import Tensor
 
 from scenelift.geometry.transforms import transform_gaussians
 from scenelift.io.ply import read_ply
-from scenelift.layers.dino import DinoEmbedder
-from scenelift.layers.sparse import SparseTensor, Voxels
-from scenelift.slat.config import Section
-from scenelift.slat.gaussian_decoder import GaussianDecoder, GaussianDecoderParams
-from scenelift.slat.latent_flow import LatentFlow, LatentFlowParams
-from scenelift.slat.sampling import SamplingParams, State, Velocity, sample_flow, time_grid
-from scenelift.slat.structure_decoder import cube_from_tokens
-from scenelift.slat.structure_flow import StructureFlowParams
+from scenelift.models.layers.dino import DinoEmbedder
+from scenelift.models.layers.sparse import SparseTensor, Voxels
+from scenelift.models.slat.config import Section
+from scenelift.models.slat.gaussian_decoder import GaussianDecoder, GaussianDecoderParams
+from scenelift.models.slat.latent_flow import LatentFlow, LatentFlowParams
+from scenelift.models.slat.sampling import SamplingParams, State, Velocity, sample_flow, time_grid
+from scenelift.models.slat.structure_decoder import cube_from_tokens
+from scenelift.models.slat.structure_flow import StructureFlowParams
+from scenelift.models.trellis.config import image_embedder_params
+from scenelift.models.trellis.preprocess import crop_on_black
+from scenelift.models.trellis.structure_flow import StructureFlow, tokens_from_cube
 from scenelift.testing.comparison import Check, Comparison
 from scenelift.testing.golden import GoldenCase
-from scenelift.trellis.config import image_embedder_params
-from scenelift.trellis.preprocess import crop_on_black
-from scenelift.trellis.structure_flow import StructureFlow, tokens_from_cube
 from scenelift.types import Pose
 from scenelift.weights.state_dicts import load_module
 

@@ -10,19 +10,19 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from scenelift.layers.blocks import BlockParams
-from scenelift.layers.dino import DinoParams
-from scenelift.layers.embeddings import absolute_position_embedding
-from scenelift.layers.sparse import Voxels
-from scenelift.sam3d.condition import ConditionParams
-from scenelift.sam3d.pointpatch import PointPatchParams
-from scenelift.slat.acceleration import prepare
-from scenelift.slat.gaussian_decoder import GaussianDecoderParams, hammersley_offsets
-from scenelift.slat.latent_flow import LatentFlowParams
-from scenelift.slat.latent_torso import TorsoParams
-from scenelift.slat.mesh_decoder import MeshDecoderParams
-from scenelift.slat.structure_decoder import StructureVAEParams
-from scenelift.slat.structure_flow import StructureFlowParams
+from scenelift.models.layers.blocks import BlockParams
+from scenelift.models.layers.dino import DinoParams
+from scenelift.models.layers.embeddings import absolute_position_embedding
+from scenelift.models.layers.sparse import Voxels
+from scenelift.models.sam3d.condition import ConditionParams
+from scenelift.models.sam3d.pointpatch import PointPatchParams
+from scenelift.models.slat.acceleration import prepare
+from scenelift.models.slat.gaussian_decoder import GaussianDecoderParams, hammersley_offsets
+from scenelift.models.slat.latent_flow import LatentFlowParams
+from scenelift.models.slat.latent_torso import TorsoParams
+from scenelift.models.slat.mesh_decoder import MeshDecoderParams
+from scenelift.models.slat.structure_decoder import StructureVAEParams
+from scenelift.models.slat.structure_flow import StructureFlowParams
 
 __all__ = ["FULL", "TINY", "Size", "draw", "shell"]
 

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from scenelift.errors import WeightsError
-from scenelift.layers.dino import DinoParams, VisionTransformer
+from scenelift.models.layers.dino import DinoParams, VisionTransformer
 
 __all__ = ["LEVELS", "PATCH", "WIDTH", "Backbone", "dequantised"]
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenelift.layers.vit import VitBlock
+from scenelift.models.layers.vit import VitBlock
 from scenelift.training.backbone import LEVELS, WIDTH
 
 __all__ = ["CELLS", "Head", "HeadParams"]

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scenelift.layers.dino import IMAGENET_MEAN, IMAGENET_STD
+from scenelift.models.layers.dino import IMAGENET_MEAN, IMAGENET_STD
 from scenelift.training.backbone import PATCH
 from scenelift.training.network import CELLS
 from scenelift.training.store import SceneStore

@@ -8,7 +8,7 @@ from pathlib import Path
 import scenelift
 from scenelift.errors import InputError
 from scenelift.io.files import prepare_output_folder
-from scenelift.io.instances import write_instances
+from scenelift.output.instances import write_instances
 from scenelift.pipeline import find_objects, limit_objects
 from scenelift.progress import Reporter
 from scenelift.segment import Segmenter

@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from scenelift.config import ExportOptions
 from scenelift.errors import Cancelled, NothingFound, SceneliftError
 from scenelift.io.files import prepare_output_folder
 from scenelift.io.image import read_image
-from scenelift.io.instances import write_instances
-from scenelift.io.manifest import Manifest
+from scenelift.options import ExportOptions
+from scenelift.output.instances import write_instances
+from scenelift.output.manifest import Manifest
 from scenelift.pipeline import Pipeline
 from scenelift.progress import CancelToken, Reporter
 from scenelift.runs import RunSpec, run_job

@@ -7,13 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from scenelift.config import (
-    MAX_PHRASE_CHARACTERS,
-    MAX_PHRASES,
-    FinishOptions,
-    parse_prompt_phrases,
-)
 from scenelift.errors import InputError
+from scenelift.options import FinishOptions
+from scenelift.prompts import MAX_PHRASE_CHARACTERS, MAX_PHRASES, parse_prompt_phrases
 from scenelift.types import BoxPrompt, Prompt
 
 __all__ = [
@@ -108,7 +104,7 @@ class JobPrompt(_Input):
 
 
 class MeshWishes(_Input):
-    """What becomes of the meshes: `config.FinishOptions`."""
+    """What becomes of the meshes: `options.FinishOptions`."""
 
     faces: int = Field(default=30_000, ge=4, le=2_000_000, description="most of an object's mesh")
     texture_size: int = Field(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Protocol
 
-from scenelift.config import QUALITIES, choose_backends, lacking
+from scenelift.qualities import QUALITIES, choose_backends, lacking
 from scenelift.registry import BackendOptions
 
 __all__ = ["InstalledQualities", "Qualities"]

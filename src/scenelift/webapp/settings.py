@@ -13,8 +13,8 @@ import platformdirs
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from scenelift.config import MAX_PHRASES
 from scenelift.errors import InputError
+from scenelift.prompts import MAX_PHRASES
 
 __all__ = ["Settings"]
 

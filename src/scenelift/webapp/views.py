@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from scenelift.io.manifest import MANIFEST_NAME
+from scenelift.output.manifest import MANIFEST_NAME
 from scenelift.webapp.jobs import JobRow
 from scenelift.webapp.models import File, Job, JobObject, Photo
 

@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from scenelift.config import ExportOptions
 from scenelift.errors import SceneliftError
-from scenelift.io.scene import peak_memory_bytes
+from scenelift.options import ExportOptions
+from scenelift.output.scene import peak_memory_bytes
 from scenelift.pipeline import Pipeline
 from scenelift.progress import CancelToken
 from scenelift.registry import BackendOptions

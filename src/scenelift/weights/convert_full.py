@@ -18,9 +18,9 @@ from torch import Tensor
 
 from scenelift.errors import InputError, OutputError, WeightsError
 from scenelift.io.files import TEMPORARY_PREFIX, sha256_of
+from scenelift.models.sam3d.checkpoints import CheckpointFolder
+from scenelift.models.slat.precision import to_half
 from scenelift.progress import Reporter
-from scenelift.sam3d.checkpoints import CheckpointFolder
-from scenelift.slat.precision import to_half
 from scenelift.weights import hub_models, published, seals
 from scenelift.weights.tensor_files import write_tensors
 

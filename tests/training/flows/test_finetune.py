@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from scenelift.cli import app
 from scenelift.errors import InputError
-from scenelift.sam3d.checkpoints import CheckpointFolder, load_models
-from scenelift.slat.structure_decoder import StructureEncoder
+from scenelift.models.sam3d.checkpoints import CheckpointFolder, load_models
+from scenelift.models.slat.structure_decoder import StructureEncoder
 from scenelift.testing.fakes import disc_photo
 from scenelift.training.flows.examples import Example, find_examples
 from scenelift.training.flows.finetune import FinetuneOptions, finetune

@@ -13,7 +13,7 @@ import numpy as np
 
 from scenelift.errors import InputError, WeightsError
 from scenelift.geometry.transforms import quaternion_from_matrix
-from scenelift.heads import Head, version
+from scenelift.models.embedded import Head, version
 from scenelift.progress import Reporter
 from scenelift.reconstruct.embedded.check import silhouette_iou
 from scenelift.reconstruct.embedded.colour import colours_of

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
 from scenelift.geometry.regions import nearest_inside
-from scenelift.heads import CELLS, Head, crop
+from scenelift.models.embedded import CELLS, Head, crop
 from scenelift.reconstruct.embedded.outline import Outline
 from scenelift.reconstruct.embedded.relief import visible_relief
 from scenelift.types import Image, Instance, PointMap

@@ -19,9 +19,9 @@ from PIL import Image as Pillow
 from threadpoolctl import threadpool_limits
 
 from scenelift.errors import WeightsError
+from scenelift.models.embedded.features import PatchFeatures
+from scenelift.models.embedded.mask_head import MaskHead
 from scenelift.progress import Reporter
-from scenelift.segment.embedded.features import PatchFeatures
-from scenelift.segment.embedded.mask_head import MaskHead
 from scenelift.segment.embedded.refine import refine, resized
 from scenelift.segment.embedded.subject import SubjectFinder
 from scenelift.types import Box

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.errors import WeightsError
+from scenelift.models.embedded.nanodet import NanoDet
+from scenelift.models.embedded.ssd import SSD
 from scenelift.progress import Reporter
 from scenelift.registry import BackendOptions
 from scenelift.segment.embedded import detectors as detection
@@ -20,9 +22,7 @@ from scenelift.segment.embedded.box_fusion import Detections, iou
 from scenelift.segment.embedded.classes import CLASSES
 from scenelift.segment.embedded.detectors import Detector
 from scenelift.segment.embedded.matching import Candidate
-from scenelift.segment.embedded.nanodet import NanoDet
 from scenelift.segment.embedded.overlap import without_overlaps
-from scenelift.segment.embedded.ssd import SSD
 from scenelift.segment.embedded.vocabulary import Reading, Vocabulary
 from scenelift.segment.filters import FilterSettings, keep_best
 from scenelift.types import Box, Dropped, Image, Instance, Prompt, Segmentation

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from scenelift.errors import InputError
 from scenelift.io.image import read_image
-from scenelift.sam3d.pose import CAMERA_FROM_PYTORCH3D
-from scenelift.sam3d.preprocess import ConditionImages, preprocess
+from scenelift.models.sam3d.pose import CAMERA_FROM_PYTORCH3D
+from scenelift.models.sam3d.preprocess import ConditionImages, preprocess
 from scenelift.segment.given import load_masks
 from scenelift.types import Pose
 

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scenelift.errors import InputError
-from scenelift.layers.sparse import Voxels
-from scenelift.sam3d.condition import ConditionEmbedder
-from scenelift.slat.config import PipelineSettings
-from scenelift.slat.latent_flow import LatentFlow, latent_noise
+from scenelift.models.layers.sparse import Voxels
+from scenelift.models.sam3d.condition import ConditionEmbedder
+from scenelift.models.slat.config import PipelineSettings
+from scenelift.models.slat.latent_flow import LatentFlow, latent_noise
 from scenelift.training.flows.examples import Example, Truth
 from scenelift.training.flows.matching import (
     MatchingOptions,

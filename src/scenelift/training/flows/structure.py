@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scenelift.errors import InputError
-from scenelift.sam3d.condition import ConditionEmbedder
-from scenelift.sam3d.pose import encode_pose
-from scenelift.sam3d.preprocess import ConditionImages
-from scenelift.sam3d.structure_flow import StructureFlow, StructureLatents, structure_noise
-from scenelift.slat.structure_decoder import StructureEncoder
+from scenelift.models.sam3d.condition import ConditionEmbedder
+from scenelift.models.sam3d.pose import encode_pose
+from scenelift.models.sam3d.preprocess import ConditionImages
+from scenelift.models.sam3d.structure_flow import StructureFlow, StructureLatents, structure_noise
+from scenelift.models.slat.structure_decoder import StructureEncoder
 from scenelift.training.flows.examples import Example, Truth
 from scenelift.training.flows.matching import (
     MatchingOptions,

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from scenelift.io.manifest import MANIFEST_NAME
+from scenelift.output.manifest import MANIFEST_NAME
 from scenelift.webapp.errors import NotFound
 from scenelift.webapp.jobs import JobRow
 from scenelift.webapp.listener import found_mask

@@ -1,0 +1,139 @@
+"""A point map by the trained depth head on DINOv2's tokens.
+
+Looks at the whole photo give relative depth, the sky, a scale in about metres and the focal
+length; EXIF's focal length is believed before the head's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from scipy.ndimage import maximum_filter, minimum_filter
+
+from scenelift.models.embedded import CELLS, Head, crop, version
+from scenelift.pointmap.camera import default_camera
+from scenelift.progress import Reporter
+from scenelift.registry import BackendOptions
+from scenelift.types import Camera, Image, Instance, PointMap
+
+__all__ = ["DepthHeadPointMapper"]
+
+LOOKS = ((1200, True), (768, True), (600, True))
+"""About how many patches a photo is cut into, and whether it is mirrored; training saw 430 to 970.
+The finest first. Their errors differ, and the median of three outvotes one (docs/log.md)."""
+SIDES = (10, 60)
+FIELDS = (20.0, 110.0)  # degrees along the longer side: beyond these the head is surely wrong
+EDGE = 0.06  # step of log depth between neighbours that is an edge rather than a slope
+NEAREST, FARTHEST = 0.02, 1000.0
+
+
+class DepthHeadPointMapper:
+    """Estimates depth with the trained head. See the module.
+
+    Args:
+        head: the depth head.
+    """
+
+    name = "embedded"
+    version = f"6 {version('depth')}"
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+
+    @classmethod
+    def from_options(cls, options: BackendOptions) -> DepthHeadPointMapper:
+        """Load it.
+
+        Raises:
+            WeightsError: the backbone is missing.
+        """
+        return cls(Head.load("depth", options.weights, options.threads))
+
+    def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
+        """Estimate the point map; see `PointMapper.estimate`. The instances are not used."""
+        report.update(0.0)
+        height, width = image.height, image.width
+        looks = []
+        for done, (count, mirrored) in enumerate(LOOKS):
+            looks.append(self._looked(image.pixels, _patches(height, width, count), mirrored))
+            report.update(0.9 * (done + 1) / len(LOOKS))
+        maps, numbers = _agreed(looks)
+        log_depth = _enlarged(maps[0] + numbers[0], (width, height))
+        sky = _resized(maps[2], (width, height)) > 0
+        expected_error = np.exp(_resized(maps[1], (width, height)))
+        depth = np.exp(log_depth.astype(np.float64)).clip(NEAREST, FARTHEST)
+        camera = _camera(image, float(numbers[1]))
+        points = camera.unproject(np.where(sky, np.nan, depth))
+        report.update(1.0)
+        return PointMap(
+            points=points,
+            camera=camera,
+            source="embedded depth head",
+            confidence=np.where(sky, 0, np.exp(-expected_error)).astype(np.float32),
+        )
+
+    def _looked(
+        self, pixels: NDArray[np.uint8], patches: tuple[int, int], mirrored: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        height, width = pixels.shape[:2]
+        picture = crop(pixels, (0, 0, width, height), patches)
+        if not mirrored:
+            return self._head.run(picture, _position(patches))
+        maps, numbers = self._head.run(np.ascontiguousarray(picture[:, ::-1]), _position(patches))
+        return maps[:, :, ::-1], numbers
+
+
+def _agreed(
+    looks: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Log depth, log of its error, sky and numbers of several looks, at the size of the first.
+
+    The median, not the mean: edges lie a little elsewhere in each, and stay steps. Scale and focal
+    length come from the sizes that training saw: the finest look errs more about them.
+    """
+    height, width = looks[0][0].shape[1:]
+    depths = [_enlarged(maps[0], (width, height)) for maps, _ in looks]
+    rest = [[_resized(maps[k], (width, height)) for maps, _ in looks] for k in (1, 2)]
+    numbers = [numbers for _, numbers in looks[1:]]
+    return np.stack([np.median(values, 0) for values in (depths, *rest)]), np.mean(numbers, 0)
+
+
+def _patches(height: int, width: int, count: int) -> tuple[int, int]:
+    """Rows and columns of about so many square patches."""
+    side = math.sqrt(height * width / count)
+    rows, columns = (int(np.clip(round(n / side), *SIDES)) for n in (height, width))
+    return rows, columns
+
+
+def _position(patches: tuple[int, int]) -> NDArray[np.float32]:  # [2, 8h, 8w]
+    """Across and down from the middle, over half the longer side."""
+    height, width = (side * CELLS for side in patches)
+    half = max(height, width) / 2
+    x = (np.arange(width) + 0.5 - width / 2) / half
+    y = (np.arange(height) + 0.5 - height / 2) / half
+    return np.stack(np.broadcast_arrays(x[None], y[:, None])).astype(np.float32)
+
+
+def _enlarged(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Log depth at the photo's size: smooth on surfaces, a step where one ends before another."""
+    steps = maximum_filter(values, 3) - minimum_filter(values, 3)
+    near = Pillow.fromarray(values).resize(size, Pillow.Resampling.NEAREST)
+    edge = Pillow.fromarray((steps > EDGE).astype(np.uint8)).resize(size, Pillow.Resampling.NEAREST)
+    smooth = _resized(values, size)
+    return np.where(np.asarray(edge) > 0, np.asarray(near), smooth)
+
+
+def _resized(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    picture = Pillow.fromarray(np.ascontiguousarray(values, np.float32))
+    return np.asarray(picture.resize(size, Pillow.Resampling.BILINEAR))
+
+
+def _camera(image: Image, log_focal: float) -> Camera:
+    if image.focal_px:
+        return default_camera(image)
+    field = math.degrees(2 * math.atan(0.5 / math.exp(log_focal)))
+    return Camera.from_fov(image.width, image.height, fov_deg=float(np.clip(field, *FIELDS)))

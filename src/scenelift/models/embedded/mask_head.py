@@ -1,0 +1,93 @@
+"""Box → mask by the trained mask head, with the boxes of other objects as hints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.models.embedded import CELLS, Head, Window, crop
+from scenelift.types import Box
+
+__all__ = ["MaskHead"]
+
+PATCHES = (28, 28)
+# As in training (`scenelift.training.tasks.mask`):
+MARGIN = 0.3  # of the box's longer side, around it
+NARROWEST = 0.5  # of the window's sides
+MOST_OFF = 2.0  # coordinates in the box are cut there
+
+
+class MaskHead:
+    """See the module.
+
+    Args:
+        head: the mask head.
+    """
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+
+    @classmethod
+    def load(cls, weights: Path | None, threads: int = 0) -> MaskHead:
+        """Load it.
+
+        Raises:
+            WeightsError: the backbone is missing.
+        """
+        return cls(Head.load("mask", weights, threads))
+
+    def chance(
+        self, pixels: NDArray[np.uint8], box: Box, others: Sequence[Box]
+    ) -> tuple[Window, NDArray[np.float32]]:
+        """How likely each pixel around a box is the object.
+
+        Args:
+            pixels: uint8 [H, W, 3], sRGB.
+            box: of the object.
+            others: boxes of other objects.
+
+        Returns:
+            The window that was looked at, and float32 [224, 224] in 0…1 that covers it.
+        """
+        window = window_of(box)
+        maps, _ = self._head.run(crop(pixels, window, PATCHES), hints_of(window, box, others))
+        return window, 1 / (1 + np.exp(-maps[0].clip(-30, 30)))
+
+
+def window_of(box: Box) -> Window:
+    """The box with its surroundings; not much longer than wide."""
+    x0, y0, x1, y1 = box
+    longer = max(x1 - x0, y1 - y0)
+    half_x, half_y = (x1 - x0) / 2 + MARGIN * longer, (y1 - y0) / 2 + MARGIN * longer
+    least = NARROWEST * max(half_x, half_y)
+    half_x, half_y = max(half_x, least), max(half_y, least)
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    return x - half_x, y - half_y, x + half_x, y + half_y
+
+
+def hints_of(window: Window, box: Box, others: Sequence[Box]) -> NDArray[np.float32]:
+    """[5, 224, 224]: in the box; across and down in it; in another's box; in a smaller one's."""
+    rows, columns = (side * CELLS for side in PATCHES)
+    x = window[0] + (np.arange(columns) + 0.5) / columns * (window[2] - window[0])
+    y = window[1] + (np.arange(rows) + 0.5) / rows * (window[3] - window[1])
+
+    def inside(b: Box) -> NDArray[np.bool_]:
+        return ((y > b[1]) & (y < b[3]))[:, None] & ((x > b[0]) & (x < b[2]))
+
+    def area(b: Box) -> float:
+        return (b[2] - b[0]) * (b[3] - b[1])
+
+    across = (2 * x - box[0] - box[2]) / max(box[2] - box[0], 1)
+    down = (2 * y - box[1] - box[3]) / max(box[3] - box[1], 1)
+    hints = np.zeros((5, rows, columns), np.float32)
+    hints[0] = inside(box)
+    hints[1] = across.clip(-MOST_OFF, MOST_OFF)
+    hints[2] = down.clip(-MOST_OFF, MOST_OFF)[:, None]
+    for other in others:
+        hints[3] = np.maximum(hints[3], inside(other))
+        if area(other) < area(box):
+            hints[4] = np.maximum(hints[4], inside(other))
+    return hints

@@ -1,0 +1,156 @@
+"""Transformer blocks with one stream of tokens.
+
+Shape letters in this file: B batch, L tokens, D width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from scenelift.models.layers.attention import CrossAttention, KeyValue, SelfAttention, head_channels
+from scenelift.models.layers.linear import Linear
+from scenelift.models.layers.norms import LayerNorm32
+
+__all__ = [
+    "BlockParams",
+    "FeedForward",
+    "FlowBlock",
+    "FlowBlocks",
+    "FlowContext",
+    "Modulation",
+    "TransformerBlock",
+]
+
+FlowContext: TypeAlias = tuple[KeyValue, ...]
+"""The condition as each block of a flow sees it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockParams:
+    """Sizes of a flow transformer's block.
+
+    Attributes:
+        width: channels of the token stream.
+        heads: attention heads.
+        condition_width: channels of the tokens that cross-attention looks at.
+        mlp_ratio: hidden channels of the MLP, over width.
+        qk_rms_norm: whether self-attention normalises its queries and keys.
+    """
+
+    width: int = 1024
+    heads: int = 16
+    condition_width: int = 1024
+    mlp_ratio: float = 4.0
+    qk_rms_norm: bool = True
+
+    def __post_init__(self) -> None:
+        head_channels(self.width, self.heads)
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with a GELU (tanh form) between."""
+
+    def __init__(self, width: int, ratio: float = 4.0) -> None:
+        super().__init__()
+        hidden = int(width * ratio)
+        self.mlp = nn.Sequential(
+            Linear(width, hidden), nn.GELU(approximate="tanh"), Linear(hidden, width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:  # [..., D] -> [..., D]
+        return self.mlp(x)
+
+
+class Modulation(nn.Sequential):
+    """Shift, scale and gate for the first and the last step of a block, from the time embedding.
+
+    Adaptive layer norm: https://arxiv.org/abs/2212.09748, section 3.2.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(nn.SiLU(), Linear(width, 6 * width))
+
+    def forward(self, input: Tensor) -> tuple[Tensor, ...]:  # [B, D] -> 6 × [B, 1, D]
+        return super().forward(input).unsqueeze(1).chunk(6, dim=-1)
+
+
+class FlowBlock(nn.Module):
+    """Let tokens attend to each other, then to the condition, then pass an MLP."""
+
+    def __init__(self, params: BlockParams) -> None:
+        super().__init__()
+        D = params.width
+        self.norm1 = LayerNorm32(D)
+        self.norm2 = LayerNorm32(D, affine=True)
+        self.norm3 = LayerNorm32(D)
+        self.self_attn = SelfAttention(D, params.heads, qk_rms_norm=params.qk_rms_norm)
+        self.cross_attn = CrossAttention(D, params.condition_width, params.heads)
+        self.mlp = FeedForward(D, params.mlp_ratio)
+        self.adaLN_modulation = Modulation(D)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, L, D]
+        time: Tensor,  # [B, D]
+        context: KeyValue | None,  # None: a condition of zeros
+    ) -> Tensor:  # [B, L, D]
+        shift1, scale1, gate1, shift3, scale3, gate3 = self.adaLN_modulation(time)
+        h = self.norm1(x) * (1 + scale1) + shift1
+        x = x + gate1 * self.self_attn(h)
+
+        # Not modulated: what the condition says does not depend on the time step.
+        x = x + self.cross_attn(self.norm2(x), context)
+
+        h = self.norm3(x) * (1 + scale3) + shift3
+        return x + gate3 * self.mlp(h)
+
+
+class FlowBlocks(nn.ModuleList):
+    """The blocks of a flow transformer, one after the other."""
+
+    def __init__(self, params: BlockParams, count: int) -> None:
+        super().__init__(FlowBlock(params) for _ in range(count))
+
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """Type of the residual stream: that of the blocks' matrices, which may be half precision
+        while norms and ends are not."""
+        return self._blocks[0].self_attn.to_qkv.weight.dtype
+
+    def remember(self, condition: Tensor) -> FlowContext:  # [B, S, C]
+        """Project the condition for all blocks, once for all steps."""
+        condition = condition.to(self.compute_dtype)
+        return tuple(block.cross_attn.remember(condition) for block in self._blocks)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, L, D]
+        time: Tensor,  # [B, D]
+        context: FlowContext | None,  # None: a condition of zeros
+    ) -> Tensor:  # [B, L, D]
+        for index, block in enumerate(self._blocks):
+            x = block(x, time, context[index] if context else None)
+        return x
+
+    @property
+    def _blocks(self) -> list[FlowBlock]:
+        return [block for block in self if isinstance(block, FlowBlock)]
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm block without condition or time; attention is given, so it may be windowed."""
+
+    def __init__(self, width: int, attention: nn.Module, mlp_ratio: float = 4.0) -> None:
+        super().__init__()
+        self.norm1 = LayerNorm32(width)
+        self.norm2 = LayerNorm32(width)
+        self.attn = attention
+        self.mlp = FeedForward(width, mlp_ratio)
+
+    def forward(self, x: Tensor, *attention_arguments: Any) -> Tensor:  # [..., D] -> [..., D]
+        x = x + self.attn(self.norm1(x), *attention_arguments)
+        return x + self.mlp(self.norm2(x))

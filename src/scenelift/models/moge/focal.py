@@ -1,0 +1,90 @@
+"""Focal length and shift along the viewing axis that make points fall on their pixels.
+
+The network's points are right up to these two numbers: https://arxiv.org/abs/2410.19115,
+section 3.2.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from torch import Tensor
+
+<<<<<<< HEAD:src/scenelift/moge/focal.py
+from scenelift.moge.parts import view_plane
+=======
+from scenelift.models.moge.network import view_plane
+>>>>>>> 93b411d (Networks live in scenelift.models, scene writing in scenelift.output, test drivers in tests/drivers):src/scenelift/models/moge/focal.py
+
+__all__ = [
+    "focal_in_half_diagonals",
+    "focal_in_pixels",
+    "focal_of_fov",
+    "recover_focal_and_shift",
+]
+
+# Points enter the fit from a grid of this many rows and columns.
+_GRID = 64
+
+
+def recover_focal_and_shift(
+    points: Tensor,  # [H, W, 3]
+    mask: Tensor,  # bool [H, W]
+    focal: float | None = None,
+) -> tuple[float, float]:
+    """Fit focal length and shift to the points under a mask.
+
+    Minimises |f · (x, y) / (z + shift) − (u, v)| over the shift, with the best f for each shift in
+    closed form, by Levenberg–Marquardt from a shift of 0.
+
+    Args:
+        points: from the network.
+        mask: where they count.
+        focal: in half diagonals of the image, where it is known; then the shift alone is fitted.
+
+    Returns:
+        Focal length in half diagonals of the image, and what to add to z. Where the mask leaves
+        fewer than two points: the focal length that was given or 1, and 0.
+    """
+    height, width = mask.shape
+    plane = view_plane(height, width, width / height, points)
+    stacked = torch.cat([points.movedim(-1, 0).float(), plane, mask[None].float()])
+    sampled = F.interpolate(stacked[None], (_GRID, _GRID), mode="nearest")[0].cpu().numpy()
+    kept = sampled[:, sampled[5] > 0]  # [6, n]
+    xy, z, uv = kept[:2].T, kept[2], kept[3:5].T
+    if len(z) < 2:
+        return focal or 1.0, 0.0
+
+    def fitted(shift: NDArray) -> tuple[NDArray, float]:
+        projected = xy / (z + shift)[:, None]
+        if focal is not None:
+            return projected, focal
+        return projected, float((projected * uv).sum() / np.square(projected).sum())
+
+    def residuals(shift: NDArray) -> NDArray:
+        projected, f = fitted(shift)
+        return (f * projected - uv).ravel()
+
+    solution = least_squares(residuals, x0=0.0, ftol=1e-3, method="lm")
+    shift = solution.x.astype(np.float32)
+    return fitted(shift)[1], float(shift[0])
+
+
+def focal_in_pixels(focal: float, height: int, width: int) -> float:
+    """Focal length in pixels of one in half diagonals."""
+    return focal * math.hypot(height, width) / 2
+
+
+def focal_of_fov(fov: float, height: int, width: int) -> float:
+    """Focal length in half diagonals of a picture whose width spans an angle, in radians."""
+    return focal_in_half_diagonals(width / 2 / math.tan(fov / 2), height, width)
+
+
+def focal_in_half_diagonals(focal_px: float, height: int, width: int) -> float:
+    """The inverse of `focal_in_pixels`."""
+    return 2 * focal_px / math.hypot(height, width)

@@ -1,0 +1,139 @@
+"""From pose latents to a pose: decoding, and the change to this package's frames.
+
+Published: points are row vectors, objects are z-up, the scene is PyTorch3D's camera frame (x left,
+y up, z forward), and `p_scene = (scale · p_object) @ R(rotation) + translation`. Here: column
+vectors, objects y-up, x right, y up, z backward (`docs/conventions.md`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from scenelift.geometry.transforms import matrix_from_quaternion, quaternion_from_matrix
+from scenelift.models.sam3d.structure_flow import StructureLatents
+from scenelift.models.slat.frame import OBJECT_FROM_ZUP
+from scenelift.types import Pose
+
+__all__ = [
+    "CAMERA_FROM_PYTORCH3D",
+    "PublishedPose",
+    "decode_pose",
+    "encode_pose",
+    "scene_pose",
+]
+
+# x left, y up, z forward to x right, y up, z backward. Its own inverse.
+CAMERA_FROM_PYTORCH3D = np.diag([-1.0, 1.0, -1.0])
+
+# Mean and standard deviation that training normalised the two rotation columns with.
+_ROTATION_MEAN = np.array(
+    [
+        -0.06366084883674913,
+        0.008438224692279752,
+        0.00017084786438302483,
+        0.0007126610473540038,
+        -0.0030916726538816417,
+        0.5166093753457688,
+    ]
+)
+_ROTATION_STD = np.array(
+    [
+        0.6656971967514863,
+        0.6787012271867754,
+        0.30345010594844524,
+        0.4394504420678794,
+        0.39817973931717104,
+        0.6176286868761914,
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PublishedPose:
+    """Where an object stands, in the published conventions.
+
+    Attributes:
+        rotation: float64 [4], unit quaternion w, x, y, z with w ≥ 0, for row vectors.
+        translation: float64 [3], in PyTorch3D axes.
+        scale: float64 [3], three equal factors.
+    """
+
+    rotation: NDArray[np.float64]
+    translation: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    def apply(self, points: ArrayLike) -> NDArray[np.float64]:  # [..., 3] -> [..., 3]
+        """Points of the z-up object, in the scene's PyTorch3D axes."""
+        p = np.asarray(points, np.float64) * self.scale
+        return p @ matrix_from_quaternion(self.rotation) + self.translation
+
+
+def decode_pose(
+    latents: StructureLatents,  # of one object
+    scene_scale: Tensor,  # [3] or [1, 3]
+    scene_shift: Tensor,  # [3] or [1, 3]
+    *,
+    factor: int = 1,
+) -> PublishedPose:
+    """Pose that the first stage's latents stand for.
+
+    Args:
+        latents: state at time 1.
+        scene_scale: S of `preprocess`, which the point map was divided by,
+        scene_shift: and T, which was subtracted from it before.
+        factor: of `OccupiedVoxels`: how much coarser the second stage's grid is than the decoder's.
+    """
+    rotation, log_scale, shift = (
+        _vector(t) for t in (latents.rotation, latents.scale, latents.translation)
+    )
+    S, T = _vector(scene_scale), _vector(scene_shift)
+    raw = rotation * _ROTATION_STD + _ROTATION_MEAN
+    b1 = _unit(raw[:3])
+    b2 = _unit(raw[3:] - (b1 @ raw[3:]) * b1)
+    columns = np.stack([b1, b2, np.cross(b1, b2)], -1)
+    scale = float(np.mean(np.exp(log_scale) * S)) * factor
+    return PublishedPose(
+        rotation=quaternion_from_matrix(columns),
+        translation=shift * S + T,
+        scale=np.full(3, scale),
+    )
+
+
+def scene_pose(published: PublishedPose) -> Pose:
+    """The same place in this package's conventions: scene_from_object of a y-up object."""
+    # A row vector times R is a column vector under Rᵀ.
+    linear = matrix_from_quaternion(published.rotation).T
+    w, x, y, z = quaternion_from_matrix(CAMERA_FROM_PYTORCH3D @ linear @ OBJECT_FROM_ZUP.T).tolist()
+    tx, ty, tz = (CAMERA_FROM_PYTORCH3D @ published.translation).tolist()
+    return Pose(
+        rotation=(w, x, y, z), translation=(tx, ty, tz), scale=float(published.scale.mean())
+    )
+
+
+def encode_pose(
+    pose: Pose,
+    scene_scale: Tensor,  # [3] or [1, 3]
+    scene_shift: Tensor,  # [3] or [1, 3]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:  # [6], [3], [3]
+    """Rotation, scale and translation latents of a pose in this package's conventions.
+
+    What `decode_pose` and `scene_pose` undo; training aims at these.
+    """
+    S, T = _vector(scene_scale), _vector(scene_shift)
+    linear = CAMERA_FROM_PYTORCH3D @ matrix_from_quaternion(pose.rotation) @ OBJECT_FROM_ZUP
+    columns = linear.T  # for row vectors
+    rotation = (np.concatenate([columns[:, 0], columns[:, 1]]) - _ROTATION_MEAN) / _ROTATION_STD
+    translation = CAMERA_FROM_PYTORCH3D @ np.asarray(pose.translation, np.float64)
+    return rotation, np.log(pose.scale / S), (translation - T) / S
+
+
+def _vector(values: Tensor) -> NDArray[np.float64]:
+    return values.detach().double().cpu().numpy().reshape(-1)
+
+
+def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)

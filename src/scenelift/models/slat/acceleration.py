@@ -1,0 +1,140 @@
+"""Make a network ready for a device: types of its tensors, implementations, compilation.
+
+What is fast where is decided here, so that the networks say only what they compute. None of it
+changes the result by more than rounding.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from scenelift.models.layers.sparse import use_sparse_conv
+from scenelift.models.ops.sparse_conv import best_sparse_conv
+from scenelift.models.slat.precision import tensor_types
+from scenelift.models.slat.sampling import State, Velocity
+from scenelift.registry import BackendOptions
+
+__all__ = ["accelerate", "default_dtype", "prepare", "recorded"]
+
+log = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def default_dtype(device: torch.device) -> torch.dtype:
+    """Type of the large matrices: float16 on a GPU, as published, and float32 elsewhere."""
+    return torch.float16 if device.type == "cuda" else torch.float32
+
+
+def accelerate(network: nn.Module, device: torch.device, *, compile: bool = False) -> None:
+    """Let a network use what is fastest on a device, whether or not it is there already.
+
+    Args:
+        network: any network of the models.
+        device: where it will run.
+        compile: whether the flows' blocks go through `torch.compile`. It pays from a few objects
+            on: the first call of each flow takes a while. Without effect off CUDA.
+    """
+    use_sparse_conv(network, best_sparse_conv(BackendOptions(device=str(device))))
+    if compile and device.type == "cuda":
+        _compile_blocks(network)
+
+
+def prepare(
+    network: M, device: torch.device, *, dtype: torch.dtype | None = None, compile: bool = False
+) -> M:
+    """Move a network to a device for good, in the types of `tensor_types`, and accelerate it.
+
+    Memory that its parameters share is still shared afterwards.
+
+    Args:
+        network: any network of the models, changed in place.
+        device: where it is to run.
+        dtype: float16, bfloat16 or float32; None chooses by the device.
+        compile: see `accelerate`.
+
+    Returns:
+        The network.
+    """
+    tensors = dict(network.named_parameters(remove_duplicate=False))
+    types = tensor_types(tensors, dtype or default_dtype(device))
+    moved: dict[tuple[int, torch.dtype, torch.Size], Tensor] = {}
+    for name, parameter in tensors.items():
+        key = (parameter.data_ptr(), types[name], parameter.shape)
+        if key not in moved:
+            # Tensor by tensor, so that at most one of them is on the device in both types.
+            moved[key] = parameter.data.to(device).to(types[name])
+        parameter.data = moved[key]
+    network.to(device)  # buffers
+    network.eval().requires_grad_(False)
+    accelerate(network, device, compile=compile)
+    return network
+
+
+def _compile_blocks(network: nn.Module) -> None:
+    """Compile one block of a flow; the others have the same code and sizes, and share it.
+
+    A flow says by `varying_tokens` whether their number differs from object to object.
+    """
+    varying = getattr(network, "varying_tokens", None)
+    if varying is not None:
+        for block in network.get_submodule("blocks").children():
+            block.compile(dynamic=varying)
+
+
+def recorded(velocity: Velocity, device: torch.device) -> Velocity:
+    """A velocity that is launched as one CUDA graph, for one run of a sampler.
+
+    The second evaluation under each condition, and the second without, are recorded, and all later
+    ones replay that, so Python's pace no longer matters. What the velocity reads besides its
+    arguments must stay in place meanwhile. Off CUDA, the velocity itself.
+    """
+    if device.type != "cuda":
+        return velocity
+    pool = torch.cuda.graph_pool_handle()
+    runs: dict[int | None, _Recorded] = {}
+
+    def replay(x: State, time: Tensor, view: int | None) -> State:
+        if view not in runs:
+            runs[view] = _Recorded(velocity, view, pool)
+        return runs[view](x, time)
+
+    return replay
+
+
+class _Recorded:
+    """One branch of a velocity. What it returns is overwritten when it is called again."""
+
+    def __init__(self, velocity: Velocity, view: int | None, pool: Any) -> None:
+        self._velocity, self._view, self._pool = velocity, view, pool
+        self._calls = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._inputs: State = ()
+        self._outputs: State = ()
+
+    def __call__(self, x: State, time: Tensor) -> State:
+        self._calls += 1
+        if self._calls == 2:
+            self._record(x, time)
+        if self._graph is None:  # the first time, libraries and tables are made ready as usual
+            return self._velocity(x, time, self._view)
+        for kept, given in zip(self._inputs, (*x, time), strict=True):
+            kept.copy_(given)
+        self._graph.replay()
+        return self._outputs
+
+    def _record(self, x: State, time: Tensor) -> None:
+        self._inputs = tuple(tensor.clone() for tensor in (*x, time))
+        *kept, now = self._inputs
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+                self._outputs = self._velocity(tuple(kept), now, self._view)
+        except RuntimeError as exc:
+            log.warning("cannot record the sampler's steps; launching them one by one: %s", exc)
+        else:
+            self._graph = graph

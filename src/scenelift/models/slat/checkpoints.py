@@ -1,0 +1,93 @@
+"""Networks from files, strictly; and those networks that both models have."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from torch import nn
+
+from scenelift.errors import WeightsError
+from scenelift.models.slat.config import PipelineSettings, Section
+from scenelift.models.slat.gaussian_decoder import GaussianDecoder
+from scenelift.models.slat.latent_flow import LatentFlow
+from scenelift.models.slat.mesh_decoder import MeshDecoder
+from scenelift.models.slat.structure_decoder import StructureDecoder
+from scenelift.weights.state_dicts import StateDict, load_module
+
+__all__ = ["NetworkFile", "SlatModels"]
+
+M = TypeVar("M", bound=nn.Module)
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkFile:
+    """What the files say of one network.
+
+    Attributes:
+        tensors: its state dict, mapped from disk.
+        settings: its arguments, where its model has them in a file.
+        path: where the tensors are, for messages.
+    """
+
+    tensors: StateDict
+    settings: Section
+    path: Path
+
+    def load(self, sizes: Callable[[StateDict, Section], P], build: Callable[[P], M]) -> M:
+        """Build the network around its tensors, on the CPU.
+
+        Args:
+            sizes: reads its sizes from the tensors, and checks the settings against them.
+            build: makes the network of those sizes.
+
+        Raises:
+            WeightsError: the tensors and settings are not those of one such network.
+        """
+        try:
+            params = sizes(self.tensors, self.settings)
+        except (KeyError, IndexError, ValueError) as exc:
+            raise WeightsError(
+                f"The weights that belong to {self.settings.source} lack {exc}, or it has another "
+                f"shape. Check that the file is the one its name says, or fetch it again."
+            ) from exc
+        return load_module(lambda: build(params), self.tensors, source=str(self.path))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SlatModels(ABC):
+    """The networks that both models have, on the host.
+
+    Attributes:
+        settings: of the whole.
+        structure_flow: from noise to the structure's latent cube, each model's own.
+        structure_decoder: from the structure's latent cube to occupied voxels.
+        latent_flow: from noise on those voxels to structured latents.
+        gaussian_decoder, mesh_decoder: from structured latents to splats and to a mesh.
+    """
+
+    settings: PipelineSettings
+    structure_flow: nn.Module
+    structure_decoder: StructureDecoder
+    latent_flow: LatentFlow
+    gaussian_decoder: GaussianDecoder
+    mesh_decoder: MeshDecoder
+
+    @property
+    @abstractmethod
+    def image_size(self) -> int:
+        """Side of the pictures that the model looks at, in pixels."""
+
+    @property
+    @abstractmethod
+    def structure_side(self) -> int:
+        """Cells along a side of the structure's latent cube."""
+
+    @property
+    def resolution(self) -> int:
+        """Voxels along a side of the object's cube."""
+        return self.structure_side * 2 ** (len(self.structure_decoder.params.channels) - 1)

@@ -1,0 +1,1 @@
+"""What becomes of a scene: the output folder, its manifest, overlay, turntable and viewer page."""

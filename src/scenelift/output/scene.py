@@ -1,0 +1,254 @@
+"""Writing a scene's output folder. The manifest comes last: where it is, everything is.
+
+scene.ply scene.glb scene.obj scene.mtl preview.png input.png overlay.png scene.json
+preview.gif, or .webp, or .mp4
+objects/NN_label/ mask.png splats.ply mesh.glb      each in the object's own frame
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from scenelift import __version__
+from scenelift.compose import create_scene_mesh, make_scene
+from scenelift.errors import FormatError, InputError, SetupError
+from scenelift.io.animation import write_animation, write_png
+from scenelift.io.files import prepare_output_folder, sha256_of, write_json
+from scenelift.io.glb import GlbNode, write_glb
+from scenelift.io.obj import write_obj
+from scenelift.io.ply import write_ply
+from scenelift.options import ExportOptions
+from scenelift.output.manifest import (
+    MANIFEST_NAME,
+    CameraModel,
+    DroppedModel,
+    FailedModel,
+    FileModel,
+    Manifest,
+    ObjectModel,
+    PoseModel,
+    PromptModel,
+    TimingModel,
+    read_manifest,
+)
+from scenelift.output.overlay import draw_overlay
+from scenelift.output.turntable import render_turntable
+from scenelift.progress import Reporter, silent
+from scenelift.types import Scene, SceneObject
+
+__all__ = ["peak_memory_bytes", "write_scene"]
+
+
+def write_scene(
+    scene: Scene,
+    folder: Path,
+    *,
+    options: ExportOptions | None = None,
+    quality: str = "custom",
+    fingerprint: str = "",
+    started: Callable[[], float] | None = None,
+    report: Reporter | None = None,
+) -> Path:
+    """Write every file of a scene and return the path of its manifest.
+
+    Files of an earlier scene in the folder that this one does not have are removed; nothing else
+    in the folder is touched.
+
+    Args:
+        folder: created where it does not exist.
+        options: what the preview looks like.
+        quality: which set of backends made the scene, for the manifest.
+        fingerprint: digest of the run's inputs, for the manifest.
+        started: tells how many seconds the run has taken so far, for the manifest.
+        report: progress; raises Cancelled between files.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    options, report = options or ExportOptions(), report or silent()
+    began = time.perf_counter()
+    report.send("stage_started")
+    prepare_output_folder(folder)
+    stale = _files_of_earlier_scene(folder)
+    # Gone before any file changes, so that no manifest ever describes another scene's files.
+    (folder / MANIFEST_NAME).unlink(missing_ok=True)
+    written: list[str] = []
+    total = 9 + 3 * len(scene.objects) + len(options.formats)
+    notes, shown = list(scene.provenance.notes), scene.objects
+    if options.max_splats is not None:
+        shown, note = _fewer_splats(shown, options.max_splats)
+        notes += note
+
+    def put(name: str, write: Callable[[Path], object]) -> str:
+        report.update(len(written), total, name)
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path)
+        written.append(name)
+        return name
+
+    put("input.png", lambda p: write_png(p, scene.image.pixels))
+    # Failed objects too: the numbers in the picture are those of folders and manifest.
+    found = sorted((*scene.objects, *scene.provenance.failed), key=lambda o: o.index)
+    instances = [o.instance for o in found]
+    put("overlay.png", lambda p: write_png(p, draw_overlay(scene.image, instances)))
+
+    objects = [_write_object(o, put) for o in shown]
+    gaussians, nodes = make_scene(shown), create_scene_mesh(shown)
+    put("scene.ply", lambda p: write_ply(p, gaussians))
+    put("scene.glb", lambda p: write_glb(p, nodes))
+    # Its materials and textures come along, under names of their own.
+    report.update(len(written), total, "scene.obj")
+    written += [
+        path.relative_to(folder).as_posix() for path in write_obj(folder / "scene.obj", nodes)
+    ]
+    clock = time.perf_counter()
+    preview = report.at("preview")
+    preview.send("stage_started")
+    frames = render_turntable(
+        gaussians,
+        scene.camera,
+        report=preview,
+        frames=options.preview_frames,
+        size=options.preview_size,
+        path=options.preview_path,
+    )
+    preview.send("stage_finished", fraction=1.0)
+    preview_seconds = time.perf_counter() - clock
+    put("preview.png", lambda p: write_png(p, frames[0]))
+    animation = f"preview.{options.preview_format}"
+    wanted: dict[str, Callable[[Path], object]] = {
+        animation: lambda p: write_animation(p, frames),
+        **{f"scene.{kind}": _extra(kind, shown, scene.units) for kind in options.formats},
+    }
+    skipped = {}
+    for name, write in wanted.items():
+        try:
+            put(name, write)
+        except (SetupError, FormatError) as exc:  # no ffmpeg, say: no reason to lose the scene
+            skipped[name] = str(exc)
+
+    for name in stale - set(written):
+        (folder / name).unlink(missing_ok=True)
+    record = scene.provenance
+    manifest = Manifest(
+        generator=f"scenelift {__version__}",
+        fingerprint=fingerprint,
+        complete=not record.failed,
+        prompt=PromptModel.model_validate(asdict(record.prompt)),
+        seed=record.seed,
+        quality=quality,
+        backends=dict(record.backends),
+        licences=dict(record.licences),
+        units="metres" if scene.units == "metres" else "scene units",
+        camera=CameraModel(**asdict(scene.camera)),
+        scene_from_camera=scene.scene_from_camera.tolist(),
+        objects=objects,
+        failed=[
+            FailedModel(
+                index=f.index,
+                label=f.instance.label,
+                score=f.instance.score,
+                box=f.instance.box,
+                error=f.error,
+                reason=f.reason,
+            )
+            for f in record.failed
+        ],
+        dropped=[DroppedModel(**asdict(d)) for d in record.dropped],
+        skipped=skipped,
+        notes=list(dict.fromkeys(notes)),
+        files=[
+            FileModel(
+                path=name, bytes=(folder / name).stat().st_size, sha256=sha256_of(folder / name)
+            )
+            for name in written
+        ],
+        timings=[
+            *(TimingModel(**asdict(t)) for t in record.timings),
+            TimingModel(stage="preview", seconds=preview_seconds),
+            TimingModel(stage="write", seconds=time.perf_counter() - began - preview_seconds),
+        ],
+        wall_seconds=started() if started else None,
+        peak_memory_bytes=peak_memory_bytes(),
+    )
+    write_json(folder / MANIFEST_NAME, manifest.model_dump(mode="json"))
+    report.send("stage_finished", fraction=1.0)
+    return folder / MANIFEST_NAME
+
+
+def _write_object(
+    o: SceneObject, put: Callable[[str, Callable[[Path], object]], str]
+) -> ObjectModel:
+    gaussians, mesh = o.shape.gaussians, o.shape.mesh
+    base = f"objects/{o.name}"
+    mask = o.instance.mask.astype(np.uint8) * 255
+    files = {"mask": put(f"{base}/mask.png", lambda p: write_png(p, mask))}
+    if gaussians is not None:
+        files["splats"] = put(f"{base}/splats.ply", lambda p: write_ply(p, gaussians))
+    if mesh is not None:
+        node = GlbNode(name=o.name, mesh=mesh, matrix=np.eye(4))
+        files["mesh"] = put(f"{base}/mesh.glb", lambda p: write_glb(p, [node]))
+    return ObjectModel(
+        index=o.index,
+        name=o.name,
+        label=o.instance.label,
+        class_name=o.instance.class_name,
+        score=o.instance.score,
+        box=o.instance.box,
+        pose=PoseModel(**asdict(o.pose)),
+        quality={k: float(v) for k, v in o.quality.items()},
+        notes=list(o.notes),
+        gaussians=0 if gaussians is None else len(gaussians),
+        vertices=0 if mesh is None else len(mesh.vertices),
+        faces=0 if mesh is None else len(mesh.faces),
+        files=files,
+    )
+
+
+def _extra(kind: str, objects: Sequence[SceneObject], units: str) -> Callable[[Path], object]:
+    from scenelift.output.extra import write_extra
+
+    return lambda path: write_extra(path, kind, objects, metres=units == "metres")
+
+
+def _fewer_splats(
+    objects: tuple[SceneObject, ...], most: int
+) -> tuple[tuple[SceneObject, ...], list[str]]:
+    """What is left of the objects, and what that costs, in a sentence."""
+    from scenelift.finish.prune import prune_objects
+
+    before = sum(len(o.shape.gaussians or ()) for o in objects)
+    if before <= most:
+        return objects, []
+    left, pruned = prune_objects(objects, most)
+    return left, [
+        f"Of {before:,} splats the {len(pruned.kept):,} were kept that pictures show most of; "
+        f"pictures without the others differ by {pruned.psnr:.1f} dB PSNR."
+    ]
+
+
+def _files_of_earlier_scene(folder: Path) -> set[str]:
+    try:
+        manifest = read_manifest(folder)
+    except InputError:
+        return set()
+    inside = folder.resolve()
+    # The manifest may have been edited by anyone: never follow it out of the folder.
+    return {f.path for f in manifest.files if (inside / f.path).resolve().is_relative_to(inside)}
+
+
+def peak_memory_bytes() -> int | None:
+    """Most memory this process has held, or None where the system does not tell."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

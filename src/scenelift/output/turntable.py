@@ -1,0 +1,170 @@
+"""A loop around the scene: the camera swings in front of the photo's side, goes round, or flies."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.options import CameraPath
+from scenelift.progress import Reporter
+from scenelift.render.choice import splat_renderer
+from scenelift.types import Camera, Gaussians
+
+__all__ = ["render_turntable", "turntable_cameras"]
+
+FOV_DEG = 40.0  # of the longer side: a portrait lens, which bends nothing
+MARGIN = 0.06  # of the half picture, left free on every side
+MAX_ELEVATION_DEG = 75.0  # nearer to the zenith "up" loses its meaning
+FLIGHT_RISE_DEG = 22.0  # over the height that the photo was taken from, half-way round
+FLIGHT_CLOSER = 0.25  # how much nearer a flight comes, twice on its way round
+ENOUGH_POINTS = 20_000
+FAINT = 0.1  # splats of less opacity are not framed
+OUTLIERS = 0.002  # share of splats at each end of each axis that may fly off
+
+View = tuple[Camera, NDArray[np.float64]]
+"""A camera and its pose, `scene_from_camera` [4, 4]."""
+
+
+def turntable_cameras(
+    points: NDArray,
+    camera: Camera,
+    scene_from_camera: NDArray[np.float64] | None = None,
+    *,
+    frames: int = 36,
+    swing_deg: float = 40.0,
+    path: CameraPath = "swing",
+    size: int = 512,
+) -> list[View]:
+    """Cameras about the vertical through the scene's centre, looking at it.
+
+    The first frame looks from the photo's side and has all in sight; the last leads on to it.
+    A "swing" goes to one side, to the other and back, slowing down at the turns. A "circle" goes
+    round once. A "flight" goes round too, rising and sinking, and comes close twice: only then may
+    something leave the picture.
+
+    Args:
+        points: [N, 3] what must be in sight, in the scene frame (y up), N ≥ 1.
+        camera: the photo's camera: gives the proportions of the picture.
+        scene_from_camera: its pose, None for the identity: gives the side to look from.
+        frames: number of cameras, ≥ 1.
+        swing_deg: how far a swing goes to either side.
+        path: how the camera moves.
+        size: longer side of the picture in pixels.
+
+    Raises:
+        ValueError: there is no point to look at.
+    """
+    points = np.asarray(points, np.float64)
+    if not len(points):
+        raise ValueError("a turntable needs at least one point to look at")
+    shrink = size / max(camera.width, camera.height)
+    width, height = (max(1, round(s * shrink)) for s in (camera.width, camera.height))
+    framed = Camera.from_fov(width, height, fov_deg=FOV_DEG)
+
+    centre = (points.min(0) + points.max(0)) / 2
+    photo = np.eye(4) if scene_from_camera is None else np.asarray(scene_from_camera, np.float64)
+    toward_photo = photo[:3, 3] - centre
+    if np.linalg.norm(toward_photo) < 1e-9:
+        toward_photo = photo[:3, 2]  # the camera stands in the centre: look where it looks
+    start = math.atan2(toward_photo[0], toward_photo[2])
+    elevation = math.atan2(toward_photo[1], math.hypot(toward_photo[0], toward_photo[2]))
+    limit = math.radians(MAX_ELEVATION_DEG)
+    elevation = min(max(elevation, -limit), limit)
+
+    around = [2 * math.pi * k / frames for k in range(frames)]
+    rises, nearness = [0.0] * frames, [1.0] * frames
+    if path == "swing":
+        # Rounded, so that the way back passes through exactly the views of the way there.
+        around = [round(math.radians(swing_deg) * math.sin(angle), 9) for angle in around]
+    elif path == "flight":
+        rises = [math.radians(FLIGHT_RISE_DEG) * (1 - math.cos(a)) / 2 for a in around]
+        nearness = [1 - FLIGHT_CLOSER * (1 - math.cos(2 * a)) / 2 for a in around]
+    rotations = [
+        _looking_inwards(start + turn, min(elevation + rise, limit))
+        for turn, rise in zip(around, rises, strict=True)
+    ]
+
+    sample = points[:: math.ceil(len(points) / ENOUGH_POINTS)] - centre
+    slope_x = (1 - MARGIN) * width / (2 * framed.fx)
+    slope_y = (1 - MARGIN) * height / (2 * framed.fy)
+    distance = 0.0
+    for rotation in rotations:
+        x, y, z = (sample @ rotation).T  # in the axes of this camera, z towards it
+        needed = np.maximum(np.abs(x) / slope_x, np.abs(y) / slope_y) + z
+        distance = max(distance, float(needed.max()))
+    distance = max(distance, 1e-3)
+
+    views = []
+    for rotation, share in zip(rotations, nearness, strict=True):
+        pose = np.eye(4)
+        pose[:3, :3] = rotation
+        pose[:3, 3] = centre + share * distance * rotation[:, 2]
+        views.append((framed, pose))
+    return views
+
+
+def render_turntable(
+    gaussians: Gaussians,
+    camera: Camera,
+    scene_from_camera: NDArray[np.float64] | None = None,
+    *,
+    report: Reporter,
+    frames: int = 36,
+    swing_deg: float = 40.0,
+    path: CameraPath = "swing",
+    size: int = 512,
+    background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    device: str = "auto",
+) -> list[NDArray[np.uint8]]:
+    """Pictures [H, W, 3] of a loop around splats; arguments as `turntable_cameras`.
+
+    Faint splats and the few that fly far off may leave the picture.
+
+    Args:
+        device: what draws, see `choose_render_device`.
+
+    Raises:
+        ValueError: there is no splat.
+        Cancelled: the user stopped the run.
+    """
+    points = _what_matters(gaussians)
+    views = turntable_cameras(
+        points,
+        camera,
+        scene_from_camera,
+        frames=frames,
+        swing_deg=swing_deg,
+        path=path,
+        size=size,
+    )
+    near = 1e-3 * float(np.ptp(points, axis=0).max())  # far in front of what is framed
+    draw = splat_renderer(gaussians, device)
+    drawn: dict[bytes, NDArray[np.uint8]] = {}  # a swing sees almost every view twice
+    loop = []
+    for view, pose in report.track(views, len(views), "preview"):
+        key = pose.tobytes()
+        if key not in drawn:
+            drawn[key] = draw(view, pose, background, near=near).pixels()
+        loop.append(drawn[key])
+    return loop
+
+
+def _looking_inwards(azimuth: float, elevation: float) -> NDArray[np.float64]:
+    """Rotation [3, 3] of a camera that looks at the centre from there, y up."""
+    ca, sa, ce, se = math.cos(azimuth), math.sin(azimuth), math.cos(elevation), math.sin(elevation)
+    backward = np.array([sa * ce, se, ca * ce])
+    right = np.array([ca, 0.0, -sa])
+    return np.stack([right, np.cross(backward, right), backward], -1)
+
+
+def _what_matters(gaussians: Gaussians) -> NDArray[np.float32]:
+    """Means [M, 3] of the splats to frame."""
+    points = gaussians.means[gaussians.opacities >= FAINT]
+    if not len(points):
+        return gaussians.means
+    low, high = np.quantile(points, (OUTLIERS, 1 - OUTLIERS), axis=0)
+    room = 0.05 * (high - low)
+    near_others = ((points >= low - room) & (points <= high + room)).all(-1)
+    return points[near_others] if near_others.any() else points

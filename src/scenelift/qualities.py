@@ -1,0 +1,159 @@
+"""Which backends make which quality, and which of the qualities can run on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+from scenelift.errors import BackendUnavailable
+from scenelift.registry import BackendOptions
+
+__all__ = ["GIVEN", "QUALITIES", "BackendNames", "Choice", "Quality", "choose_backends", "lacking"]
+
+Quality = Literal["auto", "embedded", "open", "full"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendNames:
+    """One backend a role."""
+
+    segmenter: str
+    pointmapper: str
+    reconstructor: str
+
+
+GIVEN = "given"
+"""Stands for what the user brings in place of a model: masks or depth."""
+
+
+# Best first: `auto` takes the first that can run.
+QUALITIES: dict[str, BackendNames] = {
+    "full": BackendNames(segmenter="sam3", pointmapper="moge", reconstructor="sam3d"),
+    "open": BackendNames(segmenter="grounded-sam2", pointmapper="moge", reconstructor="trellis"),
+    "embedded": BackendNames(
+        segmenter="embedded", pointmapper="embedded", reconstructor="embedded"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The backends a run will use.
+
+    Attributes:
+        quality: the quality they make ("custom" when one was named by the user).
+        names: the backends.
+        notes: what the user should be told about the choice, once.
+    """
+
+    quality: str
+    names: BackendNames
+    notes: tuple[str, ...] = ()
+
+
+def lacking(names: BackendNames, options: BackendOptions) -> list[str]:
+    """What a set of backends lacks on this machine; empty when it can run."""
+    from scenelift.pointmap import POINT_MAPPERS
+    from scenelift.reconstruct import RECONSTRUCTORS
+    from scenelift.segment import SEGMENTERS
+
+    found: list[str] = []
+    for registry, name in (
+        (SEGMENTERS, names.segmenter),
+        (POINT_MAPPERS, names.pointmapper),
+        (RECONSTRUCTORS, names.reconstructor),
+    ):
+        if name == GIVEN:
+            continue
+        if name in registry.names():
+            found += registry.entry(name).lacks(options)
+        else:
+            found.append(f"the {registry.role} {name!r} is not part of this installation")
+    return list(dict.fromkeys(found))
+
+
+def choose_backends(
+    quality: str,
+    options: BackendOptions,
+    *,
+    segmenter: str | None = None,
+    pointmapper: str | None = None,
+    reconstructor: str | None = None,
+) -> Choice:
+    """The backends of a quality; `auto` takes the best that can run here and says so.
+
+    Args:
+        quality: one of `QUALITIES`, or "auto".
+        options: what every backend is told.
+        segmenter: the name of one to take in place of the quality's own, or `GIVEN`.
+        pointmapper: likewise.
+        reconstructor: the name of one in place of the quality's own.
+
+    Raises:
+        BackendUnavailable: an unknown name, or a quality that lacks something here.
+    """
+    named = {
+        "segmenter": segmenter,
+        "pointmapper": pointmapper,
+        "reconstructor": reconstructor,
+    }
+    chosen = {role: name for role, name in named.items() if name is not None}
+    qualities = {q: replace(names, **chosen) for q, names in QUALITIES.items()}
+    if quality == "auto":
+        reasons = {name: lacking(names, options) for name, names in qualities.items()}
+        for name, names in qualities.items():
+            if not reasons[name]:
+                notes = _auto_notes(name, names, reasons)
+                return Choice(quality=_called(name, names), names=names, notes=notes)
+        quality = list(QUALITIES)[-1]
+    if quality not in QUALITIES:
+        raise BackendUnavailable(
+            "quality", quality, reason="there is none of that name", choices=list(QUALITIES)
+        )
+    names = qualities[quality]
+    missing = lacking(names, options)
+    if missing:
+        raise BackendUnavailable(
+            "quality", quality, reason="; ".join(missing), choices=list(QUALITIES)
+        )
+    return Choice(quality=_called(quality, names), names=names)
+
+
+def _called(quality: str, names: BackendNames) -> str:
+    """The quality's name, unless another model than its own is in it."""
+    own = QUALITIES[quality]
+    kept = all(
+        getattr(names, field.name) in (getattr(own, field.name), GIVEN) for field in fields(own)
+    )
+    return quality if kept else "custom"
+
+
+_MADE_OF = {
+    "full": "SAM 3, MoGe and SAM 3D Objects are all here",
+    "open": "Grounding DINO, SAM 2.1, MoGe and TRELLIS are all here",
+    "embedded": "a preview made on this machine's CPU; depth and backs are guesses",
+}
+
+
+def _auto_notes(chosen: str, names: BackendNames, reasons: dict[str, list[str]]) -> tuple[str, ...]:
+    """Which quality was taken and why, and what the next better one needs."""
+    if _called(chosen, names) == chosen:
+        note = f"Quality {chosen!r}: {_MADE_OF[chosen]}."
+    else:
+        note = (
+            f"Quality 'custom', as asked for: segmenter {names.segmenter}, point mapper "
+            f"{names.pointmapper}, reconstructor {names.reconstructor}."
+        )
+    better = list(QUALITIES)[: list(QUALITIES).index(chosen)]
+    offers = [f"{name!r}: {_remedy(name, reasons[name])}" for name in better if reasons[name]]
+    if offers:
+        note += f" For {', for '.join(offers)}; `scenelift doctor` shows what is missing."
+    return (note,)
+
+
+def _remedy(quality: str, missing: list[str]) -> str:
+    """The commands that bring what is missing, whatever it is."""
+    packages = any("not installed" in reason for reason in missing)
+    install = "`pip install 'scenelift[full]'` and " if packages else ""
+    gated = " (gated)" if quality == "full" else ""
+    return f"{install}`scenelift models download {quality}`{gated}"

@@ -1,0 +1,1 @@
+"""A package, so that tests and benchmarks can import `tests.drivers`."""

@@ -1,0 +1,104 @@
+"""Preparing a network for a device changes types and speed, not what it computes."""
+
+import pytest
+import torch
+
+from scenelift.models.layers.blocks import BlockParams
+from scenelift.models.layers.dino import DinoParams
+from scenelift.models.sam3d.condition import ConditionEmbedder, ConditionParams
+from scenelift.models.sam3d.pointpatch import PointPatchParams
+from scenelift.models.sam3d.structure_flow import (
+    StructureFlow,
+    StructureLatents,
+    structure_noise,
+)
+from scenelift.models.slat.acceleration import default_dtype, prepare, recorded
+from scenelift.models.slat.precision import tensor_types
+from scenelift.models.slat.sampling import SamplingParams, sample_flow
+from scenelift.models.slat.structure_flow import StructureFlowParams
+from scenelift.testing.fake_weights import draw_weights
+
+CPU = torch.device("cpu")
+BLOCK = BlockParams(width=48, heads=3, condition_width=24)
+
+
+def _flow():
+    flow = StructureFlow(StructureFlowParams(block=BLOCK, blocks=2, resolution=4)).eval()
+    flow.load_state_dict(draw_weights({n: t.shape for n, t in flow.state_dict().items()}, seed=1))
+    return flow
+
+
+@torch.inference_mode()
+def _velocity(flow):
+    noise = structure_noise(flow.params, torch.Generator().manual_seed(0))
+    condition = torch.randn(1, 5, 24, generator=torch.Generator().manual_seed(1))
+    velocity = flow(noise, torch.tensor([0.3]), flow.remember(condition), step=torch.zeros(1))
+    return torch.cat([v.flatten() for v in velocity])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_flow_takes_and_returns_float32_without_autocast(dtype):
+    full, half = _velocity(_flow()), _velocity(prepare(_flow(), CPU, dtype=dtype))
+    assert half.dtype == torch.float32
+    # Two blocks, each rounding to 8 (bfloat16) or 11 bits a few times.
+    error = (half - full).norm() / full.norm()
+    assert 0 < error < (2e-2 if dtype == torch.bfloat16 else 2e-3)
+
+
+def test_only_matrices_inside_blocks_are_half_precision():
+    flow = prepare(_flow(), CPU, dtype=torch.float16)
+    half = {name for name, p in flow.named_parameters() if p.dtype == torch.float16}
+    assert "blocks.1.mlp.shape.mlp.0.weight" in half
+    assert all(name.startswith("blocks.") for name in half)
+    assert not any("norm2." in name or "rms_norm." in name for name in half)
+
+
+def test_weights_stored_as_half_precision_run_as_float32_on_a_cpu():
+    flow = prepare(_flow().half(), CPU)
+    assert {p.dtype for p in flow.parameters()} == {torch.float32}
+    assert default_dtype(torch.device("cuda")) == torch.float16
+
+
+def test_shared_memory_stays_shared():
+    dino = DinoParams(width=64, blocks=1, side=2)
+    points = PointPatchParams(width=32, side=2, window=2, heads=2)
+    embedder = ConditionEmbedder(ConditionParams(width=24, dino=dino, points=points))
+    name = "module_list.{}.backbone.blocks.0.mlp.fc1.weight"
+    first, second = (embedder.get_parameter(name.format(i)) for i in range(2))
+    second.data = first.data
+    prepare(embedder, CPU, dtype=torch.float16)
+    assert first.dtype == torch.float16
+    assert first.data_ptr() == second.data_ptr()
+
+
+def test_types_follow_from_names_and_shapes_alone():
+    tensors = {
+        "blocks.0.attn.to_out.weight": torch.zeros(4, 4, device="meta"),
+        "blocks.0.norm.weight": torch.zeros(4, dtype=torch.float16, device="meta"),
+    }
+    assert list(tensor_types(tensors, torch.bfloat16).values()) == [torch.bfloat16, torch.float32]
+
+
+def test_without_a_gpu_nothing_is_recorded():
+    def velocity(x, time, view):
+        return x
+
+    assert recorded(velocity, CPU) is velocity
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@torch.inference_mode()
+def test_a_recorded_velocity_gives_what_the_velocity_gives():
+    gpu = torch.device("cuda")
+    flow = prepare(_flow(), gpu)
+    context = flow.remember(torch.randn(1, 5, 24, device=gpu))
+    step = torch.zeros(1, device=gpu)
+
+    def velocity(x, time, view):
+        return flow(StructureLatents(*x), time, None if view is None else context, step=step)
+
+    noise = structure_noise(flow.params, torch.Generator(gpu).manual_seed(0))
+    plain = sample_flow(velocity, noise, SamplingParams(steps=6))
+    replayed = sample_flow(recorded(velocity, gpu), noise, SamplingParams(steps=6))
+    for a, b in zip(plain, replayed, strict=True):
+        torch.testing.assert_close(a, b)

@@ -1,0 +1,142 @@
+"""Files on request lie beside the others, in the manifest; or it says why not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import trimesh
+from scipy.spatial import cKDTree
+
+from scenelift.errors import SetupError
+from scenelift.geometry.transforms import (
+    matrix_from_quaternion,
+    quaternion_from_matrix,
+    transform_points,
+)
+from scenelift.io.ply import read_ply
+from scenelift.options import EXTRA_FORMATS, ExportOptions
+from scenelift.output.manifest import read_manifest
+from scenelift.output.scene import write_scene
+from scenelift.types import Gaussians, Mesh, Pose, Shape
+
+QUICK = {"preview_frames": 1, "preview_size": 64}
+
+
+@pytest.fixture
+def scene(pipeline, photo):
+    return pipeline.run(photo, "red; blue")
+
+
+def written(scene, folder, **options):
+    write_scene(scene, folder, options=ExportOptions(**QUICK, **options))
+    return read_manifest(folder)
+
+
+def test_every_format_is_written_and_listed(scene, tmp_path):
+    manifest = written(scene, tmp_path, formats=EXTRA_FORMATS)
+    listed = {file.path for file in manifest.files}
+    assert {f"scene.{kind}" for kind in EXTRA_FORMATS} <= listed
+    assert not manifest.skipped
+
+
+def test_formats_of_an_earlier_run_go_when_they_are_not_asked_for_again(scene, tmp_path):
+    written(scene, tmp_path, formats=("spz",))
+    written(scene, tmp_path)
+    assert not (tmp_path / "scene.spz").exists()
+
+
+@pytest.fixture
+def turned_scene(scene):
+    """Two slabs, each with thin splats that lie flat on it, turned and scaled by its pose."""
+    slab = trimesh.creation.box(extents=(1.0, 0.3, 0.6)).subdivide_to_size(0.08)
+    vertices = slab.vertices.astype(np.float32)
+    flat = np.array([0.02, 0.02, 0.0005], np.float32)
+    shape = Shape(
+        mesh=Mesh(vertices=vertices, faces=slab.faces.astype(np.int32)),
+        gaussians=Gaussians(
+            means=slab.triangles_center.astype(np.float32),
+            scales=np.tile(flat, (len(slab.faces), 1)),
+            rotations=quaternion_from_matrix(axes_along(slab.face_normals)).astype(np.float32),
+            opacities=np.full(len(slab.faces), 0.9, np.float32),
+            sh0=np.zeros((len(slab.faces), 3), np.float32),
+        ),
+    )
+    poses = (
+        Pose(rotation=unit((0.5, 0.5, -0.1, 0.7)), translation=(0.4, 0.1, -3.0), scale=1.7),
+        Pose(rotation=unit((0.9, -0.1, 0.4, 0.1)), translation=(-1.2, 0.5, -4.0), scale=0.6),
+    )
+    objects = tuple(
+        replace(o, shape=shape, pose=p) for o, p in zip(scene.objects, poses, strict=True)
+    )
+    return replace(scene, objects=objects)
+
+
+def unit(quaternion):
+    q = np.array(quaternion)
+    return tuple((q / np.linalg.norm(q)).tolist())
+
+
+def axes_along(normals):
+    """Rotations [N, 3, 3] whose third axis is the normal."""
+    helper = np.where(np.abs(normals[:, :1]) < 0.7, [[1.0, 0, 0]], [[0, 1.0, 0]])
+    x = np.cross(helper, normals)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    return np.stack([x, np.cross(normals, x), normals], -1)
+
+
+def usd_meshes(path):
+    from pxr import Usd, UsdGeom
+
+    stage, cache = Usd.Stage.Open(str(path)), UsdGeom.XformCache()
+    for prim in stage.Traverse():
+        if prim.IsA(UsdGeom.Mesh):
+            mesh = UsdGeom.Mesh(prim)
+            matrix = np.array(cache.GetLocalToWorldTransform(prim)).T
+            faces = np.array(mesh.GetFaceVertexIndicesAttr().Get()).reshape(-1, 3)
+            yield trimesh.Trimesh(
+                transform_points(np.array(mesh.GetPointsAttr().Get()), matrix), faces
+            )
+
+
+def test_ply_glb_obj_and_usdz_coincide_when_objects_are_turned_and_scaled(turned_scene, tmp_path):
+    written(turned_scene, tmp_path, formats=("usdz",))
+    surfaces = {
+        "glb": trimesh.load(tmp_path / "scene.glb", force="mesh"),
+        "obj": trimesh.load(tmp_path / "scene.obj", force="mesh"),
+        "usdz": trimesh.util.concatenate(list(usd_meshes(tmp_path / "scene.usdz"))),
+    }
+    splats = read_ply(tmp_path / "scene.ply")
+    size = float(np.ptp(surfaces["glb"].bounds, axis=0).max())
+    # Half a standard deviation along each splat's long axes: they lie on the surface only if its
+    # quaternion was turned with the pose. (Splats sit in the middle of faces, far from edges.)
+    turns = matrix_from_quaternion(splats.rotations)
+    ends = [splats.means]
+    for axis in (0, 1):
+        reach = 0.5 * splats.scales[:, axis : axis + 1] * turns[:, :, axis]
+        ends += [splats.means + reach, splats.means - reach]
+    points = np.concatenate(ends)
+    for name, surface in surfaces.items():
+        samples, _ = trimesh.sample.sample_surface(surface, 200_000, seed=0)
+        distance, _ = cKDTree(samples).query(points)
+        assert distance.max() < 0.005 * size, name
+
+
+def test_a_package_that_is_not_there_costs_its_file_only(scene, tmp_path, monkeypatch):
+    import scenelift.io.usd
+
+    def absent(*args, **kwargs):
+        raise SetupError("Writing .usdz needs the package usd-core.")
+
+    monkeypatch.setattr(scenelift.io.usd, "write_usdz", absent)
+    manifest = written(scene, tmp_path, formats=("usdz", "stl"))
+    assert "usd-core" in manifest.skipped["scene.usdz"]
+    assert (tmp_path / "scene.stl").is_file()
+
+
+def test_a_scene_keeps_no_more_splats_than_asked_and_says_what_that_costs(scene, tmp_path):
+    whole = sum(len(o.shape.gaussians) for o in scene.objects)
+    manifest = written(scene, tmp_path, max_splats=whole // 2)
+    assert len(read_ply(tmp_path / "scene.ply")) == whole // 2
+    assert sum(o.gaussians for o in manifest.objects) == whole // 2
+    assert any("dB PSNR" in note for note in manifest.notes)
+    assert not any("dB PSNR" in note for note in written(scene, tmp_path, max_splats=whole).notes)
