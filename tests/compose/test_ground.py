@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -71,3 +73,31 @@ def test_a_map_without_points_has_no_ground():
         points=np.full((150, 200, 3), np.nan, np.float32), camera=CAMERA, source="nothing"
     )
     assert find_ground(points, []) is None
+
+
+def test_given_normals_find_the_floor_in_points_too_rough_for_their_own():
+    points = looking_down(25)
+    up = np.array([0, np.cos(np.radians(25)), np.sin(np.radians(25))])
+    rng = np.random.default_rng(0)
+    rough = -points.points[..., 2] * np.exp(0.02 * rng.normal(size=(150, 200)))
+    noisy = PointMap(points=CAMERA.unproject(rough), camera=CAMERA, source="noise")
+    on_floor = points.points @ up < -1.49
+    seen = np.where(on_floor[..., None], up, [0, 0, 1]) + 0.05 * rng.normal(size=(150, 200, 3))
+    seen /= np.linalg.norm(seen, axis=-1, keepdims=True)
+    helped = find_ground(replace(noisy, normals=seen.astype(np.float32)), [])
+    alone = find_ground(noisy, [])
+    assert helped is not None
+    assert helped.up @ up > np.cos(np.radians(1.5))
+    assert helped.levels[0] == pytest.approx(-1.5, abs=0.03)
+    # The same points without them: nothing, or a floor that fewer points agree with.
+    assert alone is None or alone.share < 0.7 * helped.share
+
+
+def test_where_normals_are_missing_the_points_tell():
+    points = looking_down(25)
+    nothing = np.full_like(points.points, np.nan)
+    ground, plain = find_ground(replace(points, normals=nothing), []), find_ground(points, [])
+    assert ground is not None
+    assert plain is not None
+    assert ground.levels == plain.levels
+    assert (ground.up == plain.up).all()

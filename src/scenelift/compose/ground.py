@@ -3,6 +3,8 @@
 Surfaces that nobody asked for are all there is to go by, so the masks' points are left out. Planes
 are proposed by single points with their normals, judged by how many others agree, and fitted to
 those; the plane with most support gives gravity, and further levels are looked for along it.
+Normals are the point map's own where it has any: a network that was trained to see them is right
+where points are too rough for differences between neighbours to tell.
 """
 
 from __future__ import annotations
@@ -96,6 +98,9 @@ def _sampled(
     length = np.linalg.norm(cross, axis=-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         normals[r:-r, r:-r] = cross / length
+        if points.normals is not None:
+            own = points.normals[step // 2 :: step, step // 2 :: step].astype(np.float64)
+            normals = np.where(np.isfinite(own).all(-1, keepdims=True), own, normals)
         usable = np.isfinite(grid).all(-1) & np.isfinite(normals).all(-1) & ~taken
     return grid, normals, usable
 

@@ -8,7 +8,18 @@ from pathlib import Path
 from scenelift.registry import BackendOptions
 from scenelift.weights import hub_models
 
-__all__ = ["lacks", "weight_file"]
+__all__ = ["METRIC_SIZES", "lacks", "metric_lacks", "metric_weight_file", "weight_file"]
+
+# Backends of MoGe-2, and the published sizes that each takes, the first that is there.
+METRIC_SIZES = {
+    "moge-2": (
+        "moge-2-vitl-normal",
+        "moge-2-vitl",
+        "moge-2-vitb-normal",
+        "moge-2-vits-normal",
+    ),
+    "moge-2-small": ("moge-2-vits-normal",),
+}
 
 
 def weight_file(options: BackendOptions) -> Path:
@@ -22,10 +33,35 @@ def weight_file(options: BackendOptions) -> Path:
 
 def lacks(options: BackendOptions) -> list[str]:
     """What this backend needs and does not find."""
+    if not weight_file(options).is_file():
+        return [*_lacking_packages(), "no weights of MoGe: scenelift models download full"]
+    return _lacking_packages()
+
+
+def metric_weight_file(name: str, options: BackendOptions) -> Path:
+    """Where the weights of a backend of MoGe-2 are, or should be.
+
+    Args:
+        name: one of `METRIC_SIZES`.
+        options: the folder to look in first.
+    """
+    sizes = METRIC_SIZES[name]
+    for size in sizes:
+        folder = hub_models.folder(size, options.weights)
+        if folder is not None:
+            return folder / "model.pt"
+    return hub_models.home_of(sizes[0], options.weights) / "model.pt"
+
+
+def metric_lacks(name: str, options: BackendOptions) -> list[str]:
+    """What a backend of MoGe-2 needs and does not find."""
+    if not metric_weight_file(name, options).is_file():
+        bundle = "light" if name == "moge-2-small" else "open"
+        lacking = f"no weights of MoGe-2: scenelift models download {bundle}"
+        return [*_lacking_packages(), lacking]
+    return _lacking_packages()
+
+
+def _lacking_packages() -> list[str]:
     missing = [name for name in ("torch", "safetensors") if not importlib.util.find_spec(name)]
-    if missing:
-        return [f"{', '.join(missing)} not installed: pip install 'scenelift[full]'"]
-    path = weight_file(options)
-    if not path.is_file():
-        return ["no weights of MoGe: scenelift models download full (or open)"]
-    return []
+    return [f"{', '.join(missing)} not installed: pip install 'scenelift[full]'"] if missing else []

@@ -107,6 +107,57 @@ _MOGE = Model(
     signs=(("model.pt", "model.safetensors"),),
 )
 
+
+def _moge2(
+    size: str, bundle: str, revision: str, bytes_: int, sha256: str, *, purpose: str
+) -> Model:
+    return Model(
+        name=f"moge-2-{size}",
+        bundle=bundle,
+        purpose=purpose,
+        role="pointmap",
+        licence="MIT; commercial use allowed",
+        repository=HubRepository(hub_id=f"Ruicheng/moge-2-{size}", revision=revision),
+        files=(_file("model.pt", bytes_, sha256),),
+        signs=(("model.pt",),),
+    )
+
+
+_MOGE2 = (
+    _moge2(
+        "vitl-normal",
+        "open",
+        "b135031bae30b5ac2ae141a0e68717795ce38340",
+        1_323_815_904,
+        "280741fd09bc3f403ccff9967784c2a391b52d2c0742ae3efdb21d9f90cc1a01",
+        purpose="depth in metres, normals and camera",
+    ),
+    _moge2(
+        "vitl",
+        "open",
+        "39c4d5e957afe587e04eec59dc2bcc3be5ecd968",
+        1_305_030_700,
+        "3eefd4abb2102f38f12b2d1992e5ff15e4923e5431c67dd494afe157e0111cd5",
+        purpose="depth in metres and camera",
+    ),
+    _moge2(
+        "vitb-normal",
+        "open",
+        "54ad3a693e61907ea4633d13dec6ee682fa09419",
+        419_110_160,
+        "16b8110e86d5dc5a849db120ca96ef3a223fd30b0c9146d1d81db504073da5f6",
+        purpose="depth in metres, normals and camera; a middle size",
+    ),
+    _moge2(
+        "vits-normal",
+        "light",
+        "679230677b4d282c6f304189a93e98e14f085902",
+        140_550_416,
+        "79a16621928c2bf0ed04659218c55c01075e950507f40bb3332fb4c873d3e1dc",
+        purpose="depth in metres, normals and camera",
+    ),
+)
+
 _SAM3D = Model(
     name="sam3d",
     bundle="full",
@@ -339,6 +390,7 @@ _DINOV2 = Model(
 )
 
 MODELS: Mapping[str, Model] = {
-    model.name: model for model in (_SAM3, _GROUNDING_DINO, _SAM2, _MOGE, _SAM3D, _TRELLIS, _DINOV2)
+    model.name: model
+    for model in (_SAM3, _GROUNDING_DINO, _SAM2, _MOGE, *_MOGE2, _SAM3D, _TRELLIS, _DINOV2)
 }
 """By name."""

@@ -1,0 +1,148 @@
+"""Point maps by MoGe-2: points, normals, and metres as the network guesses them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+
+from scenelift.device import choose_device, limit_memory
+from scenelift.errors import InputError, SetupError
+from scenelift.moge.checkpoint import load_metric_moge
+from scenelift.moge.focal import focal_in_half_diagonals, focal_in_pixels
+from scenelift.moge.geometry import geometry_of
+from scenelift.moge.metric import MetricMoGe, MoGeOutput
+from scenelift.pointmap.moge_weights import metric_weight_file
+from scenelift.progress import Reporter
+from scenelift.registry import BackendOptions
+from scenelift.residency import Residency
+from scenelift.types import Camera, Image, Instance, PointMap
+
+__all__ = ["METRES", "MetricMoGePointMapper"]
+
+METRES = (
+    "Metres are MoGe-2's guess from the photo alone; nothing in it was measured. The errors that "
+    "its authors report (arXiv 2507.02546) are means over data sets: a single photo may be much "
+    "further off. --known gives better metres."
+)
+
+_WORKING = 3 << 29  # bytes besides the weights, for the photo's own size at the end; an estimate
+# x right, y down, z forward to x right, y up, z backward.
+_OURS = np.array([1, -1, -1], np.float32)
+
+
+class MetricMoGePointMapper:
+    """A `PointMapper`; runs in half precision on a GPU.
+
+    Args:
+        network: on the host.
+        name: what the manifest calls it.
+        device: where it runs; the CPU by default.
+        vram_bytes: most device memory to use. With a limit, the network leaves the device after
+            each photo, so that the other stages have what it took.
+    """
+
+    def __init__(
+        self,
+        network: MetricMoGe,
+        *,
+        name: str = "moge-2",
+        device: torch.device | None = None,
+        vram_bytes: int | None = None,
+    ) -> None:
+        self.name = name
+        self.network = network
+        self.device = device or torch.device("cpu")
+        self.memory = Residency(self.device, limit=vram_bytes)
+        weights = network.points_head.state_dict().values()
+        digest = hashlib.sha256(b"".join(t.cpu().numpy().tobytes() for t in weights))
+        self.version = f"ViT width {network.params.backbone.width} {digest.hexdigest()[:12]}"
+
+    @classmethod
+    def from_options(
+        cls, options: BackendOptions, *, name: str = "moge-2"
+    ) -> MetricMoGePointMapper:
+        """Load the weights from the folder that the options name, or the cache.
+
+        Args:
+            options: where to look, and the device.
+            name: of the backend, which says what sizes are looked for.
+
+        Raises:
+            WeightsError: they are missing or damaged.
+            SetupError: the device is not there.
+        """
+        device = choose_device(options.device)
+        limit_memory(device, options.vram_bytes)
+        network = load_metric_moge(metric_weight_file(name, options))
+        limit = None if device.type == "cpu" else options.vram_bytes
+        return cls(network, name=name, device=device, vram_bytes=limit)
+
+    @torch.inference_mode()
+    def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
+        """Estimate points, normals and camera of a photo; the instances do not matter.
+
+        Where the photo says its focal length, that is the camera's. Points lie on their pixels'
+        rays.
+
+        Raises:
+            InputError: the photo shows nothing that has a depth.
+            SetupError: the device has too little memory.
+        """
+        report.update(0, message="estimating depth")
+        try:
+            output = self.memory.first_that_fits(lambda: self._run(image))
+        except torch.OutOfMemoryError as exc:
+            raise SetupError(
+                f"There is too little memory on {self.device} for MoGe-2, which needs about 3 GiB. "
+                f"Close what else uses it, give the depth yourself with --depth, or take "
+                f"`--device cpu`."
+            ) from exc
+        finally:
+            if self.memory.limit is not None:
+                self.memory.release()
+        known = image.focal_px and focal_in_half_diagonals(
+            image.focal_px, image.height, image.width
+        )
+        found = geometry_of(output, focal=known or None)
+        report.update(1, message="estimating depth")
+        if not bool(found.mask.any()) or not found.focal > 0:
+            raise InputError(
+                "The photo shows no surface whose depth could be estimated. "
+                "Try another photo, or give the depth yourself."
+            )
+        f = focal_in_pixels(found.focal, image.height, image.width)
+        there = found.mask.numpy()[..., None]
+        normals = None
+        if found.normal is not None:
+            normals = np.where(there, found.normal.numpy() * _OURS, np.float32(np.nan))
+        return PointMap(
+            points=np.where(there, found.points.numpy() * _OURS, np.float32(np.nan)),
+            camera=Camera(
+                fx=f,
+                fy=f,
+                cx=image.width / 2,
+                cy=image.height / 2,
+                width=image.width,
+                height=image.height,
+            ),
+            scale="metric" if found.metric else "relative",
+            scale_note=METRES if found.metric else "",
+            source=self.name,
+            normals=normals,
+        )
+
+    def _run(self, image: Image) -> MoGeOutput:
+        """What the network says, on the device."""
+        pixels = torch.tensor(image.pixels, device=self.device)
+        picture = pixels.movedim(-1, 0)[None].float() / 255
+        with self.memory.running(self.network, working=_WORKING) as network, self._precision():
+            return network(picture, self.network.params.tokens())
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if self.device.type == "cuda":
+            return torch.autocast("cuda", dtype=torch.float16)
+        return nullcontext()
