@@ -5,16 +5,10 @@ import pytest
 import torch
 
 from scenelift.errors import Cancelled, InputError, WeightsError
-<<<<<<< HEAD
-from scenelift.layers.dino import DinoParams
-from scenelift.moge.checkpoint import MoGeSettings
-from scenelift.moge.network import MoGe, MoGeParams
-from scenelift.moge.parts import view_plane
-=======
 from scenelift.models.layers.dino import DinoParams
 from scenelift.models.moge.checkpoint import MoGeSettings
-from scenelift.models.moge.network import MoGe, MoGeParams, view_plane
->>>>>>> 93b411d (Networks live in scenelift.models, scene writing in scenelift.output, test drivers in tests/drivers)
+from scenelift.models.moge.network import MoGe, MoGeParams
+from scenelift.models.moge.parts import view_plane
 from scenelift.pointmap.moge import MoGePointMapper
 from scenelift.pointmap.moge_weights import lacks
 from scenelift.progress import CancelToken, Reporter, silent

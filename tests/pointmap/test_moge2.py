@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from scenelift.errors import InputError, WeightsError
-from scenelift.moge.checkpoint import load_metric_moge
+from scenelift.models.moge.checkpoint import load_metric_moge
 from scenelift.pointmap.metres import ScaledPointMapper, unit_ratio
 from scenelift.pointmap.moge2 import MetricMoGePointMapper
 from scenelift.pointmap.moge_weights import metric_lacks

@@ -110,18 +110,18 @@ class ScaledPointMapper:
         if ratio is None:
             note = f"{self.metric.name} gave no metres for this photo: lengths are relative."
             return replace(points, normals=metric.normals, notes=(*points.notes, note))
+        unit = ratio.factor * metric.metres_per_unit
         agree = (
-            f"Points are {self.mapper.name}'s, normals and metres {self.metric.name}'s: one unit is "
-            f"{ratio.factor * metric.metres_per_unit:.4g} m, the median over {ratio.pixels} pixels "
-            f"of objects and ground; the two differ by ±{100 * np.expm1(ratio.spread):.0f} % about "
-            "it."
+            f"Points are {self.mapper.name}'s, normals and metres {self.metric.name}'s: one unit "
+            f"is {unit:.4g} m, the median over {ratio.pixels} pixels of objects and ground; the "
+            f"two differ by ±{100 * np.expm1(ratio.spread):.0f} % about it."
         )
         if ratio.spread > DISAGREE:
             agree += " That is much: they do not see the same scene, so do not rely on the metres."
         return replace(
             points,
             scale=metric.scale,
-            metres_per_unit=ratio.factor * metric.metres_per_unit,
+            metres_per_unit=unit,
             scale_note=f"{metric.scale_note} {agree}",
             normals=metric.normals,
         )

@@ -11,14 +11,14 @@ import torch
 
 from scenelift.device import choose_device, limit_memory
 from scenelift.errors import InputError, SetupError
-from scenelift.moge.checkpoint import load_metric_moge
-from scenelift.moge.focal import focal_in_half_diagonals, focal_in_pixels
-from scenelift.moge.geometry import geometry_of
-from scenelift.moge.metric import MetricMoGe, MoGeOutput
+from scenelift.models.moge.checkpoint import load_metric_moge
+from scenelift.models.moge.focal import focal_in_half_diagonals, focal_in_pixels
+from scenelift.models.moge.geometry import geometry_of
+from scenelift.models.moge.metric import MetricMoGe, MoGeOutput
+from scenelift.models.residency import Residency
 from scenelift.pointmap.moge_weights import metric_weight_file
 from scenelift.progress import Reporter
 from scenelift.registry import BackendOptions
-from scenelift.residency import Residency
 from scenelift.types import Camera, Image, Instance, PointMap
 
 __all__ = ["METRES", "MetricMoGePointMapper"]

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scenelift.layers.dino import DinoParams, VisionTransformer
-from scenelift.moge.metric import MetricMoGe, MetricMoGeParams
+from scenelift.models.layers.dino import DinoParams, VisionTransformer
+from scenelift.models.moge.metric import MetricMoGe, MetricMoGeParams
 
 __all__ = ["PARAMETERS", "PUBLISHED", "TINY", "plant_metric_plane", "shapes_of", "write_moge2"]
 

@@ -9,15 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-<<<<<<< HEAD
-from scenelift.moge.focal import focal_of_fov, recover_focal_and_shift
-from scenelift.moge.geometry import geometry_of
-from scenelift.moge.metric import MetricMoGe, MetricMoGeParams, MoGeOutput
-from scenelift.moge.network import MoGe, MoGeParams
-=======
-from scenelift.models.moge.focal import recover_focal_and_shift
+from scenelift.models.moge.focal import focal_of_fov, recover_focal_and_shift
+from scenelift.models.moge.geometry import geometry_of
+from scenelift.models.moge.metric import MetricMoGe, MetricMoGeParams, MoGeOutput
 from scenelift.models.moge.network import MoGe, MoGeParams
->>>>>>> 93b411d (Networks live in scenelift.models, scene writing in scenelift.output, test drivers in tests/drivers)
 from scenelift.testing.comparison import Check, Comparison
 from scenelift.testing.golden import GoldenCase
 from scenelift.weights.state_dicts import load_module

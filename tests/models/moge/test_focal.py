@@ -12,11 +12,7 @@ from scenelift.models.moge.focal import (
     focal_in_pixels,
     recover_focal_and_shift,
 )
-<<<<<<< HEAD:tests/moge/test_focal.py
-from scenelift.moge.parts import view_plane
-=======
-from scenelift.models.moge.network import view_plane
->>>>>>> 93b411d (Networks live in scenelift.models, scene writing in scenelift.output, test drivers in tests/drivers):tests/models/moge/test_focal.py
+from scenelift.models.moge.parts import view_plane
 
 
 def surface(height: int, width: int, focal: float, shift: float) -> torch.Tensor:

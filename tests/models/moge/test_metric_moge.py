@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from scenelift.errors import WeightsError
-from scenelift.moge.checkpoint import load_metric_moge, load_moge
-from scenelift.moge.geometry import geometry_of
-from scenelift.moge.metric import MoGeOutput
-from scenelift.moge.parts import view_plane
+from scenelift.models.moge.checkpoint import load_metric_moge, load_moge
+from scenelift.models.moge.geometry import geometry_of
+from scenelift.models.moge.metric import MoGeOutput
+from scenelift.models.moge.parts import view_plane
 from scenelift.testing.fake_weights import draw_weights
 from scenelift.testing.moge2_sizes import (
     PARAMETERS,

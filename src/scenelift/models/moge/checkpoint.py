@@ -8,12 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from scenelift.errors import WeightsError
-<<<<<<< HEAD:src/scenelift/moge/checkpoint.py
-from scenelift.moge.metric import MetricMoGe, MetricMoGeParams
-from scenelift.moge.network import MoGe, MoGeParams
-=======
+from scenelift.models.moge.metric import MetricMoGe, MetricMoGeParams
 from scenelift.models.moge.network import MoGe, MoGeParams
->>>>>>> 93b411d (Networks live in scenelift.models, scene writing in scenelift.output, test drivers in tests/drivers):src/scenelift/models/moge/checkpoint.py
 from scenelift.weights.state_dicts import load_module, read_pickle, read_state_dict
 
 __all__ = ["MoGeSettings", "load_metric_moge", "load_moge"]

@@ -15,11 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from torch import Tensor
 
-<<<<<<< HEAD:src/scenelift/moge/focal.py
-from scenelift.moge.parts import view_plane
-=======
-from scenelift.models.moge.network import view_plane
->>>>>>> 93b411d (Networks live in scenelift.models, scene writing in scenelift.output, test drivers in tests/drivers):src/scenelift/models/moge/focal.py
+from scenelift.models.moge.parts import view_plane
 
 __all__ = [
     "focal_in_half_diagonals",

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scenelift.moge.focal import focal_in_pixels, recover_focal_and_shift
-from scenelift.moge.metric import MoGeOutput
+from scenelift.models.moge.focal import focal_in_pixels, recover_focal_and_shift
+from scenelift.models.moge.metric import MoGeOutput
 from scenelift.types import Camera
 
 __all__ = ["MoGeGeometry", "geometry_of"]

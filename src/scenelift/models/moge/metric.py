@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scenelift.errors import WeightsError
-from scenelift.layers.dino import IMAGENET_MEAN, IMAGENET_STD, DinoParams, VisionTransformer
-from scenelift.moge.parts import remapped, view_plane, with_view_plane
-from scenelift.moge.stack import Stack, StackParams
+from scenelift.models.layers.dino import IMAGENET_MEAN, IMAGENET_STD, DinoParams, VisionTransformer
+from scenelift.models.moge.parts import remapped, view_plane, with_view_plane
+from scenelift.models.moge.stack import Stack, StackParams
 from scenelift.weights.state_dicts import under_prefix
 
 __all__ = ["MetricMoGe", "MetricMoGeParams", "MoGeOutput"]

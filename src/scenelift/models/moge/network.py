@@ -15,12 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-<<<<<<< HEAD:src/scenelift/moge/network.py
-from scenelift.layers.dino import IMAGENET_MEAN, IMAGENET_STD, DinoParams, VisionTransformer
-from scenelift.moge.parts import ResidualBlock, conv, remapped, with_view_plane
-=======
 from scenelift.models.layers.dino import IMAGENET_MEAN, IMAGENET_STD, DinoParams, VisionTransformer
->>>>>>> 93b411d (Networks live in scenelift.models, scene writing in scenelift.output, test drivers in tests/drivers):src/scenelift/models/moge/network.py
+from scenelift.models.moge.parts import ResidualBlock, conv, remapped, with_view_plane
 from scenelift.weights.state_dicts import under_prefix
 
 __all__ = ["MoGe", "MoGeParams"]

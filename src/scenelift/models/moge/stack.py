@@ -13,7 +13,7 @@ from typing import Any, get_args
 from torch import Tensor, nn
 
 from scenelift.errors import WeightsError
-from scenelift.moge.parts import Norm, ResidualBlock, conv
+from scenelift.models.moge.parts import Norm, ResidualBlock, conv
 
 __all__ = ["Stack", "StackParams"]
 
