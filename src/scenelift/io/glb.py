@@ -1,8 +1,12 @@
-"""Meshes as binary glTF 2.0 (https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html).
+"""Meshes and splats as binary glTF 2.0 (https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html).
 
 One named node per object, with its pose; frames agree (right-handed, y up), so coordinates go out
 as they are. glTF differs in three ways, and only this file knows: vertex colours are linear light,
 v of texture coordinates counts from the top row, quaternions are x, y, z, w.
+
+Where an object has splats beside its mesh, its node has two children, `NAME mesh` and `NAME splats`:
+readers refuse a glTF mesh that mixes both. The splats are points with the attributes of
+KHR_gaussian_splatting, and `COLOR_0` for readers that know no more than points.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +27,17 @@ from scenelift.errors import InputError
 from scenelift.geometry.transforms import compose_transform, pose_from_matrix
 from scenelift.io.files import write_bytes
 from scenelift.render.color import linear_from_srgb, srgb_from_linear
-from scenelift.types import Mesh
+from scenelift.types import Gaussians, Mesh
 
-__all__ = ["GlbNode", "glb_bytes", "read_glb", "write_glb"]
+__all__ = ["GlbNode", "Part", "glb_bytes", "read_glb", "write_glb"]
+
+Part = Literal["mesh", "splats"]
+"""What an object consists of in a file with both."""
+
+SPLATTING, VISIBILITY = "KHR_gaussian_splatting", "KHR_node_visibility"
+# Ordinary Gaussians, whose harmonics give colours as displays take them (of the extension).
+SPLAT_KIND = {"kernel": "ellipse", "colorSpace": "srgb_rec709_display"}
+POINTS = 0  # mode of a primitive
 
 ROUGHNESS = 0.9
 GREY = 0.6  # linear, of a mesh without colours
@@ -47,40 +59,46 @@ NOT_OURS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GlbNode:
-    """A mesh in its place.
+    """An object in its place.
 
     Attributes:
         name: what viewers show.
         mesh: in the object's frame.
         matrix: float64 [4, 4], scene_from_object, a similarity without mirroring.
+        splats: in the object's frame too, or None for the mesh alone.
     """
 
     name: str
     mesh: Mesh
     matrix: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
+    splats: Gaussians | None = None
 
 
-def write_glb(path: Path, nodes: Sequence[GlbNode]) -> None:
+def write_glb(path: Path, nodes: Sequence[GlbNode], *, hidden: Part = "mesh") -> None:
     """Write objects as one GLB; the same objects give the same bytes.
 
     Materials are not metallic (glTF's default is, and black without an environment) and seen from
     both sides only where the mesh is open. Textures are embedded as PNG. A mesh without faces
     becomes an empty node.
 
+    Args:
+        hidden: of objects with mesh and splats, the part that is not shown at first
+            (KHR_node_visibility): both at once would lie over each other.
+
     Raises:
         ValueError: a matrix mirrors, shears or scales its axes differently.
         OutputError: the file cannot be written.
     """
-    write_bytes(path, glb_bytes(nodes))
+    write_bytes(path, glb_bytes(nodes, hidden=hidden))
 
 
-def glb_bytes(nodes: Sequence[GlbNode]) -> bytes:
+def glb_bytes(nodes: Sequence[GlbNode], *, hidden: Part = "mesh") -> bytes:
     """The file that `write_glb` writes.
 
     Raises:
         ValueError: a matrix mirrors, shears or scales its axes differently.
     """
-    document = _Document()
+    document = _Document(hidden)
     for node in nodes:
         document.add(node)
     return document.to_bytes()
@@ -89,7 +107,10 @@ def glb_bytes(nodes: Sequence[GlbNode]) -> bytes:
 class _Document:
     """The JSON and the binary chunk of a file that is being put together."""
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: Part) -> None:
+        self._hidden = hidden
+        self._roots: list[int] = []
+        self._extensions: set[str] = set()
         self._binary = bytearray()
         self._lists: dict[str, list[dict[str, Any]]] = {
             name: []
@@ -109,16 +130,34 @@ class _Document:
             entry["rotation"] = [x, y, z, w]
         if pose.scale != 1:
             entry["scale"] = [pose.scale] * 3
-        if len(node.mesh.faces):
-            entry["mesh"] = self._mesh(node.name, node.mesh)
-        self._append("nodes", entry)
+        mesh = self._mesh(node.name, node.mesh) if len(node.mesh.faces) else None
+        if node.splats is not None and len(node.splats):
+            splats = self._splats(node.name, node.splats)
+            entry["children"] = [
+                self._part(node.name, part, index, alone=mesh is None)
+                for part, index in (("mesh", mesh), ("splats", splats))
+                if index is not None
+            ]
+        elif mesh is not None:
+            entry["mesh"] = mesh
+        self._roots.append(self._append("nodes", entry))
+
+    def _part(self, name: str, part: Part, mesh: int, *, alone: bool) -> int:
+        """A child of an object's node: its mesh or its splats."""
+        entry: dict[str, Any] = {"name": f"{name} {part}", "mesh": mesh}
+        if part == self._hidden and not alone:
+            self._extensions.add(VISIBILITY)
+            entry["extensions"] = {VISIBILITY: {"visible": False}}
+        return self._append("nodes", entry)
 
     def to_bytes(self) -> bytes:
         document: dict[str, Any] = {
             "asset": {"version": "2.0", "generator": "scenelift"},
             "scene": 0,
-            "scenes": [{"nodes": list(range(len(self._lists["nodes"])))}],
+            "scenes": [{"nodes": self._roots}],
         }
+        if self._extensions:
+            document["extensionsUsed"] = sorted(self._extensions)
         if not self._lists["nodes"]:
             document["scenes"] = [{}]  # glTF knows no empty lists
         document |= {name: entries for name, entries in self._lists.items() if entries}
@@ -155,6 +194,26 @@ class _Document:
             "material": self._material(name, mesh),
         }
         return self._append("meshes", {"name": name, "primitives": [primitive]})
+
+    def _splats(self, name: str, splats: Gaussians) -> int:
+        self._extensions.add(SPLATTING)
+        fallback = np.zeros((len(splats), 4), np.uint8)
+        fallback[:, :3] = np.rint(linear_from_srgb(splats.rgb) * 255)
+        fallback[:, 3] = np.rint(np.clip(splats.opacities, 0, 1) * 255)
+        attributes = {
+            "POSITION": self._accessor(splats.means, "VEC3", bounds=True),
+            "COLOR_0": self._accessor(fallback, "VEC4", normalized=True),
+            f"{SPLATTING}:ROTATION": self._accessor(np.roll(splats.rotations, -1, 1), "VEC4"),
+            f"{SPLATTING}:SCALE": self._accessor(splats.scales, "VEC3"),
+            f"{SPLATTING}:OPACITY": self._accessor(splats.opacities, "SCALAR"),
+            f"{SPLATTING}:SH_DEGREE_0_COEF_0": self._accessor(splats.sh0, "VEC3"),
+        }
+        primitive = {
+            "mode": POINTS,
+            "attributes": attributes,
+            "extensions": {SPLATTING: dict(SPLAT_KIND)},
+        }
+        return self._append("meshes", {"name": f"{name} splats", "primitives": [primitive]})
 
     def _material(self, name: str, mesh: Mesh) -> int:
         surface: dict[str, Any] = {"metallicFactor": 0, "roughnessFactor": ROUGHNESS}
@@ -238,8 +297,9 @@ def _is_closed(mesh: Mesh) -> bool:
 def read_glb(path: Path) -> list[GlbNode]:
     """Read what `write_glb` wrote.
 
-    Reads nodes directly below the scene with triangle meshes of one primitive; normals, vertex
-    colours, texture coordinates and an embedded base colour texture. Other files may be richer
+    Reads nodes directly below the scene with triangle meshes of one primitive, or with a mesh and
+    splats below them; normals, vertex colours, texture coordinates and an embedded base colour
+    texture. Other files may be richer
     than that: they are refused rather than half understood.
 
     Raises:
@@ -279,17 +339,42 @@ class _Reader:
         return [self._node(self._json["nodes"][i]) for i in scene.get("nodes", [])]
 
     def _node(self, node: Mapping[str, Any]) -> GlbNode:
-        if "children" in node or "matrix" in node:
-            raise ValueError("nodes with children or a matrix")
+        if "matrix" in node:
+            raise ValueError("nodes with a matrix")
         x, y, z, w = node.get("rotation", [0, 0, 0, 1])
         matrix = compose_transform(
             node.get("scale", [1, 1, 1]), [w, x, y, z], node.get("translation", [0, 0, 0])
         )
         mesh = Mesh(vertices=np.zeros((0, 3), np.float32), faces=np.zeros((0, 3), np.int32))
-        if "mesh" in node:
-            (primitive,) = self._json["meshes"][node["mesh"]]["primitives"]
-            mesh = self._mesh(primitive)
-        return GlbNode(name=node.get("name", ""), mesh=mesh, matrix=matrix)
+        splats = None
+        for part in [node, *(self._json["nodes"][i] for i in node.get("children", []))]:
+            if part is not node and {"children", "rotation", "scale", "translation"} & set(part):
+                raise ValueError("nodes below an object's parts, or parts with a pose of their own")
+            if "mesh" not in part:
+                continue
+            (primitive,) = self._json["meshes"][part["mesh"]]["primitives"]
+            if SPLATTING in primitive.get("extensions", {}):
+                splats = self._splats(primitive)
+            else:
+                mesh = self._mesh(primitive)
+        return GlbNode(name=node.get("name", ""), mesh=mesh, matrix=matrix, splats=splats)
+
+    def _splats(self, primitive: Mapping[str, Any]) -> Gaussians:
+        kind = primitive["extensions"][SPLATTING]
+        if kind.get("kernel", "ellipse") != SPLAT_KIND["kernel"]:
+            raise ValueError(f"splats of the kernel {kind.get('kernel')!r}")
+        attributes = primitive["attributes"]
+
+        def values(name: str) -> NDArray[np.float32]:
+            return self._array(attributes[name]).astype(np.float32)
+
+        return Gaussians(
+            means=values("POSITION"),
+            scales=values(f"{SPLATTING}:SCALE"),
+            rotations=np.roll(values(f"{SPLATTING}:ROTATION"), 1, 1),
+            opacities=values(f"{SPLATTING}:OPACITY"),
+            sh0=values(f"{SPLATTING}:SH_DEGREE_0_COEF_0"),
+        )
 
     def _mesh(self, primitive: Mapping[str, Any]) -> Mesh:
         attributes = primitive["attributes"]
