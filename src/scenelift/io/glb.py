@@ -4,9 +4,9 @@ One named node per object, with its pose; frames agree (right-handed, y up), so 
 as they are. glTF differs in three ways, and only this file knows: vertex colours are linear light,
 v of texture coordinates counts from the top row, quaternions are x, y, z, w.
 
-Where an object has splats beside its mesh, its node has two children, `NAME mesh` and `NAME splats`:
-readers refuse a glTF mesh that mixes both. The splats are points with the attributes of
-KHR_gaussian_splatting, and `COLOR_0` for readers that know no more than points.
+Where an object has splats beside its mesh, its node has two children, `NAME mesh` and
+`NAME splats`: readers refuse a glTF mesh that mixes both. The splats are points with the attributes
+of KHR_gaussian_splatting, and `COLOR_0` for readers that know no more than points.
 """
 
 from __future__ import annotations
@@ -132,11 +132,11 @@ class _Document:
             entry["scale"] = [pose.scale] * 3
         mesh = self._mesh(node.name, node.mesh) if len(node.mesh.faces) else None
         if node.splats is not None and len(node.splats):
-            splats = self._splats(node.name, node.splats)
+            parts: dict[Part, int] = {} if mesh is None else {"mesh": mesh}
+            parts["splats"] = self._splats(node.name, node.splats)
             entry["children"] = [
                 self._part(node.name, part, index, alone=mesh is None)
-                for part, index in (("mesh", mesh), ("splats", splats))
-                if index is not None
+                for part, index in parts.items()
             ]
         elif mesh is not None:
             entry["mesh"] = mesh
