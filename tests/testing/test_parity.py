@@ -13,11 +13,13 @@ from scenelift.testing.parity import CHECKS, check_case, main
 GOLDEN = Path(__file__).parents[1] / "golden" / "sam3d"
 GOLDEN_TRELLIS = GOLDEN.with_name("trellis")
 GOLDEN_MOGE2 = GOLDEN.with_name("moge2")
+GOLDEN_TRELLIS2 = GOLDEN.with_name("trellis2")
+FOLDERS = (GOLDEN, GOLDEN_TRELLIS, GOLDEN_MOGE2, GOLDEN_TRELLIS2)
 
 
 @pytest.mark.parametrize(
     ("folder", "name"),
-    [(f, name) for f in (GOLDEN, GOLDEN_TRELLIS, GOLDEN_MOGE2) for name in case_names(f)],
+    [(folder, name) for folder in FOLDERS for name in case_names(folder)],
     ids=lambda value: value.name if isinstance(value, Path) else value,
 )
 def test_agrees_with_the_published_code(folder, name):
@@ -51,6 +53,13 @@ def test_other_weights_fail_in_trellis_too(name):
 
 def test_other_weights_fail_in_moge_2_too():
     assert not check_case(GOLDEN_MOGE2, "moge2", salt=1).ok
+
+
+@pytest.mark.parametrize(
+    "name", ["cond2", "ss_sampler2", "shape_sampler", "tex_flow", "shape_decoder", "p3d_cond"]
+)
+def test_other_weights_fail_in_trellis2_and_pixal3d_too(name):
+    assert not check_case(GOLDEN_TRELLIS2, name, salt=1).ok
 
 
 def test_an_unknown_case_fails(tmp_path, capsys):

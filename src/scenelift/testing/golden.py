@@ -90,7 +90,12 @@ def read_case(folder: Path, name: str, *, salt: int = 0) -> GoldenCase:
 
 def weights(parameters: Mapping[str, tuple[int, ...]], *, salt: int = 0) -> dict[str, Tensor]:
     """The state dict that names and shapes stand for."""
-    return {name: _tensor(name, shape, salt) for name, shape in parameters.items()}
+    return {name: _tensor(_published(name), shape, salt) for name, shape in parameters.items()}
+
+
+def _published(name: str) -> str:
+    """A parameter's name in its own network, where a case has several."""
+    return name.rpartition("/")[2].removeprefix("naf.")
 
 
 def _tensor(name: str, shape: tuple[int, ...], salt: int) -> Tensor:
@@ -99,6 +104,8 @@ def _tensor(name: str, shape: tuple[int, ...], salt: int) -> Tensor:
         return _grid_embedding(*shape)
     if last == "offset_perturbation":
         return _offset_perturbation(shape[0])
+    if name.endswith("rope.periods"):
+        return 100.0 ** (2 * torch.arange(shape[0]) / (2 * shape[0]))
     if last in ("image_mean", "image_std"):
         values = (0.485, 0.456, 0.406) if last == "image_mean" else (0.229, 0.224, 0.225)
         return torch.tensor(values).reshape(shape)

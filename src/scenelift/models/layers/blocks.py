@@ -11,9 +11,18 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from scenelift.models.layers.attention import CrossAttention, KeyValue, SelfAttention, head_channels
+from scenelift.models.layers.attention import (
+    CrossAttention,
+    KeyValue,
+    PixelAttention,
+    PixelCondition,
+    PixelContext,
+    SelfAttention,
+    head_channels,
+)
 from scenelift.models.layers.linear import Linear
 from scenelift.models.layers.norms import LayerNorm32
+from scenelift.models.layers.rotary import Rotation
 
 __all__ = [
     "BlockParams",
@@ -25,7 +34,7 @@ __all__ = [
     "TransformerBlock",
 ]
 
-FlowContext: TypeAlias = tuple[KeyValue, ...]
+FlowContext: TypeAlias = tuple[KeyValue | PixelContext, ...]
 """The condition as each block of a flow sees it."""
 
 
@@ -38,7 +47,11 @@ class BlockParams:
         heads: attention heads.
         condition_width: channels of the tokens that cross-attention looks at.
         mlp_ratio: hidden channels of the MLP, over width.
-        qk_rms_norm: whether self-attention normalises its queries and keys.
+        qk_rms_norm: whether self-attention normalises its queries and keys,
+        qk_rms_norm_cross: and cross-attention its.
+        shared_modulation: one modulation is computed for all blocks, to which each adds a learned
+            vector; else each computes its own.
+        pixel_width: channels of the pixel that each token comes with; None where there is none.
     """
 
     width: int = 1024
@@ -46,6 +59,9 @@ class BlockParams:
     condition_width: int = 1024
     mlp_ratio: float = 4.0
     qk_rms_norm: bool = True
+    qk_rms_norm_cross: bool = False
+    shared_modulation: bool = False
+    pixel_width: int | None = None
 
     def __post_init__(self) -> None:
         head_channels(self.width, self.heads)
@@ -88,25 +104,45 @@ class FlowBlock(nn.Module):
         self.norm2 = LayerNorm32(D, affine=True)
         self.norm3 = LayerNorm32(D)
         self.self_attn = SelfAttention(D, params.heads, qk_rms_norm=params.qk_rms_norm)
-        self.cross_attn = CrossAttention(D, params.condition_width, params.heads)
+        self.cross_attn = _cross_attention(params)
         self.mlp = FeedForward(D, params.mlp_ratio)
-        self.adaLN_modulation = Modulation(D)
+        self.shared_modulation = params.shared_modulation
+        if params.shared_modulation:
+            self.modulation = nn.Parameter(torch.zeros(6 * D))
+        else:
+            self.adaLN_modulation = Modulation(D)
 
     def forward(
         self,
         x: Tensor,  # [B, L, D]
-        time: Tensor,  # [B, D]
-        context: KeyValue | None,  # None: a condition of zeros
+        time: Tensor,  # [B, D], or [B, 6 D] where all blocks share their modulation
+        context: KeyValue | PixelContext | None,  # None: a condition of zeros
+        rotation: Rotation | None = None,  # of L positions
     ) -> Tensor:  # [B, L, D]
-        shift1, scale1, gate1, shift3, scale3, gate3 = self.adaLN_modulation(time)
+        shift1, scale1, gate1, shift3, scale3, gate3 = self._modulation(time)
         h = self.norm1(x) * (1 + scale1) + shift1
-        x = x + gate1 * self.self_attn(h)
+        x = x + gate1 * self.self_attn(h, rotation)
 
         # Not modulated: what the condition says does not depend on the time step.
         x = x + self.cross_attn(self.norm2(x), context)
 
         h = self.norm3(x) * (1 + scale3) + shift3
         return x + gate3 * self.mlp(h)
+
+    def _modulation(self, time: Tensor) -> tuple[Tensor, ...]:  # 6 × [B, 1, D]
+        if not self.shared_modulation:
+            return self.adaLN_modulation(time)
+        # The learned part is float32, and so is the sum, whatever the stream's type.
+        return (time + self.modulation).to(time.dtype).unsqueeze(1).chunk(6, dim=-1)
+
+
+def _cross_attention(params: BlockParams) -> CrossAttention | PixelAttention:
+    sizes = params.width, params.condition_width, params.heads
+    if params.pixel_width is None:
+        return CrossAttention(*sizes, qk_rms_norm=params.qk_rms_norm_cross)
+    return PixelAttention(
+        *sizes, pixel_width=params.pixel_width, qk_rms_norm=params.qk_rms_norm_cross
+    )
 
 
 class FlowBlocks(nn.ModuleList):
@@ -121,24 +157,39 @@ class FlowBlocks(nn.ModuleList):
         while norms and ends are not."""
         return self._blocks[0].self_attn.to_qkv.weight.dtype
 
-    def remember(self, condition: Tensor) -> FlowContext:  # [B, S, C]
+    def remember(self, condition: Tensor | PixelCondition) -> FlowContext:  # [B, S, C]
         """Project the condition for all blocks, once for all steps."""
-        condition = condition.to(self.compute_dtype)
-        return tuple(block.cross_attn.remember(condition) for block in self._blocks)
+        dtype = self.compute_dtype
+        if isinstance(condition, PixelCondition):
+            condition = PixelCondition(*(part.to(dtype) for part in condition))
+        else:
+            condition = condition.to(dtype)
+        return tuple(_remembered(block.cross_attn, condition) for block in self._blocks)
 
     def forward(
         self,
         x: Tensor,  # [B, L, D]
-        time: Tensor,  # [B, D]
+        time: Tensor,  # [B, D], or [B, 6 D] where the blocks share their modulation
         context: FlowContext | None,  # None: a condition of zeros
+        rotation: Rotation | None = None,  # of L positions
     ) -> Tensor:  # [B, L, D]
         for index, block in enumerate(self._blocks):
-            x = block(x, time, context[index] if context else None)
+            x = block(x, time, context[index] if context else None, rotation)
         return x
 
     @property
     def _blocks(self) -> list[FlowBlock]:
         return [block for block in self if isinstance(block, FlowBlock)]
+
+
+def _remembered(
+    layer: CrossAttention | PixelAttention, condition: Tensor | PixelCondition
+) -> KeyValue | PixelContext:
+    if isinstance(layer, PixelAttention) and isinstance(condition, PixelCondition):
+        return layer.remember(condition)
+    if isinstance(layer, CrossAttention) and isinstance(condition, Tensor):
+        return layer.remember(condition)
+    raise TypeError(f"{type(layer).__name__} cannot look at a {type(condition).__name__}")
 
 
 class TransformerBlock(nn.Module):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +14,9 @@ from scenelift.models.slat.options import ViewMode
 from scenelift.progress import Reporter, silent
 
 __all__ = ["SamplingParams", "State", "Velocity", "sample_flow", "time_grid"]
+
+# What of the noise a finished sample keeps, in TRELLIS's and its successors' flows (`sigma_min`).
+NOISE_LEFT = 1e-5
 
 State: TypeAlias = tuple[Tensor, ...]
 
@@ -30,6 +34,10 @@ class SamplingParams:
         rescale: above 1, steps are short near the noise and long near the data.
         guidance: strength s of (1 + s) · conditional − s · unconditional; 0 switches it off.
         guided: first and last time at which guidance applies, both included.
+        contrast: share in 0…1 of a guided step's estimate of the data that is scaled back to the
+            spread which the estimate without guidance has; guidance alone exaggerates it. Needs
+            `toward_noise`.
+        spread_of_sample: that spread is a sample's standard deviation, with n − 1; else with n.
         toward_noise: the network was trained with time running from the data to the noise, as
             TRELLIS was: it is told 1 − time, and its velocity is turned round. Times in here are
             0 at the noise for both.
@@ -39,6 +47,8 @@ class SamplingParams:
     rescale: float = 3.0
     guidance: float = 7.0
     guided: tuple[float, float] = (0.0, 0.5)
+    contrast: float = 0.0
+    spread_of_sample: bool = False
     toward_noise: bool = False
 
     def __post_init__(self) -> None:
@@ -46,9 +56,29 @@ class SamplingParams:
             raise ValueError(f"steps must be at least 1, got {self.steps}")
         if not self.rescale > 0:
             raise ValueError(f"rescale must be positive, got {self.rescale}")
+        if self.contrast and not self.toward_noise:
+            raise ValueError("contrast is defined for networks whose time runs toward the noise")
 
     def guides_at(self, time: float) -> bool:
         return self.guidance != 0 and self.guided[0] <= time <= self.guided[1]
+
+    def network_times(self) -> list[float]:
+        """The time that the network is told at each step, in double precision."""
+        if not self.toward_noise:
+            return time_grid(self.steps, self.rescale)[:-1]
+        noise_left = np.linspace(1, 0, self.steps + 1)[:-1].tolist()
+        return [self.rescale * u / (1 + (self.rescale - 1) * u) for u in noise_left]
+
+    def guided_steps(self) -> list[bool]:
+        """Whether each step is guided.
+
+        A step may fall on an end of the interval, so times are computed and compared as in the
+        published code, to the last bit; the rounding undoes what 1 − t has left of a decimal.
+        """
+        if not self.toward_noise:
+            return [self.guides_at(time) for time in self.network_times()]
+        first, last = (round(1 - time, 12) for time in reversed(self.guided))
+        return [self.guidance != 0 and first <= time <= last for time in self.network_times()]
 
 
 def time_grid(steps: int, rescale: float = 1.0) -> list[float]:
@@ -88,19 +118,49 @@ def sample_flow(
         Cancelled: the user stopped the run.
     """
     grid = time_grid(params.steps, params.rescale)
-    told = [1 - time for time in grid] if params.toward_noise else grid  # in double precision
+    told, guided_steps = params.network_times(), params.guided_steps()
     times = torch.tensor(told, dtype=torch.float32, device=noise[0].device)
     s, x = params.guidance, tuple(noise)
     for i in (report or silent()).track(range(params.steps), params.steps, message):
         now = times[i : i + 1]
         seen = range(views) if mode == "multidiffusion" else (i % views,)
         v = _mean([velocity(x, now, view) for view in seen])
-        if params.guides_at(grid[i]):
+        if guided_steps[i]:
             free = velocity(x, now, None)
-            v = tuple((1 + s) * a - s * b.float() for a, b in zip(v, free, strict=True))
+            guided = tuple((1 + s) * a - s * b.float() for a, b in zip(v, free, strict=True))
+            v = guided if not params.contrast else _calmed(x, told[i], v, guided, params)
         dt = (grid[i + 1] - grid[i]) * (-1 if params.toward_noise else 1)
         x = tuple(a + dt * b for a, b in zip(x, v, strict=True))
     return x
+
+
+def _calmed(x: State, time: float, free: State, guided: State, params: SamplingParams) -> State:
+    """Guided velocities whose estimate of the data spreads as that of the unguided ones does.
+
+    "Common Diffusion Noise Schedules and Sample Steps are Flawed", section 3.4
+    (https://arxiv.org/abs/2305.08891), for flows.
+
+    Args:
+        x: the state; its first axis is that of the batch.
+        time: 1 at the noise.
+        free, guided: velocities toward the noise.
+        params: how much, and which deviation.
+    """
+    noise = NOISE_LEFT + (1 - NOISE_LEFT) * time
+    result = []
+    for state, plain, strong in zip(x, free, guided, strict=True):
+        expected, found = (
+            (1 - NOISE_LEFT) * state - noise * velocity for velocity in (plain, strong)
+        )
+        ratio = _spread(expected, params) / _spread(found, params)
+        calmed = params.contrast * found * ratio + (1 - params.contrast) * found
+        result.append(((1 - NOISE_LEFT) * state - calmed) / noise)
+    return tuple(result)
+
+
+def _spread(x: Tensor, params: SamplingParams) -> Tensor:  # [B, …] -> [B, 1, …]
+    others = tuple(range(1, x.ndim))
+    return x.std(others, keepdim=True, correction=int(params.spread_of_sample))
 
 
 def _mean(velocities: Sequence[State]) -> State:

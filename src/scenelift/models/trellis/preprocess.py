@@ -1,4 +1,4 @@
-"""The picture that TRELLIS sees of an object: cropped around it, on black.
+"""The picture that TRELLIS and its successors see of an object: cropped around it, on black.
 
 Shape letters in this file: H, W photo rows and columns, s side of the picture.
 """
@@ -11,7 +11,7 @@ from PIL import Image
 
 from scenelift.errors import InputError
 
-__all__ = ["INPUT_SIZE", "OPAQUE", "crop_on_black"]
+__all__ = ["INPUT_SIZE", "OPAQUE", "crop_box", "crop_on_black", "resized", "shrunk"]
 
 # Side of the pictures that the published embedder was trained on.
 INPUT_SIZE = 518
@@ -26,9 +26,56 @@ def crop_on_black(
     pixels: NDArray[np.uint8],  # [H, W, 3] sRGB
     alpha: NDArray[np.uint8],  # [H, W], 255 where the object covers the pixel
     *,
-    size: int = INPUT_SIZE,
+    size: int | None = INPUT_SIZE,
+    factor: float = BOX_FACTOR,
 ) -> NDArray[np.uint8]:  # [s, s, 3]
     """Crop, resize and matte an object, bit by bit as the published code does.
+
+    Args:
+        pixels: the photo.
+        alpha: the object's matte.
+        size: s; None leaves the crop as large as it is.
+        factor: the crop's length over that of the box of what is opaque.
+
+    Raises:
+        InputError: the matte is empty, or a single pixel.
+    """
+    # Pillow crops beyond the photo with transparent black, and resamples colours that are
+    # multiplied by their alpha, so that the background does not bleed in.
+    box = crop_box(alpha, factor=factor)
+    picture = Image.fromarray(np.dstack([pixels, alpha])).crop(box)
+    if size is not None:
+        picture = picture.resize((size, size), Image.Resampling.LANCZOS)
+    rgba = np.asarray(picture, np.float32) / 255
+    return (rgba[..., :3] * rgba[..., 3:] * 255).astype(np.uint8)
+
+
+def shrunk(
+    pixels: NDArray[np.uint8],  # [H, W, 3]
+    alpha: NDArray[np.uint8],  # [H, W]
+    *,
+    most: int,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Photo and matte with at most so many pixels along the longer side; never enlarged."""
+    height, width = alpha.shape
+    scale = min(1.0, most / max(height, width))
+    if scale == 1:
+        return pixels, alpha
+    picture = Image.fromarray(np.dstack([pixels, alpha]))
+    rgba = np.asarray(
+        picture.resize((int(width * scale), int(height * scale)), Image.Resampling.LANCZOS)
+    )
+    return rgba[..., :3], rgba[..., 3]
+
+
+def resized(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:  # [s, s, 3]
+    """A square picture of another size."""
+    square = Image.fromarray(picture).resize((size, size), Image.Resampling.LANCZOS)
+    return np.asarray(square)
+
+
+def crop_box(alpha: NDArray[np.uint8], *, factor: float) -> tuple[int, int, int, int]:
+    """Square box x0, y0, x1, y1 around what is opaque, which may reach beyond the photo.
 
     Raises:
         InputError: the matte is empty, or a single pixel.
@@ -36,24 +83,14 @@ def crop_on_black(
     rows, columns = np.nonzero(alpha > OPAQUE)
     if not rows.size:
         raise InputError("The mask is empty: there is no object to reconstruct.")
-    box = _square(columns, rows)
-    if box[2] == box[0]:
+    low = np.array([columns.min(), rows.min()])
+    high = np.array([columns.max(), rows.max()])
+    half = int(max(high - low) * factor) // 2
+    if not half:
         raise InputError(
             "The mask is a single pixel; an object needs more. Take a larger photo, or a closer "
             "one."
         )
-    # Pillow crops beyond the photo with transparent black, and resamples colours that are
-    # multiplied by their alpha, so that the background does not bleed in.
-    picture = Image.fromarray(np.dstack([pixels, alpha])).crop(box)
-    rgba = np.asarray(picture.resize((size, size), Image.Resampling.LANCZOS), np.float32) / 255
-    return (rgba[..., :3] * rgba[..., 3:] * 255).astype(np.uint8)
-
-
-def _square(columns: NDArray[np.intp], rows: NDArray[np.intp]) -> tuple[int, int, int, int]:
-    """Square box x0, y0, x1, y1 around pixels, which may reach beyond the photo."""
-    low = np.array([columns.min(), rows.min()])
-    high = np.array([columns.max(), rows.max()])
-    half = int(max(high - low) * BOX_FACTOR) // 2
     x, y = ((low + high) / 2).tolist()
     # round() takes halves to the even number, as the published crop does.
     return round(x - half), round(y - half), round(x + half), round(y + half)

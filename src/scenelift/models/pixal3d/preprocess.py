@@ -1,0 +1,8 @@
+"""The picture that Pixal3D sees of an object: TRELLIS.2's, with a margin."""
+
+from __future__ import annotations
+
+__all__ = ["BOX_FACTOR"]
+
+# The crop is this much longer than the box of what is opaque.
+BOX_FACTOR = 1.1
