@@ -46,6 +46,8 @@ _CLASSES: dict[str, type] = {
         types.Gaussians,
         types.Instance,
         types.Layout,
+        types.Material,
+        types.MaterialVolume,
         types.Mesh,
         types.Placement,
         types.PointMap,

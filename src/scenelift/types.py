@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "PLAIN_MATERIAL",
     "SH_C0",
+    "AlphaMode",
     "BoxPrompt",
     "Camera",
     "Dropped",
@@ -27,6 +29,8 @@ __all__ = [
     "Image",
     "Instance",
     "Layout",
+    "Material",
+    "MaterialVolume",
     "Mesh",
     "Placement",
     "PointMap",
@@ -372,6 +376,76 @@ class Gaussians:
         return ((np.asarray(rgb, np.float32) - 0.5) / np.float32(SH_C0)).astype(np.float32)
 
 
+AlphaMode = Literal["opaque", "mask", "blend"]
+"""What a material's alpha means: nothing; there or not there, from half on; how much covers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Material:
+    """What a surface is like besides its base colour, in glTF's metallic-roughness model.
+
+    Maps are spread over the mesh by its texture coordinates, row 0 at the top.
+
+    Attributes:
+        metallic: in 0…1, where `surface` does not say;
+        roughness: likewise.
+        surface: uint8 [h, w, 2], metallic and roughness, linear, or None.
+        alpha: uint8 of the base colour texture's size, linear, or None where all is opaque.
+        alpha_mode: what it means.
+        normal: uint8 [h, w, 3] normal map in the tangent frame, (x, y, z) from −1…1, y upwards in
+            the texture as in glTF; None for the vertices' normals. Needs the mesh's tangents.
+    """
+
+    metallic: float = 0.0
+    roughness: float = 0.9
+    surface: NDArray[np.uint8] | None = None
+    alpha: NDArray[np.uint8] | None = None
+    alpha_mode: AlphaMode = "opaque"
+    normal: NDArray[np.uint8] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("metallic", "roughness"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} must be in 0…1, got {value}")
+        if self.surface is not None:
+            _expect("surface", self.surface, (None, None, 2), np.uint8)
+        if self.alpha is not None:
+            _expect("alpha", self.alpha, (None, None), np.uint8)
+        if self.normal is not None:
+            _expect("normal", self.normal, (None, None, 3), np.uint8)
+        if (self.alpha is None) != (self.alpha_mode == "opaque"):
+            raise ValueError(f"alpha_mode {self.alpha_mode!r} does not go with alpha given or not")
+
+
+PLAIN_MATERIAL = Material()
+"""Of a mesh that says nothing of it: not metallic, and rather rough."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MaterialVolume:
+    """Materials on the voxels around an object's surface, from which its textures are baked.
+
+    A value stands at its voxel's centre; the grid's cube is centred in the object's frame.
+
+    Attributes:
+        cells: int32 [N, 3], no repeats, in 0 … resolution − 1 along x, y, z of the object's frame.
+        values: float16 [N, 6]: base colour red, green, blue (sRGB), metallic, roughness, alpha;
+            in 0…1, and a little beyond.
+        resolution: cells along a side of the cube.
+        side: of the cube, in the object's frame.
+    """
+
+    cells: NDArray[np.int32]
+    values: NDArray[np.float16]
+    resolution: int
+    side: float = 1.0
+
+    def __post_init__(self) -> None:
+        _expect("cells", self.cells, (None, 3), np.int32)
+        _expect("values", self.values, (len(self.cells), 6), np.float16)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Mesh:
     """A triangle mesh, counter-clockwise seen from outside.
@@ -383,6 +457,9 @@ class Mesh:
         uv: float32 [V, 2] texture coordinates, v upwards from the bottom row, or None.
         texture: uint8 [h, w, 3] sRGB base colour, or None. Needs `uv`.
         normals: float32 [V, 3] unit vertex normals, or None.
+        tangents: float32 [V, 4], where u grows along the surface, a unit vector square to the
+            normal, and 1 or −1: v grows along that much of normal × tangent. Or None.
+        material: besides the base colour; None for `PLAIN_MATERIAL`. Its maps need `uv`.
     """
 
     vertices: NDArray[np.float32]
@@ -391,6 +468,8 @@ class Mesh:
     uv: NDArray[np.float32] | None = None
     texture: NDArray[np.uint8] | None = None
     normals: NDArray[np.float32] | None = None
+    tangents: NDArray[np.float32] | None = None
+    material: Material | None = None
 
     def __post_init__(self) -> None:
         v = len(self.vertices)
@@ -406,6 +485,20 @@ class Mesh:
             _expect("texture", self.texture, (None, None, 3), np.uint8)
             if self.uv is None:
                 raise ValueError("a texture needs uv")
+        if self.tangents is not None:
+            _expect("tangents", self.tangents, (v, 4), np.float32)
+        if self.material is not None:
+            self._check_maps(self.material)
+
+    def _check_maps(self, material: Material) -> None:
+        maps = (material.surface, material.alpha, material.normal)
+        if self.uv is None and any(one is not None for one in maps):
+            raise ValueError("a material's maps need uv")
+        if material.normal is not None and (self.tangents is None or self.normals is None):
+            raise ValueError("a normal map needs normals and tangents")
+        alpha = material.alpha
+        if alpha is not None and (self.texture is None or alpha.shape != self.texture.shape[:2]):
+            raise ValueError("alpha must be of the texture's size")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -415,10 +508,13 @@ class Shape:
     Attributes:
         gaussians: the splats, or None where the backend was not asked for them.
         mesh: the surface, or None likewise.
+        materials: what its textures are to be baked from, until they are; None where the splats
+            say it.
     """
 
     gaussians: Gaussians | None = None
     mesh: Mesh | None = None
+    materials: MaterialVolume | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

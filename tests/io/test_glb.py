@@ -1,15 +1,13 @@
 """GLBs are valid glTF, look right in viewers and come back as they were."""
 
 import json
-import os
-import shutil
 import struct
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
+from tests.drivers.khronos import khronos_report
 
 from scenelift.errors import InputError
 from scenelift.finish.stage import finish_mesh
@@ -18,7 +16,6 @@ from scenelift.io.glb import GlbNode, glb_bytes, read_glb, write_glb
 from scenelift.options import FinishOptions
 from scenelift.types import Mesh
 
-VALIDATOR = Path(__file__).parents[1] / "gltf_validator"
 TURNED = compose_transform(1.7, [0.9, 0.1, -0.3, 0.2], [0.5, -1, -3])
 
 
@@ -63,18 +60,6 @@ def document(path: Path) -> dict:
     data = path.read_bytes()
     (size,) = struct.unpack_from("<I", data, 12)
     return json.loads(data[20 : 20 + size])
-
-
-def khronos_report(path: Path) -> dict:
-    node = shutil.which("node")
-    installed = (VALIDATOR / "node_modules" / "gltf-validator").is_dir()
-    if node is None or not installed:
-        missing = "node is not installed" if node is None else f"run `npm ci` in {VALIDATOR.name}"
-        if os.environ.get("SCENELIFT_REQUIRE_NODE"):
-            pytest.fail(f"SCENELIFT_REQUIRE_NODE is set, but {missing}")
-        pytest.skip(f"the Khronos validator is absent: {missing}")
-    command = [node, str(VALIDATOR / "validate.mjs"), str(path)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
 
 
 @pytest.mark.parametrize(

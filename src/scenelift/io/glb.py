@@ -27,7 +27,7 @@ from scenelift.errors import InputError
 from scenelift.geometry.transforms import compose_transform, pose_from_matrix
 from scenelift.io.files import write_bytes
 from scenelift.render.color import linear_from_srgb, srgb_from_linear
-from scenelift.types import Gaussians, Mesh
+from scenelift.types import PLAIN_MATERIAL, AlphaMode, Gaussians, Material, Mesh
 
 __all__ = ["GlbNode", "Part", "glb_bytes", "read_glb", "write_glb"]
 
@@ -39,7 +39,6 @@ SPLATTING, VISIBILITY = "KHR_gaussian_splatting", "KHR_node_visibility"
 SPLAT_KIND = {"kernel": "ellipse", "colorSpace": "srgb_rec709_display"}
 POINTS = 0  # mode of a primitive
 
-ROUGHNESS = 0.9
 GREY = 0.6  # linear, of a mesh without colours
 
 # Numbers of the glTF specification.
@@ -77,9 +76,9 @@ class GlbNode:
 def write_glb(path: Path, nodes: Sequence[GlbNode], *, hidden: Part = "mesh") -> None:
     """Write objects as one GLB; the same objects give the same bytes.
 
-    Materials are not metallic (glTF's default is, and black without an environment) and seen from
-    both sides only where the mesh is open. Textures are embedded as PNG. A mesh without faces
-    becomes an empty node.
+    Materials are metallic and rough as the mesh says; one that says nothing is not metallic (glTF's
+    default is, and black without an environment). They are seen from both sides only where the
+    mesh is open. Textures are embedded as PNG. A mesh without faces becomes an empty node.
 
     Args:
         hidden: of objects with mesh and splats, the part that is not shown at first
@@ -176,6 +175,10 @@ class _Document:
         }
         if mesh.normals is not None:
             attributes["NORMAL"] = self._accessor(_unit(mesh.normals), "VEC3")
+        mapped = mesh.material is not None and mesh.material.normal is not None
+        if mesh.tangents is not None and mapped:
+            # v counts from the other end there, but y of a normal map still points up.
+            attributes["TANGENT"] = self._accessor(mesh.tangents, "VEC4")
         if mesh.uv is not None:
             attributes["TEXCOORD_0"] = self._accessor(_flip_v(mesh.uv), "VEC2")
         if mesh.colors is not None:
@@ -216,21 +219,36 @@ class _Document:
         return self._append("meshes", {"name": f"{name} splats", "primitives": [primitive]})
 
     def _material(self, name: str, mesh: Mesh) -> int:
-        surface: dict[str, Any] = {"metallicFactor": 0, "roughnessFactor": ROUGHNESS}
+        made = mesh.material or PLAIN_MATERIAL
+        surface: dict[str, Any] = {
+            "metallicFactor": made.metallic,
+            "roughnessFactor": made.roughness,
+        }
+        material: dict[str, Any] = {"name": name, "pbrMetallicRoughness": surface}
         if mesh.texture is not None:
-            png = io.BytesIO()
-            PillowImage.fromarray(mesh.texture).save(png, "PNG")
-            view = self._buffer_view(png.getvalue())
-            image = self._append(
-                "images", {"name": name, "mimeType": "image/png", "bufferView": view}
-            )
-            surface["baseColorTexture"] = {"index": self._append("textures", {"source": image})}
+            base = mesh.texture if made.alpha is None else np.dstack([mesh.texture, made.alpha])
+            surface["baseColorTexture"] = self._texture(name, base)
         elif mesh.colors is None:
             surface["baseColorFactor"] = [GREY, GREY, GREY, 1]
-        material: dict[str, Any] = {"name": name, "pbrMetallicRoughness": surface}
+        if made.surface is not None:
+            surface |= {"metallicFactor": 1, "roughnessFactor": 1}
+            packed = np.zeros((*made.surface.shape[:2], 3), np.uint8)
+            packed[..., 2], packed[..., 1] = made.surface[..., 0], made.surface[..., 1]
+            surface["metallicRoughnessTexture"] = self._texture(f"{name} surface", packed)
+        if made.normal is not None:
+            material["normalTexture"] = self._texture(f"{name} normals", made.normal)
+        if made.alpha_mode != "opaque":
+            material["alphaMode"] = made.alpha_mode.upper()
         if not _is_closed(mesh):
             material["doubleSided"] = True
         return self._append("materials", material)
+
+    def _texture(self, name: str, pixels: NDArray[np.uint8]) -> dict[str, int]:
+        png = io.BytesIO()
+        PillowImage.fromarray(pixels).save(png, "PNG")
+        view = self._buffer_view(png.getvalue())
+        image = self._append("images", {"name": name, "mimeType": "image/png", "bufferView": view})
+        return {"index": self._append("textures", {"source": image})}
 
     def _accessor(
         self,
@@ -298,9 +316,8 @@ def read_glb(path: Path) -> list[GlbNode]:
     """Read what `write_glb` wrote.
 
     Reads nodes directly below the scene with triangle meshes of one primitive, or with a mesh and
-    splats below them; normals, vertex colours, texture coordinates and an embedded base colour
-    texture. Other files may be richer
-    than that: they are refused rather than half understood.
+    splats below them; normals, tangents, vertex colours, texture coordinates and embedded textures.
+    Other files may be richer than that: they are refused rather than half understood.
 
     Raises:
         InputError: the file is missing, damaged, or holds what we do not write.
@@ -382,22 +399,17 @@ class _Reader:
         faces = self._array(primitive["indices"]).astype(np.int64).reshape(-1, 3)
         if faces.size and faces.max() >= len(vertices):
             raise ValueError("a face names a vertex that does not exist")
-        normals = uv = colors = texture = None
+        normals = tangents = uv = colors = None
         if "NORMAL" in attributes:
             normals = self._array(attributes["NORMAL"]).astype(np.float32)
+        if "TANGENT" in attributes:
+            tangents = self._array(attributes["TANGENT"]).astype(np.float32)
         if "TEXCOORD_0" in attributes:
             uv = _flip_v(self._array(attributes["TEXCOORD_0"]).astype(np.float32))
         if "COLOR_0" in attributes:
             linear = self._array(attributes["COLOR_0"])[:, :3] / 65535
             colors = np.rint(srgb_from_linear(linear) * 255).astype(np.uint8)
-        surface = self._json["materials"][primitive["material"]]["pbrMetallicRoughness"]
-        if "baseColorTexture" in surface:
-            source = self._json["textures"][surface["baseColorTexture"]["index"]]["source"]
-            png = self._bytes(self._json["images"][source]["bufferView"])
-            with PillowImage.open(io.BytesIO(png), formats=["PNG"]) as image:
-                if image.width * image.height > MAX_TEXTURE_PIXELS:
-                    raise ValueError(f"a texture of {image.width}×{image.height} pixels")
-                texture = np.array(image.convert("RGB"))
+        texture, material = self._material(self._json["materials"][primitive["material"]])
         return Mesh(
             vertices=vertices,
             faces=faces.astype(np.int32),
@@ -405,7 +417,48 @@ class _Reader:
             uv=uv,
             texture=texture,
             normals=normals,
+            tangents=tangents,
+            material=material,
         )
+
+    def _material(
+        self, entry: Mapping[str, Any]
+    ) -> tuple[NDArray[np.uint8] | None, Material | None]:
+        """Base colour and the rest; None where it is as of a mesh that says nothing."""
+        surface = entry["pbrMetallicRoughness"]
+        modes: dict[str, AlphaMode] = {"OPAQUE": "opaque", "MASK": "mask", "BLEND": "blend"}
+        mode = modes[entry.get("alphaMode", "OPAQUE")]
+        base = self._picture(surface.get("baseColorTexture"), "RGB" if mode == "opaque" else "RGBA")
+        packed = self._picture(surface.get("metallicRoughnessTexture"), "RGB")
+        normal = self._picture(entry.get("normalTexture"), "RGB")
+        texture = None if base is None else np.ascontiguousarray(base[..., :3])
+        plain = (surface.get("metallicFactor", 1), surface.get("roughnessFactor", 1)) == (
+            PLAIN_MATERIAL.metallic,
+            PLAIN_MATERIAL.roughness,
+        )
+        if plain and packed is None and normal is None and mode == "opaque":
+            return texture, None
+        material = Material(
+            metallic=PLAIN_MATERIAL.metallic if packed is not None else surface["metallicFactor"],
+            roughness=(
+                PLAIN_MATERIAL.roughness if packed is not None else surface["roughnessFactor"]
+            ),
+            surface=None if packed is None else np.ascontiguousarray(packed[..., [2, 1]]),
+            alpha=None if base is None or mode == "opaque" else np.ascontiguousarray(base[..., 3]),
+            alpha_mode=mode,
+            normal=normal,
+        )
+        return texture, material
+
+    def _picture(self, texture: Mapping[str, Any] | None, mode: str) -> NDArray[np.uint8] | None:
+        if texture is None:
+            return None
+        source = self._json["textures"][texture["index"]]["source"]
+        png = self._bytes(self._json["images"][source]["bufferView"])
+        with PillowImage.open(io.BytesIO(png), formats=["PNG"]) as image:
+            if image.width * image.height > MAX_TEXTURE_PIXELS:
+                raise ValueError(f"a texture of {image.width}×{image.height} pixels")
+            return np.array(image.convert(mode))
 
     def _array(self, accessor: int) -> NDArray:
         entry = self._json["accessors"][accessor]

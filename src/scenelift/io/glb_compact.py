@@ -34,9 +34,9 @@ BYTE, UNSIGNED_SHORT = 5120, 5123
 def compact_glb(data: bytes) -> bytes:
     """Compress a file of `write_glb`.
 
-    Positions are rounded to 1/32768 of the mesh's longest side, normals to bytes, texture
-    coordinates to 1/65535; triangles and vertices change their order, textures lose what WebP at
-    quality 90 loses.
+    Positions are rounded to 1/32768 of the mesh's longest side, normals and tangents to bytes,
+    texture coordinates to 1/65535; triangles and vertices change their order, base colours lose
+    what WebP at quality 90 loses. The other maps lose nothing.
 
     Raises:
         SetupError: the package meshoptimizer is not installed.
@@ -52,10 +52,12 @@ def compact_glb(data: bytes) -> bytes:
     writer = _Writer(document)
     views = document.get("bufferViews", [])
     document["bufferViews"] = []
-    for image in document.get("images", []):
+    colours = _colour_images(document)
+    for number, image in enumerate(document.get("images", [])):
         view = views[image["bufferView"]]
         png = binary[view["byteOffset"] : view["byteOffset"] + view["byteLength"]]
-        image |= {"mimeType": "image/webp", "bufferView": writer.plain(_webp(png))}
+        packed = _webp(png, lossless=number not in colours)
+        image |= {"mimeType": "image/webp", "bufferView": writer.plain(packed)}
     for texture in document.get("textures", []):
         texture["extensions"] = {WEBP: {"source": texture.pop("source")}}
     for mesh in document.get("meshes", []):
@@ -169,9 +171,9 @@ def _packed(name: str, values: NDArray) -> tuple[NDArray, dict[str, Any]]:
         step = 2.0 ** (np.ceil(np.log2(max(float(np.ptp(values, 0).max()), 1e-12))) - POSITION_BITS)
         rounded = (np.rint(values / step) * step).astype(np.float32)
         return rounded, {"min": rounded.min(0).tolist(), "max": rounded.max(0).tolist()}
-    if name == "NORMAL":
-        table = np.zeros((len(values), 4), np.int8)  # the fourth is never read
-        table[:, :3] = np.rint(np.clip(values, -1, 1) * 127)
+    if name in ("NORMAL", "TANGENT"):
+        table = np.zeros((len(values), 4), np.int8)  # a normal's fourth is never read
+        table[:, : values.shape[1]] = np.rint(np.clip(values, -1, 1) * 127)
         return table, {"componentType": BYTE, "normalized": True}
     if name == "TEXCOORD_0" and values.min() >= 0 and values.max() <= 1:
         table = np.rint(values.astype(np.float64) * 65535).astype(np.uint16)
@@ -192,8 +194,20 @@ def _parsed(data: bytes) -> tuple[dict[str, Any], bytes]:
     return json.loads(data[20:rest]), data[rest + 8 :]
 
 
-def _webp(png: bytes) -> bytes:
+def _colour_images(document: dict[str, Any]) -> set[int]:
+    """Numbers of the images that people see; the others hold numbers, of which none may be lost."""
+    textures = [
+        material["pbrMetallicRoughness"]["baseColorTexture"]["index"]
+        for material in document.get("materials", [])
+        if "baseColorTexture" in material["pbrMetallicRoughness"]
+    ]
+    return {document["textures"][index]["source"] for index in textures}
+
+
+def _webp(png: bytes, *, lossless: bool) -> bytes:
     packed = io.BytesIO()
     with PillowImage.open(io.BytesIO(png)) as picture:
-        picture.convert("RGB").save(packed, "WEBP", quality=WEBP_QUALITY, method=4)
+        kind = "RGBA" if picture.mode == "RGBA" else "RGB"
+        quality = {"lossless": True} if lossless else {"quality": WEBP_QUALITY}
+        picture.convert(kind).save(packed, "WEBP", method=4, **quality)
     return packed.getvalue()

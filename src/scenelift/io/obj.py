@@ -29,7 +29,8 @@ def write_obj(path: Path, nodes: Sequence[GlbNode]) -> list[Path]:
     """Write objects as one OBJ; the same objects give the same bytes.
 
     Args:
-        path: `scene.obj`; `scene.mtl` and `scene_NAME.png` per texture are written beside it.
+        path: `scene.obj`; `scene.mtl` and a picture for every map (`scene_NAME.png`, …) are written
+            beside it.
         nodes: one `o` group each, under its name.
 
     Returns:
@@ -44,13 +45,10 @@ def write_obj(path: Path, nodes: Sequence[GlbNode]) -> list[Path]:
     names = [f"{re.sub(r'[^A-Za-z0-9_.-]', '_', node.name) or 'object'}" for node in nodes]
     names = [n if names.count(n) == 1 else f"{n}_{i}" for i, n in enumerate(names)]
     for name, node in zip(names, nodes, strict=True):
-        tint = GREY if node.mesh.texture is None and node.mesh.colors is None else 1
-        lines = [f"newmtl {name}", "illum 1", f"Kd {tint} {tint} {tint}", "Ks 0 0 0"]
-        if node.mesh.texture is not None:
-            texture = path.with_name(f"{path.stem}_{name}.png")
-            write_png(texture, node.mesh.texture)
-            written.append(texture)
-            lines.append(f"map_Kd {texture.name}")
+        lines, maps = _material(name, node.mesh, path)
+        for file, pixels in maps.items():
+            write_png(file, pixels)
+            written.append(file)
         materials.append("\n".join(lines) + "\n")
     library = path.with_suffix(".mtl")
     write_bytes(library, "\n".join(materials).encode("ascii"))
@@ -65,6 +63,38 @@ def write_obj(path: Path, nodes: Sequence[GlbNode]) -> list[Path]:
             has = [True, node.mesh.uv is not None, node.mesh.normals is not None]
             first += len(node.mesh.vertices) * np.array(has)
     return [*written, library, path]
+
+
+def _material(name: str, mesh: Mesh, path: Path) -> tuple[list[str], dict[Path, NDArray[np.uint8]]]:
+    """Lines of the material file, and the pictures that they name.
+
+    Metallic, roughness and normal maps go by the keys that Blender, MeshLab and others have agreed
+    on (`Pm`, `Pr`, `norm`); who does not know them reads the classic ones before.
+    """
+    tint = GREY if mesh.texture is None and mesh.colors is None else 1
+    lines = [f"newmtl {name}", "illum 1", f"Kd {tint} {tint} {tint}", "Ks 0 0 0"]
+    maps: dict[Path, NDArray[np.uint8]] = {}
+
+    def add(key: str, suffix: str, pixels: NDArray[np.uint8]) -> None:
+        file = path.with_name(f"{path.stem}_{name}{suffix}.png")
+        maps[file] = pixels
+        lines.append(f"{key} {file.name}")
+
+    if mesh.texture is not None:
+        add("map_Kd", "", mesh.texture)
+    material = mesh.material
+    if material is not None:
+        if material.alpha is not None:
+            add("map_d", "_alpha", material.alpha)
+        if material.surface is None:
+            lines += [f"Pm {material.metallic:.4g}", f"Pr {material.roughness:.4g}"]
+        else:
+            lines += ["Pm 1", "Pr 1"]
+            add("map_Pm", "_metallic", material.surface[..., 0])
+            add("map_Pr", "_roughness", material.surface[..., 1])
+        if material.normal is not None:
+            add("norm", "_normals", material.normal)
+    return lines, maps
 
 
 def _object(mesh: Mesh, matrix: NDArray[np.float64], first: NDArray) -> list[bytes]:

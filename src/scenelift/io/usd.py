@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from scenelift.errors import FormatError, SetupError
 from scenelift.io.files import write_bytes
-from scenelift.io.glb import ROUGHNESS, GlbNode
+from scenelift.io.glb import GlbNode
 from scenelift.render.color import linear_from_srgb
-from scenelift.types import Gaussians, Mesh
+from scenelift.types import PLAIN_MATERIAL, Gaussians, Material, Mesh
 
 __all__ = ["write_usdz"]
 
@@ -101,43 +102,77 @@ def _add_mesh(stage: Any, place: Any, mesh: Mesh, folder: Path) -> None:
     material = UsdShade.Material.Define(stage, place.AppendChild("material"))
     shader = UsdShade.Shader.Define(stage, place.AppendPath("material/surface"))
     shader.CreateIdAttr("UsdPreviewSurface")
-    shader.CreateInput("roughness", Sdf.ValueTypeNames.Float).Set(ROUGHNESS)
-    shader.CreateInput("metallic", Sdf.ValueTypeNames.Float).Set(0.0)
+    made = mesh.material or PLAIN_MATERIAL
     color = shader.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f)
-    if mesh.texture is not None and mesh.uv is not None:
+    if mesh.uv is not None and (mesh.texture is not None or mesh.material is not None):
         # USD counts v from the bottom row, as this package does.
         primvars.CreatePrimvar("st", Sdf.ValueTypeNames.TexCoord2fArray, UsdGeom.Tokens.vertex).Set(
             Vt.Vec2fArray.FromNumpy(mesh.uv)
         )
-        picture = folder / f"{place.name}.png"
-        PillowImage.fromarray(mesh.texture).save(picture)
-        _sample(stage, place, color, "st", Sdf.AssetPath(f"./{picture.name}"))
+    if mesh.texture is not None:
+        base = mesh.texture if made.alpha is None else np.dstack([mesh.texture, made.alpha])
+        sampler = _sampler(stage, place, "texture", base, folder, "sRGB")
+        color.ConnectToSource(sampler.CreateOutput("rgb", Sdf.ValueTypeNames.Float3))
+        if made.alpha is not None:
+            opacity = shader.CreateInput("opacity", Sdf.ValueTypeNames.Float)
+            opacity.ConnectToSource(sampler.CreateOutput("a", Sdf.ValueTypeNames.Float))
+        if made.alpha_mode == "mask":
+            shader.CreateInput("opacityThreshold", Sdf.ValueTypeNames.Float).Set(0.5)
     elif mesh.colors is not None:
         reader = UsdShade.Shader.Define(stage, place.AppendPath("material/colors"))
         reader.CreateIdAttr("UsdPrimvarReader_float3")
         reader.CreateInput("varname", Sdf.ValueTypeNames.String).Set("displayColor")
         color.ConnectToSource(reader.CreateOutput("result", Sdf.ValueTypeNames.Float3))
+    _add_surface(stage, place, shader, made, folder)
     material.CreateSurfaceOutput().ConnectToSource(
         shader.CreateOutput("surface", Sdf.ValueTypeNames.Token)
     )
     UsdShade.MaterialBindingAPI.Apply(prim.GetPrim()).Bind(material)
 
 
-def _sample(stage: Any, place: Any, color: Any, primvar: str, picture: Any) -> None:
-    """Let a colour come from a picture."""
+def _add_surface(stage: Any, place: Any, shader: Any, made: Material, folder: Path) -> None:
+    """Metallic, roughness and the normal map."""
+    from pxr import Gf, Sdf
+
+    metallic = shader.CreateInput("metallic", Sdf.ValueTypeNames.Float)
+    roughness = shader.CreateInput("roughness", Sdf.ValueTypeNames.Float)
+    if made.surface is None:
+        metallic.Set(made.metallic)
+        roughness.Set(made.roughness)
+    else:
+        packed = np.zeros((*made.surface.shape[:2], 3), np.uint8)  # as in glTF
+        packed[..., 2], packed[..., 1] = made.surface[..., 0], made.surface[..., 1]
+        sampler = _sampler(stage, place, "surface_map", packed, folder, "raw")
+        metallic.ConnectToSource(sampler.CreateOutput("b", Sdf.ValueTypeNames.Float))
+        roughness.ConnectToSource(sampler.CreateOutput("g", Sdf.ValueTypeNames.Float))
+    if made.normal is not None:
+        sampler = _sampler(stage, place, "normal_map", made.normal, folder, "raw")
+        # UsdPreviewSurface expects −1…1.
+        sampler.CreateInput("scale", Sdf.ValueTypeNames.Float4).Set(Gf.Vec4f(2, 2, 2, 1))
+        sampler.CreateInput("bias", Sdf.ValueTypeNames.Float4).Set(Gf.Vec4f(-1, -1, -1, 0))
+        normal = shader.CreateInput("normal", Sdf.ValueTypeNames.Normal3f)
+        normal.ConnectToSource(sampler.CreateOutput("rgb", Sdf.ValueTypeNames.Float3))
+
+
+def _sampler(
+    stage: Any, place: Any, name: str, pixels: NDArray[np.uint8], folder: Path, space: str
+) -> Any:
+    """A shader that reads a picture at the mesh's texture coordinates."""
     from pxr import Sdf, UsdShade
 
+    file = folder / (f"{place.name}.png" if name == "texture" else f"{place.name}_{name}.png")
+    PillowImage.fromarray(pixels).save(file)
     reader = UsdShade.Shader.Define(stage, place.AppendPath("material/coordinates"))
     reader.CreateIdAttr("UsdPrimvarReader_float2")
-    reader.CreateInput("varname", Sdf.ValueTypeNames.String).Set(primvar)
-    texture = UsdShade.Shader.Define(stage, place.AppendPath("material/texture"))
+    reader.CreateInput("varname", Sdf.ValueTypeNames.String).Set("st")
+    texture = UsdShade.Shader.Define(stage, place.AppendPath(f"material/{name}"))
     texture.CreateIdAttr("UsdUVTexture")
-    texture.CreateInput("file", Sdf.ValueTypeNames.Asset).Set(picture)
-    texture.CreateInput("sourceColorSpace", Sdf.ValueTypeNames.Token).Set("sRGB")
+    texture.CreateInput("file", Sdf.ValueTypeNames.Asset).Set(Sdf.AssetPath(f"./{file.name}"))
+    texture.CreateInput("sourceColorSpace", Sdf.ValueTypeNames.Token).Set(space)
     texture.CreateInput("st", Sdf.ValueTypeNames.Float2).ConnectToSource(
         reader.CreateOutput("result", Sdf.ValueTypeNames.Float2)
     )
-    color.ConnectToSource(texture.CreateOutput("rgb", Sdf.ValueTypeNames.Float3))
+    return texture
 
 
 def _add_splats(stage: Any, place: Any, gaussians: Gaussians) -> None:
