@@ -68,7 +68,6 @@ def bench_ledger(folder: Path, count: int = 500) -> None:
     with _timed() as looking:
         for item in items:
             assert is_settled(ledger.claim(item), item)
-    ledger.close()
     print(
         f"ledger alone: claim {_each(claiming, count)}, result (synced) {_each(ending, count)}, "
         f"meeting a settled item {_each(looking, count)}"
@@ -119,7 +118,6 @@ def bench_restart(folder: Path, finished: BatchFolder, count: int) -> None:
             first = next(i for i in items if not is_settled(journals.entries.get(i.id), i))
             claim = ledger.claim(first)
         ledger.finish(claim, "waiting", reason="stopped")
-        ledger.close()
         progress = BatchProgress(batch, items)
         progress.refresh()
         with _timed() as summing:

@@ -9,13 +9,12 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from scenelift import __version__
-from scenelift.errors import InputError, OutputError
-from scenelift.io.files import prepare_output_folder, sha256_of
+from scenelift.errors import InputError
+from scenelift.io.files import sha256_of
 from scenelift.io.image import read_image
 from scenelift.options import ExportOptions, FinishOptions, LayoutOptions
+from scenelift.output.folder import WORK_FOLDER, check_inputs, claim_folder, forget_unfinished
 from scenelift.output.manifest import MANIFEST_NAME, Manifest, read_manifest
 from scenelift.pipeline import Pipeline, as_prompt
 from scenelift.progress import Reporter
@@ -23,8 +22,6 @@ from scenelift.stages import StageStore, digest
 from scenelift.types import Prompt
 
 __all__ = ["WORK_FOLDER", "RunSpec", "run_job"]
-
-WORK_FOLDER = ".scenelift"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +53,7 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
     """Run one photo into its folder; resume what an interrupted run left; skip what is done.
 
     Input and output are checked before the first model runs. While it runs, the folder is
-    locked against a second run.
+    claimed: a second run is refused, and touches nothing.
 
     Raises:
         SceneliftError: see `errors.py`; stages that finished are kept for the next attempt.
@@ -64,17 +61,9 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
     clock = time.monotonic()
     image = read_image(spec.photo)
     prompt = as_prompt(spec.prompt)
-    prepare_output_folder(spec.out)
-    work = spec.out / WORK_FOLDER
-    work.mkdir(exist_ok=True)
-    lock = FileLock(work / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as exc:
-        raise OutputError(
-            f"Another run is writing to {spec.out}. Wait for it, or choose another --out."
-        ) from exc
-    try:
+    check_inputs(spec.out, [spec.photo])
+    with claim_folder(spec.out) as work:
+        store = StageStore(work)
         fingerprint = digest(
             __version__,
             image,
@@ -87,6 +76,9 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
         )
         done = None if spec.force else finished_run(spec.out, fingerprint)
         if done is not None:
+            # What a run left that was killed just when it had finished.
+            store.clear()
+            forget_unfinished(spec.out)
             report.send("run_finished", "Already done: nothing has changed.", 1.0)
             return done
 
@@ -94,7 +86,6 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
         if pipeline.choice:
             for note in pipeline.choice.notes:
                 report.note(note)
-        store = StageStore(work)
         if spec.force:
             store.clear()
         scene = pipeline.run(
@@ -107,9 +98,9 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
             store=store,
         )
 
-        from scenelift.output.scene import write_scene
+        from scenelift.output.scene import write_claimed_scene
 
-        write_scene(
+        write_claimed_scene(
             scene,
             spec.out,
             options=spec.export,
@@ -121,8 +112,6 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
         store.clear()
         report.send("run_finished", fraction=1.0)
         return read_manifest(spec.out)
-    finally:
-        lock.release()
 
 
 def finished_run(folder: Path, fingerprint: str) -> Manifest | None:

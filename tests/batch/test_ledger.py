@@ -96,7 +96,6 @@ def test_of_many_who_try_at_once_exactly_one_gets_each_item(folder):
             entry = ledger.claim(item)
             if ledger.is_mine(entry):
                 mine.append(entry.id)
-        ledger.close()
 
     threads = [threading.Thread(target=work, args=(mine,)) for mine in won]
     for thread in threads:
@@ -234,7 +233,6 @@ def test_the_clock_is_the_file_servers(tmp_path):
     (tmp_path / "probe").touch()
     # A file stamped now, read with the same clock: a second covers a loaded machine.
     assert abs(clock.now() - (tmp_path / "probe").stat().st_mtime) < 1
-    clock.close()
     assert not list(tmp_path.glob(".clock*"))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,16 +16,20 @@ from pathlib import Path
 import PIL.Image
 import pytest
 from tests.drivers.web import fake_pipeline
+from typer.testing import CliRunner
 
 from scenelift.batch.attempt import Crashed
 from scenelift.batch.folder import BatchFolder
+from scenelift.batch.identity import WorkerIdentity
 from scenelift.batch.items import BatchItem
+from scenelift.batch.ledger import Ledger
 from scenelift.batch.manifest import RowDefaults, read_items
 from scenelift.batch.on_local import LocalWorkers
 from scenelift.batch.progress import BatchProgress
 from scenelift.batch.run import begin_batch, conclude, retry_failed, run_batch, watch
 from scenelift.batch.settings import BatchSettings, read_settings
 from scenelift.batch.worker import Worker
+from scenelift.cli import app
 from scenelift.errors import InputError, OutputError, SetupError
 from scenelift.options import ExportOptions
 from scenelift.output.manifest import read_manifest
@@ -161,6 +167,66 @@ def test_what_was_published_by_a_worker_that_then_died_is_not_made_again(begin):
     Worker(folder, SETTINGS).run(items)
     assert (folder.scene("i0") / "scene.ply").stat().st_mtime_ns == written
     assert progress_of(folder, items).counts["done"] == 1
+
+
+def test_what_a_worker_was_about_to_replace_when_it_died_does_not_stay(begin, monkeypatch):
+    folder, _, (item,) = begin("red")
+    worker = Worker(folder, SETTINGS)
+    worker.run([item])
+    again = BatchItem.of(item.photo, Prompt(phrases=("blue",)), 0, id=item.id)
+
+    def die(path, *args, **options):
+        if path.name.endswith(".old") and path.exists():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", die)
+    with pytest.raises(KeyboardInterrupt):
+        Worker(folder, SETTINGS).run([again])
+    monkeypatch.undo()
+    assert list((folder.state / "work").glob("*.old"))
+    claim = Ledger(folder, WorkerIdentity.here()).last(item.id)
+    monkeypatch.setattr(Ledger, "alive", lambda self, claim: False)
+    Worker(folder, SETTINGS).run([again])
+    assert claim.state == "claimed"
+    assert not list((folder.state / "work").iterdir())
+    assert [o.label for o in read_manifest(folder.scene(item.id)).objects] == ["blue"]
+
+
+def test_no_clock_stays_of_a_worker_however_it_ends(begin):
+    folder, _, (item,) = begin("red")
+    Worker(folder, SETTINGS).run([item])
+    assert not list(folder.state.glob(".clock*"))
+    left = folder.state / ".clock-of-an-older-version"
+    left.touch()
+    os.utime(left, (0, 0))
+    begin("red")
+    assert not left.exists()
+
+
+def test_a_batch_does_not_replace_its_photos_and_manifest(begin, disc, tmp_path):
+    folder, _, (item,) = begin("red")
+    Worker(folder, SETTINGS).run([item])
+    photo = folder.scene(item.id) / "input.png"
+    theirs = BatchItem.of(photo, Prompt(phrases=("red",)), 0, id=item.id)
+    with pytest.raises(InputError, match="would be replaced"):
+        begin_batch([theirs], folder.root, SETTINGS)
+    manifest = folder.root / "items.csv"
+    manifest.write_text(f"photo,prompt\n{disc},red\n")
+    for name in ("items.csv", "index.html", "index-2.html", "batch.json"):
+        with pytest.raises(InputError, match="would be replaced"):
+            folder.check_inputs([folder.root / name])
+    folder.check_inputs([disc, folder.root / "photos.csv", folder.root / "photos" / "input.png"])
+    result = CliRunner().invoke(app, ["batch", str(manifest), "--out", str(folder.root)])
+    assert result.exit_code == 2
+    assert manifest.read_text().startswith("photo,prompt\n")
+
+
+def test_pictures_of_results_are_not_taken_for_photos(begin, disc, tmp_path):
+    folder, _, (item,) = begin("red")
+    Worker(folder, SETTINGS).run([item])
+    shutil.copytree(folder.scene(item.id), tmp_path / "single")
+    items = read_items(tmp_path, RowDefaults(prompt=Prompt(phrases=("red",))))
+    assert [i.photo for i in items] == [disc]
 
 
 def test_two_workers_share_the_items(begin):

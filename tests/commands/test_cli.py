@@ -14,13 +14,21 @@ import pytest
 from typer.testing import CliRunner
 
 from scenelift.cli import app
+from scenelift.output.instances import write_instances
 from scenelift.output.manifest import Manifest
 from scenelift.pointmap import POINT_MAPPERS
+from scenelift.progress import silent
 from scenelift.qualities import QUALITIES, BackendNames
 from scenelift.reconstruct import RECONSTRUCTORS
 from scenelift.registry import Backend
 from scenelift.segment import SEGMENTERS
-from scenelift.testing.fakes import BallReconstructor, ColorSegmenter, PlanePointMapper
+from scenelift.testing.fakes import (
+    BallReconstructor,
+    ColorSegmenter,
+    PlanePointMapper,
+    disc_photo,
+)
+from scenelift.types import Prompt
 
 
 @pytest.fixture(autouse=True)
@@ -166,8 +174,9 @@ def test_doctor_says_what_is_missing_and_exits_accordingly(tmp_path):
     assert "scenelift models download embedded" in result.output
 
 
-def test_sigint_stops_with_130_and_the_next_run_resumes(photo, tmp_path):
-    """The first Ctrl-C asks the stages to stop; what was finished is kept."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_with_130_and_the_next_run_resumes(photo, tmp_path, number):
+    """The first one asks the stages to stop; what was finished is kept."""
     code = (
         "import sys, time\n"
         "from scenelift.commands.shell import listen, problems\n"
@@ -198,9 +207,31 @@ def test_sigint_stops_with_130_and_the_next_run_resumes(photo, tmp_path):
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
-    child.send_signal(signal.SIGINT)
+    child.send_signal(number)
     _, errors = child.communicate()
     assert child.returncode == 130, errors
+    assert "Stopping after this step" in errors
     assert "running again resumes" in errors
     assert (tmp_path / "out" / ".scenelift" / "pointmap.npz").is_file()
     assert run(photo, tmp_path / "out", "-p", "red").exit_code == 0
+
+
+def test_segment_does_not_replace_its_photo_and_clears_away_its_own_masks(photo, tmp_path):
+    out = tmp_path / "masks"
+    for name in ("overlay.png", "07_cup.png"):
+        theirs = out / name
+        theirs.parent.mkdir(exist_ok=True)
+        theirs.write_bytes(photo.read_bytes())
+        result = CliRunner().invoke(app, ["segment", str(theirs), "-p", "red", "--out", str(out)])
+        assert result.exit_code == 2
+        assert "might be replaced" in result.output
+        assert theirs.read_bytes() == photo.read_bytes()
+        theirs.unlink()
+    image = disc_photo()
+    both = ColorSegmenter().segment(image, Prompt(phrases=("red", "blue")), silent())
+    write_instances(out, image, both)
+    (out / "02_own.png").write_bytes(b"mine")
+    one = ColorSegmenter().segment(image, Prompt(phrases=("blue",)), silent())
+    write_instances(out, image, one)
+    names = {path.name for path in out.iterdir()}
+    assert names == {"00_blue.png", "02_own.png", "instances.json", "overlay.png"}

@@ -16,8 +16,8 @@ import pytest
 from scenelift.errors import OutputError
 from scenelift.io.files import (
     TEMPORARY_PREFIX,
-    _explain,
     atomic_write,
+    explain_failure,
     prepare_output_folder,
     sha256_of,
     write_bytes,
@@ -88,7 +88,7 @@ def test_a_full_disk_is_told_as_such():
     with pytest.raises(OSError, match="No space") as caught:
         os.write(device, b"x")
     os.close(device)
-    assert "disk is full" in str(_explain(Path("scene.ply"), caught.value))
+    assert "disk is full" in str(explain_failure(Path("scene.ply"), caught.value))
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path):

@@ -14,19 +14,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import threading
+import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from scenelift.errors import OutputError
+from scenelift.batch.identity import CLOCK_PREFIX
+from scenelift.errors import InputError, OutputError
 from scenelift.io.files import TEMPORARY_PREFIX, prepare_output_folder, write_bytes
 
 __all__ = ["BatchFolder", "link_exclusively", "shard"]
 
 # Locks and leftovers that a run keeps in its folder; a claim is the lock here.
 RUN_FOLDER = ".scenelift"
+CLOCK_LEFT_SECONDS = 3600.0
+# What a batch writes right into its folder.
+_RESULT = re.compile(r"batch\.json|(items|objects)\.(csv|parquet)|(summary|index).*\.html")
 
 
 def shard(id: str) -> str:
@@ -76,6 +83,10 @@ class BatchFolder:
         """
         # Not the whole tree: cleaning up below would look at every file of every scene.
         prepare_output_folder(self.state / "probe")
+        for clock in self.state.glob(f"{CLOCK_PREFIX}*"):
+            with suppress(FileNotFoundError):  # of a worker that was killed while it looked
+                if time.time() - clock.stat().st_mtime > CLOCK_LEFT_SECONDS:
+                    clock.unlink()
         for folder in (self.journals, self.logs, self.state / "work", self.root / "scenes"):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -99,6 +110,7 @@ class BatchFolder:
         """
         work = self.work(id, number)
         earlier = [self.work(id, n) for n in range(number - 1, 0, -1)]
+        self._discard_replaced(id, number)
         for source in [*earlier, *([self.scene(id)] if lost else [])]:
             with suppress(FileNotFoundError):
                 source.rename(work)
@@ -112,7 +124,7 @@ class BatchFolder:
         """Make the claim's folder the item's scene, in place of an older one."""
         work, scene = self.work(id, number), self.scene(id)
         shutil.rmtree(work / RUN_FOLDER, ignore_errors=True)
-        old = work.with_name(f"{work.name}.old")
+        old = _replaced(work)
         with suppress(FileNotFoundError):
             scene.rename(old)
         work.rename(scene)
@@ -120,6 +132,40 @@ class BatchFolder:
 
     def discard_work(self, id: str, number: int) -> None:
         shutil.rmtree(self.work(id, number), ignore_errors=True)
+        self._discard_replaced(id, number + 1)
+
+    def check_inputs(self, inputs: Iterable[Path]) -> None:
+        """Refuse a batch that would replace what it is made from.
+
+        Args:
+            inputs: absolute paths of photos and manifest.
+
+        Raises:
+            InputError: one of them lies in this folder where results go.
+        """
+        inside = self.root.resolve()
+        real: dict[Path, Path] = {}
+        for source in inputs:
+            parent = real.setdefault(source.parent, source.parent.resolve())
+            if not parent.is_relative_to(inside):
+                continue
+            parts = (parent / source.name).relative_to(inside).parts
+            if parts[0] in (".batch", "scenes") or (
+                len(parts) == 1 and _RESULT.fullmatch(parts[0])
+            ):
+                raise InputError(
+                    f"{source} would be replaced: {self.root} holds the results of the batch, and "
+                    "has files of that name. Choose another --out."
+                )
+
+    def _discard_replaced(self, id: str, number: int) -> None:
+        """Remove scenes that earlier claims were about to replace when their workers died."""
+        for n in range(1, number):
+            shutil.rmtree(_replaced(self.work(id, n)), ignore_errors=True)
+
+
+def _replaced(work: Path) -> Path:
+    return work.with_name(f"{work.name}.old")
 
 
 def link_exclusively(path: Path, content: bytes, writer: str, *, durable: bool) -> bool:

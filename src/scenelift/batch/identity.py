@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ServerClock", "WorkerIdentity", "process_is_gone"]
+__all__ = ["CLOCK_PREFIX", "ServerClock", "WorkerIdentity", "process_is_gone"]
 
 PROC = Path("/proc")
+CLOCK_PREFIX = ".clock-"
 CLOCK_SECONDS = 60.0
 
 
@@ -76,20 +77,21 @@ class ServerClock:
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._file = folder / f".clock-{name}"
+        self._file = folder / f"{CLOCK_PREFIX}{name}"
         self._offset, self._asked = 0.0, -float("inf")
 
     def now(self) -> float:
         """Seconds since the epoch, as the server counts them."""
         here = time.monotonic()
         if here - self._asked > CLOCK_SECONDS:
-            self._file.touch()
-            os.utime(self._file)
-            self._offset, self._asked = self._file.stat().st_mtime - here, here
+            # Gone again at once: a worker that is killed leaves none.
+            try:
+                self._file.touch()
+                os.utime(self._file)
+                self._offset, self._asked = self._file.stat().st_mtime - here, here
+            finally:
+                self._file.unlink(missing_ok=True)
         return here + self._offset
-
-    def close(self) -> None:
-        self._file.unlink(missing_ok=True)
 
 
 def _machine() -> str:

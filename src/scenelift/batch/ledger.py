@@ -195,9 +195,6 @@ class Ledger:
         """Let a failed item wait again, with all its attempts; False where somebody was faster."""
         return self._append(self._next(failed, state="waiting", losses=0, reason="tried again"))
 
-    def close(self) -> None:
-        self._clock.close()
-
     def _successor(self, item: BatchItem, last: Entry | None) -> Entry:
         """The entry that makes an item ours, or fails it."""
         claim = Entry(id=item.id, number=1, state="claimed", digest=item.digest, lease=self.lease)

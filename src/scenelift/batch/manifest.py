@@ -118,10 +118,20 @@ def _collect(
 
 
 def _photos(folder: Path) -> Iterator[tuple[int, str]]:
-    """Paths of photos, seen from the folder, in the order of their names."""
+    """Paths of photos, seen from the folder, in the order of their names.
+
+    Pictures in output folders are results of ours, and no photos.
+    """
     found: list[str] = []
     for parent, folders, files in os.walk(folder):
-        folders[:] = [f for f in folders if not f.startswith(".")]
+        folders[:] = [
+            f
+            for f in folders
+            if not f.startswith(".")
+            and not any(
+                (Path(parent) / f / name).is_file() for name in ("scene.json", "batch.json")
+            )
+        ]
         inside = Path(parent).relative_to(folder)
         found += [
             (inside / name).as_posix()

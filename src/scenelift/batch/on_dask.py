@@ -129,7 +129,6 @@ class DaskWorkers:
 
     def kill(self) -> None:
         """Leave the scheduler; end our own workers."""
-        self._ledger.close()
         if self._client is not None:
             self._client.close()
             self._client = None

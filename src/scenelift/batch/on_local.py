@@ -121,7 +121,6 @@ class LocalWorkers:
                 if slot.process.stdin:
                     slot.process.stdin.close()
                 slot.process = None
-        self._ledger.close()
 
     def _free_items(self, progress: BatchProgress, enough: int) -> int:
         """How many items nobody is at, counted up to `enough`."""

@@ -62,9 +62,10 @@ def begin_batch(
 
     Raises:
         OutputError: it cannot be written.
-        InputError: it holds results of other settings.
+        InputError: it holds results of other settings, or photos where results go.
     """
     folder = BatchFolder(out.absolute())
+    folder.check_inputs(item.photo for item in items)
     folder.prepare()
     plan = folder.keep_plan(write_plan(items))
     keep_settings(folder, settings, plan)
@@ -107,7 +108,6 @@ def retry_failed(progress: BatchProgress) -> int:
     ledger = Ledger(progress.folder, WorkerIdentity.here())
     entries = [progress.entries.get(item.id) for item in progress.items]
     retried = sum(ledger.retry(entry) for entry in entries if entry and entry.state == "failed")
-    ledger.close()
     progress.refresh_first()
     return retried
 

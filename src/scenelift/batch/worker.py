@@ -119,7 +119,6 @@ class Worker:
                 met = 0
                 if len(journals.entries) != known:
                     changed = time.monotonic()
-        self._ledger.close()
 
     def take(self, item: BatchItem, known: int = 0) -> Entry | None:
         """Try one item: the entry that ended the attempt, or the one that is in the way.

@@ -120,6 +120,7 @@ def batch(
     Example: scenelift batch photos.csv --prompt chair --out out --workers 2
     """
     with problems(json), _stoppable() as token:
+        from scenelift.batch.folder import BatchFolder
         from scenelift.batch.items import read_plan
         from scenelift.batch.progress import BatchProgress
         from scenelift.batch.run import begin_batch, conclude, watch
@@ -149,8 +150,6 @@ def batch(
             container=container,
         )
         if join is not None:
-            from scenelift.batch.folder import BatchFolder
-
             folder = BatchFolder(join.absolute())
             settings, plan = read_settings(folder)
             items = list(read_plan(folder.plan(plan)))
@@ -182,6 +181,7 @@ def batch(
                 item_seconds=item_seconds,
             )
             opt.check_segmenter(segmenter, segmenter_model)
+            BatchFolder(out.absolute()).check_inputs([manifest.absolute()])
             items = _read(manifest, prompt, seed, max_objects, min_score, mask_threshold)
             _check_quality(settings, on)
             folder, plan = begin_batch(items, out, settings)

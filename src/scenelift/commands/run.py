@@ -92,10 +92,10 @@ def run(
     Example: scenelift run front.jpg side.jpg --same-object --prompt shoe --quality open
     """
     with problems(json), listen(quiet=json, verbose=verbose) as report:
-        from scenelift.io.files import prepare_output_folder
         from scenelift.io.image import read_image
         from scenelift.models.slat.options import ReconstructionOptions
         from scenelift.options import ExportOptions, FinishOptions, LayoutOptions
+        from scenelift.output.folder import check_inputs, claim_folder
         from scenelift.runs import RunSpec, run_job
         from scenelift.segment.given import GivenSegmenter
 
@@ -134,7 +134,9 @@ def run(
         photo, *further = photos
         opt.check_photos(photos, same_object=same_object, masks=bool(mask))
         opt.check_boxes(what, read_image(photo))
-        prepare_output_folder(out)
+        check_inputs(out, (*photos, *(mask or ()), *((depth,) if depth else ())))
+        with claim_folder(out):
+            pass  # one that is in use, or cannot be written, is told before a model is loaded
         if same_object and quality == "auto" and reconstructor is None:
             quality = "open"  # the only one that looks at several photos
         pipeline = opt.build_pipeline(

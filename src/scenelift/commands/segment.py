@@ -40,9 +40,9 @@ def segment(
     Example: scenelift segment desk.jpg --prompt cup --out out/masks
     """
     with problems(json), listen(quiet=json, verbose=verbose) as report:
-        from scenelift.io.files import prepare_output_folder
         from scenelift.io.image import read_image
-        from scenelift.output.instances import write_instances
+        from scenelift.output.folder import claim_folder
+        from scenelift.output.instances import check_photo, write_instances
         from scenelift.pipeline import find_objects
         from scenelift.qualities import choose_backends
         from scenelift.segment import SEGMENTERS
@@ -58,14 +58,15 @@ def segment(
         opt.check_segmenter(segmenter, segmenter_model)
         image = read_image(photo)
         opt.check_boxes(what, image)
-        prepare_output_folder(out)
+        check_photo(out, photo)
         options = BackendOptions(
             weights=weights, device=device, threads=threads, model=segmenter_model
         )
-        name = segmenter or choose_backends(quality, options).names.segmenter
-        finder = SEGMENTERS.load(name, options)
-        segmentation = find_objects(finder, image, what, report.at("segment"))
-        files = write_instances(out, image, segmentation)
+        with claim_folder(out):
+            name = segmenter or choose_backends(quality, options).names.segmenter
+            finder = SEGMENTERS.load(name, options)
+            segmentation = find_objects(finder, image, what, report.at("segment"))
+            files = write_instances(out, image, segmentation)
     if json:
         print_json(
             {

@@ -54,9 +54,9 @@ def problems(as_json: bool) -> Iterator[None]:
 
 @contextmanager
 def listen(*, quiet: bool = False, verbose: bool = False) -> Iterator[Reporter]:
-    """A reporter that shows progress on standard error and stops on Ctrl-C.
+    """A reporter that shows progress on standard error and stops on Ctrl-C or SIGTERM.
 
-    Bars on a terminal, one line a finished stage in a log. The first Ctrl-C asks the stages to
+    Bars on a terminal, one line a finished stage in a log. The first signal asks the stages to
     stop at their next step, the second one interrupts at once.
 
     Args:
@@ -75,9 +75,12 @@ def listen(*, quiet: bool = False, verbose: bool = False) -> Iterator[Reporter]:
         if token.cancelled:
             raise KeyboardInterrupt
         token.cancel()
-        typer.echo("Stopping after this step; press Ctrl-C again to stop at once.", err=True)
+        again = "press Ctrl-C again to stop at once"
+        if signum == signal.SIGTERM:
+            again = "what is finished is kept, running again resumes"
+        typer.echo(f"Stopping after this step; {again}.", err=True)
 
-    before = signal.signal(signal.SIGINT, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         if quiet:
             yield Reporter(lambda event: None, token=token)
@@ -90,7 +93,8 @@ def listen(*, quiet: bool = False, verbose: bool = False) -> Iterator[Reporter]:
         else:
             yield Reporter(_show_line, token=token)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _title(event: Event) -> str:

@@ -7,26 +7,51 @@ overlay.png      the photo with numbered outlines
 
 from __future__ import annotations
 
+import json
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from scenelift.errors import InputError
 from scenelift.io.animation import write_png
 from scenelift.io.files import write_json
 from scenelift.output.overlay import draw_overlay
 from scenelift.segment.given import INSTANCES_NAME
 from scenelift.types import Image, Segmentation, object_name
 
-__all__ = ["write_instances"]
+__all__ = ["check_photo", "write_instances"]
+
+OVERLAY_NAME = "overlay.png"
+_MASK_NAME = re.compile(r"\d{2,}_[^/\\]*\.png")
+
+
+def check_photo(folder: Path, photo: Path) -> None:
+    """Refuse a folder in which masks or overlay would replace the photo.
+
+    Raises:
+        InputError: the photo lies there under the name of one of them.
+    """
+    real = photo.resolve()
+    inside = real.parent == folder.resolve()
+    if inside and (real.name == OVERLAY_NAME or _MASK_NAME.fullmatch(real.name)):
+        raise InputError(
+            f"{photo} might be replaced: masks and overlay are written to {folder}, under names "
+            "like this one. Choose another --out, or move the photo."
+        )
 
 
 def write_instances(folder: Path, image: Image, segmentation: Segmentation) -> list[dict[str, Any]]:
     """Write masks, overlay and `instances.json`; return the entries of the last.
 
+    Masks that an earlier `instances.json` lists, and this one does not, are removed.
+
     Raises:
         OutputError: the folder cannot be written.
     """
+    earlier = _listed_masks(folder)
     entries: list[dict[str, Any]] = []
     for index, instance in enumerate(segmentation.instances):
         name = f"{object_name(index, instance.label)}.png"
@@ -39,6 +64,18 @@ def write_instances(folder: Path, image: Image, segmentation: Segmentation) -> l
                 "mask": name,
             }
         )
-    write_png(folder / "overlay.png", draw_overlay(image, segmentation.instances))
+    write_png(folder / OVERLAY_NAME, draw_overlay(image, segmentation.instances))
     write_json(folder / INSTANCES_NAME, entries)
+    # Last: until the new list is there, the old one says what may be removed.
+    for name in earlier - {entry["mask"] for entry in entries}:
+        (folder / name).unlink(missing_ok=True)
     return entries
+
+
+def _listed_masks(folder: Path) -> set[str]:
+    """File names in the `instances.json` of a folder that look like masks of ours."""
+    with suppress(OSError, ValueError, TypeError, RecursionError):
+        listed = json.loads((folder / INSTANCES_NAME).read_bytes())
+        names = [entry.get("mask") for entry in listed if isinstance(entry, dict)]
+        return {n for n in names if isinstance(n, str) and _MASK_NAME.fullmatch(n)}
+    return set()

@@ -1,4 +1,4 @@
-"""Writing a scene's output folder. The manifest comes last: where it is, everything is.
+"""Writing a scene's files. The manifest comes last: where it is, everything is.
 
 scene.ply scene.glb scene.obj scene.mtl preview.png input.png overlay.png scene.json
 preview.gif, or .webp, or .mp4
@@ -17,13 +17,14 @@ import numpy as np
 
 from scenelift import __version__
 from scenelift.compose import create_scene_mesh, make_scene
-from scenelift.errors import FormatError, InputError, SetupError
+from scenelift.errors import FormatError, SetupError
 from scenelift.io.animation import write_animation, write_png
-from scenelift.io.files import prepare_output_folder, sha256_of, write_json
+from scenelift.io.files import sha256_of, write_json
 from scenelift.io.glb import GlbNode, write_glb
 from scenelift.io.obj import write_obj
 from scenelift.io.ply import write_ply
 from scenelift.options import ExportOptions
+from scenelift.output.folder import claim_folder, replace_scene
 from scenelift.output.manifest import (
     MANIFEST_NAME,
     CameraModel,
@@ -35,17 +36,42 @@ from scenelift.output.manifest import (
     PoseModel,
     PromptModel,
     TimingModel,
-    read_manifest,
 )
 from scenelift.output.overlay import draw_overlay
 from scenelift.output.turntable import render_turntable
 from scenelift.progress import Reporter, silent
 from scenelift.types import Scene, SceneObject
 
-__all__ = ["peak_memory_bytes", "write_scene"]
+__all__ = ["peak_memory_bytes", "write_claimed_scene", "write_scene"]
 
 
 def write_scene(
+    scene: Scene,
+    folder: Path,
+    *,
+    options: ExportOptions | None = None,
+    quality: str = "custom",
+    report: Reporter | None = None,
+) -> Path:
+    """Write every file of a scene and return the path of its manifest.
+
+    An earlier scene in the folder stays until this one is complete; then its files make room, and
+    those that this one does not have are removed. Nothing else in the folder is touched.
+
+    Args:
+        folder: created where it does not exist.
+        options: what the preview looks like.
+        quality: which set of backends made the scene, for the manifest.
+        report: progress; raises Cancelled between files.
+
+    Raises:
+        OutputError: the folder cannot be written, or a run is writing to it.
+    """
+    with claim_folder(folder):
+        return write_claimed_scene(scene, folder, options=options, quality=quality, report=report)
+
+
+def write_claimed_scene(
     scene: Scene,
     folder: Path,
     *,
@@ -55,13 +81,10 @@ def write_scene(
     started: Callable[[], float] | None = None,
     report: Reporter | None = None,
 ) -> Path:
-    """Write every file of a scene and return the path of its manifest.
-
-    Files of an earlier scene in the folder that this one does not have are removed; nothing else
-    in the folder is touched.
+    """As `write_scene`, into a folder that the caller has claimed.
 
     Args:
-        folder: created where it does not exist.
+        folder: see `output.folder.claim_folder`.
         options: what the preview looks like.
         quality: which set of backends made the scene, for the manifest.
         fingerprint: digest of the run's inputs, for the manifest.
@@ -71,13 +94,27 @@ def write_scene(
     Raises:
         OutputError: the folder cannot be written.
     """
-    options, report = options or ExportOptions(), report or silent()
-    began = time.perf_counter()
+    report = report or silent()
     report.send("stage_started")
-    prepare_output_folder(folder)
-    stale = _files_of_earlier_scene(folder)
-    # Gone before any file changes, so that no manifest ever describes another scene's files.
-    (folder / MANIFEST_NAME).unlink(missing_ok=True)
+    with replace_scene(folder) as new:
+        manifest = _write_files(
+            scene, new, options or ExportOptions(), quality, fingerprint, started, report
+        )
+        write_json(new / MANIFEST_NAME, manifest.model_dump(mode="json"))
+    report.send("stage_finished", fraction=1.0)
+    return folder / MANIFEST_NAME
+
+
+def _write_files(
+    scene: Scene,
+    folder: Path,  # empty
+    options: ExportOptions,
+    quality: str,
+    fingerprint: str,
+    started: Callable[[], float] | None,
+    report: Reporter,
+) -> Manifest:
+    began = time.perf_counter()
     written: list[str] = []
     total = 9 + 3 * len(scene.objects) + len(options.formats)
     notes, shown = list(scene.provenance.notes), scene.objects
@@ -134,10 +171,8 @@ def write_scene(
         except (SetupError, FormatError) as exc:  # no ffmpeg, say: no reason to lose the scene
             skipped[name] = str(exc)
 
-    for name in stale - set(written):
-        (folder / name).unlink(missing_ok=True)
     record = scene.provenance
-    manifest = Manifest(
+    return Manifest(
         generator=f"scenelift {__version__}",
         fingerprint=fingerprint,
         complete=not record.failed,
@@ -178,9 +213,6 @@ def write_scene(
         wall_seconds=started() if started else None,
         peak_memory_bytes=peak_memory_bytes(),
     )
-    write_json(folder / MANIFEST_NAME, manifest.model_dump(mode="json"))
-    report.send("stage_finished", fraction=1.0)
-    return folder / MANIFEST_NAME
 
 
 def _write_object(
@@ -232,16 +264,6 @@ def _fewer_splats(
         f"Of {before:,} splats the {len(pruned.kept):,} were kept that pictures show most of; "
         f"pictures without the others differ by {pruned.psnr:.1f} dB PSNR."
     ]
-
-
-def _files_of_earlier_scene(folder: Path) -> set[str]:
-    try:
-        manifest = read_manifest(folder)
-    except InputError:
-        return set()
-    inside = folder.resolve()
-    # The manifest may have been edited by anyone: never follow it out of the folder.
-    return {f.path for f in manifest.files if (inside / f.path).resolve().is_relative_to(inside)}
 
 
 def peak_memory_bytes() -> int | None:

@@ -1,0 +1,213 @@
+"""An output folder: whose it is while something is being written, and what may be replaced in it.
+
+.scenelift/lock             held by the run that writes; gone once it ends
+.scenelift/new/             the scene that is being written
+.scenelift/replacing.json   files of the old and the new scene, while one takes the other's place
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+
+from filelock import FileLock, Timeout
+
+from scenelift.errors import InputError, OutputError
+from scenelift.io.files import (
+    explain_failure,
+    prepare_output_folder,
+    remove_leftovers,
+    write_json,
+)
+from scenelift.output.manifest import MANIFEST_NAME, read_manifest
+
+__all__ = [
+    "WORK_FOLDER",
+    "check_inputs",
+    "claim_folder",
+    "forget_unfinished",
+    "is_scene_file",
+    "replace_scene",
+]
+
+WORK_FOLDER = ".scenelift"
+_NEW, _LIST = "new", "replacing.json"
+
+_PHOTOS = "jpe?g|png|webp|tiff?|bmp|gif|avif|hei[cf]"
+# Every name that a scene has, and that formats to come will have; photos are called otherwise.
+_SCENE_FILE = re.compile(
+    rf"""
+    input\.png | overlay\.png | preview\.(png|gif|webp|mp4) |
+    (scene|background)\.(?!({_PHOTOS})$).+ |    # scene.json, scene.compact.glb, …
+    (scene|background)_.+\.png |                # textures of the OBJ
+    edits\.json | (objects|{re.escape(WORK_FOLDER)})/.+
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def is_scene_file(name: str) -> bool:
+    """Whether a scene may have a file of this name.
+
+    Args:
+        name: path below the output folder, with forward slashes.
+    """
+    return _SCENE_FILE.fullmatch(name) is not None
+
+
+def check_inputs(folder: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output folder in which a scene would replace what it is made from.
+
+    Args:
+        inputs: photos, masks, depth; of folders, what is right in them.
+
+    Raises:
+        InputError: one of them lies there under the name of an output.
+    """
+    inside = folder.resolve()
+    earlier: set[str] | None = None
+    for source in inputs:
+        real = source.resolve()
+        if not real.is_relative_to(inside):
+            continue
+        name = real.relative_to(inside).as_posix()
+        if earlier is None:
+            earlier = _files_of_earlier_scene(folder)
+        if is_scene_file(name) or name in earlier:
+            raise InputError(
+                f"{source} would be replaced: the scene is written to {folder}, and has a file "
+                f"{name}. Choose another --out, or move the file."
+            )
+
+
+@contextmanager
+def claim_folder(folder: Path) -> Iterator[Path]:
+    """Be the only one that writes results to a folder.
+
+    Yields:
+        The folder for unfinished work inside it. It goes at the end if it is empty.
+
+    Raises:
+        OutputError: another run has it, or it cannot be written.
+    """
+    prepare_output_folder(folder)
+    work = folder / WORK_FOLDER
+    lock = _lock(work)
+    try:
+        for below in folder.glob("objects/*"):
+            if below.is_dir() and not below.is_symlink():
+                remove_leftovers(below)
+        yield work
+    finally:
+        # Before it is released: whoever gets a lock that has no name any more tries again.
+        with suppress(OSError):
+            (work / "lock").unlink()
+        lock.release()
+        with suppress(OSError):
+            work.rmdir()
+
+
+def _lock(work: Path) -> FileLock:
+    lock = FileLock(work / "lock", timeout=0)
+    for attempt in range(3):
+        try:
+            work.mkdir(exist_ok=True)
+            lock.acquire()
+            break
+        except Timeout as exc:
+            raise OutputError(
+                f"Another run is writing to {work.parent}. Wait for it, or choose another --out."
+            ) from exc
+        except OSError as exc:
+            # A run that ended just now may have removed the folder again.
+            if attempt == 2 or not isinstance(exc, FileNotFoundError):
+                raise explain_failure(work, exc) from exc
+    return lock
+
+
+@contextmanager
+def replace_scene(folder: Path) -> Iterator[Path]:
+    """Write a scene beside an earlier one, and then put it in its place.
+
+    Until the block is left, the earlier scene stays as it is. Of its files, those that the new
+    one does not have are removed; nothing else in the folder is touched. A process that is killed
+    while files change places leaves a list of them, by which the next scene cleans up.
+
+    Args:
+        folder: claimed, see `claim_folder`.
+
+    Yields:
+        An empty folder for the new scene's files, the manifest among them.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    new = folder / WORK_FOLDER / _NEW
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        new.mkdir(parents=True)
+        yield new
+        _put_in_place(folder, new)
+    except OSError as exc:
+        raise explain_failure(folder, exc) from exc
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def forget_unfinished(folder: Path) -> None:
+    """Remove what a killed writer left, in a folder whose scene is whole."""
+    shutil.rmtree(folder / WORK_FOLDER / _NEW, ignore_errors=True)
+    (folder / WORK_FOLDER / _LIST).unlink(missing_ok=True)
+
+
+def _put_in_place(folder: Path, new: Path) -> None:
+    names = {path.relative_to(new).as_posix() for path in new.rglob("*") if not path.is_dir()}
+    for name in names:
+        if (folder / name).is_dir():
+            raise OutputError(
+                f"{folder / name} is a folder, and the scene has a file of that name."
+            )
+    earlier = _files_of_earlier_scene(folder)
+    replacing = folder / WORK_FOLDER / _LIST
+    write_json(replacing, sorted(earlier | names))
+    # Gone before any file changes, so that no manifest ever describes another scene's files.
+    (folder / MANIFEST_NAME).unlink(missing_ok=True)
+    for name in sorted(names - {MANIFEST_NAME}):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (new / name).replace(folder / name)
+    for name in earlier - names:
+        (folder / name).unlink(missing_ok=True)
+        _remove_empty(folder, PurePosixPath(name).parent)
+    (new / MANIFEST_NAME).replace(folder / MANIFEST_NAME)
+    replacing.unlink()
+
+
+def _remove_empty(folder: Path, below: PurePosixPath) -> None:
+    with suppress(OSError):
+        for parent in (below, *below.parents):
+            if parent != PurePosixPath():
+                (folder / parent).rmdir()
+
+
+def _files_of_earlier_scene(folder: Path) -> set[str]:
+    """Names below the folder that scenes written there have, complete or not."""
+    names: set[str] = set()
+    with suppress(InputError):
+        names |= {MANIFEST_NAME, *(file.path for file in read_manifest(folder).files)}
+    with suppress(OSError, ValueError):
+        listed = json.loads((folder / WORK_FOLDER / _LIST).read_bytes())
+        names |= {name for name in listed if isinstance(name, str)}
+    inside = folder.resolve()
+    # The lists may have been edited by anyone: never follow them out of the folder, nor to a file
+    # that no scene has.
+    return {
+        name
+        for name in names
+        if is_scene_file(name)
+        and ".." not in PurePosixPath(name).parts
+        and (inside / name).resolve().is_relative_to(inside)
+    }
