@@ -429,13 +429,20 @@ def _unmet(segmentation: Segmentation, prompt: Prompt) -> list[str]:
 
 
 def limit_objects(segmentation: Segmentation, most: int | None) -> Segmentation:
-    """Keep the first `most` instances, which are those with the best scores, and say so."""
-    kept = segmentation.instances[:most]
-    rest = segmentation.instances[len(kept) :]
+    """Keep the `most` instances with the best scores, in the order they have, and say so."""
+    if most is None or len(segmentation.instances) <= most:
+        return segmentation
+    scores = [instance.score for instance in segmentation.instances]
+    best = set(sorted(range(len(scores)), key=lambda k: -scores[k])[:most])
     dropped = tuple(
         Dropped(
             label=i.label, score=i.score, box=i.box, reason=f"beyond the {most} objects asked for"
         )
-        for i in rest
+        for k, i in enumerate(segmentation.instances)
+        if k not in best
     )
-    return replace(segmentation, instances=kept, dropped=(*segmentation.dropped, *dropped))
+    return replace(
+        segmentation,
+        instances=tuple(i for k, i in enumerate(segmentation.instances) if k in best),
+        dropped=(*segmentation.dropped, *dropped),
+    )

@@ -10,7 +10,7 @@ import pytest
 
 from scenelift.errors import InputError
 from scenelift.progress import silent
-from scenelift.segment.given import GivenSegmenter, load_masks
+from scenelift.segment.given import Canvas, GivenSegmenter, load_masks, read_given
 from scenelift.types import BoxPrompt, Image, Prompt
 
 SIZE = (40, 60)
@@ -71,20 +71,22 @@ def test_a_soft_edge_is_one_mask_and_a_label_image_is_many(tmp_path, mask):
     assert [int(i.mask.sum()) for i in found] == [25, 200]
 
 
-def test_zero_and_one_are_a_mask_and_colours_are_refused(tmp_path, mask):
+def test_zero_and_one_are_a_mask_and_blended_colours_are_refused(tmp_path, mask):
     (found,) = load_masks([save(tmp_path / "m.png", mask.astype(np.uint8))], SIZE)
     np.testing.assert_array_equal(found.mask, mask)
-    colours = np.zeros((*SIZE, 3), np.uint8)
-    colours[:10], colours[20:] = (255, 0, 0), (0, 255, 0)
-    with pytest.raises(InputError, match="has colours"):
-        load_masks([save(tmp_path / "c.png", colours)], SIZE)
+    photo = np.random.default_rng(0).integers(0, 256, (*SIZE, 3)).astype(np.uint8)
+    with pytest.raises(InputError, match=r"c\.png has colours that blend"):
+        load_masks([save(tmp_path / "c.png", photo)], SIZE)
 
 
 def test_a_folder_gives_one_object_a_file_named_by_it(tmp_path, mask):
     save(tmp_path / "01_red-mug.png", mask.astype(np.uint8) * 255)
     save(tmp_path / "00_cup.png", mask[::-1].astype(np.uint8) * 255)
-    (tmp_path / "notes.txt").write_text("ignored")
-    assert [i.label for i in load_masks([tmp_path], SIZE)] == ["cup", "red mug"]
+    (tmp_path / "notes.txt").write_text("by hand")
+    (tmp_path / "._00_cup.png").write_bytes(b"what macOS leaves")
+    given = read_given([tmp_path], Canvas.of_size(SIZE))
+    assert [i.label for i in given.instances] == ["cup", "red mug"]
+    assert given.notes == (f"{tmp_path.name}: notes.txt is no mask.",)
 
 
 def test_coco_polygons_and_both_kinds_of_run_lengths_agree(tmp_path, mask):

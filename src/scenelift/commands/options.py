@@ -392,7 +392,7 @@ def build_pipeline(
     masks: list[Path] | None,
     depth: Path | None = None,
     depth_scale: float | None = None,
-    label: str = "object",
+    prompt: Prompt,
     segmenter: str | None = None,
     reconstructor: str | None = None,
 ) -> Pipeline:
@@ -403,22 +403,30 @@ def build_pipeline(
     from scenelift.qualities import GIVEN, choose_backends
     from scenelift.reconstruct import RECONSTRUCTORS
     from scenelift.segment import SEGMENTERS
+    from scenelift.segment.given import Canvas, GivenSegmenter, read_given
 
+    given, cuts_out = None, True
+    if masks:
+        image = read_image(photo)
+        size = (image.height, image.width)
+        given = read_given(masks, Canvas(size=size, full=size, photo=photo), prompt.phrases)
+        cuts_out = bool(given.boxes) or any(drawn.positive for drawn in prompt.boxes)
     choice = choose_backends(
         quality,
         options,
-        segmenter=GIVEN if masks else segmenter,
+        segmenter=segmenter if cuts_out else GIVEN,
         pointmapper=GIVEN if depth else None,
         reconstructor=reconstructor,
     )
     names = choice.names
-    if masks:
-        from scenelift.segment.given import GivenSegmenter, load_masks
-
-        image = read_image(photo)
-        finder = GivenSegmenter(load_masks(masks, (image.height, image.width), label=label))
+    cutter = SEGMENTERS.load(names.segmenter, options) if cuts_out else None
+    if given is None:
+        assert cutter is not None
+        finder = cutter
     else:
-        finder = SEGMENTERS.load(names.segmenter, options)
+        finder = GivenSegmenter(
+            given.instances, boxes=given.boxes, cutter=cutter, notes=given.notes
+        )
     if depth:
         from scenelift.pointmap.given import GivenPointMapper
 

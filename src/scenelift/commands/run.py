@@ -148,7 +148,7 @@ def run(
             masks=mask,
             depth=depth,
             depth_scale=depth_scale,
-            label=what.phrases[0] if len(what.phrases) == 1 else "object",
+            prompt=what,
         )
         if isinstance(pipeline.segmenter, GivenSegmenter) and not what.phrases:
             what = replace(what, phrases=pipeline.segmenter.labels)

@@ -1,0 +1,211 @@
+"""COCO annotations (https://cocodataset.org/#format-data): polygons, run lengths and boxes."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.errors import InputError
+from scenelift.segment.given.canvas import Canvas
+from scenelift.segment.given.shapes import Outline, box_of_numbers, score_of
+from scenelift.types import Size
+
+__all__ = ["is_coco", "read_coco"]
+
+
+def is_coco(document: Any) -> bool:
+    """Whether a JSON document has the form of a data set or of a list of results."""
+    if isinstance(document, dict):
+        return isinstance(document.get("annotations"), list)
+    return isinstance(document, list) and any(
+        isinstance(entry, dict) and ("segmentation" in entry or "bbox" in entry)
+        for entry in document
+    )
+
+
+def read_coco(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
+    """The annotations of one photo, and what to tell of those left aside.
+
+    Raises:
+        InputError: they are of several photos and it cannot be told which is this one, or one of
+            them cannot be read.
+    """
+    entries, names = document, {}
+    if isinstance(document, dict):
+        entries, names = document["annotations"], _names(document)
+    entries = [(number, entry) for number, entry in enumerate(entries)]
+    for number, entry in entries:
+        if not isinstance(entry, dict) or not ("segmentation" in entry or "bbox" in entry):
+            raise InputError(
+                f"{path.name}: annotation {number} has no 'segmentation' and no 'bbox'."
+            )
+    own, notes = _of_this_photo(document, entries, path, canvas)
+    outlines = []
+    for number, entry in own:
+        if entry.get("iscrowd") and isinstance(entry.get("segmentation"), dict) and len(own) > 1:
+            notes.append(f"{path.name}: annotation {number} is a crowd, not an object: left aside.")
+            continue
+        try:
+            outlines.append(_outline(entry, names, canvas))
+        except (ValueError, TypeError, KeyError, IndexError, OverflowError) as exc:
+            raise InputError(f"{path.name}: annotation {number} cannot be read: {exc}") from exc
+    return outlines, notes
+
+
+def _names(document: dict[str, Any]) -> dict[int, str]:
+    categories = document.get("categories")
+    return {
+        category["id"]: str(category["name"])
+        for category in (categories if isinstance(categories, list) else [])
+        if isinstance(category, dict)
+        and isinstance(category.get("id"), int)
+        and category.get("name")
+    }
+
+
+def _of_this_photo(
+    document: Any, entries: list[tuple[int, Any]], path: Path, canvas: Canvas
+) -> tuple[list[tuple[int, Any]], list[str]]:
+    """The annotations of the photo: of its file name, else of its number, else of the only one."""
+    listed = document.get("images") if isinstance(document, dict) else None
+    images = [i for i in (listed if isinstance(listed, list) else []) if isinstance(i, dict)]
+    ids = list(dict.fromkeys(str(e["image_id"]) for _, e in entries if "image_id" in e))
+    known = [str(image.get("id")) for image in images]
+    if len(set(ids) | set(known)) < 2:
+        _check_size(images, path, canvas)
+        return entries, []
+    chosen = _chosen(images, ids, canvas)
+    if chosen is None:
+        files = [str(i.get("file_name")) for i in images if i.get("file_name")] or ids
+        shown = ", ".join(files[:5]) + (", …" if len(files) > 5 else "")
+        name = canvas.photo.name if canvas.photo else "the photo"
+        raise InputError(
+            f"{path.name} has annotations of {len(files)} photos ({shown}), and which of them is "
+            f"{name} cannot be told. Give the photo the name that it has there, or a file with "
+            "its annotations alone."
+        )
+    _check_size([i for i in images if str(i.get("id")) == chosen], path, canvas)
+    own = [(n, e) for n, e in entries if str(e.get("image_id")) == chosen]
+    others = len(entries) - len(own)
+    note = f"{path.name}: {others} annotations of other photos were left aside."
+    return own, [note] if others else []
+
+
+def _chosen(images: list[dict[str, Any]], ids: list[str], canvas: Canvas) -> str | None:
+    """The id of the photo among several, None where it cannot be told."""
+    if canvas.photo is None:
+        return None
+    files = {str(i.get("id")): _file_name(i.get("file_name")) for i in images}
+    wanted = canvas.photo.name.casefold()
+    for same in (wanted, canvas.photo.stem.casefold()):
+        hits = [k for k, file in files.items() if same in (file, Path(file).stem)]
+        if len(hits) == 1:
+            return hits[0]
+        if hits:
+            return None
+    number = canvas.photo.stem.lstrip("0")
+    hits = [k for k in (files or ids) if k == canvas.photo.stem or k == number]
+    return hits[0] if len(hits) == 1 else None
+
+
+def _file_name(value: Any) -> str:
+    """The last part of a path as any system writes it."""
+    return PureWindowsPath(PurePosixPath(str(value or "")).name).name.casefold()
+
+
+def _check_size(images: list[dict[str, Any]], path: Path, canvas: Canvas) -> None:
+    for image in images:
+        size = (image.get("height"), image.get("width"))
+        if all(isinstance(side, int) and side > 0 for side in size) and size not in (
+            canvas.full,
+            canvas.size,
+        ):
+            raise InputError(
+                f"{path.name} is about a photo of {size[1]} × {size[0]} pixels, and this one has "
+                f"{canvas.full[1]} × {canvas.full[0]}. Give the photo that was annotated."
+            )
+
+
+def _outline(entry: dict[str, Any], names: dict[int, str], canvas: Canvas) -> Outline:
+    category = entry.get("category_id")
+    label = names.get(category) if isinstance(category, int) else None
+    label = label or str(entry.get("label") or entry.get("category_name") or "")
+    segmentation = entry.get("segmentation")
+    if segmentation:
+        mask = canvas.fitted(coco_mask(segmentation, canvas), label or "annotation")
+        return Outline(label=label, score=score_of(entry), mask=mask)
+    if entry.get("bbox"):
+        x, y, width, height = (float(v) for v in entry["bbox"])
+        box = canvas.box(box_of_numbers(x, y, x + width, y + height))
+        return Outline(label=label, score=score_of(entry), box=box)
+    return Outline(label=label, score=score_of(entry))
+
+
+def coco_mask(segmentation: Any, canvas: Canvas) -> NDArray[np.bool_]:
+    """A 'segmentation' as a mask [H, W] in the photo's own pixels, or those of its run lengths."""
+    if isinstance(segmentation, list):
+        polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
+        return polygons_mask(polygons, canvas.full)
+    height, width = (int(v) for v in segmentation["size"])
+    if (height, width) not in (canvas.full, canvas.size):
+        raise ValueError(
+            f"it is {width} × {height}, the photo is {canvas.full[1]} × {canvas.full[0]}"
+        )
+    counts = segmentation["counts"]
+    lengths = _lengths(counts) if isinstance(counts, str) else [int(c) for c in counts]
+    if min(lengths, default=0) < 0 or sum(lengths) != height * width:
+        raise ValueError(f"its run lengths sum to {sum(lengths)}, not {height * width}")
+    runs = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    return runs.reshape(width, height).T.copy()
+
+
+def polygons_mask(polygons: list[Any], size: Size) -> NDArray[np.bool_]:
+    """Pixels [H, W] whose centres lie in polygons [x, y, x, y, …] of continuous coordinates.
+
+    Raises:
+        ValueError: one of them is no polygon.
+    """
+    mask = np.zeros(size, np.bool_)
+    for polygon in polygons:
+        xy = np.array([float(v) for v in polygon])
+        if len(xy) < 6 or len(xy) % 2 or not np.isfinite(xy).all():
+            raise ValueError("a polygon needs three or more finite x, y pairs")
+        _fill(mask, xy.reshape(-1, 2))
+    return mask
+
+
+def _fill(mask: NDArray[np.bool_], corners: NDArray[np.float64]) -> None:
+    """Set the pixels inside one polygon [N, 2], row by row between its crossings."""
+    height, width = mask.shape
+    x0, y0 = corners.T
+    x1, y1 = np.roll(corners, -1, 0).T
+    first, last = max(0, int(y0.min())), min(height, int(np.ceil(y0.max())))
+    centres = np.arange(width) + 0.5
+    for row in range(first, last):
+        y = row + 0.5
+        crossed = (y0 <= y) != (y1 <= y)
+        at = np.sort(x0[crossed] + (y - y0[crossed]) / (y1 - y0)[crossed] * (x1 - x0)[crossed])
+        mask[row] |= np.searchsorted(at, centres, "right") % 2 == 1
+
+
+def _lengths(text: str) -> list[int]:
+    """COCO's compressed run lengths: 5 bits a character, differences from the last but one."""
+    lengths: list[int] = []
+    position = 0
+    while position < len(text):
+        value, shift, more = 0, 0, True
+        while more:
+            code = ord(text[position]) - 48
+            if not 0 <= code < 64:
+                raise ValueError(f"character {text[position]!r} is no run length")
+            value |= (code & 31) << shift
+            more = bool(code & 32)
+            position += 1
+            shift += 5
+            if not more and code & 16:
+                value -= 1 << shift
+        lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+    return lengths

@@ -1,0 +1,106 @@
+"""labelme's JSON (https://github.com/wkentaro/labelme): polygons, rectangles, circles, masks."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from scenelift.errors import InputError
+from scenelift.segment.given.canvas import Canvas
+from scenelift.segment.given.coco import polygons_mask
+from scenelift.segment.given.shapes import Outline, box_of_numbers
+from scenelift.types import Size
+
+__all__ = ["is_labelme", "read_labelme"]
+
+CIRCLE_CORNERS = 64
+
+
+def is_labelme(document: Any) -> bool:
+    """Whether a JSON document has labelme's form."""
+    return isinstance(document, dict) and isinstance(document.get("shapes"), list)
+
+
+def read_labelme(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
+    """The objects of a labelme file, and what to tell of shapes left aside.
+
+    Shapes of one label and `group_id` are one object. Rectangles are boxes around an object.
+
+    Raises:
+        InputError: it is of a photo of another size, or a shape cannot be read.
+    """
+    size = (document.get("imageHeight"), document.get("imageWidth"))
+    if all(isinstance(side, int) for side in size) and size not in (canvas.full, canvas.size):
+        raise InputError(
+            f"{path.name} is about a photo of {size[1]} × {size[0]} pixels, and this one has "
+            f"{canvas.full[1]} × {canvas.full[0]}. Give the photo that was annotated."
+        )
+    drawn = canvas.size if size == canvas.size else canvas.full
+    outlines, notes = [], []
+    groups: dict[tuple[str, Any], NDArray[np.bool_]] = {}
+    for number, shape in enumerate(document["shapes"]):
+        if not isinstance(shape, dict):
+            raise InputError(f"{path.name}: shape {number} is no object.")
+        label, kind = str(shape.get("label") or ""), shape.get("shape_type") or "polygon"
+        if kind not in ("polygon", "rectangle", "circle", "mask"):
+            notes.append(
+                f"{path.name}: shape {number} is a {kind}, which encloses nothing: left aside."
+            )
+            continue
+        try:
+            if kind == "rectangle":
+                (x0, y0), (x1, y1) = _corners(shape["points"])
+                box = box_of_numbers(x0, y0, x1, y1)
+                outlines.append(
+                    Outline(label=label, box=box if drawn == canvas.size else canvas.box(box))
+                )
+                continue
+            mask = canvas.fitted(_mask(shape, kind, drawn), path.name)
+        except (ValueError, TypeError, KeyError, IndexError, OSError, OverflowError) as exc:
+            raise InputError(f"{path.name}: shape {number} cannot be read: {exc}") from exc
+        group = shape.get("group_id")
+        key = (label, group if isinstance(group, int | str) else f"shape {number}")
+        groups[key] = groups[key] | mask if key in groups else mask
+    outlines += [Outline(label=label, mask=mask) for (label, _), mask in groups.items()]
+    return outlines, notes
+
+
+def _corners(points: Any) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Two opposite corners, of labelme's two points or of a later version's four."""
+    xy = np.array(points, np.float64)
+    if xy.ndim != 2 or xy.shape[1] != 2 or len(xy) not in (2, 4):
+        raise ValueError("a rectangle needs two or four points")
+    low, high = xy.min(0), xy.max(0)
+    return (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
+
+
+def _mask(shape: dict[str, Any], kind: str, size: Size) -> NDArray[np.bool_]:
+    points = [(float(x), float(y)) for x, y in shape["points"]]
+    if kind == "circle":
+        (x, y), (at_x, at_y) = points
+        radius = math.hypot(at_x - x, at_y - y)
+        turns = [2 * math.pi * k / CIRCLE_CORNERS for k in range(CIRCLE_CORNERS)]
+        points = [(x + radius * math.cos(a), y + radius * math.sin(a)) for a in turns]
+    if kind != "mask":
+        return polygons_mask([[v for point in points for v in point]], size)
+    (left, top), _ = points
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        coded = io.BytesIO(base64.b64decode(shape["mask"]))
+        with PIL.Image.open(coded, formats=["PNG"]) as picture:
+            if picture.width > size[1] or picture.height > size[0]:
+                raise ValueError("its mask is larger than the photo")
+            part = np.asarray(picture.convert("L")) > 0
+    mask = np.zeros(size, np.bool_)
+    rows, columns = round(top), round(left)
+    window = mask[max(rows, 0) : rows + part.shape[0], max(columns, 0) : columns + part.shape[1]]
+    window |= part[: window.shape[0], : window.shape[1]]
+    return mask

@@ -1,0 +1,322 @@
+"""Files and folders of the user's → named masks and boxes.
+
+An object is called what its file of annotations calls it; else by the phrases, where one is given
+for all, or as many as there are objects, in their order; else by the name of its file; else
+"object".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+
+from scenelift.errors import InputError
+from scenelift.io.arrays import read_arrays
+from scenelift.io.image import MAX_FILE_BYTES, MAX_PIXELS
+from scenelift.prompts import MAX_PHRASE_CHARACTERS
+from scenelift.segment.given.canvas import Canvas
+from scenelift.segment.given.coco import is_coco, read_coco
+from scenelift.segment.given.labelme import is_labelme, read_labelme
+from scenelift.segment.given.names import name_from_file, natural
+from scenelift.segment.given.pictures import Layers, layers_of_array, layers_of_picture
+from scenelift.segment.given.segmenter import INSTANCES_NAME
+from scenelift.segment.given.shapes import Outline, score_of
+from scenelift.types import BoxPrompt, Instance, Size
+
+__all__ = ["GivenObjects", "load_masks", "read_given"]
+
+MAX_MASKS = 1000
+PICTURE_FORMATS = ("PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG")
+PICTURES = (".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".jpg", ".jpeg")
+ARRAYS = (".npy", ".npz")
+# What `scenelift segment` and `scenelift run` write beside masks.
+NO_MASKS = ("overlay.png", "input.png", "preview.png", "preview.gif", "scene.json")
+# What operating systems leave in folders.
+LITTER = ("thumbs.db", "desktop.ini")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenObjects:
+    """What a user's files hold.
+
+    Attributes:
+        instances: objects with masks, in the files' order.
+        boxes: objects of which only a box is known, for a segmenter to cut out.
+        notes: what was left aside, in plain sentences.
+    """
+
+    instances: tuple[Instance, ...] = ()
+    boxes: tuple[BoxPrompt, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Pile:
+    """What has been read so far."""
+
+    canvas: Canvas
+    outlines: list[Outline] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)  # what the file of each is called
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, outline: Outline, file: Path, name: str = "") -> None:
+        if outline.mask is not None and not outline.mask.any():
+            return
+        if outline.mask is None and outline.box is None:
+            self.notes.append(f"{file.name}: an object has neither outline nor box: left aside.")
+            return
+        if len(self.outlines) >= MAX_MASKS:
+            raise InputError(f"More than {MAX_MASKS} masks were given; use fewer.")
+        self.outlines.append(outline)
+        self.names.append(name)
+
+
+def load_masks(paths: Sequence[Path], size: Size, label: str = "") -> tuple[Instance, ...]:
+    """Read masks of a photo that is worked at as it is; boxes without masks are refused.
+
+    Args:
+        paths: in any of the forms of `scenelift.segment.given`.
+        size: height and width of the photo; every mask must have them.
+        label: name of objects that the files do not name.
+
+    Raises:
+        InputError: as for `read_given`, or a file has boxes only.
+    """
+    given = read_given(paths, Canvas.of_size(size), [label] if label else [])
+    if given.boxes:
+        raise InputError(
+            f"{paths[0].name} has boxes and no masks, and there is no segmenter to cut them out."
+        )
+    return given.instances
+
+
+def read_given(paths: Sequence[Path], canvas: Canvas, phrases: Sequence[str] = ()) -> GivenObjects:
+    """Read masks and boxes from files and folders.
+
+    Args:
+        paths: in any of the forms of `scenelift.segment.given`.
+        canvas: the photo they lie on.
+        phrases: names for what the files do not name.
+
+    Raises:
+        InputError: a file is missing, unreadable, of another size, without any object, names
+            files outside its folder, or is of several photos; or phrases fit no order.
+    """
+    pile = _Pile(canvas)
+    for path in paths:
+        _read(path, pile)
+    if not pile.outlines:
+        given = ", ".join(str(p) for p in paths)
+        reason = " ".join(["", *pile.notes])
+        raise InputError(
+            f"No mask in {given}.{reason} Give PNGs that are white where the object is."
+        )
+    labels = _labels(pile, phrases)
+    return GivenObjects(
+        instances=tuple(
+            Instance(mask=o.mask, label=label, score=o.score, box=Instance.box_of(o.mask))
+            for o, label in zip(pile.outlines, labels, strict=True)
+            if o.mask is not None
+        ),
+        boxes=tuple(
+            BoxPrompt(box=o.box, label=label)
+            for o, label in zip(pile.outlines, labels, strict=True)
+            if o.box is not None
+        ),
+        notes=tuple(dict.fromkeys(pile.notes)),
+    )
+
+
+def _labels(pile: _Pile, phrases: Sequence[str]) -> list[str]:
+    """A name for every object, by the rule at the top of this file."""
+    nameless = [k for k, outline in enumerate(pile.outlines) if not outline.label]
+    names = {k: pile.names[k] for k in nameless}
+    if len(phrases) == 1:
+        names = dict.fromkeys(nameless, phrases[0])
+    elif phrases and len(phrases) == len(nameless):
+        names = dict(zip(nameless, phrases, strict=True))
+    elif phrases and not all(names.values()):
+        raise InputError(
+            f"{len(phrases)} phrases and {len(nameless)} masks without a name: give one phrase for "
+            "all of them, one for each in their order, or name the files (red-mug.png)."
+        )
+    return [plain_label(o.label or names[k]) for k, o in enumerate(pile.outlines)]
+
+
+def plain_label(text: str) -> str:
+    """A label that a prompt may hold: printable, short, no semicolon."""
+    plain = "".join(c for c in text if c.isprintable() and c != ";")[:MAX_PHRASE_CHARACTERS]
+    return " ".join(plain.split()) or "object"
+
+
+def _read(path: Path, pile: _Pile) -> None:
+    if path.is_dir():
+        _read_folder(path, pile)
+    elif not path.exists():
+        raise InputError(f"There is no mask file or folder {path}.")
+    elif path.name == INSTANCES_NAME:
+        _read_folder(path.parent, pile)
+    else:
+        _read_file(path, pile)
+
+
+def _read_folder(folder: Path, pile: _Pile) -> None:
+    listed = _read_listed(folder, pile) if (folder / INSTANCES_NAME).is_file() else {INSTANCES_NAME}
+    aside = []
+    for file in sorted(folder.iterdir(), key=natural):
+        name = file.name.casefold()
+        if file.name in listed or name in (*NO_MASKS, *LITTER) or name.startswith("."):
+            continue
+        if _is_photo(file, pile.canvas.photo):
+            continue
+        known = (*PICTURES, *ARRAYS, ".json")
+        if file.suffix.lower() in known and file.is_file() and name != "labelmap.txt":
+            _read_file(file, pile)
+        elif name != "labelmap.txt":
+            aside.append(file.name)
+    if aside:
+        shown = ", ".join(aside[:5]) + (", …" if len(aside) > 5 else "")
+        pile.notes.append(f"{folder.name}: {shown} {'is' if len(aside) == 1 else 'are'} no mask.")
+
+
+def _is_photo(file: Path, photo: Path | None) -> bool:
+    """Whether a file of the folder is the photo itself."""
+    return photo is not None and file.exists() and photo.exists() and file.samefile(photo)
+
+
+def _read_listed(folder: Path, pile: _Pile) -> set[str]:
+    """Masks that `instances.json` lists; the names of the files that it speaks of."""
+    entries = _json(folder / INSTANCES_NAME)
+    if not isinstance(entries, list):
+        raise InputError(
+            f"{folder / INSTANCES_NAME} must be a list of {{label, score, box, mask}} objects."
+        )
+    inside, listed = folder.resolve(), {INSTANCES_NAME}
+    for number, entry in enumerate(entries):
+        name = entry.get("mask") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or "\0" in name or len(name) > 255:
+            raise InputError(f"{folder / INSTANCES_NAME}: entry {number} names no mask file.")
+        file = (folder / name).resolve()
+        if not file.is_relative_to(inside):
+            raise InputError(
+                f"{folder / INSTANCES_NAME}: entry {number} points outside its folder ({name!r})."
+            )
+        listed.add(name)
+        if not file.exists():
+            continue  # deleted by the user, who does not want this object
+        layers = _layers(file).layers
+        if layers:
+            mask = np.any([layer.mask for layer in layers], axis=0)
+            pile.add(
+                Outline(
+                    label=str(entry.get("label") or "object"),
+                    score=score_of(entry),
+                    mask=pile.canvas.fitted(mask, name),
+                ),
+                file,
+            )
+    return listed
+
+
+def _read_file(file: Path, pile: _Pile) -> None:
+    suffix = file.suffix.lower()
+    if suffix == ".json":
+        document = _json(file)
+        read = read_coco if is_coco(document) else read_labelme if is_labelme(document) else None
+        if read is None:
+            raise InputError(
+                f"{file.name} holds no COCO annotations (a list, or under 'annotations') and no "
+                "labelme shapes. Most tools export COCO: choose that."
+            )
+        outlines, notes = read(document, file, pile.canvas)
+        pile.notes += notes
+        for outline in outlines:
+            pile.add(outline, file)
+        return
+    layers = _layers(file)
+    if layers.void is not None:
+        pile.notes.append(f"{file.name}: {layers.void} was taken to mark what is no object.")
+    called = _colour_names(file.parent)
+    # The name of a file with several objects is that of none of them.
+    name = name_from_file(file, pile.canvas.photo) if len(layers.layers) == 1 else ""
+    for layer in layers.layers:
+        mask = pile.canvas.fitted(layer.mask, file.name)
+        pile.add(Outline(label=called.get(layer.key, ""), mask=mask), file, name)
+
+
+def _layers(file: Path) -> Layers:
+    if file.suffix.lower() in ARRAYS:
+        return _array_layers(file)
+    try:
+        _check_bytes(file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            PIL.Image.init()
+            formats = [f for f in PICTURE_FORMATS if f in PIL.Image.OPEN]
+            with PIL.Image.open(file, formats=formats) as picture:
+                if picture.width * picture.height > MAX_PIXELS:
+                    raise InputError(f"{file.name} has more than {MAX_PIXELS // 10**6} megapixels.")
+                picture.load()
+                return layers_of_picture(picture, file.name)
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        TypeError,
+        LookupError,
+        PIL.Image.DecompressionBombError,
+    ) as exc:
+        raise InputError(
+            f"{file.name} cannot be read as a mask ({exc}). Give a PNG of the photo's size, white "
+            "where the object is."
+        ) from exc
+
+
+def _array_layers(file: Path) -> Layers:
+    try:
+        (values,) = read_arrays(file, lambda names: _masks_among(names, file)).values()
+    except OSError as exc:
+        raise InputError(f"{file.name} cannot be read as masks: {exc}") from exc
+    return layers_of_array(values, file.name)
+
+
+def _masks_among(names: tuple[str, ...], file: Path) -> tuple[str, ...]:
+    usual = [n for n in ("masks", "mask", "labels", "segmentation", "arr_0") if n in names]
+    if not usual and len(names) != 1:
+        raise InputError(
+            f"{file.name} holds {', '.join(names) or 'nothing'}; an array 'masks' was expected."
+        )
+    return (usual[0] if usual else names[0],)
+
+
+def _check_bytes(file: Path) -> None:
+    if file.stat().st_size > MAX_FILE_BYTES:
+        raise InputError(f"{file.name} is larger than {MAX_FILE_BYTES // 2**20} MiB.")
+
+
+def _colour_names(folder: Path) -> dict[Any, str]:
+    """Names of colours from CVAT's `labelmap.txt`: "cup:250,50,83::" in the folder or above."""
+    for file in (folder / "labelmap.txt", folder.parent / "labelmap.txt"):
+        try:
+            text = file.read_text("utf-8") if file.stat().st_size < 2**20 else ""
+        except (OSError, UnicodeDecodeError):
+            continue
+        found = re.findall(r"^([^#:\n]+):(\d{1,3}),(\d{1,3}),(\d{1,3}):", text, re.MULTILINE)
+        return {(int(r), int(g), int(b)): name.strip() for name, r, g, b in found}
+    return {}
+
+
+def _json(path: Path) -> Any:
+    try:
+        _check_bytes(path)
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as exc:
+        raise InputError(f"{path} cannot be read as JSON: {exc}") from exc

@@ -1,0 +1,97 @@
+"""Gives back masks of the user's, and has boxes of theirs cut out by another segmenter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scenelift.errors import InputError
+from scenelift.progress import Reporter
+from scenelift.segment.base import Segmenter
+from scenelift.stages import digest
+from scenelift.types import BoxPrompt, Dropped, Image, Instance, Prompt, Segmentation
+
+__all__ = ["INSTANCES_NAME", "GivenSegmenter"]
+
+INSTANCES_NAME = "instances.json"
+
+
+class GivenSegmenter:
+    """Returns masks that were loaded before; a prompt's boxes leave out what they exclude.
+
+    Args:
+        instances: objects with masks.
+        boxes: objects of which only a box is known.
+        cutter: makes masks of those boxes and of the prompt's; needed where there are any.
+        notes: told with the result.
+    """
+
+    name = "given"
+
+    def __init__(
+        self,
+        instances: Sequence[Instance],
+        *,
+        boxes: Sequence[BoxPrompt] = (),
+        cutter: Segmenter | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        if boxes and cutter is None:
+            raise ValueError("boxes need a segmenter that cuts them out")
+        self._instances, self._boxes = tuple(instances), tuple(boxes)
+        self._cutter, self._notes = cutter, tuple(notes)
+        parts = [self._instances, self._boxes, cutter and f"{cutter.name} {cutter.version}"]
+        self.version = digest(*parts)[:16]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the objects are called, each name once."""
+        return tuple(dict.fromkeys(i.label for i in (*self._instances, *self._boxes)))
+
+    def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
+        """The given masks in their order, then what given and drawn boxes hold.
+
+        Raises:
+            InputError: masks are not of the photo's size.
+        """
+        report.check()
+        kept: list[Instance] = []
+        dropped: list[Dropped] = []
+        for instance in self._instances:
+            if instance.mask.shape != (image.height, image.width):
+                height, width = instance.mask.shape
+                raise InputError(
+                    f"The mask {instance.label!r} is {width} × {height} pixels, the photo is "
+                    f"{image.width} × {image.height}. Masks must have the photo's size (after its "
+                    "EXIF orientation)."
+                )
+            reason = None
+            if prompt.min_score is not None and instance.score < prompt.min_score:
+                reason = f"score {instance.score:.2f} is below {prompt.min_score:g}"
+            elif any(_covers(b.box, instance) for b in prompt.boxes if not b.positive):
+                reason = "in a box that was excluded"
+            if reason is None:
+                kept.append(instance)
+            else:
+                dropped.append(
+                    Dropped(
+                        label=instance.label,
+                        score=instance.score,
+                        box=instance.box,
+                        reason=reason,
+                    )
+                )
+        notes = self._notes
+        boxes = (*self._boxes, *prompt.boxes)
+        if self._cutter is not None and any(drawn.positive for drawn in boxes):
+            wanted = Prompt(boxes=boxes, mask_threshold=prompt.mask_threshold)
+            cut = self._cutter.segment(image, wanted, report)
+            kept += cut.instances
+            dropped += cut.dropped
+            notes += cut.notes
+        return Segmentation(instances=tuple(kept), dropped=tuple(dropped), notes=notes)
+
+
+def _covers(box: tuple[float, float, float, float], instance: Instance) -> bool:
+    """Whether most of an object lies in a box."""
+    x0, y0, x1, y1 = (max(0, round(v)) for v in box)
+    return instance.mask[y0:y1, x0:x1].sum() > 0.5 * instance.mask.sum()

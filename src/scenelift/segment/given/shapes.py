@@ -1,0 +1,51 @@
+"""What a file of annotations says of one object, whichever tool wrote it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.types import Box
+
+__all__ = ["Outline", "box_of_numbers", "score_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outline:
+    """An annotated object: its mask, or only a box around it.
+
+    Attributes:
+        label: what the file calls it, "" where it says nothing.
+        score: in 0…1.
+        mask: bool [H, W] in working pixels, None where there is only a box.
+        box: x0, y0, x1, y1 in working pixels, None where there is a mask.
+    """
+
+    label: str = ""
+    score: float = 1.0
+    mask: NDArray[np.bool_] | None = None
+    box: Box | None = None
+
+
+def box_of_numbers(x0: float, y0: float, x1: float, y1: float) -> Box:
+    """A box from two corners, in whichever order.
+
+    Raises:
+        ValueError: it is empty or not finite.
+    """
+    box = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+    if not all(math.isfinite(v) for v in box) or box[0] == box[2] or box[1] == box[3]:
+        raise ValueError(f"the box {box} is empty")
+    return box
+
+
+def score_of(entry: Mapping[str, Any]) -> float:
+    """The entry's 'score' where that is a chance, else 1."""
+    score = entry.get("score", 1.0)
+    fits = isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 1
+    return float(score) if fits else 1.0

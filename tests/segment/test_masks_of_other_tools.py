@@ -1,0 +1,291 @@
+"""Masks as other tools write them: the right pixels, the right names, the right photo."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from scenelift.errors import InputError
+from scenelift.pipeline import limit_objects
+from scenelift.progress import silent
+from scenelift.segment.given import Canvas, GivenSegmenter, read_given
+from scenelift.types import BoxPrompt, Image, Instance, Prompt, Segmentation
+
+FILES = Path(__file__).parent / "masks"
+SIZE = (240, 320)
+BOX_BALL, BOX_BOX = (50, 80, 141, 171), (200, 90, 271, 181)
+
+
+def truth(name: str) -> np.ndarray:
+    return np.asarray(PIL.Image.open(FILES / f"mask_{name}.png")) > 0
+
+
+def read(*names: str | Path, phrases=(), photo: str = "photo.png", size=SIZE):
+    canvas = Canvas(size=size, full=size, photo=FILES / photo)
+    return read_given([FILES / name for name in names], canvas, phrases)
+
+
+@pytest.mark.parametrize(
+    "name", ["quantize2.png", "maskrgb.gif", "mask_palette_white_first.png", "mask_circle.png"]
+)
+def test_a_palette_is_read_by_its_colours(name):
+    (found,) = read(name).instances
+    np.testing.assert_array_equal(found.mask, truth("circle"))
+
+
+@pytest.mark.parametrize("name", ["bright_colours_rgba.png", "cvat_colours_rgba.png"])
+def test_one_colour_is_one_object_with_and_without_alpha(tmp_path, name):
+    ball, box = read(name).instances
+    np.testing.assert_array_equal(ball.mask, truth("circle"))
+    np.testing.assert_array_equal(box.mask, truth("square"))
+    rgba = np.array(PIL.Image.open(FILES / name))
+    PIL.Image.fromarray(rgba[..., :3]).save(tmp_path / "rgb.png")
+    rgba[..., 3] = np.where(rgba[..., :3].any(-1), 255, 0)
+    PIL.Image.fromarray(rgba).save(tmp_path / "clear.png")
+    for file in ("rgb.png", "clear.png"):
+        np.testing.assert_array_equal(
+            [i.mask for i in read(tmp_path / file).instances], [ball.mask, box.mask]
+        )
+
+
+@pytest.mark.parametrize("border", [1, 5])
+def test_the_border_of_voc_is_no_object(tmp_path, border):
+    from scipy import ndimage
+
+    numbers = truth("circle") + 2 * truth("square").astype(np.uint8)
+    edge = ndimage.binary_dilation(numbers > 0, iterations=border) & (
+        ndimage.grey_erosion(numbers, (2 * border + 1,) * 2) == 0
+    )
+    indices = np.where(edge, 255, numbers).astype(np.uint8)
+    picture = PIL.Image.fromarray(indices)
+    picture.save(tmp_path / "grey.png")
+    palette = np.zeros((256, 3), np.uint8)
+    palette[[1, 2, 255]] = (128, 0, 0), (0, 128, 0), (224, 224, 192)
+    picture.putpalette(palette.ravel().tolist())
+    picture.save(tmp_path / "voc.png")
+    for name in ("voc.png", "grey.png"):
+        given = read(tmp_path / name)
+        np.testing.assert_array_equal(
+            [i.mask for i in given.instances], [indices == 1, indices == 2]
+        )
+        assert given.notes == (f"{name}: 255 was taken to mark what is no object.",)
+    # This one's palette ends before 255, which viewers show as black.
+    given = read("voc_instances_void255.png")
+    assert [i.box for i in given.instances] == [(51, 81, 140, 170), (201, 91, 270, 180)]
+
+
+def test_grey_numbers_may_be_sparse_and_many():
+    values = np.asarray(PIL.Image.open(FILES / "city_L.png"))
+    found = read("city_L.png", size=(400, 600)).instances
+    np.testing.assert_array_equal(
+        [i.mask for i in found], [values == k for k in np.unique(values)[1:]]
+    )
+
+
+def test_numbers_of_sixteen_bits_and_two_greys_are_objects(tmp_path):
+    values = truth("circle") * 24001 + truth("square") * np.uint16(24002)
+    PIL.Image.fromarray(values.astype(np.uint16)).save(tmp_path / "ids.png")
+    assert [i.box for i in read(tmp_path / "ids.png").instances] == [BOX_BALL, BOX_BOX]
+    painted = truth("circle") * np.uint8(100) + truth("square") * np.uint8(255)
+    PIL.Image.fromarray(painted.astype(np.uint8)).save(tmp_path / "painted.png")
+    assert [i.box for i in read(tmp_path / "painted.png").instances] == [BOX_BALL, BOX_BOX]
+
+
+@pytest.mark.parametrize("blur", [1, 3, 10])
+def test_soft_edges_however_wide_are_one_mask(tmp_path, blur):
+    from PIL import ImageFilter
+
+    soft = PIL.Image.open(FILES / "mask_circle.png").filter(ImageFilter.GaussianBlur(blur))
+    soft.save(tmp_path / "soft.png")
+    soft.convert("RGB").save(tmp_path / "soft.jpg", quality=80)
+    for name in ("soft.png", "soft.jpg"):
+        (found,) = read(tmp_path / name).instances
+        both = (found.mask & truth("circle")).sum() / (found.mask | truth("circle")).sum()
+        # Half of the brightness lies further in, the wider the blur of a round edge is.
+        assert both > 0.97 - 0.005 * blur, name
+
+
+def test_blended_edges_of_colours_go_to_the_nearer_object(tmp_path):
+    rgba = PIL.Image.open(FILES / "cvat_colours_rgba.png").convert("RGB")
+    blended = rgba.resize((640, 480), PIL.Image.Resampling.BICUBIC).resize(
+        (320, 240), PIL.Image.Resampling.BILINEAR
+    )
+    blended.save(tmp_path / "blended.png")
+    ball, box = read(tmp_path / "blended.png").instances
+    for found, name in ((ball, "circle"), (box, "square")):
+        assert (found.mask ^ truth(name)).sum() < 0.05 * truth(name).sum()
+
+
+def test_arrays_are_masks_numbers_or_stacks(tmp_path):
+    both = np.stack([truth("circle"), truth("square")])
+    np.save(tmp_path / "stack.npy", both[:, None])  # as SAM's predictors return them
+    np.savez(tmp_path / "masks.npz", masks=both, scores=np.ones(2))
+    np.save(tmp_path / "numbers.npy", both[0] + 2 * both[1].astype(np.int64))
+    for name in ("stack.npy", "masks.npz", "numbers.npy"):
+        np.testing.assert_array_equal([i.mask for i in read(tmp_path / name).instances], both)
+    np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
+    with pytest.raises(InputError, match="Python objects"):
+        read(tmp_path / "objects.npy")
+
+
+def test_numbered_files_come_in_the_order_of_their_numbers(tmp_path):
+    for number in (0, 1, 2, 10, 11):
+        mask = np.zeros(SIZE, np.uint8)
+        mask[: 2 * number + 20, :50] = 255
+        PIL.Image.fromarray(mask).save(tmp_path / f"{number}.png")
+    areas = [int(i.mask.sum()) for i in read(tmp_path).instances]
+    assert areas == sorted(areas)
+
+
+def test_a_mask_added_to_a_folder_of_segment_is_an_object(tmp_path):
+    shutil.copytree(FILES / "seg_added", tmp_path / "masks")
+    PIL.Image.new("RGB", (9, 9)).save(tmp_path / "masks" / "overlay.png")
+    found = read(tmp_path / "masks").instances
+    assert [(i.label, i.score, i.box) for i in found] == [
+        ("ball", 0.9, BOX_BALL),
+        ("box", 1.0, BOX_BOX),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("phrases", "labels"),
+    [
+        ((), ["red ball", "object"]),
+        (("cup",), ["cup", "cup"]),
+        (("cup", "spoon"), ["cup", "spoon"]),
+    ],
+)
+def test_masks_are_called_by_phrases_then_by_their_files(tmp_path, phrases, labels):
+    shutil.copy(FILES / "mask_circle.png", tmp_path / "red ball.png")
+    shutil.copy(FILES / "mask_square.png", tmp_path / "photo_mask_2.png")
+    files = [tmp_path / "red ball.png", tmp_path / "photo_mask_2.png"]
+    assert [i.label for i in read(*files, phrases=phrases).instances] == labels
+
+
+def test_more_phrases_than_masks_are_refused_with_both_numbers():
+    with pytest.raises(InputError, match="3 phrases and 2 masks"):
+        read("bright_colours_rgba.png", phrases=("a", "b", "c"))
+
+
+@pytest.mark.parametrize(("photo", "label"), [("photo.png", "杯子"), ("other.jpg", "Schüssel")])
+def test_coco_of_several_photos_gives_those_of_this_one(photo, label):
+    given = read("coco_two_images.json", photo=photo)
+    assert [i.label for i in given.instances] == [label]
+    assert "annotations of other photos" in given.notes[0]
+
+
+def test_coco_is_refused_where_its_photo_cannot_be_told():
+    with pytest.raises(InputError, match=r"2 photos \(photo.png, other.png\).*mine.png"):
+        read("coco_two_images.json", photo="mine.png")
+    with pytest.raises(InputError, match="600 × 400 pixels, and this one has 320 × 240"):
+        read("multi.json", photo="a.png")
+
+
+def test_coco_results_are_chosen_by_the_number_in_the_photos_name(tmp_path):
+    square = [[10, 10, 60, 10, 60, 60, 10, 60]]
+    results = [{"image_id": k, "category_id": 1, "segmentation": square} for k in (7, 42, 42)]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    assert len(read(tmp_path / "results.json", photo="000000000042.jpg").instances) == 2
+
+
+def test_polygons_cover_the_pixels_whose_centres_they_hold(tmp_path):
+    bent = [10, 10, 60, 10, 60, 30.5, 30, 30.5, 30, 60, 10, 60]
+    entry = {"segmentation": [bent, [100.5, 10, 110.5, 10, 110.5, 20]], "category_id": 1}
+    (tmp_path / "a.json").write_text(json.dumps([entry]))
+    (found,) = read(tmp_path / "a.json").instances
+    # 50 × 20 and 20 × 30 of the first: rows 10…29 wide (30.5 is the centre of row 30: outside).
+    assert found.mask[:, :100].sum() == 50 * 20 + 20 * 30
+    # Row k begins right of 100.5 + k + .5 and ends left of 110.5: 9 + 8 + … + 0 centres.
+    assert found.mask[:, 100:].sum() == 45
+
+
+def test_the_best_scores_of_given_masks_are_kept_in_their_order():
+    given = read("coco_scores.json")
+    assert [i.score for i in given.instances] == [0.2, 0.95, 0.6]
+    kept = limit_objects(Segmentation(instances=given.instances), 2)
+    assert [i.score for i in kept.instances] == [0.95, 0.6]
+    assert [d.score for d in kept.dropped] == [0.2]
+
+
+class BoxFiller:
+    """Takes all of a box for the object."""
+
+    name, version = "filler", "1"
+
+    def segment(self, image, prompt, report):
+        found = []
+        for drawn in prompt.boxes:
+            mask = np.zeros((image.height, image.width), bool)
+            x0, y0, x1, y1 = (round(v) for v in drawn.box)
+            mask[y0:y1, x0:x1] = True
+            found.append(Instance(mask=mask, label=drawn.label, score=1.0, box=drawn.box))
+        return Segmentation(instances=tuple(found))
+
+
+def test_boxes_without_masks_become_prompts(tmp_path):
+    boxes = read("coco_bbox_only.json").boxes
+    assert boxes == (BoxPrompt(box=(50, 80, 140, 170), label="cup"),)
+    shapes = [
+        {"label": "cup", "points": [[140, 170], [50, 80]], "shape_type": "rectangle"},
+        {"label": "tip", "points": [[1, 1]], "shape_type": "point"},
+    ]
+    (tmp_path / "l.json").write_text(json.dumps({"shapes": shapes}))
+    given = read(tmp_path / "l.json", "mask_square.png")
+    assert given.boxes == boxes
+    assert "shape 1 is a point" in given.notes[0]
+    segmenter = GivenSegmenter(given.instances, boxes=given.boxes, cutter=BoxFiller())
+    image = Image(pixels=np.zeros((*SIZE, 3), np.uint8))
+    found = segmenter.segment(image, Prompt(), silent())
+    assert [i.label for i in found.instances] == ["square", "cup"]
+    assert found.instances[1].mask.sum() == 90 * 90
+
+
+def test_labelme_polygons_circles_and_masks_are_objects(tmp_path):
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(truth("circle")[80:171, 50:141]).save(buffer, "PNG")
+    shapes = [
+        {"label": "cup", "points": [[10, 10], [20, 10], [20, 20], [10, 20]], "group_id": 1},
+        {"label": "cup", "points": [[30, 10], [40, 10], [40, 20], [30, 20]], "group_id": 1},
+        {"label": "plate", "points": [[100, 50], [120, 50]], "shape_type": "circle"},
+        {
+            "label": "ball",
+            "points": [[50, 80], [140, 170]],
+            "shape_type": "mask",
+            "mask": base64.b64encode(buffer.getvalue()).decode(),
+        },
+    ]
+    document = {"shapes": shapes, "imageHeight": 240, "imageWidth": 320}
+    (tmp_path / "l.json").write_text(json.dumps(document))
+    cup, plate, ball = read(tmp_path / "l.json").instances
+    assert (cup.label, cup.mask.sum()) == ("cup", 200)
+    assert plate.mask.sum() == pytest.approx(np.pi * 20**2, rel=0.01)
+    np.testing.assert_array_equal(ball.mask, truth("circle"))
+    document["imageWidth"] = 640
+    (tmp_path / "l.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="640 × 240 pixels, and this one has 320 × 240"):
+        read(tmp_path / "l.json")
+
+
+def test_colours_are_called_as_cvats_label_map_has_them(tmp_path):
+    (tmp_path / "SegmentationObject").mkdir()
+    shutil.copy(FILES / "cvat_colours_rgba.png", tmp_path / "SegmentationObject" / "photo.png")
+    lines = "# label:color_rgb:parts:actions\nbackground:0,0,0::\nball:250,50,83::\nbox:61,61,245::"
+    (tmp_path / "labelmap.txt").write_text(lines)
+    found = read(tmp_path / "SegmentationObject" / "photo.png").instances
+    assert [i.label for i in found] == ["ball", "box"]
+
+
+def test_a_larger_mask_of_a_reduced_photo_is_reduced_with_it(tmp_path):
+    small = Canvas(size=(120, 160), full=SIZE, photo=FILES / "photo.png")
+    (ball,) = read_given([FILES / "mask_circle.png"], small).instances
+    assert ball.mask.shape == (120, 160)
+    assert ball.mask.sum() == pytest.approx(truth("circle").sum() / 4, rel=0.02)
+    (cup,) = read_given([FILES / "coco_bbox_only.json"], small).boxes
+    assert cup.box == (25, 40, 70, 85)
