@@ -130,3 +130,24 @@ def test_the_same_objects_give_the_same_bytes(tmp_path):
         write_obj(tmp_path / folder / "scene.obj", some_nodes())
     for file in (tmp_path / "a").iterdir():
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
+
+
+def test_vertex_colours_come_first_and_without_a_material(tmp_path):
+    write_obj(tmp_path / "scene.obj", some_nodes())
+    lines = (tmp_path / "scene.obj").read_text("ascii").splitlines()
+    order = [line for line in lines if line.startswith(("o ", "usemtl "))]
+    # A material holds for all that follows, so that what has none must come before.
+    assert order == [
+        "o 01_box",
+        "o 00_square",
+        "usemtl 00_square",
+        "o 02_my_mat",
+        "usemtl 02_my_mat",
+    ]
+    assert "newmtl 01_box" not in (tmp_path / "scene.mtl").read_text()
+
+
+def test_a_scene_of_vertex_colours_has_no_material_file(tmp_path):
+    written = write_obj(tmp_path / "scene.obj", [GlbNode(name="a", mesh=colored_box())])
+    assert [path.name for path in written] == ["scene.obj"]
+    assert "mtl" not in (tmp_path / "scene.obj").read_text()

@@ -1,7 +1,9 @@
 """Meshes as Wavefront OBJ with a material file and textures: what every 3D program reads.
 
 All objects are in the scene frame, as OBJ has no poses. Vertex colours follow the coordinates of
-their vertex (`v x y z r g b`, sRGB), which MeshLab, Blender and trimesh read and others ignore.
+their vertex (`v x y z r g b`, sRGB), which MeshLab, Blender, three and trimesh read and others
+ignore. An object with vertex colours has no material: three would paint it white, the material's
+own colour. Such objects come first in the file, since a material holds for all that follow.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ def write_obj(path: Path, nodes: Sequence[GlbNode]) -> list[Path]:
     """Write objects as one OBJ; the same objects give the same bytes.
 
     Args:
-        path: `scene.obj`; `scene.mtl` and a picture for every map (`scene_NAME.png`, …) are written
-            beside it.
+        path: `scene.obj`; where an object has a material, `scene.mtl` and a picture for every map
+            (`scene_NAME.png`, …) are written beside it.
         nodes: one `o` group each, under its name.
 
     Returns:
@@ -44,25 +46,38 @@ def write_obj(path: Path, nodes: Sequence[GlbNode]) -> list[Path]:
     materials: list[str] = []
     names = [f"{re.sub(r'[^A-Za-z0-9_.-]', '_', node.name) or 'object'}" for node in nodes]
     names = [n if names.count(n) == 1 else f"{n}_{i}" for i, n in enumerate(names)]
-    for name, node in zip(names, nodes, strict=True):
+    # Those without a material first, otherwise in their order.
+    objects = sorted(zip(names, nodes, strict=True), key=lambda o: _has_material(o[1].mesh))
+    for name, node in objects:
+        if not _has_material(node.mesh):
+            continue
         lines, maps = _material(name, node.mesh, path)
         for file, pixels in maps.items():
             write_png(file, pixels)
             written.append(file)
         materials.append("\n".join(lines) + "\n")
     library = path.with_suffix(".mtl")
-    write_bytes(library, "\n".join(materials).encode("ascii"))
+    if materials:
+        write_bytes(library, "\n".join(materials).encode("ascii"))
+        written.append(library)
 
     first = np.array([1, 1, 1])  # numbers of the next vertex, texture coordinate and normal
     with atomic_write(path) as file:
-        file.write(f"mtllib {library.name}\n".encode())
-        for name, node in zip(names, nodes, strict=True):
-            file.write(f"o {name}\nusemtl {name}\n".encode("ascii"))
+        if materials:
+            file.write(f"mtllib {library.name}\n".encode())
+        for name, node in objects:
+            file.write(f"o {name}\n".encode("ascii"))
+            if _has_material(node.mesh):
+                file.write(f"usemtl {name}\n".encode("ascii"))
             for block in _object(node.mesh, node.matrix, first):
                 file.write(block)
             has = [True, node.mesh.uv is not None, node.mesh.normals is not None]
             first += len(node.mesh.vertices) * np.array(has)
-    return [*written, library, path]
+    return [*written, path]
+
+
+def _has_material(mesh: Mesh) -> bool:
+    return mesh.colors is None or mesh.texture is not None or mesh.material is not None
 
 
 def _material(name: str, mesh: Mesh, path: Path) -> tuple[list[str], dict[Path, NDArray[np.uint8]]]:

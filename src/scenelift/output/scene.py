@@ -1,6 +1,6 @@
 """Writing a scene's files. The manifest comes last: where it is, everything is.
 
-scene.ply scene.glb scene.obj scene.mtl preview.png input.png overlay.png scene.json
+scene.ply scene.glb scene.obj (scene.mtl) preview.png input.png overlay.png scene.json
 preview.gif, or .webp, or .mp4
 objects/NN_label/ mask.png splats.ply mesh.glb      each in the object's own frame
 """
