@@ -78,6 +78,11 @@ def test_holes_of_every_kind_are_nan(tmp_path):
     assert np.isfinite(points[1:]).all()
 
 
+def huge_claim():
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (2000000, 2000000), }\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
 @pytest.mark.parametrize(
     ("name", "make", "message"),
     [
@@ -88,12 +93,17 @@ def test_holes_of_every_kind_are_nan(tmp_path):
         ("a.npy", lambda p: np.save(p, np.array([{}]), allow_pickle=True), "cannot be read"),
         ("a.npy", lambda p: np.save(p, np.zeros(5)), r"float64 \[5\]"),
         ("a.npy", lambda p: np.save(p, np.zeros((0, 5))), "expected"),
+        ("a.npy", lambda p: p.write_bytes(huge_claim()), "more than any photo"),
         ("a.npy", lambda p: np.save(p, np.zeros((4, 6))), "no point in front"),
-        ("a.npz", lambda p: np.savez(p, z=ramp()), "holds z"),
+        ("a.npz", lambda p: np.savez(p, a=ramp(), b=ramp()), "holds a, b"),
         ("a.npz", lambda p: np.savez(p, depth=ramp(), intrinsics=np.eye(2)), "3×3"),
         ("a.npz", lambda p: np.savez(p, depth=ramp(), intrinsics=np.zeros((3, 3))), "positive"),
         ("a.png", lambda p: PIL.Image.new("RGB", (60, 40)).save(p), "16-bit grey"),
-        ("a.exr", lambda p: p.write_bytes(b"v/1"), "no depth file"),
+        ("a.exr", lambda p: p.write_bytes(b"v/1"), "cannot be read"),
+        ("a.tiff", lambda p: p.write_bytes(b"II*"), "cannot be read"),
+        ("a.jpg", lambda p: p.write_bytes(b""), "no depth file"),
+        ("a.png", lambda p: PIL.Image.new("L", (60, 40), 9).save(p), "8-bit grey.*--depth-scale"),
+        ("a.npy", lambda p: np.save(p, ramp() * 1000), "median depth of 2000.*0.001"),
     ],
 )
 def test_what_is_no_depth_is_refused(tmp_path, name, make, message):
@@ -113,3 +123,84 @@ def test_a_scale_must_be_positive(tmp_path):
     np.save(tmp_path / "d.npy", ramp())
     with pytest.raises(InputError, match="positive number"):
         GivenPointMapper.from_file(tmp_path / "d.npy", scale=-1)
+
+
+def write_exr(path, **channels):
+    import OpenEXR
+
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    with OpenEXR.File(header, channels) as file:
+        file.write(str(path))
+
+
+WRITERS = {
+    "exr-z": ("d.exr", lambda p, d: write_exr(p, Z=d)),
+    "exr-blender": ("d.exr", lambda p, d: write_exr(p, **{"ViewLayer.Depth.Z": d})),
+    "exr-beside-colours": (
+        "d.exr",
+        lambda p, d: write_exr(p, Z=d, **{c: d * k for k, c in enumerate("RGB")}),
+    ),
+    "exr-grey": ("d.exr", lambda p, d: write_exr(p, **dict.fromkeys("RGB", d))),
+    "tiff-float": ("d.tiff", lambda p, d: PIL.Image.fromarray(d).save(p)),
+    "tiff-16": (
+        "d.tif",
+        lambda p, d: PIL.Image.fromarray(np.round(d * 1000).astype(np.uint16)).save(p),
+    ),
+    "npy-16": ("d.npy", lambda p, d: np.save(p, np.round(d * 1000).astype(np.uint16))),
+    "npy-batch": ("d.npy", lambda p, d: np.save(p, d[None])),
+    "npy-channel": ("d.npy", lambda p, d: np.save(p, d[None, ..., None])),
+    "npz-arr_0": ("d.npz", lambda p, d: np.savez(p, d)),
+    "npz-only": ("d.npz", lambda p, d: np.savez(p, prediction=d)),
+    "opencv-points": ("d.npz", lambda p, d: np.savez(p, points=np.dstack([d, d, d]))),
+    "points-first": ("d.npy", lambda p, d: np.save(p, np.stack([d, d, -d]))),
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_depth_is_in_metres_whatever_wrote_it(tmp_path, kind):
+    name, write = WRITERS[kind]
+    write(tmp_path / name, ramp())
+    result = estimate(tmp_path / name)
+    # Whole millimetres are half a millimetre off at most.
+    np.testing.assert_allclose(-result.points[..., 2], ramp(), atol=5.1e-4)
+
+
+def test_points_of_opencv_are_turned_into_our_frame(tmp_path):
+    np.savez(tmp_path / "p.npz", points=np.dstack([ramp(), 2 * ramp(), 3 * ramp()]))
+    expected = np.dstack([ramp(), -2 * ramp(), -3 * ramp()])
+    np.testing.assert_array_equal(estimate(tmp_path / "p.npz").points, expected)
+
+
+K = np.array([[72.0, 0, 30], [0, 72.0, 20], [0, 0, 1]])  # of the photo's 60 × 40
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("intrinsics", K / [[60], [40], [1]]),  # as MoGe writes them
+        ("K", K),
+        ("cam_K", K[None]),
+        ("camera_matrix", K.T),
+        ("intrinsics", [72.0, 72.0, 30.0, 20.0]),
+        ("intrinsics", K / [[2], [2], [1]]),  # of the depth's 30 × 20
+    ],
+)
+def test_intrinsics_are_understood_as_they_come(tmp_path, name, value):
+    np.savez(tmp_path / "d.npz", depth=ramp(20, 30), **{name: value})
+    camera = estimate(tmp_path / "d.npz").camera
+    np.testing.assert_allclose([camera.fx, camera.fy, camera.cx, camera.cy], [72, 72, 30, 20])
+
+
+def test_intrinsics_of_another_picture_are_refused_with_its_size(tmp_path):
+    np.savez(tmp_path / "d.npz", depth=ramp(), K=K * [[8], [8], [1]])
+    with pytest.raises(InputError, match=r"about 480 × 320 pixels\. The depth is 60 × 40"):
+        estimate(tmp_path / "d.npz")
+
+
+def test_what_a_mask_leaves_out_and_what_lies_at_infinity_is_no_point(tmp_path):
+    depth, mask = ramp(), np.ones((40, 60), bool)
+    depth[0, 0], mask[5, 5] = 1e10, False
+    np.savez(tmp_path / "d.npz", depth=depth, mask=mask)
+    points = estimate(tmp_path / "d.npz").points
+    assert np.isnan(points[[0, 5], [0, 5]]).all()
+    assert np.isfinite(points).all(-1).sum() == 40 * 60 - 2

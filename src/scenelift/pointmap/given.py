@@ -1,38 +1,34 @@
 """Depth or points that the user has, in place of a model.
 
-    .npy   [H, W] depth, or [H, W, 3] points
-    .npz   an array `depth` or `points`; optionally `intrinsics`, a 3×3 matrix in pixels
-    .png   depth as 16-bit (or 8-bit) grey; 0 means none; a step is `scale` metres
+`depth_files` reads them. Depth is the distance along the viewing axis. The arrays may be smaller or
+larger than the photo if they have its proportions.
 
-Depth is the distance along the viewing axis in metres (times `scale`, where one is given), 0,
-negative or not finite where there is none. Points are in the camera frame of
-`docs/conventions.md`: x right, y up, z backward. The arrays may be smaller or larger than the
-photo if they have its proportions.
+Intrinsics with a middle (cx, cy) within 0…1 are parts of width and height, as MoGe writes them.
+Others are pixels: of the depth's own picture or of the photo, whichever has its middle there.
 """
 
 from __future__ import annotations
 
-import warnings
-import zipfile
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 
 from scenelift.errors import InputError
-from scenelift.io.image import MAX_PIXELS
 from scenelift.pointmap.camera import default_camera
+from scenelift.pointmap.depth_files import read_depth_file
 from scenelift.progress import Reporter
 from scenelift.stages import digest
-from scenelift.types import Camera, Image, Instance, PointMap
+from scenelift.types import Camera, Image, Instance, PointMap, Size
 
 __all__ = ["GivenPointMapper"]
 
-PNG_STEP = 0.001  # metres: what most depth cameras write
 # Proportions may differ by rounding when depth was computed on a reduced photo.
 ASPECT_TOLERANCE = 0.02
+# A picture's middle may lie so far from its camera's axis, as a factor of both sides together.
+MOST_OFF_AXIS = 2.0
 
 
 class GivenPointMapper:
@@ -40,17 +36,19 @@ class GivenPointMapper:
 
     Args:
         values: float32 [h, w] depth or [h, w, 3] points.
-        intrinsics: float64 [3, 3] in pixels of `values`, or None: then the photo's EXIF focal
-            length decides, or a usual field of view.
+        camera: fx, fy, cx, cy by the rule above, or None: then the photo's EXIF focal length
+            decides, or a usual field of view.
     """
 
     name = "given"
 
     def __init__(
-        self, values: NDArray[np.float32], intrinsics: NDArray[np.float64] | None = None
+        self,
+        values: NDArray[np.float32],
+        camera: tuple[float, float, float, float] | None = None,
     ) -> None:
-        self._values, self._intrinsics = values, intrinsics
-        self.version = digest(values, intrinsics)[:16]
+        self._values, self._given_camera = values, camera
+        self.version = digest(values, camera)[:16]
 
     @classmethod
     def from_file(cls, path: Path, *, scale: float | None = None) -> GivenPointMapper:
@@ -61,14 +59,8 @@ class GivenPointMapper:
         """
         if scale is not None and not (np.isfinite(scale) and scale > 0):
             raise InputError(f"--depth-scale must be a positive number, got {scale}.")
-        values, intrinsics = _read(path, scale)
-        depth = values if values.ndim == 2 else -values[..., 2]
-        if not (np.isfinite(depth) & (depth > 0)).any():
-            raise InputError(
-                f"{path.name} has no point in front of the camera. Depth must be positive; points "
-                "must have z < 0 (x right, y up, z backward)."
-            )
-        return cls(values, intrinsics)
+        file = read_depth_file(path, scale)
+        return cls(file.values, file.camera)
 
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
         """The given depth as a point map of the photo's size.
@@ -97,91 +89,31 @@ class GivenPointMapper:
         return PointMap(points=points, camera=camera, scale="measured", source=self.name)
 
     def _camera(self, image: Image) -> Camera:
-        if self._intrinsics is None:
+        if self._given_camera is None:
             return default_camera(image)
-        height, width = self._values.shape[:2]
-        k = self._intrinsics
-        camera = Camera(
-            fx=float(k[0, 0]),
-            fy=float(k[1, 1]),
-            cx=float(k[0, 2]),
-            cy=float(k[1, 2]),
-            width=width,
-            height=height,
-        )
+        fx, fy, cx, cy = self._given_camera
+        if 0 < cx < 1 and 0 < cy < 1:
+            height, width = image.height, image.width
+            fx, fy, cx, cy = fx * width, fy * height, cx * width, cy * height
+        else:
+            height, width = self._size_of_camera(cx, cy, image)
+        camera = Camera(fx=fx, fy=fy, cx=cx, cy=cy, width=width, height=height)
         return camera.resized(image.width, image.height)
 
+    def _size_of_camera(self, cx: float, cy: float, image: Image) -> Size:
+        """Height and width of the picture in whose pixels the intrinsics are."""
+        sizes = [self._values.shape[:2], (image.height, image.width)]
 
-def _read(
-    path: Path, scale: float | None
-) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
-    intrinsics = None
-    try:
-        if path.suffix.lower() == ".png":
-            values = _read_png(path) * np.float32(scale or PNG_STEP)
-        elif path.suffix.lower() in (".npy", ".npz"):
-            with path.open("rb") as file:
-                # Pickles are refused: a file of the user's may come from anywhere.
-                loaded = np.load(file, allow_pickle=False)  # noqa: TID251
-                if isinstance(loaded, np.ndarray):
-                    values = loaded
-                else:
-                    with loaded:
-                        name = next((n for n in ("depth", "points") if n in loaded), None)
-                        if name is None:
-                            raise InputError(
-                                f"{path.name} holds {', '.join(loaded) or 'nothing'}; an array "
-                                "'depth' or 'points' was expected."
-                            )
-                        values = loaded[name]
-                        if "intrinsics" in loaded:
-                            intrinsics = _check_intrinsics(loaded["intrinsics"], path)
-            values = _check_array(values, path) * np.float32(scale or 1)
-        else:
-            raise InputError(f"{path.name} is no depth file. Give .npy, .npz or a 16-bit .png.")
-    except FileNotFoundError as exc:
-        raise InputError(f"There is no depth file {path}.") from exc
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        zipfile.BadZipFile,
-        PIL.Image.DecompressionBombError,
-    ) as exc:
-        raise InputError(f"{path.name} cannot be read as depth: {exc}") from exc
-    return values, intrinsics
+        def off_axis(size: Size) -> float:
+            sides = (2 * cx / size[1], 2 * cy / size[0])
+            return sum(abs(math.log(side)) for side in sides) if min(sides) > 0 else math.inf
 
-
-def _read_png(path: Path) -> NDArray[np.float32]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with PIL.Image.open(path, formats=["PNG"]) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise InputError(f"{path.name} has more than {MAX_PIXELS // 10**6} megapixels.")
-            if picture.mode not in ("I;16", "I;16B", "I", "L"):
-                raise InputError(
-                    f"{path.name} has colours ({picture.mode}); depth must be 16-bit grey."
-                )
-            return np.asarray(picture).astype(np.float32)
-
-
-def _check_array(values: NDArray, path: Path) -> NDArray[np.float32]:
-    is_depth = values.ndim == 2
-    is_points = values.ndim == 3 and values.shape[-1] == 3
-    if not (is_depth or is_points) or not values.size or values.dtype.kind not in "fiu":
-        raise InputError(
-            f"{path.name} holds {values.dtype} {list(values.shape)}; numbers of shape [H, W] "
-            "(depth) or [H, W, 3] (points) were expected."
-        )
-    if values.shape[0] * values.shape[1] > MAX_PIXELS:
-        raise InputError(f"{path.name} has more than {MAX_PIXELS // 10**6} megapixels.")
-    return values.astype(np.float32)
-
-
-def _check_intrinsics(k: NDArray, path: Path) -> NDArray[np.float64]:
-    if k.shape != (3, 3) or k.dtype.kind not in "fiu" or not np.isfinite(k).all():
-        raise InputError(f"{path.name}: 'intrinsics' must be a finite 3×3 matrix.")
-    if not (k[0, 0] > 0 and k[1, 1] > 0):
-        raise InputError(f"{path.name}: the focal lengths in 'intrinsics' must be positive.")
-    return k.astype(np.float64)
+        best = min(sizes, key=off_axis)
+        if off_axis(best) > math.log(MOST_OFF_AXIS):
+            raise InputError(
+                f"The intrinsics beside the depth have the camera's axis at {cx:g}, {cy:g}: the "
+                f"middle of a picture of about {2 * cx:.0f} × {2 * cy:.0f} pixels. The depth is "
+                f"{sizes[0][1]} × {sizes[0][0]}, the photo {image.width} × {image.height}. Scale "
+                "them to one of those."
+            )
+        return best

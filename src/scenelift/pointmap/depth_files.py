@@ -1,0 +1,234 @@
+"""Files of depth or points → arrays in metres, and what they say of the camera.
+
+    .npy, .npz            depth [H, W] or points [H, W, 3]; axes of length 1 before and behind go
+    .png, .tif, .tiff     depth in one channel
+    .exr                  depth in the channel Z (or depth, Y, or the only one)
+    .pfm                  depth in one channel
+
+Floating-point numbers are metres, whole ones are millimetres (as depth cameras write them, in
+whichever file); a scale of the user's replaces either. Points with z > 0 are in the frame of OpenCV
+and MoGe (x right, y down, z forward) and are turned into ours.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from scenelift.errors import InputError
+from scenelift.io.arrays import read_arrays
+from scenelift.io.image import MAX_FILE_BYTES, MAX_PIXELS
+
+__all__ = ["DepthFile", "read_depth_file"]
+
+MILLIMETRE = 0.001
+# Beyond this no object shows: Blender writes 1e10 where there is nothing.
+NOTHING = 1e6
+# A photo whose middle lies farther off is taken for one in millimetres that does not say so.
+FARTHEST_MIDDLE = 1000.0
+
+POINTS = ("points", "point_map", "pointmap", "xyz")
+DEPTHS = ("depth", "depth_map", "depths", "z")
+CAMERAS = ("intrinsics", "K", "k", "camera_matrix", "cam_K", "intrinsic", "camera_intrinsics")
+MASKS = ("mask", "valid", "valid_mask")
+CHANNELS = ("Z", "depth.Z", "depth.V", "Depth.Z", "depth", "Depth", "Y", "V", "R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DepthFile:
+    """What a file says.
+
+    Attributes:
+        values: float32 [h, w] depth along the viewing axis in metres, or [h, w, 3] points in our
+            camera frame; 0, negative or not finite where there is none.
+        camera: fx, fy, cx, cy as the file has them, None where it has none.
+    """
+
+    values: NDArray[np.float32]
+    camera: tuple[float, float, float, float] | None = None
+
+
+def read_depth_file(path: Path, scale: float | None = None) -> DepthFile:
+    """Read depth or points.
+
+    Args:
+        path: in one of the forms above.
+        scale: metres of one unit of the file, None for the rule above.
+
+    Raises:
+        InputError: it is missing, of another form, damaged, or in a unit that cannot be told.
+    """
+    suffix = path.suffix.lower()
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES * 4:
+            raise InputError(f"{path.name} is larger than {MAX_FILE_BYTES * 4 // 2**20} MiB.")
+        camera = None
+        if suffix in (".npy", ".npz"):
+            values, camera = _from_arrays(path)
+        elif suffix in (".png", ".tif", ".tiff", ".pfm"):
+            values = _from_picture(path, scale)
+        elif suffix == ".exr":
+            values = _from_exr(path)
+        else:
+            raise InputError(
+                f"{path.name} is no depth file. Give .npy, .npz, .exr, .tiff, .pfm or a 16-bit "
+                ".png."
+            )
+    except FileNotFoundError as exc:
+        raise InputError(f"There is no depth file {path}.") from exc
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        TypeError,
+        EOFError,
+        PIL.Image.DecompressionBombError,
+    ) as exc:
+        raise InputError(f"{path.name} cannot be read as depth: {exc}") from exc
+    return DepthFile(values=_in_metres(values, path, scale), camera=camera)
+
+
+def _from_arrays(path: Path) -> tuple[NDArray, tuple[float, float, float, float] | None]:
+    found = read_arrays(path, lambda names: _wanted(names, path))
+    masks = {n: found.pop(n) for n in MASKS if n in found}
+    cameras = [_camera(found.pop(n), n, path) for n in CAMERAS if n in found]
+    values = _plain(next(iter(found.values())), path)
+    for mask in masks.values():
+        if mask.squeeze().shape == values.shape[:2] and mask.dtype == np.bool_:
+            outside = ~mask.squeeze()
+            values = values.copy()
+            values[outside] = np.nan if values.dtype.kind == "f" else 0
+    return values, cameras[0] if cameras else None
+
+
+def _wanted(names: tuple[str, ...], path: Path) -> tuple[str, ...]:
+    """The array of depth or points, then those of masks and cameras."""
+    values = [n for n in (*DEPTHS, *POINTS, "arr_0") if n in names]
+    beside = [n for n in names if n in (*CAMERAS, *MASKS)]
+    rest = [n for n in names if n not in beside]
+    if not values and len(rest) == 1:
+        values = rest
+    if not values:
+        raise InputError(
+            f"{path.name} holds {', '.join(names) or 'nothing'}; an array 'depth' or 'points' was "
+            "expected."
+        )
+    return (values[0], *beside)
+
+
+def _plain(values: NDArray, path: Path) -> NDArray:
+    """[H, W] or [H, W, 3], whatever axes of length 1 are around it."""
+    shape = values.shape
+    while values.ndim > 2 and values.shape[0] == 1:
+        values = values[0]
+    while values.ndim > 2 and values.shape[-1] == 1:
+        values = values[..., 0]
+    if values.ndim == 3 and values.shape[0] == 3 and values.shape[-1] != 3:
+        values = np.moveaxis(values, 0, -1)
+    is_points = values.ndim == 3 and values.shape[-1] == 3
+    if not (values.ndim == 2 or is_points) or not values.size or values.dtype.kind not in "fiu":
+        raise InputError(
+            f"{path.name} holds {values.dtype} {list(shape)}; numbers of shape [H, W] (depth) or "
+            "[H, W, 3] (points) were expected."
+        )
+    if values.shape[0] * values.shape[1] > MAX_PIXELS:
+        raise InputError(f"{path.name} has more than {MAX_PIXELS // 10**6} megapixels.")
+    return values
+
+
+def _from_picture(path: Path, scale: float | None) -> NDArray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with PIL.Image.open(path, formats=["PNG", "TIFF", "PPM"]) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise InputError(f"{path.name} has more than {MAX_PIXELS // 10**6} megapixels.")
+            if picture.mode not in ("I;16", "I;16B", "I;16L", "I", "L", "F"):
+                raise InputError(
+                    f"{path.name} has colours ({picture.mode}); depth must be 16-bit grey or "
+                    "floating point in one channel."
+                )
+            if picture.mode == "L" and scale is None:
+                raise InputError(
+                    f"{path.name} has 8-bit grey, which no depth camera writes: what one step "
+                    "means must be told with --depth-scale (metres a step). If it is a picture of "
+                    "depth to look at, give the depth itself, as 16-bit PNG, .exr or .npy."
+                )
+            return np.asarray(picture)
+
+
+def _from_exr(path: Path) -> NDArray:
+    import OpenEXR
+
+    try:
+        with OpenEXR.File(str(path), header_only=True) as file:
+            low, high = file.header()["dataWindow"]
+            width, height = (int(b) - int(a) + 1 for a, b in zip(low, high, strict=True))
+            if not 0 < width * height <= MAX_PIXELS:
+                raise InputError(f"{path.name} has more than {MAX_PIXELS // 10**6} megapixels.")
+        with OpenEXR.File(str(path), separate_channels=True) as file:
+            channels = {name: c.pixels for name, c in file.channels().items()}
+    except (RuntimeError, KeyError, IndexError) as exc:
+        raise InputError(f"{path.name} cannot be read as depth: {exc}") from exc
+    named = [n for n in channels if n in CHANNELS or n.rpartition(".")[2] in ("Z", "Depth")]
+    grey = {"R", "G", "B"} <= set(channels) and all(
+        np.array_equal(channels["R"], channels[c], equal_nan=True) for c in "GB"
+    )
+    colours = {"R", "G", "B"} & set(channels)
+    if colours and not grey and len(channels) > 1:
+        named = [n for n in named if n not in ("R", "Y", "V")]
+    if not named and len(channels) == 1:
+        named = list(channels)
+    if not named:
+        raise InputError(
+            f"{path.name} has the channels {', '.join(sorted(channels))}; depth was expected in Z."
+        )
+    order = {name: k for k, name in enumerate(CHANNELS)}
+    return channels[min(named, key=lambda n: order.get(n, 1))].astype(np.float32)
+
+
+def _in_metres(values: NDArray, path: Path, scale: float | None) -> NDArray[np.float32]:
+    whole = values.dtype.kind in "iu"
+    metres = values.astype(np.float32) * np.float32(scale or (MILLIMETRE if whole else 1))
+    depth = metres if metres.ndim == 2 else metres[..., 2]
+    usable = np.isfinite(depth) & (abs(depth) < NOTHING)
+    if metres.ndim == 3 and (depth[usable] > 0).sum() > 0.5 * usable.sum():
+        metres = metres * np.array([1, -1, -1], np.float32)
+        depth = metres[..., 2]
+    ahead = usable & ((depth > 0) if metres.ndim == 2 else (depth < 0))
+    if not ahead.any():
+        raise InputError(
+            f"{path.name} has no point in front of the camera: depth must be positive, and points "
+            "lie on one side of it, z < 0 (x right, y up, z backward) or z > 0 (x right, y down)."
+        )
+    middle = float(np.median(abs(depth[ahead])))
+    if scale is None and middle > FARTHEST_MIDDLE:
+        raise InputError(
+            f"{path.name} has a median depth of {middle:.0f}, which would be metres. If those are "
+            "millimetres, add --depth-scale 0.001; if they are metres, --depth-scale 1."
+        )
+    nothing = ~usable if metres.ndim == 2 else ~usable[..., None]
+    return np.where(nothing, np.float32(np.nan), metres)
+
+
+def _camera(k: NDArray, name: str, path: Path) -> tuple[float, float, float, float]:
+    """fx, fy, cx, cy of a matrix 3×3 (or 3×4, or with axes of length 1), or of those four."""
+    k = k.squeeze()
+    if k.dtype.kind not in "fiu" or not np.isfinite(k).all():
+        raise InputError(f"{path.name}: {name!r} must be a finite 3×3 matrix.")
+    if k.shape == (4,):
+        fx, fy, cx, cy = (float(v) for v in k)
+    elif k.shape in ((3, 3), (3, 4)):
+        k = k[:, :3]
+        if k[2, 0] and k[2, 1] and not (k[0, 2] or k[1, 2]):
+            k = k.T  # MATLAB's multiplies from the other side
+        fx, fy, cx, cy = float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2])
+    else:
+        raise InputError(f"{path.name}: {name!r} is {list(k.shape)}, not a 3×3 matrix.")
+    if not (fx > 0 and fy > 0):
+        raise InputError(f"{path.name}: the focal lengths in {name!r} must be positive.")
+    return fx, fy, cx, cy
