@@ -135,15 +135,6 @@ def test_tables_place_every_crossed_edge_in_one_patch():
         )
 
 
-def test_patches_are_in_the_order_of_their_lowest_inside_corner():
-    for case in range(256):
-        lowest = [
-            min(j for e in row if e >= 0 for j in EDGES[e] if case >> j & 1)
-            for row in TABLES.patch_edges[case, : TABLES.patches[case]]
-        ]
-        assert lowest == sorted(set(lowest))
-
-
 def test_ambiguous_cases_are_the_two_configurations_of_the_literature():
     flagged = [case for case in range(256) if TABLES.ambiguous[case]]
     outside = [8 - case.bit_count() for case in flagged]
