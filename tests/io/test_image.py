@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -76,6 +77,59 @@ def test_16_bit_grey_keeps_its_brightness(tmp_path):
     image = read_image(save(tmp_path / "a.png", PIL.Image.fromarray(values)))
     assert image.pixels[0, -1, 0] == 255
     assert int(image.pixels[0, 32, 0]) == pytest.approx(130, abs=1)
+
+
+PICTURES = Path(__file__).parent / "pictures"
+
+
+def colours_of(path):
+    """The four colours of the pictures: ground, wall, ball and box."""
+    pixels = read_image(path).pixels
+    return [pixels[y, x].tolist() for x, y in ((5, 235), (5, 5), (95, 125), (235, 135))]
+
+
+def test_a_profile_counts_under_alpha_and_in_palettes(tmp_path):
+    expected = colours_of(PICTURES / "p3_rgb.png")
+    # Display P3 (220, 30, 30) is a red that sRGB has not: its red is cut at 255, its green at 0.
+    assert expected[2][0] > 235
+    assert expected[2][1] < 15
+    assert colours_of(PICTURES / "p3_rgba_opaque.png") == expected
+    picture = PIL.Image.open(PICTURES / "p3_rgb.png")
+    profile = picture.info["icc_profile"]
+    palette = picture.quantize(16)
+    palette.save(tmp_path / "palette.png", icc_profile=profile)
+    palette.save(tmp_path / "clear.png", icc_profile=profile, transparency=255)
+    for name in ("palette.png", "clear.png"):
+        assert colours_of(tmp_path / name) == expected, name
+
+
+def test_twelve_bits_in_sixteen_are_as_bright_as_they_were(tmp_path):
+    image = read_image(PICTURES / "grey12in16.png")
+    values = np.asarray(PIL.Image.open(PICTURES / "grey12in16.png")).astype(float)
+    np.testing.assert_allclose(image.pixels[..., 0], values * 255 / 4095, atol=0.51)
+    assert "12 bits" in image.notes[0]
+    tiff = PIL.Image.fromarray(np.asarray(values, np.int32) * 70000)
+    tiff.save(tmp_path / "a.tif")  # 32 bits
+    assert read_image(tmp_path / "a.tif").pixels.max() == 255
+
+
+def test_the_gamma_of_a_png_is_applied(tmp_path):
+    # The same scene as photo.png, in light: 220, 30, 30 is what its 184, 2, 2 of light looks like.
+    found = colours_of(PICTURES / "gama_linear.png")
+    expected = [[120, 95, 70], [200, 120, 100], [220, 30, 30], [30, 60, 210]]
+    # Steps of 1/255 of light are up to 13 of 255 apart in the dark.
+    np.testing.assert_allclose(found, expected, atol=13)
+    assert "gamma of 1" in read_image(PICTURES / "gama_linear.png").notes[0]
+
+
+def test_a_heic_photo_is_read_or_says_what_it_needs(tmp_path, monkeypatch):
+    path = PICTURES / "phone.heic"
+    image = read_image(path)
+    assert image.pixels.shape == (48, 64, 3)
+    assert abs(image.pixels[24, 60].astype(int) - [240, 128, 0]).max() < 20
+    monkeypatch.setattr("scenelift.io.image.known_formats", lambda: ["JPEG"])
+    with pytest.raises(ImageError, match=r"scenelift\[heic\]"):
+        read_image(path)
 
 
 def test_transparency_is_laid_on_white(tmp_path):

@@ -37,7 +37,10 @@ COLUMNS = (
     "id",
 )
 PHOTO_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".mpo")
+    {
+        *(".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".mpo"),
+        *(".heic", ".heif"),
+    }
 )
 
 _YES, _NO = ("yes", "true", "1"), ("no", "false", "0")

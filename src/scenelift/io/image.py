@@ -10,20 +10,22 @@ import io
 import math
 import struct
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import PIL.Image
-from PIL import ExifTags, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, ImageOps, UnidentifiedImageError
 
 from scenelift.errors import ImageError
+from scenelift.io.colour import to_srgb
 from scenelift.types import Image
 
-__all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "MAX_SIDE", "MIN_SIDE", "read_image"]
+__all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "MAX_SIDE", "MIN_SIDE", "known_formats", "read_image"]
 
 # MPO, what phones write for bursts and depth, comes through Pillow's JPEG reader.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
 MAX_FILE_BYTES = 256 * 2**20
 # 16 384 × 8 192: beyond any phone's or camera's single shot, and 400 MB once decoded.
 MAX_PIXELS = 2**27
@@ -76,13 +78,12 @@ def _read(file: BinaryIO, name: str, max_side: int) -> Image:
             "read. Export it as JPEG."
         )
     notes: list[str] = []
+    formats: list[str] = []
     try:
         with warnings.catch_warnings():
             # Pillow warns of odd metadata and of large pictures; both are judged here.
             warnings.simplefilter("ignore")
-            PIL.Image.init()
-            # Pillow may have been built without one of them (AVIF).
-            formats = [f for f in FORMATS if f in PIL.Image.OPEN]
+            formats = known_formats()
             with PIL.Image.open(file, formats=formats) as picture:
                 _check_size(picture.size, name)
                 if getattr(picture, "is_animated", False) and picture.format != "MPO":
@@ -95,11 +96,15 @@ def _read(file: BinaryIO, name: str, max_side: int) -> Image:
                 picture.load()
                 focal_35mm = _focal_35mm(picture)
                 upright = ImageOps.exif_transpose(picture)
-                rgb = _to_srgb(upright, notes)
+                rgb = to_srgb(upright, notes)
     except UnidentifiedImageError as exc:
-        raise ImageError(
-            f"{name} is not a picture we can read. Formats: {', '.join(FORMATS)}."
-        ) from exc
+        file.seek(0)
+        if _is_heic(file.read(32)) and "HEIF" not in formats:
+            raise ImageError(
+                f"{name} is a HEIC photo, which needs one more package: "
+                "pip install 'scenelift[heic]'. Or export it as JPEG."
+            ) from exc
+        raise ImageError(f"{name} is not a picture we can read. Formats: {_spoken()}.") from exc
     except PIL.Image.DecompressionBombError as exc:
         raise ImageError(
             f"{name} claims more than {PIL.Image.MAX_IMAGE_PIXELS or MAX_PIXELS} × 2 pixels; "
@@ -134,6 +139,26 @@ def _read(file: BinaryIO, name: str, max_side: int) -> Image:
     return Image(pixels=np.ascontiguousarray(pixels), focal_px=focal_px, notes=tuple(notes))
 
 
+def known_formats() -> list[str]:
+    """Those of `FORMATS` that can be read here: Pillow may lack AVIF, HEIF is an extra."""
+    PIL.Image.init()
+    if "HEIF" not in PIL.Image.OPEN and find_spec("pi_heif"):
+        import pi_heif
+
+        pi_heif.register_heif_opener(thumbnails=False)
+    return [f for f in FORMATS if f in PIL.Image.OPEN]
+
+
+def _is_heic(start: bytes) -> bool:
+    """Whether a file begins as HEIC does: an ISO media file of a HEVC brand."""
+    brands = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+    return start[4:8] == b"ftyp" and any(brand in start[8:] for brand in brands)
+
+
+def _spoken() -> str:
+    return ", ".join("HEIC" if f == "HEIF" else f for f in known_formats())
+
+
 def _check_size(size: tuple[int, int], name: str) -> None:
     width, height = size
     if min(size) < MIN_SIDE:
@@ -157,33 +182,3 @@ def _focal_35mm(picture: PIL.Image.Image) -> float | None:
     except (SyntaxError, ValueError, TypeError, KeyError, OverflowError, struct.error, OSError):
         return None  # damaged metadata is no reason to refuse a photo
     return focal if 4 <= focal <= 2000 else None
-
-
-def _to_srgb(picture: PIL.Image.Image, notes: list[str]) -> PIL.Image.Image:
-    if picture.mode in ("I;16", "I;16B", "I;16L", "I"):
-        values = np.asarray(picture).astype(np.float64)
-        top = 65535 if values.max(initial=0) <= 65535 else values.max()
-        return PIL.Image.fromarray(np.round(values * 255 / top).astype(np.uint8)).convert("RGB")
-    if picture.mode == "F":
-        raise ImageError(
-            "The photo has floating-point pixels, whose range is unknown. Export it as PNG or JPEG."
-        )
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        rgba = picture.convert("RGBA")
-        white = PIL.Image.new("RGBA", rgba.size, "white")
-        return PIL.Image.alpha_composite(white, rgba).convert("RGB")
-    profile = picture.info.get("icc_profile")
-    if profile and picture.mode in ("RGB", "CMYK", "L"):
-        try:
-            converted = ImageCms.profileToProfile(
-                picture,
-                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-                ImageCms.createProfile("sRGB"),
-                outputMode="RGB",
-            )
-        except (ImageCms.PyCMSError, OSError, ValueError):
-            notes.append("The photo's colour profile is damaged and was ignored.")
-        else:
-            if converted is not None:
-                return converted
-    return picture.convert("RGB")

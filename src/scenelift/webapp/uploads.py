@@ -70,7 +70,7 @@ FORM_SCHEMA: dict[str, Any] = {
                         "image": {
                             "type": "string",
                             "format": "binary",
-                            "description": "JPEG, PNG, WebP, TIFF, BMP, GIF or AVIF",
+                            "description": "JPEG, PNG, WebP, HEIC, TIFF, BMP, GIF or AVIF",
                         },
                         "text_prompt": {
                             "type": "array",
@@ -309,10 +309,9 @@ def _check_header(photo: Path, max_pixels: int) -> None:
 
     import PIL.Image
 
-    from scenelift.io.image import FORMATS
+    from scenelift.io.image import known_formats
 
-    PIL.Image.init()
-    formats = [f for f in FORMATS if f in PIL.Image.OPEN]
+    formats = known_formats()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
