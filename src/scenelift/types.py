@@ -75,20 +75,32 @@ def _expect(name: str, array: NDArray, shape: tuple[int | None, ...], dtype: typ
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Image:
-    """A photo, upright.
+    """A photo, upright, at the size that every stage works at.
+
+    A large photo is reduced for work. Two sizes then matter: the photo's own, in which users give
+    boxes, masks, depth and intrinsics, and the working size, that of `pixels`, to which
+    `geometry.photo_size` brings them and in which everything in a scene is.
 
     Attributes:
         pixels: uint8 [H, W, 3], sRGB, EXIF orientation applied, row 0 at the top.
         focal_px: focal length in pixels of this image where EXIF tells it, else None.
+        own_size: width and height of the photo itself, upright, where `pixels` were reduced; None
+            where they are the photo's own.
+        detail: uint8 [H', W', 3], the same picture with more pixels, where there are more: what
+            objects are cut out of for the models that look at one object closely.
         notes: what reading it changed, in plain sentences ("read at 4096 × 3072 …").
     """
 
     pixels: NDArray[np.uint8]
     focal_px: float | None = None
+    own_size: tuple[int, int] | None = None
+    detail: NDArray[np.uint8] | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _expect("pixels", self.pixels, (None, None, 3), np.uint8)
+        if self.detail is not None:
+            _expect("detail", self.detail, (None, None, 3), np.uint8)
 
     @property
     def height(self) -> int:

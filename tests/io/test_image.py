@@ -226,3 +226,57 @@ def test_floating_point_pixels_are_refused(tmp_path):
 
 def test_the_pixel_limit_holds_at_its_edge():
     assert MAX_PIXELS >= 12_000 * 9_000
+
+
+# A photo's own size, and the pixels objects are cut out of
+
+
+def striped(width, height):
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[::2, :, 0] = 200
+    pixels[:, : width // 2, 1] = 99
+    return PIL.Image.fromarray(pixels)
+
+
+def test_a_reduced_photo_keeps_its_own_size_and_pixels(tmp_path):
+    picture = striped(300, 200)
+    image = read_image(save(tmp_path / "a.png", picture), max_side=150)
+    assert (image.width, image.height) == (150, 100)
+    assert image.own_size == (300, 200)
+    np.testing.assert_array_equal(image.detail, np.asarray(picture))
+    assert "out of its own 300 × 200 pixels." in image.notes[0]
+
+
+def test_a_photo_of_working_size_has_one_size_only(tmp_path):
+    image = read_image(save(tmp_path / "a.png", striped(150, 100)), max_side=150)
+    assert image.own_size is None
+    assert image.detail is None
+    assert image.notes == ()
+
+
+def test_the_own_size_is_that_of_the_upright_photo(tmp_path):
+    exif = PIL.Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    image = read_image(save(tmp_path / "a.jpg", striped(300, 200), exif=exif), max_side=150)
+    assert image.own_size == (200, 300)
+    assert image.detail.shape == (300, 200, 3)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_detail_of_an_enormous_photo_is_half_its_size(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("scenelift.io.image.MAX_DETAIL_PIXELS", 50_000)
+    image = read_image(save(tmp_path / name, striped(300, 200)), max_side=100)
+    assert image.detail.shape == (100, 150, 3)
+    assert image.own_size == (300, 200)
+    assert "300 × 200 pixels at half that size" in image.notes[0]
+
+
+@pytest.mark.parametrize("limit", [50_000, 100_000])
+def test_whoever_does_not_reconstruct_need_not_keep_them(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr("scenelift.io.image.MAX_DETAIL_PIXELS", limit)
+    path = save(tmp_path / "a.jpg", striped(300, 200))
+    image = read_image(path, max_side=100, detail=False)
+    assert image.detail is None
+    assert image.own_size == (300, 200)
+    assert "cut out" not in image.notes[0]
+    np.testing.assert_array_equal(image.pixels, read_image(path, max_side=100).pixels)

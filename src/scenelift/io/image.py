@@ -22,22 +22,35 @@ from scenelift.errors import ImageError
 from scenelift.io.colour import to_srgb
 from scenelift.types import Image
 
-__all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "MAX_SIDE", "MIN_SIDE", "known_formats", "read_image"]
+__all__ = [
+    "MAX_DETAIL_PIXELS",
+    "MAX_FILE_BYTES",
+    "MAX_PIXELS",
+    "MAX_SIDE",
+    "MIN_SIDE",
+    "known_formats",
+    "read_image",
+]
 
 # MPO, what phones write for bursts and depth, comes through Pillow's JPEG reader.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
 MAX_FILE_BYTES = 256 * 2**20
 # 16 384 × 8 192: beyond any phone's or camera's single shot, and 400 MB once decoded.
 MAX_PIXELS = 2**27
-# Objects keep a few hundred pixels a side in every model we run: more would cost memory only.
+# What segmenters, point maps and fits work at: more would cost memory only.
 MAX_SIDE = 4096
+# Objects are cut out of the photo's own pixels up to 8192 × 8192 of them (200 MB), beyond that out
+# of every second row and column: a fixed rule, so that a seed gives the same bytes everywhere.
+MAX_DETAIL_PIXELS = 2**26
 # Below this no model can tell an object from its surroundings.
 MIN_SIDE = 16
 # Diagonal of a 36 × 24 mm frame: EXIF's 35 mm equivalent compares diagonals (CIPA DCG-001).
 FULL_FRAME_DIAGONAL_MM = math.hypot(36, 24)
 
 
-def read_image(source: str | Path | BinaryIO, *, max_side: int = MAX_SIDE) -> Image:
+def read_image(
+    source: str | Path | BinaryIO, *, max_side: int = MAX_SIDE, detail: bool = True
+) -> Image:
     """Read a photo.
 
     EXIF orientation is applied, embedded colour profiles are converted to sRGB, transparency is
@@ -47,6 +60,8 @@ def read_image(source: str | Path | BinaryIO, *, max_side: int = MAX_SIDE) -> Im
     Args:
         source: path or binary file (seekable).
         max_side: longest side of the result in pixels.
+        detail: keep the pixels of a reduced photo too, for cutting objects out of it. Whoever
+            does not reconstruct can do without: it costs time and up to 200 MB.
 
     Raises:
         ImageError: missing, empty, truncated, not a picture, or of an unreasonable size.
@@ -55,7 +70,7 @@ def read_image(source: str | Path | BinaryIO, *, max_side: int = MAX_SIDE) -> Im
         name = Path(source).name
         try:
             with Path(source).open("rb") as file:
-                return _read(file, name, max_side)
+                return _read(file, name, max_side, detail)
         except FileNotFoundError as exc:
             raise ImageError(f"There is no file {source}. Check the path of the photo.") from exc
         except IsADirectoryError as exc:
@@ -64,10 +79,10 @@ def read_image(source: str | Path | BinaryIO, *, max_side: int = MAX_SIDE) -> Im
             ) from exc
         except PermissionError as exc:
             raise ImageError(f"{source} may not be read: check its permissions.") from exc
-    return _read(source, "the uploaded photo", max_side)
+    return _read(source, "the uploaded photo", max_side, detail)
 
 
-def _read(file: BinaryIO, name: str, max_side: int) -> Image:
+def _read(file: BinaryIO, name: str, max_side: int, detail: bool) -> Image:
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     if size == 0:
@@ -89,13 +104,16 @@ def _read(file: BinaryIO, name: str, max_side: int) -> Image:
                 if getattr(picture, "is_animated", False) and picture.format != "MPO":
                     frames = getattr(picture, "n_frames", 2)
                     notes.append(f"{name} is animated: the first of its {frames} frames was used.")
-                # JPEG can be decoded at a half, quarter or eighth of its size, which is what
-                # keeps a 100-megapixel photo cheap.
-                full_size = picture.size
-                picture.draft(picture.mode, (max_side, max_side))
+                # JPEG can be decoded at half its size, which keeps a 100-megapixel photo cheap.
+                # Whether detail is asked for must not change the working pixels.
+                width, height = picture.size
+                halved = width * height > MAX_DETAIL_PIXELS
+                if halved:
+                    picture.draft(picture.mode, (width // 2, height // 2))
                 picture.load()
                 focal_35mm = _focal_35mm(picture)
                 upright = ImageOps.exif_transpose(picture)
+                turned = upright.size != picture.size  # by a quarter
                 rgb = to_srgb(upright, notes)
     except UnidentifiedImageError as exc:
         file.seek(0)
@@ -124,19 +142,34 @@ def _read(file: BinaryIO, name: str, max_side: int) -> Image:
             f"{name} is damaged or truncated ({exc}). Copy or export the photo again."
         ) from exc
 
+    own_size = (height, width) if turned else (width, height)
+    closest = None
     if max(rgb.size) > max_side:
+        if detail:
+            # Formats that cannot be decoded at half their size are halved here.
+            closest = rgb.reduce(2) if halved and rgb.size == own_size else rgb
         scale = max_side / max(rgb.size)
         target = (max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale)))
         rgb = rgb.resize(target, PIL.Image.Resampling.LANCZOS, reducing_gap=3.0)
-    if max(full_size) > max_side:
-        notes.append(
-            f"{name} was read at {rgb.width} × {rgb.height} pixels (longest side {max_side})."
-        )
+    reduced = rgb.size != own_size
+    if reduced:
+        note = f"{name} was read at {rgb.width} × {rgb.height} pixels (longest side {max_side})"
+        if closest is not None:
+            own = " × ".join(map(str, own_size))
+            half = " at half that size" if halved else ""
+            note += f"; objects are cut out of its own {own} pixels{half}"
+        notes.append(f"{note}.")
     pixels = np.asarray(rgb)
     focal_px = None
     if focal_35mm:
         focal_px = focal_35mm / FULL_FRAME_DIAGONAL_MM * math.hypot(*rgb.size)
-    return Image(pixels=np.ascontiguousarray(pixels), focal_px=focal_px, notes=tuple(notes))
+    return Image(
+        pixels=np.ascontiguousarray(pixels),
+        focal_px=focal_px,
+        own_size=own_size if reduced else None,
+        detail=None if closest is None else np.ascontiguousarray(closest),
+        notes=tuple(notes),
+    )
 
 
 def known_formats() -> list[str]:

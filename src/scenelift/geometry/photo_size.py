@@ -1,0 +1,55 @@
+"""From the photo's own pixels, in which users speak, to those of the picture that stages work at.
+
+A photo with a side above `io.image.MAX_SIDE` is reduced when it is read (`types.Image`). Whatever
+was drawn, cut out or measured on the photo itself goes along: boxes, points, masks, cameras. Where
+the photo was not reduced, all of these give back what they got.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.types import Box, Camera, Image
+
+__all__ = ["photo_size", "working_box", "working_camera", "working_mask", "working_point"]
+
+
+def photo_size(image: Image) -> tuple[int, int]:
+    """Width and height of the photo itself, upright."""
+    return image.own_size or (image.width, image.height)
+
+
+def working_point(image: Image, point: tuple[float, float]) -> tuple[float, float]:
+    """A point x, y of the photo in the working picture's continuous pixel coordinates."""
+    width, height = photo_size(image)
+    return point[0] * image.width / width, point[1] * image.height / height
+
+
+def working_box(image: Image, box: Box) -> Box:
+    """A box x0, y0, x1, y1 of the photo in the working picture."""
+    return (*working_point(image, box[:2]), *working_point(image, box[2:]))
+
+
+def working_mask(image: Image, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A mask [H, W] of the photo at the working picture's size.
+
+    A working pixel belongs to the object where half of it is covered, or more; a mask that would
+    vanish so, being thinner, keeps whatever it touches. A mask of any other size comes back as it
+    is: whoever asked for it knows better how to refuse it.
+    """
+    width, height = photo_size(image)
+    if mask.shape != (height, width) or mask.shape == (image.height, image.width):
+        return mask
+    from PIL import Image as Pillow
+
+    size = (image.width, image.height)
+    picture = Pillow.fromarray(mask.astype(np.uint8) * np.uint8(255))
+    covered = np.asarray(picture.resize(size, Pillow.Resampling.BOX))
+    inside = covered >= 128
+    return inside if inside.any() else covered > 0
+
+
+def working_camera(image: Image, camera: Camera) -> Camera:
+    """A camera of the photo for the working picture."""
+    return camera.resized(image.width, image.height)
