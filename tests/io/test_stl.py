@@ -18,12 +18,14 @@ def tall_box() -> Mesh:
     return Mesh(vertices=box.vertices.astype(np.float32), faces=box.faces.astype(np.int32))
 
 
-def test_a_box_stands_on_the_plate_with_its_longest_side_as_asked(tmp_path):
-    write_stl(tmp_path / "box.stl", [GlbNode(name="box", mesh=tall_box())], longest_mm=60)
+@pytest.mark.parametrize(("metres", "unit"), [(True, 1000), (False, 100 / 3)])
+def test_a_box_stands_on_the_plate_in_its_true_size_or_100_mm_high(tmp_path, metres, unit):
+    write_stl(tmp_path / "box.stl", [GlbNode(name="box", mesh=tall_box())], metres=metres)
     read = trimesh.load_mesh(tmp_path / "box.stl")
     assert read.is_watertight
     assert read.volume > 0  # outside stays outside
-    np.testing.assert_allclose(read.bounds, [[-10, -20, 0], [10, 20, 60]], atol=1e-4)
+    expected = np.array([[-0.5, -1, 0], [0.5, 1, 3]]) * unit
+    np.testing.assert_allclose(read.bounds, expected, atol=1e-3)
 
 
 def test_objects_keep_their_places_among_each_other(tmp_path):

@@ -1,0 +1,1 @@
+"""What simulators need beyond a picture: masses, convex colliders, and what things stand on."""

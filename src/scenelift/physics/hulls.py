@@ -1,0 +1,105 @@
+"""Convex pieces that stand for a mesh where things collide.
+
+The decomposition is CoACD's (https://arxiv.org/abs/2205.02961): concavity is judged by collisions,
+so that a cup stays open and a chair can be pushed under a table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.errors import SetupError
+from scenelift.types import Mesh
+
+__all__ = ["Hull", "convex_hulls"]
+
+CONCAVITY = 0.06  # of the object's size, left in a piece: CoACD's own is 0.05
+MOST_HULLS = 24
+MOST_CORNERS = 48  # of one piece: MuJoCo and PhysX take 64 at most
+THINNEST = 1e-3  # of the longest side: simulators refuse what has no volume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Hull:
+    """A convex piece.
+
+    Attributes:
+        vertices: float64 [V, 3].
+        faces: int32 [F, 3], counter-clockwise seen from outside.
+        volume: in cubed units of the vertices.
+    """
+
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int32]
+    volume: float
+
+
+def convex_hulls(mesh: Mesh) -> list[Hull]:
+    """Convex pieces that together fill a mesh; the same mesh gives the same pieces.
+
+    Args:
+        mesh: of any kind, closed or not; at least four vertices that are not in one plane, or they
+            are given a thickness.
+
+    Raises:
+        SetupError: the package is not installed.
+    """
+    try:
+        import coacd
+    except ImportError as exc:
+        raise SetupError(
+            "Colliders need the package coacd: pip install 'scenelift[physics]'."
+        ) from exc
+    coacd.set_log_level("error")
+    vertices = mesh.vertices.astype(np.float64)
+    used = vertices[np.unique(mesh.faces)] if len(mesh.faces) else vertices
+    size = float((used.max(0) - used.min(0)).max())
+    thin = float(np.linalg.svd(used - used.mean(0), compute_uv=False)[-1]) / np.sqrt(len(used))
+    if thin < THINNEST * size or len(mesh.faces) < 4:
+        return [_hull(_thickened(used, size))]
+    parts = coacd.run_coacd(
+        coacd.Mesh(vertices, mesh.faces.astype(np.int32)),
+        threshold=CONCAVITY,
+        max_convex_hull=MOST_HULLS,
+        max_ch_vertex=MOST_CORNERS,
+        preprocess_resolution=30,
+        resolution=1000,
+        mcts_nodes=10,
+        mcts_iterations=60,
+        mcts_max_depth=2,
+        seed=0,
+    )
+    hulls = [_hull(np.asarray(corners)) for corners, _ in parts if len(corners) >= 4]
+    return hulls or [_hull(_thickened(used, size))]
+
+
+def _hull(points: NDArray) -> Hull:
+    from scipy.spatial import ConvexHull, QhullError
+
+    try:
+        hull = ConvexHull(points)
+    except QhullError:
+        hull = ConvexHull(_thickened(points, float(np.ptp(points, axis=0).max())))
+    points = hull.points
+    corners, place = np.unique(hull.simplices, return_inverse=True)
+    vertices = points[corners]
+    faces = place.reshape(-1, 3).astype(np.int32)
+    # Qhull does not order the corners of a face: outwards is away from the middle.
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    inwards = (np.cross(b - a, c - a) * (a - vertices.mean(0))).sum(1) < 0
+    faces[inwards] = faces[inwards][:, ::-1]
+    return Hull(vertices=vertices, faces=faces, volume=float(hull.volume))
+
+
+def _thickened(points: NDArray, size: float) -> NDArray[np.float64]:
+    """Points of a sheet on both of its sides, so that it has a volume."""
+    middle = points.mean(0)
+    _, _, axes = np.linalg.svd(points - middle, full_matrices=True)
+    reach = 5 * THINNEST * max(size, 1e-6)
+    spread = points - middle
+    # A line is thickened across both of its short axes.
+    offsets = [axes[-1] * reach, -axes[-1] * reach, axes[-2] * reach, -axes[-2] * reach]
+    return np.concatenate([middle + spread + o for o in offsets])
