@@ -1,4 +1,6 @@
-"""A USDZ holds meshes and splats in their places, as OpenUSD itself reads them."""
+"""USD files hold the scene in its place, as OpenUSD itself reads and validates them."""
+
+import zipfile
 
 import numpy as np
 import pytest
@@ -6,7 +8,8 @@ import trimesh
 
 from scenelift.geometry.transforms import compose_transform, transform_points
 from scenelift.io.glb import GlbNode
-from scenelift.io.usd import write_usdz
+from scenelift.io.usd import write_usd, write_usdz
+from scenelift.physics.bodies import world_of
 from scenelift.types import Gaussians, Mesh
 
 pxr = pytest.importorskip("pxr", reason="the extra 'usd' is not installed")
@@ -57,27 +60,63 @@ def some_splats() -> Gaussians:
     )
 
 
-def test_meshes_and_splats_stand_where_the_scene_has_them(tmp_path):
-    nodes = [
+def some_nodes() -> list[GlbNode]:
+    return [
         GlbNode(name="00_box", mesh=colored_box(), matrix=PLACE),
         GlbNode(name="01_square", mesh=textured_square()),
     ]
-    write_usdz(tmp_path / "scene.usdz", nodes, {"00_box": some_splats()}, metres=True)
-    stage, cache = stage_of(tmp_path / "scene.usdz")
-    box = scene_points(stage, cache, "/scene/object_00_box/mesh", "points")
+
+
+def complaints(path) -> list[str]:
+    """What OpenUSD's own validators find."""
+    from pxr import Usd, UsdValidation
+
+    stage = Usd.Stage.Open(str(path))
+    registry = UsdValidation.ValidationRegistry()
+    names = [m.name for m in registry.GetAllValidatorMetadata()]
+    context = UsdValidation.ValidationContext(registry.GetOrLoadValidatorsByName(names))
+    return [error.GetMessage() for error in context.Validate(stage)]
+
+
+def packed_names(path) -> list[str]:
+    return zipfile.ZipFile(path).namelist()
+
+
+def test_meshes_and_splats_stand_where_the_scene_has_them(tmp_path):
+    nodes = some_nodes()
+    write_usd(tmp_path / "scene.usdc", nodes, {"00_box": some_splats()}, None)
+    stage, cache = stage_of(tmp_path / "scene.usdc")
+    box = scene_points(stage, cache, "/scene/object_00_box/mesh_00_box", "points")
     np.testing.assert_allclose(box, transform_points(nodes[0].mesh.vertices, PLACE), atol=1e-6)
     means = scene_points(stage, cache, "/scene/object_00_box/splats", "positions")
     np.testing.assert_allclose(means, transform_points(some_splats().means, PLACE), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["scene.usdz", "scene.usdc"])
+def test_units_axes_and_names_are_always_written(tmp_path, name):
     from pxr import UsdGeom
 
+    path = tmp_path / name
+    if name.endswith("z"):
+        write_usdz(path, some_nodes())
+    else:
+        write_usd(path, some_nodes(), {}, None)
+    stage, _ = stage_of(path)
     assert UsdGeom.GetStageUpAxis(stage) == "Y"
+    assert UsdGeom.StageHasAuthoredMetersPerUnit(stage)
     assert UsdGeom.GetStageMetersPerUnit(stage) == 1.0
+    names = {p.GetName() for p in stage.Traverse()}
+    assert {"mesh_00_box", "mesh_01_square", "material_00_box", "material_01_square"} <= names
+    colours = stage.GetPrimAtPath("/scene/object_00_box/mesh_00_box").GetAttribute(
+        "primvars:displayColor"
+    )
+    assert len(colours.Get()) == len(some_nodes()[0].mesh.vertices)
 
 
 def test_splats_keep_their_numbers_and_the_order_of_their_quaternions(tmp_path):
     nodes = [GlbNode(name="a", mesh=colored_box())]
-    write_usdz(tmp_path / "scene.usdz", nodes, {"a": some_splats()})
-    stage, _ = stage_of(tmp_path / "scene.usdz")
+    write_usd(tmp_path / "scene.usdc", nodes, {"a": some_splats()}, None)
+    stage, _ = stage_of(tmp_path / "scene.usdc")
     prim = stage.GetPrimAtPath("/scene/object_a/splats")
     assert prim.GetTypeName() == "ParticleField3DGaussianSplat"
     quaternions = prim.GetAttribute("orientations").Get()
@@ -87,13 +126,79 @@ def test_splats_keep_their_numbers_and_the_order_of_their_quaternions(tmp_path):
     np.testing.assert_allclose(prim.GetAttribute("scales").Get(), some_splats().scales)
 
 
-def test_a_texture_travels_inside(tmp_path):
-    import zipfile
-
-    write_usdz(tmp_path / "scene.usdz", [GlbNode(name="x", mesh=textured_square())], {})
-    names = zipfile.ZipFile(tmp_path / "scene.usdz").namelist()
-    assert any(name.endswith(".png") for name in names)
+def test_a_texture_travels_inside_the_package_and_beside_the_layer(tmp_path):
     from pxr import UsdUtils
 
-    *_, unresolved = UsdUtils.ComputeAllDependencies(str(tmp_path / "scene.usdz"))
-    assert not unresolved
+    nodes = [GlbNode(name="x", mesh=textured_square())]
+    write_usdz(tmp_path / "scene.usdz", nodes)
+    assert any(name.endswith(".png") for name in packed_names(tmp_path / "scene.usdz"))
+    written = write_usd(tmp_path / "scene.usdc", nodes, {}, None)
+    assert written[-1].name == "scene.usdc"
+    assert [f.parent.name for f in written[:-1]] == ["scene_usd"]
+    for name in ("scene.usdz", "scene.usdc"):
+        *_, unresolved = UsdUtils.ComputeAllDependencies(str(tmp_path / name))
+        assert not unresolved
+
+
+def test_a_package_for_phones_keeps_apples_rules(tmp_path):
+    """Of Apple's page on USDZ: one layer first, known files, nothing compressed, aligned to 64
+    bytes, y up, metres, a default prim, and no schemas beyond geometry and preview materials."""
+    path = tmp_path / "scene.usdz"
+    write_usdz(path, some_nodes())
+    archive = zipfile.ZipFile(path)
+    entries = archive.infolist()
+    assert entries[0].filename.endswith(".usdc")
+    data = path.read_bytes()
+    for entry in entries:
+        assert entry.compress_type == zipfile.ZIP_STORED
+        assert entry.filename.rpartition(".")[2] in {"usdc", "png", "jpg"}
+        name, extra = np.frombuffer(data[entry.header_offset + 26 :][:4], "<u2")
+        assert (entry.header_offset + 30 + int(name) + int(extra)) % 64 == 0
+    stage, _ = stage_of(path)
+    assert stage.GetDefaultPrim()
+    kinds = {p.GetTypeName() for p in stage.Traverse()}
+    assert kinds == {"Xform", "Mesh", "Material", "Shader"}
+    schemas = {s for p in stage.Traverse() for s in p.GetAppliedSchemas()}
+    assert schemas == {"MaterialBindingAPI", "NodeDefAPI"}  # NodeDefAPI: of every shader
+    assert not complaints(path)
+
+
+def test_simulators_find_bodies_with_mass_colliders_and_ground(tmp_path):
+    pytest.importorskip("coacd", reason="the extra 'physics' is not installed")
+    from pxr import UsdPhysics
+    from tests.interop.known_scene import known_scene
+
+    from scenelift.compose import create_scene_mesh
+
+    objects = known_scene().objects
+    world = world_of(objects, metres=True)
+    splats = {o.name: o.shape.gaussians for o in objects if o.shape.gaussians is not None}
+    path = tmp_path / "scene.usdc"
+    write_usd(path, create_scene_mesh(objects), splats, world)
+    stage, cache = stage_of(path)
+    for body in world.bodies:
+        prim = stage.GetPrimAtPath(f"/scene/object_{body.name}")
+        assert prim.HasAPI(UsdPhysics.RigidBodyAPI)
+        mass = UsdPhysics.MassAPI(prim).GetMassAttr().Get()
+        assert mass == pytest.approx(body.mass, rel=1e-5)
+        hull = scene_points(stage, cache, prim.GetPath().AppendChild("collider_0"), "points")
+        world_points = transform_points(hull, world.world_from_scene)
+        np.testing.assert_allclose(np.sort(world_points, 0), np.sort(body.corners(), 0), atol=1e-5)
+    floor = stage.GetPrimAtPath("/scene/ground/floor")
+    assert floor.HasAPI(UsdPhysics.CollisionAPI)
+    assert not floor.HasAPI(UsdPhysics.RigidBodyAPI)
+    assert not complaints(path)
+
+
+@pytest.mark.parametrize("name", ["scene.usdz", "scene.usdc"])
+def test_the_same_scene_gives_the_same_bytes(tmp_path, name):
+    contents = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / name
+        if name.endswith("z"):
+            write_usdz(path, some_nodes())
+        else:
+            write_usd(path, some_nodes(), {"00_box": some_splats()}, None)
+        contents.append(path.read_bytes())
+    assert contents[0] == contents[1]

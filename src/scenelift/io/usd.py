@@ -1,7 +1,10 @@
-"""Scenes as USDZ: meshes for everything that shows USD, splats for what knows them.
+"""Scenes as USD, two files for two readers (https://openusd.org).
 
-Splats are `ParticleField3DGaussianSplat`, OpenUSD's own schema since 26.03; viewers that do not
-know it show the meshes alone.
+    scene.usdz   phones: meshes and their textures in one package, nothing else
+    scene.usdc   simulators and editors: meshes, splats, rigid bodies; pictures in `scene_usd/`
+
+Splats are `ParticleField3DGaussianSplat`, OpenUSD's own schema since 26.03; bodies are UsdPhysics.
+Readers that do not know one of them show the meshes alone.
 """
 
 # pyright: reportAttributeAccessIssue=false
@@ -19,58 +22,42 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from scenelift.errors import FormatError, SetupError
+from scenelift.geometry.transforms import pose_from_matrix
 from scenelift.io.files import write_bytes
 from scenelift.io.glb import GlbNode
+from scenelift.physics.bodies import Body, Shelf, World
 from scenelift.render.color import linear_from_srgb
 from scenelift.types import PLAIN_MATERIAL, Gaussians, Material, Mesh
 
-__all__ = ["write_usdz"]
+__all__ = ["PICTURES", "write_usd", "write_usdz"]
+
+PICTURES = "scene_usd"
+"""Folder of the textures beside `scene.usdc`."""
+
+METRES_PER_UNIT = 1.0
+"""Of every scene, metric or not: without it readers take our units for centimetres."""
 
 
-def write_usdz(
-    path: Path,
-    nodes: Sequence[GlbNode],
-    splats: Mapping[str, Gaussians],
-    *,
-    metres: bool = False,
-) -> None:
-    """Write objects with their poses, y up.
+def write_usdz(path: Path, nodes: Sequence[GlbNode]) -> None:
+    """Write meshes with their poses as one package for phones, y up.
 
     Args:
         path: the file, replaced atomically.
         nodes: meshes, one an object; a mesh may be empty.
-        splats: each object's, in its own frame, by the name of its node.
-        metres: whether the scene's unit is the metre; the file says so.
 
     Raises:
         SetupError: usd-core is not installed.
         FormatError: OpenUSD refuses to pack the scene.
         OutputError: the file cannot be written.
     """
-    try:
-        from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdUtils
-    except ImportError as exc:
-        raise SetupError(
-            "Writing .usdz needs the package usd-core: pip install 'scenelift[usd]'."
-        ) from exc
+    _need_usd(path)
+    from pxr import Sdf, UsdUtils
+
     with tempfile.TemporaryDirectory(prefix="scenelift-usd-") as folder:
         layer = Path(folder) / "scene.usdc"
-        stage = Usd.Stage.CreateNew(str(layer))
-        UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
-        if metres:
-            UsdGeom.SetStageMetersPerUnit(stage, UsdGeom.LinearUnits.meters)
-        root = UsdGeom.Xform.Define(stage, "/scene")
-        stage.SetDefaultPrim(root.GetPrim())
+        stage = _new_stage(layer)
         for node in nodes:
-            place = Sdf.Path("/scene").AppendChild(Tf.MakeValidIdentifier(f"object_{node.name}"))
-            prim = UsdGeom.Xform.Define(stage, place)
-            prim.GetPrim().SetDisplayName(node.name)
-            # Row vectors there.
-            prim.AddTransformOp().Set(Gf.Matrix4d(*node.matrix.T.ravel().tolist()))
-            if len(node.mesh.faces):
-                _add_mesh(stage, place, node.mesh, Path(folder))
-            if node.name in splats and len(splats[node.name]):
-                _add_splats(stage, place.AppendChild("splats"), splats[node.name])
+            _add_object(stage, node, None, Path(folder), "")
         stage.GetRootLayer().Save()
         packed = Path(folder) / "scene.usdz"
         if not UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(layer)), str(packed)):
@@ -78,14 +65,163 @@ def write_usdz(
         write_bytes(path, packed.read_bytes())
 
 
-def _add_mesh(stage: Any, place: Any, mesh: Mesh, folder: Path) -> None:
-    from pxr import Sdf, UsdGeom, UsdShade, Vt
+def write_usd(
+    path: Path, nodes: Sequence[GlbNode], splats: Mapping[str, Gaussians], world: World | None
+) -> list[Path]:
+    """Write meshes, splats and rigid bodies, y up; return the files written, the scene's last.
 
-    prim = UsdGeom.Mesh.Define(stage, place.AppendChild("mesh"))
-    prim.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(mesh.vertices))
-    prim.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(mesh.faces.ravel().astype(np.int32)))
-    prim.CreateFaceVertexCountsAttr(Vt.IntArray.FromNumpy(np.full(len(mesh.faces), 3, np.int32)))
+    Args:
+        path: `scene.usdc`, replaced atomically; textures go to `scene_usd` beside it.
+        nodes: meshes, one an object; a mesh may be empty.
+        splats: each object's, in its own frame, by the name of its node.
+        world: the objects as bodies, by the same names, and what they stand on; None for looks
+            alone.
+
+    Raises:
+        SetupError: usd-core is not installed.
+        OutputError: a file cannot be written.
+    """
+    _need_usd(path)
+    with tempfile.TemporaryDirectory(prefix="scenelift-usd-") as folder:
+        layer = Path(folder) / "scene.usdc"
+        pictures = Path(folder) / PICTURES
+        pictures.mkdir()
+        stage = _new_stage(layer)
+        bodies = {b.name: b for b in world.bodies} if world else {}
+        for node in nodes:
+            place = _add_object(stage, node, splats.get(node.name), pictures, f"{PICTURES}/")
+            if node.name in bodies:
+                _add_body(stage, place, bodies[node.name], node)
+        if world:
+            _add_ground(stage, world)
+        stage.GetRootLayer().Save()
+        written = []
+        for picture in sorted(pictures.iterdir()):
+            target = path.parent / PICTURES / picture.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(target, picture.read_bytes())
+            written.append(target)
+        write_bytes(path, layer.read_bytes())
+    return [*written, path]
+
+
+def _need_usd(path: Path) -> None:
+    try:
+        import pxr  # noqa: F401
+    except ImportError as exc:
+        raise SetupError(
+            f"Writing {path.suffix} needs the package usd-core: pip install 'scenelift[usd]'."
+        ) from exc
+
+
+def _new_stage(layer: Path) -> Any:
+    from pxr import Usd, UsdGeom, UsdPhysics
+
+    stage = Usd.Stage.CreateNew(str(layer))
+    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
+    UsdGeom.SetStageMetersPerUnit(stage, METRES_PER_UNIT)
+    UsdPhysics.SetStageKilogramsPerUnit(stage, 1.0)
+    root = UsdGeom.Xform.Define(stage, "/scene")
+    stage.SetDefaultPrim(root.GetPrim())
+    return stage
+
+
+def _add_object(
+    stage: Any, node: GlbNode, splats: Gaussians | None, folder: Path, prefix: str
+) -> Any:
+    """The object's transform with its looks below it; its path."""
+    from pxr import Gf, Sdf, Tf, UsdGeom
+
+    place = Sdf.Path("/scene").AppendChild(Tf.MakeValidIdentifier(f"object_{node.name}"))
+    prim = UsdGeom.Xform.Define(stage, place)
+    prim.GetPrim().SetDisplayName(node.name)
+    pose = pose_from_matrix(node.matrix)
+    # Three operations, as editors and physics engines like them better than a matrix.
+    prim.AddTranslateOp(UsdGeom.XformOp.PrecisionDouble).Set(Gf.Vec3d(*pose.translation))
+    prim.AddOrientOp(UsdGeom.XformOp.PrecisionDouble).Set(Gf.Quatd(*pose.rotation))
+    prim.AddScaleOp(UsdGeom.XformOp.PrecisionDouble).Set(Gf.Vec3d(pose.scale))
+    if len(node.mesh.faces):
+        _add_mesh(stage, place, node.name, node.mesh, folder, prefix)
+    if splats is not None and len(splats):
+        _add_splats(stage, place.AppendChild("splats"), splats)
+    return place
+
+
+def _add_body(stage: Any, place: Any, body: Body, node: GlbNode) -> None:
+    """Rigid body, mass and convex colliders of an object."""
+    from pxr import UsdGeom, UsdPhysics, UsdShade, Vt
+
+    prim = stage.GetPrimAtPath(place)
+    UsdPhysics.RigidBodyAPI.Apply(prim)
+    UsdPhysics.MassAPI.Apply(prim).CreateMassAttr(float(body.mass))
+    surface = UsdShade.Material.Define(stage, place.AppendChild("contact"))
+    contact = UsdPhysics.MaterialAPI.Apply(surface.GetPrim())
+    contact.CreateStaticFrictionAttr(body.friction)
+    contact.CreateDynamicFrictionAttr(body.friction)
+    contact.CreateRestitutionAttr(0.0)
+    contact.CreateDensityAttr(body.density)
+    scale = pose_from_matrix(node.matrix).scale
+    for index, hull in enumerate(body.hulls):
+        shape = UsdGeom.Mesh.Define(stage, place.AppendChild(f"collider_{index}"))
+        points = (hull.vertices / scale).astype(np.float32)
+        _set_triangles(shape, points, hull.faces)
+        shape.CreatePurposeAttr(UsdGeom.Tokens.guide)
+        UsdPhysics.CollisionAPI.Apply(shape.GetPrim())
+        pieces = UsdPhysics.MeshCollisionAPI.Apply(shape.GetPrim())
+        pieces.CreateApproximationAttr(UsdPhysics.Tokens.convexHull)
+        UsdShade.MaterialBindingAPI.Apply(shape.GetPrim()).Bind(surface, materialPurpose="physics")
+        shape.CreateExtentAttr(Vt.Vec3fArray.FromNumpy(np.stack([points.min(0), points.max(0)])))
+
+
+def _add_ground(stage: Any, world: World) -> None:
+    """Gravity, the floor as a plane, and the surfaces above it; none of them moves."""
+    from pxr import Gf, UsdGeom, UsdPhysics
+
+    gravity = UsdPhysics.Scene.Define(stage, "/scene/physics")
+    up = world.world_from_scene[2, :3]
+    gravity.CreateGravityDirectionAttr(Gf.Vec3f(*(-up).tolist()))
+    gravity.CreateGravityMagnitudeAttr(9.81)
+    ground = UsdGeom.Xform.Define(stage, "/scene/ground")
+    scene_from_world = np.linalg.inv(world.world_from_scene)
+    # Row vectors there.
+    ground.AddTransformOp().Set(Gf.Matrix4d(*scene_from_world.T.ravel().tolist()))
+    floor = UsdGeom.Plane.Define(stage, "/scene/ground/floor")
+    floor.CreateAxisAttr(UsdGeom.Tokens.z)
+    floor.CreatePurposeAttr(UsdGeom.Tokens.guide)
+    UsdPhysics.CollisionAPI.Apply(floor.GetPrim())
+    for index, shelf in enumerate(world.shelves):
+        _add_shelf(stage, index, shelf)
+
+
+def _add_shelf(stage: Any, index: int, shelf: Shelf) -> None:
+    from pxr import Gf, UsdGeom, UsdPhysics
+
+    box = UsdGeom.Cube.Define(stage, f"/scene/ground/surface_{index}")
+    box.CreateSizeAttr(1.0)
+    middle = np.add(shelf.high, shelf.low) / 2
+    size = np.subtract(shelf.high, shelf.low)
+    box.AddTranslateOp().Set(Gf.Vec3d(*middle.tolist(), shelf.height - shelf.thickness / 2))
+    box.AddScaleOp().Set(Gf.Vec3f(*size.tolist(), shelf.thickness))
+    box.CreatePurposeAttr(UsdGeom.Tokens.guide)
+    UsdPhysics.CollisionAPI.Apply(box.GetPrim())
+
+
+def _set_triangles(prim: Any, vertices: NDArray[np.float32], faces: NDArray) -> None:
+    from pxr import UsdGeom, Vt
+
+    prim.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(vertices))
+    prim.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(faces.ravel().astype(np.int32)))
+    prim.CreateFaceVertexCountsAttr(Vt.IntArray.FromNumpy(np.full(len(faces), 3, np.int32)))
     prim.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
+
+
+def _add_mesh(stage: Any, place: Any, name: str, mesh: Mesh, folder: Path, prefix: str) -> None:
+    from pxr import Sdf, Tf, UsdGeom, UsdShade, Vt
+
+    # Editors name meshes and materials by their prims.
+    prim = UsdGeom.Mesh.Define(stage, place.AppendChild(Tf.MakeValidIdentifier(f"mesh_{name}")))
+    prim.GetPrim().SetDisplayName(name)
+    _set_triangles(prim, mesh.vertices, mesh.faces)
     prim.CreateExtentAttr(
         Vt.Vec3fArray.FromNumpy(np.stack([mesh.vertices.min(0), mesh.vertices.max(0)]))
     )
@@ -99,8 +235,10 @@ def _add_mesh(stage: Any, place: Any, mesh: Mesh, folder: Path) -> None:
             "displayColor", Sdf.ValueTypeNames.Color3fArray, UsdGeom.Tokens.vertex
         ).Set(Vt.Vec3fArray.FromNumpy(colors))
 
-    material = UsdShade.Material.Define(stage, place.AppendChild("material"))
-    shader = UsdShade.Shader.Define(stage, place.AppendPath("material/surface"))
+    place = place.AppendChild(Tf.MakeValidIdentifier(f"material_{name}"))
+    material = UsdShade.Material.Define(stage, place)
+    material.GetPrim().SetDisplayName(name)
+    shader = UsdShade.Shader.Define(stage, place.AppendChild("surface"))
     shader.CreateIdAttr("UsdPreviewSurface")
     made = mesh.material or PLAIN_MATERIAL
     color = shader.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f)
@@ -111,7 +249,7 @@ def _add_mesh(stage: Any, place: Any, mesh: Mesh, folder: Path) -> None:
         )
     if mesh.texture is not None:
         base = mesh.texture if made.alpha is None else np.dstack([mesh.texture, made.alpha])
-        sampler = _sampler(stage, place, "texture", base, folder, "sRGB")
+        sampler = _sampler(stage, place, "texture", base, folder, prefix, "sRGB")
         color.ConnectToSource(sampler.CreateOutput("rgb", Sdf.ValueTypeNames.Float3))
         if made.alpha is not None:
             opacity = shader.CreateInput("opacity", Sdf.ValueTypeNames.Float)
@@ -119,18 +257,20 @@ def _add_mesh(stage: Any, place: Any, mesh: Mesh, folder: Path) -> None:
         if made.alpha_mode == "mask":
             shader.CreateInput("opacityThreshold", Sdf.ValueTypeNames.Float).Set(0.5)
     elif mesh.colors is not None:
-        reader = UsdShade.Shader.Define(stage, place.AppendPath("material/colors"))
+        reader = UsdShade.Shader.Define(stage, place.AppendChild("colors"))
         reader.CreateIdAttr("UsdPrimvarReader_float3")
         reader.CreateInput("varname", Sdf.ValueTypeNames.String).Set("displayColor")
         color.ConnectToSource(reader.CreateOutput("result", Sdf.ValueTypeNames.Float3))
-    _add_surface(stage, place, shader, made, folder)
+    _add_surface(stage, place, shader, made, folder, prefix)
     material.CreateSurfaceOutput().ConnectToSource(
         shader.CreateOutput("surface", Sdf.ValueTypeNames.Token)
     )
     UsdShade.MaterialBindingAPI.Apply(prim.GetPrim()).Bind(material)
 
 
-def _add_surface(stage: Any, place: Any, shader: Any, made: Material, folder: Path) -> None:
+def _add_surface(
+    stage: Any, place: Any, shader: Any, made: Material, folder: Path, prefix: str
+) -> None:
     """Metallic, roughness and the normal map."""
     from pxr import Gf, Sdf
 
@@ -142,11 +282,11 @@ def _add_surface(stage: Any, place: Any, shader: Any, made: Material, folder: Pa
     else:
         packed = np.zeros((*made.surface.shape[:2], 3), np.uint8)  # as in glTF
         packed[..., 2], packed[..., 1] = made.surface[..., 0], made.surface[..., 1]
-        sampler = _sampler(stage, place, "surface_map", packed, folder, "raw")
+        sampler = _sampler(stage, place, "surface_map", packed, folder, prefix, "raw")
         metallic.ConnectToSource(sampler.CreateOutput("b", Sdf.ValueTypeNames.Float))
         roughness.ConnectToSource(sampler.CreateOutput("g", Sdf.ValueTypeNames.Float))
     if made.normal is not None:
-        sampler = _sampler(stage, place, "normal_map", made.normal, folder, "raw")
+        sampler = _sampler(stage, place, "normal_map", made.normal, folder, prefix, "raw")
         # UsdPreviewSurface expects −1…1.
         sampler.CreateInput("scale", Sdf.ValueTypeNames.Float4).Set(Gf.Vec4f(2, 2, 2, 1))
         sampler.CreateInput("bias", Sdf.ValueTypeNames.Float4).Set(Gf.Vec4f(-1, -1, -1, 0))
@@ -155,19 +295,27 @@ def _add_surface(stage: Any, place: Any, shader: Any, made: Material, folder: Pa
 
 
 def _sampler(
-    stage: Any, place: Any, name: str, pixels: NDArray[np.uint8], folder: Path, space: str
+    stage: Any,
+    place: Any,
+    name: str,
+    pixels: NDArray[np.uint8],
+    folder: Path,
+    prefix: str,
+    space: str,
 ) -> Any:
     """A shader that reads a picture at the mesh's texture coordinates."""
     from pxr import Sdf, UsdShade
 
     file = folder / (f"{place.name}.png" if name == "texture" else f"{place.name}_{name}.png")
     PillowImage.fromarray(pixels).save(file)
-    reader = UsdShade.Shader.Define(stage, place.AppendPath("material/coordinates"))
+    reader = UsdShade.Shader.Define(stage, place.AppendChild("coordinates"))
     reader.CreateIdAttr("UsdPrimvarReader_float2")
     reader.CreateInput("varname", Sdf.ValueTypeNames.String).Set("st")
-    texture = UsdShade.Shader.Define(stage, place.AppendPath(f"material/{name}"))
+    texture = UsdShade.Shader.Define(stage, place.AppendChild(name))
     texture.CreateIdAttr("UsdUVTexture")
-    texture.CreateInput("file", Sdf.ValueTypeNames.Asset).Set(Sdf.AssetPath(f"./{file.name}"))
+    texture.CreateInput("file", Sdf.ValueTypeNames.Asset).Set(
+        Sdf.AssetPath(f"./{prefix}{file.name}")
+    )
     texture.CreateInput("sourceColorSpace", Sdf.ValueTypeNames.Token).Set(space)
     texture.CreateInput("st", Sdf.ValueTypeNames.Float2).ConnectToSource(
         reader.CreateOutput("result", Sdf.ValueTypeNames.Float2)

@@ -32,14 +32,13 @@ def write_extra(path: Path, kind: str, objects: Sequence[SceneObject], *, metres
 def _usdz(path: Path, objects: Sequence[SceneObject], metres: bool) -> None:
     from scenelift.io.usd import write_usdz
 
-    splats = {o.name: o.shape.gaussians for o in objects if o.shape.gaussians is not None}
-    write_usdz(path, create_scene_mesh(objects), splats, metres=metres)
+    write_usdz(path, create_scene_mesh(objects))
 
 
 def _stl(path: Path, objects: Sequence[SceneObject], metres: bool) -> None:
     from scenelift.io.stl import write_stl
 
-    write_stl(path, create_scene_mesh(objects))
+    write_stl(path, create_scene_mesh(objects), metres=metres)
 
 
 def _compact_glb(path: Path, objects: Sequence[SceneObject], metres: bool) -> None:
