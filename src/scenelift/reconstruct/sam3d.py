@@ -24,6 +24,7 @@ from scenelift.models.sam3d.preprocess import ConditionImages, preprocess
 from scenelift.models.slat.gaussian_decoder import GaussianDecoder
 from scenelift.models.slat.model import Begun
 from scenelift.progress import Reporter
+from scenelift.reconstruct.detail import closest_mask, most_pixels
 from scenelift.reconstruct.slat import (
     NO_SURFACE,
     Setup,
@@ -49,7 +50,7 @@ class _Photo:
 
     image: Image
     points: PointMap
-    pixels: Tensor  # float32 [3, H, W] in 0…1
+    pixels: Tensor  # uint8 [3, H, W], the most pixels that there are
     positions: Tensor  # float32 [3, h, w] in PyTorch3D axes
 
 
@@ -124,10 +125,10 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
             photo = self._photo = _Photo(
                 image=image,
                 points=points,
-                pixels=_channels_first(image.pixels, device).float() / 255,
+                pixels=_channels_first(most_pixels(image), device),
                 positions=_channels_first(_in_pytorch3d_axes(points.points), device),
             )
-        mask = torch.tensor(instance.mask, device=device).float()[None]
+        mask = torch.tensor(closest_mask(image, instance.mask), device=device).float()[None]
         size = self.model.models.image_size
         return preprocess(photo.pixels, mask, photo.positions, size=size)
 

@@ -23,6 +23,7 @@ from scenelift.models.trellis.model import Trellis
 from scenelift.models.trellis.preprocess import OPAQUE, crop_on_black
 from scenelift.progress import Reporter
 from scenelift.reconstruct.base import View
+from scenelift.reconstruct.detail import closest_matte, most_pixels
 from scenelift.reconstruct.occlusion import hidden_share
 from scenelift.reconstruct.slat import (
     NO_SURFACE,
@@ -193,9 +194,8 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
     def _picture(self, view: View) -> NDArray[np.uint8]:
         """What the networks see of one object: it alone, on black."""
         check_mask(view.image, view.instance)
-        return crop_on_black(
-            view.image.pixels, _matte(view.instance), size=self.model.models.image_size
-        )
+        matte = closest_matte(view.image, _matte(view.instance))
+        return crop_on_black(most_pixels(view.image), matte, size=self.model.models.image_size)
 
 
 def _matte(instance: Instance) -> NDArray[np.uint8]:  # [H, W]

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenelift.errors import InputError
+from scenelift.models.sam3d import preprocess as preprocessing
 from scenelift.models.sam3d.preprocess import preprocess
 
 SIZE = 28
@@ -128,6 +130,35 @@ def test_a_smaller_point_map_is_brought_to_the_photo_s_size():
     assert full[:, :, :6].isnan().all()
     assert full[:, :, 6:].isfinite().all()
     assert (full[0, 0, 8:].diff() >= 0).all()
+
+
+@pytest.mark.parametrize("corners", [(10, 10, 31, 31), (0, 10, 40, 20), (30, 2, 59, 39)])
+def test_a_smaller_point_map_gives_what_enlarging_it_first_gives(corners):
+    """The published way, which has no room for the whole of a large photo."""
+    mask, points = box_mask(*corners, 80, 120), surface()
+    points[:, :7, 20:] = float("nan")
+    ours = preprocess(photo(80, 120), mask, points, size=45).points
+
+    normalised = (points - ours.shift[:, None, None]) / ours.scale[:, None, None]
+    smooth = F.interpolate(normalised.nan_to_num(nan=0.0)[None], (80, 120), mode="bilinear")[0]
+    missing = F.interpolate(points.isnan().float()[None], (80, 120), mode="nearest")[0] > 0.5
+    enlarged = smooth.masked_fill(missing, float("nan"))
+    box = preprocessing._object_box(mask)
+    crop = preprocessing._cropped(enlarged, box)
+    for actual, expected in (
+        (ours.crop, preprocessing._squared(crop, fill=float("nan"))),
+        (ours.full, preprocessing._squared(enlarged)),
+    ):
+        expected = preprocessing._nearest(expected, 45)[None]
+        torch.testing.assert_close(actual, expected, equal_nan=True, rtol=1e-4, atol=1e-5)
+
+
+def test_bytes_are_the_same_picture():
+    levels = torch.randint(0, 256, (3, 40, 60), dtype=torch.uint8)
+    mask = box_mask(5, 8, 33, 31)
+    a, b = (preprocess(p, mask, None, size=SIZE) for p in (levels, levels.float() / 255))
+    assert torch.equal(a.image, b.image)
+    assert torch.equal(a.full_image, b.full_image)
 
 
 def test_an_empty_mask_is_refused():

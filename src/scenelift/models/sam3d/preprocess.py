@@ -1,6 +1,7 @@
 """From a photo, a mask and a point map to what the condition embedders see.
 
-Shape letters in this file: H, W photo rows and columns, s side of the embedders' pictures.
+Shape letters in this file: H, W photo rows and columns, h, w those of the point map, which may be
+fewer, s side of the embedders' pictures.
 Points are in PyTorch3D axes (x left, y up, z forward), NaN where there is none.
 """
 
@@ -61,7 +62,7 @@ class ConditionImages:
 
 
 def preprocess(
-    image: Tensor,  # [3, H, W] in 0…1
+    image: Tensor,  # [3, H, W] in 0…1, or uint8
     mask: Tensor,  # [1, H, W], 0 or 1
     points: Tensor | None,  # [3, h, w], NaN or infinite where there is no point
     *,
@@ -77,15 +78,17 @@ def preprocess(
     if points is not None:
         points = torch.where(points.isfinite().all(0), points, math.nan)
         scale, shift = _scale_and_shift(points, mask)
-        normalised = _resized_points((points - shift[:, None, None]) / scale[:, None, None], mask)
+        normalised = (points - shift[:, None, None]) / scale[:, None, None]
         # What lies beyond the photo is zero like the object's median; what squares the crop is NaN,
         # and what squares the photo is zero again. The network was trained on these.
-        views = PointViews(
-            crop=_nearest(_squared(_cropped(normalised, box), fill=math.nan), size)[None],
-            full=_nearest(_squared(normalised), size)[None],
-            scale=scale,
-            shift=shift,
-        )
+        if points.shape[1:] == mask.shape[1:]:
+            crop = _nearest(_squared(_cropped(normalised, box), fill=math.nan), size)
+            full = _nearest(_squared(normalised), size)
+        else:
+            photo = (mask.shape[1], mask.shape[2])
+            crop = _enlarged_points(normalised, photo, box, size, fill=math.nan)
+            full = _enlarged_points(normalised, photo, (0, 0, photo[1], photo[0]), size)
+        views = PointViews(crop=crop[None], full=full[None], scale=scale, shift=shift)
     return ConditionImages(
         image=_smooth(_squared(_cropped(image, box)), size)[None],
         mask=_nearest(_squared(_cropped(mask, box)), size)[None],
@@ -151,7 +154,9 @@ def _squared(picture: Tensor, fill: float = 0.0) -> Tensor:
 
 
 def _smooth(picture: Tensor, size: int) -> Tensor:
-    """[C, H, W] resampled to a square with antialiasing."""
+    """[C, H, W] resampled to a square with antialiasing; bytes become 0…1."""
+    if picture.dtype == torch.uint8:
+        picture = picture.float() / 255
     return F.interpolate(picture[None], (size, size), mode="bilinear", antialias=True)[0]
 
 
@@ -160,12 +165,37 @@ def _nearest(picture: Tensor, size: int | torch.Size) -> Tensor:
     return F.interpolate(picture[None], size, mode="nearest")[0]
 
 
-def _resized_points(points: Tensor, mask: Tensor) -> Tensor:
-    """The point map at the photo's resolution; a pixel between points and none has none."""
-    if points.shape[1:] == mask.shape[1:]:
-        return points
-    missing = points.isnan()
-    smooth = F.interpolate(
-        points.nan_to_num(nan=0.0)[None], mask.shape[1:], mode="bilinear", align_corners=False
-    )[0]
-    return torch.where(_nearest(missing.float(), mask.shape[1:]) > 0.5, math.nan, smooth)
+def _enlarged_points(
+    points: Tensor,  # [3, h, w]
+    photo: tuple[int, int],  # H, W
+    box: tuple[int, int, int, int],  # x0, y0, x1, y1 in the photo
+    size: int,
+    fill: float = 0.0,
+) -> Tensor:  # [3, s, s]
+    """Box of a point map that is first brought to the photo's size, cropped, squared, resampled.
+
+    Only the points that remain are interpolated: the whole of a large photo has no room. A pixel
+    between points and none has none.
+    """
+    x0, y0, x1, y1 = box
+    side = max(x1 - x0, y1 - y0)
+    steps = torch.arange(size, device=points.device) * side // size
+    rows = steps - (side - (y1 - y0)) // 2  # of the box
+    columns = steps - (side - (x1 - x0)) // 2
+    inside = [(k >= 0) & (k < n) for k, n in ((rows, y1 - y0), (columns, x1 - x0))]
+    rows, columns = rows + y0, columns + x0  # of the photo
+    shown = [(k >= 0) & (k < n) for k, n in zip((rows, columns), photo, strict=True)]
+
+    values, missing = points.nan_to_num(nan=0.0), points.isnan()
+    for axis, k in ((1, rows), (2, columns)):
+        n, ratio = points.shape[axis], points.shape[axis] / photo[axis - 1]
+        k = k.clamp(0, photo[axis - 1] - 1)
+        at = ((k + 0.5) * ratio - 0.5).clamp(0)
+        low = at.long().clamp(max=n - 1)
+        weight = (at - low).to(values.dtype).reshape([-1, 1][: 3 - axis])
+        a, b = (values.index_select(axis, i) for i in (low, (low + 1).clamp(max=n - 1)))
+        values = a + (b - a) * weight
+        missing = missing.index_select(axis, (k * ratio).long().clamp(max=n - 1))
+    values = values.masked_fill(missing, math.nan)
+    values = values.masked_fill(~(shown[0][:, None] & shown[1]), 0.0)
+    return values.masked_fill(~(inside[0][:, None] & inside[1]), fill)
