@@ -13,6 +13,7 @@ import typer
 from scenelift import __version__
 from scenelift.commands import models, slurm, train
 from scenelift.commands.batch import batch
+from scenelift.commands.convert import convert
 from scenelift.commands.doctor import doctor
 from scenelift.commands.run import run
 from scenelift.commands.segment import segment
@@ -55,6 +56,7 @@ app.command()(segment)
 app.command()(batch)
 app.command()(serve)
 app.command()(view)
+app.command()(convert)
 app.command()(doctor)
 app.add_typer(train.app, name="train", help="Train the embedded default's heads.")
 app.add_typer(slurm.app, name="slurm", help="Run the web app or a batch as SLURM jobs.")

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
-from scenelift.geometry.transforms import pose_matrix, transform_gaussians
+from scenelift.geometry.transforms import concatenate_gaussians, pose_matrix, transform_gaussians
 from scenelift.io.glb import GlbNode
 from scenelift.types import Gaussians, SceneObject
 
@@ -23,17 +21,12 @@ def make_scene(objects: Iterable[SceneObject]) -> Gaussians:
     Objects without splats are left out. Means and rotations are turned by the pose, scales are
     multiplied by it.
     """
-    parts = [
-        transform_gaussians(o.shape.gaussians, o.pose)
-        for o in objects
-        if o.shape.gaussians is not None
-    ]
-    return Gaussians(
-        means=np.concatenate([p.means for p in parts] or [np.zeros((0, 3), np.float32)]),
-        scales=np.concatenate([p.scales for p in parts] or [np.zeros((0, 3), np.float32)]),
-        rotations=np.concatenate([p.rotations for p in parts] or [np.zeros((0, 4), np.float32)]),
-        opacities=np.concatenate([p.opacities for p in parts] or [np.zeros(0, np.float32)]),
-        sh0=np.concatenate([p.sh0 for p in parts] or [np.zeros((0, 3), np.float32)]),
+    return concatenate_gaussians(
+        [
+            transform_gaussians(o.shape.gaussians, o.pose)
+            for o in objects
+            if o.shape.gaussians is not None
+        ]
     )
 
 

@@ -157,3 +157,23 @@ def transform_gaussians(gaussians: Gaussians, pose: Pose) -> Gaussians:
         opacities=gaussians.opacities,
         sh0=gaussians.sh0,
     )
+
+
+def concatenate_gaussians(parts: Sequence[Gaussians]) -> Gaussians:
+    """All splats of several sets, in their order; none of no sets."""
+    if not parts:
+        nothing = np.zeros((0, 3), np.float32)
+        return Gaussians(
+            means=nothing,
+            scales=nothing,
+            rotations=np.zeros((0, 4), np.float32),
+            opacities=np.zeros(0, np.float32),
+            sh0=nothing,
+        )
+    return Gaussians(
+        means=np.concatenate([p.means for p in parts]),
+        scales=np.concatenate([p.scales for p in parts]),
+        rotations=np.concatenate([p.rotations for p in parts]),
+        opacities=np.concatenate([p.opacities for p in parts]),
+        sh0=np.concatenate([p.sh0 for p in parts]),
+    )

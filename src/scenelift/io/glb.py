@@ -29,7 +29,7 @@ from scenelift.io.files import write_bytes
 from scenelift.render.color import linear_from_srgb, srgb_from_linear
 from scenelift.types import PLAIN_MATERIAL, AlphaMode, Gaussians, Material, Mesh
 
-__all__ = ["GlbNode", "Part", "glb_bytes", "read_glb", "write_glb"]
+__all__ = ["GlbNode", "Part", "glb_bytes", "read_glb", "read_glb_splats", "write_glb"]
 
 Part = Literal["mesh", "splats"]
 """What an object consists of in a file with both."""
@@ -46,6 +46,8 @@ MAGIC, VERSION = b"glTF", 2
 JSON_CHUNK, BINARY_CHUNK = b"JSON", b"BIN\0"
 ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
 COMPONENT_TYPES = {5121: "u1", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
+SPLAT_COMPONENT_TYPES = COMPONENT_TYPES | {5120: "i1", 5122: "<i2"}
+MAX_DEPTH = 64  # of nodes in nodes
 COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 MAX_TEXTURE_PIXELS = 64 * 2**20
 
@@ -335,6 +337,29 @@ def read_glb(path: Path) -> list[GlbNode]:
         ) from exc
 
 
+def read_glb_splats(path: Path) -> list[tuple[Gaussians, NDArray[np.float64]]]:
+    """Read the splats of a GLB of any program (KHR_gaussian_splatting), without harmonics beyond
+    degree 0.
+
+    Returns:
+        Each set of splats with the matrix [4, 4] that takes it to the scene.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as exc:
+        raise InputError(f"Cannot read {path}: {exc.strerror or exc}.") from exc
+    try:
+        return _Reader(data).all_splats()
+    except NOT_OURS as exc:
+        raise InputError(
+            f"{path} is not a GLB whose splats can be read ({type(exc).__name__}: {exc}). "
+            "Expected the extension KHR_gaussian_splatting."
+        ) from exc
+
+
 class _Reader:
     """A parsed file; what does not fit raises ValueError, KeyError, IndexError or TypeError."""
 
@@ -376,6 +401,33 @@ class _Reader:
                 mesh = self._mesh(primitive)
         return GlbNode(name=node.get("name", ""), mesh=mesh, matrix=matrix, splats=splats)
 
+    def all_splats(self) -> list[tuple[Gaussians, NDArray[np.float64]]]:
+        """Splats anywhere in the file, whoever wrote it, each with scene_from_node [4, 4]."""
+        scene = self._json["scenes"][self._json.get("scene", 0)]
+        found: list[tuple[Gaussians, NDArray[np.float64]]] = []
+        waiting = [(i, np.eye(4), 0) for i in reversed(scene.get("nodes", []))]
+        while waiting:
+            index, above, depth = waiting.pop()
+            if depth > MAX_DEPTH:
+                raise ValueError("nodes nested too deeply, or in a circle")
+            node = self._json["nodes"][index]
+            if "matrix" in node:  # column after column
+                own = np.array(node["matrix"], np.float64).reshape(4, 4).T
+            else:
+                x, y, z, w = node.get("rotation", [0, 0, 0, 1])
+                own = compose_transform(
+                    node.get("scale", [1, 1, 1]), [w, x, y, z], node.get("translation", [0, 0, 0])
+                )
+            matrix = above @ own
+            if "mesh" in node:
+                found += [
+                    (self._splats(primitive), matrix)
+                    for primitive in self._json["meshes"][node["mesh"]]["primitives"]
+                    if SPLATTING in primitive.get("extensions", {})
+                ]
+            waiting += [(i, matrix, depth + 1) for i in reversed(node.get("children", []))]
+        return found
+
     def _splats(self, primitive: Mapping[str, Any]) -> Gaussians:
         kind = primitive["extensions"][SPLATTING]
         if kind.get("kernel", "ellipse") != SPLAT_KIND["kernel"]:
@@ -383,7 +435,7 @@ class _Reader:
         attributes = primitive["attributes"]
 
         def values(name: str) -> NDArray[np.float32]:
-            return self._array(attributes[name]).astype(np.float32)
+            return self._numbers(attributes[name])
 
         return Gaussians(
             means=values("POSITION"),
@@ -459,6 +511,22 @@ class _Reader:
             if image.width * image.height > MAX_TEXTURE_PIXELS:
                 raise ValueError(f"a texture of {image.width}×{image.height} pixels")
             return np.array(image.convert(mode))
+
+    def _numbers(self, accessor: int) -> NDArray[np.float32]:
+        """As `_array`, with whatever spacing and normalised type another program chose."""
+        entry = self._json["accessors"][accessor]
+        view = self._json["bufferViews"][entry["bufferView"]]
+        width, count = COMPONENTS[entry["type"]], entry["count"]
+        dtype = np.dtype(SPLAT_COMPONENT_TYPES[entry["componentType"]])
+        data = self._bytes(entry["bufferView"])[entry.get("byteOffset", 0) :]
+        stride = view.get("byteStride", width * dtype.itemsize)
+        if count and (count - 1) * stride + width * dtype.itemsize > len(data):
+            raise ValueError("an accessor outside its buffer view")
+        table = np.ndarray((count, width), dtype, data, strides=(stride, dtype.itemsize))
+        values = table.astype(np.float32)
+        if entry.get("normalized") and dtype.kind in "iu":
+            values = np.maximum(values / np.iinfo(dtype).max, -1).astype(np.float32)
+        return values[:, 0] if width == 1 else values
 
     def _array(self, accessor: int) -> NDArray:
         entry = self._json["accessors"][accessor]

@@ -17,7 +17,7 @@ from scenelift.geometry.transforms import transform_gaussians
 from scenelift.io.files import write_bytes
 from scenelift.types import Gaussians, Pose
 
-__all__ = ["ply_bytes", "read_ply", "write_ply"]
+__all__ = ["ply_bytes", "read_ply", "read_table", "splats_of", "write_ply"]
 
 Frame = Literal["opengl", "colmap"]
 
@@ -87,17 +87,38 @@ def read_ply(path: Path) -> Gaussians:
     """
     try:
         with path.open("rb") as file:
-            count, layout = _read_header(file, path)
-            left = path.stat().st_size - file.tell()
-            if count * layout.itemsize > left:
-                raise InputError(
-                    f"{path} is cut short: its header promises {count} splats of "
-                    f"{layout.itemsize} bytes, {left} bytes follow. Copy or download it again."
-                )
-            table = np.frombuffer(file.read(count * layout.itemsize), layout, count)
+            return splats_of(read_table(file, path.stat().st_size, path), path)
     except OSError as exc:
         raise InputError(f"Cannot read {path}: {exc.strerror or exc}.") from exc
 
+
+def read_table(file: BinaryIO, size: int, path: Path) -> NDArray:
+    """The splats of a PLY as a structured array with all its properties, as they stand there.
+
+    Args:
+        file: at its start.
+        size: of the whole file in bytes.
+        path: for errors.
+
+    Raises:
+        InputError: as of `read_ply`, but for values that are not finite.
+    """
+    count, layout = _read_header(file, path)
+    left = size - file.tell()
+    if count * layout.itemsize > left:
+        raise InputError(
+            f"{path} is cut short: its header promises {count} splats of "
+            f"{layout.itemsize} bytes, {left} bytes follow. Copy or download it again."
+        )
+    return np.frombuffer(file.read(count * layout.itemsize), layout, count)
+
+
+def splats_of(table: NDArray, path: Path) -> Gaussians:
+    """Splats of a table as of `read_table`.
+
+    Raises:
+        InputError: it holds values that are not finite.
+    """
     columns = {name: table[name].astype(np.float64) for name in NEEDED}
 
     def stack(*names: str) -> NDArray[np.float64]:
