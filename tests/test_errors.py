@@ -35,6 +35,7 @@ def test_slugs_are_unique():
         (errors.NothingFound(["unicorn"]), 3, 422),
         (errors.WeightsError("no"), 4, 503),
         (errors.BackendUnavailable("segmenter", "x", reason="no", choices=["a"]), 4, 503),
+        (errors.BackendFault("segmenter", "mine", "no"), 5, 500),
         (errors.DeviceMemoryError("no"), 4, 503),
         (errors.ReconstructionError("no"), 5, 422),
         (errors.ObjectFailed(2, "cup", "no"), 5, 500),

@@ -31,6 +31,8 @@ def choose_device(name: str = "auto") -> torch.device:
     """
     import torch
 
+    if name.lower() == "gpu":
+        name = "cuda"  # as other libraries call it
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -9,6 +9,7 @@ SceneliftError                 exit code
 ├── SetupError              4  this installation lacks something the run needs
 │   ├── WeightsError        4  weights are missing, gated, damaged, or do not fit the model
 │   └── BackendUnavailable  4  a chosen backend cannot run here
+├── BackendFault           5  a backend returned what its protocol does not allow
 ├── DeviceMemoryError       4  an accelerator has too little memory for what was asked
 ├── ReconstructionError     5  a model made nothing usable of an object
 ├── ObjectFailed            5  one object failed; the others went on
@@ -24,6 +25,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 __all__ = [
+    "BackendFault",
     "BackendUnavailable",
     "Cancelled",
     "DeviceMemoryError",
@@ -190,6 +192,26 @@ class BackendUnavailable(SetupError):
 
     def problem(self) -> dict[str, Any]:
         return super().problem() | {"wanted": self.wanted, "choices": list(self.choices)}
+
+
+class BackendFault(SceneliftError):
+    """A backend returned what its protocol does not allow; who wrote it must mend it.
+
+    Attributes:
+        role: what the backend does: "segmenter", "point mapper", "reconstructor".
+        backend: its name.
+        reason: what was wrong with the result.
+    """
+
+    exit_code = 5
+    slug = "backend-fault"
+
+    def __init__(self, role: str, backend: str, reason: str) -> None:
+        self.role, self.backend, self.reason = role, backend, reason
+        super().__init__(
+            f"The {role} {backend!r} is at fault: {reason}. `docs/pipeline.md` says what each "
+            "backend returns."
+        )
 
 
 class DeviceMemoryError(SceneliftError):

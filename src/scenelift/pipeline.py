@@ -15,17 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from scenelift import __version__
+from scenelift.contracts import check_points, check_reconstruction, check_segmentation
 from scenelift.errors import InputError, NothingFound, ObjectFailed
+from scenelift.inputs import Photo, as_image, as_prompt, as_seed
 from scenelift.options import FinishOptions, LayoutOptions
 from scenelift.pointmap import POINT_MAPPERS, PointMapper
 from scenelift.progress import Reporter, silent
-from scenelift.prompts import parse_prompt_phrases
+from scenelift.prompts import in_pixels
 from scenelift.qualities import Choice, choose_backends
 from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
 from scenelift.registry import BackendOptions
@@ -48,7 +46,7 @@ from scenelift.types import (
 )
 from scenelift.views import SameObject
 
-__all__ = ["Pipeline", "SAM3SAM3DPipeline", "as_image", "as_prompt", "find_objects"]
+__all__ = ["Pipeline", "SAM3SAM3DPipeline", "find_objects"]
 
 
 class Pipeline:
@@ -101,7 +99,7 @@ class Pipeline:
 
     def run(
         self,
-        photo: str | Path | Image | NDArray[np.uint8],
+        photo: Photo,
         prompt: str | Sequence[str] | Prompt,
         *,
         seed: int = 0,
@@ -113,8 +111,8 @@ class Pipeline:
         """Turn one photo and a prompt into a scene.
 
         Args:
-            photo: path, `Image`, or uint8 [H, W, 3] sRGB.
-            prompt: a phrase, several ("chair; table" or a list), or a `Prompt` with boxes.
+            photo: path, `Image`, a picture of Pillow's, or uint8 [H, W, 3] sRGB.
+            prompt: a phrase, several ("chair, table" or a list), or a `Prompt` with boxes.
             seed: makes the result repeatable; object k uses seed + k.
             layout: how poses are improved, and how many tries each object has.
             finish: faces and texture of the meshes.
@@ -127,7 +125,7 @@ class Pipeline:
             ObjectFailed: objects were found, and not one could be reconstructed.
             Cancelled: the user stopped the run.
         """
-        image, prompt = as_image(photo), as_prompt(prompt)
+        image, prompt, seed = as_image(photo), as_prompt(prompt), as_seed(seed)
         options, finishing = layout or LayoutOptions(), finish or FinishOptions()
         if getattr(self.reconstructor, "built_in_place", False):
             options = replace(options, refine=False, repair=False)
@@ -148,7 +146,11 @@ class Pipeline:
             "pointmap",
             key,
             PointMap,
-            lambda r: self.pointmapper.estimate(image, instances, r),
+            lambda r: check_points(
+                self.pointmapper.estimate(image, instances, r),
+                image,
+                backend=self.pointmapper.name,
+            ),
         )
 
         key = digest(key, self.reconstructor.name, self.reconstructor.version, options.best_of)
@@ -157,15 +159,18 @@ class Pipeline:
                 "reconstruct",
                 digest(key, index, seed + index),
                 Reconstruction,
-                lambda r, index=index, instance=instance: reconstruct_best(
-                    self.reconstructor,
-                    image,
-                    instance,
-                    points,
-                    others=[*instances[:index], *instances[index + 1 :]],
-                    seed=seed + index,
-                    tries=options.best_of,
-                    report=r,
+                lambda r, index=index, instance=instance: check_reconstruction(
+                    reconstruct_best(
+                        self.reconstructor,
+                        image,
+                        instance,
+                        points,
+                        others=[*instances[:index], *instances[index + 1 :]],
+                        seed=seed + index,
+                        tries=options.best_of,
+                        report=r,
+                    ),
+                    backend=self.reconstructor.name,
                 ),
                 object_index=index,
                 instance=instance,
@@ -240,7 +245,7 @@ class Pipeline:
 
     def run_views(
         self,
-        photos: Sequence[str | Path | Image | NDArray[np.uint8]],
+        photos: Sequence[Photo],
         prompt: str | Sequence[str] | Prompt,
         *,
         seed: int = 0,
@@ -265,9 +270,7 @@ class Pipeline:
             first, prompt, seed=seed, layout=layout, finish=finish, report=report, store=store
         )
 
-    def seeing(
-        self, further: Sequence[str | Path | Image | NDArray[np.uint8]], prompt: Prompt
-    ) -> Pipeline:
+    def seeing(self, further: Sequence[Photo], prompt: Prompt) -> Pipeline:
         """This pipeline for one object that further photos show too: see `views.SameObject`.
 
         Raises:
@@ -356,36 +359,6 @@ def _backends(
     )
 
 
-def as_image(photo: str | Path | Image | NDArray[np.uint8]) -> Image:
-    """Whatever a caller has for a photo as an `Image`.
-
-    Raises:
-        ImageError: a path that holds no usable photo.
-        ValueError: an array that is not uint8 [H, W, 3].
-    """
-    if isinstance(photo, Image):
-        return photo
-    if isinstance(photo, np.ndarray):
-        return Image(pixels=photo)
-    from scenelift.io.image import read_image
-
-    return read_image(photo)
-
-
-def as_prompt(prompt: str | Sequence[str] | Prompt) -> Prompt:
-    """Whatever a caller has for a prompt as a checked `Prompt`.
-
-    Raises:
-        InputError: empty, too long, or too many phrases.
-    """
-    if not isinstance(prompt, Prompt):
-        texts = [prompt] if isinstance(prompt, str) else list(prompt)
-        return Prompt(phrases=parse_prompt_phrases(texts or [""]))
-    if not prompt.phrases and not prompt.boxes:
-        parse_prompt_phrases([""])
-    return replace(prompt, phrases=parse_prompt_phrases(prompt.phrases))
-
-
 def find_objects(
     segmenter: Segmenter, image: Image, prompt: Prompt, report: Reporter
 ) -> Segmentation:
@@ -394,14 +367,17 @@ def find_objects(
     Raises:
         NothingFound: there is none.
     """
-    segmentation = segmenter.segment(image, prompt, report)
+    prompt, told = in_pixels(prompt, image.width, image.height)
+    segmentation = check_segmentation(
+        segmenter.segment(image, prompt, report), image, backend=segmenter.name
+    )
     if not segmentation.instances:
         raise NothingFound(
             prompt.phrases,
             reason=" ".join(segmentation.notes),
             suggestions=segmentation.suggestions,
         )
-    notes = (*segmentation.notes, *_unmet(segmentation, prompt))
+    notes = (*told, *segmentation.notes, *_unmet(segmentation, prompt))
     return limit_objects(replace(segmentation, notes=notes), prompt.max_objects)
 
 

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from scenelift.errors import InputError
-from scenelift.types import BoxPrompt
+import ast
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 
-__all__ = ["MAX_PHRASES", "MAX_PHRASE_CHARACTERS", "parse_box", "parse_prompt_phrases"]
+from scenelift.errors import InputError
+from scenelift.types import BoxPrompt, Prompt
+
+__all__ = [
+    "MAX_PHRASES",
+    "MAX_PHRASE_CHARACTERS",
+    "check_phrases",
+    "in_pixels",
+    "parse_box",
+    "parse_prompt_phrases",
+]
 
 MAX_PHRASES = 32
 
@@ -33,21 +46,37 @@ def parse_box(text: str, *, positive: bool = True) -> BoxPrompt:
 
 
 def parse_prompt_phrases(texts: tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    """Phrases of one or more prompts: each may hold several, separated by semicolons.
+    """Phrases of one or more prompts, each of which may hold several, as people write lists.
+
+    "cup; spoon", "cup, dining table", "杯子；勺子", lines, "cup . spoon ." (as Grounding DINO wants
+    it) and '["cup", "spoon"]' are lists.
 
     Raises:
         InputError: a phrase is empty or too long, or there are too many.
     """
     phrases: list[str] = []
     for text in texts:
-        parts = [" ".join(part.split()) for part in text.split(";")]
-        if not any(parts):
+        parts = _listed(text)
+        if not parts:
             raise InputError(
                 "The prompt is empty. Name what to lift out of the photo, for example "
                 '--prompt "chair", or draw a box with --box.'
             )
-        phrases += [part for part in parts if part]
+        phrases += parts
+    return check_phrases(phrases)
+
+
+def check_phrases(phrases: Sequence[str]) -> tuple[str, ...]:
+    """Phrases that are told apart already, each once.
+
+    Raises:
+        InputError: one is empty, too long or no plain text, or there are too many.
+    """
     for phrase in phrases:
+        if not isinstance(phrase, str):
+            raise InputError(f"A phrase is {phrase!r}, which is no text. Give words: 'chair'.")
+        if not phrase.strip():
+            raise InputError("A phrase is empty. Name what to lift out of the photo.")
         if len(phrase) > MAX_PHRASE_CHARACTERS:
             raise InputError(
                 f"A phrase has {len(phrase)} characters ({phrase[:40]!r}…); up to "
@@ -61,3 +90,54 @@ def parse_prompt_phrases(texts: tuple[str, ...] | list[str]) -> tuple[str, ...]:
             f"{len(unique)} phrases were given; up to {MAX_PHRASES} are looked for in one run."
         )
     return unique
+
+
+def _listed(text: str) -> list[str]:
+    """The phrases of one text."""
+    text = text.strip()
+    if text.startswith("[") and text.endswith("]"):
+        entries = _literal(text)
+        if entries is not None:
+            return [plain for entry in entries if (plain := " ".join(entry.split()))]
+    if text.endswith(".") or " . " in text:
+        # A full stop inside ("St. Bernard") divides only where one ends the whole.
+        text = re.sub(r"\s*\.(\s+|$)" if text.endswith(".") else r"\s+\.\s+", ";", text)
+    parts = re.split(r"[;,；，、\n\r]", text)
+    return [plain for part in parts if (plain := " ".join(part.split()))]
+
+
+def _literal(text: str) -> list[str] | None:
+    """A list of texts in JSON or Python, None where it is neither."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            value = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+            return value
+    return None
+
+
+def in_pixels(prompt: Prompt, width: int, height: int) -> tuple[Prompt, tuple[str, ...]]:
+    """A prompt with boxes in pixels of its photo, and what to tell of those that were not.
+
+    Boxes whose corners all lie within 0…1 are parts of the photo's width and height: in pixels they
+    would lie in its first one.
+
+    Raises:
+        InputError: a box lies outside the photo.
+    """
+    boxes, notes = [], []
+    for drawn in prompt.boxes:
+        spoken = ",".join(f"{edge:g}" for edge in drawn.box)
+        if min(drawn.box) >= 0 and max(drawn.box) <= 1:
+            x0, y0, x1, y1 = drawn.box
+            drawn = replace(drawn, box=(x0 * width, y0 * height, x1 * width, y1 * height))
+            notes.append(f"The box {spoken} was taken for parts of the photo's width and height.")
+        x0, y0, x1, y1 = drawn.box
+        if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
+            raise InputError(
+                f"The box {spoken} lies outside the photo, which is {width} × {height} pixels."
+            )
+        boxes.append(drawn)
+    return replace(prompt, boxes=tuple(boxes)), tuple(notes)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from scenelift import __version__
 from scenelift.errors import InputError
+from scenelift.inputs import as_prompt
 from scenelift.io.files import sha256_of
 from scenelift.io.image import read_image
 from scenelift.options import ExportOptions, FinishOptions, LayoutOptions
 from scenelift.output.folder import WORK_FOLDER, check_inputs, claim_folder, forget_unfinished
 from scenelift.output.manifest import MANIFEST_NAME, Manifest, read_manifest
-from scenelift.pipeline import Pipeline, as_prompt
+from scenelift.pipeline import Pipeline
 from scenelift.progress import Reporter
 from scenelift.stages import StageStore, digest
 from scenelift.types import Prompt

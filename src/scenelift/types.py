@@ -12,10 +12,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from scenelift.errors import InputError
 
 __all__ = [
     "PLAIN_MATERIAL",
@@ -143,6 +145,36 @@ class Prompt:
     min_score: float | None = None
     mask_threshold: float | None = None
     max_objects: int | None = None
+
+    def __post_init__(self) -> None:
+        # A lone text or box is meant as one, not as its letters or numbers.
+        phrases = (self.phrases,) if isinstance(self.phrases, str) else tuple(self.phrases)
+        boxes: Any = self.boxes
+        if isinstance(boxes, BoxPrompt) or _is_box(boxes):
+            boxes = (boxes,)
+        object.__setattr__(self, "phrases", phrases)
+        object.__setattr__(self, "boxes", tuple(_box_prompt(box) for box in boxes))
+
+
+def _box_prompt(box: Any) -> BoxPrompt:
+    if isinstance(box, BoxPrompt):
+        return box
+    if not _is_box(box):
+        raise InputError(
+            f"{box!r} is no box: give BoxPrompt(box=(x0, y0, x1, y1)), or those four numbers, "
+            "x1 > x0 and y1 > y0."
+        )
+    x0, y0, x1, y1 = (float(v) for v in box)
+    return BoxPrompt(box=(x0, y0, x1, y1))
+
+
+def _is_box(value: Any) -> bool:
+    """Whether a value is four numbers that enclose something."""
+    if not isinstance(value, tuple | list | np.ndarray) or len(value) != 4:
+        return False
+    if not all(isinstance(v, int | float | np.number) and math.isfinite(v) for v in value):
+        return False
+    return bool(value[2] > value[0] and value[3] > value[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

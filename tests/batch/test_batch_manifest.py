@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from scenelift.batch.items import ID_PATTERN, BatchItem, read_plan, write_plan
 from scenelift.batch.manifest import COLUMNS, RowDefaults, read_items
+from scenelift.batch.sheets import plain_cell
 from scenelift.errors import InputError, ManifestError
 from scenelift.types import Prompt
 
@@ -180,3 +183,119 @@ def test_the_documentation_names_every_column():
     text = (Path(__file__).parents[2] / "docs" / "batch.md").read_text(encoding="utf-8")
     for column in COLUMNS:
         assert f"`{column}`" in text
+
+
+CASES = Path(__file__).parent / "sheets"
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """A folder with the photos that the sheets name."""
+    (tmp_path / "sub").mkdir()
+    for name in ("a.png", "photo.png", "sub/b, c.png"):
+        (tmp_path / name).write_bytes(b"")
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", sorted(CASES.glob("pd_*.csv")), ids=lambda p: p.stem)
+def test_what_pandas_writes_is_read(listed, path):
+    shutil.copy(path, listed / "m.csv")
+    first, second = read_items(listed / "m.csv", CHAIR)
+    assert (first.photo, second.photo) == (listed / "a.png", listed / "sub" / "b, c.png")
+    assert first.prompt.phrases == ("cup", "spoon")
+    assert (first.seed, first.prompt.min_score, dict(first.finish)) == (
+        7,
+        0.5,
+        {"vertex_colors": True},
+    )
+    assert second.prompt.phrases == ('person "tall"', "café")
+    assert (second.seed, dict(second.finish)) == (CHAIR.seed, {"vertex_colors": False})
+
+
+@pytest.mark.parametrize(
+    ("name", "phrases"),
+    [
+        ("excel_blank", ("cup", "spoon")),
+        ("excel_blank_comma", ("cup", "spoon")),
+        ("list_case", ("ball",)),
+        ("list_cp1252", ("Schüssel",)),
+        ("list_excel_de", ("ball",)),
+        ("list_utf16", ("ball",)),
+        ("sep", ("cup",)),
+    ],
+)
+def test_what_excel_writes_is_read(listed, name, phrases):
+    shutil.copy(CASES / f"{name}.csv", listed / "m.csv")
+    notes = []
+    (item,) = read_items(listed / "m.csv", CHAIR, notes=notes)
+    assert item.prompt.phrases == phrases
+    assert ["Windows-1252" in note for note in notes] == ([True] if "1252" in name else [])
+
+
+def test_numbers_and_truth_are_read_as_other_countries_write_them(listed):
+    text = "photo;Min Score;Vertex-Colors;seed\nphoto.png;0,5;WAHR;nan\na.png;;FAUX;3.0\n"
+    first, second = read_items(write(listed, "m.csv", text), CHAIR)
+    assert (first.prompt.min_score, dict(first.finish), first.seed) == (
+        0.5,
+        {"vertex_colors": True},
+        CHAIR.seed,
+    )
+    assert (dict(second.finish), second.seed) == ({"vertex_colors": False}, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("photo,prompt\na.png,cup,extra\n", "more fields"),
+        ("photo,,prompt\na.png,what,cup\n", "'what' stands in a column without a name"),
+        ("photo,prompt,Photo\na.png,cup,b.png\n", "'photo' twice"),
+        ("photo,seed\na.png,7.5\n", "whole number"),
+        ("file;prompt\na.png;cup\n", "'file', 'prompt'|'file'"),
+        ("sep=;\nphoto,prompt\na.png,cup\n", "columns are"),
+    ],
+)
+def test_what_a_sheet_cannot_mean_is_refused(listed, text, problem):
+    with pytest.raises(ManifestError, match=problem):
+        read_items(write(listed, "m.csv", text), CHAIR)
+
+
+def test_a_workbook_is_answered_with_how_to_save_it(listed):
+    (listed / "m.xlsx").write_bytes(b"PK")
+    with pytest.raises(InputError, match="Save its sheet as CSV UTF-8"):
+        read_items(listed / "m.xlsx", CHAIR)
+
+
+def test_a_list_of_json_is_a_manifest(listed):
+    rows = [{"photo": "a.png", "prompt": ["cup", "spoon"], "seed": 7.0}]
+    (item,) = read_items(write(listed, "m.json", json.dumps(rows)), CHAIR)
+    assert (item.prompt.phrases, item.seed) == (("cup", "spoon"), 7)
+
+
+def test_stray_entries_do_not_stop_a_folder_and_are_named_where_it_matters(listed):
+    (listed / "._a.png").write_bytes(b"macOS")
+    (listed / "dead.png").symlink_to(listed / "nowhere.png")
+    (listed / "raw.CR2").write_bytes(b"")
+    (listed / "phone.HEIC").write_bytes(b"")
+    for folder in ("__MACOSX", "@eaDir", ".cache", "folder.png"):
+        (listed / folder).mkdir()
+        (listed / folder / "x.png").write_bytes(b"")
+    notes = []
+    items = read_items(listed, CHAIR, notes=notes)
+    assert [i.photo.relative_to(listed).as_posix() for i in items] == [
+        "a.png",
+        "folder.png/x.png",
+        "phone.HEIC",
+        "photo.png",
+        "sub/b, c.png",
+    ]
+    assert notes == [
+        "2 pictures were left aside, as links to nothing or of a kind that is not read: "
+        "dead.png, raw.CR2."
+    ]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+a", "-a", "@a", "\ta", "\ra"])
+def test_tables_hold_no_formulas(text):
+    assert plain_cell(text) == f"'{text}"
+    assert plain_cell("a=1") == "a=1"
+    assert plain_cell(-1.5) == -1.5

@@ -46,6 +46,13 @@ def test_a_job_ends_with_every_file_its_manifest_names(server):
     assert np.asarray(mask)[60, 50] == 255
 
 
+def test_a_box_outside_the_photo_is_refused_when_it_is_sent(server):
+    boxes = json.dumps([{"box": [170, 10, 200, 40], "label": "lid"}])
+    answer = server.http.post("/api/jobs", files=image_file(), data={"boxes": boxes})
+    assert answer.status_code == 422
+    assert "170,10,200,40 lies outside the photo, which is 160 × 120" in answer.text
+
+
 def test_meshes_are_made_as_the_form_asks(server):
     asked = {"faces": "60", "vertex_colors": "true"}
     job = server.wait(server.submit("red", **asked))

@@ -5,16 +5,16 @@ Every row is looked at before anything is run, and all bad rows are reported tog
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from scenelift.batch.items import BatchItem
+from scenelift.batch.sheets import csv_rows, decode
 from scenelift.errors import InputError, ManifestError
 from scenelift.options import FinishOptions
 from scenelift.prompts import parse_box, parse_prompt_phrases
@@ -39,11 +39,21 @@ COLUMNS = (
 PHOTO_SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".mpo"),
-        *(".heic", ".heif"),
+        *(".heic", ".heif", ".jfif"),
     }
 )
 
-_YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
+# Pictures that people expect to be read, so that leaving them aside is said.
+OTHER_PICTURES = frozenset(
+    {
+        *(".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".raf", ".rw2", ".raw"),
+        *(".psd", ".svg", ".jxl", ".jp2", ".pdf", ".exr", ".hdr", ".tga", ".ppm"),
+    }
+)
+
+# Excel writes truth in the language of its user, pandas as a number beside empty cells.
+_YES = ("yes", "true", "1", "1.0", "wahr", "vrai", "verdadero", "vero", "y")
+_NO = ("no", "false", "0", "0.0", "falsch", "faux", "falso", "n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,32 +69,51 @@ class RowDefaults:
     seed: int = 0
 
 
-def read_items(source: str | Path, defaults: RowDefaults | None = None) -> list[BatchItem]:
+def read_items(
+    source: str | Path, defaults: RowDefaults | None = None, *, notes: list[str] | None = None
+) -> list[BatchItem]:
     """The items of a manifest, or of every photo in a folder and its subfolders.
+
+    Args:
+        source: a folder, .csv, .tsv, .jsonl, or .json with a list of rows.
+        defaults: what rows that do not say otherwise get.
+        notes: gets what was assumed or left aside, in plain sentences.
 
     Raises:
         InputError: there is no such file, or it is of no kind that is read.
         ManifestError: rows cannot be used; it names every one.
     """
     source, defaults = Path(source), defaults or RowDefaults()
+    notes = [] if notes is None else notes
     if source.is_dir():
-        return _collect(source, ((n, {"photo": p}) for n, p in _photos(source)), defaults)
+        photos = _photos(source, notes)
+        return _collect(source, ((n, {"photo": p}) for n, p in photos), defaults)
+    if source.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".ods", ".numbers"):
+        raise InputError(
+            f"{source.name} is a workbook. Save its sheet as CSV UTF-8 (File, Save As), and give "
+            "that."
+        )
     try:
-        text = source.read_text(encoding="utf-8-sig")
+        text = decode(source.read_bytes(), source.name, notes)
     except FileNotFoundError as exc:
         raise InputError(
             f"There is no file {source}. Give a CSV or JSONL manifest, or a folder of photos."
         ) from exc
-    except (OSError, UnicodeDecodeError) as exc:
-        raise InputError(f"{source} cannot be read as UTF-8 text: {exc}.") from exc
-    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows}
-    reader = readers.get(source.suffix.lower())
-    if reader is None:
+    except OSError as exc:
+        raise InputError(f"{source} cannot be read: {exc}.") from exc
+    suffix = source.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        rows = csv_rows(text, COLUMNS)
+    elif suffix in (".jsonl", ".ndjson"):
+        rows = _json_rows(text)
+    elif suffix == ".json":
+        rows = _json_list(text)
+    else:
         raise InputError(
             f"{source.name} is no manifest that is read: name it .csv (a header and a row for each "
             "photo) or .jsonl (a JSON object a line), or give a folder of photos."
         )
-    return _collect(source.parent, reader(text), defaults, manifest=source.name)
+    return _collect(source.parent, rows, defaults, manifest=source.name)
 
 
 def _collect(
@@ -120,46 +149,40 @@ def _collect(
     return items
 
 
-def _photos(folder: Path) -> Iterator[tuple[int, str]]:
+def _photos(folder: Path, notes: list[str]) -> Iterator[tuple[int, str]]:
     """Paths of photos, seen from the folder, in the order of their names.
 
-    Pictures in output folders are results of ours, and no photos.
+    Pictures in output folders are results of ours, and no photos. Links to nothing and pictures of
+    other kinds are named in a note.
     """
     found: list[str] = []
+    unread: list[str] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [
             f
             for f in folders
-            if not f.startswith(".")
+            if not f.startswith((".", "@", "$", "#"))  # of systems and network disks
+            and f != "__MACOSX"
             and not any(
                 (Path(parent) / f / name).is_file() for name in ("scene.json", "batch.json")
             )
         ]
         inside = Path(parent).relative_to(folder)
-        found += [
-            (inside / name).as_posix()
-            for name in files
-            if Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith(".")
-        ]
-    yield from enumerate(sorted(found), 1)
-
-
-def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | InputError]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip() for name in reader.fieldnames or []]
-        unknown = [name for name in header if name not in COLUMNS]
-        if unknown or "photo" not in header:
-            found = ", ".join(map(repr, unknown)) or "no column 'photo'"
-            yield 1, InputError(f"the header has {found}; columns are {', '.join(COLUMNS)}")
-            return
-        for row in reader:
-            if None in row:
-                yield reader.line_num, InputError("more fields than the header names")
+        for name in files:
+            suffix, path = Path(name).suffix.lower(), (inside / name).as_posix()
+            if name.startswith(".") or suffix not in PHOTO_SUFFIXES | OTHER_PICTURES:
+                continue
+            if suffix in PHOTO_SUFFIXES and (folder / path).is_file():
+                found.append(path)
             else:
-                yield reader.line_num, {k.strip(): v.strip() for k, v in row.items() if v}
-    except csv.Error as exc:
-        yield reader.line_num, InputError(f"this is not CSV: {exc}")
+                unread.append(path)
+    if unread:
+        shown = ", ".join(sorted(unread)[:5]) + (", …" if len(unread) > 5 else "")
+        notes.append(
+            f"{len(unread)} pictures were left aside, as links to nothing or of a kind that is not "
+            f"read: {shown}."
+        )
+    yield from enumerate(sorted(found), 1)
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | InputError]]:
@@ -178,6 +201,23 @@ def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | InputError]
             yield number, InputError(f"expected a JSON object, got {str(row)[:40]}")
 
 
+def _json_list(text: str) -> Iterator[tuple[int, Mapping[str, Any] | InputError]]:
+    """Rows of a list of objects, as pandas writes it with `orient="records"`."""
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        yield 1, InputError(f"this is not JSON: {exc}")
+        return
+    if not isinstance(rows, list):
+        yield 1, InputError("expected a list of JSON objects")
+        return
+    for number, row in enumerate(rows, 1):
+        if isinstance(row, dict):
+            yield number, {k: v for k, v in row.items() if v is not None}
+        else:
+            yield number, InputError(f"expected a JSON object, got {str(row)[:40]}")
+
+
 def _item(base: Path, row: Mapping[str, Any], defaults: RowDefaults) -> BatchItem:
     unknown = [name for name in row if name not in COLUMNS]
     if unknown:
@@ -188,6 +228,8 @@ def _item(base: Path, row: Mapping[str, Any], defaults: RowDefaults) -> BatchIte
     if not written:
         raise InputError("no photo is given")
     photo = Path(os.path.normpath(Path(os.path.abspath(base)) / written))  # noqa: PTH100
+    if "\\" in written and not photo.is_file():  # as Windows writes paths
+        return _item(base, {**row, "photo": written.replace("\\", "/")}, defaults)
     if not photo.is_file():
         raise InputError(f"there is no photo {photo}")
     seed = _number(row, "seed", int, 0, None)
@@ -202,7 +244,10 @@ def _item(base: Path, row: Mapping[str, Any], defaults: RowDefaults) -> BatchIte
 
 
 def _prompt(row: Mapping[str, Any], default: Prompt) -> Prompt:
+    asked = row.get("prompt", "")
     texts = _list(row, "prompt")
+    if texts and isinstance(asked, str):
+        texts = [asked]  # a list in JSON has semicolons of its own
     boxes = tuple(parse_box(b) for b in _list(row, "box")) + tuple(
         parse_box(b, positive=False) for b in _list(row, "exclude_box")
     )
@@ -266,11 +311,16 @@ def _number(
     high: float | None,
 ) -> Any:
     value = row.get(column)
-    if value is None or value == "":
+    if isinstance(value, str):
+        value = _point(value.strip())
+    if value is None or value == "" or str(value).lower() in ("nan", "<na>"):
         return None
     limits = f"from {low}" if high is None else f"in {low}…{high}"
     try:
-        number = kind(value)
+        try:
+            number = kind(value)
+        except ValueError:
+            number = kind(float(value))  # "7.0": pandas' column of numbers with an empty cell
         whole = kind is float or float(value) == number
     except (TypeError, ValueError, OverflowError):
         whole, number = False, 0
@@ -278,3 +328,8 @@ def _number(
         what = "a whole number" if kind is int else "a number"
         raise InputError(f"{column} is {value!r}; expected {what} {limits}")
     return number
+
+
+def _point(text: str) -> str:
+    """A number with a point, where Excel wrote it with a comma."""
+    return text.replace(",", ".") if re.fullmatch(r"\d+,\d+", text) else text

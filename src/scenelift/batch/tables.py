@@ -15,6 +15,7 @@ from typing import Any
 from scenelift.batch.folder import BatchFolder
 from scenelift.batch.items import BatchItem
 from scenelift.batch.ledger import Entry, is_settled
+from scenelift.batch.sheets import plain_cell
 from scenelift.io.files import atomic_write, write_bytes
 
 __all__ = ["ITEM_COLUMNS", "OBJECT_COLUMNS", "write_tables"]
@@ -144,7 +145,7 @@ def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({k: plain_cell(v) for k, v in row.items()} for row in rows)
     return text.getvalue().encode()
 
 

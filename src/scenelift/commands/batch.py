@@ -240,7 +240,11 @@ def _read(
         min_score=min_score,
         mask_threshold=mask_threshold,
     )
-    return read_items(manifest, RowDefaults(prompt=default, seed=seed))
+    notes: list[str] = []
+    items = read_items(manifest, RowDefaults(prompt=default, seed=seed), notes=notes)
+    for note in notes:
+        typer.echo(note, err=True)
+    return items
 
 
 def _check_quality(settings: BatchSettings, on: str) -> None:

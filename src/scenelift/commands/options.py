@@ -10,7 +10,7 @@ import typer
 
 from scenelift.errors import InputError, SetupError
 from scenelift.options import EXTRA_FORMATS, KnownLength
-from scenelift.prompts import parse_box, parse_prompt_phrases
+from scenelift.prompts import in_pixels, parse_box, parse_prompt_phrases
 from scenelift.registry import BackendOptions
 from scenelift.types import Prompt
 
@@ -42,7 +42,11 @@ ViewModeOption = Annotated[
 ]
 PromptOption = Annotated[
     list[str] | None,
-    typer.Option("--prompt", "-p", help="What to lift out, in a word or two. Repeatable."),
+    typer.Option(
+        "--prompt",
+        "-p",
+        help="What to lift out, in a word or two; several with commas. Repeatable.",
+    ),
 ]
 BoxOption = Annotated[
     list[str] | None,
@@ -312,13 +316,7 @@ def check_boxes(prompt: Prompt, image: Image) -> None:
     Raises:
         InputError: one lies outside.
     """
-    for drawn in prompt.boxes:
-        x0, y0, x1, y1 = drawn.box
-        if x0 >= image.width or y0 >= image.height or x1 <= 0 or y1 <= 0:
-            raise InputError(
-                f"The box {drawn.box} lies outside the photo, which is {image.width} × "
-                f"{image.height} pixels."
-            )
+    in_pixels(prompt, image.width, image.height)
 
 
 def read_view_mode(text: str) -> ViewMode:

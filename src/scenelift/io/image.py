@@ -28,6 +28,7 @@ __all__ = [
     "MAX_PIXELS",
     "MAX_SIDE",
     "MIN_SIDE",
+    "image_of_picture",
     "known_formats",
     "read_image",
 ]
@@ -82,6 +83,21 @@ def read_image(
     return _read(source, "the uploaded photo", max_side, detail)
 
 
+def image_of_picture(picture: object, *, max_side: int = MAX_SIDE) -> Image | None:
+    """A picture of Pillow's as an `Image`, read as a file of it would be; None for anything else.
+
+    Raises:
+        ImageError: it has an unreasonable size.
+    """
+    if not isinstance(picture, PIL.Image.Image):
+        return None
+    name, notes = "The picture", []
+    _check_size(picture.size, name)
+    focal_35mm = _focal_35mm(picture)
+    rgb = to_srgb(ImageOps.exif_transpose(picture), notes)
+    return _sized(rgb, rgb.size, name, focal_35mm, notes, max_side, detail=True)
+
+
 def _read(file: BinaryIO, name: str, max_side: int, detail: bool) -> Image:
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
@@ -107,8 +123,7 @@ def _read(file: BinaryIO, name: str, max_side: int, detail: bool) -> Image:
                 # JPEG can be decoded at half its size, which keeps a 100-megapixel photo cheap.
                 # Whether detail is asked for must not change the working pixels.
                 width, height = picture.size
-                halved = width * height > MAX_DETAIL_PIXELS
-                if halved:
+                if width * height > MAX_DETAIL_PIXELS:
                     picture.draft(picture.mode, (width // 2, height // 2))
                 picture.load()
                 focal_35mm = _focal_35mm(picture)
@@ -143,7 +158,21 @@ def _read(file: BinaryIO, name: str, max_side: int, detail: bool) -> Image:
         ) from exc
 
     own_size = (height, width) if turned else (width, height)
+    return _sized(rgb, own_size, name, focal_35mm, notes, max_side, detail)
+
+
+def _sized(
+    rgb: PIL.Image.Image,
+    own_size: tuple[int, int],
+    name: str,
+    focal_35mm: float | None,
+    notes: list[str],
+    max_side: int,
+    detail: bool,
+) -> Image:
+    """The upright picture at its working size, with its detail where it was reduced."""
     closest = None
+    halved = own_size[0] * own_size[1] > MAX_DETAIL_PIXELS
     if max(rgb.size) > max_side:
         if detail:
             # Formats that cannot be decoded at half their size are halved here.

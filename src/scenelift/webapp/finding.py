@@ -11,9 +11,10 @@ from scenelift.io.files import prepare_output_folder
 from scenelift.output.instances import write_instances
 from scenelift.pipeline import find_objects, limit_objects
 from scenelift.progress import Reporter
+from scenelift.prompts import in_pixels
 from scenelift.segment import Segmenter
 from scenelift.stages import StageStore, digest
-from scenelift.types import BoxPrompt, Dropped, Image, Instance, Prompt, Segmentation
+from scenelift.types import Dropped, Image, Instance, Prompt, Segmentation
 from scenelift.webapp.models import Selection
 
 __all__ = ["ChosenSegmenter", "ShowingSegmenter", "choose", "find"]
@@ -100,10 +101,10 @@ def choose(
     notes: list[str] = []
     unfit: list[Dropped] = []
     for box in selection.add:
-        prompt = Prompt(boxes=(_inside(box.to_prompt(), image),))
+        prompt, told = in_pixels(Prompt(boxes=(box.to_prompt(),)), image.width, image.height)
         seen = segmenter.segment(image, prompt, report)
         added += seen.instances[:1]
-        notes += seen.notes
+        notes += [*told, *seen.notes]
         unfit += seen.dropped
         if not seen.instances:
             notes.append(f"Nothing was found in the box around {box.label or 'an object'}.")
@@ -123,13 +124,3 @@ def choose(
         notes=(*found.notes, *notes),
     )
     return limit_objects(chosen, most)
-
-
-def _inside(box: BoxPrompt, image: Image) -> BoxPrompt:
-    x0, y0, x1, y1 = box.box
-    if x0 >= image.width or y0 >= image.height or x1 <= 0 or y1 <= 0:
-        raise InputError(
-            f"The box {x0:g},{y0:g},{x1:g},{y1:g} lies outside of the photo, which is "
-            f"{image.width} × {image.height} pixels."
-        )
-    return box

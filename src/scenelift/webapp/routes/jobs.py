@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 
 from scenelift.errors import InputError
+from scenelift.prompts import in_pixels
 from scenelift.webapp.errors import Conflict
 from scenelift.webapp.folders import JobFolder
 from scenelift.webapp.jobs import JobRow, NewJob, new_job_id
@@ -171,6 +172,7 @@ def _enqueue(upload: Upload, use: Services, owner: str) -> JobRow:
     home = use.data.job(upload.id)
     upload.folder.path.rename(home.path)
     try:
+        in_pixels(upload.request.prompt.to_prompt(), upload.width, upload.height)
         return use.queue.add(
             NewJob(
                 id=upload.id,

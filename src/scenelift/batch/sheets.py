@@ -1,0 +1,128 @@
+"""Tables of text as pandas, Excel and others write them → rows.
+
+encoding      UTF-8, with and without mark; UTF-16 and UTF-32; else Windows-1252, which is noted
+separator     comma, semicolon, tab or bar: the one that gives a column 'photo'; "sep=;" too
+header        in any case, with blanks or hyphens for underscores
+nameless      pandas' index, and what Excel leaves behind the last column, are passed over
+empty rows    are passed over
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from scenelift.errors import InputError
+
+__all__ = ["csv_rows", "decode", "plain_cell"]
+
+SEPARATORS = ",;\t|"
+MARKS = (  # the longer first: UTF-32's begins with UTF-16's
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# What a spreadsheet would run instead of show (OWASP, "CSV injection").
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+Row = tuple[int, Mapping[str, str] | InputError]
+
+
+def decode(data: bytes, name: str, notes: list[str]) -> str:
+    """A table's text; an encoding that had to be guessed goes to `notes`.
+
+    Raises:
+        InputError: it is no text.
+    """
+    encoding = next((e for mark, e in MARKS if data.startswith(mark)), None)
+    if encoding is None and b"\0" in data[:4]:
+        encoding = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"  # without a mark
+    try:
+        return data.decode(encoding or "utf-8")
+    except UnicodeDecodeError as exc:
+        if encoding or b"\0" in data:
+            raise InputError(f"{name} is no text: {exc}. Save it as CSV UTF-8.") from exc
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError as exc:
+        raise InputError(
+            f"{name} is neither UTF-8 nor Windows-1252 text: {exc}. Save it as CSV UTF-8."
+        ) from exc
+    notes.append(
+        f"{name} is no UTF-8 and was read as Windows-1252. Where names look wrong, save it as CSV "
+        "UTF-8."
+    )
+    return text
+
+
+def csv_rows(text: str, columns: Sequence[str]) -> Iterator[Row]:
+    """Line number and cells of every row, or what is wrong with it. Empty cells are left out.
+
+    Args:
+        text: of the whole file.
+        columns: the names that there are; 'photo' must be among the header's.
+    """
+    offset, separators = 0, SEPARATORS
+    if said := re.match(r'"?sep=(.)"?(?:\r\n|\r|\n)', text, re.IGNORECASE):
+        offset, separators, text = 1, said[1], text[said.end() :]
+    separator, header = max(
+        ((s, _header(text, s)) for s in separators), key=lambda h: ("photo" in h[1], len(h[1]))
+    )
+    named = [name for name in header if name and not name.startswith("unnamed:")]
+    unknown = [name for name in named if name not in columns]
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if "photo" not in header or unknown or twice:
+        said = ", ".join(map(repr, unknown)) or (
+            f"{twice[0]!r} twice" if twice else "no column 'photo'"
+        )
+        yield 1, InputError(f"the header has {said}; columns are {', '.join(columns)}")
+        return
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        for cells in itertools.islice(reader, 1, None):
+            yield from _row(cells, header, reader.line_num + offset)
+    except csv.Error as exc:
+        yield reader.line_num + offset, InputError(f"this is not CSV: {exc}")
+
+
+def _header(text: str, separator: str) -> list[str]:
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        return [_column(name) for name in next(reader, [])]
+    except csv.Error:
+        return []
+
+
+def _row(cells: list[str], header: list[str], line: int) -> Iterator[Row]:
+    if not any(cell.strip() for cell in cells):
+        return
+    beyond = [cell for cell in cells[len(header) :] if cell.strip()]
+    nameless = [
+        cell
+        for place, (name, cell) in enumerate(zip(header, cells, strict=False))
+        if not name and cell.strip() and not (place == 0 and cell.strip().isdecimal())
+    ]
+    if beyond:
+        yield line, InputError("more fields than the header names")
+    elif nameless:
+        yield line, InputError(f"{nameless[0][:40]!r} stands in a column without a name")
+    else:
+        row = {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
+        yield line, {n: c for n, c in row.items() if n and c and not n.startswith("unnamed:")}
+
+
+def _column(name: str) -> str:
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def plain_cell(value: object) -> object:
+    """A cell that a spreadsheet shows and does not run: text that begins a formula gets a '."""
+    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
+        return f"'{value}"
+    return value

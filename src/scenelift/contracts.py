@@ -1,0 +1,98 @@
+"""What a backend must return, checked when it does: a wrong result is blamed on who made it.
+
+Backends of other people's are as welcome as ours. A mask of another size or a `None` would
+otherwise fail three stages later, in code that has nothing to do with it.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+
+from scenelift.errors import BackendFault
+from scenelift.types import Image, Instance, PointMap, Reconstruction, Segmentation
+
+__all__ = ["check_points", "check_reconstruction", "check_segmentation"]
+
+T = TypeVar("T")
+
+
+def check_segmentation(result: object, image: Image, *, backend: str) -> Segmentation:
+    """A segmenter's result, if its masks lie on the photo.
+
+    Raises:
+        BackendFault: it is something else, a mask has another size or is empty, or a score or a
+            label is none.
+    """
+    found = _expect(result, Segmentation, "segmenter", backend, "segment")
+    for number, instance in enumerate(found.instances):
+        where = f"instance {number}"
+        if not isinstance(instance, Instance):
+            raise BackendFault("segmenter", backend, f"{where} is {_kind(instance)}, no Instance")
+        if instance.mask.shape != (image.height, image.width):
+            rows, columns = instance.mask.shape
+            raise BackendFault(
+                "segmenter",
+                backend,
+                f"the mask of {where} is {columns} × {rows} pixels, the photo {image.width} × "
+                f"{image.height}",
+            )
+        if not instance.mask.any():
+            raise BackendFault("segmenter", backend, f"the mask of {where} is empty")
+        if not isinstance(instance.label, str) or not 0 <= instance.score <= 1:
+            raise BackendFault(
+                "segmenter",
+                backend,
+                f"{where} has the label {instance.label!r} and the score {instance.score!r}; a "
+                "text and a number in 0…1 were expected",
+            )
+    return found
+
+
+def check_points(result: object, image: Image, *, backend: str) -> PointMap:
+    """A point mapper's result, if it has a point for the photo's pixels.
+
+    Raises:
+        BackendFault: it is something else, of another size, or without any point.
+    """
+    points = _expect(result, PointMap, "point mapper", backend, "estimate")
+    rows, columns = points.points.shape[:2]
+    if (rows, columns) != (image.height, image.width):
+        raise BackendFault(
+            "point mapper",
+            backend,
+            f"its point map is {columns} × {rows}, the photo {image.width} × {image.height}",
+        )
+    if not np.isfinite(points.points).all(-1).any():
+        raise BackendFault("point mapper", backend, "its point map has no point at all")
+    return points
+
+
+def check_reconstruction(result: object, *, backend: str) -> Reconstruction:
+    """A reconstructor's result, if there is a shape in it.
+
+    Raises:
+        BackendFault: it is something else, has neither splats nor mesh, or numbers that are none.
+    """
+    made = _expect(result, Reconstruction, "reconstructor", backend, "reconstruct")
+    gaussians, mesh = made.shape.gaussians, made.shape.mesh
+    if gaussians is None and mesh is None:
+        raise BackendFault("reconstructor", backend, "it made neither splats nor a mesh")
+    if gaussians is not None and not np.isfinite(gaussians.means).all():
+        raise BackendFault("reconstructor", backend, "its splats have places that are no numbers")
+    if mesh is not None and not np.isfinite(mesh.vertices).all():
+        raise BackendFault("reconstructor", backend, "its mesh has vertices that are no numbers")
+    return made
+
+
+def _expect(value: object, kind: type[T], role: str, backend: str, method: str) -> T:
+    if not isinstance(value, kind):
+        raise BackendFault(
+            role, backend, f"its {method}() returned {_kind(value)}; {kind.__name__} was expected"
+        )
+    return value
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"

@@ -1,0 +1,82 @@
+"""What callers from Python may give for a photo, a prompt and a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.errors import ImageError, InputError
+from scenelift.prompts import check_phrases, parse_prompt_phrases
+from scenelift.types import Image, Prompt
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+__all__ = ["Photo", "as_image", "as_prompt", "as_seed"]
+
+Photo: TypeAlias = "str | Path | Image | NDArray[np.uint8] | PIL.Image.Image"
+"""A path, an `Image`, uint8 [H, W, 3] in sRGB, or a picture of Pillow's."""
+
+
+def as_image(photo: Photo) -> Image:
+    """Whatever a caller has for a photo as an `Image`.
+
+    Raises:
+        ImageError: a path that holds no usable photo, or pixels of another kind than uint8
+            [H, W, 3].
+    """
+    if isinstance(photo, Image):
+        return photo
+    from scenelift.io.image import image_of_picture, read_image
+
+    if isinstance(photo, str | Path):
+        return read_image(photo)
+    if isinstance(photo, np.ndarray):
+        if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
+            raise ImageError(
+                f"The photo is an array {photo.dtype} {list(photo.shape)}; uint8 [H, W, 3] in sRGB "
+                "was expected (255 for white, RGB and not BGR)."
+            )
+        return Image(pixels=np.ascontiguousarray(photo))
+    picture = image_of_picture(photo)
+    if picture is None:
+        raise ImageError(
+            f"The photo is a {type(photo).__name__}; a path, an Image, a picture of Pillow's or an "
+            "array uint8 [H, W, 3] was expected."
+        )
+    return picture
+
+
+def as_prompt(prompt: str | Sequence[str] | Prompt) -> Prompt:
+    """Whatever a caller has for a prompt as a checked `Prompt`.
+
+    Raises:
+        InputError: it is none, empty, too long, or has too many phrases.
+    """
+    if isinstance(prompt, Prompt):
+        if not prompt.phrases and not prompt.boxes:
+            parse_prompt_phrases([""])
+        return replace(prompt, phrases=check_phrases(prompt.phrases))
+    texts = [prompt] if isinstance(prompt, str) else prompt
+    if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
+        raise InputError(
+            f"The prompt is {prompt!r}; a phrase ('cup'), several ('cup, spoon' or a list), or a "
+            "Prompt was expected. For boxes: Prompt(boxes=[(x0, y0, x1, y1)])."
+        )
+    return Prompt(phrases=parse_prompt_phrases(list(texts) or [""]))
+
+
+def as_seed(seed: int) -> int:
+    """A seed that random generators take.
+
+    Raises:
+        InputError: it is negative, too large, or no whole number.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
+        raise InputError(f"The seed is {seed!r}; a whole number from 0 to 2147483647 was expected.")
+    return int(seed)

@@ -1,0 +1,159 @@
+"""What callers from Python and people at a prompt write is understood, or refused with help."""
+
+from __future__ import annotations
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from scenelift.contracts import check_points, check_reconstruction, check_segmentation
+from scenelift.errors import BackendFault, ImageError, InputError
+from scenelift.inputs import as_image, as_prompt, as_seed
+from scenelift.pipeline import find_objects
+from scenelift.progress import silent
+from scenelift.prompts import in_pixels, parse_prompt_phrases
+from scenelift.types import (
+    BoxPrompt,
+    Camera,
+    Image,
+    Instance,
+    PointMap,
+    Pose,
+    Prompt,
+    Reconstruction,
+    Segmentation,
+    Shape,
+)
+
+PHOTO = Image(pixels=np.zeros((40, 60, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases"),
+    [
+        ("cup", ["cup"]),
+        ("cup; spoon", ["cup", "spoon"]),
+        ("cup, dining table", ["cup", "dining table"]),
+        ("cup . spoon .", ["cup", "spoon"]),
+        ("cup. spoon.", ["cup", "spoon"]),
+        ("a St. Bernard dog", ["a St. Bernard dog"]),
+        ("the dog.", ["the dog"]),
+        ("杯子；勺子", ["杯子", "勺子"]),
+        ("杯子，勺子、碗", ["杯子", "勺子", "碗"]),
+        ("cup\n dining  table\r\n", ["cup", "dining table"]),
+        ('["cup","spoon, silver"]', ["cup", "spoon, silver"]),
+        ("['cup', 'spoon']", ["cup", "spoon"]),
+        ("[cup]", ["[cup]"]),
+        ("cup;;cup,", ["cup"]),
+    ],
+)
+def test_a_list_is_read_as_people_write_it(text, phrases):
+    assert parse_prompt_phrases([text]) == tuple(phrases)
+
+
+@pytest.mark.parametrize("text", ["", " ; ", " . ", "[]", '[""]', ","])
+def test_a_list_of_nothing_is_refused(text):
+    with pytest.raises(InputError, match="prompt is empty"):
+        parse_prompt_phrases([text])
+
+
+def test_a_lone_text_or_box_is_one_phrase_or_box():
+    assert Prompt(phrases="cup").phrases == ("cup",)
+    box = BoxPrompt(box=(1.0, 2.0, 3.0, 4.0))
+    for boxes in ((1, 2, 3, 4), [(1, 2, 3, 4)], box, [box], np.array([[1, 2, 3, 4]])):
+        assert Prompt(boxes=boxes).boxes == (box,)
+    with pytest.raises(InputError, match="is no box"):
+        Prompt(boxes=[(3, 2, 1, 4)])
+    assert as_prompt(Prompt(phrases=("cup, large",))).phrases == ("cup, large",)
+
+
+@pytest.mark.parametrize("prompt", [None, 7, ["cup", 7], [(1, 2, 3, 4)], {"cup"}])
+def test_what_is_no_prompt_is_refused_with_what_is(prompt):
+    with pytest.raises(InputError, match="a phrase"):
+        as_prompt(prompt)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, None, True, 2**31, "7"])
+def test_what_is_no_seed_is_refused(seed):
+    with pytest.raises(InputError, match="whole number from 0"):
+        as_seed(seed)
+
+
+def test_a_picture_of_pillows_is_read_as_its_file_would_be(tmp_path):
+    rgba = np.zeros((32, 48, 4), np.uint8)
+    rgba[:, 16:] = (10, 20, 30, 255)
+    picture = PIL.Image.fromarray(rgba)
+    picture.save(tmp_path / "a.png")
+    np.testing.assert_array_equal(as_image(picture).pixels, as_image(tmp_path / "a.png").pixels)
+    assert as_image(str(tmp_path / "a.png")).width == 48
+
+
+@pytest.mark.parametrize(
+    "photo", [np.zeros((4, 4)), np.zeros((3, 32, 32), np.uint8), np.ones((32, 32, 3)), None, 7]
+)
+def test_what_is_no_photo_is_refused_with_what_is(photo):
+    with pytest.raises(ImageError, match=r"uint8 \[H, W, 3\]"):
+        as_image(photo)
+
+
+def test_boxes_in_parts_of_the_photo_become_pixels_and_outside_is_refused():
+    prompt, notes = in_pixels(Prompt(boxes=[(0.5, 0.25, 1, 1), (0, 0, 1, 2)]), 60, 40)
+    assert [b.box for b in prompt.boxes] == [(30, 10, 60, 40), (0, 0, 1, 2)]
+    assert notes == ("The box 0.5,0.25,1,1 was taken for parts of the photo's width and height.",)
+    with pytest.raises(InputError, match="70,0,80,10 lies outside the photo, which is 60 × 40"):
+        in_pixels(Prompt(boxes=[(70, 0, 80, 10)]), 60, 40)
+
+
+def instance(shape=(40, 60), *, label="cup", score=0.5, empty=False):
+    mask = np.zeros(shape, bool)
+    mask[1:5, 1:5] = not empty
+    return Instance(mask=mask, label=label, score=score, box=(1, 1, 5, 5))
+
+
+class Mine:
+    """A segmenter that returns what it was told to."""
+
+    name, version = "mine", "1"
+
+    def __init__(self, result):
+        self.result = result
+
+    def segment(self, image, prompt, report):
+        return self.result
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        (None, "returned None; Segmentation was expected"),
+        ([instance()], "returned a list"),
+        (Segmentation(instances=(instance((60, 40)),)), "40 × 60 pixels, the photo 60 × 40"),
+        (Segmentation(instances=(instance(empty=True),)), "instance 0 is empty"),
+        (Segmentation(instances=(instance(score=7),)), "score 7"),
+        (Segmentation(instances=(instance(label=None),)), "label None"),
+        (Segmentation(instances=("cup",)), "a str, no Instance"),
+    ],
+)
+def test_a_segmenter_is_blamed_by_name_for_what_it_returns(result, reason):
+    with pytest.raises(BackendFault, match=f"segmenter 'mine' is at fault.*{reason}"):
+        find_objects(Mine(result), PHOTO, Prompt(phrases=("cup",)), silent())
+    with pytest.raises(BackendFault):
+        check_segmentation(result, PHOTO, backend="mine")
+
+
+def test_point_mappers_and_reconstructors_are_blamed_likewise():
+    camera = Camera.from_fov(30, 20, fov_deg=50)
+    small = PointMap(points=np.ones((20, 30, 3), np.float32), camera=camera)
+    for result, reason in ((None, "None"), (small, "is 30 × 20, the photo 60 × 40")):
+        with pytest.raises(BackendFault, match=f"point mapper 'mine'.*{reason}"):
+            check_points(result, PHOTO, backend="mine")
+    nothing = PointMap(
+        points=np.full((40, 60, 3), np.nan, np.float32),
+        camera=Camera.from_fov(60, 40, fov_deg=50),
+    )
+    with pytest.raises(BackendFault, match="no point at all"):
+        check_points(nothing, PHOTO, backend="mine")
+    empty = Reconstruction(shape=Shape(), pose=Pose())
+    for result, reason in (((1, 2), "a tuple"), (empty, "neither splats nor a mesh")):
+        with pytest.raises(BackendFault, match=f"reconstructor 'mine'.*{reason}"):
+            check_reconstruction(result, backend="mine")
