@@ -39,11 +39,11 @@ from scenelift.models.sam3d.model import SAM3D
 from scenelift.models.sam3d.preprocess import ConditionImages, PointViews
 from scenelift.models.sam3d.structure_flow import StructureFlow as Sam3dStructureFlow
 from scenelift.models.slat.acceleration import accelerate
+from scenelift.models.slat.first_stage import Begun, Sampling
 from scenelift.models.slat.flexicubes import extract_mesh
 from scenelift.models.slat.gaussian_decoder import GaussianDecoder
 from scenelift.models.slat.latent_flow import LatentFlow
 from scenelift.models.slat.mesh_decoder import MeshDecoder
-from scenelift.models.slat.model import Begun, Sampling
 from scenelift.models.slat.options import ReconstructionOptions
 from scenelift.models.slat.structure_decoder import StructureDecoder
 from scenelift.models.slat.voxels import OccupiedVoxels
@@ -190,7 +190,7 @@ class Bench:
             models,
             device=self.device,
             dtype=self.dtype,
-            sampling=Sampling.of(options, models),
+            sampling=Sampling.of(options, models.settings),
             vram_bytes=vram_bytes,
         )
         return on_a_shell(made, self.size, clock)

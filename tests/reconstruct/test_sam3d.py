@@ -19,8 +19,8 @@ from scenelift.models.sam3d.checkpoints import CheckpointFolder, load_models
 from scenelift.models.sam3d.model import SAM3D, Lifted
 from scenelift.models.sam3d.pose import PublishedPose
 from scenelift.models.sam3d.preprocess import ConditionImages
+from scenelift.models.slat.first_stage import Sampling
 from scenelift.models.slat.flexicubes import SurfaceMesh
-from scenelift.models.slat.model import Sampling
 from scenelift.models.slat.options import ReconstructionOptions
 from scenelift.progress import CancelToken, Event, Reporter, silent
 from scenelift.reconstruct import RECONSTRUCTORS, SeveralSeedsReconstructor
@@ -369,7 +369,7 @@ def test_options_change_the_result_and_the_version(tiny_checkpoints, image, disc
 
 def test_defaults_are_the_published_settings(tiny_checkpoints):
     models = load_models(tiny_checkpoints)
-    sampling = Sampling.of(ReconstructionOptions(), models)
+    sampling = Sampling.of(ReconstructionOptions(), models.settings)
     assert (sampling.structure, sampling.latent) == (
         models.settings.structure_sampling,
         models.settings.latent_sampling,
@@ -380,10 +380,12 @@ def test_defaults_are_the_published_settings(tiny_checkpoints):
 
 def test_distilled_sampling_has_few_steps_and_no_guidance(tiny_checkpoints):
     models = load_models(tiny_checkpoints)
-    sampling = Sampling.of(ReconstructionOptions(distilled=True), models)
+    sampling = Sampling.of(ReconstructionOptions(distilled=True), models.settings)
     assert (sampling.structure.steps, sampling.structure.guidance) == (4, 0)
     assert sampling.latent == models.settings.latent_sampling
-    sampling = Sampling.of(ReconstructionOptions(distilled=True, structure_steps=1), models)
+    sampling = Sampling.of(
+        ReconstructionOptions(distilled=True, structure_steps=1), models.settings
+    )
     assert sampling.structure.steps == 1
 
 

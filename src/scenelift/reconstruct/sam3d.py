@@ -21,8 +21,8 @@ from scenelift.models.sam3d.checkpoints import CheckpointFolder, load_models
 from scenelift.models.sam3d.model import SAM3D, Lifted
 from scenelift.models.sam3d.pose import CAMERA_FROM_PYTORCH3D, scene_pose
 from scenelift.models.sam3d.preprocess import ConditionImages, preprocess
+from scenelift.models.slat.first_stage import Begun
 from scenelift.models.slat.gaussian_decoder import GaussianDecoder
-from scenelift.models.slat.model import Begun
 from scenelift.progress import Reporter
 from scenelift.reconstruct.detail import closest_mask, most_pixels
 from scenelift.reconstruct.slat import (

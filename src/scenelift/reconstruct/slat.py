@@ -18,10 +18,11 @@ from scenelift.device import choose_device, choose_dtype, limit_memory
 from scenelift.errors import DeviceMemoryError, InputError, WeightsError
 from scenelift.geometry.transforms import quaternion_from_matrix, transform_gaussians
 from scenelift.models.slat.acceleration import accelerate
-from scenelift.models.slat.checkpoints import SlatModels
+from scenelift.models.slat.checkpoints import StructureModels
+from scenelift.models.slat.first_stage import FirstStage, Sampling
 from scenelift.models.slat.flexicubes import SurfaceMesh
 from scenelift.models.slat.frame import OBJECT_FROM_ZUP
-from scenelift.models.slat.model import LiftedShape, Sampling, SlatModel
+from scenelift.models.slat.model import LiftedShape
 from scenelift.models.slat.options import ReconstructionOptions
 from scenelift.progress import Reporter
 from scenelift.registry import BackendOptions
@@ -50,7 +51,7 @@ __all__ = [
 NO_SURFACE = "The model drew no surface for this object: it has splats only."
 
 
-M = TypeVar("M", bound=SlatModel[Any])
+M = TypeVar("M", bound=FirstStage[Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,21 +89,21 @@ class Setup:
         limit_memory(device, options.vram_bytes)
         return cls(options=options, device=device, dtype=dtype)
 
-    def build(self, make: Callable[..., M], networks: SlatModels, **further: Any) -> M:
+    def build(self, make: Callable[..., M], networks: StructureModels, **further: Any) -> M:
         """The model of these networks, made fast for the device.
 
         Args:
-            make: `SAM3D` or `Trellis`.
+            make: `SAM3D`, `Trellis`, `Trellis2` or `Pixal3D`.
             networks: as they were loaded, on the host.
             further: arguments of that model alone.
         """
-        for network in (networks.structure_flow, networks.latent_flow, networks.mesh_decoder):
+        for network in networks.accelerable:
             accelerate(network, self.device, compile=self.options.compile)
         return make(
             networks,
             device=self.device,
             dtype=self.dtype,
-            sampling=Sampling.of(self.options, networks),
+            sampling=Sampling.of(self.options, networks.settings),
             vram_bytes=self.options.vram_bytes,
             **further,
         )
@@ -211,7 +212,7 @@ def check_mask(image: Image, instance: Instance) -> None:
 
 
 @contextmanager
-def freed_when_it_fails(model: SlatModel[Any]) -> Iterator[None]:
+def freed_when_it_fails(model: FirstStage[Any]) -> Iterator[None]:
     """Within it, whatever goes wrong leaves the device free; too little memory says what helps.
 
     Raises:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scenelift.compose.fit import FittedPose, fit_pose
 from scenelift.compose.ground import find_ground
 from scenelift.errors import WeightsError
-from scenelift.models.slat.model import Begun
+from scenelift.models.slat.first_stage import Begun
 from scenelift.models.slat.options import ViewMode
 from scenelift.models.trellis.checkpoints import DINO_FILE, TrellisFolder, load_models
 from scenelift.models.trellis.model import Trellis

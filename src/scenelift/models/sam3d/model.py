@@ -26,7 +26,8 @@ from scenelift.models.sam3d.structure_flow import (
     StructureLatents,
     structure_noise,
 )
-from scenelift.models.slat.model import WORKING_CONDITION, Begun, Draws, LiftedShape, SlatModel
+from scenelift.models.slat.first_stage import WORKING_CONDITION, Begun, Draws
+from scenelift.models.slat.model import LiftedShape, SlatModel
 from scenelift.models.slat.sampling import State
 from scenelift.progress import Reporter, silent
 

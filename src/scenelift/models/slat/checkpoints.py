@@ -1,4 +1,4 @@
-"""Networks from files, strictly; and those networks that both models have."""
+"""Networks from files, strictly; and those networks that models have in common."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from scenelift.models.slat.config import PipelineSettings, Section
 from scenelift.models.slat.gaussian_decoder import GaussianDecoder
 from scenelift.models.slat.latent_flow import LatentFlow
 from scenelift.models.slat.mesh_decoder import MeshDecoder
+from scenelift.models.slat.sampling import SamplingSettings
 from scenelift.models.slat.structure_decoder import StructureDecoder
 from scenelift.weights.state_dicts import StateDict, load_module
 
-__all__ = ["NetworkFile", "SlatModels"]
+__all__ = ["NetworkFile", "SlatModels", "StructureModels"]
 
 M = TypeVar("M", bound=nn.Module)
 P = TypeVar("P")
@@ -59,23 +60,23 @@ class NetworkFile:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SlatModels(ABC):
-    """The networks that both models have, on the host.
+class StructureModels(ABC):
+    """The networks of the first stage, on the host, which all models have.
 
     Attributes:
         settings: of the whole.
         structure_flow: from noise to the structure's latent cube, each model's own.
         structure_decoder: from the structure's latent cube to occupied voxels.
-        latent_flow: from noise on those voxels to structured latents.
-        gaussian_decoder, mesh_decoder: from structured latents to splats and to a mesh.
     """
 
-    settings: PipelineSettings
+    settings: SamplingSettings
     structure_flow: nn.Module
     structure_decoder: StructureDecoder
-    latent_flow: LatentFlow
-    gaussian_decoder: GaussianDecoder
-    mesh_decoder: MeshDecoder
+
+    @property
+    @abstractmethod
+    def accelerable(self) -> tuple[nn.Module, ...]:
+        """The networks that devices have faster ways for: flows, and decoders on voxels."""
 
     @property
     @abstractmethod
@@ -89,5 +90,24 @@ class SlatModels(ABC):
 
     @property
     def resolution(self) -> int:
-        """Voxels along a side of the object's cube."""
+        """Voxels along a side of the object's cube, as the structure's decoder makes them."""
         return self.structure_side * 2 ** (len(self.structure_decoder.params.channels) - 1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SlatModels(StructureModels):
+    """The networks that SAM 3D Objects and TRELLIS have, on the host.
+
+    Attributes:
+        latent_flow: from noise on the structure's voxels to structured latents.
+        gaussian_decoder, mesh_decoder: from structured latents to splats and to a mesh.
+    """
+
+    settings: PipelineSettings
+    latent_flow: LatentFlow
+    gaussian_decoder: GaussianDecoder
+    mesh_decoder: MeshDecoder
+
+    @property
+    def accelerable(self) -> tuple[nn.Module, ...]:
+        return self.structure_flow, self.latent_flow, self.mesh_decoder

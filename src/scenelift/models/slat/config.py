@@ -138,6 +138,10 @@ class PipelineSettings:
     prune_interior: bool
     most_voxels: int | None
 
+    @property
+    def texture_sampling(self) -> None:
+        """There is no third stage."""
+
 
 def latent_flow_params(tensors: Mapping[str, Tensor], network: Section) -> LatentFlowParams:
     """Sizes of the second stage's flow; `network` has its constructor's arguments."""

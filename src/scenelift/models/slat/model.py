@@ -1,62 +1,52 @@
-"""The part of an object's way that both models share, with their networks on a device.
+"""The part of an object's way that SAM 3D Objects and TRELLIS share.
 
-    structures               follow the first flow, for several seeds at once
+    structures               follow the first flow, for several seeds at once (`first_stage`)
     occupied                 a structure's latent cube becomes voxels
     detail                   eight numbers on every voxel become splats and a mesh
 
 Seeds of one object share what is seen of it and go through the first stage as a batch: it is
 dense. From their voxels on, which differ in number, they go one by one.
-
-Each network is on the device while it runs, and stays there if there is room (`residency`). What
-runs out of memory is tried again with the device cleared, and then with less to do. How a model
-looks at its pictures, and what its first stage makes, is its own (`sam3d.model`, `trellis.model`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from scenelift.errors import ReconstructionError
 from scenelift.models.layers.sparse import SparseTensor, Voxels
-from scenelift.models.residency import Residency
 from scenelift.models.slat.acceleration import recorded
 from scenelift.models.slat.checkpoints import SlatModels
+from scenelift.models.slat.first_stage import (
+    GIB,
+    WORKING_VIEW,
+    Begun,
+    Draws,
+    FirstStage,
+    Sampling,
+    expect_numbers,
+)
 from scenelift.models.slat.flexicubes import SurfaceMesh, extract_mesh
 from scenelift.models.slat.gaussian_decoder import GaussianDecoder
 from scenelift.models.slat.latent_flow import latent_noise
-from scenelift.models.slat.options import DISTILLED_STEPS, ReconstructionOptions, ViewMode
-from scenelift.models.slat.precision import tensor_types
-from scenelift.models.slat.sampling import SamplingParams, State, sample_flow
-from scenelift.models.slat.structure_decoder import cube_from_tokens
-from scenelift.models.slat.voxels import OccupiedVoxels, cap_voxels, occupied_voxels, prune_interior
+from scenelift.models.slat.options import ViewMode
+from scenelift.models.slat.sampling import State, sample_flow
+from scenelift.models.slat.voxels import OccupiedVoxels, cap_voxels, prune_interior
 from scenelift.progress import Reporter
 from scenelift.types import Gaussians
 
-__all__ = ["WORKING_CONDITION", "Begun", "Draws", "LiftedShape", "Sampling", "SlatModel"]
+__all__ = ["LiftedShape", "SlatModel"]
 
-# What the published networks need besides their weights, in bytes: activations, and for the flows
-# the keys and values of the condition, which are kept over the steps. An upper estimate for
-# 30 000 voxels; a network that needs more is still caught by the retries.
-_GIB = 2**30
-_WORKING_STRUCTURE = int(2.2 * _GIB)
-_WORKING_LATENT = int(1.5 * _GIB)
-_WORKING_DECODER = int(1.4 * _GIB)
-WORKING_CONDITION = _GIB // 2
-_WORKING_VIEW = _GIB // 4  # keys and values of every further photo of an object
-_WORKING_SEED = _GIB // 4  # activations of every further seed in the first stage
-
-# Seeds that go through the first stage together: their 16 384 tokens fill any device, and fit in
-# the 8 GB that one object needs anyway.
-_SEEDS_AT_ONCE = 4
+# What the published networks need besides their weights, in bytes: an upper estimate for 30 000
+# voxels.
+_WORKING_LATENT = int(1.5 * GIB)
+_WORKING_DECODER = int(1.4 * GIB)
 
 M = TypeVar("M", bound=SlatModels)
-F = TypeVar("F", bound=nn.Module)
-C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,82 +66,11 @@ class LiftedShape:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """How the two flows are followed.
-
-    Attributes:
-        structure: first stage.
-        latent: second stage.
-        distilled: the first stage is told the size of its steps.
-    """
-
-    structure: SamplingParams
-    latent: SamplingParams
-    distilled: bool = False
-
-    @classmethod
-    def of(cls, options: ReconstructionOptions, models: SlatModels) -> Sampling:
-        """What the options ask for, and else the checkpoint."""
-        structure, latent = models.settings.structure_sampling, models.settings.latent_sampling
-        if options.distilled:
-            structure = replace(structure, steps=DISTILLED_STEPS, guidance=0.0)
-        if options.structure_steps is not None:
-            structure = replace(structure, steps=options.structure_steps)
-        if options.latent_steps is not None:
-            latent = replace(latent, steps=options.latent_steps)
-        return cls(structure=structure, latent=latent, distilled=options.distilled)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Draws:
-    """Random numbers of one object, in the published order: structure, thinning, latent.
-
-    Attributes:
-        noise: draws what the flows begin with, on its device.
-        thinning: draws which voxels stay where there are too many; on the CPU.
-        notes: what had to be done with less, as it happens.
-    """
-
-    noise: torch.Generator
-    thinning: torch.Generator
-    notes: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, seed: int, device: torch.device) -> Draws:
-        """Draws whose noise comes from a device."""
-        noise = torch.Generator(device).manual_seed(seed)
-        on_cpu = device.type == "cpu"
-        return cls(noise, noise if on_cpu else torch.Generator().manual_seed(seed))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Begun:
-    """One seed of an object after the first stage.
-
-    Attributes:
-        state: what the flow came to, of batch 1.
-        coords: int32 [N, 4] voxels that the structure occupies: batch 0, x, y, z.
-        conditions: what the second stage is to make an object of, each [1, S, C]; its seeds share
-            them.
-        draws: the random numbers still to come.
-    """
-
-    state: State
-    coords: Tensor
-    conditions: Sequence[Tensor]
-    draws: Draws
-
-
-class SlatModel(Generic[M]):
+class SlatModel(FirstStage[M]):
     """The networks on a device, and what they do alike.
 
     Args:
-        models: on the host; they are moved as they are needed.
-        device: where they run.
-        dtype: of the large matrices; float32 for a CPU.
-        sampling: how the flows are followed.
-        vram_bytes: most device memory to hold; None for what there is.
+        models, device, dtype, sampling, vram_bytes: as for `FirstStage`.
         fewer_splats: loads the decoder of 4 splats a voxel, for when memory runs out.
     """
 
@@ -165,95 +84,10 @@ class SlatModel(Generic[M]):
         vram_bytes: int | None = None,
         fewer_splats: Callable[[], GaussianDecoder] | None = None,
     ) -> None:
-        self.models, self.device, self.dtype = models, device, dtype
-        self.sampling = sampling
-        self.memory = Residency(
-            device,
-            cast=lambda tensors: tensor_types(tensors, dtype),
-            limit=None if device.type == "cpu" else vram_bytes,
+        super().__init__(
+            models, device=device, dtype=dtype, sampling=sampling, vram_bytes=vram_bytes
         )
         self._fewer_splats = fewer_splats
-
-    def release(self) -> None:
-        """Free the device's memory; the next object takes it again."""
-        self.memory.release()
-
-    def _structures(
-        self, starts: Sequence[State], sample: Callable[[State, Reporter], State], report: Reporter
-    ) -> list[tuple[State, Tensor]]:
-        """First stage of several seeds: as many at once as memory has room for.
-
-        Args:
-            starts: every seed's state at time 0, of batch 1.
-            sample: follows the flow for a batch of them; the shape is its result's `_shape_of`.
-            report: told of each step.
-
-        Returns:
-            For every seed its state at time 1, and the voxels that it occupies.
-        """
-        count = len(starts)
-
-        def together(part: range) -> list[tuple[State, Tensor]]:
-            noise = tuple(torch.cat(x) for x in zip(*(starts[k] for k in part), strict=True))
-            state = sample(noise, report.part(part.start / count, part.stop / count))
-            logits = self._logits(cube_from_tokens(self._shape_of(state)))
-            states = zip(*(x.split(1) for x in state), strict=True)
-            voxels = (occupied_voxels(seen) for seen in logits.split(1))
-            return list(zip(states, voxels, strict=True))
-
-        parts = [
-            range(first, min(first + _SEEDS_AT_ONCE, count))
-            for first in range(0, count, _SEEDS_AT_ONCE)
-        ]
-        return [made for part in parts for made in self.memory.in_parts(part, together)]
-
-    def _shape_of(self, state: State) -> Tensor:
-        """The tokens of a state that hold the shape, [B, side³, C]."""
-        return state[0]
-
-    def _sample_structure(
-        self,
-        flow: F,
-        conditions: Sequence[Tensor],  # each [1, S, C]
-        remember: Callable[[F, Tensor], C],
-        velocity: Callable[[F, State, Tensor, C | None], State],
-        noise: State,
-        report: Reporter,
-        *,
-        mode: ViewMode = "stochastic",
-    ) -> State:
-        """Follow the first stage's flow.
-
-        Args:
-            flow: the network.
-            conditions: what it is to make an object of; several show the same one.
-            remember: projects a condition once for all steps.
-            velocity: evaluates the network under what was remembered, or under no condition.
-            noise: state at time 0, of any batch.
-            report: told of each step.
-            mode: how several conditions are combined.
-        """
-        more = _WORKING_VIEW * (len(conditions) - 1) + _WORKING_SEED * (len(noise[0]) - 1)
-        with self.memory.running(flow, working=_WORKING_STRUCTURE + more):
-            contexts = [remember(flow, condition) for condition in conditions]
-
-            def at(state: State, time: Tensor, view: int | None) -> State:
-                return velocity(flow, state, time, None if view is None else contexts[view])
-
-            return sample_flow(
-                recorded(at, self.device),
-                noise,
-                self.sampling.structure,
-                views=len(contexts),
-                mode=mode,
-                report=report,
-                message="finding the shape",
-            )
-
-    def _logits(self, cubes: Tensor) -> Tensor:  # [B, C, X, Y, Z] -> [B, 1, 4 X, 4 Y, 4 Z]
-        working = WORKING_CONDITION + _WORKING_SEED * (len(cubes) - 1)
-        with self.memory.running(self.models.structure_decoder, working=working) as decoder:
-            return decoder(cubes)
 
     def _occupied(self, begun: Begun) -> OccupiedVoxels:
         """The voxels of a structure that go on to the second stage.
@@ -261,7 +95,7 @@ class SlatModel(Generic[M]):
         Raises:
             ReconstructionError: there are none, or what they come from are no numbers.
         """
-        _expect_numbers("structure", *begun.state)
+        expect_numbers("structure", *begun.state)
         settings, coords = self.models.settings, begun.coords
         if not len(coords):
             raise ReconstructionError(
@@ -329,7 +163,7 @@ class SlatModel(Generic[M]):
         """What is to be decoded at every voxel."""
         models = self.models
         voxels = Voxels(occupied.coords, models.resolution)
-        working = _WORKING_LATENT + _WORKING_VIEW * (len(conditions) - 1)
+        working = _WORKING_LATENT + WORKING_VIEW * (len(conditions) - 1)
         with self.memory.running(models.latent_flow, working=working) as flow:
             contexts = [flow.remember(condition) for condition in conditions]
 
@@ -345,7 +179,7 @@ class SlatModel(Generic[M]):
                 report=report,
                 message="adding detail",
             )
-        _expect_numbers("detail", x)
+        expect_numbers("detail", x)
         mean, std = (
             torch.tensor(values, device=self.device)
             for values in (models.settings.latent_mean, models.settings.latent_std)
@@ -399,11 +233,3 @@ def _coarser(occupied: OccupiedVoxels, draws: Draws) -> OccupiedVoxels:
         occupied.coords, most=max(1, len(occupied.coords) - 1), generator=draws.thinning
     )
     return replace(halved, factor=occupied.factor * halved.factor)
-
-
-def _expect_numbers(what: str, *values: Tensor) -> None:
-    if not all(bool(v.isfinite().all()) for v in values):
-        raise ReconstructionError(
-            f"The model's {what} holds numbers that are none, which half precision can cause. "
-            f"Try `--precision bfloat16` or `--precision float32`."
-        )

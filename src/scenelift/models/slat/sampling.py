@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -13,7 +13,14 @@ from torch import Tensor
 from scenelift.models.slat.options import ViewMode
 from scenelift.progress import Reporter, silent
 
-__all__ = ["SamplingParams", "State", "Velocity", "sample_flow", "time_grid"]
+__all__ = [
+    "SamplingParams",
+    "SamplingSettings",
+    "State",
+    "Velocity",
+    "sample_flow",
+    "time_grid",
+]
 
 # What of the noise a finished sample keeps, in TRELLIS's and its successors' flows (`sigma_min`).
 NOISE_LEFT = 1e-5
@@ -79,6 +86,17 @@ class SamplingParams:
             return [self.guides_at(time) for time in self.network_times()]
         first, last = (round(1 - time, 12) for time in reversed(self.guided))
         return [self.guidance != 0 and first <= time <= last for time in self.network_times()]
+
+
+class SamplingSettings(Protocol):
+    """How a checkpoint says that its flows are to be followed."""
+
+    @property
+    def structure_sampling(self) -> SamplingParams: ...
+    @property
+    def latent_sampling(self) -> SamplingParams: ...
+    @property
+    def texture_sampling(self) -> SamplingParams | None: ...
 
 
 def time_grid(steps: int, rescale: float = 1.0) -> list[float]:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scenelift.models.layers.blocks import FlowContext
-from scenelift.models.slat.model import WORKING_CONDITION, Begun, Draws, LiftedShape, SlatModel
+from scenelift.models.slat.first_stage import WORKING_CONDITION, Begun, Draws
+from scenelift.models.slat.model import LiftedShape, SlatModel
 from scenelift.models.slat.options import ViewMode
 from scenelift.models.slat.sampling import State
 from scenelift.models.trellis.checkpoints import TrellisModels
