@@ -60,11 +60,14 @@ class FinishOptions:
         faces: budget of an object's mesh; None keeps all.
         texture_size: texels on a side, 64…8192.
         vertex_colors: colours on the vertices in place of a texture.
+        normal_map: let a map shade the mesh as the decoded one was; None where materials are
+            known, and so are apart from light.
     """
 
     faces: int | None = 30_000
     texture_size: int = 1024
     vertex_colors: bool = False
+    normal_map: bool | None = None
 
     def __post_init__(self) -> None:
         if self.faces is not None and self.faces < 4:

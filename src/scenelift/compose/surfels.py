@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from scenelift.errors import ReconstructionError
+from scenelift.geometry.sampling import sample_surface
 from scenelift.render.jit import compiled, kernel_array
 from scenelift.types import Gaussians, Mesh, Shape
 
@@ -21,9 +22,6 @@ __all__ = ["Surfels", "surfels_of"]
 SOLID = 0.3  # opacity from which a splat counts as surface
 VIEWS = 40  # directions from which a point is looked for before it counts as hidden inside
 GRID = 96  # pixels across the shape when it is looked for
-
-# Steps of the two-dimensional low-discrepancy sequence after the plastic number (Roberts 2018).
-R2 = np.array([0.7548776662466927, 0.5698402909980532])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,27 +79,13 @@ def surfels_of(shape: Shape, count: int = 8000, seed: int = 0) -> Surfels:
 def _on_mesh(
     mesh: Mesh, count: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, float]:
-    corners = mesh.vertices[mesh.faces].astype(np.float64)  # [F, 3, 3]
-    area = np.linalg.norm(
-        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
-    )
-    area[~np.isfinite(area)] = 0
-    total = float(area.sum())
-    if not total > 0:
+    on = sample_surface(mesh.vertices, mesh.faces, count, rng)
+    if on is None:
         raise ReconstructionError(
             f"A mesh of {len(mesh.faces)} faces has no area: it cannot be placed."
         )
-    # Each face gets its share of the points to within one.
-    upto = np.floor(np.cumsum(area) / total * (count - 1e-6) + rng.random()).astype(np.int64)
-    face = np.repeat(np.arange(len(area)), np.diff(upto, prepend=0))
-    a, b = ((rng.random(2) + np.arange(len(face))[:, None] * R2) % 1).T
-    # The square root spreads points evenly over a triangle (Osada et al. 2002, section 4.1).
-    a = np.sqrt(a)
-    weights = np.stack([1 - a, a * (1 - b), a * b], 1)  # [N, 3]
-    order = rng.permutation(len(face))
-    face, weights = face[order], weights[order]
-    points = np.einsum("nk,nkc->nc", weights, corners[face]).astype(np.float32)
-    return points, _mesh_colors(mesh, face, weights), (total / 2 / count) ** 0.5
+    points = on.at(mesh.vertices[mesh.faces].astype(np.float64))
+    return points, _mesh_colors(mesh, on.face, on.weights), (on.area / count) ** 0.5
 
 
 def _mesh_colors(mesh: Mesh, face: NDArray, weights: NDArray) -> NDArray[np.float32] | None:

@@ -17,6 +17,9 @@ from scenelift.finish.bake import bake_gaussians, patches_of
 from scenelift.finish.clean import clean
 from scenelift.finish.decimation import decimate
 from scenelift.finish.holes import repair
+from scenelift.finish.materials import MaterialSource, mapped, material_bytes
+from scenelift.finish.nearest import Nearest, nearest
+from scenelift.finish.normal_map import normal_map, vertex_tangents
 from scenelift.finish.normals import face_normals, vertex_normals
 from scenelift.finish.photo import photo_of
 from scenelift.finish.texels import fill_between
@@ -25,7 +28,18 @@ from scenelift.finish.unwrap import Atlas, unwrap
 from scenelift.options import FinishOptions
 from scenelift.progress import Reporter, silent
 from scenelift.render.choice import choose_render_device
-from scenelift.types import Camera, Gaussians, Image, Instance, Mesh, Pose, Reconstruction
+from scenelift.types import (
+    PLAIN_MATERIAL,
+    Camera,
+    Gaussians,
+    Image,
+    Instance,
+    Material,
+    MaterialVolume,
+    Mesh,
+    Pose,
+    Reconstruction,
+)
 
 __all__ = ["Finished", "View", "finish", "finish_mesh"]
 
@@ -87,20 +101,22 @@ def finish(
         return reconstruction
     view = View(image=image, instance=instance, camera=camera, pose=reconstruction.pose)
     try:
-        done = finish_mesh(mesh, shape.gaussians, options, view, report, device)
+        done = finish_mesh(
+            mesh, shape.gaussians, options, view, report, device, materials=shape.materials
+        )
     except Cancelled:
         raise
     except ReconstructionError as exc:  # nothing usable in it
         note = f"This object has no mesh: {exc}"
-        shape, quality = replace(shape, mesh=None), {}
+        shape, quality = replace(shape, mesh=None, materials=None), {}
     except Exception as exc:
         log.exception("finishing a mesh failed")
         note = f"The mesh is as it was decoded: finishing it failed ({type(exc).__name__}: {exc})."
-        shape, quality = replace(shape, mesh=_usable(mesh)), {}
+        shape, quality = replace(shape, mesh=_usable(mesh), materials=None), {}
     else:
         return replace(
             reconstruction,
-            shape=replace(shape, mesh=done.mesh),
+            shape=replace(shape, mesh=done.mesh, materials=None),
             quality={**reconstruction.quality, **done.quality},
             notes=(*reconstruction.notes, *done.notes),
         )
@@ -119,6 +135,8 @@ def finish_mesh(
     view: View | None = None,
     report: Reporter | None = None,
     device: str = "auto",
+    *,
+    materials: MaterialVolume | None = None,
 ) -> Finished:
     """Finish one mesh in the object's frame.
 
@@ -129,6 +147,8 @@ def finish_mesh(
         view: the photo, for the colours it shows; None leaves it out.
         report: progress; raises Cancelled between steps.
         device: where a large mesh is thinned and splats are baked, as for `choose_render_device`.
+        materials: around the surface; its colours are theirs, and the splats' and photo's, which
+            are lit, are left out.
 
     Raises:
         ReconstructionError: no face is left after cleaning.
@@ -147,7 +167,8 @@ def finish_mesh(
 
     # An old texture says nothing about other faces; its colours are in splats and photo.
     # Nor are a decoder's vertex colours needed where there are splats.
-    colors = None if gaussians is not None and len(gaussians) else mesh.colors
+    told = materials is not None or (gaussians is not None and len(gaussians) > 0)
+    colors = None if told else mesh.colors
     bare = Mesh(vertices=mesh.vertices, faces=mesh.faces, colors=colors)
     if device != "cpu" and colors is None and options.faces is not None:
         few = THINNED * options.faces
@@ -177,29 +198,79 @@ def finish_mesh(
         "mesh_holes_closed": float(sound.closed),
         "mesh_watertight": float(is_closed(surface.faces)),
     }
-    colors_at = _Colours(cleaned.mesh, gaussians, surface, view, device)
+    source: _Colours | _Materials
+    if materials is None:
+        source = _Colours(cleaned.mesh, gaussians, surface, view, device)
+    else:
+        source = _Materials(MaterialSource(materials, device), cleaned.mesh)
     if options.vertex_colors:
-        rgb = step("bake", 0.7, lambda: colors_at.vertices(normals))
-        finished = replace(surface, colors=_bytes(rgb), normals=normals)
+        finished = step("bake", 0.7, lambda: source.painted(surface, normals))
     else:
         atlas = step(
             "unwrap", 0.6, lambda: unwrap(surface.vertices, surface.faces, options.texture_size)
         )
-        rgb = step("bake", 0.7, lambda: colors_at.texels(atlas, normals))
-        picture = step("fill", 0.95, lambda: fill_between(atlas.texels, _bytes(rgb)))
-        finished = Mesh(
+        bare = Mesh(
             vertices=surface.vertices[atlas.vertex],
             faces=atlas.faces,
             uv=atlas.uv,
-            texture=picture,
             normals=normals[atlas.vertex],
         )
+        bend = materials is not None if options.normal_map is None else options.normal_map
+        fine, under = cleaned.mesh, None
+        if bend or materials is not None:
+            points = atlas.texels.interpolate(atlas.faces, bare.vertices)
+            under = step("look up", 0.65, lambda: nearest(fine.vertices, fine.faces, points))
+        finished = step("bake", 0.7, lambda: source.textured(bare, atlas, surface, normals, under))
+        if bend and under is not None:
+            finished = step("normal map", 0.9, lambda: _bent(finished, atlas, fine, under))
     return Finished(
         mesh=finished,
-        quality=quality | colors_at.quality,
-        notes=(*notes, *colors_at.notes),
+        quality=quality | source.quality,
+        notes=(*notes, *source.notes),
         seconds=seconds,
     )
+
+
+def _bent(mesh: Mesh, atlas: Atlas, fine: Mesh, under: Nearest) -> Mesh:
+    """The mesh with a normal map of the fine one."""
+    assert mesh.uv is not None
+    assert mesh.normals is not None
+    tangents = vertex_tangents(mesh.vertices, mesh.faces, mesh.uv, mesh.normals)
+    mesh = replace(mesh, tangents=tangents)
+    pixels = fill_between(atlas.texels, normal_map(mesh, atlas.texels, fine, under))
+    return replace(mesh, material=replace(mesh.material or PLAIN_MATERIAL, normal=pixels))
+
+
+class _Materials:
+    """Everything comes from the volume."""
+
+    def __init__(self, source: MaterialSource, fine: Mesh) -> None:
+        self._source, self._fine = source, fine
+        self.quality: dict[str, float] = {}
+        self.notes: list[str] = []
+
+    def painted(self, surface: Mesh, normals: NDArray[np.float32]) -> Mesh:
+        at = nearest(self._fine.vertices, self._fine.faces, surface.vertices)
+        values = material_bytes(self._source.at(at.points))
+        means = values.mean(0) / 255
+        return replace(
+            surface,
+            colors=np.ascontiguousarray(values[:, :3]),
+            normals=normals,
+            material=Material(metallic=float(means[3]), roughness=float(means[4])),
+        )
+
+    def textured(
+        self,
+        bare: Mesh,
+        atlas: Atlas,
+        surface: Mesh,
+        normals: NDArray[np.float32],
+        under: Nearest | None,
+    ) -> Mesh:
+        assert under is not None
+        values = material_bytes(self._source.at(under.points))
+        return mapped(bare, fill_between(atlas.texels, values))
 
 
 class _Colours:
@@ -219,21 +290,32 @@ class _Colours:
         self.quality: dict[str, float] = {}
         self.notes: list[str] = []
 
-    def vertices(self, normals: NDArray[np.float32]) -> NDArray[np.float32]:  # [V, 3]
-        points = self._surface.vertices
-        corners = points[self._surface.faces]
+    def painted(self, surface: Mesh, normals: NDArray[np.float32]) -> Mesh:
+        """The surface with vertex colours."""
+        points = surface.vertices
+        corners = points[surface.faces]
         edge = float(np.linalg.norm(corners - np.roll(corners, 1, 1), axis=-1).mean())
-        return self._at(points, normals, np.arange(len(points)), 0.5 * edge)
+        rgb = self._at(points, normals, np.arange(len(points)), 0.5 * edge)
+        return replace(surface, colors=_bytes(rgb), normals=normals)
 
-    def texels(self, atlas: Atlas, normals: NDArray[np.float32]) -> NDArray[np.float32]:  # [T, 3]
+    def textured(
+        self,
+        bare: Mesh,
+        atlas: Atlas,
+        surface: Mesh,
+        normals: NDArray[np.float32],
+        under: Nearest | None,
+    ) -> Mesh:
+        """The unwrapped surface with a texture."""
         texels = atlas.texels
-        points = texels.interpolate(atlas.faces, self._surface.vertices[atlas.vertex])
+        points = texels.interpolate(atlas.faces, surface.vertices[atlas.vertex])
         normal = texels.interpolate(atlas.faces, normals[atlas.vertex])
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-        twice = np.linalg.norm(face_normals(self._surface.vertices, self._surface.faces), axis=1)
+        twice = np.linalg.norm(face_normals(surface.vertices, surface.faces), axis=1)
         area = 0.5 * float(twice.sum())
         spacing = (area / max(1, texels.covered)) ** 0.5
-        return self._at(points, normal, patches_of(texels, atlas.chart), spacing)
+        rgb = self._at(points, normal, patches_of(texels, atlas.chart), spacing)
+        return replace(bare, texture=fill_between(texels, _bytes(rgb)))
 
     def _at(
         self,

@@ -1,0 +1,189 @@
+"""Which side of a surface is outside, where its faces do not say.
+
+Neighbours are made to agree over every edge that two faces share. Then each piece is turned as a
+whole: towards the side from which a ray meets an even number of surfaces on its way out, as it does
+outside of solids; a wall of a cavity so comes to look into the cavity.
+
+Shape letters in this file: V vertices, F faces.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.finish.normals import face_normals
+from scenelift.geometry.sampling import sample_surface
+from scenelift.render.jit import compiled, kernel_array, spread
+
+__all__ = ["oriented"]
+
+# Rays from each piece, and pieces that are asked by rays: the others, of which each has less than a
+# thousandth of the area, are turned by the sign of their volume.
+RAYS = 24
+LEAST_ASKED = 1e-3
+MOST_ASKED = 64
+
+
+def oriented(
+    vertices: NDArray[np.float32],  # [V, 3]
+    faces: NDArray[np.int32],  # [F, 3], corners distinct
+    *,
+    seed: int = 0,
+) -> NDArray[np.int32]:  # [F, 3]
+    """The same faces in the same order, counter-clockwise seen from outside."""
+    if not len(faces):
+        return faces
+    faces = kernel_array(faces, np.int32)
+    flipped, piece = _agree(faces, *_neighbours(faces))
+    result = np.where(flipped[:, None], faces[:, ::-1], faces)
+    inward = _inward(kernel_array(vertices, np.float32), result, piece, seed)
+    return np.where(inward[piece][:, None], result[:, ::-1], result).astype(np.int32)
+
+
+def _neighbours(faces: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The face on the other side of every edge [F, 3], −1 where none or several are, and whether
+    both run the same way along it, so that they disagree [F, 3]."""
+    start = faces.astype(np.int64).ravel()
+    end = np.roll(faces, -1, 1).astype(np.int64).ravel()
+    low, high = np.minimum(start, end), np.maximum(start, end)
+    key = low * (int(high.max()) + 1) + high
+    order = np.argsort(key, kind="stable")
+    first = np.flatnonzero(np.diff(key[order], prepend=-1))
+    count = np.diff(np.append(first, len(order)))
+    begin = first[count == 2]
+    a, b = order[begin], order[begin + 1]
+    other = np.full(len(start), -1, np.int64)
+    other[a], other[b] = b // 3, a // 3
+    same = np.zeros(len(start), np.bool_)
+    same[a] = same[b] = start[a] == start[b]
+    return other.reshape(-1, 3), same.reshape(-1, 3)
+
+
+@compiled
+def _agree(faces, other, same):
+    """Which faces to turn, so that they agree with the first of their piece, and the pieces."""
+    count = len(faces)
+    flipped = np.zeros(count, np.bool_)
+    piece = np.full(count, -1, np.int32)
+    stack = np.zeros(count, np.int64)
+    pieces = 0
+    for seed in range(count):
+        if piece[seed] >= 0:
+            continue
+        piece[seed] = pieces
+        stack[0], top = seed, 1
+        while top:
+            top -= 1
+            f = stack[top]
+            for k in range(3):
+                g = other[f, k]
+                if g >= 0 and piece[g] < 0:
+                    piece[g] = pieces
+                    flipped[g] = flipped[f] != same[f, k]
+                    stack[top] = g
+                    top += 1
+        pieces += 1
+    return flipped, piece
+
+
+def _inward(
+    vertices: NDArray[np.float32],
+    faces: NDArray[np.int32],
+    piece: NDArray[np.int32],
+    seed: int,
+) -> NDArray[np.bool_]:
+    """Which pieces look inwards."""
+    normals = face_normals(vertices, faces)  # twice the area long
+    double = np.linalg.norm(normals, axis=1)
+    area = np.bincount(piece, double)
+    centre = vertices[np.isfinite(vertices).all(1)].mean(0)
+    corner = vertices[faces[:, 0]].astype(np.float64) - centre
+    volume = np.bincount(piece, (corner * normals).sum(1))
+    inward = volume < 0
+    largest = np.argsort(-area, kind="stable")[:MOST_ASKED]
+    largest = largest[area[largest] >= LEAST_ASKED * area.sum()]
+    rng = np.random.default_rng(seed)
+    by_piece = np.argsort(piece, kind="stable")
+    starts = np.searchsorted(piece[by_piece], np.arange(len(area) + 1))
+    asked, own = [], []
+    for number in largest:
+        members = by_piece[starts[number] : starts[number + 1]]
+        on = sample_surface(vertices, faces[members], RAYS, rng)
+        if on is not None:
+            asked.append(members[on.face])
+            own.append(np.full(len(on.face), number))
+    if not asked:
+        return inward
+    face, number = np.concatenate(asked), np.concatenate(own)
+    outside, inside = _crossings(vertices, faces, normals, face)
+    # An even number of crossings is what the outside has. Where both sides are alike, as on an
+    # open sheet, it is the side with less in front of it.
+    votes = (outside % 2 == 0).astype(np.float64) - (inside % 2 == 0)
+    votes += 0.5 * np.sign(inside - outside)
+    total = np.bincount(number, votes, minlength=len(area))
+    said = total != 0
+    inward[said] = total[said] < 0
+    return inward
+
+
+def _crossings(
+    vertices: NDArray[np.float32],
+    faces: NDArray[np.int32],
+    normals: NDArray[np.float64],
+    face: NDArray[np.int64],  # [R]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How often rays from the middle of faces meet the mesh, along their normals and against."""
+    origin = vertices[faces[face]].astype(np.float64).mean(1)
+    along = normals[face]
+    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-300)
+    counts = np.zeros((len(face), 2), np.int64)
+    spread(
+        _cross,
+        len(face),
+        vertices,
+        faces,
+        kernel_array(origin, np.float64),
+        kernel_array(along, np.float64),
+        kernel_array(face, np.int64),
+        counts,
+    )
+    return counts[:, 0], counts[:, 1]
+
+
+@compiled
+def _cross(begin, end, vertices, faces, origin, along, own, counts):
+    """Of every ray's line, how many faces it meets on either side: Möller and Trumbore (1997)."""
+    e1, e2, s = np.zeros(3), np.zeros(3), np.zeros(3)
+    for r in range(begin, end):
+        dx, dy, dz = along[r, 0], along[r, 1], along[r, 2]
+        for f in range(len(faces)):
+            if f == own[r]:
+                continue
+            a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+            for k in range(3):
+                e1[k] = float(vertices[b, k]) - vertices[a, k]
+                e2[k] = float(vertices[c, k]) - vertices[a, k]
+                s[k] = origin[r, k] - vertices[a, k]
+            px, py, pz = (
+                dy * e2[2] - dz * e2[1],
+                dz * e2[0] - dx * e2[2],
+                dx * e2[1] - dy * e2[0],
+            )
+            determinant = e1[0] * px + e1[1] * py + e1[2] * pz
+            if determinant == 0:
+                continue
+            u = (s[0] * px + s[1] * py + s[2] * pz) / determinant
+            if u < 0 or u > 1:
+                continue
+            qx = s[1] * e1[2] - s[2] * e1[1]
+            qy = s[2] * e1[0] - s[0] * e1[2]
+            qz = s[0] * e1[1] - s[1] * e1[0]
+            v = (dx * qx + dy * qy + dz * qz) / determinant
+            if v < 0 or u + v > 1:
+                continue
+            t = (e2[0] * qx + e2[1] * qy + e2[2] * qz) / determinant
+            if t > 0:
+                counts[r, 0] += 1
+            elif t < 0:
+                counts[r, 1] += 1

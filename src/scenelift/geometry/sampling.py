@@ -1,0 +1,59 @@
+"""Points spread evenly over a triangle mesh.
+
+Shape letters in this file: V vertices, F faces, N points.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["SurfacePoints", "sample_surface"]
+
+# Steps of the two-dimensional low-discrepancy sequence after the plastic number (Roberts 2018).
+R2 = np.array([0.7548776662466927, 0.5698402909980532])
+
+
+class SurfacePoints:
+    """Where points lie, in a random order: any beginning covers the surface evenly.
+
+    Attributes:
+        face: int64 [N].
+        weights: float64 [N, 3], barycentric, of the face's corners.
+        area: of the whole surface.
+    """
+
+    __slots__ = ("area", "face", "weights")
+
+    def __init__(self, face: NDArray[np.int64], weights: NDArray[np.float64], area: float) -> None:
+        self.face, self.weights, self.area = face, weights, area
+
+    def at(self, corners: NDArray) -> NDArray[np.float32]:  # [F, 3, C] -> [N, C]
+        """Values at the points, of values at every face's corners."""
+        return np.einsum("nk,nkc->nc", self.weights, corners[self.face]).astype(np.float32)
+
+
+def sample_surface(
+    vertices: NDArray[np.float32],  # [V, 3]
+    faces: NDArray[np.int32],  # [F, 3]
+    count: int,
+    rng: np.random.Generator,
+) -> SurfacePoints | None:
+    """About `count` points; None where the faces have no area."""
+    corners = vertices[faces].astype(np.float64)  # [F, 3, 3]
+    area = np.linalg.norm(
+        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
+    )
+    area[~np.isfinite(area)] = 0
+    total = float(area.sum())
+    if not total > 0:
+        return None
+    # Each face gets its share of the points to within one.
+    upto = np.floor(np.cumsum(area) / total * (count - 1e-6) + rng.random()).astype(np.int64)
+    face = np.repeat(np.arange(len(area)), np.diff(upto, prepend=0))
+    a, b = ((rng.random(2) + np.arange(len(face))[:, None] * R2) % 1).T
+    # The square root spreads points evenly over a triangle (Osada et al. 2002, section 4.1).
+    a = np.sqrt(a)
+    weights = np.stack([1 - a, a * (1 - b), a * b], 1)  # [N, 3]
+    order = rng.permutation(len(face))
+    return SurfacePoints(face[order], weights[order], total / 2)
