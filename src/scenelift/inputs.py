@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.errors import ImageError, InputError
-from scenelift.prompts import check_phrases, parse_prompt_phrases
+from scenelift.prompts import check_phrases, in_pixels, parse_prompt_phrases
 from scenelift.types import Image, Prompt
 
 if TYPE_CHECKING:
     import PIL.Image
 
-__all__ = ["Photo", "as_image", "as_prompt", "as_seed"]
+__all__ = ["Photo", "as_image", "as_prompt", "as_seed", "working_prompt"]
 
 Photo: TypeAlias = "str | Path | Image | NDArray[np.uint8] | PIL.Image.Image"
 """A path, an `Image`, uint8 [H, W, 3] in sRGB, or a picture of Pillow's."""
@@ -80,3 +80,16 @@ def as_seed(seed: int) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
         raise InputError(f"The seed is {seed!r}; a whole number from 0 to 2147483647 was expected.")
     return int(seed)
+
+
+def working_prompt(image: Image, prompt: Prompt) -> tuple[Prompt, tuple[str, ...]]:
+    """A prompt with its boxes brought to the picture that is worked at, and notes about them.
+
+    Raises:
+        InputError: a box lies outside the photo.
+    """
+    from scenelift.geometry.photo_size import photo_size, working_box
+
+    prompt, notes = in_pixels(prompt, *photo_size(image))
+    boxes = tuple(replace(drawn, box=working_box(image, drawn.box)) for drawn in prompt.boxes)
+    return replace(prompt, boxes=boxes), notes

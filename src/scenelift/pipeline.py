@@ -19,11 +19,10 @@ from dataclasses import replace
 from scenelift import __version__
 from scenelift.contracts import check_points, check_reconstruction, check_segmentation
 from scenelift.errors import InputError, NothingFound, ObjectFailed
-from scenelift.inputs import Photo, as_image, as_prompt, as_seed
+from scenelift.inputs import Photo, as_image, as_prompt, as_seed, working_prompt
 from scenelift.options import FinishOptions, LayoutOptions
 from scenelift.pointmap import POINT_MAPPERS, PointMapper
 from scenelift.progress import Reporter, silent
-from scenelift.prompts import in_pixels
 from scenelift.qualities import Choice, choose_backends
 from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
 from scenelift.registry import BackendOptions
@@ -364,10 +363,12 @@ def find_objects(
 ) -> Segmentation:
     """The first stage: every object that the prompt names, at most as many as it allows.
 
+    Boxes of the prompt are in the photo's own pixels; masks have the size that is worked at.
+
     Raises:
         NothingFound: there is none.
     """
-    prompt, told = in_pixels(prompt, image.width, image.height)
+    prompt, told = working_prompt(image, prompt)
     segmentation = check_segmentation(
         segmenter.segment(image, prompt, report), image, backend=segmenter.name
     )
@@ -377,8 +378,9 @@ def find_objects(
             reason=" ".join(segmentation.notes),
             suggestions=segmentation.suggestions,
         )
-    notes = (*told, *segmentation.notes, *_unmet(segmentation, prompt))
-    return limit_objects(replace(segmentation, notes=notes), prompt.max_objects)
+    # Each once: the web app runs this stage by itself, and again with what was chosen.
+    notes = dict.fromkeys((*told, *segmentation.notes, *_unmet(segmentation, prompt)))
+    return limit_objects(replace(segmentation, notes=tuple(notes)), prompt.max_objects)
 
 
 def _unmet(segmentation: Segmentation, prompt: Prompt) -> list[str]:

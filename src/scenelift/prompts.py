@@ -119,7 +119,7 @@ def _literal(text: str) -> list[str] | None:
 
 
 def in_pixels(prompt: Prompt, width: int, height: int) -> tuple[Prompt, tuple[str, ...]]:
-    """A prompt with boxes in pixels of its photo, and what to tell of those that were not.
+    """A prompt with boxes in the photo's own pixels, and what to tell of those that were not.
 
     Boxes whose corners all lie within 0…1 are parts of the photo's width and height: in pixels they
     would lie in its first one.

@@ -28,8 +28,10 @@ def truth(name: str) -> np.ndarray:
 
 
 def read(*names: str | Path, phrases=(), photo: str = "photo.png", size=SIZE):
-    canvas = Canvas(size=size, full=size, photo=FILES / photo)
-    return read_given([FILES / name for name in names], canvas, phrases)
+    image = Image(pixels=np.zeros((*size, 3), np.uint8))
+    return read_given(
+        [FILES / name for name in names], Canvas.of_image(image, FILES / photo), phrases
+    )
 
 
 @pytest.mark.parametrize(
@@ -283,7 +285,8 @@ def test_colours_are_called_as_cvats_label_map_has_them(tmp_path):
 
 
 def test_a_larger_mask_of_a_reduced_photo_is_reduced_with_it(tmp_path):
-    small = Canvas(size=(120, 160), full=SIZE, photo=FILES / "photo.png")
+    pixels = np.zeros((120, 160, 3), np.uint8)
+    small = Canvas.of_image(Image(pixels=pixels, own_size=(320, 240)), FILES / "photo.png")
     (ball,) = read_given([FILES / "mask_circle.png"], small).instances
     assert ball.mask.shape == (120, 160)
     assert ball.mask.sum() == pytest.approx(truth("circle").sum() / 4, rel=0.02)

@@ -5,9 +5,6 @@ import { photoForm } from './form';
 import { startScreen } from './start';
 import type { View } from './view';
 
-/** The longest side of the photo as the models see it; boxes are in pixels of that (docs/web.md). */
-const MODEL_SIDE = 4096;
-
 /** A new scene: choose a photo, say what to lift out of it. */
 export function composeView(config: Config, onSubmitted: (job: Job) => void): View {
   const screen = h('div', { class: 'compose' });
@@ -34,7 +31,7 @@ export function composeView(config: Config, onSubmitted: (job: Job) => void): Vi
   return { element: screen, take: (photo) => void take(photo), dispose: () => discard() };
 }
 
-/** Width and height for the models; null where this browser does not show what the server may read. */
+/** Width and height of the photo, in whose pixels boxes are sent; null where this browser does not show what the server may read. */
 async function measure(url: string): Promise<{ width: number; height: number } | null> {
   const image = new Image();
   image.src = url;
@@ -43,8 +40,5 @@ async function measure(url: string): Promise<{ width: number; height: number } |
   } catch {
     return null;
   }
-  const { naturalWidth, naturalHeight } = image;
-  const shrink = Math.min(1, MODEL_SIDE / Math.max(naturalWidth, naturalHeight));
-  const side = (pixels: number) => Math.max(1, Math.round(pixels * shrink));
-  return { width: side(naturalWidth), height: side(naturalHeight) };
+  return { width: image.naturalWidth, height: image.naturalHeight };
 }

@@ -316,7 +316,9 @@ def check_boxes(prompt: Prompt, image: Image) -> None:
     Raises:
         InputError: one lies outside.
     """
-    in_pixels(prompt, image.width, image.height)
+    from scenelift.geometry.photo_size import photo_size
+
+    in_pixels(prompt, *photo_size(image))
 
 
 def read_view_mode(text: str) -> ViewMode:
@@ -406,8 +408,7 @@ def build_pipeline(
     given, cuts_out = None, True
     if masks:
         image = read_image(photo)
-        size = (image.height, image.width)
-        given = read_given(masks, Canvas(size=size, full=size, photo=photo), prompt.phrases)
+        given = read_given(masks, Canvas.of_image(image, photo), prompt.phrases)
         cuts_out = bool(given.boxes) or any(drawn.positive for drawn in prompt.boxes)
     choice = choose_backends(
         quality,

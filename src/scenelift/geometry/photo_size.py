@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from scenelift.types import Box, Camera, Image
 
-__all__ = ["photo_size", "working_box", "working_camera", "working_mask", "working_point"]
+__all__ = [
+    "own_box",
+    "photo_size",
+    "working_box",
+    "working_camera",
+    "working_mask",
+    "working_point",
+]
 
 
 def photo_size(image: Image) -> tuple[int, int]:
@@ -29,6 +36,12 @@ def working_point(image: Image, point: tuple[float, float]) -> tuple[float, floa
 def working_box(image: Image, box: Box) -> Box:
     """A box x0, y0, x1, y1 of the photo in the working picture."""
     return (*working_point(image, box[:2]), *working_point(image, box[2:]))
+
+
+def own_box(image_size: tuple[int, int], own_size: tuple[int, int], box: Box) -> Box:
+    """A box of a working picture in the photo's own pixels; both sizes are width and height."""
+    x, y = own_size[0] / image_size[0], own_size[1] / image_size[1]
+    return (box[0] * x, box[1] * y, box[2] * x, box[3] * y)
 
 
 def working_mask(image: Image, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

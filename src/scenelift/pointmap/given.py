@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.errors import InputError
+from scenelift.geometry.photo_size import photo_size
 from scenelift.pointmap.camera import default_camera
 from scenelift.pointmap.depth_files import read_depth_file
 from scenelift.progress import Reporter
@@ -102,7 +103,8 @@ class GivenPointMapper:
 
     def _size_of_camera(self, cx: float, cy: float, image: Image) -> Size:
         """Height and width of the picture in whose pixels the intrinsics are."""
-        sizes = [self._values.shape[:2], (image.height, image.width)]
+        own = photo_size(image)
+        sizes = [self._values.shape[:2], (own[1], own[0]), (image.height, image.width)]
 
         def off_axis(size: Size) -> float:
             sides = (2 * cx / size[1], 2 * cy / size[0])
@@ -113,7 +115,7 @@ class GivenPointMapper:
             raise InputError(
                 f"The intrinsics beside the depth have the camera's axis at {cx:g}, {cy:g}: the "
                 f"middle of a picture of about {2 * cx:.0f} × {2 * cy:.0f} pixels. The depth is "
-                f"{sizes[0][1]} × {sizes[0][0]}, the photo {image.width} × {image.height}. Scale "
+                f"{sizes[0][1]} × {sizes[0][0]}, the photo {own[0]} × {own[1]}. Scale "
                 "them to one of those."
             )
         return best

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import scenelift
 from scenelift.errors import InputError
+from scenelift.inputs import working_prompt
 from scenelift.io.files import prepare_output_folder
 from scenelift.output.instances import write_instances
 from scenelift.pipeline import find_objects, limit_objects
 from scenelift.progress import Reporter
-from scenelift.prompts import in_pixels
 from scenelift.segment import Segmenter
 from scenelift.stages import StageStore, digest
 from scenelift.types import Dropped, Image, Instance, Prompt, Segmentation
@@ -101,7 +101,7 @@ def choose(
     notes: list[str] = []
     unfit: list[Dropped] = []
     for box in selection.add:
-        prompt, told = in_pixels(Prompt(boxes=(box.to_prompt(),)), image.width, image.height)
+        prompt, told = working_prompt(image, Prompt(boxes=(box.to_prompt(),)))
         seen = segmenter.segment(image, prompt, report)
         added += seen.instances[:1]
         notes += [*told, *seen.notes]

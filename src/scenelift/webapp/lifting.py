@@ -6,10 +6,11 @@ import logging
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from scenelift.errors import Cancelled, NothingFound, SceneliftError
+from scenelift.geometry.photo_size import own_box
 from scenelift.io.files import prepare_output_folder
 from scenelift.io.image import read_image
 from scenelift.options import ExportOptions
@@ -62,7 +63,7 @@ class Attempt:
         self._queue, self._job, self._folder, self._load = queue, job, folder, load
         self._most_objects, self._export, self._stopping = most_objects, export, stopping
         estimate = Estimate(queue.typical_seconds(job.request.quality))
-        self._listener = JobListener(queue, job.claim, estimate)
+        self._listener = JobListener(queue, job.claim, estimate, (job.width, job.height))
         self._report = Reporter(self._listener, token=token)
 
     def run(self) -> None:
@@ -131,7 +132,7 @@ class Attempt:
         self._queue.learn(request.quality, _stage_seconds(manifest))
         self._end(
             "done",
-            objects=_manifest_objects(manifest),
+            objects=_manifest_objects(manifest, (self._job.width, self._job.height)),
             notes=manifest.notes,
             files=[f.model_dump() for f in manifest.files],
         )
@@ -161,14 +162,20 @@ def _with_segmenter(pipeline: Pipeline, segmenter: ShowingSegmenter | ChosenSegm
     return Pipeline(segmenter, pipeline.pointmapper, pipeline.reconstructor, choice=pipeline.choice)
 
 
-def _manifest_objects(manifest: Manifest) -> list[dict[str, Any]]:
-    """What is shown of a finished scene: masks are now the manifest's."""
+def _manifest_objects(manifest: Manifest, size: tuple[int, int]) -> list[dict[str, Any]]:
+    """What is shown of a finished scene: masks are now the manifest's, boxes are the photo's."""
+    worked_at = (manifest.camera.width, manifest.camera.height)
+
+    def own(box: Sequence[float]) -> list[float]:
+        x0, y0, x1, y1 = box
+        return [round(v, 1) for v in own_box(worked_at, size, (x0, y0, x1, y1))]
+
     shown: list[dict[str, Any]] = [
         {
             "index": o.index,
             "label": o.label,
             "score": round(o.score, 4),
-            "box": list(o.box),
+            "box": own(o.box),
             "state": "done",
             "fraction": 1.0,
             "mask": o.files.get("mask"),
@@ -180,7 +187,7 @@ def _manifest_objects(manifest: Manifest) -> list[dict[str, Any]]:
             "index": f.index,
             "label": f.label,
             "score": round(f.score, 4),
-            "box": list(f.box),
+            "box": own(f.box),
             "state": "failed",
             "reason": f.reason,
         }
@@ -192,7 +199,7 @@ def _manifest_objects(manifest: Manifest) -> list[dict[str, Any]]:
             "index": None,
             "label": d.label,
             "score": round(d.score, 4),
-            "box": list(d.box),
+            "box": own(d.box),
             "state": "dropped",
             "reason": d.reason,
         }

@@ -7,8 +7,9 @@ import sqlite3
 import time
 from typing import Any
 
+from scenelift.geometry.photo_size import own_box
 from scenelift.progress import Event
-from scenelift.types import Instance, Segmentation, object_name
+from scenelift.types import Box, Instance, Segmentation, object_name
 from scenelift.webapp.estimate import Estimate
 from scenelift.webapp.jobs import Claim, Progress, Queue
 
@@ -30,8 +31,11 @@ class JobListener:
         notes: sentences for the user, each once.
     """
 
-    def __init__(self, queue: Queue, claim: Claim, estimate: Estimate) -> None:
+    def __init__(
+        self, queue: Queue, claim: Claim, estimate: Estimate, size: tuple[int, int]
+    ) -> None:
         self._queue, self._claim, self._estimate = queue, claim, estimate
+        self._size = size  # of the photo, in whose pixels boxes are shown
         self._started = time.monotonic()
         self._last_written = 0.0
         self.objects: list[dict[str, Any]] = []
@@ -61,7 +65,7 @@ class JobListener:
 
     def found(self, segmentation: Segmentation) -> None:
         """The masks are there."""
-        self.objects = found_objects(segmentation)
+        self.objects = found_objects(segmentation, self._size)
         self.notes += [note for note in segmentation.notes if note not in self.notes]
         self._estimate.found(len(segmentation.instances))
         self._write(kind="found", stage="segment", stage_fraction=1.0)
@@ -111,16 +115,29 @@ class JobListener:
             log.warning("progress of job %s was not stored: %s", self._claim.job, exc)
 
 
-def found_objects(segmentation: Segmentation) -> list[dict[str, Any]]:
-    """What is shown of a segmentation: objects first, then what was left out."""
+def found_objects(segmentation: Segmentation, size: tuple[int, int]) -> list[dict[str, Any]]:
+    """What is shown of a segmentation: objects first, then what was left out.
+
+    Args:
+        segmentation: with boxes in the pixels that are worked at.
+        size: width and height of the photo, in whose pixels they are shown.
+    """
+    worked_at = next((i.mask.shape[::-1] for i in segmentation.instances), size)
+
+    def own(box: Box) -> list[float]:
+        return [round(v, 1) for v in own_box((worked_at[0], worked_at[1]), size, box)]
+
     return [
-        *(_shown(index, instance) for index, instance in enumerate(segmentation.instances)),
+        *(
+            _shown(index, instance, own(instance.box))
+            for index, instance in enumerate(segmentation.instances)
+        ),
         *(
             {
                 "index": None,
                 "label": d.label,
                 "score": round(d.score, 4),
-                "box": [round(v, 1) for v in d.box],
+                "box": own(d.box),
                 "state": "dropped",
                 "reason": d.reason,
             }
@@ -134,12 +151,12 @@ def found_mask(index: int, label: str) -> str:
     return f"found/{object_name(index, label)}.png"
 
 
-def _shown(index: int, instance: Instance) -> dict[str, Any]:
+def _shown(index: int, instance: Instance, box: list[float]) -> dict[str, Any]:
     return {
         "index": index,
         "label": instance.label,
         "score": round(instance.score, 4),
-        "box": [round(v, 1) for v in instance.box],
+        "box": box,
         "state": "waiting",
         "fraction": 0.0,
         "mask": found_mask(index, instance.label),

@@ -284,6 +284,7 @@ def _check_photo(folder: JobFolder, max_pixels: int) -> tuple[int, int]:
     # Pillow and numpy come with the first upload, not with the server's start.
     import PIL.Image
 
+    from scenelift.geometry.photo_size import photo_size
     from scenelift.io.image import read_image
 
     try:
@@ -300,7 +301,7 @@ def _check_photo(folder: JobFolder, max_pixels: int) -> tuple[int, int]:
     for path, side in ((folder.shown, SHOWN_SIDE), (folder.thumbnail, THUMBNAIL_SIDE)):
         picture.thumbnail((side, side), reducing_gap=2.0)
         picture.save(path, "JPEG", quality=88)
-    return image.width, image.height
+    return photo_size(image)
 
 
 def _check_header(photo: Path, max_pixels: int) -> None:

@@ -6,33 +6,47 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 
 from scenelift.errors import InputError
-from scenelift.types import Box, Size
+from scenelift.geometry.photo_size import photo_size, working_box, working_mask
+from scenelift.types import Box, Image, Size
 
 __all__ = ["Canvas"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Canvas:
     """The photo that masks and boxes lie on.
 
     Attributes:
-        size: height and width of the pixels that the models see.
-        full: height and width of the photo's own pixels, in which tools write.
+        image: the picture that is worked at; it knows the photo's own size.
         photo: its file, None where it has none.
     """
 
-    size: Size
-    full: Size
+    image: Image
     photo: Path | None = None
 
     @classmethod
     def of_size(cls, size: Size) -> Canvas:
-        """A photo that is worked at as it is."""
-        return cls(size=size, full=size)
+        """A photo of a height and width that is worked at as it is."""
+        return cls(image=Image(pixels=np.zeros((*size, 3), np.uint8)))
+
+    @classmethod
+    def of_image(cls, image: Image, photo: Path | None = None) -> Canvas:
+        """A photo that was read."""
+        return cls(image=image, photo=photo)
+
+    @property
+    def size(self) -> Size:
+        """Height and width of the pixels that the models see."""
+        return self.image.height, self.image.width
+
+    @property
+    def full(self) -> Size:
+        """Height and width of the photo's own pixels, in which tools write."""
+        width, height = photo_size(self.image)
+        return height, width
 
     def fitted(self, mask: NDArray[np.bool_], name: str) -> NDArray[np.bool_]:
         """A mask [H, W] of either size as one of the working size.
@@ -40,26 +54,14 @@ class Canvas:
         Raises:
             InputError: it has neither.
         """
-        if mask.shape == self.size:
-            return mask
-        self.check(mask.shape, name)
-        picture = PIL.Image.fromarray(mask.astype(np.uint8) * 255)
-        reduced = picture.resize((self.size[1], self.size[0]), PIL.Image.Resampling.BOX)
-        return np.asarray(reduced) >= 128
-
-    def check(self, have: tuple[int, ...], name: str) -> None:
-        """Refuse what is of neither size.
-
-        Raises:
-            InputError: with both sizes.
-        """
-        if tuple(have) not in (self.size, self.full):
+        if mask.shape not in (self.size, self.full):
             raise InputError(
-                f"The mask {name!r} is {have[1]} × {have[0]} pixels, the photo is {self.full[1]} × "
-                f"{self.full[0]}. Masks must have the photo's size (after its EXIF orientation)."
+                f"The mask {name!r} is {mask.shape[1]} × {mask.shape[0]} pixels, the photo is "
+                f"{self.full[1]} × {self.full[0]}. Masks must have the photo's size (after its "
+                "EXIF orientation)."
             )
+        return working_mask(self.image, mask)
 
     def box(self, box: Box) -> Box:
         """A box in the photo's own pixels as one in working pixels."""
-        y, x = self.size[0] / self.full[0], self.size[1] / self.full[1]
-        return (box[0] * x, box[1] * y, box[2] * x, box[3] * y)
+        return working_box(self.image, box)
