@@ -62,6 +62,44 @@ def pack(
 
 
 @app.command()
+def merge(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Pack to write.")],
+    packs: Annotated[list[Path], typer.Argument(metavar="PACK...", help="Packs to join.")],
+    split: Annotated[
+        str | None, typer.Option(metavar="train|val", help="Only the models of that split.")
+    ] = None,
+) -> None:
+    """Join mesh packs into one.
+
+    Example: scenelift train merge out/train/meshes.npz furniture/meshes.npz models/*.npz
+    """
+    with problems(as_json=False):
+        from scenelift.training.scenes.pack import join_packs
+
+        count = join_packs(packs, out, split=split)
+        typer.echo(f"{count} models in {out}")
+
+
+@app.command()
+def pictures(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Folder of photos.jsonl and textures.jsonl.")
+    ],
+    folder: FolderArgument,
+) -> None:
+    """Gather photographs, panoramas and textures that scenes are surrounded by.
+
+    Example: scenelift train pictures data/ out/train
+    """
+    with problems(as_json=False):
+        from scenelift.training.run import PICTURES
+        from scenelift.training.scenes.pictures import gather_pictures
+
+        count = gather_pictures(source, folder / PICTURES)
+        typer.echo(", ".join(f"{number} {kind}" for kind, number in count.items()))
+
+
+@app.command()
 def scenes(
     folder: FolderArgument,
     count: Annotated[int, typer.Option(min=1, help="Scenes to train on.")] = 20_000,
@@ -96,7 +134,10 @@ def head(
         Path | None, typer.Option(metavar="FILE", help="Resume from it, and keep it up to date.")
     ] = None,
     start: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Weights to begin with.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Weights to begin with: safetensors, or the ONNX of a head."
+        ),
     ] = None,
     capacity: Annotated[int, typer.Option(min=4, help="Most scenes in device memory.")] = 20_000,
     at_least: Annotated[int, typer.Option(min=1, help="Scenes to wait for.")] = 256,

@@ -21,8 +21,8 @@ def is_first() -> bool:
 
 def own_device(name: str) -> torch.device:
     """The device of a name; "cuda" is this process's own GPU."""
-    local = os.environ.get("LOCAL_RANK")
-    device = torch.device(f"cuda:{local}" if local is not None and name == "cuda" else name)
+    # PyTorch 2.11 and later set no device without an index.
+    device = torch.device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if name == "cuda" else name)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device

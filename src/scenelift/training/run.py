@@ -5,14 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from scenelift.errors import InputError
@@ -21,15 +22,24 @@ from scenelift.training.loop import LoopOptions, Trained, train
 from scenelift.training.processes import own_device
 from scenelift.training.scenes.generate import HEIGHT, WIDTH, make_shards
 from scenelift.training.scenes.pack import MeshPack
+from scenelift.training.scenes.pictures import Pictures
 from scenelift.training.scenes.volumes import coloured_volume, volume_of
+from scenelift.training.start import begin, read_weights
 from scenelift.training.store import SceneStore
 from scenelift.training.tasks import HEADS
 from scenelift.training.tasks.shape import Volumes
 
-__all__ = ["SceneOptions", "TrainOptions", "make_scenes", "save_weights", "train_head"]
+__all__ = [
+    "SceneOptions",
+    "TrainOptions",
+    "make_scenes",
+    "save_weights",
+    "train_head",
+]
 
-PACK, VOLUMES = "meshes.npz", "volumes.npz"
+PACK, VOLUMES, PICTURES = "meshes.npz", "volumes.npz", "pictures"
 VAL_SHARD = 4  # scenes; training waits for these
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +71,7 @@ def make_scenes(folder: Path, options: SceneOptions, say: Callable[[str], None])
     started = time.monotonic()
     context = multiprocessing.get_context("spawn")
     if not (folder / VOLUMES).is_file():
-        with context.Pool(workers, _one_thread) as pool:
+        with _single_threads(), context.Pool(workers) as pool:
             tasks = [(folder / PACK, k, workers) for k in range(workers)]
             parts = pool.starmap(_volumes, tasks)
         filled = np.zeros((len(pack.models), 64, 64, 64), bool)
@@ -73,13 +83,28 @@ def make_scenes(folder: Path, options: SceneOptions, say: Callable[[str], None])
             np.savez(file, filled=np.packbits(filled), colours=colours)
         partial.replace(folder / VOLUMES)
         say(f"volumes of {len(pack.models)} models in {time.monotonic() - started:.0f} s")
-    with context.Pool(workers, _one_thread) as pool:
+    with _single_threads(), context.Pool(workers) as pool:
         pool.starmap(_shards, [(folder, k, workers, options) for k in range(workers)])
     say(f"{options.count} scenes in {time.monotonic() - started:.0f} s")
 
 
-def _one_thread() -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"
+@contextmanager
+def _single_threads() -> Iterator[None]:
+    """Processes that begin in here use one thread each for arithmetic.
+
+    Libraries read these when they are imported, which a pool's initializer is too late for: on 64
+    cores 54 workers with 64 threads each made 22 scenes a second, with one each 71.
+    """
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _volumes(path: Path, worker: int, workers: int) -> tuple[NDArray, NDArray]:
@@ -97,7 +122,7 @@ def _shards(folder: Path, worker: int, workers: int, options: SceneOptions) -> N
         # embree starts a thread a core in every process unless the process has but one.
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[worker % len(cores)]})
-    pack = MeshPack.read(folder / PACK)
+    pack, pictures = MeshPack.read(folder / PACK), Pictures.read(folder / PICTURES)
 
     def make(count: int, split: str, per_shard: int) -> None:
         make_shards(
@@ -110,6 +135,7 @@ def _shards(folder: Path, worker: int, workers: int, options: SceneOptions) -> N
             per_shard=per_shard,
             split=split,
             size=options.size,
+            pictures=pictures,
         )
 
     make(options.held, "val", VAL_SHARD)
@@ -152,7 +178,7 @@ def train_head(
     Args:
         backbone: `dinov2.onnx`.
         checkpoint: to resume from and to write.
-        start: weights to begin with, as `save_weights` wrote them; None begins at random.
+        start: weights to begin with, as `read_weights` reads them; None begins at random.
 
     Raises:
         InputError: no head has that name, or there are no scenes.
@@ -176,7 +202,7 @@ def train_head(
         more["volumes"] = Volumes.read(options.scenes / VOLUMES, device)
     task = task_of(features, train_store, held, **more)
     if start is not None:
-        task.network.load_state_dict({k: v.float() for k, v in load_file(start).items()})
+        begin(task.network, read_weights(start))
     count = sum(p.numel() for p in task.network.parameters())
     say(f"{name}: {count / 1e6:.2f} M parameters on {device}")
     return train(task, loop, checkpoint, say)

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from scenelift.training.scenes import props
 from scenelift.training.scenes.meshes import Surface
 from scenelift.training.scenes.pack import Model
+from scenelift.training.scenes.pictures import Pictures
 from scenelift.training.scenes.raycast import Light, Sky, View
 from scenelift.types import Camera
 
 __all__ = ["Clutter", "clutter", "restyled"]
 
 Texture = NDArray[np.uint8]
+
+NO_PICTURES = Pictures()
 
 STRETCHED, STRETCH = 0.7, 0.22
 """Share of objects stretched along their axes, and the deviation of the logarithms of the factors:
@@ -60,11 +63,15 @@ def clutter(
     rng: np.random.Generator,
     *,
     varied: bool,
+    shares: NDArray[np.float64] | None = None,
+    pictures: Pictures = NO_PICTURES,
 ) -> Clutter:
     """Lay out a scene at random.
 
     Args:
         models: to choose from.
+        shares: the chance of each; None: all alike.
+        pictures: real places to be seen behind.
         textures: for floors, walls and boxes.
         size: width and height of the photo.
         varied: whether most models are stretched along their axes, and some are painted; else
@@ -88,7 +95,12 @@ def clutter(
         world_from_camera=_camera_pose(height, pitch, math.radians(rng.normal(0, 3.5))),
     )
     half = depth * math.tan(math.radians(30))
-    if kind == "open":
+    panorama = None
+    if varied and pictures.panoramas and rng.random() < (0.7 if kind == "open" else 0.2):
+        panorama = pictures.panoramas[int(rng.integers(len(pictures.panoramas)))]
+    if panorama is not None:
+        behind = _open_ground(depth, textures, rng, built=0.3)
+    elif kind == "open":
         behind = _open_ground(depth, textures, rng)
     else:
         behind = _walls(kind == "close", depth, half, textures, rng)
@@ -96,8 +108,12 @@ def clutter(
     placed: list[tuple[Model, NDArray[np.float64]]] = []
     taken: list[tuple[float, float, float]] = []
     floating = rng.random() < 0.2
+    # Things touch, hide each other, and people sit on what they ride.
+    apart = rng.uniform(0.12, 0.65) if varied else 0.6
+    joined = 0.3 if varied and rng.random() < 0.6 else 0.0
     for _ in range(int(rng.integers(4, 26))):
-        model = models[int(rng.integers(len(models)))]
+        chosen = rng.integers(len(models)) if shares is None else rng.choice(len(models), p=shares)
+        model = models[int(chosen)]
         z = -depth * rng.uniform(0.18, 1.0) ** 0.8
         x = -z * camera.width / (2 * camera.fx) * rng.uniform(-1.05, 1.05)
         true_size = max(model.entry.size)
@@ -109,11 +125,16 @@ def clutter(
         radius = float(np.hypot(extent[0], extent[2])) / 2
         if np.hypot(x, z) < 0.7 * radius + 0.15 * depth * 0.2:
             continue
-        if any(math.hypot(x - a, z - b) < 0.6 * (radius + r) for a, b, r in taken):
+        base = 0.0
+        near = bool(placed) and joined > 0 and rng.random() < joined
+        if near:
+            x, z, base = _joined(placed[int(rng.integers(len(placed)))], extent, rng)
+            if z > -0.12 * depth:
+                continue
+        elif any(math.hypot(x - a, z - b) < apart * (radius + r) for a, b, r in taken):
             continue
         taken.append((x, z, radius))
-        base = 0.0
-        if side < 0.25 * height or rng.random() < 0.15:
+        if not near and (side < 0.25 * height or rng.random() < 0.15):
             base = rng.uniform(0.1, 0.75) * height
             half_x, half_z = radius * rng.uniform(1, 2.2), radius * rng.uniform(1, 1.6)
             behind.append(
@@ -121,7 +142,7 @@ def clutter(
             )
         rotation = _yaw(rng.uniform(0, 2 * math.pi))
         centre = np.array([x, base + extent[1] / 2, z])
-        if floating or rng.random() < 0.06:
+        if not near and (floating or rng.random() < 0.06):
             rotation = _any_rotation(rng)
             centre[1] = rng.uniform(0.3, 1.5) * height + (0 if floating else side / 2)
         world_from_object = np.eye(4)
@@ -135,7 +156,7 @@ def clutter(
         behind=behind,
         view=view,
         light=_light(kind, depth, height, rng),
-        sky=_sky(rng),
+        sky=_sky(rng, panorama),
         metric=metric,
     )
 
@@ -257,7 +278,7 @@ def _walls(
 
 
 def _open_ground(
-    depth: float, textures: Sequence[Texture], rng: np.random.Generator
+    depth: float, textures: Sequence[Texture], rng: np.random.Generator, *, built: float = 1
 ) -> list[Surface]:
     surfaces = [
         props.quad(
@@ -265,7 +286,7 @@ def _open_ground(
             metres=rng.uniform(0.8, 5), **_style(textures, rng, 0.85),
         )
     ]  # fmt: skip
-    for _ in range(int(rng.integers(0, 6))):
+    for _ in range(int(rng.integers(0, 6)) if built == 1 or rng.random() < built else 0):
         w, h, d = rng.uniform(2, 14), rng.uniform(1, 12), rng.uniform(1, 8)
         x, z = rng.uniform(-1.2, 1.2) * depth, -depth - rng.uniform(0, 2) * depth
         surfaces.append(_box((x - w / 2, 0, z - d), (x + w / 2, h, z), textures, rng))
@@ -310,6 +331,35 @@ def _light(kind: str, depth: float, height: float, rng: np.random.Generator) -> 
     )
 
 
-def _sky(rng: np.random.Generator) -> Sky:
+def _sky(rng: np.random.Generator, panorama: Texture | None) -> Sky:
     horizon = rng.uniform(0.6, 1, 3)
-    return Sky(horizon=horizon, zenith=np.clip(horizon * rng.uniform(0.4, 1, 3), 0, 1))
+    return Sky(
+        horizon=horizon,
+        zenith=np.clip(horizon * rng.uniform(0.4, 1, 3), 0, 1),
+        panorama=panorama,
+        turn=0.0 if panorama is None else float(rng.uniform(0, 2 * math.pi)),
+    )
+
+
+def _joined(
+    other: tuple[Model, NDArray[np.float64]], extent: NDArray, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """Where something stands that sits on another thing, holds it, or is right before or behind it.
+
+    Args:
+        extent: of what is placed.
+
+    Returns:
+        x and z of its middle, and the height of its underside.
+    """
+    model, pose = other
+    points = model.surface.vertices[::7] @ pose[:3, :3].T + pose[:3, 3]
+    low, high = points.min(0), points.max(0)
+    middle, half = (low + high) / 2, (high - low) / 2
+    if rng.random() < 0.45:  # on it, or partly in it, as one rides or sits
+        x, z = middle[[0, 2]] + rng.uniform(-0.3, 0.3, 2) * half[[0, 2]]
+        return float(x), float(z), float(max(0, low[1] + rng.uniform(0.35, 1.0) * 2 * half[1]))
+    angle = rng.uniform(0, 2 * math.pi)
+    reach = rng.uniform(0.7, 1.05) * (half[[0, 2]] + extent[[0, 2]] / 2)
+    x, z = middle[[0, 2]] + reach * (math.cos(angle), math.sin(angle))
+    return float(x), float(z), float(max(0, low[1] if rng.random() < 0.5 else 0))

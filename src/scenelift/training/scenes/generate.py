@@ -8,32 +8,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
 from scenelift.errors import InputError
 from scenelift.training.scenes import props
 from scenelift.training.scenes.backdrops import backdrop, light, sky
-from scenelift.training.scenes.clutter import Texture, clutter, restyled
+from scenelift.training.scenes.clutter import NO_PICTURES, Texture, clutter, restyled
 from scenelift.training.scenes.layout import arrange
 from scenelift.training.scenes.meshes import Surface
 from scenelift.training.scenes.pack import MeshPack, Model
-from scenelift.training.scenes.photo import develop
+from scenelift.training.scenes.photo import develop, worn
+from scenelift.training.scenes.pictures import Pictures
 from scenelift.training.scenes.plans import PLANS
 from scenelift.training.scenes.raycast import Light, Sky, Tracer, View
 from scenelift.training.scenes.vessels import PREFIX
 from scenelift.training.scenes.viewpoint import viewpoint
+from scenelift.training.scenes.weights import share_of_models
 from scenelift.types import Camera
 
 __all__ = ["HEIGHT", "MOST_OBJECTS", "WIDTH", "SceneMaker", "Scenes", "make_shards"]
 
 WIDTH, HEIGHT = 512, 384
-PLANNED = 0.5
-"""Share of scenes from `plans`; the rest is clutter."""
+PLANNED, PLANNED_HELD = 0.4, 0.5
+"""Share of scenes from `plans`, of training and of what is kept out; the rest is clutter."""
+CLOSE_UPS = 0.4
+"""Share of scenes in which the camera turns to one object and zooms in on it."""
+COMPOSITES = 0.2
+"""Share of cluttered scenes whose background is replaced by a photograph."""
+GLOSSY = 0.35
+"""Share of objects that mirror something."""
 MOST_OBJECTS = 31
 LEAST_SHARE = 0.0015
 """An object whose visible pixels are a smaller share of the photo is not counted as one."""
@@ -48,7 +57,8 @@ class Scenes:
 
     Attributes:
         pixels: uint8 [S, H, W, 3], sRGB.
-        depth: float16 [S, H, W], along the viewing axis in metres; 0 for the sky.
+        depth: float16 [S, H, W], along the viewing axis in metres; 0 for the sky, −1 where a
+            photograph is behind the objects.
         numbers: uint8 [S, H, W], 0 background, else the object's number in its scene.
         focal: float32 [S], pixels; the principal point is the picture's middle.
         up: float32 [S, 3], the world's up in the camera frame.
@@ -121,12 +131,18 @@ class SceneMaker:
         pack: the models.
         split: "train" or "val".
         size: width and height of the photos.
+        pictures: real places and things to be seen behind and on walls.
     """
 
     def __init__(
-        self, pack: MeshPack, split: str = "train", size: tuple[int, int] = (WIDTH, HEIGHT)
+        self,
+        pack: MeshPack,
+        split: str = "train",
+        size: tuple[int, int] = (WIDTH, HEIGHT),
+        pictures: Pictures = NO_PICTURES,
     ) -> None:
         self._pack, self._split, self._size = pack, split, size
+        self._pictures = pictures
         # What is kept out is measured with the models as they are.
         self._varied = split == "train"
         self._index = {id(m): k for k, m in enumerate(pack.models)}
@@ -140,16 +156,28 @@ class SceneMaker:
         self._choice: list[Model] = [*self._models, *some, *turned]
         if not self._models:
             raise InputError(f"The mesh pack has no model of the split {split!r}.")
+        shares = share_of_models(self._choice)
+        self._shares = shares if self._varied else None
         self._textures = _textures(pack, split)
+        if self._varied:
+            count = max(1, len(self._textures) // 5)
+            of_places = [*pictures.textures] * 4 + [*pictures.photos]
+            self._textures += [of_places[k % len(of_places)] for k in range(count) if of_places]
         self._samples: dict[int, NDArray[np.float32]] = {}
 
     def scene(self, seed: Sequence[int]) -> Scenes:
         """One scene; the same seed gives the same scene."""
         rng = np.random.default_rng([*seed, self._split == "train"])
         while True:
-            layout = self._planned(rng) if rng.random() < PLANNED else self._cluttered(rng)
+            planned = rng.random() < (PLANNED if self._varied else PLANNED_HELD)
+            layout = self._planned(rng) if planned else self._cluttered(rng)
             if layout is not None and layout.objects:
-                scene = self._render(layout, rng)
+                if self._varied and rng.random() < CLOSE_UPS:
+                    layout = replace(layout, view=self._closer(layout, rng))
+                behind = None
+                if self._varied and not planned and rng.random() < COMPOSITES:
+                    behind = self._photograph(rng)
+                scene = self._render(layout, rng, behind)
                 if scene is not None:
                     return scene
 
@@ -178,7 +206,15 @@ class SceneMaker:
         )
 
     def _cluttered(self, rng: np.random.Generator) -> _Layout:
-        made = clutter(self._choice, self._textures, self._size, rng, varied=self._varied)
+        made = clutter(
+            self._choice,
+            self._textures,
+            self._size,
+            rng,
+            varied=self._varied,
+            shares=self._shares,
+            pictures=self._pictures,
+        )
         return _Layout(
             objects=[
                 (self._index[id(model)], pose, surface)
@@ -191,15 +227,71 @@ class SceneMaker:
             metric=made.metric,
         )
 
-    def _render(self, layout: _Layout, rng: np.random.Generator) -> Scenes | None:
+    def _closer(self, layout: _Layout, rng: np.random.Generator) -> View:
+        """The view from the same place through a longer lens, with one object near its middle."""
+        _, pose, surface = layout.objects[int(rng.integers(len(layout.objects)))]
+        points = surface.vertices[:: max(1, len(surface.vertices) // 60)]
+        points = points @ pose[:3, :3].T + pose[:3, 3]
+        old = layout.view.world_from_camera
+        eye, middle = old[:3, 3], (points.min(0) + points.max(0)) / 2
+        back = _unit(eye - middle)
+        right = np.cross(old[:3, 1], back)
+        if np.linalg.norm(right) < 0.1:
+            return layout.view
+        right = _unit(right)
+        rotation = np.stack([right, np.cross(back, right), back], 1)
+        local = (points - eye) @ rotation
+        if not (local[:, 2] < -1e-3).all():
+            return layout.view
+        width, height = self._size
+        tangents = np.abs(local[:, :2] / -local[:, 2:]).max(0)
+        # The object spans so much of the photo.
+        share = rng.uniform(0.3, 1.0)
+        focal = share * min(width / 2 / max(tangents[0], 1e-3), height / 2 / max(tangents[1], 1e-3))
+        focal = float(np.clip(focal, 0.45 * width, 5 * width))
+        shift = rng.normal(0, 0.12, 2) * (width, height) / focal
+        back = _unit(back + rotation[:, :2] @ shift)
+        right = _unit(np.cross(rotation[:, 1], back))
+        world_from_camera = np.eye(4)
+        world_from_camera[:3, :3] = np.stack([right, np.cross(back, right), back], 1)
+        world_from_camera[:3, 3] = eye
+        camera = Camera(width=width, height=height, fx=focal, fy=focal, cx=width / 2, cy=height / 2)
+        return View(camera=camera, world_from_camera=world_from_camera)
+
+    def _photograph(self, rng: np.random.Generator) -> NDArray[np.uint8] | None:
+        """A part of a photograph, as large as the scenes are."""
+        photos = self._pictures.photos
+        if not photos:
+            return None
+        picture = Pillow.fromarray(photos[int(rng.integers(len(photos)))])
+        width, height = self._size
+        side = rng.uniform(0.6, 1.0) * min(picture.width / width, picture.height / height)
+        left = rng.uniform(0, picture.width - side * width)
+        top = rng.uniform(0, picture.height - side * height)
+        box = (left, top, left + side * width, top + side * height)
+        return np.asarray(picture.resize((width, height), Pillow.Resampling.BICUBIC, box=box))
+
+    def _render(
+        self, layout: _Layout, rng: np.random.Generator, photograph: NDArray[np.uint8] | None
+    ) -> Scenes | None:
         objects = layout.objects[:MOST_OBJECTS]
         numbers = [0] * len(layout.behind) + list(range(1, len(objects) + 1))
         moved = [surface.moved(pose) for _, pose, surface in objects]
-        tracer = Tracer([*layout.behind, *moved], numbers)
+        gloss = _gloss(numbers, rng) if self._varied else None
+        tracer = Tracer([*layout.behind, *moved], numbers, gloss)
         linear, ids, depth = tracer.shot(layout.view, layout.light, layout.sky, rng)
         nearest = np.nanmin(depth) if np.isfinite(depth).any() else 0
-        if not nearest > 0.02 or np.isnan(depth).mean() > 0.7:
+        most_sky = 0.7 if layout.sky.panorama is None else 0.95
+        if not nearest > 0.02 or np.isnan(depth).mean() > most_sky:
             return None
+        pixels = develop(linear.astype(np.float32), rng)
+        if photograph is not None:
+            pixels = np.where(ids[..., None] > 0, pixels, photograph)
+            depth = np.where(ids > 0, depth, -1)
+        elif layout.sky.panorama is not None:
+            depth = np.where(np.isnan(depth), -1, depth)
+        if self._varied:
+            pixels = worn(pixels, rng)
         camera_from_world = np.linalg.inv(layout.view.world_from_camera)
         rows = []
         for k, (model, pose, _) in enumerate(objects, start=1):
@@ -214,8 +306,8 @@ class SceneMaker:
         if not rows:
             return None
         return Scenes(
-            pixels=develop(linear.astype(np.float32), rng)[None],
-            depth=np.nan_to_num(depth, nan=0).clip(0, 6e4).astype(np.float16)[None],
+            pixels=pixels[None],
+            depth=np.nan_to_num(depth, nan=0).clip(-1, 6e4).astype(np.float16)[None],
             numbers=np.maximum(ids, 0).astype(np.uint8)[None],
             focal=np.array([layout.view.camera.fx], np.float32),
             up=camera_from_world[:3, 1].astype(np.float32)[None],
@@ -251,6 +343,18 @@ class SceneMaker:
         seen[inside] = grid[cells[inside, 1], cells[inside, 0]]
         every, first = np.unique(cells, axis=0, return_index=True)
         return float(seen[first].mean()) if len(every) else 0.0
+
+
+def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)
+
+
+def _gloss(numbers: Sequence[int], rng: np.random.Generator) -> NDArray[np.float64]:  # [S, 2]
+    """How much each surface mirrors, and the sharpness of its highlight."""
+    strength = rng.choice([0.04, 0.1, 0.3], len(numbers), p=[0.6, 0.3, 0.1])
+    share = np.where(np.array(numbers) > 0, GLOSSY, 0.3 * GLOSSY)
+    strength = strength * (rng.random(len(numbers)) < share)
+    return np.stack([strength, 2 ** rng.uniform(3, 9, len(numbers))], 1)
 
 
 def _surface_points(surface: Surface, count: int) -> NDArray[np.float32]:  # [count, 3]
@@ -302,10 +406,11 @@ def make_shards(
     per_shard: int = 16,
     split: str = "train",
     size: tuple[int, int] = (WIDTH, HEIGHT),
+    pictures: Pictures = NO_PICTURES,
 ) -> None:
     """Make this worker's share of `count` scenes; shards that are there already are left alone."""
     folder.mkdir(parents=True, exist_ok=True)
-    maker = SceneMaker(pack, split, size)
+    maker = SceneMaker(pack, split, size, pictures)
     for shard in range(worker, math.ceil(count / per_shard), workers):
         path = folder / f"{split}-{shard:06d}.npz"
         if path.is_file():

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable
+import zipfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +22,14 @@ from scenelift.io.files import atomic_write
 from scenelift.training.scenes.catalogue import Entry
 from scenelift.training.scenes.meshes import Surface
 
-__all__ = ["MeshPack", "Model", "write_pack"]
+__all__ = ["MeshPack", "Model", "join_packs", "write_pack"]
 
 MOST_FACES = 15_000
 TEXTURE_SIDE = 192
 JPEG_QUALITY = 80
 STEPS = 65535  # of a coordinate over −0.5…0.5
+COUNTERS = {"v": "v", "n": "v", "uv": "v", "f": "f", "c": "f", "t": "f", "p": "p", "jpeg": "jpeg"}
+"""Array of a pack -> what counts a model's rows of it: vertices, faces, colours, texture bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,6 +99,67 @@ def write_pack(models: Iterable[Model], path: Path) -> int:
     return len(about)
 
 
+def join_packs(packs: Sequence[Path], out: Path, *, split: str | None = None) -> int:
+    """Write one pack of several.
+
+    Args:
+        packs: in the order in which their models come.
+        split: "train" or "val" for the models of that split alone.
+
+    Returns:
+        How many models are in it.
+
+    Raises:
+        InputError: one is missing or no pack, or two have a model of the same id.
+    """
+    about: list[dict] = []
+    joined: dict[str, list[NDArray]] = {}
+    for path in packs:
+        data = _arrays(path)
+        at: dict[str, int] = dict.fromkeys(COUNTERS.values(), 0)
+        for item in json.loads(data["about"].tobytes()):
+            counts: dict[str, int] = dict(zip(("v", "f", "p"), item["counts"], strict=True))
+            counts["jpeg"] = sum(item["textures"])
+            if split in (None, item["split"]):
+                about.append(item)
+                for name, counter in COUNTERS.items():
+                    if name in data:
+                        here = slice(at[counter], at[counter] + counts[counter])
+                        joined.setdefault(name, []).append(data[name][here])
+            for counter, count in counts.items():
+                at[counter] += count
+    ids = [item["id"] for item in about]
+    double = next((name for name in ids if ids.count(name) > 1), None) if ids else None
+    if double is not None:
+        raise InputError(f"Two of the packs have a model {double!r}: give each pack once.")
+    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    arrays = {name: np.concatenate(parts) for name, parts in joined.items()}
+    with atomic_write(out) as file:
+        # The stub matches the mapping with `allow_pickle` too.
+        np.savez_compressed(file, about=text, **arrays)  # pyright: ignore[reportArgumentType]
+    return len(about)
+
+
+def _arrays(path: Path) -> dict[str, NDArray]:
+    """The arrays of a pack's file.
+
+    Raises:
+        InputError: there is none, or it is something else.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no mesh pack at {path}: `scenelift train pack` makes one.")
+    try:
+        # Read without pickles.
+        with np.load(path, allow_pickle=False) as file:  # noqa: TID251
+            data = {name: file[name] for name in file.files}
+    except (ValueError, OSError, zipfile.BadZipFile) as exc:
+        raise InputError(f"{path} is not a mesh pack: {exc}") from exc
+    absent = sorted({"about", *COUNTERS} - {"jpeg"} - set(data))
+    if absent:
+        raise InputError(f"{path} is not a mesh pack: it has no array {absent[0]!r}.")
+    return data
+
+
 def _jpeg(texture: NDArray[np.uint8]) -> bytes:
     picture = Pillow.fromarray(texture)
     picture.thumbnail((TEXTURE_SIDE, TEXTURE_SIDE))
@@ -120,11 +184,7 @@ class MeshPack:
         Raises:
             InputError: there is none, or it is not one of `write_pack`.
         """
-        if not path.is_file():
-            raise InputError(f"There is no mesh pack at {path}: `scenelift train pack` makes one.")
-        # Our own file, read without pickles.
-        with np.load(path, allow_pickle=False) as file:  # noqa: TID251
-            data = {name: file[name] for name in file.files}
+        data = _arrays(path)
         models: list[Model] = []
         at: dict[str, int] = dict.fromkeys(("v", "f", "p", "jpeg"), 0)
 

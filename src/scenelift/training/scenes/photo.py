@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageFilter
 
-__all__ = ["develop"]
+__all__ = ["develop", "worn"]
 
 KNEE = 0.7
 """Brightness from which highlights are compressed."""
@@ -20,3 +24,19 @@ def develop(linear: NDArray[np.floating], rng: np.random.Generator) -> NDArray[n
     srgb = np.where(exposed <= 0.0031308, exposed * 12.92, 1.055 * exposed ** (1 / 2.4) - 0.055)
     noise = rng.normal(0, rng.uniform(0.5, 2.0), srgb.shape)
     return np.clip(srgb * 255 + noise, 0, 255).round().astype(np.uint8)
+
+
+def worn(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A photo [H, W, 3] as it reaches us: out of focus or sharpened, and through a JPEG."""
+    picture = Pillow.fromarray(pixels)
+    chance = rng.random()
+    if chance < 0.2:
+        picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.3)))
+    elif chance < 0.5:
+        percent = int(rng.uniform(40, 180))
+        picture = picture.filter(ImageFilter.UnsharpMask(rng.uniform(0.6, 2), percent, 2))
+    if rng.random() < 0.7:
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=int(rng.uniform(35, 96)))
+        picture = Pillow.open(buffer)
+    return np.asarray(picture)

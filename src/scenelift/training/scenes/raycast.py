@@ -47,10 +47,30 @@ class Light:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sky:
-    """Colours (sRGB, 0…1) of what is seen where nothing is hit."""
+    """Colours (sRGB, 0…1) of what is seen where nothing is hit.
+
+    Attributes:
+        horizon, zenith: of a plain sky.
+        panorama: uint8 [h, w, 3], equirectangular, in its place.
+        turn: radians that the panorama is turned about the vertical.
+    """
 
     horizon: NDArray[np.float64]
     zenith: NDArray[np.float64]
+    panorama: NDArray[np.uint8] | None = None
+    turn: float = 0.0
+
+    def linear(self, directions: NDArray) -> NDArray[np.float64]:  # [N, 3] -> [N, 3]
+        """Linear colours in these unit directions."""
+        if self.panorama is None:
+            up = np.clip(directions[:, 1:2] * 2, 0, 1)
+            return _linear(self.horizon * (1 - up) + self.zenith * up)
+        height, width = self.panorama.shape[:2]
+        along = (np.arctan2(directions[:, 0], -directions[:, 2]) + self.turn) / (2 * np.pi)
+        down = np.arccos(directions[:, 1].clip(-1, 1)) / np.pi
+        column = (along % 1 * width).astype(int).clip(0, width - 1)
+        row = (down * height).astype(int).clip(0, height - 1)
+        return _linear(self.panorama[row, column] / 255.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,10 +99,23 @@ class _Hits:
 
 
 class Tracer:
-    """Surfaces with a number each, ready to be looked at. Number 0 is background."""
+    """Surfaces with a number each, ready to be looked at. Number 0 is background.
 
-    def __init__(self, surfaces: Sequence[Surface], numbers: Sequence[int]) -> None:
+    Args:
+        gloss: of each surface, how much it mirrors (0…1) and how sharp its highlight is (Phong's
+            exponent); None: everything is matt.
+    """
+
+    def __init__(
+        self,
+        surfaces: Sequence[Surface],
+        numbers: Sequence[int],
+        gloss: NDArray[np.float64] | None = None,  # [S, 2]
+    ) -> None:
         self._surface = join(surfaces)
+        self._gloss = (
+            None if gloss is None else np.repeat(gloss, [len(s.faces) for s in surfaces], axis=0)
+        )
         self._numbers = np.repeat(numbers, [len(s.faces) for s in surfaces])
         self._scene = EmbreeScene()
         self._mesh = TriangleMesh(self._scene, self._surface.vertices, self._surface.faces)
@@ -159,9 +192,13 @@ class Tracer:
             irradiance.reshape(*shape, 3), normals.reshape(*shape, 3), distance.reshape(shape)
         ).reshape(-1, 3)
 
-        up = np.clip(directions[:, 1:2] * 2, 0, 1)
-        color = _linear(sky.horizon * (1 - up) + sky.zenith * up)
+        color = sky.linear(directions)
         color[hits.found] = self._albedo(hits) * irradiance[hits.found]
+        if self._gloss is not None:
+            shine = self._shine(hits, points, smooth, directions[hits.found], light, sky)
+            # Where little light arrives, little of it is mirrored.
+            brightness = irradiance[hits.found].mean(1, keepdims=True).clip(0, 1)
+            color[hits.found] += shine * brightness
         height, width = view.camera.height, view.camera.width
         return color.reshape(height, samples, width, samples, 3).mean((1, 3))
 
@@ -229,6 +266,26 @@ class Tracer:
             # What hides the ambient light also reflects some of it.
             total += (0.3 + 0.7 * open_sky) * hemisphere * light.ambient
         return (total / rays).astype(np.float32)
+
+    def _shine(
+        self,
+        hits: _Hits,
+        points: NDArray,
+        normals: NDArray,
+        ahead: NDArray,
+        light: Light,
+        sky: Sky,
+    ) -> NDArray[np.float64]:  # [M, 3]
+        """Highlights of the light's middle and a mirrored sky, after Schlick and Blinn."""
+        assert self._gloss is not None
+        strength, exponent = self._gloss[hits.face].T[..., None]
+        facing = np.clip(-(normals * ahead).sum(1, keepdims=True), 0, 1)
+        fresnel = strength + (1 - strength) * (1 - facing) ** 5 * (strength > 0)
+        towards = _unit(light.center - points)
+        peak = np.clip((normals * _unit(towards - ahead)).sum(1, keepdims=True), 0, 1) ** exponent
+        mirrored = sky.linear(ahead + 2 * facing * normals)
+        shine = fresnel * mirrored + 2 * strength * peak * light.color
+        return np.where(strength > 0, shine, 0)
 
     def _albedo(self, hits: _Hits) -> NDArray[np.float64]:
         color = self._surface.face_color[hits.face].astype(np.float64)

@@ -37,7 +37,7 @@ class _Batch:
     seen: Seen
     hints: Tensor
     depth: Tensor  # [B, H, W], 0 for the sky
-    known: Tensor  # bool [B, H, W]: not beyond the photo
+    known: Tensor  # bool [B, H, W]: not a photograph behind the objects
     focal: Tensor  # [B], over the longer side
     up: Tensor  # [B, 3]
     metric: Tensor  # bool [B]
@@ -120,7 +120,7 @@ class DepthTask(HeadTask):
         # In a mirror the world's up points to the other side.
         mirrored = torch.where(windows.flip, -1.0, 1.0)
         up = torch.cat([store.up[scene, :1] * mirrored[:, None], store.up[scene, 1:]], 1)
-        known = torch.ones_like(depth, dtype=torch.bool)
+        known = depth >= 0
         return _Batch(
             seen=self.seen(looked(store, windows, patches), patches, generator),
             hints=position_hints(len(scene), patches, scene.device),

@@ -1,0 +1,32 @@
+"""How often each model is shown: what looks like the world, and people, more often than toys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.training.scenes.pack import Model
+
+__all__ = ["share_of_models"]
+
+REALISTIC = ("aws-", "gazebo#", "khronos#", "ycb#", "drake#")
+"""Scans and textured models, by how their ids begin."""
+STYLISED = ("market#", "quaternius#", "kenney#", "kaykit-", "mmmm#", "village#", "liminal#")
+PEOPLE = "people#"
+WEIGHTS = {"realistic": 3.0, "stylised": 0.5, "people": 6.0, "other": 1.0}
+
+
+def share_of_models(models: Sequence[Model]) -> NDArray[np.float64]:  # [M], sums to 1
+    """The chance of each model to be drawn."""
+    weights = np.array([WEIGHTS[_kind(model.entry.id)] for model in models])
+    return weights / weights.sum()
+
+
+def _kind(name: str) -> str:
+    if name.startswith(PEOPLE):
+        return "people"
+    if name.startswith(REALISTIC):
+        return "realistic"
+    return "stylised" if name.startswith(STYLISED) else "other"

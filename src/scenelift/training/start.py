@@ -1,0 +1,97 @@
+"""Weights to begin a training with: an earlier run's, or those of a head that ships."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from scenelift.errors import InputError
+
+__all__ = ["begin", "read_weights"]
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Weights of a head in float32, under the names of its network.
+
+    Args:
+        path: `.safetensors` of `scenelift train head`, or `.onnx` of `scenelift train export`; the
+            latter's 8-bit matrices come back as the numbers that run at home.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if not path.is_file():
+        raise InputError(f"There are no weights at {path} to begin with.")
+    if path.suffix == ".onnx":
+        return _of_graph(onnx.load(str(path)).graph)
+    return {name: value.float() for name, value in load_file(path).items()}
+
+
+def _of_graph(graph: onnx.GraphProto) -> dict[str, Tensor]:
+    values = {}
+    for tensor in graph.initializer:
+        values[tensor.name.removesuffix("_half")] = numpy_helper.to_array(tensor)
+    for node in graph.node:  # parameters that are equal are stored once
+        if node.op_type == "Identity" and node.input[0] in values:
+            values[node.output[0]] = values[node.input[0]]
+    weights: dict[str, np.ndarray] = {
+        name.removeprefix("head."): np.asarray(value, np.float32)
+        for name, value in values.items()
+        if name.startswith("head.") and "_Transposed" not in name
+    }
+    for node in graph.node:
+        # "/head/blocks.0/attn/qkv/MatMul_quant" is the product by "blocks.0.attn.qkv.weight".
+        *_, last = node.name.rsplit("/", 1)
+        if node.op_type == "MatMulInteger":
+            name = node.input[1].removesuffix("_quantized")
+            whole = values[node.input[1]].astype(np.float32) - values[f"{name}_zero_point"]
+            matrix = (whole * values[f"{name}_scale"].astype(np.float32)).T
+            if name.startswith("head."):
+                weights[name.removeprefix("head.").removesuffix("_Transposed")] = matrix
+            else:
+                weights[f"{_module(node.name)}.weight"] = matrix
+        elif node.op_type == "LayerNormalization" and last:
+            for kind, given in zip(("weight", "bias"), node.input[1:3], strict=True):
+                weights[f"{_module(node.name)}.{kind}"] = np.asarray(values[given], np.float32)
+    return {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
+
+
+def _module(node: str) -> str:
+    return node.removeprefix("/head/").rsplit("/", 1)[0].replace("/", ".")
+
+
+def begin(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load weights into a network that may have further inputs and outputs.
+
+    Inputs that the weights do not know begin with zeros, so that the network at first says what it
+    said before; outputs that they do not know begin as the network has them.
+
+    Raises:
+        InputError: a parameter is missing or larger than the network's.
+    """
+    fitted = {}
+    for name, own in network.state_dict().items():
+        old = weights.get(name)
+        if (
+            old is None
+            or old.dim() != own.dim()
+            or any(a > b for a, b in zip(old.shape, own.shape, strict=True))
+        ):
+            have = "is missing" if old is None else f"has the shape {tuple(old.shape)}"
+            raise InputError(
+                f"The weights to begin with are of another network: {name} {have}, "
+                f"the network's is {tuple(own.shape)}."
+            )
+        new = own.clone()
+        new[tuple(slice(0, side) for side in old.shape)] = old.to(own)
+        if old.dim() > 1 and own.shape[1] > old.shape[1]:
+            new[: old.shape[0], old.shape[1] :] = 0
+        fitted[name] = new
+    network.load_state_dict(fitted)

@@ -1,0 +1,224 @@
+"""Packs are joined, photographs surround scenes, trainings begin from heads that ship."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Pillow
+
+from scenelift.errors import InputError
+from scenelift.training.export import export_head
+from scenelift.training.network import Head, HeadParams
+from scenelift.training.processes import own_device
+from scenelift.training.run import THREADS, _single_threads
+from scenelift.training.scenes import props
+from scenelift.training.scenes.catalogue import Entry
+from scenelift.training.scenes.generate import SceneMaker
+from scenelift.training.scenes.pack import MeshPack, Model, join_packs, write_pack
+from scenelift.training.scenes.photo import worn
+from scenelift.training.scenes.pictures import Pictures, gather_pictures
+from scenelift.training.scenes.raycast import Light, Sky, Tracer, View
+from scenelift.training.scenes.weights import share_of_models
+from scenelift.training.start import begin, read_weights
+from scenelift.types import Camera
+
+SIZE = (96, 64)
+RED, GREEN = (200, 30, 30), (30, 180, 30)
+
+
+def box_model(name, split="train", seed=0, textured=True):
+    entry = Entry(
+        id=name, name="Box", author="nobody", licence="CC0-1.0", size=(0.9, 0.9, 0.9),
+        rotation=None, top=None, archive=Path(), path="",
+    )  # fmt: skip
+    texture = props.tiles(np.random.default_rng(seed), (0.8, 0.4, 0.2)) if textured else None
+    side = np.array([0.5, 0.3 + 0.02 * seed, 0.25])
+    surface = props.box(-side, side, texture=texture)
+    return Model(entry=entry, label="chair", split=split, surface=surface)
+
+
+def picture_of(colour, size=(40, 30)):
+    return np.full((size[1], size[0], 3), colour, np.uint8)
+
+
+def test_joined_packs_hold_the_models_of_each_in_turn(tmp_path):
+    one = [box_model("a#1", seed=1), box_model("a#2", "val", seed=2)]
+    other = [box_model("b#1", seed=3, textured=False), box_model("b#2", seed=4)]
+    write_pack(one, tmp_path / "one.npz")
+    write_pack(other, tmp_path / "other.npz")
+    out = tmp_path / "both.npz"
+    assert join_packs([tmp_path / "one.npz", tmp_path / "other.npz"], out) == 4
+    joined = MeshPack.read(out).models
+    apart = [
+        *MeshPack.read(tmp_path / "one.npz").models,
+        *MeshPack.read(tmp_path / "other.npz").models,
+    ]
+    for a, b in zip(joined, apart, strict=True):
+        assert (a.entry.id, a.split, a.label) == (b.entry.id, b.split, b.label)
+        np.testing.assert_array_equal(a.surface.vertices, b.surface.vertices)
+        np.testing.assert_array_equal(a.surface.face_color, b.surface.face_color)
+        for s, t in zip(a.surface.textures, b.surface.textures, strict=True):
+            np.testing.assert_array_equal(s, t)
+
+    assert join_packs([tmp_path / "one.npz", tmp_path / "other.npz"], out, split="train") == 3
+    assert [m.entry.id for m in MeshPack.read(out).models] == ["a#1", "b#1", "b#2"]
+
+
+def test_what_is_no_pack_or_given_twice_is_refused(tmp_path):
+    write_pack([box_model("a#1")], tmp_path / "one.npz")
+    with pytest.raises(InputError, match="'a#1': give each pack once"):
+        join_packs([tmp_path / "one.npz"] * 2, tmp_path / "out.npz")
+    (tmp_path / "text.npz").write_text("not an archive")
+    with pytest.raises(InputError, match="is not a mesh pack"):
+        MeshPack.read(tmp_path / "text.npz")
+    np.savez(tmp_path / "other.npz", v=np.zeros(3))
+    with pytest.raises(InputError, match="it has no array 'about'"):
+        MeshPack.read(tmp_path / "other.npz")
+
+
+def test_pictures_are_gathered_by_kind(tmp_path):
+    source, out = tmp_path / "data", tmp_path / "out"
+    source.mkdir()
+    rows = [
+        {"file": "pano.jpg", "kind": "panorama (equirectangular, tone-mapped)"},
+        {"file": "shop.jpg", "kind": "photo"},
+    ]
+    for name, size in (
+        ("pano.jpg", (2048, 1024)),
+        ("shop.jpg", (800, 600)),
+        ("wood.jpg", (64, 64)),
+    ):
+        Pillow.fromarray(picture_of(RED, size)).save(source / name)
+    (source / "photos.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    (source / "textures.jsonl").write_text(json.dumps({"file": "wood.jpg"}))
+    assert gather_pictures(source, out) == {"panoramas": 1, "photos": 1, "textures": 1}
+    pictures = Pictures.read(out)
+    assert [p.shape for p in (*pictures.panoramas, *pictures.photos, *pictures.textures)] == [
+        (512, 1024, 3), (336, 448, 3), (64, 64, 3),
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="names pictures"):
+        gather_pictures(out, tmp_path / "none")
+
+
+def test_a_panorama_is_seen_where_it_lies():
+    half = np.concatenate([picture_of(RED), picture_of(GREEN)], 1)  # right of −z, then left
+    ahead, right, left = np.array([[0.1, 0, -1], [1, 0, 0], [-1, 0.0, 0]])
+    sky = Sky(horizon=np.ones(3), zenith=np.ones(3), panorama=half)
+    seen = sky.linear(np.stack([ahead, right, left]))
+    assert (seen[:2, 0] > seen[:2, 1]).all()
+    assert seen[2, 1] > seen[2, 0]
+    turned = Sky(horizon=np.ones(3), zenith=np.ones(3), panorama=half, turn=np.pi)
+    np.testing.assert_allclose(turned.linear(left[None]), seen[:1], atol=1e-6)
+
+
+def test_photographs_lie_behind_objects_and_have_no_depth(tmp_path):
+    write_pack([box_model(f"a#{k}", seed=k) for k in range(5)], tmp_path / "pack.npz")
+    pack = MeshPack.read(tmp_path / "pack.npz")
+    pictures = Pictures(photos=(picture_of(GREEN, (200, 150)),))
+    maker = SceneMaker(pack, "train", SIZE, pictures)
+    scenes = [maker.scene((1, k)) for k in range(24)]
+    composites = [s for s in scenes if (s.depth < 0).any()]
+    assert 1 <= len(composites) <= 12
+    for scene in composites:
+        behind = scene.depth[0] < 0
+        np.testing.assert_array_equal(behind, scene.numbers[0] == 0)
+        # Green but for blur, sharpening and JPEG.
+        assert np.median(np.abs(scene.pixels[0][behind].astype(int) - GREEN)) < 12
+    again = SceneMaker(pack, "train", SIZE, pictures).scene((1, 3))
+    np.testing.assert_array_equal(again.pixels, scenes[3].pixels)
+
+
+def test_what_is_kept_out_has_no_photographs(tmp_path):
+    models = [box_model(f"a#{k}", split, seed=k) for k, split in enumerate(["train"] + ["val"] * 4)]
+    write_pack(models, tmp_path / "pack.npz")
+    pack = MeshPack.read(tmp_path / "pack.npz")
+    pictures = Pictures(photos=(picture_of(GREEN, (200, 150)),), panoramas=(picture_of(RED),))
+    with_them, without = (SceneMaker(pack, "val", SIZE, p) for p in (pictures, Pictures()))
+    for k in range(6):
+        a, b = with_them.scene((2, k)), without.scene((2, k))
+        np.testing.assert_array_equal(a.pixels, b.pixels)
+        assert (a.depth >= 0).all()
+
+
+def test_glossy_surfaces_mirror_the_sky():
+    wall = props.quad((-1, -1, -2), (2, 0, 0), (0, 2, 0), color=(0.02, 0.02, 0.02))
+    view = View(camera=Camera.from_fov(32, 32, fov_deg=40), world_from_camera=np.eye(4))
+    sky = Sky(horizon=np.ones(3), zenith=np.ones(3), panorama=picture_of(GREEN))
+    light = Light(
+        center=np.array([0, 0, 0.0]), edge_a=np.array([0.1, 0, 0]), edge_b=np.array([0, 0.1, 0]),
+        color=np.ones(3), reference=2.0, ambient=np.ones(3), reach=0.1,
+    )  # fmt: skip
+    matt, glossy = (
+        Tracer([wall], [1], gloss).shot(view, light, sky, np.random.default_rng(0))[0]
+        for gloss in (None, np.array([[0.5, 64.0]]))
+    )
+    assert (glossy >= matt - 1e-9).all()
+    corner = (glossy - matt)[2, 2]
+    assert corner[1] > 5 * corner[0] > 0
+    assert (glossy - matt)[16, 16].mean() > 3 * corner.mean()  # the lamp's highlight
+
+
+def test_worn_photos_stay_alike():
+    rng = np.random.default_rng(0)
+    photo = np.repeat(np.linspace(20, 220, 96).astype(np.uint8)[None, :, None], 64, 0).repeat(3, 2)
+    errors = [np.abs(worn(photo, rng).astype(int) - photo).mean() for _ in range(20)]
+    assert max(errors) < 8
+    assert len({round(e, 3) for e in errors}) > 5
+
+
+def test_people_and_scans_are_shown_more_often_than_toys():
+    models = [box_model(name) for name in ("people#1", "ycb#1", "eTeks#chair", "kenney#1")]
+    shares = share_of_models(models)
+    assert shares.sum() == pytest.approx(1)
+    assert list(np.argsort(-shares)) == [0, 1, 2, 3]
+
+
+def test_a_training_begins_where_an_exported_head_stands(tmp_path):
+    torch.manual_seed(0)
+    sizes = {"globals": 2, "blocks": 1, "width": 64, "channels": (16, 16, 8)}
+    params = HeadParams(hints=2, pixels=3, **sizes)
+    head = Head(params).eval()
+    (tmp_path / "head.onnx").write_bytes(export_head(params, head.state_dict()))
+    weights = read_weights(tmp_path / "head.onnx")
+    assert set(weights) == set(head.state_dict())
+
+    wider = Head(HeadParams(hints=4, pixels=5, **sizes)).eval()
+    begin(wider, weights)
+    levels = [torch.randn(1, 1 + 4 * 3, 384) for _ in range(4)]
+    photo, hints = torch.randn(1, 3, 32, 24), torch.randn(1, 2, 32, 24)
+    more = torch.cat([hints, torch.randn(1, 2, 32, 24)], 1)  # what it does not know yet
+    with torch.no_grad():
+        pixels, numbers = head(levels, photo, hints)
+        said, other = wider(levels, photo, more)
+    for a, b in ((pixels, said[:, :3]), (numbers, other)):
+        assert (a - b).abs().mean() < 0.1 * a.abs().mean()  # seven bits
+
+    with pytest.raises(InputError, match="of another network"):
+        begin(Head(HeadParams(hints=1, pixels=3, **sizes)), weights)
+    with pytest.raises(InputError, match="no weights at"):
+        read_weights(tmp_path / "none.onnx")
+
+
+def test_workers_use_one_thread_each(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with _single_threads():
+        assert [os.environ[name] for name in THREADS] == ["1"] * 3
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "MKL_NUM_THREADS" not in os.environ
+
+
+def test_a_gpu_has_a_number(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    assert own_device("cuda") == torch.device("cuda:0")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert own_device("cuda") == torch.device("cuda:3")
+    assert own_device("cpu").type == "cpu"
+    assert chosen == [torch.device("cuda:0"), torch.device("cuda:3")]
