@@ -390,6 +390,8 @@ class Gaussians:
         rotations: float32 [N, 4], unit quaternions w, x, y, z.
         opacities: float32 [N] in 0…1.
         sh0: float32 [N, 3], spherical harmonics of degree 0: rgb = 0.5 + SH_C0 · sh0.
+        kernel: standard deviation of the smoothing kernel that the scales contain, as the decoders
+            of SAM 3D and TRELLIS add one; 0 where there is none.
     """
 
     means: NDArray[np.float32]
@@ -397,6 +399,7 @@ class Gaussians:
     rotations: NDArray[np.float32]
     opacities: NDArray[np.float32]
     sh0: NDArray[np.float32]
+    kernel: float = 0.0
 
     def __post_init__(self) -> None:
         n = len(self.means)

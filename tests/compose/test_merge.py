@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -76,3 +78,30 @@ def test_objects_without_splats_or_mesh_are_left_out(objects):
     only_mesh = scene_object(0, Shape(mesh=objects[0].shape.mesh), Pose())
     assert len(make_scene([only_mesh])) == 0
     assert create_scene_mesh([scene_object(0, Shape(), Pose())]) == []
+
+
+def with_kernel(shape, kernel, scales):
+    scales = np.full_like(shape.gaussians.scales, scales)
+    return replace(shape, gaussians=replace(shape.gaussians, kernel=kernel, scales=scales))
+
+
+def test_splats_of_a_scene_have_one_kernel_and_none_is_thinner():
+    """SAM 3D's own `make_scene`: at least 1.1 of the object's kernel, then the least of all."""
+    ball = ball_shape(np.array([200, 40, 40]), splats=5)
+    scene = make_scene(
+        [
+            scene_object(0, with_kernel(ball, 0.001, 0.001), Pose(scale=2.0)),
+            scene_object(1, with_kernel(ball, 0.001, 0.010), Pose(scale=0.5)),
+            scene_object(2, with_kernel(ball, 0.0, 0.0001), Pose(scale=3.0)),
+        ]
+    )
+    assert scene.kernel == pytest.approx(0.0005)
+    thinnest = np.sqrt((1.1 * 0.002) ** 2 - 0.002**2 + 0.0005**2)
+    expected = np.repeat([thinnest, 0.005, 0.0003], 5)
+    np.testing.assert_allclose(scene.scales[:, 0], expected, rtol=1e-6)
+
+
+def test_an_object_alone_keeps_its_scales_above_the_floor():
+    ball = ball_shape(np.array([200, 40, 40]), splats=5)
+    scene = make_scene([scene_object(0, with_kernel(ball, 0.0009, 0.001), Pose(scale=2.0))])
+    np.testing.assert_allclose(scene.scales, 0.002, rtol=1e-6)

@@ -33,6 +33,7 @@ from scenelift.errors import (
     SetupError,
     WeightsError,
 )
+from scenelift.models.sam3d.make_scene import KERNEL
 from scenelift.models.sam3d.model import Lifted
 from scenelift.models.sam3d.pose import CAMERA_FROM_PYTORCH3D, OBJECT_FROM_ZUP, PublishedPose
 from scenelift.models.slat.flexicubes import SurfaceMesh
@@ -234,6 +235,7 @@ def _gaussians(published: Any) -> Gaussians:
         rotations=_array(published.get_rotation),
         opacities=_array(published.get_opacity).reshape(-1),
         sh0=_array(published.get_features)[:, 0],
+        kernel=KERNEL,
     )
 
 

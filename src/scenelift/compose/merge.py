@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from scenelift.geometry.transforms import concatenate_gaussians, pose_matrix, transform_gaussians
+from scenelift.geometry.transforms import join_gaussians, pose_matrix, transform_gaussians
 from scenelift.io.glb import GlbNode
 from scenelift.types import Gaussians, SceneObject
 
@@ -19,9 +19,9 @@ def make_scene(objects: Iterable[SceneObject]) -> Gaussians:
     """All objects' splats in the scene frame, in the order of the objects.
 
     Objects without splats are left out. Means and rotations are turned by the pose, scales are
-    multiplied by it.
+    multiplied by it; `join_gaussians` says what becomes of the smoothing kernels.
     """
-    return concatenate_gaussians(
+    return join_gaussians(
         [
             transform_gaussians(o.shape.gaussians, o.pose)
             for o in objects

@@ -7,6 +7,7 @@ coordinates in a. numpy float64 inside.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,7 @@ from scenelift.types import Gaussians, Pose
 
 __all__ = [
     "compose_transform",
+    "join_gaussians",
     "matrix_from_quaternion",
     "multiply_quaternions",
     "pose_from_matrix",
@@ -139,7 +141,8 @@ def pose_from_matrix(matrix: ArrayLike) -> Pose:
 
 def take_gaussians(gaussians: Gaussians, index: NDArray) -> Gaussians:
     """Some of the splats, by their numbers, in that order; or by a mask."""
-    return Gaussians(
+    return replace(
+        gaussians,
         means=gaussians.means[index],
         scales=gaussians.scales[index],
         rotations=gaussians.rotations[index],
@@ -150,13 +153,32 @@ def take_gaussians(gaussians: Gaussians, index: NDArray) -> Gaussians:
 
 def transform_gaussians(gaussians: Gaussians, pose: Pose) -> Gaussians:
     """Move splats by a pose: means and rotations turn, scales grow with the uniform factor."""
-    return Gaussians(
+    return replace(
+        gaussians,
         means=transform_points(gaussians.means, pose_matrix(pose)).astype(np.float32),
         scales=gaussians.scales * np.float32(pose.scale),
         rotations=multiply_quaternions(pose.rotation, gaussians.rotations).astype(np.float32),
-        opacities=gaussians.opacities,
-        sh0=gaussians.sh0,
+        kernel=gaussians.kernel * pose.scale,
     )
+
+
+def join_gaussians(parts: Sequence[Gaussians]) -> Gaussians:
+    """Splats of several objects, in their order, with one smoothing kernel: the least of theirs.
+
+    As SAM 3D's published code joins a scene: no scale stays below 1.1 times its object's own
+    kernel, then each contains the least kernel in place of its own, variances being sums. Parts
+    without a kernel keep their scales.
+    """
+    least = min((part.kernel for part in parts if part.kernel > 0), default=0.0)
+
+    def shared(part: Gaussians) -> Gaussians:
+        if not part.kernel > 0:
+            return part
+        floored = np.maximum(part.scales.astype(np.float64), 1.1 * part.kernel)
+        scales = np.sqrt(floored**2 - part.kernel**2 + least**2).astype(np.float32)
+        return replace(part, scales=scales, kernel=least)
+
+    return replace(concatenate_gaussians([shared(part) for part in parts]), kernel=least)
 
 
 def concatenate_gaussians(parts: Sequence[Gaussians]) -> Gaussians:

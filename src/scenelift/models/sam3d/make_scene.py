@@ -1,7 +1,7 @@
 """The published way to put objects' splats into one scene, kept for comparison.
 
-The pipeline composes scenes with `compose`; this one also floors the splats' sizes as the published
-helper does, and normalises a scene for its viewer. Frames are the published ones (`pose`).
+The pipeline composes scenes with `compose`, in its own frames; here frames are the published ones
+(`pose`), and a scene can be normalised for its viewer. What joins the splats is the same.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scenelift.geometry.transforms import multiply_quaternions
+from scenelift.geometry.transforms import join_gaussians, multiply_quaternions
 from scenelift.models.sam3d.pose import PublishedPose
 from scenelift.types import Gaussians
 
@@ -36,26 +36,21 @@ class PublishedScene:
 
 def make_scene(objects: Sequence[tuple[Gaussians, PublishedPose]]) -> PublishedScene:
     """Place the z-up splats of each object, and concatenate them."""
-    placed, kernels = [], []
+    placed = []
     for gaussians, pose in objects:
         s = float(pose.scale[0])
-        kernel = KERNEL * s
         inverse = pose.rotation * (1, -1, -1, -1)
         placed.append(
             replace(
                 gaussians,
                 means=pose.apply(gaussians.means).astype(np.float32),
                 rotations=multiply_quaternions(inverse, gaussians.rotations).astype(np.float32),
-                scales=np.maximum(gaussians.scales * s, 1.1 * kernel).astype(np.float32),
+                scales=(gaussians.scales * s).astype(np.float32),
+                kernel=KERNEL * s,
             )
         )
-        kernels.append(kernel)
-    # Sizes are stored less their object's kernel and read with the scene's, which is the least.
-    least = min(kernels)
-    for i, (gaussians, kernel) in enumerate(zip(placed, kernels, strict=True)):
-        squares = gaussians.scales.astype(np.float64) ** 2 - kernel**2 + least**2
-        placed[i] = replace(gaussians, scales=np.sqrt(squares).astype(np.float32))
-    return PublishedScene(gaussians=_concatenated(placed), kernel=least)
+    scene = join_gaussians(placed)
+    return PublishedScene(gaussians=scene, kernel=scene.kernel)
 
 
 def normalised_for_viewing(scene: PublishedScene) -> PublishedScene:
@@ -73,14 +68,4 @@ def normalised_for_viewing(scene: PublishedScene) -> PublishedScene:
             scales=gaussians.scales / np.float32(extent),
         ),
         kernel=scene.kernel / extent,
-    )
-
-
-def _concatenated(parts: Sequence[Gaussians]) -> Gaussians:
-    return Gaussians(
-        means=np.concatenate([p.means for p in parts]),
-        scales=np.concatenate([p.scales for p in parts]),
-        rotations=np.concatenate([p.rotations for p in parts]),
-        opacities=np.concatenate([p.opacities for p in parts]),
-        sh0=np.concatenate([p.sh0 for p in parts]),
     )

@@ -130,6 +130,7 @@ class RawGaussians:
             rotations=to_numpy(self.activated_rotations()),
             opacities=to_numpy(self.activated_opacities()),
             sh0=to_numpy(self.sh0),
+            kernel=self.head.kernel,
         )
 
 
