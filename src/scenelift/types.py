@@ -328,6 +328,11 @@ class PointMap:
         normals: float32 [H, W, 3], unit, of the surface at each point, in the camera frame and
             turned towards the camera; NaN where there is none. None where the backend gives none:
             the points' own neighbours tell them then.
+        network_points: float32 [H, W, 3], where the photo told its focal length and so moved the
+            points: where the network itself would have them, in front of `network_camera`. A model
+            that was trained on a network's own points is conditioned on these. None where `points`
+            are the network's own.
+        network_camera: the camera that the network itself estimates; None likewise.
         notes: further plain sentences for the manifest.
     """
 
@@ -339,6 +344,8 @@ class PointMap:
     source: str = ""
     confidence: NDArray[np.float32] | None = None
     normals: NDArray[np.float32] | None = None
+    network_points: NDArray[np.float32] | None = None
+    network_camera: Camera | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -354,6 +361,10 @@ class PointMap:
             _expect("confidence", self.confidence, size, np.float32)
         if self.normals is not None:
             _expect("normals", self.normals, (*size, 3), np.float32)
+        if (self.network_points is None) != (self.network_camera is None):
+            raise ValueError("network_points and network_camera come together, or not at all")
+        if self.network_points is not None:
+            _expect("network_points", self.network_points, (*size, 3), np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

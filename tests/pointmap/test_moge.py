@@ -1,5 +1,7 @@
 """MoGe's points arrive in the package's camera frame, on the rays of the camera they come with."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -71,6 +73,30 @@ def test_a_focal_length_that_the_photo_tells_is_the_cameras(photo):
     projected = result.camera.project(result.points[:, :48])
     # float32 points of a photo 64 pixels wide.
     np.testing.assert_allclose(projected, np.stack([columns, rows], -1), atol=1e-3)
+
+
+def moge(**options):
+    return MoGePointMapper(WavySurface(TINY), MoGeSettings(), **options)
+
+
+def test_the_networks_own_points_stay_for_conditioning(photo):
+    """As the published pipeline of SAM 3D has them, which knows of no EXIF."""
+    told = replace(photo, focal_px=50.0)
+    published = moge().estimate(photo, (), silent())
+    result = moge().estimate(told, (), silent())
+    np.testing.assert_array_equal(result.network_points, published.points)
+    assert result.network_camera == published.camera
+    assert published.network_points is None
+
+
+def test_the_photos_focal_length_may_serve_everything_or_nothing(photo):
+    told = replace(photo, focal_px=50.0)
+    everything = moge(exif_focal="everything").estimate(told, (), silent())
+    assert everything.camera.fx == pytest.approx(50)
+    assert everything.network_points is None
+    nothing = moge(exif_focal="nothing").estimate(told, (), silent())
+    assert nothing.camera == moge().estimate(photo, (), silent()).camera
+    assert len({moge(exif_focal=use).version for use in ("camera", "everything", "nothing")}) == 3
 
 
 class Nothing(MoGe):

@@ -39,6 +39,7 @@ from scenelift.models.sam3d.pose import CAMERA_FROM_PYTORCH3D, OBJECT_FROM_ZUP, 
 from scenelift.models.slat.flexicubes import SurfaceMesh
 from scenelift.models.slat.options import ReconstructionOptions
 from scenelift.progress import Reporter
+from scenelift.reconstruct.conditioning import conditioning_points, pose_for_camera
 from scenelift.reconstruct.sam3d import fingerprint, reconstruction_of
 from scenelift.registry import BackendOptions
 from scenelift.types import Gaussians, Image, Instance, Mesh, PointMap, Reconstruction
@@ -139,7 +140,7 @@ class OfficialReconstructor:
                 stage1_inference_steps=self._options.structure_steps,
                 stage2_inference_steps=self._options.latent_steps,
                 use_stage1_distillation=self._options.distilled,
-                pointmap=_in_pytorch3d_axes(points.points),
+                pointmap=_in_pytorch3d_axes(conditioning_points(points)),
             )
         except torch.OutOfMemoryError as exc:
             raise DeviceMemoryError(
@@ -147,7 +148,8 @@ class OfficialReconstructor:
                 f"`--reconstructor sam3d` needs less."
             ) from None
         report.update(1)
-        return _reconstruction(output, self._abilities.notes)
+        made = _reconstruction(output, self._abilities.notes)
+        return replace(made, pose=pose_for_camera(made.pose, instance.mask, points))
 
 
 def _build(config_file: Path, device: str, abilities: Abilities) -> Any:

@@ -8,21 +8,19 @@ from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from scenelift.device import choose_device, limit_memory
 from scenelift.errors import InputError, SetupError
 from scenelift.models.moge.checkpoint import MoGeSettings, load_moge
-from scenelift.models.moge.focal import (
-    focal_in_half_diagonals,
-    focal_in_pixels,
-    recover_focal_and_shift,
-)
+from scenelift.models.moge.focal import recover_focal_and_shift
 from scenelift.models.moge.network import MoGe
 from scenelift.models.residency import Residency
+from scenelift.pointmap.exif_focal import ExifFocal, centred_camera, used_focal
 from scenelift.pointmap.moge_weights import weight_file
 from scenelift.progress import Reporter
 from scenelift.registry import BackendOptions
-from scenelift.types import Camera, Image, Instance, PointMap
+from scenelift.types import Image, Instance, PointMap
 
 __all__ = ["MoGePointMapper"]
 
@@ -38,6 +36,7 @@ class MoGePointMapper:
         device: where it runs; the CPU by default.
         vram_bytes: most device memory to use. With a limit, the network leaves the device after
             each photo, so that the other stages have what it took.
+        exif_focal: what a focal length that the photo tells is used for.
     """
 
     name = "moge"
@@ -49,14 +48,16 @@ class MoGePointMapper:
         *,
         device: torch.device | None = None,
         vram_bytes: int | None = None,
+        exif_focal: ExifFocal = "camera",
     ) -> None:
+        self.exif_focal: ExifFocal = exif_focal
         self.network = network
         self.settings = settings
         self.device = device or torch.device("cpu")
         self.memory = Residency(self.device, limit=vram_bytes)
         weights = network.head.output_block[0].state_dict().values()
         digest = hashlib.sha256(b"".join(t.cpu().numpy().tobytes() for t in weights))
-        self.version = f"moge-1 {digest.hexdigest()[:12]}"
+        self.version = f"moge-1 {digest.hexdigest()[:12]}, focal length of EXIF: {exif_focal}"
 
     @classmethod
     def from_options(cls, options: BackendOptions) -> MoGePointMapper:
@@ -77,7 +78,7 @@ class MoGePointMapper:
         """Estimate points and camera of a photo; the instances do not matter.
 
         Where the photo says its focal length, that is the camera's, and the points lie on its
-        pixels' rays; else both are the network's.
+        pixels' rays, unless `exif_focal` says otherwise; else both are the network's.
 
         Raises:
             InputError: the photo shows nothing that has a depth.
@@ -96,33 +97,36 @@ class MoGePointMapper:
             if self.memory.limit is not None:
                 self.memory.release()
         points, mask = points[0], logits[0] > self.settings.mask_threshold
-        known = image.focal_px and focal_in_half_diagonals(
-            image.focal_px, image.height, image.width
-        )
-        focal, shift = recover_focal_and_shift(points, mask, known or None)
+        own_focal, own_shift = recover_focal_and_shift(points, mask)
+        focal, shift = own_focal, own_shift
+        known = used_focal(image, self.exif_focal)
+        if known:
+            focal, shift = recover_focal_and_shift(points, mask, known)
         report.update(1, message="estimating depth")
         if not bool(mask.any()) or not focal > 0:
             raise InputError(
                 "The photo shows no surface whose depth could be estimated. "
                 "Try another photo, or give the depth yourself."
             )
-        f = focal_in_pixels(focal, image.height, image.width)
-        camera = Camera(
-            fx=f,
-            fy=f,
-            cx=image.width / 2,
-            cy=image.height / 2,
-            width=image.width,
-            height=image.height,
-        )
-        # x right, y down, z forward to x right, y up, z backward.
-        depth = points[..., 2] + shift
-        placed = torch.stack([points[..., 0], -points[..., 1], -depth], -1).cpu().numpy()
-        if known:
-            placed = camera.unproject(depth.cpu().numpy())
-        seen = mask.cpu().numpy()[..., None]
+        there = mask.cpu().numpy()[..., None]
+
+        def shifted(by: float) -> NDArray[np.float32]:
+            # x right, y down, z forward to x right, y up, z backward.
+            placed = torch.stack([points[..., 0], -points[..., 1], -points[..., 2] - by], -1)
+            return np.where(there, placed.cpu().numpy(), np.float32(np.nan))
+
+        own, own_camera = shifted(own_shift), centred_camera(image, own_focal)
+        if not known:
+            return PointMap(points=own, camera=own_camera, source=self.name)
+        camera = centred_camera(image, focal)
+        placed = camera.unproject((points[..., 2] + shift).cpu().numpy())
+        keep_own = self.exif_focal == "camera" and own_focal > 0
         return PointMap(
-            points=np.where(seen, placed, np.float32(np.nan)), camera=camera, source=self.name
+            points=np.where(there, placed, np.float32(np.nan)),
+            camera=camera,
+            network_points=own if keep_own else None,
+            network_camera=own_camera if keep_own else None,
+            source=self.name,
         )
 
     def _run(self, image: Image) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,14 +12,14 @@ import torch
 from scenelift.device import choose_device, limit_memory
 from scenelift.errors import InputError, SetupError
 from scenelift.models.moge.checkpoint import load_metric_moge
-from scenelift.models.moge.focal import focal_in_half_diagonals, focal_in_pixels
 from scenelift.models.moge.geometry import geometry_of
 from scenelift.models.moge.metric import MetricMoGe, MoGeOutput
 from scenelift.models.residency import Residency
+from scenelift.pointmap.exif_focal import ExifFocal, centred_camera, used_focal
 from scenelift.pointmap.moge_weights import metric_weight_file
 from scenelift.progress import Reporter
 from scenelift.registry import BackendOptions
-from scenelift.types import Camera, Image, Instance, PointMap
+from scenelift.types import Image, Instance, PointMap
 
 __all__ = ["METRES", "MetricMoGePointMapper"]
 
@@ -43,6 +43,7 @@ class MetricMoGePointMapper:
         device: where it runs; the CPU by default.
         vram_bytes: most device memory to use. With a limit, the network leaves the device after
             each photo, so that the other stages have what it took.
+        exif_focal: what a focal length that the photo tells is used for.
     """
 
     def __init__(
@@ -52,14 +53,19 @@ class MetricMoGePointMapper:
         name: str = "moge-2",
         device: torch.device | None = None,
         vram_bytes: int | None = None,
+        exif_focal: ExifFocal = "camera",
     ) -> None:
+        self.exif_focal: ExifFocal = exif_focal
         self.name = name
         self.network = network
         self.device = device or torch.device("cpu")
         self.memory = Residency(self.device, limit=vram_bytes)
         weights = network.points_head.state_dict().values()
         digest = hashlib.sha256(b"".join(t.cpu().numpy().tobytes() for t in weights))
-        self.version = f"ViT width {network.params.backbone.width} {digest.hexdigest()[:12]}"
+        self.version = (
+            f"ViT width {network.params.backbone.width} {digest.hexdigest()[:12]}, "
+            f"focal length of EXIF: {exif_focal}"
+        )
 
     @classmethod
     def from_options(
@@ -85,8 +91,8 @@ class MetricMoGePointMapper:
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
         """Estimate points, normals and camera of a photo; the instances do not matter.
 
-        Where the photo says its focal length, that is the camera's. Points lie on their pixels'
-        rays.
+        Where the photo says its focal length, that is the camera's, unless `exif_focal` says
+        otherwise. Points lie on their pixels' rays.
 
         Raises:
             InputError: the photo shows nothing that has a depth.
@@ -104,31 +110,29 @@ class MetricMoGePointMapper:
         finally:
             if self.memory.limit is not None:
                 self.memory.release()
-        known = image.focal_px and focal_in_half_diagonals(
-            image.focal_px, image.height, image.width
-        )
-        found = geometry_of(output, focal=known or None)
+        known = used_focal(image, self.exif_focal)
+        found = geometry_of(output, focal=known)
+        own = geometry_of(output) if known and self.exif_focal == "camera" else None
+        if own is not None and not own.focal > 0:
+            own = None
         report.update(1, message="estimating depth")
         if not bool(found.mask.any()) or not found.focal > 0:
             raise InputError(
                 "The photo shows no surface whose depth could be estimated. "
                 "Try another photo, or give the depth yourself."
             )
-        f = focal_in_pixels(found.focal, image.height, image.width)
         there = found.mask.numpy()[..., None]
         normals = None
         if found.normal is not None:
             normals = np.where(there, found.normal.numpy() * _OURS, np.float32(np.nan))
         return PointMap(
             points=np.where(there, found.points.numpy() * _OURS, np.float32(np.nan)),
-            camera=Camera(
-                fx=f,
-                fy=f,
-                cx=image.width / 2,
-                cy=image.height / 2,
-                width=image.width,
-                height=image.height,
+            camera=centred_camera(image, found.focal),
+            network_points=own
+            and np.where(
+                own.mask.numpy()[..., None], own.points.numpy() * _OURS, np.float32(np.nan)
             ),
+            network_camera=own and centred_camera(image, own.focal),
             scale="metric" if found.metric else "relative",
             scale_note=METRES if found.metric else "",
             source=self.name,

@@ -7,7 +7,7 @@ of ours: y up, inside [−0.5, 0.5]³, with the pose that puts it back where it 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from scenelift.models.sam3d.preprocess import ConditionImages, preprocess
 from scenelift.models.slat.first_stage import Begun
 from scenelift.models.slat.gaussian_decoder import GaussianDecoder
 from scenelift.progress import Reporter
+from scenelift.reconstruct.conditioning import conditioning_points, pose_for_camera
 from scenelift.reconstruct.detail import closest_mask, most_pixels
 from scenelift.reconstruct.slat import (
     NO_SURFACE,
@@ -106,7 +107,8 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
         def complete(one: Begun, report: Reporter) -> Reconstruction:
             with freed_when_it_fails(self.model):
                 lifted = self.model.complete(view, one, report=report)
-            return reconstruction_of(lifted, notes)
+            made = reconstruction_of(lifted, notes)
+            return replace(made, pose=pose_for_camera(made.pose, instance.mask, points))
 
         return [partial(complete, one, part) for one, part in zip(begun, rest, strict=True)]
 
@@ -126,7 +128,7 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
                 image=image,
                 points=points,
                 pixels=_channels_first(most_pixels(image), device),
-                positions=_channels_first(_in_pytorch3d_axes(points.points), device),
+                positions=_channels_first(_in_pytorch3d_axes(conditioning_points(points)), device),
             )
         mask = torch.tensor(closest_mask(image, instance.mask), device=device).float()[None]
         size = self.model.models.image_size
@@ -181,11 +183,18 @@ def reconstruction_of(lifted: Lifted, notes: Sequence[str] = ()) -> Reconstructi
 
 
 def _notes_on(instance: Instance, points: PointMap) -> tuple[str, ...]:
+    notes = []
     if points.points.shape[:2] == instance.mask.shape and not bool(
         np.isfinite(points.points[instance.mask]).all(-1).any()
     ):
-        return ("There is no depth under this object's mask: its size and place are guesses.",)
-    return ()
+        notes.append("There is no depth under this object's mask: its size and place are guesses.")
+    if points.network_camera is not None:
+        notes.append(
+            f"SAM 3D saw the point map's own points, of a focal length of "
+            f"{points.network_camera.fx:.0f} pixels; the camera has the photo's, "
+            f"{points.camera.fx:.0f}."
+        )
+    return tuple(notes)
 
 
 def _in_pytorch3d_axes(points: NDArray[np.float32]) -> NDArray[np.float32]:  # [H, W, 3]
