@@ -6,6 +6,8 @@ failed, 130 interrupted.
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -65,6 +67,10 @@ app.add_typer(models.app, name="models", help="Download, list and verify model w
 
 def main() -> None:
     """Entry point of the `scenelift` script."""
+    for stream in (sys.stdout, sys.stderr):
+        # A finished run must not end in a traceback because a console has no letters for a name.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except KeyboardInterrupt:

@@ -81,7 +81,7 @@ def digest(*parts: Any) -> str:
             for item in value:
                 add(item)
         else:
-            h.update(f"{type(value).__name__} {value!r}\0".encode())
+            h.update(f"{type(value).__name__} {value!r}\0".encode(errors="surrogatepass"))
 
     add(parts)
     return h.hexdigest()

@@ -9,7 +9,8 @@ Shape letters: H, W image rows and columns; N Gaussians; V vertices; F faces.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -648,15 +649,31 @@ class SceneObject:
 
     @property
     def name(self) -> str:
-        """Name of its folder and of its node in the GLB."""
+        """Name of its folder, of plain letters: "00_beizi"."""
         return object_name(self.index, self.instance.label)
+
+    @property
+    def title(self) -> str:
+        """Name of its node in the GLB and of its group in the OBJ, as it is called: "00_杯子"."""
+        return f"{self.index:02d}_{_joined(self.instance.label, str.isalnum)}"
 
 
 def object_name(index: int, label: str) -> str:
-    """Number and label of an object as a name that is safe in any path: "03_red-mug"."""
-    safe = "".join(c if c.isascii() and c.isalnum() else "-" for c in label)
-    safe = "-".join(part for part in safe.lower().split("-") if part)[:40].rstrip("-")
-    return f"{index:02d}_{safe or 'object'}"
+    """Number and label of an object as a name that is safe in any path: "03_red-mug".
+
+    Other scripts are written in Latin letters: 杯子 is "beizi".
+    """
+    if not label.isascii():
+        from anyascii import anyascii
+
+        label = anyascii(label)
+    return f"{index:02d}_{_joined(label, lambda c: c.isascii() and c.isalnum())}"
+
+
+def _joined(label: str, keeps: Callable[[str], bool]) -> str:
+    """The words of a label, joined by hyphens."""
+    kept = "".join(c if keeps(c) else "-" for c in unicodedata.normalize("NFC", label))
+    return "-".join(part for part in kept.lower().split("-") if part)[:40].rstrip("-") or "object"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

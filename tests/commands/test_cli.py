@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -235,3 +236,44 @@ def test_segment_does_not_replace_its_photo_and_clears_away_its_own_masks(photo,
     write_instances(out, image, one)
     names = {path.name for path in out.iterdir()}
     assert names == {"00_blue.png", "02_own.png", "instances.json", "overlay.png"}
+
+
+def test_no_console_and_no_file_name_ends_a_finished_run(tmp_path):
+    """A console of Latin-1, a photo and a folder whose names are no UTF-8, a label in Chinese."""
+    code = (
+        "from scenelift import cli\n"
+        "from scenelift.registry import Backend\n"
+        "from scenelift.pointmap import POINT_MAPPERS as P\n"
+        "from scenelift.reconstruct import RECONSTRUCTORS as R\n"
+        "from scenelift.segment import SEGMENTERS as S\n"
+        "from scenelift.qualities import QUALITIES, BackendNames\n"
+        "from scenelift.testing.fakes import BallReconstructor, ColorSegmenter, PlanePointMapper\n"
+        "for r, b in ((S, ColorSegmenter()), (P, PlanePointMapper()), (R, BallReconstructor())):\n"
+        "    r._backends[b.name] = Backend(name=b.name, load=lambda options, b=b: b)\n"
+        "QUALITIES['fake'] = BackendNames(segmenter='fake-color', pointmapper='fake-plane',\n"
+        "                                 reconstructor='fake-ball')\n"
+        "cli.main()\n"
+    )
+    # That it was reduced is noted, by its name.
+    large = PIL.Image.fromarray(disc_photo().pixels).resize((4160, 390))
+    large.save(tmp_path / "a.jpg")
+    photo = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
+    os.rename(os.fsencode(tmp_path / "a.jpg"), photo)
+    mask = np.zeros((390, 4160), np.uint8)
+    mask[100:300, 1000:1200] = 255
+    PIL.Image.fromarray(mask).save(tmp_path / "杯子.png")
+    out = os.fsencode(tmp_path) + b"/out\xe9"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", code, "run", photo, "--out", out, "--quality", "fake"),
+            *("--mask", tmp_path / "杯子.png"),
+        ],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1", "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode("latin-1")
+    assert b"0  \\u676f\\u5b50 (1.00)" in done.stdout
+    manifest = json.loads((Path(os.fsdecode(out)) / "scene.json").read_text("utf-8"))
+    assert manifest["objects"][0]["name"] == "00_beizi"
+    assert any("caf\ufffd.jpg was read" in note for note in manifest["notes"])

@@ -61,7 +61,9 @@ class Entry:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self), ensure_ascii=False).encode() + b"\n"
+        return (
+            json.dumps(asdict(self), ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
+        )
 
     @classmethod
     def from_json(cls, line: bytes) -> Entry:

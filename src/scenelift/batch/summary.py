@@ -58,7 +58,7 @@ def write_summary(
             body += [_troubles(items, results)]
         body += [_gallery(folder, shown, results, len(done)), _pages(page, pages)]
         text = _page().substitute(title=html.escape(folder.root.name), body="\n".join(body))
-        write_bytes(folder.root / _page_name(page), text.encode())
+        write_bytes(folder.root / _page_name(page), text.encode(errors="replace"))
     for page in range(pages, pages + 1000):  # of an earlier, longer list
         old = folder.root / _page_name(page)
         if not old.exists():

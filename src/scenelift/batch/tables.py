@@ -16,7 +16,7 @@ from scenelift.batch.folder import BatchFolder
 from scenelift.batch.items import BatchItem
 from scenelift.batch.ledger import Entry, is_settled
 from scenelift.batch.sheets import plain_cell
-from scenelift.io.files import atomic_write, write_bytes
+from scenelift.io.files import atomic_write, spoken, write_bytes
 
 __all__ = ["ITEM_COLUMNS", "OBJECT_COLUMNS", "write_tables"]
 
@@ -120,7 +120,7 @@ def _item_row(folder: BatchFolder, item: BatchItem, entry: Entry | None) -> dict
 
 
 def _object_rows(item: BatchItem, entry: Entry) -> Iterator[dict[str, Any]]:
-    common = {"id": item.id, "photo": str(item.photo)}
+    common = {"id": item.id, "photo": spoken(item.photo)}
     for o in entry.facts.get("objects", []):
         yield (
             common
@@ -146,7 +146,7 @@ def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: plain_cell(v) for k, v in row.items()} for row in rows)
-    return text.getvalue().encode()
+    return text.getvalue().encode(errors="surrogateescape")  # paths as they are on disk
 
 
 def _write_parquet(

@@ -36,7 +36,7 @@ def create_scene_mesh(objects: Iterable[SceneObject]) -> list[GlbNode]:
     Objects without a mesh are left out.
     """
     return [
-        GlbNode(name=o.name, mesh=o.shape.mesh, matrix=pose_matrix(o.pose))
+        GlbNode(name=o.title, key=o.name, mesh=o.shape.mesh, matrix=pose_matrix(o.pose))
         for o in objects
         if o.shape.mesh is not None
     ]

@@ -24,6 +24,7 @@ __all__ = [
     "prepare_output_folder",
     "remove_leftovers",
     "sha256_of",
+    "spoken",
     "write_bytes",
     "write_json",
 ]
@@ -89,7 +90,13 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON that people can read and diff: indented, keys in the order given."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, text.encode() + b"\n")
+    # Half a surrogate pair, as Python has bytes of file names, is an escape in JSON.
+    write_bytes(path, text.encode(errors="backslashreplace") + b"\n")
+
+
+def spoken(path: str | Path) -> str:
+    """A path as text that every file and console takes: bytes that are no UTF-8 become �."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def prepare_output_folder(folder: Path) -> None:

@@ -67,12 +67,18 @@ class GlbNode:
         mesh: in the object's frame.
         matrix: float64 [4, 4], scene_from_object, a similarity without mirroring.
         splats: in the object's frame too, or None for the mesh alone.
+        key: a name for files and tables, of plain letters; `name` where it is empty.
     """
 
     name: str
     mesh: Mesh
     matrix: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
     splats: Gaussians | None = None
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            object.__setattr__(self, "key", self.name)
 
 
 def write_glb(path: Path, nodes: Sequence[GlbNode], *, hidden: Part = "mesh") -> None:

@@ -20,6 +20,7 @@ from PIL import ExifTags, ImageOps, UnidentifiedImageError
 
 from scenelift.errors import ImageError
 from scenelift.io.colour import to_srgb
+from scenelift.io.files import spoken
 from scenelift.types import Image
 
 __all__ = [
@@ -68,12 +69,14 @@ def read_image(
         ImageError: missing, empty, truncated, not a picture, or of an unreasonable size.
     """
     if isinstance(source, str | Path):
-        name = Path(source).name
+        name = spoken(Path(source).name)
         try:
             with Path(source).open("rb") as file:
                 return _read(file, name, max_side, detail)
         except FileNotFoundError as exc:
-            raise ImageError(f"There is no file {source}. Check the path of the photo.") from exc
+            raise ImageError(
+                f"There is no file {spoken(source)}. Check the path of the photo."
+            ) from exc
         except IsADirectoryError as exc:
             raise ImageError(
                 f"{source} is a folder; give the path of one photo inside it."

@@ -44,7 +44,7 @@ def write_obj(path: Path, nodes: Sequence[GlbNode]) -> list[Path]:
     """
     written: list[Path] = []
     materials: list[str] = []
-    names = [f"{re.sub(r'[^A-Za-z0-9_.-]', '_', node.name) or 'object'}" for node in nodes]
+    names = [f"{re.sub(r'[^A-Za-z0-9_.-]', '_', node.key) or 'object'}" for node in nodes]
     names = [n if names.count(n) == 1 else f"{n}_{i}" for i, n in enumerate(names)]
     # Those without a material first, otherwise in their order.
     objects = sorted(zip(names, nodes, strict=True), key=lambda o: _has_material(o[1].mesh))
@@ -66,7 +66,9 @@ def write_obj(path: Path, nodes: Sequence[GlbNode]) -> list[Path]:
         if materials:
             file.write(f"mtllib {library.name}\n".encode())
         for name, node in objects:
-            file.write(f"o {name}\n".encode("ascii"))
+            # Files and materials have plain names; the group's is the object's own.
+            title = re.sub(r"[^\w.-]", "_", node.name) or name
+            file.write(f"o {title if node.key != node.name else name}\n".encode())
             if _has_material(node.mesh):
                 file.write(f"usemtl {name}\n".encode("ascii"))
             for block in _object(node.mesh, node.matrix, first):

@@ -89,9 +89,9 @@ def write_usd(
         stage = _new_stage(layer)
         bodies = {b.name: b for b in world.bodies} if world else {}
         for node in nodes:
-            place = _add_object(stage, node, splats.get(node.name), pictures, f"{PICTURES}/")
-            if node.name in bodies:
-                _add_body(stage, place, bodies[node.name], node)
+            place = _add_object(stage, node, splats.get(node.key), pictures, f"{PICTURES}/")
+            if node.key in bodies:
+                _add_body(stage, place, bodies[node.key], node)
         if world:
             _add_ground(stage, world)
         stage.GetRootLayer().Save()
@@ -132,7 +132,7 @@ def _add_object(
     """The object's transform with its looks below it; its path."""
     from pxr import Gf, Sdf, Tf, UsdGeom
 
-    place = Sdf.Path("/scene").AppendChild(Tf.MakeValidIdentifier(f"object_{node.name}"))
+    place = Sdf.Path("/scene").AppendChild(Tf.MakeValidIdentifier(f"object_{node.key}"))
     prim = UsdGeom.Xform.Define(stage, place)
     prim.GetPrim().SetDisplayName(node.name)
     pose = pose_from_matrix(node.matrix)
@@ -141,7 +141,7 @@ def _add_object(
     prim.AddOrientOp(UsdGeom.XformOp.PrecisionDouble).Set(Gf.Quatd(*pose.rotation))
     prim.AddScaleOp(UsdGeom.XformOp.PrecisionDouble).Set(Gf.Vec3d(pose.scale))
     if len(node.mesh.faces):
-        _add_mesh(stage, place, node.name, node.mesh, folder, prefix)
+        _add_mesh(stage, place, node.key, node.mesh, folder, prefix)
     if splats is not None and len(splats):
         _add_splats(stage, place.AppendChild("splats"), splats)
     return place

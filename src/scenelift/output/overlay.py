@@ -11,6 +11,7 @@ import PIL.ImageFont
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from scenelift.output.fonts import font_for
 from scenelift.types import Image, Instance
 
 __all__ = ["PALETTE", "draw_overlay"]
@@ -64,10 +65,13 @@ def _enlarged(array: NDArray, factor: int) -> NDArray:
 def _draw_labels(picture: PIL.Image.Image, instances: Sequence[Instance], factor: int) -> None:
     draw = PIL.ImageDraw.Draw(picture)
     size = max(12, round(max(picture.size) / 42))
-    font = PIL.ImageFont.load_default(size)
     taken: list[tuple[float, float, float, float]] = []
     for number, instance in enumerate(instances):
-        text = f"{number} {_shortened(instance.label)} {instance.score:.2f}"
+        font = font_for(instance.label, size)
+        if font is None:  # none here has the letters: its number says which it is
+            text, font = f"{number}  {instance.score:.2f}", PIL.ImageFont.load_default(size)
+        else:
+            text = f"{number} {_shortened(instance.label)} {instance.score:.2f}"
         while len(text) > 8 and draw.textlength(text, font) > picture.width - size:
             text = text[:-2].rstrip("…") + "…"
         left, top, right, bottom = draw.textbbox((0, 0), text, font)

@@ -225,7 +225,7 @@ def _write_object(
     if gaussians is not None:
         files["splats"] = put(f"{base}/splats.ply", lambda p: write_ply(p, gaussians))
     if mesh is not None:
-        node = GlbNode(name=o.name, mesh=mesh, matrix=np.eye(4))
+        node = GlbNode(name=o.title, key=o.name, mesh=mesh, matrix=np.eye(4))
         files["mesh"] = put(f"{base}/mesh.glb", lambda p: write_glb(p, [node]))
     return ObjectModel(
         index=o.index,
