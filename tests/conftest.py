@@ -67,13 +67,14 @@ def tiny_checkpoints(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tiny_open(tmp_path_factory, tiny_checkpoints):
+def tiny_open(tmp_path_factory):
     """A folder of weights as `scenelift models download open` leaves it, with tiny networks.
 
     Tests must not change it.
     """
-    from scenelift.testing.fake_checkpoints import MOGE_FILE, TINY
+    from scenelift.testing.fake_checkpoints import TINY
     from scenelift.testing.fake_trellis import write_trellis
+    from scenelift.testing.moge2_sizes import write_tiny_moge2
     from scenelift.testing.tiny_segmenters import write_grounding_dino, write_sam2
 
     folder = tmp_path_factory.mktemp("open-weights")
@@ -81,7 +82,18 @@ def tiny_open(tmp_path_factory, tiny_checkpoints):
     list(write_trellis(folder, dataclasses.replace(TINY, structure_flow=flow)))
     write_grounding_dino(folder / "open" / "grounding-dino")
     write_sam2(folder / "open" / "sam2.1")
-    moge = folder / "full" / MOGE_FILE
-    moge.parent.mkdir(parents=True)
-    moge.symlink_to(tiny_checkpoints / MOGE_FILE)
+    write_tiny_moge2(folder / "open" / "moge-2-vitl-normal" / "model.pt")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_light(tmp_path_factory):
+    """Likewise of `scenelift models download light`."""
+    from scenelift.testing.moge2_sizes import write_tiny_moge2
+    from scenelift.testing.tiny_segmenters import write_grounding_dino, write_sam2
+
+    folder = tmp_path_factory.mktemp("light-weights")
+    write_grounding_dino(folder / "light" / "grounding-dino-tiny")
+    write_sam2(folder / "light" / "sam2.1-tiny")
+    write_tiny_moge2(folder / "light" / "moge-2-vits-normal" / "model.pt")
     return folder

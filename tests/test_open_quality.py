@@ -42,20 +42,20 @@ def test_auto_takes_open_where_full_cannot_run_and_says_why(tiny_open):
     choice = choose_backends("auto", BackendOptions(weights=tiny_open))
     assert choice.quality == "open"
     (note,) = choice.notes
-    assert "Grounding DINO, SAM 2.1, MoGe and TRELLIS" in note
+    assert "Grounding DINO, SAM 2.1, MoGe-2 and TRELLIS" in note
     assert "For 'full': `scenelift models download full` (gated)" in note
 
 
 def test_auto_names_the_parts_that_were_asked_for(tiny_open):
     options = BackendOptions(weights=tiny_open)
-    choice = choose_backends("auto", options, segmenter="given", reconstructor="trellis")
+    choice = choose_backends("auto", options, segmenter="given", reconstructor="embedded")
     assert choice.quality == "custom"
-    assert "segmenter given, point mapper moge, reconstructor trellis" in choice.notes[0]
+    assert "segmenter given, point mapper moge-2, reconstructor embedded" in choice.notes[0]
     assert "are all here" not in choice.notes[0]
 
 
 def test_qualities_are_preferred_in_their_order():
-    assert list(QUALITIES) == ["full", "open", "embedded"]
+    assert list(QUALITIES) == ["full", "open", "light", "embedded"]
 
 
 def test_a_photo_becomes_a_folder(tiny_open, photo, tmp_path):
@@ -70,6 +70,9 @@ def test_a_photo_becomes_a_folder(tiny_open, photo, tmp_path):
     assert {"pose_confidence", "mask_iou", "hidden_outline"} <= found["quality"].keys()
     assert manifest["quality"] == "open"
     assert manifest["backends"]["segmenter"].startswith("grounded-sam2")
+    assert manifest["backends"]["pointmapper"].startswith("moge-2 ")
+    assert manifest["units"] == "metres"
+    assert any("Metres are MoGe-2's guess" in note for note in manifest["notes"])
     assert manifest["backends"]["reconstructor"].startswith("trellis trellis-image-large")
     assert all("commercial use allowed" in line for line in manifest["licences"].values())
 

@@ -10,7 +10,7 @@ from scenelift.registry import BackendOptions
 
 __all__ = ["GIVEN", "QUALITIES", "BackendNames", "Choice", "Quality", "choose_backends", "lacking"]
 
-Quality = Literal["auto", "embedded", "open", "full"]
+Quality = Literal["auto", "embedded", "light", "open", "full"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,10 @@ GIVEN = "given"
 # Best first: `auto` takes the first that can run.
 QUALITIES: dict[str, BackendNames] = {
     "full": BackendNames(segmenter="sam3", pointmapper="moge", reconstructor="sam3d"),
-    "open": BackendNames(segmenter="grounded-sam2", pointmapper="moge", reconstructor="trellis"),
+    "open": BackendNames(segmenter="grounded-sam2", pointmapper="moge-2", reconstructor="trellis"),
+    "light": BackendNames(
+        segmenter="grounded-sam2-tiny", pointmapper="moge-2-small", reconstructor="embedded"
+    ),
     "embedded": BackendNames(
         segmenter="embedded", pointmapper="embedded", reconstructor="embedded"
     ),
@@ -100,7 +103,10 @@ def choose_backends(
     chosen = {role: name for role, name in named.items() if name is not None}
     qualities = {q: replace(names, **chosen) for q, names in QUALITIES.items()}
     if quality == "auto":
-        reasons = {name: lacking(names, options) for name, names in qualities.items()}
+        reasons = {
+            name: lacking(names, options) or _untested(name, options)
+            for name, names in qualities.items()
+        }
         for name, names in qualities.items():
             if not reasons[name]:
                 notes = _auto_notes(name, names, reasons)
@@ -119,6 +125,18 @@ def choose_backends(
     return Choice(quality=_called(quality, names), names=names)
 
 
+def _untested(quality: str, options: BackendOptions) -> list[str]:
+    """Why `auto` passes over a quality that can run: it is one that has to pass its self-check."""
+    if quality != "light":
+        return []
+    from scenelift.selfcheck.record import has_passed
+    from scenelift.weights.bundles import LIGHT
+
+    if has_passed(quality, LIGHT.names, options.weights):
+        return []
+    return [_UNTESTED]
+
+
 def _called(quality: str, names: BackendNames) -> str:
     """The quality's name, unless another model than its own is in it."""
     own = QUALITIES[quality]
@@ -128,9 +146,12 @@ def _called(quality: str, names: BackendNames) -> str:
     return quality if kept else "custom"
 
 
+_UNTESTED = "its self-check has not passed on this machine"
+
 _MADE_OF = {
     "full": "SAM 3, MoGe and SAM 3D Objects are all here",
-    "open": "Grounding DINO, SAM 2.1, MoGe and TRELLIS are all here",
+    "open": "Grounding DINO, SAM 2.1, MoGe-2 and TRELLIS are all here",
+    "light": "small Grounding DINO, SAM 2.1 and MoGe-2 on any device; backs are guesses",
     "embedded": "a preview made on this machine's CPU; depth and backs are guesses",
 }
 
@@ -153,6 +174,8 @@ def _auto_notes(chosen: str, names: BackendNames, reasons: dict[str, list[str]])
 
 def _remedy(quality: str, missing: list[str]) -> str:
     """The commands that bring what is missing, whatever it is."""
+    if missing == [_UNTESTED]:
+        return f"`scenelift models verify --run {quality}`"
     packages = any("not installed" in reason for reason in missing)
     install = "`pip install 'scenelift[full]'` and " if packages else ""
     gated = " (gated)" if quality == "full" else ""

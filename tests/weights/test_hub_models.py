@@ -10,7 +10,7 @@ from tests.drivers.fake_hub import serve_hub
 from scenelift.errors import InputError, WeightsError
 from scenelift.progress import Reporter, silent
 from scenelift.weights import hub_models, published, seals
-from scenelift.weights.bundles import FULL, OPEN
+from scenelift.weights.bundles import FULL, LIGHT, OPEN
 from scenelift.weights.hub import WebFolder
 
 
@@ -81,8 +81,8 @@ def test_sizes_and_hashes_are_of_the_published_form():
             assert not file.sha256 or len(bytes.fromhex(file.sha256)) in (8, 32)
             weighs = file.name.endswith((".safetensors", ".ckpt", ".pt", ".pth"))
             assert not weighs or (file.size and len(file.sha256) == 64)
-    # What the disk must hold: checkpoints, settings, segmenters and MoGe.
-    for bundle, size in ((FULL, 17.15e9), (OPEN, 7.14e9)):
+    # What the disk must hold: checkpoints, settings, segmenters and MoGe of both versions.
+    for bundle, size in ((FULL, 18.47e9), (OPEN, 7.21e9), (LIGHT, 0.986e9)):
         total = sum(f.size or 0 for m in bundle.models for f in m.files)
         assert total == pytest.approx(size, rel=1e-3)
 
@@ -143,7 +143,7 @@ def test_a_file_that_is_gone_or_changed_is_fetched_again(hub):
 def test_only_what_is_asked_for_is_fetched(hub):
     assert FULL.download(silent(), only=["moge"]) == []
     assert [name for name, row in rows().items() if row.present] == ["moge"]
-    with pytest.raises(InputError, match=r"sam2.*Known: sam3, moge, sam3d"):
+    with pytest.raises(InputError, match=r"sam2.*Known: sam3, moge, sam3d, moge-2-vitl-normal"):
         FULL.download(silent(), only=["sam2"])
 
 
@@ -153,7 +153,7 @@ def test_where_access_is_refused_the_others_are_fetched(hub):
     assert [failure.partition(" ")[0] for failure in failures] == ["sam3", "sam3d"]
     assert all("ask for access at https://huggingface.co/facebook/" in f for f in failures)
     assert all(word in instead for word in ("--weights", "SCENELIFT_HOME", "--quality embedded"))
-    assert [name for name, row in rows().items() if row.present] == ["moge"]
+    assert [n for n, row in rows().items() if row.present] == ["moge", "moge-2-vitl-normal"]
 
 
 def test_progress_counts_all_bytes_to_the_end(hub):
@@ -166,6 +166,7 @@ def test_progress_counts_all_bytes_to_the_end(hub):
         "Fetched sam3",
         "Fetched moge",
         "Fetched sam3d",
+        "Fetched moge-2-vitl-normal",
     ]
 
 
@@ -245,10 +246,28 @@ def test_the_open_bundle_is_fetched_whole_and_without_a_gate(hub, monkeypatch):
 
 
 def test_what_two_bundles_share_is_fetched_once(hub):
-    FULL.download(silent(), only=["moge"])
+    FULL.download(silent(), only=["moge-2-vitl-normal"])
     sent = hub.sent
-    OPEN.download(silent(), only=["moge"])
+    OPEN.download(silent(), only=["moge-2-vitl-normal"])
     assert hub.sent == sent
+
+
+def test_what_gives_full_its_metres_is_no_condition_for_it(hub):
+    essential = {name: row.essential for name, row in rows().items()}
+    assert essential == {"sam3": True, "moge": True, "sam3d": True, "moge-2-vitl-normal": False}
+    assert all(row.essential for row in [*OPEN.status(), *LIGHT.status()])
+
+
+def test_light_is_fetched_resumed_and_checked(hub):
+    assert LIGHT.download(silent()) == []
+    assert all(row.present and row.checked for row in LIGHT.status(verify=True))
+    sent = hub.sent
+    assert LIGHT.download(silent()) == []
+    assert hub.sent == sent
+    path = hub_models.home_of("sam2.1-tiny") / "model.safetensors"
+    path.write_bytes(b"damaged")
+    assert LIGHT.download(silent()) == []
+    assert path.read_bytes() == b"model.safetensors"
 
 
 def test_licences_are_named_with_their_source():

@@ -89,14 +89,33 @@ def download(
 def verify(
     bundle: BundleArgument = "embedded",
     weights: opt.WeightsOption = None,
+    run: Annotated[
+        bool,
+        typer.Option(
+            "--run",
+            help="Run every stage on a photo that comes along and judge what comes out, instead of "
+            "reading bytes.",
+        ),
+    ] = False,
+    device: opt.DeviceOption = "auto",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="With --run: the page to attach to an issue (selfcheck-BUNDLE.md)."
+        ),
+    ] = None,
     json: opt.JsonOption = False,
 ) -> None:
-    """Read every byte and compare it with what was written.
+    """Read every byte and compare it with what was written; or, with --run, see whether it works.
 
-    Exits with 4 when something is damaged, or something essential is missing.
+    Exits with 4 when something is damaged, something essential is missing, or a stage's result is
+    not plausible.
 
-    Example: scenelift models verify
+    Example: scenelift models verify --run light
     """
+    if run:
+        _run_self_check(bundle, weights, device, out, json)
+        return
     with problems(json):
         from scenelift.errors import WeightsError
         from scenelift.weights.bundles import bundle_named
@@ -114,6 +133,27 @@ def verify(
                 )
             typer.echo(_summary(statuses, weights))
     if faults:
+        raise typer.Exit(WeightsError.exit_code)
+
+
+def _run_self_check(
+    bundle: str, weights: Path | None, device: str, out: Path | None, json: bool
+) -> None:
+    with problems(json):
+        from scenelift.errors import WeightsError
+        from scenelift.io.files import write_bytes
+        from scenelift.selfcheck.command import check_bundle
+        from scenelift.selfcheck.page import document, page, verdict
+
+        with listen() as report:
+            check = check_bundle(bundle, weights, device, report)
+        path = out or Path(f"selfcheck-{bundle}.md")
+        write_bytes(path, page(check).encode())
+        if json:
+            print_json(document(check) | {"page": str(path)})
+        else:
+            typer.echo(f"{verdict(check)} Page: {path}")
+    if not check.ok:
         raise typer.Exit(WeightsError.exit_code)
 
 

@@ -23,7 +23,12 @@ POINT_MAPPERS.add(Backend(name="embedded", load=_load_embedded))
 def _load_moge(options: BackendOptions) -> PointMapper:
     from scenelift.pointmap.moge import MoGePointMapper
 
-    return MoGePointMapper.from_options(options)
+    mapper = MoGePointMapper.from_options(options)
+    if _moge2_lacks(options):
+        return mapper
+    from scenelift.pointmap.metres import ScaledPointMapper
+
+    return ScaledPointMapper(mapper, _load_moge2(options))
 
 
 def _moge_lacks(options: BackendOptions) -> list[str]:
@@ -40,6 +45,54 @@ POINT_MAPPERS.add(
         licence=(
             "code and weights MIT: commercial use allowed, "
             "https://huggingface.co/Ruicheng/moge-vitl"
+        ),
+    )
+)
+
+
+def _load_moge2(options: BackendOptions) -> PointMapper:
+    from scenelift.pointmap.moge2 import MetricMoGePointMapper
+
+    return MetricMoGePointMapper.from_options(options)
+
+
+def _moge2_lacks(options: BackendOptions) -> list[str]:
+    from scenelift.pointmap.moge_weights import metric_lacks
+
+    return metric_lacks("moge-2", options)
+
+
+def _load_moge2_small(options: BackendOptions) -> PointMapper:
+    from scenelift.pointmap.moge2 import MetricMoGePointMapper
+
+    return MetricMoGePointMapper.from_options(options, name="moge-2-small")
+
+
+def _moge2_small_lacks(options: BackendOptions) -> list[str]:
+    from scenelift.pointmap.moge_weights import metric_lacks
+
+    return metric_lacks("moge-2-small", options)
+
+
+POINT_MAPPERS.add(
+    Backend(
+        name="moge-2",
+        load=_load_moge2,
+        lacks=_moge2_lacks,
+        licence=(
+            "code and weights MIT: commercial use allowed, "
+            "https://huggingface.co/Ruicheng/moge-2-vitl-normal"
+        ),
+    )
+)
+POINT_MAPPERS.add(
+    Backend(
+        name="moge-2-small",
+        load=_load_moge2_small,
+        lacks=_moge2_small_lacks,
+        licence=(
+            "code and weights MIT: commercial use allowed, "
+            "https://huggingface.co/Ruicheng/moge-2-vits-normal"
         ),
     )
 )

@@ -65,6 +65,32 @@ SEGMENTERS.add(
         ),
     )
 )
+
+
+def _load_grounded_sam2_tiny(options: BackendOptions) -> Segmenter:
+    from scenelift.segment.grounded_sam2 import GroundedSAM2Segmenter
+
+    return GroundedSAM2Segmenter.load(options, name="grounded-sam2-tiny")
+
+
+def _grounded_sam2_tiny_lacks(options: BackendOptions) -> list[str]:
+    from scenelift.segment.published import grounded_sam2_lacks
+
+    return grounded_sam2_lacks(options, "grounded-sam2-tiny")
+
+
+SEGMENTERS.add(
+    Backend(
+        name="grounded-sam2-tiny",
+        load=_load_grounded_sam2_tiny,
+        lacks=_grounded_sam2_tiny_lacks,
+        licence=(
+            "code and weights Apache-2.0: commercial use allowed, "
+            "https://huggingface.co/IDEA-Research/grounding-dino-tiny, "
+            "https://huggingface.co/facebook/sam2.1-hiera-tiny"
+        ),
+    )
+)
 SEGMENTERS.add(
     Backend(
         name="embedded",

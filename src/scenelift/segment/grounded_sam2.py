@@ -25,7 +25,7 @@ from scenelift.segment.pretrained import (
     load_processor,
     out_of_memory_explained,
 )
-from scenelift.segment.published import COMMON, GROUNDING_DINO, SAM2, split_pair
+from scenelift.segment.published import COMMON, GROUNDED_PAIRS, split_pair
 from scenelift.segment.sam2 import SAM2Masks
 from scenelift.types import Dropped, Image, Prompt, Segmentation
 
@@ -43,25 +43,25 @@ class GroundedSAM2Segmenter:
     Args:
         detector: finds boxes for phrases.
         masks: cuts out what boxes hold.
+        name: what the manifest calls it.
         version: names the models and their weights.
         mask_threshold: probability above which a pixel belongs to an object.
         suggest: phrases to try when nothing matched.
         resident: False frees the device after every photo, for the stages that follow.
     """
 
-    name = "grounded-sam2"
-
     def __init__(
         self,
         detector: GroundingDino,
         masks: SAM2Masks,
         *,
+        name: str = "grounded-sam2",
         version: str = "grounded-sam2",
         mask_threshold: float = 0.5,
         suggest: Sequence[str] = (),
         resident: bool = True,
     ) -> None:
-        self.version = version
+        self.name, self.version = name, version
         self.mask_threshold = mask_threshold
         self._resident = resident
         self.detector, self.masks = detector, masks
@@ -69,19 +69,25 @@ class GroundedSAM2Segmenter:
         self._suggest = tuple(suggest)
 
     @classmethod
-    def load(cls, options: BackendOptions) -> GroundedSAM2Segmenter:
+    def load(cls, options: BackendOptions, *, name: str = "grounded-sam2") -> GroundedSAM2Segmenter:
         """Load the weights that the options name, or those in the cache.
+
+        Args:
+            options: where to look, and the device.
+            name: one of `GROUNDED_PAIRS`.
 
         Raises:
             WeightsError: they are missing, damaged, or of other models.
             SetupError: the device is not there.
         """
-        wanted = split_pair(options.model)
-        detects = hub.folder_of(GROUNDING_DINO, options.weights, wanted[0])
-        cuts = hub.folder_of(SAM2, options.weights, wanted[1])
+        wanted = split_pair(options.model, name)
+        detects, cuts = (
+            hub.folder_of(model, options.weights, own)
+            for model, own in zip(GROUNDED_PAIRS[name], wanted, strict=True)
+        )
         device = choose_device(options.device)
         dtype = choose_dtype(device)
-        with out_of_memory_explained(cls.name):
+        with out_of_memory_explained(name):
             # The detector's box logits reach beyond what half precision resolves.
             detector = load_model(
                 GroundingDinoForObjectDetection, detects, dtype=torch.float32, device=device
@@ -90,8 +96,14 @@ class GroundedSAM2Segmenter:
         return cls(
             GroundingDino(detector, load_processor(GroundingDinoProcessor, detects)),
             SAM2Masks(masks, load_processor(Sam2Processor, cuts)),
-            version=f"{wanted[0] or GROUNDING_DINO.hub_id} {hub.fingerprint(detects)} + "
-            f"{wanted[1] or SAM2.hub_id} {hub.fingerprint(cuts)} {dtype}",
+            name=name,
+            version=" + ".join(
+                f"{own or model.hub_id} {hub.fingerprint(folder)}"
+                for model, own, folder in zip(
+                    GROUNDED_PAIRS[name], wanted, (detects, cuts), strict=True
+                )
+            )
+            + f" {dtype}",
             suggest=COMMON if device.type == "cuda" else (),  # on a CPU it takes many seconds
             resident=device.type == "cpu" or options.vram_bytes is None,
         )

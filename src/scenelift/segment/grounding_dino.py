@@ -13,6 +13,7 @@ from scenelift.segment.pretrained import (
     GroundingDinoForObjectDetection,
     GroundingDinoProcessor,
     photo_on,
+    use_cpu_kernels,
 )
 from scenelift.types import Box
 
@@ -45,6 +46,8 @@ class GroundingDino:
         self, model: GroundingDinoForObjectDetection, processor: GroundingDinoProcessor
     ) -> None:
         self.model, self.processor = model, processor
+        if model.device.type == "cpu":
+            use_cpu_kernels(model)
 
     def detect(
         self, pixels: NDArray[np.uint8], phrases: Sequence[str], least: float

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from scenelift.errors import SetupError, WeightsError
+from scenelift.models.ops.deformable_attention import DeformableAttention
 from scenelift.segment.torchvision_ops import import_torchvision
 
 import_torchvision()
@@ -31,12 +32,16 @@ from transformers import (  # noqa: E402
     Sam3Model,
     Sam3Processor,
 )
+from transformers.models.grounding_dino.modeling_grounding_dino import (  # noqa: E402
+    MultiScaleDeformableAttention,
+)
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput  # noqa: E402
 from transformers.utils import logging as transformers_logging  # noqa: E402
 
 __all__ = [
     "GroundingDinoForObjectDetection",
     "GroundingDinoProcessor",
+    "MultiScaleDeformableAttention",
     "Sam2Model",
     "Sam2Processor",
     "Sam3Model",
@@ -47,6 +52,7 @@ __all__ = [
     "load_processor",
     "out_of_memory_explained",
     "photo_on",
+    "use_cpu_kernels",
 ]
 
 M = TypeVar("M", bound=PreTrainedModel)
@@ -87,6 +93,19 @@ def load_model(kind: type[M], folder: Path, *, dtype: torch.dtype, device: torch
             f"Fetch them again, or check that they belong to this model."
         )
     return model.to(device).eval().requires_grad_(False)
+
+
+def use_cpu_kernels(model: GroundingDinoForObjectDetection) -> None:
+    """Let a detector on the CPU read its feature maps by a kernel of ours: the same numbers sooner.
+
+    Args:
+        model: in float32; it is changed in place. Where it goes to a GPU later, PyTorch's own way
+            is taken there.
+    """
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, MultiScaleDeformableAttention):
+                setattr(module, name, DeformableAttention(elsewhere=child))
 
 
 def load_processor(kind: type[P], folder: Path) -> P:

@@ -12,6 +12,7 @@ from scenelift.segment.hub import HubModel, lacking_packages, lacking_weights
 
 __all__ = [
     "COMMON",
+    "GROUNDED_PAIRS",
     "GROUNDING_DINO",
     "SAM2",
     "SAM3",
@@ -41,6 +42,26 @@ SAM2 = HubModel(
     reads_text=False,
 )
 
+# Backends of Grounding DINO and SAM 2.1, by name: what finds boxes, and what cuts out.
+GROUNDED_PAIRS = {
+    "grounded-sam2": (GROUNDING_DINO, SAM2),
+    "grounded-sam2-tiny": (
+        HubModel(
+            name="grounding-dino-tiny",
+            hub_id="IDEA-Research/grounding-dino-tiny",
+            model_types=("grounding-dino",),
+            bundle="light",
+        ),
+        HubModel(
+            name="sam2.1-tiny",
+            hub_id="facebook/sam2.1-hiera-tiny",
+            model_types=("sam2", "sam2_video"),
+            bundle="light",
+            reads_text=False,
+        ),
+    ),
+}
+
 # What is looked for to make suggestions when nothing matched: frequent in photos, and apart.
 COMMON = (
     *("person", "chair", "table", "cup", "bottle", "plant", "book", "lamp"),
@@ -53,18 +74,22 @@ def sam3_lacks(options: BackendOptions) -> list[str]:
     return [*lacking_packages(), *lacking_weights(SAM3, options.weights, options.model)]
 
 
-def grounded_sam2_lacks(options: BackendOptions) -> list[str]:
-    """What "grounded-sam2" lacks here."""
-    detector, masks = split_pair(options.model)
+def grounded_sam2_lacks(options: BackendOptions, name: str = "grounded-sam2") -> list[str]:
+    """What one of `GROUNDED_PAIRS` lacks here."""
     return [
         *lacking_packages(),
-        *lacking_weights(GROUNDING_DINO, options.weights, detector),
-        *lacking_weights(SAM2, options.weights, masks),
+        *(
+            reason
+            for model, wanted in zip(
+                GROUNDED_PAIRS[name], split_pair(options.model, name), strict=True
+            )
+            for reason in lacking_weights(model, options.weights, wanted)
+        ),
     ]
 
 
-def split_pair(model: str | None) -> tuple[str | None, str | None]:
-    """The detector and the mask model that `--segmenter-model` names for "grounded-sam2".
+def split_pair(model: str | None, name: str = "grounded-sam2") -> tuple[str | None, str | None]:
+    """The detector and the mask model that `--segmenter-model` names for one of `GROUNDED_PAIRS`.
 
     Either "detector+masks", each a folder or a hub id, or one folder that holds both in folders of
     their names.
@@ -73,6 +98,7 @@ def split_pair(model: str | None) -> tuple[str | None, str | None]:
         return None, None
     folder = Path(model).expanduser()
     if folder.is_dir():
-        return str(folder / GROUNDING_DINO.name), str(folder / SAM2.name)
-    detector, _, masks = model.partition("+")
-    return detector or None, masks or None
+        detector, masks = GROUNDED_PAIRS[name]
+        return str(folder / detector.name), str(folder / masks.name)
+    first, _, second = model.partition("+")
+    return first or None, second or None

@@ -16,8 +16,17 @@ from torch import Tensor
 
 from scenelift.models.layers.dino import DinoParams, VisionTransformer
 from scenelift.models.moge.metric import MetricMoGe, MetricMoGeParams
+from scenelift.testing.fake_weights import draw_weights
 
-__all__ = ["PARAMETERS", "PUBLISHED", "TINY", "plant_metric_plane", "shapes_of", "write_moge2"]
+__all__ = [
+    "PARAMETERS",
+    "PUBLISHED",
+    "TINY",
+    "plant_metric_plane",
+    "shapes_of",
+    "write_moge2",
+    "write_tiny_moge2",
+]
 
 PARAMETERS = {
     "moge-2-vitl": 326_209_221,
@@ -107,6 +116,13 @@ def write_moge2(path: Path, config: Mapping[str, Any], tensors: Mapping[str, Ten
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"model_config": dict(config), "model": dict(tensors)}, path)
     return path
+
+
+def write_tiny_moge2(path: Path, *, metres: float = 2.0) -> Path:
+    """Write a `TINY` one that sees ground, so many metres away in the middle."""
+    tensors = draw_weights(shapes_of(TINY), seed=0)
+    plant_metric_plane(tensors, metres=metres)
+    return write_moge2(path, TINY, tensors)
 
 
 def plant_metric_plane(tensors: dict[str, Tensor], *, metres: float = 2.0) -> None:

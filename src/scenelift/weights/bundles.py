@@ -13,7 +13,7 @@ from scenelift.weights import embedded
 from scenelift.weights.artefact import ArtefactStatus
 from scenelift.weights.hub_models import HubBundle
 
-__all__ = ["BUNDLES", "FULL", "OPEN", "Bundle", "bundle_named"]
+__all__ = ["BUNDLES", "FULL", "HUB_BUNDLES", "LIGHT", "OPEN", "Bundle", "bundle_named"]
 
 
 class Status(Protocol):
@@ -56,8 +56,14 @@ def _convert_full(report: Reporter, weights: Path | None, precision: str, out: P
     return convert(report, weights, precision=precision, out=out)
 
 
-FULL = HubBundle(names=("sam3", "moge", "sam3d"))
-OPEN = HubBundle(names=("grounding-dino", "sam2.1", "moge", "trellis", "dinov2-large"))
+FULL = HubBundle(
+    names=("sam3", "moge", "sam3d", "moge-2-vitl-normal"), optional=("moge-2-vitl-normal",)
+)
+OPEN = HubBundle(
+    names=("grounding-dino", "sam2.1", "moge-2-vitl-normal", "trellis", "dinov2-large")
+)
+LIGHT = HubBundle(names=("grounding-dino-tiny", "sam2.1-tiny", "moge-2-vits-normal"))
+HUB_BUNDLES: Mapping[str, HubBundle] = {"light": LIGHT, "open": OPEN, "full": FULL}
 
 BUNDLES: Mapping[str, Bundle] = {
     bundle.name: bundle
@@ -69,14 +75,26 @@ BUNDLES: Mapping[str, Bundle] = {
             download=embedded.download,
         ),
         Bundle(
+            name="light",
+            summary=(
+                "small Grounding DINO, SAM 2.1 and MoGe-2: 1.0 GB, not gated, for any use; finds "
+                "any phrase on a CPU"
+            ),
+            status=LIGHT.status,
+            download=LIGHT.download,
+        ),
+        Bundle(
             name="open",
-            summary="Grounding DINO, SAM 2.1, MoGe and TRELLIS: 7 GB, not gated, for any use",
+            summary="Grounding DINO, SAM 2.1, MoGe-2 and TRELLIS: 7 GB, not gated, for any use",
             status=OPEN.status,
             download=OPEN.download,
         ),
         Bundle(
             name="full",
-            summary="SAM 3, MoGe and SAM 3D Objects: 17 GB from the Hugging Face hub, partly gated",
+            summary=(
+                "SAM 3, MoGe, SAM 3D Objects, and MoGe-2 for metres: 18 GB from the Hugging Face "
+                "hub, partly gated"
+            ),
             status=FULL.status,
             download=FULL.download,
             convert=_convert_full,

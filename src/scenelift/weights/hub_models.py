@@ -3,11 +3,13 @@
     <weights>/full/sam3d/               pipeline.yaml, six more .yaml, six .ckpt: as published
     <weights>/full/sam3d-safetensors/   the same, converted (`scenelift models convert full`)
     <weights>/full/sam3/                config.json, model.safetensors, processor and tokenizer
-    <weights>/full/moge/model.pt        for both bundles
+    <weights>/full/moge/model.pt
     <weights>/open/trellis/             pipeline.json, ckpts/: as published
     <weights>/open/dinov2-large/        dinov2_vitl14_reg4_pretrain.pth
     <weights>/open/grounding-dino/      config.json, model.safetensors, processor and tokenizer
     <weights>/open/sam2.1/              config.json, model.safetensors, processor
+    <weights>/open/moge-2-vitl-normal/  model.pt; for full too. Other sizes lie beside it
+    <weights>/light/                    grounding-dino-tiny/, sam2.1-tiny/, moge-2-vits-normal/
 
 `folder` finds a model there and in a few other places. Nothing here imports PyTorch.
 """
@@ -77,9 +79,11 @@ class HubBundle:
 
     Attributes:
         names: of models in `published.MODELS`, in the order of the pipeline.
+        optional: those of them that the quality can run without.
     """
 
     names: tuple[str, ...]
+    optional: tuple[str, ...] = ()
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -90,7 +94,10 @@ class HubBundle:
 
         Without it, sizes are looked at, and whether they and the dates are those of the last time.
         """
-        return [_status(model, weights, verify=verify) for model in self.models]
+        return [
+            _status(model, weights, verify=verify, essential=model.name not in self.optional)
+            for model in self.models
+        ]
 
     def download(
         self, report: Reporter, weights: Path | None = None, only: Sequence[str] | None = None
@@ -268,7 +275,7 @@ def _problem(model: Model, found: Path) -> str:
     return ""
 
 
-def _status(model: Model, weights: Path | None, *, verify: bool) -> ArtefactStatus:
+def _status(model: Model, weights: Path | None, *, verify: bool, essential: bool) -> ArtefactStatus:
     found = folder(model.name, weights)
     problem, size, hashes, checked = f"{model.name} is missing", 0, {}, False
     if found is not None:
@@ -284,7 +291,7 @@ def _status(model: Model, weights: Path | None, *, verify: bool) -> ArtefactStat
         name=model.name,
         purpose=model.purpose,
         role=model.role,
-        essential=True,
+        essential=essential,
         licence=model.licence,
         source=model.repository.url,
         present=not problem,

@@ -289,6 +289,8 @@ _GROUNDING_DINO = Model(
     signs=(("config.json",), ("model.safetensors",)),
 )
 
+_OWN_FILES = ("model.safetensors", "config.json")  # what differs between sizes of a model
+
 _SAM2 = Model(
     name="sam2.1",
     bundle="open",
@@ -317,6 +319,54 @@ _SAM2 = Model(
             95,
             "f8a68e865cfad115c1c2763f3d93eca7b1c622da06da2a9273eb437fb2389b6d",
         ),
+    ),
+    signs=(("config.json",), ("model.safetensors",)),
+)
+
+_GROUNDING_DINO_TINY = Model(
+    name="grounding-dino-tiny",
+    bundle="light",
+    purpose="from a phrase to boxes",
+    role="segment",
+    licence="Apache-2.0; commercial use allowed",
+    repository=HubRepository(
+        hub_id="IDEA-Research/grounding-dino-tiny",
+        revision="a2bb814dd30d776dcf7e30523b00659f4f141c71",
+    ),
+    files=(
+        _file(
+            "model.safetensors",
+            689_359_096,
+            "1a2412ef99bd74bcd3c2a246fa1e48581f8889a1300c9051974741314fc042f3",
+        ),
+        _file(
+            "config.json", None, "eec82c5ab66e16df12a9a212e68ac011779927c2536cf9078658e35d85f0c67a"
+        ),
+        # Processor and tokenizer are those of the large one.
+        *(file for file in _GROUNDING_DINO.files if file.name not in _OWN_FILES),
+    ),
+    signs=(("config.json",), ("model.safetensors",)),
+)
+
+_SAM2_TINY = Model(
+    name="sam2.1-tiny",
+    bundle="light",
+    purpose="from boxes to masks",
+    role="segment",
+    licence="Apache-2.0; commercial use allowed",
+    repository=HubRepository(
+        hub_id="facebook/sam2.1-hiera-tiny", revision="de431c4043854a71d8101e17995dfe596bf101a5"
+    ),
+    files=(
+        _file(
+            "model.safetensors",
+            155_908_064,
+            "48c14467e5cf9e51870511feb72c89688e82dd74523142c0538b663e193ac2a7",
+        ),
+        _file(
+            "config.json", None, "860aff9751b139d83a4ad7df1e5535416fded533e0ead02625edbefcb9953cce"
+        ),
+        *(file for file in _SAM2.files if file.name not in _OWN_FILES),
     ),
     signs=(("config.json",), ("model.safetensors",)),
 )
@@ -391,6 +441,17 @@ _DINOV2 = Model(
 
 MODELS: Mapping[str, Model] = {
     model.name: model
-    for model in (_SAM3, _GROUNDING_DINO, _SAM2, _MOGE, *_MOGE2, _SAM3D, _TRELLIS, _DINOV2)
+    for model in (
+        _SAM3,
+        _GROUNDING_DINO,
+        _SAM2,
+        _GROUNDING_DINO_TINY,
+        _SAM2_TINY,
+        _MOGE,
+        *_MOGE2,
+        _SAM3D,
+        _TRELLIS,
+        _DINOV2,
+    )
 }
 """By name."""

@@ -21,9 +21,9 @@ from scenelift.models.moge.parts import remapped, view_plane, with_view_plane
 from scenelift.models.moge.stack import Stack, StackParams
 from scenelift.weights.state_dicts import under_prefix
 
-__all__ = ["MetricMoGe", "MetricMoGeParams", "MoGeOutput"]
+__all__ = ["FINEST", "MetricMoGe", "MetricMoGeParams", "MoGeOutput"]
 
-_FINEST = 9  # of the published levels of resolution, 0…9
+FINEST = 9  # of the published levels of resolution, 0…9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +104,10 @@ class MetricMoGeParams:
             )
         return params
 
-    def tokens(self, level: int = _FINEST) -> int:
+    def tokens(self, level: int = FINEST) -> int:
         """About how many patches the transformer is to see, at a level of resolution 0…9."""
         fewest, most = self.token_range
-        return int(fewest + level / _FINEST * (most - fewest))
+        return int(fewest + level / FINEST * (most - fewest))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
