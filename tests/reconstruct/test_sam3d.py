@@ -25,7 +25,6 @@ from scenelift.models.slat.options import ReconstructionOptions
 from scenelift.progress import CancelToken, Event, Reporter, silent
 from scenelift.reconstruct import RECONSTRUCTORS, SeveralSeedsReconstructor
 from scenelift.reconstruct.sam3d import SAM3DReconstructor, reconstruction_of
-from scenelift.reconstruct.slat import fingerprint
 from scenelift.registry import BackendOptions
 from scenelift.testing.fakes import ColorSegmenter, PlanePointMapper, disc_photo
 from scenelift.types import (
@@ -38,6 +37,7 @@ from scenelift.types import (
     Prompt,
     Reconstruction,
 )
+from scenelift.weights.content import fingerprint
 from scenelift.weights.convert_full import convert
 
 CPU = torch.device("cpu")

@@ -18,6 +18,7 @@ from scenelift.progress import CancelToken, Reporter, silent
 from scenelift.registry import BackendOptions
 from scenelift.segment import SEGMENTERS
 from scenelift.segment.filters import FilterSettings, clean_mask
+from scenelift.segment.hub import fingerprint
 from scenelift.segment.sam3 import SAM3Segmenter, queries_of
 from scenelift.segment.sam3_network import Query
 from scenelift.stages import digest
@@ -273,7 +274,7 @@ def test_missing_weights_are_explained_with_gate_and_command(nowhere):
     assert "neither a folder nor a hub id" in reason
 
 
-def test_a_snapshot_in_the_hubs_cache_is_used_and_names_the_version(
+def test_a_snapshot_in_the_hubs_cache_is_used_and_is_the_same_version_as_a_folder(
     folder, nowhere, monkeypatch, image
 ):
     commit = "0123456789abcdef0123456789abcdef01234567"
@@ -285,12 +286,15 @@ def test_a_snapshot_in_the_hubs_cache_is_used_and_names_the_version(
         "huggingface_hub.file_download.HF_HUB_CACHE", str(nowhere / "hub"), raising=False
     )
     segmenter = SEGMENTERS.load("sam3", BackendOptions(device="cpu"))
-    assert segmenter.version == "facebook/sam3 0123456789ab torch.float32"
+    assert segmenter.version == f"facebook/sam3 {fingerprint(folder)} torch.float32"
 
 
 def test_the_version_changes_with_the_weights(folder, tmp_path, segmenter):
-    other = write_sam3(tmp_path / "other", queries=13)
+    other = tmp_path / "other"  # of the same size: another seed
+    write_sam3(other, seed=1)
     changed = SAM3Segmenter.load(BackendOptions(model=str(other), device="cpu"))
+    sizes = [(f / "model.safetensors").stat().st_size for f in (folder, other)]
+    assert sizes[0] == sizes[1]
     assert changed.version.split()[1] != segmenter.version.split()[1]
 
 

@@ -37,6 +37,18 @@ def test_a_present_artefact_has_a_path_for_each_of_its_files(tmp_path):
         embedded.path("ssd_oidv4", tmp_path, file="nothing.txt")
 
 
+@pytest.mark.parametrize("bit", [0, 3, 7])
+def test_a_flipped_bit_is_found_before_the_weights_are_used(tmp_path, bit):
+    install(tmp_path, "ssd_oidv4")
+    path = embedded.path("ssd_oidv4", tmp_path)
+    (content,) = path.read_bytes()
+    path.write_bytes(bytes([content ^ 1 << bit]))
+    with pytest.raises(
+        WeightsError, match=r"ssd_oidv4\.onnx has SHA-256 .*models download embedded"
+    ):
+        embedded.path("ssd_oidv4", tmp_path)
+
+
 def test_only_segmenting_needs_weights_and_they_are_the_features(tmp_path):
     assert embedded.missing_for("pointmap", tmp_path) == []
     assert embedded.missing_for("reconstruct", tmp_path) == []

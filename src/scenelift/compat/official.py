@@ -40,9 +40,10 @@ from scenelift.models.slat.flexicubes import SurfaceMesh
 from scenelift.models.slat.options import ReconstructionOptions
 from scenelift.progress import Reporter
 from scenelift.reconstruct.conditioning import conditioning_points, pose_for_camera
-from scenelift.reconstruct.sam3d import fingerprint, reconstruction_of
+from scenelift.reconstruct.sam3d import reconstruction_of
 from scenelift.registry import BackendOptions
 from scenelift.types import Gaussians, Image, Instance, Mesh, PointMap, Reconstruction
+from scenelift.weights.content import fingerprint
 
 __all__ = ["OfficialReconstructor"]
 

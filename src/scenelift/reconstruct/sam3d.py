@@ -31,7 +31,6 @@ from scenelift.reconstruct.slat import (
     Setup,
     SlatReconstructor,
     check_mask,
-    fingerprint,
     freed_when_it_fails,
     reports_of,
     shape_of,
@@ -39,6 +38,7 @@ from scenelift.reconstruct.slat import (
 from scenelift.registry import BackendOptions
 from scenelift.types import Image, Instance, PointMap, Pose, Reconstruction
 from scenelift.weights import hub_models
+from scenelift.weights.content import fingerprint
 
 __all__ = ["SAM3DReconstructor", "reconstruction_of"]
 

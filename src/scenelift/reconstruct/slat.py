@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -15,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from scenelift.device import choose_device, choose_dtype, limit_memory
-from scenelift.errors import DeviceMemoryError, InputError, WeightsError
+from scenelift.errors import DeviceMemoryError, InputError
 from scenelift.geometry.transforms import quaternion_from_matrix, transform_gaussians
 from scenelift.models.slat.acceleration import accelerate
 from scenelift.models.slat.checkpoints import StructureModels
@@ -42,7 +41,6 @@ __all__ = [
     "Setup",
     "SlatReconstructor",
     "check_mask",
-    "fingerprint",
     "freed_when_it_fails",
     "reports_of",
     "shape_of",
@@ -273,31 +271,6 @@ def _clipped(gaussians: Gaussians) -> Gaussians:
     """Rounding of the turn must not carry a centre out of the cube."""
     np.clip(gaussians.means, -0.5, 0.5, out=gaussians.means)
     return gaussians
-
-
-def fingerprint(paths: Iterable[Path]) -> str:
-    """Twelve hexadecimal digits that change with the weights, without reading all of them.
-
-    Sizes, and samples of the content: its last megabyte, in which PyTorch's files hold a checksum
-    of every tensor, and sixteen pieces in between for the others.
-
-    Raises:
-        WeightsError: a file is missing.
-    """
-    digest, piece, end = hashlib.sha256(), 1 << 16, 1 << 20
-    for path in paths:
-        try:
-            size = path.stat().st_size
-            digest.update(f"{path.stem} {size}\n".encode())
-            with path.open("rb") as file:
-                for k in range(16):
-                    file.seek(k * size // 16)
-                    digest.update(file.read(piece))
-                file.seek(max(0, size - end))
-                digest.update(file.read(end))
-        except OSError as exc:
-            raise WeightsError(f"Cannot read {path}: {exc.strerror or exc}.") from exc
-    return digest.hexdigest()[:12]
 
 
 def _first_line(exc: BaseException) -> str:

@@ -30,7 +30,6 @@ from scenelift.reconstruct.slat import (
     Setup,
     SlatReconstructor,
     check_mask,
-    fingerprint,
     freed_when_it_fails,
     reports_of,
     shape_of,
@@ -38,6 +37,7 @@ from scenelift.reconstruct.slat import (
 from scenelift.registry import BackendOptions
 from scenelift.types import Image, Instance, PointMap, Reconstruction
 from scenelift.weights import hub_models
+from scenelift.weights.content import fingerprint
 
 __all__ = ["TrellisReconstructor"]
 

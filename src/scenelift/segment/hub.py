@@ -5,13 +5,13 @@ Nothing here imports PyTorch or transformers: `scenelift doctor` and `--quality 
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from scenelift.errors import WeightsError
+from scenelift.weights import content
 from scenelift.weights.home import weights_folder
 
 __all__ = ["HubModel", "fingerprint", "folder_of", "lacking_packages", "lacking_weights"]
@@ -93,16 +93,10 @@ def folder_of(model: HubModel, weights: Path | None, wanted: str | None = None) 
 def fingerprint(folder: Path) -> str:
     """Twelve hexadecimal digits that change with the configuration or the weights.
 
-    A hub snapshot is named by its commit, which is all there is to say. Of another folder the
-    configuration's content and the weight files' sizes are hashed: reading gigabytes would take
-    longer than segmenting.
+    Raises:
+        WeightsError: a file cannot be read.
     """
-    if folder.parent.name == "snapshots":
-        return folder.name[:12]
-    digest = hashlib.sha256((folder / "config.json").read_bytes())
-    for path in sorted(folder.glob("*.safetensors")):
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-    return digest.hexdigest()[:12]
+    return content.fingerprint([folder / "config.json", *sorted(folder.glob("*.safetensors"))])
 
 
 def _own_folders(model: HubModel, weights: Path | None) -> list[Path]:

@@ -35,7 +35,7 @@ def download_artefacts(artefacts: Sequence[Artefact], folder: Path, report: Repo
     """
     report = report.at("weights")
     store.remove_leftovers(folder)
-    waiting = [artefact for artefact in artefacts if store.problem(folder, artefact)]
+    waiting = [a for a in artefacts if store.problem(folder, a) or store.damage(folder, a)]
     if not waiting:
         return []
     packages = list(dict.fromkeys(p for artefact in waiting for p in artefact.packages))

@@ -230,7 +230,7 @@ ARTEFACTS: Mapping[str, Artefact] = {
 
 
 def path(name: str, weights: Path | None = None, *, file: str | None = None) -> Path:
-    """Where an artefact's file is.
+    """Where an artefact's file is, once its content is known to be what was written.
 
     Args:
         name: of the artefact.
@@ -245,7 +245,7 @@ def path(name: str, weights: Path | None = None, *, file: str | None = None) -> 
     file = artefact.files[0] if file is None else file
     if file not in artefact.files:
         raise KeyError(f"{name} has no file {file!r}, but {', '.join(artefact.files)}")
-    found = store.problem(_folder(weights), artefact)
+    found = store.problem(_folder(weights), artefact) or store.damage(_folder(weights), artefact)
     if found:
         raise WeightsError(f"{found}: run `{COMMAND}`")
     return _folder(weights) / name / file

@@ -21,6 +21,7 @@ from typing import Any
 from scenelift.errors import OutputError, WeightsError
 from scenelift.io.files import TEMPORARY_PREFIX, sha256_of, write_bytes, write_json
 from scenelift.weights.artefact import Artefact, ArtefactStatus
+from scenelift.weights.content import content_digest
 
 __all__ = ["damage", "install", "problem", "remove_leftovers", "status_of"]
 
@@ -86,11 +87,18 @@ def problem(folder: Path, artefact: Artefact) -> str:
     return ""
 
 
-def damage(folder: Path, artefact: Artefact) -> str:
-    """Why an artefact's contents are not what was written, "" if they are. Reads every byte."""
+def damage(folder: Path, artefact: Artefact, *, again: bool = False) -> str:
+    """Why an artefact's contents are not what was written, "" if they are.
+
+    Args:
+        folder: where artefacts are kept.
+        artefact: which one, without a `problem`.
+        again: read every byte, even of files that were read before and have the same size and date.
+    """
     manifest = _read_manifest(folder / artefact.name) or {"files": {}}
     for name, entry in manifest["files"].items():
-        actual = sha256_of(folder / artefact.name / name)
+        path = folder / artefact.name / name
+        actual = sha256_of(path) if again else content_digest(path)
         if actual != entry["sha256"]:
             return (
                 f"{artefact.name} is damaged: {name} has SHA-256 {actual}, "
@@ -104,7 +112,7 @@ def status_of(folder: Path, artefact: Artefact, *, verify: bool = False) -> Arte
     found = problem(folder, artefact)
     checked = verify and not found
     if checked:
-        found = damage(folder, artefact)
+        found = damage(folder, artefact, again=True)
     manifest = _read_manifest(folder / artefact.name) or {"files": {}}
     files = manifest["files"]
     return ArtefactStatus(
