@@ -96,16 +96,31 @@ def test_hardly_any_faces_are_no_reason_to_fail(faces):
     assert not any("failed" in note for note in result.notes)
 
 
-def test_a_failure_keeps_the_decoded_mesh_and_says_so(monkeypatch):
+def test_a_failure_leaves_a_light_mesh_with_colours_and_says_so(monkeypatch):
     def broken(*_):
         raise RuntimeError("no room in the atlas")
 
     monkeypatch.setattr("scenelift.finish.stage.unwrap", broken)
     made, *photo = in_a_photo(ball())
     result = finish(made, *photo, SMALL)
-    assert result.shape.mesh is not None
-    assert result.shape.mesh.colors is not None
+    mesh = result.shape.mesh
+    assert mesh is not None
+    assert mesh.colors is not None
+    assert len(mesh.faces) <= SMALL.faces < len(ball().faces)
+    assert np.abs(mesh.colors / 255 - 0.5 - mesh.vertices).mean() < 0.02
     assert "no room in the atlas" in result.notes[-1]
+
+
+def test_a_failure_of_everything_leaves_the_splats_alone(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("nothing works today")
+
+    monkeypatch.setattr("scenelift.finish.stage.clean", broken)
+    made, *photo = in_a_photo(ball())
+    result = finish(made, *photo, SMALL)
+    assert result.shape.mesh is None
+    assert "no mesh" in result.notes[-1]
+    assert "nothing works today" in result.notes[-1]
 
 
 @pytest.mark.parametrize("options", [{"faces": 1}, {"texture_size": 16}])

@@ -127,6 +127,67 @@ def test_torch_bakes_what_the_cpu_bakes(seed, count):
     assert (here.unseen != there.unseen).mean() < 0.005
 
 
+def arguments_of_a_bake(large: bool) -> tuple:
+    mesh = ball(3)
+    splats = noisy_splats(2000)
+    if large:
+        splats.scales[::50] *= 20  # half as wide as the object
+    patch = np.floor((mesh.vertices + 0.5) / 0.1).astype(np.int64) @ [10_000, 100, 1]
+    return splats, mesh.vertices, vertex_normals(mesh.vertices, mesh.faces), patch, 0.006
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("most", [1, 500, 20_000])
+def test_colours_do_not_depend_on_the_pieces_that_are_baked_together(monkeypatch, large, most):
+    arguments = arguments_of_a_bake(large)
+    whole = bake_gaussians(*arguments, TORCH)
+    monkeypatch.setattr("scenelift.finish.bake_torch.PAIRS_AT_ONCE", most)
+    in_pieces = bake_gaussians(*arguments, TORCH)
+    np.testing.assert_array_equal(in_pieces.rgb, whole.rgb)
+    np.testing.assert_array_equal(in_pieces.unseen, whole.unseen)
+
+
+def test_large_splats_among_small_ones_are_baked_as_on_the_cpu():
+    arguments = arguments_of_a_bake(large=True)
+    here, there = (bake_gaussians(*arguments, device) for device in ("cpu", TORCH))
+    assert (np.abs(here.rgb - there.rgb).max(1) > 1e-3).mean() < 0.01
+
+
+def test_pieces_become_smaller_where_memory_runs_out(monkeypatch):
+    from scenelift.finish import bake_torch
+
+    arguments, inner, tried = arguments_of_a_bake(large=False), bake_torch._pairs, []
+
+    def scarce(splats, patches, frames, runs, blur):
+        tried.append(int(sum(r.counts(len(patches.centre)).sum() for r in runs)))
+        if tried[-1] > 100_000:
+            raise torch.OutOfMemoryError("no room")
+        return inner(splats, patches, frames, runs, blur)
+
+    whole = bake_gaussians(*arguments, TORCH)
+    monkeypatch.setattr(bake_torch, "_pairs", scarce)
+    np.testing.assert_array_equal(bake_gaussians(*arguments, TORCH).rgb, whole.rgb)
+    assert max(tried) > 100_000 > tried[-1]
+
+
+def test_the_cpu_bakes_where_a_device_has_no_room(monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("no room")
+
+    arguments = arguments_of_a_bake(large=False)
+    monkeypatch.setattr("scenelift.finish.bake_torch._pairs", full)
+    there, here = (bake_gaussians(*arguments, device) for device in (TORCH, "cpu"))
+    np.testing.assert_array_equal(there.rgb, here.rgb)
+
+
+def test_thinning_in_pieces_gives_the_same_mesh(monkeypatch):
+    whole = thin(ring(), 1000, CPU)
+    monkeypatch.setattr("scenelift.finish.thinning.ROWS_AT_ONCE", 700)
+    in_pieces = thin(ring(), 1000, CPU)
+    np.testing.assert_allclose(in_pieces.vertices, whole.vertices, atol=1e-6)
+    np.testing.assert_array_equal(in_pieces.faces, whole.faces)
+
+
 @pytest.mark.skipif(not KERNEL_RUNS, reason="needs CUDA, or triton with TRITON_INTERPRET=1")
 def test_the_kernel_blends_as_plain_tensors_do():
     from scenelift.finish.bake_torch import blend_patches

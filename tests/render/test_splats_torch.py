@@ -114,6 +114,18 @@ def test_flat_and_needle_splats_are_as_bright_as_they_are():
     assert_same_picture(draw(flat, OFF_CENTRE), render_splats(flat, OFF_CENTRE))
 
 
+@pytest.mark.parametrize("pairs", [1, 100, 2000])
+def test_a_picture_does_not_depend_on_what_is_listed_together(monkeypatch, pairs):
+    splats = some_splats(300, scale=0.3)
+    whole = draw(splats, OFF_CENTRE, POSE)
+    monkeypatch.setattr("scenelift.render.splats_torch.PAIRS_AT_ONCE", pairs)
+    in_bands = draw(splats, OFF_CENTRE, POSE)
+    np.testing.assert_array_equal(in_bands.color, whole.color)
+    np.testing.assert_array_equal(in_bands.depth, whole.depth)
+    monkeypatch.setattr("scenelift.render.splats_torch.SPLATS_AT_ONCE", 70)
+    np.testing.assert_allclose(draw(splats, OFF_CENTRE, POSE).color, whole.color, atol=1e-5)
+
+
 def test_pixels_are_the_picture_in_bytes():
     tensors = SplatTensors.from_gaussians(some_splats(30), torch.device("cpu"))
     rendering = draw_splats(tensors, OFF_CENTRE)

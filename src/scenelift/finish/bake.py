@@ -9,6 +9,7 @@ does. In a crease only those sides count from which it can be seen.
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ from scenelift.render.jit import compiled, kernel_array, spread
 from scenelift.types import Gaussians
 
 __all__ = ["Baked", "bake_gaussians", "cell_of", "patches_of", "widest_of"]
+
+log = logging.getLogger(__name__)
 
 PATCH = 8  # texels
 # How far behind the surface splats count, in the object's unit cube, and how far in front of it:
@@ -76,14 +79,7 @@ def bake_gaussians(
         return Baked(
             rgb=np.full((len(points), 3), 0.5, np.float32), unseen=np.ones(len(points), np.bool_)
         )
-    if device == "cpu":
-        rgb, alpha = _blend_splats(seen, points, normals, patch, texel)
-    else:
-        import torch
-
-        from scenelift.finish.bake_torch import blend_splats
-
-        rgb, alpha = blend_splats(seen, points, normals, patch, texel, torch.device(device))
+    rgb, alpha = _blended(seen, points, normals, patch, texel, device)
     unseen = alpha < SEEN
     rgb[~unseen] /= alpha[~unseen, None]
     if unseen.any():
@@ -100,6 +96,27 @@ def widest_of(gaussians: Gaussians, texel: float) -> float:
 def cell_of(widest: float) -> float:
     """Side of the grid's cells in which splats are found."""
     return max(0.5 * widest, 1 / 128)
+
+
+def _blended(
+    gaussians: Gaussians,
+    points: NDArray[np.float32],
+    normals: NDArray[np.float32],
+    patch: NDArray[np.int64],
+    texel: float,
+    device: str,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Colours [T, 3] times alpha, and alpha [T]; by the CPU where a device has no room at all."""
+    if device != "cpu":
+        import torch
+
+        from scenelift.finish.bake_torch import blend_splats
+
+        try:
+            return blend_splats(gaussians, points, normals, patch, texel, torch.device(device))
+        except torch.OutOfMemoryError:
+            log.info("%d splats do not fit into %s: the CPU bakes", len(gaussians), device)
+    return _blend_splats(gaussians, points, normals, patch, texel)
 
 
 def _visible(gaussians: Gaussians) -> Gaussians:

@@ -1,17 +1,22 @@
 """Colours from splats on any torch device; contract and mathematics of `bake.py`.
 
-For every patch of texels the splats around are listed from a grid, those that reach it kept for
+For every patch of texels the splats around are listed from grids, those that reach it kept for
 each of its lines of sight, sorted by depth and blended front to back. Plain tensor operations
 do all of it; on CUDA a Triton kernel blends.
 
-Shape letters: T texels, G patches, W texels of the largest patch, S lines of sight, N splats, P
-pairs of line of sight and splat.
+Every patch is on its own, so they go through in pieces of so many splats around them that a piece
+takes about a gigabyte, and less where memory runs out: colours do not depend on the pieces. Splats
+of different sizes have grids of their own, as a few large ones would make every patch look at all.
+
+Shape letters: T texels, G patches, W texels of the largest patch, S lines of sight, N splats, C
+pairs of patch and splat, P pairs of line of sight and splat.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -37,7 +42,10 @@ from scenelift.types import Gaussians
 __all__ = ["blend_patches", "blend_splats"]
 
 ASK_AFTER = 16  # steps of a line of sight: whether all have left the grid
-PATCHES_AT_ONCE = 2048  # bounds the memory: a dense object has some 3000 splats around each
+PATCHES_AT_ONCE = 2048  # whose splats are counted together
+# Pairs of patch and splat in a piece, and in the smallest that is tried where memory runs out. Each
+# takes 2 KB where its splat reaches the patch on all lines of sight.
+PAIRS_AT_ONCE, FEWEST_PAIRS = 1 << 19, 1 << 14
 
 
 def blend_splats(
@@ -56,25 +64,100 @@ def blend_splats(
         torch.from_numpy(np.array(normals, np.float32)).to(device),
         torch.from_numpy(np.array(patch, np.int64)).to(device),
     )
-    blend = blend_patches
-    if device.type == "cuda" and find_spec("triton") is not None:
-        from scenelift.finish.bake_triton import blend_patches_triton as blend
+    frames = _lines_of_sight(patches)  # [G, SIGHTS, 3, 3]
+    weight = splats.open(patches.centre, frames[:, :, 2])  # [G, SIGHTS]
     blended = torch.zeros((len(points), 4), device=device)
-    every_frame = _lines_of_sight(patches)  # [G, SIGHTS, 3, 3]
-    every_weight = splats.open(patches.centre, every_frame[:, :, 2])  # [G, SIGHTS]
-    for begin in range(0, len(patches.texel), PATCHES_AT_ONCE):
-        some = patches.part(begin, begin + PATCHES_AT_ONCE)
-        frames = every_frame[begin : begin + PATCHES_AT_ONCE].flatten(0, 1)  # [S, 3, 3]
-        weight = every_weight[begin : begin + PATCHES_AT_ONCE]
-        table, starts = _pairs(splats, some, frames, (BLUR * texel) ** 2)
-        offsets = (some.points - some.centre[:, None]).repeat_interleave(SIGHTS, 0)
-        at = (offsets @ frames[:, :2].transpose(1, 2)).contiguous()  # [S, W, 2]
-        there = some.there.repeat_interleave(SIGHTS, 0)
-        seen = blend(table, starts, at, there).unflatten(0, (-1, SIGHTS))
-        mean = (seen * weight[..., None, None]).sum(1)  # [G, W, 4]
-        blended[some.texel[some.there]] = mean[some.there]
+    pairs = PAIRS_AT_ONCE
+    begin = 0
+    while begin < len(patches.texel):
+        try:
+            end = _blend_some(blended, splats, patches, frames, weight, texel, begin, pairs)
+        except torch.OutOfMemoryError:
+            if pairs <= FEWEST_PAIRS:
+                raise
+            pairs //= 4
+        else:
+            begin = end
     blended = blended.cpu().numpy()
     return blended[:, :3], blended[:, 3]
+
+
+def _blend_some(
+    blended: Tensor,  # [T, 4], of which those of the patches are written
+    splats: _Cells,
+    patches: _Patches,
+    frames: Tensor,  # [G, SIGHTS, 3, 3]
+    weight: Tensor,  # [G, SIGHTS]
+    texel: float,
+    begin: int,
+    most: int,
+) -> int:
+    """Bake patches from `begin` on, in pieces of so many pairs; which is the first left to do."""
+    blend = blend_patches
+    if blended.device.type == "cuda" and find_spec("triton") is not None:
+        from scenelift.finish.bake_triton import blend_patches_triton as blend
+    for first, end, runs in _pieces(splats, patches, begin, begin + PATCHES_AT_ONCE, most):
+        some, looks = patches.part(first, end), frames[first:end].flatten(0, 1)  # [S, 3, 3]
+        table, starts = _pairs(splats, some, looks, runs, (BLUR * texel) ** 2)
+        offsets = (some.points - some.centre[:, None]).repeat_interleave(SIGHTS, 0)
+        at = (offsets @ looks[:, :2].transpose(1, 2)).contiguous()  # [S, W, 2]
+        there = some.there.repeat_interleave(SIGHTS, 0)
+        seen = blend(table, starts, at, there).unflatten(0, (-1, SIGHTS))
+        mean = (seen * weight[first:end, :, None, None]).sum(1)  # [G, W, 4]
+        blended[some.texel[some.there]] = mean[some.there]
+    return min(begin + PATCHES_AT_ONCE, len(patches.texel))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Runs:
+    """Splats around patches, as runs of neighbours in a grid's order.
+
+    Attributes:
+        patch: int64 [R], which of a piece's. begin, end: int64 [R], of the run in the order.
+        splats: int64 [n], the grid's order.
+    """
+
+    patch: Tensor
+    begin: Tensor
+    end: Tensor
+    splats: Tensor
+
+    def counts(self, patches: int) -> Tensor:  # int64 [patches]
+        total = torch.zeros(patches, dtype=torch.int64, device=self.patch.device)
+        return total.index_add_(0, self.patch, self.end - self.begin)
+
+    def of(self, first: int, end: int) -> _Runs:
+        """The runs of patches `first` to `end`, which are counted from 0 there."""
+        bounds = torch.tensor([first, end], device=self.patch.device)
+        begin, stop = torch.searchsorted(self.patch, bounds).tolist()
+        return _Runs(
+            patch=self.patch[begin:stop] - first,
+            begin=self.begin[begin:stop],
+            end=self.end[begin:stop],
+            splats=self.splats,
+        )
+
+    def pairs(self) -> tuple[Tensor, Tensor]:
+        """Every pair of patch [C] and splat [C]."""
+        run, number = _expanded(self.end - self.begin)
+        return self.patch[run], self.splats[self.begin[run] + number]
+
+
+def _pieces(
+    splats: _Cells, patches: _Patches, begin: int, end: int, most: int
+) -> Iterator[tuple[int, int, list[_Runs]]]:
+    """Patches in pieces of at most so many pairs, or of one patch, with the splats around them."""
+    some = patches.part(begin, end)
+    runs = [grid.around(some.centre, some.reach, splats.widest) for grid in splats.grids]
+    counts = sum(r.counts(len(some.centre)) for r in runs)
+    first, held = 0, 0
+    for number, count in enumerate(torch.as_tensor(counts).tolist()):
+        if number > first and held + count > most:
+            yield begin + first, begin + number, [r.of(first, number) for r in runs]
+            first, held = number, 0
+        held += count
+    last = len(some.centre)
+    yield begin + first, begin + last, [r.of(first, last) for r in runs]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -129,14 +212,75 @@ class _Patches:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Grid:
+    """Splats of about one size in the order of a grid's cells.
+
+    Attributes:
+        splats: int64 [n], which. widest: the largest of their radii.
+        starts: int64 [cells + 1], where each cell begins among them.
+        low: [3], the grid's corner. size: int64 [3], cells along each axis. cell: their side.
+    """
+
+    splats: Tensor
+    widest: float
+    starts: Tensor
+    low: Tensor
+    size: Tensor
+    cell: float
+
+    @classmethod
+    def of(cls, means: Tensor, splats: Tensor, widest: float) -> _Grid:
+        means = means[splats]
+        cell, low = cell_of(widest), means.amin(0)
+        size = ((means.amax(0) - low) / cell).floor().to(torch.int64) + 1
+        i, j, k = ((means - low) / cell).floor().to(torch.int64).unbind(1)
+        key, order = ((i * size[1] + j) * size[2] + k).sort(stable=True)
+        cells = torch.arange(int(size.prod()) + 1, device=key.device)
+        return cls(
+            splats=splats[order],
+            widest=widest,
+            starts=torch.searchsorted(key, cells),
+            low=low,
+            size=size,
+            cell=cell,
+        )
+
+    def around(self, centre: Tensor, reach: Tensor, widest: float) -> _Runs:
+        """Splats in the cells of a cube about each patch.
+
+        Args:
+            centre: [G, 3]. reach: [G], of a patch from its centre.
+            widest: the largest radius in any grid.
+        """
+        span = reach + max(widest, BEHIND)
+        # Smaller splats need not be looked for as far out.
+        exact = ((reach + self.widest).square() + (reach + BEHIND).square()).sqrt()
+        span = torch.minimum(span, exact)[:, None]
+        first = ((centre - span - self.low) / self.cell).floor().to(torch.int64)
+        last = ((centre + span - self.low) / self.cell).floor().to(torch.int64)
+        first, last = first.clamp(min=0), torch.minimum(last, self.size - 1)
+        across = (last - first + 1).clamp(min=0)  # [G, 3]
+        columns = across[:, 0] * across[:, 1] * (across[:, 2] > 0)
+        patch, number = _expanded(columns)
+        i = first[patch, 0] + number // across[patch, 1]
+        j = first[patch, 1] + number % across[patch, 1]
+        column = (i * self.size[1] + j) * self.size[2]
+        return _Runs(
+            patch=patch,
+            begin=self.starts[column + first[patch, 2]],
+            end=self.starts[column + last[patch, 2] + 1],
+            splats=self.splats,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Cells:
-    """Splats in the order of a grid's cells.
+    """Splats in the order of the cells of one grid for all.
 
     Attributes:
         means: [N, 3]. axes: [N, 3, 3], columns as long as the scales. opacities: [N]. rgb: [N, 3].
         radii: [N], beyond which a splat is not looked for. widest: the largest of them.
-        starts: int64 [cells + 1], where each cell begins.
-        low: [3], the grid's corner. size: int64 [3], cells along each axis. cell: their side.
+        whole: the grid for all. grids: of splats by their size, in which they are found.
     """
 
     means: Tensor
@@ -145,66 +289,54 @@ class _Cells:
     rgb: Tensor
     radii: Tensor
     widest: float
-    starts: Tensor
-    low: Tensor
-    size: Tensor
-    cell: float
+    whole: _Grid
+    grids: Sequence[_Grid]
 
     @classmethod
     def of(cls, splats: SplatTensors, texel: float, widest: float) -> _Cells:
-        cell, low = cell_of(widest), splats.means.amin(0)
-        size = ((splats.means.amax(0) - low) / cell).floor().to(torch.int64) + 1
-        i, j, k = ((splats.means - low) / cell).floor().to(torch.int64).unbind(1)
-        key, order = ((i * size[1] + j) * size[2] + k).sort(stable=True)
-        axes = rotation_matrices(splats.rotations) * splats.scales[:, None, :]
-        radii = (3 * splats.scales.amax(1) + texel).clamp(max=widest)
-        cells = torch.arange(int(size.prod()) + 1, device=key.device)
+        everything = torch.arange(len(splats.means), device=splats.means.device)
+        whole = _Grid.of(splats.means, everything, widest)
+        order = whole.splats
+        axes = rotation_matrices(splats.rotations[order]) * splats.scales[order, None, :]
+        radii = (3 * splats.scales[order].amax(1) + texel).clamp(max=widest)
+        means = splats.means[order]
+        whole = replace(whole, splats=everything)
+        # Doubling sizes, from the one that the search goes behind the surface for anyway.
+        kind = (radii / BEHIND).log2().ceil().clamp(min=0).to(torch.int64)
+        kinds = kind.unique().tolist()
+        grids = [whole]
+        if len(kinds) > 1:
+            members = [(kind == k).nonzero()[:, 0] for k in kinds]
+            grids = [_Grid.of(means, of, float(radii[of].amax())) for of in members]
         return cls(
-            means=splats.means[order],
-            axes=axes[order],
+            means=means,
+            axes=axes,
             opacities=splats.opacities[order].clamp(max=1),
             rgb=splats.rgb[order],
-            radii=radii[order],
+            radii=radii,
             widest=widest,
-            starts=torch.searchsorted(key, cells),
-            low=low,
-            size=size,
-            cell=cell,
+            whole=whole,
+            grids=grids,
         )
 
     def open(self, centre: Tensor, toward: Tensor) -> Tensor:
         """What each line of sight [G, SIGHTS, 3] from a patch weighs: nothing where it is blocked,
         unless they all are."""
-        crowded = self.starts.diff() >= CROWD
+        whole = self.whole
+        crowded = whole.starts.diff() >= CROWD
         blocked = torch.zeros(toward.shape[:2], dtype=torch.bool, device=centre.device)
-        for step in range(2 * int(self.size.sum())):
-            along = self.cell * (CLEAR + step / 2)
-            at = (centre[:, None] + along * toward - self.low) / self.cell
+        for step in range(2 * int(whole.size.sum())):
+            along = whole.cell * (CLEAR + step / 2)
+            at = (centre[:, None] + along * toward - whole.low) / whole.cell
             at = at.floor().to(torch.int64)
-            inside = ((at >= 0) & (at < self.size)).all(-1)
+            inside = ((at >= 0) & (at < whole.size)).all(-1)
             # Asking makes the CPU wait for the GPU.
             if step % ASK_AFTER == ASK_AFTER - 1 and not inside.any():
                 break
-            number = (at[..., 0] * self.size[1] + at[..., 1]) * self.size[2] + at[..., 2]
+            number = (at[..., 0] * whole.size[1] + at[..., 1]) * whole.size[2] + at[..., 2]
             blocked |= inside & crowded[number.clamp(0, len(crowded) - 1)]
         weight = torch.where(blocked.all(1, keepdim=True), 1.0, (~blocked).to(torch.float32))
         return weight / weight.sum(1, keepdim=True)
-
-    def around(self, centre: Tensor, span: Tensor) -> tuple[Tensor, Tensor]:
-        """Splats in the cells of a cube about each centre: which patch [C], which splat [C]."""
-        first = ((centre - span[:, None] - self.low) / self.cell).floor().to(torch.int64)
-        last = ((centre + span[:, None] - self.low) / self.cell).floor().to(torch.int64)
-        first, last = first.clamp(min=0), torch.minimum(last, self.size - 1)
-        across = (last - first + 1).clamp(min=0)  # [G, 3]
-        columns = across[:, 0] * across[:, 1] * (across[:, 2] > 0)
-        patch, number = _expanded(columns)
-        i = first[patch, 0] + number // across[patch, 1]
-        j = first[patch, 1] + number % across[patch, 1]
-        column = (i * self.size[1] + j) * self.size[2]
-        begin = self.starts[column + first[patch, 2]]
-        end = self.starts[column + last[patch, 2] + 1]
-        column, number = _expanded(end - begin)
-        return patch[column], begin[column] + number
 
 
 def _expanded(counts: Tensor) -> tuple[Tensor, Tensor]:
@@ -236,19 +368,29 @@ def _lines_of_sight(patches: _Patches) -> Tensor:  # [G, SIGHTS, 3, 3]
     return torch.stack(frames, 1)
 
 
-def _pairs(splats: _Cells, patches: _Patches, frames: Tensor, blur: float) -> tuple[Tensor, Tensor]:
+def _pairs(
+    splats: _Cells, patches: _Patches, frames: Tensor, runs: Sequence[_Runs], blur: float
+) -> tuple[Tensor, Tensor]:
     """What every line of sight has to blend, front to back.
+
+    Args:
+        patches: of one piece, with their frames [S, 3, 3] and the splats around them.
+        blur: variance of the anti-aliasing.
 
     Returns:
         table: float32 [P, 9]: u, v, the exponent's factors of du² du·dv dv², opacity, rgb.
         starts: int32 [S + 1], where each line of sight begins.
     """
-    span = patches.reach + max(splats.widest, BEHIND)
-    patch, splat = splats.around(patches.centre, span)
+    patch, splat = (torch.cat(parts) for parts in zip(*(r.pairs() for r in runs), strict=True))
     offset = splats.means[splat] - patches.centre[patch]
     square = offset.square().sum(1)
     reach = patches.reach[patch]
     limit = (reach + splats.radii[splat]).square()
+    # Of those in a cube, who are too far off for any line of sight.
+    deepest = (reach + max(BEHIND, IN_FRONT)).square()
+    close = (square <= (limit + deepest) * (1 + 1e-5)).nonzero()[:, 0]
+    patch, splat, offset = patch[close], splat[close], offset[close]
+    square, reach, limit = square[close], reach[close], limit[close]
     found = []
     for sight in range(SIGHTS):
         height = (offset * frames[SIGHTS * patch + sight, 2]).sum(1)

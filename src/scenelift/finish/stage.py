@@ -92,7 +92,8 @@ def finish(
     report: Reporter | None = None,
     device: str = "auto",
 ) -> Reconstruction:
-    """Finish an object's mesh. A failure keeps the mesh as it came and is noted.
+    """Finish an object's mesh. Where that fails, it is made light with colours on its vertices, and
+    the failure noted.
 
     A mesh with a texture and within the budget was finished by its reconstructor and is kept.
     """
@@ -111,8 +112,10 @@ def finish(
         shape, quality = replace(shape, mesh=None, materials=None), {}
     except Exception as exc:
         log.exception("finishing a mesh failed")
-        note = f"The mesh is as it was decoded: finishing it failed ({type(exc).__name__}: {exc})."
-        shape, quality = replace(shape, mesh=_usable(mesh), materials=None), {}
+        light = _light(mesh, shape.gaussians, options)
+        got = "no mesh" if light is None else "colours on its vertices and no texture"
+        note = f"This object has {got}: finishing it failed ({_named(exc)})."
+        shape, quality = replace(shape, mesh=light, materials=None), {}
     else:
         return replace(
             reconstruction,
@@ -357,11 +360,16 @@ class _Colours:
 
 
 def _thinned(mesh: Mesh, faces: int, device: str) -> Mesh:
+    """Thinned on a device; as it came where memory does not suffice, which costs seconds more."""
     import torch
 
     from scenelift.finish.thinning import thin
 
-    return thin(mesh, faces, torch.device(device))
+    try:
+        return thin(mesh, faces, torch.device(device))
+    except torch.OutOfMemoryError:
+        log.info("%d faces do not fit into %s: the CPU takes them away", len(mesh.faces), device)
+    return mesh
 
 
 def _crowded_note(pieces: int, options: FinishOptions) -> str:
@@ -380,10 +388,27 @@ def _fits(mesh: Mesh, options: FinishOptions) -> bool:
     return options.faces is None or len(mesh.faces) <= options.faces
 
 
-def _usable(mesh: Mesh) -> Mesh | None:
-    """The mesh as it came, without what no file can hold."""
-    faces = clean(mesh).mesh
-    return faces if len(faces.faces) else None
+def _light(mesh: Mesh, gaussians: Gaussians | None, options: FinishOptions) -> Mesh | None:
+    """What every viewer can show when the recipe failed: few faces, and colours at their corners.
+
+    Never a million faces that nobody asked for.
+    """
+    try:
+        light = clean(decimate(clean(mesh).mesh, options.faces)).mesh
+        if not len(light.faces):
+            return None
+        if gaussians is not None and len(gaussians):
+            _, nearest = KDTree(gaussians.means).query(light.vertices)
+            return replace(light, colors=_bytes(gaussians.rgb[nearest]))
+    except Exception:  # whatever made the recipe fail may be here again
+        log.exception("making a mesh light failed")
+        return None
+    return light
+
+
+def _named(exc: Exception) -> str:
+    first = (str(exc).splitlines() or [""])[0]
+    return f"{type(exc).__name__}: {first}"
 
 
 def _bytes(rgb: NDArray[np.float32]) -> NDArray[np.uint8]:

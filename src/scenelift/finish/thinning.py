@@ -31,6 +31,8 @@ SHORT = 1e-4
 HOLD = 1e-3
 TURN = 0.2  # cosine: no face may turn further
 SLIM = 0.02  # twice the area over the longest squared edge: no face may become slimmer
+# Faces or edges that are computed with together: bounds the memory, four million faces take 1.5 GB.
+ROWS_AT_ONCE = 1 << 21
 
 
 def thin(mesh: Mesh, faces: int, device: torch.device) -> Mesh:
@@ -128,6 +130,18 @@ def _quadrics(points: Tensor, faces: Tensor) -> Tensor:  # [V, 10]
     As coefficients of xx xy xz yy yz zz x y z 1. Added in fixed point, where the order in which a
     GPU adds makes no difference.
     """
+    parts = faces.split(ROWS_AT_ONCE)
+    most = torch.stack([_of_planes(points, part).abs().sum(0) for part in parts]).sum(0).amax()
+    scale = 2.0**60 / most.clamp(min=1e-30)
+    total = torch.zeros((len(points), 10), dtype=torch.int64, device=points.device)
+    for part in parts:
+        whole = (_of_planes(points, part) * (scale / 3)).round().to(torch.int64)
+        for k in range(3):
+            total.index_add_(0, part[:, k], whole)
+    return total.to(torch.float64) * (3 / scale)
+
+
+def _of_planes(points: Tensor, faces: Tensor) -> Tensor:  # [F, 10]
     a, b, c = points[faces].unbind(1)
     normal = torch.linalg.cross(b - a, c - a)
     length = normal.norm(dim=1, keepdim=True)
@@ -135,13 +149,7 @@ def _quadrics(points: Tensor, faces: Tensor) -> Tensor:  # [V, 10]
     x, y, z = unit.unbind(1)
     d = -(unit * a).sum(1)
     terms = (x * x, x * y, x * z, y * y, y * z, z * z, x * d, y * d, z * d, d * d)
-    each = torch.stack(terms, 1) * (length / 2)  # [F, 10]
-    scale = 2.0**60 / each.abs().sum(0).amax().clamp(min=1e-30)
-    whole = (each * (scale / 3)).round().to(torch.int64)
-    total = torch.zeros((len(points), 10), dtype=torch.int64, device=points.device)
-    for k in range(3):
-        total.index_add_(0, faces[:, k], whole)
-    return total.to(torch.float64) * (3 / scale)
+    return torch.stack(terms, 1) * (length / 2)
 
 
 def _edges(faces: Tensor, vertex_count: int) -> _Edges:
@@ -169,6 +177,12 @@ def _edges(faces: Tensor, vertex_count: int) -> _Edges:
 
 def _placed(points: Tensor, quadrics: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
     """Where the vertex goes when an edge collapses [E, 3], and what that costs [E]."""
+    parts = [_placed_some(points, quadrics, some) for some in ends.split(ROWS_AT_ONCE)]
+    at, cost = zip(*parts, strict=True)
+    return torch.cat(at), torch.cat(cost)
+
+
+def _placed_some(points: Tensor, quadrics: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
     xx, xy, xz, yy, yz, zz, bx, by, bz, rest = quadrics[ends].sum(1).unbind(1)
     a, b = points[ends].unbind(1)
     middle = (a + b) / 2
@@ -256,17 +270,18 @@ def _sound(points: Tensor, faces: Tensor, edges: _Edges, chosen: Tensor, at: Ten
     shared = torch.bincount(pair[times > 1] // vertex_count, minlength=count)
     fine = (shared == 2) & (edges.valence[edges.opposite[chosen]] > 3).all(1)
 
-    touching = of_vertex[faces]  # [F, 3]
-    around = ((touching >= 0).sum(1) == 1).nonzero()[:, 0]
-    moved = touching[around]
-    before = points[faces[around]]
-    after = torch.where((moved >= 0)[..., None], at[moved.clamp(min=0)], before)
-    old, new = _cross(before), _cross(after)
-    sides = (after - after.roll(1, 1)).square().sum(-1).amax(1)
-    length = new.norm(dim=1)
-    turned = (old * new).sum(1) < TURN * old.norm(dim=1) * length
-    bad = turned | (length < SLIM * sides)
-    fine[moved[bad].amax(1)] = False
+    for some in faces.split(ROWS_AT_ONCE):
+        touching = of_vertex[some]  # [F, 3]
+        around = ((touching >= 0).sum(1) == 1).nonzero()[:, 0]
+        moved = touching[around]
+        before = points[some[around]]
+        after = torch.where((moved >= 0)[..., None], at[moved.clamp(min=0)], before)
+        old, new = _cross(before), _cross(after)
+        sides = (after - after.roll(1, 1)).square().sum(-1).amax(1)
+        length = new.norm(dim=1)
+        turned = (old * new).sum(1) < TURN * old.norm(dim=1) * length
+        bad = turned | (length < SLIM * sides)
+        fine[moved[bad].amax(1)] = False
     return fine
 
 

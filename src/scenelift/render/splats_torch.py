@@ -42,6 +42,10 @@ __all__ = [
 
 LAYERS = 32  # splats of a tile that are blended at once by plain tensor operations
 TILES_AT_ONCE = 1024  # bounds the memory that takes: 1024 · 32 · 256 floats are 33 MB
+SPLATS_AT_ONCE = 1 << 20  # projected together: 0.4 GB
+# Pairs of splat and tile that are listed together, a row of tiles at least: 1 GB. Splats as large
+# as the picture are on all of its tiles.
+PAIRS_AT_ONCE = 1 << 23
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,6 +74,15 @@ class SplatTensors:
             rotations=upload(gaussians.rotations),
             opacities=upload(gaussians.opacities),
             rgb=upload(gaussians.rgb),
+        )
+
+    def part(self, first: int, end: int) -> SplatTensors:
+        return SplatTensors(
+            means=self.means[first:end],
+            scales=self.scales[first:end],
+            rotations=self.rotations[first:end],
+            opacities=self.opacities[first:end],
+            rgb=self.rgb[first:end],
         )
 
 
@@ -116,12 +129,18 @@ def draw_splats(
 ) -> TensorRendering:
     """Draw splats as the camera sees them; arguments as of `render_splats`."""
     device = splats.means.device
-    pairs, starts = list_pairs(splats, camera, scene_from_camera, near=near)
+    screen = _screen(splats, camera, scene_from_camera, near)
     if device.type == "cuda" and _has_triton():
         from scenelift.render.splats_triton import blend_tiles_triton as blend
     else:
         blend = blend_tiles
-    blended = blend(pairs, starts, camera.width, camera.height)  # [H, W, 5]
+    width, height = camera.width, camera.height
+    bands = []
+    for first, end in _bands(screen, width, height):
+        members, starts = _list_tiles(screen, width, height, first, end)
+        drawn = blend(screen.table[members], starts, width, height)
+        bands.append(drawn[first * TILE : end * TILE])
+    blended = torch.cat(bands)  # [H, W, 5]
     through = blended[..., 4]
     alpha = 1 - through
     behind = torch.tensor(background, dtype=torch.float32, device=device)
@@ -143,15 +162,30 @@ def list_pairs(
         pairs: float32 [P, 10]: u, v, conic a b c, opacity, depth, red, green, blue of a splat.
         starts: int32 [T + 1], where each tile, counted row by row, begins among them.
     """
-    view = np.diag([1.0, -1, -1, 1]) @ camera_from_scene(scene_from_camera)
-    on_device = torch.tensor(view, dtype=torch.float32, device=splats.means.device)
-    screen = _project(splats, camera, on_device, near)
-    members, starts = _list_tiles(screen, camera.width, camera.height)
+    screen = _screen(splats, camera, scene_from_camera, near)
+    rows = -(-camera.height // TILE)
+    members, starts = _list_tiles(screen, camera.width, camera.height, 0, rows)
     return screen.table[members], starts
 
 
-def _project(splats: SplatTensors, camera: Camera, view: Tensor, near: float) -> _Screen:
+def _screen(
+    splats: SplatTensors, camera: Camera, scene_from_camera: NDArray[np.float64] | None, near: float
+) -> _Screen:
     """Splats that can be seen, where they are on the screen."""
+    view = np.diag([1.0, -1, -1, 1]) @ camera_from_scene(scene_from_camera)
+    on_device = torch.tensor(view, dtype=torch.float32, device=splats.means.device)
+    parts = [
+        _project(splats.part(first, first + SPLATS_AT_ONCE), camera, on_device, near)
+        for first in range(0, max(1, len(splats.means)), SPLATS_AT_ONCE)
+    ]
+    table = torch.cat([part.table for part in parts])
+    reach = torch.cat([part.reach for part in parts])
+    order = torch.argsort(table[:, 6], stable=True)
+    return _Screen(table=table[order], reach=reach[order])
+
+
+def _project(splats: SplatTensors, camera: Camera, view: Tensor, near: float) -> _Screen:
+    """Of some splats those that can be seen, in their order."""
     fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
     width, height = camera.width, camera.height
     x, y, z = (splats.means @ view[:3, :3].T + view[:3, 3]).unbind(-1)
@@ -193,7 +227,6 @@ def _project(splats: SplatTensors, camera: Camera, view: Tensor, near: float) ->
         & (v - reach_y <= height)
     )
     kept = seen.nonzero()[:, 0]
-    kept = kept[torch.argsort(z[kept], stable=True)]
     table = torch.stack([u, v, var_v / dilated, -cov / dilated, var_u / dilated, opacity, z], -1)
     return _Screen(
         table=torch.cat([table[kept], splats.rgb[kept]], -1),
@@ -211,8 +244,40 @@ def rotation_matrices(quaternions: Tensor) -> Tensor:  # [N, 4] -> [N, 3, 3]
     return torch.stack(rows, -1).unflatten(-1, (3, 3))
 
 
-def _list_tiles(screen: _Screen, width: int, height: int) -> tuple[Tensor, Tensor]:
+def _bands(screen: _Screen, width: int, height: int) -> list[tuple[int, int]]:
+    """Rows of tiles, first and end, in bands of at most PAIRS_AT_ONCE pairs, or of one row."""
+    first, end = _tile_ranges(screen, width, height)
+    rows = -(-height // TILE)
+    across = (end - first).clamp(min=0)[:, 0].to(torch.int64)
+    across = torch.where(end[:, 1] > first[:, 1], across, 0)
+    change = torch.zeros(rows + 1, dtype=torch.int64, device=across.device)
+    change.index_add_(0, first[:, 1].clamp(max=rows).to(torch.int64), across)
+    change.index_add_(0, end[:, 1].clamp(max=rows).to(torch.int64), -across)
+    bands, begin, held = [], 0, 0
+    for row, count in enumerate(change.cumsum(0)[:rows].tolist()):
+        if row > begin and held + count > PAIRS_AT_ONCE:
+            bands.append((begin, row))
+            begin, held = row, 0
+        held += count
+    return [*bands, (begin, rows)]
+
+
+def _tile_ranges(screen: _Screen, width: int, height: int) -> tuple[Tensor, Tensor]:
+    """Half-open ranges of tiles along both axes, int32 [M, 2] each: columns, rows."""
+    centre = screen.table[:, :2]
+    last_pixel = torch.tensor([width - 1.0, height - 1.0], device=centre.device)
+    first = ((centre - screen.reach).clamp(min=0) // TILE).to(torch.int32)
+    end = ((centre + screen.reach).minimum(last_pixel) // TILE).to(torch.int32) + 1
+    return first, end
+
+
+def _list_tiles(
+    screen: _Screen, width: int, height: int, top: int, bottom: int
+) -> tuple[Tensor, Tensor]:
     """Splats of every tile, front to back: `members[starts[t] : starts[t + 1]]`.
+
+    Args:
+        top, bottom: rows of tiles; the others are empty.
 
     Returns:
         members: int64 [P], rows of the table.
@@ -220,11 +285,9 @@ def _list_tiles(screen: _Screen, width: int, height: int) -> tuple[Tensor, Tenso
     """
     device = screen.table.device
     columns, rows = -(-width // TILE), -(-height // TILE)
-    centre = screen.table[:, :2]
-    last_pixel = torch.tensor([width - 1.0, height - 1.0], device=device)
-    # Half-open ranges of tiles along both axes: [M, 2].
-    first = ((centre - screen.reach).clamp(min=0) // TILE).to(torch.int32)
-    end = ((centre + screen.reach).minimum(last_pixel) // TILE).to(torch.int32) + 1
+    first, end = _tile_ranges(screen, width, height)
+    first[:, 1].clamp_(min=top)
+    end[:, 1].clamp_(max=bottom)
     span = (end - first).clamp(min=0)
     counts = span[:, 0] * span[:, 1]
     owners = torch.repeat_interleave(counts)  # [P]; in the order of depth
