@@ -132,12 +132,12 @@ def arguments_of_a_bake(large: bool) -> tuple:
     splats = noisy_splats(2000)
     if large:
         splats.scales[::50] *= 20  # half as wide as the object
-    patch = np.floor((mesh.vertices + 0.5) / 0.1).astype(np.int64) @ [10_000, 100, 1]
+    patch = np.floor((mesh.vertices + 0.5) / 0.25).astype(np.int64) @ [10_000, 100, 1]
     return splats, mesh.vertices, vertex_normals(mesh.vertices, mesh.faces), patch, 0.006
 
 
 @pytest.mark.parametrize("large", [False, True])
-@pytest.mark.parametrize("most", [1, 500, 20_000])
+@pytest.mark.parametrize("most", [1, 8000])
 def test_colours_do_not_depend_on_the_pieces_that_are_baked_together(monkeypatch, large, most):
     arguments = arguments_of_a_bake(large)
     whole = bake_gaussians(*arguments, TORCH)
@@ -160,14 +160,14 @@ def test_pieces_become_smaller_where_memory_runs_out(monkeypatch):
 
     def scarce(splats, patches, frames, runs, blur):
         tried.append(int(sum(r.counts(len(patches.centre)).sum() for r in runs)))
-        if tried[-1] > 100_000:
+        if tried[-1] > 10_000:
             raise torch.OutOfMemoryError("no room")
         return inner(splats, patches, frames, runs, blur)
 
     whole = bake_gaussians(*arguments, TORCH)
     monkeypatch.setattr(bake_torch, "_pairs", scarce)
     np.testing.assert_array_equal(bake_gaussians(*arguments, TORCH).rgb, whole.rgb)
-    assert max(tried) > 100_000 > tried[-1]
+    assert max(tried) > 10_000 > tried[-1]
 
 
 def test_the_cpu_bakes_where_a_device_has_no_room(monkeypatch):

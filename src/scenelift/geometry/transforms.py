@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scenelift.threads import side_by_side
 from scenelift.types import Gaussians, Pose
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "transform_gaussians",
     "transform_points",
 ]
+
+ROWS_AT_ONCE = 1 << 16
 
 
 def matrix_from_quaternion(quaternion: ArrayLike) -> NDArray[np.float64]:  # [..., 4] -> [..., 3, 3]
@@ -157,7 +160,7 @@ def transform_gaussians(gaussians: Gaussians, pose: Pose) -> Gaussians:
         gaussians,
         means=transform_points(gaussians.means, pose_matrix(pose)).astype(np.float32),
         scales=gaussians.scales * np.float32(pose.scale),
-        rotations=multiply_quaternions(pose.rotation, gaussians.rotations).astype(np.float32),
+        rotations=_turned(gaussians.rotations, pose),
         kernel=gaussians.kernel * pose.scale,
     )
 
@@ -199,3 +202,16 @@ def concatenate_gaussians(parts: Sequence[Gaussians]) -> Gaussians:
         opacities=np.concatenate([p.opacities for p in parts]),
         sh0=np.concatenate([p.sh0 for p in parts]),
     )
+
+
+def _turned(rotations: NDArray[np.float32], pose: Pose) -> NDArray[np.float32]:  # [N, 4]
+    """Quaternions turned by a pose, some at a time: in double precision they are large."""
+    turned = np.zeros(rotations.shape, np.float32)
+
+    def turn(first: int) -> None:
+        some = slice(first, first + ROWS_AT_ONCE)
+        turned[some] = multiply_quaternions(pose.rotation, rotations[some])
+
+    for _ in side_by_side(turn, range(0, len(rotations), ROWS_AT_ONCE)):
+        pass
+    return turned

@@ -15,6 +15,7 @@ from PIL import Image as PillowImage
 
 from scenelift.errors import OutputError, SetupError
 from scenelift.io.files import atomic_write
+from scenelift.threads import side_by_side
 
 __all__ = ["write_animation", "write_gif", "write_mp4", "write_png", "write_webp"]
 
@@ -71,15 +72,22 @@ def write_gif(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0
     height, width = stack.shape[1:3]
     tiles = (height // 8 + 1, width // 8 + 1)
     offset = DITHER * (np.tile(BAYER, tiles)[:height, :width, None] / 63 - 0.5)
-    pictures = []
-    for frame, hidden in zip(stack, empty, strict=True):
+
+    def reduced(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         dithered = np.clip(np.rint(frame + offset), 0, 255).astype(np.uint8)
         nearest = PillowImage.fromarray(dithered).quantize(
             palette=palette, dither=PillowImage.Dither.NONE
         )
         # Pillow finds the nearest colour but roughly: the background must be exact.
-        index = np.where(hidden, np.uint8(0), np.asarray(nearest))
-        picture = PillowImage.fromarray(index).convert("P")
+        hidden = (frame == background).all(-1)
+        return np.where(hidden, np.uint8(0), np.asarray(nearest))
+
+    # A loop that swings shows almost every picture twice.
+    distinct = {id(frame): frame for frame in frames}
+    indices = dict(zip(distinct, side_by_side(reduced, distinct.values()), strict=True))
+    pictures = []
+    for frame in frames:
+        picture = PillowImage.fromarray(indices[id(frame)]).convert("P")
         picture.putpalette(palette.getpalette() or [])
         pictures.append(picture)
     with atomic_write(path) as file:

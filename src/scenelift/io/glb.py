@@ -26,6 +26,7 @@ from PIL import Image as PillowImage
 from scenelift.errors import InputError
 from scenelift.geometry.transforms import compose_transform, pose_from_matrix
 from scenelift.io.files import write_bytes
+from scenelift.io.png import png_bytes
 from scenelift.render.color import linear_from_srgb, srgb_from_linear
 from scenelift.types import PLAIN_MATERIAL, AlphaMode, Gaussians, Material, Mesh
 
@@ -252,9 +253,7 @@ class _Document:
         return self._append("materials", material)
 
     def _texture(self, name: str, pixels: NDArray[np.uint8]) -> dict[str, int]:
-        png = io.BytesIO()
-        PillowImage.fromarray(pixels).save(png, "PNG")
-        view = self._buffer_view(png.getvalue())
+        view = self._buffer_view(png_bytes(pixels))
         image = self._append("images", {"name": name, "mimeType": "image/png", "bufferView": view})
         return {"index": self._append("textures", {"source": image})}
 

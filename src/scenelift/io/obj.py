@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.geometry.transforms import pose_from_matrix, transform_points
-from scenelift.io.animation import write_png
 from scenelift.io.files import atomic_write, write_bytes
 from scenelift.io.glb import GlbNode
+from scenelift.io.png import png_bytes
 from scenelift.types import Mesh
 
 __all__ = ["write_obj"]
@@ -53,7 +53,7 @@ def write_obj(path: Path, nodes: Sequence[GlbNode]) -> list[Path]:
             continue
         lines, maps = _material(name, node.mesh, path)
         for file, pixels in maps.items():
-            write_png(file, pixels)
+            write_bytes(file, png_bytes(pixels))
             written.append(file)
         materials.append("\n".join(lines) + "\n")
     library = path.with_suffix(".mtl")

@@ -6,6 +6,7 @@ holds log scales and logit opacities; memory holds activated values, and only th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 from scenelift.errors import InputError
 from scenelift.geometry.transforms import transform_gaussians
-from scenelift.io.files import write_bytes
+from scenelift.io.files import atomic_write
+from scenelift.threads import side_by_side
 from scenelift.types import Gaussians, Pose
 
 __all__ = ["ply_bytes", "read_ply", "read_table", "splats_of", "write_ply"]
@@ -28,6 +30,7 @@ PROPERTIES = (
 NEEDED = tuple(name for name in PROPERTIES if name not in ("nx", "ny", "nz"))
 MIN_OPACITY = 1e-6  # logits end here, on both sides: ±13.8
 MIN_SCALE = 1e-12
+ROWS_AT_ONCE = 1 << 16  # converted together: what that takes in double precision fits into a cache
 
 MAX_HEADER = 65536  # bytes; a file of degree 3 has 1500
 SCALAR_TYPES = {
@@ -49,7 +52,9 @@ def write_ply(path: Path, gaussians: Gaussians, *, frame: Frame = "opengl") -> N
     Raises:
         OutputError: the file cannot be written.
     """
-    write_bytes(path, ply_bytes(gaussians, frame=frame))
+    with atomic_write(path) as file:
+        for block in _blocks(gaussians, frame):
+            file.write(block)
 
 
 def ply_bytes(gaussians: Gaussians, *, frame: Frame = "opengl") -> bytes:
@@ -58,20 +63,33 @@ def ply_bytes(gaussians: Gaussians, *, frame: Frame = "opengl") -> bytes:
     Opacities are kept 1e-6 away from 0 and 1, whose logits are infinite. Normals are zero, as
     viewers expect of splats.
     """
+    return b"".join(_blocks(gaussians, frame))
+
+
+def _blocks(gaussians: Gaussians, frame: Frame) -> Iterator[bytes | memoryview]:
+    """The file in order: the header, then some rows at a time."""
     if frame == "colmap":
         half_turn_about_x = Pose(rotation=(0.0, 1.0, 0.0, 0.0))
         gaussians = transform_gaussians(gaussians, half_turn_about_x)
-    opacity = np.clip(gaussians.opacities.astype(np.float64), MIN_OPACITY, 1 - MIN_OPACITY)
-    table = np.zeros((len(gaussians), len(PROPERTIES)), "<f4")
-    table[:, 0:3] = gaussians.means
-    table[:, 6:9] = gaussians.sh0
-    table[:, 9] = np.log(opacity) - np.log1p(-opacity)
-    table[:, 10:13] = np.log(np.maximum(gaussians.scales.astype(np.float64), MIN_SCALE))
-    table[:, 13:17] = gaussians.rotations
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(gaussians)}"]
     header += [f"property float {name}" for name in PROPERTIES]
     header += ["end_header", ""]
-    return "\n".join(header).encode("ascii") + table.tobytes()
+    yield "\n".join(header).encode("ascii")
+    starts = range(0, len(gaussians), ROWS_AT_ONCE)
+    yield from side_by_side(lambda first: _rows(gaussians, first, first + ROWS_AT_ONCE), starts)
+
+
+def _rows(gaussians: Gaussians, first: int, end: int) -> memoryview:
+    opacity = gaussians.opacities[first:end].astype(np.float64)
+    opacity = np.clip(opacity, MIN_OPACITY, 1 - MIN_OPACITY)
+    scales = gaussians.scales[first:end].astype(np.float64)
+    table = np.zeros((len(opacity), len(PROPERTIES)), "<f4")
+    table[:, 0:3] = gaussians.means[first:end]
+    table[:, 6:9] = gaussians.sh0[first:end]
+    table[:, 9] = np.log(opacity) - np.log1p(-opacity)
+    table[:, 10:13] = np.log(np.maximum(scales, MIN_SCALE))
+    table[:, 13:17] = gaussians.rotations[first:end]
+    return table.data
 
 
 def read_ply(path: Path) -> Gaussians:

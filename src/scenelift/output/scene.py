@@ -17,9 +17,8 @@ import numpy as np
 
 from scenelift import __version__
 from scenelift.compose import create_scene_mesh, make_scene
-from scenelift.errors import FormatError, SetupError
 from scenelift.io.animation import write_animation, write_png
-from scenelift.io.files import sha256_of, write_json
+from scenelift.io.files import write_json
 from scenelift.io.glb import GlbNode, write_glb
 from scenelift.io.obj import write_obj
 from scenelift.io.ply import write_ply
@@ -30,7 +29,6 @@ from scenelift.output.manifest import (
     CameraModel,
     DroppedModel,
     FailedModel,
-    FileModel,
     Manifest,
     ObjectModel,
     PoseModel,
@@ -39,6 +37,7 @@ from scenelift.output.manifest import (
 )
 from scenelift.output.overlay import draw_overlay
 from scenelift.output.turntable import render_turntable
+from scenelift.output.writers import Writers
 from scenelift.progress import Reporter, silent
 from scenelift.types import Scene, SceneObject
 
@@ -115,61 +114,44 @@ def _write_files(
     report: Reporter,
 ) -> Manifest:
     began = time.perf_counter()
-    written: list[str] = []
-    total = 9 + 3 * len(scene.objects) + len(options.formats)
     notes, shown = list(scene.provenance.notes), scene.objects
     if options.max_splats is not None:
         shown, note = _fewer_splats(shown, options.max_splats)
         notes += note
 
-    def put(name: str, write: Callable[[Path], object]) -> str:
-        report.update(len(written), total, name)
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(path)
-        written.append(name)
-        return name
+    with Writers(folder) as writers:
+        put = writers.put
+        put("input.png", lambda p: write_png(p, scene.image.pixels))
+        # Failed objects too: the numbers in the picture are those of folders and manifest.
+        found = sorted((*scene.objects, *scene.provenance.failed), key=lambda o: o.index)
+        instances = [o.instance for o in found]
+        put("overlay.png", lambda p: write_png(p, draw_overlay(scene.image, instances)))
+        objects = [_write_object(o, put) for o in shown]
+        gaussians, nodes = make_scene(shown), create_scene_mesh(shown)
+        put("scene.ply", lambda p: write_ply(p, gaussians))
+        put("scene.glb", lambda p: write_glb(p, nodes))
+        # Its materials and textures come along, under names of their own.
+        put("scene.obj", lambda p: write_obj(p, nodes))
+        for kind in options.formats:
+            put(f"scene.{kind}", _extra(kind, shown, scene.units), optional=True)
 
-    put("input.png", lambda p: write_png(p, scene.image.pixels))
-    # Failed objects too: the numbers in the picture are those of folders and manifest.
-    found = sorted((*scene.objects, *scene.provenance.failed), key=lambda o: o.index)
-    instances = [o.instance for o in found]
-    put("overlay.png", lambda p: write_png(p, draw_overlay(scene.image, instances)))
-
-    objects = [_write_object(o, put) for o in shown]
-    gaussians, nodes = make_scene(shown), create_scene_mesh(shown)
-    put("scene.ply", lambda p: write_ply(p, gaussians))
-    put("scene.glb", lambda p: write_glb(p, nodes))
-    # Its materials and textures come along, under names of their own.
-    report.update(len(written), total, "scene.obj")
-    written += [
-        path.relative_to(folder).as_posix() for path in write_obj(folder / "scene.obj", nodes)
-    ]
-    clock = time.perf_counter()
-    preview = report.at("preview")
-    preview.send("stage_started")
-    frames = render_turntable(
-        gaussians,
-        scene.camera,
-        report=preview,
-        frames=options.preview_frames,
-        size=options.preview_size,
-        path=options.preview_path,
-    )
-    preview.send("stage_finished", fraction=1.0)
-    preview_seconds = time.perf_counter() - clock
-    put("preview.png", lambda p: write_png(p, frames[0]))
-    animation = f"preview.{options.preview_format}"
-    wanted: dict[str, Callable[[Path], object]] = {
-        animation: lambda p: write_animation(p, frames),
-        **{f"scene.{kind}": _extra(kind, shown, scene.units) for kind in options.formats},
-    }
-    skipped = {}
-    for name, write in wanted.items():
-        try:
-            put(name, write)
-        except (SetupError, FormatError) as exc:  # no ffmpeg, say: no reason to lose the scene
-            skipped[name] = str(exc)
+        clock = time.perf_counter()
+        preview = report.at("preview")
+        preview.send("stage_started")
+        frames = render_turntable(
+            gaussians,
+            scene.camera,
+            report=preview,
+            frames=options.preview_frames,
+            size=options.preview_size,
+            path=options.preview_path,
+        )
+        preview.send("stage_finished", fraction=1.0)
+        preview_seconds = time.perf_counter() - clock
+        put("preview.png", lambda p: write_png(p, frames[0]))
+        animation = f"preview.{options.preview_format}"
+        put(animation, lambda p: write_animation(p, frames), optional=True)
+        files, skipped = writers.finish(report)
 
     record = scene.provenance
     return Manifest(
@@ -199,12 +181,7 @@ def _write_files(
         dropped=[DroppedModel(**asdict(d)) for d in record.dropped],
         skipped=skipped,
         notes=list(dict.fromkeys(notes)),
-        files=[
-            FileModel(
-                path=name, bytes=(folder / name).stat().st_size, sha256=sha256_of(folder / name)
-            )
-            for name in written
-        ],
+        files=files,
         timings=[
             *(TimingModel(**asdict(t)) for t in record.timings),
             TimingModel(stage="preview", seconds=preview_seconds),
@@ -215,9 +192,7 @@ def _write_files(
     )
 
 
-def _write_object(
-    o: SceneObject, put: Callable[[str, Callable[[Path], object]], str]
-) -> ObjectModel:
+def _write_object(o: SceneObject, put: Callable[[str, Callable[[Path], None]], str]) -> ObjectModel:
     gaussians, mesh = o.shape.gaussians, o.shape.mesh
     base = f"objects/{o.name}"
     mask = o.instance.mask.astype(np.uint8) * 255
@@ -244,7 +219,7 @@ def _write_object(
     )
 
 
-def _extra(kind: str, objects: Sequence[SceneObject], units: str) -> Callable[[Path], object]:
+def _extra(kind: str, objects: Sequence[SceneObject], units: str) -> Callable[[Path], None]:
     from scenelift.output.extra import write_extra
 
     return lambda path: write_extra(path, kind, objects, metres=units == "metres")

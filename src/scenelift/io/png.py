@@ -1,0 +1,69 @@
+"""Pictures as PNG, packed once: a texture goes into several files of a scene."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+from concurrent.futures import CancelledError, Future
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+__all__ = ["png_bytes"]
+
+REMEMBERED = 128 << 20  # bytes of files
+
+
+def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
+    """A picture as a PNG file; of one that was packed lately, the same bytes again.
+
+    Packing takes longer than all else of a scene's files. Threads that ask for one picture at the
+    same time wait for the first.
+
+    Args:
+        pixels: uint8 [H, W, 3] sRGB, [H, W, 4] with alpha, or [H, W].
+    """
+    return _LATELY.packed(pixels)
+
+
+class _Lately:
+    """Files by the content of their pictures, the one that was asked for last at the end."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._lock = limit, threading.Lock()
+        self._files: dict[bytes, Future[bytes]] = {}
+
+    def packed(self, pixels: NDArray[np.uint8]) -> bytes:
+        shape = repr(pixels.shape).encode()
+        key = hashlib.blake2b(np.ascontiguousarray(pixels).data, person=shape[:16]).digest()
+        with self._lock:
+            known = self._files.pop(key, None)
+            future = self._files[key] = known or Future()
+        if known is None:
+            try:
+                file = io.BytesIO()
+                PillowImage.fromarray(pixels).save(file, "PNG")
+                future.set_result(file.getvalue())
+            finally:
+                future.cancel()  # where there is no result, so that nobody waits for one
+                self._forget()
+        try:
+            return future.result()
+        except CancelledError:
+            return self.packed(pixels)  # it failed elsewhere, and will tell why here
+
+    def _forget(self) -> None:
+        """Drop what failed, and the oldest of too many."""
+        with self._lock:
+            held = 0
+            for key, future in reversed(list(self._files.items())):
+                if not future.done():
+                    continue
+                held += 0 if future.cancelled() else len(future.result())
+                if future.cancelled() or held > self._limit:
+                    del self._files[key]
+
+
+_LATELY = _Lately(REMEMBERED)

@@ -1,0 +1,98 @@
+"""Files of an output folder, written side by side while other work goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+
+from scenelift.errors import FormatError, SetupError
+from scenelift.io.files import sha256_of
+from scenelift.output.manifest import FileModel
+from scenelift.progress import Reporter
+from scenelift.threads import core_count
+
+__all__ = ["Writers"]
+
+MOST = 8  # files at a time: what they are made of is in memory meanwhile
+
+
+class Writers:
+    """Threads that write files below a folder, as a context; leaving it by an error stops them.
+
+    What they wrote is listed in the order in which it was asked for, whoever was first.
+
+    Args:
+        folder: exists.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pool = ThreadPoolExecutor(min(MOST, core_count()), thread_name_prefix="write")
+        self._asked: list[tuple[str, Future[list[FileModel]], bool]] = []
+
+    def __enter__(self) -> Writers:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def put(
+        self, name: str, write: Callable[[Path], Iterable[Path] | None], *, optional: bool = False
+    ) -> str:
+        """Have a file written.
+
+        Args:
+            name: of the file, below the folder.
+            write: writes it; where that takes further files, it returns all of them.
+            optional: whether the scene can do without it, if what writes it says that something is
+                missing here (`SetupError`) or that there is nothing to write (`FormatError`).
+
+        Returns:
+            The name.
+        """
+        self._asked.append((name, self._pool.submit(self._write, name, write), optional))
+        return name
+
+    def finish(self, report: Reporter) -> tuple[list[FileModel], dict[str, str]]:
+        """Wait for all of them.
+
+        Args:
+            report: told of every file; raises Cancelled between them.
+
+        Returns:
+            What was written, and why of optional files some were not.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        files: list[FileModel] = []
+        skipped: dict[str, str] = {}
+        for number, (name, future, optional) in enumerate(self._asked):
+            report.update(number, len(self._asked), name)
+            try:
+                files += future.result()
+            except (SetupError, FormatError) as exc:
+                if not optional:
+                    raise
+                skipped[name] = str(exc)
+        return files, skipped
+
+    def _write(self, name: str, write: Callable[[Path], Iterable[Path] | None]) -> list[FileModel]:
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        paths = write(path) or [path]
+        return [
+            FileModel(
+                path=each.relative_to(self._folder).as_posix(),
+                bytes=each.stat().st_size,
+                sha256=sha256_of(each),
+            )
+            for each in paths
+        ]
