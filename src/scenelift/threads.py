@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ def core_count() -> int:
     return os.cpu_count() or 1
 
 
-def side_by_side(work: Callable[[T], R], items: Iterable[T], *, most: int = 8) -> Iterator[R]:
+def side_by_side(work: Callable[[T], R], items: Iterable[T], *, most: int = 8) -> Generator[R]:
     """Results of `work` for every item, in the items' order, some of them computed ahead.
 
     Args:

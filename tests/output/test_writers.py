@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from pathlib import Path
 
 import pytest
 
 from scenelift.errors import Cancelled, FormatError, OutputError
 from scenelift.output.writers import Writers
 from scenelift.progress import CancelToken, Reporter, silent
+
+
+def some_bytes(path: Path) -> None:
+    path.write_bytes(b"x")
 
 
 def test_files_are_listed_in_the_order_asked_for_with_size_and_digest(tmp_path):
@@ -48,7 +53,7 @@ def test_a_file_that_can_be_done_without_is_skipped_and_others_are_not(tmp_path)
 
     with Writers(tmp_path) as writers:
         writers.put("scene.stl", impossible, optional=True)
-        writers.put("scene.ply", lambda p: p.write_bytes(b"x") and None)
+        writers.put("scene.ply", some_bytes)
         files, skipped = writers.finish(silent())
     assert [f.path for f in files] == ["scene.ply"]
     assert skipped == {"scene.stl": "there is no mesh"}
@@ -74,6 +79,6 @@ def test_a_cancelled_run_stops_between_files(tmp_path):
     token = CancelToken()
     reporter = Reporter(lambda event: None, token=token)
     with pytest.raises(Cancelled), Writers(tmp_path) as writers:
-        writers.put("a", lambda p: p.write_bytes(b"x") and None)
+        writers.put("a", some_bytes)
         token.cancel()
         writers.finish(reporter)

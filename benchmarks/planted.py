@@ -1,0 +1,247 @@
+"""A photo of objects whose shapes are known, and made-up networks that "find" just these.
+
+The networks run at their published sizes, on as many voxels as a real object has, and what they
+make is thrown away: random weights make no object, and how long finishing, placing and writing
+take depends on the object. In its place stand decoder-like shapes:
+
+    plausible  the vase: a mesh of a million faces in one piece, 32 splats for each of 25 000 voxels
+    ugly       the worst that a stage has to bear: a million splats, one in a hundred as wide as
+               half the object, four million faces, five thousand pieces that float about
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.trellis_gpu import Bench, on_a_shell
+from benchmarks.vase import decoded_vase, splats_of_vase, vase_colors
+from scenelift.geometry.isosurface import isosurface
+from scenelift.geometry.transforms import pose_matrix, transform_points
+from scenelift.models.moge.checkpoint import MoGeSettings
+from scenelift.models.moge.network import MoGe, MoGeParams
+from scenelift.models.sam3d.model import SAM3D
+from scenelift.models.trellis.model import Trellis
+from scenelift.pointmap.moge import MoGePointMapper
+from scenelift.progress import Reporter
+from scenelift.reconstruct.sam3d import SAM3DReconstructor
+from scenelift.reconstruct.trellis import TrellisReconstructor
+from scenelift.render.meshes import render_mesh
+from scenelift.testing.fake_checkpoints import TINY as TINY_CHECKPOINT
+from scenelift.testing.random_networks import FULL, TINY
+from scenelift.types import (
+    Camera,
+    Image,
+    Instance,
+    Mesh,
+    PointMap,
+    Pose,
+    Reconstruction,
+    Shape,
+)
+
+__all__ = ["Kind", "PlantedPointMapper", "PlantedReconstructor", "Planting", "made_up_backends"]
+
+Kind = Literal["plausible", "ugly"]
+
+DISTANCE, FOV_DEG = 4.0, 55.0
+FILLED = 0.8  # of an object's cell in the photo
+WALL = 6.0  # how far behind the objects the room ends
+OFF = 0.01  # of an object's size: how wrong its first pose is
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amount:
+    """How much of everything: splats, cells along a side of the mesh's grid, loose pieces."""
+
+    splats: int
+    grid: int
+    pieces: int = 0
+    wide: float = 0.0  # share of the splats
+
+
+AMOUNTS: dict[tuple[str, Kind], Amount] = {
+    ("full", "plausible"): Amount(splats=25_000 * 32, grid=428),
+    ("full", "ugly"): Amount(splats=1_000_000, grid=852, pieces=5000, wide=0.01),
+    ("tiny", "plausible"): Amount(splats=2000, grid=40),
+    ("tiny", "ugly"): Amount(splats=2000, grid=60, pieces=50, wide=0.01),
+}
+PHOTOS = {"full": (1600, 1067), "tiny": (160, 107)}
+
+
+@dataclass(frozen=True, eq=False)
+class Planting:
+    """A photo and all that is true of it.
+
+    Attributes:
+        image: the photo. camera: that took it.
+        instances: the objects in it, called "vase 0" and so on.
+        points: float32 [H, W, 3] in the camera frame.
+        poses: of the objects.
+        shape: that all of them have.
+    """
+
+    image: Image
+    camera: Camera
+    instances: Sequence[Instance]
+    points: NDArray[np.float32]
+    poses: Sequence[Pose]
+    shape: Shape
+
+    @classmethod
+    def of(cls, size: str, kind: Kind, count: int) -> Planting:
+        """So many objects in rows before a wall."""
+        width, height = PHOTOS[size]
+        camera = Camera.from_fov(width, height, fov_deg=FOV_DEG)
+        columns = int(np.ceil((count * width / height) ** 0.5))
+        rows = -(-count // columns)
+        cell = DISTANCE * min(width / camera.fx / columns, height / camera.fy / rows)
+        drawn = decoded_vase(120 if size == "full" else 30)
+        pixels = np.full((height, width, 3), 0.75, np.float32)
+        depth = np.full((height, width), WALL, np.float32)
+        instances, poses = [], []
+        for k in range(count):
+            row, column = divmod(k, columns)
+            x, y = (column - (columns - 1) / 2) * cell, ((rows - 1) / 2 - row) * cell
+            half = np.radians(7 * k) / 2  # no two stand alike
+            pose = Pose(
+                rotation=(float(np.cos(half)), 0.0, float(np.sin(half)), 0.0),
+                translation=(x, y, -DISTANCE),
+                scale=FILLED * cell,
+            )
+            placed = transform_points(drawn.vertices, pose_matrix(pose)).astype(np.float32)
+            picture = render_mesh(dataclasses.replace(drawn, vertices=placed), camera)
+            mask = (picture.alpha > 0.5) & (picture.depth < depth)
+            pixels[mask], depth[mask] = picture.color[mask], picture.depth[mask]
+            label = f"vase {k}"
+            instances.append(Instance(mask=mask, label=label, score=0.9, box=Instance.box_of(mask)))
+            poses.append(pose)
+        return cls(
+            image=Image(pixels=np.rint(255 * pixels).astype(np.uint8)),
+            camera=camera,
+            instances=instances,
+            points=camera.unproject(depth.astype(np.float64)).astype(np.float32),
+            poses=poses,
+            shape=planted_shape(AMOUNTS[size, kind]),
+        )
+
+
+def planted_shape(amount: Amount) -> Shape:
+    """The vase, with what makes it ugly."""
+    mesh = decoded_vase(amount.grid)
+    splats = splats_of_vase(mesh, amount.splats)
+    rng = np.random.default_rng(1)
+    wide = rng.permutation(amount.splats)[: round(amount.wide * amount.splats)]
+    splats.scales[wide] = 0.25 * rng.uniform(0.3, 1, (len(wide), 3))  # two deviations: half
+    if amount.pieces:
+        mesh = _with_pieces(mesh, amount.pieces, rng)
+    return Shape(gaussians=splats, mesh=mesh)
+
+
+def _with_pieces(mesh: Mesh, pieces: int, rng: np.random.Generator) -> Mesh:
+    side = np.linspace(-1, 1, 12)
+    x, y, z = np.meshgrid(side, side, side, indexing="ij")
+    corners, faces = isosurface((0.7 - np.sqrt(x * x + y * y + z * z)).astype(np.float32))
+    ball = 0.012 * (corners / 11 - 0.5)
+    centres = rng.uniform(-0.49, 0.49, (pieces, 1, 3))
+    loose = (centres + ball).reshape(-1, 3).astype(np.float32)
+    first = len(mesh.vertices) + len(ball) * np.arange(pieces)[:, None, None]
+    colors = np.rint(255 * vase_colors(loose)).astype(np.uint8)
+    assert mesh.colors is not None
+    return Mesh(
+        vertices=np.concatenate([mesh.vertices, loose]),
+        faces=np.concatenate([mesh.faces, (faces + first).reshape(-1, 3)]).astype(np.int32),
+        colors=np.concatenate([mesh.colors, colors]),
+    )
+
+
+class PlantedPointMapper:
+    """Runs MoGe, and gives the true points."""
+
+    name = "planted"
+    version = "1"
+
+    def __init__(self, inner: MoGePointMapper, planting: Planting) -> None:
+        self._inner, self.planting = inner, planting
+
+    @torch.inference_mode()
+    def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
+        report.update(0)
+        points, _ = self._inner.memory.first_that_fits(lambda: self._inner._run(image))
+        assert tuple(points.shape[1:3]) == (image.height, image.width)
+        points.cpu()
+        return PointMap(points=self.planting.points, camera=self.planting.camera, source=self.name)
+
+
+class PlantedReconstructor:
+    """Runs a model's networks on every object, and gives the true shape, about where it stands."""
+
+    name = "planted"
+
+    def __init__(self, inner: Any, planting: Planting) -> None:
+        self.inner, self.planting = inner, planting
+        self.version = inner.version
+
+    def reconstruct(
+        self,
+        image: Image,
+        instance: Instance,
+        points: PointMap,
+        *,
+        others: Sequence[Instance],
+        seed: int,
+        report: Reporter,
+    ) -> Reconstruction:
+        made = self.inner.reconstruct(
+            image, instance, points, others=others, seed=seed, report=report
+        )
+        index = int(instance.label.split()[1])
+        pose = self.planting.poses[index]
+        rng = np.random.default_rng(seed)
+        x, y, z = np.array(pose.translation) + OFF * pose.scale * rng.normal(size=3)
+        pose = dataclasses.replace(pose, translation=(float(x), float(y), float(z)))
+        return dataclasses.replace(made, shape=self.planting.shape, pose=pose, notes=())
+
+
+def made_up_backends(
+    model: Literal["sam3d", "trellis"],
+    size: str,
+    planting: Planting,
+    device: torch.device,
+    *,
+    compile: bool = False,
+    vram_bytes: int | None = None,
+    **steps: Any,
+) -> tuple[PlantedPointMapper, PlantedReconstructor]:
+    """The full quality's point mapper and reconstructor with random weights.
+
+    Args:
+        model: which networks. size: "full" for the published sizes.
+        planting: what they "find".
+        compile, vram_bytes, steps: as of `ReconstructionOptions`.
+    """
+    bench = Bench({"full": FULL, "tiny": TINY}[size], device, repeats=1)
+    settings = {"compile": compile, "vram_bytes": vram_bytes, **steps}
+    if model == "sam3d":
+        networks = bench.model(SAM3D, bench.sam3d_models(), **settings)
+        inner: Any = SAM3DReconstructor(networks, version="made up")
+    else:
+        networks = bench.model(Trellis, bench.trellis_models(), **settings)
+        inner = TrellisReconstructor(networks, version="made up")
+    on_a_shell(networks, bench.size, None)
+    torch.manual_seed(0)
+    params = MoGeParams() if size == "full" else TINY_CHECKPOINT.moge
+    moge = MoGe(params).eval().requires_grad_(False)
+    mapper = MoGePointMapper(
+        moge,
+        MoGeSettings() if size == "full" else MoGeSettings(tokens=64),
+        device=device,
+        vram_bytes=vram_bytes,
+    )
+    return PlantedPointMapper(mapper, planting), PlantedReconstructor(inner, planting)

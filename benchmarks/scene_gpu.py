@@ -1,0 +1,265 @@
+"""Time whole scenes on one device: photo and masks in, every file of the output folder out.
+
+    python -m benchmarks.scene_gpu [--size tiny] [--device cpu] [--objects 1,4,27] [--kind ugly]
+        [--model trellis] [--compile] [--fast] [--vram 8GB [--alone-with 8GB]] [--json FILE]
+
+For every number of objects: a first run in this process, then `--repeats` more, of which the best
+is shown, stage by stage. Networks have random weights of the published sizes, and what they "find"
+is planted: see `planted.py`. Columns: seconds of each stage, summed over the objects (stages
+overlap, so they may sum to more than the wall time); wall time; share of the wall time in which the
+GPU computed (sampled by NVML); GiB at the peak, by this process's tensors, by what PyTorch held,
+and of host memory.
+
+`--alone-with 8GB` has another process take all of the device's memory but that, first. The
+published code's figures, printed below, are their authors'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # nothing need be installed
+
+import torch
+
+from benchmarks.planted import Planting, made_up_backends
+from scenelift.device import read_bytes
+from scenelift.output.manifest import read_manifest
+from scenelift.output.scene import peak_memory_bytes
+from scenelift.pipeline import Pipeline
+from scenelift.progress import Event, Reporter
+from scenelift.segment.given import GivenSegmenter
+
+GIB = 2**30
+STAGES = ("segment", "pointmap", "reconstruct", "finish", "compose", "preview", "write")
+PUBLISHED = """published, by their authors (other hardware, other objects):
+  SAM 3D Objects, networks alone, one object on an H100    5.3 s; its texture some 30 s more
+  SAM 3D Objects, scenes of 27 objects, GPU not named      230 to 462 s"""
+
+
+@dataclass
+class Run:
+    """What one run took.
+
+    Attributes:
+        wall: seconds, all of it. busy: share of them in which the GPU computed, or None.
+        first_object: seconds until one object was finished.
+        stages: seconds of each, summed over the objects.
+        allocated, held: GiB of the device at the peak. host: GiB of this process, so far.
+        notes: of the scene's manifest, which say what could not be done as wanted.
+    """
+
+    wall: float
+    busy: float | None
+    first_object: float
+    stages: dict[str, float]
+    allocated: float
+    held: float
+    host: float
+    faces: list[int]
+    textured: int
+    notes: list[str] = field(default_factory=list)
+
+
+def lift(pipeline: Pipeline, planting: Planting, folder: Path, device: torch.device) -> Run:
+    """Run the whole job once, into an empty folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    cuda = device.type == "cuda"
+    if cuda:
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+    finished: list[float] = []
+
+    def listen(event: Event) -> None:
+        if event.kind == "stage_finished" and event.stage == "finish":
+            finished.append(time.perf_counter())
+
+    began = time.perf_counter()
+    with sampling(device) as samples:
+        scene = pipeline.run(planting.image, "vase", report=Reporter(listen))
+        scene.save(folder)
+    wall = time.perf_counter() - began
+    manifest = read_manifest(folder)
+    stages = dict.fromkeys(STAGES, 0.0)
+    for timing in manifest.timings:
+        stages[timing.stage] = stages.get(timing.stage, 0.0) + timing.seconds
+    notes = [*manifest.notes, *(note for o in manifest.objects for note in o.notes)]
+    notes += [f"{failed.label}: {failed.reason}" for failed in manifest.failed]
+    return Run(
+        wall=wall,
+        busy=sum(samples) / len(samples) if samples else None,
+        first_object=min(finished, default=began) - began,
+        stages=stages,
+        allocated=torch.cuda.max_memory_allocated(device) / GIB if cuda else 0.0,
+        held=torch.cuda.max_memory_reserved(device) / GIB if cuda else 0.0,
+        host=(peak_memory_bytes() or 0) / GIB,
+        faces=[o.faces for o in manifest.objects],
+        textured=sum(
+            o.shape.mesh is not None and o.shape.mesh.texture is not None for o in scene.objects
+        ),
+        notes=list(dict.fromkeys(notes)),
+    )
+
+
+@contextmanager
+def sampling(device: torch.device) -> Iterator[list[float]]:
+    """Fill a list with the device's utilisation, 0…1, twenty times a second; a CPU has none."""
+    samples: list[float] = []
+    done = threading.Event()
+
+    def sample() -> None:
+        while not done.wait(0.05):
+            samples.append(torch.cuda.utilization(device) / 100)
+
+    thread = threading.Thread(target=sample, daemon=True)
+    if device.type == "cuda":
+        thread.start()
+    try:
+        yield samples
+    finally:
+        done.set()
+        if device.type == "cuda":
+            thread.join()
+
+
+@contextmanager
+def others_hold(device: torch.device, left: int | None) -> Iterator[None]:
+    """Let another process take all of a device's memory but `left` bytes."""
+    if left is None:
+        yield
+        return
+    code = (
+        "import sys, torch\n"
+        "free, _ = torch.cuda.mem_get_info(sys.argv[1])\n"
+        "taken = max(0, free - int(sys.argv[2]))\n"
+        "held = torch.zeros(taken, dtype=torch.uint8, device=sys.argv[1])\n"
+        "print(torch.cuda.mem_get_info(sys.argv[1])[0] / 2**30, flush=True)\n"
+        "sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(device), str(left)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        say(f"another process holds the rest: {float(other.stdout.readline()):.2f} GiB are free")
+        try:
+            yield
+        finally:
+            other.stdin.close()
+            other.wait()
+
+
+def since_process_began() -> float:
+    """Seconds, on Linux."""
+    ticks = float(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def say(text: str) -> None:
+    print(text, flush=True)  # whatever happens next, this was measured
+
+
+def show(name: str, run: Run) -> None:
+    stages = " ".join(f"{run.stages[stage]:7.2f}" for stage in STAGES)
+    busy = "    -" if run.busy is None else f"{run.busy:5.0%}"
+    say(
+        f"{name:22} {stages} {run.wall:8.2f} {busy} {run.allocated:6.2f} {run.held:6.2f} "
+        f"{run.host:6.2f}"
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--size", choices=("full", "tiny"), default="full")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--objects", default="1,4,27")
+    parser.add_argument("--kind", choices=("plausible", "ugly"), default="plausible")
+    parser.add_argument("--model", choices=("sam3d", "trellis"), default="sam3d")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--fast", action="store_true", help="the options of the preset")
+    parser.add_argument("--vram", help="as of `scenelift run`")
+    parser.add_argument("--alone-with", help="have another process take all memory but this")
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    options = parser.parse_args(argv)
+    device = torch.device(options.device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    say(
+        f"{name}, PyTorch {torch.__version__}; {options.model}, {options.kind} objects, "
+        f"{'compiled' if options.compile else 'not compiled'}"
+        f"{', --fast' if options.fast else ''}{f', --vram {options.vram}' if options.vram else ''}"
+    )
+    runs: dict[str, dict] = {}
+    left = read_bytes(options.alone_with) if options.alone_with else None
+    with others_hold(device, left), tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        imported = since_process_began()
+        counts = [int(count) for count in options.objects.split(",")]
+        planting = Planting.of(options.size, options.kind, counts[0])
+        planted = time.perf_counter() - began
+        mapper, reconstructor = made_up_backends(
+            options.model,
+            options.size,
+            planting,
+            device,
+            compile=options.compile,
+            vram_bytes=read_bytes(options.vram) if options.vram else None,
+            **(FAST[options.model] if options.fast else {}),
+        )
+        drawn = time.perf_counter() - began - planted
+        say(
+            f"imports {imported:.1f} s; drawing the scene {planted:.1f} s and the weights "
+            f"{drawn:.1f} s, in place of reading them"
+        )
+        columns = " ".join(f"{stage[:7]:>7}" for stage in STAGES)
+        say(f"{'seconds':22} {columns} {'wall':>8} {'busy':>5} {'GiB':>6} {'held':>6} {'host':>6}")
+        for count in counts:
+            planting = Planting.of(options.size, options.kind, count)
+            mapper.planting = reconstructor.planting = planting
+            pipeline = Pipeline(GivenSegmenter(planting.instances), mapper, reconstructor)
+            made = [
+                lift(pipeline, planting, Path(folder) / "scene", device)
+                for _ in range(1 + options.repeats)
+            ]
+            first, best = made[0], min(made[1:] or made, key=lambda run: run.wall)
+            plural = "objects" if count > 1 else "object"
+            show(f"{count} {plural}, first", first)
+            show(f"{count} {plural}, warm", best)
+            say(
+                f"  first object after {first.first_object:.1f} s in the first run, "
+                f"{best.first_object:.1f} s warm; {best.textured} of {count} textured, "
+                f"at most {max(best.faces, default=0):,} faces"
+            )
+            for note in best.notes:
+                say(f"  note: {note}")
+            runs[str(count)] = {"first": asdict(first), "warm": [asdict(run) for run in made[1:]]}
+    say(PUBLISHED)
+    if options.json:
+        content = {"device": name, "options": vars(options) | {"json": None}, "runs": runs}
+        options.json.write_text(json.dumps(content, indent=1))
+    return 0
+
+
+FAST = {
+    "sam3d": {"distilled": True, "latent_steps": 12},
+    "trellis": {"structure_steps": 12, "latent_steps": 12},
+}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
