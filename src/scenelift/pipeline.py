@@ -21,6 +21,7 @@ from scenelift.contracts import check_points, check_reconstruction, check_segmen
 from scenelift.errors import InputError, NothingFound, ObjectFailed
 from scenelift.inputs import Photo, as_image, as_prompt, as_seed, working_prompt
 from scenelift.options import FinishOptions, LayoutOptions
+from scenelift.overlap import overlapped
 from scenelift.pointmap import POINT_MAPPERS, PointMapper
 from scenelift.progress import Reporter, silent
 from scenelift.qualities import Choice, choose_backends
@@ -128,7 +129,7 @@ class Pipeline:
         options, finishing = layout or LayoutOptions(), finish or FinishOptions()
         if getattr(self.reconstructor, "built_in_place", False):
             options = replace(options, refine=False, repair=False)
-        report = report or silent()
+        report = (report or silent()).from_threads()
         stages = StageRunner(report, store)
 
         key = digest(__version__, image, prompt, self.segmenter.name, self.segmenter.version)
@@ -153,16 +154,18 @@ class Pipeline:
         )
 
         key = digest(key, self.reconstructor.name, self.reconstructor.version, options.best_of)
-        outcomes = [
-            stages.attempt(
+        finish_key = digest(key, finishing)
+
+        def reconstructed(index: int) -> Reconstruction | FailedObject:
+            return stages.attempt(
                 "reconstruct",
                 digest(key, index, seed + index),
                 Reconstruction,
-                lambda r, index=index, instance=instance: check_reconstruction(
+                lambda r: check_reconstruction(
                     reconstruct_best(
                         self.reconstructor,
                         image,
-                        instance,
+                        instances[index],
                         points,
                         others=[*instances[:index], *instances[index + 1 :]],
                         seed=seed + index,
@@ -172,29 +175,27 @@ class Pipeline:
                     backend=self.reconstructor.name,
                 ),
                 object_index=index,
-                instance=instance,
+                instance=instances[index],
             )
-            for index, instance in enumerate(instances)
-        ]
+
+        def finished(
+            index: int, made: Reconstruction | FailedObject
+        ) -> Reconstruction | FailedObject:
+            if isinstance(made, FailedObject):
+                return made
+            return stages.run(
+                "finish",
+                digest(finish_key, index, seed + index),
+                Reconstruction,
+                lambda r: self._finish(made, image, instances[index], points, finishing, r),
+                object_index=index,
+            )
+
+        outcomes = overlapped(len(instances), reconstructed, finished, meanwhile=report.check)
         failed = tuple(o for o in outcomes if isinstance(o, FailedObject))
         if len(failed) == len(instances):
             raise ObjectFailed(failed[0].index, failed[0].instance.label, failed[0].reason)
 
-        key = digest(key, finishing)
-        outcomes = [
-            made
-            if isinstance(made, FailedObject)
-            else stages.run(
-                "finish",
-                digest(key, index, seed + index),
-                Reconstruction,
-                lambda r, index=index, made=made: self._finish(
-                    made, image, instances[index], points, finishing, r
-                ),
-                object_index=index,
-            )
-            for index, made in enumerate(outcomes)
-        ]
         objects = [
             SceneObject(
                 index=index,
@@ -209,7 +210,7 @@ class Pipeline:
         ]
         laid_out = stages.run(
             "compose",
-            digest(key, seed, options, [o.index for o in objects]),
+            digest(finish_key, seed, options, [o.index for o in objects]),
             Layout,
             lambda r: self._lay_out(objects, image, points, options, seed, r),
         )
@@ -238,7 +239,7 @@ class Pipeline:
                     *points.notes,
                     *laid_out.notes,
                 ),
-                timings=tuple(stages.timings),
+                timings=stages.timings,
             ),
         )
 

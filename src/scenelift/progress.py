@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
@@ -83,8 +84,9 @@ class Reporter:
         stage: str = "",
         object_index: int | None = None,
         started: float | None = None,
+        deliver: Callable[[], None] | None = None,
     ) -> None:
-        self._emit = emit
+        self._emit, self._deliver = emit, deliver
         self._token = token or CancelToken()
         self._stage, self._object = stage, object_index
         self._started = time.monotonic() if started is None else started
@@ -97,6 +99,34 @@ class Reporter:
             stage=stage,
             object_index=object_index,
             started=self._started,
+            deliver=self._deliver,
+        )
+
+    def from_threads(self) -> Reporter:
+        """A reporter that several threads may use: whoever listens hears all from this one.
+
+        What others send is passed on when this thread next sends something or calls `check`.
+        """
+        owner, waiting = threading.get_ident(), deque[Event]()
+
+        def deliver() -> None:
+            while waiting and threading.get_ident() == owner:
+                self._emit(waiting.popleft())
+
+        def emit(event: Event) -> None:
+            if threading.get_ident() != owner:
+                waiting.append(event)
+                return
+            deliver()
+            self._emit(event)
+
+        return Reporter(
+            emit,
+            token=self._token,
+            stage=self._stage,
+            object_index=self._object,
+            started=self._started,
+            deliver=deliver,
         )
 
     def part(self, start: float, end: float) -> Reporter:
@@ -118,6 +148,8 @@ class Reporter:
 
     def check(self) -> None:
         """Raise `Cancelled` if the user has stopped the run."""
+        if self._deliver:
+            self._deliver()
         if self._token.cancelled:
             raise Cancelled("Stopped. What was finished is kept; running again resumes.")
 

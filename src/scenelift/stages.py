@@ -203,14 +203,22 @@ def _from_tree(tree: Any, arrays: Mapping[str, NDArray]) -> Any:
 class StageRunner:
     """Runs the stages of one photo in order: resumes, times, reports, isolates failed objects.
 
-    Attributes:
-        timings: one entry for each stage (of each object) so far.
+    Stages of different objects may run in several threads.
     """
 
     def __init__(self, report: Reporter, store: StageStore | None = None) -> None:
         self._report, self._store = report, store
         self._compiling_told = False
-        self.timings: list[types.StageTiming] = []
+        self._order: dict[str, None] = {}  # stages, as they first began
+        self._timings: list[types.StageTiming] = []
+
+    @property
+    def timings(self) -> tuple[types.StageTiming, ...]:
+        """One entry for each stage (of each object) so far, stage by stage."""
+        order = list(self._order)
+        return tuple(
+            sorted(self._timings, key=lambda t: (order.index(t.stage), t.object_index or 0))
+        )
 
     def run(
         self,
@@ -225,6 +233,7 @@ class StageRunner:
         report = self._report.at(stage, object_index)
         report.check()
         report.send("stage_started")
+        self._order.setdefault(stage)
         started = time.perf_counter()
         name = stage if object_index is None else f"{stage}-{object_index:03d}"
         value = self._store.load(name, key, kind) if self._store else None
@@ -236,7 +245,7 @@ class StageRunner:
                 value = compute(report)
             if self._store:
                 self._store.save(name, key, value)
-        self.timings.append(
+        self._timings.append(
             types.StageTiming(
                 stage=stage,
                 object_index=object_index,

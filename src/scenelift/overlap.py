@@ -1,0 +1,79 @@
+"""The one place where stages of different objects run at the same time.
+
+While the GPU reconstructs an object, the ones before it are finished: their meshes thinned,
+decimated, unwrapped and baked, mostly by the CPU. Stages do not know of each other. Results, their
+order and their bytes are those of one object after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
+
+__all__ = ["overlapped"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+AT_ONCE = 2  # objects that are finished at the same time
+AHEAD = 2  # objects that wait for it: a decoded mesh and its splats take some 100 MB
+
+
+def overlapped(
+    count: int,
+    first: Callable[[int], T],
+    then: Callable[[int, T], R],
+    *,
+    device: str = "cpu",
+    meanwhile: Callable[[], object] = lambda: None,
+) -> list[R]:
+    """`then(k, first(k))` for every k below `count`.
+
+    `first` is called here, in order; `then` in other threads, meanwhile. Where either raises, no
+    further call begins, those under way are waited for, and the error is raised: of several that
+    of the lowest k.
+
+    Args:
+        count: how many.
+        first, then: the two steps of each.
+        device: what `then` computes on; on CUDA it gets streams of its own, so that it does not
+            wait for what `first` has queued.
+        meanwhile: called here now and then while nothing is left but to wait; may raise.
+    """
+    results: list[Future[R]] = []
+
+    def work(k: int, made: T) -> R:
+        with _own_stream(device):
+            return then(k, made)
+
+    def wait_for(most: int) -> None:
+        """Until at most so many are unfinished; errors are raised as soon as they are seen."""
+        while True:
+            for result in results:
+                if result.done():
+                    result.result()
+            unfinished = [result for result in results if not result.done()]
+            if len(unfinished) <= most:
+                return
+            meanwhile()
+            wait(unfinished, timeout=0.05, return_when=FIRST_COMPLETED)
+
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="finish") as pool:
+        try:
+            for k in range(count):
+                results.append(pool.submit(work, k, first(k)))
+                wait_for(AT_ONCE + AHEAD)
+            wait_for(0)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    return [result.result() for result in results]
+
+
+def _own_stream(device: str) -> AbstractContextManager[object]:
+    if not device.startswith("cuda"):
+        return nullcontext()
+    import torch
+
+    return torch.cuda.stream(torch.cuda.Stream(torch.device(device), priority=-1))

@@ -1,0 +1,113 @@
+"""Stages of different objects run at the same time, with the results of one after the other."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from scenelift.overlap import AHEAD, AT_ONCE, overlapped
+from scenelift.progress import CancelToken, Event, Reporter
+
+PATIENCE = 10.0  # seconds, for what happens at once
+
+
+def test_the_next_first_step_begins_before_the_second_step_ends():
+    begun = [threading.Event() for _ in range(3)]
+
+    def first(k: int) -> int:
+        begun[k].set()
+        return k
+
+    def then(k: int, made: int) -> int:
+        if k == 0:
+            assert begun[1].wait(PATIENCE)
+        return 10 * made
+
+    assert overlapped(3, first, then) == [0, 10, 20]
+
+
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_results_are_in_order_whoever_is_done_first(count):
+    pause = threading.Event()
+
+    def then(k: int, made: str) -> tuple[int, str]:
+        pause.wait(0.03 * (count - k) / 7)
+        return k, made
+
+    assert overlapped(count, str, then) == [(k, str(k)) for k in range(count)]
+
+
+def test_first_steps_are_taken_in_order_in_this_thread():
+    taken: list[tuple[int, int]] = []
+    overlapped(5, lambda k: taken.append((k, threading.get_ident())), lambda k, made: None)
+    assert taken == [(k, threading.get_ident()) for k in range(5)]
+
+
+def test_only_so_many_objects_wait():
+    open_, most = threading.Event(), 0
+    waiting: set[int] = set()
+
+    def first(k: int) -> int:
+        nonlocal most
+        waiting.add(k)
+        most = max(most, len(waiting))
+        if k == AT_ONCE + AHEAD:
+            open_.set()
+        return k
+
+    def then(k: int, made: int) -> None:
+        assert open_.wait(PATIENCE)
+        waiting.discard(k)
+
+    overlapped(20, first, then)
+    assert most <= AT_ONCE + AHEAD + 1
+
+
+def test_an_error_of_a_second_step_stops_the_run_and_waits_for_the_others():
+    taken, ended = [], threading.Event()
+
+    def then(k: int, made: int) -> None:
+        if k == 0:
+            raise ValueError("zero")
+        threading.Event().wait(0.05)
+        ended.set()
+
+    with pytest.raises(ValueError, match="zero"):
+        overlapped(1000, lambda k: taken.append(k) or k, then)
+    assert len(taken) < 100
+    threads = [t.name for t in threading.enumerate()]
+    assert not any(name.startswith("finish") for name in threads)
+
+
+def test_an_error_of_a_first_step_cancels_what_waits():
+    done = []
+
+    def first(k: int) -> int:
+        if k == 2:
+            raise ValueError("two")
+        return k
+
+    with pytest.raises(ValueError, match="two"):
+        overlapped(9, first, lambda k, made: done.append(k))
+    assert set(done) <= {0, 1}
+
+
+def test_events_of_other_threads_reach_the_listener_in_the_thread_that_runs():
+    heard: list[tuple[str, int]] = []
+
+    def listen(event: Event) -> None:
+        heard.append((event.message, threading.get_ident()))
+
+    report = Reporter(listen, token=CancelToken()).from_threads()
+
+    def then(k: int, made: int) -> None:
+        report.at("finish", k).update(0.5, message=f"half of {k}")
+
+    overlapped(3, lambda k: report.at("reconstruct", k).update(1, message=f"{k}"), then)
+    report.check()
+    assert {thread for _, thread in heard} == {threading.get_ident()}
+    assert {message for message, _ in heard} == {
+        *("0", "1", "2"),
+        *("half of 0", "half of 1", "half of 2"),
+    }
