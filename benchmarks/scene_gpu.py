@@ -92,7 +92,7 @@ def lift(pipeline: Pipeline, planting: Planting, folder: Path, device: torch.dev
         scene.save(folder)
     wall = time.perf_counter() - began
     manifest = read_manifest(folder)
-    stages = dict.fromkeys(STAGES, 0.0)
+    stages: dict[str, float] = dict.fromkeys(STAGES, 0.0)
     for timing in manifest.timings:
         stages[timing.stage] = stages.get(timing.stage, 0.0) + timing.seconds
     notes = [*manifest.notes, *(note for o in manifest.objects for note in o.notes)]

@@ -104,7 +104,11 @@ def test_events_of_other_threads_reach_the_listener_in_the_thread_that_runs():
     def then(k: int, made: int) -> None:
         report.at("finish", k).update(0.5, message=f"half of {k}")
 
-    overlapped(3, lambda k: report.at("reconstruct", k).update(1, message=f"{k}"), then)
+    def first(k: int) -> int:
+        report.at("reconstruct", k).update(1, message=f"{k}")
+        return k
+
+    overlapped(3, first, then)
     report.check()
     assert {thread for _, thread in heard} == {threading.get_ident()}
     assert {message for message, _ in heard} == {

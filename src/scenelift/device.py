@@ -6,6 +6,7 @@ PyTorch is imported when a function is called, so that reading options costs not
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Literal
 
 from scenelift.errors import InputError, SetupError
@@ -13,9 +14,18 @@ from scenelift.errors import InputError, SetupError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Precision", "choose_device", "choose_dtype", "limit_memory", "read_bytes"]
+__all__ = ["UNLIMITED", "Precision", "choose_device", "choose_dtype", "limit_memory", "read_bytes"]
 
 Precision = Literal["auto", "float16", "bfloat16", "float32"]
+
+UNLIMITED = sys.maxsize
+"""Bytes of `--vram max`."""
+
+# Without `--vram`: most to take, and what is left to others of the free memory.
+_USUAL, _RESERVE = 12 << 30, 1 << 30
+# What CUDA takes besides what PyTorch hands out: its context, kernels, libraries.
+_OUTSIDE = 600 << 20
+_LEAST = 1 << 30
 
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
@@ -66,28 +76,49 @@ def choose_dtype(device: torch.device, precision: Precision = "auto") -> torch.d
     }[precision]
 
 
-def limit_memory(device: torch.device, vram_bytes: int | None) -> None:
+def limit_memory(device: torch.device, vram_bytes: int | None) -> int | None:
     """Let this process take no more than that of a CUDA device's memory, whatever model runs.
 
-    What goes beyond raises `torch.OutOfMemoryError`, to which the models answer by freeing some.
+    What goes beyond raises `torch.OutOfMemoryError`, to which stages answer by smaller pieces and
+    by freeing some. Results do not depend on it.
+
+    Args:
+        device: where the run computes.
+        vram_bytes: what `--vram` said: bytes, or `UNLIMITED`. None is the smaller of 12 GiB and
+            what is free now, less a reserve for others.
+
+    Returns:
+        Bytes that PyTorch may hold there: CUDA itself takes some of the rest. None without a limit,
+        and on other devices.
     """
     import torch
 
-    if vram_bytes is None or device.type != "cuda":
-        return
+    if device.type != "cuda":
+        return None
     index = torch.cuda.current_device() if device.index is None else device.index
-    total = torch.cuda.get_device_properties(index).total_memory
-    torch.cuda.set_per_process_memory_fraction(min(1.0, vram_bytes / total), index)
+    free, total = torch.cuda.mem_get_info(index)
+    if vram_bytes is None:
+        vram_bytes = min(_USUAL, free + torch.cuda.memory_reserved(index) - _RESERVE)
+    if vram_bytes >= total:
+        torch.cuda.set_per_process_memory_fraction(1.0, index)
+        return None
+    budget = max(vram_bytes - _OUTSIDE, _LEAST)
+    torch.cuda.set_per_process_memory_fraction(min(1.0, budget / total), index)
+    return budget
 
 
 def read_bytes(text: str) -> int:
-    """An amount of memory such as "8GB", "7.5 GiB" or "6000MB", in bytes.
+    """An amount of memory such as "8GB", "7.5 GiB", "6000MB" or "max", in bytes.
 
     Raises:
         InputError: it is none, or nothing at all.
     """
+    if text.strip().lower() == "max":
+        return UNLIMITED
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?b)?\s*", text.lower())
     size = round(float(match[1]) * _UNITS[match[2] or ""]) if match else 0
     if size <= 0:
-        raise InputError(f"{text!r} is no amount of memory. Give one such as 8GB or 7.5GiB.")
+        raise InputError(
+            f"{text!r} is no amount of memory. Give one such as 8GB or 7.5GiB, or max."
+        )
     return size

@@ -50,6 +50,21 @@ def test_without_a_limit_everything_stays():
     assert memory.resident == tuple(networks)
 
 
+def test_models_on_one_device_make_room_for_each_other():
+    a, b, c, d = (layer(k) for k in range(4))
+    first, second = residency(3 * LAYER_BYTES), residency(3 * LAYER_BYTES)
+    for memory, network in ((first, a), (second, b), (first, c)):
+        with memory.running(network):
+            pass
+    assert (first.resident, second.resident) == ((a, c), (b,))
+    with second.running(d):
+        assert (first.resident, second.resident) == ((c,), (b, d))
+        with first.running(a):  # what runs stays, whoever it belongs to
+            assert (first.resident, second.resident) == ((c, a), (d,))
+    first.release()
+    assert (first.resident, second.resident) == ((), ())
+
+
 def test_the_least_recently_used_leaves_first():
     a, b, c = (layer(k) for k in range(3))
     memory = residency(2 * LAYER_BYTES)

@@ -3,15 +3,18 @@
 The networks' tensors stay where they were loaded, mapped from their files on the host. A network
 that is to run gets copies on the device, in the type it computes in; releasing it drops the
 copies. Tensors that networks share on the host (the DINOv2 of both stages) are shared there too.
+
+Models that use one device make room for each other: whatever ran longest ago leaves first.
 """
 
 from __future__ import annotations
 
 import gc
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +27,13 @@ T = TypeVar("T")
 Cast = Callable[[Mapping[str, Tensor]], Mapping[str, torch.dtype]]
 """Names and tensors of a network -> type that each is to have on the device."""
 
+# Bytes of a limit that networks leave free: while they run, other stages draw, thin and bake on the
+# same device, in pieces that take no more (`finish/bake_torch.py` and its neighbours).
+ASIDE = 2 << 30
+
+_EVERY: WeakSet[Residency] = WeakSet()
+_clock = itertools.count()
+
 
 class Residency:
     """Networks on one device.
@@ -31,7 +41,8 @@ class Residency:
     Args:
         device: where they run.
         cast: the types of their tensors there; None leaves them as they are.
-        limit: most bytes of device memory that this process may hold; None for what there is.
+        limit: most bytes of device memory that this process may hold; None for what there is. On
+            CUDA a part of them is left to other stages.
     """
 
     def __init__(
@@ -39,12 +50,16 @@ class Residency:
     ) -> None:
         self.device = device
         self.limit = limit
+        if limit is not None and device.type == "cuda":
+            self.limit = max(0, limit - ASIDE)
         self._cast = cast
         self._hosts: dict[nn.Module, dict[str, Tensor]] = {}
-        # On the device, least recently used first.
+        # On the device, least recently used first, and when that was.
         self._resident: dict[nn.Module, dict[str, Tensor]] = {}
+        self._used: dict[nn.Module, int] = {}
         self._in_use: list[nn.Module] = []
         self._copies: WeakValueDictionary[object, Tensor] = WeakValueDictionary()
+        _EVERY.add(self)
 
     @property
     def resident(self) -> tuple[nn.Module, ...]:
@@ -72,6 +87,7 @@ class Residency:
             torch.OutOfMemoryError: there is too little memory even so.
         """
         self._in_use.append(network)
+        self._used[network] = next(_clock)
         try:
             self._bring(network, working, as_stored)
             yield network
@@ -79,9 +95,13 @@ class Residency:
             self._in_use.remove(network)
 
     def release(self) -> None:
-        """Take every network that is not running off the device, and return what it had taken."""
-        for network in self.resident:
-            self._send_back(network)
+        """Take every network that is not running off the device, and return what it had taken.
+
+        Those of other models too.
+        """
+        for residency in self._on_this_device():
+            for network in residency.resident:
+                residency._send_back(network)
         # Frames of a traceback, and what they hold, may sit in a cycle.
         gc.collect()
         if self.device.type == "cuda":
@@ -154,15 +174,25 @@ class Residency:
             del self._resident[network]
 
     def _make_room(self, needed: int) -> None:
-        for network in self.resident:
-            if needed <= self._room():
+        while needed > self._room():
+            idle = [
+                (residency._used[network], residency, network)
+                for residency in self._on_this_device()
+                for network in residency.resident
+                if network not in residency._in_use
+            ]
+            if not idle:
                 return
-            self._send_back(network)
+            _, residency, network = min(idle, key=lambda entry: entry[0])
+            residency._send_back(network)
+
+    def _on_this_device(self) -> list[Residency]:
+        return [residency for residency in _EVERY if residency.device == self.device]
 
     def _room(self) -> float:
         """Bytes that can still be taken."""
         room = float("inf")
-        held = self.resident_bytes
+        held = sum(residency.resident_bytes for residency in self._on_this_device())
         if self.device.type == "cuda":
             held = torch.cuda.memory_allocated(self.device)
             free, _ = torch.cuda.mem_get_info(self.device)

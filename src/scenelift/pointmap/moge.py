@@ -34,8 +34,7 @@ class MoGePointMapper:
         network: on the host.
         settings: of its checkpoint.
         device: where it runs; the CPU by default.
-        vram_bytes: most device memory to use. With a limit, the network leaves the device after
-            each photo, so that the other stages have what it took.
+        vram_bytes: most device memory to use.
         exif_focal: what a focal length that the photo tells is used for.
     """
 
@@ -93,9 +92,6 @@ class MoGePointMapper:
                 f"Close what else uses it, give the depth yourself with --depth, or take "
                 f"`--device cpu`."
             ) from exc
-        finally:
-            if self.memory.limit is not None:
-                self.memory.release()
         points, mask = points[0], logits[0] > self.settings.mask_threshold
         own_focal, own_shift = recover_focal_and_shift(points, mask)
         focal, shift = own_focal, own_shift

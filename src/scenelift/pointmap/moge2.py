@@ -45,8 +45,7 @@ class MetricMoGePointMapper:
         name: what the manifest calls it.
         level: of resolution, 0…9, among those that the network was trained for.
         device: where it runs; the CPU by default.
-        vram_bytes: most device memory to use. With a limit, the network leaves the device after
-            each photo, so that the other stages have what it took.
+        vram_bytes: most device memory to use.
         exif_focal: what a focal length that the photo tells is used for.
     """
 
@@ -117,9 +116,6 @@ class MetricMoGePointMapper:
                 f"Close what else uses it, give the depth yourself with --depth, or take "
                 f"`--device cpu`."
             ) from exc
-        finally:
-            if self.memory.limit is not None:
-                self.memory.release()
         known = used_focal(image, self.exif_focal)
         found = geometry_of(output, focal=known)
         own = geometry_of(output) if known and self.exif_focal == "camera" else None
