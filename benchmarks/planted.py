@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.trellis_gpu import Bench, on_a_shell
 from benchmarks.vase import decoded_vase, splats_of_vase, vase_colors
+from scenelift.device import limit_memory
 from scenelift.geometry.isosurface import isosurface
 from scenelift.geometry.transforms import pose_matrix, transform_points
 from scenelift.models.moge.checkpoint import MoGeSettings
@@ -226,6 +227,7 @@ def made_up_backends(
         planting: what they "find".
         compile, vram_bytes, steps: as of `ReconstructionOptions`.
     """
+    vram_bytes = limit_memory(device, vram_bytes)
     bench = Bench({"full": FULL, "tiny": TINY}[size], device, repeats=1)
     settings = {"compile": compile, "vram_bytes": vram_bytes, **steps}
     if model == "sam3d":

@@ -24,7 +24,7 @@ def test_the_next_first_step_begins_before_the_second_step_ends():
             assert begun[1].wait(PATIENCE)
         return 10 * made
 
-    assert overlapped(3, first, then) == [0, 10, 20]
+    assert overlapped(range(3), first, then) == [0, 10, 20]
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])
@@ -35,12 +35,12 @@ def test_results_are_in_order_whoever_is_done_first(count):
         pause.wait(0.03 * (count - k) / 7)
         return k, made
 
-    assert overlapped(count, str, then) == [(k, str(k)) for k in range(count)]
+    assert overlapped(range(count), str, then) == [(k, str(k)) for k in range(count)]
 
 
 def test_first_steps_are_taken_in_order_in_this_thread():
     taken: list[tuple[int, int]] = []
-    overlapped(5, lambda k: taken.append((k, threading.get_ident())), lambda k, made: None)
+    overlapped(range(5), lambda k: taken.append((k, threading.get_ident())), lambda k, made: None)
     assert taken == [(k, threading.get_ident()) for k in range(5)]
 
 
@@ -60,7 +60,7 @@ def test_only_so_many_objects_wait():
         assert open_.wait(PATIENCE)
         waiting.discard(k)
 
-    overlapped(20, first, then)
+    overlapped(range(20), first, then)
     assert most <= AT_ONCE + AHEAD + 1
 
 
@@ -74,7 +74,7 @@ def test_an_error_of_a_second_step_stops_the_run_and_waits_for_the_others():
         ended.set()
 
     with pytest.raises(ValueError, match="zero"):
-        overlapped(1000, lambda k: taken.append(k) or k, then)
+        overlapped(range(1000), lambda k: taken.append(k) or k, then)
     assert len(taken) < 100
     threads = [t.name for t in threading.enumerate()]
     assert not any(name.startswith("finish") for name in threads)
@@ -89,7 +89,7 @@ def test_an_error_of_a_first_step_cancels_what_waits():
         return k
 
     with pytest.raises(ValueError, match="two"):
-        overlapped(9, first, lambda k, made: done.append(k))
+        overlapped(range(9), first, lambda k, made: done.append(k))
     assert set(done) <= {0, 1}
 
 
@@ -108,7 +108,7 @@ def test_events_of_other_threads_reach_the_listener_in_the_thread_that_runs():
         report.at("reconstruct", k).update(1, message=f"{k}")
         return k
 
-    overlapped(3, first, then)
+    overlapped(range(3), first, then)
     report.check()
     assert {thread for _, thread in heard} == {threading.get_ident()}
     assert {message for message, _ in heard} == {

@@ -7,7 +7,7 @@ order and their bytes are those of one object after the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
@@ -17,26 +17,28 @@ __all__ = ["overlapped"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-AT_ONCE = 2  # objects that are finished at the same time
+# Objects that are finished at the same time: it takes a GPU and 16 cores less time than making the
+# next one does, and two would take turns with each other and with it for Python's lock.
+AT_ONCE = 1
 AHEAD = 2  # objects that wait for it: a decoded mesh and its splats take some 100 MB
 
 
 def overlapped(
-    count: int,
+    items: Iterable[int],
     first: Callable[[int], T],
     then: Callable[[int, T], R],
     *,
     device: str = "cpu",
     meanwhile: Callable[[], object] = lambda: None,
 ) -> list[R]:
-    """`then(k, first(k))` for every k below `count`.
+    """`then(k, first(k))` for every k.
 
     `first` is called here, in order; `then` in other threads, meanwhile. Where either raises, no
     further call begins, those under way are waited for, and the error is raised: of several that
-    of the lowest k.
+    of the earliest k.
 
     Args:
-        count: how many.
+        items: the numbers; the next one is asked for when `first` is free to take it.
         first, then: the two steps of each.
         device: what `then` computes on; on CUDA it gets streams of its own, so that it does not
             wait for what `first` has queued.
@@ -62,7 +64,7 @@ def overlapped(
 
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="finish") as pool:
         try:
-            for k in range(count):
+            for k in items:
                 results.append(pool.submit(work, k, first(k)))
                 wait_for(AT_ONCE + AHEAD)
             wait_for(0)

@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from scenelift import __version__
-from scenelift.contracts import check_points, check_reconstruction, check_segmentation
+from scenelift.contracts import check_points, check_segmentation
 from scenelift.errors import InputError, NothingFound, ObjectFailed
 from scenelift.inputs import Photo, as_image, as_prompt, as_seed, working_prompt
+from scenelift.lifting import Lifting, PhotoObjects
 from scenelift.options import FinishOptions, LayoutOptions
-from scenelift.overlap import overlapped
 from scenelift.pointmap import POINT_MAPPERS, PointMapper
 from scenelift.progress import Reporter, silent
 from scenelift.qualities import Choice, choose_backends
@@ -29,12 +29,10 @@ from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
 from scenelift.registry import BackendOptions
 from scenelift.segment import SEGMENTERS, Segmenter
 from scenelift.stages import StageRunner, StageStore, digest
-from scenelift.tries import reconstruct_best
 from scenelift.types import (
     Dropped,
     FailedObject,
     Image,
-    Instance,
     Layout,
     PointMap,
     Prompt,
@@ -154,44 +152,23 @@ class Pipeline:
         )
 
         key = digest(key, self.reconstructor.name, self.reconstructor.version, options.best_of)
-        finish_key = digest(key, finishing)
+        work = PhotoObjects(
+            image=image,
+            instances=instances,
+            points=points,
+            seed=seed,
+            best_of=options.best_of,
+            finish=finishing,
+            key=key,
+        )
+        from scenelift.render.choice import choose_render_device
 
-        def reconstructed(index: int) -> Reconstruction | FailedObject:
-            return stages.attempt(
-                "reconstruct",
-                digest(key, index, seed + index),
-                Reconstruction,
-                lambda r: check_reconstruction(
-                    reconstruct_best(
-                        self.reconstructor,
-                        image,
-                        instances[index],
-                        points,
-                        others=[*instances[:index], *instances[index + 1 :]],
-                        seed=seed + index,
-                        tries=options.best_of,
-                        report=r,
-                    ),
-                    backend=self.reconstructor.name,
-                ),
-                object_index=index,
-                instance=instances[index],
-            )
-
-        def finished(
-            index: int, made: Reconstruction | FailedObject
-        ) -> Reconstruction | FailedObject:
-            if isinstance(made, FailedObject):
-                return made
-            return stages.run(
-                "finish",
-                digest(finish_key, index, seed + index),
-                Reconstruction,
-                lambda r: self._finish(made, image, instances[index], points, finishing, r),
-                object_index=index,
-            )
-
-        outcomes = overlapped(len(instances), reconstructed, finished, meanwhile=report.check)
+        outcomes = Lifting(
+            photo=work,
+            reconstructor=self.reconstructor,
+            stages=stages,
+            device=choose_render_device("auto"),
+        ).run(range(len(instances)))
         failed = tuple(o for o in outcomes if isinstance(o, FailedObject))
         if len(failed) == len(instances):
             raise ObjectFailed(failed[0].index, failed[0].instance.label, failed[0].reason)
@@ -210,7 +187,7 @@ class Pipeline:
         ]
         laid_out = stages.run(
             "compose",
-            digest(finish_key, seed, options, [o.index for o in objects]),
+            digest(work.finish_key, seed, options, [o.index for o in objects]),
             Layout,
             lambda r: self._lay_out(objects, image, points, options, seed, r),
         )
@@ -303,19 +280,6 @@ class Pipeline:
             for role, (registry, name) in used.items()
             if name in registry.names()
         }
-
-    @staticmethod
-    def _finish(
-        made: Reconstruction,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        options: FinishOptions,
-        report: Reporter,
-    ) -> Reconstruction:
-        from scenelift.finish.stage import finish
-
-        return finish(made, image, instance, points.camera, options, report)
 
     @staticmethod
     def _lay_out(

@@ -15,7 +15,7 @@ import json
 import logging
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -119,6 +119,10 @@ class StageStore:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
     def load(self, stage: str, key: str, kind: type[T]) -> T | None:
         """A stored result, or None where there is none for this key."""
         try:
@@ -219,6 +223,21 @@ class StageRunner:
         return tuple(
             sorted(self._timings, key=lambda t: (order.index(t.stage), t.object_index or 0))
         )
+
+    @property
+    def folder(self) -> Path | None:
+        """Where results are kept, if they are."""
+        return None if self._store is None else self._store.folder
+
+    def add(self, timings: Sequence[types.StageTiming]) -> None:
+        """Take over what another process has timed of this photo."""
+        for timing in timings:
+            self._order.setdefault(timing.stage)
+        self._timings += timings
+
+    def check(self) -> None:
+        """Raise `Cancelled` if the user has stopped the run."""
+        self._report.check()
 
     def run(
         self,

@@ -1,0 +1,124 @@
+"""What becomes of the objects of one photo, each on its own: reconstructed, then finished.
+
+`pipeline.py` runs it in its own process, `crew.py` in one process for each GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from scenelift.contracts import check_reconstruction
+from scenelift.options import FinishOptions
+from scenelift.overlap import overlapped
+from scenelift.reconstruct import Reconstructor
+from scenelift.stages import StageRunner, digest
+from scenelift.tries import reconstruct_best
+from scenelift.types import FailedObject, Image, Instance, PointMap, Reconstruction
+
+__all__ = ["Lifting", "PhotoObjects"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PhotoObjects:
+    """Objects of a photo, and all that they share.
+
+    Attributes:
+        image: the photo. instances: the objects in it. points: its point map.
+        seed: of the run; object k uses seed + k.
+        best_of: tries of each object.
+        finish: faces and texture of the meshes.
+        key: digest of what all of it depends on, the reconstructor included.
+    """
+
+    image: Image
+    instances: Sequence[Instance]
+    points: PointMap
+    seed: int
+    best_of: int
+    finish: FinishOptions
+    key: str
+
+    @property
+    def finish_key(self) -> str:
+        return digest(self.key, self.finish)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lifting:
+    """Objects of a photo in this process.
+
+    Attributes:
+        photo: whose objects.
+        reconstructor: makes them.
+        stages: where the two stages are run, timed and kept.
+        device: what meshes are finished on.
+    """
+
+    photo: PhotoObjects
+    reconstructor: Reconstructor
+    stages: StageRunner
+    device: str
+
+    def run(self, indices: Iterable[int]) -> list[Reconstruction | FailedObject]:
+        """Every one of the objects: finished, or why it failed.
+
+        Raises:
+            Cancelled: the user stopped the run.
+            SetupError, OutputError: no other object would fare better.
+        """
+        return overlapped(
+            indices,
+            self.reconstruct,
+            self.finish,
+            device=self.device,
+            meanwhile=self.stages.check,
+        )
+
+    def reconstruct(self, index: int) -> Reconstruction | FailedObject:
+        photo = self.photo
+        return self.stages.attempt(
+            "reconstruct",
+            digest(photo.key, index, photo.seed + index),
+            Reconstruction,
+            lambda report: check_reconstruction(
+                reconstruct_best(
+                    self.reconstructor,
+                    photo.image,
+                    photo.instances[index],
+                    photo.points,
+                    others=[*photo.instances[:index], *photo.instances[index + 1 :]],
+                    seed=photo.seed + index,
+                    tries=photo.best_of,
+                    report=report,
+                ),
+                backend=self.reconstructor.name,
+            ),
+            object_index=index,
+            instance=photo.instances[index],
+        )
+
+    def finish(
+        self, index: int, made: Reconstruction | FailedObject
+    ) -> Reconstruction | FailedObject:
+        if isinstance(made, FailedObject):
+            return made
+
+        from scenelift.finish.stage import finish
+
+        photo = self.photo
+        return self.stages.run(
+            "finish",
+            digest(photo.finish_key, index, photo.seed + index),
+            Reconstruction,
+            lambda report: finish(
+                made,
+                photo.image,
+                photo.instances[index],
+                photo.points.camera,
+                photo.finish,
+                report,
+                self.device,
+            ),
+            object_index=index,
+        )
