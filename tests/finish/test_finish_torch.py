@@ -156,16 +156,16 @@ def test_large_splats_among_small_ones_are_baked_as_on_the_cpu():
 def test_pieces_become_smaller_where_memory_runs_out(monkeypatch):
     from scenelift.finish import bake_torch
 
-    arguments, inner, tried = arguments_of_a_bake(large=False), bake_torch._pairs, []
+    arguments, inner, tried = arguments_of_a_bake(large=False), bake_torch._Near.table, []
 
-    def scarce(splats, patches, frames, runs, blur):
-        tried.append(int(sum(r.counts(len(patches.centre)).sum() for r in runs)))
+    def scarce(near, splats, first, end, *rest):
+        tried.append(int(near.bounds.diff(dim=1).sum(0)[first:end].sum()))
         if tried[-1] > 10_000:
             raise torch.OutOfMemoryError("no room")
-        return inner(splats, patches, frames, runs, blur)
+        return inner(near, splats, first, end, *rest)
 
     whole = bake_gaussians(*arguments, TORCH)
-    monkeypatch.setattr(bake_torch, "_pairs", scarce)
+    monkeypatch.setattr(bake_torch._Near, "table", scarce)
     np.testing.assert_array_equal(bake_gaussians(*arguments, TORCH).rgb, whole.rgb)
     assert max(tried) > 10_000 > tried[-1]
 
@@ -175,7 +175,7 @@ def test_the_cpu_bakes_where_a_device_has_no_room(monkeypatch):
         raise torch.OutOfMemoryError("no room")
 
     arguments = arguments_of_a_bake(large=False)
-    monkeypatch.setattr("scenelift.finish.bake_torch._pairs", full)
+    monkeypatch.setattr("scenelift.finish.bake_torch._Near.table", full)
     there, here = (bake_gaussians(*arguments, device) for device in (TORCH, "cpu"))
     np.testing.assert_array_equal(there.rgb, here.rgb)
 

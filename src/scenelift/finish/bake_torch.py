@@ -5,8 +5,9 @@ each of its lines of sight, sorted by depth and blended front to back. Plain ten
 do all of it; on CUDA a Triton kernel blends.
 
 Every patch is on its own, so they go through in pieces of so many splats around them that a piece
-takes about a gigabyte, and less where memory runs out: colours do not depend on the pieces. Splats
-of different sizes have grids of their own, as a few large ones would make every patch look at all.
+takes less than a gigabyte, and smaller ones where memory runs out: colours do not depend on that.
+Splats of different sizes have grids of their own, as a few large ones would make every patch look
+at all.
 
 Shape letters: T texels, G patches, W texels of the largest patch, S lines of sight, N splats, C
 pairs of patch and splat, P pairs of line of sight and splat.
@@ -43,9 +44,9 @@ __all__ = ["blend_patches", "blend_splats"]
 
 ASK_AFTER = 16  # steps of a line of sight: whether all have left the grid
 PATCHES_AT_ONCE = 2048  # whose splats are counted together
-# Pairs of patch and splat in a piece, and in the smallest that is tried where memory runs out. Each
-# takes 2 KB where its splat reaches the patch on all lines of sight.
-PAIRS_AT_ONCE, FEWEST_PAIRS = 1 << 19, 1 << 14
+# Pairs of patch and splat that are looked at together, of 0.3 KB each, and of line of sight and
+# splat that are sorted and blended together, likewise; and how few where memory runs out.
+PAIRS_AT_ONCE, FEWEST_PAIRS = 1 << 21, 1 << 14
 
 
 def blend_splats(
@@ -97,14 +98,17 @@ def _blend_some(
     if blended.device.type == "cuda" and find_spec("triton") is not None:
         from scenelift.finish.bake_triton import blend_patches_triton as blend
     for first, end, runs in _pieces(splats, patches, begin, begin + PATCHES_AT_ONCE, most):
-        some, looks = patches.part(first, end), frames[first:end].flatten(0, 1)  # [S, 3, 3]
-        table, starts = _pairs(splats, some, looks, runs, (BLUR * texel) ** 2)
-        offsets = (some.points - some.centre[:, None]).repeat_interleave(SIGHTS, 0)
-        at = (offsets @ looks[:, :2].transpose(1, 2)).contiguous()  # [S, W, 2]
-        there = some.there.repeat_interleave(SIGHTS, 0)
-        seen = blend(table, starts, at, there).unflatten(0, (-1, SIGHTS))
-        mean = (seen * weight[first:end, :, None, None]).sum(1)  # [G, W, 4]
-        blended[some.texel[some.there]] = mean[some.there]
+        some, looks = patches.part(first, end), frames[first:end]
+        near = _Near.of(splats, some, looks, runs)
+        for one, last in near.pieces(most):
+            few, look = some.part(one, last), looks[one:last].flatten(0, 1)  # [S, 3, 3]
+            table, starts = near.table(splats, one, last, look, (BLUR * texel) ** 2)
+            offsets = (few.points - few.centre[:, None]).repeat_interleave(SIGHTS, 0)
+            at = (offsets @ look[:, :2].transpose(1, 2)).contiguous()  # [S, W, 2]
+            there = few.there.repeat_interleave(SIGHTS, 0)
+            seen = blend(table, starts, at, there).unflatten(0, (-1, SIGHTS))
+            mean = (seen * weight[first + one : first + last, :, None, None]).sum(1)  # [G, W, 4]
+            blended[few.texel[few.there]] = mean[few.there]
     return min(begin + PATCHES_AT_ONCE, len(patches.texel))
 
 
@@ -150,14 +154,19 @@ def _pieces(
     some = patches.part(begin, end)
     runs = [grid.around(some.centre, some.reach, splats.widest) for grid in splats.grids]
     counts = sum(r.counts(len(some.centre)) for r in runs)
-    first, held = 0, 0
-    for number, count in enumerate(torch.as_tensor(counts).tolist()):
+    for first, last in _cut(torch.as_tensor(counts), most):
+        yield begin + first, begin + last, [r.of(first, last) for r in runs]
+
+
+def _cut(counts: Tensor, most: int) -> list[tuple[int, int]]:
+    """Neighbours [n] in pieces whose counts come to at most so many, or of one: first and end."""
+    pieces, first, held = [], 0, 0
+    for number, count in enumerate(counts.tolist()):
         if number > first and held + count > most:
-            yield begin + first, begin + number, [r.of(first, number) for r in runs]
+            pieces.append((first, number))
             first, held = number, 0
         held += count
-    last = len(some.centre)
-    yield begin + first, begin + last, [r.of(first, last) for r in runs]
+    return [*pieces, (first, len(counts))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -368,71 +377,111 @@ def _lines_of_sight(patches: _Patches) -> Tensor:  # [G, SIGHTS, 3, 3]
     return torch.stack(frames, 1)
 
 
-def _pairs(
-    splats: _Cells, patches: _Patches, frames: Tensor, runs: Sequence[_Runs], blur: float
-) -> tuple[Tensor, Tensor]:
-    """What every line of sight has to blend, front to back.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Near:
+    """Splats that the lines of sight of some patches meet.
 
-    Args:
-        patches: of one piece, with their frames [S, 3, 3] and the splats around them.
-        blur: variance of the anti-aliasing.
-
-    Returns:
-        table: float32 [P, 9]: u, v, the exponent's factors of du² du·dv dv², opacity, rgb.
-        starts: int32 [S + 1], where each line of sight begins.
+    Attributes:
+        patch: int64 [C], splat: int64 [C], offset: [C, 3] from the patch's centre: of every pair of
+            a patch and a splat that may be met.
+        met: for each of SIGHTS, of the pairs that are met there, in order: which, and how deep.
+        bounds: int64 [SIGHTS, G + 1], where each patch begins among those.
     """
-    patch, splat = (torch.cat(parts) for parts in zip(*(r.pairs() for r in runs), strict=True))
-    offset = splats.means[splat] - patches.centre[patch]
-    square = offset.square().sum(1)
-    reach = patches.reach[patch]
-    limit = (reach + splats.radii[splat]).square()
-    # Of those in a cube, who are too far off for any line of sight.
-    deepest = (reach + max(BEHIND, IN_FRONT)).square()
-    close = (square <= (limit + deepest) * (1 + 1e-5)).nonzero()[:, 0]
-    patch, splat, offset = patch[close], splat[close], offset[close]
-    square, reach, limit = square[close], reach[close], limit[close]
-    found = []
-    for sight in range(SIGHTS):
-        height = (offset * frames[SIGHTS * patch + sight, 2]).sum(1)
-        near = (height <= IN_FRONT + reach) & (height >= -BEHIND - reach)
-        near = (near & (square - height.square() <= limit)).nonzero()[:, 0]
-        found.append((SIGHTS * patch[near] + sight, near, -height[near]))
-    sight, near, depth = (torch.cat(parts) for parts in zip(*found, strict=True))
-    bits = depth.view(torch.int32).to(torch.int64)
-    ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)  # as integers in the floats' order
-    _, order = ((sight << 32) + ordered).sort(stable=True)
-    sight, near = sight[order], near[order]
-    starts = torch.searchsorted(
-        sight, torch.arange(len(frames) + 1, device=sight.device), out_int32=True
-    )
 
-    offset, splat = offset[near], splat[near]
-    right, up = frames[sight, 0], frames[sight, 1]
-    axes = splats.axes[splat]
-    along = (axes * right[:, :, None]).sum(1)  # [P, 3]
-    across = (axes * up[:, :, None]).sum(1)
-    var_u, var_v = along.square().sum(1), across.square().sum(1)
-    cov = (along * across).sum(1)
-    sharp = (var_u * var_v - cov * cov).clamp(min=0)
-    var_u, var_v = var_u + blur, var_v + blur
-    determinant = var_u * var_v - cov * cov
-    opacity = splats.opacities[splat] * (sharp / determinant).sqrt()
-    columns = [
-        (offset * right).sum(1),
-        (offset * up).sum(1),
-        -0.5 * var_v / determinant,
-        cov / determinant,
-        -0.5 * var_u / determinant,
-        torch.where(opacity >= MIN_ALPHA, opacity, 0.0),
-    ]
-    return torch.cat([torch.stack(columns, 1), splats.rgb[splat]], 1), starts
+    patch: Tensor
+    splat: Tensor
+    offset: Tensor
+    met: list[tuple[Tensor, Tensor]]
+    bounds: Tensor
+
+    @classmethod
+    def of(cls, splats: _Cells, patches: _Patches, frames: Tensor, runs: Sequence[_Runs]) -> _Near:
+        """Look at all pairs.
+
+        Args:
+            patches: G of them, with their frames [G, SIGHTS, 3, 3] and the splats around them.
+        """
+        patch, splat = (torch.cat(parts) for parts in zip(*(r.pairs() for r in runs), strict=True))
+        if len(runs) > 1:
+            patch, order = patch.sort(stable=True)
+            splat = splat[order]
+        offset = splats.means[splat] - patches.centre[patch]
+        square = offset.square().sum(1)
+        reach = patches.reach[patch]
+        limit = (reach + splats.radii[splat]).square()
+        # Of those in a cube, who are too far off for any line of sight.
+        deepest = (reach + max(BEHIND, IN_FRONT)).square()
+        close = (square <= (limit + deepest) * (1 + 1e-5)).nonzero()[:, 0]
+        patch, splat, offset = patch[close], splat[close], offset[close]
+        square, reach, limit = square[close], reach[close], limit[close]
+        edges = torch.arange(len(frames) + 1, device=patch.device)
+        met, bounds = [], []
+        for sight in range(SIGHTS):
+            height = (offset * frames[:, sight, 2][patch]).sum(1)
+            near = (height <= IN_FRONT + reach) & (height >= -BEHIND - reach)
+            near = (near & (square - height.square() <= limit)).nonzero()[:, 0]
+            met.append((near, -height[near]))
+            bounds.append(torch.searchsorted(patch[near], edges))
+        return cls(patch=patch, splat=splat, offset=offset, met=met, bounds=torch.stack(bounds))
+
+    def pieces(self, most: int) -> list[tuple[int, int]]:
+        """Patches in pieces that meet at most so many, or of one patch: first and end."""
+        return _cut(self.bounds.diff(dim=1).sum(0), most)
+
+    def table(
+        self, splats: _Cells, first: int, end: int, frames: Tensor, blur: float
+    ) -> tuple[Tensor, Tensor]:
+        """What every line of sight of some patches has to blend, front to back.
+
+        Args:
+            frames: [S, 3, 3], of these patches' lines of sight.
+            blur: variance of the anti-aliasing.
+
+        Returns:
+            table: float32 [P, 9]: u, v, the exponent's factors of du² du·dv dv², opacity, rgb.
+            starts: int32 [S + 1], where each line of sight begins.
+        """
+        nears, depths, sights = [], [], []
+        ranges = self.bounds[:, [first, end]].tolist()
+        for sight, ((near, depth), (begin, stop)) in enumerate(zip(self.met, ranges, strict=True)):
+            nears.append(near[begin:stop])
+            depths.append(depth[begin:stop])
+            sights.append(SIGHTS * (self.patch[near[begin:stop]] - first) + sight)
+        near, depth, sight = torch.cat(nears), torch.cat(depths), torch.cat(sights)
+        bits = depth.view(torch.int32).to(torch.int64)
+        ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)  # integers in the floats' order
+        _, order = ((sight << 32) + ordered).sort(stable=True)
+        sight, near = sight[order], near[order]
+        edges = torch.arange(len(frames) + 1, device=sight.device)
+        starts = torch.searchsorted(sight, edges, out_int32=True)
+
+        offset, splat = self.offset[near], self.splat[near]
+        right, up = frames[sight, 0], frames[sight, 1]
+        axes = splats.axes[splat]
+        along = (axes * right[:, :, None]).sum(1)  # [P, 3]
+        across = (axes * up[:, :, None]).sum(1)
+        var_u, var_v = along.square().sum(1), across.square().sum(1)
+        cov = (along * across).sum(1)
+        sharp = (var_u * var_v - cov * cov).clamp(min=0)
+        var_u, var_v = var_u + blur, var_v + blur
+        determinant = var_u * var_v - cov * cov
+        opacity = splats.opacities[splat] * (sharp / determinant).sqrt()
+        columns = [
+            (offset * right).sum(1),
+            (offset * up).sum(1),
+            -0.5 * var_v / determinant,
+            cov / determinant,
+            -0.5 * var_u / determinant,
+            torch.where(opacity >= MIN_ALPHA, opacity, 0.0),
+        ]
+        return torch.cat([torch.stack(columns, 1), splats.rgb[splat]], 1), starts
 
 
 def blend_patches(table: Tensor, starts: Tensor, at: Tensor, there: Tensor) -> Tensor:
     """Blend front to back along every line of sight, with plain tensor operations.
 
     Args:
-        table, starts: from `_pairs`.
+        table, starts: from `_Near.table`.
         at: [S, W, 2], the texels' u and v.
         there: bool [S, W], which of them exist.
 
