@@ -31,7 +31,14 @@ from scenelift.types import (
     Shape,
 )
 
-__all__ = ["BallReconstructor", "ColorSegmenter", "PlanePointMapper", "ball_shape", "disc_photo"]
+__all__ = [
+    "BallReconstructor",
+    "ColorSegmenter",
+    "PlanePointMapper",
+    "ball_reconstructor",
+    "ball_shape",
+    "disc_photo",
+]
 
 COLORS = {
     "red": (200, 40, 40),
@@ -121,6 +128,11 @@ class BallReconstructor:
         x, y, z = np.median(seen, 0).tolist()
         pose = Pose(translation=(x, y, z), scale=max(diameter, 1e-3))
         return Reconstruction(shape=ball_shape(color, seed), pose=pose)
+
+
+def ball_reconstructor(device: str, fail_on: str | None = None) -> BallReconstructor:
+    """One for a process of a `Crew`; computes on any device alike."""
+    return BallReconstructor(fail_on)
 
 
 def ball_shape(color: NDArray, seed: int = 0, splats: int = 2000) -> Shape:

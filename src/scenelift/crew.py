@@ -1,0 +1,259 @@
+"""Several GPUs for one scene: a process for each, which keeps its own reconstructor.
+
+The processes share one photo's objects: whoever is free takes the next. What comes out is what one
+process would have made, in the order of the objects; the stages' results are kept in the same
+places, so a run may be resumed with another number of GPUs. Photos, points and finished objects
+cross over as arrays: some fifty megabytes an object.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import queue
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from scenelift.errors import Cancelled, SceneliftError, SetupError
+from scenelift.lifting import Lifting, PhotoObjects
+from scenelift.progress import CancelToken, Reporter
+from scenelift.reconstruct import Reconstructor
+from scenelift.stages import StageRunner, StageStore
+from scenelift.types import FailedObject, Reconstruction, StageTiming
+
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event as ProcessEvent
+
+__all__ = ["Crew"]
+
+log = logging.getLogger(__name__)
+
+POLL = 0.1  # seconds between two looks whether the run was stopped, or a process has died
+LEAVE = 5.0  # seconds for a process to end by itself
+
+Outcome = Reconstruction | FailedObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Done:
+    """A process has no more objects of the photo: what it made, or why it stopped."""
+
+    member: int
+    outcomes: dict[int, Outcome]
+    timings: tuple[StageTiming, ...]
+    error: Exception | None
+
+
+class Crew:
+    """Processes that lift objects. They start at once, and load while other stages run.
+
+    Args:
+        make: builds the reconstructor that computes on a device; called in each process, so it
+            must be something that can be pickled.
+        devices: one for each process, "cuda:0" and so on.
+    """
+
+    def __init__(self, make: Callable[[str], Reconstructor], devices: Sequence[str]) -> None:
+        self.devices = tuple(devices)
+        self._make = make
+        self._start()
+
+    def lift(
+        self, photo: PhotoObjects, stages: StageRunner, report: Reporter
+    ) -> list[Reconstruction | FailedObject]:
+        """All objects of a photo; arguments and errors as for `Lifting.run`.
+
+        Args:
+            photo: whose objects.
+            stages: whose store is used, and whose timings are added to.
+            report: hears what all processes report.
+
+        Raises:
+            SetupError: a process has died, most often because the machine's memory ran out.
+        """
+        if not self._processes or not all(process.is_alive() for process in self._processes):
+            self.close()
+            self._start()
+        self._stop.clear()
+        for index in range(len(photo.instances)):
+            self._indices.put(index)
+        for photos in self._photos:
+            self._indices.put(None)  # one end for each process
+            photos.put((photo, stages.folder))
+        try:
+            answers = self._collect(report)
+        except BaseException:
+            self.close()  # nobody knows what its processes are at
+            raise
+        for answer in answers:
+            stages.add(answer.timings)
+            if answer.error is not None:
+                raise answer.error
+        made = {k: outcome for answer in answers for k, outcome in answer.outcomes.items()}
+        return [made[index] for index in range(len(photo.instances))]
+
+    def close(self) -> None:
+        """End the processes; they are started again when they are needed."""
+        self._stop.set()
+        for photos in self._photos:
+            photos.put(None)
+        for process in self._processes:
+            process.join(LEAVE)
+            if process.is_alive():
+                process.terminate()
+        for unread in (self._indices, *self._photos):
+            unread.cancel_join_thread()
+        self._processes = []
+
+    def _start(self) -> None:
+        # Not forked: CUDA does not survive it.
+        context = multiprocessing.get_context("spawn")
+        self._answers, self._indices = context.Queue(), context.Queue()
+        self._stop: ProcessEvent = context.Event()
+        self._photos = [context.Queue() for _ in self.devices]
+        self._processes = [
+            context.Process(
+                target=_work,
+                args=(k, device, self._make, photos, self._indices, self._answers, self._stop),
+                name=f"scenelift on {device}",
+                daemon=True,
+            )
+            for k, (device, photos) in enumerate(zip(self.devices, self._photos, strict=True))
+        ]
+        for process in self._processes:
+            process.start()
+
+    def _collect(self, report: Reporter) -> list[_Done]:
+        """What each process made, in the order in which they were done.
+
+        Meanwhile passes on what they report. A run that is stopped stops them too, and is over when
+        all of them are idle.
+        """
+        done: list[_Done] = []
+        stopped: Cancelled | None = None
+        while len(done) < len(self._processes):
+            try:
+                answer = self._answers.get(timeout=POLL)
+            except queue.Empty:
+                self._check_alive({one.member for one in done})
+                answer = None
+            try:
+                report.check()
+            except Cancelled as exc:
+                stopped = exc
+                self._stop.set()
+            if isinstance(answer, _Done):
+                done.append(answer)
+                if answer.error is not None:
+                    self._stop.set()
+            elif answer is not None:
+                report.at(answer.stage, answer.object_index).send(
+                    answer.kind, answer.message, answer.fraction
+                )
+        if stopped is not None:
+            raise stopped
+        return done
+
+    def _check_alive(self, idle: set[int]) -> None:
+        for member, process in enumerate(self._processes):
+            if member not in idle and not process.is_alive():
+                raise SetupError(
+                    f"The process on {self.devices[member]} has ended with code "
+                    f"{process.exitcode}, most often for want of the machine's memory. Start "
+                    f"again with fewer devices."
+                )
+
+
+class _SharedToken(CancelToken):
+    """Set by the process that leads."""
+
+    def __init__(self, stop: ProcessEvent) -> None:
+        super().__init__()
+        self._stop = stop
+
+    @property
+    def cancelled(self) -> bool:
+        return self._stop.is_set()
+
+
+def _work(
+    member: int,
+    device: str,
+    make: Callable[[str], Reconstructor],
+    photos: Any,
+    indices: Any,
+    answers: Any,
+    stop: ProcessEvent,
+) -> None:
+    """What a process does until it is told to end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that leads tells it to stop
+    reconstructor: Reconstructor | None = None
+    failed = None
+    try:
+        _choose(device)
+        reconstructor = make(device)
+    except Exception as exc:
+        log.exception("no reconstructor on %s", device)
+        failed = _portable(exc)  # told with the first photo
+    token = _SharedToken(stop)
+    while (given := photos.get()) is not None:
+        photo, folder = given
+        stages = StageRunner(
+            Reporter(answers.put, token=token), None if folder is None else StageStore(folder)
+        )
+        mine = _Indices(indices)
+        outcomes: list[Outcome] = []
+        error = failed
+        if reconstructor is not None:
+            lifting = Lifting(
+                photo=photo, reconstructor=reconstructor, stages=stages, device=device
+            )
+            try:
+                outcomes = lifting.run(mine)
+            except Cancelled as exc:
+                error = exc
+            except Exception as exc:
+                log.exception("lifting objects on %s failed", device)
+                error = _portable(exc)
+        made = dict(zip(mine.taken, outcomes, strict=False)) if error is None else {}
+        mine.drain()
+        answers.put(_Done(member=member, outcomes=made, timings=stages.timings, error=error))
+
+
+class _Indices:
+    """The numbers of objects that this process gets, up to the end that is its own."""
+
+    def __init__(self, shared: Any) -> None:
+        self._shared, self._ended = shared, False
+        self.taken: list[int] = []
+
+    def __iter__(self) -> Iterator[int]:
+        while not self._ended:
+            index = self._shared.get()
+            if index is None:
+                self._ended = True
+            else:
+                self.taken.append(index)
+                yield index
+
+    def drain(self) -> None:
+        """Take what is left when the run has failed: it must not meet the next photo."""
+        for _ in self:
+            pass
+
+
+def _portable(error: Exception) -> Exception:
+    """An error that can be sent to another process: errors of ours may take other arguments."""
+    if type(error).__init__ is SceneliftError.__init__:
+        return type(error)(str(error))
+    return SetupError(f"{type(error).__name__}: {error}")
+
+
+def _choose(device: str) -> None:
+    """Make a device the process's own, so that nothing is put on another."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.set_device(torch.device(device))
