@@ -7,7 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenelift.device import choose_device, choose_dtype, limit_memory, read_bytes
+from scenelift.device import (
+    UNLIMITED,
+    choose_device,
+    choose_dtype,
+    limit_memory,
+    read_bytes,
+    split_devices,
+)
 from scenelift.errors import InputError, SetupError
 
 CPU = torch.device("cpu")
@@ -55,3 +62,26 @@ def test_what_is_no_amount_is_refused(text):
 def test_no_text_gives_less_than_a_byte(text):
     with suppress(InputError):
         assert read_bytes(text) > 0
+
+
+@pytest.mark.parametrize("name", ["auto", "cpu", "cuda", "cuda:1", "mps"])
+def test_most_often_there_is_one_device(name):
+    assert split_devices(name) == (name,)
+
+
+@pytest.mark.parametrize("name", ["cuda:0,cuda:0", "cuda:0,cpu", "cuda,cuda:1", "cuda:0,", "0,1"])
+def test_devices_that_cannot_share_a_scene_are_refused(name):
+    with pytest.raises(InputError, match="expected different GPUs"):
+        split_devices(name)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+@pytest.mark.parametrize("name", ["cuda:all", "cuda:0,cuda:1"])
+def test_gpus_that_are_not_there_are_named(name):
+    with pytest.raises(SetupError):
+        split_devices(name)
+
+
+def test_all_the_memory_there_is_can_be_asked_for():
+    assert read_bytes(" MAX ") == UNLIMITED
+    assert limit_memory(torch.device("cpu"), UNLIMITED) is None

@@ -13,20 +13,23 @@ import multiprocessing
 import queue
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from scenelift.device import split_devices
 from scenelift.errors import Cancelled, SceneliftError, SetupError
 from scenelift.lifting import Lifting, PhotoObjects
 from scenelift.progress import CancelToken, Reporter
-from scenelift.reconstruct import Reconstructor
+from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
+from scenelift.registry import BackendOptions
 from scenelift.stages import StageRunner, StageStore
 from scenelift.types import FailedObject, Reconstruction, StageTiming
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event as ProcessEvent
 
-__all__ = ["Crew"]
+__all__ = ["Crew", "crew_of"]
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +167,26 @@ class Crew:
                     f"{process.exitcode}, most often for want of the machine's memory. Start "
                     f"again with fewer devices."
                 )
+
+
+def crew_of(reconstructor: str, options: BackendOptions) -> Crew | None:
+    """The processes that the options' devices ask for; None where that is one device.
+
+    Args:
+        reconstructor: the name of a registered one, loaded in each of them.
+        options: what it is told; its device is one of theirs.
+
+    Raises:
+        InputError, SetupError: such devices cannot share a scene, or are not there.
+    """
+    devices = split_devices(options.device)
+    if len(devices) == 1:
+        return None
+    return Crew(partial(_load, reconstructor, options), devices)
+
+
+def _load(reconstructor: str, options: BackendOptions, device: str) -> Reconstructor:
+    return RECONSTRUCTORS.load(reconstructor, replace(options, device=device))
 
 
 class _SharedToken(CancelToken):

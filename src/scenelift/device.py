@@ -14,7 +14,16 @@ from scenelift.errors import InputError, SetupError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["UNLIMITED", "Precision", "choose_device", "choose_dtype", "limit_memory", "read_bytes"]
+__all__ = [
+    "UNLIMITED",
+    "Precision",
+    "choose_device",
+    "choose_dtype",
+    "limit_memory",
+    "memory_cap",
+    "read_bytes",
+    "split_devices",
+]
 
 Precision = Literal["auto", "float16", "bfloat16", "float32"]
 
@@ -26,6 +35,7 @@ _USUAL, _RESERVE = 12 << 30, 1 << 30
 # What CUDA takes besides what PyTorch hands out: its context, kernels, libraries.
 _OUTSIDE = 600 << 20
 _LEAST = 1 << 30
+_caps: dict[int, int] = {}  # of this process, as they are PyTorch's too
 
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
@@ -95,16 +105,55 @@ def limit_memory(device: torch.device, vram_bytes: int | None) -> int | None:
 
     if device.type != "cuda":
         return None
-    index = torch.cuda.current_device() if device.index is None else device.index
+    index = _index(device)
     free, total = torch.cuda.mem_get_info(index)
     if vram_bytes is None:
         vram_bytes = min(_USUAL, free + torch.cuda.memory_reserved(index) - _RESERVE)
     if vram_bytes >= total:
         torch.cuda.set_per_process_memory_fraction(1.0, index)
+        _caps.pop(index, None)
         return None
     budget = max(vram_bytes - _OUTSIDE, _LEAST)
     torch.cuda.set_per_process_memory_fraction(min(1.0, budget / total), index)
+    _caps[index] = budget
     return budget
+
+
+def memory_cap(device: torch.device) -> int | None:
+    """Bytes that PyTorch may hold on a device, as `limit_memory` set it; None without a limit."""
+    return _caps.get(_index(device)) if device.type == "cuda" else None
+
+
+def split_devices(name: str) -> tuple[str, ...]:
+    """The devices of a `--device` option: most often one.
+
+    "cuda:0,cuda:2" are two and "cuda:all" is every GPU: one scene's objects are shared among them.
+
+    Raises:
+        InputError: one is named twice, or is no GPU.
+        SetupError: there is no such device here.
+    """
+    if name == "cuda:all":
+        import torch
+
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if not count:
+            raise SetupError("`--device cuda:all`: there is no CUDA device here.")
+        return tuple(f"cuda:{k}" for k in range(count))
+    names = [part.strip() for part in name.split(",")]
+    if len(names) == 1:
+        return (name,)
+    if len(set(names)) < len(names) or not all(re.fullmatch(r"cuda:\d+", n) for n in names):
+        raise InputError(
+            f"`--device {name}`: expected different GPUs, such as cuda:0,cuda:1, or cuda:all."
+        )
+    return tuple(str(choose_device(n)) for n in names)
+
+
+def _index(device: torch.device) -> int:
+    import torch
+
+    return torch.cuda.current_device() if device.index is None else device.index
 
 
 def read_bytes(text: str) -> int:

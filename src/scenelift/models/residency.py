@@ -19,6 +19,8 @@ from weakref import WeakSet, WeakValueDictionary
 import torch
 from torch import Tensor, nn
 
+from scenelift.device import memory_cap
+
 __all__ = ["Cast", "Residency"]
 
 N = TypeVar("N", bound=nn.Module)
@@ -27,8 +29,8 @@ T = TypeVar("T")
 Cast = Callable[[Mapping[str, Tensor]], Mapping[str, torch.dtype]]
 """Names and tensors of a network -> type that each is to have on the device."""
 
-# Bytes of a limit that networks leave free: while they run, other stages draw, thin and bake on the
-# same device, in pieces that take no more (`finish/bake_torch.py` and its neighbours).
+# Bytes of what the process may take that networks leave free: while they run, other stages draw,
+# thin and bake on the same device, in pieces that take no more (`finish/bake_torch.py`, say).
 ASIDE = 2 << 30
 
 _EVERY: WeakSet[Residency] = WeakSet()
@@ -41,8 +43,7 @@ class Residency:
     Args:
         device: where they run.
         cast: the types of their tensors there; None leaves them as they are.
-        limit: most bytes of device memory that this process may hold; None for what there is. On
-            CUDA a part of them is left to other stages.
+        limit: most bytes of device memory that this process may hold; None for what there is.
     """
 
     def __init__(
@@ -50,8 +51,6 @@ class Residency:
     ) -> None:
         self.device = device
         self.limit = limit
-        if limit is not None and device.type == "cuda":
-            self.limit = max(0, limit - ASIDE)
         self._cast = cast
         self._hosts: dict[nn.Module, dict[str, Tensor]] = {}
         # On the device, least recently used first, and when that was.
@@ -197,6 +196,9 @@ class Residency:
             held = torch.cuda.memory_allocated(self.device)
             free, _ = torch.cuda.mem_get_info(self.device)
             room = free + torch.cuda.memory_reserved(self.device) - held
+            cap = memory_cap(self.device)
+            if cap is not None:
+                room = min(room, cap - ASIDE - held)
         return room if self.limit is None else min(room, self.limit - held)
 
 
