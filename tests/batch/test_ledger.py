@@ -37,15 +37,11 @@ def folder(tmp_path):
 @pytest.fixture
 def ledger(folder):
     """Makes ledgers of as many workers as a test wants."""
-    made = []
 
     def make(**options):
-        made.append(Ledger(folder, WorkerIdentity.here(), **options))
-        return made[-1]
+        return Ledger(folder, WorkerIdentity.here(), **options)
 
-    yield make
-    for one in made:
-        one.close()
+    return make
 
 
 def dead_identity():
@@ -320,5 +316,3 @@ def test_whatever_workers_do_an_item_ends_at_most_once_and_entries_have_no_gap(
     assert [p.suffix for p in files] == [f".{n}" for n in range(1, len(files) + 1)]
     states = [json.loads(p.read_bytes())["state"] for p in files]
     assert all(state not in FINAL for state in states[:-1])
-    for worker in workers:
-        worker.close()
