@@ -9,7 +9,13 @@ scene.save("out/")
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+# Libraries that would report to their makers look at these when they are loaded, so they are told
+# before anything can load one. tests/test_no_network.py shows that nobody calls anybody.
+for _name in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
+    os.environ.setdefault(_name, "1")
 
 if TYPE_CHECKING:
     from scenelift.compose import create_scene_mesh, make_scene
