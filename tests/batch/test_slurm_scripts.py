@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from scenelift.batch.folder import BatchFolder
 from scenelift.batch.on_slurm import array_script, container_command, task_share
-from scenelift.batch.slurm import SlurmOptions, render, script, seconds_of
+from scenelift.batch.slurm import SlurmOptions, check_path, render, script, seconds_of
 from scenelift.cli import app
 from scenelift.errors import InputError
 
@@ -86,6 +86,43 @@ def test_an_image_gets_the_gpu_and_sees_the_folders(tmp_path):
     assert command[3:5] == ["--bind", str(tmp_path)]
     assert command[-2:] == [str(Path("images/app.sif").absolute()), "python3"]
     assert "--nv" not in container_command(SlurmOptions(container="app.sif"))
+
+
+@pytest.mark.parametrize("name", ["my results", "100%", "a#b", "ünïcode", "x'y", "%j"])
+def test_the_folder_of_a_batch_may_have_any_name(tmp_path, name):
+    folder = BatchFolder(tmp_path / name)
+    text = array_script(folder, SlurmOptions(), workers=2)
+    found = directives(text)["output"]
+    plain = re.fullmatch(r'"?([^"]*)"?', found)
+    assert plain
+    assert plain[1] == f"{str(folder.logs).replace('%', '%%')}/slurm-%A_%a.log"
+    assert found.startswith('"') == bool(re.search(r"[^\w./%-]", plain[1], re.ASCII))
+    out = subprocess.run(
+        ["bash", "-c", f'{re.search("^OUT=.*", text, re.MULTILINE)[0]}; printf %s "$OUT"'],
+        capture_output=True,
+        text=True,
+    )
+    assert out.stdout == str(folder.root)
+
+
+@pytest.mark.parametrize("name", ["a\nb", 'a"b', "a\\b", "a\n#SBATCH --uid=0"])
+def test_a_folder_that_no_directive_can_name_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="cannot be written into a job script"):
+        array_script(BatchFolder(tmp_path / name), SlurmOptions(), workers=1)
+
+
+@pytest.mark.parametrize("name", ["a:b", "a,b"])
+def test_a_folder_that_no_container_can_be_given_is_refused(tmp_path, name):
+    options = SlurmOptions(container="x.sif")
+    with pytest.raises(InputError, match="bound into a container"):
+        array_script(BatchFolder(tmp_path / name), options, workers=1)
+
+
+@pytest.mark.parametrize("name", ["a b", "$(id)", "a;b", "a'b", "a\nb"])
+def test_what_dask_writes_unquoted_is_plain(name):
+    with pytest.raises(InputError, match="cannot be handed to jobs"):
+        check_path(Path("/data") / name, "the output folder")
+    check_path(Path("/data/run_1.0-a/out"), "the output folder")
 
 
 def test_an_array_has_a_task_for_each_worker(tmp_path):

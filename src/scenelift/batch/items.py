@@ -103,7 +103,7 @@ def read_plan(path: Path) -> Iterator[BatchItem]:
         with path.open("rb") as file:
             for line in file:
                 yield BatchItem.from_json(json.loads(line))
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise InputError(
             f"The batch's plan {path} cannot be read: {exc}. Start the batch again with its "
             "manifest, which writes a new one."

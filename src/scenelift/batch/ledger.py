@@ -72,7 +72,7 @@ class Entry:
         """
         try:
             entry = cls(**json.loads(line))
-        except TypeError as exc:
+        except (TypeError, RecursionError) as exc:
             raise ValueError(f"not a ledger entry: {line[:80]!r}") from exc
         if entry.state not in get_args(State):
             raise ValueError(f"unknown state {entry.state!r}")

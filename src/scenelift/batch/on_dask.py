@@ -26,7 +26,7 @@ from scenelift.batch.ledger import Ledger
 from scenelift.batch.on_slurm import container_command
 from scenelift.batch.progress import BatchProgress
 from scenelift.batch.settings import BatchSettings
-from scenelift.batch.slurm import SlurmOptions, seconds_of
+from scenelift.batch.slurm import SlurmOptions, check_path, seconds_of
 from scenelift.batch.worker import Worker
 from scenelift.errors import (
     BackendUnavailable,
@@ -221,6 +221,10 @@ def _slurm_cluster(folder: BatchFolder, options: SlurmOptions) -> Any:
     from dask_jobqueue.slurm import SLURMCluster
 
     given = options.directives()
+    # dask-jobqueue writes both into its script as they are.
+    scratch = Path(os.environ.get("TMPDIR", "/tmp"))
+    check_path(folder.logs, "the output folder")
+    check_path(scratch, "TMPDIR")
     limit = given.pop("time", DEFAULT_TIME)
     memory = given.pop("mem", DEFAULT_MEM)
     queue, account = given.pop("partition", None), given.pop("account", None)
@@ -248,7 +252,7 @@ def _slurm_cluster(folder: BatchFolder, options: SlurmOptions) -> Any:
         python=shlex.join(container_command(options, binds=[folder.root])),
         worker_extra_args=extra,
         log_directory=str(folder.logs),
-        local_directory=os.environ.get("TMPDIR", "/tmp"),
+        local_directory=str(scratch),
         scheduler_options={"dashboard_address": None},
     )
 

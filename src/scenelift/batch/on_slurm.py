@@ -105,7 +105,8 @@ def array_script(folder: BatchFolder, options: SlurmOptions, *, workers: int) ->
         raise InputError(f"--workers must be at least 1, got {workers}.")
     directives = {
         "array": f"0-{workers - 1}",
-        "output": str(folder.logs / "slurm-%A_%a.log"),
+        # Of a name that SLURM fills in, only its own signs are meant.
+        "output": f"{str(folder.logs).replace('%', '%%')}/slurm-%A_%a.log",
     }
     return slurm.render(
         slurm.script("batch"),
@@ -119,6 +120,9 @@ def container_command(options: SlurmOptions, *, binds: Sequence[Path] = ()) -> l
 
     Args:
         binds: folders that must be visible inside; home and working folder are anyway.
+
+    Raises:
+        InputError: a folder's path means something else there.
     """
     if not options.container:
         return [sys.executable]
@@ -126,6 +130,11 @@ def container_command(options: SlurmOptions, *, binds: Sequence[Path] = ()) -> l
     if "gpu" in options.gres:
         command.append("--nv")
     for folder in binds:
+        if set(str(folder)) & set(":,"):
+            raise InputError(
+                f"{folder} cannot be bound into a container: its path has ':' or ','. Choose "
+                "another folder, or a link without them."
+            )
         command += ["--bind", str(folder)]
     return [*command, str(Path(options.container).absolute()), "python3"]
 

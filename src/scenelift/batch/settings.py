@@ -122,7 +122,7 @@ def read_settings(folder: BatchFolder) -> tuple[BatchSettings, str]:
             f"No batch was begun in {folder.root}. Start one: scenelift batch MANIFEST --out "
             f"{folder.root}"
         ) from exc
-    except (ValueError, KeyError, TypeError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise InputError(
             f"{folder.settings} was not written by this version of scenelift ({exc}). Choose "
             "another --out."

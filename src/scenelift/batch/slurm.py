@@ -12,13 +12,24 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.resources import files
+from pathlib import Path
 
 from scenelift.errors import BackendUnavailable, InputError, SetupError
 
-__all__ = ["SlurmOptions", "cancel", "render", "running_jobs", "script", "seconds_of", "submit"]
+__all__ = [
+    "SlurmOptions",
+    "cancel",
+    "check_path",
+    "render",
+    "running_jobs",
+    "script",
+    "seconds_of",
+    "submit",
+]
 
 # What sbatch takes for these options; a line break would smuggle in another directive.
 VALUE = re.compile(r"[A-Za-z0-9_.,:/@%+=&|*!\[\]()-]+")
+PLAIN_PATH = re.compile(r"[\w./+=@-]+", re.ASCII)
 DIRECTIVE = re.compile(r"#SBATCH\s+--([a-z-]+)")
 COMMAND_SECONDS = 60
 
@@ -82,6 +93,9 @@ def render(
         text: the script as it comes; its own lines for the same options go.
         directives: option of sbatch -> value.
         variables: of the shell -> value, or values of an array; set before the script's commands.
+
+    Raises:
+        InputError: a value cannot be written so that SLURM and the shell read it as it is.
     """
     kept = [
         line
@@ -89,7 +103,7 @@ def render(
         if not ((found := DIRECTIVE.match(line)) and found[1] in directives)
     ]
     first = next(k for k, line in enumerate(kept) if not line.startswith("#"))
-    head = [kept[0], *(f"#SBATCH --{name}={value}" for name, value in directives.items())]
+    head = [kept[0], *(f"#SBATCH --{n}={_directive(n, v)}" for n, v in directives.items())]
     values = [f"{name}={_quoted(value)}" for name, value in variables.items()]
     return "\n".join([*head, *kept[1:first], "", *values, *kept[first:]]) + "\n"
 
@@ -141,6 +155,28 @@ def _run(command: list[str], given: str | None = None) -> str:
     if done.returncode:
         raise SetupError(f"{shlex.join(command)} failed: {(done.stderr or done.stdout).strip()}")
     return done.stdout
+
+
+def check_path(path: Path, what: str) -> None:
+    """Refuse a path that some program on its way to a node would take apart.
+
+    Raises:
+        InputError: it has blanks, or signs that mean something there.
+    """
+    if not PLAIN_PATH.fullmatch(str(path)):
+        raise InputError(
+            f"The path of {what}, {str(path)!r}, cannot be handed to jobs: it may have letters, "
+            "digits and . _ - + = @ only. Choose another one, or a link without them."
+        )
+
+
+def _directive(name: str, value: str) -> str:
+    """A value in quotes where SLURM needs them; it ends an option at a blank and a line at a #."""
+    if VALUE.fullmatch(value):
+        return value
+    if not value.isprintable() or '"' in value or "\\" in value:
+        raise InputError(f"--{name} {value!r} cannot be written into a job script.")
+    return f'"{value}"'
 
 
 def _quoted(value: str | Sequence[str]) -> str:

@@ -22,7 +22,10 @@ def write_thumbnail(scene: Path, path: Path) -> None:
     width, height = THUMBNAIL_SIZE
     sheet = PIL.Image.new("RGB", THUMBNAIL_SIZE, BACKGROUND)
     for column, name in enumerate(("overlay.png", "preview.png")):
-        with suppress(FileNotFoundError), PIL.Image.open(scene / name) as picture:
+        with (
+            suppress(FileNotFoundError),
+            PIL.Image.open(scene / name, formats=["PNG"]) as picture,
+        ):
             small = picture.convert("RGB")
             small.thumbnail((width // 2 - 2, height))
             left = column * (width // 2 + 1) + (width // 2 - 1 - small.width) // 2
