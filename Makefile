@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 OUT ?= out/demo
 WORKERS ?= 2
 
-.PHONY: help demo test test-slurm check fix page serve wheel bench bench-quality bench-faults \
+.PHONY: help demo test test-slurm check fix page serve wheel bench bench-quality bench-faults bench-faults-embedded \
   bench-load bench-page bench-batch bench-hostile record-bytes same-bytes containers-check images clean
 
 help:  ## list these targets
@@ -99,6 +99,9 @@ bench-quality: $(VENV)/.dev  ## quality figures on synthetic scenes with known t
 
 bench-faults: $(VENV)/.dev  ## kill the web app's processes 50 times, count what is lost (4 minutes)
 	$(BIN)/python -m benchmarks.faults
+
+bench-faults-embedded: $(VENV)/.dev  ## kill real runs and jobs 100 times, compare every byte (30 minutes)
+	$(BIN)/python benchmarks/faults_embedded.py
 
 bench-load: $(VENV)/.dev  ## the web app's health, events and memory under load (3 minutes)
 	$(BIN)/python -m benchmarks.load

@@ -6,11 +6,13 @@ import pytest
 from tests.drivers.web import WORKER, FakeQualities, fake_settings
 
 from scenelift.errors import InputError
-from scenelift.webapp.access import RateLimit, Tokens
+from scenelift.webapp import settings as settings_module
+from scenelift.webapp.access import COOKIE, RateLimit, Tokens
 from scenelift.webapp.app import create_app
 from scenelift.webapp.errors import TooManyRequests, Unauthorized
 from scenelift.webapp.jobs import NewJob, new_job_id
 from scenelift.webapp.models import JobPrompt, JobRequest
+from scenelift.webapp.settings import Settings
 
 ANN, BOB = "ann-0123456789abcdef", "bob-0123456789abcdef"
 EVERYWHERE = ("/api/jobs", "/api/config", "/api/events", "/metrics", "/ready", "/objects/a/b")
@@ -143,14 +145,57 @@ def test_named_origins_may_call(open_client):
         assert "access-control-allow-origin" not in other.headers
 
 
-def test_guessing_tokens_is_slowed_down_and_does_not_lock_others_out():
+def test_guessing_tokens_is_slowed_down_and_locks_nobody_out():
+    """Behind a proxy, those with a token share an address with those who guess."""
     tokens = Tokens([ANN], guesses_per_minute=3)
     for _ in range(3):
         with pytest.raises(Unauthorized):
-            tokens.owner("wrong", "mallory")
-    with pytest.raises(TooManyRequests):
-        tokens.owner(ANN, "mallory")
-    assert tokens.owner(ANN, "ann")
+            tokens.owner("wrong", "proxy")
+    for _ in range(20):
+        with pytest.raises(TooManyRequests):
+            tokens.owner("wrong", "proxy")
+        assert tokens.owner(ANN, "proxy") == tokens.owner(ANN, "ann")
+    with pytest.raises(Unauthorized):
+        tokens.owner("wrong", "elsewhere")
+
+
+@pytest.mark.parametrize(("trusted", "limited"), [("", True), ("testclient", False)])
+def test_callers_behind_a_named_proxy_are_told_apart(open_client, monkeypatch, trusted, limited):
+    # Starlette's test client calls itself that, which is no address.
+    monkeypatch.setattr(settings_module, "ip_network", lambda text, strict: text)
+    with open_client(token=ANN, trusted_proxies=trusted, logins_per_minute=2) as client:
+        answers = [
+            client.get(
+                "/api/jobs",
+                headers={"Authorization": "Bearer wrong", "X-Forwarded-For": f"10.0.0.{k}"},
+            ).status_code
+            for k in range(4)
+        ]
+    assert answers == ([401, 401, 429, 429] if limited else [401] * 4)
+
+
+def test_what_is_no_address_is_no_proxy(tmp_path):
+    with pytest.raises(InputError, match="TRUSTED_PROXIES"):
+        Settings(data=tmp_path, trusted_proxies=("my-proxy",)).check()
+    Settings(data=tmp_path, trusted_proxies=("10.1.2.3", "10.0.0.0/8", "::1")).check()
+
+
+@pytest.mark.parametrize(
+    "others", ['theme="dark; a=b', "a b=c d", "$x=1", "=", "\xe9=\xe9", "x[y]={1,2}", ";;;"]
+)
+def test_cookies_of_other_programs_are_none_of_our_business(token_client, others):
+    cookie = f"{others}; {COOKIE}={ANN}; tail=[1"
+    answer = token_client.get("/api/jobs", headers={"Cookie": cookie.encode("latin-1")})
+    assert answer.status_code == 200, answer.text
+
+
+def test_head_answers_as_get_without_its_content(local_client):
+    for path in ("/health", "/api/jobs", "/api/config", "/metrics", "/api/openapi.json", "/"):
+        answers = [local_client.request(method, path) for method in ("GET", "HEAD")]
+        assert answers[0].status_code == answers[1].status_code, path
+    described = local_client.get("/api/openapi.json").json()
+    assert not [p for p, calls in described["paths"].items() if "head" in calls]
+    assert local_client.head("/api/events").status_code == 200
 
 
 def test_a_rate_limit_remembers_a_bounded_number_of_callers():

@@ -30,16 +30,18 @@ def queue(data):
     queue.close()
 
 
-def keeper(data, queue, *, keep_seconds=DAY, max_bytes=10**9):
-    return Housekeeper(data, queue, keep_seconds=keep_seconds, max_bytes=max_bytes)
+def keeper(data, queue, *, keep_seconds=DAY, max_bytes=10**9, owner_bytes=None):
+    return Housekeeper(
+        data, queue, keep_seconds=keep_seconds, max_bytes=max_bytes, owner_bytes=owner_bytes
+    )
 
 
-def add(data, queue, *, state=None, size=100):
+def add(data, queue, *, state=None, size=100, owner="ann"):
     job = new_job_id()
     data.job(job).path.mkdir()
     data.job(job).photo.write_bytes(bytes(size))
     request = JobRequest(prompt=JobPrompt(phrases=("red",)))
-    queue.add(NewJob(id=job, owner="ann", request=request, width=4, height=3))
+    queue.add(NewJob(id=job, owner=owner, request=request, width=4, height=3))
     if state:
         queue.finish(queue.claim(0, lease=60).claim, state)
     return job
@@ -110,3 +112,61 @@ def test_size_counts_files_and_not_what_links_lead_to(data, tmp_path):
     (data.path / "near").write_bytes(bytes(100))
     (data.path / "link").symlink_to(tmp_path / "far")
     assert 100 <= folder_bytes(data.path) < 10**6
+
+
+def test_a_clock_that_jumps_for_a_round_removes_nothing(data, queue, monkeypatch):
+    job = add(data, queue, state="done")
+    leftover = data.jobs / new_job_id()
+    leftover.mkdir()
+    house, now = keeper(data, queue), time.time()
+    house.tidy()
+    monkeypatch.setattr(time, "time", lambda: now + 31 * DAY)
+    house.tidy()
+    monkeypatch.undo()
+    house.tidy()
+    assert queue.ids() == {job}
+    assert leftover.exists()
+
+
+def test_a_clock_that_is_wrong_from_the_start_removes_nothing(data, queue, monkeypatch):
+    job, now = add(data, queue, state="done"), time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 31 * DAY)
+    keeper(data, queue).tidy()
+    assert queue.ids() == {job}
+
+
+def test_after_a_day_without_a_jump_the_clock_is_believed_again(data, queue, monkeypatch):
+    add(data, queue, state="done")
+    now, boot = time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
+    monkeypatch.setattr(time, "time", lambda: now + 31 * DAY)
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: boot)
+    house = keeper(data, queue)
+    house.tidy()
+    assert queue.ids()
+    monkeypatch.setattr(time, "time", lambda: now + 32 * DAY + 1)
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: boot + DAY + 1)
+    house.tidy()
+    assert not queue.ids()
+
+
+def test_nobody_loses_results_to_the_jobs_of_others(data, queue):
+    anns = [add(data, queue, state="done", size=400) for _ in range(2)]
+    bobs = [add(data, queue, state="done", size=900, owner="bob") for _ in range(3)]
+    keeper(data, queue, max_bytes=2000, owner_bytes=1000).tidy()
+    assert queue.ids() == {*anns, bobs[-1]}
+
+
+def test_beyond_the_whole_those_go_first_who_have_most(data, queue):
+    anns = [add(data, queue, state="done", size=400) for _ in range(2)]
+    bobs = [add(data, queue, state="done", size=900, owner="bob") for _ in range(2)]
+    keeper(data, queue, max_bytes=2000).tidy()
+    assert queue.ids() == {*anns, bobs[-1]}
+
+
+def test_what_this_version_cannot_read_is_kept_for_its_owner(data, queue):
+    job = add(data, queue, state="done", size=5000)
+    with queue.transaction() as c:
+        c.execute("UPDATE jobs SET request = '{}', created = 'long ago', finished = 'then'")
+    keeper(data, queue, keep_seconds=0.001, max_bytes=10).tidy()
+    assert queue.ids() == {job}
+    assert data.job(job).photo.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,7 @@ def read_arrays(
         KeyError,
         TypeError,
         SyntaxError,
+        tokenize.TokenError,  # numpy reads a header as Python
         NotImplementedError,
         RecursionError,
         MemoryError,

@@ -206,7 +206,7 @@ def _colour_images(document: dict[str, Any]) -> set[int]:
 
 def _webp(png: bytes, *, lossless: bool) -> bytes:
     packed = io.BytesIO()
-    with PillowImage.open(io.BytesIO(png)) as picture:
+    with PillowImage.open(io.BytesIO(png), formats=["PNG"]) as picture:
         kind = "RGBA" if picture.mode == "RGBA" else "RGB"
         quality = {"lossless": True} if lossless else {"quality": WEBP_QUALITY}
         picture.convert(kind).save(packed, "WEBP", method=4, **quality)

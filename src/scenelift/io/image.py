@@ -121,8 +121,8 @@ def _read(file: BinaryIO, name: str, max_side: int, detail: bool) -> Image:
             with PIL.Image.open(file, formats=formats) as picture:
                 _check_size(picture.size, name)
                 if getattr(picture, "is_animated", False) and picture.format != "MPO":
-                    frames = getattr(picture, "n_frames", 2)
-                    notes.append(f"{name} is animated: the first of its {frames} frames was used.")
+                    # How many there are is not asked: counting millions takes a while.
+                    notes.append(f"{name} is animated: its first frame was used.")
                 # JPEG can be decoded at half its size, which keeps a 100-megapixel photo cheap.
                 # Whether detail is asked for must not change the working pixels.
                 width, height = picture.size
@@ -141,6 +141,10 @@ def _read(file: BinaryIO, name: str, max_side: int, detail: bool) -> Image:
                 "pip install 'scenelift[heic]'. Or export it as JPEG."
             ) from exc
         raise ImageError(f"{name} is not a picture we can read. Formats: {_spoken()}.") from exc
+    except MemoryError as exc:
+        raise ImageError(
+            f"{name} needs more memory to decode than there is. Reduce it first."
+        ) from exc
     except PIL.Image.DecompressionBombError as exc:
         raise ImageError(
             f"{name} claims more than {PIL.Image.MAX_IMAGE_PIXELS or MAX_PIXELS} × 2 pixels; "

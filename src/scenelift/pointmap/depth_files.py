@@ -87,6 +87,7 @@ def read_depth_file(path: Path, scale: float | None = None) -> DepthFile:
         ValueError,
         TypeError,
         EOFError,
+        MemoryError,
         PIL.Image.DecompressionBombError,
     ) as exc:
         raise InputError(f"{path.name} cannot be read as depth: {exc}") from exc

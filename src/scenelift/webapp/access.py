@@ -23,7 +23,7 @@ from scenelift.webapp.errors import Forbidden, TooLarge, TooManyRequests, Unauth
 from scenelift.webapp.problems import problem_response
 from scenelift.webapp.settings import Settings
 
-__all__ = ["COOKIE", "LOCAL_OWNER", "Guard", "RateLimit", "Tokens", "owner_of"]
+__all__ = ["COOKIE", "LOCAL_OWNER", "Guard", "RateLimit", "Tokens", "owner_name", "owner_of"]
 
 COOKIE = "scenelift_token"
 LOCAL_OWNER = "local"
@@ -52,7 +52,7 @@ class Tokens:
     """The secrets that callers may show. Without any, everybody is the local owner."""
 
     def __init__(self, secrets: Sequence[str], *, guesses_per_minute: int = 10) -> None:
-        self._secrets = [(secret.encode(), _owner_name(secret)) for secret in secrets]
+        self._secrets = [(secret.encode(), owner_name(secret)) for secret in secrets]
         self._guesses = RateLimit(guesses_per_minute)
 
     @property
@@ -62,13 +62,15 @@ class Tokens:
     def owner(self, shown: str, client: str) -> str:
         """Whose token this is. Takes as long for a wrong one as for a right one.
 
+        A right one is let in whatever came from its address before: all callers behind a proxy
+        share one.
+
         Args:
-            client: the address that shows it; one that guesses is soon refused.
+            client: the address that shows it; one that guesses is soon told to wait.
 
         Raises:
             Unauthorized, TooManyRequests: it is nobody's, or there were too many such.
         """
-        self._guesses.check(client)
         owner: str | None = None
         given = shown.encode("utf-8", "surrogateescape")
         for secret, name in self._secrets:
@@ -80,7 +82,7 @@ class Tokens:
         return owner
 
 
-def _owner_name(secret: str) -> str:
+def owner_name(secret: str) -> str:
     """Names an owner in the queue without giving the token away to who reads its file."""
     return hashlib.sha256(b"scenelift owner " + secret.encode()).hexdigest()[:32]
 
@@ -112,12 +114,6 @@ class RateLimit:
                 wait,
             )
         self._set(key, level - 1)
-
-    def check(self, key: str) -> None:
-        """As `take`, without counting."""
-        level = self._level(key)
-        if level < 1:
-            raise TooManyRequests("Too many attempts. Try again in a while.", 60)
 
     def _level(self, key: str) -> float:
         level, then = self._buckets.get(key, (float(self._most), time.monotonic()))
@@ -237,8 +233,17 @@ def _shown_token(headers: Headers) -> str:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
+    # Ours among those of other programs on the same host, of which one may be malformed.
+    for cookie in headers.get("cookie", "").split(";"):
+        name, _, value = cookie.partition("=")
+        if name.strip() == COOKIE:
+            return _cookie_value(value.strip())
+    return ""
+
+
+def _cookie_value(text: str) -> str:
     try:
-        cookies = SimpleCookie(headers.get("cookie", ""))
+        cookies = SimpleCookie(f"{COOKIE}={text}")
     except CookieError:
         return ""
     return cookies[COOKIE].value if COOKIE in cookies else ""

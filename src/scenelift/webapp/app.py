@@ -10,25 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from scenelift import __version__
 from scenelift.errors import OutputError
 from scenelift.registry import BackendOptions
-from scenelift.webapp.access import Guard, Tokens
+from scenelift.webapp.access import LOCAL_OWNER, Guard, Tokens, owner_name
+from scenelift.webapp.decoding import Decoder
 from scenelift.webapp.events import EventFeed
 from scenelift.webapp.folders import DataFolder
+from scenelift.webapp.head import AnswerHead
 from scenelift.webapp.housekeeping import Housekeeper
 from scenelift.webapp.jobs import Queue
 from scenelift.webapp.metrics import CountRequests, Metrics
 from scenelift.webapp.page import add_page
 from scenelift.webapp.problems import add_problem_handlers
 from scenelift.webapp.qualities import InstalledQualities, Qualities
+from scenelift.webapp.records import open_queue, restore_jobs
 from scenelift.webapp.routes import config, events, files, generate, health, jobs, session
 from scenelift.webapp.services import Services
 from scenelift.webapp.settings import Settings
@@ -57,15 +62,13 @@ def create_app(
         OutputError: the data folder cannot be written, or another server is using it.
     """
     settings = (settings or Settings()).check()
-    data = DataFolder(settings.data.absolute())
+    data = DataFolder(settings.data.absolute(), reserve_bytes=settings.reserve_bytes)
     tokens = Tokens(settings.tokens, guesses_per_minute=settings.logins_per_minute)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        data.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _only_server(data):
-            data.prepare()
-            services = _start(settings, data, tokens, qualities, worker_module)
+        with app.state.open_data() as queue:
+            services = _start(settings, data, queue, tokens, qualities, worker_module)
             app.state.services = services
             await services.feed.start()
             try:
@@ -74,7 +77,7 @@ def create_app(
                 await services.feed.stop()
                 await asyncio.to_thread(services.supervisor.stop)
                 await asyncio.to_thread(services.housekeeper.stop)
-                services.queue.close()
+                services.decoder.close()
 
     app = FastAPI(
         title="scenelift",
@@ -86,10 +89,12 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
+    app.state.open_data = lambda: open_data(settings, data)
     add_problem_handlers(app)
     for module in (jobs, files, events, config, session, generate, health):
         app.include_router(module.router)
     add_page(app)
+    app.add_middleware(AnswerHead)
     app.add_middleware(CountRequests)
     app.add_middleware(Guard, settings=settings, tokens=tokens)
     if settings.cors_origins:
@@ -99,6 +104,8 @@ def create_app(
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
         )
+    if settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app
 
 
@@ -125,11 +132,11 @@ def worker_command(settings: Settings, data: DataFolder, module: str) -> Callabl
 def _start(
     settings: Settings,
     data: DataFolder,
+    queue: Queue,
     tokens: Tokens,
     qualities: Qualities | None,
     worker_module: str,
 ) -> Services:
-    queue = Queue(data.database, max_attempts=settings.max_attempts)
     feed = EventFeed(queue, most_streams=settings.streams_per_token)
     supervisor = Supervisor(
         queue,
@@ -137,6 +144,7 @@ def _start(
         len(settings.devices),
         cancel_seconds=settings.cancel_seconds,
         job_seconds=settings.job_seconds,
+        lease_seconds=settings.lease_seconds,
         # A little more than the worker gives itself.
         stop_seconds=settings.shutdown_seconds + 1,
     )
@@ -145,6 +153,7 @@ def _start(
         queue,
         keep_seconds=settings.keep_days * 24 * 3600,
         max_bytes=settings.max_stored_bytes,
+        owner_bytes=settings.owner_bytes,
     )
     services = Services(
         settings=settings,
@@ -156,10 +165,38 @@ def _start(
         metrics=Metrics(queue, data, feed, supervisor, housekeeper),
         qualities=qualities or InstalledQualities(BackendOptions(weights=settings.weights)),
         tokens=tokens,
+        decoder=Decoder(max_pixels=settings.max_pixels),
     )
     supervisor.start()
     housekeeper.start()
     return services
+
+
+@contextmanager
+def open_data(settings: Settings, data: DataFolder) -> Iterator[Queue]:
+    """The data folder, ready and for this server alone, and its queue with every job in it.
+
+    Raises:
+        OutputError: it cannot be used: another server has it, it is somebody else's, or cannot be
+            written.
+        QueueTooNew: a later version wrote the queue.
+    """
+    data.create()
+    with _only_server(data):
+        data.prepare()
+        try:
+            queue = open_queue(data, max_attempts=settings.max_attempts)
+        except sqlite3.OperationalError as exc:
+            raise OutputError(
+                f"The queue {data.database} cannot be opened: {exc}. If no other process uses it, "
+                "look at the folder's permissions and at the free space on its disk."
+            ) from exc
+        try:
+            owners = [owner_name(token) for token in settings.tokens] or [LOCAL_OWNER]
+            restore_jobs(data, queue, owners)
+            yield queue
+        finally:
+            queue.close()
 
 
 @contextmanager

@@ -12,10 +12,13 @@ __all__ = [
     "NotAllowedYet",
     "NotFound",
     "NotReady",
+    "QueueBusy",
+    "QueueTooNew",
     "StorageFull",
     "TooLarge",
     "TooManyRequests",
     "Unauthorized",
+    "UnreadableJob",
     "UnsupportedUpload",
     "WorkerFailed",
 ]
@@ -94,6 +97,20 @@ class NotReady(NotAllowedYet):
     slug = "not-ready"
 
 
+class QueueBusy(NotAllowedYet):
+    """Another process has held the queue's file for too long."""
+
+    http_status = 503
+    slug = "queue-busy"
+
+
+class QueueTooNew(Conflict):
+    """The queue's file was written by a later version, which this one cannot work on."""
+
+    exit_code = 2
+    slug = "queue-too-new"
+
+
 class StorageFull(SceneliftError):
     """The disk has no room for another job."""
 
@@ -105,3 +122,9 @@ class WorkerFailed(SceneliftError):
     """The worker was lost too often while it ran this job."""
 
     slug = "worker-failed"
+
+
+class UnreadableJob(SceneliftError):
+    """The queue holds a job that this version cannot read."""
+
+    slug = "unreadable"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
 
 from scenelift.webapp.errors import NotAllowedYet
 from scenelift.webapp.jobs import Queue
+from scenelift.webapp.repeats import Repeats
 
 __all__ = ["EventFeed"]
 
@@ -34,6 +34,7 @@ class EventFeed:
         self._changed = asyncio.Condition()
         self._last = 0
         self._closed = False
+        self._repeats = Repeats(log)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -106,11 +107,10 @@ class EventFeed:
 
     async def _poll(self) -> None:
         while not self._closed:
-            try:
+            last = self._last
+            # Whatever it is, watchers are told again once it is over.
+            with self._repeats.outlive("the event log cannot be read"):
                 last = await asyncio.to_thread(self._queue.last_event)
-            except sqlite3.Error as exc:
-                log.warning("the event log cannot be read: %s", exc)
-                last = self._last
             if last != self._last:
                 self._last = last
                 async with self._changed:

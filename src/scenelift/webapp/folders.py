@@ -3,20 +3,32 @@
 queue.sqlite3       the queue
 worker-0.lock       held by the worker of a slot
 incoming/ID/        an upload that is being received or checked
-jobs/ID/            photo, shown.jpg, thumbnail.jpg, found/ (masks), stages/, scene/ (the output)
+jobs/ID/            photo, job.json (what was asked for), shown.jpg, thumbnail.jpg, found/ (masks),
+                    stages/, scene/ (the output)
+reserve             room on the disk that is given up when there is no other
+spool/              bodies of uploads while they arrive
 trash/              being deleted
 """
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 import shutil
+import tempfile
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from scenelift.io.files import prepare_output_folder
+from scenelift.errors import OutputError
+from scenelift.io.files import atomic_write
 
-__all__ = ["DataFolder", "JobFolder"]
+__all__ = ["FULL", "DataFolder", "JobFolder"]
+
+log = logging.getLogger(__name__)
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +41,11 @@ class JobFolder:
     def photo(self) -> Path:
         """The upload, byte for byte."""
         return self.path / "photo"
+
+    @property
+    def record(self) -> Path:
+        """What was asked for, and whose it is: see `records.py`."""
+        return self.path / "job.json"
 
     @property
     def shown(self) -> Path:
@@ -60,6 +77,7 @@ class DataFolder:
     """The data folder of a server."""
 
     path: Path
+    reserve_bytes: int = 2**18
 
     @property
     def database(self) -> Path:
@@ -74,22 +92,92 @@ class DataFolder:
         return self.path / "incoming"
 
     @property
+    def spool(self) -> Path:
+        return self.path / "spool"
+
+    @property
+    def reserve(self) -> Path:
+        return self.path / "reserve"
+
+    @property
     def trash(self) -> Path:
         return self.path / "trash"
 
+    def create(self) -> None:
+        """Create the folder, for this user alone.
+
+        Raises:
+            OutputError: it cannot be created, or belongs to somebody else.
+        """
+        # Photos are private: nobody else on this machine gets to read them.
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for path in (self.path, self.path.resolve()):
+                status = path.lstat()
+                if status.st_uid not in (os.geteuid(), 0):
+                    raise OutputError(
+                        f"{path} belongs to another user, who could read and change everything in "
+                        "it. Choose another --data."
+                    )
+            if status.st_uid == os.geteuid() and status.st_mode & 0o022:
+                self.path.chmod(status.st_mode & 0o7755)
+        except (FileExistsError, NotADirectoryError) as exc:
+            raise OutputError(
+                f"{self.path} is a file; jobs need a folder. Choose another --data."
+            ) from exc
+        except OSError as exc:
+            raise OutputError(
+                f"{self.path} cannot be used: {exc.strerror or exc}. Choose another --data."
+            ) from exc
+
     def prepare(self) -> None:
-        """Create the folders; what uploads and deletions left when they were killed goes.
+        """Create the folders in it; what uploads and deletions left when they were killed goes.
+
+        A full disk is no reason to refuse: jobs must be deleted, to make room.
 
         Raises:
             OutputError: they cannot be created or written.
         """
-        for leftover in (self.incoming, self.trash):
+        self.create()
+        for leftover in (self.incoming, self.spool, self.trash):
             shutil.rmtree(leftover, ignore_errors=True)
-        # Photos are private: nobody else on this machine gets to read them.
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for folder in (self.jobs, self.incoming, self.trash):
+        try:
+            self._make_folders()
+        except OSError as exc:
+            if exc.errno in FULL and self.give_up_reserve():
+                self._make_folders()
+            else:
+                raise OutputError(
+                    f"{self.path} cannot be written: {exc.strerror or exc}. Free some space, or "
+                    "choose another --data."
+                ) from exc
+        self.keep_reserve()
+
+    def keep_reserve(self) -> None:
+        """Hold some room back, while there is enough."""
+        try:
+            if shutil.disk_usage(self.path).free < 4 * self.reserve_bytes or self.reserve.exists():
+                return
+            with atomic_write(self.reserve) as file:
+                # Zeros would take no room on file systems that compress.
+                file.write(os.urandom(self.reserve_bytes))
+        except (OSError, OutputError) as exc:
+            log.warning("no room could be held back: %s", exc)
+
+    def give_up_reserve(self) -> bool:
+        """Make room for what cannot wait; False where nothing was held back."""
+        try:
+            self.reserve.unlink()
+        except OSError:
+            return False
+        return True
+
+    def _make_folders(self) -> None:
+        for folder in (self.jobs, self.incoming, self.spool, self.trash):
             folder.mkdir(exist_ok=True)
-        prepare_output_folder(self.incoming)
+        with tempfile.TemporaryFile(dir=self.incoming) as probe:
+            probe.write(b"\0" * 4096)
+            probe.flush()
 
     def lock(self, slot: int) -> Path:
         return self.path / f"worker-{slot}.lock"
@@ -99,8 +187,14 @@ class DataFolder:
 
     def remove(self, folder: Path) -> None:
         """Delete a folder so that no half of it is ever seen under its name."""
-        if folder.exists():
+        if not folder.exists():
+            return
+        doomed = self.trash / uuid.uuid4().hex
+        try:
             self.trash.mkdir(exist_ok=True)
-            doomed = self.trash / uuid.uuid4().hex
             folder.rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
+        except OSError as exc:
+            if exc.errno not in FULL:
+                raise
+            doomed = folder  # without room even for the name of it, half of it is better seen
+        shutil.rmtree(doomed, ignore_errors=True)

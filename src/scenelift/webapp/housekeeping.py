@@ -1,4 +1,4 @@
-"""What goes away by itself: deleted jobs, old ones, and what no job owns."""
+"""What goes away by itself: deleted jobs, old ones, those beyond a quota, leftovers of uploads."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import logging
 import shutil
 import threading
 import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
+from scenelift.webapp.clock import ClockWatch
 from scenelift.webapp.folders import DataFolder
-from scenelift.webapp.jobs import Queue
+from scenelift.webapp.jobs import JobRow, Queue
+from scenelift.webapp.records import holds_work, write_missing_records
+from scenelift.webapp.repeats import Repeats
 
 __all__ = ["Housekeeper", "folder_bytes"]
 
@@ -27,13 +32,23 @@ class Housekeeper:
     Args:
         keep_seconds: how long a job is kept after it ended.
         max_bytes: what all jobs together may take.
+        owner_bytes: what the jobs of one owner may take; None for `max_bytes`.
     """
 
     def __init__(
-        self, data: DataFolder, queue: Queue, *, keep_seconds: float, max_bytes: int
+        self,
+        data: DataFolder,
+        queue: Queue,
+        *,
+        keep_seconds: float,
+        max_bytes: int,
+        owner_bytes: int | None = None,
     ) -> None:
         self._data, self._queue = data, queue
         self._keep_seconds, self._max_bytes = keep_seconds, max_bytes
+        self._owner_bytes = max_bytes if owner_bytes is None else owner_bytes
+        self._clock = ClockWatch(queue.last_activity())
+        self._repeats = Repeats(log)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeper", daemon=True)
         self.stored_bytes = 0
@@ -47,10 +62,14 @@ class Housekeeper:
 
     def tidy(self) -> None:
         """One round."""
+        self._data.keep_reserve()
         self.remove_deleted()
-        self._remove_orphans()
-        self._remove_old()
-        self._queue.forget_events(time.time() - KEEP_EVENTS_SECONDS)
+        by_age = self._clock.trusted()
+        if by_age:
+            self._remove_orphans()
+        self._remove_old(by_age)
+        if by_age:
+            self._queue.forget_events(time.time() - KEEP_EVENTS_SECONDS)
 
     def remove_deleted(self) -> None:
         """Remove deleted jobs that nobody works on, files first."""
@@ -59,37 +78,81 @@ class Housekeeper:
             self._queue.purge(job_id)
 
     def _run(self) -> None:
+        with self._repeats.outlive("jobs could not be written down beside their photos"):
+            write_missing_records(self._data, self._queue)
         while not self._stopping.is_set():
-            try:
+            # The next round may do better; the server goes on meanwhile.
+            with self._repeats.outlive("the data folder could not be tidied"):
                 self.tidy()
-            except Exception:
-                # The next round may do better; the server goes on meanwhile.
-                log.exception("the data folder could not be tidied")
             self._stopping.wait(INTERVAL_SECONDS)
 
     def _remove_orphans(self) -> None:
-        """Folders without a job: a server was killed between moving an upload and queueing it."""
+        """Photos without a job: a server was killed between moving an upload and queueing it.
+
+        A folder with anything more is never taken for a leftover: the queue may have been lost.
+        """
         folders = [f for f in self._data.jobs.iterdir() if f.is_dir()]
         known = self._queue.ids()
         for folder in folders:
-            if folder.name not in known and _age(folder) > ORPHAN_SECONDS:
+            if folder.name in known or _age(folder) <= ORPHAN_SECONDS:
+                continue
+            if not holds_work(self._data.job(folder.name)):
                 self._data.remove(folder)
 
-    def _remove_old(self) -> None:
+    def _remove_old(self, by_age: bool) -> None:
         ended = self._queue.ended()
         sizes = {job.id: folder_bytes(self._data.job(job.id).path) for job in ended}
-        total = sum(sizes.values())
         for job in ended:
-            folder = self._data.job(job.id)
-            if job.state in ("failed", "cancelled"):
-                shutil.rmtree(folder.scene, ignore_errors=True)
-            too_old = time.time() - (job.finished or job.created) > self._keep_seconds
-            if too_old or total > self._max_bytes:
-                log.info("job %s is removed: %s", job.id, "old" if too_old else "no room")
-                self._queue.delete(job.id, job.owner)
-                total -= sizes[job.id]
-        self.stored_bytes = total
+            if job.readable and job.state in ("failed", "cancelled"):
+                shutil.rmtree(self._data.job(job.id).scene, ignore_errors=True)
+        left = list(ended)
+        if by_age:
+            now = time.time()
+            # A row that this version cannot read may be another version's: it is for its owner.
+            old = [
+                job
+                for job in ended
+                if job.readable and now - (job.finished or job.created) > self._keep_seconds
+            ]
+            gone = {job.id for job in old}
+            left = [job for job in ended if job.id not in gone]
+            self._remove(old, "old")
+        left = self._keep_quotas(left, sizes)
+        self.stored_bytes = sum(sizes[job.id] for job in left)
         self.remove_deleted()
+
+    def _keep_quotas(self, jobs: Sequence[JobRow], sizes: dict[str, int]) -> list[JobRow]:
+        """Remove the oldest jobs of owners beyond their quota, then of those with the most.
+
+        So whoever has less than an equal share loses nothing to what others do.
+
+        Args:
+            jobs: oldest first.
+
+        Returns:
+            The jobs that stay.
+        """
+        taken: Counter[str] = Counter()
+        for job in jobs:
+            taken[job.owner] += sizes[job.id]
+        left = list(jobs)
+        while taken:
+            owner, most = taken.most_common(1)[0]
+            if most <= self._owner_bytes and taken.total() <= self._max_bytes:
+                break
+            victim = next((job for job in left if job.owner == owner and job.readable), None)
+            if victim is None:
+                del taken[owner]  # nothing of theirs may go
+                continue
+            left = [job for job in left if job is not victim]
+            taken[owner] -= sizes[victim.id]
+            self._remove([victim], "no room")
+        return left
+
+    def _remove(self, jobs: Sequence[JobRow], why: str) -> None:
+        for job in jobs:
+            log.info("job %s is removed: %s", job.id, why)
+            self._queue.delete(job.id, job.owner)
 
 
 def folder_bytes(folder: Path) -> int:

@@ -26,8 +26,9 @@ from scenelift.webapp.finding import ChosenSegmenter, ShowingSegmenter, choose, 
 from scenelift.webapp.folders import JobFolder
 from scenelift.webapp.jobs import JobRow, LeaseLost, Queue
 from scenelift.webapp.listener import JobListener
+from scenelift.webapp.records import write_record
 
-__all__ = ["Attempt"]
+__all__ = ["Attempt", "manifest_objects"]
 
 log = logging.getLogger(__name__)
 
@@ -132,19 +133,26 @@ class Attempt:
         self._queue.learn(request.quality, _stage_seconds(manifest))
         self._end(
             "done",
-            objects=_manifest_objects(manifest, (self._job.width, self._job.height)),
+            objects=manifest_objects(manifest, (self._job.width, self._job.height)),
             notes=manifest.notes,
             files=[f.model_dump() for f in manifest.files],
         )
 
     def _end(self, state: Any, **facts: Any) -> None:
         facts.setdefault("notes", self._listener.notes)
+        if not self._insist(lambda: self._queue.finish(self._job.claim, state, **facts)):
+            return  # another worker has the job, and its folder
         if state in ("failed", "cancelled"):
             shutil.rmtree(self._folder.scene, ignore_errors=True)
-        self._insist(lambda: self._queue.finish(self._job.claim, state, **facts))
+        for job in self._queue.of_id(self._job.id):
+            write_record(self._folder, job)
 
-    def _insist(self, write: Callable[[], None]) -> None:
-        """Write what must not be lost, waiting for a full disk to be cleared."""
+    def _insist(self, write: Callable[[], None]) -> bool:
+        """Write what must not be lost, waiting for a full disk to be cleared.
+
+        Returns:
+            Whether it was: not where the job was taken away from this worker.
+        """
         while True:
             try:
                 write()
@@ -153,16 +161,16 @@ class Attempt:
                 time.sleep(RETRY_SECONDS)
             except LeaseLost:
                 log.warning("job %s was taken away from this worker", self._job.id)
-                return
+                return False
             else:
-                return
+                return True
 
 
 def _with_segmenter(pipeline: Pipeline, segmenter: ShowingSegmenter | ChosenSegmenter) -> Pipeline:
     return Pipeline(segmenter, pipeline.pointmapper, pipeline.reconstructor, choice=pipeline.choice)
 
 
-def _manifest_objects(manifest: Manifest, size: tuple[int, int]) -> list[dict[str, Any]]:
+def manifest_objects(manifest: Manifest, size: tuple[int, int]) -> list[dict[str, Any]]:
     """What is shown of a finished scene: masks are now the manifest's, boxes are the photo's."""
     worked_at = (manifest.camera.width, manifest.camera.height)
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from scenelift.errors import InputError, SceneliftError
-from scenelift.webapp.errors import NotAllowedYet, StorageFull, Unauthorized
+from scenelift.webapp.errors import NotAllowedYet, QueueBusy, StorageFull, Unauthorized
 
 __all__ = ["add_problem_handlers", "bad_fields", "problem_response"]
 
@@ -80,9 +80,12 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(sqlite3.OperationalError)
     async def queue(request: Request, exc: sqlite3.OperationalError) -> JSONResponse:
-        if "full" not in str(exc):
-            return await unexpected(request, exc)
-        return problem_response(_disk_full(), request.url.path)
+        if "full" in str(exc):
+            return problem_response(_disk_full(), request.url.path)
+        if "locked" in str(exc) or "busy" in str(exc):
+            busy = QueueBusy("The queue is busy; another process holds its file. Try again.", 5)
+            return problem_response(busy, request.url.path)
+        return await unexpected(request, exc)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, exc: Exception) -> JSONResponse:

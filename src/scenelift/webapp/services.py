@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from scenelift.webapp.access import Tokens, owner_of
+from scenelift.webapp.decoding import Decoder
 from scenelift.webapp.events import EventFeed
 from scenelift.webapp.folders import DataFolder
 from scenelift.webapp.housekeeping import Housekeeper
@@ -17,7 +17,6 @@ from scenelift.webapp.metrics import Metrics
 from scenelift.webapp.qualities import Qualities
 from scenelift.webapp.settings import Settings
 from scenelift.webapp.supervisor import Supervisor
-from scenelift.webapp.uploads import DECODED_AT_ONCE
 
 __all__ = ["Owner", "Services", "Use"]
 
@@ -35,7 +34,7 @@ class Services:
     metrics: Metrics
     qualities: Qualities
     tokens: Tokens
-    decoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DECODED_AT_ONCE))
+    decoder: Decoder
 
 
 def _services(request: Request) -> Services:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
+from contextlib import nullcontext
+from functools import partial
+from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
 
 from scenelift.errors import InputError
 from scenelift.webapp.app import create_app
+from scenelift.webapp.connections import (
+    Limits,
+    PatientProtocol,
+    log_accept_errors_once,
+    room_for_connections,
+)
 from scenelift.webapp.settings import Settings
 
 __all__ = ["Server", "run_server"]
@@ -19,6 +29,10 @@ log = logging.getLogger(__name__)
 
 class Server(uvicorn.Server):
     """Ends the event streams on shutdown, which would otherwise be waited for."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        log_accept_errors_once(asyncio.get_running_loop())
+        await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: object) -> None:
         app = self.config.app
@@ -35,9 +49,20 @@ def run_server(settings: Settings, *, app: FastAPI | None = None, access_log: bo
 
     Raises:
         InputError: the settings are unsafe, or the address cannot be had.
+        OutputError: the data folder cannot be used.
     """
+    app = app or create_app(settings)
+    limits = Limits(
+        connections=room_for_connections(settings.connections),
+        header_seconds=settings.header_seconds,
+        body_seconds=settings.body_seconds,
+        write_seconds=settings.write_seconds,
+    )
     config = uvicorn.Config(
-        app or create_app(settings),
+        app,
+        # Its patience is ours to end, which other implementations do not let us.
+        http=cast("type[asyncio.Protocol]", partial(PatientProtocol, limits=limits)),
+        ws="none",
         log_level="info" if access_log else "warning",
         access_log=access_log,
         server_header=False,
@@ -48,10 +73,11 @@ def run_server(settings: Settings, *, app: FastAPI | None = None, access_log: bo
         # Headers of more than this are no browser's.
         h11_max_incomplete_event_size=64 * 1024,
     )
-    listener = _listen(settings)
-    address = listener.getsockname()
-    log.info("serving on http://%s:%d, jobs in %s", settings.host, address[1], settings.data)
-    with listener:
+    with _listen(settings) as listener, app.state.open_data() as queue:
+        # Opened before anything is started: what is wrong with it is said in a sentence.
+        app.state.open_data = lambda: nullcontext(queue)
+        address = listener.getsockname()
+        log.info("serving on http://%s:%d, jobs in %s", settings.host, address[1], settings.data)
         Server(config).run(sockets=[listener])
 
 

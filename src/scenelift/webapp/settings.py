@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -75,15 +75,40 @@ class Settings(BaseSettings):
     streams_per_token: int = Field(
         default=50, ge=1, description="Event streams open at once, of one token."
     )
+    connections: int = Field(
+        default=512,
+        ge=8,
+        description="Most connections at once; beyond it the one is closed that waited longest.",
+    )
+    header_seconds: float = Field(
+        default=15, gt=0, description="Longest time from a connection to its whole request header."
+    )
+    body_seconds: float = Field(
+        default=30, gt=0, description="Longest silence within the body of a request."
+    )
+    write_seconds: float = Field(
+        default=60, gt=0, description="Longest time in which a caller takes nothing of an answer."
+    )
     wait_seconds: float = Field(default=900, gt=0, description="Longest wait of /api/generate_3d.")
 
     min_free_bytes: int = Field(
         default=GIB, ge=0, description="Free disk space below which none is taken."
     )
+    reserve_bytes: int = Field(
+        default=8 * MIB,
+        ge=0,
+        description="Disk space held back, so that jobs can be deleted once the disk is full.",
+    )
     max_stored_bytes: int = Field(
         default=50 * GIB,
         ge=0,
         description="Jobs together; beyond it the oldest finished ones are removed.",
+    )
+    stored_bytes_per_token: int | None = Field(
+        default=None,
+        ge=0,
+        description="Jobs of one token; beyond it its oldest finished ones are removed. An equal "
+        "share of the above where it is not set.",
     )
     keep_days: float = Field(
         default=30, gt=0, description="Finished jobs older than this are removed."
@@ -112,8 +137,13 @@ class Settings(BaseSettings):
         default=(),
         description="Further host names to answer to where no token is set, comma-separated.",
     )
+    trusted_proxies: Names = Field(
+        default=(),
+        description="Addresses or networks of reverse proxies whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed, comma-separated.",
+    )
 
-    @field_validator("devices", "cors_origins", "allowed_hosts", mode="before")
+    @field_validator("devices", "cors_origins", "allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -125,6 +155,13 @@ class Settings(BaseSettings):
         """The secrets that callers may show; empty where none is needed."""
         parts = self.token.get_secret_value().split(",")
         return tuple(part.strip() for part in parts if part.strip())
+
+    @property
+    def owner_bytes(self) -> int:
+        """What the jobs of one token may take."""
+        if self.stored_bytes_per_token is not None:
+            return self.stored_bytes_per_token
+        return self.max_stored_bytes // max(1, len(self.tokens))
 
     def check(self) -> Settings:
         """Refuse what would be unsafe to start with.
@@ -145,6 +182,14 @@ class Settings(BaseSettings):
             )
         if any(not t.isascii() or not t.isprintable() or " " in t for t in self.tokens):
             raise InputError("SCENELIFT_TOKEN may hold ASCII letters, digits and signs only.")
+        for proxy in self.trusted_proxies:
+            try:
+                ip_network(proxy, strict=False)
+            except ValueError as exc:
+                raise InputError(
+                    f"SCENELIFT_TRUSTED_PROXIES holds {proxy[:40]!r}, which is neither an address "
+                    "nor a network such as 10.0.0.0/8."
+                ) from exc
         if not self.devices:
             raise InputError("SCENELIFT_DEVICES names no device. Use auto, cpu, cuda:0, ….")
         return self

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import sqlite3
 import subprocess
 import threading
 import time
@@ -17,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from scenelift.webapp.jobs import JobRow, Queue
+from scenelift.webapp.repeats import Repeats
 
 __all__ = ["Supervisor"]
 
@@ -38,6 +38,23 @@ class _Slot:
     killed_because: str = ""
 
 
+@dataclass(slots=True)
+class _Watched:
+    """An attempt as this process has seen it, in seconds of a clock that nobody can set.
+
+    Attributes:
+        began: first seen.
+        lease: as it was when last renewed.
+        renewed: when that was seen.
+        cancelled: when the wish to stop it was first seen.
+    """
+
+    began: float
+    lease: float
+    renewed: float
+    cancelled: float | None = None
+
+
 class Supervisor:
     """Starts, watches and replaces workers.
 
@@ -46,6 +63,7 @@ class Supervisor:
         slots: number of workers.
         cancel_seconds: how long a cancelled job may go on.
         job_seconds: how long an attempt may take.
+        lease_seconds: how long a worker may be silent.
         stop_seconds: how long a worker may take to stop.
     """
 
@@ -57,11 +75,14 @@ class Supervisor:
         *,
         cancel_seconds: float,
         job_seconds: float,
+        lease_seconds: float,
         stop_seconds: float,
     ) -> None:
         self._queue, self._command = queue, command
         self._cancel_seconds, self._job_seconds = cancel_seconds, job_seconds
-        self._stop_seconds = stop_seconds
+        self._stop_seconds, self._lease_seconds = stop_seconds, lease_seconds
+        self._watched: dict[str, _Watched] = {}
+        self._repeats = Repeats(log)
         self._slots = [_Slot(number) for number in range(slots)]
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
@@ -95,24 +116,27 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 log.warning("worker %d did not stop in time and is killed", slot.number)
             self._bury(slot)
-            self._queue.recover(slot.number, "the server stopped", counts=False)
+            # If not, the next server finds them running without a worker, and knows what to do.
+            with self._repeats.outlive("jobs could not be given back"):
+                self._queue.recover(slot.number, "the server stopped", counts=False)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            try:
-                for slot in self._slots:
+            # A full disk, no more files or processes, a row that makes no sense: this thread
+            # outlives it, and tries again at the next tick.
+            for slot in self._slots:
+                with self._repeats.outlive("a worker cannot be started or replaced"):
                     self._keep(slot)
+            with self._repeats.outlive("running jobs cannot be looked after"):
                 self._end_overdue()
-            except sqlite3.Error:
-                # A full disk, most likely; it is tried again at the next tick.
-                log.exception("the queue cannot be read or written")
             self._stopping.wait(TICK_SECONDS)
 
     def _keep(self, slot: _Slot) -> None:
         if slot.process is not None and slot.process.poll() is not None:
             reason = slot.killed_because or _explain(slot.process.returncode)
-            self._bury(slot)
+            # First: should it fail, the process is still known to be dead at the next tick.
             self._queue.recover(slot.number, reason)
+            self._bury(slot)
             lived = time.monotonic() - slot.started
             if slot.killed_because or lived > HEALTHY_SECONDS:
                 slot.quick_deaths = 0
@@ -130,7 +154,10 @@ class Supervisor:
             slot.process = subprocess.Popen(self._command(slot.number), stdin=subprocess.PIPE)
 
     def _end_overdue(self) -> None:
-        for job, lease in self._queue.running():
+        running = self._queue.running()
+        attempts = {job.worker or "": job for job, _ in running}
+        self._watched = {name: w for name, w in self._watched.items() if name in attempts}
+        for job, lease in running:
             reason = self._overdue(job, lease)
             slot = self._slot_of(job)
             if reason is None:
@@ -146,12 +173,17 @@ class Supervisor:
                 self._keep(slot)
 
     def _overdue(self, job: JobRow, lease: float) -> str | None:
-        now = time.time()
-        if job.cancel is not None and now > job.cancel + self._cancel_seconds:
+        now = time.monotonic()
+        seen = self._watched.setdefault(job.worker or "", _Watched(now, lease, now))
+        if lease != seen.lease:
+            seen.lease, seen.renewed = lease, now
+        if job.cancel is not None and seen.cancelled is None:
+            seen.cancelled = now
+        if seen.cancelled is not None and now > seen.cancelled + self._cancel_seconds:
             return "a cancelled stage did not stop"
-        if now > lease:
+        if now > seen.renewed + self._lease_seconds:
             return "it was silent for too long"
-        if job.claimed is not None and now > job.claimed + self._job_seconds:
+        if now > seen.began + self._job_seconds:
             return f"it took longer than {self._job_seconds:g} s"
         return None
 

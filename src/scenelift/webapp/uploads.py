@@ -8,22 +8,22 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect, Request
 
-from scenelift.errors import ImageError, InputError
+from scenelift.errors import InputError
+from scenelift.webapp.decoding import Decoder
 from scenelift.webapp.errors import StorageFull, TooLarge, UnsupportedUpload
 from scenelift.webapp.folders import DataFolder, JobFolder
+from scenelift.webapp.forms import receive_form
 from scenelift.webapp.jobs import new_job_id
 from scenelift.webapp.models import Box, JobRequest, MeshWishes, parse_phrases
 from scenelift.webapp.settings import Settings
 
 __all__ = [
-    "DECODED_AT_ONCE",
     "FORM_SCHEMA",
     "Upload",
     "check_free_space",
@@ -31,16 +31,6 @@ __all__ = [
     "receive_upload",
 ]
 
-# More fields than any form of ours has, and longer ones.
-MAX_FIELDS = 100
-MAX_FIELD_BYTES = 64 * 1024
-SHOWN_SIDE, THUMBNAIL_SIDE = 2048, 320
-# A photo being decoded takes up to some hundred megabytes.
-DECODED_AT_ONCE = 2
-
-# What Pillow's decoders let slip for files that were damaged just so: a TIFF without a size is a
-# TypeError (found by benchmarks/hostile.py).
-DECODER_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, NotImplementedError)
 
 BOXES = TypeAdapter(tuple[Box, ...])
 # What an HTML form sends for a ticked box, and what people write.
@@ -134,12 +124,12 @@ def check_free_space(data: DataFolder, least: int) -> None:
 
 
 async def receive_upload(
-    request: Request, settings: Settings, data: DataFolder, decoding: asyncio.Semaphore
+    request: Request, settings: Settings, data: DataFolder, decoder: Decoder
 ) -> Upload:
     """Read a form to its end, store the photo and make sure that it is one.
 
     Args:
-        decoding: held while a photo is decoded.
+        decoder: looks at the photo.
 
     Raises:
         UnsupportedUpload: it is no multipart form.
@@ -156,12 +146,11 @@ async def receive_upload(
     try:
         async with (
             asyncio.timeout(settings.upload_seconds),
-            request.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES) as form,
+            receive_form(request, data.spool) as form,
         ):
             asked, image = _read_fields(form, settings)
             await asyncio.to_thread(_store, image, folder, settings.upload_bytes)
-        async with decoding:
-            width, height = await asyncio.to_thread(_check_photo, folder, settings.max_pixels)
+        width, height = await asyncio.to_thread(decoder.check, folder)
     except BaseException as exc:
         await asyncio.to_thread(shutil.rmtree, folder.path, ignore_errors=True)
         if isinstance(exc, TimeoutError):
@@ -270,58 +259,3 @@ def _store(image: UploadFile, folder: JobFolder, most: int) -> None:
         file.flush()
         # The job is answered for once it is accepted, so its photo must be on the disk.
         os.fsync(file.fileno())
-
-
-def _check_photo(folder: JobFolder, max_pixels: int) -> tuple[int, int]:
-    """Decode the photo as the worker will, and write the pictures that browsers show of it.
-
-    Returns:
-        Width and height as the models see it.
-
-    Raises:
-        ImageError: it is no usable photo.
-    """
-    # Pillow and numpy come with the first upload, not with the server's start.
-    import PIL.Image
-
-    from scenelift.geometry.photo_size import photo_size
-    from scenelift.io.image import read_image
-
-    try:
-        _check_header(folder.photo, max_pixels)
-        image = read_image(folder.photo)
-    except ImageError as exc:
-        # It was stored under our name; the user knows it by another.
-        raise ImageError(str(exc).replace("photo ", "The photo ", 1)) from exc
-    except DECODER_ERRORS as exc:
-        raise ImageError(
-            "The photo is damaged. Copy or export it again, as JPEG for example."
-        ) from exc
-    picture = PIL.Image.fromarray(image.pixels)
-    for path, side in ((folder.shown, SHOWN_SIDE), (folder.thumbnail, THUMBNAIL_SIDE)):
-        picture.thumbnail((side, side), reducing_gap=2.0)
-        picture.save(path, "JPEG", quality=88)
-    return photo_size(image)
-
-
-def _check_header(photo: Path, max_pixels: int) -> None:
-    """Refuse by the size in the header, before a pixel is decoded."""
-    import warnings
-
-    import PIL.Image
-
-    from scenelift.io.image import known_formats
-
-    formats = known_formats()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with PIL.Image.open(photo, formats=formats) as picture:
-                width, height = picture.size
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError):
-        return  # read_image says what is wrong with it
-    if width * height > max_pixels:
-        raise ImageError(
-            f"The photo is {width} × {height} = {width * height / 1e6:.0f} megapixels; this "
-            f"server takes {max_pixels / 1e6:.0f}. Reduce it first."
-        )

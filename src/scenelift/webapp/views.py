@@ -7,19 +7,28 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from pydantic import ValidationError
+
 from scenelift.output.manifest import MANIFEST_NAME
-from scenelift.webapp.jobs import JobRow
+from scenelift.webapp.jobs import JobRow, unreadable
 from scenelift.webapp.models import File, Job, JobObject, Photo
 
 __all__ = ["file_url", "job_view"]
 
 
 def job_view(job: JobRow, positions: Mapping[str, int]) -> Job:
-    """The public face of a job.
+    """The public face of a job; one that makes no sense to this version is shown as failed.
 
     Args:
         positions: of waiting jobs, see `Queue.positions`.
     """
+    try:
+        return _view(job, positions)
+    except (ValidationError, LookupError, TypeError, ValueError, OverflowError):
+        return _view(unreadable(job), positions)
+
+
+def _view(job: JobRow, positions: Mapping[str, int]) -> Job:
     done = job.state == "done"
     overlay = "overlay.png" if done else "found/overlay.png"
     return Job(

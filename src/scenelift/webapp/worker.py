@@ -29,6 +29,7 @@ from scenelift.registry import BackendOptions
 from scenelift.webapp.folders import DataFolder
 from scenelift.webapp.jobs import Claim, JobRow, LeaseLost, Queue
 from scenelift.webapp.lifting import Attempt
+from scenelift.webapp.repeats import Repeats
 
 __all__ = ["Worker", "main"]
 
@@ -72,6 +73,7 @@ class Worker:
         self._stop = threading.Event()
         self._next_beat = 0.0
         self._ready = False
+        self._repeats = Repeats(log)
 
     def stop(self) -> None:
         """Finish, or give back, what is being done, and return from `run`."""
@@ -86,7 +88,8 @@ class Worker:
 
     def run(self, preload: str | None = None) -> None:
         """Work until `stop`. Jobs of a predecessor that died wait again."""
-        self._queue.recover(self._slot, "it was killed, or ran out of memory")
+        # A server that lives has seen to them itself: this one, or the machine, went down too.
+        self._queue.recover(self._slot, "its worker too", outage=True)
         if preload:
             self._attend(lambda: self.preload(preload), None, CancelToken())
         self._ready = True
@@ -101,8 +104,8 @@ class Worker:
     def _claim(self) -> JobRow | None:
         try:
             return self._queue.claim(self._slot, lease=self._lease)
-        except sqlite3.OperationalError as exc:
-            log.error("the queue cannot be written: %s", exc)
+        except sqlite3.Error as exc:
+            self._repeats.tell("the queue cannot be written", exc)
             return None
 
     def _run(self, job: JobRow) -> None:
@@ -133,14 +136,22 @@ class Worker:
             except LeaseLost:
                 token.cancel()
                 claim = None
-            except sqlite3.OperationalError as exc:
-                log.warning("the queue cannot be reached: %s", exc)
+            except sqlite3.Error as exc:
+                self._repeats.tell("the queue cannot be reached", exc)
             if self._stop.is_set():
                 give_up = give_up or time.monotonic() + self._stop_seconds
                 if time.monotonic() > give_up:
-                    # The stage does not react. Whoever started us gives the job back.
                     log.warning("a stage did not stop in time")
+                    if claim:
+                        self._give_back(claim)
                     os._exit(0)
+
+    def _give_back(self, claim: Claim) -> None:
+        """Let another worker have a job whose stage does not react. The attempt does not count."""
+        try:
+            self._queue.release(claim, "The server stopped.")
+        except (LeaseLost, sqlite3.Error) as exc:
+            log.warning("job %s was not given back: %r", claim.job, exc)
 
     def _load(self, quality: str) -> Pipeline:
         if quality not in self._pipelines:
@@ -158,8 +169,8 @@ class Worker:
             if claim:
                 self._queue.renew(claim, lease=self._lease)
             self._queue.beat(self._slot, os.getpid(), ready=self._ready, memory=peak_memory_bytes())
-        except sqlite3.OperationalError as exc:
-            log.warning("the queue cannot be written: %s", exc)
+        except sqlite3.Error as exc:
+            self._repeats.tell("the queue cannot be written", exc)
 
 
 @contextmanager

@@ -272,6 +272,7 @@ def _layers(file: Path) -> Layers:
         ValueError,
         TypeError,
         LookupError,
+        MemoryError,
         PIL.Image.DecompressionBombError,
     ) as exc:
         raise InputError(

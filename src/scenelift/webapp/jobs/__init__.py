@@ -15,11 +15,29 @@ Whoever is killed, and whenever, the file tells the truth:
 from __future__ import annotations
 
 from scenelift.webapp.jobs.owner_side import OwnerSide
-from scenelift.webapp.jobs.rows import Claim, EventRow, JobRow, NewJob, Progress, new_job_id
+from scenelift.webapp.jobs.rows import (
+    Claim,
+    EventRow,
+    JobRow,
+    NewJob,
+    Progress,
+    new_job_id,
+    unreadable,
+)
 from scenelift.webapp.jobs.server_side import ServerSide
 from scenelift.webapp.jobs.worker_side import LeaseLost, WorkerSide
 
-__all__ = ["Claim", "EventRow", "JobRow", "LeaseLost", "NewJob", "Progress", "Queue", "new_job_id"]
+__all__ = [
+    "Claim",
+    "EventRow",
+    "JobRow",
+    "LeaseLost",
+    "NewJob",
+    "Progress",
+    "Queue",
+    "new_job_id",
+    "unreadable",
+]
 
 
 class Queue(OwnerSide, WorkerSide, ServerSide):

@@ -9,12 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
-from scenelift.webapp.errors import Conflict
+from scenelift.webapp.errors import QueueTooNew
 from scenelift.webapp.models import State
 
 __all__ = ["QueueFile"]
 
-SCHEMA_VERSION = 1
+# To be raised with every change of tables, and of what JSON in them holds; see MIGRATIONS.
+SCHEMA_VERSION = 2
+# The oldest version whose code can work on a file of this one: raise it when a change is more than
+# a column with a default or a field that older code may show as unreadable.
+OLDEST_READER = 2
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS jobs (
   number     INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -29,6 +33,7 @@ CREATE TABLE IF NOT EXISTS jobs (
   started    REAL,
   finished   REAL,
   attempt    INTEGER NOT NULL DEFAULT 0,
+  outages    INTEGER NOT NULL DEFAULT 0,
   worker     TEXT,
   lease      REAL,
   claimed    REAL,
@@ -68,38 +73,80 @@ CREATE TABLE IF NOT EXISTS timings (
   count   INTEGER NOT NULL,
   PRIMARY KEY (quality, stage)
 );
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+"""
+STAMP = f"""
+INSERT OR REPLACE INTO facts VALUES ('oldest_reader', {OLDEST_READER});
 PRAGMA user_version = {SCHEMA_VERSION};
 """
-BUSY_SECONDS = 30
+# Of the table of jobs.
+COLUMNS = frozenset(
+    {
+        *("number", "id", "owner", "state", "request", "selection", "width", "height", "created"),
+        *("started", "finished", "attempt", "outages", "worker", "lease", "claimed", "cancel"),
+        *("deleting", "stage", "fraction", "eta", "objects", "notes", "error", "files"),
+    }
+)
+# Version -> what makes the next one of it. New tables come with SCHEMA.
+MIGRATIONS = {1: "ALTER TABLE jobs ADD COLUMN outages INTEGER NOT NULL DEFAULT 0"}
+BUSY_SECONDS = 10
 
 
 class QueueFile:
     """Access to the queue's file, from any thread.
 
     Args:
-        path: of the SQLite file; created where there is none. Not on a network file system.
+        path: of the SQLite file; created where there is none, and brought up to date where it is
+            older. Not on a network file system.
 
     Raises:
-        Conflict: the file is another version's.
+        QueueTooNew: a later version wrote the file, which this one cannot work on.
+        sqlite3.DatabaseError: it is damaged, or no file of this kind.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
-        with self.connection() as c:
-            c.execute("PRAGMA journal_mode = WAL")
-            version = c.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, SCHEMA_VERSION):
-                raise Conflict(
-                    f"{path} was written by another version (its format is {version}, this one "
-                    f"reads {SCHEMA_VERSION}). Choose another data folder."
-                )
-            c.executescript(SCHEMA)
+        try:
+            with self.connection() as c:
+                c.execute("PRAGMA journal_mode = WAL")
+                self._bring_up_to_date(c)
+        except BaseException:
+            self.close()
+            raise
+
+    def _bring_up_to_date(self, c: sqlite3.Connection) -> None:
+        if _version(c) == SCHEMA_VERSION:
+            return
+        # In one transaction: a process that is killed leaves the old file or the new one.
+        c.execute("BEGIN IMMEDIATE")
+        version = _version(c)
+        if version > SCHEMA_VERSION:
+            c.execute("ROLLBACK")
+            self._check_readable(c, version)
+            return
+        steps = [MIGRATIONS[v] for v in range(version, SCHEMA_VERSION)] if version else []
+        for statement in ";".join([*steps, SCHEMA, STAMP]).split(";"):
+            c.execute(statement)
+        c.execute("COMMIT")
+
+    def _check_readable(self, c: sqlite3.Connection, version: int) -> None:
+        known = c.execute("SELECT 1 FROM sqlite_master WHERE name = 'facts'").fetchone()
+        row = known and c.execute("SELECT value FROM facts WHERE name = 'oldest_reader'").fetchone()
+        if not row or row["value"] > SCHEMA_VERSION:
+            raise QueueTooNew(
+                f"{self._path} was written by another version of scenelift, a later one (its "
+                f"format is {version}, this one knows {SCHEMA_VERSION}). Start that version again, "
+                "or choose another --data."
+            )
 
     def is_intact(self) -> bool:
-        """SQLite's own check of the file."""
+        """SQLite's own check of the file, and whether it has every column that is used."""
         with self.connection() as c:
-            return c.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+            if c.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
+                return False
+            columns = {row["name"] for row in c.execute("PRAGMA table_info(jobs)")}
+        return columns >= COLUMNS
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -143,3 +190,7 @@ class QueueFile:
                 if c.in_transaction:
                     c.execute("ROLLBACK")
                 raise
+
+
+def _version(c: sqlite3.Connection) -> int:
+    return c.execute("PRAGMA user_version").fetchone()[0]

@@ -122,17 +122,27 @@ class OwnerSide(QueueFile):
             c.execute("DELETE FROM events WHERE job = ?", (job_id,))
             write_event(c, job_id, "deleted")
 
-    def select(self, job_id: str, owner: str, selection: Selection) -> JobRow:
-        """Queue a reviewed job again, to reconstruct what was chosen.
+    def select(
+        self,
+        job_id: str,
+        owner: str,
+        selection: Selection,
+        *,
+        max_queued: int | None = None,
+        max_active: int | None = None,
+    ) -> JobRow:
+        """Queue a reviewed job again, to reconstruct what was chosen. Arguments as of `add`.
 
         Raises:
             NotFound: see `get`.
             Conflict: the job is not waiting for a choice.
+            NotAllowedYet: the queue, or the owner's share of it, is full.
         """
         with self.transaction() as c:
             job = get_job(c, job_id, owner)
             if job.state != "review":
                 raise Conflict(f"This job is {job.state}; only a job in review can be continued.")
+            self._check_room(c, owner, max_queued, max_active)
             c.execute(
                 "UPDATE jobs SET state = 'queued', selection = ?, attempt = 0, stage = '', "
                 "fraction = 0, eta = NULL, finished = NULL WHERE id = ?",

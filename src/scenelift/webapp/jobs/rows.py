@@ -7,11 +7,21 @@ import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
+from scenelift.webapp.errors import UnreadableJob
 from scenelift.webapp.models import JobRequest, Selection, State
 
-__all__ = ["Claim", "EventRow", "JobRow", "NewJob", "Progress", "job_from_row", "new_job_id"]
+__all__ = [
+    "Claim",
+    "EventRow",
+    "JobRow",
+    "NewJob",
+    "Progress",
+    "job_from_row",
+    "new_job_id",
+    "unreadable",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +85,7 @@ class JobRow:
     notes: list[str] = field(default_factory=list)
     error: dict[str, Any] | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
+    readable: bool = True
 
     @property
     def claim(self) -> Claim:
@@ -95,6 +106,52 @@ def new_job_id() -> str:
 
 
 def job_from_row(row: sqlite3.Row) -> JobRow:
+    """A row as Python sees it; one that this version cannot read is a failed job that says so.
+
+    Rows are unreadable after a rollback from a later version, or when the file was damaged. They
+    stay as they are in it: the version that wrote them reads them again.
+    """
+    try:
+        return _parse(row)
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError, AttributeError):
+        return unreadable(row)
+
+
+def unreadable(row: sqlite3.Row | JobRow) -> JobRow:
+    """What is shown of a job whose row makes no sense to this version."""
+    value = (lambda name: getattr(row, name)) if isinstance(row, JobRow) else row.__getitem__
+    error = UnreadableJob(
+        "This job was stored by another version of scenelift, or its record is damaged. That "
+        "version may still show it; otherwise delete it and upload the photo again."
+    )
+    created = value("created")
+    return JobRow(
+        number=int(value("number")),
+        id=str(value("id")),
+        owner=str(value("owner")),
+        state="failed",
+        request=JobRequest.model_validate({"prompt": {}}),
+        selection=None,
+        width=0,
+        height=0,
+        created=float(created) if isinstance(created, int | float) else 0.0,
+        started=None,
+        finished=None,
+        attempt=0,
+        worker=str(value("worker")) if value("worker") else None,
+        claimed=None,
+        cancel=None,
+        stage="",
+        fraction=0.0,
+        eta=None,
+        error=error.problem(),
+        readable=False,
+    )
+
+
+def _parse(row: sqlite3.Row) -> JobRow:
+    if row["state"] not in get_args(State):
+        raise ValueError(f"no state of this version: {row['state']!r}")
     return JobRow(
         number=row["number"],
         id=row["id"],
@@ -102,20 +159,38 @@ def job_from_row(row: sqlite3.Row) -> JobRow:
         state=row["state"],
         request=JobRequest.model_validate_json(row["request"]),
         selection=Selection.model_validate_json(row["selection"]) if row["selection"] else None,
-        width=row["width"],
-        height=row["height"],
-        created=row["created"],
-        started=row["started"],
-        finished=row["finished"],
-        attempt=row["attempt"],
+        width=int(row["width"]),
+        height=int(row["height"]),
+        created=float(row["created"]),
+        started=_number(row["started"]),
+        finished=_number(row["finished"]),
+        attempt=int(row["attempt"]),
         worker=row["worker"],
-        claimed=row["claimed"],
-        cancel=row["cancel"],
+        claimed=_number(row["claimed"]),
+        cancel=_number(row["cancel"]),
         stage=row["stage"],
-        fraction=row["fraction"],
-        eta=row["eta"],
-        objects=json.loads(row["objects"]),
-        notes=json.loads(row["notes"]),
-        error=json.loads(row["error"]) if row["error"] else None,
-        files=json.loads(row["files"]),
+        fraction=float(row["fraction"]),
+        eta=_number(row["eta"]),
+        objects=_list(row["objects"], dict),
+        notes=_list(row["notes"], str),
+        error=_dict(row["error"]) if row["error"] else None,
+        files=_list(row["files"], dict),
     )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _dict(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise TypeError(f"expected an object, got {text[:40]}")
+    return value
+
+
+def _list(text: str, kind: type) -> list[Any]:
+    values = json.loads(text)
+    if not isinstance(values, list) or not all(isinstance(value, kind) for value in values):
+        raise TypeError(f"expected a list, got {text[:40]}")
+    return values

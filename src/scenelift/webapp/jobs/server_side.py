@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, get_args
 
+from scenelift.webapp.jobs.changes import write_event
 from scenelift.webapp.jobs.database import QueueFile
 from scenelift.webapp.jobs.rows import EventRow, JobRow, job_from_row
 from scenelift.webapp.models import State
@@ -53,6 +55,17 @@ class ServerSide(QueueFile):
             row = c.execute("SELECT min(created) AS t FROM jobs WHERE state = 'queued'").fetchone()
         return row["t"]
 
+    def last_activity(self) -> float:
+        """When anything was last written here, 0 where nothing ever was."""
+        with self.connection() as c:
+            row = c.execute(
+                "SELECT max((SELECT coalesce(max(created), 0) FROM jobs "
+                "WHERE typeof(created) = 'real'), "
+                "(SELECT coalesce(max(time), 0) FROM events), "
+                "(SELECT coalesce(max(seen), 0) FROM workers)) AS t"
+            ).fetchone()
+        return float(row["t"]) if isinstance(row["t"], int | float) else 0.0
+
     def last_event(self) -> int:
         """Number of the newest event ever written, 0 before the first."""
         with self.connection() as c:
@@ -73,6 +86,37 @@ class ServerSide(QueueFile):
         """Every job there is, those being deleted included."""
         with self.connection() as c:
             return {row["id"] for row in c.execute("SELECT id FROM jobs")}
+
+    def of_id(self, job_id: str) -> list[JobRow]:
+        """The job of that id, whoever owns it; empty where there is none, or it is going."""
+        with self.connection() as c:
+            rows = c.execute(
+                "SELECT * FROM jobs WHERE id = ? AND NOT deleting", (job_id,)
+            ).fetchall()
+        return [job_from_row(row) for row in rows]
+
+    def restore(self, job: JobRow) -> None:
+        """Take up a job that another file of the queue knew."""
+        values = {
+            "id": job.id,
+            "owner": job.owner,
+            "state": job.state,
+            "request": job.request.model_dump_json(),
+            "selection": job.selection.model_dump_json() if job.selection else None,
+            "width": job.width,
+            "height": job.height,
+            "created": job.created,
+            "finished": job.finished,
+            "fraction": job.fraction,
+            "objects": json.dumps(job.objects),
+            "notes": json.dumps(job.notes),
+            "error": json.dumps(job.error) if job.error else None,
+            "files": json.dumps(job.files),
+        }
+        columns, marks = ", ".join(values), ", ".join("?" * len(values))
+        with self.transaction() as c:
+            c.execute(f"INSERT INTO jobs ({columns}) VALUES ({marks})", tuple(values.values()))
+            write_event(c, job.id, job.state)
 
     def doomed(self) -> list[str]:
         """Deleted jobs that nobody works on: their files can go."""

@@ -19,6 +19,9 @@ from scenelift.webapp.models import State
 __all__ = ["LeaseLost", "WorkerSide"]
 
 
+MAX_OUTAGES = 10
+
+
 class LeaseLost(Exception):
     """The job was taken away from this worker, which must write nothing more about it."""
 
@@ -47,17 +50,23 @@ class WorkerSide(QueueFile):
                 return None
         now = time.time()
         with self.transaction() as c:
-            row = c.execute(
-                "UPDATE jobs SET state = 'running', worker = ?, lease = ?, claimed = ?, "
-                "started = coalesce(started, ?), attempt = attempt + 1 WHERE number = ("
-                "  SELECT number FROM jobs WHERE state = 'queued' AND NOT deleting "
-                "  AND cancel IS NULL ORDER BY number LIMIT 1) RETURNING *",
-                (f"{slot}-{secrets.token_hex(8)}", now + lease, now, now),
-            ).fetchone()
-            if row is None:
-                return None
+            while True:
+                row = c.execute(
+                    "UPDATE jobs SET state = 'running', worker = ?, lease = ?, claimed = ?, "
+                    "started = coalesce(started, ?), attempt = attempt + 1 WHERE number = ("
+                    "  SELECT number FROM jobs WHERE state = 'queued' AND NOT deleting "
+                    "  AND cancel IS NULL ORDER BY number LIMIT 1) RETURNING *",
+                    (f"{slot}-{secrets.token_hex(8)}", now + lease, now, now),
+                ).fetchone()
+                if row is None:
+                    return None
+                job = job_from_row(row)
+                if job.readable:
+                    break
+                # It cannot be run and must not stop those behind it.
+                finish_job(c, row["id"], "failed", job.error)
             write_event(c, row["id"], "started")
-        return job_from_row(row)
+        return job
 
     def renew(self, claim: Claim, *, lease: float) -> bool:
         """Extend the lease; returns whether the owner wants the job stopped.
@@ -156,7 +165,9 @@ class WorkerSide(QueueFile):
             else:
                 requeue_job(c, claim.job, reason, counts=False)
 
-    def recover(self, slot: int, reason: str, *, counts: bool = True) -> list[str]:
+    def recover(
+        self, slot: int, reason: str, *, counts: bool = True, outage: bool = False
+    ) -> list[str]:
         """Decide about the jobs of a slot whose worker is certainly dead; returns their ids.
 
         Cancelled ones end so, those tried too often fail, the others wait again.
@@ -164,15 +175,27 @@ class WorkerSide(QueueFile):
         Args:
             reason: how the worker ended, for people.
             counts: whether the attempt counts (the worker died, and was not asked to stop).
+            outage: the server died too, or the machine: hardly by the job's fault. It does not
+                count as an attempt, but `MAX_OUTAGES` of them are enough.
         """
         with self.transaction() as c:
             rows = c.execute(
-                "SELECT id, attempt, cancel FROM jobs WHERE state = 'running' AND worker GLOB ?",
+                "SELECT id, attempt, outages, cancel FROM jobs "
+                "WHERE state = 'running' AND worker GLOB ?",
                 (f"{slot}-*",),
             ).fetchall()
             for row in rows:
                 if row["cancel"] is not None:
                     finish_job(c, row["id"], "cancelled")
+                elif outage and row["outages"] + 1 < MAX_OUTAGES:
+                    c.execute("UPDATE jobs SET outages = outages + 1 WHERE id = ?", (row["id"],))
+                    requeue_job(c, row["id"], f"The server stopped: {reason}.", counts=False)
+                elif outage:
+                    error = WorkerFailed(
+                        f"The server stopped {MAX_OUTAGES} times while it ran this job; the last "
+                        f"time {reason}. Ask who runs it, or try a smaller photo."
+                    )
+                    finish_job(c, row["id"], "failed", error.problem())
                 elif counts and row["attempt"] >= self._max_attempts:
                     error = WorkerFailed(
                         f"The worker stopped {row['attempt']} times while it ran this job; the "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sqlite3
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
@@ -25,6 +26,7 @@ from scenelift.webapp.models import (
     Selection,
     parse_phrases,
 )
+from scenelift.webapp.records import write_record
 from scenelift.webapp.services import Owner, Services, Use
 from scenelift.webapp.uploads import (
     FORM_SCHEMA,
@@ -90,21 +92,38 @@ def get_job(job_id: JobId, use: Use, owner: Owner) -> Job:
 
 @router.delete("/{job_id}", status_code=204)
 def delete_job(job_id: JobId, use: Use, owner: Owner) -> None:
-    """Remove a job and its files; a running one is stopped first."""
-    use.queue.delete(job_id, owner)
+    """Remove a job and its files; a running one is stopped first. Works on a full disk too."""
+    try:
+        use.queue.delete(job_id, owner)
+    except sqlite3.OperationalError as exc:
+        if "full" not in str(exc):
+            raise
+        _make_room(use, use.queue.get(job_id, owner))
+        use.queue.delete(job_id, owner)
     use.housekeeper.remove_deleted()
 
 
 @router.post("/{job_id}/cancel")
 def cancel_job(job_id: JobId, use: Use, owner: Owner) -> Job:
     """Stop a job. A running one is `cancelled` within a second."""
-    return _view(use, use.queue.cancel(job_id, owner))
+    return _view(use, _written(use, use.queue.cancel(job_id, owner)))
 
 
 @router.post("/{job_id}/continue")
 def continue_job(job_id: JobId, selection: Selection, use: Use, owner: Owner) -> Job:
     """Reconstruct what was chosen of the found objects."""
-    return _view(use, use.queue.select(job_id, owner, selection))
+    most = use.settings.max_objects
+    if len(selection.add) > most:
+        raise InputError(f"{len(selection.add)} boxes were added; a job takes {most} objects.")
+    check_free_space(use.data, use.settings.min_free_bytes)
+    row = use.queue.select(
+        job_id,
+        owner,
+        selection,
+        max_queued=use.settings.max_queued,
+        max_active=use.settings.jobs_per_token,
+    )
+    return _view(use, _written(use, row))
 
 
 @router.post("/{job_id}/rerun", status_code=202)
@@ -112,6 +131,8 @@ def rerun_job(job_id: JobId, changes: Rerun, use: Use, owner: Owner) -> Job:
     """Queue the same photo again, with another seed or prompt."""
     check_free_space(use.data, use.settings.min_free_bytes)
     old = use.queue.get(job_id, owner)
+    if not old.readable:
+        raise Conflict("The record of this job cannot be read. Upload the photo again.")
     asked = _changed(old, changes, use)
     folder = JobFolder(use.data.incoming / new_job_id())
     folder.path.mkdir(parents=True)
@@ -150,7 +171,7 @@ async def accept_upload(request: Request, use: Services, owner: str) -> JobRow:
     settings = use.settings
     # What can be refused before the photo is sent is.
     await asyncio.to_thread(_check_room, use, owner)
-    upload = await receive_upload(request, settings, use.data, use.decoding)
+    upload = await receive_upload(request, settings, use.data, use.decoder)
     try:
         await asyncio.to_thread(use.qualities.check, upload.request.quality)
         return await asyncio.to_thread(_enqueue, upload, use, owner)
@@ -173,7 +194,7 @@ def _enqueue(upload: Upload, use: Services, owner: str) -> JobRow:
     upload.folder.path.rename(home.path)
     try:
         in_pixels(upload.request.prompt.to_prompt(), upload.width, upload.height)
-        return use.queue.add(
+        row = use.queue.add(
             NewJob(
                 id=upload.id,
                 owner=owner,
@@ -187,6 +208,20 @@ def _enqueue(upload: Upload, use: Services, owner: str) -> JobRow:
     except BaseException:
         use.data.remove(home.path)
         raise
+    return _written(use, row)
+
+
+def _written(use: Services, row: JobRow) -> JobRow:
+    """The job, once its folder says what the queue says."""
+    write_record(use.data.job(row.id), row)
+    return row
+
+
+def _make_room(use: Services, job: JobRow) -> None:
+    """Let go of what is held back, and of what this job has: it is about to be deleted."""
+    use.data.give_up_reserve()
+    if job.state != "running":
+        use.data.remove(use.data.job(job.id).path)
 
 
 def _changed(old: JobRow, changes: Rerun, use: Services) -> JobRequest:

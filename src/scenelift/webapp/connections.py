@@ -1,0 +1,143 @@
+"""How long a connection may say nothing, and how many there may be.
+
+Whoever opens connections and leaves them half-used would otherwise hold all that this process may
+have, and with them everybody else out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+from dataclasses import dataclass
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from scenelift.webapp.repeats import Repeats
+
+__all__ = ["Limits", "PatientProtocol", "log_accept_errors_once", "room_for_connections"]
+
+log = logging.getLogger(__name__)
+
+# What files, the database, pipes to workers and the libraries need besides.
+OTHER_FILES = 128
+MOST_FILES = 8192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Limits of connections.
+
+    Attributes:
+        connections: most of them; beyond it the one goes that has waited longest for nothing.
+        header_seconds: from the connection, or the first byte of a request, to its last header.
+        body_seconds: longest silence within a body.
+        write_seconds: how long a client may take nothing of an answer.
+    """
+
+    connections: int
+    header_seconds: float
+    body_seconds: float
+    write_seconds: float
+
+
+class PatientProtocol(H11Protocol):
+    """uvicorn's protocol with an end to patience."""
+
+    def __init__(self, *args: Any, limits: Limits, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._limits = limits
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard = self._asked = self._took = self.loop.time()
+        self._unsent = 0
+
+    @property
+    def idle_since(self) -> float | None:
+        """Since when no complete request has been in it; None while one is answered."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            return None
+        return self._asked
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._heard = self._asked = self._took = self.loop.time()
+        self._watch()
+        if len(self.connections) > self._limits.connections:
+            self._drop_one()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        now = self.loop.time()
+        if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
+            self._asked = now  # the first bytes of a request
+        self._heard = now
+        super().data_received(data)
+
+    def on_response_complete(self) -> None:
+        self._asked = self.loop.time()
+        super().on_response_complete()
+
+    def _drop_one(self) -> None:
+        idle = [
+            (since, id(c), c)
+            for c in self.connections
+            if isinstance(c, PatientProtocol) and (since := c.idle_since) is not None
+        ]
+        (min(idle)[2] if idle else self).transport.abort()
+
+    def _watch(self) -> None:
+        if self.transport.is_closing():
+            return
+        if self._is_stuck():
+            self.transport.abort()
+            return
+        least = min(
+            self._limits.header_seconds, self._limits.body_seconds, self._limits.write_seconds
+        )
+        self._timer = self.loop.call_later(least / 4, self._watch)
+
+    def _is_stuck(self) -> bool:
+        now, limits = self.loop.time(), self._limits
+        waits = self.idle_since is not None and self.timeout_keep_alive_task is None
+        if waits and self.conn.their_state is h11.IDLE:
+            return now - self._asked > limits.header_seconds
+        unsent = self.transport.get_write_buffer_size()
+        if unsent == 0 or unsent != self._unsent:
+            self._unsent, self._took = unsent, now
+        elif now - self._took > limits.write_seconds:
+            return True
+        receiving = self.conn.their_state is h11.SEND_BODY and not self.flow.read_paused
+        return receiving and now - self._heard > limits.body_seconds
+
+
+def room_for_connections(wanted: int) -> int:
+    """How many connections this process can hold; allows it more files where that is needed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    best = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < best:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (best, hard))
+        soft = best
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    # A connection may have a file open that it sends.
+    return max(8, min(wanted, (soft - OTHER_FILES) // 2))
+
+
+def log_accept_errors_once(loop: asyncio.AbstractEventLoop) -> None:
+    """Say once a minute that no connection can be accepted, and not once for every try."""
+    repeats = Repeats(log)
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        exc = context.get("exception")
+        if isinstance(exc, OSError) and "accept" in context.get("message", ""):
+            repeats.tell("no connection can be accepted", exc)
+        else:
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(handle)

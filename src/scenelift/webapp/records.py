@@ -1,0 +1,234 @@
+"""What a job's folder says about the job, should the queue's file be lost, damaged or restored.
+
+`job.json` beside the photo holds what was asked for and whose it is. It is written after the queue
+was, which remains the truth; only folders that the queue does not know are read.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scenelift.errors import InputError, OutputError
+from scenelift.io.files import write_json
+from scenelift.output.manifest import MANIFEST_NAME, Manifest, read_manifest
+from scenelift.webapp.folders import DataFolder, JobFolder
+from scenelift.webapp.jobs import JobRow, Queue
+from scenelift.webapp.models import JobRequest, Selection
+
+__all__ = ["holds_work", "open_queue", "restore_jobs", "write_missing_records", "write_record"]
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+JOB_ID = re.compile(r"[0-9a-f]{32}")
+# What a folder has before its job is queued.
+UPLOADED = frozenset({"photo", "shown.jpg", "thumbnail.jpg"})
+
+
+def write_record(folder: JobFolder, job: JobRow) -> None:
+    """Write down a job as the queue has it; a disk that is full is no reason to fail."""
+    if not job.readable:
+        return
+    record = {
+        "version": VERSION,
+        "id": job.id,
+        "owner": job.owner,
+        "state": job.state,
+        "created": job.created,
+        "finished": job.finished,
+        "width": job.width,
+        "height": job.height,
+        "request": job.request.model_dump(mode="json"),
+        "selection": job.selection.model_dump(mode="json") if job.selection else None,
+        "notes": job.notes,
+        "error": job.error,
+    }
+    try:
+        write_json(folder.record, record)
+    except OutputError as exc:
+        log.warning("job %s could not be written down: %s", job.id, exc)
+
+
+def write_missing_records(data: DataFolder, queue: Queue) -> None:
+    """Write down jobs that an earlier version queued, or a server that was killed just then."""
+    for job_id in queue.ids():
+        folder = data.job(job_id)
+        if folder.path.is_dir() and not folder.record.exists():
+            for job in queue.of_id(job_id):
+                write_record(folder, job)
+
+
+def holds_work(folder: JobFolder) -> bool:
+    """Whether a folder has anything that somebody may want: more than a photo that just came."""
+    return any(path.name not in UPLOADED for path in folder.path.iterdir())
+
+
+def open_queue(data: DataFolder, *, max_attempts: int) -> Queue:
+    """The queue of a data folder; a damaged file is set aside, and a new one begun.
+
+    Raises:
+        QueueTooNew: a later version wrote the file.
+        sqlite3.OperationalError: it cannot be opened at the moment: locked, or no room.
+    """
+    try:
+        queue = Queue(data.database, max_attempts=max_attempts)
+        if queue.is_intact():
+            return queue
+        queue.close()
+    except sqlite3.OperationalError as exc:
+        if data.database.is_dir() or "no such" not in str(exc):
+            raise
+    except sqlite3.DatabaseError:
+        pass
+    aside = data.database.with_name(
+        f"{data.database.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
+    )
+    for suffix in ("", "-wal", "-shm"):
+        part = data.database.with_name(data.database.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    log.warning(
+        "The queue's file was damaged. It is kept as %s, and jobs are taken from their folders.",
+        aside,
+    )
+    return Queue(data.database, max_attempts=max_attempts)
+
+
+def restore_jobs(data: DataFolder, queue: Queue, owners: Sequence[str]) -> list[str]:
+    """Put jobs back into the queue whose folders are there; returns their ids.
+
+    Finished ones are finished, the others wait again.
+
+    Args:
+        owners: who may call here. A folder that does not say whose it is becomes theirs if there is
+            only one; otherwise it stays, and nobody sees it.
+    """
+    known = queue.ids()
+    found: list[JobRow] = []
+    for path in data.jobs.iterdir():
+        if path.name in known or not JOB_ID.fullmatch(path.name) or not path.is_dir():
+            continue
+        folder = data.job(path.name)
+        if not holds_work(folder):
+            continue
+        try:
+            found.append(_job(folder, path.name, owners))
+        except (InputError, OSError, ValueError, TypeError, KeyError, RecursionError) as exc:
+            log.warning("%s stays, but no job could be made of it: %s", path, exc)
+    for job in sorted(found, key=lambda job: job.created):
+        queue.restore(job)
+        write_record(data.job(job.id), job)
+    if found:
+        log.warning("%d jobs that the queue did not know were taken from their folders", len(found))
+    return [job.id for job in found]
+
+
+def _job(folder: JobFolder, job_id: str, owners: Sequence[str]) -> JobRow:
+    """A job as its folder has it.
+
+    Raises:
+        InputError, OSError, ValueError, TypeError, KeyError: no job can be made of it.
+    """
+    manifest = _manifest(folder.scene)
+    if folder.record.exists():
+        record = json.loads(folder.record.read_bytes())
+        if record["version"] > VERSION:
+            raise ValueError("its job.json was written by a later version")
+        request = JobRequest.model_validate(record["request"])
+    elif manifest is None:
+        raise ValueError("it says neither what was asked for, nor holds a scene")
+    else:
+        record = _from_scene(folder.path, manifest, owners)
+        request = _request(manifest)
+    state, shown = record["state"], {}
+    size = (int(record["width"]), int(record["height"]))
+    if manifest is not None:
+        from scenelift.webapp.lifting import manifest_objects
+
+        state = "done"
+        shown = {
+            "objects": manifest_objects(manifest, size),
+            "notes": manifest.notes,
+            "files": [file.model_dump() for file in manifest.files],
+        }
+    elif state not in ("failed", "cancelled"):
+        state = "queued"  # what was found so far is on disk, and not looked for again
+    final = state != "queued"
+    return JobRow(
+        **{
+            "number": 0,
+            "id": job_id,
+            "owner": str(record["owner"]),
+            "state": state,
+            "request": request,
+            "selection": _selection(record["selection"]),
+            "width": size[0],
+            "height": size[1],
+            "created": _seconds(record["created"]),
+            "started": None,
+            "finished": _seconds(record["finished"] or time.time()) if final else None,
+            "attempt": 0,
+            "worker": None,
+            "claimed": None,
+            "cancel": None,
+            "stage": "",
+            "fraction": 1.0 if state == "done" else 0.0,
+            "eta": None,
+            "notes": [str(note) for note in record["notes"]],
+            "error": record["error"] if state == "failed" else None,
+            **shown,
+        }
+    )
+
+
+def _manifest(scene: Path) -> Manifest | None:
+    if not (scene / MANIFEST_NAME).exists():
+        return None
+    return read_manifest(scene)
+
+
+def _from_scene(folder: Path, manifest: Manifest, owners: Sequence[str]) -> dict[str, Any]:
+    if len(owners) != 1:
+        raise ValueError("it does not say whose it is, and there are several tokens")
+    when = (folder / "scene" / MANIFEST_NAME).stat().st_mtime
+    return {
+        "owner": owners[0],
+        "state": "done",
+        "created": when,
+        "finished": when,
+        "width": manifest.camera.width,
+        "height": manifest.camera.height,
+        "selection": None,
+        "notes": [],
+        "error": None,
+    }
+
+
+def _request(manifest: Manifest) -> JobRequest:
+    asked = manifest.prompt
+    boxes = [box.model_dump() for box in asked.boxes]
+    return JobRequest.model_validate(
+        {
+            "prompt": {"phrases": asked.phrases, "boxes": boxes, "min_score": asked.min_score},
+            "seed": manifest.seed,
+            "quality": manifest.quality,
+        }
+    )
+
+
+def _seconds(value: Any) -> float:
+    seconds = float(value)
+    if not 0 <= seconds < 1e12:
+        raise ValueError(f"{seconds} is no time")
+    return seconds
+
+
+def _selection(value: Any) -> Selection | None:
+    return None if value is None else Selection.model_validate(value)
