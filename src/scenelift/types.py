@@ -24,6 +24,7 @@ __all__ = [
     "PLAIN_MATERIAL",
     "SH_C0",
     "AlphaMode",
+    "Background",
     "BoxPrompt",
     "Camera",
     "Dropped",
@@ -607,6 +608,29 @@ class Placement:
     index: int
     pose: Pose
     quality: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Background:
+    """What the photo shows around and behind the objects, in the scene frame and units.
+
+    Attributes:
+        mode: "photo" for all of it, "planes" for floor, table tops and walls alone.
+        mesh: textured with the photo, completed where objects hid it.
+        gaussians: the same as flat splats.
+        planes: kinds of the planes in it, "ground" or "wall".
+        up: against gravity.
+        levels: heights along `up` of floor and table tops.
+        notes: plain sentences for the manifest.
+    """
+
+    mode: str
+    mesh: Mesh
+    gaussians: Gaussians
+    planes: tuple[str, ...] = ()
+    up: tuple[float, float, float] = (0.0, 1.0, 0.0)
+    levels: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -1,0 +1,190 @@
+"""The background as a grid of rays: how far each reaches once the objects are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.background.harmonic import harmonic
+from scenelift.background.planes import Plane, nearest_plane
+from scenelift.geometry.regions import distance_inside, nearest_inside
+from scenelift.types import Camera, PointMap
+
+__all__ = ["Relief", "grid_of", "relief_behind", "relief_behind_edges", "sample_points"]
+
+IN_FRONT = 0.97  # of an object's own depth: what is nearer cannot be behind it
+NEAR_PLANE = 0.03  # of the depth: relief so close to a plane is noise of the plane
+BACKDROP = 1.3  # times the farthest points: where the sky hangs
+FARTHEST = 0.99  # quantile of depths that is not an outlier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Relief:
+    """Depths on a grid whose outer rows and columns are the photo's rim.
+
+    Attributes:
+        rays: float64 [h, w, 3], where each ray is at depth 1, in the camera frame.
+        place: float64 [h, w, 2], x and y of each in pixels of the photo.
+        depth: float64 [h, w], along the viewing axis; finite everywhere.
+        surface: int [h, w]: number of the plane, −1 for relief, −2 for the backdrop.
+        filled: bool [h, w], what was not seen and is continued from around.
+    """
+
+    rays: NDArray[np.float64]
+    place: NDArray[np.float64]
+    depth: NDArray[np.float64]
+    surface: NDArray[np.int64]
+    filled: NDArray[np.bool_]
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        """[h, w, 3] in the camera frame."""
+        return self.rays * self.depth[..., None]
+
+
+def grid_of(camera: Camera, cells: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rays and places of a grid of about `cells` cells over the whole photo."""
+    w = max(2, round(np.sqrt(cells * camera.width / camera.height)))
+    h = max(2, round(cells / w))
+    x, y = np.meshgrid(np.linspace(0, camera.width, w + 1), np.linspace(0, camera.height, h + 1))
+    rays = np.stack(
+        [(x - camera.cx) / camera.fx, (camera.cy - y) / camera.fy, np.full(x.shape, -1.0)], -1
+    )
+    return rays, np.stack([x, y], -1)
+
+
+def sample_points(values: NDArray, place: NDArray[np.float64]) -> NDArray:
+    """Values [H, W, …] of the pixels at places [h, w, 2]."""
+    height, width = values.shape[:2]
+    columns = np.clip(place[..., 0].astype(int), 0, width - 1)
+    rows = np.clip(place[..., 1].astype(int), 0, height - 1)
+    return values[rows, columns]
+
+
+def relief_behind(
+    points: PointMap, hidden: NDArray[np.bool_], planes: Sequence[Plane], *, cells: int
+) -> Relief:
+    """Depths of the background: as seen where it is seen, behind the objects by what is around.
+
+    Behind an object the depth goes on as at the nearest place of the rim: on a plane (the one that
+    the ray meets first beyond the object's own surface) where the rim lies on one; elsewhere the
+    inverse depth goes smoothly from rim to rim. Where the photo shows nothing near (sky), a
+    backdrop hangs behind everything.
+
+    Args:
+        points: of the photo.
+        hidden: bool [H, W], the objects' masks and a rim around them.
+        planes: floor, table tops and walls.
+        cells: about how many cells the grid has.
+    """
+    rays, place = grid_of(points.camera, cells)
+    seen = -sample_points(points.points[..., 2], place).astype(np.float64)
+    covered = sample_points(hidden, place)
+    valid = np.isfinite(seen) & (seen > 0)
+    free = valid & ~covered
+    if not free.any():
+        return _nothing_seen(rays, place, seen, valid, planes)
+    far = BACKDROP * float(np.quantile(seen[free], FARTHEST))
+    depth = np.where(free, np.minimum(seen, far), far)
+    surface = np.where(free, -1, -2)
+    on, number = nearest_plane(planes, rays, np.where(free, seen * (1 - NEAR_PLANE), np.inf))
+    with np.errstate(invalid="ignore"):
+        off = np.abs(on / seen - 1) / NEAR_PLANE
+    flat = free & (off < 1)
+    # All the way onto the plane where it is near, and gently back to what was seen.
+    weight = np.clip(2 - 2 * off[flat], 0, 1)
+    depth[flat] = weight * on[flat] + (1 - weight) * depth[flat]
+    surface[flat] = number[flat]
+    behind = np.where(covered & valid, seen * IN_FRONT, 0.0)
+    depth, surface = _continued(rays, depth, surface, covered, ~covered, behind, planes)
+    return Relief(rays=rays, place=place, depth=depth, surface=surface, filled=covered)
+
+
+def relief_behind_edges(
+    relief: Relief, planes: Sequence[Plane], *, jump: float, reach: int
+) -> Relief | None:
+    """A second layer behind what stands in front, or None where the depth has no jump.
+
+    Along every jump of the depth the nearer side is taken away for some cells, and the farther one
+    goes on there as it does behind objects: from the side, one looks at it and not into a void.
+
+    Args:
+        relief: the first layer.
+        planes: as for the first.
+        jump: ratio of the depths of neighbours that is a jump.
+        reach: how many cells the farther side goes on.
+    """
+    depth = relief.depth
+    front = np.zeros(depth.shape, bool)
+    for a, b in (
+        ((slice(None), slice(0, -1)), (slice(None), slice(1, None))),
+        ((slice(0, -1), slice(None)), (slice(1, None), slice(None))),
+    ):
+        same = (relief.surface[a] == relief.surface[b]) & (relief.surface[a] != -1)
+        front[a] |= ~same & (depth[b] > jump * depth[a])
+        front[b] |= ~same & (depth[a] > jump * depth[b])
+    if not front.any():
+        return None
+    rows, columns = nearest_inside(front)
+    distance = distance_inside(~front)
+    near_side = depth < np.sqrt(jump) * depth[rows, columns]
+    band = near_side & (distance <= reach)
+    inner = near_side & (distance <= reach + 3)  # what the farther side must not be drawn to
+    depth, surface = _continued(
+        relief.rays, depth, relief.surface, band, ~inner, depth * np.sqrt(jump), planes
+    )
+    return Relief(rays=relief.rays, place=relief.place, depth=depth, surface=surface, filled=band)
+
+
+def _continued(
+    rays: NDArray[np.float64],
+    depth: NDArray[np.float64],
+    surface: NDArray[np.int64],
+    hole: NDArray[np.bool_],
+    rim: NDArray[np.bool_],
+    behind: NDArray[np.float64],
+    planes: Sequence[Plane],
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Depth and surface with a hole filled from what is on its rim, nowhere nearer than `behind`.
+
+    Args:
+        hole: what to fill.
+        rim: what may be continued into the hole.
+    """
+    if not hole.any() or not (rim & ~hole).any():
+        return depth, surface
+    rows, columns = nearest_inside(rim & ~hole)
+    around = surface[rows, columns]
+    on, number = nearest_plane(planes, rays, behind)
+    flat = hole & (around >= 0) & (number >= 0)
+    depth, surface = depth.copy(), surface.copy()
+    depth[flat], surface[flat] = on[flat], number[flat]
+    rest = hole & ~flat
+    if rest.any():
+        smooth = 1 / harmonic(1 / depth, rest, rim | flat)
+        depth[rest] = np.maximum(smooth[rest], behind[rest])
+        surface[rest] = np.where(around[rest] == -2, -2, -1)
+    return depth, surface
+
+
+def _nothing_seen(
+    rays: NDArray[np.float64],
+    place: NDArray[np.float64],
+    seen: NDArray[np.float64],
+    valid: NDArray[np.bool_],
+    planes: Sequence[Plane],
+) -> Relief:
+    """Objects cover all that has a depth: planes where there are any, else a backdrop."""
+    far = BACKDROP * float(np.quantile(seen[valid], FARTHEST)) if valid.any() else 1.0
+    depth, surface = nearest_plane(planes, rays, np.where(valid, seen * IN_FRONT, 0.0))
+    surface = np.where(surface >= 0, surface, -2)
+    return Relief(
+        rays=rays,
+        place=place,
+        depth=np.where(np.isfinite(depth), depth, far),
+        surface=surface,
+        filled=np.ones(seen.shape, bool),
+    )
