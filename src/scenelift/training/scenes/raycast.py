@@ -128,6 +128,16 @@ class Tracer:
         origins, directions = view.rays(1)
         return self._truth(self._cast(origins, directions), view, directions)
 
+    def distances(
+        self, origins: NDArray[np.floating], directions: NDArray[np.floating]
+    ) -> NDArray[np.float32]:  # 2 × [N, 3] -> [N]
+        """How far rays go until they meet a surface; inf where they do not."""
+        rays = (np.ascontiguousarray(x, np.float32) for x in (origins, directions))
+        hits = self._cast(*rays)
+        distance = np.full(len(origins), np.inf, np.float32)
+        distance[hits.found] = hits.distance
+        return distance
+
     def _truth(
         self, hits: _Hits, view: View, directions: NDArray[np.float32]
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
