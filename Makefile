@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 OUT ?= out/demo
 WORKERS ?= 2
 
-.PHONY: help demo test test-slurm check fix page serve wheel bench bench-quality bench-faults bench-faults-embedded \
+.PHONY: help demo test test-slurm check fix page serve wheel bench bench-light bench-quality bench-faults bench-faults-embedded \
   bench-load bench-page bench-batch bench-hostile record-bytes same-bytes containers-check images clean
 
 help:  ## list these targets
@@ -93,6 +93,9 @@ wheel: $(VENV)/.core $(PAGE)  ## dist/*.whl with the page in it
 
 bench: $(VENV)/.dev  ## time the main job, with the share of each stage
 	$(BIN)/python -m benchmarks.main_job
+
+bench-light: $(VENV)/.dev  ## the light quality by stage: published sizes, random weights (3 minutes, 1 GB)
+	$(BIN)/python -m benchmarks.light
 
 bench-quality: $(VENV)/.dev  ## quality figures on synthetic scenes with known truth (4 minutes)
 	$(BIN)/python -m benchmarks.quality

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scenelift.errors import WeightsError
+from scenelift.platforms import untested
 from scenelift.registry import BackendOptions, Registry
 
 __all__ = ["check_embedded", "devices", "examine"]
@@ -165,6 +166,7 @@ def _machine() -> dict[str, Any]:
     existing = next(p for p in (home, *home.parents) if p.exists())
     return {
         "system": platform.platform(),
+        "untested": untested(),
         "python": platform.python_version(),
         "cpu_threads": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")

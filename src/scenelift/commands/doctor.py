@@ -72,6 +72,8 @@ def _show(findings: dict[str, Any]) -> None:
     machine, packages = findings["machine"], findings["packages"]
     typer.echo(f"scenelift {packages['scenelift']}, Python {machine['python']}")
     typer.echo(_wrapped(machine["system"]))
+    if machine["untested"]:
+        typer.echo(_wrapped(machine["untested"]))
     memory = machine["memory_bytes"]
     typer.echo(
         _wrapped(

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from scenelift.commands.shell import problems
+from scenelift.platforms import expect_posix_locks
 
 __all__ = ["serve"]
 
@@ -51,6 +52,7 @@ def serve(
         "weights": weights,
     }
     with problems(as_json=False):
+        expect_posix_locks("serve")
         settings = _settings({name: value for name, value in given.items() if value is not None})
         from scenelift.webapp.serving import run_server
 

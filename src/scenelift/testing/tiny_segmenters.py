@@ -45,7 +45,7 @@ from transformers import (  # noqa: E402  (needs torchvision to be importable)
     Sam3ViTConfig,
 )
 
-__all__ = ["WORDS", "write_grounding_dino", "write_sam2", "write_sam3"]
+__all__ = ["WORDS", "bert_vocabulary", "write_grounding_dino", "write_sam2", "write_sam3"]
 
 # Words that the tiny tokenizers know whole; any other is spelled in letters.
 WORDS = ("cup", "cat", "dog", "box", "car", "red", "visual")
@@ -78,7 +78,7 @@ def write_sam3(folder: Path, *, image_size: int = 112, queries: int = 12, seed: 
 def write_grounding_dino(folder: Path, *, queries: int = 12, seed: int = 0) -> Path:
     """Write a Grounding DINO with a Swin of one block a stage and a BERT of one layer."""
     torch.manual_seed(seed)
-    vocabulary = _bert_vocabulary()
+    vocabulary = bert_vocabulary()
     config = GroundingDinoConfig(
         backbone_config={
             "model_type": "swin",
@@ -216,7 +216,7 @@ def _clip_vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
     return {token: index for index, token in enumerate(dict.fromkeys(tokens))}, merges
 
 
-def _bert_vocabulary() -> dict[str, int]:
+def bert_vocabulary() -> dict[str, int]:
     """Special tokens, WORDS, and characters that begin or continue a word."""
     characters = sorted(string.ascii_lowercase + string.digits + string.punctuation)
     tokens = [

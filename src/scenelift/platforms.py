@@ -1,0 +1,47 @@
+"""Systems that scenelift runs on, and what is known about each."""
+
+from __future__ import annotations
+
+import sys
+
+from scenelift.errors import SetupError
+
+__all__ = ["expect_posix_locks", "untested"]
+
+
+def untested(platform: str = sys.platform) -> str:
+    """What nobody has tried on a system, as a sentence; "" for those that are tested or meant.
+
+    Args:
+        platform: as `sys.platform` names it.
+    """
+    if platform.startswith("linux"):
+        return ""
+    if platform == "darwin":
+        return (
+            "macOS is meant but not tested: the tests have run on Linux alone. GPUs of Apple (mps) "
+            "have never been tried with the published models."
+        )
+    if platform == "win32":
+        return (
+            "Windows is not tested. `run`, `segment`, `view` and `models` import nothing that it "
+            "lacks; `serve`, `batch` and `train` have never been started there: take them to "
+            "Linux, a container or WSL."
+        )
+    return f"{platform} is not tested; Linux is."
+
+
+def expect_posix_locks(command: str) -> None:
+    """Make sure that this system can lock files as the web app's processes do.
+
+    Raises:
+        SetupError: it cannot.
+    """
+    try:
+        import fcntl  # noqa: F401  the standard library has it on POSIX systems only
+    except ImportError as exc:
+        raise SetupError(
+            f"`scenelift {command}` cannot run on this system: its processes lock files with "
+            f"fcntl, which Python has on Linux and macOS only. Run it there, in a container or in "
+            f"WSL; `scenelift run` works without."
+        ) from exc
