@@ -167,6 +167,17 @@ def test_the_ratio_withstands_what_is_wrong_elsewhere_and_noise(relative):
     assert ratio.spread < 0.2
 
 
+@pytest.mark.parametrize("bias", [0.8, 1.0, 1.15])
+@pytest.mark.parametrize("noise", [0.01, 0.1])
+def test_the_scenes_scale_is_as_wrong_as_the_metric_map_and_no_more(relative, bias, noise):
+    true = 2.5  # metres in a unit of the relative map
+    ratio = unit_ratio(relative, metric_of(relative, bias * true, noise=noise), [instance()])
+    assert ratio is not None
+    # The median of n noisy values: 1.25 noise / √n; four times that.
+    slack = 5 * noise / ratio.pixels**0.5
+    assert ratio.factor / true == pytest.approx(bias, rel=slack)
+
+
 def test_maps_that_do_not_see_one_scene_are_said(photo, relative):
     strange = metric_of(relative, 1.0, noise=0.6)
     both = ScaledPointMapper(Fixed("moge", relative), Fixed("moge-2", strange))

@@ -83,6 +83,11 @@ def download(
                 "command again when it is mended; what was fetched is kept."
             )
         typer.echo(_summary(wanted, weights))
+        if bundle == "light" and not only:
+            typer.echo(
+                "Now run `scenelift models verify --run light`: --quality auto takes them once "
+                "they have passed."
+            )
 
 
 @app.command()
