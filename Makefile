@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 OUT ?= out/demo
 WORKERS ?= 2
 
-.PHONY: help demo test test-slurm check fix page serve wheel bench bench-light bench-quality bench-faults bench-faults-embedded \
+.PHONY: help demo test test-slurm test-wheel check fix page serve wheel bench bench-light bench-quality bench-faults bench-faults-embedded \
   bench-load bench-page bench-batch bench-hostile record-bytes same-bytes containers-check images clean
 
 help:  ## list these targets
@@ -70,6 +70,9 @@ test-slurm: $(VENV)/.dev  ## batches and the web app on a real SLURM (4 minutes;
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; fi
 	SCENELIFT_SLURM=1 $(BIN)/pytest tests/slurm $(PYTEST_ARGS)
+
+test-wheel: $(VENV)/.dev $(PAGE)  ## the wheel in a fresh environment of every Python from 3.11 on that is here (2 minutes each)
+	$(BIN)/python benchmarks/wheel_smoke.py $(PYTHONS)
 
 check: $(VENV)/.dev  ## format, lint and types
 	$(BIN)/ruff format --check .

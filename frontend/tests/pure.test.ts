@@ -5,7 +5,10 @@ import { boxOfDrag, nudge } from '../src/canvas/boxes';
 import { paint } from '../src/canvas/mask';
 import { split } from '../src/ui/chips';
 import { ago, bytes, duration, percent, plural } from '../src/ui/format';
+import { whyNoPhoto } from '../src/views/compose';
 import { sides } from '../src/views/meshes';
+import { sureness } from '../src/views/review';
+import { partsOfObj } from '../src/viewer/downloads';
 import { embeddedSource } from '../src/viewer/source';
 import type { Manifest } from '../src/viewer/manifest';
 
@@ -90,4 +93,35 @@ test('an embedded scene gives back its files, and offers only those', async () =
   expect(new TextDecoder().decode(await source.bytes('a.ply'))).toBe('splats');
   expect(source.manifest.files).toEqual([files[0]]);
   await expect(source.bytes('b.obj')).rejects.toThrow('does not hold b.obj');
+});
+
+describe('files that are chosen', () => {
+  const file = (name: string, type: string, size = 9) => ({ name, type, size });
+  test('photos are taken, by their type or by their ending', () => {
+    for (const one of [file('a.jpg', 'image/jpeg'), file('IMG_1.HEIC', ''), file('scan.tiff', '')]) {
+      expect(whyNoPhoto(one)).toBe('');
+    }
+  });
+  test('what can be no photo is refused with its name, before anything is sent', () => {
+    expect(whyNoPhoto(file('a.pdf', 'application/pdf'))).toContain('a.pdf is no photo');
+    expect(whyNoPhoto(file('logo.svg', 'image/svg+xml'))).toContain('a drawing');
+    expect(whyNoPhoto(file('notes', ''))).toContain('notes is no photo');
+    expect(whyNoPhoto(file('a.jpg', 'image/jpeg', 0))).toContain('empty');
+  });
+});
+
+describe('downloads', () => {
+  test('an OBJ comes with its materials and textures, and nothing else', () => {
+    const paths = [
+      'scene.obj', 'scene.mtl', 'scene_00_cup.png', 'scene.glb', 'preview.png',
+      'objects/00_cup/mask.png',
+    ];
+    const files = paths.map((path) => ({ path, bytes: 1, sha256: '' }));
+    expect(partsOfObj(files).map((f) => f.path)).toEqual(paths.slice(0, 3));
+  });
+});
+
+test('a box drawn by hand is not the model\'s to judge', () => {
+  expect(sureness(1)).toBe('in your box');
+  expect(sureness(0.93)).toBe('93 % sure');
 });

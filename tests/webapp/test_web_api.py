@@ -160,6 +160,28 @@ def test_a_second_run_has_the_boxes_that_were_drawn_in_the_review(server):
     assert sorted(o["label"] for o in second["objects"]) == ["lid", "red"]
 
 
+def test_what_drawn_boxes_hold_is_seen_before_it_is_paid_for(server):
+    first = server.wait(server.submit("red", review="true"), "review")
+    assert first["finding"]
+    assert first["fraction"] == 1
+    lid = {"box": [10, 10, 40, 40], "label": "lid"}
+    answer = server.http.post(f"/api/jobs/{first['id']}/look", json={"add": [lid]})
+    assert answer.status_code == 200
+    job = server.wait(first["id"], "review")
+    masks = {o["label"]: o["mask_url"] for o in job["objects"]}
+    assert set(masks) == {"red", "lid"}
+    mask = PIL.Image.open(io.BytesIO(server.http.get(masks["lid"]).content))
+    assert np.asarray(mask)[25, 25] == 255
+    outside = {"add": [{"box": [900, 10, 940, 40]}]}
+    assert server.http.post(f"/api/jobs/{first['id']}/look", json=outside).status_code == 422
+    keep = [o["index"] for o in job["objects"]]
+    server.http.post(f"/api/jobs/{first['id']}/continue", json={"keep": keep})
+    done = server.wait(first["id"], "done")
+    assert not done["finding"]
+    assert sorted(o["label"] for o in done["objects"]) == ["lid", "red"]
+    assert server.http.post(f"/api/jobs/{first['id']}/look", json={"add": [lid]}).status_code == 409
+
+
 def test_phrases_without_a_match_are_named_while_the_masks_are_looked_at(server):
     job = server.wait(server.submit("red; violet", review="true"), "review")
     assert job["notes"] == ["Nothing in the photo matches 'violet'."]

@@ -83,6 +83,8 @@ export const api = {
     json<Job>(`api/jobs/${encodeURIComponent(id)}/cancel`, { method: 'POST' }),
   proceed: (id: string, keep: number[], add: readonly AddedBox[]) =>
     json<Job>(`api/jobs/${encodeURIComponent(id)}/continue`, post({ keep, add })),
+  look: (id: string, add: readonly AddedBox[]) =>
+    json<Job>(`api/jobs/${encodeURIComponent(id)}/look`, post({ add })),
   rerun: (id: string, change: { seed: number; text_prompt: string[]; boxes?: readonly AddedBox[] }) =>
     json<Job>(`api/jobs/${encodeURIComponent(id)}/rerun`, post(change)),
   login: (token: string) => call(LOGIN, post({ token })),

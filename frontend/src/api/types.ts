@@ -46,6 +46,8 @@ export interface Job {
   fraction: number;
   eta_seconds: number | null;
   attempt: number;
+  /** Whether it stops after the masks, for a look at them. */
+  finding: boolean;
   position: number | null;
   notes: string[];
   error: Problem | null;

@@ -1,4 +1,6 @@
-import { h } from '../ui/dom';
+import { zipSync, type Zippable } from 'three/addons/libs/fflate.module.js';
+
+import { h, save } from '../ui/dom';
 import { bytes } from '../ui/format';
 import { icon } from '../ui/icons';
 import type { SceneFile } from './manifest';
@@ -25,7 +27,14 @@ export function downloads(source: Source): HTMLElement {
   return h(
     'div',
     { class: 'downloads' },
-    h('ul', {}, ...known.map((f) => entry(source, f, ...(ABOUT[f.path] ?? [f.path, ''])))),
+    h('ul', {},
+      ...known.map((f) => {
+        const [name, use] = ABOUT[f.path] ?? [f.path, ''];
+        const parts = f.path === 'scene.obj' ? partsOfObj(source.manifest.files) : [];
+        return parts.length > 1 ? bundle(source, parts, name, use, 'scene-obj.zip') : entry(source, f, name, use);
+      }),
+      source.manifest.files.length > 1 &&
+        bundle(source, source.manifest.files, 'Everything', 'all files as a ZIP', 'scene.zip')),
     others.length > 0 &&
       h('details', {},
         h('summary', {}, `${known.length > 0 ? 'All other files' : 'Files'} (${others.length})`),
@@ -43,4 +52,38 @@ function entry(source: Source, file: SceneFile, name: string, use: string): HTML
   );
   void source.url(file.path).then((url) => (link.href = url));
   return h('li', {}, link);
+}
+
+/** An OBJ is worth little without its materials and textures. */
+export function partsOfObj(files: readonly SceneFile[]): SceneFile[] {
+  return files.filter((f) => /^scene(\.obj|\.mtl|_[^/]*\.png)$/.test(f.path));
+}
+
+/** A button that gathers files into one ZIP. They are compressed already, so they are stored. */
+function bundle(
+  source: Source, parts: readonly SceneFile[], name: string, use: string, as: string,
+): HTMLElement {
+  const said = h('small', {}, use);
+  const button = h('button', { type: 'button', class: 'file', onclick: () => void gather() },
+    icon('download'), h('span', {}, h('b', {}, name), said),
+    h('small', { class: 'size' }, bytes(parts.reduce((sum, f) => sum + f.bytes, 0))));
+  const gather = async () => {
+    button.disabled = true;
+    try {
+      const files: Zippable = {};
+      for (const [k, part] of parts.entries()) {
+        said.textContent = `file ${k + 1} of ${parts.length} …`;
+        files[part.path] = [new Uint8Array(await source.bytes(part.path)), { level: 0 }];
+      }
+      if (parts.length === source.manifest.files.length) {
+        files['scene.json'] ??= new TextEncoder().encode(JSON.stringify(source.manifest, null, 2));
+      }
+      save(new Blob([zipSync(files) as BlobPart], { type: 'application/zip' }), as);
+      said.textContent = use;
+    } catch (error) {
+      said.textContent = error instanceof Error ? error.message : 'It could not be gathered.';
+    }
+    button.disabled = false;
+  };
+  return h('li', {}, button);
 }

@@ -149,7 +149,8 @@ export class LiveView {
   #show(moving = false): void {
     const mode = moving && this.#mode === 'splats' ? 'mesh' : this.#mode;
     for (const node of this.#nodes) node.show(mode);
-    this.#stage.invalidate();
+    if (moving) this.#stage.invalidate();
+    else void this.#stage.refresh();
   }
 
   #box(nodes: ObjectNode[]): Box3 {

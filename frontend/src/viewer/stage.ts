@@ -137,6 +137,16 @@ export class Stage {
     while (!this.#disposed && busy()) await new Promise((resolve) => setTimeout(resolve, 50));
   }
 
+  /**
+   * Draw until what was shown or hidden has reached the picture. Splats are sorted in between, and
+   * their renderer takes up a change only with a picture that follows it.
+   */
+  async refresh(): Promise<void> {
+    await this.settled();
+    await this.settled();
+    this.invalidate();
+  }
+
   /** What is to be seen: sets clipping planes and the distances of `frame`. */
   setBounds(box: Box3): void {
     if (box.isEmpty()) return;

@@ -26,6 +26,8 @@ export class Surface {
   readonly #parts: { mesh: Mesh; own: Material | Material[]; lines: Mesh }[] = [];
   readonly #ink = new MeshBasicMaterial({ wireframe: true, transparent: true, depthWrite: false });
 
+  #overSplats = false;
+
   constructor(root: Object3D) {
     this.#root = root;
     root.traverse((node) => {
@@ -36,6 +38,7 @@ export class Surface {
   }
 
   show(look: SurfaceLook): void {
+    this.#overSplats = look === 'lines';
     this.#root.visible = look !== 'hidden';
     this.#ink.color.set(look === 'lines' ? OVER_SPLATS : ON_CLAY);
     for (const { mesh, own, lines } of this.#parts) {
@@ -47,9 +50,14 @@ export class Surface {
     }
   }
 
-  /** Draw lines so faint that edges of so many pixels do not add up to one dark patch. */
+  /**
+   * Draw lines so faint that edges of so many pixels do not add up to one dark patch; over splats
+   * fainter still, since those are what is looked at.
+   */
   set edgePixels(pixels: number) {
-    this.#ink.opacity = Math.min(0.6, Math.max(0.06, pixels / 16));
+    this.#ink.opacity = this.#overSplats
+      ? Math.min(0.35, Math.max(0.015, pixels / 60))
+      : Math.min(0.6, Math.max(0.06, pixels / 16));
   }
 
   dispose(): void {

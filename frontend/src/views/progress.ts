@@ -18,11 +18,16 @@ const STAGES: readonly [string, string][] = [
   ['write', 'Writing files'],
 ];
 
+/** What a job goes through: one that stops for a look at the masks has one stage until then. */
+function stagesOf(job: Job): readonly [string, string][] {
+  return job.finding ? STAGES.slice(0, 1) : STAGES;
+}
+
 /** A job at work: the stages, each object, and how long it will still take. */
 export function progressView(first: Job, onChanged: (job: Job) => void): View {
   const canvas = new PhotoCanvas(first.image, 'The photo');
   const title = h('h1');
-  const bar = h('div', { class: 'bar big', role: 'progressbar', 'aria-label': 'The whole job', 'aria-valuemin': 0, 'aria-valuemax': 100 }, h('i'));
+  const bar = h('div', { class: 'bar big', role: 'progressbar', 'aria-label': first.finding ? 'Finding objects' : 'The whole job', 'aria-valuemin': 0, 'aria-valuemax': 100 }, h('i'));
   const left = h('p', { class: 'left' });
   const stages = h('ol', { class: 'stages' });
   const objects = h('ul', { class: 'object-progress' });
@@ -30,9 +35,10 @@ export function progressView(first: Job, onChanged: (job: Job) => void): View {
   let marked = -1;
 
   const update = (job: Job) => {
-    const at = STAGES.findIndex(([name]) => name === job.stage);
+    const all = stagesOf(job);
+    const at = all.findIndex(([name]) => name === job.stage);
     const waiting = job.state === 'queued';
-    const stage = STAGES[at]?.[1] ?? 'Getting ready';
+    const stage = all[at]?.[1] ?? 'Getting ready';
     title.textContent = waiting ? 'Waiting for its turn' : stage;
     const text = waiting
       ? `Number ${job.position ?? 1} in the queue. You can close this page; the job goes on.`
@@ -41,7 +47,7 @@ export function progressView(first: Job, onChanged: (job: Job) => void): View {
     setBar(bar, job.fraction);
     bar.classList.toggle('idle', waiting);
     if (spoken.textContent !== title.textContent) spoken.textContent = title.textContent;
-    stages.replaceChildren(...STAGES.map(([, label], k) => {
+    stages.replaceChildren(...all.map(([, label], k) => {
       const state = k < at ? 'past' : k === at && !waiting ? 'now' : 'later';
       return h('li', { class: state, 'aria-current': state === 'now' && 'step' },
         h('span', { class: 'dot-mark' }, state === 'past' ? icon('check') : null), label);

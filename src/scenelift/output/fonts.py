@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import PIL.ImageFont
 
@@ -52,8 +53,13 @@ def font_for(text: str, size: int) -> Font | None:
 
 def _has(font: Font, text: str) -> bool:
     """Whether a font draws every letter otherwise than one that it lacks."""
-    lacking = bytes(font.getmask(MISSING))
-    return all(bytes(font.getmask(c)) != lacking for c in set(text) if not c.isspace())
+
+    def drawn(letter: str) -> bytes:
+        mask: Any = font.getmask(letter)
+        return bytes(mask)
+
+    lacking = drawn(MISSING)
+    return all(drawn(c) != lacking for c in set(text) if not c.isspace())
 
 
 @lru_cache(maxsize=1)

@@ -27,10 +27,13 @@ class Estimate:
     Args:
         typical: stage -> seconds, of one object where the stage is `PER_OBJECT`. Missing ones are
             guessed.
+        only: the one stage that is run, where the job stops after it.
     """
 
-    def __init__(self, typical: Mapping[str, float]) -> None:
+    def __init__(self, typical: Mapping[str, float], *, only: str = "") -> None:
         self._seconds = FIRST_GUESS | dict(typical)
+        if only:
+            self._seconds = {only: self._seconds[only]}
         self._measured = FIRST_GUESS.keys() <= typical.keys()
         self._objects = USUAL_OBJECTS
         self._done: dict[tuple[str, int | None], float] = {}

@@ -63,7 +63,9 @@ class Attempt:
     ) -> None:
         self._queue, self._job, self._folder, self._load = queue, job, folder, load
         self._most_objects, self._export, self._stopping = most_objects, export, stopping
-        estimate = Estimate(queue.typical_seconds(job.request.quality))
+        finding = job.request.review and job.selection is None
+        typical = queue.typical_seconds(job.request.quality)
+        estimate = Estimate(typical, only="segment" if finding else "")
         self._listener = JobListener(queue, job.claim, estimate, (job.width, job.height))
         self._report = Reporter(self._listener, token=token)
 

@@ -148,6 +148,16 @@ class Selection(_Input):
     add: tuple[AddedBox, ...] = Field((), max_length=MAX_BOXES)
 
 
+class Look(_Input):
+    """Boxes to cut out, whose masks are to be seen before anything is reconstructed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"add": [{"box": [40, 60, 220, 300], "label": "mug"}]}}
+    )
+
+    add: tuple[AddedBox, ...] = Field(min_length=1, max_length=MAX_BOXES)
+
+
 class Rerun(_Input):
     """What to change in the second run; what is not given stays."""
 
@@ -206,7 +216,8 @@ class Job(BaseModel):
     seed: int
     quality: str
     stage: str
-    fraction: float = Field(ge=0, le=1, description="of the whole job")
+    finding: bool = Field(description="it stops after the masks, for a look at them")
+    fraction: float = Field(ge=0, le=1, description="of the whole job, or of finding objects")
     eta_seconds: float | None
     attempt: int
     position: int | None = Field(description="in the queue, from 1; null unless queued")

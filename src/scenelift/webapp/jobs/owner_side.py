@@ -9,7 +9,7 @@ from scenelift.webapp.errors import Conflict, NotAllowedYet
 from scenelift.webapp.jobs.changes import finish_job, get_job, write_event
 from scenelift.webapp.jobs.database import QueueFile
 from scenelift.webapp.jobs.rows import JobRow, NewJob, job_from_row
-from scenelift.webapp.models import Selection
+from scenelift.webapp.models import JobRequest, Selection
 
 __all__ = ["OwnerSide"]
 
@@ -147,6 +147,25 @@ class OwnerSide(QueueFile):
                 "UPDATE jobs SET state = 'queued', selection = ?, attempt = 0, stage = '', "
                 "fraction = 0, eta = NULL, finished = NULL WHERE id = ?",
                 (selection.model_dump_json(), job_id),
+            )
+            write_event(c, job_id, "queued")
+        return self.get(job_id, owner)
+
+    def look_again(self, job_id: str, owner: str, request: JobRequest) -> JobRow:
+        """Queue a reviewed job to find its objects once more, as it asks for now.
+
+        Raises:
+            NotFound: see `get`.
+            Conflict: the job is not waiting for a choice.
+        """
+        with self.transaction() as c:
+            job = get_job(c, job_id, owner)
+            if job.state != "review":
+                raise Conflict(f"This job is {job.state}; only a job in review can look again.")
+            c.execute(
+                "UPDATE jobs SET state = 'queued', request = ?, attempt = 0, stage = '', "
+                "fraction = 0, eta = NULL, finished = NULL WHERE id = ?",
+                (request.model_dump_json(), job_id),
             )
             write_event(c, job_id, "queued")
         return self.get(job_id, owner)

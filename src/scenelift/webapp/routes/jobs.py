@@ -21,6 +21,7 @@ from scenelift.webapp.models import (
     Job,
     JobList,
     JobRequest,
+    Look,
     Problem,
     Rerun,
     Selection,
@@ -124,6 +125,20 @@ def continue_job(job_id: JobId, selection: Selection, use: Use, owner: Owner) ->
         max_active=use.settings.jobs_per_token,
     )
     return _view(use, _written(use, row))
+
+
+@router.post("/{job_id}/look")
+def look_again(job_id: JobId, boxes: Look, use: Use, owner: Owner) -> Job:
+    """Find the objects again with boxes that were drawn, and stop for another look."""
+    job = use.queue.get(job_id, owner)
+    prompt = job.request.prompt
+    drawn = [Box(box=b.box, label=b.label, positive=True) for b in boxes.add]
+    together = prompt.model_copy(update={"boxes": (*prompt.boxes, *drawn)})
+    if len(together.boxes) > MAX_BOXES:
+        raise InputError(f"A job takes up to {MAX_BOXES} boxes; this one has as many as that.")
+    in_pixels(together.to_prompt(), job.width, job.height)
+    request = job.request.model_copy(update={"prompt": together})
+    return _view(use, use.queue.look_again(job_id, owner, request))
 
 
 @router.post("/{job_id}/rerun", status_code=202)
