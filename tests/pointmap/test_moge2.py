@@ -7,8 +7,12 @@ import pytest
 import torch
 
 from scenelift.errors import InputError, WeightsError
+from scenelift.models.layers.dino import DinoParams
 from scenelift.models.moge.checkpoint import load_metric_moge
+from scenelift.models.moge.network import MoGe, MoGeParams
+from scenelift.pointmap import POINT_MAPPERS
 from scenelift.pointmap.metres import ScaledPointMapper, unit_ratio
+from scenelift.pointmap.moge import MoGePointMapper
 from scenelift.pointmap.moge2 import MetricMoGePointMapper
 from scenelift.pointmap.moge_weights import metric_lacks
 from scenelift.progress import silent
@@ -191,3 +195,27 @@ def test_without_pixels_in_common_lengths_stay_relative(photo, relative):
     result = both.estimate(photo, [instance()], silent())
     assert result.scale == "relative"
     assert "lengths are relative" in result.notes[-1]
+
+
+def test_full_takes_metres_where_moge_2_is_there_and_runs_without(tmp_path, weight_file):
+    network = MoGe(
+        MoGeParams(
+            backbone=DinoParams(width=64, blocks=1, side=2, registers=0),
+            layers=1,
+            projection=4,
+            upsampling=(4,),
+            residual_blocks=1,
+        )
+    )
+    (tmp_path / "full" / "moge").mkdir(parents=True)
+    content = {"model_config": {}, "model": network.state_dict()}
+    torch.save(content, tmp_path / "full" / "moge" / "model.pt")
+    options = BackendOptions(weights=tmp_path, device="cpu")
+    alone = POINT_MAPPERS.load("moge", options)
+    assert isinstance(alone, MoGePointMapper)
+    (tmp_path / "open" / "moge-2-vitl-normal").mkdir(parents=True)
+    (tmp_path / "open" / "moge-2-vitl-normal" / "model.pt").symlink_to(weight_file)
+    both = POINT_MAPPERS.load("moge", options)
+    assert isinstance(both, ScaledPointMapper)
+    assert both.name == "moge"
+    assert both.version.startswith(f"{alone.version}, metres by moge-2 ")
