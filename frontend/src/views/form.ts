@@ -13,6 +13,7 @@ const SUBJECTS = ['chair', 'cup', 'person', 'plant', 'shoe', 'lamp'];
 const QUALITIES: Record<string, string> = {
   auto: 'Best that runs here',
   embedded: 'Preview, on the CPU',
+  light: 'Any phrase, on the CPU',
   open: 'Open models',
   full: 'Full',
 };
