@@ -97,3 +97,18 @@ def tiny_light(tmp_path_factory):
     write_sam2(folder / "light" / "sam2.1-tiny")
     write_tiny_moge2(folder / "light" / "moge-2-vits-normal" / "model.pt")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_pbr(tmp_path_factory, tiny_open):
+    """A weights folder with TRELLIS.2 and Pixal3D, tiny, beside the segmenters and MoGe.
+
+    Tests must not change it.
+    """
+    from scenelift.testing.fake_trellis2 import TINY2, write_trellis2
+
+    folder = tmp_path_factory.mktemp("pbr-weights")
+    list(write_trellis2(folder, TINY2, pixal3d=True))
+    for bundle in ("open", "full"):
+        (folder / bundle).symlink_to(tiny_open / bundle)
+    return folder

@@ -46,7 +46,8 @@ def test_list_as_json_has_what_a_program_needs(home):
     document = json.loads(call("list", "--json").stdout)
     rows = {row["name"]: row for row in document["artefacts"]}
     assert document["folder"] == str(home / "weights")
-    assert {row["bundle"] for row in document["artefacts"]} == {"embedded", "light", "open", "full"}
+    bundles = {row["bundle"] for row in document["artefacts"]}
+    assert bundles == {"embedded", "light", "open", "pbr", "full"}
     assert rows["u2netp"]["present"]
     assert rows["u2netp"]["size"] == 1000
     assert rows["dinov2"]["essential"]

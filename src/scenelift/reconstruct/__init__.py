@@ -79,6 +79,54 @@ RECONSTRUCTORS.add(
 )
 
 
+def _load_trellis2(options: BackendOptions) -> Reconstructor:
+    from scenelift.reconstruct.trellis2 import Trellis2Reconstructor
+
+    return Trellis2Reconstructor.load(options)
+
+
+def _trellis2_lacks(options: BackendOptions) -> list[str]:
+    return _lacks(options, "pbr", {"trellis2": "TRELLIS.2", "dinov3-large": "DINOv3"})
+
+
+RECONSTRUCTORS.add(
+    Backend(
+        name="trellis2",
+        load=_load_trellis2,
+        lacks=_trellis2_lacks,
+        licence=(
+            "code and weights MIT; DINOv3 under the DINOv3 License, which allows commercial use "
+            "under its conditions, https://huggingface.co/microsoft/TRELLIS.2-4B"
+        ),
+    )
+)
+
+
+def _load_pixal3d(options: BackendOptions) -> Reconstructor:
+    from scenelift.reconstruct.pixal3d import Pixal3DReconstructor
+
+    return Pixal3DReconstructor.load(options)
+
+
+def _pixal3d_lacks(options: BackendOptions) -> list[str]:
+    models = {"pixal3d": "Pixal3D", "naf": "NAF", "dinov3-large": "DINOv3"}
+    return _lacks(options, "pixal3d", models)
+
+
+RECONSTRUCTORS.add(
+    Backend(
+        name="pixal3d",
+        load=_load_pixal3d,
+        lacks=_pixal3d_lacks,
+        licence=(
+            "code MIT since 20 May 2026, its weights not plainly so: read "
+            "https://huggingface.co/TencentARC/Pixal3D before you use them; NAF Apache-2.0; DINOv3 "
+            "under the DINOv3 License"
+        ),
+    )
+)
+
+
 def _lacks(options: BackendOptions, bundle: str, models: dict[str, str]) -> list[str]:
     """Packages and weights that are not here."""
     from importlib.util import find_spec

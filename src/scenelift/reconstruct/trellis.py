@@ -7,26 +7,23 @@ Where it stands is fitted afterwards to what the photo shows of it (`compose.fit
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.compose.fit import FittedPose, fit_pose
-from scenelift.compose.ground import find_ground
 from scenelift.errors import WeightsError
 from scenelift.models.slat.first_stage import Begun
 from scenelift.models.slat.options import ViewMode
 from scenelift.models.trellis.checkpoints import DINO_FILE, TrellisFolder, load_models
 from scenelift.models.trellis.model import Trellis
-from scenelift.models.trellis.preprocess import OPAQUE, crop_on_black
+from scenelift.models.trellis.preprocess import crop_on_black
 from scenelift.progress import Reporter
 from scenelift.reconstruct.base import View
 from scenelift.reconstruct.detail import closest_matte, most_pixels
-from scenelift.reconstruct.occlusion import hidden_share
+from scenelift.reconstruct.placing import matte_of, placed
 from scenelift.reconstruct.slat import (
-    NO_SURFACE,
     Setup,
     SlatReconstructor,
     check_mask,
@@ -40,11 +37,6 @@ from scenelift.weights import hub_models
 from scenelift.weights.content import fingerprint
 
 __all__ = ["TrellisReconstructor"]
-
-# Share of the outline beyond which an object is not whole, and of confidence below which a pose is
-# not to be relied on.
-HIDDEN = 0.08
-UNSURE = 0.2
 
 
 class TrellisReconstructor(SlatReconstructor[Trellis]):
@@ -147,43 +139,23 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
         with freed_when_it_fails(self.model):
             lifted = self.model.complete(begun, mode=self.view_mode, report=report.part(0.0, 0.7))
         shape, _ = shape_of(lifted)
-        report.update(0.7, message="placing")
-        ground = find_ground(points, [instance])
-        placed = self._place(
-            shape,
-            image,
-            instance,
-            points,
-            # Objects come out upright; without a floor in sight, so does the camera.
-            up=(0.0, 1.0, 0.0) if ground is None else ground.up,
-            seed=seed,
-            report=report.part(0.7, 1.0),
-        )
-        hidden = hidden_share(instance.mask, points.points)
-        notes = [*lifted.notes, *placed.notes]
-        if shape.mesh is None:
-            notes.append(NO_SURFACE)
-        if hidden > HIDDEN:
-            notes.append(
-                f"{hidden:.0%} of this object's outline is hidden or cut off: TRELLIS sees only "
-                f"what is visible, so a part may be missing."
-            )
-        if placed.confidence < UNSURE:
-            notes.append("Its pose is uncertain: nothing seen of it says clearly how it is turned.")
+        notes = [*lifted.notes]
         if self.view_mode == "stochastic" and len(views) > self._fewest_steps:
             notes.append(
                 f"{len(views)} photos and {self._fewest_steps} steps: each step looks at one, so "
                 f"some were not looked at."
             )
-        return Reconstruction(
-            shape=shape,
-            pose=placed.pose,
-            quality={
-                "voxels": float(lifted.voxels),
-                "hidden_outline": hidden,
-                **placed.quality,
-            },
-            notes=tuple(notes),
+        return placed(
+            shape,
+            image,
+            instance,
+            points,
+            place=self._place,
+            title=self.title,
+            seed=seed,
+            voxels=lifted.voxels,
+            notes=notes,
+            report=report.part(0.7, 1.0),
         )
 
     @property
@@ -194,16 +166,8 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
     def _picture(self, view: View) -> NDArray[np.uint8]:
         """What the networks see of one object: it alone, on black."""
         check_mask(view.image, view.instance)
-        matte = closest_matte(view.image, _matte(view.instance))
+        matte = closest_matte(view.image, matte_of(view.instance))
         return crop_on_black(most_pixels(view.image), matte, size=self.model.models.image_size)
-
-
-def _matte(instance: Instance) -> NDArray[np.uint8]:  # [H, W]
-    """The soft matte where there is one in which something is opaque, else the mask."""
-    if instance.alpha is None:
-        return np.where(instance.mask, 255, 0).astype(np.uint8)
-    soft = np.round(np.clip(instance.alpha, 0, 1) * 255).astype(np.uint8)
-    return soft if (soft > OPAQUE).any() else _matte(replace(instance, alpha=None))
 
 
 def _files(options: BackendOptions) -> TrellisFolder:

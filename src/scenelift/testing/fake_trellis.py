@@ -33,7 +33,7 @@ from scenelift.testing import fake_configs as configs
 from scenelift.testing.fake_checkpoints import FULL, TINY, Sizes, draw
 from scenelift.testing.fake_weights import plant_decoder_path, plant_object, plant_outside
 
-__all__ = ["write_trellis"]
+__all__ = ["write_json", "write_trellis"]
 
 
 def write_trellis(folder: Path, sizes: Sizes, *, seed: int = 0) -> Iterator[Path]:
@@ -48,7 +48,7 @@ def write_trellis(folder: Path, sizes: Sizes, *, seed: int = 0) -> Iterator[Path
         The path of each file, once it is written.
     """
     model = folder / "open" / "trellis"
-    yield _json(model / "pipeline.json", _pipeline())
+    yield write_json(model / "pipeline.json", _pipeline())
 
     n = sizes.resolution
     gaussians = GaussianDecoderParams(torso=sizes.torso)
@@ -92,7 +92,7 @@ def write_trellis(folder: Path, sizes: Sizes, *, seed: int = 0) -> Iterator[Path
     }
     for role, (build, plant, arguments) in networks.items():
         path = model / ROLES[role]
-        yield _json(path.with_name(f"{path.name}.json"), {"name": role, "args": arguments})
+        yield write_json(path.with_name(f"{path.name}.json"), {"name": role, "args": arguments})
         tensors = draw(role, build, seed=seed)
         plant(tensors)
         weights = path.with_name(f"{path.name}.safetensors")
@@ -130,7 +130,8 @@ def _pipeline() -> dict[str, Any]:
     }
 
 
-def _json(path: Path, content: Mapping[str, Any]) -> Path:
+def write_json(path: Path, content: Mapping[str, Any]) -> Path:
+    """Write a settings file; returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2), encoding="utf-8")
     return path

@@ -63,7 +63,13 @@ OPEN = HubBundle(
     names=("grounding-dino", "sam2.1", "moge-2-vitl-normal", "trellis", "dinov2-large")
 )
 LIGHT = HubBundle(names=("grounding-dino-tiny", "sam2.1-tiny", "moge-2-vits-normal"))
-HUB_BUNDLES: Mapping[str, HubBundle] = {"light": LIGHT, "open": OPEN, "full": FULL}
+PBR = HubBundle(
+    names=(
+        *("grounding-dino", "sam2.1", "moge-2-vitl-normal"),
+        *("trellis2", "trellis-structure", "dinov3-large"),
+    )
+)
+HUB_BUNDLES: Mapping[str, HubBundle] = {"light": LIGHT, "open": OPEN, "pbr": PBR, "full": FULL}
 
 BUNDLES: Mapping[str, Bundle] = {
     bundle.name: bundle
@@ -88,6 +94,15 @@ BUNDLES: Mapping[str, Bundle] = {
             summary="Grounding DINO, SAM 2.1, MoGe-2 and TRELLIS: 7 GB, not gated, for any use",
             status=OPEN.status,
             download=OPEN.download,
+        ),
+        Bundle(
+            name="pbr",
+            summary=(
+                "Grounding DINO, SAM 2.1, MoGe-2 and TRELLIS.2, whose meshes have metal, roughness "
+                "and alpha: 21 GB, all but DINOv3 not gated"
+            ),
+            status=PBR.status,
+            download=PBR.download,
         ),
         Bundle(
             name="full",

@@ -439,6 +439,175 @@ _DINOV2 = Model(
     bare=True,
 )
 
+_TRELLIS2_REVISION = "af44b45f2e35a493886929c6d786e563ec68364d"
+
+_TRELLIS2 = Model(
+    name="trellis2",
+    bundle="pbr",
+    purpose="shape and materials",
+    role="reconstruct",
+    licence="MIT; commercial use allowed",
+    repository=HubRepository(hub_id="microsoft/TRELLIS.2-4B", revision=_TRELLIS2_REVISION),
+    files=(
+        _file(
+            "pipeline.json",
+            4186,
+            "222c359ab1ed9bc6735a640a34f95d47f8681b9bc4aaa101bfb80274676253c6",
+        ),
+        _file(
+            "ckpts/ss_flow_img_dit_1_3B_64_bf16.json",
+            467,
+            "6cdfb636854f60ffcadd8c49244169cd449f34c5ccdb55b5ff7c04678f9c399e",
+        ),
+        _file(
+            "ckpts/ss_flow_img_dit_1_3B_64_bf16.safetensors",
+            2_584_426_920,
+            "ca01377c485bec418076d38ee80166d32dc776d744f2553b835cba1e97a7abf6",
+        ),
+        _file(
+            "ckpts/slat_flow_img2shape_dit_1_3B_512_bf16.json",
+            458,
+            "ddbd7a1d34ce9a8e7af2f6ef9ae686d9ab49f69e62dacb98d8409b511cdbd5e2",
+        ),
+        _file(
+            "ckpts/slat_flow_img2shape_dit_1_3B_512_bf16.safetensors",
+            2_584_574_424,
+            "ec5e0917ef9b7e25ad51dffc7d19687a42019871f94239f2fa7f86264c55b70f",
+        ),
+        _file(
+            "ckpts/slat_flow_img2shape_dit_1_3B_1024_bf16.json",
+            458,
+            "7ebd6d367393f52fee9e92c2b3d727a9026a338549c6a6fa84c7ea122140ffdd",
+        ),
+        _file(
+            "ckpts/slat_flow_img2shape_dit_1_3B_1024_bf16.safetensors",
+            2_584_574_424,
+            "07cd0596f634c5adc1890023d16023afc5eed02fb84b22bb23aff5bf0030fbbd",
+        ),
+        _file(
+            "ckpts/slat_flow_imgshape2tex_dit_1_3B_512_bf16.json",
+            458,
+            "3093796257a62f838d2e5578ac4580ca3b7d88d10b87d348065d3fdfcc4c2077",
+        ),
+        _file(
+            "ckpts/slat_flow_imgshape2tex_dit_1_3B_512_bf16.safetensors",
+            2_584_672_728,
+            "8371aa1c5d13be79dcd5ddfd2cf3835e902e204dc34427169a1c702828e1a94d",
+        ),
+        _file(
+            "ckpts/slat_flow_imgshape2tex_dit_1_3B_1024_bf16.json",
+            458,
+            "31f4fdad9974930e5e9324ac9dfb6ef7de6b30cea51854ba515ef827a8d353b2",
+        ),
+        _file(
+            "ckpts/slat_flow_imgshape2tex_dit_1_3B_1024_bf16.safetensors",
+            2_584_672_728,
+            "580401269059a339b8318ab9ced459a13ba63391721c83a6c383198c29e77686",
+        ),
+        _file(
+            "ckpts/shape_dec_next_dc_f16c32_fp16.json",
+            678,
+            "5f1b856dffce79466fb18f5f0eefc08f08c673b24b3c05b20359c0b6d318a209",
+        ),
+        _file(
+            "ckpts/shape_dec_next_dc_f16c32_fp16.safetensors",
+            948_490_494,
+            "e3b718d3e43e4f8780e9a24ac6fff231811a67e3b058e336e10fe654c911d581",
+        ),
+        _file(
+            "ckpts/tex_dec_next_dc_f16c32_fp16.json",
+            705,
+            "22074e4ab5b28e2b72d33a3fe61bf416134b89e12d0fc5c729f37da75da0c4d1",
+        ),
+        _file(
+            "ckpts/tex_dec_next_dc_f16c32_fp16.safetensors",
+            948_458_812,
+            "97ea69addea2ecd9312910f5f548234665eef51c088386180b7cd5b258645e3c",
+        ),
+        _file("README.md", None, "", needed=False),  # states the licence
+    ),
+    signs=(("pipeline.json",), ("ckpts/ss_flow_img_dit_1_3B_64_bf16.safetensors",)),
+    bare=True,
+)
+
+# TRELLIS.2's `pipeline.json` names this file of TRELLIS's.
+_TRELLIS_STRUCTURE = Model(
+    name="trellis-structure",
+    bundle="pbr",
+    purpose="TRELLIS.2's structure decoder",
+    role="reconstruct",
+    licence="MIT; commercial use allowed",
+    repository=_TRELLIS.repository,
+    files=tuple(file for file in _TRELLIS.files if "ss_dec" in file.name),
+    signs=(("ckpts/ss_dec_conv3d_16l8_fp16.safetensors",),),
+)
+
+_DINOV3 = Model(
+    name="dinov3-large",
+    bundle="pbr",
+    purpose="what TRELLIS.2 and Pixal3D see pictures with",
+    role="reconstruct",
+    licence=(
+        "DINOv3 License; commercial use under conditions: no military, nuclear or weapons use, "
+        "and it goes on to others only with a copy of it"
+    ),
+    repository=HubRepository(
+        hub_id="facebook/dinov3-vitl16-pretrain-lvd1689m",
+        revision="ea8dc2863c51be0a264bab82070e3e8836b02d51",
+        gated=True,
+    ),
+    files=(
+        _file(
+            "model.safetensors",
+            1_212_559_808,
+            "dcb2e45127cccbf1601e5f42fef165eea275c8e5213197e8dcf3f48822718179",
+        ),
+        _file(
+            "config.json", 745, "135ecd23e34a70b6fbed8b083fdecb319b7e3a54e3d849258bbe4ddcf1783bb5"
+        ),
+        _file("LICENSE.md", None, "", needed=False),
+    ),
+    signs=(("model.safetensors",),),
+)
+
+# Nothing fetches these two: users put them where `hub_models.folder` looks, once they have read
+# what their publishers say (docs/trellis2.md). The weights' licence was not plain when this was
+# written, and no checksums were published.
+_PIXAL3D = Model(
+    name="pixal3d",
+    bundle="pbr",
+    purpose="shape and materials in the photo's own view",
+    role="reconstruct",
+    licence="code MIT since 20 May 2026; whether its weights follow was not answered",
+    repository=WebFolder(
+        base="https://huggingface.co/TencentARC/Pixal3D/",
+        url="https://huggingface.co/TencentARC/Pixal3D",
+    ),
+    files=(_file("pipeline.json", 4068, "", needed=False),),
+    signs=(("pipeline.json",), ("ckpts/ss_flow_img_dit_1_3B_64_bf16.safetensors",)),
+)
+
+_NAF = Model(
+    name="naf",
+    bundle="pbr",
+    purpose="what Pixal3D makes features finer with",
+    role="reconstruct",
+    licence="Apache-2.0; commercial use allowed",
+    repository=WebFolder(
+        base="https://github.com/valeoai/NAF/", url="https://github.com/valeoai/NAF"
+    ),
+    files=(
+        _file(
+            "naf_release.pth",
+            2_664_431,
+            "c096c1ab2217a5c3ac136365f721685e2201379cb69d509cfb0261183847c98f",
+        ),
+    ),
+    signs=(("naf_release.pth",),),
+)
+
+_PBR = (_TRELLIS2, _TRELLIS_STRUCTURE, _DINOV3, _PIXAL3D, _NAF)
+
 MODELS: Mapping[str, Model] = {
     model.name: model
     for model in (
@@ -452,6 +621,7 @@ MODELS: Mapping[str, Model] = {
         _SAM3D,
         _TRELLIS,
         _DINOV2,
+        *_PBR,
     )
 }
 """By name."""

@@ -126,11 +126,12 @@ def _attend(
 ) -> Tensor:  # [B, P, C]
     side, h, w = sizes
     row, column = pixels // side, pixels % side
-    window = torch.arange(_WINDOW, device=pixels.device)
+    tall, wide = min(_WINDOW, h), min(_WINDOW, w)
+    down, along = (torch.arange(n, device=pixels.device) for n in (tall, wide))
     # The window around a pixel's cell, pushed inside where it would reach beyond the map.
-    top = (row * h // side - _WINDOW // 2).clamp(0, max(0, h - _WINDOW))
-    left = (column * w // side - _WINDOW // 2).clamp(0, max(0, w - _WINDOW))
-    cells = (top[:, None, None] + window[:, None]) * w + left[:, None, None] + window
+    top = (row * h // side - _WINDOW // 2).clamp(0, h - tall)
+    left = (column * w // side - _WINDOW // 2).clamp(0, w - wide)
+    cells = (top[:, None, None] + down[:, None]) * w + left[:, None, None] + along
     cells = cells.flatten(1)  # [P, 81]
     queries = guide[:, pixels]  # [B, P, H, E]
     logits = torch.einsum("bphe,bpkhe->bphk", queries, keys[:, cells]) / queries.shape[-1] ** 0.5

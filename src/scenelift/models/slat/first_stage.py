@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -120,14 +120,14 @@ class Begun:
     Attributes:
         state: what the flow came to, of batch 1.
         coords: int32 [N, 4] voxels that the structure occupies: batch 0, x, y, z.
-        conditions: what the second stage is to make an object of, each [1, S, C]; its seeds share
-            them.
+        conditions: what was seen of the object, which its seeds share: tensors [1, S, C] that the
+            second stage is told, or what a model makes them from.
         draws: the random numbers still to come.
     """
 
     state: State
     coords: Tensor
-    conditions: Sequence[Tensor]
+    conditions: Sequence[Any]
     draws: Draws
 
 

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from scenelift.device import Precision
 from scenelift.registry import BackendOptions
 
-__all__ = ["DISTILLED_STEPS", "ReconstructionOptions", "ViewMode"]
+__all__ = ["DISTILLED_STEPS", "ReconstructionOptions", "ViewMode", "VoxelKind"]
 
 ViewMode: TypeAlias = Literal["stochastic", "multidiffusion"]
 """How several conditions of one object, such as photos from several sides, are combined:
@@ -20,6 +20,10 @@ which costs as many evaluations (the names of TRELLIS's published code)."""
 
 # A straightened flow needs few steps; the publishers leave their number to the caller.
 DISTILLED_STEPS = 4
+
+VoxelKind: TypeAlias = Literal["512", "1024", "1024_cascade", "1536_cascade"]
+"""What TRELLIS.2 and its successors make: how many fine voxels a side, and whether by way of a
+coarser shape (the names of TRELLIS.2's published code)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,8 @@ class ReconstructionOptions(BackendOptions):
         view_mode: TRELLIS only: how several photos of one object are combined. "stochastic" looks
             at one a step in turn and takes no longer than one photo; "multidiffusion" takes the
             mean over all of them at every step.
+        voxel_kind: TRELLIS.2 and Pixal3D only: how fine, and by what way. "512" is the fastest and
+            needs the least memory; Pixal3D has the cascades alone.
     """
 
     structure_steps: int | None = None
@@ -49,6 +55,7 @@ class ReconstructionOptions(BackendOptions):
     precision: Precision = "auto"
     compile: bool = False
     view_mode: ViewMode = "stochastic"
+    voxel_kind: VoxelKind = "1024_cascade"
 
     def __post_init__(self) -> None:
         for name in ("structure_steps", "latent_steps"):

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from torch import Tensor, nn
 
@@ -22,6 +21,7 @@ from scenelift.models.layers.dinov3 import DinoV3, DinoV3Params, from_timm
 from scenelift.models.slat import config as slat_config
 from scenelift.models.slat.checkpoints import NetworkFile, StructureModels
 from scenelift.models.slat.config import Section
+from scenelift.models.slat.options import VoxelKind
 from scenelift.models.slat.structure_decoder import StructureDecoder
 from scenelift.models.trellis2 import config
 from scenelift.models.trellis2.config import Trellis2Settings
@@ -34,14 +34,10 @@ __all__ = [
     "PUBLISHED_STRUCTURE_DECODER",
     "ROLES",
     "Trellis2Folder",
-    "Trellis2Kind",
     "Trellis2Models",
     "load_models",
     "roles_of",
 ]
-
-Trellis2Kind: TypeAlias = Literal["512", "1024", "1024_cascade", "1536_cascade"]
-"""What is run: how many fine voxels a side, and whether by way of a coarser shape."""
 
 DINO_FILE = "model.safetensors"
 
@@ -61,7 +57,7 @@ ROLES = {
 }
 
 
-def roles_of(kind: Trellis2Kind) -> tuple[str, ...]:
+def roles_of(kind: VoxelKind) -> tuple[str, ...]:
     """The networks that a kind of run needs."""
     fine = "512" if kind == "512" else "1024"
     coarse = ("shape_slat_flow_model_512",) if kind.endswith("cascade") else ()
@@ -119,7 +115,7 @@ class Trellis2Folder:
     def decoder(self, role: str) -> VoxelDecoder:
         return self._read(role).load(config.decoder_params, VoxelDecoder)
 
-    def weight_files(self, kind: Trellis2Kind) -> list[Path]:
+    def weight_files(self, kind: VoxelKind) -> list[Path]:
         """All files with weights that a kind of run reads, in a fixed order."""
         roles = roles_of(kind)
         return [*(self._path(role, ".safetensors") for role in roles), self.dino / DINO_FILE]
@@ -181,7 +177,7 @@ class Trellis2Models(StructureModels):
     """
 
     settings: Trellis2Settings
-    kind: Trellis2Kind
+    kind: VoxelKind
     image_embedder: DinoV3
     structure_flow: VoxelFlow
     side: int
@@ -210,7 +206,7 @@ class Trellis2Models(StructureModels):
         return self.side
 
 
-def load_models(files: Trellis2Folder, kind: Trellis2Kind) -> Trellis2Models:
+def load_models(files: Trellis2Folder, kind: VoxelKind) -> Trellis2Models:
     """Load the networks of a kind of run on the CPU, in the types of the files.
 
     Raises:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -38,14 +39,22 @@ from scenelift.models.slat.precision import tensor_types
 from scenelift.models.slat.sampling import SamplingParams, State, sample_flow
 from scenelift.models.trellis.preprocess import resized
 from scenelift.models.trellis.structure_flow import tokens_from_cube
-from scenelift.models.trellis2.cascade import LEAST_RESOLUTION, finer_cells, pooled
+from scenelift.models.trellis2.cascade import (
+    LEAST_RESOLUTION,
+    PUBLISHED_FINER,
+    finer_cells,
+    pooled,
+)
 from scenelift.models.trellis2.checkpoints import Trellis2Models
 from scenelift.models.trellis2.config import STRUCTURE_CHANNELS, STRUCTURE_SIDE
 from scenelift.models.trellis2.dual_grid import DualGrid, dual_grid_mesh
 from scenelift.models.trellis2.flow import VoxelFlow, cube_cells
 from scenelift.progress import Reporter, silent
 
-__all__ = ["LiftedSurface", "Trellis2"]
+__all__ = ["LiftedSurface", "Stage", "Trellis2"]
+
+Stage: TypeAlias = Literal["structure", "coarse", "shape", "texture"]
+"""The flows, in the order of a cascade."""
 
 # What the published networks need besides their weights, in bytes: for each token of a flow (the
 # stream, an MLP's hidden channels, queries, keys and values), and for each of a decoder's tokens
@@ -213,14 +222,15 @@ class Trellis2(FirstStage[Trellis2Models]):
 
     def _resolution(self, published: int) -> int:
         """Fine voxels along a side; made-up models with a smaller structure have fewer."""
-        return published * self.models.side // STRUCTURE_SIDE
+        tokens = published // PUBLISHED_FINER * self.models.side // STRUCTURE_SIDE
+        return tokens * self.models.shape_decoder.params.finer
 
     def _grid(self, logits: Tensor) -> Tensor:
         if self.models.kind == "1024":
             return logits
         return pooled(logits, self._resolution(512) // self.models.shape_decoder.params.finer)
 
-    def _look(self, picture: NDArray[np.uint8]) -> list[Tensor]:  # each [1, S, D]
+    def _look(self, picture: NDArray[np.uint8]) -> list[Any]:  # each [1, S, D]
         """Tokens of the small picture, and where the finer networks run of the large one."""
         sizes = [self.models.image_size]
         if self.models.kind != "512":
@@ -236,9 +246,9 @@ class Trellis2(FirstStage[Trellis2Models]):
         return pixels.movedim(-1, 0)[None].float() / 255
 
     def _told(
-        self, condition: Tensor, cells: Tensor, side: int, stage: str
+        self, condition: Any, cells: Tensor, side: int, stage: Stage
     ) -> Tensor | PixelCondition:
-        """What a flow's tokens in these cells are told, of what was seen."""
+        """What a flow's tokens in these cells are told, of what `_look` has seen."""
         return condition
 
     def _structure(
@@ -295,7 +305,9 @@ class Trellis2(FirstStage[Trellis2Models]):
         return cells, resolution
 
     def _finer_cells(self, coords: Tensor, side: int, asked: int) -> tuple[Tensor, int]:
-        return finer_cells(coords, side, asked, least=self._resolution(LEAST_RESOLUTION))
+        finer = self.models.shape_decoder.params.finer
+        least = self._resolution(LEAST_RESOLUTION)
+        return finer_cells(coords, side, asked, least=least, finer=finer)
 
     def _split(self, shape: SparseTensor) -> Voxels:
         decoder = self.models.shape_decoder

@@ -1,0 +1,243 @@
+"""Pixal3D as a reconstructor: an object comes out as the photo's camera sees it.
+
+One number of its pose is not known, how far away it is: its visible points say that. So there is no
+search, and nothing that could come out back to front.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.errors import ReconstructionError
+from scenelift.geometry.transforms import compose_transform, quaternion_from_matrix
+from scenelift.models.pixal3d.checkpoints import NAF_FILE, load_models
+from scenelift.models.pixal3d.model import Pixal3D, View
+from scenelift.models.pixal3d.preprocess import BOX_FACTOR
+from scenelift.models.slat.first_stage import Begun
+from scenelift.models.trellis.preprocess import crop_box, crop_on_black, shrunk
+from scenelift.models.trellis2.checkpoints import Trellis2Folder
+from scenelift.progress import Reporter
+from scenelift.reconstruct.detail import closest_matte, most_pixels
+from scenelift.reconstruct.occlusion import hidden_share
+from scenelift.reconstruct.placing import matte_of, occlusion_notes
+from scenelift.reconstruct.slat import (
+    NO_SURFACE,
+    Setup,
+    SlatReconstructor,
+    check_mask,
+    fingerprint,
+    freed_when_it_fails,
+    reports_of,
+)
+from scenelift.reconstruct.surface import shape_of_surface
+from scenelift.reconstruct.trellis2 import (
+    MOST_PIXELS,
+    found_folder,
+    published_types,
+    structure_decoder_folder,
+)
+from scenelift.registry import BackendOptions
+from scenelift.render.meshes import render_mesh
+from scenelift.types import Camera, Image, Instance, Mesh, PointMap, Pose, Reconstruction
+
+__all__ = ["CropView", "Pixal3DReconstructor", "crop_view", "pose_in_view"]
+
+# The longer side at which the object is drawn to compare depths: a few thousand points suffice.
+DRAWN = 256
+FEWEST = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CropView:
+    """The camera that looks at the middle of an object's crop.
+
+    Attributes:
+        centre: u, v of the crop's middle in pixels of the photo.
+        side: of the crop in such pixels.
+        fov: across the crop, in radians.
+        rotation: float64 [3, 3], camera_from_view: the photo's camera, turned to the crop.
+    """
+
+    centre: tuple[float, float]
+    side: float
+    fov: float
+    rotation: NDArray[np.float64]
+
+
+def crop_view(box: tuple[float, float, float, float], camera: Camera) -> CropView:
+    """The view of a square crop x0, y0, x1, y1 of a photo."""
+    u, v = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    side = box[2] - box[0]
+    focal = (camera.fx * camera.fy) ** 0.5
+    ray = np.array([(u - camera.cx) / camera.fx, (camera.cy - v) / camera.fy, -1.0])
+    back = -ray / np.linalg.norm(ray)  # the view's z axis, toward the camera
+    # The smallest turn from the camera's own axis: about what is square to both.
+    axis = np.cross([0.0, 0.0, 1.0], back)
+    sine, cosine = float(np.linalg.norm(axis)), float(back[2])
+    turn = np.eye(3)
+    if sine > 1e-12:
+        x, y, z = axis / sine
+        cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+        turn = np.eye(3) + sine * cross + (1 - cosine) * cross @ cross
+    return CropView(centre=(u, v), side=side, fov=2 * math.atan(side / (2 * focal)), rotation=turn)
+
+
+def pose_in_view(
+    mesh: Mesh, view: CropView, instance: Instance, points: PointMap
+) -> tuple[Pose, dict[str, float]]:
+    """Where a mesh stands that is seen as its view has it: its distance from its visible points.
+
+    A point of the mesh at height z over the cube's middle is at scale · (d − z), where d is how far
+    the view's camera stands from a cube of side 1: every visible point says what the scale is, and
+    the median of them is taken.
+
+    Args:
+        mesh: in the view's frame.
+        view: of the crop.
+        instance: the object in the photo.
+        points: the photo's.
+
+    Returns:
+        scene_from_object, and figures for the manifest.
+
+    Raises:
+        ReconstructionError: no visible point of the object has a depth.
+    """
+    distance = 0.5 / math.tan(view.fov / 2)
+    rows, columns = np.nonzero(instance.mask & np.isfinite(points.points[..., 2]))
+    seen = points.points[rows, columns].astype(np.float64) @ view.rotation  # in the view's frame
+    # Where the view's picture, drawn DRAWN pixels wide, has them.
+    focal = 0.5 * DRAWN / math.tan(view.fov / 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x = DRAWN / 2 + focal * seen[:, 0] / -seen[:, 2]
+        y = DRAWN / 2 - focal * seen[:, 1] / -seen[:, 2]
+    inside = (seen[:, 2] < 0) & (x >= 0) & (x < DRAWN) & (y >= 0) & (y < DRAWN)
+    drawn = render_mesh(
+        mesh,
+        Camera(fx=focal, fy=focal, cx=DRAWN / 2, cy=DRAWN / 2, width=DRAWN, height=DRAWN),
+        compose_transform(1.0, [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, distance]),
+        shading="none",
+    )
+    depth = drawn.depth[y[inside].astype(int), x[inside].astype(int)]
+    both = np.isfinite(depth)
+    overlap = float(both.sum()) / max(1, len(rows))
+    if both.sum() >= FEWEST:
+        ratios = -seen[inside][both, 2] / depth[both]
+    elif len(rows) >= FEWEST:
+        # The shape is not where the mask is: then its middle is as far as what the mask shows.
+        ratios = -seen[:, 2] / distance
+    else:
+        raise ReconstructionError(
+            f"No depth is known where {instance.label!r} is seen, so nothing says how far away it "
+            f"is. Take another point map."
+        )
+    scale = float(np.median(ratios))
+    if not scale > 0:
+        raise ReconstructionError(f"The points of {instance.label!r} lie behind the camera.")
+    at = view.rotation @ np.array([0.0, 0.0, -scale * distance])
+    w, x_, y_, z_ = (float(c) for c in quaternion_from_matrix(view.rotation))
+    pose = Pose(
+        rotation=(w, x_, y_, z_),
+        translation=(float(at[0]), float(at[1]), float(at[2])),
+        scale=scale,
+    )
+    spread = float(np.median(np.abs(ratios / scale - 1)))
+    return pose, {"view_overlap": overlap, "view_depth_spread": spread}
+
+
+class Pixal3DReconstructor(SlatReconstructor[Pixal3D]):
+    """A `SeveralSeedsReconstructor`."""
+
+    name = "pixal3d"
+    title = "Pixal3D"
+
+    @classmethod
+    def load(cls, options: BackendOptions) -> Pixal3DReconstructor:
+        """Load the weights that the options name, or those in the cache.
+
+        Args:
+            options: `ReconstructionOptions`, or others for the published settings.
+
+        Raises:
+            WeightsError: they are missing, damaged, or of another model.
+            InputError: a kind is asked for that it does not have.
+            SetupError: the device is not there.
+        """
+        setup = published_types(Setup.of(options, distilled=False, splats_per_voxel=32))
+        kind = setup.options.voxel_kind
+        files = Trellis2Folder(
+            found_folder("pixal3d", "Pixal3D", setup.options),
+            found_folder("dinov3-large", "DINOv3", setup.options),
+            others=structure_decoder_folder(setup.options),
+        )
+        naf = found_folder("naf", "NAF", setup.options) / NAF_FILE
+        model = setup.build(Pixal3D, load_models(files, naf, kind))
+        weights = f"pixal3d {fingerprint([*files.weight_files(kind), naf])}"
+        return cls(model, version=setup.version(weights, model.sampling, kind))
+
+    def start_tries(
+        self,
+        image: Image,
+        instance: Instance,
+        points: PointMap,
+        *,
+        others: Sequence[Instance],
+        seeds: Sequence[int],
+        report: Reporter,
+    ) -> list[Callable[[], Reconstruction]]:
+        self._begin(report)
+        check_mask(image, instance)
+        picture, view = _seen(image, instance, points.camera)
+        first, rest = reports_of(report, len(seeds), together=0.2)
+        with freed_when_it_fails(self.model):
+            begun = self.model.begin_view(
+                View(picture=picture, fov=view.fov), seeds=list(seeds), report=first
+            )
+        return [
+            partial(self._complete, one, view, instance, points, seed, part)
+            for one, seed, part in zip(begun, seeds, rest, strict=True)
+        ]
+
+    def _complete(
+        self,
+        begun: Begun,
+        view: CropView,
+        instance: Instance,
+        points: PointMap,
+        seed: int,
+        report: Reporter,
+    ) -> Reconstruction:
+        with freed_when_it_fails(self.model):
+            lifted = self.model.complete(begun, report=report.part(0.0, 0.98))
+            # The object's frame is the view's, which is as ours: x right, y up, z to the viewer.
+            shape, shrink = shape_of_surface(lifted, np.eye(3), seed=seed)
+        if shape.mesh is None:
+            raise ReconstructionError(NO_SURFACE)
+        report.update(0.98, message="placing")
+        seen = Mesh(vertices=shape.mesh.vertices / np.float32(shrink), faces=shape.mesh.faces)
+        pose, quality = pose_in_view(seen, view, instance, points)
+        hidden = hidden_share(instance.mask, points.points)
+        return Reconstruction(
+            shape=shape,
+            pose=Pose(
+                rotation=pose.rotation, translation=pose.translation, scale=pose.scale / shrink
+            ),
+            quality={"voxels": float(lifted.tokens), "hidden_outline": hidden, **quality},
+            notes=(*lifted.notes, *occlusion_notes(hidden, self.title)),
+        )
+
+
+def _seen(image: Image, instance: Instance, camera: Camera) -> tuple[NDArray[np.uint8], CropView]:
+    """What the networks see of one object, and the view of it."""
+    matte = closest_matte(image, matte_of(instance))
+    pixels, alpha = shrunk(most_pixels(image), matte, most=MOST_PIXELS)
+    picture = crop_on_black(pixels, alpha, size=None, factor=BOX_FACTOR)
+    scale = camera.width / alpha.shape[1]
+    x0, y0, x1, y1 = (scale * c for c in crop_box(alpha, factor=BOX_FACTOR))
+    return picture, crop_view((x0, y0, x1, y1), camera)

@@ -1,0 +1,97 @@
+"""An object that came out upright, and turned as its seed would have it, finds its place.
+
+Where it stands is fitted to what the photo shows of it (`compose.fit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.compose.fit import FittedPose
+from scenelift.compose.ground import find_ground
+from scenelift.models.trellis.preprocess import OPAQUE
+from scenelift.progress import Reporter
+from scenelift.reconstruct.occlusion import hidden_share
+from scenelift.reconstruct.slat import NO_SURFACE
+from scenelift.types import Image, Instance, PointMap, Reconstruction, Shape
+
+__all__ = ["matte_of", "occlusion_notes", "placed"]
+
+# Share of the outline beyond which an object is not whole, and of confidence below which a pose is
+# not to be relied on.
+HIDDEN = 0.08
+UNSURE = 0.2
+
+
+def placed(
+    shape: Shape,
+    image: Image,
+    instance: Instance,
+    points: PointMap,
+    *,
+    place: Callable[..., FittedPose],
+    title: str,
+    seed: int,
+    voxels: int,
+    notes: Sequence[str],
+    report: Reporter,
+) -> Reconstruction:
+    """The shape where the photo shows it.
+
+    Args:
+        shape: in the object frame.
+        image, instance, points: as for `Reconstructor`.
+        place: `compose.fit.fit_pose`.
+        title: what people call the model.
+        seed: of the search.
+        voxels: that carried latents, for the manifest.
+        notes: what there was to say so far.
+        report: progress.
+    """
+    report.update(0.0, message="placing")
+    ground = find_ground(points, [instance])
+    found = place(
+        shape,
+        image,
+        instance,
+        points,
+        # Objects come out upright; without a floor in sight, so does the camera.
+        up=(0.0, 1.0, 0.0) if ground is None else ground.up,
+        seed=seed,
+        report=report,
+    )
+    hidden = hidden_share(instance.mask, points.points)
+    told = [*notes, *found.notes]
+    if shape.mesh is None:
+        told.append(NO_SURFACE)
+    told += occlusion_notes(hidden, title)
+    if found.confidence < UNSURE:
+        told.append("Its pose is uncertain: nothing seen of it says clearly how it is turned.")
+    return Reconstruction(
+        shape=shape,
+        pose=found.pose,
+        quality={"voxels": float(voxels), "hidden_outline": hidden, **found.quality},
+        notes=tuple(told),
+    )
+
+
+def occlusion_notes(hidden: float, title: str) -> list[str]:
+    """What to say of an object of which that share of the outline cannot be seen."""
+    if hidden <= HIDDEN:
+        return []
+    return [
+        f"{hidden:.0%} of this object's outline is hidden or cut off: {title} sees only what is "
+        f"visible, so a part may be missing."
+    ]
+
+
+def matte_of(instance: Instance) -> NDArray[np.uint8]:  # [H, W]
+    """The soft matte where there is one in which something is opaque, else the mask."""
+    if instance.alpha is None:
+        return np.where(instance.mask, 255, 0).astype(np.uint8)
+    soft = np.round(np.clip(instance.alpha, 0, 1) * 255).astype(np.uint8)
+    return soft if (soft > OPAQUE).any() else matte_of(replace(instance, alpha=None))
