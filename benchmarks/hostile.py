@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 from starlette.testclient import TestClient
 from tests.drivers.web import FakeQualities, fake_settings
@@ -55,6 +56,32 @@ def odd_fields(rng: random.Random) -> dict[str, str]:
     return {rng.choice(FIELDS): rng.choice(ODD) for _ in range(rng.randint(0, 4))}
 
 
+def odd_headers(rng: random.Random) -> dict[str, str]:
+    """Now and then, what other programs on the same host leave in a cookie, and odd encodings."""
+    if rng.random() < 0.8:
+        return {}
+    return {
+        "Cookie": rng.choice(('a="b; c', "=;;=", "x[y]={1,2}", "$Version=1")),
+        "X-Forwarded-For": rng.choice(("", "1.2.3.4, 5.6.7.8", "x" * 999, "::1")),
+        "Accept-Charset": rng.choice(("utf-7", "hex", "")),
+    }
+
+
+def bombs() -> list[bytes]:
+    """Photos of few bytes that cost memory or time: as deep, large, or long as they may claim."""
+    deep = io.BytesIO()
+    PIL.Image.fromarray(np.zeros((8192, 8192), np.uint16)).save(deep, "PNG")
+    wide = io.BytesIO()
+    PIL.Image.new("RGBA", (8192, 8192)).save(wide, "PNG")
+    still = io.BytesIO()
+    PIL.Image.new("P", (16, 16)).save(still, "GIF")
+    whole = still.getvalue()
+    # The frames of a GIF follow each other: an image descriptor, a table, blocks, a null.
+    start = whole.index(b"\x2c")
+    long = whole[:start] + whole[start:-1] * 100_000 + b"\x3b"
+    return [deep.getvalue(), wide.getvalue(), long]
+
+
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -65,6 +92,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     rng = random.Random(args.seed)
+    costly = bombs()
     photos: list[bytes] = []
     for kind in FORMATS:
         buffer = io.BytesIO()
@@ -73,15 +101,20 @@ def main() -> None:
     answers: Counter[int] = Counter()
     began, warm = time.monotonic(), 0
     with tempfile.TemporaryDirectory() as folder:
-        settings = fake_settings(Path(folder) / "data", max_pixels=2_000_000, preload=False)
+        settings = fake_settings(Path(folder) / "data", preload=False)
         # "this" ends at once, so that no worker takes the jobs.
         app = create_app(settings, qualities=FakeQualities(), worker_module="this")
         with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
             for number in range(args.uploads):
+                if number % 1000 == 999 or number == args.uploads - 1:
+                    content, fields = costly[number // 1000 % len(costly)], {"text_prompt": "red"}
+                else:
+                    content, fields = damaged(rng.choice(photos), rng), odd_fields(rng)
                 answer = client.post(
                     "/api/jobs",
-                    files={"image": ("photo", damaged(rng.choice(photos), rng))},
-                    data=odd_fields(rng),
+                    files={"image": ("photo", content)},
+                    data=fields,
+                    headers=odd_headers(rng),
                 )
                 answers[answer.status_code] += 1
                 if answer.status_code == 202:

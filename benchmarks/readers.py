@@ -460,12 +460,15 @@ def at_most(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def try_reader(name: str, cases: int, seed: int) -> tuple[Counter[str], list[str]]:
+def try_reader(
+    name: str, cases: int, seed: int, *, most_bytes: int | None = None
+) -> tuple[Counter[str], list[str]]:
     """What became of damaged files: counts, and faults.
 
-    Limits the memory of this process for good.
+    Args:
+        most_bytes: what this process may map from then on, for good, beyond what it has after its
+            first good files.
     """
-    logging.disable()
     reader, rng = READERS[name], random.Random(f"{name} {seed}")
     samples = reader.samples()
     counts: Counter[str] = Counter()
@@ -476,8 +479,9 @@ def try_reader(name: str, cases: int, seed: int) -> tuple[Counter[str], list[str
             whole.parent.mkdir(exist_ok=True)
             whole.write_bytes(content)
             reader.read(whole)  # what it needs is there from now on
-        mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (mapped + MOST_BYTES, resource.RLIM_INFINITY))
+        if most_bytes is not None:
+            mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (mapped + most_bytes, resource.RLIM_INFINITY))
         for case in range(cases):
             file = rng.choice(sorted(samples))
             path = Path(folder) / "damaged" / file
@@ -496,7 +500,8 @@ def try_reader(name: str, cases: int, seed: int) -> tuple[Counter[str], list[str
 
 
 def _child(name: str, cases: int, seed: int, answers: Any) -> None:
-    answers.send(try_reader(name, cases, seed))
+    logging.disable()
+    answers.send(try_reader(name, cases, seed, most_bytes=MOST_BYTES))
 
 
 def main() -> None:

@@ -13,8 +13,11 @@ import hashlib
 import io
 import json
 import logging
+import struct
 import time
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,13 +30,20 @@ from scenelift.errors import Cancelled, SceneliftError, SetupError
 from scenelift.io.files import write_bytes
 from scenelift.progress import Reporter
 
-__all__ = ["COMPILING", "StageRunner", "StageStore", "digest", "outcome_of"]
+__all__ = ["COMPILING", "StageRunner", "StageStore", "digest", "encoded", "outcome_of"]
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 COMPILING = "Compiling kernels that draw and fit: a first run takes some twenty seconds more."
+
+# What a file raises that was damaged just so: zip archive, NumPy header, JSON, or a claimed size.
+DAMAGE = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    *(RuntimeError, MemoryError, SyntaxError, SceneliftError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
+)
 
 # The only classes a stored result may name.
 _CLASSES: dict[str, type] = {
@@ -65,26 +75,44 @@ def digest(*parts: Any) -> str:
     Order and type matter; equal parts give equal digests in every process.
     """
     h = hashlib.sha256()
+    _feed(parts, h.update)
+    return h.hexdigest()
 
+
+class Encoded(bytes):
+    """What `digest` takes of a part that was encoded before: many parts of many rows are equal."""
+
+    __slots__ = ()
+
+
+def encoded(part: Any) -> Encoded:
+    """A part for `digest`, which gives the same as for the part itself."""
+    content = bytearray()
+    _feed(part, content.extend)
+    return Encoded(content)
+
+
+def _feed(part: Any, update: Callable[[bytes], object]) -> None:
     def add(value: Any) -> None:
-        if isinstance(value, np.ndarray):
-            h.update(f"array {value.dtype.str} {value.shape}\0".encode())
-            h.update(np.ascontiguousarray(value).tobytes())
+        if isinstance(value, Encoded):
+            update(value)
+        elif isinstance(value, np.ndarray):
+            update(f"array {value.dtype.str} {value.shape}\0".encode())
+            update(np.ascontiguousarray(value).tobytes())
         elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-            h.update(f"{type(value).__name__}\0".encode())
+            update(f"{type(value).__name__}\0".encode())
             for field in dataclasses.fields(value):
                 add(getattr(value, field.name))
         elif isinstance(value, Mapping):
             add(sorted(value.items()))
         elif isinstance(value, list | tuple):
-            h.update(f"sequence {len(value)}\0".encode())
+            update(f"sequence {len(value)}\0".encode())
             for item in value:
                 add(item)
         else:
-            h.update(f"{type(value).__name__} {value!r}\0".encode(errors="surrogatepass"))
+            update(f"{type(value).__name__} {value!r}\0".encode(errors="surrogatepass"))
 
-    add(parts)
-    return h.hexdigest()
+    add(part)
 
 
 def outcome_of(step: Callable[[], T], name: str) -> T | Exception:
@@ -137,7 +165,7 @@ class StageStore:
                 value = _from_tree(description["value"], file)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        except DAMAGE:
             return None  # a file damaged outside our control: the stage simply runs again
         return value if isinstance(value, kind) else None
 

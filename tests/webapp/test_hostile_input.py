@@ -5,13 +5,26 @@ from __future__ import annotations
 import http.client
 import io
 import random
+import re
+import resource
 import struct
+import subprocess
+import sys
+import tempfile
+import time
 import zlib
+from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
+from PIL.GifImagePlugin import GifImageFile
 
+from scenelift.errors import ImageError
+from scenelift.io.image import FORMATS, read_image
 from scenelift.testing.fakes import disc_photo
+from scenelift.webapp import decoding
+from scenelift.webapp.folders import JobFolder
 
 LIMIT = 200_000
 
@@ -254,3 +267,121 @@ def test_damaged_photos_are_refused_or_taken_but_never_break_the_server(client):
         answer = submit(client, bytes(content[: rng.randint(1, len(content))]))
         assert answer.status_code in (202, 422), answer.text
     assert not list(client.app.state.services.data.incoming.iterdir())
+
+
+@pytest.mark.parametrize("charset", ["hex", "rot13", "idna", "undefined", "x" * 99, "a\x00b"])
+def test_a_form_in_no_encoding_is_refused(client, charset):
+    body = b'--a\r\nContent-Disposition: form-data; name="text_prompt"\r\n\r\nred\r\n--a--\r\n'
+    kind = f'multipart/form-data; boundary=a; charset="{charset}"'
+    answer = client.post("/api/jobs", content=body, headers={"Content-Type": kind})
+    assert "UTF-8" in problem(answer, 415)
+
+
+def test_uploads_arrive_where_the_free_space_is_watched(open_client, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "there is no such folder"))
+    noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(noise).save(buffer, "PNG")
+    assert len(buffer.getvalue()) > 2**21, "more than is kept in memory"
+    with open_client() as client:
+        assert submit(client, buffer.getvalue()).status_code == 202
+        assert not list(client.app.state.services.data.spool.iterdir())
+
+
+def test_a_photo_that_costs_gigabytes_costs_the_server_nothing(open_client):
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(np.zeros((8000, 8000), np.uint16)).save(buffer, "PNG")
+    assert len(buffer.getvalue()) < 200_000
+    with open_client() as client:
+        assert submit(client, png()).status_code == 202
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert submit(client, buffer.getvalue()).status_code in (202, 422)
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        assert grown < 50_000, f"{grown} KiB"
+        assert submit(client, png()).status_code == 202
+
+
+@pytest.fixture
+def decoder():
+    made = []
+
+    def make(**options):
+        made.append(decoding.Decoder(max_pixels=10**6, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def folder_of(path, content):
+    folder = JobFolder(path / "job")
+    folder.path.mkdir()
+    folder.photo.write_bytes(content)
+    return folder
+
+
+def test_decoding_has_limits_of_memory_and_time(decoder, tmp_path, monkeypatch):
+    folder = folder_of(tmp_path, png((1000, 1000)))
+    with pytest.raises(ImageError, match="memory or time"):
+        decoder(seconds=0.0).check(folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(decoding, "BYTES_A_PIXEL", 0)
+        patched.setattr(decoding, "OTHER_BYTES", 10_000)
+        with pytest.raises(ImageError, match="memory"):
+            decoder().check(folder)
+    assert decoder().check(folder) == (1000, 1000)
+
+
+def test_a_decoder_that_died_is_replaced(decoder, tmp_path):
+    one = decoder()
+    folder = folder_of(tmp_path, png())
+    assert one.check(folder) == (160, 120)
+    child = one._idle.queue[0]
+    child.kill()
+    child.wait()
+    assert one.check(folder) == (160, 120)
+
+
+def test_decoders_end_with_the_server(tmp_path):
+    """Their standard input is all that holds them."""
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from scenelift.webapp.decoding import Decoder\n"
+        "from scenelift.webapp.folders import JobFolder\n"
+        "decoder = Decoder(max_pixels=10**6)\n"
+        "decoder.check(JobFolder(Path(sys.argv[1])))\n"
+        "print(decoder._idle.queue[0].pid, flush=True); time.sleep(600)\n"
+    )
+    folder = folder_of(tmp_path, png())
+    command = [sys.executable, "-c", code, str(folder.path)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    pid = int(server.stdout.readline())
+    server.kill()
+    server.communicate()
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_frames_of_an_animation_are_not_counted(tmp_path, monkeypatch):
+    frames = [PIL.Image.new("RGB", (32, 32), (90 * k, 0, 0)) for k in range(3)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+
+    def count(self):
+        raise AssertionError("counting millions takes a while")
+
+    monkeypatch.setattr(GifImageFile, "n_frames", property(count))
+    assert any("first frame" in note for note in read_image(tmp_path / "a.gif").notes)
+
+
+def test_no_decoder_starts_another_program():
+    """PostScript would be handed to Ghostscript: no file is opened but in formats that we name."""
+    assert not {"EPS", "WMF", "IPTC"} & set(FORMATS)
+    source = Path(decoding.__file__).parents[1]
+    for path in source.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        for call in re.findall(r"(?:PIL\.Image|PillowImage|Pillow|Image)\.open\([^\n]*", text):
+            assert "formats=" in call, f"{path}: {call}"

@@ -144,12 +144,14 @@ class BatchFolder:
             InputError: one of them lies in this folder where results go.
         """
         inside = self.root.resolve()
-        real: dict[Path, Path] = {}
+        real: dict[str, Path] = {}
         for source in inputs:
-            parent = real.setdefault(source.parent, source.parent.resolve())
-            if not parent.is_relative_to(inside):
+            place = os.path.dirname(source)  # noqa: PTH120  of a hundred thousand photos
+            if place not in real:
+                real[place] = Path(place).resolve()
+            if not real[place].is_relative_to(inside):
                 continue
-            parts = (parent / source.name).relative_to(inside).parts
+            parts = (real[place] / source.name).relative_to(inside).parts
             if parts[0] in (".batch", "scenes") or (
                 len(parts) == 1 and _RESULT.fullmatch(parts[0])
             ):

@@ -6,11 +6,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from scenelift.errors import InputError
-from scenelift.stages import digest
+from scenelift.stages import digest, encoded
 from scenelift.types import BoxPrompt, Prompt
 
 __all__ = ["BatchItem", "read_plan", "write_plan"]
@@ -65,7 +66,7 @@ class BatchItem:
             InputError: the name cannot be that of a folder.
         """
         own = [finish] if finish else []  # no part of a name where the batch's options hold
-        row = digest(written or str(photo), prompt, seed, *own)[:DIGEST_CHARACTERS]
+        row = digest(written or str(photo), _encoded(prompt), seed, *own)[:DIGEST_CHARACTERS]
         if id and not ID_PATTERN.fullmatch(id):
             raise InputError(
                 f"the id {id[:120]!r} cannot name a folder: give up to 100 letters, digits, "
@@ -75,7 +76,14 @@ class BatchItem:
         return cls(id=name, photo=photo, prompt=prompt, seed=seed, digest=row, finish=finish or {})
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"photo": str(self.photo)}
+        return {
+            "id": self.id,
+            "photo": str(self.photo),
+            "prompt": _as_dict(self.prompt),
+            "seed": self.seed,
+            "digest": self.digest,
+            "finish": dict(self.finish),
+        }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> BatchItem:
@@ -108,6 +116,16 @@ def read_plan(path: Path) -> Iterator[BatchItem]:
             f"The batch's plan {path} cannot be read: {exc}. Start the batch again with its "
             "manifest, which writes a new one."
         ) from exc
+
+
+@lru_cache(maxsize=1000)
+def _encoded(prompt: Prompt) -> bytes:
+    return encoded(prompt)
+
+
+@lru_cache(maxsize=1000)
+def _as_dict(prompt: Prompt) -> dict[str, Any]:
+    return asdict(prompt)
 
 
 def _plain(stem: str) -> str:

@@ -74,6 +74,9 @@ class Entry:
             entry = cls(**json.loads(line))
         except (TypeError, RecursionError) as exc:
             raise ValueError(f"not a ledger entry: {line[:80]!r}") from exc
+        plain = isinstance(entry.id, str) and isinstance(entry.number, int)
+        if not plain or not isinstance(entry.worker, dict) or not isinstance(entry.facts, dict):
+            raise ValueError(f"not a ledger entry: {line[:80]!r}")
         if entry.state not in get_args(State):
             raise ValueError(f"unknown state {entry.state!r}")
         return entry

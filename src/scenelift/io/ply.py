@@ -137,15 +137,16 @@ def splats_of(table: NDArray, path: Path) -> Gaussians:
     Raises:
         InputError: it holds values that are not finite.
     """
-    columns = {name: table[name].astype(np.float64) for name in NEEDED}
+    with np.errstate(invalid="ignore"):  # whatever is not finite is refused below
+        columns = {name: table[name].astype(np.float64) for name in NEEDED}
 
     def stack(*names: str) -> NDArray[np.float64]:
         return np.stack([columns[name] for name in names], -1)
 
     rotations = stack("rot_0", "rot_1", "rot_2", "rot_3")
     norm = np.linalg.norm(rotations, axis=-1, keepdims=True)
-    rotations = np.where(norm > 0, rotations / np.where(norm > 0, norm, 1), [1.0, 0, 0, 0])
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        rotations = np.where(norm > 0, rotations / np.where(norm > 0, norm, 1), [1.0, 0, 0, 0])
         values = (
             stack("x", "y", "z").astype(np.float32),
             np.exp(stack("scale_0", "scale_1", "scale_2")).astype(np.float32),

@@ -171,7 +171,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise InputError(
             f"{folder} holds no {MANIFEST_NAME}. Give the output folder of a finished run."
         ) from exc
-    except (OSError, ValueError, ValidationError) as exc:
+    except (OSError, ValueError, RecursionError, ValidationError) as exc:
         raise InputError(f"{path} cannot be read as a scene's manifest: {exc}") from exc
 
 

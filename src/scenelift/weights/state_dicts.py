@@ -78,7 +78,11 @@ def read_pickle(path: Path) -> Any:
             f"{path} is refused: it is damaged, or asks to run code while it is read, which weight "
             f"files have no need for. Fetch it again from its publisher. ({_first_line(exc)})"
         ) from exc
-    except (RuntimeError, EOFError, OSError, ValueError) as exc:
+    except (
+        *(RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError),
+        *(MemoryError, SyntaxError, ArithmeticError),
+    ) as exc:
+        # What its reader lets slip for archives and pickles that were damaged just so.
         raise _damaged(path, exc) from exc
 
 

@@ -38,6 +38,9 @@ __all__ = [
 ]
 
 
+MOST = 1e30
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """A part of a settings file, or nothing: then every value is its default.
@@ -64,6 +67,9 @@ class Section:
         value = self.values.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise WeightsError(f"{self.source}: {key} should be a number, it is {value!r}.")
+        # Compared as it is: a whole number may be larger than any float.
+        if not -MOST <= value <= MOST:
+            raise WeightsError(f"{self.source}: {key} is {str(value)[:40]}, beyond any setting.")
         return float(value)
 
     def integer(self, key: str, default: int) -> int:
@@ -111,7 +117,7 @@ def read_settings(path: Path) -> Section:
         text = path.read_text(encoding="utf-8")
         # JSON has numbers, such as 9e-4, that YAML takes for words.
         values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as exc:
+    except (yaml.YAMLError, OSError, ValueError, RecursionError) as exc:
         raise WeightsError(f"{path} is no readable {path.suffix[1:].upper()} file: {exc}") from exc
     if not isinstance(values, Mapping):
         raise WeightsError(f"{path} should hold a table of settings.")

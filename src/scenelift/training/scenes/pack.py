@@ -197,7 +197,9 @@ class MeshPack:
             for size in item["textures"]:
                 jpeg = take("jpeg", "jpeg", size).tobytes()
                 at["jpeg"] += size
-                textures.append(np.asarray(Pillow.open(io.BytesIO(jpeg)).convert("RGB")))
+                textures.append(
+                    np.asarray(Pillow.open(io.BytesIO(jpeg), formats=["JPEG"]).convert("RGB"))
+                )
             palette = take("p", "p", p).astype(np.float32) / np.float32(255)
             surface = Surface(
                 vertices=take("v", "v", v).astype(np.float32) / np.float32(STEPS) - np.float32(0.5),

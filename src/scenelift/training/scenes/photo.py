@@ -38,5 +38,5 @@ def worn(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
     if rng.random() < 0.7:
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=int(rng.uniform(35, 96)))
-        picture = Pillow.open(buffer)
+        picture = Pillow.open(buffer, formats=["JPEG"])
     return np.asarray(picture)

@@ -41,7 +41,9 @@ class Pictures:
 
         def all_of(kind: str) -> tuple[NDArray[np.uint8], ...]:
             paths = sorted((folder / kind).glob("*.jpg"))
-            return tuple(np.asarray(Pillow.open(path).convert("RGB")) for path in paths)
+            return tuple(
+                np.asarray(Pillow.open(path, formats=["JPEG"]).convert("RGB")) for path in paths
+            )
 
         return cls(**{kind: all_of(kind) for kind in KINDS})
 
@@ -61,7 +63,7 @@ def gather_pictures(source: Path, out: Path) -> dict[str, int]:
     """
     count = dict.fromkeys(KINDS, 0)
     for kind, path in _listed(source):
-        picture = Pillow.open(path).convert("RGB")
+        picture = Pillow.open(path, formats=["JPEG", "PNG", "WEBP", "TIFF"]).convert("RGB")
         picture.thumbnail((SIDES[kind], SIDES[kind]), Pillow.Resampling.LANCZOS)
         target = out / kind / f"{path.stem}.jpg"
         target.parent.mkdir(parents=True, exist_ok=True)
