@@ -12,6 +12,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from benchmarks import other_tools
 from scenelift.errors import InputError
 from scenelift.pipeline import limit_objects
 from scenelift.progress import silent
@@ -292,3 +293,84 @@ def test_a_larger_mask_of_a_reduced_photo_is_reduced_with_it(tmp_path):
     assert ball.mask.sum() == pytest.approx(truth("circle").sum() / 4, rel=0.02)
     (cup,) = read_given([FILES / "coco_bbox_only.json"], small).boxes
     assert cup.box == (25, 40, 70, 85)
+
+
+MAKERS = {
+    name: make
+    for name, make in other_tools.MASKS.items()
+    if make[0] == "format" or name.startswith(("Pillow", "NumPy"))
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_every_form_of_other_tools_gives_its_masks_back(tmp_path, name):
+    file = tmp_path / MAKERS[name][1](tmp_path)
+    image = Image(pixels=np.zeros((*SIZE, 3), np.uint8))
+    given = read_given([file], Canvas.of_image(image, tmp_path / "photo.png"))
+    assert len(given.instances) + len(given.boxes) == 2
+    for instance in given.instances:
+        ious = [(instance.mask & t).sum() / (instance.mask | t).sum() for t in other_tools.truth()]
+        # Corners of a rectangle in per cent are rounded to a pixel.
+        assert max(ious) == 1 or ("rectangle" in name and max(ious) > 0.97)
+    if name.startswith(("CVAT", "Label", "Supervisely")):
+        assert {i.label for i in (*given.instances, *given.boxes)} == {"ball", "box"}
+
+
+def brush(mask: np.ndarray) -> list[int]:
+    """Label Studio's run lengths, written from their description: literals of one value."""
+    values = np.repeat(mask.astype(np.uint8).ravel() * 255, 4)
+    bits = f"{len(values):032b}" + f"{7:05b}" + f"{3:04b}{7:04b}{11:04b}{15:04b}"
+    for start in range(0, len(values), 65536):
+        part = values[start : start + 65536]
+        edges = np.flatnonzero(np.diff(part, prepend=part[0])).tolist()
+        for first, last in zip([0, *edges], [*edges, len(part)], strict=True):
+            bits += f"1{3:02b}{last - first - 1:016b}{int(part[first]):08b}"
+    bits += "0" * (-len(bits) % 8)
+    return [int(bits[k : k + 8], 2) for k in range(0, len(bits), 8)]
+
+
+def test_brushes_of_label_studio_are_read_to_the_pixel(tmp_path):
+    value = {"format": "rle", "rle": brush(truth("circle")), "brushlabels": ["ball"]}
+    region = {"type": "brushlabels", "original_width": 320, "original_height": 240, "value": value}
+    task = {"data": {"image": "x.png"}, "annotations": [{"result": [region]}]}
+    (tmp_path / "t.json").write_text(json.dumps([task]))
+    (ball,) = read(tmp_path / "t.json").instances
+    np.testing.assert_array_equal(ball.mask, truth("circle"))
+    for damaged in ([], value["rle"][:40], [255] * 40):
+        value["rle"] = damaged
+        (tmp_path / "t.json").write_text(json.dumps([task]))
+        with pytest.raises(InputError, match=r"t\.json cannot be read"):
+            read(tmp_path / "t.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.xml", "<annotations>", "cannot be read as XML"),
+        ("a.xml", "<!DOCTYPE x><annotations/>", "declares entities"),
+        ("a.xml", "<annotations/>", "no CVAT export"),
+        ("a.xml", '<a><image width="320" height="240"><box/></image></a>', "cannot be read"),
+        (
+            "a.xml",
+            '<a><image width="320" height="240"><mask rle="9" left="0" top="0" width="2" '
+            'height="2"/></image></a>',
+            "sum to 9, not 4",
+        ),
+        ("a.json", '{"size": {}, "objects": []}', "cannot be read"),
+        (
+            "a.json",
+            '{"size": {"height": 240, "width": 320}, "objects": [{"geometryType": "bitmap", '
+            '"bitmap": {"data": "AAAA", "origin": [0, 0]}}]}',
+            "cannot be read",
+        ),
+        ("a.json", '[{"data": {"i": "a.png"}, "annotations": []}, {"data": {}, "annotations": []}]',
+         "2 tasks"),
+        ("a.json", '{"shapes": [{"points": 7}]}', "shape 0"),
+        ("a.json", '{"images": {}}', "Most tools export COCO"),
+    ],
+)  # fmt: skip
+def test_damaged_annotations_are_refused_with_their_name(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message) as refused:
+        read(tmp_path / name)
+    assert name in str(refused.value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scenelift.errors import InputError
 from scenelift.segment.given.canvas import Canvas
-from scenelift.segment.given.shapes import Outline, box_of_numbers, score_of
+from scenelift.segment.given.shapes import Outline, box_of_numbers, file_name, score_of
 from scenelift.types import Size
 
 __all__ = ["is_coco", "read_coco"]
@@ -98,7 +98,7 @@ def _chosen(images: list[dict[str, Any]], ids: list[str], canvas: Canvas) -> str
     """The id of the photo among several, None where it cannot be told."""
     if canvas.photo is None:
         return None
-    files = {str(i.get("id")): _file_name(i.get("file_name")) for i in images}
+    files = {str(i.get("id")): file_name(i.get("file_name")) for i in images}
     wanted = canvas.photo.name.casefold()
     for same in (wanted, canvas.photo.stem.casefold()):
         hits = [k for k, file in files.items() if same in (file, Path(file).stem)]
@@ -109,11 +109,6 @@ def _chosen(images: list[dict[str, Any]], ids: list[str], canvas: Canvas) -> str
     number = canvas.photo.stem.lstrip("0")
     hits = [k for k in (files or ids) if k == canvas.photo.stem or k == number]
     return hits[0] if len(hits) == 1 else None
-
-
-def _file_name(value: Any) -> str:
-    """The last part of a path as any system writes it."""
-    return PureWindowsPath(PurePosixPath(str(value or "")).name).name.casefold()
 
 
 def _check_size(images: list[dict[str, Any]], path: Path, canvas: Canvas) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,11 +25,14 @@ from scenelift.io.image import MAX_FILE_BYTES, MAX_PIXELS
 from scenelift.prompts import MAX_PHRASE_CHARACTERS
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import is_coco, read_coco
+from scenelift.segment.given.cvat import read_cvat
+from scenelift.segment.given.label_studio import is_label_studio, read_label_studio
 from scenelift.segment.given.labelme import is_labelme, read_labelme
 from scenelift.segment.given.names import name_from_file, natural
 from scenelift.segment.given.pictures import Layers, layers_of_array, layers_of_picture
 from scenelift.segment.given.segmenter import INSTANCES_NAME
 from scenelift.segment.given.shapes import Outline, score_of
+from scenelift.segment.given.supervisely import is_supervisely, read_supervisely
 from scenelift.types import BoxPrompt, Instance, Size
 
 __all__ = ["GivenObjects", "load_masks", "read_given"]
@@ -37,6 +41,13 @@ MAX_MASKS = 1000
 PICTURE_FORMATS = ("PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG")
 PICTURES = (".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".jpg", ".jpeg")
 ARRAYS = (".npy", ".npz")
+# The first that fits a document reads it.
+ANNOTATIONS = (
+    (is_label_studio, read_label_studio),
+    (is_coco, read_coco),
+    (is_labelme, read_labelme),
+    (is_supervisely, read_supervisely),
+)
 # What `scenelift segment` and `scenelift run` write beside masks.
 NO_MASKS = ("overlay.png", "input.png", "preview.png", "preview.gif", "scene.json")
 # What operating systems leave in folders.
@@ -177,7 +188,7 @@ def _read_folder(folder: Path, pile: _Pile) -> None:
             continue
         if _is_photo(file, pile.canvas.photo):
             continue
-        known = (*PICTURES, *ARRAYS, ".json")
+        known = (*PICTURES, *ARRAYS, ".json", ".xml")
         if file.suffix.lower() in known and file.is_file() and name != "labelmap.txt":
             _read_file(file, pile)
         elif name != "labelmap.txt":
@@ -228,15 +239,8 @@ def _read_listed(folder: Path, pile: _Pile) -> set[str]:
 
 def _read_file(file: Path, pile: _Pile) -> None:
     suffix = file.suffix.lower()
-    if suffix == ".json":
-        document = _json(file)
-        read = read_coco if is_coco(document) else read_labelme if is_labelme(document) else None
-        if read is None:
-            raise InputError(
-                f"{file.name} holds no COCO annotations (a list, or under 'annotations') and no "
-                "labelme shapes. Most tools export COCO: choose that."
-            )
-        outlines, notes = read(document, file, pile.canvas)
+    if suffix in (".json", ".xml"):
+        outlines, notes = _annotations(file, pile.canvas)
         pile.notes += notes
         for outline in outlines:
             pile.add(outline, file)
@@ -250,6 +254,35 @@ def _read_file(file: Path, pile: _Pile) -> None:
     for layer in layers.layers:
         mask = pile.canvas.fitted(layer.mask, file.name)
         pile.add(Outline(label=called.get(layer.key, ""), mask=mask), file, name)
+
+
+def _annotations(file: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
+    """What a file of annotations says of the photo, whichever tool wrote it."""
+    try:
+        if file.suffix.lower() == ".xml":
+            _check_bytes(file)
+            return read_cvat(file.read_bytes(), file, canvas)
+        document = _json(file)
+        for fits, read in ANNOTATIONS:
+            if fits(document):
+                return read(document, file, canvas)
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        OverflowError,
+        OSError,
+        SyntaxError,
+        zlib.error,
+        PIL.Image.DecompressionBombError,
+    ) as exc:
+        raise InputError(f"{file.name} cannot be read as annotations: {exc}") from exc
+    raise InputError(
+        f"{file.name} holds no COCO annotations (a list, or under 'annotations'), and nothing of "
+        "labelme, Label Studio or Supervisely. Most tools export COCO: choose that."
+    )
 
 
 def _layers(file: Path) -> Layers:

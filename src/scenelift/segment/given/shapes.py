@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from scenelift.types import Box
 
-__all__ = ["Outline", "box_of_numbers", "score_of"]
+__all__ = ["Outline", "box_of_numbers", "file_name", "score_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,6 +43,11 @@ def box_of_numbers(x0: float, y0: float, x1: float, y1: float) -> Box:
     if not all(math.isfinite(v) for v in box) or box[0] == box[2] or box[1] == box[3]:
         raise ValueError(f"the box {box} is empty")
     return box
+
+
+def file_name(value: object) -> str:
+    """The last part of a path as any system writes it, to be compared."""
+    return PureWindowsPath(PurePosixPath(str(value or "")).name).name.casefold()
 
 
 def score_of(entry: Mapping[str, Any]) -> float:

@@ -1,0 +1,371 @@
+"""Files of other tools, made by them or from their documented formats, and read back.
+
+    pip install pycocotools labelme label-studio-converter pandas scikit-image tifffile
+    python -m benchmarks.other_tools
+
+What is not installed is said and passed over. Masks are compared pixel by pixel with what was put
+in, tables row by row. "format" marks files that were written here from a tool's documentation.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import sys
+import tempfile
+import types
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from scenelift.batch.manifest import RowDefaults, read_items
+from scenelift.errors import SceneliftError
+from scenelift.pointmap.depth_files import read_depth_file
+from scenelift.segment.given import Canvas, read_given
+from scenelift.types import Image, Prompt
+
+SIZE = (240, 320)
+Maker = Callable[[Path], str]
+
+
+def truth() -> NDArray[np.bool_]:
+    """A ball and a box, [2, H, W]."""
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    return np.stack(
+        [(x - 95) ** 2 + (y - 125) ** 2 < 45**2, (abs(x - 235) < 35) & (abs(y - 135) < 45)]
+    )
+
+
+def numbers() -> NDArray[np.uint8]:
+    ball, box = truth()
+    return (ball + 2 * box).astype(np.uint8)
+
+
+def pycocotools_dataset(folder: Path) -> str:
+    from pycocotools import mask as coco
+
+    entries: list[dict[str, Any]] = []
+    for number, mask in enumerate(truth(), 1):
+        runs = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+        runs["counts"] = runs["counts"].decode()
+        entries.append({"id": number, "image_id": 7, "category_id": number, "segmentation": runs})
+    document = {
+        "images": [{"id": 7, "file_name": "photo.png"}, {"id": 8, "file_name": "other.png"}],
+        "categories": [{"id": 1, "name": "ball"}, {"id": 2, "name": "box"}],
+        "annotations": [*entries, {**entries[0], "id": 3, "image_id": 8}],
+    }
+    (folder / "coco.json").write_text(json.dumps(document))
+    return "coco.json"
+
+
+def labelme_polygons(folder: Path) -> str:
+    """By labelme's own `LabelFile.save`, whose window system is not needed."""
+    for name in ("qtpy", "qtpy.QtCore", "qtpy.QtGui", "qtpy.QtWidgets", "qtpy.QtPrintSupport"):
+        stand_in: Any = types.ModuleType(name)
+        stand_in.__getattr__ = lambda _: type("Stub", (), {})
+        stand_in.QT_VERSION = "5.15"
+        sys.modules.setdefault(name, stand_in)
+    from labelme.label_file import LabelFile
+    from skimage.measure import approximate_polygon, find_contours
+
+    shapes = []
+    for label, mask in zip(("ball", "box"), truth(), strict=True):
+        outline = approximate_polygon(find_contours(mask.astype(float), 0.5)[0], 0.4)
+        points = (outline[:-1, ::-1] + 0.5).tolist()
+        shapes.append(
+            {
+                "label": label,
+                "points": points,
+                "shape_type": "polygon",
+                "group_id": None,
+                "flags": {},
+            }
+        )
+    LabelFile().save(
+        str(folder / "photo.json"), shapes, "photo.png", SIZE[0], SIZE[1], imageData=None, flags={}
+    )
+    return "photo.json"
+
+
+def label_studio_brush(folder: Path) -> str:
+    """Run lengths by Label Studio's own converter; the task around them as documented."""
+    from label_studio_converter.brush import mask2rle
+
+    results = []
+    for label, mask in zip(("ball", "box"), truth(), strict=True):
+        value = {
+            "format": "rle",
+            "rle": mask2rle(mask.astype(np.uint8) * 255),
+            "brushlabels": [label],
+        }
+        results.append(
+            {
+                "type": "brushlabels",
+                "original_width": SIZE[1],
+                "original_height": SIZE[0],
+                "value": value,
+            }
+        )
+    tasks = [
+        {
+            "data": {"image": "/data/upload/1/1a2b3c4d-photo.png"},
+            "annotations": [{"result": results}],
+        },
+        {"data": {"image": "/data/upload/1/5e6f7a8b-other.png"}, "annotations": [{"result": []}]},
+    ]
+    (folder / "tasks.json").write_text(json.dumps(tasks))
+    return "tasks.json"
+
+
+def label_studio_regions(folder: Path) -> str:
+    polygon = [[62.5, 37.5], [84.375, 37.5], [84.375, 75], [62.5, 75]]
+    rectangle = {"x": 15.625, "y": 33.333, "width": 28.125, "height": 37.5, "rotation": 0}
+    results = [
+        {"type": "polygonlabels", "value": {"points": polygon, "polygonlabels": ["box"]}},
+        {"type": "rectanglelabels", "value": {**rectangle, "rectanglelabels": ["ball"]}},
+    ]
+    task = {"data": {"image": "photo.png"}, "annotations": [{"result": results}]}
+    (folder / "task.json").write_text(json.dumps([task]))
+    return "task.json"
+
+
+def supervisely(folder: Path) -> str:
+    objects = []
+    for label, mask in zip(("ball", "box"), truth(), strict=True):
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        buffer = io.BytesIO()
+        PIL.Image.fromarray(part).save(buffer, "PNG")
+        data = base64.b64encode(zlib.compress(buffer.getvalue())).decode()
+        origin = [int(columns[0]), int(rows[0])]
+        objects.append(
+            {
+                "classTitle": label,
+                "geometryType": "bitmap",
+                "bitmap": {"data": data, "origin": origin},
+            }
+        )
+    size = {"height": SIZE[0], "width": SIZE[1]}
+    (folder / "photo.png.json").write_text(
+        json.dumps({"size": size, "objects": objects, "tags": []})
+    )
+    return "photo.png.json"
+
+
+def cvat_xml(folder: Path) -> str:
+    shapes = []
+    for label, mask in zip(("ball", "box"), truth(), strict=True):
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].ravel()
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], part, [not part[-1]]])))
+        lengths = np.diff(np.concatenate([[0], edges]))
+        shapes.append(
+            f'<mask label="{label}" rle="{", ".join(map(str, lengths))}" left="{columns[0]}" '
+            f'top="{rows[0]}" width="{columns[-1] - columns[0] + 1}" '
+            f'height="{rows[-1] - rows[0] + 1}"/>'
+        )
+    (folder / "annotations.xml").write_text(
+        '<?xml version="1.0" encoding="utf-8"?><annotations><version>1.1</version>'
+        f'<image id="0" name="photo.png" width="{SIZE[1]}" height="{SIZE[0]}">{"".join(shapes)}'
+        '</image><image id="1" name="other.png" width="9" height="9"/></annotations>'
+    )
+    return "annotations.xml"
+
+
+def cvat_masks(folder: Path) -> str:
+    (folder / "SegmentationObject").mkdir()
+    colours = np.array([(0, 0, 0), (250, 50, 83), (61, 61, 245)], np.uint8)[numbers()]
+    PIL.Image.fromarray(colours).save(folder / "SegmentationObject" / "photo.png")
+    (folder / "labelmap.txt").write_text(
+        "# label:color_rgb:parts:actions\nbackground:0,0,0::\nball:250,50,83::\nbox:61,61,245::\n"
+    )
+    return "SegmentationObject/photo.png"
+
+
+def pillow_palette(folder: Path) -> str:
+    picture = PIL.Image.fromarray(numbers())
+    picture.putpalette([0, 0, 0, 250, 50, 83, 61, 61, 245])
+    picture.save(folder / "palette.gif")
+    return "palette.gif"
+
+
+def pillow_quantized(folder: Path) -> str:
+    colours = np.array([(0, 0, 0), (250, 50, 83), (61, 61, 245)], np.uint8)[numbers()]
+    PIL.Image.fromarray(colours).quantize(8).save(folder / "quantized.png")
+    return "quantized.png"
+
+
+def pillow_webp(folder: Path) -> str:
+    colours = np.array([(0, 0, 0), (250, 50, 83), (61, 61, 245)], np.uint8)[numbers()]
+    PIL.Image.fromarray(colours).save(folder / "masks.webp", lossless=True)
+    return "masks.webp"
+
+
+def voc(folder: Path) -> str:
+    from scipy import ndimage
+
+    values = numbers()
+    border = ndimage.grey_dilation(values, 5) != values
+    picture = PIL.Image.fromarray(np.where(border & (values == 0), 255, values).astype(np.uint8))
+    palette = np.zeros((256, 3), np.uint8)
+    palette[[1, 2, 255]] = (128, 0, 0), (0, 128, 0), (224, 224, 192)
+    picture.putpalette(palette.ravel().tolist())
+    picture.save(folder / "voc.png")
+    return "voc.png"
+
+
+def skimage_labels(folder: Path) -> str:
+    import skimage.io
+    import skimage.measure
+
+    labels = skimage.measure.label(truth().any(0)).astype(np.uint16) * 1000
+    skimage.io.imsave(str(folder / "labels.png"), labels, check_contrast=False)
+    return "labels.png"
+
+
+def tifffile_labels(folder: Path) -> str:
+    import tifffile
+
+    tifffile.imwrite(folder / "labels.tif", numbers().astype(np.uint16), compression="zlib")
+    return "labels.tif"
+
+
+def sam_stack(folder: Path) -> str:
+    np.savez(folder / "sam.npz", masks=truth()[:, None], iou_predictions=np.ones(2))
+    return "sam.npz"
+
+
+MASKS: dict[str, tuple[str, Maker]] = {
+    "pycocotools, COCO of two photos": ("tool", pycocotools_dataset),
+    "labelme, polygons": ("tool", labelme_polygons),
+    "Label Studio, brushes": ("tool and format", label_studio_brush),
+    "Label Studio, polygon and rectangle": ("format", label_studio_regions),
+    "Supervisely, bitmaps": ("format", supervisely),
+    "CVAT for images, masks": ("format", cvat_xml),
+    "CVAT segmentation mask with labelmap.txt": ("format", cvat_masks),
+    "Pillow, GIF with a palette": ("tool", pillow_palette),
+    "Pillow, quantized PNG": ("tool", pillow_quantized),
+    "Pillow, lossless WebP": ("tool", pillow_webp),
+    "PASCAL VOC, border 255": ("format", voc),
+    "scikit-image, 16-bit labels": ("tool", skimage_labels),
+    "tifffile, packed TIFF": ("tool", tifffile_labels),
+    "NumPy, as SAM's predictors return them": ("tool", sam_stack),
+}
+
+
+def masks() -> Iterator[tuple[str, str, str]]:
+    image = Image(pixels=np.zeros((*SIZE, 3), np.uint8))
+    for name, (origin, make) in MASKS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                file = Path(folder) / make(Path(folder))
+                given = read_given([file], Canvas.of_image(image, Path(folder) / "photo.png"))
+            except ImportError as exc:
+                yield name, origin, f"not tried: {exc.name} is not installed"
+                continue
+            except SceneliftError as exc:
+                yield name, origin, f"REFUSED: {exc}"
+                continue
+        overlaps = [
+            max(((i.mask & t).sum() / (i.mask | t).sum() for i in given.instances), default=0)
+            for t in truth()[len(given.boxes) :]
+        ]
+        labels = ", ".join(i.label for i in (*given.instances, *given.boxes))
+        kinds = f"{len(given.instances)} masks, IoU {min(overlaps):.3f}"
+        boxes = f", {len(given.boxes)} box to cut out" if given.boxes else ""
+        yield name, origin, f"{kinds}{boxes}; called {labels}"
+
+
+def tables() -> Iterator[tuple[str, str, str]]:
+    try:
+        import pandas as pd
+    except ImportError:
+        yield "pandas", "tool", "not tried: pandas is not installed"
+        return
+    frame = pd.DataFrame(
+        {
+            "photo": ["a.png", "sub/b, c.png"],
+            "prompt": ["cup; spoon", 'person "tall", café'],
+            "seed": [7, None],
+            "min_score": [0.5, None],
+            "vertex_colors": [True, False],
+        }
+    )
+    ways: dict[str, dict[str, Any]] = {
+        "to_csv()": {},
+        "to_csv(index=False, sep=';', decimal=',')": {"index": False, "sep": ";", "decimal": ","},
+        "to_csv(sep='\\t', encoding='utf-16')": {"sep": "\t", "encoding": "utf-16"},
+        "to_csv(encoding='cp1252', na_rep='nan')": {"encoding": "cp1252", "na_rep": "nan"},
+        "to_csv(encoding='utf-8-sig', quoting=1)": {"encoding": "utf-8-sig", "quoting": 1},
+        "to_json(orient='records')": {},
+        "to_json(orient='records', lines=True)": {"lines": True},
+    }
+    for way, options in ways.items():
+        with tempfile.TemporaryDirectory() as folder:
+            base = Path(folder)
+            (base / "sub").mkdir()
+            for photo in frame["photo"]:
+                (base / photo).write_bytes(b"")
+            if "json" in way:
+                target = base / ("m.jsonl" if options else "m.json")
+                frame.to_json(target, orient="records", **options)
+            else:
+                target = base / "m.csv"
+                frame.to_csv(target, **options)
+            try:
+                items = read_items(target, RowDefaults(prompt=Prompt(phrases=("x",))))
+            except SceneliftError as exc:
+                yield f"pandas, {way}", "tool", f"REFUSED: {exc}"
+                continue
+        right = [i.prompt.phrases for i in items] == [("cup", "spoon"), ('person "tall"', "café")]
+        right &= [i.seed for i in items] == [7, 0] and items[0].prompt.min_score == 0.5
+        yield f"pandas, {way}", "tool", "2 rows, all values" if right else f"WRONG: {items}"
+
+
+def depths() -> Iterator[tuple[str, str, str]]:
+    depth = np.tile(np.linspace(1, 3, 60, dtype=np.float32), (40, 1))
+
+    def exr(path: Path) -> None:
+        import OpenEXR
+
+        with OpenEXR.File({"type": OpenEXR.scanlineimage}, {"Z": depth}) as file:
+            file.write(str(path))
+
+    def tiff(path: Path) -> None:
+        import tifffile
+
+        tifffile.imwrite(path, depth)
+
+    def png(path: Path) -> None:
+        import skimage.io
+
+        skimage.io.imsave(str(path), np.round(depth * 1000).astype(np.uint16), check_contrast=False)
+
+    makers = {"OpenEXR, channel Z": ("d.exr", exr), "tifffile, float32": ("d.tiff", tiff)}
+    makers["scikit-image, 16-bit millimetres"] = ("d.png", png)
+    for name, (file, make) in makers.items():
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                make(Path(folder) / file)
+                found = read_depth_file(Path(folder) / file).values
+            except ImportError as exc:
+                yield name, "tool", f"not tried: {exc.name} is not installed"
+                continue
+        yield name, "tool", f"metres, off by {abs(found - depth).max() * 1000:.2f} mm at most"
+
+
+def main() -> None:
+    print("| file | made by | verdict |\n| --- | --- | --- |")
+    for rows in (masks(), tables(), depths()):
+        for name, origin, verdict in rows:
+            print(f"| {name} | {origin} | {verdict} |")
+
+
+if __name__ == "__main__":
+    main()
