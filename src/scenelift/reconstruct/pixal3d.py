@@ -31,7 +31,6 @@ from scenelift.reconstruct.slat import (
     Setup,
     SlatReconstructor,
     check_mask,
-    fingerprint,
     freed_when_it_fails,
     reports_of,
 )
@@ -45,6 +44,7 @@ from scenelift.reconstruct.trellis2 import (
 from scenelift.registry import BackendOptions
 from scenelift.render.meshes import render_mesh
 from scenelift.types import Camera, Image, Instance, Mesh, PointMap, Pose, Reconstruction
+from scenelift.weights.content import fingerprint
 
 __all__ = ["CropView", "Pixal3DReconstructor", "crop_view", "pose_in_view"]
 

@@ -31,7 +31,6 @@ from scenelift.reconstruct.slat import (
     Setup,
     SlatReconstructor,
     check_mask,
-    fingerprint,
     freed_when_it_fails,
     reports_of,
 )
@@ -39,6 +38,7 @@ from scenelift.reconstruct.surface import shape_of_surface
 from scenelift.registry import BackendOptions
 from scenelift.types import Image, Instance, PointMap, Reconstruction
 from scenelift.weights import hub_models
+from scenelift.weights.content import fingerprint
 
 __all__ = ["Trellis2Reconstructor"]
 
