@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from benchmarks.trellis_gpu import Bench, on_a_shell
 from benchmarks.vase import decoded_vase, splats_of_vase, vase_colors
+from scenelift.crew import Crew
 from scenelift.device import limit_memory
 from scenelift.geometry.isosurface import isosurface
 from scenelift.geometry.transforms import pose_matrix, transform_points
@@ -184,6 +186,7 @@ class PlantedReconstructor:
     """Runs a model's networks on every object, and gives the true shape, about where it stands."""
 
     name = "planted"
+    crew: Crew | None = None
 
     def __init__(self, inner: Any, planting: Planting) -> None:
         self.inner, self.planting = inner, planting
@@ -214,22 +217,54 @@ def made_up_backends(
     model: Literal["sam3d", "trellis"],
     size: str,
     planting: Planting,
-    device: torch.device,
+    devices: Sequence[str],
     *,
-    compile: bool = False,
     vram_bytes: int | None = None,
-    **steps: Any,
+    **settings: Any,
 ) -> tuple[PlantedPointMapper, PlantedReconstructor]:
     """The full quality's point mapper and reconstructor with random weights.
 
     Args:
         model: which networks. size: "full" for the published sizes.
         planting: what they "find".
-        compile, vram_bytes, steps: as of `ReconstructionOptions`.
+        devices: where; several share the objects.
+        vram_bytes, settings: as of `ReconstructionOptions`.
     """
-    vram_bytes = limit_memory(device, vram_bytes)
+    build = partial(
+        made_up_reconstructor,
+        model=model,
+        size=size,
+        planting=planting,
+        vram_bytes=vram_bytes,
+        **settings,
+    )
+    crew = Crew(build, devices) if len(devices) > 1 else None
+    reconstructor = build(devices[0])
+    reconstructor.crew = crew
+    torch.manual_seed(0)
+    params = MoGeParams() if size == "full" else TINY_CHECKPOINT.moge
+    moge = MoGe(params).eval().requires_grad_(False)
+    mapper = MoGePointMapper(
+        moge,
+        MoGeSettings() if size == "full" else MoGeSettings(tokens=64),
+        device=torch.device(devices[0]),
+    )
+    return PlantedPointMapper(mapper, planting), reconstructor
+
+
+def made_up_reconstructor(
+    name: str,
+    *,
+    model: Literal["sam3d", "trellis"],
+    size: str,
+    planting: Planting,
+    vram_bytes: int | None,
+    **settings: Any,
+) -> PlantedReconstructor:
+    """The reconstructor on a device; in processes of a crew too."""
+    device = torch.device(name)
+    settings |= {"vram_bytes": limit_memory(device, vram_bytes)}
     bench = Bench({"full": FULL, "tiny": TINY}[size], device, repeats=1)
-    settings = {"compile": compile, "vram_bytes": vram_bytes, **steps}
     if model == "sam3d":
         networks = bench.model(SAM3D, bench.sam3d_models(), **settings)
         inner: Any = SAM3DReconstructor(networks, version="made up")
@@ -237,13 +272,4 @@ def made_up_backends(
         networks = bench.model(Trellis, bench.trellis_models(), **settings)
         inner = TrellisReconstructor(networks, version="made up")
     on_a_shell(networks, bench.size, None)
-    torch.manual_seed(0)
-    params = MoGeParams() if size == "full" else TINY_CHECKPOINT.moge
-    moge = MoGe(params).eval().requires_grad_(False)
-    mapper = MoGePointMapper(
-        moge,
-        MoGeSettings() if size == "full" else MoGeSettings(tokens=64),
-        device=device,
-        vram_bytes=vram_bytes,
-    )
-    return PlantedPointMapper(mapper, planting), PlantedReconstructor(inner, planting)
+    return PlantedReconstructor(inner, planting)

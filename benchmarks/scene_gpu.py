@@ -8,7 +8,7 @@ is shown, stage by stage. Networks have random weights of the published sizes, a
 is planted: see `planted.py`. Columns: seconds of each stage, summed over the objects (stages
 overlap, so they may sum to more than the wall time); wall time; share of the wall time in which the
 GPU computed (sampled by NVML); GiB at the peak, by this process's tensors, by what PyTorch held,
-and of host memory.
+and of host memory; with `--device cuda:all`, of the process that leads.
 
 `--alone-with 8GB` has another process take all of the device's memory but that, first. The
 published code's figures, printed below, are their authors'.
@@ -25,7 +25,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # nothing need be in
 import torch
 
 from benchmarks.planted import Planting, made_up_backends
-from scenelift.device import read_bytes
+from scenelift.device import read_bytes, split_devices
 from scenelift.output.manifest import read_manifest
 from scenelift.output.scene import peak_memory_bytes
 from scenelift.pipeline import Pipeline
@@ -73,8 +73,9 @@ class Run:
     notes: list[str] = field(default_factory=list)
 
 
-def lift(pipeline: Pipeline, planting: Planting, folder: Path, device: torch.device) -> Run:
+def lift(pipeline: Pipeline, planting: Planting, folder: Path, devices: Sequence[str]) -> Run:
     """Run the whole job once, into an empty folder."""
+    device = torch.device(devices[0])
     shutil.rmtree(folder, ignore_errors=True)
     cuda = device.type == "cuda"
     if cuda:
@@ -87,7 +88,7 @@ def lift(pipeline: Pipeline, planting: Planting, folder: Path, device: torch.dev
             finished.append(time.perf_counter())
 
     began = time.perf_counter()
-    with sampling(device) as samples:
+    with sampling(devices) as samples:
         scene = pipeline.run(planting.image, "vase", report=Reporter(listen))
         scene.save(folder)
     wall = time.perf_counter() - began
@@ -114,24 +115,23 @@ def lift(pipeline: Pipeline, planting: Planting, folder: Path, device: torch.dev
 
 
 @contextmanager
-def sampling(device: torch.device) -> Iterator[list[float]]:
-    """Fill a list with the device's utilisation, 0…1, twenty times a second; a CPU has none."""
+def sampling(devices: Sequence[str]) -> Iterator[list[float]]:
+    """Fill a list with the devices' mean utilisation, 0…1, twenty times a second; a CPU has none."""
     samples: list[float] = []
     done = threading.Event()
+    gpus = [torch.device(name) for name in devices if name.startswith("cuda")]
 
     def sample() -> None:
-        while not done.wait(0.05):
-            samples.append(torch.cuda.utilization(device) / 100)
+        while gpus and not done.wait(0.05):
+            samples.append(sum(torch.cuda.utilization(gpu) for gpu in gpus) / len(gpus) / 100)
 
     thread = threading.Thread(target=sample, daemon=True)
-    if device.type == "cuda":
-        thread.start()
+    thread.start()
     try:
         yield samples
     finally:
         done.set()
-        if device.type == "cuda":
-            thread.join()
+        thread.join()
 
 
 @contextmanager
@@ -197,10 +197,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     options = parser.parse_args(argv)
-    device = torch.device(options.device)
+    devices = split_devices(options.device)
+    device = torch.device(devices[0])
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     say(
-        f"{name}, PyTorch {torch.__version__}; {options.model}, {options.kind} objects, "
+        f"{len(devices)} × {name}, PyTorch {torch.__version__}; {options.model}, {options.kind} objects, "
         f"{'compiled' if options.compile else 'not compiled'}"
         f"{', --fast' if options.fast else ''}{f', --vram {options.vram}' if options.vram else ''}"
     )
@@ -216,7 +217,7 @@ def main(argv: list[str] | None = None) -> int:
             options.model,
             options.size,
             planting,
-            device,
+            devices,
             compile=options.compile,
             vram_bytes=read_bytes(options.vram) if options.vram else None,
             **(FAST[options.model] if options.fast else {}),
@@ -233,7 +234,7 @@ def main(argv: list[str] | None = None) -> int:
             mapper.planting = reconstructor.planting = planting
             pipeline = Pipeline(GivenSegmenter(planting.instances), mapper, reconstructor)
             made = [
-                lift(pipeline, planting, Path(folder) / "scene", device)
+                lift(pipeline, planting, Path(folder) / "scene", devices)
                 for _ in range(1 + options.repeats)
             ]
             first, best = made[0], min(made[1:] or made, key=lambda run: run.wall)

@@ -61,6 +61,7 @@ class Crew:
     def __init__(self, make: Callable[[str], Reconstructor], devices: Sequence[str]) -> None:
         self.devices = tuple(devices)
         self._make = make
+        self._processes: list[Any] = []
         self._start()
 
     def lift(
@@ -99,6 +100,8 @@ class Crew:
 
     def close(self) -> None:
         """End the processes; they are started again when they are needed."""
+        if not self._processes:
+            return
         self._stop.set()
         for photos in self._photos:
             photos.put(None)
@@ -106,9 +109,10 @@ class Crew:
             process.join(LEAVE)
             if process.is_alive():
                 process.terminate()
-        for unread in (self._indices, *self._photos):
-            unread.cancel_join_thread()
         self._processes = []
+
+    def __del__(self) -> None:
+        self.close()
 
     def _start(self) -> None:
         # Not forked: CUDA does not survive it.
@@ -116,6 +120,8 @@ class Crew:
         self._answers, self._indices = context.Queue(), context.Queue()
         self._stop: ProcessEvent = context.Event()
         self._photos = [context.Queue() for _ in self.devices]
+        for queued in (self._indices, *self._photos):
+            queued.cancel_join_thread()  # what a process that died has not read holds nobody up
         self._processes = [
             context.Process(
                 target=_work,

@@ -44,7 +44,8 @@ def choose_device(name: str = "auto") -> torch.device:
     """The device of a `--device` option.
 
     "auto" takes a CUDA device where there is one, else the CPU. Apple's GPUs ("mps") have to be
-    asked for by name: the models were not measured on them.
+    asked for by name: the models were not measured on them. Of several (`split_devices`) it is the
+    first, on which everything runs that is not shared among them.
 
     Raises:
         SetupError: there is no such device here.
@@ -56,7 +57,7 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(name)
+        device = torch.device(split_devices(name)[0])
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as exc:
         reason = (str(exc).splitlines() or [type(exc).__name__])[0]

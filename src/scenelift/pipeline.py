@@ -161,14 +161,17 @@ class Pipeline:
             finish=finishing,
             key=key,
         )
-        from scenelift.render.choice import choose_render_device
+        crew = getattr(self.reconstructor, "crew", None)
+        if crew is not None:
+            outcomes = crew.lift(work, stages, report)
+        else:
+            from scenelift.render.choice import choose_render_device
 
-        outcomes = Lifting(
-            photo=work,
-            reconstructor=self.reconstructor,
-            stages=stages,
-            device=choose_render_device("auto"),
-        ).run(range(len(instances)))
+            device = choose_render_device("auto")
+            lifting = Lifting(
+                photo=work, reconstructor=self.reconstructor, stages=stages, device=device
+            )
+            outcomes = lifting.run(range(len(instances)))
         failed = tuple(o for o in outcomes if isinstance(o, FailedObject))
         if len(failed) == len(instances):
             raise ObjectFailed(failed[0].index, failed[0].instance.label, failed[0].reason)

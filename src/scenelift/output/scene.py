@@ -119,6 +119,8 @@ def _write_files(
         shown, note = _fewer_splats(shown, options.max_splats)
         notes += note
 
+    # Before the threads below want the processor too: the preview waits for it.
+    gaussians, nodes = make_scene(shown), create_scene_mesh(shown)
     with Writers(folder) as writers:
         put = writers.put
         put("input.png", lambda p: write_png(p, scene.image.pixels))
@@ -127,7 +129,6 @@ def _write_files(
         instances = [o.instance for o in found]
         put("overlay.png", lambda p: write_png(p, draw_overlay(scene.image, instances)))
         objects = [_write_object(o, put) for o in shown]
-        gaussians, nodes = make_scene(shown), create_scene_mesh(shown)
         put("scene.ply", lambda p: write_ply(p, gaussians))
         put("scene.glb", lambda p: write_glb(p, nodes))
         # Its materials and textures come along, under names of their own.

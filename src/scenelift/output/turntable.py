@@ -19,6 +19,7 @@ MARGIN = 0.06  # of the half picture, left free on every side
 MAX_ELEVATION_DEG = 75.0  # nearer to the zenith "up" loses its meaning
 FLIGHT_RISE_DEG = 22.0  # over the height that the photo was taken from, half-way round
 FLIGHT_CLOSER = 0.25  # how much nearer a flight comes, twice on its way round
+ENOUGH_TO_FRAME = 500_000  # points, to tell the few that fly far off
 ENOUGH_POINTS = 20_000
 FAINT = 0.1  # splats of less opacity are not framed
 OUTLIERS = 0.002  # share of splats at each end of each axis that may fly off
@@ -164,7 +165,8 @@ def _what_matters(gaussians: Gaussians) -> NDArray[np.float32]:
     points = gaussians.means[gaussians.opacities >= FAINT]
     if not len(points):
         return gaussians.means
-    low, high = np.quantile(points, (OUTLIERS, 1 - OUTLIERS), axis=0)
+    sample = points[:: math.ceil(len(points) / ENOUGH_TO_FRAME)]
+    low, high = np.quantile(sample, (OUTLIERS, 1 - OUTLIERS), axis=0)
     room = 0.05 * (high - low)
     near_others = ((points >= low - room) & (points <= high + room)).all(-1)
     return points[near_others] if near_others.any() else points

@@ -1,5 +1,8 @@
 """Stage 3, reconstruct: one object's pixels and points become its shape and pose."""
 
+from collections.abc import Callable
+from typing import Any
+
 from scenelift.reconstruct.base import (
     RECONSTRUCTORS,
     Reconstructor,
@@ -36,7 +39,7 @@ RECONSTRUCTORS.add(
 def _load_sam3d(options: BackendOptions) -> Reconstructor:
     from scenelift.reconstruct.sam3d import SAM3DReconstructor
 
-    return SAM3DReconstructor.load(options)
+    return _shared("sam3d", SAM3DReconstructor.load, options)
 
 
 def _sam3d_lacks(options: BackendOptions) -> list[str]:
@@ -59,7 +62,20 @@ RECONSTRUCTORS.add(
 def _load_trellis(options: BackendOptions) -> Reconstructor:
     from scenelift.reconstruct.trellis import TrellisReconstructor
 
-    return TrellisReconstructor.load(options)
+    return _shared("trellis", TrellisReconstructor.load, options)
+
+
+def _shared(name: str, load: Callable[[BackendOptions], Any], options: BackendOptions) -> Any:
+    """A reconstructor, and where the options name several GPUs the processes that share its work.
+
+    They start first, and load while this one does, which then stays off the devices.
+    """
+    from scenelift.crew import crew_of
+
+    crew = crew_of(name, options)
+    reconstructor = load(options)
+    reconstructor.crew = crew
+    return reconstructor
 
 
 def _trellis_lacks(options: BackendOptions) -> list[str]:

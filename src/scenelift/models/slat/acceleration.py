@@ -7,6 +7,7 @@ changes the result by more than rounding.
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any, TypeVar
 
 import torch
@@ -17,6 +18,7 @@ from scenelift.models.ops.sparse_conv import best_sparse_conv
 from scenelift.models.slat.precision import tensor_types
 from scenelift.models.slat.sampling import State, Velocity
 from scenelift.registry import BackendOptions
+from scenelift.weights.home import scenelift_home
 
 __all__ = ["accelerate", "default_dtype", "prepare", "recorded"]
 
@@ -82,6 +84,9 @@ def _compile_blocks(network: nn.Module) -> None:
     """
     varying = getattr(network, "varying_tokens", None)
     if varying is not None:
+        # The next process finds what this one compiles. PyTorch names it by the code's graph, its
+        # own version and the GPU, so nothing in there is ever out of date.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(scenelift_home() / "compiled"))
         for block in network.get_submodule("blocks").children():
             block.compile(dynamic=varying)
 
