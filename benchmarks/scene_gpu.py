@@ -116,7 +116,7 @@ def lift(pipeline: Pipeline, planting: Planting, folder: Path, devices: Sequence
 
 @contextmanager
 def sampling(devices: Sequence[str]) -> Iterator[list[float]]:
-    """Fill a list with the devices' mean utilisation, 0…1, twenty times a second; a CPU has none."""
+    """Fill a list with the devices' mean utilisation, 0…1, every 50 ms; a CPU has none."""
     samples: list[float] = []
     done = threading.Event()
     gpus = [torch.device(name) for name in devices if name.startswith("cuda")]
@@ -201,7 +201,8 @@ def main(argv: list[str] | None = None) -> int:
     device = torch.device(devices[0])
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     say(
-        f"{len(devices)} × {name}, PyTorch {torch.__version__}; {options.model}, {options.kind} objects, "
+        f"{len(devices)} × {name}, PyTorch {torch.__version__}; {options.model}, "
+        f"{options.kind} objects, "
         f"{'compiled' if options.compile else 'not compiled'}"
         f"{', --fast' if options.fast else ''}{f', --vram {options.vram}' if options.vram else ''}"
     )

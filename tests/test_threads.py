@@ -1,11 +1,12 @@
 """Work side by side gives what it gives one after the other."""
 
+import sys
 import threading
 
 import pytest
 
 from scenelift import threads
-from scenelift.threads import side_by_side
+from scenelift.threads import quick_turns, side_by_side
 
 
 @pytest.mark.parametrize("cores", [1, 3])
@@ -46,3 +47,13 @@ def test_only_so_many_results_are_held(monkeypatch):
     next(results)
     assert len(begun) <= 5
     results.close()
+
+
+def test_quick_turns_end():
+    before = sys.getswitchinterval()
+    with quick_turns():
+        assert sys.getswitchinterval() < before
+        with quick_turns():
+            pass
+        assert sys.getswitchinterval() < before
+    assert sys.getswitchinterval() == before

@@ -12,6 +12,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
+from scenelift.threads import quick_turns
+
 __all__ = ["overlapped"]
 
 T = TypeVar("T")
@@ -62,7 +64,7 @@ def overlapped(
             meanwhile()
             wait(unfinished, timeout=0.05, return_when=FIRST_COMPLETED)
 
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="finish") as pool:
+    with quick_turns(), ThreadPoolExecutor(AT_ONCE, thread_name_prefix="finish") as pool:
         try:
             for k in items:
                 results.append(pool.submit(work, k, first(k)))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
-__all__ = ["core_count", "side_by_side"]
+__all__ = ["core_count", "quick_turns", "side_by_side"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+TURN = 0.0005  # seconds; Python's own are 0.005
 
 
 def core_count() -> int:
@@ -19,6 +23,21 @@ def core_count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
+
+
+@contextmanager
+def quick_turns() -> Iterator[None]:
+    """Within it, threads take turns at Python's lock ten times as often as usual.
+
+    One that feeds a GPU lets go of the lock with every call, and would wait for it up to five
+    milliseconds each time while another thread computes in Python.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(before, TURN))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def side_by_side(work: Callable[[T], R], items: Iterable[T], *, most: int = 8) -> Generator[R]:

@@ -39,6 +39,7 @@ from scenelift.output.overlay import draw_overlay
 from scenelift.output.turntable import render_turntable
 from scenelift.output.writers import Writers
 from scenelift.progress import Reporter, silent
+from scenelift.threads import quick_turns
 from scenelift.types import Scene, SceneObject
 
 __all__ = ["peak_memory_bytes", "write_claimed_scene", "write_scene"]
@@ -121,7 +122,7 @@ def _write_files(
 
     # Before the threads below want the processor too: the preview waits for it.
     gaussians, nodes = make_scene(shown), create_scene_mesh(shown)
-    with Writers(folder) as writers:
+    with quick_turns(), Writers(folder) as writers:
         put = writers.put
         put("input.png", lambda p: write_png(p, scene.image.pixels))
         # Failed objects too: the numbers in the picture are those of folders and manifest.
