@@ -98,7 +98,7 @@ RECONSTRUCTORS.add(
 def _load_trellis2(options: BackendOptions) -> Reconstructor:
     from scenelift.reconstruct.trellis2 import Trellis2Reconstructor
 
-    return Trellis2Reconstructor.load(options)
+    return _shared("trellis2", Trellis2Reconstructor.load, options)
 
 
 def _trellis2_lacks(options: BackendOptions) -> list[str]:
@@ -121,7 +121,7 @@ RECONSTRUCTORS.add(
 def _load_pixal3d(options: BackendOptions) -> Reconstructor:
     from scenelift.reconstruct.pixal3d import Pixal3DReconstructor
 
-    return Pixal3DReconstructor.load(options)
+    return _shared("pixal3d", Pixal3DReconstructor.load, options)
 
 
 def _pixal3d_lacks(options: BackendOptions) -> list[str]:
