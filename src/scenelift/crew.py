@@ -2,19 +2,23 @@
 
 The processes share one photo's objects: whoever is free takes the next. What comes out is what one
 process would have made, in the order of the objects; the stages' results are kept in the same
-places, so a run may be resumed with another number of GPUs. Photos, points and finished objects
-cross over as arrays: some fifty megabytes an object.
+places, so a run may be resumed with another number of GPUs. Finished objects, some fifty megabytes
+each, cross over in files of a temporary folder: pipes are slow, and shared memory is scarce in
+containers.
 """
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
+import pickle
 import queue
 import signal
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scenelift.device import split_devices
@@ -40,11 +44,18 @@ Outcome = Reconstruction | FailedObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Done:
-    """A process has no more objects of the photo: what it made, or why it stopped."""
+class _Made:
+    """An object is done: its number, and the file that says what became of it."""
+
+    index: int
+    file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Idle:
+    """A process has no more objects of the photo, or stopped because of an error."""
 
     member: int
-    outcomes: dict[int, Outcome]
     timings: tuple[StageTiming, ...]
     error: Exception | None
 
@@ -85,17 +96,17 @@ class Crew:
             self._indices.put(index)
         for photos in self._photos:
             self._indices.put(None)  # one end for each process
-            photos.put((photo, stages.folder))
+            photos.put((photo, stages.folder, Path(self._folder.name)))
+        made: dict[int, Outcome] = {}
         try:
-            answers = self._collect(report)
+            idle = self._collect(report, made)
         except BaseException:
             self.close()  # nobody knows what its processes are at
             raise
-        for answer in answers:
-            stages.add(answer.timings)
-            if answer.error is not None:
-                raise answer.error
-        made = {k: outcome for answer in answers for k, outcome in answer.outcomes.items()}
+        for one in idle:
+            stages.add(one.timings)
+            if one.error is not None:
+                raise one.error
         return [made[index] for index in range(len(photo.instances))]
 
     def close(self) -> None:
@@ -110,6 +121,7 @@ class Crew:
             if process.is_alive():
                 process.terminate()
         self._processes = []
+        self._folder.cleanup()
 
     def __del__(self) -> None:
         self.close()
@@ -117,6 +129,7 @@ class Crew:
     def _start(self) -> None:
         # Not forked: CUDA does not survive it.
         context = multiprocessing.get_context("spawn")
+        self._folder = tempfile.TemporaryDirectory(prefix="scenelift-", ignore_cleanup_errors=True)
         self._answers, self._indices = context.Queue(), context.Queue()
         self._stop: ProcessEvent = context.Event()
         self._photos = [context.Queue() for _ in self.devices]
@@ -134,27 +147,29 @@ class Crew:
         for process in self._processes:
             process.start()
 
-    def _collect(self, report: Reporter) -> list[_Done]:
-        """What each process made, in the order in which they were done.
+    def _collect(self, report: Reporter, made: dict[int, Outcome]) -> list[_Idle]:
+        """Fill in what becomes of the objects, until all processes are idle again.
 
-        Meanwhile passes on what they report. A run that is stopped stops them too, and is over when
-        all of them are idle.
+        Meanwhile passes on what they report. A run that is stopped stops them too.
         """
-        done: list[_Done] = []
+        idle: list[_Idle] = []
         stopped: Cancelled | None = None
-        while len(done) < len(self._processes):
+        while len(idle) < len(self._processes):
             try:
                 answer = self._answers.get(timeout=POLL)
             except queue.Empty:
-                self._check_alive({one.member for one in done})
+                self._check_alive({one.member for one in idle})
                 answer = None
             try:
                 report.check()
             except Cancelled as exc:
                 stopped = exc
                 self._stop.set()
-            if isinstance(answer, _Done):
-                done.append(answer)
+            if isinstance(answer, _Made):
+                made[answer.index] = pickle.loads(answer.file.read_bytes())  # noqa: S301 - our own
+                answer.file.unlink()
+            elif isinstance(answer, _Idle):
+                idle.append(answer)
                 if answer.error is not None:
                     self._stop.set()
             elif answer is not None:
@@ -163,7 +178,7 @@ class Crew:
                 )
         if stopped is not None:
             raise stopped
-        return done
+        return idle
 
     def _check_alive(self, idle: set[int]) -> None:
         for member, process in enumerate(self._processes):
@@ -228,27 +243,30 @@ def _work(
         failed = _portable(exc)  # told with the first photo
     token = _SharedToken(stop)
     while (given := photos.get()) is not None:
-        photo, folder = given
+        photo, kept, crossing = given
         stages = StageRunner(
-            Reporter(answers.put, token=token), None if folder is None else StageStore(folder)
+            Reporter(answers.put, token=token), None if kept is None else StageStore(kept)
         )
-        mine = _Indices(indices)
-        outcomes: list[Outcome] = []
-        error = failed
+
+        def done(index: int, outcome: Outcome, crossing: Path = crossing) -> None:
+            file = crossing / f"{index}.pickle"
+            file.write_bytes(pickle.dumps(outcome, protocol=5))
+            answers.put(_Made(index=index, file=file))
+
+        mine, error = _Indices(indices), failed
         if reconstructor is not None:
             lifting = Lifting(
-                photo=photo, reconstructor=reconstructor, stages=stages, device=device
+                photo=photo, reconstructor=reconstructor, stages=stages, device=device, done=done
             )
             try:
-                outcomes = lifting.run(mine)
+                lifting.run(mine)
             except Cancelled as exc:
                 error = exc
             except Exception as exc:
                 log.exception("lifting objects on %s failed", device)
                 error = _portable(exc)
-        made = dict(zip(mine.taken, outcomes, strict=False)) if error is None else {}
         mine.drain()
-        answers.put(_Done(member=member, outcomes=made, timings=stages.timings, error=error))
+        answers.put(_Idle(member=member, timings=stages.timings, error=error))
 
 
 class _Indices:
@@ -256,7 +274,6 @@ class _Indices:
 
     def __init__(self, shared: Any) -> None:
         self._shared, self._ended = shared, False
-        self.taken: list[int] = []
 
     def __iter__(self) -> Iterator[int]:
         while not self._ended:
@@ -264,7 +281,6 @@ class _Indices:
             if index is None:
                 self._ended = True
             else:
-                self.taken.append(index)
                 yield index
 
     def drain(self) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from scenelift.contracts import check_reconstruction
@@ -53,12 +53,14 @@ class Lifting:
         reconstructor: makes them.
         stages: where the two stages are run, timed and kept.
         device: what meshes are finished on.
+        done: called with every object as soon as it is done or has failed, in any thread.
     """
 
     photo: PhotoObjects
     reconstructor: Reconstructor
     stages: StageRunner
     device: str
+    done: Callable[[int, Reconstruction | FailedObject], object] = lambda index, outcome: None
 
     def run(self, indices: Iterable[int]) -> list[Reconstruction | FailedObject]:
         """Every one of the objects: finished, or why it failed.
@@ -70,10 +72,17 @@ class Lifting:
         return overlapped(
             indices,
             self.reconstruct,
-            self.finish,
+            self._finish_and_tell,
             device=self.device,
             meanwhile=self.stages.check,
         )
+
+    def _finish_and_tell(
+        self, index: int, made: Reconstruction | FailedObject
+    ) -> Reconstruction | FailedObject:
+        outcome = self.finish(index, made)
+        self.done(index, outcome)
+        return outcome
 
     def reconstruct(self, index: int) -> Reconstruction | FailedObject:
         photo = self.photo
