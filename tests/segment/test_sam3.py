@@ -260,7 +260,7 @@ def test_weights_are_found_by_folder_name_in_the_weights_folder(folder, tmp_path
 def nowhere(tmp_path, monkeypatch):
     """No weights in any cache."""
     monkeypatch.setenv("SCENELIFT_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path
 
 
@@ -274,17 +274,12 @@ def test_missing_weights_are_explained_with_gate_and_command(nowhere):
     assert "neither a folder nor a hub id" in reason
 
 
-def test_a_snapshot_in_the_hubs_cache_is_used_and_is_the_same_version_as_a_folder(
-    folder, nowhere, monkeypatch, image
-):
+def test_a_snapshot_in_the_hubs_cache_is_used_and_is_the_same_version_as_a_folder(folder, nowhere):
     commit = "0123456789abcdef0123456789abcdef01234567"
     repository = nowhere / "hub" / "models--facebook--sam3"
     shutil.copytree(folder, repository / "snapshots" / commit)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(commit)
-    monkeypatch.setattr(
-        "huggingface_hub.file_download.HF_HUB_CACHE", str(nowhere / "hub"), raising=False
-    )
     segmenter = SEGMENTERS.load("sam3", BackendOptions(device="cpu"))
     assert segmenter.version == f"facebook/sam3 {fingerprint(folder)} torch.float32"
 

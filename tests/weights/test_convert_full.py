@@ -9,9 +9,9 @@ from scenelift.errors import Cancelled, InputError, OutputError, WeightsError
 from scenelift.models.sam3d.checkpoints import load_models
 from scenelift.progress import CancelToken, Reporter, silent
 from scenelift.testing.fake_checkpoints import TINY, write_checkpoints
-from scenelift.weights import hub_models
 from scenelift.weights.bundles import FULL
 from scenelift.weights.convert_full import convert
+from scenelift.weights.locate import locate
 from scenelift.weights.tensor_files import read_tensors, write_tensors
 
 DINO = "_base_models.condition_embedder.module_list.{}.backbone."
@@ -83,7 +83,7 @@ def test_copies_of_dinov2_are_stored_once(weights):
 
 def test_the_converted_folder_is_found_first_and_counts_as_verified(weights):
     out = convert(silent(), weights)
-    assert hub_models.folder("sam3d", weights) == out
+    assert locate("sam3d", weights) == out
     row = next(row for row in FULL.status(weights, verify=True) if row.name == "sam3d")
     assert (row.present, row.checked, row.problem) == (True, True, "")
 

@@ -10,8 +10,9 @@ from tests.drivers.fake_hub import serve_hub
 from scenelift.errors import InputError, WeightsError
 from scenelift.progress import Reporter, silent
 from scenelift.weights import hub_models, published, seals
-from scenelift.weights.bundles import FULL, LIGHT, OPEN
+from scenelift.weights.bundles import FULL, HUB_BUNDLES, LIGHT, OPEN
 from scenelift.weights.hub import WebFolder
+from scenelift.weights.locate import home_of, locate, require
 
 
 def small(model):
@@ -60,6 +61,7 @@ def hub(models, monkeypatch, tmp_path):
 @pytest.fixture(autouse=True)
 def home(monkeypatch, tmp_path):
     monkeypatch.setenv("SCENELIFT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub-cache"))
     return tmp_path / "home"
 
 
@@ -93,21 +95,71 @@ def test_sizes_and_hashes_are_of_the_published_form():
 )
 def test_the_published_folder_is_found_under_the_weights_folder_or_is_it(tmp_path, place):
     expected = put(tmp_path / "weights" / place, "pipeline.yaml", "ss_generator.ckpt")
-    assert hub_models.folder("sam3d", tmp_path / "weights") == expected
+    assert locate("sam3d", tmp_path / "weights") == expected
 
 
 @pytest.mark.parametrize("place", ["full/moge", "moge"])
 def test_what_the_named_folder_lacks_is_looked_for_in_the_cache(tmp_path, home, place):
     cached = put(home / "weights" / place, "model.pt")
-    assert hub_models.folder("moge", tmp_path / "elsewhere") == cached
+    assert locate("moge", tmp_path / "elsewhere") == cached
     own = put(tmp_path / "elsewhere" / "moge", "model.pt")
-    assert hub_models.folder("moge", tmp_path / "elsewhere") == own
+    assert locate("moge", tmp_path / "elsewhere") == own
 
 
 def test_a_folder_of_another_model_is_not_taken(tmp_path):
     put(tmp_path, "model.pt", "config.json")
     put(tmp_path / "sam3", "config.json")
-    assert not any(hub_models.folder(name, tmp_path) for name in published.MODELS)
+    assert not any(locate(name, tmp_path) for name in published.MODELS)
+
+
+HUB = [name for name, model in published.MODELS.items() if model.hub_id]
+
+
+@pytest.mark.parametrize("name", HUB)
+def test_a_snapshot_in_the_hubs_cache_is_found_for_every_model(tmp_path, home, name):
+    """Of the catalogue's revision, else of `main`; after the user's folder and our own store."""
+    model = published.MODELS[name]
+    files = [group[-1] for group in model.signs]
+    inside = "checkpoints" if name == "sam3d" else "."
+    repository = tmp_path / "hub-cache" / f"models--{model.hub_id.replace('/', '--')}"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("b" * 40)
+
+    def lay(folder):
+        for file in files:
+            put((folder / file).parent, (folder / file).name)
+        return folder
+
+    main = lay(repository / "snapshots" / ("b" * 40) / inside)
+    assert locate(name) == main
+    pinned = lay(repository / "snapshots" / model.repository.revision / inside)
+    assert locate(name) == pinned
+    own = lay(home_of(name))
+    assert locate(name) == own
+    named = lay(tmp_path / "named" / name)
+    assert locate(name, tmp_path / "named") == named
+
+
+@pytest.mark.parametrize("name", published.MODELS)
+def test_what_is_nowhere_says_where_was_looked_and_how_to_get_it(tmp_path, home, name):
+    with pytest.raises(WeightsError) as error:
+        require(name, tmp_path / "named")
+    message = str(error.value)
+    assert str(tmp_path / "named") in message
+    assert str(home / "weights") in message
+    model = published.MODELS[name]
+    assert ("hub-cache" in message) == bool(model.hub_id)
+    assert ("granted you access" in message) == model.gated
+    command = f"models download {model.qualities[0]}" if model.qualities else "hf download"
+    assert (command if model.qualities or model.hub_id else model.repository.url) in message
+
+
+def test_every_model_of_a_quality_is_in_the_catalogue_once():
+    used = {name for bundle in HUB_BUNDLES.values() for name in bundle.names}
+    assert used == {name for name, model in published.MODELS.items() if model.qualities}
+    for model in published.MODELS.values():
+        assert set(model.qualities) <= set(HUB_BUNDLES)
+        assert set(model.optional_in) <= set(model.qualities)
 
 
 def test_everything_is_fetched_and_counts_as_verified(hub, models):
@@ -116,8 +168,8 @@ def test_everything_is_fetched_and_counts_as_verified(hub, models):
     for name, row in rows().items():
         assert (row.present, row.checked, row.problem) == (True, True, "")
         assert row.size == sum(len(file.path) for file in models[name].files)
-    found = hub_models.folder("sam3d")
-    assert found == hub_models.home_of("sam3d")
+    found = locate("sam3d")
+    assert found == home_of("sam3d")
     assert (found / "ss_generator.ckpt").read_bytes() == b"checkpoints/ss_generator.ckpt"
 
 
@@ -130,7 +182,7 @@ def test_what_is_there_is_not_fetched_again(hub):
 
 def test_a_file_that_is_gone_or_changed_is_fetched_again(hub):
     FULL.download(silent())
-    target = hub_models.home_of("sam3d")
+    target = home_of("sam3d")
     (target / "ss_decoder.ckpt").unlink()
     (target / "ss_generator.ckpt").write_bytes(b"CHECKPOINTS/ss_generator.ckpt")
     assert "lacks its file ss_decoder.ckpt" in rows()["sam3d"].problem
@@ -193,7 +245,7 @@ def test_verify_reads_what_the_user_brought_and_remembers_it(models, tmp_path):
 
 def test_verify_finds_a_changed_byte_though_size_and_date_are_the_same(hub):
     FULL.download(silent(), only=["moge"])
-    path = hub_models.home_of("moge") / "model.pt"
+    path = home_of("moge") / "model.pt"
     date = path.stat().st_mtime_ns
     path.write_bytes(b"Model.pt")
     os.utime(path, ns=(date, date))
@@ -226,7 +278,7 @@ def test_a_folder_that_may_only_be_read_is_verified_all_the_same(models, tmp_pat
 def test_an_offline_folder_needs_no_network(tmp_path, name, place, files):
     (tmp_path / place / "ckpts").mkdir(parents=True)
     expected = put(tmp_path / place, *files)
-    assert hub_models.folder(name, tmp_path) == expected
+    assert locate(name, tmp_path) == expected
 
 
 def test_the_open_bundle_is_fetched_whole_and_without_a_gate(hub, monkeypatch):
@@ -237,7 +289,7 @@ def test_the_open_bundle_is_fetched_whole_and_without_a_gate(hub, monkeypatch):
     assert OPEN.download(silent()) == []
     for row in OPEN.status():
         assert (row.present, row.checked, row.problem) == (True, True, "")
-    ckpt = hub_models.home_of("trellis") / "ckpts" / "ss_dec_conv3d_16l8_fp16.safetensors"
+    ckpt = home_of("trellis") / "ckpts" / "ss_dec_conv3d_16l8_fp16.safetensors"
     assert ckpt.read_bytes() == b"ckpts/ss_dec_conv3d_16l8_fp16.safetensors"
     # The token is for the hub, and for nobody else.
     told = {repository: bool(token) for repository, token in seen}
@@ -264,7 +316,7 @@ def test_light_is_fetched_resumed_and_checked(hub):
     sent = hub.sent
     assert LIGHT.download(silent()) == []
     assert hub.sent == sent
-    path = hub_models.home_of("sam2.1-tiny") / "model.safetensors"
+    path = home_of("sam2.1-tiny") / "model.safetensors"
     path.write_bytes(b"damaged")
     assert LIGHT.download(silent()) == []
     assert path.read_bytes() == b"model.safetensors"

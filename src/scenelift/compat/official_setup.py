@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from scenelift.registry import BackendOptions
-from scenelift.weights import hub_models
+from scenelift.weights.locate import places
 
 __all__ = ["Abilities", "can_draw", "lacks", "probe", "published_folder"]
 
@@ -65,12 +65,8 @@ def lacks(options: BackendOptions) -> list[str]:
 
 def published_folder(weights: Path | None) -> Path | None:
     """Where the files lie as they were published: the package cannot read our conversion."""
-    home = hub_models.home_of("sam3d", weights)
-    candidates = [hub_models.folder("sam3d", weights), home, home / "checkpoints"]
-    for folder in candidates:
-        if folder is not None and all(
-            (folder / name).is_file() for name in ("pipeline.yaml", "ss_generator.ckpt")
-        ):
+    for folder in places("sam3d", weights):
+        if all((folder / name).is_file() for name in ("pipeline.yaml", "ss_generator.ckpt")):
             return folder
     return None
 

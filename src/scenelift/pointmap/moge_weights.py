@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from scenelift.registry import BackendOptions
-from scenelift.weights import hub_models
+from scenelift.weights.locate import home_of, locate
 
 __all__ = ["METRIC_SIZES", "lacks", "metric_lacks", "metric_weight_file", "weight_file"]
 
@@ -24,9 +24,7 @@ METRIC_SIZES = {
 
 def weight_file(options: BackendOptions) -> Path:
     """Where MoGe's weights are, or should be."""
-    folder = hub_models.folder("moge", options.weights) or hub_models.home_of(
-        "moge", options.weights
-    )
+    folder = locate("moge", options.weights) or home_of("moge", options.weights)
     converted = folder / "model.safetensors"
     return converted if converted.is_file() else folder / "model.pt"
 
@@ -47,10 +45,10 @@ def metric_weight_file(name: str, options: BackendOptions) -> Path:
     """
     sizes = METRIC_SIZES[name]
     for size in sizes:
-        folder = hub_models.folder(size, options.weights)
+        folder = locate(size, options.weights)
         if folder is not None:
             return folder / "model.pt"
-    return hub_models.home_of(sizes[0], options.weights) / "model.pt"
+    return home_of(sizes[0], options.weights) / "model.pt"
 
 
 def metric_lacks(name: str, options: BackendOptions) -> list[str]:

@@ -147,7 +147,7 @@ def _lacks(options: BackendOptions, bundle: str, models: dict[str, str]) -> list
     """Packages and weights that are not here."""
     from importlib.util import find_spec
 
-    from scenelift.weights import hub_models
+    from scenelift.weights.locate import locate
 
     missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
     if missing:
@@ -155,7 +155,7 @@ def _lacks(options: BackendOptions, bundle: str, models: dict[str, str]) -> list
     return [
         f"no weights of {title}: scenelift models download {bundle}"
         for name, title in models.items()
-        if hub_models.folder(name, options.weights) is None
+        if locate(name, options.weights) is None
     ]
 
 

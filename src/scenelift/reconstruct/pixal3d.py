@@ -37,7 +37,6 @@ from scenelift.reconstruct.slat import (
 from scenelift.reconstruct.surface import shape_of_surface
 from scenelift.reconstruct.trellis2 import (
     MOST_PIXELS,
-    found_folder,
     published_types,
     structure_decoder_folder,
 )
@@ -45,6 +44,7 @@ from scenelift.registry import BackendOptions
 from scenelift.render.meshes import render_mesh
 from scenelift.types import Camera, Image, Instance, Mesh, PointMap, Pose, Reconstruction
 from scenelift.weights.content import fingerprint
+from scenelift.weights.locate import require
 
 __all__ = ["CropView", "Pixal3DReconstructor", "crop_view", "pose_in_view"]
 
@@ -172,11 +172,11 @@ class Pixal3DReconstructor(SlatReconstructor[Pixal3D]):
         setup = published_types(Setup.of(options, distilled=False, splats_per_voxel=32))
         kind = setup.options.voxel_kind
         files = Trellis2Folder(
-            found_folder("pixal3d", "Pixal3D", setup.options),
-            found_folder("dinov3-large", "DINOv3", setup.options),
+            require("pixal3d", setup.options.weights),
+            require("dinov3-large", setup.options.weights),
             others=structure_decoder_folder(setup.options),
         )
-        naf = found_folder("naf", "NAF", setup.options) / NAF_FILE
+        naf = require("naf", setup.options.weights) / NAF_FILE
         model = setup.build(Pixal3D, load_models(files, naf, kind))
         weights = f"pixal3d {fingerprint([*files.weight_files(kind), naf])}"
         return cls(model, version=setup.version(weights, model.sampling, kind))

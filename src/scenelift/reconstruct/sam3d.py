@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scenelift.errors import WeightsError
 from scenelift.models.sam3d.checkpoints import CheckpointFolder, load_models
 from scenelift.models.sam3d.model import SAM3D, Lifted
 from scenelift.models.sam3d.pose import CAMERA_FROM_PYTORCH3D, scene_pose
@@ -37,8 +36,8 @@ from scenelift.reconstruct.slat import (
 )
 from scenelift.registry import BackendOptions
 from scenelift.types import Image, Instance, PointMap, Pose, Reconstruction
-from scenelift.weights import hub_models
 from scenelift.weights.content import fingerprint
+from scenelift.weights.locate import require
 
 __all__ = ["SAM3DReconstructor", "reconstruction_of"]
 
@@ -154,14 +153,7 @@ def checkpoint_folder(options: BackendOptions) -> Path:
     Raises:
         WeightsError: nowhere.
     """
-    found = hub_models.folder("sam3d", options.weights)
-    if found is None:
-        home = options.weights or hub_models.home_of("sam3d")
-        raise WeightsError(
-            f"No weights of SAM 3D Objects in {home}. `scenelift models download full` fetches "
-            f"them, once https://huggingface.co/facebook/sam-3d-objects has granted you access."
-        )
-    return found
+    return require("sam3d", options.weights)
 
 
 def reconstruction_of(lifted: Lifted, notes: Sequence[str] = ()) -> Reconstruction:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.compose.fit import FittedPose, fit_pose
-from scenelift.errors import WeightsError
 from scenelift.models.slat.first_stage import Begun
 from scenelift.models.slat.options import ViewMode
 from scenelift.models.trellis.checkpoints import DINO_FILE, TrellisFolder, load_models
@@ -33,8 +32,8 @@ from scenelift.reconstruct.slat import (
 )
 from scenelift.registry import BackendOptions
 from scenelift.types import Image, Instance, PointMap, Reconstruction
-from scenelift.weights import hub_models
 from scenelift.weights.content import fingerprint
+from scenelift.weights.locate import require
 
 __all__ = ["TrellisReconstructor"]
 
@@ -176,14 +175,5 @@ def _files(options: BackendOptions) -> TrellisFolder:
     Raises:
         WeightsError: one of them is nowhere.
     """
-    folders = {}
-    for name, what in (("trellis", "TRELLIS"), ("dinov2-large", "DINOv2")):
-        found = hub_models.folder(name, options.weights)
-        if found is None:
-            home = options.weights or hub_models.home_of(name)
-            raise WeightsError(
-                f"No weights of {what} in {home}. `scenelift models download open` fetches them; "
-                f"nobody has to be asked."
-            )
-        folders[name] = found
-    return TrellisFolder(folders["trellis"], folders["dinov2-large"] / DINO_FILE)
+    folder, dinov2 = (require(name, options.weights) for name in ("trellis", "dinov2-large"))
+    return TrellisFolder(folder, dinov2 / DINO_FILE)

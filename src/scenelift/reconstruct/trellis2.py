@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.compose.fit import FittedPose, fit_pose
-from scenelift.errors import WeightsError
 from scenelift.models.slat.first_stage import Begun
 from scenelift.models.slat.frame import OBJECT_FROM_ZUP
 from scenelift.models.trellis.preprocess import crop_on_black, shrunk
@@ -37,8 +36,8 @@ from scenelift.reconstruct.slat import (
 from scenelift.reconstruct.surface import shape_of_surface
 from scenelift.registry import BackendOptions
 from scenelift.types import Image, Instance, PointMap, Reconstruction
-from scenelift.weights import hub_models
 from scenelift.weights.content import fingerprint
+from scenelift.weights.locate import locate, require
 
 __all__ = ["Trellis2Reconstructor"]
 
@@ -153,8 +152,8 @@ def _files(options: BackendOptions) -> Trellis2Folder:
         WeightsError: one of them is nowhere.
     """
     return Trellis2Folder(
-        found_folder("trellis2", "TRELLIS.2", options),
-        found_folder("dinov3-large", "DINOv3", options),
+        require("trellis2", options.weights),
+        require("dinov3-large", options.weights),
         others=structure_decoder_folder(options),
     )
 
@@ -162,22 +161,7 @@ def _files(options: BackendOptions) -> Trellis2Folder:
 def structure_decoder_folder(options: BackendOptions) -> dict[str, Path]:
     """Where TRELLIS's structure decoder is, if anywhere: alone, or with all of TRELLIS."""
     for name in ("trellis-structure", "trellis"):
-        folder = hub_models.folder(name, options.weights)
+        folder = locate(name, options.weights)
         if folder is not None:
             return {STRUCTURE_REPOSITORY: folder}
     return {}
-
-
-def found_folder(name: str, title: str, options: BackendOptions) -> Path:
-    """The folder of a published model.
-
-    Raises:
-        WeightsError: it is nowhere.
-    """
-    folder = hub_models.folder(name, options.weights)
-    if folder is None:
-        home = options.weights or hub_models.home_of(name)
-        raise WeightsError(
-            f"No weights of {title} in {home}. `scenelift models download pbr` fetches them."
-        )
-    return folder

@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from scenelift.registry import BackendOptions
-from scenelift.segment.hub import HubModel, lacking_packages, lacking_weights
+from scenelift.segment.hub import lacking_packages, lacking_weights
+from scenelift.weights.published import MODELS
 
 __all__ = [
     "COMMON",
@@ -21,45 +22,14 @@ __all__ = [
     "split_pair",
 ]
 
-SAM3 = HubModel(
-    name="sam3",
-    hub_id="facebook/sam3",
-    model_types=("sam3", "sam3_video"),
-    bundle="full",
-    gated=True,
-)
-GROUNDING_DINO = HubModel(
-    name="grounding-dino",
-    hub_id="IDEA-Research/grounding-dino-base",
-    model_types=("grounding-dino",),
-    bundle="open",
-)
-SAM2 = HubModel(
-    name="sam2.1",
-    hub_id="facebook/sam2.1-hiera-large",
-    model_types=("sam2", "sam2_video"),
-    bundle="open",
-    reads_text=False,
-)
+SAM3 = MODELS["sam3"]
+GROUNDING_DINO = MODELS["grounding-dino"]
+SAM2 = MODELS["sam2.1"]
 
 # Backends of Grounding DINO and SAM 2.1, by name: what finds boxes, and what cuts out.
 GROUNDED_PAIRS = {
     "grounded-sam2": (GROUNDING_DINO, SAM2),
-    "grounded-sam2-tiny": (
-        HubModel(
-            name="grounding-dino-tiny",
-            hub_id="IDEA-Research/grounding-dino-tiny",
-            model_types=("grounding-dino",),
-            bundle="light",
-        ),
-        HubModel(
-            name="sam2.1-tiny",
-            hub_id="facebook/sam2.1-hiera-tiny",
-            model_types=("sam2", "sam2_video"),
-            bundle="light",
-            reads_text=False,
-        ),
-    ),
+    "grounded-sam2-tiny": (MODELS["grounding-dino-tiny"], MODELS["sam2.1-tiny"]),
 }
 
 # What is looked for to make suggestions when nothing matched: frequent in photos, and apart.

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from scenelift import __version__
 from scenelift.io.files import write_bytes
-from scenelift.weights import hub_models, published
+from scenelift.weights import published
 from scenelift.weights.home import weights_folder
+from scenelift.weights.locate import locate
 
 __all__ = ["has_passed", "remember"]
 
@@ -66,7 +67,7 @@ def _identity(names: Sequence[str], weights: Path | None) -> str | None:
     """Changes with any file of the models, by size and date; None where one is missing."""
     digest = hashlib.sha256()
     for name in names:
-        folder = hub_models.folder(name, weights)
+        folder = locate(name, weights)
         if folder is None:
             return None
         for file in published.MODELS[name].files:

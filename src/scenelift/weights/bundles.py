@@ -11,7 +11,7 @@ from scenelift.errors import InputError, SetupError
 from scenelift.progress import Reporter
 from scenelift.weights import embedded
 from scenelift.weights.artefact import ArtefactStatus
-from scenelift.weights.hub_models import HubBundle
+from scenelift.weights.hub_models import HubBundle, spoken_size
 
 __all__ = ["BUNDLES", "FULL", "HUB_BUNDLES", "LIGHT", "OPEN", "Bundle", "bundle_named"]
 
@@ -56,19 +56,7 @@ def _convert_full(report: Reporter, weights: Path | None, precision: str, out: P
     return convert(report, weights, precision=precision, out=out)
 
 
-FULL = HubBundle(
-    names=("sam3", "moge", "sam3d", "moge-2-vitl-normal"), optional=("moge-2-vitl-normal",)
-)
-OPEN = HubBundle(
-    names=("grounding-dino", "sam2.1", "moge-2-vitl-normal", "trellis", "dinov2-large")
-)
-LIGHT = HubBundle(names=("grounding-dino-tiny", "sam2.1-tiny", "moge-2-vits-normal"))
-PBR = HubBundle(
-    names=(
-        *("grounding-dino", "sam2.1", "moge-2-vitl-normal"),
-        *("trellis2", "trellis-structure", "dinov3-large"),
-    )
-)
+FULL, OPEN, LIGHT, PBR = (HubBundle(quality=q) for q in ("full", "open", "light", "pbr"))
 HUB_BUNDLES: Mapping[str, HubBundle] = {"light": LIGHT, "open": OPEN, "pbr": PBR, "full": FULL}
 
 BUNDLES: Mapping[str, Bundle] = {
@@ -83,15 +71,18 @@ BUNDLES: Mapping[str, Bundle] = {
         Bundle(
             name="light",
             summary=(
-                "small Grounding DINO, SAM 2.1 and MoGe-2: 1.0 GB, not gated, for any use; finds "
-                "any phrase on a CPU"
+                f"small Grounding DINO, SAM 2.1 and MoGe-2: {spoken_size(LIGHT.size)}, not gated, "
+                "for any use; finds any phrase on a CPU"
             ),
             status=LIGHT.status,
             download=LIGHT.download,
         ),
         Bundle(
             name="open",
-            summary="Grounding DINO, SAM 2.1, MoGe-2 and TRELLIS: 7 GB, not gated, for any use",
+            summary=(
+                f"Grounding DINO, SAM 2.1, MoGe-2 and TRELLIS: {spoken_size(OPEN.size)}, not "
+                "gated, for any use"
+            ),
             status=OPEN.status,
             download=OPEN.download,
         ),
@@ -99,7 +90,7 @@ BUNDLES: Mapping[str, Bundle] = {
             name="pbr",
             summary=(
                 "Grounding DINO, SAM 2.1, MoGe-2 and TRELLIS.2, whose meshes have metal, roughness "
-                "and alpha: 21 GB, all but DINOv3 not gated"
+                f"and alpha: {spoken_size(PBR.size)}, all but DINOv3 not gated"
             ),
             status=PBR.status,
             download=PBR.download,
@@ -107,8 +98,8 @@ BUNDLES: Mapping[str, Bundle] = {
         Bundle(
             name="full",
             summary=(
-                "SAM 3, MoGe, SAM 3D Objects, and MoGe-2 for metres: 18 GB from the Hugging Face "
-                "hub, partly gated"
+                "SAM 3, MoGe, SAM 3D Objects, and MoGe-2 for metres: "
+                f"{spoken_size(FULL.size)} from the Hugging Face hub, partly gated"
             ),
             status=FULL.status,
             download=FULL.download,

@@ -21,7 +21,8 @@ from scenelift.io.files import TEMPORARY_PREFIX, sha256_of
 from scenelift.models.sam3d.checkpoints import CheckpointFolder
 from scenelift.models.slat.precision import to_half
 from scenelift.progress import Reporter
-from scenelift.weights import hub_models, published, seals
+from scenelift.weights import published, seals
+from scenelift.weights.locate import home_of, places
 from scenelift.weights.tensor_files import write_tensors
 
 __all__ = ["PRECISIONS", "convert"]
@@ -46,7 +47,7 @@ def convert(
         weights: folder of all weights in place of the cache.
         precision: "fp16" stores the large matrices as float16, which is what they are computed in
             on a GPU; "fp32" leaves every tensor in its published type.
-        out: where to write; without it, where `hub_models.folder` looks first.
+        out: where to write; without it, where `locate` looks first.
 
     Returns:
         The folder.
@@ -61,7 +62,7 @@ def convert(
     if precision not in PRECISIONS:
         raise InputError(f"There is no precision {precision!r}. Known: {', '.join(PRECISIONS)}.")
     source = _published(weights)
-    out = hub_models.home_of("sam3d-safetensors", weights) if out is None else out
+    out = home_of("sam3d-safetensors", weights) if out is None else out
     if out.resolve() == source.resolve():
         raise OutputError(f"{out} is the folder to convert: choose another one for the result.")
     names = [f.name for f in published.MODELS["sam3d"].files if (source / f.name).is_file()]
@@ -108,9 +109,8 @@ def _workplace(folder: Path) -> Iterator[Path]:
 
 def _published(weights: Path | None) -> Path:
     """The folder with the published files, converted before or not."""
-    own = hub_models.home_of("sam3d", weights)
-    for place in (own, own / "checkpoints", hub_models.folder("sam3d", weights)):
-        if place is not None and (place / "ss_generator.ckpt").is_file():
+    for place in places("sam3d", weights):
+        if (place / "ss_generator.ckpt").is_file():
             return place
     raise WeightsError(
         "There are no published checkpoints of SAM 3D Objects to convert. `scenelift models "

@@ -11,7 +11,7 @@
     <weights>/open/moge-2-vitl-normal/  model.pt; for full too. Other sizes lie beside it
     <weights>/light/                    grounding-dino-tiny/, sam2.1-tiny/, moge-2-vits-normal/
 
-`folder` finds a model there and in a few other places. Nothing here imports PyTorch.
+`locate` finds a model there and in a few other places. Nothing here imports PyTorch.
 """
 
 from __future__ import annotations
@@ -30,9 +30,11 @@ from scenelift.weights import published, seals
 from scenelift.weights.artefact import ArtefactStatus
 from scenelift.weights.home import weights_folder
 from scenelift.weights.hub import fetch, missing_bytes, sha256_in_steps
-from scenelift.weights.published import Model
+from scenelift.weights.locate import home_of, hub_cache
+from scenelift.weights.locate import locate as folder
+from scenelift.weights.published import Model, of_quality
 
-__all__ = ["HubBundle", "folder", "home_of"]
+__all__ = ["HubBundle", "folder", "home_of", "spoken_size"]
 
 SPARE_BYTES = 200_000_000  # left free on the disk
 INSTEAD = (
@@ -41,53 +43,29 @@ INSTEAD = (
 )
 
 
-def home_of(name: str, weights: Path | None = None) -> Path:
-    """Where a model's files are put when they are fetched."""
-    bundle, _, _ = name.partition("-safetensors")
-    return weights_folder(weights) / published.MODELS[bundle].bundle / name
-
-
-def folder(name: str, weights: Path | None = None) -> Path | None:
-    """The folder that holds a model's files, or None. Looks at names only.
-
-    The first of these that holds it, under the weights folder the user names and then under the
-    cache: `BUNDLE/NAME-safetensors` (converted), `BUNDLE/NAME`, `NAME`; for models that are a
-    folder of their own kind (`Model.bare`) the weights folder itself too, so that a published
-    folder can be named as it is. Each of them may have the files in a folder `checkpoints/` of
-    its own, as the repository of SAM 3D Objects does.
-
-    Args:
-        name: one of `published.MODELS`.
-        weights: folder of all weights in place of the cache.
-    """
-    model = published.MODELS[name]
-    for root in dict.fromkeys((weights_folder(weights), weights_folder())):
-        ours = root / model.bundle
-        own = [ours / f"{name}-safetensors", ours / name, root / name]
-        if model.bare:
-            own.append(root)
-        for place in own:
-            for candidate in (place, place / "checkpoints"):
-                if model.lies_in(candidate):
-                    return candidate
-    return None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubBundle:
-    """A set of published models that are fetched together.
+    """The published models of a quality, which are fetched together.
 
     Attributes:
-        names: of models in `published.MODELS`, in the order of the pipeline.
-        optional: those of them that the quality can run without.
+        quality: its name.
     """
 
-    names: tuple[str, ...]
-    optional: tuple[str, ...] = ()
+    quality: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its models in `published.MODELS`, in the order of the pipeline."""
+        return of_quality(self.quality)
 
     @property
     def models(self) -> tuple[Model, ...]:
         return tuple(published.MODELS[name] for name in self.names)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(model.size for model in self.models)
 
     def status(self, weights: Path | None = None, *, verify: bool = False) -> list[ArtefactStatus]:
         """How every model stands; with `verify`, every byte is read and compared.
@@ -95,7 +73,7 @@ class HubBundle:
         Without it, sizes are looked at, and whether they and the dates are those of the last time.
         """
         return [
-            _status(model, weights, verify=verify, essential=model.name not in self.optional)
+            _status(model, weights, verify=verify, essential=self.quality not in model.optional_in)
             for model in self.models
         ]
 
@@ -139,7 +117,7 @@ def _download(waiting: Sequence[Model], report: Reporter, weights: Path | None) 
     free = shutil.disk_usage(_made(root)).free
     if free < total + SPARE_BYTES:
         raise WeightsError(
-            f"{_gigabytes(total)} are to be fetched and {root} has {_gigabytes(free)} free. Free "
+            f"{spoken_size(total)} are to be fetched and {root} has {spoken_size(free)} free. Free "
             "some space, or choose another folder with --weights or the variable SCENELIFT_HOME."
         )
 
@@ -177,7 +155,7 @@ class _Progress:
 
     def arrived(self, size: int) -> None:
         self._done += size
-        amount = f"{_gigabytes(self._done)} of {_gigabytes(self._total)}"
+        amount = f"{spoken_size(self._done)} of {spoken_size(self._total)}"
         self._report.update(self._done, self._total, f"{self._what}, {amount}")
 
 
@@ -312,9 +290,11 @@ def _read_through(model: Model, found: Path, names: list[str]) -> tuple[dict[str
                 f"{model.name} is damaged: {name} has SHA-256 {hashes[name]} instead of "
                 f"{expected.sha256}"
             )
-    seals.write(found, hashes, repository=model.repository.name)
+    if not found.is_relative_to(hub_cache()):  # which is not ours to write into
+        seals.write(found, hashes, repository=model.repository.name)
     return hashes, ""
 
 
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
+def spoken_size(size: int) -> str:
+    """Bytes as people say them: "88 MB", "7.2 GB"."""
+    return f"{size / 1e9:.1f} GB" if size >= 999.5e6 else f"{size / 1e6:.0f} MB"

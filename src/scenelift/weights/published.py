@@ -1,4 +1,7 @@
-"""The published models that are fetched from their publishers: files, sizes, hashes, licences.
+"""The catalogue of published models: where from, files, sizes, hashes, licences, and what for.
+
+The one place that names them. `locate` finds them on a machine, `hub_models` fetches and checks
+them, `bundles` gathers those of a quality; CONTRIBUTING says how to add one.
 
 Revisions are those that sizes and SHA-256 were published for. Where only the first sixteen digits
 of a hash are known, they are what is compared. Nothing here imports PyTorch.
@@ -13,7 +16,7 @@ from pathlib import Path
 from scenelift.weights.artefact import Role
 from scenelift.weights.hub import HubFile, HubRepository, WebFolder
 
-__all__ = ["MODELS", "Model"]
+__all__ = ["MODELS", "Model", "of_quality"]
 
 _SAM_LICENCE = "SAM License; commercial use under conditions: see the licence"
 
@@ -31,7 +34,11 @@ class Model:
         repository: where its files come from.
         files: all of them.
         signs: files that tell that a folder holds this model: any one of each group.
+        qualities: those that use it; the first is what `models download` is told to get it.
+        optional_in: those of them that can do without.
         bare: a user's own folder of weights may be this model's own, with nothing else in it.
+        model_types: what its `config.json` calls itself, for models that transformers loads.
+        reads_text: of those: it comes with a tokenizer.
     """
 
     name: str
@@ -42,7 +49,26 @@ class Model:
     repository: HubRepository | WebFolder
     files: tuple[HubFile, ...]
     signs: tuple[tuple[str, ...], ...]
+    qualities: tuple[str, ...] = ()
+    optional_in: tuple[str, ...] = ()
     bare: bool = False
+    model_types: tuple[str, ...] = ()
+    reads_text: bool = True
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files, as far as they are known beforehand: all of the large ones."""
+        return sum(file.size or 0 for file in self.files)
+
+    @property
+    def hub_id(self) -> str:
+        """Its owner/name on huggingface.co; "" where it comes from elsewhere."""
+        return self.repository.hub_id if isinstance(self.repository, HubRepository) else ""
+
+    @property
+    def gated(self) -> bool:
+        """Whether its publisher asks for a signed-in user who has accepted the licence."""
+        return isinstance(self.repository, HubRepository) and self.repository.gated
 
     def lies_in(self, folder: Path) -> bool:
         """Whether a folder holds this model, by the names of its main files."""
@@ -59,6 +85,8 @@ def _checkpoint(name: str, size: int, sha256: str, *, needed: bool = True) -> Hu
 
 _SAM3 = Model(
     name="sam3",
+    qualities=("full",),
+    model_types=("sam3", "sam3_video"),
     bundle="full",
     purpose="from a phrase to masks",
     role="segment",
@@ -89,6 +117,7 @@ _SAM3 = Model(
 
 _MOGE = Model(
     name="moge",
+    qualities=("full",),
     bundle="full",
     purpose="depth and camera",
     role="pointmap",
@@ -109,10 +138,20 @@ _MOGE = Model(
 
 
 def _moge2(
-    size: str, bundle: str, revision: str, bytes_: int, sha256: str, *, purpose: str
+    size: str,
+    bundle: str,
+    revision: str,
+    bytes_: int,
+    sha256: str,
+    *,
+    purpose: str,
+    qualities: tuple[str, ...] = (),
+    optional_in: tuple[str, ...] = (),
 ) -> Model:
     return Model(
         name=f"moge-2-{size}",
+        qualities=qualities,
+        optional_in=optional_in,
         bundle=bundle,
         purpose=purpose,
         role="pointmap",
@@ -131,6 +170,8 @@ _MOGE2 = (
         1_323_815_904,
         "280741fd09bc3f403ccff9967784c2a391b52d2c0742ae3efdb21d9f90cc1a01",
         purpose="depth in metres, normals and camera",
+        qualities=("open", "pbr", "full"),
+        optional_in=("full",),
     ),
     _moge2(
         "vitl",
@@ -155,11 +196,13 @@ _MOGE2 = (
         140_550_416,
         "79a16621928c2bf0ed04659218c55c01075e950507f40bb3332fb4c873d3e1dc",
         purpose="depth in metres, normals and camera",
+        qualities=("light",),
     ),
 )
 
 _SAM3D = Model(
     name="sam3d",
+    qualities=("full",),
     bundle="full",
     purpose="shape, appearance and pose",
     role="reconstruct",
@@ -245,6 +288,8 @@ _SAM3D = Model(
 
 _GROUNDING_DINO = Model(
     name="grounding-dino",
+    qualities=("open", "pbr"),
+    model_types=("grounding-dino",),
     bundle="open",
     purpose="from a phrase to boxes",
     role="segment",
@@ -293,6 +338,9 @@ _OWN_FILES = ("model.safetensors", "config.json")  # what differs between sizes 
 
 _SAM2 = Model(
     name="sam2.1",
+    qualities=("open", "pbr"),
+    model_types=("sam2", "sam2_video"),
+    reads_text=False,
     bundle="open",
     purpose="from boxes to masks",
     role="segment",
@@ -325,6 +373,8 @@ _SAM2 = Model(
 
 _GROUNDING_DINO_TINY = Model(
     name="grounding-dino-tiny",
+    qualities=("light",),
+    model_types=("grounding-dino",),
     bundle="light",
     purpose="from a phrase to boxes",
     role="segment",
@@ -350,6 +400,9 @@ _GROUNDING_DINO_TINY = Model(
 
 _SAM2_TINY = Model(
     name="sam2.1-tiny",
+    qualities=("light",),
+    model_types=("sam2", "sam2_video"),
+    reads_text=False,
     bundle="light",
     purpose="from boxes to masks",
     role="segment",
@@ -373,6 +426,7 @@ _SAM2_TINY = Model(
 
 _TRELLIS = Model(
     name="trellis",
+    qualities=("open",),
     bundle="open",
     purpose="shape and appearance",
     role="reconstruct",
@@ -420,6 +474,7 @@ _TRELLIS = Model(
 
 _DINOV2 = Model(
     name="dinov2-large",
+    qualities=("open",),
     bundle="open",
     purpose="what TRELLIS sees pictures with",
     role="reconstruct",
@@ -443,6 +498,7 @@ _TRELLIS2_REVISION = "af44b45f2e35a493886929c6d786e563ec68364d"
 
 _TRELLIS2 = Model(
     name="trellis2",
+    qualities=("pbr",),
     bundle="pbr",
     purpose="shape and materials",
     role="reconstruct",
@@ -533,6 +589,7 @@ _TRELLIS2 = Model(
 # TRELLIS.2's `pipeline.json` names this file of TRELLIS's.
 _TRELLIS_STRUCTURE = Model(
     name="trellis-structure",
+    qualities=("pbr",),
     bundle="pbr",
     purpose="TRELLIS.2's structure decoder",
     role="reconstruct",
@@ -544,6 +601,7 @@ _TRELLIS_STRUCTURE = Model(
 
 _DINOV3 = Model(
     name="dinov3-large",
+    qualities=("pbr",),
     bundle="pbr",
     purpose="what TRELLIS.2 and Pixal3D see pictures with",
     role="reconstruct",
@@ -570,7 +628,7 @@ _DINOV3 = Model(
     signs=(("model.safetensors",),),
 )
 
-# Nothing fetches these two: users put them where `hub_models.folder` looks, once they have read
+# Nothing fetches these two: users put them where `locate` looks, once they have read
 # what their publishers say (docs/trellis2.md). The weights' licence was not plain when this was
 # written, and no checksums were published.
 _PIXAL3D = Model(
@@ -608,20 +666,26 @@ _NAF = Model(
 
 _PBR = (_TRELLIS2, _TRELLIS_STRUCTURE, _DINOV3, _PIXAL3D, _NAF)
 
+# Within a quality, in the order of the pipeline.
 MODELS: Mapping[str, Model] = {
     model.name: model
     for model in (
         _SAM3,
+        _MOGE,
+        _SAM3D,
         _GROUNDING_DINO,
         _SAM2,
         _GROUNDING_DINO_TINY,
         _SAM2_TINY,
-        _MOGE,
         *_MOGE2,
-        _SAM3D,
         _TRELLIS,
         _DINOV2,
         *_PBR,
     )
 }
 """By name."""
+
+
+def of_quality(quality: str) -> tuple[str, ...]:
+    """Names of the models that a quality uses, in the order of the pipeline."""
+    return tuple(name for name, model in MODELS.items() if quality in model.qualities)

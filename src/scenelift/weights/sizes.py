@@ -1,0 +1,38 @@
+"""How large each bundle is, as the table of docs/weights.md, from the catalogue and the artefacts.
+
+python -m scenelift.weights.sizes
+"""
+
+from __future__ import annotations
+
+import sys
+
+from scenelift.weights import embedded
+from scenelift.weights.bundles import HUB_BUNDLES
+from scenelift.weights.hub_models import spoken_size
+
+__all__ = ["size_table", "sizes"]
+
+
+def sizes() -> dict[str, tuple[str, str]]:
+    """Bundle -> what is fetched and what is kept, as people say it: "283 MB", "88 MB"."""
+    packages = {p for artefact in embedded.ARTEFACTS.values() for p in artefact.packages}
+    fetched = round(sum(package.megabytes for package in packages)) * 10**6
+    hub = {name: spoken_size(bundle.size) for name, bundle in HUB_BUNDLES.items()}
+    return {
+        "embedded": (spoken_size(fetched), spoken_size(embedded.KEPT_BYTES)),
+        **{name: (size, size) for name, size in hub.items()},
+    }
+
+
+def size_table() -> str:
+    """A Markdown table with a row for each bundle."""
+    rows = ["| bundle | models | fetched | kept |", "| --- | --- | --- | --- |"]
+    for name, (fetched, kept) in sizes().items():
+        models = HUB_BUNDLES[name].names if name in HUB_BUNDLES else tuple(embedded.ARTEFACTS)
+        rows.append(f"| `{name}` | {', '.join(models)} | {fetched} | {kept} |")
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(size_table())
