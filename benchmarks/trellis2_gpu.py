@@ -35,12 +35,14 @@ from torch import Tensor
 from scenelift.device import UNLIMITED, limit_memory
 from scenelift.errors import SceneliftError
 from scenelift.finish.stage import finish_mesh
+from scenelift.models.layers.attention import PixelCondition
 from scenelift.models.layers.dinov3 import DinoV3
 from scenelift.models.layers.sparse import SparseTensor, Voxels
 from scenelift.models.slat.acceleration import accelerate
 from scenelift.models.slat.first_stage import Sampling
 from scenelift.models.slat.frame import OBJECT_FROM_ZUP
 from scenelift.models.slat.options import ReconstructionOptions, VoxelKind
+from scenelift.models.slat.sampling import SamplingParams, State
 from scenelift.models.slat.structure_decoder import StructureDecoder
 from scenelift.models.trellis2.checkpoints import Trellis2Models
 from scenelift.models.trellis2.config import PUBLISHED
@@ -114,12 +116,25 @@ class Planted(Trellis2):
         ]
         self.coarse, self.fine = made[0], made[-1]
 
-    def _structures(self, *arguments: Any) -> list[tuple[Any, Tensor]]:
-        made = super()._structures(*arguments)
+    def _structures(
+        self, starts: Sequence[State], sample: Callable[[State, Reporter], State], report: Reporter
+    ) -> list[tuple[State, Tensor]]:
+        made = super()._structures(starts, sample, report)
         return [(tuple(torch.zeros_like(x) for x in s), self.coarse.tokens.coords) for s, _ in made]
 
-    def _sample(self, *arguments: Any) -> Tensor:
-        return super()._sample(*arguments).nan_to_num(0, 0, 0).clamp(-3, 3)
+    def _sample(
+        self,
+        network: VoxelFlow,
+        sampling: SamplingParams,
+        voxels: Voxels,
+        noise: Tensor,
+        told: Tensor | PixelCondition,
+        report: Reporter,
+        message: str,
+        beside: Tensor | None = None,
+    ) -> Tensor:
+        x = super()._sample(network, sampling, voxels, noise, told, report, message, beside)
+        return x.nan_to_num(0, 0, 0).clamp(-3, 3)
 
     def _split(self, shape: SparseTensor) -> Voxels:
         decoder = self.models.shape_decoder

@@ -1,6 +1,8 @@
+import { MeshBasicMaterial, MeshStandardMaterial, Texture } from 'three';
 import { expect, test } from 'vitest';
 
 import { DetailBudget } from '../src/viewer/detail';
+import { reflects } from '../src/viewer/environment';
 import type { Camera } from '../src/viewer/manifest';
 import { sampledPly } from '../src/viewer/ply';
 import { fitDistance, opening, photoProjection } from '../src/viewer/projection';
@@ -88,4 +90,12 @@ test('from the fitting distance all points are in sight, and one is at the edge'
     return Math.min(pixel.x, 900 - pixel.x, pixel.y, 500 - covered - pixel.y);
   });
   expect(Math.min(...edges)).toBeCloseTo(0, 6);
+});
+
+test('metal and what has a map of roughness reflect the room; plain surfaces look as they did', () => {
+  expect(reflects(new MeshStandardMaterial({ metalness: 0, roughness: 0.9 }))).toBe(false);
+  expect(reflects(new MeshBasicMaterial())).toBe(false);
+  expect(reflects(new MeshStandardMaterial({ metalness: 1 }))).toBe(true);
+  const map = new Texture();
+  expect(reflects(new MeshStandardMaterial({ metalness: 0, roughnessMap: map }))).toBe(true);
 });

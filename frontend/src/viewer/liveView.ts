@@ -112,7 +112,7 @@ export class LiveView {
       }
       this.#arrived();
     };
-    await Promise.all(this.#nodes.map((node) => attempt(node.loadMesh(this.#source))));
+    await Promise.all(this.#nodes.map((node) => attempt(node.loadMesh(this.#source, this.#stage.environment))));
 
     const waiting = [...this.#nodes].sort((a, b) => a.about.gaussians - b.about.gaussians);
     const total = Math.max(1, waiting.reduce((sum, node) => sum + node.about.gaussians, 0));

@@ -2,6 +2,7 @@ import { SplatFileType, SplatMesh } from '@sparkjsdev/spark';
 import { Box3, Group, type Object3D, type PerspectiveCamera } from 'three';
 import { GLTFLoader } from 'three/addons/loaders/GLTFLoader.js';
 
+import type { Environment } from './environment';
 import type { SceneObject } from './manifest';
 import { sampledPly } from './ply';
 import type { Source } from './source';
@@ -33,7 +34,7 @@ export class ObjectNode {
     this.group.scale.setScalar(scale);
   }
 
-  async loadMesh(source: Source): Promise<void> {
+  async loadMesh(source: Source, environment: Environment): Promise<void> {
     const path = this.about.files.mesh;
     if (!path) return;
     const bytes = await source.bytes(path);
@@ -42,6 +43,7 @@ export class ObjectNode {
     });
     this.#mesh = scene;
     this.#surface = new Surface(scene);
+    this.#surface.lightBy(environment);
     this.group.add(scene);
     if (this.#disposed) this.dispose();
   }

@@ -14,6 +14,7 @@ import {
 import { OrbitControls } from 'three/addons/controls/OrbitControls.js';
 
 import { DetailBudget, drawsInSoftware, LEVELS_ABOVE } from './detail';
+import { Environment } from './environment';
 import type { Camera } from './manifest';
 import { fitDistance, opening, photoProjection, type Size } from './projection';
 
@@ -55,6 +56,9 @@ export class Stage {
   /** The graphics card gave up; nothing is drawn any more. */
   onLost: () => void = () => {};
 
+  /** Light for materials that reflect. */
+  readonly environment: Environment;
+
   readonly #host: HTMLElement;
   readonly #renderer: WebGLRenderer;
   readonly #spark: SparkRenderer;
@@ -91,6 +95,7 @@ export class Stage {
     this.#budget = new DetailBudget(this.software);
     this.levels = splats > LEVELS_ABOVE;
     this.#renderer = new WebGLRenderer({ canvas: this.canvas, context });
+    this.environment = new Environment(this.#renderer);
     this.canvas.addEventListener('webglcontextlost', () => {
       if (!this.#disposed) this.onLost();
     });
@@ -256,6 +261,7 @@ export class Stage {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     this.#spark.dispose();
+    this.environment.dispose();
     this.#renderer.dispose();
     this.#renderer.forceContextLoss();
   }

@@ -6,6 +6,8 @@ import {
   type Object3D,
 } from 'three';
 
+import type { Environment } from './environment';
+
 export type SurfaceLook = 'hidden' | 'own' | 'lines' | 'clay';
 
 /** Grey surface under the lines of a wireframe: what lies behind stays hidden. */
@@ -37,6 +39,13 @@ export class Surface {
     for (const { mesh, lines } of this.#parts) mesh.add(lines);
   }
 
+  /** Let those of its own materials that reflect show the room around. */
+  lightBy(environment: Environment): void {
+    for (const { own } of this.#parts) {
+      for (const material of Array.isArray(own) ? own : [own]) environment.light(material);
+    }
+  }
+
   show(look: SurfaceLook): void {
     this.#overSplats = look === 'lines';
     this.#root.visible = look !== 'hidden';
@@ -65,7 +74,10 @@ export class Surface {
     for (const { mesh, own } of this.#parts) {
       mesh.geometry.dispose();
       for (const material of Array.isArray(own) ? own : [own]) {
-        if (material instanceof MeshStandardMaterial) material.map?.dispose();
+        if (material instanceof MeshStandardMaterial) {
+          for (const map of [material.map, material.normalMap]) map?.dispose();
+          for (const map of [material.metalnessMap, material.roughnessMap]) map?.dispose();
+        }
         material.dispose();
       }
     }
