@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from tests.drivers.web import HANGS
@@ -110,6 +111,38 @@ def test_an_orderly_stop_gives_the_job_back_without_counting_the_attempt(own_ser
     assert (row.state, row.attempt) == ("queued", 0)
     own_server.start()
     assert own_server.wait(job)["state"] == "done"
+
+
+def test_the_death_of_the_server_alone_does_not_count_against_a_job(own_server):
+    """Its stage does not stop, so the worker leaves; but not without giving the job back."""
+    own_server.start()
+    job = own_server.submit("hang")
+    own_server.until(lambda: any(e["message"] == HANGS for e in own_server.events()))
+    worker = own_server.worker_pid()
+    own_server.kill()
+    own_server.until(lambda: not Path(f"/proc/{worker}").exists())
+    queue = Queue(own_server.data.database)
+    row = queue.get(job)
+    queue.close()
+    assert (row.state, row.attempt) == ("queued", 0)
+
+
+def test_a_result_outlives_the_loss_of_the_queue(own_server):
+    own_server.start()
+    job = own_server.submit("red")
+    own_server.wait(job, "done")
+    before = own_server.job(job)
+    own_server.stop()
+    for part in own_server.data.path.glob("queue.sqlite3*"):
+        part.unlink()
+    own_server.start()
+    after = own_server.job(job)
+    changing = ("started", "attempt", "finished", "stage")
+    assert {k: v for k, v in after.items() if k not in changing} == {
+        k: v for k, v in before.items() if k not in changing
+    }
+    answer = own_server.http.get(after["manifest_url"])
+    assert answer.status_code == 200
 
 
 def test_two_servers_cannot_share_a_folder(server):
