@@ -120,6 +120,9 @@ def test_a_reviewed_job_has_to_wait_for_room_too(open_client):
             submit(client)
         answer = client.post(f"/api/jobs/{reviewed[0]}/continue", json={"keep": [0]})
         assert answer.status_code == 429, answer.text
+        look = {"add": [{"box": [0, 0, 9, 9]}]}
+        answer = client.post(f"/api/jobs/{reviewed[0]}/look", json=look)
+        assert answer.status_code == 429, answer.text
         boxes = [{"box": [0, 0, 9, 9]}] * 4
         answer = client.post(f"/api/jobs/{reviewed[0]}/continue", json={"add": boxes})
         assert answer.status_code == 422

@@ -151,17 +151,27 @@ class OwnerSide(QueueFile):
             write_event(c, job_id, "queued")
         return self.get(job_id, owner)
 
-    def look_again(self, job_id: str, owner: str, request: JobRequest) -> JobRow:
+    def look_again(
+        self,
+        job_id: str,
+        owner: str,
+        request: JobRequest,
+        *,
+        max_queued: int | None = None,
+        max_active: int | None = None,
+    ) -> JobRow:
         """Queue a reviewed job to find its objects once more, as it asks for now.
 
         Raises:
             NotFound: see `get`.
+            NotAllowedYet: the queue, or the owner's share of it, is full.
             Conflict: the job is not waiting for a choice.
         """
         with self.transaction() as c:
             job = get_job(c, job_id, owner)
             if job.state != "review":
                 raise Conflict(f"This job is {job.state}; only a job in review can look again.")
+            self._check_room(c, owner, max_queued, max_active)
             c.execute(
                 "UPDATE jobs SET state = 'queued', request = ?, attempt = 0, stage = '', "
                 "fraction = 0, eta = NULL, finished = NULL WHERE id = ?",

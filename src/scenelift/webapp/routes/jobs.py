@@ -138,7 +138,15 @@ def look_again(job_id: JobId, boxes: Look, use: Use, owner: Owner) -> Job:
         raise InputError(f"A job takes up to {MAX_BOXES} boxes; this one has as many as that.")
     in_pixels(together.to_prompt(), job.width, job.height)
     request = job.request.model_copy(update={"prompt": together})
-    return _view(use, use.queue.look_again(job_id, owner, request))
+    check_free_space(use.data, use.settings.min_free_bytes)
+    row = use.queue.look_again(
+        job_id,
+        owner,
+        request,
+        max_queued=use.settings.max_queued,
+        max_active=use.settings.jobs_per_token,
+    )
+    return _view(use, _written(use, row))
 
 
 @router.post("/{job_id}/rerun", status_code=202)
