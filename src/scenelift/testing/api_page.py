@@ -1,0 +1,86 @@
+"""docs/api.md from the docstrings of everything public.
+
+python -m scenelift.testing.api_page > docs/api.md
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import scenelift
+
+__all__ = ["text"]
+
+HEAD = """# Python
+
+Everything that `import scenelift` offers, from its docstrings: made by
+`python -m scenelift.testing.api_page > docs/api.md`. Frames, units and value ranges are those of
+[conventions.md](conventions.md); errors are a tree below `SceneliftError`.
+
+Backends of your own: any object with the methods of `scenelift.segment.Segmenter`,
+`scenelift.pointmap.PointMapper` or `scenelift.reconstruct.Reconstructor` can be given to
+`Pipeline`; what it returns is checked, and a wrong result is blamed on it by name.
+
+Poses that a reconstructor returns are improved by default, against mask, points and colours, and
+things are made to stand. `layout=LayoutOptions(refine=False, repair=False)` keeps them as they are;
+so does `built_in_place = True` on the reconstructor, for every run.
+"""
+
+
+def text() -> str:
+    """The whole page."""
+    return HEAD + "".join(_entry(name) for name in scenelift.__all__ if name != "__version__")
+
+
+def _entry(name: str) -> str:
+    value = getattr(scenelift, name)
+    parts = [f"\n## {name}\n", _code(f"{name}{_signature(value)}"), _doc(value)]
+    if inspect.isclass(value):
+        for method, found in _methods(value):
+            if isinstance(found, property):
+                parts += [f"\n### {name}.{method}\n", _doc(found)]
+            else:
+                shown = _signature(getattr(value, method))
+                parts += [f"\n### {name}.{method}()\n", _code(f"{method}{shown}"), _doc(found)]
+    return "".join(parts)
+
+
+def _methods(kind: type) -> Iterator[tuple[str, Any]]:
+    """Public methods and properties in the order they are written, those of bases of ours too."""
+    seen = set()
+    for base in kind.__mro__:
+        if not base.__module__.startswith("scenelift"):
+            continue
+        for name, value in vars(base).items():
+            callable_ = inspect.isfunction(value) or isinstance(value, classmethod | staticmethod)
+            if name.startswith("_") or name in seen:
+                continue
+            if callable_ or isinstance(value, property):
+                seen.add(name)
+                yield name, value
+
+
+def _signature(value: Any) -> str:
+    try:
+        return str(inspect.signature(value)).replace("'", "")
+    except (TypeError, ValueError):
+        return ""
+
+
+def _code(line: str) -> str:
+    return f"\n```\n{line}\n```\n"
+
+
+def _doc(value: Any) -> str:
+    """The docstring, its lists kept as they are written."""
+    said = inspect.getdoc(value) or ""
+    first, _, rest = said.partition("\n")
+    if not rest.strip():
+        return f"\n{first}\n"
+    return f"\n{first}\n\n```text\n{rest.strip(chr(10))}\n```\n"
+
+
+if __name__ == "__main__":
+    print(text(), end="")  # noqa: T201 - the page is what this command is for
