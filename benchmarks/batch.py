@@ -26,13 +26,13 @@ from scenelift.batch.identity import WorkerIdentity
 from scenelift.batch.items import BatchItem, read_plan
 from scenelift.batch.journal import JournalReader
 from scenelift.batch.ledger import Ledger, is_settled
-from scenelift.batch.manifest import RowDefaults, read_items
+from scenelift.batch.manifest import read_items
 from scenelift.batch.on_local import LocalWorkers
 from scenelift.batch.progress import BatchProgress
 from scenelift.batch.run import Executor, begin_batch, conclude, watch
 from scenelift.batch.settings import BatchSettings
+from scenelift.options import Options, SearchOptions
 from scenelift.testing.fakes import disc_photo
-from scenelift.types import Prompt
 
 SETTINGS = BatchSettings(pipeline="tests.drivers.naps:nap_pipeline")
 PHOTOS = 10
@@ -107,7 +107,7 @@ def bench_restart(folder: Path, finished: BatchFolder, count: int) -> None:
         out = folder / "fresh" if percent == 0 else finished.root
         rows = _rows(folder, f"again{percent}", (0 if percent == 0 else len(done)) + fresh)
         with _timed() as reading:
-            items = read_items(rows, RowDefaults(prompt=Prompt(phrases=("red",))))
+            items = read_items(rows, Options(search=SearchOptions(prompt=("red",))))
         with _timed() as planning:
             batch, _ = begin_batch(items, out, SETTINGS)
         with _timed() as looking:

@@ -25,9 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from scenelift.models.slat.options import ReconstructionOptions
+from scenelift.options import ReconstructionOptions
 from scenelift.progress import silent
 from scenelift.reconstruct.sam3d import SAM3DReconstructor
+from scenelift.runtime import Runtime
 from scenelift.testing.fake_checkpoints import FULL, TINY, write_checkpoints
 from scenelift.testing.fakes import ColorSegmenter, PlanePointMapper, disc_photo
 from scenelift.types import Prompt, Reconstruction
@@ -73,7 +74,7 @@ def lift(
 ) -> tuple[list[Reconstruction], float]:
     """An object with every seed, and the mean seconds of all but the first."""
     reconstructor = SAM3DReconstructor.load(
-        ReconstructionOptions(weights=weights, device=device, **told)
+        Runtime.of(ReconstructionOptions(weights=weights, device=device, **told))
     )
     image, report = disc_photo([("red", 80, 60, 40)]), silent()
     (instance,) = ColorSegmenter().segment(image, Prompt(phrases=("red",)), report).instances

@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
+from scenelift.options import BackendOptions
 from scenelift.output.scene import write_scene
 from scenelift.pipeline import Pipeline
 from scenelift.progress import Event, Reporter
-from scenelift.registry import BackendOptions
 from scenelift.segment import Segmenter
 from scenelift.testing.moge2_sizes import PUBLISHED, plant_metric_plane, shapes_of, write_moge2
 from scenelift.types import BoxPrompt, Image, Instance, Prompt, Segmentation

@@ -24,11 +24,12 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from scenelift.batch.manifest import RowDefaults, read_items
+from scenelift.batch.manifest import read_items
 from scenelift.errors import SceneliftError
+from scenelift.options import Options
 from scenelift.pointmap.depth_files import read_depth_file
 from scenelift.segment.given import Canvas, read_given
-from scenelift.types import Image, Prompt
+from scenelift.types import Image
 
 SIZE = (240, 320)
 Maker = Callable[[Path], str]
@@ -319,7 +320,7 @@ def tables() -> Iterator[tuple[str, str, str]]:
                 target = base / "m.csv"
                 frame.to_csv(target, **options)
             try:
-                items = read_items(target, RowDefaults(prompt=Prompt(phrases=("x",))))
+                items = read_items(target, Options.from_plain({"prompt": ["x"]}))
             except SceneliftError as exc:
                 yield f"pandas, {way}", "tool", f"REFUSED: {exc}"
                 continue

@@ -30,8 +30,8 @@ from scipy.optimize import linear_sum_assignment
 from skimage.draw import polygon2mask
 
 from scenelift.errors import InputError
+from scenelift.options import BackendOptions
 from scenelift.progress import silent
-from scenelift.registry import BackendOptions
 from scenelift.segment import SEGMENTERS
 from scenelift.types import Box, BoxPrompt, Image, Instance, Prompt
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from scenelift.models.embedded.depth_head import DepthHeadPointMapper
+from scenelift.options import BackendOptions
 from scenelift.progress import silent
-from scenelift.registry import BackendOptions
 from scenelift.training.scenes.catalogue import cache_folder
 from scenelift.training.scenes.deb import fetch_deb
 from scenelift.types import Image

@@ -35,7 +35,7 @@ from scenelift.models.slat.latent_flow import LatentFlow, latent_noise
 from scenelift.models.slat.mesh_decoder import MeshDecoder
 from scenelift.models.slat.sampling import SamplingParams, State, Velocity, sample_flow, time_grid
 from scenelift.models.slat.structure_decoder import StructureDecoder, cube_from_tokens
-from scenelift.registry import BackendOptions
+from scenelift.options import BackendOptions
 from scenelift.testing.fake_weights import plant_decoder_path, plant_object
 from scenelift.testing.random_networks import FULL, TINY, Size, draw, shell
 

@@ -35,7 +35,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # nothing need be in
 import torch
 
 from benchmarks.planted import Planting, made_up_backends
-from scenelift.device import read_bytes, split_devices
+from scenelift.device import split_devices
+from scenelift.options import read_bytes
 from scenelift.output.manifest import read_manifest
 from scenelift.output.scene import peak_memory_bytes
 from scenelift.pipeline import Pipeline

@@ -57,10 +57,10 @@ def _instance(mask: np.ndarray, label: str) -> Instance:
 
 def lifted_objects(scene: SyntheticScene) -> list[SceneObject]:
     """What the embedded default makes of the scene's true masks and points."""
+    from scenelift.options import BackendOptions
     from scenelift.pipeline import Pipeline
     from scenelift.pointmap.given import GivenPointMapper
     from scenelift.reconstruct import RECONSTRUCTORS
-    from scenelift.registry import BackendOptions
     from scenelift.segment.given import GivenSegmenter
 
     instances = [_instance(o.mask, o.label) for o in scene.objects]

@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scenelift.device import UNLIMITED, limit_memory
+from scenelift.device import limit_memory
 from scenelift.errors import SceneliftError
 from scenelift.finish.stage import finish_mesh
 from scenelift.models.layers.attention import PixelCondition
@@ -41,7 +41,6 @@ from scenelift.models.layers.sparse import SparseTensor, Voxels
 from scenelift.models.slat.acceleration import accelerate
 from scenelift.models.slat.first_stage import Sampling
 from scenelift.models.slat.frame import OBJECT_FROM_ZUP
-from scenelift.models.slat.options import ReconstructionOptions, VoxelKind
 from scenelift.models.slat.sampling import SamplingParams, State
 from scenelift.models.slat.structure_decoder import StructureDecoder
 from scenelift.models.trellis2.checkpoints import Trellis2Models
@@ -50,7 +49,7 @@ from scenelift.models.trellis2.decoder import VoxelDecoder
 from scenelift.models.trellis2.dual_grid import dual_grid_mesh
 from scenelift.models.trellis2.flow import VoxelFlow
 from scenelift.models.trellis2.model import Trellis2, _Decoded
-from scenelift.options import FinishOptions
+from scenelift.options import UNLIMITED, FinishOptions, ReconstructionOptions, VoxelKind
 from scenelift.progress import Reporter, silent
 from scenelift.reconstruct.surface import shape_of_surface
 from scenelift.testing.fake_trellis2 import FULL2, TINY2, Sizes2

@@ -44,13 +44,13 @@ from scenelift.models.slat.flexicubes import extract_mesh
 from scenelift.models.slat.gaussian_decoder import GaussianDecoder
 from scenelift.models.slat.latent_flow import LatentFlow
 from scenelift.models.slat.mesh_decoder import MeshDecoder
-from scenelift.models.slat.options import ReconstructionOptions
 from scenelift.models.slat.structure_decoder import StructureDecoder
 from scenelift.models.slat.voxels import OccupiedVoxels
 from scenelift.models.trellis.checkpoints import TrellisModels
 from scenelift.models.trellis.config import PUBLISHED as TRELLIS_SETTINGS
 from scenelift.models.trellis.model import Trellis
 from scenelift.models.trellis.structure_flow import StructureFlow
+from scenelift.options import ReconstructionOptions
 from scenelift.testing.random_networks import FULL, TINY, Size, draw, shell
 
 GIB = 2**30

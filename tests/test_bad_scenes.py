@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from scenelift.geometry.transforms import pose_matrix
-from scenelift.options import FinishOptions, LayoutOptions
+from scenelift.options import BackendOptions, FinishOptions
 from scenelift.pipeline import Pipeline
 from scenelift.reconstruct.embedded import EmbeddedReconstructor
-from scenelift.registry import BackendOptions
 from scenelift.testing.fakes import (
     BallReconstructor,
     PlanePointMapper,
@@ -71,8 +70,7 @@ def discs() -> tuple[np.ndarray, np.ndarray]:
 
 def run(reconstructor, *masks, points=None, best_of=1) -> Scene:
     pipeline = Pipeline(Says(*masks), points or PlanePointMapper(), reconstructor)
-    layout = LayoutOptions(best_of=best_of)
-    scene = pipeline.run(disc_photo(), "thing", finish=QUICK, layout=layout)
+    scene = pipeline.run(disc_photo(), "thing", finish=QUICK, best_of=best_of)
     for o in scene.objects:
         assert np.isfinite(pose_matrix(o.pose)).all()
         assert o.shape.mesh is None or np.isfinite(o.shape.mesh.vertices).all()

@@ -7,15 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenelift.device import (
-    UNLIMITED,
-    choose_device,
-    choose_dtype,
-    limit_memory,
-    read_bytes,
-    split_devices,
-)
+from scenelift.device import choose_device, choose_dtype, limit_memory, split_devices
 from scenelift.errors import InputError, SetupError
+from scenelift.options import UNLIMITED, read_bytes
 
 CPU = torch.device("cpu")
 

@@ -13,14 +13,12 @@ from typer.testing import CliRunner
 from scenelift.cli import app
 from scenelift.errors import BackendUnavailable, Cancelled, WeightsError
 from scenelift.io.image import MAX_SIDE, read_image
-from scenelift.models.slat.options import ReconstructionOptions
-from scenelift.options import ExportOptions
+from scenelift.options import BackendOptions, ExportOptions, ReconstructionOptions
 from scenelift.pipeline import Pipeline, SAM3SAM3DPipeline
 from scenelift.pointmap.moge import MoGePointMapper
 from scenelift.progress import CancelToken, Event, Reporter, silent
 from scenelift.qualities import GIVEN, QUALITIES, choose_backends
 from scenelift.reconstruct.sam3d import SAM3DReconstructor
-from scenelift.registry import BackendOptions
 from scenelift.runs import RunSpec, run_job
 from scenelift.testing.fakes import ColorSegmenter, disc_photo
 from scenelift.types import Instance, Prompt
@@ -168,7 +166,7 @@ def test_what_is_missing_is_found_without_loading_anything_heavy(tmp_path):
     code = (
         "import sys\n"
         "from scenelift.qualities import QUALITIES, lacking\n"
-        "from scenelift.registry import BackendOptions\n"
+        "from scenelift.options import BackendOptions\n"
         "assert lacking(QUALITIES['full'], BackendOptions())\n"
         "heavy = {'torch', 'transformers', 'numba', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

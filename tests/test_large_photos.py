@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from scenelift.commands.options import check_boxes
+from scenelift.commands.inputs import check_boxes
 from scenelift.errors import InputError
 from scenelift.io.image import read_image
 from scenelift.pipeline import find_objects

@@ -26,7 +26,7 @@ FORBIDDEN = {
     "geometry": (*STAGES, *FRONT, "models", "io", "output", "pipeline", "options"),
     "io": (*STAGES, *FRONT, "models", "output", "pipeline"),
     "weights": (*STAGES, *FRONT, "output", "pipeline"),
-    "models": (*STAGES, *FRONT, "output", "pipeline", "io", "options"),
+    "models": (*STAGES, *FRONT, "output", "pipeline", "io"),
     "render": (*STAGES, *FRONT, "models", "output", "pipeline"),
     **dict.fromkeys(STAGES, (*FRONT, "output", "pipeline")),
     "output": (*FRONT, "pipeline", "models"),

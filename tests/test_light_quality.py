@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from scenelift.cli import app
+from scenelift.options import BackendOptions
 from scenelift.qualities import GIVEN, QUALITIES, BackendNames, choose_backends
-from scenelift.registry import BackendOptions
 from scenelift.selfcheck.record import has_passed, remember
 from scenelift.weights.bundles import LIGHT
 

@@ -11,11 +11,9 @@ from typer.testing import CliRunner
 
 from scenelift.cli import app
 from scenelift.errors import InputError
-from scenelift.models.slat.options import ReconstructionOptions
-from scenelift.options import LayoutOptions
+from scenelift.options import BackendOptions, LayoutOptions, ReconstructionOptions
 from scenelift.pipeline import Pipeline
 from scenelift.qualities import QUALITIES, choose_backends
-from scenelift.registry import BackendOptions
 from scenelift.testing.fakes import (
     BallReconstructor,
     ColorSegmenter,
@@ -163,7 +161,7 @@ def test_each_try_of_an_object_looks_for_it_once(several):
             return super().segment(image, prompt, report)
 
     pipeline = Pipeline(Counting(), several.pointmapper, several.reconstructor)
-    pipeline.run_views([disc_photo()] * 2, "red", layout=replace(PLAIN, best_of=3))
+    pipeline.run_views([disc_photo()] * 2, "red", best_of=3, layout=PLAIN)
     assert calls == [1, 1]
 
 

@@ -20,7 +20,7 @@ from scenelift.testing.fakes import (
 from scenelift.tries import reconstruct_best
 from scenelift.types import Prompt, Reconstruction
 
-THREE = LayoutOptions(best_of=3, refine=False, repair=False)
+AS_THEY_CAME = LayoutOptions(refine=False, repair=False)
 
 
 class Failing(BallReconstructor):
@@ -65,7 +65,7 @@ def test_where_every_try_fails_the_object_fails_as_the_first_did():
     pipeline = Pipeline(
         ColorSegmenter(), PlanePointMapper(), Failing(ReconstructionError("no shape"), 0, 1, 2)
     )
-    scene = pipeline.run(disc_photo(), "red; blue", layout=THREE)
+    scene = pipeline.run(disc_photo(), "red; blue", best_of=3, layout=AS_THEY_CAME)
     (failed,) = scene.provenance.failed
     assert (failed.error, failed.reason) == ("no-shape", "no shape")
     assert [o.instance.label for o in scene.objects] == ["blue"]
@@ -133,7 +133,7 @@ def test_the_kept_try_is_stored_and_found_again(tmp_path):
     first, again = Failing(ReconstructionError("x"), 1), Failing(ReconstructionError("x"), 1)
     made, resumed = (
         Pipeline(ColorSegmenter(), PlanePointMapper(), one).run(
-            disc_photo(), "red", layout=THREE, store=store
+            disc_photo(), "red", best_of=3, layout=AS_THEY_CAME, store=store
         )
         for one in (first, again)
     )

@@ -52,9 +52,10 @@ from benchmarks.synthetic import (
 from scenelift import __version__
 from scenelift.errors import SceneliftError, SetupError
 from scenelift.io.files import write_json
+from scenelift.options import BackendOptions
 from scenelift.pointmap import POINT_MAPPERS, PointMapper
 from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
-from scenelift.registry import BackendOptions, Registry
+from scenelift.registry import Registry
 from scenelift.segment import SEGMENTERS, Segmenter
 from scenelift.training.scenes.plans import PLANS
 from scenelift.types import PointMap

@@ -24,10 +24,10 @@ from scipy.spatial import KDTree
 from benchmarks.quality import metrics
 from benchmarks.synthetic import SyntheticObject, SyntheticScene, load_or_make
 from scenelift.geometry.transforms import pose_matrix, transform_points
+from scenelift.options import BackendOptions
 from scenelift.pointmap import POINT_MAPPERS
 from scenelift.progress import silent
 from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
-from scenelift.registry import BackendOptions
 from scenelift.training.scenes.meshes import Surface
 from scenelift.training.scenes.raycast import Light, Sky, Tracer, View
 from scenelift.types import Camera, Mesh, PointMap, Reconstruction

@@ -6,7 +6,7 @@ import { paint } from '../src/canvas/mask';
 import { split } from '../src/ui/chips';
 import { ago, bytes, duration, percent, plural } from '../src/ui/format';
 import { whyNoPhoto } from '../src/views/compose';
-import { sides } from '../src/views/meshes';
+import { sides } from '../src/views/options';
 import { sureness } from '../src/views/review';
 import { partsOfObj } from '../src/viewer/downloads';
 import { embeddedSource } from '../src/viewer/source';

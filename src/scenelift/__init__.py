@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from scenelift.compose import create_scene_mesh, make_scene
     from scenelift.errors import SceneliftError
     from scenelift.geometry.transforms import compose_transform, transform_points
-    from scenelift.models.slat.options import ReconstructionOptions
+    from scenelift.options import BackendOptions, ReconstructionOptions
     from scenelift.pipeline import Pipeline, SAM3SAM3DPipeline
-    from scenelift.registry import BackendOptions
     from scenelift.types import Gaussians, Image, Instance, Mesh, PointMap, Pose, Prompt, Scene
 
 __version__ = "0.1.0"
@@ -31,7 +30,7 @@ __version__ = "0.1.0"
 # Where each public name lives. They are imported when first used, so that `import scenelift` and
 # `scenelift --help` load nothing heavy.
 _HOMES = {
-    "BackendOptions": "scenelift.registry",
+    "BackendOptions": "scenelift.options",
     "Gaussians": "scenelift.types",
     "Image": "scenelift.types",
     "Instance": "scenelift.types",
@@ -40,7 +39,7 @@ _HOMES = {
     "PointMap": "scenelift.types",
     "Pose": "scenelift.types",
     "Prompt": "scenelift.types",
-    "ReconstructionOptions": "scenelift.models.slat.options",
+    "ReconstructionOptions": "scenelift.options",
     "SAM3SAM3DPipeline": "scenelift.pipeline",
     "Scene": "scenelift.types",
     "SceneliftError": "scenelift.errors",

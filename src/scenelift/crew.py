@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 from scenelift.device import split_devices
 from scenelift.errors import Cancelled, SceneliftError, SetupError
 from scenelift.lifting import Lifting, PhotoObjects
+from scenelift.options import BackendOptions
 from scenelift.progress import CancelToken, Reporter
 from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
-from scenelift.registry import BackendOptions
+from scenelift.runtime import Runtime
 from scenelift.stages import StageRunner, StageStore
 from scenelift.types import FailedObject, Reconstruction, StageTiming
 
@@ -245,7 +246,9 @@ def _work(
     while (given := photos.get()) is not None:
         photo, kept, crossing = given
         stages = StageRunner(
-            Reporter(answers.put, token=token), None if kept is None else StageStore(kept)
+            Reporter(answers.put, token=token),
+            None if kept is None else StageStore(kept),
+            Runtime(device=device),
         )
 
         def done(index: int, outcome: Outcome, crossing: Path = crossing) -> None:

@@ -6,29 +6,21 @@ PyTorch is imported when a function is called, so that reading options costs not
 from __future__ import annotations
 
 import re
-import sys
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from scenelift.errors import InputError, SetupError
+from scenelift.options import Precision
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "UNLIMITED",
-    "Precision",
     "choose_device",
     "choose_dtype",
     "limit_memory",
     "memory_cap",
-    "read_bytes",
     "split_devices",
 ]
-
-Precision = Literal["auto", "float16", "bfloat16", "float32"]
-
-UNLIMITED = sys.maxsize
-"""Bytes of `--vram max`."""
 
 # Without `--vram`: most to take, and what is left to others of the free memory.
 _USUAL, _RESERVE = 12 << 30, 1 << 30
@@ -36,8 +28,6 @@ _USUAL, _RESERVE = 12 << 30, 1 << 30
 _OUTSIDE = 600 << 20
 _LEAST = 1 << 30
 _caps: dict[int, int] = {}  # of this process, as they are PyTorch's too
-
-_UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -155,20 +145,3 @@ def _index(device: torch.device) -> int:
     import torch
 
     return torch.cuda.current_device() if device.index is None else device.index
-
-
-def read_bytes(text: str) -> int:
-    """An amount of memory such as "8GB", "7.5 GiB", "6000MB" or "max", in bytes.
-
-    Raises:
-        InputError: it is none, or nothing at all.
-    """
-    if text.strip().lower() == "max":
-        return UNLIMITED
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?b)?\s*", text.lower())
-    size = round(float(match[1]) * _UNITS[match[2] or ""]) if match else 0
-    if size <= 0:
-        raise InputError(
-            f"{text!r} is no amount of memory. Give one such as 8GB or 7.5GiB, or max."
-        )
-    return size

@@ -9,8 +9,8 @@ SceneliftError                 exit code
 ├── SetupError              4  this installation lacks something the run needs
 │   ├── WeightsError        4  weights are missing, gated, damaged, or do not fit the model
 │   └── BackendUnavailable  4  a chosen backend cannot run here
-├── BackendFault           5  a backend returned what its protocol does not allow
-├── DeviceMemoryError       4  an accelerator has too little memory for what was asked
+├── BackendFault            5  a backend returned what its protocol does not allow
+├── DeviceMemoryError       4  a device, or the machine, has too little memory for what was asked
 ├── ReconstructionError     5  a model made nothing usable of an object
 ├── ObjectFailed            5  one object failed; the others went on
 └── Cancelled             130  the user stopped the run; running again resumes it
@@ -215,11 +215,14 @@ class BackendFault(SceneliftError):
 
 
 class DeviceMemoryError(SceneliftError):
-    """An accelerator has too little memory for what was asked, whatever was released."""
+    """A device, or the machine, has too little memory for what was asked, whatever was released.
+
+    The only error of its kind: PyTorch's and Python's own are turned into it (`Runtime.active`).
+    """
 
     exit_code = 4
     http_status = 503
-    slug = "device-memory"
+    slug = "out-of-memory"
 
 
 class ReconstructionError(SceneliftError):

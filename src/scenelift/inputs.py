@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.errors import ImageError, InputError
+from scenelift.options import MAX_SEED
 from scenelift.prompts import check_phrases, in_pixels, parse_prompt_phrases
 from scenelift.types import Image, Prompt
 
@@ -77,8 +78,12 @@ def as_seed(seed: int) -> int:
     Raises:
         InputError: it is negative, too large, or no whole number.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
-        raise InputError(f"The seed is {seed!r}; a whole number from 0 to 2147483647 was expected.")
+    if (
+        isinstance(seed, bool)
+        or not isinstance(seed, int | np.integer)
+        or not 0 <= seed <= MAX_SEED
+    ):
+        raise InputError(f"The seed is {seed!r}; a whole number from 0 to {MAX_SEED} was expected.")
     return int(seed)
 
 

@@ -15,18 +15,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from scenelift import __version__
 from scenelift.contracts import check_points, check_segmentation
 from scenelift.errors import InputError, NothingFound, ObjectFailed
 from scenelift.inputs import Photo, as_image, as_prompt, as_seed, working_prompt
 from scenelift.lifting import Lifting, PhotoObjects
-from scenelift.options import FinishOptions, LayoutOptions
+from scenelift.options import BackendOptions, FinishOptions, LayoutOptions
 from scenelift.pointmap import POINT_MAPPERS, PointMapper
 from scenelift.progress import Reporter, silent
-from scenelift.qualities import Choice, choose_backends
+from scenelift.qualities import GIVEN, Choice, choose_backends, uses_networks
 from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
-from scenelift.registry import BackendOptions
+from scenelift.runtime import Runtime
 from scenelift.segment import SEGMENTERS, Segmenter
 from scenelift.stages import StageRunner, StageStore, digest
 from scenelift.types import (
@@ -44,7 +46,12 @@ from scenelift.types import (
 )
 from scenelift.views import SameObject
 
+if TYPE_CHECKING:
+    from scenelift.segment.given import GivenObjects
+
 __all__ = ["Pipeline", "SAM3SAM3DPipeline", "find_objects"]
+
+Files: TypeAlias = str | Path | Sequence[str | Path]
 
 
 class Pipeline:
@@ -58,6 +65,8 @@ class Pipeline:
         pointmapper: estimates camera and points.
         reconstructor: gives each object its shape and pose.
         choice: how the backends were chosen; recorded with the scene.
+        runtime: where meshes are finished and previews drawn; the backends were built with it. By
+            default the CPU.
     """
 
     def __init__(
@@ -67,11 +76,13 @@ class Pipeline:
         reconstructor: Reconstructor,
         *,
         choice: Choice | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         self.segmenter = segmenter
         self.pointmapper = pointmapper
         self.reconstructor = reconstructor
         self.choice = choice
+        self.runtime = runtime or Runtime()
 
     @classmethod
     def from_quality(
@@ -81,19 +92,98 @@ class Pipeline:
         *,
         segmenter: str | None = None,
     ) -> Pipeline:
-        """Load the backends of a quality: "auto", "embedded", "open" or "full".
+        """Load the backends of a quality: "auto", "embedded", "open" or "full"; see `build`."""
+        return cls.build(quality, options, segmenter=segmenter)
+
+    @staticmethod
+    def build(
+        quality: str = "auto",
+        options: BackendOptions | None = None,
+        *,
+        segmenter: str | None = None,
+        pointmapper: str | None = None,
+        reconstructor: str | None = None,
+        masks: Files = (),
+        depth: str | Path | None = None,
+        depth_scale: float | None = None,
+        photo: Photo | None = None,
+        prompt: Prompt | None = None,
+    ) -> Pipeline:
+        """Choose and load backends, or put what you have in their place.
+
+            Pipeline.build("full", ReconstructionOptions(device="cuda:1", vram_bytes=8 * 10**9))
+            Pipeline.build(masks="cup.png", photo="desk.jpg").run("desk.jpg", "cup")
 
         Args:
-            quality: which set of backends.
-            options: what they are told.
-            segmenter: the name of one in place of the quality's own.
+            quality: a set of backends: "embedded", "open", "full", or "auto" for the best that can
+                run here.
+            options: where models are, where they run and how; made one `Runtime` for all of them.
+            segmenter, pointmapper, reconstructor: the name of one in place of the quality's own.
+            masks: files or folders with masks (`segment/given.py`), in place of a segmenter.
+            depth: a file with depth or points (`pointmap/given.py`), in place of a point mapper.
+            depth_scale: units per step of the depth; None for its form's own.
+            photo: whose masks those are; needed with `masks`, which are checked against it.
+            prompt: its phrases name what the masks do not name; its boxes, and objects of which
+                the files have boxes only, are cut out by the segmenter.
 
         Raises:
-            SetupError: something that they need is missing here; the message says what.
+            InputError: masks or depth cannot be used.
+            SetupError: something that is needed is missing here; the message says what.
         """
         options = options or BackendOptions()
-        choice = choose_backends(quality, options, segmenter=segmenter)
-        return Pipeline(*_backends(choice, options), choice=choice)
+        given = _given_masks(masks, photo, prompt) if masks else None
+        choice = choose_backends(
+            quality,
+            options,
+            segmenter=GIVEN if given and not _needs_cutter(given, prompt) else segmenter,
+            pointmapper=GIVEN if depth else pointmapper,
+            reconstructor=reconstructor,
+        )
+        own_depth = _given_depth(depth, depth_scale) if depth else None
+        names, runtime = choice.names, Runtime.of(options, networks=uses_networks(choice.names))
+        model = None if names.segmenter == GIVEN else SEGMENTERS.load(names.segmenter, runtime)
+        finder = _given_segmenter(given, model) if given else model
+        assert finder is not None
+        return Pipeline(
+            finder,
+            own_depth or POINT_MAPPERS.load(names.pointmapper, runtime),
+            RECONSTRUCTORS.load(names.reconstructor, runtime),
+            choice=choice,
+            runtime=runtime,
+        )
+
+    def with_inputs(
+        self,
+        photo: Photo,
+        *,
+        masks: Files = (),
+        depth: str | Path | None = None,
+        depth_scale: float | None = None,
+        prompt: Prompt | None = None,
+    ) -> Pipeline:
+        """This pipeline with masks or depth of one photo; arguments and errors as for `build`."""
+        given = _given_masks(masks, photo, prompt) if masks else None
+        cutter = self.segmenter if given and _needs_cutter(given, prompt) else None
+        return self.with_backends(
+            segmenter=_given_segmenter(given, cutter) if given else None,
+            pointmapper=_given_depth(depth, depth_scale) if depth else None,
+        )
+
+    def with_backends(
+        self,
+        *,
+        segmenter: Segmenter | None = None,
+        pointmapper: PointMapper | None = None,
+        reconstructor: Reconstructor | None = None,
+    ) -> Pipeline:
+        """This pipeline with others in place of some backends."""
+        return Pipeline(
+            segmenter or self.segmenter,
+            pointmapper or self.pointmapper,
+            reconstructor or self.reconstructor,
+            choice=self.choice,
+            runtime=self.runtime,
+        )
 
     def run(
         self,
@@ -101,6 +191,7 @@ class Pipeline:
         prompt: str | Sequence[str] | Prompt,
         *,
         seed: int = 0,
+        best_of: int = 1,
         layout: LayoutOptions | None = None,
         finish: FinishOptions | None = None,
         report: Reporter | None = None,
@@ -112,7 +203,8 @@ class Pipeline:
             photo: path, `Image`, a picture of Pillow's, or uint8 [H, W, 3] sRGB.
             prompt: a phrase, several ("chair, table" or a list), or a `Prompt` with boxes.
             seed: makes the result repeatable; object k uses seed + k.
-            layout: how poses are improved, and how many tries each object has.
+            best_of: reconstruct every object with so many seeds and take the best.
+            layout: how poses are improved.
             finish: faces and texture of the meshes.
             report: where progress goes and cancellation comes from.
             store: where stage results are kept and looked for.
@@ -128,7 +220,7 @@ class Pipeline:
         if getattr(self.reconstructor, "built_in_place", False):
             options = replace(options, refine=False, repair=False)
         report = (report or silent()).from_threads()
-        stages = StageRunner(report, store)
+        stages = StageRunner(report, store, self.runtime)
 
         key = digest(__version__, image, prompt, self.segmenter.name, self.segmenter.version)
         segmentation = stages.run(
@@ -151,13 +243,13 @@ class Pipeline:
             ),
         )
 
-        key = digest(key, self.reconstructor.name, self.reconstructor.version, options.best_of)
+        key = digest(key, self.reconstructor.name, self.reconstructor.version, best_of)
         work = PhotoObjects(
             image=image,
             instances=instances,
             points=points,
             seed=seed,
-            best_of=options.best_of,
+            best_of=best_of,
             finish=finishing,
             key=key,
         )
@@ -165,11 +257,11 @@ class Pipeline:
         if crew is not None:
             outcomes = crew.lift(work, stages, report)
         else:
-            from scenelift.render.choice import choose_render_device
-
-            device = choose_render_device("auto")
             lifting = Lifting(
-                photo=work, reconstructor=self.reconstructor, stages=stages, device=device
+                photo=work,
+                reconstructor=self.reconstructor,
+                stages=stages,
+                device=self.runtime.device,
             )
             outcomes = lifting.run(range(len(instances)))
         failed = tuple(o for o in outcomes if isinstance(o, FailedObject))
@@ -220,6 +312,7 @@ class Pipeline:
                     *laid_out.notes,
                 ),
                 timings=stages.timings,
+                device=self.runtime.device,
             ),
         )
 
@@ -229,6 +322,7 @@ class Pipeline:
         prompt: str | Sequence[str] | Prompt,
         *,
         seed: int = 0,
+        best_of: int = 1,
         layout: LayoutOptions | None = None,
         finish: FinishOptions | None = None,
         report: Reporter | None = None,
@@ -245,9 +339,15 @@ class Pipeline:
             raise InputError("There is no photo. Give one, or several of the same object.")
         first, *further = photos
         prompt = replace(as_prompt(prompt), max_objects=1)
-        seeing = self.seeing(further, prompt)
-        return seeing.run(
-            first, prompt, seed=seed, layout=layout, finish=finish, report=report, store=store
+        return self.seeing(further, prompt).run(
+            first,
+            prompt,
+            seed=seed,
+            best_of=best_of,
+            layout=layout,
+            finish=finish,
+            report=report,
+            store=store,
         )
 
     def seeing(self, further: Sequence[Photo], prompt: Prompt) -> Pipeline:
@@ -259,7 +359,7 @@ class Pipeline:
         reconstructor = SameObject(
             self.reconstructor, self.segmenter, [as_image(photo) for photo in further], prompt
         )
-        return Pipeline(self.segmenter, self.pointmapper, reconstructor, choice=self.choice)
+        return self.with_backends(reconstructor=reconstructor)
 
     @property
     def backends(self) -> dict[str, str]:
@@ -311,19 +411,47 @@ class SAM3SAM3DPipeline(Pipeline):
     """
 
     def __init__(self, options: BackendOptions | None = None) -> None:
-        options = options or BackendOptions()
-        choice = choose_backends("full", options)
-        super().__init__(*_backends(choice, options), choice=choice)
+        full = Pipeline.build("full", options)
+        super().__init__(
+            full.segmenter,
+            full.pointmapper,
+            full.reconstructor,
+            choice=full.choice,
+            runtime=full.runtime,
+        )
 
 
-def _backends(
-    choice: Choice, options: BackendOptions
-) -> tuple[Segmenter, PointMapper, Reconstructor]:
-    return (
-        SEGMENTERS.load(choice.names.segmenter, options),
-        POINT_MAPPERS.load(choice.names.pointmapper, options),
-        RECONSTRUCTORS.load(choice.names.reconstructor, options),
-    )
+def _given_masks(masks: Files, photo: Photo | None, prompt: Prompt | None) -> GivenObjects:
+    """What the user's files say of a photo's objects.
+
+    Raises:
+        InputError: they cannot be used, or no photo is there to check them against.
+    """
+    from scenelift.segment.given import Canvas, read_given
+
+    if photo is None:
+        raise InputError("Masks belong to a photo: give Pipeline.build that photo too.")
+    file = Path(photo) if isinstance(photo, str | Path) else None
+    paths = [Path(m) for m in ([masks] if isinstance(masks, str | Path) else masks)]
+    canvas = Canvas.of_image(as_image(photo), file)
+    return read_given(paths, canvas, prompt.phrases if prompt else ())
+
+
+def _needs_cutter(given: GivenObjects, prompt: Prompt | None) -> bool:
+    """Whether there are boxes, which a segmenter has to make masks of."""
+    return bool(given.boxes) or any(b.positive for b in (prompt.boxes if prompt else ()))
+
+
+def _given_segmenter(given: GivenObjects, cutter: Segmenter | None) -> Segmenter:
+    from scenelift.segment.given import GivenSegmenter
+
+    return GivenSegmenter(given.instances, boxes=given.boxes, cutter=cutter, notes=given.notes)
+
+
+def _given_depth(depth: str | Path, scale: float | None) -> PointMapper:
+    from scenelift.pointmap.given import GivenPointMapper
+
+    return GivenPointMapper.from_file(Path(depth), scale=scale)
 
 
 def find_objects(

@@ -18,11 +18,10 @@ __all__ = [
     "in_pixels",
     "parse_box",
     "parse_prompt_phrases",
+    "show_box",
 ]
 
 MAX_PHRASES = 32
-
-
 MAX_PHRASE_CHARACTERS = 200
 
 
@@ -141,3 +140,9 @@ def in_pixels(prompt: Prompt, width: int, height: int) -> tuple[Prompt, tuple[st
             )
         boxes.append(drawn)
     return replace(prompt, boxes=tuple(boxes)), tuple(notes)
+
+
+def show_box(box: BoxPrompt) -> str:
+    """A box as `parse_box` reads it."""
+    numbers = ",".join(f"{v:g}" if float(f"{v:g}") == v else repr(v) for v in box.box)
+    return f"{box.label}={numbers}" if box.label else numbers

@@ -6,9 +6,18 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from scenelift.errors import BackendUnavailable
-from scenelift.registry import BackendOptions
+from scenelift.options import BackendOptions
 
-__all__ = ["GIVEN", "QUALITIES", "BackendNames", "Choice", "Quality", "choose_backends", "lacking"]
+__all__ = [
+    "GIVEN",
+    "QUALITIES",
+    "BackendNames",
+    "Choice",
+    "Quality",
+    "choose_backends",
+    "lacking",
+    "uses_networks",
+]
 
 Quality = Literal["auto", "embedded", "light", "open", "full"]
 
@@ -73,6 +82,22 @@ def lacking(names: BackendNames, options: BackendOptions) -> list[str]:
         else:
             found.append(f"the {registry.role} {name!r} is not part of this installation")
     return list(dict.fromkeys(found))
+
+
+def uses_networks(names: BackendNames) -> bool:
+    """Whether any of the backends runs PyTorch's networks, so that a run has use for a GPU."""
+    from scenelift.pointmap import POINT_MAPPERS
+    from scenelift.reconstruct import RECONSTRUCTORS
+    from scenelift.segment import SEGMENTERS
+
+    return any(
+        name != GIVEN and registry.entry(name).networks
+        for registry, name in (
+            (SEGMENTERS, names.segmenter),
+            (POINT_MAPPERS, names.pointmapper),
+            (RECONSTRUCTORS, names.reconstructor),
+        )
+    )
 
 
 def choose_backends(

@@ -9,33 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from scenelift.errors import BackendUnavailable
+from scenelift.options import BackendOptions
+from scenelift.runtime import Runtime
 
-__all__ = ["Backend", "BackendOptions", "Registry"]
+__all__ = ["Backend", "Registry"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackendOptions:
-    """What every backend is told when it is loaded.
-
-    Attributes:
-        weights: folder with weights in place of the cache, or None.
-        device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        vram_bytes: most accelerator memory to use, None for no limit.
-        threads: CPU threads a backend may use; 0 lets it choose.
-        model: another hub id or folder for backends that take one, or None.
-    """
-
-    weights: Path | None = None
-    device: str = "auto"
-    vram_bytes: int | None = None
-    threads: int = 0
-    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +26,19 @@ class Backend(Generic[T]):
 
     Attributes:
         name: what the user calls it.
-        load: builds it; imports what it needs there, not before. Raises SetupError.
+        load: builds it for a run's device, memory and options; imports what it needs there, not
+            before. Raises SetupError.
         lacks: what is missing here, as short sentences with the command that mends it;
             empty when it can run. Cheap: looks for packages and files, imports nothing heavy.
         licence: of code and weights, one line.
+        networks: whether it runs PyTorch's networks on the run's device.
     """
 
     name: str
-    load: Callable[[BackendOptions], T]
+    load: Callable[[Runtime], T]
     lacks: Callable[[BackendOptions], list[str]] = field(default=lambda options: [])
     licence: str = "Apache-2.0"
+    networks: bool = False
 
 
 class Registry(Generic[T]):
@@ -74,18 +59,23 @@ class Registry(Generic[T]):
             raise self._unavailable(name, "no backend has that name")
         return self._backends[name]
 
-    def load(self, name: str, options: BackendOptions) -> T:
+    def load(self, name: str, options: BackendOptions | Runtime) -> T:
         """Build a backend.
+
+        Args:
+            name: of a registered one.
+            options: what it is to use; of a pipeline's backends, all get the same `Runtime`.
 
         Raises:
             BackendUnavailable: unknown name, or something it needs is missing.
+            SetupError: there is no such device here.
         """
         backend = self.entry(name)
-        missing = backend.lacks(options)
+        missing = backend.lacks(options.options if isinstance(options, Runtime) else options)
         if missing:
             raise self._unavailable(name, "; ".join(missing))
         try:
-            return backend.load(options)
+            return backend.load(Runtime.of(options, networks=backend.networks))
         except ImportError as exc:
             raise self._unavailable(name, str(exc)) from exc
 

@@ -6,7 +6,7 @@ Command line, web worker and batch differ only in where a `RunSpec` comes from a
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scenelift import __version__
@@ -14,7 +14,7 @@ from scenelift.errors import InputError
 from scenelift.inputs import as_prompt
 from scenelift.io.files import sha256_of
 from scenelift.io.image import read_image
-from scenelift.options import ExportOptions, FinishOptions, LayoutOptions
+from scenelift.options import ExportOptions, FinishOptions, LayoutOptions, Options
 from scenelift.output.folder import WORK_FOLDER, check_inputs, claim_folder, forget_unfinished
 from scenelift.output.manifest import MANIFEST_NAME, Manifest, read_manifest
 from scenelift.pipeline import Pipeline
@@ -22,7 +22,7 @@ from scenelift.progress import Reporter
 from scenelift.stages import StageStore, digest
 from scenelift.types import Prompt
 
-__all__ = ["WORK_FOLDER", "RunSpec", "run_job"]
+__all__ = ["WORK_FOLDER", "RunSpec", "named_by_masks", "run_job"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,8 @@ class RunSpec:
         prompt: what to lift out of it.
         out: the output folder.
         seed: makes the result repeatable.
-        layout: how poses are improved, and how many tries each object has.
+        best_of: reconstruct every object with so many seeds and take the best.
+        layout: how poses are improved.
         finish: faces and texture of the meshes.
         export: what is written.
         force: run again even if the folder already holds this very result.
@@ -44,10 +45,37 @@ class RunSpec:
     prompt: Prompt
     out: Path
     seed: int = 0
+    best_of: int = 1
     layout: LayoutOptions = field(default_factory=LayoutOptions)
     finish: FinishOptions = field(default_factory=FinishOptions)
     export: ExportOptions = field(default_factory=ExportOptions)
     force: bool = False
+
+    @classmethod
+    def of(
+        cls, photo: Path, prompt: Prompt, out: Path, options: Options, *, force: bool = False
+    ) -> RunSpec:
+        """What to do, as options say it; the prompt is already made of them."""
+        return cls(
+            photo=photo,
+            prompt=prompt,
+            out=out,
+            seed=options.seeds.seed,
+            best_of=options.seeds.best_of,
+            layout=options.layout,
+            finish=options.finish,
+            export=options.export,
+            force=force,
+        )
+
+
+def named_by_masks(prompt: Prompt, pipeline: Pipeline) -> Prompt:
+    """A prompt without phrases asks for what given masks are called."""
+    from scenelift.segment.given import GivenSegmenter
+
+    if prompt.phrases or not isinstance(pipeline.segmenter, GivenSegmenter):
+        return prompt
+    return replace(prompt, phrases=pipeline.segmenter.labels)
 
 
 def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
@@ -71,6 +99,7 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
             prompt,
             pipeline.backends,
             spec.seed,
+            spec.best_of,
             spec.layout,
             spec.finish,
             spec.export,
@@ -93,6 +122,7 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
             image,
             prompt,
             seed=spec.seed,
+            best_of=spec.best_of,
             layout=spec.layout,
             finish=spec.finish,
             report=report,
@@ -101,15 +131,16 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
 
         from scenelift.output.scene import write_claimed_scene
 
-        write_claimed_scene(
-            scene,
-            spec.out,
-            options=spec.export,
-            quality=pipeline.choice.quality if pipeline.choice else "custom",
-            fingerprint=fingerprint,
-            started=lambda: time.monotonic() - clock,
-            report=report.at("write"),
-        )
+        with pipeline.runtime.active():
+            write_claimed_scene(
+                scene,
+                spec.out,
+                options=spec.export,
+                quality=pipeline.choice.quality if pipeline.choice else "custom",
+                fingerprint=fingerprint,
+                started=lambda: time.monotonic() - clock,
+                report=report.at("write"),
+            )
         store.clear()
         report.send("run_finished", fraction=1.0)
         return read_manifest(spec.out)

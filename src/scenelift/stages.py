@@ -29,6 +29,7 @@ from scenelift import types
 from scenelift.errors import Cancelled, SceneliftError, SetupError
 from scenelift.io.files import write_bytes
 from scenelift.progress import Reporter
+from scenelift.runtime import Runtime
 
 __all__ = ["COMPILING", "StageRunner", "StageStore", "digest", "encoded", "outcome_of"]
 
@@ -238,8 +239,10 @@ class StageRunner:
     Stages of different objects may run in several threads.
     """
 
-    def __init__(self, report: Reporter, store: StageStore | None = None) -> None:
-        self._report, self._store = report, store
+    def __init__(
+        self, report: Reporter, store: StageStore | None = None, runtime: Runtime | None = None
+    ) -> None:
+        self._report, self._store, self._runtime = report, store, runtime or Runtime()
         self._compiling_told = False
         self._order: dict[str, None] = {}  # stages, as they first began
         self._timings: list[types.StageTiming] = []
@@ -288,7 +291,7 @@ class StageRunner:
         if value is None:
             from scenelift.render.jit import on_compilation
 
-            with on_compilation(self._tell_compiling):
+            with self._runtime.active(), on_compilation(self._tell_compiling):
                 value = compute(report)
             if self._store:
                 self._store.save(name, key, value)

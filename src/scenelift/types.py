@@ -745,6 +745,7 @@ class Provenance:
         dropped: candidates the segmenter left out.
         notes: plain sentences for the user, from every stage.
         timings: one entry a stage and object.
+        device: where it was computed, as PyTorch names it; its preview is drawn there.
     """
 
     prompt: Prompt
@@ -755,6 +756,7 @@ class Provenance:
     dropped: tuple[Dropped, ...] = ()
     notes: tuple[str, ...] = ()
     timings: tuple[StageTiming, ...] = ()
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scenelift.batch.items import ID_PATTERN, BatchItem, read_plan, write_plan
-from scenelift.batch.manifest import COLUMNS, RowDefaults, read_items
+from scenelift.batch.manifest import COLUMNS, read_items
 from scenelift.batch.sheets import plain_cell
 from scenelift.errors import InputError, ManifestError
+from scenelift.options import Options, SearchOptions, SeedOptions
 from scenelift.types import Prompt
 
-CHAIR = RowDefaults(prompt=Prompt(phrases=("chair",), max_objects=3), seed=7)
+CHAIR = Options(search=SearchOptions(prompt=("chair",), max_objects=3), seeds=SeedOptions(seed=7))
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_a_folder_gives_every_photo_below_it_with_the_defaults(photos):
         "b c.png",
         "sub/a.jpg",
     ]
-    assert {i.prompt for i in items} == {CHAIR.prompt}
+    assert {i.prompt for i in items} == {CHAIR.search.to_prompt()}
     assert {i.seed for i in items} == {7}
     assert len({i.id for i in items}) == 3
 
@@ -71,7 +72,7 @@ def test_csv_and_json_lines_say_the_same(photos):
     assert first.id == "first"
     assert first.prompt.phrases == ("cup", "red mug")
     assert first.prompt.boxes[0].label == "spoon"
-    assert second.prompt == CHAIR.prompt
+    assert second.prompt == CHAIR.search.to_prompt()
 
 
 def test_a_row_may_have_meshes_of_its_own(photos):
@@ -81,8 +82,8 @@ def test_a_row_may_have_meshes_of_its_own(photos):
         "photo,faces,texture_size,vertex_colors\na.jpg,0,,\nb c.png,500,2048,yes\nsub/a.jpg,,,\n",
     )
     items = read_items(manifest, CHAIR)
-    assert [i.finish for i in items] == [
-        {"faces": None},
+    assert [i.options for i in items] == [
+        {"faces": 0},
         {"faces": 500, "texture_size": 2048, "vertex_colors": True},
         {},
     ]
@@ -203,13 +204,13 @@ def test_what_pandas_writes_is_read(listed, path):
     first, second = read_items(listed / "m.csv", CHAIR)
     assert (first.photo, second.photo) == (listed / "a.png", listed / "sub" / "b, c.png")
     assert first.prompt.phrases == ("cup", "spoon")
-    assert (first.seed, first.prompt.min_score, dict(first.finish)) == (
+    assert (first.seed, first.prompt.min_score, dict(first.options)) == (
         7,
         0.5,
         {"vertex_colors": True},
     )
     assert second.prompt.phrases == ('person "tall"', "café")
-    assert (second.seed, dict(second.finish)) == (CHAIR.seed, {"vertex_colors": False})
+    assert (second.seed, dict(second.options)) == (CHAIR.seeds.seed, {"vertex_colors": False})
 
 
 @pytest.mark.parametrize(
@@ -235,12 +236,12 @@ def test_what_excel_writes_is_read(listed, name, phrases):
 def test_numbers_and_truth_are_read_as_other_countries_write_them(listed):
     text = "photo;Min Score;Vertex-Colors;seed\nphoto.png;0,5;WAHR;nan\na.png;;FAUX;3.0\n"
     first, second = read_items(write(listed, "m.csv", text), CHAIR)
-    assert (first.prompt.min_score, dict(first.finish), first.seed) == (
+    assert (first.prompt.min_score, dict(first.options), first.seed) == (
         0.5,
         {"vertex_colors": True},
-        CHAIR.seed,
+        CHAIR.seeds.seed,
     )
-    assert (dict(second.finish), second.seed) == ({"vertex_colors": False}, 3)
+    assert (dict(second.options), second.seed) == ({"vertex_colors": False}, 3)
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from scenelift.batch.run import begin_batch, watch
 from scenelift.batch.settings import BatchSettings
 from scenelift.batch.slurm import SlurmOptions
 from scenelift.errors import InputError
-from scenelift.options import ExportOptions
+from scenelift.options import ExportOptions, Options
 from scenelift.testing.fakes import disc_photo
 from scenelift.types import Prompt
 
 SETTINGS = BatchSettings(
     pipeline="tests.drivers.web:fake_pipeline",
-    export=ExportOptions(preview_frames=1, preview_size=16),
+    options=Options(export=ExportOptions(preview_frames=1, preview_size=16)),
     attempts=2,
 )
 

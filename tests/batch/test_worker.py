@@ -23,7 +23,7 @@ from scenelift.batch.folder import BatchFolder
 from scenelift.batch.identity import WorkerIdentity
 from scenelift.batch.items import BatchItem
 from scenelift.batch.ledger import Ledger
-from scenelift.batch.manifest import RowDefaults, read_items
+from scenelift.batch.manifest import read_items
 from scenelift.batch.on_local import LocalWorkers
 from scenelift.batch.progress import BatchProgress
 from scenelift.batch.run import begin_batch, conclude, retry_failed, run_batch, watch
@@ -31,14 +31,14 @@ from scenelift.batch.settings import BatchSettings, read_settings
 from scenelift.batch.worker import Worker
 from scenelift.cli import app
 from scenelift.errors import InputError, OutputError, SetupError
-from scenelift.options import ExportOptions
+from scenelift.options import ExportOptions, Options, SearchOptions
 from scenelift.output.manifest import read_manifest
 from scenelift.progress import CancelToken
 from scenelift.testing.fakes import disc_photo
 from scenelift.types import Prompt
 
-SMALL = ExportOptions(preview_frames=1, preview_size=16)
-SETTINGS = BatchSettings(pipeline="tests.drivers.web:fake_pipeline", export=SMALL, lease_seconds=5)
+SMALL = Options(export=ExportOptions(preview_frames=1, preview_size=16))
+SETTINGS = BatchSettings(pipeline="tests.drivers.web:fake_pipeline", options=SMALL, lease_seconds=5)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_row_with_faces_of_its_own_has_them(disc, tmp_path):
     red = Prompt(phrases=("red",))
     items = [
         BatchItem.of(disc, red, 0, id="plain"),
-        BatchItem.of(disc, red, 0, id="few", finish={"faces": 100, "vertex_colors": True}),
+        BatchItem.of(disc, red, 0, id="few", options={"faces": 100, "vertex_colors": True}),
     ]
     folder, _ = begin_batch(items, tmp_path / "out", SETTINGS)
     Worker(folder, SETTINGS).run(items, start=0.5)
@@ -225,7 +225,7 @@ def test_pictures_of_results_are_not_taken_for_photos(begin, disc, tmp_path):
     folder, _, (item,) = begin("red")
     Worker(folder, SETTINGS).run([item])
     shutil.copytree(folder.scene(item.id), tmp_path / "single")
-    items = read_items(tmp_path, RowDefaults(prompt=Prompt(phrases=("red",))))
+    items = read_items(tmp_path, Options(search=SearchOptions(prompt=("red",))))
     assert [i.photo for i in items] == [disc]
 
 
@@ -263,14 +263,14 @@ def test_local_workers_are_replaced_and_poison_fails_alone(begin):
 
 
 def test_one_call_runs_a_batch_from_python(disc, tmp_path):
-    items = read_items(disc.parent, RowDefaults(prompt=Prompt(phrases=("red",))))
+    items = read_items(disc.parent, Options(search=SearchOptions(prompt=("red",))))
     report = run_batch(items, tmp_path / "out", SETTINGS)
     assert (report.counts["done"], report.exit_code) == (1, 0)
     assert (tmp_path / "out" / "index.html").exists()
 
 
 def test_a_set_up_that_cannot_work_stops_everything_and_says_why(begin):
-    settings = BatchSettings(pipeline="nowhere:at_all", export=SMALL)
+    settings = BatchSettings(pipeline="nowhere:at_all", options=SMALL)
     folder, plan, items = begin("red", settings=settings)
     with pytest.raises(SetupError, match="nowhere"):
         watch(BatchProgress(folder, items), LocalWorkers(folder, plan))
@@ -322,7 +322,8 @@ def test_a_folder_is_not_continued_with_settings_that_change_results(begin):
         begin(
             "red",
             settings=BatchSettings(
-                pipeline=SETTINGS.pipeline, export=ExportOptions(preview_frames=1, preview_size=32)
+                pipeline=SETTINGS.pipeline,
+                options=Options(export=ExportOptions(preview_frames=1, preview_size=32)),
             ),
         )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scenelift.commands.options import read_known
 from scenelift.errors import InputError
+from scenelift.options import read_known
 
 
 @pytest.mark.parametrize(

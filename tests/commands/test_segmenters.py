@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 
 from scenelift.cli import app
 from scenelift.errors import BackendUnavailable
+from scenelift.options import BackendOptions
 from scenelift.pointmap import POINT_MAPPERS
 from scenelift.qualities import QUALITIES, BackendNames, choose_backends
 from scenelift.reconstruct import RECONSTRUCTORS
-from scenelift.registry import Backend, BackendOptions
+from scenelift.registry import Backend
 from scenelift.segment import SEGMENTERS
 from scenelift.testing.fakes import BallReconstructor, PlanePointMapper
 from scenelift.testing.tiny_segmenters import write_sam3

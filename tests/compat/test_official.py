@@ -26,11 +26,10 @@ from scenelift.geometry.transforms import (  # noqa: E402
     pose_matrix,
     transform_points,
 )
-from scenelift.models.slat.options import ReconstructionOptions  # noqa: E402
+from scenelift.options import BackendOptions, ReconstructionOptions  # noqa: E402
 from scenelift.progress import silent  # noqa: E402
 from scenelift.qualities import GIVEN, choose_backends  # noqa: E402
 from scenelift.reconstruct import RECONSTRUCTORS  # noqa: E402
-from scenelift.registry import BackendOptions  # noqa: E402
 from scenelift.testing.fakes import ColorSegmenter, PlanePointMapper, disc_photo  # noqa: E402
 from scenelift.types import Prompt  # noqa: E402
 

@@ -8,7 +8,6 @@ import pytest
 from scenelift.compose.score import best_of
 from scenelift.compose.surfels import surfels_of
 from scenelift.errors import ReconstructionError
-from scenelift.options import LayoutOptions
 from scenelift.pipeline import Pipeline
 from scenelift.testing.fakes import (
     BallReconstructor,
@@ -40,7 +39,7 @@ def test_the_pipeline_tries_other_seeds_and_says_which_it_kept():
             return super().reconstruct(*args, seed=seed, **options)
 
     pipeline = Pipeline(ColorSegmenter(), PlanePointMapper(), Listening())
-    scene = pipeline.run(disc_photo(), "red", seed=7, layout=LayoutOptions(best_of=3))
+    scene = pipeline.run(disc_photo(), "red", seed=7, best_of=3)
     assert len(set(seeds)) == 3
     assert seeds[0] == 7
     (kept,) = [note for note in scene.objects[0].notes if note.startswith("The best of 3 tries")]

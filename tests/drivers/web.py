@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 
 from scenelift.errors import BackendUnavailable
+from scenelift.options import Options
 from scenelift.pipeline import Pipeline
 from scenelift.progress import Reporter
 from scenelift.qualities import BackendNames, Choice
-from scenelift.registry import BackendOptions
 from scenelift.testing.fakes import BallReconstructor, ColorSegmenter, PlanePointMapper
 from scenelift.types import (
     Image,
@@ -110,9 +110,9 @@ class SlowReconstructor(BallReconstructor):
         return super().reconstruct(image, instance, points, others=others, seed=seed, report=report)
 
 
-def fake_pipeline(quality: str = FAKE, options: BackendOptions | None = None) -> Pipeline:
+def fake_pipeline(options: Options | None = None) -> Pipeline:
     """The pipeline of the fake quality; "green" objects fail."""
-    FakeQualities().check(quality)
+    FakeQualities().check(options.backends.quality if options else FAKE)
     names = BackendNames(
         segmenter="fake-color", pointmapper="fake-plane", reconstructor="fake-ball"
     )

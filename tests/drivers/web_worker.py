@@ -7,4 +7,4 @@ from scenelift.webapp.worker import main
 from tests.drivers.web import fake_pipeline
 
 if __name__ == "__main__":
-    main(load=fake_pipeline, export=ExportOptions(preview_frames=2, preview_size=32))
+    main(load=fake_pipeline, preview=ExportOptions(preview_frames=2, preview_size=32))

@@ -11,10 +11,10 @@ from scenelift.models.layers.dino import DinoParams
 from scenelift.models.moge.checkpoint import MoGeSettings
 from scenelift.models.moge.network import MoGe, MoGeParams
 from scenelift.models.moge.parts import view_plane
+from scenelift.options import BackendOptions
 from scenelift.pointmap.moge import MoGePointMapper
 from scenelift.pointmap.moge_weights import lacks
 from scenelift.progress import CancelToken, Reporter, silent
-from scenelift.registry import BackendOptions
 from scenelift.types import Image
 
 TINY = MoGeParams(

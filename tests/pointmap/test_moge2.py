@@ -10,13 +10,13 @@ from scenelift.errors import InputError, WeightsError
 from scenelift.models.layers.dino import DinoParams
 from scenelift.models.moge.checkpoint import load_metric_moge
 from scenelift.models.moge.network import MoGe, MoGeParams
+from scenelift.options import BackendOptions
 from scenelift.pointmap import POINT_MAPPERS
 from scenelift.pointmap.metres import ScaledPointMapper, unit_ratio
 from scenelift.pointmap.moge import MoGePointMapper
 from scenelift.pointmap.moge2 import MetricMoGePointMapper
 from scenelift.pointmap.moge_weights import metric_lacks
 from scenelift.progress import silent
-from scenelift.registry import BackendOptions
 from scenelift.testing.fake_weights import draw_weights
 from scenelift.testing.moge2_sizes import TINY, plant_metric_plane, shapes_of, write_moge2
 from scenelift.types import Camera, Image, Instance, PointMap

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scenelift.geometry.transforms import pose_matrix, transform_points
-from scenelift.models.slat.options import ReconstructionOptions
+from scenelift.options import ReconstructionOptions
 from scenelift.reconstruct import sam3d
 from scenelift.reconstruct.conditioning import conditioning_points, pose_for_camera
 from scenelift.reconstruct.sam3d import SAM3DReconstructor

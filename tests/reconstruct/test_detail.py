@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from scenelift.models.slat.options import ReconstructionOptions
+from scenelift.options import ReconstructionOptions
 from scenelift.progress import silent
 from scenelift.reconstruct.base import View
 from scenelift.reconstruct.detail import closest_mask, closest_matte, most_pixels

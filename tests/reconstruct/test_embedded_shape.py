@@ -10,12 +10,12 @@ import trimesh
 
 from scenelift.errors import InputError
 from scenelift.geometry.transforms import pose_matrix, transform_gaussians
+from scenelift.options import BackendOptions
 from scenelift.pointmap.embedded import EmbeddedPointMapper
 from scenelift.pointmap.given import GivenPointMapper
 from scenelift.progress import silent
 from scenelift.reconstruct.embedded import EmbeddedReconstructor
 from scenelift.reconstruct.embedded.objectron import BoxFinder
-from scenelift.registry import BackendOptions
 from scenelift.render.meshes import render_mesh
 from scenelift.render.splats import render_splats
 from scenelift.types import Image, Instance

@@ -23,9 +23,9 @@ from scenelift.models.sam3d.pointpatch import PointPatchParams
 from scenelift.models.sam3d.structure_flow import StructureLatents
 from scenelift.models.slat.latent_flow import LatentFlowParams
 from scenelift.models.slat.latent_torso import TorsoParams
-from scenelift.models.slat.options import ReconstructionOptions
 from scenelift.models.slat.structure_decoder import StructureVAEParams
 from scenelift.models.slat.structure_flow import StructureFlowParams
+from scenelift.options import ReconstructionOptions
 from scenelift.progress import silent
 from scenelift.reconstruct.sam3d import SAM3DReconstructor
 from scenelift.testing import fake_weights

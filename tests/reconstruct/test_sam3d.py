@@ -21,11 +21,10 @@ from scenelift.models.sam3d.pose import PublishedPose
 from scenelift.models.sam3d.preprocess import ConditionImages
 from scenelift.models.slat.first_stage import Sampling
 from scenelift.models.slat.flexicubes import SurfaceMesh
-from scenelift.models.slat.options import ReconstructionOptions
+from scenelift.options import BackendOptions, ReconstructionOptions
 from scenelift.progress import CancelToken, Event, Reporter, silent
 from scenelift.reconstruct import RECONSTRUCTORS, SeveralSeedsReconstructor
 from scenelift.reconstruct.sam3d import SAM3DReconstructor, reconstruction_of
-from scenelift.registry import BackendOptions
 from scenelift.testing.fakes import ColorSegmenter, PlanePointMapper, disc_photo
 from scenelift.types import (
     Camera,

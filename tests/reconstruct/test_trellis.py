@@ -10,8 +10,8 @@ import torch
 from scenelift.compose.fit import FittedPose
 from scenelift.errors import Cancelled, DeviceMemoryError, InputError, WeightsError
 from scenelift.models.slat.model import LiftedShape
-from scenelift.models.slat.options import ReconstructionOptions
 from scenelift.models.trellis.preprocess import crop_on_black
+from scenelift.options import BackendOptions, ReconstructionOptions
 from scenelift.progress import CancelToken, Reporter, silent
 from scenelift.reconstruct import (
     RECONSTRUCTORS,
@@ -20,7 +20,6 @@ from scenelift.reconstruct import (
     View,
 )
 from scenelift.reconstruct.trellis import TrellisReconstructor
-from scenelift.registry import BackendOptions
 from scenelift.testing.fakes import ColorSegmenter, PlanePointMapper, disc_photo
 from scenelift.types import Image, Instance, PointMap, Pose, Prompt, Reconstruction
 

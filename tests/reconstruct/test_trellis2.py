@@ -19,12 +19,11 @@ from scenelift.geometry.transforms import (
 )
 from scenelift.models.layers.dinov3 import from_timm
 from scenelift.models.slat.frame import OBJECT_FROM_ZUP
-from scenelift.models.slat.options import ReconstructionOptions
 from scenelift.models.trellis.preprocess import crop_box
 from scenelift.models.trellis2.checkpoints import Trellis2Folder, load_models
 from scenelift.models.trellis2.dual_grid import dual_grid_mesh
 from scenelift.models.trellis2.model import LiftedSurface
-from scenelift.options import ExportOptions, FinishOptions
+from scenelift.options import ExportOptions, FinishOptions, ReconstructionOptions
 from scenelift.output.scene import write_scene
 from scenelift.pipeline import Pipeline
 from scenelift.progress import silent

@@ -16,8 +16,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from scenelift.models.slat.options import ReconstructionOptions
 from scenelift.models.trellis.preprocess import crop_on_black
+from scenelift.options import ReconstructionOptions
 from scenelift.progress import silent
 from scenelift.reconstruct.trellis import TrellisReconstructor
 from scenelift.testing.fake_checkpoints import TINY

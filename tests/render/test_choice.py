@@ -3,29 +3,13 @@
 import numpy as np
 import pytest
 
-from scenelift.errors import SetupError
-from scenelift.render.choice import choose_render_device, mesh_renderer, splat_renderer
+from scenelift.render.choice import mesh_renderer, splat_renderer
 from scenelift.testing.fakes import ball_shape
 from scenelift.types import Camera
 
 CAMERA = Camera.from_fov(60, 40, fov_deg=50)
 POSE = np.array([[1, 0, 0, 0.1], [0, 1, 0, 0], [0, 0, 1, 2], [0, 0, 0, 1.0]])
 SHAPE = ball_shape(np.array([200, 60, 30]), splats=500)
-
-
-def test_the_cpu_draws_unless_this_process_computes_on_a_gpu():
-    torch = pytest.importorskip("torch")
-    expected = "cuda" if torch.cuda.is_initialized() else "cpu"
-    assert choose_render_device("auto") == expected
-    assert choose_render_device("cpu") == "cpu"
-
-
-def test_a_device_that_is_not_there_is_refused():
-    torch = pytest.importorskip("torch")
-    if torch.cuda.is_available():
-        pytest.skip("this machine has one")
-    with pytest.raises(SetupError, match="cuda"):
-        splat_renderer(SHAPE.gaussians, "cuda")
 
 
 # "cpu:0" is the CPU by torch's name: torch draws there, and numba on "cpu".

@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional as F
 
 from scenelift.errors import Cancelled, WeightsError
+from scenelift.options import BackendOptions
 from scenelift.progress import CancelToken, Reporter, silent
-from scenelift.registry import BackendOptions
 from scenelift.segment import SEGMENTERS
 from scenelift.segment.filters import FilterSettings, clean_mask
 from scenelift.segment.grounded_sam2 import GroundedSAM2Segmenter

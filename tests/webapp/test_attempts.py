@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.drivers.web import TroubledSegmenter, fake_pipeline
 
 from scenelift.errors import InputError, OutputError
-from scenelift.options import ExportOptions
+from scenelift.options import ExportOptions, Options
 from scenelift.progress import CancelToken, silent
 from scenelift.testing.fakes import disc_photo
 from scenelift.types import Prompt
@@ -85,7 +85,7 @@ def attempt(queue, tmp_path, photo, load=lambda quality: fake_pipeline()):
         load,
         token=CancelToken(),
         most_objects=20,
-        export=ExportOptions(preview_frames=2, preview_size=32),
+        defaults=Options(export=ExportOptions(preview_frames=2, preview_size=32)),
         stopping=lambda: False,
     ).run()
     return queue.get(job.id)

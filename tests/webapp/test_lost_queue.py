@@ -144,7 +144,11 @@ def test_a_scene_of_an_earlier_version_is_whoevers_it_can_only_be(data, finished
         queue.close()
     queue = open_queue(data, max_attempts=3)
     row = queue.get(job)
-    assert (row.state, row.request.seed, row.request.prompt.phrases) == ("done", 7, ("red",))
+    assert (row.state, row.request.options().seeds.seed, row.request.prompt.phrases) == (
+        "done",
+        7,
+        ("red",),
+    )
     queue.close()
 
 

@@ -172,7 +172,7 @@ def test_wishes_for_meshes_start_with_the_servers_and_are_kept(visit, server):
     group = page.get_by_role("group", name="Mesh of an object")
     faces = group.get_by_label("Most faces")
     texture = group.get_by_label("Texture", exact=True)
-    known = server.http.get("/api/config").json()["meshes"]
+    known = server.http.get("/api/config").json()["options"]
     expect(faces).to_have_value(str(known["faces"]["default"]))
     expect(texture).to_have_value(str(known["texture_size"]["default"]))
     expect(group.get_by_label("Vertex colours")).not_to_be_checked()

@@ -286,8 +286,9 @@ def test_health_config_ready_and_metrics(server):
     config = server.http.get("/api/config").json()
     assert (config["qualities"], config["default_quality"]) == (["fake"], "fake")
     assert config["auth"] is False
-    assert config["meshes"]["faces"]["default"] == FinishOptions().faces
-    assert config["meshes"]["texture_size"]["maximum"] == 4096
+    assert config["options"]["faces"]["default"] == FinishOptions().faces
+    assert config["options"]["texture_size"]["maximum"] == 8192
+    assert config["server"]["quality"] == "fake"
     for example in config["examples"]:
         PIL.Image.open(io.BytesIO(server.http.get(example["url"]).content)).verify()
     server.http.get("/api/jobs/" + "0" * 32)

@@ -100,7 +100,7 @@ export const api = {
     if (job.maxObjects !== null) form.set('max_objects', String(job.maxObjects));
     form.set('quality', job.quality);
     form.set('review', String(job.review));
-    for (const [name, wish] of Object.entries(job.meshes)) form.set(name, String(wish));
+    for (const [name, value] of Object.entries(job.options)) form.set(name, value);
     return upload<Job>('api/jobs', form, onSent);
   },
 };

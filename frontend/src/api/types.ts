@@ -62,28 +62,27 @@ export interface JobPage {
   last_event_id: number;
 }
 
-export interface Range {
-  minimum: number;
-  maximum: number;
-  default: number;
+/** An option of a job, as JSON Schema puts it. */
+export interface OptionSchema {
+  type: 'boolean' | 'integer' | 'number' | 'string' | 'array';
+  title: string;
+  description: string;
+  default: boolean | number | string | string[] | null;
+  minimum: number | null;
+  maximum: number | null;
+  /** Least number besides 0, which means no limit. */
+  least_positive: number | null;
+  enum: string[] | null;
 }
 
-export interface MeshWishes {
-  faces: number;
-  texture_size: number;
-  vertex_colors: boolean;
-}
+export type Options = Record<string, OptionSchema>;
 
 export interface Config {
   version: string;
   qualities: string[];
   default_quality: string;
   limits: { upload_bytes: number; max_pixels: number; max_phrases: number };
-  meshes: {
-    faces: Range;
-    texture_size: Range;
-    vertex_colors: { default: boolean };
-  };
+  options: Options;
   auth: boolean;
   examples: { name: string; url: string; prompt: string }[];
 }
@@ -108,5 +107,6 @@ export interface NewJob {
   maxObjects: number | null;
   quality: string;
   review: boolean;
-  meshes: MeshWishes;
+  /** Name -> value of options that differ from the server's defaults. */
+  options: Record<string, string>;
 }

@@ -7,7 +7,7 @@ import { h } from '../ui/dom';
 import { percent } from '../ui/format';
 import { icon } from '../ui/icons';
 import { problemBox, problemOf } from '../ui/problem';
-import { meshFields } from './meshes';
+import { optionFields } from './options';
 
 const SUBJECTS = ['chair', 'cup', 'person', 'plant', 'shoe', 'lamp'];
 const QUALITIES: Record<string, string> = {
@@ -44,10 +44,10 @@ export function photoForm(
   review.addEventListener('change', () => {
     submit.textContent = review.checked ? 'Find objects' : 'Make the scene';
   });
-  const seed = h('input', { id: 'seed', type: 'number', min: 0, max: 4294967295, value: 0 });
+  const seed = h('input', { id: 'seed', type: 'number', min: 0, max: config.options.seed?.maximum, value: 0 });
   const most = h('input', { id: 'most', type: 'number', min: 1, max: 99, placeholder: 'all' });
   const quality = qualities(config);
-  const meshes = meshFields(config.meshes);
+  const options = optionFields(config.options);
   chips.values = phrases;
 
   const more = h('details', {},
@@ -56,7 +56,7 @@ export function photoForm(
       h('div', { class: 'field' }, h('label', { for: 'seed' }, 'Seed'), seed),
       h('div', { class: 'field' }, h('label', { for: 'most' }, 'At most'), most)),
     h('label', { class: 'check', for: 'review' }, review, 'Show me what was found first'),
-    meshes.element);
+    options.element);
   // A field that is refused must be seen, or nobody knows why nothing is sent. The event does not
   // bubble, but it is captured.
   more.addEventListener('invalid', () => (more.open = true), true);
@@ -70,7 +70,7 @@ export function photoForm(
       onSubmitted(await api.submit({
         photo, boxes: drawn?.values ?? [], phrases: chips.values, seed: Number(seed.value) || 0,
         maxObjects: most.value ? Number(most.value) : null,
-        quality: quality.value, review: review.checked, meshes: meshes.wishes(),
+        quality: quality.value, review: review.checked, options: options.values(),
       }, (sent) => (sending.textContent = sent < 1 ? `Sending the photo, ${percent(Math.floor(sent * 10) / 10)}` : 'Looking at the photo…')));
     } catch (error) {
       problem.replaceChildren(problemBox(problemOf(error)));

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict
 from typing import Any
 
 from scenelift.batch.folder import BatchFolder
@@ -28,7 +28,7 @@ from scenelift.errors import (
 from scenelift.output.manifest import Manifest
 from scenelift.pipeline import Pipeline
 from scenelift.progress import CancelToken, Reporter
-from scenelift.runs import RunSpec, run_job
+from scenelift.runs import RunSpec, named_by_masks, run_job
 
 __all__ = ["CRASHED", "Attempt", "Crashed"]
 
@@ -105,14 +105,12 @@ class Attempt:
     def _run(self, pipeline: Pipeline) -> Manifest:
         item, claim = self._item, self._claim
         work = self._folder.open_work(item.id, claim.number, lost=claim.losses > 0)
-        spec = RunSpec(
-            photo=item.photo,
-            prompt=item.prompt,
-            out=work,
-            seed=item.seed,
-            finish=replace(self._settings.finish, **item.finish),
-            export=self._settings.export,
-        )
+        options = self._settings.options.with_plain({**item.options, "seed": item.seed})
+        if options.inputs.masks or options.inputs.depth:
+            inputs = asdict(options.inputs)
+            pipeline = pipeline.with_inputs(item.photo, **inputs, prompt=item.prompt)
+        prompt = named_by_masks(item.prompt, pipeline)
+        spec = RunSpec.of(item.photo, prompt, work, options)
         manifest = run_job(spec, pipeline, Reporter(lambda event: None, token=self._token))
         write_thumbnail(work, self._folder.thumbnail(item.id))
         return manifest

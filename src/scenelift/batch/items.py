@@ -32,7 +32,7 @@ class BatchItem:
         prompt: what to lift out.
         seed: makes the result repeatable.
         digest: of the row; a result counts only for the row that it was made of.
-        finish: fields of `FinishOptions` that the row has in place of the batch's.
+        options: name -> plain value of those that the row has in place of the batch's.
     """
 
     id: str
@@ -40,7 +40,7 @@ class BatchItem:
     prompt: Prompt
     seed: int
     digest: str
-    finish: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @classmethod
     def of(
@@ -51,7 +51,7 @@ class BatchItem:
         *,
         id: str = "",
         written: str = "",
-        finish: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> BatchItem:
         """An item with a name of its own.
 
@@ -60,12 +60,12 @@ class BatchItem:
             id: the user's name for it; made of the photo's name and the digest where empty.
             written: the path as the user wrote it, so that moving photos and manifest together
                 changes no name.
-            finish: as the attribute.
+            options: as the attribute.
 
         Raises:
             InputError: the name cannot be that of a folder.
         """
-        own = [finish] if finish else []  # no part of a name where the batch's options hold
+        own = [options] if options else []  # no part of a name where the batch's options hold
         row = digest(written or str(photo), _encoded(prompt), seed, *own)[:DIGEST_CHARACTERS]
         if id and not ID_PATTERN.fullmatch(id):
             raise InputError(
@@ -73,7 +73,9 @@ class BatchItem:
                 "'.', '_' or '-', not starting with '.' or '-'"
             )
         name = id or f"{_plain(photo.stem)}-{row[:8]}"
-        return cls(id=name, photo=photo, prompt=prompt, seed=seed, digest=row, finish=finish or {})
+        return cls(
+            id=name, photo=photo, prompt=prompt, seed=seed, digest=row, options=options or {}
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -82,7 +84,7 @@ class BatchItem:
             "prompt": _as_dict(self.prompt),
             "seed": self.seed,
             "digest": self.digest,
-            "finish": dict(self.finish),
+            "options": dict(self.options),
         }
 
     @classmethod

@@ -9,35 +9,24 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from scenelift.batch.items import BatchItem
+from scenelift.batch.settings import OF_ITEMS
 from scenelift.batch.sheets import csv_rows, decode
 from scenelift.errors import InputError, ManifestError
-from scenelift.options import FinishOptions
-from scenelift.prompts import parse_box, parse_prompt_phrases
-from scenelift.types import BoxPrompt, Prompt
+from scenelift.options import OptionField, Options, fields_for
+from scenelift.options.schema import OptionModel, model_of
+from scenelift.types import Prompt
 
-__all__ = ["COLUMNS", "PHOTO_SUFFIXES", "RowDefaults", "read_items"]
+__all__ = ["COLUMNS", "PHOTO_SUFFIXES", "read_items"]
 
-COLUMNS = (
-    "photo",
-    "prompt",
-    "box",
-    "exclude_box",
-    "seed",
-    "max_objects",
-    "min_score",
-    "mask_threshold",
-    "faces",
-    "texture_size",
-    "vertex_colors",
-    "id",
-)
-PROMPT_COLUMNS = ("prompt", "box", "exclude_box", "min_score", "mask_threshold", "max_objects")
+COLUMNS = ("photo", *(f.name for f in fields_for("row")), "id")
 PHOTO_SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".mpo"),
@@ -57,35 +46,26 @@ OTHER_PICTURES = frozenset(
 _YES = ("yes", "true", "1", "1.0", "wahr", "vrai", "verdadero", "vero", "y")
 _NO = ("no", "false", "0", "0.0", "falsch", "faux", "falso", "n")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowDefaults:
-    """What a row that does not say otherwise gets.
-
-    Attributes:
-        prompt: phrases and boxes for rows without any; its numbers for rows without those.
-        seed: for rows without one.
-    """
-
-    prompt: Prompt = field(default_factory=Prompt)
-    seed: int = 0
+Row = model_of("Row", "row", base=OptionModel, unsaid=True)
+FIELDS = {f.name: f for f in fields_for("row")}
+SEARCH = frozenset(f.name for f in fields_for("row", "search"))
 
 
 def read_items(
-    source: str | Path, defaults: RowDefaults | None = None, *, notes: list[str] | None = None
+    source: str | Path, defaults: Options | None = None, *, notes: list[str] | None = None
 ) -> list[BatchItem]:
     """The items of a manifest, or of every photo in a folder and its subfolders.
 
     Args:
         source: a folder, .csv, .tsv, .jsonl, or .json with a list of rows.
-        defaults: what rows that do not say otherwise get.
+        defaults: what a row gets that does not say otherwise.
         notes: gets what was assumed or left aside, in plain sentences.
 
     Raises:
         InputError: there is no such file, or it is of no kind that is read.
         ManifestError: rows cannot be used; it names every one.
     """
-    source, defaults = Path(source), defaults or RowDefaults()
+    source, defaults = Path(source), defaults or Options()
     notes = [] if notes is None else notes
     if source.is_dir():
         photos = _photos(source, notes)
@@ -121,7 +101,7 @@ def read_items(
 def _collect(
     base: Path,
     rows: Iterator[tuple[int, Mapping[str, Any] | InputError]],
-    defaults: RowDefaults,
+    defaults: Options,
     *,
     manifest: str = "",
 ) -> list[BatchItem]:
@@ -221,7 +201,7 @@ def _json_list(text: str) -> Iterator[tuple[int, Mapping[str, Any] | InputError]
             yield number, InputError(f"expected a JSON object, got {str(row)[:40]}")
 
 
-def _item(base: str, row: Mapping[str, Any], defaults: RowDefaults) -> BatchItem:
+def _item(base: str, row: Mapping[str, Any], defaults: Options) -> BatchItem:
     unknown = [name for name in row if name not in COLUMNS]
     if unknown:
         raise InputError(
@@ -230,120 +210,134 @@ def _item(base: str, row: Mapping[str, Any], defaults: RowDefaults) -> BatchItem
     written = str(row.get("photo", ""))
     if not written:
         raise InputError("no photo is given")
-    # In text: a path object for each step would take most of the time for a hundred thousand rows.
-    photo = os.path.normpath(os.path.join(base, written))  # noqa: PTH118
+    photo = _path(base, written)
     if "\\" in written and not os.path.isfile(photo):  # noqa: PTH113  as Windows writes paths
         return _item(base, {**row, "photo": written.replace("\\", "/")}, defaults)
     if not os.path.isfile(photo):  # noqa: PTH113
         raise InputError(f"there is no photo {photo[:300]}")
-    seed = _number(row, "seed", int, 0, None)
-    return BatchItem.of(
+    said = {name: value for name, value in row.items() if name not in ("photo", "seed", "id")}
+    own, prompt = _asked(said, defaults)
+    item = BatchItem.of(
         Path(photo),
-        _prompt(row, defaults.prompt),
-        defaults.seed if seed is None else seed,
+        prompt,
+        _values({"seed": row.get("seed")}).get("seed", defaults.seeds.seed),
         id=str(row.get("id", "")),
         written=Path(written).as_posix(),
-        finish=_finish(row),
+        options=own,
     )
+    paths: dict[str, Any] = {}
+    if "masks" in own:
+        paths["masks"] = [_path(base, mask) for mask in own["masks"]]
+    if "depth" in own:
+        paths["depth"] = _path(base, own["depth"])
+    return replace(item, options=own | paths)
 
 
-def _prompt(row: Mapping[str, Any], default: Prompt) -> Prompt:
-    cells = tuple((name, row[name]) for name in PROMPT_COLUMNS if name in row)
+def _path(base: str, written: str) -> str:
+    """A path as the manifest writes it, seen from its folder."""
+    # In text: a path object for each step would take most of the time for a hundred thousand rows.
+    return os.path.normpath(os.path.join(base, written))  # noqa: PTH118
+
+
+def _asked(said: Mapping[str, Any], defaults: Options) -> tuple[dict[str, Any], Prompt]:
+    """A row's own options, and its prompt."""
+    cells = tuple(said.items())
     if all(isinstance(value, str) for _, value in cells):
-        return _prompt_of_cells(cells, default)  # which many rows have in common
-    return _new_prompt(row, default)
+        own, prompt = _asked_in_cells(cells, defaults)  # which many rows have in common
+        return dict(own), prompt
+    return _newly_asked(said, defaults)
 
 
 @lru_cache(maxsize=1000)
-def _prompt_of_cells(cells: tuple[tuple[str, str], ...], default: Prompt) -> Prompt:
-    return _new_prompt(dict(cells), default)
+def _asked_in_cells(
+    cells: tuple[tuple[str, str], ...], defaults: Options
+) -> tuple[dict[str, Any], Prompt]:
+    return _newly_asked(dict(cells), defaults)
 
 
-def _new_prompt(row: Mapping[str, Any], default: Prompt) -> Prompt:
-    asked = row.get("prompt", "")
-    texts = _list(row, "prompt")
-    if texts and isinstance(asked, str):
-        texts = [asked]  # a list in JSON has semicolons of its own
-    boxes = tuple(parse_box(b) for b in _list(row, "box")) + tuple(
-        parse_box(b, positive=False) for b in _list(row, "exclude_box")
-    )
-    phrases = parse_prompt_phrases(texts) if texts else ()
-    if not phrases and not any(b.positive for b in boxes):
-        phrases, boxes = default.phrases, default.boxes + boxes
-    if not phrases and not any(b.positive for b in boxes):
-        raise InputError("no prompt: give the column 'prompt' or 'box', or the option --prompt")
-    own = Prompt(
-        phrases=phrases,
-        boxes=tuple[BoxPrompt, ...](boxes),
-        min_score=_number(row, "min_score", float, 0, 1),
-        mask_threshold=_number(row, "mask_threshold", float, 0.01, 0.99),
-        max_objects=_number(row, "max_objects", int, 1, None),
-    )
-    return Prompt(
-        phrases=own.phrases,
-        boxes=own.boxes,
-        min_score=default.min_score if own.min_score is None else own.min_score,
-        mask_threshold=(
-            default.mask_threshold if own.mask_threshold is None else own.mask_threshold
-        ),
-        max_objects=default.max_objects if own.max_objects is None else own.max_objects,
-    )
+def _newly_asked(said: Mapping[str, Any], defaults: Options) -> tuple[dict[str, Any], Prompt]:
+    values = _values(said)
+    own = {name: value for name, value in values.items() if name not in OF_ITEMS}
+    defaults.with_plain(own)  # checks what is in it
+    return own, _prompt(values, defaults)
 
 
-def _finish(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of `FinishOptions` that the row gives.
+def _values(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values of the options that a row has.
 
     Raises:
-        InputError: one of them is out of range.
+        InputError: one of them is of another type, or out of range.
     """
-    own: dict[str, Any] = {
-        column: value
-        for column in ("faces", "texture_size")
-        if (value := _number(row, column, int, 0, None)) is not None
+    cells = {
+        name: cell
+        for name, value in row.items()
+        if name in FIELDS and (cell := _cell(FIELDS[name], value)) is not None
     }
-    if own.get("faces") == 0:
-        own["faces"] = None  # as the option of that name: all of them
-    said = str(row.get("vertex_colors", "")).lower()
-    if said not in ("", *_YES, *_NO):
-        raise InputError(f"vertex_colors is {said!r}; expected yes or no")
-    if said:
-        own["vertex_colors"] = said in _YES
-    FinishOptions(**own)  # checks the ranges
-    return own
+    try:
+        return Row.model_validate(cells).model_dump(mode="json", exclude_none=True)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        f = FIELDS[str(first["loc"][0])]
+        raise InputError(
+            f"{f.name} is {str(first['input'])[:60]!r}; expected {_expected(f)}"
+        ) from exc
 
 
-def _list(row: Mapping[str, Any], column: str) -> list[str]:
+def _cell(f: OptionField, value: Any) -> Any:
+    """A cell as the model of rows takes it; None where it says nothing.
+
+    Raises:
+        InputError: it is of another type.
+    """
+    text = str(value).strip()
+    if value is None or text == "" or (not f.is_list and text.lower() in ("nan", "<na>")):
+        return None
+    if f.is_list:
+        # A prompt that is one text is read as people write lists: with semicolons or otherwise.
+        return [text] if f.name == "prompt" and isinstance(value, str) else _list(value)
+    if f.plain is bool:
+        if text.lower() not in (*_YES, *_NO):
+            raise InputError(f"{f.name} is {text!r}; expected {_expected(f)}")
+        return text.lower() in _YES
+    if isinstance(value, bool):
+        raise InputError(f"{f.name} is {value!r}; expected {_expected(f)}")
+    return _point(text) if f.plain in (int, float) else value
+
+
+def _expected(f: OptionField) -> str:
+    spec = f.option
+    if f.choices:
+        return f"one of {', '.join(f.choices)}"
+    kinds = {bool: "yes or no", int: "a whole number", float: "a number"}
+    kind = kinds.get(f.plain, "a text")
+    if spec.ge is None:
+        return kind
+    return f"{kind} from {spec.ge}" + ("" if spec.le is None else f" to {spec.le}")
+
+
+def _prompt(values: Mapping[str, Any], defaults: Options) -> Prompt:
+    """What the row looks for, and the defaults where it names nothing."""
+    own = Options.from_plain({k: v for k, v in values.items() if k in SEARCH}).search
+    usual = defaults.search
+    if not own.prompt and not own.box:
+        own = replace(own, prompt=usual.prompt, box=usual.box)
+        own = replace(own, exclude_box=(*usual.exclude_box, *own.exclude_box))
+    if not own.prompt and not own.box and not values.get("masks"):
+        raise InputError(
+            "no prompt: give the column 'prompt', 'box' or 'masks', or the option --prompt"
+        )
+    numbers = {
+        name: getattr(usual, name)
+        for name in SEARCH
+        if not FIELDS[name].is_list and getattr(own, name) is None
+    }
+    return replace(own, **numbers).to_prompt(optional=True)
+
+
+def _list(value: Any) -> list[str]:
     """Texts of a cell: a list in JSON, separated by semicolons in a string."""
-    value = row.get(column, "")
     texts: Sequence[Any] = value if isinstance(value, list) else str(value).split(";")
     return [str(t).strip() for t in texts if str(t).strip()]
-
-
-def _number(
-    row: Mapping[str, Any],
-    column: str,
-    kind: type[Any],
-    low: float,
-    high: float | None,
-) -> Any:
-    value = row.get(column)
-    if isinstance(value, str):
-        value = _point(value.strip())
-    if value is None or value == "" or str(value).lower() in ("nan", "<na>"):
-        return None
-    limits = f"from {low}" if high is None else f"in {low}…{high}"
-    try:
-        try:
-            number = kind(value)
-        except ValueError:
-            number = kind(float(value))  # "7.0": pandas' column of numbers with an empty cell
-        whole = kind is float or float(value) == number
-    except (TypeError, ValueError, OverflowError):
-        whole, number = False, 0
-    if not whole or isinstance(value, bool) or not (low <= number <= (high or number)):
-        what = "a whole number" if kind is int else "a number"
-        raise InputError(f"{column} is {value!r}; expected {what} {limits}")
-    return number
 
 
 def _point(text: str) -> str:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import importlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scenelift.batch.folder import BatchFolder, link_exclusively
 from scenelift.errors import BackendUnavailable, InputError
 from scenelift.io.files import write_json
-from scenelift.models.slat.options import ReconstructionOptions
-from scenelift.options import ExportOptions, FinishOptions
+from scenelift.options import OPTIONS, Options
 
 if TYPE_CHECKING:
     from scenelift.pipeline import Pipeline
 
 __all__ = ["BatchSettings", "keep_settings", "load_pipeline", "read_settings"]
 
-# Where and how fast, not what: these may differ from run to run, and from node to node.
-FREE_OPTIONS = ("weights", "device", "threads", "vram_bytes", "compile")
+# Every item says these itself, or gets them before it is written into the plan.
+OF_ITEMS = frozenset({"seed", *(f.name for f in OPTIONS if f.group == "search")})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,22 +27,15 @@ class BatchSettings:
     """Settings of a batch.
 
     Attributes:
-        quality: set of backends; with "auto", what the first worker finds holds for all.
-        segmenter: name of one in place of the quality's own.
-        options: what the backends are told.
-        finish: faces and texture of the meshes.
-        export: what is written.
-        pipeline: "module:function" that builds the pipeline in place of `quality`; "" for none.
+        options: of every item that does not say otherwise; with quality "auto", what the first
+            worker takes holds for all.
+        pipeline: "module:function" that builds the pipeline in place of the options; "" for none.
         attempts: tries without a result before an item fails.
         lease_seconds: a worker silent for so long has lost its item.
         item_seconds: longest time that one attempt may take.
     """
 
-    quality: str = "auto"
-    segmenter: str | None = None
-    options: ReconstructionOptions = field(default_factory=ReconstructionOptions)
-    finish: FinishOptions = field(default_factory=FinishOptions)
-    export: ExportOptions = field(default_factory=ExportOptions)
+    options: Options = field(default_factory=Options)
     pipeline: str = ""
     attempts: int = 3
     lease_seconds: float = 120.0
@@ -59,35 +51,19 @@ class BatchSettings:
             )
 
     def to_json(self) -> dict[str, Any]:
-        weights = self.options.weights
-        options = asdict(self.options) | {"weights": str(weights) if weights else None}
-        return asdict(self) | {"options": options}
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**own, "options": self.options.to_plain()}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> BatchSettings:
-        options = dict(value["options"])
-        if options["weights"]:
-            options["weights"] = Path(options["weights"])
-        return cls(
-            **value
-            | {
-                "options": ReconstructionOptions(**options),
-                "finish": FinishOptions(**value["finish"]),
-                # JSON knows lists only.
-                "export": ExportOptions(
-                    **value["export"] | {"formats": tuple(value["export"]["formats"])}
-                ),
-            }
-        )
+        own = {name: setting for name, setting in value.items() if name != "options"}
+        return cls(**own, options=Options.from_plain(value["options"]))
 
     def fixed(self) -> dict[str, Any]:
         """What results depend on, by the name of its option."""
-        values = self.to_json()
-        options = {k: v for k, v in values["options"].items() if k not in FREE_OPTIONS}
-        names = ("quality", "segmenter", "pipeline")
-        return (
-            {name: values[name] for name in names} | options | values["finish"] | values["export"]
-        )
+        values = self.options.to_plain()
+        names = [f.name for f in OPTIONS if f.option.changes and f.name not in OF_ITEMS]
+        return {name: values[name] for name in names} | {"pipeline": self.pipeline}
 
 
 def keep_settings(folder: BatchFolder, settings: BatchSettings, plan: str) -> None:
@@ -142,21 +118,21 @@ def load_pipeline(settings: BatchSettings, folder: BatchFolder, writer: str) -> 
 
     if settings.pipeline:
         return _own(settings.pipeline)
-    pipeline = Pipeline.from_quality(
-        _settled_quality(settings, folder), settings.options, segmenter=settings.segmenter
-    )
-    if settings.quality == "auto" and pipeline.choice and pipeline.choice.quality != "custom":
+    backends, models = settings.options.backends, settings.options.models
+    quality = _settled_quality(backends.quality, folder)
+    pipeline = Pipeline.build(options=models, **asdict(replace(backends, quality=quality)))
+    if backends.quality == "auto" and pipeline.choice and pipeline.choice.quality != "custom":
         # Nodes may differ in what they have; the results of one batch shall not.
         chosen = pipeline.choice.quality
         link_exclusively(_quality_file(folder), chosen.encode(), writer, durable=True)
-        if _settled_quality(settings, folder) != chosen:
+        if _settled_quality(backends.quality, folder) != chosen:
             return load_pipeline(settings, folder, writer)
     return pipeline
 
 
-def _settled_quality(settings: BatchSettings, folder: BatchFolder) -> str:
-    if settings.quality != "auto":
-        return settings.quality
+def _settled_quality(quality: str, folder: BatchFolder) -> str:
+    if quality != "auto":
+        return quality
     try:
         return _quality_file(folder).read_text()
     except FileNotFoundError:
@@ -182,9 +158,6 @@ def _own(name: str) -> Pipeline:
 
 def with_device(settings: BatchSettings, device: str | None, threads: int) -> BatchSettings:
     """The settings for one worker of several."""
-    options = replace(
-        settings.options,
-        device=device or settings.options.device,
-        threads=settings.options.threads or threads,
-    )
-    return replace(settings, options=options)
+    models = settings.options.models
+    models = replace(models, device=device or models.device, threads=models.threads or threads)
+    return replace(settings, options=replace(settings.options, models=models))

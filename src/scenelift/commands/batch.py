@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scenelift.commands import options as opt
+from scenelift.commands import inputs
 from scenelift.commands import slurm as sl
 from scenelift.commands.batch_display import show_progress, summarise
+from scenelift.commands.parameters import takes_options
 from scenelift.commands.shell import print_json, problems
+from scenelift.options import Options
 
 if TYPE_CHECKING:
     from scenelift.batch.folder import BatchFolder
-    from scenelift.batch.items import BatchItem
     from scenelift.batch.run import Executor
     from scenelift.batch.settings import BatchSettings
     from scenelift.batch.slurm import SlurmOptions
@@ -29,13 +30,14 @@ __all__ = ["batch"]
 EXECUTORS = ("local", "dask", "slurm")
 
 
+@takes_options("batch")
 def batch(
+    options: dict[str, Any],
     manifest: Annotated[
         Path | None,
         typer.Argument(metavar="MANIFEST|FOLDER", help="CSV, JSONL, or a folder of photos."),
     ] = None,
-    prompt: opt.PromptOption = None,
-    out: opt.OutOption = Path("out"),
+    out: inputs.OutOption = Path("out"),
     join: Annotated[
         Path | None,
         typer.Option("--join", help="Work along on the batch in this folder, as it was begun."),
@@ -60,40 +62,14 @@ def batch(
     item_seconds: Annotated[
         float, typer.Option("--item-seconds", min=1, help="Longest time for one try.")
     ] = 3600.0,
-    quality: opt.QualityOption = "auto",
     own_pipeline: Annotated[
         str,
         typer.Option("--pipeline", help="module:function that builds a pipeline of your own."),
     ] = "",
-    segmenter: opt.SegmenterOption = None,
-    segmenter_model: opt.SegmenterModelOption = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")] = 0,
-    max_objects: opt.MaxObjectsOption = None,
-    min_score: opt.MinScoreOption = None,
-    mask_threshold: opt.MaskThresholdOption = None,
-    preview_frames: Annotated[
-        int, typer.Option("--preview-frames", min=1, help="Frames of each turntable.")
-    ] = 36,
-    preview_size: Annotated[
-        int, typer.Option("--preview-size", min=16, help="Longer side of each, in pixels.")
-    ] = 512,
-    faces: opt.FacesOption = 30_000,
-    texture_size: opt.TextureSizeOption = 1024,
-    vertex_colors: opt.VertexColorsOption = False,
-    weights: opt.WeightsOption = None,
     device: Annotated[
         list[str] | None,
         typer.Option("--device", help="One worker each: auto, cpu, cuda:0. Repeatable."),
     ] = None,
-    threads: opt.ThreadsOption = 0,
-    vram: opt.VramOption = None,
-    steps: opt.StepsOption = None,
-    structure_steps: opt.StructureStepsOption = None,
-    latent_steps: opt.LatentStepsOption = None,
-    distilled: opt.DistilledOption = False,
-    few_splats: opt.FewSplatsOption = False,
-    precision: opt.PrecisionOption = "auto",
-    compile: opt.CompileOption = False,
     scheduler: Annotated[str, typer.Option("--scheduler", help="Of Dask: tcp://host:8786.")] = "",
     dask_slurm: Annotated[
         bool, typer.Option("--slurm", help="Of Dask: workers are SLURM jobs, as many as needed.")
@@ -110,7 +86,7 @@ def batch(
     qos: sl.QosOption = "",
     constraint: sl.ConstraintOption = "",
     container: sl.ContainerOption = "",
-    json: opt.JsonOption = False,
+    json: inputs.JsonOption = False,
 ) -> None:
     """Lift objects out of many photos; stopped at any moment, it goes on where it was.
 
@@ -122,14 +98,13 @@ def batch(
     with problems(json), _stoppable() as token:
         from scenelift.batch.folder import BatchFolder
         from scenelift.batch.items import read_plan
+        from scenelift.batch.manifest import read_items
         from scenelift.batch.progress import BatchProgress
         from scenelift.batch.run import begin_batch, conclude, watch
         from scenelift.batch.run import retry_failed as let_wait_again
         from scenelift.batch.settings import BatchSettings, read_settings
         from scenelift.batch.slurm import SlurmOptions
         from scenelift.errors import InputError
-        from scenelift.models.slat.options import ReconstructionOptions
-        from scenelift.options import ExportOptions, FinishOptions
 
         if on not in EXECUTORS:
             raise InputError(f"--on {on!r} is none of {', '.join(EXECUTORS)}.")
@@ -155,34 +130,27 @@ def batch(
             items = list(read_plan(folder.plan(plan)))
         else:
             assert manifest is not None
+            weights = options["weights"]
+            chosen = Options.from_plain(
+                options
+                | {
+                    "device": device[0] if device else None,
+                    "weights": weights.absolute() if weights else None,
+                }
+            )
+            inputs.check_backends(chosen)
             settings = BatchSettings(
-                quality=quality,
-                segmenter=segmenter,
-                options=ReconstructionOptions(
-                    weights=weights.absolute() if weights else None,
-                    device=device[0] if device else "auto",
-                    threads=threads,
-                    model=segmenter_model,
-                    vram_bytes=opt.read_vram(vram),
-                    structure_steps=structure_steps or steps,
-                    latent_steps=latent_steps or steps,
-                    distilled=distilled,
-                    splats_per_voxel=4 if few_splats else 32,
-                    precision=opt.read_precision(precision),
-                    compile=compile,
-                ),
-                finish=FinishOptions(
-                    faces=faces or None, texture_size=texture_size, vertex_colors=vertex_colors
-                ),
-                export=ExportOptions(preview_frames=preview_frames, preview_size=preview_size),
+                options=chosen,
                 pipeline=own_pipeline,
                 attempts=attempts,
                 lease_seconds=lease,
                 item_seconds=item_seconds,
             )
-            opt.check_segmenter(segmenter, segmenter_model)
             BatchFolder(out.absolute()).check_inputs([manifest.absolute()])
-            items = _read(manifest, prompt, seed, max_objects, min_score, mask_threshold)
+            notes: list[str] = []
+            items = read_items(manifest, chosen, notes=notes)
+            for note in notes:
+                typer.echo(note, err=True)
             _check_quality(settings, on)
             folder, plan = begin_batch(items, out, settings)
         progress = BatchProgress(folder, items)
@@ -222,31 +190,6 @@ def batch(
         raise typer.Exit(report.exit_code)
 
 
-def _read(
-    manifest: Path,
-    prompt: list[str] | None,
-    seed: int,
-    max_objects: int | None,
-    min_score: float | None,
-    mask_threshold: float | None,
-) -> list[BatchItem]:
-    from scenelift.batch.manifest import RowDefaults, read_items
-    from scenelift.prompts import parse_prompt_phrases
-    from scenelift.types import Prompt
-
-    default = Prompt(
-        phrases=parse_prompt_phrases(prompt) if prompt else (),
-        max_objects=max_objects,
-        min_score=min_score,
-        mask_threshold=mask_threshold,
-    )
-    notes: list[str] = []
-    items = read_items(manifest, RowDefaults(prompt=default, seed=seed), notes=notes)
-    for note in notes:
-        typer.echo(note, err=True)
-    return items
-
-
 def _check_quality(settings: BatchSettings, on: str) -> None:
     """A misspelt quality is an error here; whether one can run is for the workers' machines."""
     from scenelift.errors import BackendUnavailable
@@ -254,15 +197,16 @@ def _check_quality(settings: BatchSettings, on: str) -> None:
 
     if settings.pipeline:
         return
-    if settings.quality not in ("auto", *QUALITIES):
+    backends = settings.options.backends
+    if backends.quality not in ("auto", *QUALITIES):
         raise BackendUnavailable(
             "quality",
-            settings.quality,
+            backends.quality,
             reason="there is none of that name",
             choices=("auto", *QUALITIES),
         )
     if on == "local":
-        choose_backends(settings.quality, settings.options, segmenter=settings.segmenter)
+        choose_backends(options=settings.options.models, **asdict(backends))
 
 
 def _executor(

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from scenelift.errors import WeightsError
+from scenelift.options import BackendOptions
 from scenelift.platforms import untested
-from scenelift.registry import BackendOptions, Registry
+from scenelift.registry import Registry
 
 __all__ = ["check_embedded", "devices", "examine"]
 

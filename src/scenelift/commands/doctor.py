@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from scenelift.commands import options as opt
+from scenelift.commands.inputs import JsonOption
+from scenelift.commands.parameters import DeviceOption, QualityOption, WeightsOption
 from scenelift.commands.shell import print_json, problems
-from scenelift.registry import BackendOptions
+from scenelift.options import BackendOptions
 
 __all__ = ["doctor"]
 
@@ -18,13 +19,13 @@ NAME_WIDTH = 18  # of the first column
 
 
 def doctor(
-    quality: opt.QualityOption = "auto",
-    weights: opt.WeightsOption = None,
-    device: opt.DeviceOption = "auto",
+    quality: QualityOption = "auto",
+    weights: WeightsOption = None,
+    device: DeviceOption = "auto",
     deep: Annotated[
         bool, typer.Option("--deep", help="Read every byte of the weights, not only their sizes.")
     ] = False,
-    json: opt.JsonOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Show what can run here and what is missing.
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scenelift.commands import options as opt
+from scenelift.commands.inputs import JsonOption
+from scenelift.commands.parameters import DeviceOption, WeightsOption
 from scenelift.commands.shell import listen, print_json, problems
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def list_weights(
     bundle: Annotated[
         str | None, typer.Argument(metavar="[BUNDLE]", help="Which set of weights; all of them.")
     ] = None,
-    weights: opt.WeightsOption = None,
-    json: opt.JsonOption = False,
+    weights: WeightsOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Show what there is and what is present, with its licence and where it comes from.
 
@@ -55,7 +56,7 @@ def list_weights(
 @app.command()
 def download(
     bundle: BundleArgument = "embedded",
-    weights: opt.WeightsOption = None,
+    weights: WeightsOption = None,
     only: Annotated[
         list[str] | None,
         typer.Option("--only", metavar="NAME", help="Only this one. Repeatable."),
@@ -93,7 +94,7 @@ def download(
 @app.command()
 def verify(
     bundle: BundleArgument = "embedded",
-    weights: opt.WeightsOption = None,
+    weights: WeightsOption = None,
     run: Annotated[
         bool,
         typer.Option(
@@ -102,14 +103,14 @@ def verify(
             "reading bytes.",
         ),
     ] = False,
-    device: opt.DeviceOption = "auto",
+    device: DeviceOption = "auto",
     out: Annotated[
         Path | None,
         typer.Option(
             "--out", help="With --run: the page to attach to an issue (selfcheck-BUNDLE.md)."
         ),
     ] = None,
-    json: opt.JsonOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Read every byte and compare it with what was written; or, with --run, see whether it works.
 
@@ -165,7 +166,7 @@ def _run_self_check(
 @app.command()
 def convert(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Which set of weights.")] = "full",
-    weights: opt.WeightsOption = None,
+    weights: WeightsOption = None,
     dtype: Annotated[
         str,
         typer.Option(

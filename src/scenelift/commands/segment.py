@@ -4,34 +4,25 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from scenelift.commands import options as opt
+from scenelift.commands import inputs
+from scenelift.commands.parameters import takes_options
 from scenelift.commands.shell import listen, print_json, problems
-from scenelift.registry import BackendOptions
+from scenelift.options import Options
 
 __all__ = ["segment"]
 
 
+@takes_options("segment")
 def segment(
-    photo: opt.PhotoArgument,
-    prompt: opt.PromptOption = None,
-    box: opt.BoxOption = None,
-    exclude_box: opt.ExcludeBoxOption = None,
-    out: opt.OutOption = Path("out"),
-    quality: opt.QualityOption = "auto",
-    segmenter: opt.SegmenterOption = None,
-    segmenter_model: opt.SegmenterModelOption = None,
-    max_objects: opt.MaxObjectsOption = None,
-    min_score: opt.MinScoreOption = None,
-    mask_threshold: opt.MaskThresholdOption = None,
-    weights: opt.WeightsOption = None,
-    device: opt.DeviceOption = "auto",
-    threads: opt.ThreadsOption = 0,
-    json: opt.JsonOption = False,
-    verbose: opt.VerboseOption = False,
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="JPEG, PNG, WebP, TIFF…")],
+    options: dict[str, Any],
+    out: inputs.OutOption = Path("out"),
+    json: inputs.JsonOption = False,
+    verbose: inputs.VerboseOption = False,
 ) -> None:
     """Find the named objects: masks, a numbered overlay, and instances.json.
 
@@ -45,27 +36,21 @@ def segment(
         from scenelift.output.instances import check_photo, write_instances
         from scenelift.pipeline import find_objects
         from scenelift.qualities import choose_backends
+        from scenelift.runtime import Runtime
         from scenelift.segment import SEGMENTERS
 
-        what = opt.read_prompt(
-            prompt,
-            box,
-            exclude_box,
-            min_score=min_score,
-            mask_threshold=mask_threshold,
-            max_objects=max_objects,
-        )
-        opt.check_segmenter(segmenter, segmenter_model)
+        chosen = Options.from_plain(options)
+        inputs.check_backends(chosen)
         image = read_image(photo)
-        opt.check_boxes(what, image)
+        prompt = inputs.check_prompt(chosen, image)
         check_photo(out, photo)
-        options = BackendOptions(
-            weights=weights, device=device, threads=threads, model=segmenter_model
-        )
+        backends, models = chosen.backends, chosen.models
+        name = backends.segmenter or choose_backends(backends.quality, models).names.segmenter
+        runtime = Runtime.of(models, networks=SEGMENTERS.entry(name).networks)
         with claim_folder(out):
-            name = segmenter or choose_backends(quality, options).names.segmenter
-            finder = SEGMENTERS.load(name, options)
-            segmentation = find_objects(finder, image, what, report.at("segment"))
+            segmenter = SEGMENTERS.load(name, runtime)
+            with runtime.active():
+                segmentation = find_objects(segmenter, image, prompt, report.at("segment"))
             files = write_instances(out, image, segmentation)
     if json:
         print_json(

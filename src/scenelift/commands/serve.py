@@ -8,13 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
+from scenelift.commands.parameters import takes_options
 from scenelift.commands.shell import problems
 from scenelift.platforms import expect_posix_locks
 
 __all__ = ["serve"]
 
 
+@takes_options("serve")
 def serve(
+    options: dict[str, Any],
     host: Annotated[
         str | None, typer.Option("--host", help="Address to listen on (127.0.0.1).")
     ] = None,
@@ -23,37 +26,29 @@ def serve(
         Path | None,
         typer.Option("--data", help="Folder of queue and jobs.", file_okay=False),
     ] = None,
-    quality: Annotated[
-        str | None, typer.Option("--quality", help="Quality of jobs that name none (auto).")
-    ] = None,
     device: Annotated[
         list[str] | None,
         typer.Option("--device", help="One worker each: auto, cpu, cuda:0. Repeatable."),
-    ] = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option("--weights", help="Folder with weights, in place of the cache."),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every request.")] = False,
 ) -> None:
     """Run the web app: a page and a REST interface in front of a queue.
 
     Every setting can be given in the environment too, as SCENELIFT_<NAME>; docs/web.md lists
-    them. To listen beyond this machine, SCENELIFT_TOKEN must be set.
+    them. Options of models hold for every job; jobs say the others themselves. To listen beyond
+    this machine, SCENELIFT_TOKEN must be set.
 
     Example: scenelift serve --port 8000 --data ~/scenes
     """
-    given: dict[str, Any] = {
+    values = options | {
         "host": host,
         "port": port,
         "data": data,
-        "quality": quality,
         "devices": tuple(device) if device else None,
-        "weights": weights,
     }
     with problems(as_json=False):
         expect_posix_locks("serve")
-        settings = _settings({name: value for name, value in given.items() if value is not None})
+        settings = _settings({name: value for name, value in values.items() if value is not None})
         from scenelift.webapp.serving import run_server
 
         logging.basicConfig(
@@ -62,7 +57,7 @@ def serve(
         run_server(settings, access_log=verbose)
 
 
-def _settings(given: dict[str, Any]) -> Any:
+def _settings(values: dict[str, Any]) -> Any:
     from scenelift.errors import BackendUnavailable, InputError
 
     try:
@@ -77,7 +72,7 @@ def _settings(given: dict[str, Any]) -> Any:
             choices=("run", "segment", "view"),
         ) from exc
     try:
-        return Settings(**given).check()
+        return Settings(**values).check()
     except ValidationError as exc:
         first = exc.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()

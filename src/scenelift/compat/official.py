@@ -15,7 +15,7 @@ import importlib.metadata
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ import torch
 from numpy.typing import NDArray
 
 from scenelift.compat.official_setup import Abilities, probe, published_folder
-from scenelift.device import choose_device, limit_memory
 from scenelift.errors import (
     DeviceMemoryError,
     InputError,
@@ -37,11 +36,11 @@ from scenelift.models.sam3d.make_scene import KERNEL
 from scenelift.models.sam3d.model import Lifted
 from scenelift.models.sam3d.pose import CAMERA_FROM_PYTORCH3D, OBJECT_FROM_ZUP, PublishedPose
 from scenelift.models.slat.flexicubes import SurfaceMesh
-from scenelift.models.slat.options import ReconstructionOptions
+from scenelift.options import BackendOptions, ReconstructionOptions
 from scenelift.progress import Reporter
 from scenelift.reconstruct.conditioning import conditioning_points, pose_for_camera
 from scenelift.reconstruct.sam3d import reconstruction_of
-from scenelift.registry import BackendOptions
+from scenelift.runtime import Runtime
 from scenelift.types import Gaussians, Image, Instance, Mesh, PointMap, Reconstruction
 from scenelift.weights.content import fingerprint
 
@@ -71,35 +70,32 @@ class OfficialReconstructor:
         self._options = options
         texture = abilities.texture or "vertex colours"
         cleaned = ", cleaned up" if abilities.clean_up else ""
-        steps = f"{options.structure_steps or 25} + {options.latent_steps or 25} steps"
+        steps = (options.steps_of("structure"), options.steps_of("latent"))
+        steps = " + ".join(str(n or 25) for n in steps) + " steps"
         self.version = f"{version}, {steps}, {texture}{cleaned}"
 
     @classmethod
-    def load(cls, options: BackendOptions) -> OfficialReconstructor:
+    def load(cls, options: BackendOptions | Runtime) -> OfficialReconstructor:
         """Build Meta's pipeline with the published weights.
 
         Raises:
             WeightsError: they are missing, or their pipeline.yaml asks for foreign classes.
             SetupError: there is no CUDA device.
         """
-        if not isinstance(options, ReconstructionOptions):
-            options = ReconstructionOptions(
-                **{f.name: getattr(options, f.name) for f in fields(BackendOptions)}
-            )
-        folder = published_folder(options.weights)
+        runtime = Runtime.of(options)
+        folder = published_folder(runtime.weights)
         if folder is None:
             raise WeightsError("No weights of SAM 3D Objects: scenelift models download full")
-        device = choose_device(options.device)
+        device = runtime.torch_device
         if device.type != "cuda":
             raise SetupError(
                 f"Meta's package runs on CUDA only, not on {device}. "
                 f"`--reconstructor sam3d` runs the same weights here."
             )
-        limit_memory(device, options.vram_bytes)
         abilities = probe()
         pipeline = _build(folder / "pipeline.yaml", str(device), abilities)
         version = f"sam3d_objects {_version()} {fingerprint(sorted(folder.glob('*.ckpt')))}"
-        return cls(pipeline, version=version, abilities=abilities, options=options)
+        return cls(pipeline, version=version, abilities=abilities, options=runtime.options)
 
     def reconstruct(
         self,
@@ -138,8 +134,8 @@ class OfficialReconstructor:
                 # Our `compose` refines poses, for every reconstructor alike.
                 with_layout_postprocess=False,
                 use_vertex_color=not textured,
-                stage1_inference_steps=self._options.structure_steps,
-                stage2_inference_steps=self._options.latent_steps,
+                stage1_inference_steps=self._options.steps_of("structure"),
+                stage2_inference_steps=self._options.steps_of("latent"),
                 use_stage1_distillation=self._options.distilled,
                 pointmap=_in_pytorch3d_axes(conditioning_points(points)),
             )

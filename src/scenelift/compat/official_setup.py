@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from scenelift.registry import BackendOptions
+from scenelift.options import BackendOptions
 from scenelift.weights.locate import places
 
 __all__ = ["Abilities", "can_draw", "lacks", "probe", "published_folder"]

@@ -27,7 +27,6 @@ from scenelift.finish.topology import is_closed
 from scenelift.finish.unwrap import Atlas, unwrap
 from scenelift.options import FinishOptions
 from scenelift.progress import Reporter, silent
-from scenelift.render.choice import choose_render_device
 from scenelift.types import (
     PLAIN_MATERIAL,
     Camera,
@@ -90,7 +89,7 @@ def finish(
     camera: Camera,
     options: FinishOptions,
     report: Reporter | None = None,
-    device: str = "auto",
+    device: str = "cpu",
 ) -> Reconstruction:
     """Finish an object's mesh. Where that fails, it is made light with colours on its vertices, and
     the failure noted.
@@ -137,7 +136,7 @@ def finish_mesh(
     options: FinishOptions,
     view: View | None = None,
     report: Reporter | None = None,
-    device: str = "auto",
+    device: str = "cpu",
     *,
     materials: MaterialVolume | None = None,
 ) -> Finished:
@@ -149,16 +148,14 @@ def finish_mesh(
         options: face budget, texture.
         view: the photo, for the colours it shows; None leaves it out.
         report: progress; raises Cancelled between steps.
-        device: where a large mesh is thinned and splats are baked, as for `choose_render_device`.
+        device: where a large mesh is thinned and splats are baked: `Runtime.device`.
         materials: around the surface; its colours are theirs, and the splats' and photo's, which
             are lit, are left out.
 
     Raises:
         ReconstructionError: no face is left after cleaning.
-        SetupError: there is no such device here.
     """
     report = report or silent()
-    device = choose_render_device(device)
     seconds: dict[str, float] = {}
 
     def step(name: str, fraction: float, work: Callable[[], T]) -> T:

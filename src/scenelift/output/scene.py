@@ -147,6 +147,7 @@ def _write_files(
             frames=options.preview_frames,
             size=options.preview_size,
             path=options.preview_path,
+            device=scene.provenance.device,
         )
         preview.send("stage_finished", fraction=1.0)
         preview_seconds = time.perf_counter() - clock

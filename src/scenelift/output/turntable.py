@@ -117,14 +117,14 @@ def render_turntable(
     path: CameraPath = "swing",
     size: int = 512,
     background: tuple[float, float, float] = (1.0, 1.0, 1.0),
-    device: str = "auto",
+    device: str = "cpu",
 ) -> list[NDArray[np.uint8]]:
     """Pictures [H, W, 3] of a loop around splats; arguments as `turntable_cameras`.
 
     Faint splats and the few that fly far off may leave the picture.
 
     Args:
-        device: what draws, see `choose_render_device`.
+        device: what draws: `Runtime.device`.
 
     Raises:
         ValueError: there is no splat.

@@ -1,18 +1,20 @@
 """Stage 2, pointmap: where each pixel's surface lies in front of the camera."""
 
+from scenelift.options import BackendOptions
 from scenelift.pointmap.base import POINT_MAPPERS, PointMapper
-from scenelift.registry import Backend, BackendOptions
+from scenelift.registry import Backend
+from scenelift.runtime import Runtime
 
 __all__ = ["POINT_MAPPERS", "PointMapper"]
 
 
-def _load_embedded(options: BackendOptions) -> PointMapper:
+def _load_embedded(runtime: Runtime) -> PointMapper:
     from scenelift.errors import WeightsError
     from scenelift.models.embedded.depth_head import DepthHeadPointMapper
     from scenelift.pointmap.embedded import EmbeddedPointMapper
 
     try:
-        return DepthHeadPointMapper.from_options(options)
+        return DepthHeadPointMapper.from_options(runtime)
     except WeightsError:  # the backbone is not installed: a guess from sizes needs no weights
         return EmbeddedPointMapper()
 
@@ -20,15 +22,15 @@ def _load_embedded(options: BackendOptions) -> PointMapper:
 POINT_MAPPERS.add(Backend(name="embedded", load=_load_embedded))
 
 
-def _load_moge(options: BackendOptions) -> PointMapper:
+def _load_moge(runtime: Runtime) -> PointMapper:
     from scenelift.pointmap.moge import MoGePointMapper
 
-    mapper = MoGePointMapper.from_options(options)
-    if _moge2_lacks(options):
+    mapper = MoGePointMapper.from_options(runtime)
+    if _moge2_lacks(runtime.options):
         return mapper
     from scenelift.pointmap.metres import ScaledPointMapper
 
-    return ScaledPointMapper(mapper, _load_moge2(options))
+    return ScaledPointMapper(mapper, _load_moge2(runtime))
 
 
 def _moge_lacks(options: BackendOptions) -> list[str]:
@@ -41,6 +43,7 @@ POINT_MAPPERS.add(
     Backend(
         name="moge",
         load=_load_moge,
+        networks=True,
         lacks=_moge_lacks,
         licence=(
             "code and weights MIT: commercial use allowed, "
@@ -50,10 +53,10 @@ POINT_MAPPERS.add(
 )
 
 
-def _load_moge2(options: BackendOptions) -> PointMapper:
+def _load_moge2(runtime: Runtime) -> PointMapper:
     from scenelift.pointmap.moge2 import MetricMoGePointMapper
 
-    return MetricMoGePointMapper.from_options(options)
+    return MetricMoGePointMapper.from_options(runtime)
 
 
 def _moge2_lacks(options: BackendOptions) -> list[str]:
@@ -62,10 +65,10 @@ def _moge2_lacks(options: BackendOptions) -> list[str]:
     return metric_lacks("moge-2", options)
 
 
-def _load_moge2_small(options: BackendOptions) -> PointMapper:
+def _load_moge2_small(runtime: Runtime) -> PointMapper:
     from scenelift.pointmap.moge2 import MetricMoGePointMapper
 
-    return MetricMoGePointMapper.from_options(options, name="moge-2-small")
+    return MetricMoGePointMapper.from_options(runtime, name="moge-2-small")
 
 
 def _moge2_small_lacks(options: BackendOptions) -> list[str]:
@@ -78,6 +81,7 @@ POINT_MAPPERS.add(
     Backend(
         name="moge-2",
         load=_load_moge2,
+        networks=True,
         lacks=_moge2_lacks,
         licence=(
             "code and weights MIT: commercial use allowed, "
@@ -89,6 +93,7 @@ POINT_MAPPERS.add(
     Backend(
         name="moge-2-small",
         load=_load_moge2_small,
+        networks=True,
         lacks=_moge2_small_lacks,
         licence=(
             "code and weights MIT: commercial use allowed, "

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scenelift.device import choose_device, limit_memory
-from scenelift.errors import InputError, SetupError
+from scenelift.errors import DeviceMemoryError, InputError
 from scenelift.models.moge.checkpoint import MoGeSettings, load_moge
 from scenelift.models.moge.focal import recover_focal_and_shift
 from scenelift.models.moge.network import MoGe
 from scenelift.models.residency import Residency
+from scenelift.options import BackendOptions
 from scenelift.pointmap.exif_focal import ExifFocal, centred_camera, used_focal
 from scenelift.pointmap.moge_weights import weight_file
 from scenelift.progress import Reporter
-from scenelift.registry import BackendOptions
+from scenelift.runtime import Runtime
 from scenelift.types import Image, Instance, PointMap
 
 __all__ = ["MoGePointMapper"]
@@ -59,18 +59,16 @@ class MoGePointMapper:
         self.version = f"moge-1 {digest.hexdigest()[:12]}, focal length of EXIF: {exif_focal}"
 
     @classmethod
-    def from_options(cls, options: BackendOptions) -> MoGePointMapper:
+    def from_options(cls, options: BackendOptions | Runtime) -> MoGePointMapper:
         """Load the weights from the folder that the options name, or the cache.
 
         Raises:
             WeightsError: they are missing or damaged.
             SetupError: the device is not there.
         """
-        device = choose_device(options.device)
-        limit_memory(device, options.vram_bytes)
-        network, settings = load_moge(weight_file(options))
-        limit = None if device.type == "cpu" else options.vram_bytes
-        return cls(network, settings, device=device, vram_bytes=limit)
+        runtime = Runtime.of(options)
+        network, settings = load_moge(weight_file(runtime.options))
+        return cls(network, settings, device=runtime.torch_device, vram_bytes=runtime.memory_bytes)
 
     @torch.inference_mode()
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
@@ -81,13 +79,13 @@ class MoGePointMapper:
 
         Raises:
             InputError: the photo shows nothing that has a depth.
-            SetupError: the device has too little memory.
+            DeviceMemoryError: the device has too little memory.
         """
         report.update(0, message="estimating depth")
         try:
             points, logits = self.memory.first_that_fits(lambda: self._run(image))
         except torch.OutOfMemoryError as exc:
-            raise SetupError(
+            raise DeviceMemoryError(
                 f"There is too little memory on {self.device} for MoGe, which needs about 3 GiB. "
                 f"Close what else uses it, give the depth yourself with --depth, or take "
                 f"`--device cpu`."

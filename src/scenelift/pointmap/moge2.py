@@ -9,16 +9,16 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 import torch
 
-from scenelift.device import choose_device, limit_memory
-from scenelift.errors import InputError, SetupError
+from scenelift.errors import DeviceMemoryError, InputError
 from scenelift.models.moge.checkpoint import load_metric_moge
 from scenelift.models.moge.geometry import geometry_of
 from scenelift.models.moge.metric import FINEST, MetricMoGe, MoGeOutput
 from scenelift.models.residency import Residency
+from scenelift.options import BackendOptions
 from scenelift.pointmap.exif_focal import ExifFocal, centred_camera, used_focal
 from scenelift.pointmap.moge_weights import metric_weight_file
 from scenelift.progress import Reporter
-from scenelift.registry import BackendOptions
+from scenelift.runtime import Runtime
 from scenelift.types import Image, Instance, PointMap
 
 __all__ = ["METRES", "MetricMoGePointMapper"]
@@ -74,7 +74,7 @@ class MetricMoGePointMapper:
 
     @classmethod
     def from_options(
-        cls, options: BackendOptions, *, name: str = "moge-2"
+        cls, options: BackendOptions | Runtime, *, name: str = "moge-2"
     ) -> MetricMoGePointMapper:
         """Load the weights from the folder that the options name, or the cache.
 
@@ -86,15 +86,15 @@ class MetricMoGePointMapper:
             WeightsError: they are missing or damaged.
             SetupError: the device is not there.
         """
-        device = choose_device(options.device)
-        limit_memory(device, options.vram_bytes)
-        network = load_metric_moge(metric_weight_file(name, options))
+        runtime = Runtime.of(options)
+        device = runtime.torch_device
+        network = load_metric_moge(metric_weight_file(name, runtime.options))
         if device.type == "cpu":
             # Its convolutions take three quarters of the time with channels last (docs/log.md).
             network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
             coarse = name == "moge-2-small"
             return cls(network, name=name, level=COARSE if coarse else FINEST)
-        return cls(network, name=name, device=device, vram_bytes=options.vram_bytes)
+        return cls(network, name=name, device=device, vram_bytes=runtime.memory_bytes)
 
     @torch.inference_mode()
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
@@ -105,13 +105,13 @@ class MetricMoGePointMapper:
 
         Raises:
             InputError: the photo shows nothing that has a depth.
-            SetupError: the device has too little memory.
+            DeviceMemoryError: the device has too little memory.
         """
         report.update(0, message="estimating depth")
         try:
             output = self.memory.first_that_fits(lambda: self._run(image))
         except torch.OutOfMemoryError as exc:
-            raise SetupError(
+            raise DeviceMemoryError(
                 f"There is too little memory on {self.device} for MoGe-2, which needs about 3 GiB. "
                 f"Close what else uses it, give the depth yourself with --depth, or take "
                 f"`--device cpu`."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from scenelift.registry import BackendOptions
+from scenelift.options import BackendOptions
 from scenelift.weights.locate import home_of, locate
 
 __all__ = ["METRIC_SIZES", "lacks", "metric_lacks", "metric_weight_file", "weight_file"]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from scenelift.options import BackendOptions
 from scenelift.reconstruct.base import (
     RECONSTRUCTORS,
     Reconstructor,
@@ -10,7 +11,8 @@ from scenelift.reconstruct.base import (
     SeveralViewsReconstructor,
     View,
 )
-from scenelift.registry import Backend, BackendOptions
+from scenelift.registry import Backend
+from scenelift.runtime import Runtime
 
 __all__ = [
     "RECONSTRUCTORS",
@@ -21,10 +23,10 @@ __all__ = [
 ]
 
 
-def _load_embedded(options: BackendOptions) -> Reconstructor:
+def _load_embedded(runtime: Runtime) -> Reconstructor:
     from scenelift.reconstruct.embedded import EmbeddedReconstructor
 
-    return EmbeddedReconstructor.load(options)
+    return EmbeddedReconstructor.load(runtime)
 
 
 RECONSTRUCTORS.add(
@@ -36,10 +38,10 @@ RECONSTRUCTORS.add(
 )
 
 
-def _load_sam3d(options: BackendOptions) -> Reconstructor:
+def _load_sam3d(runtime: Runtime) -> Reconstructor:
     from scenelift.reconstruct.sam3d import SAM3DReconstructor
 
-    return _shared("sam3d", SAM3DReconstructor.load, options)
+    return _shared("sam3d", SAM3DReconstructor.load, runtime)
 
 
 def _sam3d_lacks(options: BackendOptions) -> list[str]:
@@ -50,6 +52,7 @@ RECONSTRUCTORS.add(
     Backend(
         name="sam3d",
         load=_load_sam3d,
+        networks=True,
         lacks=_sam3d_lacks,
         licence=(
             "code Apache-2.0; weights SAM License, gated: commercial use under its conditions, "
@@ -59,21 +62,21 @@ RECONSTRUCTORS.add(
 )
 
 
-def _load_trellis(options: BackendOptions) -> Reconstructor:
+def _load_trellis(runtime: Runtime) -> Reconstructor:
     from scenelift.reconstruct.trellis import TrellisReconstructor
 
-    return _shared("trellis", TrellisReconstructor.load, options)
+    return _shared("trellis", TrellisReconstructor.load, runtime)
 
 
-def _shared(name: str, load: Callable[[BackendOptions], Any], options: BackendOptions) -> Any:
+def _shared(name: str, load: Callable[[Runtime], Any], runtime: Runtime) -> Any:
     """A reconstructor, and where the options name several GPUs the processes that share its work.
 
     They start first, and load while this one does, which then stays off the devices.
     """
     from scenelift.crew import crew_of
 
-    crew = crew_of(name, options)
-    reconstructor = load(options)
+    crew = crew_of(name, runtime.options)
+    reconstructor = load(runtime)
     reconstructor.crew = crew
     return reconstructor
 
@@ -86,6 +89,7 @@ RECONSTRUCTORS.add(
     Backend(
         name="trellis",
         load=_load_trellis,
+        networks=True,
         lacks=_trellis_lacks,
         licence=(
             "code and weights MIT, DINOv2 Apache-2.0: commercial use allowed, "
@@ -95,10 +99,10 @@ RECONSTRUCTORS.add(
 )
 
 
-def _load_trellis2(options: BackendOptions) -> Reconstructor:
+def _load_trellis2(runtime: Runtime) -> Reconstructor:
     from scenelift.reconstruct.trellis2 import Trellis2Reconstructor
 
-    return _shared("trellis2", Trellis2Reconstructor.load, options)
+    return _shared("trellis2", Trellis2Reconstructor.load, runtime)
 
 
 def _trellis2_lacks(options: BackendOptions) -> list[str]:
@@ -109,6 +113,7 @@ RECONSTRUCTORS.add(
     Backend(
         name="trellis2",
         load=_load_trellis2,
+        networks=True,
         lacks=_trellis2_lacks,
         licence=(
             "code and weights MIT; DINOv3 under the DINOv3 License, which allows commercial use "
@@ -118,10 +123,10 @@ RECONSTRUCTORS.add(
 )
 
 
-def _load_pixal3d(options: BackendOptions) -> Reconstructor:
+def _load_pixal3d(runtime: Runtime) -> Reconstructor:
     from scenelift.reconstruct.pixal3d import Pixal3DReconstructor
 
-    return _shared("pixal3d", Pixal3DReconstructor.load, options)
+    return _shared("pixal3d", Pixal3DReconstructor.load, runtime)
 
 
 def _pixal3d_lacks(options: BackendOptions) -> list[str]:
@@ -133,6 +138,7 @@ RECONSTRUCTORS.add(
     Backend(
         name="pixal3d",
         load=_load_pixal3d,
+        networks=True,
         lacks=_pixal3d_lacks,
         licence=(
             "code MIT since 20 May 2026, its weights not plainly so: read "
@@ -159,10 +165,10 @@ def _lacks(options: BackendOptions, bundle: str, models: dict[str, str]) -> list
     ]
 
 
-def _load_official(options: BackendOptions) -> Reconstructor:
+def _load_official(runtime: Runtime) -> Reconstructor:
     from scenelift.compat.official import OfficialReconstructor
 
-    return OfficialReconstructor.load(options)
+    return OfficialReconstructor.load(runtime)
 
 
 def _official_lacks(options: BackendOptions) -> list[str]:
@@ -175,6 +181,7 @@ RECONSTRUCTORS.add(
     Backend(
         name="official",
         load=_load_official,
+        networks=True,
         lacks=_official_lacks,
         licence="Meta's own package; code and weights SAM License (gated)",
     )

@@ -22,6 +22,7 @@ from scenelift.models.pixal3d.preprocess import BOX_FACTOR
 from scenelift.models.slat.first_stage import Begun
 from scenelift.models.trellis.preprocess import crop_box, crop_on_black, shrunk
 from scenelift.models.trellis2.checkpoints import Trellis2Folder
+from scenelift.options import BackendOptions
 from scenelift.progress import Reporter
 from scenelift.reconstruct.detail import closest_matte, most_pixels
 from scenelift.reconstruct.occlusion import hidden_share
@@ -40,8 +41,8 @@ from scenelift.reconstruct.trellis2 import (
     published_types,
     structure_decoder_folder,
 )
-from scenelift.registry import BackendOptions
 from scenelift.render.meshes import render_mesh
+from scenelift.runtime import Runtime
 from scenelift.types import Camera, Image, Instance, Mesh, PointMap, Pose, Reconstruction
 from scenelift.weights.content import fingerprint
 from scenelift.weights.locate import require
@@ -158,7 +159,7 @@ class Pixal3DReconstructor(SlatReconstructor[Pixal3D]):
     title = "Pixal3D"
 
     @classmethod
-    def load(cls, options: BackendOptions) -> Pixal3DReconstructor:
+    def load(cls, options: BackendOptions | Runtime) -> Pixal3DReconstructor:
         """Load the weights that the options name, or those in the cache.
 
         Args:

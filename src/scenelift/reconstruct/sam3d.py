@@ -22,6 +22,7 @@ from scenelift.models.sam3d.pose import CAMERA_FROM_PYTORCH3D, scene_pose
 from scenelift.models.sam3d.preprocess import ConditionImages, preprocess
 from scenelift.models.slat.first_stage import Begun
 from scenelift.models.slat.gaussian_decoder import GaussianDecoder
+from scenelift.options import BackendOptions
 from scenelift.progress import Reporter
 from scenelift.reconstruct.conditioning import conditioning_points, pose_for_camera
 from scenelift.reconstruct.detail import closest_mask, most_pixels
@@ -34,7 +35,7 @@ from scenelift.reconstruct.slat import (
     reports_of,
     shape_of,
 )
-from scenelift.registry import BackendOptions
+from scenelift.runtime import Runtime
 from scenelift.types import Image, Instance, PointMap, Pose, Reconstruction
 from scenelift.weights.content import fingerprint
 from scenelift.weights.locate import require
@@ -65,7 +66,7 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
         self._photo: _Photo | None = None
 
     @classmethod
-    def load(cls, options: BackendOptions) -> SAM3DReconstructor:
+    def load(cls, options: BackendOptions | Runtime) -> SAM3DReconstructor:
         """Load the weights that the options name, or those in the cache.
 
         Args:

@@ -6,14 +6,13 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scenelift.device import choose_device, choose_dtype, limit_memory
 from scenelift.errors import DeviceMemoryError, InputError
 from scenelift.geometry.transforms import quaternion_from_matrix, transform_gaussians
 from scenelift.models.slat.acceleration import accelerate
@@ -22,9 +21,9 @@ from scenelift.models.slat.first_stage import FirstStage, Sampling
 from scenelift.models.slat.flexicubes import SurfaceMesh
 from scenelift.models.slat.frame import OBJECT_FROM_ZUP
 from scenelift.models.slat.model import LiftedShape
-from scenelift.models.slat.options import ReconstructionOptions
+from scenelift.options import BackendOptions, ReconstructionOptions
 from scenelift.progress import Reporter
-from scenelift.registry import BackendOptions
+from scenelift.runtime import Runtime
 from scenelift.types import (
     Gaussians,
     Image,
@@ -60,35 +59,30 @@ class Setup:
     """What a run asks of a model's networks, whichever model it is.
 
     Attributes:
-        options: all that can be asked.
-        device: where the networks run.
-        dtype: of their large matrices.
+        runtime: of the run, with the model's own word where it has no choice.
+        dtype: of the networks' large matrices.
     """
 
-    options: ReconstructionOptions
-    device: torch.device
+    runtime: Runtime
     dtype: torch.dtype
 
     @classmethod
-    def of(cls, options: BackendOptions, **fixed: Any) -> Setup:
-        """Choose device and precision, and keep to the memory that may be used.
+    def of(cls, options: BackendOptions | Runtime, **fixed: Any) -> Setup:
+        """Choose the precision, and the device where no runtime has done that.
 
         Args:
-            options: `ReconstructionOptions`, or others for the published settings.
-            fixed: those in which the model has no choice.
+            options: of the run; `ReconstructionOptions`, or others for the published settings.
+            fixed: options in which the model has no choice.
 
         Raises:
             SetupError: the device is not there, or cannot do what is asked.
         """
-        if not isinstance(options, ReconstructionOptions):
-            options = ReconstructionOptions(
-                **{f.name: getattr(options, f.name) for f in fields(BackendOptions)}
-            )
-        options = replace(options, **fixed)
-        device = choose_device(options.device)
-        dtype = choose_dtype(device, options.precision)
-        limit_memory(device, options.vram_bytes)
-        return cls(options=options, device=device, dtype=dtype)
+        runtime = Runtime.of(options).with_options(**fixed)
+        return cls(runtime=runtime, dtype=runtime.dtype)
+
+    @property
+    def options(self) -> ReconstructionOptions:
+        return self.runtime.options
 
     def build(self, make: Callable[..., M], networks: StructureModels, **further: Any) -> M:
         """The model of these networks, made fast for the device.
@@ -99,10 +93,10 @@ class Setup:
             further: arguments of that model alone.
         """
         for network in networks.accelerable:
-            accelerate(network, self.device, compile=self.options.compile)
+            accelerate(network, self.runtime.torch_device, compile=self.options.compile)
         return make(
             networks,
-            device=self.device,
+            device=self.runtime.torch_device,
             dtype=self.dtype,
             sampling=Sampling.of(self.options, networks.settings),
             vram_bytes=self.options.vram_bytes,

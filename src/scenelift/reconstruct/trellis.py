@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from scenelift.compose.fit import FittedPose, fit_pose
 from scenelift.models.slat.first_stage import Begun
-from scenelift.models.slat.options import ViewMode
 from scenelift.models.trellis.checkpoints import DINO_FILE, TrellisFolder, load_models
 from scenelift.models.trellis.model import Trellis
 from scenelift.models.trellis.preprocess import crop_on_black
+from scenelift.options import BackendOptions, ViewMode
 from scenelift.progress import Reporter
 from scenelift.reconstruct.base import View
 from scenelift.reconstruct.detail import closest_matte, most_pixels
@@ -30,7 +30,7 @@ from scenelift.reconstruct.slat import (
     reports_of,
     shape_of,
 )
-from scenelift.registry import BackendOptions
+from scenelift.runtime import Runtime
 from scenelift.types import Image, Instance, PointMap, Reconstruction
 from scenelift.weights.content import fingerprint
 from scenelift.weights.locate import require
@@ -63,7 +63,7 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
         self.view_mode: ViewMode = view_mode
 
     @classmethod
-    def load(cls, options: BackendOptions) -> TrellisReconstructor:
+    def load(cls, options: BackendOptions | Runtime) -> TrellisReconstructor:
         """Load the weights that the options name, or those in the cache.
 
         Args:

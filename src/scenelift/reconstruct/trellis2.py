@@ -6,7 +6,6 @@ Like TRELLIS it gives an object upright and turned as its seed would have it: it
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from scenelift.models.trellis2.checkpoints import (
     load_models,
 )
 from scenelift.models.trellis2.model import Trellis2
+from scenelift.options import BackendOptions
 from scenelift.progress import Reporter
 from scenelift.reconstruct.detail import closest_matte, most_pixels
 from scenelift.reconstruct.placing import matte_of, placed
@@ -34,7 +34,7 @@ from scenelift.reconstruct.slat import (
     reports_of,
 )
 from scenelift.reconstruct.surface import shape_of_surface
-from scenelift.registry import BackendOptions
+from scenelift.runtime import Runtime
 from scenelift.types import Image, Instance, PointMap, Reconstruction
 from scenelift.weights.content import fingerprint
 from scenelift.weights.locate import locate, require
@@ -66,7 +66,7 @@ class Trellis2Reconstructor(SlatReconstructor[Trellis2]):
         self._place = place
 
     @classmethod
-    def load(cls, options: BackendOptions) -> Trellis2Reconstructor:
+    def load(cls, options: BackendOptions | Runtime) -> Trellis2Reconstructor:
         """Load the weights that the options name, or those in the cache.
 
         Args:
@@ -133,9 +133,9 @@ class Trellis2Reconstructor(SlatReconstructor[Trellis2]):
 
 def published_types(setup: Setup) -> Setup:
     """Flows in bfloat16 on a GPU, as they were trained, unless another type is asked for."""
-    if setup.options.precision != "auto" or setup.device.type != "cuda":
+    if setup.options.precision != "auto" or setup.runtime.torch_device.type != "cuda":
         return setup
-    return Setup.of(replace(setup.options, precision="bfloat16"))
+    return Setup.of(setup.runtime, precision="bfloat16")
 
 
 def _picture(image: Image, instance: Instance) -> NDArray[np.uint8]:

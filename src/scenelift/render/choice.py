@@ -1,10 +1,9 @@
-"""Which renderer draws: numba on the CPU, torch on everything else."""
+"""Which renderer draws on a device: numba on the CPU, torch on everything else."""
 
 from __future__ import annotations
 
 import functools
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,7 +15,7 @@ from scenelift.types import Camera, Gaussians
 if TYPE_CHECKING:
     from scenelift.render.rendering import Rendering
 
-__all__ = ["SplatRenderer", "choose_render_device", "mesh_renderer", "splat_renderer"]
+__all__ = ["SplatRenderer", "mesh_renderer", "splat_renderer"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,35 +37,12 @@ class SplatRenderer(Protocol):
     ) -> Picture: ...
 
 
-def choose_render_device(name: str = "auto") -> str:
-    """The device that draws: a name as of `--device`.
-
-    "auto" is a CUDA device where this process already computes on one: loading torch for a few
-    pictures would take longer than drawing them on the CPU.
-
-    Raises:
-        SetupError: there is no such device here.
-    """
-    if name == "auto":
-        torch = sys.modules.get("torch")
-        return "cuda" if torch is not None and torch.cuda.is_initialized() else "cpu"
-    if name != "cpu":
-        from scenelift.device import choose_device
-
-        return str(choose_device(name))
-    return name
-
-
-def splat_renderer(gaussians: Gaussians, device: str = "auto") -> SplatRenderer:
-    """What draws these splats on a device, to which they are uploaded once.
+def splat_renderer(gaussians: Gaussians, device: str = "cpu") -> SplatRenderer:
+    """What draws these splats on a device (`Runtime.device`), to which they are uploaded once.
 
     Where they do not fit into a GPU's memory, the CPU draws them.
-
-    Raises:
-        SetupError: there is no such device here.
     """
-    name = choose_render_device(device)
-    if name == "cpu":
+    if device == "cpu":
         from scenelift.render.splats import render_splats
 
         return functools.partial(render_splats, gaussians)
@@ -75,7 +51,7 @@ def splat_renderer(gaussians: Gaussians, device: str = "auto") -> SplatRenderer:
 
     from scenelift.render.splats_torch import SplatTensors, draw_splats
 
-    splats = SplatTensors.from_gaussians(gaussians, torch.device(name))
+    splats = SplatTensors.from_gaussians(gaussians, torch.device(device))
 
     def draw(
         camera: Camera,
@@ -87,21 +63,16 @@ def splat_renderer(gaussians: Gaussians, device: str = "auto") -> SplatRenderer:
         try:
             return draw_splats(splats, camera, scene_from_camera, background, near=near)
         except torch.OutOfMemoryError:
-            logger.info("%d splats do not fit into %s: the CPU draws them", len(gaussians), name)
+            logger.info("%d splats do not fit into %s: the CPU draws them", len(gaussians), device)
             on_cpu = splat_renderer(gaussians, "cpu")
             return on_cpu(camera, scene_from_camera, background, near=near)
 
     return draw
 
 
-def mesh_renderer(device: str = "auto") -> Callable[..., Rendering]:
-    """`render_mesh`, on a device.
-
-    Raises:
-        SetupError: there is no such device here.
-    """
-    name = choose_render_device(device)
-    if name == "cpu":
+def mesh_renderer(device: str = "cpu") -> Callable[..., Rendering]:
+    """`render_mesh`, on a device (`Runtime.device`)."""
+    if device == "cpu":
         from scenelift.render.meshes import render_mesh
 
         return render_mesh
@@ -110,4 +81,4 @@ def mesh_renderer(device: str = "auto") -> Callable[..., Rendering]:
 
     from scenelift.render.meshes_torch import render_mesh_torch
 
-    return functools.partial(render_mesh_torch, device=torch.device(name))
+    return functools.partial(render_mesh_torch, device=torch.device(device))

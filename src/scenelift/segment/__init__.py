@@ -1,15 +1,17 @@
 """Stage 1, segment: which pixels belong to which object."""
 
-from scenelift.registry import Backend, BackendOptions
+from scenelift.options import BackendOptions
+from scenelift.registry import Backend
+from scenelift.runtime import Runtime
 from scenelift.segment.base import SEGMENTERS, Segmenter
 
 __all__ = ["SEGMENTERS", "Segmenter"]
 
 
-def _load_embedded(options: BackendOptions) -> Segmenter:
+def _load_embedded(runtime: Runtime) -> Segmenter:
     from scenelift.segment.embedded import EmbeddedSegmenter
 
-    return EmbeddedSegmenter.load(options)
+    return EmbeddedSegmenter.load(runtime)
 
 
 def _embedded_lacks(options: BackendOptions) -> list[str]:
@@ -18,10 +20,10 @@ def _embedded_lacks(options: BackendOptions) -> list[str]:
     return missing_for("segment", options.weights)
 
 
-def _load_sam3(options: BackendOptions) -> Segmenter:
+def _load_sam3(runtime: Runtime) -> Segmenter:
     from scenelift.segment.sam3 import SAM3Segmenter
 
-    return SAM3Segmenter.load(options)
+    return SAM3Segmenter.load(runtime)
 
 
 def _sam3_lacks(options: BackendOptions) -> list[str]:
@@ -30,10 +32,10 @@ def _sam3_lacks(options: BackendOptions) -> list[str]:
     return sam3_lacks(options)
 
 
-def _load_grounded_sam2(options: BackendOptions) -> Segmenter:
+def _load_grounded_sam2(runtime: Runtime) -> Segmenter:
     from scenelift.segment.grounded_sam2 import GroundedSAM2Segmenter
 
-    return GroundedSAM2Segmenter.load(options)
+    return GroundedSAM2Segmenter.load(runtime)
 
 
 def _grounded_sam2_lacks(options: BackendOptions) -> list[str]:
@@ -46,6 +48,7 @@ SEGMENTERS.add(
     Backend(
         name="sam3",
         load=_load_sam3,
+        networks=True,
         lacks=_sam3_lacks,
         licence=(
             "code Apache-2.0; weights SAM License, gated: commercial use under its conditions, "
@@ -57,6 +60,7 @@ SEGMENTERS.add(
     Backend(
         name="grounded-sam2",
         load=_load_grounded_sam2,
+        networks=True,
         lacks=_grounded_sam2_lacks,
         licence=(
             "code and weights Apache-2.0: commercial use allowed, "
@@ -67,10 +71,10 @@ SEGMENTERS.add(
 )
 
 
-def _load_grounded_sam2_tiny(options: BackendOptions) -> Segmenter:
+def _load_grounded_sam2_tiny(runtime: Runtime) -> Segmenter:
     from scenelift.segment.grounded_sam2 import GroundedSAM2Segmenter
 
-    return GroundedSAM2Segmenter.load(options, name="grounded-sam2-tiny")
+    return GroundedSAM2Segmenter.load(runtime, name="grounded-sam2-tiny")
 
 
 def _grounded_sam2_tiny_lacks(options: BackendOptions) -> list[str]:
@@ -83,6 +87,7 @@ SEGMENTERS.add(
     Backend(
         name="grounded-sam2-tiny",
         load=_load_grounded_sam2_tiny,
+        networks=True,
         lacks=_grounded_sam2_tiny_lacks,
         licence=(
             "code and weights Apache-2.0: commercial use allowed, "

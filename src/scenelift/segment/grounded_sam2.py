@@ -8,9 +8,9 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from scenelift.device import choose_device
+from scenelift.options import BackendOptions
 from scenelift.progress import Reporter
-from scenelift.registry import BackendOptions
+from scenelift.runtime import Runtime
 from scenelift.segment import hub
 from scenelift.segment.candidates import MOST_INSTANCES, Candidate, settle
 from scenelift.segment.filters import FilterSettings
@@ -69,7 +69,9 @@ class GroundedSAM2Segmenter:
         self._suggest = tuple(suggest)
 
     @classmethod
-    def load(cls, options: BackendOptions, *, name: str = "grounded-sam2") -> GroundedSAM2Segmenter:
+    def load(
+        cls, options: BackendOptions | Runtime, *, name: str = "grounded-sam2"
+    ) -> GroundedSAM2Segmenter:
         """Load the weights that the options name, or those in the cache.
 
         Args:
@@ -80,12 +82,13 @@ class GroundedSAM2Segmenter:
             WeightsError: they are missing, damaged, or of other models.
             SetupError: the device is not there.
         """
+        runtime = Runtime.of(options)
+        options, device = runtime.options, runtime.torch_device
         wanted = split_pair(options.model, name)
         detects, cuts = (
             hub.folder_of(model, options.weights, own)
             for model, own in zip(GROUNDED_PAIRS[name], wanted, strict=True)
         )
-        device = choose_device(options.device)
         dtype = choose_dtype(device)
         with out_of_memory_explained(name):
             # The detector's box logits reach beyond what half precision resolves.
@@ -122,7 +125,7 @@ class GroundedSAM2Segmenter:
             to the one that it matches best.
 
         Raises:
-            SetupError: the device has too little memory.
+            DeviceMemoryError: the device has too little memory.
         """
         min_score = DEFAULT_MIN_SCORE if prompt.min_score is None else prompt.min_score
         with out_of_memory_explained(self.name):

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from scenelift.errors import SetupError, WeightsError
+from scenelift.errors import DeviceMemoryError, WeightsError
 from scenelift.models.ops.deformable_attention import DeformableAttention
 from scenelift.segment.torchvision_ops import import_torchvision
 
@@ -125,11 +125,11 @@ def photo_on(device: torch.device, pixels: NDArray[np.uint8]) -> torch.Tensor:
 
 @contextmanager
 def out_of_memory_explained(name: str) -> Iterator[None]:
-    """Within it, a device that runs out of memory is a `SetupError` with the next step."""
+    """Within it, a device that runs out of memory is a `DeviceMemoryError` with the next step."""
     try:
         yield
     except torch.OutOfMemoryError as exc:
-        raise SetupError(
+        raise DeviceMemoryError(
             f"The GPU has too little free memory for the segmenter {name!r}. Free some, take a "
             f"smaller model with --segmenter-model, or run on `--device cpu`."
         ) from exc

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scenelift.registry import BackendOptions
+from scenelift.options import BackendOptions
 from scenelift.segment.hub import lacking_packages, lacking_weights
 from scenelift.weights.published import MODELS
 

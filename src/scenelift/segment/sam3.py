@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import torch
 
-from scenelift.device import choose_device
+from scenelift.options import BackendOptions
 from scenelift.progress import Reporter
-from scenelift.registry import BackendOptions
+from scenelift.runtime import Runtime
 from scenelift.segment import hub
 from scenelift.segment.candidates import Candidate, settle
 from scenelift.segment.filters import FilterSettings
@@ -71,15 +71,16 @@ class SAM3Segmenter:
         self._suggest = tuple(suggest)
 
     @classmethod
-    def load(cls, options: BackendOptions) -> SAM3Segmenter:
+    def load(cls, options: BackendOptions | Runtime) -> SAM3Segmenter:
         """Load the weights that the options name, or those in the cache.
 
         Raises:
             WeightsError: they are missing, gated, damaged, or of another model.
             SetupError: the device is not there.
         """
+        runtime = Runtime.of(options)
+        options, device = runtime.options, runtime.torch_device
         folder = hub.folder_of(SAM3, options.weights, options.model)
-        device = choose_device(options.device)
         dtype = choose_dtype(device)
         accelerated = device.type == "cuda"
         with out_of_memory_explained(cls.name):
@@ -107,7 +108,7 @@ class SAM3Segmenter:
             goes to the one that it matches best.
 
         Raises:
-            SetupError: the device has too little memory.
+            DeviceMemoryError: the device has too little memory.
         """
         queries = queries_of(prompt)
         if not queries:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from scenelift.errors import InputError
+from scenelift.options import BackendOptions
 from scenelift.pipeline import Pipeline
 from scenelift.progress import Reporter
 from scenelift.qualities import QUALITIES
-from scenelift.registry import BackendOptions
 from scenelift.selfcheck.record import remember
 from scenelift.selfcheck.run import SelfCheck, self_check
 from scenelift.weights.bundles import HUB_BUNDLES

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -21,7 +22,6 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from scenelift import __version__
 from scenelift.errors import OutputError
-from scenelift.registry import BackendOptions
 from scenelift.webapp.access import LOCAL_OWNER, Guard, Tokens, owner_name
 from scenelift.webapp.decoding import Decoder
 from scenelift.webapp.events import EventFeed
@@ -116,14 +116,13 @@ def worker_command(settings: Settings, data: DataFolder, module: str) -> Callabl
         line = [sys.executable, "-m", module, "--parent"]
         line += ["--data", str(data.path), "--slot", str(slot)]
         line += ["--device", settings.devices[slot]]
+        line += ["--options", json.dumps(settings.options.to_plain())]
         line += ["--lease-seconds", str(settings.lease_seconds)]
         line += ["--stop-seconds", str(settings.shutdown_seconds)]
         line += ["--max-attempts", str(settings.max_attempts)]
         line += ["--max-objects", str(settings.max_objects)]
-        if settings.weights:
-            line += ["--weights", str(settings.weights.absolute())]
         if settings.preload:
-            line += ["--preload", settings.quality]
+            line += ["--preload"]
         return line
 
     return command
@@ -163,7 +162,7 @@ def _start(
         supervisor=supervisor,
         housekeeper=housekeeper,
         metrics=Metrics(queue, data, feed, supervisor, housekeeper),
-        qualities=qualities or InstalledQualities(BackendOptions(weights=settings.weights)),
+        qualities=qualities or InstalledQualities(settings.options),
         tokens=tokens,
         decoder=Decoder(max_pixels=settings.max_pixels),
     )

@@ -13,7 +13,7 @@ from scenelift.errors import Cancelled, NothingFound, SceneliftError
 from scenelift.geometry.photo_size import own_box
 from scenelift.io.files import prepare_output_folder
 from scenelift.io.image import read_image
-from scenelift.options import ExportOptions
+from scenelift.options import Options
 from scenelift.output.instances import write_instances
 from scenelift.output.manifest import Manifest
 from scenelift.pipeline import Pipeline
@@ -45,7 +45,7 @@ class Attempt:
         load: gives the pipeline of a quality.
         token: set to stop it.
         most_objects: that one job may have.
-        export: what is written.
+        defaults: what a job runs with that does not say otherwise.
         stopping: whether a stop means that the worker ends, and not that the user cancelled.
     """
 
@@ -58,13 +58,15 @@ class Attempt:
         *,
         token: CancelToken,
         most_objects: int,
-        export: ExportOptions,
+        defaults: Options,
         stopping: Callable[[], bool],
     ) -> None:
         self._queue, self._job, self._folder, self._load = queue, job, folder, load
-        self._most_objects, self._export, self._stopping = most_objects, export, stopping
+        self._most_objects, self._stopping = most_objects, stopping
+        self._options = job.request.options(defaults)
+        self._quality = self._options.backends.quality
         finding = job.request.review and job.selection is None
-        typical = queue.typical_seconds(job.request.quality)
+        typical = queue.typical_seconds(self._quality)
         estimate = Estimate(typical, only="segment" if finding else "")
         self._listener = JobListener(queue, job.claim, estimate, (job.width, job.height))
         self._report = Reporter(self._listener, token=token)
@@ -82,57 +84,48 @@ class Attempt:
                 self._end("cancelled")
         except SceneliftError as exc:
             self._end("failed", error=_for_page(exc))
-        except MemoryError:
-            log.exception("job %s needs more memory than there is", self._job.id)
-            self._end("failed", error=_out_of_memory())
         except Exception as exc:
             log.exception("job %s failed", self._job.id)
-            # PyTorch's error of the same meaning, which the server side never imports.
-            memory = type(exc).__name__ == "OutOfMemoryError"
-            self._end("failed", error=_out_of_memory() if memory else _unexpected(exc))
+            self._end("failed", error=_unexpected(exc))
 
     def _work(self) -> None:
         job, folder = self._job, self._folder
-        pipeline = self._load(job.request.quality)
+        pipeline = self._load(self._quality)
         self._report.check()
         if not job.request.review:
             segmenter = ShowingSegmenter(pipeline.segmenter, folder.found, self._found)
-            self._lift(_with_segmenter(pipeline, segmenter))
+            self._lift(pipeline.with_backends(segmenter=segmenter))
             return
 
         image, prompt = read_image(folder.photo), job.request.prompt.to_prompt()
         at_segment = self._report.at("segment")
         at_segment.send("stage_started")
-        found = find(pipeline.segmenter, image, prompt, at_segment, StageStore(folder.stages))
+        with pipeline.runtime.active():
+            found = find(pipeline.segmenter, image, prompt, at_segment, StageStore(folder.stages))
         if job.selection is None:
             prepare_output_folder(folder.found)
             write_instances(folder.found, image, found)
             self._found(found)
             self._end("review")
             return
-        chosen = choose(
-            found, job.selection, pipeline.segmenter, image, at_segment, most=self._most_objects
-        )
+        with pipeline.runtime.active():
+            chosen = choose(
+                found, job.selection, pipeline.segmenter, image, at_segment, most=self._most_objects
+            )
         prepare_output_folder(folder.found)
         write_instances(folder.found, image, chosen)
         self._found(chosen)
-        self._lift(_with_segmenter(pipeline, ChosenSegmenter(pipeline.segmenter, chosen)))
+        segmenter = ChosenSegmenter(pipeline.segmenter, chosen)
+        self._lift(pipeline.with_backends(segmenter=segmenter))
 
     def _found(self, segmentation: Segmentation) -> None:
         self._listener.found(segmentation)
 
     def _lift(self, pipeline: Pipeline) -> None:
-        request = self._job.request
-        spec = RunSpec(
-            photo=self._folder.photo,
-            prompt=request.prompt.to_prompt(),
-            out=self._folder.scene,
-            seed=request.seed,
-            finish=request.meshes.to_options(),
-            export=self._export,
-        )
+        prompt = self._job.request.prompt.to_prompt()
+        spec = RunSpec.of(self._folder.photo, prompt, self._folder.scene, self._options)
         manifest = run_job(spec, pipeline, self._report)
-        self._queue.learn(request.quality, _stage_seconds(manifest))
+        self._queue.learn(self._quality, _stage_seconds(manifest))
         self._end(
             "done",
             objects=manifest_objects(manifest, (self._job.width, self._job.height)),
@@ -166,10 +159,6 @@ class Attempt:
                 return False
             else:
                 return True
-
-
-def _with_segmenter(pipeline: Pipeline, segmenter: ShowingSegmenter | ChosenSegmenter) -> Pipeline:
-    return Pipeline(segmenter, pipeline.pointmapper, pipeline.reconstructor, choice=pipeline.choice)
 
 
 def manifest_objects(manifest: Manifest, size: tuple[int, int]) -> list[dict[str, Any]]:
@@ -234,13 +223,6 @@ def _for_page(exc: SceneliftError) -> dict[str, Any]:
         advice = "Try another phrase, or draw a box around the object."
         problem["detail"] = f"{exc.facts} {advice}"
     return problem
-
-
-def _out_of_memory() -> dict[str, Any]:
-    return _problem(
-        "out-of-memory",
-        "This needs more memory than the machine has left. Try a smaller photo or fewer objects.",
-    )
 
 
 def _unexpected(exc: Exception) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from scenelift.errors import InputError
-from scenelift.options import FinishOptions
+from scenelift.options import Options
+from scenelift.options.schema import model_of
 from scenelift.prompts import MAX_PHRASE_CHARACTERS, MAX_PHRASES, parse_prompt_phrases
 from scenelift.types import BoxPrompt, Prompt
 
@@ -23,12 +25,12 @@ __all__ = [
     "Job",
     "JobList",
     "JobObject",
+    "JobOptions",
     "JobPrompt",
     "JobRequest",
     "Limits",
     "Login",
-    "MeshFields",
-    "MeshWishes",
+    "OptionSchema",
     "Photo",
     "Problem",
     "Rerun",
@@ -42,9 +44,6 @@ ObjectState = Literal["waiting", "running", "done", "failed", "dropped"]
 # Pixels of no photo we read; also keeps infinities out.
 Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Corners = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
-# JavaScript and every random generator agree on these.
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 MAX_BOXES = 100
 
 
@@ -86,53 +85,49 @@ class Box(AddedBox):
         return BoxPrompt(box=self.box, label=self.label, positive=self.positive)
 
 
-class JobPrompt(_Input):
+class JobPrompt(model_of("JobSearch", "job", "search", base=_Input, unsaid=True)):
     """What to lift out of the photo."""
 
     phrases: tuple[str, ...] = ()
     boxes: tuple[Box, ...] = Field((), max_length=MAX_BOXES)
-    min_score: Score | None = None
-    max_objects: int | None = Field(None, ge=1, le=1000)
 
     def to_prompt(self) -> Prompt:
-        return Prompt(
+        numbers = Options.from_plain(self.model_dump(exclude={"phrases", "boxes"})).search
+        return replace(
+            numbers.to_prompt(optional=True),
             phrases=self.phrases,
             boxes=tuple(b.to_prompt() for b in self.boxes),
-            min_score=self.min_score,
-            max_objects=self.max_objects,
         )
 
 
-class MeshWishes(_Input):
-    """What becomes of the meshes: `options.FinishOptions`."""
-
-    faces: int = Field(default=30_000, ge=4, le=2_000_000, description="most of an object's mesh")
-    texture_size: int = Field(
-        default=1024, ge=64, le=4096, description="texels on a texture's side"
-    )
-    vertex_colors: bool = Field(
-        default=False, description="colours on the vertices in place of a texture"
-    )
-
-    @classmethod
-    def fields(cls) -> dict[str, dict[str, Any]]:
-        """What a form says of each field, as JSON Schema."""
-        return cls.model_json_schema()["properties"]
-
-    def to_options(self) -> FinishOptions:
-        return FinishOptions(
-            faces=self.faces, texture_size=self.texture_size, vertex_colors=self.vertex_colors
-        )
+JOB_GROUPS = ("backends", "seeds", "layout", "finish", "export")
+JobOptions = model_of("JobOptions", "job", *JOB_GROUPS, base=_Input, unsaid=True)
+"""What a job says itself; None is what the server was started with."""
 
 
-class JobRequest(_Input):
+class JobRequest(JobOptions):
     """Everything about a job but its photo."""
 
     prompt: JobPrompt
-    seed: Seed = 0
-    quality: str = Field("auto", max_length=40)
     review: bool = False
-    meshes: MeshWishes = Field(default_factory=MeshWishes)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flat(cls, value: Any) -> Any:
+        """Jobs of an earlier version had some options in an object of their own."""
+        if isinstance(value, dict) and "meshes" in value:
+            value = {**value, **value["meshes"]}
+            del value["meshes"]
+        return value
+
+    def options(self, defaults: Options | None = None) -> Options:
+        """What the job runs with.
+
+        Raises:
+            InputError: a value cannot be read, or is out of range.
+        """
+        own = self.model_dump(include=set(JobOptions.model_fields))
+        return (defaults or Options()).with_plain(own)
 
 
 class Selection(_Input):
@@ -158,12 +153,11 @@ class Look(_Input):
     add: tuple[AddedBox, ...] = Field(min_length=1, max_length=MAX_BOXES)
 
 
-class Rerun(_Input):
+class Rerun(JobOptions):
     """What to change in the second run; what is not given stays."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"seed": 7, "text_prompt": ["cup"]}})
 
-    seed: Seed | None = None
     text_prompt: tuple[str, ...] | None = Field(None, max_length=MAX_PHRASES)
     boxes: tuple[Box, ...] | None = Field(None, max_length=MAX_BOXES)
 
@@ -244,21 +238,20 @@ class Limits(BaseModel):
     max_phrases: int
 
 
-class MeshField(BaseModel):
-    """One field of `MeshWishes`, as JSON Schema puts it."""
+class OptionSchema(BaseModel):
+    """An option of a job, as JSON Schema puts it."""
 
-    type: Literal["integer", "boolean"]
-    default: int | bool
-    minimum: int | None = None
-    maximum: int | None = None
-
-
-class MeshFields(BaseModel):
-    """What may be wished of meshes: bounds and defaults."""
-
-    faces: MeshField
-    texture_size: MeshField
-    vertex_colors: MeshField
+    type: Literal["boolean", "integer", "number", "string", "array"]
+    title: str
+    description: str
+    default: bool | int | float | str | list[str] | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    least_positive: int | None = Field(
+        default=None, description="least number besides 0, which means no limit"
+    )
+    enum: list[str] | None = None
+    items: dict[str, str] | None = None
 
 
 class Example(BaseModel):
@@ -274,7 +267,8 @@ class Config(BaseModel):
     qualities: list[str]
     default_quality: str
     limits: Limits
-    meshes: MeshFields
+    options: dict[str, OptionSchema] = Field(description="what a job may say, by name")
+    server: dict[str, Any] = Field(description="what the server was started with, by option")
     auth: bool
     examples: list[Example]
 

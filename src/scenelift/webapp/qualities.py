@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Protocol
 
-from scenelift.qualities import QUALITIES, choose_backends, lacking
-from scenelift.registry import BackendOptions
+from scenelift.errors import BackendUnavailable
+from scenelift.options import Options
+from scenelift.qualities import QUALITIES, choose_backends
 
 __all__ = ["InstalledQualities", "Qualities"]
 
@@ -31,7 +33,7 @@ class Qualities(Protocol):
 class InstalledQualities:
     """What the packages and weights on this machine can do. Looked up once, when first asked."""
 
-    def __init__(self, options: BackendOptions) -> None:
+    def __init__(self, options: Options) -> None:
         self._options = options
 
     @property
@@ -40,9 +42,17 @@ class InstalledQualities:
 
     @cached_property
     def _names(self) -> list[str]:
-        able = [name for name, needs in QUALITIES.items() if not lacking(needs, self._options)]
-        return ["auto", *able]
+        return ["auto", *(name for name in QUALITIES if not self._lacks(name))]
+
+    def _lacks(self, quality: str) -> str:
+        backends = replace(self._options.backends, quality=quality)
+        try:
+            choose_backends(options=self._options.models, **asdict(backends))
+        except BackendUnavailable as exc:
+            return str(exc)
+        return ""
 
     def check(self, quality: str) -> None:
         if quality not in self.names:
-            choose_backends(quality, self._options)
+            backends = replace(self._options.backends, quality=quality)
+            choose_backends(options=self._options.models, **asdict(backends))

@@ -14,6 +14,8 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from scenelift.errors import InputError
+from scenelift.options import Options, fields_for
+from scenelift.options.schema import model_of
 from scenelift.prompts import MAX_PHRASES
 
 __all__ = ["Settings"]
@@ -24,8 +26,8 @@ MIB, GIB = 2**20, 2**30
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
-class Settings(BaseSettings):
-    """Settings of the server and its worker."""
+class Settings(model_of("ServeOptions", "serve", base=BaseSettings)):
+    """Settings of the server and its worker, after the options that all jobs share."""
 
     model_config = SettingsConfigDict(env_prefix="SCENELIFT_", extra="ignore", frozen=True)
 
@@ -40,13 +42,9 @@ class Settings(BaseSettings):
         description="Secret that callers must show; several separated by commas, each seeing its "
         "own jobs. Required off loopback.",
     )
-    quality: str = Field(default="auto", description="Quality of jobs that name none.")
     devices: Names = Field(
         default=("auto",),
         description="One worker each, comma-separated: auto, cpu, cuda:0, cuda:1.",
-    )
-    weights: Path | None = Field(
-        default=None, description="Folder with weights, in place of the cache."
     )
     preload: bool = Field(
         default=True, description="Load the default quality's models at the start."
@@ -151,6 +149,18 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def options(self) -> Options:
+        """What every job runs with, as far as it does not say otherwise.
+
+        Raises:
+            InputError: a value cannot be read.
+        """
+        values = {f.name: getattr(self, f.name) for f in fields_for("serve")}
+        if values["weights"]:
+            values["weights"] = values["weights"].absolute()  # workers have folders of their own
+        return Options.from_plain(values)
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """The secrets that callers may show; empty where none is needed."""
         parts = self.token.get_secret_value().split(",")
@@ -167,8 +177,10 @@ class Settings(BaseSettings):
         """Refuse what would be unsafe to start with.
 
         Raises:
-            InputError: reachable from other machines without a token, or with a guessable one.
+            InputError: reachable from other machines without a token, or with a guessable one; or
+                an option cannot be read.
         """
+        _ = self.options
         if not self.tokens and not _is_loopback(self.host):
             raise InputError(
                 f"Listening on {self.host} lets other machines in: set SCENELIFT_TOKEN to a long "

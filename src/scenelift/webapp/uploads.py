@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +14,14 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect, Request
 
 from scenelift.errors import InputError
+from scenelift.options import OptionField, fields_for
+from scenelift.options.schema import json_schema
 from scenelift.webapp.decoding import Decoder
 from scenelift.webapp.errors import StorageFull, TooLarge, UnsupportedUpload
 from scenelift.webapp.folders import DataFolder, JobFolder
 from scenelift.webapp.forms import receive_form
 from scenelift.webapp.jobs import new_job_id
-from scenelift.webapp.models import Box, JobRequest, MeshWishes, parse_phrases
+from scenelift.webapp.models import Box, JobPrompt, JobRequest, parse_phrases
 from scenelift.webapp.settings import Settings
 
 __all__ = [
@@ -35,18 +36,8 @@ __all__ = [
 BOXES = TypeAdapter(tuple[Box, ...])
 # What an HTML form sends for a ticked box, and what people write.
 TRUE, FALSE = {"true", "1", "on", "yes"}, {"false", "0", "off", "no", ""}
-MESH_FIELDS = MeshWishes.fields()
-FIELDS = {
-    "image",
-    "text_prompt",
-    "boxes",
-    "seed",
-    "max_objects",
-    "min_score",
-    "quality",
-    "review",
-    *MESH_FIELDS,
-}
+OPTIONS = {f.name: f for f in fields_for("job")}
+FIELDS = {"image", "text_prompt", "boxes", "review", *OPTIONS}
 
 FORM_SCHEMA: dict[str, Any] = {
     "requestBody": {
@@ -74,16 +65,12 @@ FORM_SCHEMA: dict[str, Any] = {
                             "description": "JSON list of {box: [x0, y0, x1, y1], label, positive}",
                             "examples": ['[{"box": [40, 60, 220, 300], "label": "mug"}]'],
                         },
-                        "seed": {"type": "integer", "minimum": 0, "default": 0},
-                        "max_objects": {"type": "integer", "minimum": 1},
-                        "min_score": {"type": "number", "minimum": 0, "maximum": 1},
-                        "quality": {"type": "string", "examples": ["auto"]},
                         "review": {
                             "type": "boolean",
                             "default": False,
                             "description": "stop after the masks, see /continue",
                         },
-                        **MESH_FIELDS,
+                        **{name: json_schema(f) for name, f in OPTIONS.items()},
                     },
                 },
                 "encoding": {"text_prompt": {"style": "form", "explode": True}},
@@ -172,38 +159,39 @@ def _read_fields(form: FormData, settings: Settings) -> tuple[JobRequest, Upload
     images = form.getlist("image")
     if len(images) != 1 or not isinstance(images[0], UploadFile):
         raise InputError("Send the photo as one file in the field 'image'.")
-    fields: dict[str, str] = {}
-    phrases: list[str] = []
+    texts: dict[str, list[str]] = {}
     for name, value in form.multi_items():
         if name == "image":
             continue
         if not isinstance(value, str):
             raise InputError(f"The field {name!r} must be text, not a file.")
-        if name == "text_prompt":
-            phrases.append(value)
-        elif name in fields:
-            raise InputError(f"The field {name!r} was sent twice.")
-        else:
-            fields[name] = value.strip()
+        texts.setdefault(name, []).append(value.strip())
+    phrases = texts.pop("text_prompt", [])
+    lists = {name for name, f in OPTIONS.items() if f.is_list}
+    twice = [name for name, values in texts.items() if len(values) > 1 and name not in lists]
+    if twice:
+        raise InputError(f"The field {twice[0]!r} was sent twice.")
+    review, boxes = (texts.pop(name, [""])[0] for name in ("review", "boxes"))
+    values = {name: _plain(OPTIONS[name], given) for name, given in texts.items() if any(given)}
+    numbers = {name: values.pop(name) for name in JobPrompt.model_fields if name in values}
     prompt = {
         "phrases": parse_phrases(phrases, settings.max_phrases),
-        "boxes": _boxes(fields.get("boxes", "")),
-        "min_score": fields.get("min_score") or None,
-        "max_objects": fields.get("max_objects") or settings.max_objects,
+        "boxes": _boxes(boxes),
+        **numbers,
     }
+    usual = {"quality": settings.options.backends.quality}
     asked = JobRequest.model_validate(
-        {
-            "prompt": prompt,
-            "seed": fields.get("seed") or 0,
-            "quality": fields.get("quality") or settings.quality,
-            "review": _flag(fields, "review"),
-            "meshes": {
-                "vertex_colors": _flag(fields, "vertex_colors"),
-                **{n: fields[n] for n in ("faces", "texture_size") if fields.get(n)},
-            },
-        }
+        {**usual, **values, "prompt": prompt, "review": _flag("review", review)}
     )
+    asked.options()  # reads what the model takes as text
     return limited(asked, settings), images[0]
+
+
+def _plain(f: OptionField, texts: list[str]) -> Any:
+    """A field's value; lists come in several fields, or in one with semicolons between."""
+    if f.is_list:
+        return [part.strip() for text in texts for part in text.split(";") if part.strip()]
+    return _flag(f.name, texts[0]) if f.plain is bool else texts[0]
 
 
 def limited(asked: JobRequest, settings: Settings) -> JobRequest:
@@ -215,7 +203,7 @@ def limited(asked: JobRequest, settings: Settings) -> JobRequest:
     prompt = asked.prompt
     if not prompt.phrases and not any(box.positive for box in prompt.boxes):
         raise InputError("Say what to lift out: a phrase in 'text_prompt', or a box in 'boxes'.")
-    most = min(prompt.max_objects or settings.max_objects, settings.max_objects)
+    most = min(prompt.to_prompt().max_objects or settings.max_objects, settings.max_objects)
     return asked.model_copy(update={"prompt": prompt.model_copy(update={"max_objects": most})})
 
 
@@ -235,8 +223,7 @@ def _first_line(exc: Exception) -> str:
     return exc.errors()[0]["msg"] if isinstance(exc, ValidationError) else str(exc)
 
 
-def _flag(fields: Mapping[str, str], name: str) -> bool:
-    text = fields.get(name, "")
+def _flag(name: str, text: str) -> bool:
     if text.lower() in TRUE:
         return True
     if text.lower() in FALSE:

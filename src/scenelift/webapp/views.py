@@ -29,7 +29,7 @@ def job_view(job: JobRow, positions: Mapping[str, int]) -> Job:
 
 
 def _view(job: JobRow, positions: Mapping[str, int]) -> Job:
-    done = job.state == "done"
+    done, options = job.state == "done", job.request.options()
     overlay = "overlay.png" if done else "found/overlay.png"
     return Job(
         id=job.id,
@@ -38,8 +38,8 @@ def _view(job: JobRow, positions: Mapping[str, int]) -> Job:
         started=_time(job.started) if job.started else None,
         finished=_time(job.finished) if job.finished else None,
         prompt=job.request.prompt,
-        seed=job.request.seed,
-        quality=job.request.quality,
+        seed=options.seeds.seed,
+        quality=options.backends.quality,
         stage=job.stage,
         finding=job.request.review and job.selection is None,
         fraction=job.fraction,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import fcntl
+import json
 import logging
 import os
 import signal
@@ -18,14 +19,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from scenelift.errors import SceneliftError
-from scenelift.options import ExportOptions
+from scenelift.options import ExportOptions, Options
 from scenelift.output.scene import peak_memory_bytes
 from scenelift.pipeline import Pipeline
 from scenelift.progress import CancelToken
-from scenelift.registry import BackendOptions
 from scenelift.webapp.folders import DataFolder
 from scenelift.webapp.jobs import Claim, JobRow, LeaseLost, Queue
 from scenelift.webapp.lifting import Attempt
@@ -51,7 +52,7 @@ class Worker:
         lease_seconds: how long this worker may be silent.
         stop_seconds: how long what is being done may go on after `stop`.
         most_objects: that one job may have.
-        export: what is written for each job.
+        defaults: what a job runs with that does not say otherwise.
     """
 
     def __init__(
@@ -64,11 +65,11 @@ class Worker:
         lease_seconds: float = 60,
         stop_seconds: float = 5,
         most_objects: int = 20,
-        export: ExportOptions | None = None,
+        defaults: Options | None = None,
     ) -> None:
         self._data, self._queue, self._load_new = data, queue, load
         self._slot, self._lease, self._stop_seconds = slot, lease_seconds, stop_seconds
-        self._most_objects, self._export = most_objects, export or ExportOptions()
+        self._most_objects, self._defaults = most_objects, defaults or Options()
         self._pipelines: dict[str, Pipeline] = {}
         self._stop = threading.Event()
         self._next_beat = 0.0
@@ -117,7 +118,7 @@ class Worker:
             self._load,
             token=token,
             most_objects=self._most_objects,
-            export=self._export,
+            defaults=self._defaults,
             stopping=self._stop.is_set,
         )
         self._attend(attempt.run, job.claim, token)
@@ -189,16 +190,21 @@ def hold_slot(path: Path) -> Iterator[None]:
         yield
 
 
+def build(options: Options) -> Pipeline:
+    """The pipeline that a server's options describe."""
+    return Pipeline.build(options=options.models, **asdict(options.backends))
+
+
 def main(
     arguments: Sequence[str] | None = None,
-    load: Callable[[str, BackendOptions], Pipeline] = Pipeline.from_quality,
-    export: ExportOptions | None = None,
+    load: Callable[[Options], Pipeline] = build,
+    preview: ExportOptions | None = None,
 ) -> None:
     """Entry point.
 
     Args:
         load: builds the pipeline of a quality; tests bring their own.
-        export: what is written; tests want small previews.
+        preview: what jobs write that do not say otherwise; tests want small previews.
     """
     args = _parse(arguments)
     logging.basicConfig(
@@ -210,22 +216,27 @@ def main(
     # Ctrl-C reaches every process of a terminal; the server then tells us what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     data = DataFolder(args.data)
-    options = BackendOptions(weights=args.weights, device=args.device)
+    options = Options.from_plain({**json.loads(args.options), "device": args.device})
+    options = replace(options, export=preview or options.export)
     with hold_slot(data.lock(args.slot)):
         worker = Worker(
             data,
             Queue(data.database, max_attempts=args.max_attempts),
-            lambda quality: load(quality, options),
+            lambda quality: load(_of_quality(options, quality)),
             slot=args.slot,
             lease_seconds=args.lease_seconds,
             stop_seconds=args.stop_seconds,
             most_objects=args.max_objects,
-            export=export,
+            defaults=options,
         )
         signal.signal(signal.SIGTERM, lambda signum, frame: worker.stop())
         if args.parent:
             _stop_with_parent(worker)
-        worker.run(args.preload)
+        worker.run(options.backends.quality if args.preload else None)
+
+
+def _of_quality(options: Options, quality: str) -> Options:
+    return replace(options, backends=replace(options.backends, quality=quality))
 
 
 def _stop_with_parent(worker: Worker) -> None:
@@ -244,8 +255,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="the server's data folder")
     parser.add_argument("--slot", type=int, default=0, help="number of this worker")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--preload", help="quality whose models are loaded at once")
+    parser.add_argument("--options", default="{}", help="the server's, as a JSON object")
+    parser.add_argument("--preload", action="store_true", help="load models before the first job")
     parser.add_argument("--lease-seconds", type=float, default=60)
     parser.add_argument("--stop-seconds", type=float, default=5)
     parser.add_argument("--max-attempts", type=int, default=3)

@@ -8,7 +8,7 @@ from scenelift.errors import BackendUnavailable
 from scenelift.models.ops import sparse_conv_reference
 from scenelift.models.ops.neighbours import Neighbours
 from scenelift.models.ops.sparse_conv import SPARSE_CONV, best_sparse_conv
-from scenelift.registry import BackendOptions
+from scenelift.options import BackendOptions
 
 
 @pytest.fixture(params=SPARSE_CONV.names())

@@ -15,9 +15,10 @@ from PIL import Image as Pillow
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from scenelift.models.embedded import CELLS, Head, crop, version
+from scenelift.options import BackendOptions
 from scenelift.pointmap.camera import default_camera
 from scenelift.progress import Reporter
-from scenelift.registry import BackendOptions
+from scenelift.runtime import Runtime
 from scenelift.types import Camera, Image, Instance, PointMap
 
 __all__ = ["DepthHeadPointMapper"]
@@ -45,7 +46,7 @@ class DepthHeadPointMapper:
         self._head = head
 
     @classmethod
-    def from_options(cls, options: BackendOptions) -> DepthHeadPointMapper:
+    def from_options(cls, options: BackendOptions | Runtime) -> DepthHeadPointMapper:
         """Load it.
 
         Raises:

@@ -12,7 +12,9 @@ from typing import Protocol
 from torch import Tensor
 
 from scenelift.models.ops.neighbours import Neighbours
-from scenelift.registry import Backend, BackendOptions, Registry
+from scenelift.options import BackendOptions
+from scenelift.registry import Backend, Registry
+from scenelift.runtime import Runtime
 
 __all__ = ["SPARSE_CONV", "SparseConv", "best_sparse_conv"]
 
@@ -34,13 +36,13 @@ class SparseConv(Protocol):
     ) -> Tensor: ...  # [N, Cout], in the type of feats
 
 
-def _reference(options: BackendOptions) -> SparseConv:
+def _reference(runtime: Runtime) -> SparseConv:
     from scenelift.models.ops.sparse_conv_reference import gather_matmul
 
     return gather_matmul
 
 
-def _triton(options: BackendOptions) -> SparseConv:
+def _triton(runtime: Runtime) -> SparseConv:
     from scenelift.models.ops.sparse_conv_triton import gather_gemm
 
     return gather_gemm

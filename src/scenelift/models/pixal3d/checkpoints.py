@@ -13,9 +13,9 @@ from scenelift.errors import InputError
 from scenelift.models.pixal3d.naf import NAF, naf_params
 from scenelift.models.slat.checkpoints import NetworkFile
 from scenelift.models.slat.config import Section
-from scenelift.models.slat.options import VoxelKind
 from scenelift.models.trellis2.checkpoints import Trellis2Folder, Trellis2Models
 from scenelift.models.trellis2.checkpoints import load_models as load_trellis2
+from scenelift.options import VoxelKind
 from scenelift.weights.state_dicts import read_state_dict
 
 __all__ = ["NAF_FILE", "Pixal3DModels", "load_models", "read_naf"]

@@ -17,7 +17,7 @@ from scenelift.models.layers.sparse import use_sparse_conv
 from scenelift.models.ops.sparse_conv import best_sparse_conv
 from scenelift.models.slat.precision import tensor_types
 from scenelift.models.slat.sampling import State, Velocity
-from scenelift.registry import BackendOptions
+from scenelift.options import BackendOptions
 from scenelift.weights.home import scenelift_home
 
 __all__ = ["accelerate", "default_dtype", "prepare", "recorded"]

@@ -18,7 +18,6 @@ from scenelift.errors import ReconstructionError
 from scenelift.models.residency import Residency
 from scenelift.models.slat.acceleration import recorded
 from scenelift.models.slat.checkpoints import StructureModels
-from scenelift.models.slat.options import DISTILLED_STEPS, ReconstructionOptions, ViewMode
 from scenelift.models.slat.precision import tensor_types
 from scenelift.models.slat.sampling import (
     SamplingParams,
@@ -28,6 +27,7 @@ from scenelift.models.slat.sampling import (
 )
 from scenelift.models.slat.structure_decoder import cube_from_tokens
 from scenelift.models.slat.voxels import occupied_voxels
+from scenelift.options import ReconstructionOptions, ViewMode
 from scenelift.progress import Reporter
 
 __all__ = [
@@ -40,6 +40,9 @@ __all__ = [
     "Sampling",
     "expect_numbers",
 ]
+
+# A straightened flow needs few steps; the publishers leave their number to the caller.
+DISTILLED_STEPS = 4
 
 # What the published networks need besides their weights, in bytes: activations, and for the flows
 # the keys and values of the condition, which are kept over the steps. A network that needs more is
@@ -83,11 +86,11 @@ class Sampling:
         texture = settings.texture_sampling
         if options.distilled:
             structure = replace(structure, steps=DISTILLED_STEPS, guidance=0.0)
-        if options.structure_steps is not None:
-            structure = replace(structure, steps=options.structure_steps)
-        if options.latent_steps is not None:
-            latent = replace(latent, steps=options.latent_steps)
-            texture = None if texture is None else replace(texture, steps=options.latent_steps)
+        if (steps := options.steps_of("structure")) is not None:
+            structure = replace(structure, steps=steps)
+        if (steps := options.steps_of("latent")) is not None:
+            latent = replace(latent, steps=steps)
+            texture = None if texture is None else replace(texture, steps=steps)
         return cls(structure=structure, latent=latent, texture=texture, distilled=options.distilled)
 
 

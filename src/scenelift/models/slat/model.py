@@ -33,9 +33,9 @@ from scenelift.models.slat.first_stage import (
 from scenelift.models.slat.flexicubes import SurfaceMesh, extract_mesh
 from scenelift.models.slat.gaussian_decoder import GaussianDecoder
 from scenelift.models.slat.latent_flow import latent_noise
-from scenelift.models.slat.options import ViewMode
 from scenelift.models.slat.sampling import State, sample_flow
 from scenelift.models.slat.voxels import OccupiedVoxels, cap_voxels, prune_interior
+from scenelift.options import ViewMode
 from scenelift.progress import Reporter
 from scenelift.types import Gaussians
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scenelift.models.slat.options import ViewMode
+from scenelift.options import ViewMode
 from scenelift.progress import Reporter, silent
 
 __all__ = [

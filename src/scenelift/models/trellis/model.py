@@ -21,10 +21,10 @@ from torch import Tensor
 from scenelift.models.layers.blocks import FlowContext
 from scenelift.models.slat.first_stage import WORKING_CONDITION, Begun, Draws
 from scenelift.models.slat.model import LiftedShape, SlatModel
-from scenelift.models.slat.options import ViewMode
 from scenelift.models.slat.sampling import State
 from scenelift.models.trellis.checkpoints import TrellisModels
 from scenelift.models.trellis.structure_flow import StructureFlow, structure_noise
+from scenelift.options import ViewMode
 from scenelift.progress import Reporter, silent
 
 __all__ = ["Trellis"]

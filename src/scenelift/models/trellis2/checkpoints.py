@@ -21,12 +21,12 @@ from scenelift.models.layers.dinov3 import DinoV3, DinoV3Params, from_timm
 from scenelift.models.slat import config as slat_config
 from scenelift.models.slat.checkpoints import NetworkFile, StructureModels
 from scenelift.models.slat.config import Section
-from scenelift.models.slat.options import VoxelKind
 from scenelift.models.slat.structure_decoder import StructureDecoder
 from scenelift.models.trellis2 import config
 from scenelift.models.trellis2.config import Trellis2Settings
 from scenelift.models.trellis2.decoder import VoxelDecoder
 from scenelift.models.trellis2.flow import VoxelFlow
+from scenelift.options import VoxelKind
 from scenelift.weights.state_dicts import read_state_dict
 
 __all__ = [

@@ -14,6 +14,7 @@ import numpy as np
 from scenelift.errors import InputError, WeightsError
 from scenelift.geometry.transforms import quaternion_from_matrix
 from scenelift.models.embedded import Head, version
+from scenelift.options import BackendOptions
 from scenelift.progress import Reporter
 from scenelift.reconstruct.embedded.check import silhouette_iou
 from scenelift.reconstruct.embedded.colour import colours_of
@@ -27,7 +28,7 @@ from scenelift.reconstruct.embedded.solid import Solid, surface_of
 from scenelift.reconstruct.embedded.splats import splats_of
 from scenelift.reconstruct.embedded.texture import skin_of
 from scenelift.reconstruct.embedded.volume import filled_space
-from scenelift.registry import BackendOptions
+from scenelift.runtime import Runtime
 from scenelift.types import Image, Instance, PointMap, Reconstruction
 
 __all__ = ["EmbeddedReconstructor"]
@@ -59,7 +60,7 @@ class EmbeddedReconstructor:
         self.version = f"7 {made_by} {boxes.version}"
 
     @classmethod
-    def load(cls, options: BackendOptions) -> EmbeddedReconstructor:
+    def load(cls, options: BackendOptions | Runtime) -> EmbeddedReconstructor:
         """Build it; head and oriented boxes are used where their weights are installed."""
         boxes = BoxFinder.load(options.weights, options.threads)
         try:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scenelift.errors import WeightsError
 from scenelift.models.embedded.nanodet import NanoDet
 from scenelift.models.embedded.ssd import SSD
+from scenelift.options import BackendOptions
 from scenelift.progress import Reporter
-from scenelift.registry import BackendOptions
+from scenelift.runtime import Runtime
 from scenelift.segment.embedded import detectors as detection
 from scenelift.segment.embedded import matching
 from scenelift.segment.embedded.box_fusion import Detections, iou
@@ -97,7 +98,7 @@ class EmbeddedSegmenter:
         self._workers = threads or os.cpu_count() or 1
 
     @classmethod
-    def load(cls, options: BackendOptions) -> EmbeddedSegmenter:
+    def load(cls, options: BackendOptions | Runtime) -> EmbeddedSegmenter:
         """Build it from the installed weights; detectors may be missing, the masker may not.
 
         Raises:
@@ -287,7 +288,7 @@ def _suggestions(found: Detections, readings: Sequence[Reading]) -> tuple[str, .
     return tuple(name for name in seen if name not in asked)
 
 
-def _version(options: BackendOptions) -> str:
+def _version(options: BackendOptions | Runtime) -> str:
     """The installed models by name, and a digest of their files."""
     digest, names = hashlib.sha256(), []
     for artefact in embedded.status(options.weights):

@@ -18,8 +18,8 @@ from scenelift.io.files import TEMPORARY_PREFIX
 from scenelift.models.sam3d.checkpoints import FLOW_PREFIX, CheckpointFolder
 from scenelift.models.sam3d.condition import ConditionEmbedder
 from scenelift.models.slat.structure_decoder import StructureEncoder
+from scenelift.options import BackendOptions
 from scenelift.reconstruct.sam3d import checkpoint_folder
-from scenelift.registry import BackendOptions
 from scenelift.training.flows.examples import find_examples
 from scenelift.training.flows.latent import LatentTask
 from scenelift.training.flows.matching import MatchingOptions

@@ -10,8 +10,10 @@ from fastapi import APIRouter, Path
 from fastapi.responses import FileResponse
 
 from scenelift import __version__
+from scenelift.options import fields_for
+from scenelift.options.schema import json_schema
 from scenelift.webapp.errors import NotFound
-from scenelift.webapp.models import Config, Example, Limits, MeshFields, MeshWishes, Problem
+from scenelift.webapp.models import Config, Example, Limits, OptionSchema, Problem
 from scenelift.webapp.services import Owner, Use
 
 __all__ = ["router"]
@@ -25,18 +27,20 @@ EXAMPLES = {"coffee": ("coffee.png", "cup"), "cat": ("chelsea.png", "cat")}
 
 @router.get("/config")
 def get_config(use: Use, owner: Owner) -> Config:
-    """Qualities, limits and examples."""
+    """Qualities, what a job may say, limits and examples."""
     settings = use.settings
+    server = settings.options.to_plain()
     return Config(
         version=__version__,
         qualities=use.qualities.names,
-        default_quality=settings.quality,
+        default_quality=settings.options.backends.quality,
         limits=Limits(
             upload_bytes=settings.upload_bytes,
             max_pixels=settings.max_pixels,
             max_phrases=settings.max_phrases,
         ),
-        meshes=MeshFields.model_validate(MeshWishes.fields()),
+        options={f.name: OptionSchema.model_validate(json_schema(f)) for f in fields_for("job")},
+        server={f.name: server[f.name] for f in fields_for("serve") if not f.option.private},
         auth=bool(settings.tokens),
         examples=[
             Example(name=name, url=f"/api/examples/{name}", prompt=prompt)

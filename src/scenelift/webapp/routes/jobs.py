@@ -20,6 +20,7 @@ from scenelift.webapp.models import (
     Box,
     Job,
     JobList,
+    JobOptions,
     JobRequest,
     Look,
     Problem,
@@ -196,7 +197,7 @@ async def accept_upload(request: Request, use: Services, owner: str) -> JobRow:
     await asyncio.to_thread(_check_room, use, owner)
     upload = await receive_upload(request, settings, use.data, use.decoder)
     try:
-        await asyncio.to_thread(use.qualities.check, upload.request.quality)
+        await asyncio.to_thread(use.qualities.check, upload.request.options().backends.quality)
         return await asyncio.to_thread(_enqueue, upload, use, owner)
     finally:
         await asyncio.to_thread(shutil.rmtree, upload.folder.path, ignore_errors=True)
@@ -248,7 +249,7 @@ def _make_room(use: Services, job: JobRow) -> None:
 
 
 def _changed(old: JobRow, changes: Rerun, use: Services) -> JobRequest:
-    request, seed = old.request, old.request.seed
+    request = old.request
     # Boxes that were drawn in the review are as much part of what was asked for as the prompt's.
     drawn = (
         [Box(box=b.box, label=b.label, positive=True) for b in old.selection.add]
@@ -266,9 +267,10 @@ def _changed(old: JobRow, changes: Rerun, use: Services) -> JobRequest:
             f"The prompt and the review have {len(prompt.boxes)} boxes together; a job takes up to "
             f"{MAX_BOXES}. Give `boxes`, with those that matter."
         )
-    if changes.seed is not None:
-        seed = changes.seed
-    return limited(request.model_copy(update={"prompt": prompt, "seed": seed}), use.settings)
+    options = changes.model_dump(include=set(JobOptions.model_fields), exclude_none=True)
+    asked = request.model_copy(update={**options, "prompt": prompt})
+    use.qualities.check(asked.options().backends.quality)
+    return limited(asked, use.settings)
 
 
 def _view(use: Services, job: JobRow) -> Job:

@@ -1,0 +1,76 @@
+"""What a run may be told: one definition, from which every front end is made.
+
+Commands, a batch's plan and manifest, the web app's settings, form and page, and the table in
+docs/options.md all come from the fields in `groups.py`. This package is below everything else.
+"""
+
+from __future__ import annotations
+
+from scenelift.options.definition import (
+    FRONT_ENDS,
+    FrontEnd,
+    Option,
+    OptionField,
+    check_ranges,
+    option,
+)
+from scenelift.options.every import OPTIONS, Options, fields_for, option_named
+from scenelift.options.groups import (
+    MAX_SEED,
+    BackendOptions,
+    BackendSelection,
+    CameraPath,
+    ExportOptions,
+    FinishOptions,
+    InputOptions,
+    LayoutOptions,
+    Precision,
+    PreviewFormat,
+    ReconstructionOptions,
+    SearchOptions,
+    SeedOptions,
+    ViewMode,
+    VoxelKind,
+)
+from scenelift.options.readers import (
+    EXTRA_FORMATS,
+    UNLIMITED,
+    KnownLength,
+    read_bytes,
+    read_formats,
+    read_known,
+)
+
+__all__ = [
+    "EXTRA_FORMATS",
+    "FRONT_ENDS",
+    "MAX_SEED",
+    "OPTIONS",
+    "UNLIMITED",
+    "BackendOptions",
+    "BackendSelection",
+    "CameraPath",
+    "ExportOptions",
+    "FinishOptions",
+    "FrontEnd",
+    "InputOptions",
+    "KnownLength",
+    "LayoutOptions",
+    "Option",
+    "OptionField",
+    "Options",
+    "Precision",
+    "PreviewFormat",
+    "ReconstructionOptions",
+    "SearchOptions",
+    "SeedOptions",
+    "ViewMode",
+    "VoxelKind",
+    "check_ranges",
+    "fields_for",
+    "option",
+    "option_named",
+    "read_bytes",
+    "read_formats",
+    "read_known",
+]

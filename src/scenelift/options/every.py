@@ -1,0 +1,110 @@
+"""All groups together, as one value and as one flat list of options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from scenelift.options.definition import FrontEnd, OptionField, fields_of
+from scenelift.options.groups import (
+    BackendSelection,
+    ExportOptions,
+    FinishOptions,
+    InputOptions,
+    LayoutOptions,
+    ReconstructionOptions,
+    SearchOptions,
+    SeedOptions,
+)
+
+__all__ = ["OPTIONS", "Options", "fields_for", "option_named"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Everything that a run may be told, besides its photo and its output folder.
+
+    The first group says what to look for; the next three make the pipeline; the others are about
+    one run of it.
+    """
+
+    search: SearchOptions = field(default_factory=SearchOptions)
+    backends: BackendSelection = field(default_factory=BackendSelection)
+    inputs: InputOptions = field(default_factory=InputOptions)
+    models: ReconstructionOptions = field(default_factory=ReconstructionOptions)
+    seeds: SeedOptions = field(default_factory=SeedOptions)
+    layout: LayoutOptions = field(default_factory=LayoutOptions)
+    finish: FinishOptions = field(default_factory=FinishOptions)
+    export: ExportOptions = field(default_factory=ExportOptions)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Name -> plain value of every option, ready for JSON."""
+        return {f.name: f.to_plain(getattr(getattr(self, f.group), f.field)) for f in OPTIONS}
+
+    def with_plain(self, values: Mapping[str, Any]) -> Options:
+        """These options, with those of the named ones that have a value in place of their own.
+
+        Args:
+            values: name -> plain value; None says nothing.
+
+        Raises:
+            InputError: a value cannot be read, or is out of range.
+            KeyError: there is no option of that name.
+        """
+        changes: dict[str, dict[str, Any]] = {}
+        for name, value in values.items():
+            f = _BY_NAME[name]
+            if value is not None:
+                changes.setdefault(f.group, {})[f.field] = f.from_plain(value)
+        groups = {g: replace(getattr(self, g), **changed) for g, changed in changes.items()}
+        return replace(self, **groups)
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Options:
+        """Options of plain values; raises as `with_plain`."""
+        return cls().with_plain(values)
+
+
+_GROUPS = {
+    "search": SearchOptions,
+    "backends": BackendSelection,
+    "inputs": InputOptions,
+    "models": ReconstructionOptions,
+    "seeds": SeedOptions,
+    "layout": LayoutOptions,
+    "finish": FinishOptions,
+    "export": ExportOptions,
+}
+
+OPTIONS: tuple[OptionField, ...] = tuple(
+    OptionField(
+        group=group,
+        field=name,
+        option=spec,
+        default=default,
+        plain=plain,
+        left_out=spec.left_out,
+    )
+    for group, cls in _GROUPS.items()
+    for name, (spec, default, plain) in fields_of(cls).items()
+)
+"""Every option there is, in the order of its groups."""
+
+_BY_NAME = {f.name: f for f in OPTIONS}
+
+
+def option_named(name: str) -> OptionField:
+    """The option that front ends call so.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return _BY_NAME[name]
+
+
+def fields_for(front_end: FrontEnd, *groups: str) -> tuple[OptionField, ...]:
+    """The options that a front end has, of all groups or of some."""
+    return tuple(
+        f for f in OPTIONS if front_end not in f.left_out and (not groups or f.group in groups)
+    )

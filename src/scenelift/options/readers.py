@@ -1,0 +1,117 @@
+"""Values of options that people write as text: amounts of memory, heights, formats."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib.util import find_spec
+
+from scenelift.errors import InputError, SetupError
+
+__all__ = [
+    "EXTRA_FORMATS",
+    "UNLIMITED",
+    "KnownLength",
+    "read_bytes",
+    "read_formats",
+    "read_known",
+    "show_bytes",
+    "show_known",
+]
+
+EXTRA_FORMATS = ("spz", "sog", "splat", "compressed.ply", "usdz", "stl", "compact.glb")
+"""What a scene can be written as besides PLY, GLB and OBJ; each is also the file's ending."""
+
+UNLIMITED = sys.maxsize
+"""Bytes of `--vram max`."""
+
+_PACKAGES = {
+    "usdz": ("pxr", "'scenelift[usd]'"),
+    "compact.glb": ("meshoptimizer", "'scenelift[compact]'"),
+}
+_MEMORY = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_LENGTHS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048, "in": 0.0254}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownLength:
+    """The true height of something in the photo, in metres: what `--known "door=2.0m"` says."""
+
+    label: str
+    metres: float
+
+
+def read_bytes(text: str) -> int:
+    """An amount of memory such as "8GB", "7.5 GiB", "6000MB" or "max", in bytes.
+
+    Raises:
+        InputError: it is none, or nothing at all.
+    """
+    if text.strip().lower() == "max":
+        return UNLIMITED
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?b)?\s*", text.lower())
+    size = round(float(match[1]) * _MEMORY[match[2] or ""]) if match else 0
+    if size <= 0:
+        raise InputError(
+            f"{text!r} is no amount of memory. Give one such as 8GB or 7.5GiB, or max."
+        )
+    return size
+
+
+def show_bytes(size: int) -> str:
+    """An amount of memory as `read_bytes` reads it, exactly, in the largest whole unit."""
+    if size == UNLIMITED:
+        return "max"
+    for unit in ("GB", "GiB", "MB", "MiB"):
+        if size % _MEMORY[unit.lower()] == 0:
+            return f"{size // _MEMORY[unit.lower()]}{unit}"
+    return str(size)
+
+
+def read_known(texts: Sequence[str] | None) -> tuple[KnownLength, ...]:
+    """Known heights, each a label, =, and a height with its unit.
+
+    Raises:
+        InputError: one is not that, or no height.
+    """
+    known = []
+    for text in texts or []:
+        label, _, height = text.rpartition("=")
+        match = re.fullmatch(r"\s*([0-9]*[.,]?[0-9]+)\s*([a-z]+)\s*", height.lower())
+        if not (label.strip() and match and match[2] in _LENGTHS):
+            raise InputError(
+                f"{text!r} is no known height. Give a label and a height with its unit "
+                f'({", ".join(_LENGTHS)}), for example --known "door=2.0m".'
+            )
+        metres = float(match[1].replace(",", ".")) * _LENGTHS[match[2]]
+        if not metres > 0:
+            raise InputError(f"The height in {text!r} must be more than 0.")
+        known.append(KnownLength(label=label.strip(), metres=metres))
+    return tuple(known)
+
+
+def show_known(known: Sequence[KnownLength]) -> list[str]:
+    """Known heights as `read_known` reads them, exactly."""
+    return [f"{k.label}={Decimal(repr(k.metres)):f}m" for k in known]
+
+
+def read_formats(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Formats of files to write as well: a list, or a text with commas.
+
+    Raises:
+        InputError: one of them is unknown.
+        SetupError: one needs a package that is not installed.
+    """
+    texts = [value] if isinstance(value, str) else value or []
+    names = (name.strip().lower() for text in texts for name in text.replace(";", ",").split(","))
+    formats = tuple(dict.fromkeys(name for name in names if name))
+    for name in formats:
+        if name not in EXTRA_FORMATS:
+            raise InputError(f"{name!r} is no format. Known: {', '.join(EXTRA_FORMATS)}.")
+        module, package = _PACKAGES.get(name, ("", ""))
+        if module and find_spec(module) is None:
+            raise SetupError(f"The format {name} needs a package: pip install {package}.")
+    return formats
