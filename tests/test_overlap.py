@@ -8,8 +8,9 @@ import pytest
 
 from scenelift.overlap import AHEAD, AT_ONCE, overlapped
 from scenelift.progress import CancelToken, Event, Reporter
+from tests.drivers.patience import patient
 
-PATIENCE = 10.0  # seconds, for what happens at once
+PATIENCE = patient(10.0)  # seconds, for what happens at once
 
 
 def test_the_next_first_step_begins_before_the_second_step_ends():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -139,7 +138,7 @@ def test_a_killed_run_resumes_and_gives_the_same_bytes(photo, pipeline, tmp_path
     """SIGKILL while the second object is being reconstructed."""
     code = textwrap.dedent(
         """
-        import sys, time
+        import sys
         from pathlib import Path
         from scenelift.pipeline import Pipeline
         from scenelift.progress import Reporter
@@ -150,7 +149,7 @@ def test_a_killed_run_resumes_and_gives_the_same_bytes(photo, pipeline, tmp_path
         def wait(event):
             if event.kind == "stage_started" and event.object_index == 1:
                 print("ready", flush=True)
-                time.sleep(60)
+                sys.stdin.read()  # until it is killed, or the test is gone
 
         run_job(
             RunSpec(photo=Path(sys.argv[1]), prompt=Prompt(phrases=("red", "blue")),
@@ -161,16 +160,16 @@ def test_a_killed_run_resumes_and_gives_the_same_bytes(photo, pipeline, tmp_path
         """
     )
     out = tmp_path / "killed"
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, photo, out], stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == "ready\n"
-    with pytest.raises(OutputError, match="Another run"):
-        run_job(spec(photo, out), pipeline, silent())
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
+    command = [sys.executable, "-c", code, photo, out]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+            with pytest.raises(OutputError, match="Another run"):
+                run_job(spec(photo, out), pipeline, silent())
+        finally:
+            child.kill()
 
     events = []
     run_job(spec(photo, out), pipeline, Reporter(events.append))

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, sync_playwright
 
+from tests.drivers.patience import patient
+
 __all__ = ["PATIENCE_MS", "VisitedPage", "chromium", "find_chromium"]
 
 # WebGL 2 without a GPU, the same picture everywhere; and no request of the browser's own.
@@ -29,7 +31,7 @@ FLAGS = (
     "--no-first-run",
     "--no-sandbox",  # for root, which containers run as
 )
-PATIENCE_MS = 60_000
+PATIENCE_MS = round(1000 * patient(60))
 
 
 def find_chromium() -> str | None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from playwright.sync_api import Browser, Page
 from tests.drivers.browser import VisitedPage, chromium, find_chromium
+from tests.drivers.patience import patient
 
 from scenelift.geometry.transforms import compose_transform, transform_points
 from scenelift.options import ExportOptions
@@ -30,7 +31,7 @@ from scenelift.types import Camera, Image, Instance, Pose, Prompt, Provenance, S
 
 AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 QUICK = ExportOptions(preview_frames=1, preview_size=64)
-PATIENCE = 90.0  # seconds: a processor draws what is meant for a graphics card
+PATIENCE = patient(90.0)  # seconds: a processor draws what is meant for a graphics card
 
 # Tilted, as a levelled scene is: its frame is not the camera's.
 SCENE_FROM_CAMERA = compose_transform(1, [0.99, -0.12, 0.05, 0.02], [0.3, 1.1, -0.2])

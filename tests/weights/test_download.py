@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tests.drivers.patience import patient
 
 from scenelift.errors import Cancelled, WeightsError
 from scenelift.progress import CancelToken, Reporter, silent
@@ -168,7 +169,7 @@ def test_a_download_that_is_killed_takes_its_client_along_and_leaves_nothing_for
 
 
 def until(condition):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + patient(120)
     while not (value := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
