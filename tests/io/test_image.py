@@ -146,7 +146,7 @@ def test_an_animation_gives_its_first_frame_and_says_so(tmp_path, gradient):
     gradient.save(path, save_all=True, append_images=[second], lossless=True)
     image = read_image(path)
     assert abs(image.pixels.astype(int) - np.asarray(gradient)).max() <= 2
-    assert "first of its 2 frames" in image.notes[0]
+    assert "its first frame was used" in image.notes[0]
 
 
 def test_an_embedded_profile_is_converted_and_a_damaged_one_ignored(tmp_path, gradient):
