@@ -186,8 +186,11 @@ def _watched(reconstructor: Any) -> Iterator[dict[str, Range]]:
     ranges: dict[str, Range] = {}
     networks = getattr(getattr(reconstructor, "model", None), "models", None)
     handles = []
-    if networks is not None:
-        decodes, draws = networks.structure_decoder, networks.gaussian_decoder
+    # TRELLIS.2 has neither of this form: its results are judged, not what leads to them.
+    decodes, draws = (
+        getattr(networks, name, None) for name in ("structure_decoder", "gaussian_decoder")
+    )
+    if decodes is not None and draws is not None:
         handles = [
             decodes.register_forward_hook(
                 lambda network, arguments, logits: _note(ranges, "structure", logits)
