@@ -56,6 +56,30 @@ def _convert_full(report: Reporter, weights: Path | None, precision: str, out: P
     return convert(report, weights, precision=precision, out=out)
 
 
+SHAPES_SEE_WITH = "dinov2"  # the embedded artefact that the embedded shape head needs
+
+
+def _light_status(weights: Path | None = None, *, verify: bool = False) -> list[ArtefactStatus]:
+    """Of the hub's models, and of what the embedded shapes need."""
+    shapes = embedded.status(weights, verify=verify)
+    return [
+        *LIGHT.status(weights, verify=verify),
+        *(row for row in shapes if row.name == SHAPES_SEE_WITH),
+    ]
+
+
+def _light_download(
+    report: Reporter, weights: Path | None = None, only: list[str] | None = None
+) -> list[str]:
+    failures: list[str] = []
+    hub = None if only is None else [name for name in only if name != SHAPES_SEE_WITH]
+    if hub is None or hub:
+        failures += LIGHT.download(report, weights, hub)
+    if only is None or SHAPES_SEE_WITH in only:
+        failures += embedded.download(report, weights, [SHAPES_SEE_WITH])
+    return failures
+
+
 FULL, OPEN, LIGHT, PBR = (HubBundle(quality=q) for q in ("full", "open", "light", "pbr"))
 HUB_BUNDLES: Mapping[str, HubBundle] = {"light": LIGHT, "open": OPEN, "pbr": PBR, "full": FULL}
 
@@ -74,8 +98,8 @@ BUNDLES: Mapping[str, Bundle] = {
                 f"small Grounding DINO, SAM 2.1 and MoGe-2: {spoken_size(LIGHT.size)}, not gated, "
                 "for any use; finds any phrase on a CPU"
             ),
-            status=LIGHT.status,
-            download=LIGHT.download,
+            status=_light_status,
+            download=_light_download,
         ),
         Bundle(
             name="open",
