@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from scenelift.weights.onnx_session import session, session_at
+from scenelift.weights.shipped import check_shipped
 
 __all__ = ["CELLS", "Head", "crop", "version"]
 
@@ -53,10 +54,12 @@ class Head:
             threads: for one operator; 0 is one a core.
 
         Raises:
-            WeightsError: the backbone is missing.
+            WeightsError: the backbone is missing, or either is damaged.
         """
         backbone = session("dinov2", weights, threads)
-        return cls(backbone, session_at(Path(__file__).parent / f"{name}.onnx", threads))
+        path = Path(__file__).parent / f"{name}.onnx"
+        check_shipped(path)
+        return cls(backbone, session_at(path, threads))
 
     def run(
         self, picture: NDArray[np.uint8], hints: NDArray[np.float32]

@@ -1,0 +1,48 @@
+"""Weights that ship inside this package: whether they are still what was installed.
+
+An installed wheel has a record of its files with the SHA-256 of each. A clone has none: there git
+looks after them.
+"""
+
+from __future__ import annotations
+
+import base64
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from scenelift.errors import WeightsError
+from scenelift.weights.content import content_digest
+
+__all__ = ["check_shipped"]
+
+
+def check_shipped(path: Path) -> None:
+    """Compare a file of the package with the record of the wheel that brought it, if one did.
+
+    It is read through once for its size and date.
+
+    Raises:
+        WeightsError: it is damaged.
+    """
+    expected = _recorded().get(path)
+    if expected is not None and content_digest(path) != expected:
+        raise WeightsError(
+            f"{path} is damaged: it is not the file that was installed. "
+            "`pip install --force-reinstall --no-deps scenelift` brings it again."
+        )
+
+
+@cache
+def _recorded() -> dict[Path, str]:
+    """SHA-256 in hexadecimal of the weights that a wheel of this package brought."""
+    try:
+        files = metadata.distribution("scenelift").files or ()
+    except metadata.PackageNotFoundError:
+        return {}
+    hashes = {}
+    for file in files:
+        if file.suffix == ".onnx" and file.hash is not None and file.hash.mode == "sha256":
+            padded = file.hash.value + "=" * (-len(file.hash.value) % 4)
+            hashes[Path(str(file.locate()))] = base64.urlsafe_b64decode(padded).hex()
+    return hashes
