@@ -25,7 +25,7 @@ class PhotoObjects:
 
     Attributes:
         image: the photo. instances: the objects in it. points: its point map.
-        seed: of the run; object k uses seed + k.
+        seed: of the run; object k uses seed + k, or with `same_seed` the seed itself.
         best_of: tries of each object.
         finish: faces and texture of the meshes.
         key: digest of what all of it depends on, the reconstructor included.
@@ -38,6 +38,11 @@ class PhotoObjects:
     best_of: int
     finish: FinishOptions
     key: str
+    same_seed: bool = False
+
+    def seed_of(self, index: int) -> int:
+        """Of one object."""
+        return self.seed if self.same_seed else self.seed + index
 
     @property
     def finish_key(self) -> str:
@@ -88,7 +93,7 @@ class Lifting:
         photo = self.photo
         return self.stages.attempt(
             "reconstruct",
-            digest(photo.key, index, photo.seed + index),
+            digest(photo.key, index, photo.seed_of(index)),
             Reconstruction,
             lambda report: check_reconstruction(
                 reconstruct_best(
@@ -97,7 +102,7 @@ class Lifting:
                     photo.instances[index],
                     photo.points,
                     others=[*photo.instances[:index], *photo.instances[index + 1 :]],
-                    seed=photo.seed + index,
+                    seed=photo.seed_of(index),
                     tries=photo.best_of,
                     report=report,
                 ),
@@ -118,7 +123,7 @@ class Lifting:
         photo = self.photo
         return self.stages.run(
             "finish",
-            digest(photo.finish_key, index, photo.seed + index),
+            digest(photo.finish_key, index, photo.seed_of(index)),
             Reconstruction,
             lambda report: finish(
                 made,

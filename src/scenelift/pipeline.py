@@ -192,6 +192,7 @@ class Pipeline:
         *,
         seed: int = 0,
         best_of: int = 1,
+        same_seed: bool = False,
         layout: LayoutOptions | None = None,
         finish: FinishOptions | None = None,
         report: Reporter | None = None,
@@ -204,6 +205,7 @@ class Pipeline:
             prompt: a phrase, several ("chair, table" or a list), or a `Prompt` with boxes.
             seed: makes the result repeatable; object k uses seed + k.
             best_of: reconstruct every object with so many seeds and take the best.
+            same_seed: every object uses the seed itself.
             layout: how poses are improved.
             finish: faces and texture of the meshes.
             report: where progress goes and cancellation comes from.
@@ -250,6 +252,7 @@ class Pipeline:
             points=points,
             seed=seed,
             best_of=best_of,
+            same_seed=same_seed,
             finish=finishing,
             key=key,
         )
@@ -323,6 +326,7 @@ class Pipeline:
         *,
         seed: int = 0,
         best_of: int = 1,
+        same_seed: bool = False,
         layout: LayoutOptions | None = None,
         finish: FinishOptions | None = None,
         report: Reporter | None = None,
@@ -344,6 +348,7 @@ class Pipeline:
             prompt,
             seed=seed,
             best_of=best_of,
+            same_seed=same_seed,
             layout=layout,
             finish=finish,
             report=report,

@@ -35,6 +35,7 @@ class RunSpec:
         out: the output folder.
         seed: makes the result repeatable.
         best_of: reconstruct every object with so many seeds and take the best.
+        same_seed: every object uses the seed itself.
         layout: how poses are improved.
         finish: faces and texture of the meshes.
         export: what is written.
@@ -46,6 +47,7 @@ class RunSpec:
     out: Path
     seed: int = 0
     best_of: int = 1
+    same_seed: bool = False
     layout: LayoutOptions = field(default_factory=LayoutOptions)
     finish: FinishOptions = field(default_factory=FinishOptions)
     export: ExportOptions = field(default_factory=ExportOptions)
@@ -62,6 +64,7 @@ class RunSpec:
             out=out,
             seed=options.seeds.seed,
             best_of=options.seeds.best_of,
+            same_seed=options.seeds.same_seed,
             layout=options.layout,
             finish=options.finish,
             export=options.export,
@@ -100,6 +103,7 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
             pipeline.backends,
             spec.seed,
             spec.best_of,
+            spec.same_seed,
             spec.layout,
             spec.finish,
             spec.export,
@@ -123,6 +127,7 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
             prompt,
             seed=spec.seed,
             best_of=spec.best_of,
+            same_seed=spec.same_seed,
             layout=spec.layout,
             finish=spec.finish,
             report=report,

@@ -13,12 +13,13 @@ from scenelift.options.groups import (
     FinishOptions,
     InputOptions,
     LayoutOptions,
+    PresetOptions,
     ReconstructionOptions,
     SearchOptions,
     SeedOptions,
 )
 
-__all__ = ["OPTIONS", "Options", "fields_for", "option_named"]
+__all__ = ["OPTIONS", "PUBLISHED", "Options", "fields_for", "option_named"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class Options:
     backends: BackendSelection = field(default_factory=BackendSelection)
     inputs: InputOptions = field(default_factory=InputOptions)
     models: ReconstructionOptions = field(default_factory=ReconstructionOptions)
+    preset: PresetOptions = field(default_factory=PresetOptions)
     seeds: SeedOptions = field(default_factory=SeedOptions)
     layout: LayoutOptions = field(default_factory=LayoutOptions)
     finish: FinishOptions = field(default_factory=FinishOptions)
@@ -58,6 +60,17 @@ class Options:
             if value is not None:
                 changes.setdefault(f.group, {})[f.field] = f.from_plain(value)
         groups = {g: replace(getattr(self, g), **changed) for g, changed in changes.items()}
+        told = replace(self, **groups)
+        return told._as_published() if told.preset.published else told
+
+    def _as_published(self) -> Options:
+        """These options, with what has its default as SAM 3D's published pipeline has it."""
+        groups: dict[str, Any] = {}
+        for name, value in PUBLISHED.items():
+            f = _BY_NAME[name]
+            group = groups.get(f.group, getattr(self, f.group))
+            if getattr(group, f.field) == f.default:
+                groups[f.group] = replace(group, **{f.field: value})
         return replace(self, **groups)
 
     @classmethod
@@ -71,6 +84,7 @@ _GROUPS = {
     "backends": BackendSelection,
     "inputs": InputOptions,
     "models": ReconstructionOptions,
+    "preset": PresetOptions,
     "seeds": SeedOptions,
     "layout": LayoutOptions,
     "finish": FinishOptions,
@@ -92,6 +106,17 @@ OPTIONS: tuple[OptionField, ...] = tuple(
 """Every option there is, in the order of its groups."""
 
 _BY_NAME = {f.name: f for f in OPTIONS}
+
+PUBLISHED: Mapping[str, Any] = {
+    "refine": False,
+    "repair": False,
+    "faces": None,
+    "vertex_colors": True,
+    "exif_focal": "nothing",
+    "same_seed": True,
+}
+"""What the option `published` stands for: the defaults of SAM 3D's published pipeline, where ours
+are others. docs/sam3d.md says more of each."""
 
 
 def option_named(name: str) -> OptionField:

@@ -27,11 +27,13 @@ __all__ = [
     "BackendOptions",
     "BackendSelection",
     "CameraPath",
+    "ExifFocal",
     "ExportOptions",
     "FinishOptions",
     "InputOptions",
     "LayoutOptions",
     "Precision",
+    "PresetOptions",
     "PreviewFormat",
     "ReconstructionOptions",
     "SearchOptions",
@@ -53,6 +55,11 @@ MAX_SEED = 2**31 - 1
 VoxelKind: TypeAlias = Literal["512", "1024", "1024_cascade", "1536_cascade"]
 """What TRELLIS.2 and its successors make: how many fine voxels a side, and whether by way of a
 coarser shape (the names of TRELLIS.2's published code)."""
+
+ExifFocal: TypeAlias = Literal["camera", "everything", "nothing"]
+"""What a focal length that the photo tells serves. "camera": the scene's camera, while models are
+conditioned on the point map's own points. "everything": those points too. "nothing": it is ignored,
+as the published code of SAM 3D ignores it."""
 
 _NOT_3D = "it makes masks and nothing in 3D"
 _ONE_PHOTO = "it belongs to one photo, and is a column of the manifest"
@@ -260,6 +267,7 @@ class BackendOptions:
         vram_bytes: most accelerator memory to use, None for no limit.
         threads: CPU threads a backend may use; 0 lets it choose.
         model: another hub id or folder for segmenters that take one, or None.
+        exif_focal: what a focal length that the photo tells serves.
     """
 
     weights: Path | None = option(
@@ -311,6 +319,15 @@ class BackendOptions:
         example="someone/model",
         private=True,
         left_out={"row": _LOADED, "job": _NO_PATHS},
+    )
+
+    exif_focal: ExifFocal = option(
+        "camera",
+        help="What a focal length in the photo's EXIF data serves: camera, everything (the points "
+        "that SAM 3D sees too), or nothing, as in its published code.",
+        changes="pointmap",
+        example="nothing",
+        left_out={"segment": _NOT_3D, "row": _LOADED, "job": _LOADED},
     )
 
     def __post_init__(self) -> None:
@@ -433,6 +450,7 @@ class SeedOptions:
     Attributes:
         seed: makes the result repeatable; object k uses seed + k.
         best_of: reconstruct every object with so many seeds and take the best.
+        same_seed: every object uses the seed itself.
     """
 
     seed: int = option(
@@ -454,8 +472,44 @@ class SeedOptions:
         left_out={"segment": _NOT_3D, "serve": _BY_JOB},
     )
 
+    same_seed: bool = option(
+        False,
+        help="Draw every object with the seed itself, not object k with seed + k.",
+        changes="reconstruct",
+        example=True,
+        left_out={
+            "segment": _NOT_3D,
+            "serve": _BY_JOB,
+            "job": "it is for comparing with other programs' runs",
+        },
+    )
+
     def __post_init__(self) -> None:
         check_ranges(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresetOptions:
+    """Words that stand for several options at once.
+
+    Attributes:
+        published: let what nobody asked for otherwise be as SAM 3D's published pipeline has it
+            (`every.PUBLISHED`).
+    """
+
+    published: bool = option(
+        False,
+        help="SAM 3D as its published pipeline runs it: see docs/sam3d.md. What you say of "
+        "refining, repairing, faces, colours, seeds and EXIF stays as you say it.",
+        changes="pointmap",
+        example=True,
+        left_out={
+            "segment": _NOT_3D,
+            "serve": "a server's jobs say what it stands for one by one",
+            "row": _LOADED,
+            "job": "it stands for options that are there one by one",
+        },
+    )
 
 
 _OF_A_RUN = {"segment": _NOT_3D, "serve": _BY_JOB}

@@ -6,17 +6,11 @@ and a reconstructor that was trained on MoGe's own points (SAM 3D Objects) has n
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
 from scenelift.models.moge.focal import focal_in_half_diagonals, focal_in_pixels
+from scenelift.options import ExifFocal
 from scenelift.types import Camera, Image
 
-__all__ = ["ExifFocal", "centred_camera", "used_focal"]
-
-ExifFocal: TypeAlias = Literal["camera", "everything", "nothing"]
-"""What the focal length serves. "camera": the scene's camera, while reconstructors are conditioned
-on the network's own points. "everything": their points too. "nothing": it is ignored, as the
-published code of SAM 3D ignores it."""
+__all__ = ["centred_camera", "used_focal"]
 
 
 def used_focal(image: Image, use: ExifFocal) -> float | None:

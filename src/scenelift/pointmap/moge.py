@@ -15,8 +15,8 @@ from scenelift.models.moge.checkpoint import MoGeSettings, load_moge
 from scenelift.models.moge.focal import recover_focal_and_shift
 from scenelift.models.moge.network import MoGe
 from scenelift.models.residency import Residency
-from scenelift.options import BackendOptions
-from scenelift.pointmap.exif_focal import ExifFocal, centred_camera, used_focal
+from scenelift.options import BackendOptions, ExifFocal
+from scenelift.pointmap.exif_focal import centred_camera, used_focal
 from scenelift.pointmap.moge_weights import weight_file
 from scenelift.progress import Reporter
 from scenelift.runtime import Runtime
@@ -68,7 +68,13 @@ class MoGePointMapper:
         """
         runtime = Runtime.of(options)
         network, settings = load_moge(weight_file(runtime.options))
-        return cls(network, settings, device=runtime.torch_device, vram_bytes=runtime.memory_bytes)
+        return cls(
+            network,
+            settings,
+            device=runtime.torch_device,
+            vram_bytes=runtime.memory_bytes,
+            exif_focal=runtime.options.exif_focal,
+        )
 
     @torch.inference_mode()
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:

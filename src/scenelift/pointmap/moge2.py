@@ -14,8 +14,8 @@ from scenelift.models.moge.checkpoint import load_metric_moge
 from scenelift.models.moge.geometry import geometry_of
 from scenelift.models.moge.metric import FINEST, MetricMoGe, MoGeOutput
 from scenelift.models.residency import Residency
-from scenelift.options import BackendOptions
-from scenelift.pointmap.exif_focal import ExifFocal, centred_camera, used_focal
+from scenelift.options import BackendOptions, ExifFocal
+from scenelift.pointmap.exif_focal import centred_camera, used_focal
 from scenelift.pointmap.moge_weights import metric_weight_file
 from scenelift.progress import Reporter
 from scenelift.runtime import Runtime
@@ -87,14 +87,16 @@ class MetricMoGePointMapper:
             SetupError: the device is not there.
         """
         runtime = Runtime.of(options)
-        device = runtime.torch_device
+        device, exif_focal = runtime.torch_device, runtime.options.exif_focal
         network = load_metric_moge(metric_weight_file(name, runtime.options))
         if device.type == "cpu":
             # Its convolutions take three quarters of the time with channels last (docs/log.md).
             network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
             coarse = name == "moge-2-small"
-            return cls(network, name=name, level=COARSE if coarse else FINEST)
-        return cls(network, name=name, device=device, vram_bytes=runtime.memory_bytes)
+            level = COARSE if coarse else FINEST
+            return cls(network, name=name, level=level, exif_focal=exif_focal)
+        limit = runtime.memory_bytes
+        return cls(network, name=name, device=device, vram_bytes=limit, exif_focal=exif_focal)
 
     @torch.inference_mode()
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
