@@ -74,6 +74,15 @@ def test_a_header_that_comes_byte_by_byte_is_cut_off(hasty):
             time.sleep(0.05)
 
 
+def test_a_body_that_comes_byte_by_byte_is_cut_off(hasty):
+    head = b"POST /api/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n"
+    began = time.monotonic()
+    with connect(hasty, head) as connection, ended():
+        while time.monotonic() - began < 60:
+            connection.sendall(b" ")
+            time.sleep(0.05)
+
+
 def test_an_answer_that_nobody_takes_is_given_up(hasty):
     job = hasty.submit("red")
     hasty.wait(job, "done")

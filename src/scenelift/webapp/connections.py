@@ -15,6 +15,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from scenelift.webapp.access import UPLOADS
 from scenelift.webapp.repeats import Repeats
 
 __all__ = ["Limits", "PatientProtocol", "log_accept_errors_once", "room_for_connections"]
@@ -33,13 +34,15 @@ class Limits:
     Attributes:
         connections: most of them; beyond it the one goes that has waited longest for nothing.
         header_seconds: from the connection, or the first byte of a request, to its last header.
-        body_seconds: longest silence within a body.
+        body_seconds: longest silence within a body; twice that for a whole one, but of a photo.
+        upload_seconds: for the whole body of a photo.
         write_seconds: how long a client may take nothing of an answer.
     """
 
     connections: int
     header_seconds: float
     body_seconds: float
+    upload_seconds: float
     write_seconds: float
 
 
@@ -54,10 +57,18 @@ class PatientProtocol(H11Protocol):
         self._unsent = 0
 
     @property
-    def idle_since(self) -> float | None:
-        """Since when no complete request has been in it; None while one is answered."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            return None
+    def is_idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a body is on its way."""
+        return self.conn.their_state is h11.SEND_BODY and not self.flow.read_paused
+
+    @property
+    def asked(self) -> float:
+        """When the latest request began, or was answered, or else the connection."""
         return self._asked
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -84,12 +95,13 @@ class PatientProtocol(H11Protocol):
         super().on_response_complete()
 
     def _drop_one(self) -> None:
-        idle = [
-            (since, id(c), c)
+        # Those that are answered are let be: the next ones to go are those still being sent.
+        waiting = [
+            (not c.is_idle, c.asked, id(c), c)
             for c in self.connections
-            if isinstance(c, PatientProtocol) and (since := c.idle_since) is not None
+            if isinstance(c, PatientProtocol) and (c.is_idle or c.is_receiving)
         ]
-        (min(idle)[2] if idle else self).transport.abort()
+        (min(waiting)[3] if waiting else self).transport.abort()
 
     def _watch(self) -> None:
         if self.transport.is_closing():
@@ -104,16 +116,24 @@ class PatientProtocol(H11Protocol):
 
     def _is_stuck(self) -> bool:
         now, limits = self.loop.time(), self._limits
-        waits = self.idle_since is not None and self.timeout_keep_alive_task is None
-        if waits and self.conn.their_state is h11.IDLE:
+        if (
+            self.is_idle
+            and self.timeout_keep_alive_task is None
+            and self.conn.their_state is h11.IDLE
+        ):
             return now - self._asked > limits.header_seconds
         unsent = self.transport.get_write_buffer_size()
         if unsent == 0 or unsent != self._unsent:
             self._unsent, self._took = unsent, now
         elif now - self._took > limits.write_seconds:
             return True
-        receiving = self.conn.their_state is h11.SEND_BODY and not self.flow.read_paused
-        return receiving and now - self._heard > limits.body_seconds
+        if not self.is_receiving:
+            return False
+        whole = limits.upload_seconds if self._is_upload() else 2 * limits.body_seconds
+        return now - self._heard > limits.body_seconds or now - self._asked > whole
+
+    def _is_upload(self) -> bool:
+        return self.scope is not None and self.scope["path"] in UPLOADS
 
 
 def room_for_connections(wanted: int) -> int:

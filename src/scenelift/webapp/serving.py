@@ -56,6 +56,7 @@ def run_server(settings: Settings, *, app: FastAPI | None = None, access_log: bo
         connections=room_for_connections(settings.connections),
         header_seconds=settings.header_seconds,
         body_seconds=settings.body_seconds,
+        upload_seconds=settings.upload_seconds,
         write_seconds=settings.write_seconds,
     )
     config = uvicorn.Config(

@@ -82,7 +82,9 @@ class Settings(model_of("ServeOptions", "serve", base=BaseSettings)):
         default=15, gt=0, description="Longest time from a connection to its whole request header."
     )
     body_seconds: float = Field(
-        default=30, gt=0, description="Longest silence within the body of a request."
+        default=30,
+        gt=0,
+        description="Longest silence within a request's body; twice that for all but a photo's.",
     )
     write_seconds: float = Field(
         default=60, gt=0, description="Longest time in which a caller takes nothing of an answer."

@@ -75,7 +75,7 @@ class Supervisor:
         *,
         cancel_seconds: float,
         job_seconds: float,
-        lease_seconds: float,
+        lease_seconds: float = 60.0,
         stop_seconds: float,
     ) -> None:
         self._queue, self._command = queue, command
