@@ -5,7 +5,8 @@
 Bits are flipped, bytes changed, moved, repeated and cut off; numbers in text are made huge, values
 nested a hundred thousand deep; sizes in headers are raised. Each reader runs in a process of its
 own, which may map a gigabyte more than it has after its first good file. Exits with 1 where a
-reader lets another exception out, dies, takes more memory, or longer than 20 s for a file.
+reader lets another exception out, dies, takes more memory, or more than 20 s of a processor for a
+file.
 """
 
 from __future__ import annotations
@@ -451,13 +452,13 @@ def at_most(seconds: int) -> Iterator[None]:
     def ring(signum: int, frame: object) -> None:
         raise TooSlowError(f"{seconds} s")
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def try_reader(
