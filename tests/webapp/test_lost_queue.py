@@ -28,7 +28,7 @@ from scenelift.webapp.records import open_queue, restore_jobs, write_missing_rec
 from scenelift.webapp.supervisor import Supervisor
 
 DAY = 24 * 3600.0
-REQUEST = JobRequest(prompt=JobPrompt(phrases=("red",)), seed=7)
+REQUEST = JobRequest(prompt=JobPrompt(phrases=("red",)), seed=7, quality="fake")
 
 
 @pytest.fixture
@@ -217,11 +217,18 @@ PRAGMA user_version = 1;
 """
 
 
+REQUEST_1 = (
+    '{"prompt": {"phrases": ["red"], "boxes": [], "min_score": null, "max_objects": 20}, '
+    '"seed": 7, "quality": "fake", "review": false, '
+    '"meshes": {"faces": 500, "texture_size": 64, "vertex_colors": false}}'
+)
+
+
 def write_version_1(path):
     c = sqlite3.connect(path)
     c.executescript(VERSION_1)
     rows = [
-        (f"{k:032x}", state, REQUEST.model_dump_json(exclude={"meshes"}), 1.7e9 + k)
+        (f"{k:032x}", state, REQUEST_1, 1.7e9 + k)
         for k, state in enumerate(("done", "running", "queued"))
     ]
     c.executemany(
@@ -240,6 +247,7 @@ def test_a_queue_of_an_earlier_version_is_brought_up_to_date(tmp_path):
     assert queue.is_intact()
     assert [queue.get(i).state for i in ids] == ["done", "running", "queued"]
     assert all(queue.get(i).readable for i in ids)
+    assert (queue.get(ids[0]).request.seed, queue.get(ids[0]).request.faces) == (7, 500)
     queue.recover(0, "its worker too", outage=True)
     assert queue.claim(0, lease=60).id == ids[1]
     queue.close()

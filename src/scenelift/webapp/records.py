@@ -120,7 +120,10 @@ def restore_jobs(data: DataFolder, queue: Queue, owners: Sequence[str]) -> list[
             continue
         try:
             found.append(_job(folder, path.name, owners))
-        except (InputError, OSError, ValueError, TypeError, KeyError, RecursionError) as exc:
+        except (
+            *(InputError, OSError, ValueError, TypeError, KeyError),
+            *(OverflowError, RecursionError),
+        ) as exc:
             log.warning("%s stays, but no job could be made of it: %s", path, exc)
     for job in sorted(found, key=lambda job: job.created):
         queue.restore(job)
@@ -149,6 +152,8 @@ def _job(folder: JobFolder, job_id: str, owners: Sequence[str]) -> JobRow:
         request = _request(manifest)
     state, shown = record["state"], {}
     size = (int(record["width"]), int(record["height"]))
+    if not all(0 <= side < 2**31 for side in size):
+        raise ValueError(f"{size} is no size of a photo")
     if manifest is not None:
         from scenelift.webapp.lifting import manifest_objects
 

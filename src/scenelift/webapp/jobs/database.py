@@ -15,7 +15,7 @@ from scenelift.webapp.models import State
 __all__ = ["QueueFile"]
 
 # To be raised with every change of tables, and of what JSON in them holds; see MIGRATIONS.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # The oldest version whose code can work on a file of this one: raise it when a change is more than
 # a column with a default or a field that older code may show as unreadable.
 OLDEST_READER = 2
@@ -88,7 +88,10 @@ COLUMNS = frozenset(
     }
 )
 # Version -> what makes the next one of it. New tables come with SCHEMA.
-MIGRATIONS = {1: "ALTER TABLE jobs ADD COLUMN outages INTEGER NOT NULL DEFAULT 0"}
+MIGRATIONS = {
+    1: "ALTER TABLE jobs ADD COLUMN outages INTEGER NOT NULL DEFAULT 0",
+    2: "",  # requests have all options side by side; those of before are read too
+}
 BUSY_SECONDS = 10
 
 
