@@ -53,7 +53,7 @@ def test_auto_names_the_parts_that_were_asked_for(tiny_open):
 
 
 def test_qualities_are_preferred_in_their_order():
-    assert list(QUALITIES) == ["full", "open", "light", "embedded"]
+    assert list(QUALITIES) == ["full", "pbr", "open", "light", "embedded"]
 
 
 def test_a_photo_becomes_a_folder(tiny_open, photo, tmp_path):

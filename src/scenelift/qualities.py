@@ -19,7 +19,7 @@ __all__ = [
     "uses_networks",
 ]
 
-Quality = Literal["auto", "embedded", "light", "open", "full"]
+Quality = Literal["auto", "embedded", "light", "open", "pbr", "full"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,7 @@ GIVEN = "given"
 # Best first: `auto` takes the first that can run.
 QUALITIES: dict[str, BackendNames] = {
     "full": BackendNames(segmenter="sam3", pointmapper="moge", reconstructor="sam3d"),
+    "pbr": BackendNames(segmenter="grounded-sam2", pointmapper="moge-2", reconstructor="trellis2"),
     "open": BackendNames(segmenter="grounded-sam2", pointmapper="moge-2", reconstructor="trellis"),
     "light": BackendNames(
         segmenter="grounded-sam2-tiny", pointmapper="moge-2-small", reconstructor="embedded"
@@ -152,12 +153,12 @@ def choose_backends(
 
 def _untested(quality: str, options: BackendOptions) -> list[str]:
     """Why `auto` passes over a quality that can run: it is one that has to pass its self-check."""
-    if quality != "light":
+    if quality not in ("light", "pbr"):
         return []
     from scenelift.selfcheck.record import has_passed
-    from scenelift.weights.bundles import LIGHT
+    from scenelift.weights.bundles import HUB_BUNDLES
 
-    if has_passed(quality, LIGHT.names, options.weights):
+    if has_passed(quality, HUB_BUNDLES[quality].names, options.weights):
         return []
     return [_UNTESTED]
 
@@ -176,6 +177,7 @@ _UNTESTED = "its self-check has not passed on this machine"
 _MADE_OF = {
     "full": "SAM 3, MoGe and SAM 3D Objects are all here",
     "open": "Grounding DINO, SAM 2.1, MoGe-2 and TRELLIS are all here",
+    "pbr": "Grounding DINO, SAM 2.1, MoGe-2 and TRELLIS.2 are all here",
     "light": "small Grounding DINO, SAM 2.1 and MoGe-2 on any device; backs are guesses",
     "embedded": "a preview made on this machine's CPU; depth and backs are guesses",
 }
@@ -191,7 +193,12 @@ def _auto_notes(chosen: str, names: BackendNames, reasons: dict[str, list[str]])
             f"{names.pointmapper}, reconstructor {names.reconstructor}."
         )
     better = list(QUALITIES)[: list(QUALITIES).index(chosen)]
-    offers = [f"{name!r}: {_remedy(name, reasons[name])}" for name in better if reasons[name]]
+    offers = [
+        f"{name!r}: {_remedy(name, reasons[name])}"
+        for name in better
+        # Who has not fetched `pbr` is pointed to `open`, which is less to fetch and to permit.
+        if reasons[name] and (name != "pbr" or reasons[name] == [_UNTESTED])
+    ]
     if offers:
         note += f" For {', for '.join(offers)}; `scenelift doctor` shows what is missing."
     return (note,)
@@ -203,5 +210,5 @@ def _remedy(quality: str, missing: list[str]) -> str:
         return f"`scenelift models verify --run {quality}`"
     packages = any("not installed" in reason for reason in missing)
     install = "`pip install 'scenelift[full]'` and " if packages else ""
-    gated = " (gated)" if quality == "full" else ""
+    gated = " (gated)" if quality in ("full", "pbr") else ""
     return f"{install}`scenelift models download {quality}`{gated}"

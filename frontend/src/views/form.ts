@@ -14,6 +14,7 @@ const QUALITIES: Record<string, string> = {
   auto: 'Best that runs here',
   embedded: 'Preview, on the CPU',
   light: 'Any phrase, on the CPU',
+  pbr: 'Materials: metal, gloss, glass',
   open: 'Open models',
   full: 'Full',
 };
