@@ -196,10 +196,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--vram", help="as of `scenelift run`")
     parser.add_argument("--alone-with", help="have another process take all memory but this")
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--keep", type=Path, help="write the last scene here as well")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     options = parser.parse_args(argv)
     devices = split_devices(options.device)
     device = torch.device(devices[0])
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     say(
         f"{len(devices)} × {name}, PyTorch {torch.__version__}; {options.model}, "
@@ -250,10 +253,16 @@ def main(argv: list[str] | None = None) -> int:
             )
             for note in best.notes:
                 say(f"  note: {note}")
+            if options.keep:
+                shutil.copytree(Path(folder) / "scene", options.keep, dirs_exist_ok=True)
             runs[str(count)] = {"first": asdict(first), "warm": [asdict(run) for run in made[1:]]}
     say(PUBLISHED)
     if options.json:
-        content = {"device": name, "options": vars(options) | {"json": None}, "runs": runs}
+        content = {
+            "device": name,
+            "options": vars(options) | {"json": None, "keep": None},
+            "runs": runs,
+        }
         options.json.write_text(json.dumps(content, indent=1))
     return 0
 

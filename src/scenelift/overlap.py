@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
+from scenelift.apart import calls_apart
 from scenelift.threads import quick_turns
 
 __all__ = ["overlapped"]
@@ -49,7 +50,7 @@ def overlapped(
     results: list[Future[R]] = []
 
     def work(k: int, made: T) -> R:
-        with _own_stream(device):
+        with _own_stream(device), calls_apart(device.startswith("cuda")):
             return then(k, made)
 
     def wait_for(most: int) -> None:

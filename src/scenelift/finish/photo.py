@@ -34,7 +34,7 @@ class Photo:
     """What the photo says about points of a surface.
 
     Attributes:
-        rgb: float32 [T, 3], sRGB in 0…1.
+        rgb: float32 [T, 3], sRGB in 0…1; the expected colour where it does not see the point.
         weight: float32 [T] in 0…1, how much it counts; zero where it does not see the point.
         refused: why it was left out altogether, or "".
     """
@@ -83,9 +83,14 @@ def photo_of(
     toward = -scene / np.maximum(np.linalg.norm(scene, axis=1, keepdims=True), 1e-30)
     cosine = ((normals @ matrix_from_quaternion(pose.rotation).T) * toward).sum(1)
     seen = inside & (-scene[:, 2] <= depth + STEP * pose.scale)
+    # Most points lie on another side, or look away: only the others are looked up.
+    facing = _smooth((cosine - GRAZING) / (FACING - GRAZING)) * seen
+    seen = np.flatnonzero(facing > 0)
+    rows_columns, weight = rows_columns[:, seen], np.zeros(len(points))
     margin = _at(_margin(mask, covered, drawn.depth, STEP * pose.scale), rows_columns)
-    weight = _smooth(margin) * _smooth((cosine - GRAZING) / (FACING - GRAZING)) * seen
-    rgb = np.stack([_at(pixels[..., c], rows_columns) for c in range(3)], -1)
+    weight[seen] = _smooth(margin) * facing[seen]
+    rgb = expected.astype(np.float64)
+    rgb[seen] = np.stack([_at(pixels[..., c], rows_columns) for c in range(3)], -1)
     strong = weight > 0.5
     if strong.any():
         off = float(np.median(np.abs(rgb[strong] - expected[strong]).max(1)))

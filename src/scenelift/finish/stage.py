@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from scenelift.apart import apart
 from scenelift.errors import Cancelled, ReconstructionError
 from scenelift.finish.bake import bake_gaussians, patches_of
 from scenelift.finish.clean import clean
@@ -175,7 +176,7 @@ def finish_mesh(
         bare = step("thin", 0.0, lambda mesh=bare: _thinned(mesh, few, device))
     pieces = None if options.faces is None else max(1, options.faces // PIECE)
     cleaned = step("clean", 0.1, lambda: clean(bare, pieces))
-    light = step("decimate", 0.2, lambda: decimate(cleaned.mesh, options.faces))
+    light = step("decimate", 0.2, lambda: apart(decimate, cleaned.mesh, options.faces))
     # Decimation may fold a face onto another or to a line.
     light = clean(light).mesh
     if not _has_area(light):

@@ -8,6 +8,7 @@ import numpy as np
 import xatlas
 from numpy.typing import NDArray
 
+from scenelift.apart import apart
 from scenelift.finish.charts import Charts, cut_charts, cut_off
 from scenelift.finish.texels import Texels, overlapping_faces, rasterize_atlas
 
@@ -60,7 +61,7 @@ def unwrap(vertices: NDArray[np.float32], faces: NDArray[np.int32], size: int) -
         if not len(overlapping):
             break
         charts = cut_off(vertices, faces, charts, overlapping, alone=attempt > 0)
-    vertex, faces, uv = _pack(charts, size)
+    vertex, faces, uv = apart(_pack, charts, size)
     return Atlas(
         vertex=charts.vertex[vertex],
         faces=faces,

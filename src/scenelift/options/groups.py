@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from scenelift.options.definition import check_ranges, option
 from scenelift.options.readers import (
@@ -334,6 +334,9 @@ class BackendOptions:
         check_ranges(self)
 
 
+FAST_STEPS = 12
+"""Of a stage, with `fast`."""
+
 _SAMPLING_LEFT_OUT = {"segment": _NOT_3D, "row": _LOADED, "job": _LOADED}
 _STEPS = {"ge": 1, "le": 1000, "left_out": _SAMPLING_LEFT_OUT}
 
@@ -353,6 +356,7 @@ class ReconstructionOptions(BackendOptions):
         latent_steps: of the second stage, which makes appearance and detail; None likewise (25).
         distilled: SAM 3D only: run the first stage without guidance and with its step size as an
             input, as it was distilled for: a tenth of the work, a little less faithful.
+        fast: fewer steps, where no number of them is given: see `expanded`.
         splats_per_voxel: SAM 3D only: 32, or 4 for a file an eighth as large.
         precision: of the large matrices; "auto" is float16 on CUDA and float32 elsewhere.
         compile: let PyTorch compile the flows on CUDA, which pays from a few objects on.
@@ -387,6 +391,14 @@ class ReconstructionOptions(BackendOptions):
     distilled: bool = option(
         False,
         help="SAM 3D: shape and pose in 4 steps without guidance: faster, a little less faithful.",
+        changes="reconstruct",
+        example=True,
+        left_out=_SAMPLING_LEFT_OUT,
+    )
+    fast: bool = option(
+        False,
+        help="SAM 3D: distilled, and 12 steps of the appearance; TRELLIS: 12 steps of both stages. "
+        "Numbers of steps that are given count.",
         changes="reconstruct",
         example=True,
         left_out=_SAMPLING_LEFT_OUT,
@@ -441,6 +453,24 @@ class ReconstructionOptions(BackendOptions):
         """Steps of a stage as asked for; None for the checkpoint's own."""
         own = self.structure_steps if stage == "structure" else self.latent_steps
         return own if own is not None else self.steps
+
+    def expanded(self, *, distilled: bool) -> ReconstructionOptions:
+        """The options that `fast` stands for; what was given besides keeps its value.
+
+        The second stage takes 12 steps. The first takes 4 without guidance where it was distilled
+        for that, else 12.
+
+        Args:
+            distilled: whether the model's first stage was.
+        """
+        if not self.fast:
+            return self
+        own: dict[str, Any] = {}
+        if self.steps_of("latent") is None:
+            own["latent_steps"] = FAST_STEPS
+        if self.steps_of("structure") is None and not self.distilled:
+            own |= {"distilled": True} if distilled else {"structure_steps": FAST_STEPS}
+        return replace(self, fast=False, **own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -78,6 +78,8 @@ class Setup:
             SetupError: the device is not there, or cannot do what is asked.
         """
         runtime = Runtime.of(options).with_options(**fixed)
+        told = runtime.options.expanded(distilled=fixed.get("distilled", True))
+        runtime = replace(runtime, options=told)
         return cls(runtime=runtime, dtype=runtime.dtype)
 
     @property
