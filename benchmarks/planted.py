@@ -31,6 +31,7 @@ from scenelift.models.moge.checkpoint import MoGeSettings
 from scenelift.models.moge.network import MoGe, MoGeParams
 from scenelift.models.sam3d.model import SAM3D
 from scenelift.models.trellis.model import Trellis
+from scenelift.options import ReconstructionOptions
 from scenelift.pointmap.moge import MoGePointMapper
 from scenelift.progress import Reporter
 from scenelift.reconstruct.sam3d import SAM3DReconstructor
@@ -220,7 +221,8 @@ def made_up_backends(
     devices: Sequence[str],
     *,
     vram_bytes: int | None = None,
-    **settings: Any,
+    fast: bool = False,
+    compile: bool = False,
 ) -> tuple[PlantedPointMapper, PlantedReconstructor]:
     """The full quality's point mapper and reconstructor with random weights.
 
@@ -228,7 +230,7 @@ def made_up_backends(
         model: which networks. size: "full" for the published sizes.
         planting: what they "find".
         devices: where; several share the objects.
-        vram_bytes, settings: as of `ReconstructionOptions`.
+        vram_bytes, fast, compile: as of `ReconstructionOptions`.
     """
     build = partial(
         made_up_reconstructor,
@@ -236,7 +238,8 @@ def made_up_backends(
         size=size,
         planting=planting,
         vram_bytes=vram_bytes,
-        **settings,
+        fast=fast,
+        compile=compile,
     )
     crew = Crew(build, devices) if len(devices) > 1 else None
     reconstructor = build(devices[0])
@@ -259,11 +262,19 @@ def made_up_reconstructor(
     size: str,
     planting: Planting,
     vram_bytes: int | None,
-    **settings: Any,
+    fast: bool = False,
+    compile: bool = False,
 ) -> PlantedReconstructor:
     """The reconstructor on a device; in processes of a crew too."""
     device = torch.device(name)
-    settings |= {"vram_bytes": limit_memory(device, vram_bytes)}
+    told = ReconstructionOptions(fast=fast).expanded(distilled=model == "sam3d")
+    settings: dict[str, Any] = {
+        "vram_bytes": limit_memory(device, vram_bytes),
+        "compile": compile,
+        "distilled": told.distilled,
+        "structure_steps": told.structure_steps,
+        "latent_steps": told.latent_steps,
+    }
     bench = Bench({"full": FULL, "tiny": TINY}[size], device, repeats=1)
     if model == "sam3d":
         networks = bench.model(SAM3D, bench.sam3d_models(), **settings)

@@ -36,11 +36,12 @@ import torch
 
 from benchmarks.planted import Planting, made_up_backends
 from scenelift.device import split_devices
-from scenelift.options import read_bytes
+from scenelift.options import ReconstructionOptions, read_bytes
 from scenelift.output.manifest import read_manifest
 from scenelift.output.scene import peak_memory_bytes
 from scenelift.pipeline import Pipeline
 from scenelift.progress import Event, Reporter
+from scenelift.runtime import Runtime
 from scenelift.segment.given import GivenSegmenter
 
 GIB = 2**30
@@ -201,8 +202,6 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     devices = split_devices(options.device)
     device = torch.device(devices[0])
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     say(
         f"{len(devices)} × {name}, PyTorch {torch.__version__}; {options.model}, "
@@ -215,6 +214,9 @@ def main(argv: list[str] | None = None) -> int:
     with others_hold(device, left), tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         imported = since_process_began()
+        vram_bytes = read_bytes(options.vram) if options.vram else None
+        wanted = ReconstructionOptions(device=options.device, vram_bytes=vram_bytes)
+        runtime = Runtime.of(wanted)
         counts = [int(count) for count in options.objects.split(",")]
         planting = Planting.of(options.size, options.kind, counts[0])
         planted = time.perf_counter() - began
@@ -224,8 +226,8 @@ def main(argv: list[str] | None = None) -> int:
             planting,
             devices,
             compile=options.compile,
-            vram_bytes=read_bytes(options.vram) if options.vram else None,
-            **(FAST[options.model] if options.fast else {}),
+            vram_bytes=vram_bytes,
+            fast=options.fast,
         )
         drawn = time.perf_counter() - began - planted
         say(
@@ -237,7 +239,8 @@ def main(argv: list[str] | None = None) -> int:
         for count in counts:
             planting = Planting.of(options.size, options.kind, count)
             mapper.planting = reconstructor.planting = planting
-            pipeline = Pipeline(GivenSegmenter(planting.instances), mapper, reconstructor)
+            segmenter = GivenSegmenter(planting.instances)
+            pipeline = Pipeline(segmenter, mapper, reconstructor, runtime=runtime)
             made = [
                 lift(pipeline, planting, Path(folder) / "scene", devices)
                 for _ in range(1 + options.repeats)
@@ -265,12 +268,6 @@ def main(argv: list[str] | None = None) -> int:
         }
         options.json.write_text(json.dumps(content, indent=1))
     return 0
-
-
-FAST = {
-    "sam3d": {"distilled": True, "latent_steps": 12},
-    "trellis": {"structure_steps": 12, "latent_steps": 12},
-}
 
 
 if __name__ == "__main__":
