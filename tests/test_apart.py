@@ -46,7 +46,7 @@ def test_errors_come_back():
     with calls_apart(), pytest.raises(ValueError, match=r"domain|nonnegative|positive"):
         apart(math.sqrt, -1)
     with calls_apart(), pytest.raises(InputError, match="no amount of memory"):
-        from scenelift.device import read_bytes
+        from scenelift.options import read_bytes
 
         apart(read_bytes, "lots")
 
