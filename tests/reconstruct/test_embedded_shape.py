@@ -15,6 +15,7 @@ from scenelift.pointmap.embedded import EmbeddedPointMapper
 from scenelift.pointmap.given import GivenPointMapper
 from scenelift.progress import silent
 from scenelift.reconstruct.embedded import EmbeddedReconstructor
+from scenelift.reconstruct.embedded.colour import BACK_SHADE, colours_of
 from scenelift.reconstruct.embedded.objectron import BoxFinder
 from scenelift.render.meshes import render_mesh
 from scenelift.render.splats import render_splats
@@ -300,3 +301,34 @@ def test_a_mask_of_dots_is_refused_and_not_made_into_dust(photo):
     mask[::2, ::2] = True
     with pytest.raises(InputError, match="scattered"):
         reconstruct(photo, mask)
+
+
+def test_a_side_shows_the_photos_colours_without_their_detail():
+    """All of a side lies on a few pixels of the photo: their detail would be streaks on it."""
+    pixels = np.full((H, W, 3), 60, np.uint8)
+    pixels[:, ::2] = 180
+    image = Image(pixels=pixels)
+    instance = Instance(mask=disc(), label="cup", score=1.0, box=Instance.box_of(disc()))
+    colours = colours_of(image, instance)
+    u = np.arange(60.0, 100.0) + 0.5
+    ahead, beside = (
+        colours.at(u, np.full(len(u), H / 2), np.full(len(u), cosine))[:, 0] * 255
+        for cosine in (1.0, 0.0)
+    )
+    np.testing.assert_allclose(ahead, pixels[H // 2, 60:100, 0], atol=2)
+    assert np.ptp(beside) < 0.1 * np.ptp(ahead)
+    assert 100 < beside.mean() < 125
+
+
+def test_the_back_takes_half_of_its_colour_from_the_heads_guess():
+    image = Image(pixels=np.full((H, W, 3), 200, np.uint8))
+    instance = Instance(mask=disc(), label="cup", score=1.0, box=Instance.box_of(disc()))
+    guess = np.zeros((10, 10, 3), np.float32)
+    guess[..., 2] = 1  # blue
+    x0, y0, x1, y1 = instance.box
+    with_it = colours_of(image, instance, guess, (x0 - 5, y0 - 5, x1 + 5, y1 + 5))
+    middle = np.array([(x0 + x1) / 2]), np.array([(y0 + y1) / 2])
+    behind, ahead = (with_it.at(*middle, np.array([cosine]))[0] for cosine in (-1.0, 1.0))
+    blur = 200 / 255 * BACK_SHADE
+    np.testing.assert_allclose(behind, [blur / 2, blur / 2, (blur + 1) / 2], atol=0.01)
+    np.testing.assert_allclose(ahead, 200 / 255, atol=0.01)

@@ -57,7 +57,7 @@ class EmbeddedReconstructor:
     def __init__(self, boxes: BoxFinder, head: Head | None = None) -> None:
         self._boxes, self._head = boxes, head
         made_by = "inflation" if head is None else version("shape")
-        self.version = f"7 {made_by} {boxes.version}"
+        self.version = f"8 {made_by} {boxes.version}"
 
     @classmethod
     def load(cls, options: BackendOptions | Runtime) -> EmbeddedReconstructor:
@@ -127,7 +127,9 @@ class EmbeddedReconstructor:
         surface = surface_of(solid)
         report.update(0.7, message="surface")
 
-        colours = colours_of(image, instance)
+        guessed = None if solid.filled is None else solid.filled.back
+        window = None if solid.filled is None else solid.filled.window
+        colours = colours_of(image, instance, guessed, window)
         splats = splats_of(solid, surface, colours, seed=seed)
         skin = skin_of(solid, surface, colours)
         upright = UPRIGHT if up is None else quaternion_from_matrix(standing(up))

@@ -1,4 +1,4 @@
-"""Colours of a solid: the photo in front, its blurred continuation behind."""
+"""Colours of a solid: the photo in front, what the shape head guesses behind, a blur beside."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ COLOUR_SIDE = 640
 BACK_SIDE = 64
 BACK_BLUR = 0.06  # standard deviation over the longest side
 BACK_SHADE = 0.88  # light mostly comes from where the camera stands
-# Where the photo's colours have faded into the back's, as `Solid.side` counts: far enough behind
-# the rim that no seam shows from beside.
-FADED_AT = -0.5
+# Cosines to the camera between which a side's colours become the photo's, and the back's.
+FRONT_FROM, BACK_FROM = (0.1, 0.35), (0.1, 0.5)
+GUESSED = 0.5  # of the head's guess in the back's colours; the rest is the front's blur
+BESIDE_FRONT = 0.6  # of the front's colours in those of a side; the rest is the back's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,29 +40,48 @@ class Colours:
         back: float32 [h', w', 3], likewise, of the same part of the photo.
         origin: (u, v) of that part's upper left corner.
         size: width and height in photo pixels that `front` covers.
-        back_size: likewise of `back`, whose last pixels may reach beyond the front's.
+        side: float32 [h', w', 3], the front's colours without detail, of the same part as `front`.
+        back_origin: (u, v) of the upper left corner of what `back` covers.
+        back_size: width and height in photo pixels that it covers.
+        side_size: likewise of `side`, whose last pixels may reach beyond the front's.
     """
 
     front: NDArray[np.float32]
     back: NDArray[np.float32]
+    side: NDArray[np.float32]
     origin: tuple[float, float]
     size: tuple[float, float]
+    back_origin: tuple[float, float]
     back_size: tuple[float, float]
+    side_size: tuple[float, float]
 
-    def at(self, u: NDArray, v: NDArray, side: NDArray) -> NDArray[np.float32]:  # [N] -> [N, 3]
-        """sRGB colours in 0…1 at photo coordinates; `side` as of `Solid.side`."""
-        t = np.clip(1 - side / FADED_AT, 0, 1)[:, None]
-        visible = t * t * (3 - 2 * t)
-        front = self._sample(self.front, self.size, u, v)
-        back = self._sample(self.back, self.back_size, u, v)
-        return np.clip(visible * front + (1 - visible) * back, 0, 1).astype(np.float32)
+    def at(self, u: NDArray, v: NDArray, facing: NDArray) -> NDArray[np.float32]:  # [N] -> [N, 3]
+        """sRGB colours in 0…1 at photo coordinates.
 
+        Args:
+            facing: cosine of the angle between the surface's normal and the way to the camera.
+        """
+        front = self._sample(self.front, self.origin, self.size, u, v)
+        back = self._sample(self.back, self.back_origin, self.back_size, u, v)
+        # All of a side that is seen edge on lies on a few pixels: with their detail it is streaked.
+        beside = self._sample(self.side, self.origin, self.side_size, u, v)
+        beside = BESIDE_FRONT * beside + (1 - BESIDE_FRONT) * back
+        ahead = _step(facing, *FRONT_FROM)[:, None]
+        behind = _step(-facing, *BACK_FROM)[:, None]
+        colour = ahead * front + behind * back + (1 - ahead - behind) * beside
+        return np.clip(colour, 0, 1).astype(np.float32)
+
+    @staticmethod
     def _sample(
-        self, picture: NDArray[np.float32], size: tuple[float, float], u: NDArray, v: NDArray
+        picture: NDArray[np.float32],
+        origin: tuple[float, float],
+        size: tuple[float, float],
+        u: NDArray,
+        v: NDArray,
     ) -> NDArray[np.float32]:
         height, width = picture.shape[:2]
-        rows = (v - self.origin[1]) / size[1] * height - 0.5
-        columns = (u - self.origin[0]) / size[0] * width - 0.5
+        rows = (v - origin[1]) / size[1] * height - 0.5
+        columns = (u - origin[0]) / size[0] * width - 0.5
         return np.stack(
             [
                 map_coordinates(picture[..., c], [rows, columns], order=1, mode="nearest")
@@ -71,8 +91,23 @@ class Colours:
         ).astype(np.float32)
 
 
-def colours_of(image: Image, instance: Instance) -> Colours:
-    """Colours of an object, free of its background's."""
+def _step(x: NDArray, low: float, high: float) -> NDArray[np.float64]:
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def colours_of(
+    image: Image,
+    instance: Instance,
+    guessed: NDArray[np.float32] | None = None,
+    window: tuple[float, float, float, float] | None = None,
+) -> Colours:
+    """Colours of an object, free of its background's.
+
+    Args:
+        guessed: float32 [h, w, 3] in 0…1, the back's colours as a head has them, or None.
+        window: the part of the photo that they cover.
+    """
     x0, y0, x1, y1 = (int(side) for side in instance.box_of(instance.mask))
     pixels, mask = image.pixels[y0:y1, x0:x1], instance.mask[y0:y1, x0:x1]
     height, width = mask.shape
@@ -87,16 +122,31 @@ def colours_of(image: Image, instance: Instance) -> Colours:
         mask = mask if mask.any() else np.ones_like(mask)
     front = _own_colours(pixels, mask)
     block = -(-max(mask.shape) // BACK_SIDE)
-    back = _behind(front, mask, block)
+    side = _blurred(front, mask, block)
+    side_size = (
+        side.shape[1] * block * width / mask.shape[1],
+        side.shape[0] * block * height / mask.shape[0],
+    )
+    back, back_origin, back_size = BACK_SHADE * side, (x0, y0), side_size
+    if guessed is not None and window is not None:
+        back_origin = (window[0], window[1])
+        back_size = (window[2] - window[0], window[3] - window[1])
+        u, v = (
+            a + (np.arange(n) + 0.5) / n * w
+            for a, n, w in zip(back_origin, guessed.shape[1::-1], back_size, strict=True)
+        )
+        uu, vv = (x.ravel() for x in np.meshgrid(u, v))
+        blur = Colours._sample(side, (x0, y0), side_size, uu, vv).reshape(guessed.shape)
+        back = GUESSED * guessed + (1 - GUESSED) * BACK_SHADE * blur
     return Colours(
         front=front,
         back=back,
+        side=side,
         origin=(x0, y0),
         size=(width, height),
-        back_size=(
-            back.shape[1] * block * width / mask.shape[1],
-            back.shape[0] * block * height / mask.shape[0],
-        ),
+        back_origin=back_origin,
+        back_size=back_size,
+        side_size=side_size,
     )
 
 
@@ -116,10 +166,10 @@ def _own_colours(
     return (pixels[nearest_inside(own)] / 255).astype(np.float32)
 
 
-def _behind(
+def _blurred(
     front: NDArray[np.float32], mask: NDArray[np.bool_], block: int
 ) -> NDArray[np.float32]:  # [ceil(h / block), ceil(w / block), 3]
-    """What the back looks like: the front's colours, blurred within the object and shaded."""
+    """The front's colours, blurred within the object."""
     rows, columns = (np.arange(0, side, block) for side in mask.shape)
 
     def block_sums(values: NDArray) -> NDArray:
@@ -137,4 +187,4 @@ def _behind(
         for values in (total, weight)
     )
     colour = np.divide(blurred, reach, out=np.full_like(total, 0.5), where=reach > 1e-12)
-    return (BACK_SHADE * colour).astype(np.float32)
+    return colour.astype(np.float32)

@@ -11,7 +11,7 @@ from scenelift.reconstruct.embedded.outline import Outline
 from scenelift.reconstruct.embedded.solid import Solid, Surface
 from scenelift.types import Gaussians
 
-__all__ = ["splats_of"]
+__all__ = ["facing", "splats_of"]
 
 FRONT = 32_000
 REST = 18_000
@@ -48,7 +48,9 @@ def splats_of(
     rest = _even_discs(solid, surface, np.random.default_rng(seed))
     means, axes, radii = (np.concatenate(pair) for pair in zip(front, rest, strict=True))
     u, v = solid.camera.project(means).T
-    rgb = colours.at(u, v, solid.side(means))
+    cosine = facing(means, axes[..., 2])
+    cosine[: len(front[0])] = 1  # the photo shows these
+    rgb = colours.at(u, v, cosine)
     thin = FLATNESS * radii.min(-1, keepdims=True)
     return Gaussians(
         means=means.astype(np.float32),
@@ -57,6 +59,11 @@ def splats_of(
         opacities=np.full(len(means), OPACITY, np.float32),
         sh0=Gaussians.sh0_of(rgb),
     )
+
+
+def facing(points: NDArray, normals: NDArray) -> NDArray[np.float64]:  # 2 × [N, 3] -> [N]
+    """Cosine of the angle between normals and the way to the camera."""
+    return -(normals * points).sum(-1) / np.maximum(np.linalg.norm(points, axis=-1), 1e-12)
 
 
 def _inset(outline: Outline) -> float:

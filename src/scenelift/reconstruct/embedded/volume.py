@@ -54,6 +54,8 @@ class Filled:
         u, v: float64 [W] and [H], photo coordinates of the nodes.
         w: float64 [D], depth of the nodes as `Solid` measures it, increasing.
         up: float64 [3], unit, the world's up in the camera frame.
+        back: float32 [h, w, 3] in 0…1, over the same square of the photo: the colour of the last
+            surface along each ray, as the head guesses it.
     """
 
     field: NDArray[np.float32]
@@ -61,6 +63,14 @@ class Filled:
     v: NDArray[np.float64]
     w: NDArray[np.float64]
     up: NDArray[np.float64]
+    back: NDArray[np.float32]
+
+    @property
+    def window(self) -> tuple[float, float, float, float]:
+        """The square of the photo that it covers: x0, y0, x1, y1."""
+        (u0, u1), (v0, v1) = self.u[[0, -1]], self.v[[0, -1]]
+        x, y = (u1 - u0) / (len(self.u) - 1) / 2, (v1 - v0) / (len(self.v) - 1) / 2
+        return float(u0 - x), float(v0 - y), float(u1 + x), float(v1 + y)
 
     def extent(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         """First and last depth [H, W] inside along each ray, and where there is any."""
@@ -99,7 +109,7 @@ def filled_space(
     x0, y0, x1, y1 = instance.box
     longer = max(x1 - x0, y1 - y0)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    answer, up = np.zeros((BINS, SIDE, SIDE), np.float32), np.zeros(3)
+    answer, up = np.zeros((BINS + 3, SIDE, SIDE), np.float32), np.zeros(3)
     for zoom, mirrored in LOOKS:
         half = longer * (0.5 + MARGIN) * zoom
         window = (x - half, y - half, x + half, y + half)
@@ -110,7 +120,7 @@ def filled_space(
         )
         rays = (((np.arange(SIDE) + 0.5) / SIDE - 0.5) / zoom + 0.5) * SIDE - 0.5
         onto = _interpolation(rays, SIDE)
-        answer += onto @ maps[:BINS] @ onto.T / np.float32(len(LOOKS))
+        answer += onto @ maps @ onto.T / np.float32(len(LOOKS))
         up += up_seen
 
     half = longer * (0.5 + MARGIN)
@@ -120,7 +130,7 @@ def filled_space(
     w = (NEAR + (np.arange(BINS) + 0.5) / BINS * (FAR - NEAR)) * longer
     bin_depth = w[1] - w[0]
     spread = _interpolation((np.arange(nodes) + 0.5) * SIDE / nodes - 0.5, SIDE)
-    logits = answer + np.float32(0 if known else UNTOLD)
+    logits = answer[:BINS] + np.float32(0 if known else UNTOLD)
     logits = logits.clip(-MOST_LOGIT, MOST_LOGIT) * np.float32(bin_depth / MOST_LOGIT)
     field = spread @ logits @ spread.T  # [BINS, nodes, nodes]
 
@@ -147,7 +157,15 @@ def filled_space(
     # A node exactly on the surface would give triangles without area.
     least = np.float32(1e-3 * bin_depth)
     field = np.where(np.abs(field) < least, -least, field)
-    return Filled(field=field, u=u, v=v, w=w, up=up / max(float(np.linalg.norm(up)), 1e-9))
+    back = (1 / (1 + np.exp(-answer[BINS:].clip(-30, 30)))).astype(np.float32)
+    return Filled(
+        field=field,
+        u=u,
+        v=v,
+        w=w,
+        up=up / max(float(np.linalg.norm(up)), 1e-9),
+        back=np.moveaxis(back, 0, -1),
+    )
 
 
 def _mirrored_run(
