@@ -14,7 +14,7 @@ from scenelift.errors import Cancelled, SetupError
 from scenelift.lifting import Lifting, PhotoObjects
 from scenelift.options import FinishOptions
 from scenelift.progress import CancelToken, Event, Reporter, silent
-from scenelift.stages import StageRunner, StageStore
+from scenelift.stages import StageStore, Steps
 from scenelift.testing.fakes import (
     BallReconstructor,
     ColorSegmenter,
@@ -54,7 +54,7 @@ def outcomes_alone(photo: PhotoObjects) -> list[Reconstruction | FailedObject]:
     lifting = Lifting(
         photo=photo,
         reconstructor=BallReconstructor("blue"),
-        stages=StageRunner(silent()),
+        stages=Steps(silent()),
         device="cpu",
     )
     return lifting.run(range(len(photo.instances)))
@@ -80,7 +80,7 @@ def assert_same(actual: Reconstruction | FailedObject, expected: Reconstruction 
 
 def test_objects_are_those_of_one_process_failures_included(crew, photo, tmp_path):
     events: list[Event] = []
-    stages = StageRunner(silent(), StageStore(tmp_path / "kept"))
+    stages = Steps(silent(), StageStore(tmp_path / "kept"))
     made = crew.lift(photo, stages, Reporter(events.append))
     assert len(made) == 3
     for ours, theirs in zip(made, outcomes_alone(photo), strict=True):
@@ -90,7 +90,7 @@ def test_objects_are_those_of_one_process_failures_included(crew, photo, tmp_pat
     assert {e.object_index for e in events if e.kind == "stage_finished"} == {0, 2}
     assert [e.object_index for e in events if e.kind == "object_failed"] == [1]
 
-    again = StageRunner(silent(), StageStore(tmp_path / "kept"))
+    again = Steps(silent(), StageStore(tmp_path / "kept"))
     crew.lift(photo, again, silent())
     assert all(timing.resumed for timing in again.timings)
 
@@ -102,15 +102,15 @@ def test_a_stopped_run_leaves_the_processes_idle_for_the_next(crew, photo):
         token.cancel()
 
     with pytest.raises(Cancelled):
-        crew.lift(photo, StageRunner(silent()), Reporter(stop, token=token))
-    assert len(crew.lift(photo, StageRunner(silent()), silent())) == 3
+        crew.lift(photo, Steps(silent()), Reporter(stop, token=token))
+    assert len(crew.lift(photo, Steps(silent()), silent())) == 3
 
 
 def test_processes_that_died_between_photos_are_started_again(crew, photo):
     for process in crew._processes:
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-    assert len(crew.lift(photo, StageRunner(silent()), silent())) == 3
+    assert len(crew.lift(photo, Steps(silent()), silent())) == 3
 
 
 def test_a_process_that_dies_at_work_is_named(crew, photo):
@@ -119,7 +119,7 @@ def test_a_process_that_dies_at_work_is_named(crew, photo):
             os.kill(process.pid, signal.SIGKILL)
 
     with pytest.raises(SetupError, match="has ended with code -9"):
-        crew.lift(photo, StageRunner(silent()), Reporter(kill))
+        crew.lift(photo, Steps(silent()), Reporter(kill))
     assert not crew._processes
 
 
@@ -127,6 +127,6 @@ def test_what_keeps_a_reconstructor_from_loading_is_told(photo):
     crew = Crew(partial(BallReconstructor, no_such_argument=1), ["cpu"])  # pyright: ignore[reportCallIssue]
     try:
         with pytest.raises(SetupError, match="no_such_argument"):
-            crew.lift(photo, StageRunner(silent()), silent())
+            crew.lift(photo, Steps(silent()), silent())
     finally:
         crew.close()

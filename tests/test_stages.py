@@ -13,7 +13,7 @@ import pytest
 from scenelift.errors import ReconstructionError
 from scenelift.progress import Reporter
 from scenelift.render.jit import compiled
-from scenelift.stages import COMPILING, StageRunner, StageStore, digest, outcome_of
+from scenelift.stages import COMPILING, StageStore, Steps, digest, outcome_of
 from scenelift.testing.fakes import ball_shape, disc_photo
 from scenelift.types import Camera, Dropped, Instance, PointMap, Pose, Reconstruction, Segmentation
 
@@ -136,7 +136,7 @@ def test_a_kept_error_holds_nothing_of_what_failed():
 def test_a_run_says_once_that_it_compiles():
     source = (lambda x: x).__code__.replace(co_filename="<nowhere>")  # never cached
     said = []
-    stages = StageRunner(Reporter(lambda event: said.append((event.kind, event.message))))
+    stages = Steps(Reporter(lambda event: said.append((event.kind, event.message))))
     for stage in ("finish", "compose"):
         kernel = compiled(FunctionType(source, {}))
         assert stages.run(stage, "", int, lambda report, kernel=kernel: kernel(3)) == 3

@@ -28,7 +28,7 @@ from scenelift.options import BackendOptions
 from scenelift.progress import CancelToken, Reporter
 from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
 from scenelift.runtime import Runtime
-from scenelift.stages import StageRunner, StageStore
+from scenelift.stages import StageStore, Steps
 from scenelift.types import FailedObject, Reconstruction, StageTiming
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Crew:
         self._start()
 
     def lift(
-        self, photo: PhotoObjects, stages: StageRunner, report: Reporter
+        self, photo: PhotoObjects, stages: Steps, report: Reporter
     ) -> list[Reconstruction | FailedObject]:
         """All objects of a photo; arguments and errors as for `Lifting.run`.
 
@@ -245,7 +245,7 @@ def _work(
     token = _SharedToken(stop)
     while (given := photos.get()) is not None:
         photo, kept, crossing = given
-        stages = StageRunner(
+        stages = Steps(
             Reporter(answers.put, token=token),
             None if kept is None else StageStore(kept),
             Runtime(device=device),

@@ -12,7 +12,7 @@ from scenelift.contracts import check_reconstruction
 from scenelift.options import FinishOptions
 from scenelift.overlap import overlapped
 from scenelift.reconstruct import Reconstructor
-from scenelift.stages import StageRunner, digest
+from scenelift.stages import Steps, digest
 from scenelift.tries import reconstruct_best
 from scenelift.types import FailedObject, Image, Instance, PointMap, Reconstruction
 
@@ -63,7 +63,7 @@ class Lifting:
 
     photo: PhotoObjects
     reconstructor: Reconstructor
-    stages: StageRunner
+    stages: Steps
     device: str
     done: Callable[[int, Reconstruction | FailedObject], object] = lambda index, outcome: None
 

@@ -18,7 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from scenelift import __version__
 from scenelift.contracts import check_points, check_segmentation
 from scenelift.errors import InputError, NothingFound, ObjectFailed
 from scenelift.inputs import Photo, as_image, as_prompt, as_seed, working_prompt
@@ -27,14 +26,15 @@ from scenelift.options import BackendOptions, FinishOptions, LayoutOptions
 from scenelift.pointmap import POINT_MAPPERS, PointMapper
 from scenelift.progress import Reporter, silent
 from scenelift.qualities import GIVEN, Choice, choose_backends, uses_networks
-from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
+from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor, SharingReconstructor
 from scenelift.runtime import Runtime
 from scenelift.segment import SEGMENTERS, Segmenter
-from scenelift.stages import StageRunner, StageStore, digest
+from scenelift.stages import StageStore, Steps
 from scenelift.types import (
     Dropped,
     FailedObject,
     Image,
+    Instance,
     Layout,
     PointMap,
     Prompt,
@@ -218,78 +218,74 @@ class Pipeline:
             Cancelled: the user stopped the run.
         """
         image, prompt, seed = as_image(photo), as_prompt(prompt), as_seed(seed)
-        options, finishing = layout or LayoutOptions(), finish or FinishOptions()
-        if getattr(self.reconstructor, "built_in_place", False):
-            options = replace(options, refine=False, repair=False)
+        layout, finish = layout or LayoutOptions(), finish or FinishOptions()
         report = (report or silent()).from_threads()
-        stages = StageRunner(report, store, self.runtime)
-
-        key = digest(__version__, image, prompt, self.segmenter.name, self.segmenter.version)
-        segmentation = stages.run(
-            "segment",
-            key,
-            Segmentation,
-            lambda r: find_objects(self.segmenter, image, prompt, r),
-        )
-        instances = segmentation.instances
-
-        key = digest(key, self.pointmapper.name, self.pointmapper.version)
-        points = stages.run(
-            "pointmap",
-            key,
-            PointMap,
-            lambda r: check_points(
-                self.pointmapper.estimate(image, instances, r),
-                image,
-                backend=self.pointmapper.name,
-            ),
-        )
-
-        key = digest(key, self.reconstructor.name, self.reconstructor.version, best_of)
+        steps = Steps(report, store, self.runtime, depends=(image, prompt))
+        segmentation = self._segment(image, prompt, steps)
+        points = self._estimate(image, segmentation.instances, steps)
         work = PhotoObjects(
             image=image,
-            instances=instances,
+            instances=segmentation.instances,
             points=points,
             seed=seed,
             best_of=best_of,
             same_seed=same_seed,
-            finish=finishing,
-            key=key,
+            finish=finish,
+            key=steps.after(
+                self.reconstructor.name, self.reconstructor.version, best_of, same_seed
+            ),
         )
-        crew = getattr(self.reconstructor, "crew", None)
-        if crew is not None:
-            outcomes = crew.lift(work, stages, report)
-        else:
-            lifting = Lifting(
-                photo=work,
-                reconstructor=self.reconstructor,
-                stages=stages,
-                device=self.runtime.device,
-            )
-            outcomes = lifting.run(range(len(instances)))
-        failed = tuple(o for o in outcomes if isinstance(o, FailedObject))
-        if len(failed) == len(instances):
-            raise ObjectFailed(failed[0].index, failed[0].instance.label, failed[0].reason)
-
-        objects = [
-            SceneObject(
-                index=index,
-                instance=instance,
-                shape=outcome.shape,
-                pose=outcome.pose,
-                quality=outcome.quality,
-                notes=outcome.notes,
-            )
-            for index, (instance, outcome) in enumerate(zip(instances, outcomes, strict=True))
-            if isinstance(outcome, Reconstruction)
-        ]
-        laid_out = stages.run(
+        outcomes = self._lift(work, steps, report)
+        objects, failed = _sorted_out(segmentation.instances, outcomes)
+        laid_out = steps.then(
             "compose",
-            digest(work.finish_key, seed, options, [o.index for o in objects]),
             Layout,
-            lambda r: self._lay_out(objects, image, points, options, seed, r),
+            lambda r: _lay_out(objects, work, layout, r),
+            *(finish, seed, layout, [o.index for o in objects]),
+        )
+        return self._scene(work, prompt, segmentation, objects, failed, laid_out, steps)
+
+    def _segment(self, image: Image, prompt: Prompt, steps: Steps) -> Segmentation:
+        return steps.then(
+            "segment",
+            Segmentation,
+            lambda r: find_objects(self.segmenter, image, prompt, r),
+            *(self.segmenter.name, self.segmenter.version),
         )
 
+    def _estimate(self, image: Image, instances: Sequence[Instance], steps: Steps) -> PointMap:
+        mapper = self.pointmapper
+        return steps.then(
+            "pointmap",
+            PointMap,
+            lambda r: check_points(
+                mapper.estimate(image, instances, r), image, backend=mapper.name
+            ),
+            *(mapper.name, mapper.version),
+        )
+
+    def _lift(
+        self, work: PhotoObjects, steps: Steps, report: Reporter
+    ) -> list[Reconstruction | FailedObject]:
+        """Reconstruct and finish all objects, here or in the processes of a crew."""
+        if isinstance(self.reconstructor, SharingReconstructor) and self.reconstructor.crew:
+            return self.reconstructor.crew.lift(work, steps, report)
+        lifting = Lifting(
+            photo=work, reconstructor=self.reconstructor, stages=steps, device=self.runtime.device
+        )
+        return lifting.run(range(len(work.instances)))
+
+    def _scene(
+        self,
+        work: PhotoObjects,
+        prompt: Prompt,
+        segmentation: Segmentation,
+        objects: Sequence[SceneObject],
+        failed: tuple[FailedObject, ...],
+        laid_out: Layout,
+        steps: Steps,
+    ) -> Scene:
+        image, points = work.image, work.points
         return Scene(
             image=image,
             objects=tuple(
@@ -302,7 +298,7 @@ class Pipeline:
             units=laid_out.units,
             provenance=Provenance(
                 prompt=prompt,
-                seed=seed,
+                seed=work.seed,
                 backends=self.backends,
                 licences=self.licences,
                 failed=failed,
@@ -314,7 +310,7 @@ class Pipeline:
                     *points.notes,
                     *laid_out.notes,
                 ),
-                timings=stages.timings,
+                timings=steps.timings,
                 device=self.runtime.device,
             ),
         )
@@ -389,19 +385,6 @@ class Pipeline:
             if name in registry.names()
         }
 
-    @staticmethod
-    def _lay_out(
-        objects: Sequence[SceneObject],
-        image: Image,
-        points: PointMap,
-        options: LayoutOptions,
-        seed: int,
-        report: Reporter,
-    ) -> Layout:
-        from scenelift.compose.layout import lay_out
-
-        return lay_out(objects, image, points, options, seed=seed, report=report)
-
 
 class SAM3SAM3DPipeline(Pipeline):
     """The pipeline of the published models: SAM 3, MoGe and SAM 3D Objects.
@@ -424,6 +407,41 @@ class SAM3SAM3DPipeline(Pipeline):
             choice=full.choice,
             runtime=full.runtime,
         )
+
+
+def _sorted_out(
+    instances: Sequence[Instance], outcomes: Sequence[Reconstruction | FailedObject]
+) -> tuple[list[SceneObject], tuple[FailedObject, ...]]:
+    """The objects that were made, and those that failed.
+
+    Raises:
+        ObjectFailed: all of them.
+    """
+    failed = tuple(o for o in outcomes if isinstance(o, FailedObject))
+    if len(failed) == len(instances):
+        raise ObjectFailed(failed[0].index, failed[0].instance.label, failed[0].reason)
+    objects = [
+        SceneObject(
+            index=index,
+            instance=instance,
+            shape=outcome.shape,
+            pose=outcome.pose,
+            quality=outcome.quality,
+            notes=outcome.notes,
+            in_place=outcome.in_place,
+        )
+        for index, (instance, outcome) in enumerate(zip(instances, outcomes, strict=True))
+        if isinstance(outcome, Reconstruction)
+    ]
+    return objects, failed
+
+
+def _lay_out(
+    objects: Sequence[SceneObject], work: PhotoObjects, options: LayoutOptions, report: Reporter
+) -> Layout:
+    from scenelift.compose.layout import lay_out
+
+    return lay_out(objects, work.image, work.points, options, seed=work.seed, report=report)
 
 
 def _given_masks(masks: Files, photo: Photo | None, prompt: Prompt | None) -> GivenObjects:

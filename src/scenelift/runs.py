@@ -20,9 +20,9 @@ from scenelift.output.manifest import MANIFEST_NAME, Manifest, read_manifest
 from scenelift.pipeline import Pipeline
 from scenelift.progress import Reporter
 from scenelift.stages import StageStore, digest
-from scenelift.types import Prompt
+from scenelift.types import Image, Prompt
 
-__all__ = ["WORK_FOLDER", "RunSpec", "named_by_masks", "run_job"]
+__all__ = ["WORK_FOLDER", "RunSpec", "fingerprint_of", "named_by_masks", "run_job"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,18 +96,7 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
     check_inputs(spec.out, [spec.photo])
     with claim_folder(spec.out) as work:
         store = StageStore(work)
-        fingerprint = digest(
-            __version__,
-            image,
-            prompt,
-            pipeline.backends,
-            spec.seed,
-            spec.best_of,
-            spec.same_seed,
-            spec.layout,
-            spec.finish,
-            spec.export,
-        )
+        fingerprint = fingerprint_of(spec, image, prompt, pipeline)
         done = None if spec.force else finished_run(spec.out, fingerprint)
         if done is not None:
             # What a run left that was killed just when it had finished.
@@ -137,7 +126,7 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
         from scenelift.output.scene import write_claimed_scene
 
         with pipeline.runtime.active():
-            write_claimed_scene(
+            manifest = write_claimed_scene(
                 scene,
                 spec.out,
                 options=spec.export,
@@ -148,7 +137,23 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
             )
         store.clear()
         report.send("run_finished", fraction=1.0)
-        return read_manifest(spec.out)
+        return manifest
+
+
+def fingerprint_of(spec: RunSpec, image: Image, prompt: Prompt, pipeline: Pipeline) -> str:
+    """Digest of everything that a run's files depend on."""
+    return digest(
+        __version__,
+        image,
+        prompt,
+        pipeline.backends,
+        spec.seed,
+        spec.best_of,
+        spec.same_seed,
+        spec.layout,
+        spec.finish,
+        spec.export,
+    )
 
 
 def finished_run(folder: Path, fingerprint: str) -> Manifest | None:

@@ -25,13 +25,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift import types
+from scenelift import __version__, types
 from scenelift.errors import Cancelled, SceneliftError, SetupError
 from scenelift.io.files import write_bytes
 from scenelift.progress import Reporter
 from scenelift.runtime import Runtime
 
-__all__ = ["COMPILING", "StageRunner", "StageStore", "digest", "encoded", "outcome_of"]
+__all__ = ["COMPILING", "StageStore", "Steps", "digest", "encoded", "outcome_of"]
 
 log = logging.getLogger(__name__)
 
@@ -233,16 +233,28 @@ def _from_tree(tree: Any, arrays: Mapping[str, NDArray]) -> Any:
     return _CLASSES[tree["class"]](**fields)
 
 
-class StageRunner:
+class Steps:
     """Runs the stages of one photo in order: resumes, times, reports, isolates failed objects.
 
     Stages of different objects may run in several threads.
+
+    Args:
+        report: where progress goes and cancellation comes from.
+        store: where results are kept and looked for; None keeps none.
+        runtime: where stages compute.
+        depends: what every result depends on: photo and prompt.
     """
 
     def __init__(
-        self, report: Reporter, store: StageStore | None = None, runtime: Runtime | None = None
+        self,
+        report: Reporter,
+        store: StageStore | None = None,
+        runtime: Runtime | None = None,
+        *,
+        depends: Sequence[Any] = (),
     ) -> None:
         self._report, self._store, self._runtime = report, store, runtime or Runtime()
+        self._key = digest(__version__, *depends)
         self._compiling_told = False
         self._order: dict[str, None] = {}  # stages, as they first began
         self._timings: list[types.StageTiming] = []
@@ -305,6 +317,19 @@ class StageRunner:
         )
         report.send("stage_resumed" if resumed else "stage_finished", fraction=1.0)
         return value
+
+    def then(self, stage: str, kind: type[T], compute: Callable[[Reporter], T], *depends: Any) -> T:
+        """Run a stage of the whole photo, or take its stored result.
+
+        Args:
+            depends: what its result depends on, besides what earlier stages depend on.
+        """
+        return self.run(stage, self.after(*depends), kind, compute)
+
+    def after(self, *depends: Any) -> str:
+        """The key of what depends on all this, and on everything before it; so does all after."""
+        self._key = digest(self._key, *depends)
+        return self._key
 
     def _tell_compiling(self) -> None:
         if not self._compiling_told:

@@ -324,6 +324,8 @@ class PointMap:
         scale_note: where the metres come from and how good they are, a plain sentence; the layout
             passes it on unless the user knows better.
         source: which backend made it, for the manifest.
+        shows_relief: whether points follow an object's surface; where not, they say only where
+            the object is.
         confidence: float32 [H, W] in 0…1, exp(−e) where e is the expected |error| of the depth's
             logarithm but for one factor a photo: 0.9 expects a tenth too near or too far. 0 where
             there is no point. None where the backend does not say.
@@ -349,6 +351,7 @@ class PointMap:
     network_points: NDArray[np.float32] | None = None
     network_camera: Camera | None = None
     notes: tuple[str, ...] = ()
+    shows_relief: bool = True
 
     def __post_init__(self) -> None:
         size = (self.camera.height, self.camera.width)
@@ -586,12 +589,16 @@ class Reconstruction:
         pose: scene_from_object, in the frame and units of the point map it was given.
         quality: figures for the manifest, by name ("mask_iou": 0.93).
         notes: plain sentences for the manifest ("the back is a guess").
+        in_place: it was built where the photo shows it, ray by ray, and is not moved afterwards:
+            there is no pose to refine, and a foot that was guessed says nothing about what it
+            stands on.
     """
 
     shape: Shape
     pose: Pose
     quality: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    in_place: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -662,6 +669,7 @@ class SceneObject:
         pose: scene_from_object.
         quality: figures by name.
         notes: plain sentences for the user.
+        in_place: as of its `Reconstruction`.
     """
 
     index: int
@@ -670,6 +678,7 @@ class SceneObject:
     pose: Pose
     quality: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    in_place: bool = False
 
     @property
     def name(self) -> str:
@@ -787,4 +796,5 @@ class Scene:
         """
         from scenelift.output.scene import write_scene
 
-        return write_scene(self, Path(folder))
+        write_scene(self, Path(folder))
+        return Path(folder) / "scene.json"

@@ -37,7 +37,6 @@ class Oracle:
     """Answers every stage with the truth of one scene, in units of its own choice."""
 
     name, version = "truth", "1"
-    built_in_place = True
 
     def __init__(self, scene, units: float = 1.0) -> None:
         self.scene, self.units = scene, units
@@ -59,7 +58,7 @@ class Oracle:
             translation=(x, y, z),
             scale=truth.pose.scale * self.units,
         )
-        return Reconstruction(shape=Shape(mesh=truth.mesh), pose=pose)
+        return Reconstruction(shape=Shape(mesh=truth.mesh), pose=pose, in_place=True)
 
 
 class Broken(Oracle):

@@ -12,10 +12,12 @@ OUT/.batch/logs/
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -170,6 +172,20 @@ def _replaced(work: Path) -> Path:
     return work.with_name(f"{work.name}.old")
 
 
+def _sync_folder(folder: Path) -> None:
+    """Make the folder's new names survive a loss of power, where the system can."""
+    if sys.platform == "win32":
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    except OSError as exc:
+        if exc.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems
+            raise
+    finally:
+        os.close(opened)
+
+
 def link_exclusively(path: Path, content: bytes, writer: str, *, durable: bool) -> bool:
     """Make a file with this content, whole or not at all; False where the name is taken.
 
@@ -192,6 +208,8 @@ def link_exclusively(path: Path, content: bytes, writer: str, *, durable: bool) 
                 os.fsync(file.fileno())
         try:
             os.link(temporary, path)
+            if durable:
+                _sync_folder(path.parent)
         except FileExistsError:
             # An NFS server whose answer was lost is asked again, and then finds our own link.
             return temporary.stat().st_nlink == 2

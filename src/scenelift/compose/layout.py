@@ -59,7 +59,7 @@ def lay_out(
             p = Placed.of(o, image, points)
         except (ReconstructionError, ValueError) as exc:
             return f"Its pose is as it came: {exc}"
-        if options.refine:
+        if options.refine and not o.in_place:
             refine(p, np.random.default_rng(seed + o.index))
         return p
 
@@ -73,17 +73,19 @@ def lay_out(
 
     up = CAMERA_UP
     instances = {o.index: o.instance for o in objects}
-    if options.repair or options.known:
+    movable = [placed[o.index] for o in objects if o.index in placed and not o.in_place]
+    repair = options.repair and not all(o.in_place for o in objects)
+    if repair or options.known:
         report.update(len(objects), len(objects) + 1, "ground and contacts")
         ground = find_ground(points, list(instances.values()))
         if ground is not None:
             up = ground.up
-        if options.repair and placed:
+        if repair and movable:
             if ground is None:
                 notes.append("No ground was seen: nothing was made to stand on it.")
             else:
-                stand(list(placed.values()), ground, np.random.default_rng(seed))
-            notes += _separate(placed, objects, up)
+                stand(movable, ground, np.random.default_rng(seed))
+            notes += _separate({p.index: p for p in movable}, objects, up)
 
     factor, units, scale_note = 1.0, "scene units", ""
     if points.scale != "relative":

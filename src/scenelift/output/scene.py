@@ -52,8 +52,8 @@ def write_scene(
     options: ExportOptions | None = None,
     quality: str = "custom",
     report: Reporter | None = None,
-) -> Path:
-    """Write every file of a scene and return the path of its manifest.
+) -> Manifest:
+    """Write every file of a scene, its manifest last.
 
     An earlier scene in the folder stays until this one is complete; then its files make room, and
     those that this one does not have are removed. Nothing else in the folder is touched.
@@ -80,7 +80,7 @@ def write_claimed_scene(
     fingerprint: str = "",
     started: Callable[[], float] | None = None,
     report: Reporter | None = None,
-) -> Path:
+) -> Manifest:
     """As `write_scene`, into a folder that the caller has claimed.
 
     Args:
@@ -102,7 +102,7 @@ def write_claimed_scene(
         )
         write_json(new / MANIFEST_NAME, manifest.model_dump(mode="json"))
     report.send("stage_finished", fraction=1.0)
-    return folder / MANIFEST_NAME
+    return manifest
 
 
 def _write_files(

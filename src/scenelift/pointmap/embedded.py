@@ -110,7 +110,9 @@ class EmbeddedPointMapper:
         for k in sorted(range(len(seen)), key=lambda k: -distances[k]):
             depth[instances[k].mask] = distances[k]
         report.update(1.0)
-        return PointMap(points=camera.unproject(depth), camera=camera, source=self.name)
+        return PointMap(
+            points=camera.unproject(depth), camera=camera, source=self.name, shows_relief=False
+        )
 
 
 def _look(instance: Instance, camera: Camera) -> _Seen:

@@ -9,6 +9,7 @@ from scenelift.reconstruct.base import (
     Reconstructor,
     SeveralSeedsReconstructor,
     SeveralViewsReconstructor,
+    SharingReconstructor,
     View,
 )
 from scenelift.registry import Backend
@@ -19,6 +20,7 @@ __all__ = [
     "Reconstructor",
     "SeveralSeedsReconstructor",
     "SeveralViewsReconstructor",
+    "SharingReconstructor",
     "View",
 ]
 

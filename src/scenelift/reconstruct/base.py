@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from scenelift.progress import Reporter
 from scenelift.registry import Registry
 from scenelift.types import Image, Instance, PointMap, Reconstruction
+
+if TYPE_CHECKING:
+    from scenelift.crew import Crew
 
 __all__ = [
     "RECONSTRUCTORS",
     "Reconstructor",
     "SeveralSeedsReconstructor",
     "SeveralViewsReconstructor",
+    "SharingReconstructor",
     "View",
 ]
 
@@ -33,12 +37,7 @@ class View:
 
 
 class Reconstructor(Protocol):
-    """Reconstructs one object. `version` as for `Segmenter`.
-
-    One that builds its shapes where the photo shows them, ray by ray, says so by an attribute
-    `built_in_place = True`. Its objects are not moved afterwards: there is no pose to refine, and
-    a foot that was guessed says nothing about what it stands on.
-    """
+    """Reconstructs one object. `version` as for `Segmenter`."""
 
     name: str
     version: str
@@ -115,6 +114,17 @@ class SeveralViewsReconstructor(Reconstructor, Protocol):
         Arguments and result as for `reconstruct`; `further` are the other photos.
         """
         ...
+
+
+@runtime_checkable
+class SharingReconstructor(Reconstructor, Protocol):
+    """A reconstructor of which further processes, one for each GPU, may share the work.
+
+    Attributes:
+        crew: those processes, or None where this one works alone.
+    """
+
+    crew: Crew | None
 
 
 RECONSTRUCTORS: Registry[Reconstructor] = Registry("reconstructor")

@@ -25,7 +25,7 @@ Backends of your own: any object with the methods of `scenelift.segment.Segmente
 
 Poses that a reconstructor returns are improved by default, against mask, points and colours, and
 things are made to stand. `layout=LayoutOptions(refine=False, repair=False)` keeps them as they are;
-so does `built_in_place = True` on the reconstructor, for every run.
+so does `in_place=True` on a `Reconstruction`, for that object.
 """
 
 

@@ -74,6 +74,7 @@ class DepthHeadPointMapper:
             points=points,
             camera=camera,
             source="embedded depth head",
+            shows_relief=False,
             confidence=np.where(sky, 0, np.exp(-expected_error)).astype(np.float32),
         )
 

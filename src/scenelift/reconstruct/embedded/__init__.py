@@ -52,7 +52,6 @@ class EmbeddedReconstructor:
     """
 
     name = "embedded"
-    built_in_place = True
 
     def __init__(self, boxes: BoxFinder, head: Head | None = None) -> None:
         self._boxes, self._head = boxes, head
@@ -100,7 +99,7 @@ class EmbeddedReconstructor:
         distance = visible_depth(instance.mask, points)
         # Our own point maps know where an object is better than how its surface runs: with their
         # relief, volume IoU was .24 on held-out objects, without it .40.
-        estimated = points.source.startswith("embedded")
+        estimated = not points.shows_relief
         thick = float(outline.distance.max()) > THINNEST * max(
             instance.box[2] - instance.box[0], instance.box[3] - instance.box[1]
         )
@@ -142,4 +141,4 @@ class EmbeddedReconstructor:
         if box is not None:
             quality |= {"oriented_box_score": box.score, "oriented_box_miss": box.miss}
         report.update(1.0)
-        return Reconstruction(shape=shape, pose=pose, quality=quality, notes=(note,))
+        return Reconstruction(shape=shape, pose=pose, quality=quality, notes=(note,), in_place=True)
