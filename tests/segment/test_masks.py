@@ -165,6 +165,21 @@ FLOORS |= {"rocket": 0.71, "cameraman": 0.85, "coin": 0.92}
 
 
 @pytest.mark.weights
+@pytest.mark.parametrize(("believed", "filled"), [(0.6, True), (0.2, False)])
+def test_a_part_of_another_colour_is_no_hole_where_the_object_was_believed_to_be(believed, filled):
+    """A red ball with a patch as white as what is behind it: a muzzle, or an opening."""
+    y, x = np.mgrid[:160, :160]
+    ball = (x - 80) ** 2 + (y - 80) ** 2 < 60**2
+    patch = (x - 80) ** 2 + (y - 80) ** 2 < 18**2
+    pixels = np.full((160, 160, 3), 245, np.uint8)
+    pixels[ball & ~patch] = (200, 30, 30)
+    coarse = np.where(patch, believed, np.where(ball, 0.95, 0.02)).astype(np.float32)
+    mask = refine(pixels, coarse, np.ones((160, 160), bool)) >= 0.5
+    core = (x - 80) ** 2 + (y - 80) ** 2 < 10**2
+    assert mask[core].all() == filled
+    assert mask[core].any() == filled
+
+
 @pytest.mark.parametrize("drawn", OUTLINES, ids=lambda drawn: drawn["name"])
 def test_agrees_with_outlines_drawn_by_hand(drawn):
     try:

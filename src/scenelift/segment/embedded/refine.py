@@ -29,6 +29,9 @@ HAZE = 0.1
 # Parts smaller than this, relative to the largest, are islands; an occluded object may well
 # have several parts. Smaller gaps than this, relative to the mask, are holes.
 ISLAND, HOLE = 0.08, 0.01
+# A larger gap is a hole too where what was known before colours were looked at says that it is the
+# object: a bear's muzzle, a label on a bottle. A handle's hole, which it says nothing of, stays.
+HOLE_OF_COLOUR, SURE = 0.2, 0.5
 
 
 def refine(
@@ -58,7 +61,7 @@ def refine(
         slope = resized(slopes[..., channel], (width, height))
         alpha += slope * (pixels[..., channel] * np.float32(1 / 255))
     alpha = ((alpha - HAZE) / (1 - 2 * HAZE)).clip(0, 1) * allowed
-    return _tidied(alpha) * allowed
+    return _tidied(alpha, resized(coarse, (width, height))) * allowed
 
 
 def _cut_by_colour(
@@ -169,7 +172,10 @@ def _guided_coefficients(
     return mean(slopes).astype(np.float32), mean(offset).astype(np.float32)
 
 
-def _tidied(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+def _tidied(
+    alpha: NDArray[np.float32],  # [H, W]
+    chance: NDArray[np.float32],  # [H, W], before colours were looked at
+) -> NDArray[np.float32]:  # [H, W]
     """Without islands and holes."""
     mask = alpha >= 0.5
     if not mask.any():
@@ -183,7 +189,9 @@ def _tidied(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
     gap_areas[0] = mask.size
     open_gaps = np.concatenate([gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]])
     gap_areas[open_gaps] = mask.size
-    holes = (gap_areas < HOLE * mask.sum())[gaps]
+    believed = np.bincount(gaps.ravel(), chance.ravel()) / np.bincount(gaps.ravel()).clip(1)
+    of_colour = (believed >= SURE) & (gap_areas < HOLE_OF_COLOUR * mask.sum())
+    holes = ((gap_areas < HOLE * mask.sum()) | of_colour)[gaps]
     return np.where(islands, 0, np.where(holes, 1, alpha)).astype(np.float32)
 
 
