@@ -108,7 +108,7 @@ def fetch(folder: Path, base: str = GITHUB) -> list[str]:
         The files that were fetched.
 
     Raises:
-        InputError: what came is not the file that was outlined.
+        InputError: a photograph cannot be read, or is not the file that was outlined.
     """
     folder.mkdir(parents=True, exist_ok=True)
     done = []
@@ -121,8 +121,12 @@ def fetch(folder: Path, base: str = GITHUB) -> list[str]:
             data = _of_sdist(repository.split()[1], commit, about["path"])
         else:
             name = repository.removeprefix("github.com/")
-            with urllib.request.urlopen(f"{base}/{name}/{commit}/{about['path']}") as answer:
-                data = answer.read()
+            url = f"{base}/{name}/{commit}/{about['path']}"
+            try:
+                with urllib.request.urlopen(url) as answer:
+                    data = answer.read()
+            except OSError as exc:
+                raise InputError(f"{url} cannot be read ({exc}): `--from` names a mirror.") from exc
         if hashlib.sha256(data).hexdigest() != about["sha256_source"]:
             raise InputError(f"{repository} {about['path']} is not the file that was outlined.")
         size = (about["width"], about["height"])

@@ -76,6 +76,11 @@ def test_another_file_than_the_outlined_is_refused(mirror, tmp_path):
         one.pixels(tmp_path / "photos")
 
 
+def test_a_publisher_that_does_not_answer_is_named(mirror, tmp_path):
+    with pytest.raises(InputError, match=r"one\.jpg cannot be read .* mirror"):
+        outlined.fetch(tmp_path / "photos", f"file://{mirror}/elsewhere")
+
+
 def test_masks_are_paired_with_one_outline_each():
     left, right = np.zeros((4, 8), bool), np.zeros((4, 8), bool)
     left[:, :4], right[:, 4:] = True, True
