@@ -79,7 +79,7 @@ def test_what_was_there_has_an_answer(name):
 
 
 def test_every_file_it_names_exists():
-    named = re.findall(r"`((?:deploy|compat|render|ops|slat|sam3d|geometry)/[\w./]*)`", DOC)
+    named = re.findall(r"`((?:deploy|compat|render|models|geometry)/[\w./]*)`", DOC)
     assert len(set(named)) > 5
     for name in named:
         places = (ROOT / name, ROOT / "src" / "scenelift" / name)
