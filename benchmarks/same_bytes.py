@@ -4,8 +4,9 @@
     python benchmarks/same_bytes.py --compare FILE      after it; exits with 1 where bytes differ
     python benchmarks/same_bytes.py --compare FILE --only fakes,sam3d
 
-A change that should not change results is shown to change none: same photo, prompt, seed and
-machine give the same bytes. The runs, each but the first through the command line:
+A change that should not change results is shown to change none: same photo, prompt, seed, machine
+and number of threads (`OMP_NUM_THREADS`) give the same bytes, but of `scene.usdz`. The runs, each
+but the first through the command line:
 
     fakes          coloured discs, the small backends of `scenelift.testing.fakes`, `Scene.save`
     sam3           masks of a tiny SAM 3
@@ -230,7 +231,10 @@ def run_trellis(inputs: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     assert (weights / "full" / MOGE_FILE).is_file()
     write_grounding_dino(weights / "open" / "grounding-dino")
     write_sam2(weights / "open" / "sam2.1")
-    common = ("--quality", "open", "--weights", weights, "--device", "cpu", *QUICK, *BOXES)
+    common = (
+        *("--quality", "open", "--pointmapper", "moge", "--weights", weights, "--device", "cpu"),
+        *(*QUICK, *BOXES),
+    )
     out = folder / "defaults"
     cli("run", inputs / "discs.png", *common, "--seed", 5, "--out", out)
     yield "trellis", out
