@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from scenelift.errors import NothingFound
 from scenelift.geometry.transforms import transform_points
 from scenelift.io.glb import read_glb
-from scenelift.io.ply import read_ply
+from scenelift.io.splat_reader import read_splats
 from scenelift.output.manifest import Manifest
 from scenelift.pipeline import Pipeline
 from scenelift.progress import silent
@@ -77,7 +77,7 @@ def test_the_object_is_found_once_with_its_label(scene):
 def test_from_the_photos_camera_splats_and_mesh_cover_the_mask(scene):
     manifest, out = scene
     mask, camera = union_of_masks(manifest, out), photo_camera(manifest)
-    splats = render_splats(read_ply(out / "scene.ply"), camera)
+    splats = render_splats(read_splats(out / "scene.ply"), camera)
     nodes = read_glb(out / "scene.glb")
     mesh = concatenate_meshes([n.mesh for n in nodes], [n.matrix for n in nodes])
     assert iou(splats.alpha > 0.5, mask) >= 0.9
@@ -86,7 +86,7 @@ def test_from_the_photos_camera_splats_and_mesh_cover_the_mask(scene):
 
 def test_splats_meshes_and_obj_of_the_files_coincide(scene):
     _, out = scene
-    splats = read_ply(out / "scene.ply").means
+    splats = read_splats(out / "scene.ply").means
     vertices = np.concatenate(
         [transform_points(n.mesh.vertices, n.matrix) for n in read_glb(out / "scene.glb")]
     )
@@ -102,7 +102,7 @@ def test_in_the_objects_pixels_the_splats_look_like_the_photo(scene):
     manifest, out = scene
     mask = union_of_masks(manifest, out)
     photo = np.array(PIL.Image.open(out / "input.png")) / 255
-    seen = render_splats(read_ply(out / "scene.ply"), photo_camera(manifest))
+    seen = render_splats(read_splats(out / "scene.ply"), photo_camera(manifest))
     psnr = -10 * np.log10(np.mean((seen.color[mask] - photo[mask]) ** 2))
     assert psnr >= 22
 

@@ -74,3 +74,27 @@ def test_without_the_viewer_it_says_how_to_build_it(scene):
     result = CliRunner().invoke(app, ["view", str(scene), "--no-browser"])
     assert result.exit_code != 0
     assert "make page" in result.stderr
+
+
+@needs_viewer
+def test_other_programs_splats_are_shown_beside_a_scene(scene, tmp_path):
+    from tests.io.test_glb_splats import some_splats
+
+    from scenelift.io.splat_formats import write_splats
+
+    write_splats(tmp_path / "garden.spz", some_splats(200), "spz")
+    page = tmp_path / "both.html"
+    words = ["view", str(tmp_path / "garden.spz"), str(scene), "--export", str(page)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    text = page.read_text(encoding="utf-8")
+    assert "garden.spz" in text
+    assert f'"label": "{scene.name}"' in text
+
+
+@needs_viewer
+@pytest.mark.parametrize(("name", "hint"), [("none.spz", "none.spz"), ("photo.jpg", ".spz")])
+def test_what_is_no_splat_file_is_said(tmp_path, name, hint):
+    result = CliRunner().invoke(app, ["view", str(tmp_path / name), "--no-browser"])
+    assert result.exit_code == 2
+    assert hint in result.output

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from scenelift.errors import FormatError
 from scenelift.geometry.transforms import take_gaussians
 from scenelift.io.splat_formats import SPLAT_FORMATS, morton_order, write_splats
+from scenelift.io.splat_reader import read_splats
 from scenelift.types import SH_C0, Gaussians
 
 COUNT = 700  # more than two chunks of 256
@@ -155,21 +156,21 @@ def read_sog(data: bytes) -> Gaussians:
     return gaussians_from(means, scales, rotations, colour[:, 3] / 255, 0.5 + SH_C0 * sh0)
 
 
-READERS = dict(
-    zip(SPLAT_FORMATS, (read_spz, read_sog, read_splat, read_compressed_ply), strict=True)
-)
+# Version 4 of SPZ is read by splat-transform and PlayCanvas' own library in `make test-interop`.
+DECODED = ("spz3", "sog", "splat", "compressed.ply")
+READERS = dict(zip(DECODED, (read_spz, read_sog, read_splat, read_compressed_ply), strict=True))
 
 # What each format's steps allow: position, relative scale, 1 − |cosine| of half the angle between
 # rotations, opacity, colour.
 LIMITS = {
-    "spz": (2.0**-12, 0.032, 1e-5, 0.003, 0.006),
+    "spz3": (2.0**-12, 0.032, 1e-5, 0.003, 0.006),
     "sog": (1e-4, 0.03, 1e-4, 0.005, 0.01),
     "splat": (1e-6, 1e-5, 1e-4, 0.005, 0.005),
     "compressed.ply": (1e-3, 0.01, 1e-5, 0.003, 0.006),
 }
 
 
-@pytest.mark.parametrize("kind", SPLAT_FORMATS)
+@pytest.mark.parametrize("kind", DECODED)
 def test_splats_come_back_as_near_as_the_format_allows(kind, gaussians, tmp_path):
     path = tmp_path / f"scene.{kind}"
     write_splats(path, gaussians, kind)
@@ -211,3 +212,21 @@ def test_neighbours_on_the_curve_are_neighbours_in_space(rng):
 
     # A random order walks 0.66 a step; cells of a 16³ grid are 1/16 wide.
     assert step(points[order]) < 0.15 < 0.6 < step(points)
+
+
+def test_spz_is_version_4_with_the_numbers_of_version_3(gaussians, tmp_path):
+    for kind, name in (("spz", "four.spz"), ("spz3", "three.spz")):
+        write_splats(tmp_path / name, gaussians, kind)
+    assert (tmp_path / "four.spz").read_bytes()[:8] == struct.pack("<II", 0x5053474E, 4)
+    four, three = (read_splats(tmp_path / name) for name in ("four.spz", "three.spz"))
+    for field in ("means", "scales", "rotations", "opacities", "sh0"):
+        np.testing.assert_array_equal(getattr(four, field), getattr(three, field))
+
+
+@pytest.mark.parametrize("kind", SPLAT_FORMATS)
+def test_y_down_turns_every_kind_but_spz(kind, gaussians, tmp_path):
+    path = tmp_path / f"scene.{'spz' if kind == 'spz3' else kind}"
+    write_splats(path, gaussians, kind, frame="y-down")
+    back = read_splats(path)  # which knows what axes each kind has
+    distance, _ = cKDTree(back.means).query(gaussians.means)
+    assert distance.max() < 2e-3

@@ -8,12 +8,13 @@ import trimesh
 from scipy.spatial import cKDTree
 
 from scenelift.errors import SetupError
+from scenelift.formats import extra_file
 from scenelift.geometry.transforms import (
     matrix_from_quaternion,
     quaternion_from_matrix,
     transform_points,
 )
-from scenelift.io.ply import read_ply
+from scenelift.io.splat_reader import read_splats
 from scenelift.options import EXTRA_FORMATS, ExportOptions
 from scenelift.output.manifest import read_manifest
 from scenelift.output.scene import write_scene
@@ -33,9 +34,9 @@ def written(scene, folder, **options):
 
 
 def test_every_format_is_written_and_listed(scene, tmp_path):
-    manifest = written(scene, tmp_path, formats=EXTRA_FORMATS)
+    manifest = written(scene, tmp_path, formats=tuple(EXTRA_FORMATS))
     listed = {file.path for file in manifest.files}
-    assert {f"scene.{kind}" for kind in EXTRA_FORMATS} <= listed
+    assert {extra_file(kind) for kind in EXTRA_FORMATS} <= listed
     assert not manifest.skipped
 
 
@@ -105,7 +106,7 @@ def test_ply_glb_obj_and_usdz_coincide_when_objects_are_turned_and_scaled(turned
         "obj": trimesh.load(tmp_path / "scene.obj", force="mesh"),
         "usdz": trimesh.util.concatenate(list(usd_meshes(tmp_path / "scene.usdz"))),
     }
-    splats = read_ply(tmp_path / "scene.ply")
+    splats = read_splats(tmp_path / "scene.ply")
     size = float(np.ptp(surfaces["glb"].bounds, axis=0).max())
     # Half a standard deviation along each splat's long axes: they lie on the surface only if its
     # quaternion was turned with the pose. (Splats sit in the middle of faces, far from edges.)
@@ -136,7 +137,29 @@ def test_a_package_that_is_not_there_costs_its_file_only(scene, tmp_path, monkey
 def test_a_scene_keeps_no_more_splats_than_asked_and_says_what_that_costs(scene, tmp_path):
     whole = sum(len(o.shape.gaussians) for o in scene.objects)
     manifest = written(scene, tmp_path, max_splats=whole // 2)
-    assert len(read_ply(tmp_path / "scene.ply")) == whole // 2
+    assert len(read_splats(tmp_path / "scene.ply")) == whole // 2
     assert sum(o.gaussians for o in manifest.objects) == whole // 2
     assert any("dB PSNR" in note for note in manifest.notes)
     assert not any("dB PSNR" in note for note in written(scene, tmp_path, max_splats=whole).notes)
+
+
+@pytest.mark.parametrize("frame", ["y-up", "y-down"])
+def test_splat_files_have_the_axes_asked_for_and_the_manifest_says_which(scene, tmp_path, frame):
+    manifest = written(scene, tmp_path, formats=("splat", "spz"), splat_frame=frame)
+    assert manifest.splat_frame == frame
+    turned = frame == "y-down"
+    up = read_splats(tmp_path / "scene.ply", frame="y-up").means
+    assert (up[:, 2].mean() > 0) == turned  # y down looks ahead along +z
+    for name, own in (("scene.splat", None), ("scene.spz", "y-up")):
+        same = read_splats(tmp_path / name, frame=own or frame).means
+        true = read_splats(tmp_path / "scene.ply", frame=frame).means
+        distance, _ = cKDTree(same).query(true)
+        assert distance.max() < 2e-3
+
+
+def test_simulators_and_printers_share_one_scene(scene, tmp_path):
+    manifest = written(scene, tmp_path, formats=("mjcf", "urdf", "usd", "3mf", "usdz"))
+    paths = [f.path for f in manifest.files]
+    assert len(paths) == len(set(paths))
+    assert {"scene.xml", "scene.urdf", "scene.usdc", "scene.3mf", "scene.usdz"} <= set(paths)
+    assert {f"scene_physics/{o.name}.obj" for o in manifest.objects} <= set(paths)

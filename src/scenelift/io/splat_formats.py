@@ -1,11 +1,13 @@
 """Splats in the compact formats of other programs; gaussforge does the packing.
 
-    spz              Niantic's, version 3: gzip of 24-bit positions and bytes; a tenth of the PLY
+    spz              Niantic's, version 4: 24-bit positions and bytes; a tenth of the PLY
+    spz3             its version 3, which older readers stop at
     sog              PlayCanvas': WebP pictures in a zip; the smallest
     splat            antimatter15's: 32 bytes a splat, read by nearly everything
     compressed.ply   PlayCanvas' PLY of chunks with 16 bytes a splat
 
-All of them are lossy, a little. Axes and units are those of `scene.ply`.
+All of them are lossy, a little. SPZ has y up by its description; the others have the axes that
+`scene.ply` has (`--splat-frame`).
 """
 
 from __future__ import annotations
@@ -20,20 +22,29 @@ from scenelift.errors import FormatError
 from scenelift.geometry.transforms import take_gaussians
 from scenelift.io.files import write_bytes
 from scenelift.io.ply import ply_bytes
+from scenelift.io.splat_reader import in_frame
+from scenelift.options import SplatFrame
 from scenelift.types import Gaussians
 
 __all__ = ["SPLAT_FORMATS", "write_splats"]
 
-SPLAT_FORMATS = ("spz", "sog", "splat", "compressed.ply")
-SPZ_VERSION = 3  # what viewers read; version 4 is newer than most of them
+SPLAT_FORMATS = ("spz", "spz3", "sog", "splat", "compressed.ply")
 _MORTON_BITS = 21
 
 
-def write_splats(path: Path, gaussians: Gaussians, kind: str) -> None:
+def write_splats(
+    path: Path, gaussians: Gaussians, kind: str, *, frame: SplatFrame = "y-up"
+) -> None:
     """Write splats in one of `SPLAT_FORMATS`.
 
     They are sorted along a Morton curve, so that neighbours in the file are neighbours in space:
     the formats with chunks and pictures get smaller and truer by it.
+
+    Args:
+        path: the file, replaced atomically.
+        gaussians: in the axes of this package.
+        kind: the format.
+        frame: axes of the file; SPZ has y up whatever is asked for.
 
     Raises:
         FormatError: there are no splats, or they cannot be packed.
@@ -42,7 +53,11 @@ def write_splats(path: Path, gaussians: Gaussians, kind: str) -> None:
     if not len(gaussians):
         raise FormatError(f"There are no splats to write to {path.name}.")
     ordered = take_gaussians(gaussians, morton_order(gaussians.means))
-    packed = GaussForge().convert(ply_bytes(ordered), "ply", kind, spz_version=SPZ_VERSION)
+    if not kind.startswith("spz"):
+        ordered = in_frame(ordered, frame)
+    version = 3 if kind == "spz3" else 4
+    ending = "spz" if kind == "spz3" else kind
+    packed = GaussForge().convert(ply_bytes(ordered), "ply", ending, spz_version=version)
     if "data" not in packed:
         raise FormatError(f"The splats could not be packed as .{kind}: {packed.get('error')}.")
     write_bytes(path, bytes(packed["data"]))

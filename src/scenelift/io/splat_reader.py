@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,19 +21,17 @@ from scenelift.geometry.transforms import (
 from scenelift.io.files import write_bytes
 from scenelift.io.glb import GlbNode, read_glb_splats, write_glb
 from scenelift.io.ply import ply_bytes, read_table, splats_of
+from scenelift.options import SplatFrame
 from scenelift.types import Gaussians, Mesh, Pose
 
 __all__ = [
     "SPLAT_KINDS",
-    "SplatFrame",
     "convert_splats",
     "frame_of",
     "in_frame",
     "kind_of",
     "read_splats",
 ]
-
-SplatFrame = Literal["y-up", "y-down"]
 
 HALF_TURN = Pose(rotation=(0.0, 1.0, 0.0, 0.0))  # about x: between the two habits
 

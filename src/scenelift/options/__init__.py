@@ -31,6 +31,7 @@ from scenelift.options.groups import (
     ReconstructionOptions,
     SearchOptions,
     SeedOptions,
+    SplatFrame,
     ViewMode,
     VoxelKind,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "ReconstructionOptions",
     "SearchOptions",
     "SeedOptions",
+    "SplatFrame",
     "ViewMode",
     "VoxelKind",
     "check_ranges",

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from scenelift.formats import formats_help
 from scenelift.options.definition import check_ranges, option
 from scenelift.options.readers import (
-    EXTRA_FORMATS,
     KnownLength,
     read_bytes,
     read_formats,
@@ -38,12 +38,14 @@ __all__ = [
     "ReconstructionOptions",
     "SearchOptions",
     "SeedOptions",
+    "SplatFrame",
     "ViewMode",
     "VoxelKind",
 ]
 
 CameraPath: TypeAlias = Literal["swing", "circle", "flight"]
 PreviewFormat: TypeAlias = Literal["gif", "webp", "mp4"]
+SplatFrame: TypeAlias = Literal["y-up", "y-down"]
 Precision: TypeAlias = Literal["auto", "float16", "bfloat16", "float32"]
 ViewMode: TypeAlias = Literal["stochastic", "multidiffusion"]
 """How several conditions of one object, such as photos from several sides, are combined:
@@ -651,6 +653,7 @@ class ExportOptions:
             round, or round in a flight that rises and comes close.
         preview_format: file format of the turntable; MP4 needs ffmpeg.
         formats: of `EXTRA_FORMATS`, those to write as well.
+        splat_frame: axes of `scene.ply`, `.sog`, `.splat` and `.compressed.ply`.
         max_splats: most splats of the whole scene; those that pictures miss least are left out.
     """
 
@@ -688,13 +691,22 @@ class ExportOptions:
     )
     formats: tuple[str, ...] = option(
         (),
-        help=f"Write these too: {', '.join(EXTRA_FORMATS)}. With commas between, or repeated.",
+        help=f"Write these too, with commas between, or repeated: {formats_help()}.",
         changes="write",
         example=["splat", "stl"],
         plain=list[str],
         read=read_formats,
         show=list,
         title="Further formats",
+        left_out=_OF_A_RUN,
+    )
+    splat_frame: SplatFrame = option(
+        "y-down",
+        help="Axes of scene.ply and its family: y-down (x right, y down, z ahead) is what most "
+        "splat viewers show upright; y-up has the axes of scene.glb.",
+        changes="write",
+        example="y-up",
+        title="Splat files",
         left_out=_OF_A_RUN,
     )
     max_splats: int | None = option(

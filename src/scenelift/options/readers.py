@@ -10,6 +10,7 @@ from decimal import Decimal
 from importlib.util import find_spec
 
 from scenelift.errors import InputError, SetupError
+from scenelift.formats import EXTRA_FORMATS
 
 __all__ = [
     "EXTRA_FORMATS",
@@ -22,16 +23,9 @@ __all__ = [
     "show_known",
 ]
 
-EXTRA_FORMATS = ("spz", "sog", "splat", "compressed.ply", "usdz", "stl", "compact.glb")
-"""What a scene can be written as besides PLY, GLB and OBJ; each is also the file's ending."""
-
 UNLIMITED = sys.maxsize
 """Bytes of `--vram max`."""
 
-_PACKAGES = {
-    "usdz": ("pxr", "'scenelift[usd]'"),
-    "compact.glb": ("meshoptimizer", "'scenelift[compact]'"),
-}
 _MEMORY = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _LENGTHS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048, "in": 0.0254}
 
@@ -111,7 +105,9 @@ def read_formats(value: str | Sequence[str] | None) -> tuple[str, ...]:
     for name in formats:
         if name not in EXTRA_FORMATS:
             raise InputError(f"{name!r} is no format. Known: {', '.join(EXTRA_FORMATS)}.")
-        module, package = _PACKAGES.get(name, ("", ""))
-        if module and find_spec(module) is None:
-            raise SetupError(f"The format {name} needs a package: pip install {package}.")
+        for module, extra in EXTRA_FORMATS[name].packages:
+            if find_spec(module) is None:
+                raise SetupError(
+                    f"The format {name} needs a package: pip install 'scenelift[{extra}]'."
+                )
     return formats

@@ -3,63 +3,145 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from scenelift.compose import create_scene_mesh, make_scene
+from scenelift.geometry.transforms import pose_matrix
 from scenelift.io.files import write_bytes
-from scenelift.types import SceneObject
+from scenelift.io.glb import GlbNode
+from scenelift.types import Mesh, SceneObject
 
-__all__ = ["write_extra"]
+if TYPE_CHECKING:
+    from scenelift.options import SplatFrame
+    from scenelift.physics.bodies import World
+
+__all__ = ["ExtraFiles"]
 
 
-def write_extra(path: Path, kind: str, objects: Sequence[SceneObject], *, metres: bool) -> None:
-    """Write one of `options.EXTRA_FORMATS`.
+class ExtraFiles:
+    """Writes a scene in the formats of `formats.EXTRA_FORMATS`; may be used by several threads.
 
     Args:
-        path: the file, replaced atomically.
-        kind: the format.
         objects: of the scene, in order.
         metres: whether the scene's unit is the metre.
-
-    Raises:
-        SetupError: a package that the format needs is not installed.
-        FormatError: there is nothing of the kind to write.
-        OutputError: the file cannot be written.
+        frame: axes of the splat files that have no axes of their own.
+        up: against gravity, in the scene frame.
+        levels: heights along `up` of floor and table tops.
     """
-    _WRITERS[kind](path, objects, metres)
 
+    def __init__(
+        self,
+        objects: Sequence[SceneObject],
+        *,
+        metres: bool,
+        frame: SplatFrame = "y-up",
+        up: Sequence[float] = (0.0, 1.0, 0.0),
+        levels: Sequence[float] = (),
+    ) -> None:
+        self._objects, self._metres, self._frame = objects, metres, frame
+        self._up, self._levels = up, levels
+        self._world: World | None = None
+        self._lock = Lock()
 
-def _usdz(path: Path, objects: Sequence[SceneObject], metres: bool) -> None:
-    from scenelift.io.usd import write_usdz
+    def write(self, kind: str, path: Path) -> list[Path]:
+        """Write one format; the files written.
 
-    write_usdz(path, create_scene_mesh(objects))
+        Args:
+            kind: the format.
+            path: the file, replaced atomically.
 
+        Raises:
+            SetupError: a package that the format needs is not installed.
+            FormatError: there is nothing of the kind to write.
+            OutputError: a file cannot be written.
+        """
+        writers: dict[str, Callable[[Path], list[Path] | None]] = {
+            "splats.glb": self._splats_glb,
+            "usdz": self._usdz,
+            "usd": self._usd,
+            "mjcf": self._mjcf,
+            "urdf": self._urdf,
+            "3mf": self._3mf,
+            "stl": self._stl,
+            "compact.glb": self._compact_glb,
+        }
+        if kind not in writers:
+            return self._splats(kind, path)
+        return writers[kind](path) or [path]
 
-def _stl(path: Path, objects: Sequence[SceneObject], metres: bool) -> None:
-    from scenelift.io.stl import write_stl
+    @property
+    def _nodes(self) -> list[GlbNode]:
+        return create_scene_mesh(self._objects)
 
-    write_stl(path, create_scene_mesh(objects), metres=metres)
-
-
-def _compact_glb(path: Path, objects: Sequence[SceneObject], metres: bool) -> None:
-    from scenelift.io.glb import glb_bytes
-    from scenelift.io.glb_compact import compact_glb
-
-    write_bytes(path, compact_glb(glb_bytes(create_scene_mesh(objects))))
-
-
-def _splats(kind: str) -> Callable[[Path, Sequence[SceneObject], bool], None]:
-    def write(path: Path, objects: Sequence[SceneObject], metres: bool) -> None:
+    def _splats(self, kind: str, path: Path) -> list[Path]:
         from scenelift.io.splat_formats import write_splats
 
-        write_splats(path, make_scene(objects), kind)
+        write_splats(path, make_scene(self._objects), kind, frame=self._frame)
+        return [path]
 
-    return write
+    def _splats_glb(self, path: Path) -> None:
+        from scenelift.io.glb import write_glb
 
+        empty = Mesh(vertices=np.zeros((0, 3), np.float32), faces=np.zeros((0, 3), np.int32))
+        meshes = {node.name: node for node in self._nodes}
+        nodes = [
+            replace(
+                meshes.get(o.name) or GlbNode(name=o.name, mesh=empty, matrix=pose_matrix(o.pose)),
+                splats=o.shape.gaussians,
+            )
+            for o in self._objects
+        ]
+        write_glb(path, nodes)
 
-_WRITERS: dict[str, Callable[[Path, Sequence[SceneObject], bool], None]] = {
-    **{kind: _splats(kind) for kind in ("spz", "sog", "splat", "compressed.ply")},
-    "usdz": _usdz,
-    "stl": _stl,
-    "compact.glb": _compact_glb,
-}
+    def _usdz(self, path: Path) -> None:
+        from scenelift.io.usd import write_usdz
+
+        write_usdz(path, self._nodes)
+
+    def _usd(self, path: Path) -> list[Path]:
+        from scenelift.io.usd import write_usd
+
+        splats = {o.name: o.shape.gaussians for o in self._objects if o.shape.gaussians is not None}
+        return write_usd(path, self._nodes, splats, self._bodies())
+
+    def _mjcf(self, path: Path) -> list[Path]:
+        from scenelift.io.mjcf import write_mjcf
+
+        return write_mjcf(path, self._bodies())
+
+    def _urdf(self, path: Path) -> list[Path]:
+        from scenelift.io.urdf import write_urdf
+
+        return write_urdf(path, self._bodies())
+
+    def _3mf(self, path: Path) -> None:
+        from scenelift.io.three_mf import write_3mf
+
+        write_3mf(path, self._nodes, metres=self._metres)
+
+    def _stl(self, path: Path) -> None:
+        from scenelift.io.stl import write_stl
+
+        write_stl(path, self._nodes, metres=self._metres)
+
+    def _compact_glb(self, path: Path) -> None:
+        from scenelift.io.glb import glb_bytes
+        from scenelift.io.glb_compact import compact_glb
+
+        write_bytes(path, compact_glb(glb_bytes(self._nodes)))
+
+    def _bodies(self) -> World:
+        """The objects as rigid bodies, worked out once for all formats that need them."""
+        from scenelift.physics.bodies import world_of
+
+        with self._lock:
+            if self._world is None:
+                self._world = world_of(
+                    self._objects, up=self._up, levels=self._levels, metres=self._metres
+                )
+            return self._world

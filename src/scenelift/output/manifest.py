@@ -145,6 +145,11 @@ class Manifest(_Model):
     licences: dict[str, str] = Field(default={}, description="of each backend's code and weights")
     units: Literal["metres", "scene units"]
     frame: str = "camera of the photo: x right, y up, z backward; right-handed"
+    splat_frame: Literal["y-up", "y-down"] = Field(
+        default="y-up",
+        description="axes of scene.ply, .sog, .splat and .compressed.ply: y-up as all else, or "
+        "y-down: x right, y down, z ahead",
+    )
     camera: CameraModel
     scene_from_camera: list[list[float]] = Field(description="4×4 rows")
     objects: list[ObjectModel]

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from scenelift import __version__
 from scenelift.compose import create_scene_mesh, make_scene
+from scenelift.formats import extra_file
 from scenelift.io.animation import write_animation, write_png
 from scenelift.io.files import write_json
 from scenelift.io.glb import GlbNode, write_glb
 from scenelift.io.obj import write_obj
 from scenelift.io.ply import write_ply
 from scenelift.options import ExportOptions
+from scenelift.output.extra import ExtraFiles
 from scenelift.output.folder import claim_folder, replace_scene
 from scenelift.output.manifest import (
     MANIFEST_NAME,
@@ -130,12 +133,14 @@ def _write_files(
         instances = [o.instance for o in found]
         put("overlay.png", lambda p: write_png(p, draw_overlay(scene.image, instances)))
         objects = [_write_object(o, put) for o in shown]
-        put("scene.ply", lambda p: write_ply(p, gaussians))
+        axes = "colmap" if options.splat_frame == "y-down" else "opengl"
+        put("scene.ply", lambda p: write_ply(p, gaussians, frame=axes))
         put("scene.glb", lambda p: write_glb(p, nodes))
         # Its materials and textures come along, under names of their own.
         put("scene.obj", lambda p: write_obj(p, nodes))
+        extra = ExtraFiles(shown, metres=scene.units == "metres", frame=options.splat_frame)
         for kind in options.formats:
-            put(f"scene.{kind}", _extra(kind, shown, scene.units), optional=True)
+            put(extra_file(kind), partial(extra.write, kind), optional=True)
 
         clock = time.perf_counter()
         preview = report.at("preview")
@@ -167,6 +172,7 @@ def _write_files(
         backends=dict(record.backends),
         licences=dict(record.licences),
         units="metres" if scene.units == "metres" else "scene units",
+        splat_frame=options.splat_frame,
         camera=CameraModel(**asdict(scene.camera)),
         scene_from_camera=scene.scene_from_camera.tolist(),
         objects=objects,
@@ -220,12 +226,6 @@ def _write_object(o: SceneObject, put: Callable[[str, Callable[[Path], None]], s
         faces=0 if mesh is None else len(mesh.faces),
         files=files,
     )
-
-
-def _extra(kind: str, objects: Sequence[SceneObject], units: str) -> Callable[[Path], None]:
-    from scenelift.output.extra import write_extra
-
-    return lambda path: write_extra(path, kind, objects, metres=units == "metres")
 
 
 def _fewer_splats(

@@ -72,17 +72,17 @@ class Writers:
         Raises:
             OutputError: a file cannot be written.
         """
-        files: list[FileModel] = []
+        files: dict[str, FileModel] = {}  # several formats may share a file
         skipped: dict[str, str] = {}
         for number, (name, future, optional) in enumerate(self._asked):
             report.update(number, len(self._asked), name)
             try:
-                files += future.result()
+                files |= {file.path: file for file in future.result()}
             except (SetupError, FormatError) as exc:
                 if not optional:
                     raise
                 skipped[name] = str(exc)
-        return files, skipped
+        return list(files.values()), skipped
 
     def _write(self, name: str, write: Callable[[Path], Iterable[Path] | None]) -> list[FileModel]:
         path = self._folder / name
