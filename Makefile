@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 OUT ?= out/demo
 WORKERS ?= 2
 
-.PHONY: help demo test test-slurm test-wheel check fix page serve wheel bench bench-light bench-quality bench-faults bench-faults-embedded \
+.PHONY: help demo test test-interop test-slurm test-wheel check fix page serve wheel bench bench-light bench-quality bench-faults bench-faults-embedded \
   bench-load bench-page bench-batch bench-hostile record-bytes same-bytes containers-check images clean
 
 help:  ## list these targets
@@ -73,6 +73,18 @@ test-slurm: $(VENV)/.dev  ## batches and the web app on a real SLURM (4 minutes;
 
 test-wheel: $(VENV)/.dev $(PAGE)  ## the wheel in a fresh environment of every Python from 3.11 on that is here (2 minutes each)
 	$(BIN)/python benchmarks/wheel_smoke.py $(PYTHONS)
+
+INTEROP := tests/interop
+$(INTEROP)/node_modules/.package-lock.json: $(INTEROP)/package.json $(INTEROP)/package-lock.json
+	npm ci --no-audit --no-fund --silent --prefix $(INTEROP)
+
+test-interop: $(VENV)/.dev $(INTEROP)/node_modules/.package-lock.json  ## our files in other people's readers (3 minutes; needs npm)
+	@if ! command -v chromium >/dev/null; then \
+	  if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	    echo "There is no chromium. As root: apt-get install chromium" >&2; exit 1; fi; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends chromium >/dev/null; fi
+	SCENELIFT_INTEROP=1 $(BIN)/pytest tests/interop $(PYTEST_ARGS)
 
 check: $(VENV)/.dev  ## format, lint and types
 	$(BIN)/ruff format --check .
