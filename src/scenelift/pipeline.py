@@ -31,6 +31,7 @@ from scenelift.runtime import Runtime
 from scenelift.segment import SEGMENTERS, Segmenter
 from scenelift.stages import StageStore, Steps
 from scenelift.types import (
+    Background,
     Dropped,
     FailedObject,
     Image,
@@ -243,7 +244,9 @@ class Pipeline:
             lambda r: _lay_out(objects, work, layout, r),
             *(finish, seed, layout, [o.index for o in objects]),
         )
-        return self._scene(work, prompt, segmentation, objects, failed, laid_out, steps)
+        behind = _background(work, layout, laid_out, steps)
+        scene = self._scene(work, prompt, segmentation, objects, failed, laid_out, steps)
+        return replace(scene, background=behind)
 
     def _segment(self, image: Image, prompt: Prompt, steps: Steps) -> Segmentation:
         return steps.then(
@@ -434,6 +437,32 @@ def _sorted_out(
         if isinstance(outcome, Reconstruction)
     ]
     return objects, failed
+
+
+def _background(
+    work: PhotoObjects, layout: LayoutOptions, laid_out: Layout, steps: Steps
+) -> Background | None:
+    """The stage of the background, where one is asked for."""
+    mode = layout.background
+    if mode == "none":
+        return None
+    from scenelift.background.stage import lift_background
+
+    return steps.then(
+        "background",
+        Background,
+        lambda r: lift_background(
+            work.image,
+            work.points,
+            work.instances,
+            mode=mode,
+            factor=laid_out.factor,
+            seed=work.seed,
+            report=r,
+        ),
+        mode,
+        laid_out.factor,
+    )
 
 
 def _lay_out(

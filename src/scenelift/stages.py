@@ -50,6 +50,7 @@ DAMAGE = (
 _CLASSES: dict[str, type] = {
     cls.__name__: cls
     for cls in (
+        types.Background,
         types.BoxPrompt,
         types.Camera,
         types.Dropped,

@@ -779,6 +779,7 @@ class Scene:
         provenance: how it came about.
         scene_from_camera: float64 4×4 rigid transform; identity unless the scene was levelled.
         units: "metres" or "scene units".
+        background: what the photo shows around and behind the objects, where it was asked for.
     """
 
     image: Image
@@ -787,6 +788,7 @@ class Scene:
     provenance: Provenance
     scene_from_camera: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
     units: str = "scene units"
+    background: Background | None = None
 
     def save(self, folder: str | Path) -> Path:
         """Write every file of the scene into a folder and return the path of its `scene.json`.

@@ -14,6 +14,7 @@ const STAGES: readonly [string, string][] = [
   ['reconstruct', 'Reconstructing'],
   ['finish', 'Finishing the meshes'],
   ['compose', 'Placing the objects'],
+  ['background', 'Building the background'],
   ['preview', 'Drawing the preview'],
   ['write', 'Writing files'],
 ];

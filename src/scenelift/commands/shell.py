@@ -27,6 +27,7 @@ STAGE_TITLES = {
     "reconstruct": "Reconstructing",
     "finish": "Finishing meshes",
     "compose": "Placing objects",
+    "background": "Building the background",
     "preview": "Drawing the preview",
     "write": "Writing files",
     "weights": "Fetching weights",

@@ -17,6 +17,7 @@ from scenelift.types import Gaussians, Pose
 
 __all__ = [
     "compose_transform",
+    "concatenate_gaussians",
     "join_gaussians",
     "matrix_from_quaternion",
     "multiply_quaternions",

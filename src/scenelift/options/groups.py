@@ -26,6 +26,7 @@ __all__ = [
     "MAX_SEED",
     "BackendOptions",
     "BackendSelection",
+    "BackgroundMode",
     "CameraPath",
     "ExifFocal",
     "ExportOptions",
@@ -45,6 +46,7 @@ __all__ = [
 
 CameraPath: TypeAlias = Literal["swing", "circle", "flight"]
 PreviewFormat: TypeAlias = Literal["gif", "webp", "mp4"]
+BackgroundMode: TypeAlias = Literal["none", "photo", "planes"]
 SplatFrame: TypeAlias = Literal["y-up", "y-down"]
 Precision: TypeAlias = Literal["auto", "float16", "bfloat16", "float32"]
 ViewMode: TypeAlias = Literal["stochastic", "multidiffusion"]
@@ -555,6 +557,8 @@ class LayoutOptions:
         refine: make poses agree with mask, points and colours.
         repair: make things stand, and take apart what pierces each other.
         known: heights that give the scene its scale.
+        background: what becomes of the photo around the objects: all of it as geometry, floor and
+            walls alone, or nothing.
     """
 
     refine: bool = option(
@@ -585,6 +589,18 @@ class LayoutOptions:
         title="Known heights",
         left_out=_OF_A_RUN,
     )
+    background: BackgroundMode = option(
+        "none",
+        help="What the photo shows around and behind the objects, as geometry: photo (all of it), "
+        "planes (floor, table tops and walls), or none.",
+        changes="compose",
+        example="planes",
+        title="Background",
+        left_out=_OF_A_RUN,
+    )
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

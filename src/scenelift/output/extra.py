@@ -14,7 +14,7 @@ from scenelift.compose import create_scene_mesh, make_scene
 from scenelift.geometry.transforms import pose_matrix
 from scenelift.io.files import write_bytes
 from scenelift.io.glb import GlbNode
-from scenelift.types import Mesh, SceneObject
+from scenelift.types import Background, Mesh, SceneObject
 
 if TYPE_CHECKING:
     from scenelift.options import SplatFrame
@@ -30,8 +30,8 @@ class ExtraFiles:
         objects: of the scene, in order.
         metres: whether the scene's unit is the metre.
         frame: axes of the splat files that have no axes of their own.
-        up: against gravity, in the scene frame.
-        levels: heights along `up` of floor and table tops.
+        background: what is around the objects, which tells the way up and the levels of floor and
+            table tops.
     """
 
     def __init__(
@@ -40,11 +40,10 @@ class ExtraFiles:
         *,
         metres: bool,
         frame: SplatFrame = "y-up",
-        up: Sequence[float] = (0.0, 1.0, 0.0),
-        levels: Sequence[float] = (),
+        background: Background | None = None,
     ) -> None:
         self._objects, self._metres, self._frame = objects, metres, frame
-        self._up, self._levels = up, levels
+        self._background = background
         self._world: World | None = None
         self._lock = Lock()
 
@@ -78,6 +77,12 @@ class ExtraFiles:
     def _nodes(self) -> list[GlbNode]:
         return create_scene_mesh(self._objects)
 
+    @property
+    def _nodes_and_room(self) -> list[GlbNode]:
+        if self._background is None:
+            return self._nodes
+        return [*self._nodes, GlbNode(name="background", mesh=self._background.mesh)]
+
     def _splats(self, kind: str, path: Path) -> list[Path]:
         from scenelift.io.splat_formats import write_splats
 
@@ -101,13 +106,13 @@ class ExtraFiles:
     def _usdz(self, path: Path) -> None:
         from scenelift.io.usd import write_usdz
 
-        write_usdz(path, self._nodes)
+        write_usdz(path, self._nodes_and_room)
 
     def _usd(self, path: Path) -> list[Path]:
         from scenelift.io.usd import write_usd
 
         splats = {o.name: o.shape.gaussians for o in self._objects if o.shape.gaussians is not None}
-        return write_usd(path, self._nodes, splats, self._bodies())
+        return write_usd(path, self._nodes_and_room, splats, self._bodies())
 
     def _mjcf(self, path: Path) -> list[Path]:
         from scenelift.io.mjcf import write_mjcf
@@ -141,7 +146,11 @@ class ExtraFiles:
 
         with self._lock:
             if self._world is None:
+                behind = self._background
                 self._world = world_of(
-                    self._objects, up=self._up, levels=self._levels, metres=self._metres
+                    self._objects,
+                    up=behind.up if behind else (0.0, 1.0, 0.0),
+                    levels=behind.levels if behind else (),
+                    metres=self._metres,
                 )
             return self._world

@@ -135,10 +135,21 @@ def _write_files(
         objects = [_write_object(o, put) for o in shown]
         axes = "colmap" if options.splat_frame == "y-down" else "opengl"
         put("scene.ply", lambda p: write_ply(p, gaussians, frame=axes))
-        put("scene.glb", lambda p: write_glb(p, nodes))
+        behind = scene.background
+        room = [] if behind is None else [GlbNode(name="background", mesh=behind.mesh)]
+        if behind is not None:
+            put("background.ply", lambda p: write_ply(p, behind.gaussians, frame=axes))
+            put("background.glb", lambda p: write_glb(p, room))
+            notes += behind.notes
+        put("scene.glb", lambda p: write_glb(p, [*nodes, *room]))
         # Its materials and textures come along, under names of their own.
-        put("scene.obj", lambda p: write_obj(p, nodes))
-        extra = ExtraFiles(shown, metres=scene.units == "metres", frame=options.splat_frame)
+        put("scene.obj", lambda p: write_obj(p, [*nodes, *room]))
+        extra = ExtraFiles(
+            shown,
+            metres=scene.units == "metres",
+            frame=options.splat_frame,
+            background=behind,
+        )
         for kind in options.formats:
             put(extra_file(kind), partial(extra.write, kind), optional=True)
 
@@ -148,6 +159,7 @@ def _write_files(
         frames = render_turntable(
             gaussians,
             scene.camera,
+            surroundings=None if behind is None else behind.gaussians,
             report=preview,
             frames=options.preview_frames,
             size=options.preview_size,

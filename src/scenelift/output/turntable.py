@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from scenelift.geometry.transforms import concatenate_gaussians
 from scenelift.options import CameraPath
 from scenelift.progress import Reporter
 from scenelift.render.choice import splat_renderer
@@ -21,6 +22,7 @@ FLIGHT_RISE_DEG = 22.0  # over the height that the photo was taken from, half-wa
 FLIGHT_CLOSER = 0.25  # how much nearer a flight comes, twice on its way round
 ENOUGH_TO_FRAME = 500_000  # points, to tell the few that fly far off
 ENOUGH_POINTS = 20_000
+PHOTO_SWING_DEG = 12.0  # with the background: farther round one looks behind the photo
 FAINT = 0.1  # splats of less opacity are not framed
 OUTLIERS = 0.002  # share of splats at each end of each axis that may fly off
 
@@ -106,6 +108,41 @@ def turntable_cameras(
     return views
 
 
+def photo_cameras(
+    points: NDArray,
+    camera: Camera,
+    scene_from_camera: NDArray[np.float64] | None = None,
+    *,
+    frames: int = 36,
+    size: int = 512,
+) -> list[View]:
+    """The photo's camera, swinging a little about the scene's centre; the first is the photo's own.
+
+    Args:
+        points: [N, 3], what is swung about.
+        camera, scene_from_camera: the photo's.
+        frames: number of cameras, ≥ 1.
+        size: longer side of the picture in pixels.
+    """
+    factor = size / max(camera.width, camera.height)
+    small = camera.resized(
+        max(1, round(camera.width * factor)), max(1, round(camera.height * factor))
+    )
+    pose = np.eye(4) if scene_from_camera is None else scene_from_camera
+    low, high = np.quantile(np.asarray(points, np.float64), (0.1, 0.9), axis=0)
+    pivot = (low + high) / 2
+    views = []
+    for k in range(frames):
+        turn = _looking_inwards(
+            math.radians(PHOTO_SWING_DEG) * math.sin(2 * math.pi * k / frames), 0
+        )
+        moved = np.eye(4)
+        moved[:3, :3] = turn
+        moved[:3, 3] = pivot - turn @ pivot
+        views.append((small, moved @ pose))
+    return views
+
+
 def render_turntable(
     gaussians: Gaussians,
     camera: Camera,
@@ -117,13 +154,16 @@ def render_turntable(
     path: CameraPath = "swing",
     size: int = 512,
     background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    surroundings: Gaussians | None = None,
     device: str = "cpu",
 ) -> list[NDArray[np.uint8]]:
     """Pictures [H, W, 3] of a loop around splats; arguments as `turntable_cameras`.
 
-    Faint splats and the few that fly far off may leave the picture.
+    Faint splats and the few that fly far off may leave the picture. With surroundings a swing is
+    framed as the photo was, and begins with the photo's own view; other paths go round as ever.
 
     Args:
+        surroundings: splats of the scene's background, which are drawn but not framed.
         device: what draws: `Runtime.device`.
 
     Raises:
@@ -141,6 +181,12 @@ def render_turntable(
         size=size,
     )
     near = 1e-3 * float(np.ptp(points, axis=0).max())  # far in front of what is framed
+    if surroundings is not None:
+        if path == "swing":
+            views = photo_cameras(points, camera, scene_from_camera, frames=frames, size=size)
+        red, green, blue = surroundings.rgb.mean(0).tolist() if len(surroundings) else background
+        background = (red, green, blue)  # where the photo ended
+        gaussians = concatenate_gaussians([gaussians, surroundings])
     draw = splat_renderer(gaussians, device)
     drawn: dict[bytes, NDArray[np.uint8]] = {}  # a swing sees almost every view twice
     loop = []

@@ -1,0 +1,70 @@
+"""`--background photo`: the room is in the files of a run, last, and in no file of the objects."""
+
+import numpy as np
+import pytest
+
+from scenelift.geometry.transforms import transform_points
+from scenelift.io.glb import read_glb
+from scenelift.io.splat_reader import read_splats
+from scenelift.options import ExportOptions, LayoutOptions
+from scenelift.output.manifest import read_manifest
+from scenelift.output.scene import write_scene
+
+QUICK = ExportOptions(preview_frames=2, preview_size=64, formats=("usdz", "splat"))
+
+
+@pytest.fixture(scope="module")
+def lifted(tmp_path_factory):
+    from scenelift.pipeline import Pipeline
+    from scenelift.testing.fakes import (
+        BallReconstructor,
+        ColorSegmenter,
+        PlanePointMapper,
+        disc_photo,
+    )
+
+    pipeline = Pipeline(ColorSegmenter(), PlanePointMapper(), BallReconstructor())
+    layout = LayoutOptions(background="photo")
+    scene = pipeline.run(disc_photo(), "red; blue", layout=layout)
+    folder = tmp_path_factory.mktemp("room")
+    write_scene(scene, folder, options=QUICK)
+    return scene, folder
+
+
+def test_the_background_is_a_file_of_its_own_and_the_last_node(lifted):
+    scene, folder = lifted
+    names = [node.name for node in read_glb(folder / "scene.glb")]
+    assert names == ["00_red", "01_blue", "background"]
+    (alone,) = read_glb(folder / "background.glb")
+    assert len(alone.mesh.faces) == len(scene.background.mesh.faces) > 100
+    assert "o background" in (folder / "scene.obj").read_text()
+    listed = {f.path for f in read_manifest(folder).files}
+    assert {"background.ply", "background.glb"} <= listed
+
+
+def test_splat_files_hold_objects_alone_and_coincide_with_the_background(lifted):
+    scene, folder = lifted
+    objects = sum(len(o.shape.gaussians) for o in scene.objects)
+    assert len(read_splats(folder / "scene.ply")) == objects
+    assert len(read_splats(folder / "scene.splat")) == objects
+    behind = read_splats(folder / "background.ply").means
+    np.testing.assert_allclose(behind, scene.background.gaussians.means, atol=1e-5)
+    low, high = scene.background.mesh.vertices.min(0), scene.background.mesh.vertices.max(0)
+    assert (behind >= low - 0.1).all()
+    assert (behind <= high + 0.1).all()
+
+
+def test_without_it_a_scene_is_as_ever(pipeline, photo, tmp_path):
+    scene = pipeline.run(photo, "red")
+    assert scene.background is None
+    write_scene(scene, tmp_path, options=QUICK)
+    assert not list(tmp_path.glob("background.*"))
+
+
+def test_its_points_lie_where_the_photo_has_them(lifted):
+    scene, _ = lifted
+    places = scene.camera.project(scene.background.gaussians.means.astype(np.float64))
+    assert (places[:, 0] > -2).all()
+    assert (places[:, 0] < scene.camera.width + 2).all()
+    inside = transform_points(scene.background.mesh.vertices, np.eye(4))
+    assert (inside[:, 2] < 0).all()
