@@ -7,6 +7,9 @@ What is not installed is said and passed over. Masks are compared pixel by pixel
 in, tables row by row. "format" marks files that were written here from a tool's documentation.
 """
 
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+# (The tools are installed by those who want to try them.)
+
 from __future__ import annotations
 
 import base64

@@ -9,6 +9,9 @@ that moved less than 5 cm, and the share that stay upright (turned by less than 
 it they are those of the embedded default from true masks, in the metres of the point map given.
 """
 
+# pyright: reportAttributeAccessIssue=false
+# (mujoco gets its members as it is imported.)
+
 from __future__ import annotations
 
 import argparse
@@ -66,7 +69,7 @@ def lifted_objects(scene: SyntheticScene) -> list[SceneObject]:
     instances = [_instance(o.mask, o.label) for o in scene.objects]
     pipeline = Pipeline(
         GivenSegmenter(instances),
-        GivenPointMapper(scene.points),
+        GivenPointMapper(scene.points.points),
         RECONSTRUCTORS.load("embedded", BackendOptions()),
     )
     return list(pipeline.run(scene.image, [o.label for o in scene.objects]).objects)
@@ -98,7 +101,7 @@ def report(name: str, moved: Sequence[float], turned: Sequence[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Do lifted scenes stay where the photo has them?")
     parser.add_argument("--scenes", type=int, default=10)
     parser.add_argument("--lifted", action="store_true", help="the embedded default's shapes")
     arguments = parser.parse_args()
@@ -108,7 +111,7 @@ def main() -> None:
         objects = lifted_objects(scene) if arguments.lifted else true_objects(scene)
         up = scene.world_from_camera[1, :3]  # the world's y in the camera's frame
         floor = -float(scene.world_from_camera[1, 3])  # where the world's height is 0
-        world = world_of(objects, up=up, levels=(floor,), metres=True)
+        world = world_of(objects, up=up.tolist(), levels=(floor,), metres=True)
         moved, turned = simulate(world)
         print(report(scene.name, moved.tolist(), turned.tolist()), flush=True)
         all_moved += moved.tolist()

@@ -39,10 +39,11 @@ class ExtraFiles:
         objects: Sequence[SceneObject],
         *,
         metres: bool,
-        frame: SplatFrame = "y-up",
+        frame: SplatFrame,
         background: Background | None = None,
     ) -> None:
-        self._objects, self._metres, self._frame = objects, metres, frame
+        self._objects, self._metres = objects, metres
+        self._frame: SplatFrame = frame
         self._background = background
         self._world: World | None = None
         self._lock = Lock()
