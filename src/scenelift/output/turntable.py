@@ -22,7 +22,7 @@ FLIGHT_RISE_DEG = 22.0  # over the height that the photo was taken from, half-wa
 FLIGHT_CLOSER = 0.25  # how much nearer a flight comes, twice on its way round
 ENOUGH_TO_FRAME = 500_000  # points, to tell the few that fly far off
 ENOUGH_POINTS = 20_000
-PHOTO_SWING_DEG = 12.0  # with the background: farther round one looks behind the photo
+PHOTO_SWING_DEG = 9.0  # with the background: farther round one looks behind the photo
 FAINT = 0.1  # splats of less opacity are not framed
 OUTLIERS = 0.002  # share of splats at each end of each axis that may fly off
 
