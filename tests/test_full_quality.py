@@ -71,7 +71,8 @@ def test_a_run_that_was_stopped_in_the_second_object_goes_on_from_there(pipeline
     manifest = run_job(spec(photo, tmp_path / "out"), pipeline, Reporter(events.append))
     assert manifest.complete
     resumed = {(e.stage, e.object_index) for e in events if e.kind == "stage_resumed"}
-    assert resumed == {("segment", None), ("pointmap", None), ("reconstruct", 0)}
+    # The first object may have been finished meanwhile, or not.
+    assert resumed - {("finish", 0)} == {("segment", None), ("pointmap", None), ("reconstruct", 0)}
 
     again = run_job(spec(photo, tmp_path / "other"), pipeline, silent())
     sums = [{f.path: f.sha256 for f in m.files} for m in (manifest, again)]
@@ -135,7 +136,7 @@ def test_the_command_line_runs_it_on_given_masks(tiny_checkpoints, photo, mask, 
     ("options", "message"),
     [
         (("--vram", "lots"), "no amount of memory"),
-        (("--precision", "double"), "no precision"),
+        (("--precision", "double"), "'double' is not one of"),
         (("--steps", "0"), "--steps"),
     ],
 )

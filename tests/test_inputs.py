@@ -104,9 +104,9 @@ def test_boxes_in_parts_of_the_photo_become_pixels_and_outside_is_refused():
         in_pixels(Prompt(boxes=[(70, 0, 80, 10)]), 60, 40)
 
 
-def instance(shape=(40, 60), *, label="cup", score=0.5, empty=False):
+def instance(shape=(40, 60), *, label="cup", score=0.5):
     mask = np.zeros(shape, bool)
-    mask[1:5, 1:5] = not empty
+    mask[1:5, 1:5] = True
     return Instance(mask=mask, label=label, score=score, box=(1, 1, 5, 5))
 
 
@@ -128,7 +128,6 @@ class Mine:
         (None, "returned None; Segmentation was expected"),
         ([instance()], "returned a list"),
         (Segmentation(instances=(instance((60, 40)),)), "40 × 60 pixels, the photo 60 × 40"),
-        (Segmentation(instances=(instance(empty=True),)), "instance 0 is empty"),
         (Segmentation(instances=(instance(score=7),)), "score 7"),
         (Segmentation(instances=(instance(label=None),)), "label None"),
         (Segmentation(instances=("cup",)), "a str, no Instance"),

@@ -22,8 +22,8 @@ def check_segmentation(result: object, image: Image, *, backend: str) -> Segment
     """A segmenter's result, if its masks lie on the photo.
 
     Raises:
-        BackendFault: it is something else, a mask has another size or is empty, or a score or a
-            label is none.
+        BackendFault: it is something else, a mask has another size, or a score or a label is
+            none. An empty mask is a matter of its object, which fails alone.
     """
     found = _expect(result, Segmentation, "segmenter", backend, "segment")
     for number, instance in enumerate(found.instances):
@@ -38,8 +38,6 @@ def check_segmentation(result: object, image: Image, *, backend: str) -> Segment
                 f"the mask of {where} is {columns} × {rows} pixels, the photo {image.width} × "
                 f"{image.height}",
             )
-        if not instance.mask.any():
-            raise BackendFault("segmenter", backend, f"the mask of {where} is empty")
         if not isinstance(instance.label, str) or not 0 <= instance.score <= 1:
             raise BackendFault(
                 "segmenter",

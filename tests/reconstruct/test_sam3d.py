@@ -396,7 +396,7 @@ def test_a_distilled_object_is_another_one(tiny_checkpoints, image, disc, points
 @pytest.mark.parametrize("name", ["structure_steps", "latent_steps"])
 def test_counts_begin_at_one(name):
     counts: dict[str, Any] = {name: 0}
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(InputError, match=name):
         ReconstructionOptions(**counts)
 
 

@@ -5,7 +5,7 @@ import { count } from '../ui/format';
 /** Groups of the form; what the server offers besides goes into the last. */
 const GROUPS: [string, string[]][] = [
   ['Mesh of an object', ['faces', 'texture_size', 'vertex_colors', 'normal_map']],
-  ['Objects', ['min_score', 'mask_threshold', 'best_of', 'refine', 'repair', 'known']],
+  ['Objects', ['min_score', 'mask_threshold', 'best_of', 'refine', 'repair', 'known', 'background']],
   ['Files', []],
 ];
 /** Those that have a place of their own in the form. */

@@ -14,7 +14,6 @@ FIRST_GUESS = {
     "reconstruct": 3.0,
     "finish": 1.0,
     "compose": 1.5,
-    "background": 3.0,
     "preview": 2.0,
     "write": 1.0,
 }
