@@ -1,14 +1,16 @@
 """Golden cases: inputs and outputs of the published code, with weights that follow from names.
 
-A case is two files: `NAME.safetensors` holds tensors `inputs.*`, `outputs.*` and `meta.*`;
-`NAME.json` holds names and shapes of the parameters, and the scalars. The weights themselves are
-not stored: `weights` computes each from its published name and a salt.
+A case is two files: `NAME.safetensors`, or the same file compressed as `NAME.safetensors.xz`, holds
+tensors `inputs.*`, `outputs.*` and `meta.*`; `NAME.json` holds names and shapes of the parameters,
+and the scalars. The weights themselves are not stored: `weights` computes each from its published
+name and a salt.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -83,9 +86,17 @@ def read_case(folder: Path, name: str, *, salt: int = 0) -> GoldenCase:
         folder=folder,
         parameters=parameters,
         scalars=facts["scalars"],
-        tensors=read_state_dict(folder / f"{name}.safetensors"),
+        tensors=_read_tensors(folder / f"{name}.safetensors"),
         state=weights(parameters, salt=salt),
     )
+
+
+def _read_tensors(file: Path) -> Mapping[str, Tensor]:
+    """Tensors of a safetensors file, which may lie there compressed instead."""
+    compressed = file.with_name(file.name + ".xz")
+    if file.exists() or not compressed.exists():
+        return read_state_dict(file)
+    return safetensors.torch.load(lzma.decompress(compressed.read_bytes()))
 
 
 def weights(parameters: Mapping[str, tuple[int, ...]], *, salt: int = 0) -> dict[str, Tensor]:

