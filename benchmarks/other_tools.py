@@ -1,6 +1,7 @@
 """Files of other tools, made by them or from their documented formats, and read back.
 
     pip install pycocotools labelme label-studio-converter pandas scikit-image tifffile
+    apt-get install imagemagick gimp libreoffice-calc
     python -m benchmarks.other_tools
 
 What is not installed is said and passed over. Masks are compared pixel by pixel with what was put
@@ -15,11 +16,13 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
+import subprocess
 import sys
 import tempfile
 import types
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from scenelift.batch.items import BatchItem
 from scenelift.batch.manifest import read_items
 from scenelift.errors import SceneliftError
 from scenelift.options import Options
@@ -245,6 +249,66 @@ def sam_stack(folder: Path) -> str:
     return "sam.npz"
 
 
+COLOURS = np.array([(0, 0, 0), (250, 50, 83), (61, 61, 245)], np.uint8)
+MAGICK = {
+    "palette PNG": ("masks.png", "-colors", "3", "-type", "Palette"),
+    "palette PNG of 2 bits": (
+        "masks.png",
+        "-define",
+        "png:bit-depth=2",
+        "-type",
+        "Palette",
+    ),
+    "GIF": ("masks.gif",),
+    "run-length BMP": ("masks.bmp", "-type", "Palette", "-compress", "RLE"),
+    "TIFF, LZW": ("masks.tif", "-compress", "LZW"),
+    "16-bit PNG": ("masks.png", "-depth", "16"),
+    "PPM": ("masks.ppm",),
+    "cut out by alpha": ("masks.png", "-transparent", "black"),
+}
+
+
+def imagemagick(target: str, *options: str) -> Maker:
+    """Colour masks, converted by ImageMagick's command line."""
+
+    def make(folder: Path) -> str:
+        source = folder / "source.ppm"
+        PIL.Image.fromarray(COLOURS[numbers()]).save(source)
+        _program("convert-im6.q16", str(source), *options, str(folder / target))
+        return target
+
+    return make
+
+
+INDEXED = '(gimp-image-convert-indexed image 0 0 8 FALSE FALSE "")'
+GREY = "(gimp-image-convert-grayscale image)"
+
+
+def gimp(target: str, *, convert: str = "") -> Maker:
+    """Colour masks, opened and exported by GIMP's batch mode."""
+
+    def make(folder: Path) -> str:
+        source, file = folder / "source.png", folder / target
+        PIL.Image.fromarray(COLOURS[numbers()]).save(source)
+        steps = [
+            f'(image (car (gimp-file-load RUN-NONINTERACTIVE "{source}" "{source}")))',
+            "(layer (car (gimp-image-get-active-layer image)))",
+        ]
+        save = f'(gimp-file-save RUN-NONINTERACTIVE image layer "{file}" "{file}")'
+        script = f"(let* ({' '.join(steps)}) {convert} {save})"
+        _program("gimp", "-i", "-b", script, "-b", "(gimp-quit 0)")
+        return target
+
+    return make
+
+
+def _program(*command: str) -> None:
+    """Run another tool; where it is not installed, that is an ImportError as for a package."""
+    if shutil.which(command[0]) is None:
+        raise ImportError(name=command[0])
+    subprocess.run(command, check=True, capture_output=True, timeout=180)
+
+
 MASKS: dict[str, tuple[str, Maker]] = {
     "pycocotools, COCO of two photos": ("tool", pycocotools_dataset),
     "labelme, polygons": ("tool", labelme_polygons),
@@ -260,6 +324,16 @@ MASKS: dict[str, tuple[str, Maker]] = {
     "scikit-image, 16-bit labels": ("tool", skimage_labels),
     "tifffile, packed TIFF": ("tool", tifffile_labels),
     "NumPy, as SAM's predictors return them": ("tool", sam_stack),
+    **{f"ImageMagick, {name}": ("tool", imagemagick(*args)) for name, args in MAGICK.items()},
+    "GIMP, PNG": ("tool", gimp("masks.png")),
+    "GIMP, indexed PNG": ("tool", gimp("masks.png", convert=INDEXED)),
+    "GIMP, indexed GIF": ("tool", gimp("masks.gif", convert=INDEXED)),
+    "GIMP, grey PNG": (
+        "tool",
+        gimp("masks.png", convert=GREY),
+    ),
+    "GIMP, TIFF": ("tool", gimp("masks.tif")),
+    "GIMP, XCF": ("tool", gimp("masks.xcf")),
 }
 
 
@@ -327,9 +401,59 @@ def tables() -> Iterator[tuple[str, str, str]]:
             except SceneliftError as exc:
                 yield f"pandas, {way}", "tool", f"REFUSED: {exc}"
                 continue
-        right = [i.prompt.phrases for i in items] == [("cup", "spoon"), ('person "tall"', "café")]
-        right &= [i.seed for i in items] == [7, 0] and items[0].prompt.min_score == 0.5
-        yield f"pandas, {way}", "tool", "2 rows, all values" if right else f"WRONG: {items}"
+        yield f"pandas, {way}", "tool", _verdict(items)
+
+
+def _verdict(items: Sequence[BatchItem]) -> str:
+    right = [i.prompt.phrases for i in items] == [("cup", "spoon"), ('person "tall"', "café")]
+    right &= [i.seed for i in items] == [7, 0] and items[0].prompt.min_score == 0.5
+    return "2 rows, all values" if right else f"WRONG: {items}"
+
+
+# Field separator, text delimiter, character set, as LibreOffice numbers them.
+CALC = {
+    "commas, UTF-8": "44,34,76",
+    "semicolons, Windows-1252": "59,34,1",
+    "tabs, UTF-16": "9,34,UNICODE",
+}
+
+
+def spreadsheets() -> Iterator[tuple[str, str, str]]:
+    """A table that LibreOffice Calc opened and stored."""
+    text = (
+        "photo,prompt,seed,min_score,vertex_colors\n"
+        "a.png,cup; spoon,7,0.5,TRUE\n"
+        '"sub/b, c.png","person ""tall"", café",,,FALSE\n'
+    )
+    ways = {f"csv, {name}": f"csv:Text - txt - csv (StarCalc):{f}" for name, f in CALC.items()}
+    for way, target in {**ways, "xlsx": "xlsx", "ods": "ods"}.items():
+        with tempfile.TemporaryDirectory() as folder:
+            base = Path(folder)
+            (base / "sub").mkdir()
+            (base / "out").mkdir()
+            for photo in ("a.png", "sub/b, c.png"):
+                (base / photo).write_bytes(b"")
+            (base / "m.csv").write_text(text, encoding="utf-8")
+            command = ["soffice", f"-env:UserInstallation=file://{folder}/profile", "--headless"]
+            opened = ["--infilter=Text - txt - csv (StarCalc):44,34,76,1"]
+            try:
+                _program(
+                    *command,
+                    *opened,
+                    "--convert-to",
+                    target,
+                    "--outdir",
+                    f"{folder}/out",
+                    f"{folder}/m.csv",
+                )
+                result = next((base / "out").iterdir())
+                result = result.rename(base / f"stored{result.suffix}")
+                verdict = _verdict(read_items(result, Options.from_plain({"prompt": ["x"]})))
+            except ImportError as exc:
+                verdict = f"not tried: {exc.name} is not installed"
+            except SceneliftError as exc:
+                verdict = f"REFUSED: {exc}"
+        yield f"LibreOffice Calc, {way}", "tool", verdict
 
 
 def depths() -> Iterator[tuple[str, str, str]]:
@@ -366,7 +490,7 @@ def depths() -> Iterator[tuple[str, str, str]]:
 
 def main() -> None:
     print("| file | made by | verdict |\n| --- | --- | --- |")
-    for rows in (masks(), tables(), depths()):
+    for rows in (masks(), tables(), spreadsheets(), depths()):
         for name, origin, verdict in rows:
             print(f"| {name} | {origin} | {verdict} |")
 

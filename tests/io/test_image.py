@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from PIL import ExifTags, ImageCms
+from PIL import ExifTags, ImageCms, PngImagePlugin
 
 from scenelift.errors import ImageError
 from scenelift.io.image import MAX_PIXELS, read_image
@@ -111,6 +111,34 @@ def test_twelve_bits_in_sixteen_are_as_bright_as_they_were(tmp_path):
     tiff = PIL.Image.fromarray(np.asarray(values, np.int32) * 70000)
     tiff.save(tmp_path / "a.tif")  # 32 bits
     assert read_image(tmp_path / "a.tif").pixels.max() == 255
+
+
+def stated_by_exif(path, picture):
+    exif = PIL.Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif).update(
+        {ExifTags.Base.ColorSpace: 0xFFFF, ExifTags.IFD.Interop: {1: "R03"}}
+    )
+    picture.save(path, exif=exif.tobytes())
+
+
+def stated_by_png(path, picture):
+    primaries = [31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000]
+    info = PngImagePlugin.PngInfo()
+    info.add(b"cHRM", struct.pack(">8I", *primaries))
+    info.add(b"gAMA", struct.pack(">I", 45471))
+    picture.save(path, pnginfo=info)
+
+
+@pytest.mark.parametrize("state", [stated_by_exif, stated_by_png])
+def test_adobe_rgb_without_a_profile_is_read_as_that(tmp_path, state):
+    """A green that sRGB has not, a dark grey and a skin tone."""
+    colours = np.array([(144, 255, 60), (6, 6, 6), (190, 150, 130), (255, 255, 255)], np.uint8)
+    state(tmp_path / "a.png", PIL.Image.fromarray(np.repeat(colours[None], 16, 0).repeat(4, 1)))
+    image = read_image(tmp_path / "a.png")
+    # By the rounded matrices that both standards print, applied by hand.
+    expected = [(0, 255, 1), (1, 1, 1), (205, 151, 130), (255, 255, 255)]
+    np.testing.assert_allclose(image.pixels[0, ::4], expected, atol=1)
+    assert len(image.notes) == 1
 
 
 def test_the_gamma_of_a_png_is_applied(tmp_path):

@@ -38,7 +38,7 @@ from scenelift.types import BoxPrompt, Instance, Size
 __all__ = ["GivenObjects", "load_masks", "read_given"]
 
 MAX_MASKS = 1000
-PICTURE_FORMATS = ("PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG")
+PICTURE_FORMATS = ("PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG", "PPM")
 PICTURES = (".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".jpg", ".jpeg")
 ARRAYS = (".npy", ".npz")
 # The first that fits a document reads it.
