@@ -1,11 +1,14 @@
 """Files on request lie beside the others, in the manifest; or it says why not."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import trimesh
 from scipy.spatial import cKDTree
+from tests.drivers.patience import patient
 
 from scenelift.errors import SetupError
 from scenelift.formats import extra_file
@@ -163,3 +166,30 @@ def test_simulators_and_printers_share_one_scene(scene, tmp_path):
     assert len(paths) == len(set(paths))
     assert {"scene.xml", "scene.urdf", "scene.usdc", "scene.3mf", "scene.usdz"} <= set(paths)
     assert {f"scene_physics/{o.name}.obj" for o in manifest.objects} <= set(paths)
+
+
+IN_A_NEW_PROCESS = """
+import sys
+from pathlib import Path
+from tests.interop.known_scene import known_scene
+from scenelift.options import ExportOptions
+from scenelift.output.scene import write_scene
+
+sys.setswitchinterval(1e-5)
+formats = ("usdz", "usd", "compact.glb", "sog")
+options = ExportOptions(formats=formats, preview_frames=1, preview_size=64)
+manifest = write_scene(known_scene(), Path(sys.argv[1]), options=options)
+print(*(file.path for file in manifest.files))
+"""
+
+
+def test_native_packages_do_not_wait_for_each_other_in_a_new_process(tmp_path):
+    """OpenUSD, loaded in one thread while another loads anything, hung or came in empty."""
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_NEW_PROCESS, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=patient(120),
+    )
+    assert {"scene.usdz", "scene.usdc", "scene.compact.glb"} <= set(done.stdout.split())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scenelift.compose import create_scene_mesh, make_scene
+from scenelift.formats import EXTRA_FORMATS
 from scenelift.geometry.transforms import pose_matrix
 from scenelift.io.files import write_bytes
 from scenelift.io.glb import GlbNode
@@ -20,7 +23,23 @@ if TYPE_CHECKING:
     from scenelift.options import SplatFrame
     from scenelift.physics.bodies import World
 
-__all__ = ["ExtraFiles"]
+__all__ = ["ExtraFiles", "load_packages"]
+
+_USD_MODULES = "Gf Sdf Tf Usd UsdGeom UsdPhysics UsdShade UsdUtils UsdVol Vt"
+_MODULES = {"pxr": tuple(f"pxr.{name}" for name in _USD_MODULES.split())}
+
+
+def load_packages(kinds: Iterable[str]) -> None:
+    """Import the packages that formats need, before threads write; what is missing stays so.
+
+    OpenUSD gives Python's lock away while the system's loader holds its own, and wants it back: it
+    waits for ever for a thread that has Python's lock and is about to load another library.
+    """
+    for kind in kinds:
+        for package, _ in EXTRA_FORMATS[kind].packages:
+            with suppress(ImportError):
+                for module in _MODULES.get(package, (package,)):
+                    import_module(module)
 
 
 class ExtraFiles:

@@ -25,7 +25,7 @@ from scenelift.io.glb import GlbNode, write_glb
 from scenelift.io.obj import write_obj
 from scenelift.io.ply import write_ply
 from scenelift.options import ExportOptions
-from scenelift.output.extra import ExtraFiles
+from scenelift.output.extra import ExtraFiles, load_packages
 from scenelift.output.folder import claim_folder, replace_scene
 from scenelift.output.manifest import (
     MANIFEST_NAME,
@@ -123,6 +123,7 @@ def _write_files(
         shown, note = _fewer_splats(shown, options.max_splats)
         notes += note
 
+    load_packages(options.formats)
     # Before the threads below want the processor too: the preview waits for it.
     gaussians, nodes = make_scene(shown), create_scene_mesh(shown)
     with quick_turns(), Writers(folder) as writers:
