@@ -78,12 +78,17 @@ INTEROP := tests/interop
 $(INTEROP)/node_modules/.package-lock.json: $(INTEROP)/package.json $(INTEROP)/package-lock.json
 	npm ci --no-audit --no-fund --silent --prefix $(INTEROP)
 
-test-interop: $(VENV)/.dev $(INTEROP)/node_modules/.package-lock.json  ## our files in other people's readers (3 minutes; needs npm)
-	@if ! command -v chromium >/dev/null; then \
+# Blender reads along where BPY_PYTHON names a Python with `bpy`.
+test-interop: $(VENV)/.dev  ## our files in other people's readers (2 minutes; needs npm and chromium, which root gets)
+	@missing=; for p in node npm chromium; do command -v $$p >/dev/null || missing=$$p; done; \
+	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
-	    echo "There is no chromium. As root: apt-get install chromium" >&2; exit 1; fi; \
+	    echo "There is no $$missing. As root: apt-get install nodejs npm chromium" >&2; exit 1; fi; \
+	  command -v npm >/dev/null || packages="nodejs npm"; \
+	  command -v chromium >/dev/null || packages="$$packages chromium"; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-	    apt-get install -y -qq --no-install-recommends chromium >/dev/null; fi
+	    apt-get install -y -qq --no-install-recommends $$packages >/dev/null; fi
+	@$(MAKE) --no-print-directory $(VALIDATOR)/node_modules/.package-lock.json $(INTEROP)/node_modules/.package-lock.json
 	SCENELIFT_INTEROP=1 $(BIN)/pytest tests/interop $(PYTEST_ARGS)
 
 check: $(VENV)/.dev  ## format, lint and types

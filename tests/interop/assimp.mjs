@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import assimpjs from "assimpjs";
-import { part } from "./pages/report.mjs";
+import { encode, part } from "./pages/report.mjs";
 
 const path = process.argv[2];
 const ajs = await assimpjs();
@@ -32,7 +32,9 @@ function visit(node, above) {
     for (let i = 0; i < mesh.vertices.length / 3; i++) {
       const [x, y, z] = mesh.vertices.slice(3 * i, 3 * i + 3);
       points.push([0, 4, 8].map((r) => matrix[r] * x + matrix[r + 1] * y + matrix[r + 2] * z + matrix[r + 3]));
-      if (mesh.colors) colours.push(mesh.colors[0].slice(4 * i, 4 * i + 3));
+      // glTF's colours are linear light, and assimp hands them on.
+      const rgb = mesh.colors?.[0].slice(4 * i, 4 * i + 3);
+      if (rgb) colours.push(/\.glb$/.test(path) ? rgb.map(encode) : rgb);
     }
     parts.push(part(node.name, mesh.primitivetypes === 1 ? "points" : "mesh", points, colours.length ? colours : null, true));
   }

@@ -53,6 +53,6 @@ def browser(scene_folder):
     from tests.interop.readers import browser_readers
 
     if find_chromium() is None or shutil.which("node") is None:
-        pytest.fail("Chromium and Node.js are needed: apt install chromium nodejs")
+        pytest.fail("Chromium and Node.js are needed: apt install chromium nodejs npm")
     with browser_readers(scene_folder) as readers:
         yield readers

@@ -28,7 +28,7 @@ class BodyFiles:
         look: OBJ of what it looks like.
         look_files: that OBJ and all it names.
         texture: its base colour, or None.
-        colour: mean linear colour where there is no texture, 0…1.
+        colour: mean sRGB where there is no texture, 0…1, which is what MuJoCo and RViz take.
         hulls: STL files of the colliders.
     """
 

@@ -2,7 +2,7 @@
 import { Engine, Scene, Vector3, FreeCamera, ImportMeshAsync } from "@babylonjs/core";
 import "@babylonjs/loaders";
 import * as fflate from "fflate";
-import { part } from "./report.mjs";
+import { encode, part } from "./report.mjs";
 
 window.read = async (url, kind) => {
   const engine = new Engine(document.createElement("canvas"));
@@ -12,6 +12,7 @@ window.read = async (url, kind) => {
   await ImportMeshAsync(url, scene, { pluginExtension: `.${kind}`, pluginOptions: { splat: { keepInRam: true, fflate, spzLibraryUrl: new URL("spz.js", location).href } } });
   const parts = [];
   for (const mesh of scene.meshes) {
+    if (mesh.name.includes("_cameraMesh")) continue; // Babylon's own, for sorting splats
     const matrix = mesh.computeWorldMatrix(true);
     const points = [], colours = [];
     if (mesh.getClassName().startsWith("GaussianSplatting")) {
@@ -31,10 +32,10 @@ window.read = async (url, kind) => {
     for (let i = 0; i < positions.length / 3; i++) {
       const p = Vector3.TransformCoordinates(Vector3.FromArray(positions, 3 * i), matrix);
       points.push([p.x, p.y, p.z]);
-      if (vertexColours) colours.push([0, 1, 2].map((a) => vertexColours[4 * i + a] ** (1 / 2.2)));
+      if (vertexColours) colours.push([0, 1, 2].map((a) => encode(vertexColours[4 * i + a])));
     }
     const albedo = mesh.material?.albedoColor;
-    if (!vertexColours && albedo) colours.push([albedo.r, albedo.g, albedo.b].map((v) => v ** (1 / 2.2)));
+    if (!vertexColours && albedo) colours.push([albedo.r, albedo.g, albedo.b].map(encode));
     const drawn = mesh.material?.pointsCloud || mesh.material?.fillMode === 2 ? "points" : "mesh";
     parts.push(part(mesh.name, drawn, points, colours.length ? colours : null, mesh.isVisible && mesh.isEnabled()));
   }

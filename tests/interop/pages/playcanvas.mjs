@@ -1,6 +1,6 @@
 // What the PlayCanvas engine makes of a file, and where SuperSplat shows it: turned by 180° about z.
 import * as pc from "playcanvas";
-import { part } from "./report.mjs";
+import { encode, part } from "./report.mjs";
 
 function splatsOf(data, matrix, name, shown) {
   const x = data.getProp("x"), y = data.getProp("y"), z = data.getProp("z");
@@ -48,10 +48,11 @@ window.read = async (url, kind, options = {}) => {
       const points = [], p = new pc.Vec3(), colours = [];
       const raw = [];
       const coloured = instance.mesh.getColors(raw) > 0 && raw.length;
+      const whole = raw.some((v) => v > 255) ? 65535 : raw.some((v) => v > 1) ? 255 : 1;
       for (let i = 0; i < positions.length / 3; i++) {
         entity.getWorldTransform().transformPoint(new pc.Vec3(...positions.slice(3 * i, 3 * i + 3)), p);
         points.push([p.x, p.y, p.z]);
-        if (coloured) colours.push([0, 1, 2].map((a) => (raw[4 * i + a] / 255) ** (1 / 2.2)));
+        if (coloured) colours.push([0, 1, 2].map((a) => encode(raw[4 * i + a] / whole)));
       }
       const diffuse = instance.material?.diffuse;
       if (!coloured && diffuse) colours.push([diffuse.r, diffuse.g, diffuse.b]);

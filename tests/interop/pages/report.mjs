@@ -26,6 +26,11 @@ export function part(name, kind, points, colours, shown) {
   return { name: name ?? "", kind, count: points.length, low, high, hues, shown };
 }
 
+/** sRGB of linear light, 0…1. */
+export function encode(v) {
+  return v <= 0.0031308 ? 12.92 * v : 1.055 * v ** (1 / 2.4) - 0.055;
+}
+
 function hueOf([r, g, b]) {
   const most = Math.max(r, g, b);
   if (most - Math.min(r, g, b) < 0.15) return "grey";
