@@ -16,7 +16,7 @@ FILES = {
     for path in SRC.rglob("*.py")
 }
 
-FRONT = ("cli", "commands", "webapp", "batch", "runs", "testing")
+FRONT = ("cli", "commands", "webapp", "batch", "runs", "edit", "testing")
 STAGES = ("segment", "pointmap", "reconstruct", "compose", "finish", "background")
 # Package -> those that it must not import.
 FORBIDDEN = {
@@ -31,6 +31,7 @@ FORBIDDEN = {
     **dict.fromkeys(STAGES, (*FRONT, "output", "pipeline")),
     "output": (*FRONT, "pipeline", "models"),
     "pipeline": FRONT,
+    "edit": ("cli", "commands", "webapp", "batch", "runs", "pipeline", "testing"),
     "runs": ("cli", "commands", "webapp", "batch", "testing"),
     "webapp": ("cli", "commands", "batch", "testing"),
     "batch": ("cli", "commands", "webapp", "testing"),

@@ -17,6 +17,7 @@ from scenelift.commands import models, slurm, train
 from scenelift.commands.batch import batch
 from scenelift.commands.convert import convert
 from scenelift.commands.doctor import doctor
+from scenelift.commands.edit import edit
 from scenelift.commands.run import run
 from scenelift.commands.segment import segment
 from scenelift.commands.serve import serve
@@ -58,6 +59,7 @@ app.command()(segment)
 app.command()(batch)
 app.command()(serve)
 app.command()(view)
+app.command()(edit)
 app.command()(convert)
 app.command()(doctor)
 app.add_typer(train.app, name="train", help="Train the embedded default's heads.")

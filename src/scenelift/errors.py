@@ -4,6 +4,8 @@ SceneliftError                 exit code
 ├── InputError              2  the photo, prompt, mask or option cannot be used as given
 │   ├── ImageError          2  the file is not a photo we can read safely
 │   ├── ManifestError       2  rows of a batch's manifest cannot be used
+│   ├── EditsError          2  edits of a scene cannot be used
+│   │   └── OtherScene      2  they belong to another scene
 │   └── OutputError         2  the output folder cannot be written, or another run is using it
 ├── NothingFound            3  the prompt matched no object
 ├── SetupError              4  this installation lacks something the run needs
@@ -29,11 +31,13 @@ __all__ = [
     "BackendUnavailable",
     "Cancelled",
     "DeviceMemoryError",
+    "EditsError",
     "ImageError",
     "InputError",
     "ManifestError",
     "NothingFound",
     "ObjectFailed",
+    "OtherScene",
     "OutputError",
     "ReconstructionError",
     "SceneliftError",
@@ -104,6 +108,19 @@ class ManifestError(InputError):
     def problem(self) -> dict[str, Any]:
         rows = [{"line": line, "reason": reason} for line, reason in self.problems]
         return super().problem() | {"rows": rows}
+
+
+class EditsError(InputError):
+    """Edits of a scene cannot be used: their form, a number, or an object that there is not."""
+
+    slug = "bad-edits"
+
+
+class OtherScene(EditsError):
+    """Edits belong to another scene than the one that they were given for."""
+
+    http_status = 409
+    slug = "other-scene"
 
 
 class OutputError(InputError):

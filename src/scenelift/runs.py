@@ -102,7 +102,10 @@ def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
             # What a run left that was killed just when it had finished.
             store.clear()
             forget_unfinished(spec.out)
-            report.send("run_finished", "Already done: nothing has changed.", 1.0)
+            message = "Already done: nothing has changed."
+            if done.edited is not None:
+                message = "Already done, and edited since; --force runs it anew, without the edits."
+            report.send("run_finished", message, 1.0)
             return done
 
         report.send("run_started", spec.photo.name)

@@ -3,11 +3,13 @@
 .scenelift/lock             held by the run that writes; gone once it ends
 .scenelift/new/             the scene that is being written
 .scenelift/replacing.json   files of the old and the new scene, while one takes the other's place
+.scenelift/original/        the scene as its run wrote it, where it was edited; see `original.py`
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -26,16 +28,20 @@ from scenelift.io.files import (
 from scenelift.output.manifest import MANIFEST_NAME, read_manifest
 
 __all__ = [
+    "ORIGINAL",
     "WORK_FOLDER",
     "check_inputs",
     "claim_folder",
+    "forget_original",
     "forget_unfinished",
     "is_scene_file",
+    "link_file",
     "replace_scene",
 ]
 
 WORK_FOLDER = ".scenelift"
 _NEW, _LIST = "new", "replacing.json"
+ORIGINAL = f"{WORK_FOLDER}/original"
 
 _PHOTOS = "jpe?g|png|webp|tiff?|bmp|gif|avif|hei[cf]"
 # Every name that a scene has, and that formats to come will have; photos are called otherwise.
@@ -162,6 +168,22 @@ def forget_unfinished(folder: Path) -> None:
     """Remove what a killed writer left, in a folder whose scene is whole."""
     shutil.rmtree(folder / WORK_FOLDER / _NEW, ignore_errors=True)
     (folder / WORK_FOLDER / _LIST).unlink(missing_ok=True)
+
+
+def forget_original(folder: Path) -> None:
+    """Remove the state before edits: of a scene that another one has replaced."""
+    shutil.rmtree(folder / ORIGINAL, ignore_errors=True)
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the file system has no hard links.
+
+    Scene files are never written in place, so neither name changes what the other one holds.
+    """
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _put_in_place(folder: Path, new: Path) -> None:

@@ -16,9 +16,12 @@ from scenelift.errors import InputError
 
 __all__ = [
     "MANIFEST_NAME",
+    "BackgroundModel",
     "BoxModel",
     "CameraModel",
     "DroppedModel",
+    "EditedModel",
+    "ExportModel",
     "FailedModel",
     "FileModel",
     "Manifest",
@@ -96,6 +99,9 @@ class ObjectModel(_Model):
     quality: dict[str, float] = {}
     notes: list[str] = []
     gaussians: int = Field(description="number of splats")
+    splat_kernel: float = Field(
+        default=0.0, description="standard deviation of the smoothing that its splats contain"
+    )
     vertices: int
     faces: int
     files: dict[str, str] = Field(description="mask, splats, mesh -> path")
@@ -131,6 +137,37 @@ class TimingModel(_Model):
     resumed: bool = False
 
 
+class BackgroundModel(_Model):
+    """What is known of the room in background.ply and background.glb."""
+
+    mode: str
+    planes: list[str] = []
+    up: tuple[float, float, float]
+    levels: list[float] = Field(default=[], description="heights along up of floor and table tops")
+
+
+class ExportModel(_Model):
+    """How the scene was written, for whoever writes it again."""
+
+    preview_frames: int
+    preview_size: int
+    preview_path: str
+    preview_format: str
+    formats: list[str]
+
+
+class EditedModel(_Model):
+    """What was changed by hand after the run; edits.json says it exactly."""
+
+    scene: str = Field(description="SHA-256 of scene.json as the run wrote it")
+    edits: str = Field(description="SHA-256 of edits.json")
+    scale: float | None = Field(default=None, description="metres in one unit of the run's scene")
+    deleted: list[str] = Field(default=[], description="names of objects that were left out")
+    objects: dict[str, list[str]] = Field(
+        default={}, description="name -> what was done to it: renamed, moved, splats removed, copy"
+    )
+
+
 class Manifest(_Model):
     """Everything about one output folder."""
 
@@ -153,6 +190,9 @@ class Manifest(_Model):
     camera: CameraModel
     scene_from_camera: list[list[float]] = Field(description="4×4 rows")
     objects: list[ObjectModel]
+    background: BackgroundModel | None = None
+    export: ExportModel | None = None
+    edited: EditedModel | None = Field(default=None, description="null where nothing was")
     failed: list[FailedModel] = []
     dropped: list[DroppedModel] = []
     skipped: dict[str, str] = Field(default={}, description="output -> why it was not written")

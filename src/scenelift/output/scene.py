@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -26,11 +26,13 @@ from scenelift.io.obj import write_obj
 from scenelift.io.ply import write_ply
 from scenelift.options import ExportOptions
 from scenelift.output.extra import ExtraFiles, load_packages
-from scenelift.output.folder import claim_folder, replace_scene
+from scenelift.output.folder import claim_folder, forget_original, link_file, replace_scene
 from scenelift.output.manifest import (
     MANIFEST_NAME,
+    BackgroundModel,
     CameraModel,
     DroppedModel,
+    ExportModel,
     FailedModel,
     Manifest,
     ObjectModel,
@@ -43,9 +45,9 @@ from scenelift.output.turntable import render_turntable
 from scenelift.output.writers import Writers
 from scenelift.progress import Reporter, silent
 from scenelift.threads import quick_turns
-from scenelift.types import Scene, SceneObject
+from scenelift.types import Instance, Scene, SceneObject
 
-__all__ = ["peak_memory_bytes", "write_claimed_scene", "write_scene"]
+__all__ = ["peak_memory_bytes", "write_claimed_scene", "write_files", "write_scene"]
 
 
 def write_scene(
@@ -100,23 +102,48 @@ def write_claimed_scene(
     report = report or silent()
     report.send("stage_started")
     with replace_scene(folder) as new:
-        manifest = _write_files(
-            scene, new, options or ExportOptions(), quality, fingerprint, started, report
+        manifest = write_files(
+            scene,
+            new,
+            options or ExportOptions(),
+            quality=quality,
+            fingerprint=fingerprint,
+            started=started,
+            report=report,
         )
         write_json(new / MANIFEST_NAME, manifest.model_dump(mode="json"))
+    forget_original(folder)
     report.send("stage_finished", fraction=1.0)
     return manifest
 
 
-def _write_files(
+def write_files(
     scene: Scene,
-    folder: Path,  # empty
+    folder: Path,
     options: ExportOptions,
+    *,
     quality: str,
-    fingerprint: str,
-    started: Callable[[], float] | None,
     report: Reporter,
+    fingerprint: str = "",
+    started: Callable[[], float] | None = None,
+    as_before: Mapping[str, Path] | None = None,
+    outlined: Sequence[Instance] | None = None,
 ) -> Manifest:
+    """Write every file of a scene but its manifest, which is returned.
+
+    Args:
+        folder: empty.
+        options, quality, fingerprint, started: see `write_claimed_scene`.
+        report: progress; raises Cancelled between files.
+        as_before: name -> a file that holds just what would be written under it, and is linked in
+            its place.
+        outlined: what the overlay shows, where it is not every object of the scene and those that
+            failed.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    as_before = as_before or {}
     began = time.perf_counter()
     notes, shown = list(scene.provenance.notes), scene.objects
     if options.max_splats is not None:
@@ -127,11 +154,19 @@ def _write_files(
     # Before the threads below want the processor too: the preview waits for it.
     gaussians, nodes = make_scene(shown), create_scene_mesh(shown)
     with quick_turns(), Writers(folder) as writers:
-        put = writers.put
+
+        def put(
+            name: str, write: Callable[[Path], Iterable[Path] | None], *, optional: bool = False
+        ) -> str:
+            before = as_before.get(name)
+            if before is not None:
+                return writers.put(name, lambda p: link_file(before, p))
+            return writers.put(name, write, optional=optional)
+
         put("input.png", lambda p: write_png(p, scene.image.pixels))
         # Failed objects too: the numbers in the picture are those of folders and manifest.
         found = sorted((*scene.objects, *scene.provenance.failed), key=lambda o: o.index)
-        instances = [o.instance for o in found]
+        instances = [o.instance for o in found] if outlined is None else outlined
         put("overlay.png", lambda p: write_png(p, draw_overlay(scene.image, instances)))
         objects = [_write_object(o, put) for o in shown]
         axes = "colmap" if options.splat_frame == "y-down" else "opengl"
@@ -189,6 +224,18 @@ def _write_files(
         camera=CameraModel(**asdict(scene.camera)),
         scene_from_camera=scene.scene_from_camera.tolist(),
         objects=objects,
+        background=None
+        if behind is None
+        else BackgroundModel(
+            mode=behind.mode, planes=list(behind.planes), up=behind.up, levels=list(behind.levels)
+        ),
+        export=ExportModel(
+            preview_frames=options.preview_frames,
+            preview_size=options.preview_size,
+            preview_path=options.preview_path,
+            preview_format=options.preview_format,
+            formats=list(options.formats),
+        ),
         failed=[
             FailedModel(
                 index=f.index,
@@ -235,6 +282,7 @@ def _write_object(o: SceneObject, put: Callable[[str, Callable[[Path], None]], s
         quality={k: float(v) for k, v in o.quality.items()},
         notes=list(o.notes),
         gaussians=0 if gaussians is None else len(gaussians),
+        splat_kernel=0.0 if gaussians is None else gaussians.kernel,
         vertices=0 if mesh is None else len(mesh.vertices),
         faces=0 if mesh is None else len(mesh.faces),
         files=files,

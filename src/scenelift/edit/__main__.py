@@ -1,0 +1,9 @@
+"""The form of `edits.json` as JSON Schema: python -m scenelift.edit > docs/edits.schema.json"""
+
+import json
+import sys
+
+from scenelift.edit.document import Edits
+
+json.dump(Edits.model_json_schema(), sys.stdout, indent=2)
+sys.stdout.write("\n")
