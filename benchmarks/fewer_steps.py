@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scenelift.types import ObjectView
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # nothing need be installed
 
 import numpy as np
@@ -79,12 +81,12 @@ def lift(
     image, report = disc_photo([("red", 80, 60, 40)]), silent()
     (instance,) = ColorSegmenter().segment(image, Prompt(phrases=("red",)), report).instances
     points = PlanePointMapper().estimate(image, [instance], report)
+    reconstructor.begin(image, points)
+    view = ObjectView(image=image, instance=instance, points=points)
     made, seconds = [], []
     for seed in range(seeds):
         began = time.perf_counter()
-        made.append(
-            reconstructor.reconstruct(image, instance, points, others=[], seed=seed, report=report)
-        )
+        made.append(reconstructor.reconstruct(view, seed=seed, report=report))
         seconds.append(time.perf_counter() - began)
     reconstructor.release()
     return made, float(np.mean(seconds[1:] or seconds))

@@ -34,7 +34,7 @@ from scenelift.geometry.transforms import pose_from_matrix, pose_matrix, transfo
 from scenelift.options import LayoutOptions
 from scenelift.training.scenes.meshes import load_entry
 from scenelift.training.scenes.volumes import outside_filled
-from scenelift.types import Mesh, PointMap, Pose, SceneObject, Shape
+from scenelift.types import Mesh, ObjectView, PointMap, Pose, SceneObject, Shape
 
 ROTATION, SIZE = (3.0, 17.0), (0.07, 0.23)
 """Errors of first poses: degrees, and shares of the object's size (scale and place alike)."""
@@ -446,9 +446,7 @@ def measure_fitting(scenes: Sequence[SyntheticScene], draws: int, *, upright: bo
             began, at = time.process_time(), time.perf_counter()
             found = fit_pose(
                 Shape(mesh=mesh),
-                scene.image,
-                o.instance,
-                points,
+                ObjectView(image=scene.image, instance=o.instance, points=points),
                 up=(0.0, 1.0, 0.0) if upright else None,
             )
             spent, waited = time.process_time() - began, time.perf_counter() - at

@@ -44,6 +44,7 @@ from scenelift.types import (
     Image,
     Instance,
     Mesh,
+    ObjectView,
     PointMap,
     Pose,
     Reconstruction,
@@ -193,20 +194,12 @@ class PlantedReconstructor:
         self.inner, self.planting = inner, planting
         self.version = inner.version
 
-    def reconstruct(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seed: int,
-        report: Reporter,
-    ) -> Reconstruction:
-        made = self.inner.reconstruct(
-            image, instance, points, others=others, seed=seed, report=report
-        )
-        index = int(instance.label.split()[1])
+    def begin(self, image: Image, points: PointMap) -> None:
+        self.inner.begin(image, points)
+
+    def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
+        made = self.inner.reconstruct(view, seed=seed, report=report)
+        index = int(view.instance.label.split()[1])
         pose = self.planting.poses[index]
         rng = np.random.default_rng(seed)
         x, y, z = np.array(pose.translation) + OFF * pose.scale * rng.normal(size=3)

@@ -81,18 +81,18 @@ def test_a_photo_becomes_a_folder(tiny_open, photo, tmp_path):
 class Loose:
     """Takes several photos, and remembers them."""
 
-    name, version = "loose", "1"
+    name, version, view_mode = "loose", "1", "stochastic"
 
     def __init__(self) -> None:
         self.ball = BallReconstructor()
         self.seen = []
 
-    def reconstruct(self, image, instance, points, *, others, seed, report):
-        raise AssertionError("only one photo was looked at")
+    def begin(self, image, points):
+        pass
 
-    def reconstruct_views(self, image, instance, points, *, further, seed, report):
-        self.seen = [view.instance.label for view in further]
-        return self.ball.reconstruct(image, instance, points, others=(), seed=seed, report=report)
+    def reconstruct(self, view, *, seed, report):
+        self.seen = [other.instance.label for other in view.further]
+        return self.ball.reconstruct(view, seed=seed, report=report)
 
 
 @pytest.fixture

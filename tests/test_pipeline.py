@@ -84,10 +84,10 @@ def test_a_failed_object_is_reported_and_the_others_go_on():
 
 def test_a_bug_in_one_object_does_not_lose_the_others():
     class Buggy(BallReconstructor):
-        def reconstruct(self, image, instance, *args, **options):
-            if instance.label == "blue":
+        def reconstruct(self, view, **options):
+            if view.instance.label == "blue":
                 raise ZeroDivisionError("a bug")
-            return super().reconstruct(image, instance, *args, **options)
+            return super().reconstruct(view, **options)
 
     scene = Pipeline(ColorSegmenter(), PlanePointMapper(), Buggy()).run(disc_photo(), "red; blue")
     assert len(scene.objects) == 1

@@ -58,10 +58,10 @@ class Greedy(BallReconstructor):
         super().__init__()
         self.error = error
 
-    def reconstruct(self, image, instance, points, **more):
-        if instance.label == "blue":
+    def reconstruct(self, view, **more):
+        if view.instance.label == "blue":
             raise self.error
-        return super().reconstruct(image, instance, points, **more)
+        return super().reconstruct(view, **more)
 
 
 # "cpu:0" is the CPU by PyTorch's name, for which PyTorch's own error is looked at.

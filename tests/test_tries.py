@@ -18,7 +18,7 @@ from scenelift.testing.fakes import (
     disc_photo,
 )
 from scenelift.tries import reconstruct_best
-from scenelift.types import Prompt, Reconstruction
+from scenelift.types import ObjectView, Prompt, Reconstruction
 
 AS_THEY_CAME = LayoutOptions(refine=False, repair=False)
 
@@ -44,8 +44,7 @@ def best(reconstructor, tries=3, seed=7, report=None) -> Reconstruction:
     points = PlanePointMapper().estimate(image, instances, silent())
     return reconstruct_best(
         reconstructor,
-        *(image, instances[0], points),
-        others=(),
+        ObjectView(image=image, instance=instances[0], points=points),
         seed=seed,
         tries=tries,
         report=report or silent(),
@@ -85,18 +84,9 @@ class Batching(BallReconstructor):
         super().__init__()
         self.batches: list[list[int]] = []
 
-    def start_tries(self, image, instance, points, *, others, seeds, report):
+    def start_tries(self, view, *, seeds, report):
         self.batches.append(list(seeds))
-        return [
-            partial(
-                self.reconstruct,
-                *(image, instance, points),
-                others=others,
-                seed=seed,
-                report=report,
-            )
-            for seed in seeds
-        ]
+        return [partial(self.reconstruct, view, seed=seed, report=report) for seed in seeds]
 
 
 def test_a_reconstructor_that_batches_is_asked_once_for_all_seeds_and_chooses_the_same():

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenelift.types import Camera, Gaussians, Image, Instance, Mesh, PointMap, Pose, object_name
+from scenelift.errors import InputError
+from scenelift.types import (
+    Camera,
+    Gaussians,
+    Image,
+    Instance,
+    Mesh,
+    ObjectView,
+    PointMap,
+    Pose,
+    object_name,
+)
 
 
 def test_an_image_is_uint8_rgb():
@@ -87,6 +98,27 @@ def test_a_confidence_has_the_size_of_its_point_map():
         PointMap(points=points, camera=camera, scale="metres")
     with pytest.raises(ValueError, match="positive number, got 0"):
         PointMap(points=points, camera=camera, metres_per_unit=0)
+
+
+def rectangle(height, width) -> Instance:
+    mask = np.ones((height, width), np.bool_)
+    return Instance(mask=mask, label="box", score=1.0, box=Instance.box_of(mask))
+
+
+@pytest.mark.parametrize("wrong", ["mask", "points", "neighbour"])
+def test_what_is_said_of_an_object_has_the_size_of_its_photo(wrong):
+    sizes = dict.fromkeys(("mask", "points", "neighbour"), (3, 4)) | {wrong: (4, 3)}
+    height, width = sizes["points"]
+    camera = Camera.from_fov(width, height, fov_deg=50)
+    with pytest.raises(
+        InputError, match="3 × 4 pixels, the photo 4 × 3"
+    ):
+        ObjectView(
+            image=Image(pixels=np.zeros((3, 4, 3), np.uint8)),
+            instance=rectangle(*sizes["mask"]),
+            points=PointMap(points=camera.unproject(np.ones((height, width))), camera=camera),
+            others=(rectangle(*sizes["neighbour"]),),
+        )
 
 
 def test_the_camera_looks_along_minus_z_with_y_up_and_pixel_centres_at_a_half():

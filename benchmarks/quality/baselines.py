@@ -21,6 +21,7 @@ from scenelift.types import (
     Image,
     Instance,
     Mesh,
+    ObjectView,
     PointMap,
     Pose,
     Prompt,
@@ -71,17 +72,11 @@ class BoxReconstructor:
 
     name, version = "box", "1"
 
-    def reconstruct(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seed: int,
-        report: Reporter,
-    ) -> Reconstruction:
-        low, high = corners_of(instance, points)
+    def begin(self, image: Image, points: PointMap) -> None:
+        """A new photo; there is nothing to prepare."""
+
+    def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
+        low, high = corners_of(view)
         cube = trimesh.creation.box(extents=high - low)
         return placed(np.asarray(cube.vertices) + (low + high) / 2, np.asarray(cube.faces))
 
@@ -92,23 +87,18 @@ class SilhouetteReconstructor:
     name, version = "extruded mask", "1"
     STEPS = 48
 
-    def reconstruct(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seed: int,
-        report: Reporter,
-    ) -> Reconstruction:
-        low, high = corners_of(instance, points)
+    def begin(self, image: Image, points: PointMap) -> None:
+        """A new photo; there is nothing to prepare."""
+
+    def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
+        image, instance = view.image, view.instance
+        low, high = corners_of(view)
         pitch = float((high - low).max()) / self.STEPS
         # One empty voxel all round closes the surface.
         counts = np.ceil((high - low) / pitch).astype(int) + 2
         origin = low - pitch
         centres = origin + (np.indices(counts.tolist()).reshape(3, -1).T + 0.5) * pitch
-        u, v = points.camera.project(centres).T
+        u, v = view.camera.project(centres).T
         column, row = np.floor(u).astype(int), np.floor(v).astype(int)
         inside = (column >= 0) & (column < image.width) & (row >= 0) & (row < image.height)
         inside &= ((centres >= low) & (centres <= high)).all(1)
@@ -129,17 +119,12 @@ class InflatedReconstructor:
 
     name, version = "inflated mask", "1"
 
-    def reconstruct(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seed: int,
-        report: Reporter,
-    ) -> Reconstruction:
-        outline = trace_outline(instance.mask, hidden_by(instance, others, points))
+    def begin(self, image: Image, points: PointMap) -> None:
+        """A new photo; there is nothing to prepare."""
+
+    def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
+        instance, points = view.instance, view.points
+        outline = trace_outline(instance.mask, hidden_by(view))
         distance = visible_depth(instance.mask, points)
         solid = Solid.of(
             outline,
@@ -153,8 +138,7 @@ class InflatedReconstructor:
 
 
 def corners_of(
-    instance: Instance,
-    points: PointMap,
+    view: ObjectView,
     axes: NDArray | None = None,  # [3, 3]
 ) -> tuple[NDArray, NDArray]:
     """Corners of a box, 2 % of stray points left out on each side, as deep as it is wide.
@@ -165,12 +149,12 @@ def corners_of(
     Returns:
         The lowest and the highest corner [3] in the box's axes.
     """
-    seen = points.points[instance.mask]
+    seen = view.points.points[view.mask]
     seen = seen[np.isfinite(seen).all(1)].astype(float)
     if axes is not None:
         seen = seen @ axes
     if len(seen) < 10:
-        raise ObjectFailed(0, instance.label, "fewer than ten of its pixels have a point")
+        raise ObjectFailed(0, view.instance.label, "fewer than ten of its pixels have a point")
     low, high = np.percentile(seen, [2, 98], axis=0)
     high = np.maximum(high, low + 1e-3 * np.abs(seen).max())
     low[2] = high[2] - max(high[0] - low[0], high[2] - low[2])

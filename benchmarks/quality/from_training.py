@@ -26,7 +26,7 @@ from scenelift.training.scenes.meshes import load_entry
 from scenelift.training.scenes.pack import MOST_FACES
 from scenelift.training.scenes.sources import training_models
 from scenelift.training.scenes.volumes import GRID, volume_of
-from scenelift.types import Image, Instance, Mesh, PointMap, Reconstruction, Shape
+from scenelift.types import Image, Instance, Mesh, ObjectView, PointMap, Reconstruction, Shape
 
 __all__ = ["MeanReconstructor", "NearestReconstructor", "TrainingVolumes", "mean_shape"]
 
@@ -109,19 +109,13 @@ class MeanReconstructor:
     def __init__(self, volumes: TrainingVolumes, scenes: Sequence[SyntheticScene]) -> None:
         self._mesh, self._scenes = mean_shape(volumes.mean()), scenes
 
-    def reconstruct(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seed: int,
-        report: Reporter,
-    ) -> Reconstruction:
-        scene, _ = _asked(self._scenes, instance)
+    def begin(self, image: Image, points: PointMap) -> None:
+        """A new photo; there is nothing to prepare."""
+
+    def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
+        scene, _ = _asked(self._scenes, view.instance)
         camera_from_object = standing(scene.world_from_camera[1, :3])
-        low, high = corners_of(instance, points, camera_from_object)
+        low, high = corners_of(view, camera_from_object)
         vertices = self._mesh.vertices.astype(np.float64)
         floor, top = vertices.min(0), vertices.max(0)
         fitted = low + (vertices - floor) / (top - floor) * (high - low)
@@ -143,17 +137,11 @@ class NearestReconstructor:
     def __init__(self, volumes: TrainingVolumes, scenes: Sequence[SyntheticScene]) -> None:
         self._volumes, self._scenes = volumes, scenes
 
-    def reconstruct(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seed: int,
-        report: Reporter,
-    ) -> Reconstruction:
-        _, truth = _asked(self._scenes, instance)
+    def begin(self, image: Image, points: PointMap) -> None:
+        """A new photo; there is nothing to prepare."""
+
+    def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
+        _, truth = _asked(self._scenes, view.instance)
         mesh = _mesh(self._volumes.nearest(volume_of(truth.surface)))
         return Reconstruction(shape=Shape(mesh=mesh), pose=truth.pose)
 

@@ -29,7 +29,7 @@ from scenelift.geometry.transforms import matrix_from_quaternion, pose_matrix, t
 from scenelift.progress import silent
 from scenelift.reconstruct import Reconstructor
 from scenelift.render.splats import render_splats
-from scenelift.types import Camera, Gaussians, PointMap, Reconstruction, SceneObject
+from scenelift.types import Camera, Gaussians, ObjectView, PointMap, Reconstruction, SceneObject
 
 __all__ = [
     "ZERO",
@@ -135,14 +135,15 @@ def _reconstruct(
 ) -> Reconstruction:
     if points is None:
         raise ObjectFailed(index, instances[index].label, "the photo has no point map")
-    return reconstructor.reconstruct(
-        scene.image,
-        instances[index],
-        points,
-        others=[*instances[:index], *instances[index + 1 :]],
-        seed=seed + index,
-        report=silent(),
+    reconstructor.begin(scene.image, points)
+    view = ObjectView(
+        image=scene.image,
+        instance=instances[index],
+        points=points,
+        others=(*instances[:index], *instances[index + 1 :]),
+        index=index,
     )
+    return reconstructor.reconstruct(view, seed=seed + index, report=silent())
 
 
 def object_row(name: str, figures: Sequence[ObjectFigures], seconds: float) -> Row:

@@ -30,7 +30,7 @@ from scenelift.progress import silent
 from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
 from scenelift.training.scenes.meshes import Surface
 from scenelift.training.scenes.raycast import Light, Sky, Tracer, View
-from scenelift.types import Camera, Mesh, PointMap, Reconstruction
+from scenelift.types import Camera, Mesh, ObjectView, PointMap, Reconstruction
 
 __all__ = ["Seen", "compare_views", "surface_of", "thin_points"]
 
@@ -202,10 +202,15 @@ def _reconstructed(
     reconstructor: Reconstructor, scene: SyntheticScene, index: int, points: PointMap
 ) -> Reconstruction:
     instances = [o.instance for o in scene.objects]
-    others = [*instances[:index], *instances[index + 1 :]]
-    return reconstructor.reconstruct(
-        scene.image, instances[index], points, others=others, seed=index, report=silent()
+    reconstructor.begin(scene.image, points)
+    view = ObjectView(
+        image=scene.image,
+        instance=instances[index],
+        points=points,
+        others=(*instances[:index], *instances[index + 1 :]),
+        index=index,
     )
+    return reconstructor.reconstruct(view, seed=index, report=silent())
 
 
 def _true_surface(scene: SyntheticScene, thing: SyntheticObject) -> Surface:

@@ -14,7 +14,7 @@ from scenelift.overlap import overlapped
 from scenelift.reconstruct import Reconstructor
 from scenelift.stages import Steps, digest
 from scenelift.tries import reconstruct_best
-from scenelift.types import FailedObject, Image, Instance, PointMap, Reconstruction
+from scenelift.types import FailedObject, Image, Instance, ObjectView, PointMap, Reconstruction
 
 __all__ = ["Lifting", "PhotoObjects"]
 
@@ -43,6 +43,21 @@ class PhotoObjects:
     def seed_of(self, index: int) -> int:
         """Of one object."""
         return self.seed if self.same_seed else self.seed + index
+
+    def view_of(self, index: int) -> ObjectView:
+        """One object, with what the photo tells about it.
+
+        Raises:
+            InputError: its mask does not fit the photo.
+        """
+        before, after = self.instances[:index], self.instances[index + 1 :]
+        return ObjectView(
+            image=self.image,
+            instance=self.instances[index],
+            points=self.points,
+            others=(*before, *after),
+            index=index,
+        )
 
     @property
     def finish_key(self) -> str:
@@ -74,6 +89,7 @@ class Lifting:
             Cancelled: the user stopped the run.
             SetupError, OutputError: no other object would fare better.
         """
+        self.reconstructor.begin(self.photo.image, self.photo.points)
         return overlapped(
             indices,
             self.reconstruct,
@@ -98,10 +114,7 @@ class Lifting:
             lambda report: check_reconstruction(
                 reconstruct_best(
                     self.reconstructor,
-                    photo.image,
-                    photo.instances[index],
-                    photo.points,
-                    others=[*photo.instances[:index], *photo.instances[index + 1 :]],
+                    photo.view_of(index),
                     seed=photo.seed_of(index),
                     tries=photo.best_of,
                     report=report,
@@ -125,14 +138,6 @@ class Lifting:
             "finish",
             digest(photo.finish_key, index, photo.seed_of(index)),
             Reconstruction,
-            lambda report: finish(
-                made,
-                photo.image,
-                photo.instances[index],
-                photo.points.camera,
-                photo.finish,
-                report,
-                self.device,
-            ),
+            lambda report: finish(made, photo.view_of(index), photo.finish, report, self.device),
             object_index=index,
         )

@@ -13,7 +13,7 @@ from functools import partial
 from scenelift.progress import Reporter
 from scenelift.reconstruct import Reconstructor, SeveralSeedsReconstructor
 from scenelift.stages import outcome_of
-from scenelift.types import Image, Instance, PointMap, Reconstruction
+from scenelift.types import ObjectView, Reconstruction
 
 __all__ = ["reconstruct_best"]
 
@@ -23,11 +23,8 @@ TRIES_APART = 100_003
 
 def reconstruct_best(
     reconstructor: Reconstructor,
-    image: Image,
-    instance: Instance,
-    points: PointMap,
+    view: ObjectView,
     *,
-    others: Sequence[Instance],
     seed: int,
     tries: int,
     report: Reporter,
@@ -45,13 +42,11 @@ def reconstruct_best(
         SceneliftError: every try failed; the first one's error.
     """
     if tries == 1:
-        return reconstructor.reconstruct(
-            image, instance, points, others=others, seed=seed, report=report
-        )
+        return reconstructor.reconstruct(view, seed=seed, report=report)
     seeds = [seed + k * TRIES_APART for k in range(tries)]
-    steps = _start(reconstructor, image, instance, points, others, seeds, report)
+    steps = _start(reconstructor, view, seeds, report)
     outcomes = [
-        outcome_of(step, f"seed {one} of {instance.label!r}")
+        outcome_of(step, f"seed {one} of {view.instance.label!r}")
         for one, step in zip(seeds, steps, strict=True)
     ]
     made = [
@@ -65,9 +60,7 @@ def reconstruct_best(
 
     from scenelift.compose.score import best_of
 
-    chosen, best = made[
-        best_of([outcome for _, outcome in made], image, instance, points, seed=seed)
-    ]
+    chosen, best = made[best_of([outcome for _, outcome in made], view, seed=seed)]
     notes = [*best.notes, f"The best of {tries} tries (seed {chosen})."]
     if failed:
         notes.append(f"{len(failed)} of {tries} tries failed, the first because: {failed[0]}")
@@ -76,25 +69,17 @@ def reconstruct_best(
 
 def _start(
     reconstructor: Reconstructor,
-    image: Image,
-    instance: Instance,
-    points: PointMap,
-    others: Sequence[Instance],
+    view: ObjectView,
     seeds: Sequence[int],
     report: Reporter,
 ) -> Sequence[Callable[[], Reconstruction]]:
     """What remains to be done for every seed."""
     if isinstance(reconstructor, SeveralSeedsReconstructor):
-        return reconstructor.start_tries(
-            image, instance, points, others=others, seeds=seeds, report=report
-        )
+        return reconstructor.start_tries(view, seeds=seeds, report=report)
     return [
         partial(
             reconstructor.reconstruct,
-            image,
-            instance,
-            points,
-            others=others,
+            view,
             seed=seed,
             report=report.part(k / len(seeds), (k + 1) / len(seeds)),
         )

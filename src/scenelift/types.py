@@ -36,6 +36,7 @@ __all__ = [
     "Material",
     "MaterialVolume",
     "Mesh",
+    "ObjectView",
     "Placement",
     "PointMap",
     "Pose",
@@ -47,6 +48,7 @@ __all__ = [
     "Segmentation",
     "Shape",
     "StageTiming",
+    "View",
     "object_name",
 ]
 
@@ -370,6 +372,67 @@ class PointMap:
             raise ValueError("network_points and network_camera come together, or not at all")
         if self.network_points is not None:
             _expect("network_points", self.network_points, (*size, 3), np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class View:
+    """An object as one photo shows it.
+
+    Attributes:
+        image: the photo.
+        instance: the object in it.
+
+    Raises:
+        InputError: the mask is of another size than the photo.
+    """
+
+    image: Image
+    instance: Instance
+
+    def __post_init__(self) -> None:
+        self._check_size("mask", self.instance.mask)
+
+    def _check_size(self, name: str, pixels: NDArray) -> None:
+        rows, columns = pixels.shape[:2]
+        if (rows, columns) != (self.image.height, self.image.width):
+            raise InputError(
+                f"The {name} of {self.instance.label!r} is {columns} × {rows} pixels, the photo "
+                f"{self.image.width} × {self.image.height}. Make them the same size."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ObjectView(View):
+    """One object in one photo, with all that the photo tells about it.
+
+    Attributes:
+        points: the photo's point map.
+        others: the other objects of the photo, which may hide parts of this one.
+        index: the object's number in the photo.
+        further: the same object in other photos, whose cameras are unknown.
+
+    Raises:
+        InputError: masks or point map are of another size than the photo.
+    """
+
+    points: PointMap
+    others: tuple[Instance, ...] = ()
+    index: int = 0
+    further: tuple[View, ...] = ()
+
+    def __post_init__(self) -> None:
+        View.__post_init__(self)
+        self._check_size("point map", self.points.points)
+        for other in self.others:
+            self._check_size("neighbour's mask", other.mask)
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:  # [H, W]
+        return self.instance.mask
+
+    @property
+    def camera(self) -> Camera:
+        return self.points.camera
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

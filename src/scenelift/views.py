@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from scenelift.errors import InputError
 from scenelift.progress import Reporter
-from scenelift.reconstruct import Reconstructor, SeveralViewsReconstructor, View
+from scenelift.reconstruct import Reconstructor, SeveralViewsReconstructor
 from scenelift.segment import Segmenter
 from scenelift.stages import digest
-from scenelift.types import Image, Instance, PointMap, Prompt, Reconstruction
+from scenelift.types import Image, ObjectView, PointMap, Prompt, Reconstruction, View
 
 __all__ = ["SameObject"]
 
@@ -57,24 +57,19 @@ class SameObject:
         seen = digest(self._photos, self._prompt)[:12]
         self.version = f"{reconstructor.version}, {1 + len(self._photos)} photos {seen}"
 
-    def reconstruct(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seed: int,
-        report: Reporter,
-    ) -> Reconstruction:
+    def begin(self, image: Image, points: PointMap) -> None:
+        """Start a new photo; the further ones stay the same."""
+        self._reconstructor.begin(image, points)
+
+    def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
         """Find the object in the further photos, and make it of all of them.
 
         A photo that does not show it is left out, and the result says so.
         """
         report.update(0, message="finding the object in the other photos")
         views, missing = self._find(report)
-        made = self._reconstructor.reconstruct_views(
-            image, instance, points, further=views, seed=seed, report=report
+        made = self._reconstructor.reconstruct(
+            replace(view, further=tuple(views)), seed=seed, report=report
         )
         notes = [f"Made of {1 + len(views)} photos, placed where the first shows it."]
         notes += [f"Photo {number} shows nothing like it, and was left out." for number in missing]

@@ -50,8 +50,11 @@ class Oracle:
         points = self.scene.points
         return PointMap(points=points.points * self.units, camera=points.camera)
 
-    def reconstruct(self, image, instance, points, *, others, seed, report):
-        truth = next(o for o in self.scene.objects if (o.mask == instance.mask).all())
+    def begin(self, image, points):
+        pass
+
+    def reconstruct(self, view, *, seed, report):
+        truth = next(o for o in self.scene.objects if (o.mask == view.mask).all())
         x, y, z = (self.units * c for c in truth.pose.translation)
         pose = type(truth.pose)(
             rotation=truth.pose.rotation,
@@ -64,8 +67,8 @@ class Oracle:
 class Broken(Oracle):
     name = "broken"
 
-    def reconstruct(self, image, instance, points, *, others, seed, report):
-        raise ObjectFailed(0, instance.label, "on purpose")
+    def reconstruct(self, view, *, seed, report):
+        raise ObjectFailed(0, view.instance.label, "on purpose")
 
 
 def test_true_masks_are_perfect_and_boxes_are_not(scene):
@@ -178,10 +181,8 @@ def test_photos_that_the_pipeline_is_not_asked_about_do_not_fail(scene):
     nothing_to_ask = replace(scene, objects=unknown)
 
     class Splatting(Oracle):
-        def reconstruct(self, image, instance, points, *, others, seed, report):
-            made = super().reconstruct(
-                image, instance, points, others=others, seed=seed, report=report
-            )
+        def reconstruct(self, view, *, seed, report):
+            made = super().reconstruct(view, seed=seed, report=report)
             one = Gaussians(
                 means=np.zeros((1, 3), np.float32),
                 scales=np.full((1, 3), 0.1, np.float32),

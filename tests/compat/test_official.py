@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from scenelift.types import ObjectView
+
 torch = pytest.importorskip("torch")
 
 from scenelift.compat import official_setup  # noqa: E402
@@ -17,7 +19,6 @@ from scenelift.compat.official_setup import Abilities, can_draw, lacks, probe  #
 from scenelift.errors import (  # noqa: E402
     BackendUnavailable,
     DeviceMemoryError,
-    InputError,
     SetupError,
     WeightsError,
 )
@@ -114,16 +115,15 @@ def official(package, config_file):
 
 @pytest.fixture(scope="module")
 def seen():
-    """A photo, an object in it, and its points."""
+    """An object in a photo."""
     photo = disc_photo()
     found = ColorSegmenter().segment(photo, Prompt(phrases=("red",)), report=silent())
     points = PlanePointMapper().estimate(photo, found.instances, report=silent())
-    return photo, found.instances[0], points
+    return ObjectView(image=photo, instance=found.instances[0], points=points)
 
 
 def lift(reconstructor, seen, seed=3):
-    photo, instance, points = seen
-    return reconstructor.reconstruct(photo, instance, points, others=(), seed=seed, report=silent())
+    return reconstructor.reconstruct(seen, seed=seed, report=silent())
 
 
 class TestFrames:
@@ -207,12 +207,6 @@ class TestWhatIsAskedFor:
     def test_the_version_tells_results_apart(self, official):
         assert official(EVERYTHING)[0].version != official(NOTHING)[0].version
         assert official(structure_steps=9)[0].version != official()[0].version
-
-    def test_a_mask_of_another_size_is_refused(self, official, seen):
-        photo, instance, points = seen
-        small = type(photo)(pixels=photo.pixels[:-1])
-        with pytest.raises(InputError, match="Make them the same size"):
-            lift(official()[0], (small, instance, points))
 
     def test_too_little_memory_names_the_way_out(self, official, seen, monkeypatch):
         reconstructor, pipeline = official()

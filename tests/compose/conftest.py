@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scenelift.geometry.transforms import pose_matrix, transform_points
 from scenelift.render.meshes import render_mesh
-from scenelift.types import Camera, Image, Instance, Mesh, PointMap, Pose, Shape
+from scenelift.types import Camera, Image, Instance, Mesh, ObjectView, PointMap, Pose, Shape
 
 CAMERA = Camera.from_fov(160, 120, fov_deg=55)
 COLOURS = {"seat": (200, 60, 50), "back": (60, 90, 200), "leg": (70, 60, 50)}
@@ -25,6 +25,9 @@ class Photograph:
     image: Image
     instances: tuple[Instance, ...]
     points: PointMap
+
+    def view(self, index: int) -> ObjectView:
+        return ObjectView(image=self.image, instance=self.instances[index], points=self.points)
 
 
 def boxes(*parts: tuple[str, Sequence[float], Sequence[float]]) -> Mesh:

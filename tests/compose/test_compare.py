@@ -28,9 +28,8 @@ def judged(chair, photograph):
     def judge(farther=lambda points: 0.0, pose=true):
         points = photo.points.points.copy()
         points[..., 2] -= farther(points)
-        evidence = evidence_of(
-            photo.image, photo.instances[0], replace(photo.points, points=points), 72
-        )
+        view = replace(photo.view(0), points=replace(photo.points, points=points))
+        evidence = evidence_of(view, 72)
         return compare(surfels, evidence, np.stack([pose]), Weights())
 
     return judge

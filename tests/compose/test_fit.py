@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,7 +51,7 @@ def test_the_pose_of_a_chair_is_found_whichever_way_it_faces(chair, photograph, 
     seen = photograph([(chair, true)])
     # Where the way up is not known, the shape's own frame may be turned anyhow.
     offset = np.eye(3) if up else matrix_from_quaternion((0.3, -0.7, 0.2, 0.6))
-    found = fit_pose(turned(chair, offset), seen.image, seen.instances[0], seen.points, up=up)
+    found = fit_pose(turned(chair, offset), seen.view(0), up=up)
     rotation = matrix_from_quaternion(found.pose.rotation) @ offset
     # Two degrees move the edge of an object of 50 pixels by less than a pixel.
     assert angle(rotation, matrix_from_quaternion(true.rotation)) < 4
@@ -64,7 +66,7 @@ def test_what_another_object_hides_is_not_missed(chair, crate, photograph):
     seen = photograph([(chair, true), (crate, crate_pose)])
     alone = photograph([(chair, true)])
     assert seen.instances[0].mask.sum() < 0.8 * alone.instances[0].mask.sum()
-    found = fit_pose(chair, seen.image, seen.instances[0], seen.points)
+    found = fit_pose(chair, seen.view(0))
     assert (
         angle(matrix_from_quaternion(found.pose.rotation), matrix_from_quaternion(true.rotation))
         < 6
@@ -75,7 +77,7 @@ def test_what_another_object_hides_is_not_missed(chair, crate, photograph):
 def test_a_cube_that_could_face_anywhere_is_placed_with_its_corners_right(crate, photograph):
     true = pose(30, 20, (0.1, 0.0, -4.0), 1.0)
     seen = photograph([(crate, true)])
-    found = fit_pose(crate, seen.image, seen.instances[0], seen.points).pose
+    found = fit_pose(crate, seen.view(0)).pose
 
     def corners(of):
         r = matrix_from_quaternion(of.rotation) * of.scale
@@ -89,7 +91,7 @@ def test_without_depth_the_rotation_is_still_found(chair, photograph):
     true = pose(35, 20, (0.0, 0.0, -3.0), 1.1)
     seen = photograph([(chair, true)])
     seen.points.points[...] = np.nan
-    found = fit_pose(chair, seen.image, seen.instances[0], seen.points)
+    found = fit_pose(chair, seen.view(0))
     assert (
         angle(matrix_from_quaternion(found.pose.rotation), matrix_from_quaternion(true.rotation))
         < 10
@@ -99,9 +101,7 @@ def test_without_depth_the_rotation_is_still_found(chair, photograph):
 
 def test_the_same_seed_gives_the_same_pose(chair, photograph):
     seen = photograph([(chair, pose(10, 20, (0.0, 0.0, -3.0), 1.0))])
-    poses = [
-        fit_pose(chair, seen.image, seen.instances[0], seen.points, seed=3).pose for _ in range(2)
-    ]
+    poses = [fit_pose(chair, seen.view(0), seed=3).pose for _ in range(2)]
     assert poses[0] == poses[1]
 
 
@@ -111,4 +111,4 @@ def test_a_mask_of_a_few_pixels_is_refused(chair, photograph):
     mask[5, 5:9] = True
     tiny = Instance(mask=mask, label="chair", score=1.0, box=Instance.box_of(mask))
     with pytest.raises(ReconstructionError, match="4 pixels"):
-        fit_pose(chair, seen.image, tiny, seen.points)
+        fit_pose(chair, replace(seen.view(0), instance=tiny))

@@ -27,7 +27,7 @@ def test_a_chair_looks_more_like_a_chair_than_a_crate_does(chair, crate, photogr
         Reconstruction(shape=crate, pose=true),
         Reconstruction(shape=chair, pose=true),
     ]
-    assert best_of(tries, photo.image, photo.instances[0], photo.points) == 2
+    assert best_of(tries, photo.view(0)) == 2
 
 
 def test_the_pipeline_tries_other_seeds_and_says_which_it_kept():

@@ -17,7 +17,6 @@ import math
 import os
 import signal
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from scenelift.testing.fakes import BallReconstructor, ColorSegmenter, PlanePoin
 from scenelift.types import (
     Image,
     Instance,
-    PointMap,
+    ObjectView,
     Prompt,
     Reconstruction,
     Segmentation,
@@ -90,24 +89,15 @@ class SlowReconstructor(BallReconstructor):
 
     _slow = 0
 
-    def reconstruct(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seed: int,
-        report: Reporter,
-    ) -> Reconstruction:
-        if instance.label == "slow":
+    def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
+        if view.instance.label == "slow":
             steps = 0
             while steps < SLOW_STEPS or self._slow >= _slow_allowed():
                 steps += 1
                 report.update(steps / (steps + SLOW_STEPS))  # rises however long it is held
                 time.sleep(SLOW_SECONDS)
             self._slow += 1
-        return super().reconstruct(image, instance, points, others=others, seed=seed, report=report)
+        return super().reconstruct(view, seed=seed, report=report)
 
 
 def fake_pipeline(options: Options | None = None) -> Pipeline:

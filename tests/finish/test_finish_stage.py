@@ -8,7 +8,17 @@ from scenelift.errors import InputError, ReconstructionError
 from scenelift.finish.stage import finish, finish_mesh
 from scenelift.finish.topology import is_closed
 from scenelift.options import FinishOptions
-from scenelift.types import Camera, Image, Instance, Mesh, Pose, Reconstruction, Shape
+from scenelift.types import (
+    Camera,
+    Image,
+    Instance,
+    Mesh,
+    ObjectView,
+    PointMap,
+    Pose,
+    Reconstruction,
+    Shape,
+)
 
 SMALL = FinishOptions(faces=400, texture_size=128)
 
@@ -23,15 +33,17 @@ def ball(subdivisions: int = 4) -> Mesh:
     )
 
 
-def in_a_photo(mesh: Mesh | None) -> tuple[Reconstruction, Image, Instance, Camera]:
+def in_a_photo(mesh: Mesh | None) -> tuple[Reconstruction, ObjectView]:
     mask = np.zeros((48, 64), np.bool_)
     mask[12:36, 20:44] = True
-    return (
-        Reconstruction(shape=Shape(mesh=mesh), pose=Pose(translation=(0.0, 0.0, -3.0))),
-        Image(pixels=np.zeros((48, 64, 3), np.uint8)),
-        Instance(mask=mask, label="ball", score=1.0, box=Instance.box_of(mask)),
-        Camera.from_fov(64, 48, fov_deg=50),
+    camera = Camera.from_fov(64, 48, fov_deg=50)
+    view = ObjectView(
+        image=Image(pixels=np.zeros((48, 64, 3), np.uint8)),
+        instance=Instance(mask=mask, label="ball", score=1.0, box=Instance.box_of(mask)),
+        points=PointMap(points=camera.unproject(np.full((48, 64), 3.0)), camera=camera),
     )
+    pose = Pose(translation=(0.0, 0.0, -3.0))
+    return Reconstruction(shape=Shape(mesh=mesh), pose=pose), view
 
 
 def welded(mesh: Mesh) -> np.ndarray:
@@ -70,8 +82,8 @@ def test_vertex_colours_on_request():
 
 def test_a_texture_within_the_budget_is_its_reconstructors_own():
     textured = finish_mesh(ball(), None, SMALL).mesh
-    made, *photo = in_a_photo(textured)
-    assert finish(made, *photo, SMALL).shape.mesh is textured
+    made, view = in_a_photo(textured)
+    assert finish(made, view, SMALL).shape.mesh is textured
 
 
 def test_a_mesh_of_nothing_leaves_the_object_without_one_and_says_so():
@@ -80,8 +92,8 @@ def test_a_mesh_of_nothing_leaves_the_object_without_one_and_says_so():
     )
     with pytest.raises(ReconstructionError, match="none has finite corners"):
         finish_mesh(nothing, None, SMALL)
-    made, *photo = in_a_photo(nothing)
-    result = finish(made, *photo, SMALL)
+    made, view = in_a_photo(nothing)
+    result = finish(made, view, SMALL)
     assert result.shape.mesh is None
     assert "has no mesh" in result.notes[-1]
 
@@ -90,8 +102,8 @@ def test_a_mesh_of_nothing_leaves_the_object_without_one_and_says_so():
 def test_hardly_any_faces_are_no_reason_to_fail(faces):
     mesh = ball(1)
     few = Mesh(vertices=mesh.vertices, faces=mesh.faces[:faces], colors=mesh.colors)
-    made, *photo = in_a_photo(few)
-    result = finish(made, *photo, SMALL)
+    made, view = in_a_photo(few)
+    result = finish(made, view, SMALL)
     assert result.notes or result.shape.mesh is not None
     assert not any("failed" in note for note in result.notes)
 
@@ -101,8 +113,8 @@ def test_a_failure_leaves_a_light_mesh_with_colours_and_says_so(monkeypatch):
         raise RuntimeError("no room in the atlas")
 
     monkeypatch.setattr("scenelift.finish.stage.unwrap", broken)
-    made, *photo = in_a_photo(ball())
-    result = finish(made, *photo, SMALL)
+    made, view = in_a_photo(ball())
+    result = finish(made, view, SMALL)
     mesh = result.shape.mesh
     assert mesh is not None
     assert mesh.colors is not None
@@ -116,8 +128,8 @@ def test_a_failure_of_everything_leaves_the_splats_alone(monkeypatch):
         raise RuntimeError("nothing works today")
 
     monkeypatch.setattr("scenelift.finish.stage.clean", broken)
-    made, *photo = in_a_photo(ball())
-    result = finish(made, *photo, SMALL)
+    made, view = in_a_photo(ball())
+    result = finish(made, view, SMALL)
     assert result.shape.mesh is None
     assert "no mesh" in result.notes[-1]
     assert "nothing works today" in result.notes[-1]

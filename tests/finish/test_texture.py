@@ -10,7 +10,7 @@ from scenelift.finish.normals import vertex_normals
 from scenelift.finish.photo import photo_of
 from scenelift.finish.texels import fill_between
 from scenelift.finish.unwrap import unwrap
-from scenelift.types import Camera, Gaussians, Image, Instance, Mesh, Pose
+from scenelift.types import Camera, Gaussians, Image, Instance, Mesh, ObjectView, PointMap, Pose
 
 SIZE = 256
 
@@ -137,7 +137,7 @@ def test_where_no_splat_reaches_the_nearest_gives_the_colour():
     )
 
 
-def photographed(mesh: Mesh) -> tuple[Image, Instance, Camera, Pose]:
+def photographed(mesh: Mesh) -> tuple[ObjectView, Pose]:
     from scenelift.geometry.transforms import pose_matrix, transform_points
     from scenelift.render.meshes import render_mesh
 
@@ -151,15 +151,16 @@ def photographed(mesh: Mesh) -> tuple[Image, Instance, Camera, Pose]:
     drawn = render_mesh(colored, camera, shading="none")
     mask = drawn.alpha > 0.5
     instance = Instance(mask=mask, label="ball", score=1.0, box=Instance.box_of(mask))
-    return Image(pixels=drawn.pixels()), instance, camera, pose
+    points = PointMap(points=camera.unproject(drawn.depth), camera=camera)
+    return ObjectView(image=Image(pixels=drawn.pixels()), instance=instance, points=points), pose
 
 
 def test_the_photo_colours_what_it_sees_and_nothing_else():
     mesh = ball()
-    image, instance, camera, pose = photographed(mesh)
+    view, pose = photographed(mesh)
     expected = colors_at(mesh.vertices).astype(np.float32)
     assert mesh.normals is not None
-    photo = photo_of(image, instance, camera, pose, mesh, mesh.vertices, mesh.normals, expected)
+    photo = photo_of(view, pose, mesh, mesh.vertices, mesh.normals, expected)
     assert not photo.refused
     used = photo.weight > 0.5
     assert 0.15 < used.mean() < 0.5  # a ball shows less than half of itself
@@ -172,14 +173,14 @@ def test_the_photo_colours_what_it_sees_and_nothing_else():
 
 def test_a_photo_of_something_else_is_refused_with_the_reason():
     mesh = ball()
-    image, instance, camera, pose = photographed(mesh)
+    view, pose = photographed(mesh)
     grey = np.full((len(mesh.vertices), 3), 0.05, np.float32)
     assert mesh.normals is not None
-    photo = photo_of(image, instance, camera, pose, mesh, mesh.vertices, mesh.normals, grey)
+    photo = photo_of(view, pose, mesh, mesh.vertices, mesh.normals, grey)
     assert "colours differ" in photo.refused
     assert (photo.weight == 0).all()
     moved = Pose(rotation=pose.rotation, translation=(0.9, -0.2, -4.0), scale=1.5)
-    photo = photo_of(image, instance, camera, moved, mesh, mesh.vertices, mesh.normals, grey)
+    photo = photo_of(view, moved, mesh, mesh.vertices, mesh.normals, grey)
     assert "silhouette" in photo.refused
 
 

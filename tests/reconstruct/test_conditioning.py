@@ -10,7 +10,7 @@ from scenelift.options import ReconstructionOptions
 from scenelift.reconstruct import sam3d
 from scenelift.reconstruct.conditioning import conditioning_points, pose_for_camera
 from scenelift.reconstruct.sam3d import SAM3DReconstructor
-from scenelift.types import Camera, Image, Instance, PointMap, Pose
+from scenelift.types import Camera, Image, Instance, ObjectView, PointMap, Pose
 
 OWN = Camera(fx=200, fy=200, cx=80, cy=60, width=160, height=120)
 SCENE = replace(OWN, fx=120, fy=120)
@@ -76,7 +76,13 @@ def test_sam3d_sees_the_networks_own_points(tiny_checkpoints):
     instance = Instance(mask=MASK, label="x", score=1.0, box=Instance.box_of(MASK))
     both = points()
     own = PointMap(points=both.network_points, camera=OWN)
-    seen, expected = (reconstructor._view(image, instance, p).points for p in (both, own))
+
+    def condition(points):
+        reconstructor.begin(image, points)
+        view = ObjectView(image=image, instance=instance, points=points)
+        return view, reconstructor._condition(view).points
+
+    (view, seen), (_, expected) = condition(both), condition(own)
     np.testing.assert_array_equal(seen.crop, expected.crop)
     np.testing.assert_array_equal(seen.shift, expected.shift)
-    assert "focal length of 200 pixels" in sam3d._notes_on(instance, both)[0]
+    assert "focal length of 200 pixels" in sam3d._notes_on(view)[0]

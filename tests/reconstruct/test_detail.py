@@ -8,12 +8,11 @@ import pytest
 
 from scenelift.options import ReconstructionOptions
 from scenelift.progress import silent
-from scenelift.reconstruct.base import View
 from scenelift.reconstruct.detail import closest_mask, closest_matte, most_pixels
 from scenelift.reconstruct.sam3d import SAM3DReconstructor
 from scenelift.reconstruct.trellis import TrellisReconstructor
 from scenelift.testing.fakes import PlanePointMapper
-from scenelift.types import Image, Instance
+from scenelift.types import Image, Instance, ObjectView, View
 
 
 @pytest.fixture
@@ -57,16 +56,17 @@ def test_a_matte_s_edge_is_smooth(photos, instance):
 def test_sam3d_sees_the_stripes(tiny_checkpoints, photos, instance):
     options = ReconstructionOptions(weights=tiny_checkpoints, device="cpu")
     reconstructor = SAM3DReconstructor.load(options)
-    close, far = (
-        reconstructor._view(
-            photo, instance, PlanePointMapper().estimate(photo, [instance], silent())
-        )
-        for photo in photos
-    )
+    close, far = (_condition(reconstructor, photo, instance) for photo in photos)
     assert contrast(close.image[0].movedim(0, -1)) > 0.2 + contrast(far.image[0].movedim(0, -1))
     # The same places of the same point map, up to the rounding of a box to pixels of .0125 units.
     a, b = (np.nan_to_num(view.points.crop.numpy()) for view in (close, far))
     assert np.abs(a - b).mean() < 0.0125
+
+
+def _condition(reconstructor, photo, instance):
+    points = PlanePointMapper().estimate(photo, [instance], silent())
+    reconstructor.begin(photo, points)
+    return reconstructor._condition(ObjectView(image=photo, instance=instance, points=points))
 
 
 def test_trellis_sees_the_stripes(tiny_open, photos, instance):

@@ -19,7 +19,7 @@ from scenelift.reconstruct.embedded.colour import BACK_SHADE, colours_of
 from scenelift.reconstruct.embedded.objectron import BoxFinder
 from scenelift.render.meshes import render_mesh
 from scenelift.render.splats import render_splats
-from scenelift.types import Image, Instance
+from scenelift.types import Image, Instance, ObjectView, View
 
 H, W = 120, 160
 OPTIONS = BackendOptions()
@@ -97,7 +97,7 @@ def reconstruct(photo, mask, label="thing", points=None, reconstructor=None):
     if points is None:
         points = EmbeddedPointMapper().estimate(photo, [instance], silent())
     found = (reconstructor or inflating()).reconstruct(
-        photo, instance, points, others=[], seed=3, report=silent()
+        ObjectView(image=photo, instance=instance, points=points), seed=3, report=silent()
     )
     return found, points
 
@@ -247,7 +247,7 @@ def test_same_seed_same_splats_and_another_seed_others(photo):
 
     def means(seed):
         result = EmbeddedReconstructor.load(OPTIONS).reconstruct(
-            photo, instance, points, others=[], seed=seed, report=silent()
+            ObjectView(image=photo, instance=instance, points=points), seed=seed, report=silent()
         )
         return result.shape.gaussians.means
 
@@ -285,15 +285,12 @@ def test_an_object_behind_another_ends_in_a_face_and_not_in_an_edge(photo):
     points = EmbeddedPointMapper().estimate(photo, [behind, before], silent())
 
     def thickness_at_cut(others):
-        mesh = (
-            inflating()
-            .reconstruct(photo, behind, points, others=others, seed=0, report=silent())
-            .shape.mesh
-        )
+        view = ObjectView(image=photo, instance=behind, points=points, others=others)
+        mesh = inflating().reconstruct(view, seed=0, report=silent()).shape.mesh
         right = mesh.vertices[mesh.vertices[:, 0] > mesh.vertices[:, 0].max() - 0.03]
         return np.ptp(right[:, 2])
 
-    assert thickness_at_cut([before]) > 1.5 * thickness_at_cut([])
+    assert thickness_at_cut((before,)) > 1.5 * thickness_at_cut(())
 
 
 def test_a_mask_of_dots_is_refused_and_not_made_into_dust(photo):
@@ -309,7 +306,7 @@ def test_a_side_shows_the_photos_colours_without_their_detail():
     pixels[:, ::2] = 180
     image = Image(pixels=pixels)
     instance = Instance(mask=disc(), label="cup", score=1.0, box=Instance.box_of(disc()))
-    colours = colours_of(image, instance)
+    colours = colours_of(View(image=image, instance=instance))
     u = np.arange(60.0, 100.0) + 0.5
     ahead, beside = (
         colours.at(u, np.full(len(u), H / 2), np.full(len(u), cosine))[:, 0] * 255
@@ -326,7 +323,9 @@ def test_the_back_takes_half_of_its_colour_from_the_heads_guess():
     guess = np.zeros((10, 10, 3), np.float32)
     guess[..., 2] = 1  # blue
     x0, y0, x1, y1 = instance.box
-    with_it = colours_of(image, instance, guess, (x0 - 5, y0 - 5, x1 + 5, y1 + 5))
+    with_it = colours_of(
+        View(image=image, instance=instance), guess, (x0 - 5, y0 - 5, x1 + 5, y1 + 5)
+    )
     middle = np.array([(x0 + x1) / 2]), np.array([(y0 + y1) / 2])
     behind, ahead = (with_it.at(*middle, np.array([cosine]))[0] for cosine in (-1.0, 1.0))
     blur = 200 / 255 * BACK_SHADE

@@ -30,7 +30,7 @@ from scenelift.progress import silent
 from scenelift.reconstruct.sam3d import SAM3DReconstructor
 from scenelift.testing import fake_weights
 from scenelift.testing.fake_checkpoints import TINY, Sizes, write_checkpoints
-from scenelift.types import Camera, Image, Instance, PointMap
+from scenelift.types import Camera, Image, Instance, ObjectView, PointMap
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "sam3d_run"
 CASE = json.loads((GOLDEN / "case.json").read_text())
@@ -67,14 +67,16 @@ def run(tmp_path_factory):
     points = np.load(GOLDEN / "points_pytorch3d.npy").astype(np.float32)
     height, width = mask.shape
     camera = Camera(fx=200, fy=200, cx=width / 2, cy=height / 2, width=width, height=height)
-    view = reconstructor._view(
-        image,
-        Instance(mask=mask, label="x", score=1.0, box=Instance.box_of(mask)),
-        PointMap(points=points * np.float32([-1, 1, -1]), camera=camera, source="given"),
+    view = ObjectView(
+        image=image,
+        instance=Instance(mask=mask, label="x", score=1.0, box=Instance.box_of(mask)),
+        points=PointMap(points=points * np.float32([-1, 1, -1]), camera=camera, source="given"),
     )
-    (begun,) = reconstructor.model.begin(view, seeds=[CASE["seed"]], report=silent())
+    reconstructor.begin(view.image, view.points)
+    images = reconstructor._condition(view)
+    (begun,) = reconstructor.model.begin(images, seeds=[CASE["seed"]], report=silent())
     coords = reconstructor.model._occupied(begun).coords
-    lifted = reconstructor.model.complete(view, begun, report=silent())
+    lifted = reconstructor.model.complete(images, begun, report=silent())
     return StructureLatents(*begun.state), coords, lifted
 
 

@@ -32,6 +32,7 @@ from scenelift.types import (
     Image,
     Instance,
     Mesh,
+    ObjectView,
     PointMap,
     Prompt,
     Reconstruction,
@@ -72,9 +73,9 @@ def masked(mask) -> Instance:
 
 
 def run(reconstructor, image, instance, points, *, seed=1, report=None):
-    return reconstructor.reconstruct(
-        image, instance, points, others=(), seed=seed, report=report or silent()
-    )
+    view = ObjectView(image=image, instance=instance, points=points)
+    reconstructor.begin(image, points)
+    return reconstructor.reconstruct(view, seed=seed, report=report or silent())
 
 
 def splats_of(result: Reconstruction) -> Gaussians:
@@ -225,22 +226,27 @@ def test_objects_of_a_photo_share_its_tensors(reconstructor, image, points):
         version="1",
     )
     found = ColorSegmenter().segment(image, Prompt(phrases=("red", "blue")), silent())
-    kept = []
-    for instance in found.instances:
-        run(adapter, image, instance, points)
-        kept.append(adapter._photo)
-    assert kept[0] is kept[1]
+    one, two = (
+        ObjectView(image=image, instance=instance, points=points) for instance in found.instances
+    )
+    adapter.begin(image, points)
+    adapter.reconstruct(one, seed=1, report=silent())
+    tensors = adapter._photo
+    adapter.reconstruct(two, seed=1, report=silent())
+    assert adapter._photo is tensors
     run(adapter, disc_photo(), found.instances[0], points)
-    assert adapter._photo is not kept[0]
+    assert adapter._photo is not tensors
+    with pytest.raises(ValueError, match="begin"):  # not silently the other photo's pixels
+        adapter.reconstruct(one, seed=1, report=silent())
 
 
 # Several seeds at once
 
 
 def start(reconstructor, image, instance, points, seeds, report=None):
-    return reconstructor.start_tries(
-        image, instance, points, others=(), seeds=seeds, report=report or silent()
-    )
+    view = ObjectView(image=image, instance=instance, points=points)
+    reconstructor.begin(image, points)
+    return reconstructor.start_tries(view, seeds=seeds, report=report or silent())
 
 
 def assert_same_object(a: Reconstruction, b: Reconstruction) -> None:

@@ -41,6 +41,7 @@ from scenelift.types import (
     Image,
     Instance,
     Mesh,
+    ObjectView,
     PointMap,
     Pose,
     Prompt,
@@ -83,7 +84,8 @@ def pixal3d(weights, **options) -> Pixal3DReconstructor:
 
 
 def run(reconstructor, image, disc, points, seed=3) -> Reconstruction:
-    return reconstructor.reconstruct(image, disc, points, others=(), seed=seed, report=silent())
+    view = ObjectView(image=image, instance=disc, points=points)
+    return reconstructor.reconstruct(view, seed=seed, report=silent())
 
 
 @pytest.mark.parametrize("kind", ["512", "1024", "1024_cascade", "1536_cascade"])
@@ -104,7 +106,8 @@ def test_the_same_seed_makes_the_same_object_alone_and_among_others(tiny_pbr, im
     reconstructor = trellis2(tiny_pbr, voxel_kind="512")
     assert isinstance(reconstructor, SeveralSeedsReconstructor)
     alone = run(reconstructor, image, disc, points, seed=4)
-    both = reconstructor.start_tries(image, disc, points, others=(), seeds=[3, 4], report=silent())
+    view = ObjectView(image=image, instance=disc, points=points)
+    both = reconstructor.start_tries(view, seeds=[3, 4], report=silent())
     first, second = (attempt() for attempt in both)
     same = second.shape.materials.values.astype(float) - alone.shape.materials.values
     assert np.abs(same).max() < 1e-2  # up to the rounding of a batch's kernels
@@ -259,7 +262,11 @@ def seen_scene(mesh: Mesh, pose: Pose, camera: Camera) -> tuple[Image, Instance,
     points[~np.isfinite(drawn.depth)] = np.nan
     mask = drawn.face_id >= 0
     instance = Instance(mask=mask, label="wedge", score=1.0, box=Instance.box_of(mask))
-    return Image(pixels=drawn.pixels()), instance, PointMap(points=points, camera=camera)
+    return ObjectView(
+        image=Image(pixels=drawn.pixels()),
+        instance=instance,
+        points=PointMap(points=points, camera=camera),
+    )
 
 
 @pytest.mark.parametrize("at", [(0.0, 0.0), (0.7, -0.45), (-0.9, 0.5)])
@@ -272,8 +279,8 @@ def test_pixal3d_s_pose_is_the_true_one(planted, at):
     camera = Camera.from_fov(320, 240, fov_deg=55)
     depth, scale = 2.4, 0.8
     truth = _pose([0.9, 0.2, -0.35, 0.16], (*at, -depth), scale)
-    image, instance, points = seen_scene(shape.mesh, truth, camera)
-    alpha = np.where(instance.mask, 255, 0).astype(np.uint8)
+    photo = seen_scene(shape.mesh, truth, camera)
+    alpha = np.where(photo.mask, 255, 0).astype(np.uint8)
     view = crop_view(tuple(float(c) for c in crop_box(alpha, factor=1.1)), camera)
     # What the model would give: the object turned into the view's frame, in a cube that fills the
     # crop at the object's own distance.
@@ -285,7 +292,7 @@ def test_pixal3d_s_pose_is_the_true_one(planted, at):
     made = shape.mesh.vertices @ into_view.T * (scale / side)
     made = made + (centre - [0, 0, centre[2]]) / side
     mesh = Mesh(vertices=made.astype(np.float32), faces=shape.mesh.faces)
-    pose, quality = pose_in_view(mesh, view, instance, points)
+    pose, quality = pose_in_view(mesh, view, photo)
     placed = compose_transform(pose.scale, list(pose.rotation), list(pose.translation))
     ours = transform_points(made, placed)
     theirs = transform_points(
@@ -298,7 +305,7 @@ def test_pixal3d_s_pose_is_the_true_one(planted, at):
     if at != (0.0, 0.0):
         return
     # The search that TRELLIS.2's objects need, with the object already turned as it should be.
-    found = fit_pose(Shape(mesh=replace(mesh, colors=shape.mesh.colors)), image, instance, points)
+    found = fit_pose(Shape(mesh=replace(mesh, colors=shape.mesh.colors)), photo)
     searched = transform_points(
         made,
         compose_transform(
@@ -316,11 +323,11 @@ def _pose(rotation, translation, scale) -> Pose:
 def test_an_object_without_depth_has_no_distance(planted):
     shape, _ = shape_of_surface(planted, np.eye(3), seed=0)
     camera = Camera.from_fov(64, 64, fov_deg=50)
-    _, instance, points = seen_scene(shape.mesh, _pose([1, 0, 0, 0], (0.0, 0.0, -2.0), 0.8), camera)
-    blank = replace(points, points=np.full_like(points.points, np.nan))
+    photo = seen_scene(shape.mesh, _pose([1, 0, 0, 0], (0.0, 0.0, -2.0), 0.8), camera)
+    points = replace(photo.points, points=np.full_like(photo.points.points, np.nan))
     view = crop_view((10.0, 10.0, 50.0, 50.0), camera)
     with pytest.raises(ReconstructionError, match="No depth"):
-        pose_in_view(shape.mesh, view, instance, blank)
+        pose_in_view(shape.mesh, view, replace(photo, points=points))
 
 
 def test_pixal3d_makes_an_object_in_the_photo_s_view(tiny_pbr, image, disc, points):

@@ -17,7 +17,7 @@ from scenelift.reconstruct.embedded.volume import (
     SKIN,
     filled_space,
 )
-from scenelift.types import Camera, Image, Instance, PointMap
+from scenelift.types import Camera, Image, Instance, ObjectView, PointMap
 
 H, W = 120, 160
 FOCAL = 160.0
@@ -113,7 +113,8 @@ def fill(mask, depth, head, *, known=True):
     instance = Instance(mask=mask, label="thing", score=1.0, box=Instance.box_of(mask))
     photo = Image(pixels=np.full((H, W, 3), 128, np.uint8))
     points, outline = seen(depth), trace_outline(mask)
-    return filled_space(head, photo, instance, [], points, outline, DISTANCE, known=known)
+    view = ObjectView(image=photo, instance=instance, points=points)
+    return filled_space(head, view, outline, DISTANCE, known=known)
 
 
 def depths(filled):

@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from scenelift.compat.official_setup import Abilities, probe, published_folder
 from scenelift.errors import (
     DeviceMemoryError,
-    InputError,
     ReconstructionError,
     SetupError,
     WeightsError,
@@ -41,7 +40,7 @@ from scenelift.progress import Reporter
 from scenelift.reconstruct.conditioning import conditioning_points, pose_for_camera
 from scenelift.reconstruct.sam3d import reconstruction_of
 from scenelift.runtime import Runtime
-from scenelift.types import Gaussians, Image, Instance, Mesh, PointMap, Reconstruction
+from scenelift.types import Gaussians, Image, Mesh, ObjectView, PointMap, Reconstruction
 from scenelift.weights.content import fingerprint
 
 __all__ = ["OfficialReconstructor"]
@@ -97,35 +96,23 @@ class OfficialReconstructor:
         version = f"sam3d_objects {_version()} {fingerprint(sorted(folder.glob('*.ckpt')))}"
         return cls(pipeline, version=version, abilities=abilities, options=runtime.options)
 
-    def reconstruct(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seed: int,
-        report: Reporter,
-    ) -> Reconstruction:
+    def begin(self, image: Image, points: PointMap) -> None:
+        """Start a new photo; Meta's package keeps nothing of it."""
+
+    def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
         """Reconstruct one object; the others do not matter. It cannot be stopped on the way.
 
         Raises:
-            InputError: the mask is of another size than the photo.
             ReconstructionError: the package returned no splats.
             DeviceMemoryError: the device's memory did not suffice.
         """
-        if instance.mask.shape != (image.height, image.width):
-            raise InputError(
-                f"The mask is {instance.mask.shape[1]} × {instance.mask.shape[0]} pixels, the "
-                f"photo {image.width} × {image.height}. Make them the same size."
-            )
         report.update(0, message="in Meta's package")
         textured = self._abilities.texture is not None
         # Its baker chooses views with numpy's global generator.
         np.random.seed(seed % 2**32)  # noqa: NPY002, TID251
         try:
             output = self._pipeline.run(
-                np.dstack([image.pixels, instance.mask.astype(np.uint8) * 255]),
+                np.dstack([view.image.pixels, view.mask.astype(np.uint8) * 255]),
                 None,
                 seed,
                 stage1_only=False,
@@ -137,7 +124,7 @@ class OfficialReconstructor:
                 stage1_inference_steps=self._options.steps_of("structure"),
                 stage2_inference_steps=self._options.steps_of("latent"),
                 use_stage1_distillation=self._options.distilled,
-                pointmap=_in_pytorch3d_axes(conditioning_points(points)),
+                pointmap=_in_pytorch3d_axes(conditioning_points(view.points)),
             )
         except torch.OutOfMemoryError as exc:
             raise DeviceMemoryError(
@@ -146,7 +133,7 @@ class OfficialReconstructor:
             ) from None
         report.update(1)
         made = _reconstruction(output, self._abilities.notes)
-        return replace(made, pose=pose_for_camera(made.pose, instance.mask, points))
+        return replace(made, pose=pose_for_camera(made.pose, view.mask, view.points))
 
 
 def _build(config_file: Path, device: str, abilities: Abilities) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from scenelift.types import Camera, Image, Instance, PointMap
+from scenelift.types import Instance, ObjectView
 
 __all__ = ["FREE", "SEEN", "UNKNOWN", "Evidence", "evidence_of"]
 
@@ -49,17 +49,18 @@ class Evidence:
         return self.kind == SEEN
 
 
-def evidence_of(image: Image, instance: Instance, points: PointMap, side: int) -> Evidence:
+def evidence_of(view: ObjectView, side: int) -> Evidence:
     """Look at one object of a photo.
 
     Args:
-        image, instance, points: of one size.
+        view: the object in the photo.
         side: pixels of the longer side of the mask's box; a smaller mask is not enlarged.
 
     Raises:
         ValueError: the mask is empty.
     """
-    x0, y0, x1, y1 = (int(b) for b in Instance.box_of(instance.mask))
+    image, camera = view.image, view.camera
+    x0, y0, x1, y1 = (int(b) for b in Instance.box_of(view.mask))
     longer = max(x1 - x0, y1 - y0)
     margin = int(np.ceil(MARGIN * longer)) + 2
     left, top = x0 - margin, y0 - margin
@@ -72,12 +73,11 @@ def evidence_of(image: Image, instance: Instance, points: PointMap, side: int) -
     row = np.floor((np.arange(h) + 0.5) * height / h).astype(int) + top
     inside = ((row >= 0) & (row < image.height))[:, None] & (column >= 0) & (column < image.width)
     at = np.ix_(row.clip(0, image.height - 1), column.clip(0, image.width - 1))
-    kind = np.where(instance.mask[at], SEEN, FREE).astype(np.uint8)
+    kind = np.where(view.mask[at], SEEN, FREE).astype(np.uint8)
     kind[~inside] = UNKNOWN
-    depth = -points.points[..., 2][at]
+    depth = -view.points.points[..., 2][at]
     depth = np.where(inside & (depth > 0), depth, np.nan).astype(np.float32)
 
-    camera: Camera = points.camera
     fx, fy = camera.fx * w / width, camera.fy * h / height
     known = depth[kind == SEEN]
     known = known[np.isfinite(known)]

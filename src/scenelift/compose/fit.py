@@ -27,7 +27,7 @@ from scenelift.compose.surfels import Surfels, surfels_of
 from scenelift.errors import ReconstructionError
 from scenelift.geometry.transforms import pose_from_matrix
 from scenelift.progress import Reporter, silent
-from scenelift.types import Image, Instance, PointMap, Pose, Shape
+from scenelift.types import ObjectView, Pose, Shape
 
 __all__ = ["FittedPose", "fit_pose"]
 
@@ -82,9 +82,7 @@ class FittedPose:
 
 def fit_pose(
     shape: Shape,
-    image: Image,
-    instance: Instance,
-    points: PointMap,
+    view: ObjectView,
     *,
     up: Sequence[float] | None = (0.0, 1.0, 0.0),
     seed: int = 0,
@@ -94,9 +92,7 @@ def fit_pose(
 
     Args:
         shape: in the object frame.
-        image: the photo.
-        instance: the object; other objects need not be named, the points tell what hides what.
-        points: the photo's point map.
+        view: the object in the photo; the points tell what hides what.
         up: the way up in the camera frame, where the shape's y is expected to point within some
             30°; None where the shape may stand on its head.
         seed: makes the result repeatable.
@@ -106,15 +102,16 @@ def fit_pose(
         ReconstructionError: the shape has no surface, or the mask too few pixels.
     """
     report = report or silent()
-    if int(instance.mask.sum()) < MIN_PIXELS:
+    pixels = int(view.mask.sum())
+    if pixels < MIN_PIXELS:
         raise ReconstructionError(
-            f"The mask of {instance.label!r} has {int(instance.mask.sum())} pixels; "
+            f"The mask of {view.instance.label!r} has {pixels} pixels; "
             f"a pose needs {MIN_PIXELS} or more."
         )
     rng = np.random.default_rng(seed)
     surfels = surfels_of(shape, FINE_POINTS)
     few = surfels.few(COARSE_POINTS)
-    small, large = (evidence_of(image, instance, points, side) for side in (COARSE, FINE))
+    small, large = (evidence_of(view, side) for side in (COARSE, FINE))
     centre = (surfels.points.min(0) + surfels.points.max(0)).astype(np.float64) / 2
     towards = None if up is None else np.asarray(up, float) / np.linalg.norm(up)
 

@@ -11,7 +11,7 @@ from scenelift.compose.compare import Comparison, Weights, compare
 from scenelift.compose.evidence import Evidence, evidence_of
 from scenelift.compose.surfels import Surfels, surfels_of
 from scenelift.geometry.transforms import pose_matrix
-from scenelift.types import Image, PointMap, SceneObject
+from scenelift.types import Image, ObjectView, PointMap, SceneObject
 
 __all__ = ["FIRST_OFF", "POINTS_OFF", "TIGHT", "Placed"]
 
@@ -67,7 +67,7 @@ class Placed:
             index=o.index,
             name=f"{o.instance.label!r} ({o.index})",
             surfels=surfels_of(o.shape, POINTS),
-            evidence=evidence_of(image, o.instance, points, SIDE),
+            evidence=evidence_of(ObjectView(image=image, instance=o.instance, points=points), SIDE),
             pose=pose_matrix(o.pose)[:3],
         )
 

@@ -10,7 +10,7 @@ from scenelift.compose.placed import TIGHT, Placed
 from scenelift.compose.refine import refine
 from scenelift.compose.search import quarter_turns
 from scenelift.errors import ReconstructionError
-from scenelift.types import Image, Instance, PointMap, Reconstruction, SceneObject
+from scenelift.types import Instance, ObjectView, PointMap, Reconstruction, SceneObject
 
 __all__ = ["best_of", "depth_confidence", "score"]
 
@@ -53,23 +53,16 @@ def depth_confidence(instance: Instance, points: PointMap) -> dict[str, float]:
     return {"depth_confidence": round(float(seen.mean()), 4)} if seen.size else {}
 
 
-def best_of(
-    candidates: Sequence[Reconstruction],
-    image: Image,
-    instance: Instance,
-    points: PointMap,
-    *,
-    seed: int = 0,
-) -> int:
+def best_of(candidates: Sequence[Reconstruction], view: ObjectView, *, seed: int = 0) -> int:
     """Which of several reconstructions of one object explains the photo best, once refined.
 
     One that cannot be placed loses against all that can.
     """
 
     def cost(candidate: Reconstruction) -> float:
-        o = SceneObject(index=0, instance=instance, shape=candidate.shape, pose=candidate.pose)
+        o = SceneObject(index=0, instance=view.instance, shape=candidate.shape, pose=candidate.pose)
         try:
-            placed = Placed.of(o, image, points)
+            placed = Placed.of(o, view.image, view.points)
         except ReconstructionError:
             return float("inf")
         refine(placed, np.random.default_rng(seed))

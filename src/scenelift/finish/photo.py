@@ -12,7 +12,7 @@ from scipy.ndimage import map_coordinates, maximum_filter, minimum_filter
 from scenelift.geometry.regions import distance_inside
 from scenelift.geometry.transforms import matrix_from_quaternion, pose_matrix, transform_points
 from scenelift.render.meshes import render_mesh
-from scenelift.types import Camera, Image, Instance, Mesh, Pose
+from scenelift.types import Camera, Instance, Mesh, ObjectView, Pose
 
 __all__ = ["Photo", "photo_of"]
 
@@ -45,9 +45,7 @@ class Photo:
 
 
 def photo_of(
-    image: Image,
-    instance: Instance,
-    camera: Camera,
+    view: ObjectView,
     pose: Pose,
     mesh: Mesh,
     points: NDArray[np.float32],
@@ -57,12 +55,14 @@ def photo_of(
     """Look points up in the photo.
 
     Args:
+        view: of the object in the photo.
+        pose: where the object stands.
         mesh: the surface, in the object's frame; it hides points from the camera.
         points, normals: [T, 3], on it.
         expected: [T, 3], their colours as the splats say, to see whether the photo fits.
     """
     nothing = np.zeros(len(points), np.float32)
-    crop, pixels, mask = _crop(image, instance, camera)
+    crop, pixels, mask = _crop(view)
     placed = Mesh(
         vertices=transform_points(mesh.vertices, pose_matrix(pose)).astype(np.float32),
         faces=mesh.faces,
@@ -100,16 +100,15 @@ def photo_of(
     return Photo(rgb=np.clip(rgb, 0, 1).astype(np.float32), weight=weight.astype(np.float32))
 
 
-def _crop(
-    image: Image, instance: Instance, camera: Camera
-) -> tuple[Camera, NDArray[np.float32], NDArray[np.bool_]]:
+def _crop(view: ObjectView) -> tuple[Camera, NDArray[np.float32], NDArray[np.bool_]]:
     """The object's part of the photo with some margin, at most LONGEST pixels on a side."""
-    x0, y0, x1, y1 = instance.box_of(instance.mask)
+    image, camera = view.image, view.camera
+    x0, y0, x1, y1 = Instance.box_of(view.mask)
     pad = 0.1 * max(x1 - x0, y1 - y0)
     left, top = max(0, int(x0 - pad)), max(0, int(y0 - pad))
     right, bottom = min(image.width, int(x1 + pad) + 1), min(image.height, int(y1 + pad) + 1)
     width, height = right - left, bottom - top
-    view = Camera(
+    crop = Camera(
         fx=camera.fx,
         fy=camera.fy,
         cx=camera.cx - left,
@@ -117,7 +116,7 @@ def _crop(
         width=width,
         height=height,
     )
-    pixels, mask = image.pixels[top:bottom, left:right], instance.mask[top:bottom, left:right]
+    pixels, mask = image.pixels[top:bottom, left:right], view.mask[top:bottom, left:right]
     shrink = LONGEST / max(width, height)
     if shrink < 1:
         size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
@@ -125,8 +124,8 @@ def _crop(
         pixels = np.asarray(PillowImage.fromarray(pixels).resize(size, box))
         grey = PillowImage.fromarray(mask.astype(np.uint8) * 255)
         mask = np.asarray(grey.resize(size, box)) >= 128
-        view = view.resized(*size)
-    return view, (pixels / 255).astype(np.float32), mask
+        crop = crop.resized(*size)
+    return crop, (pixels / 255).astype(np.float32), mask
 
 
 def _margin(

@@ -30,18 +30,16 @@ from scenelift.options import FinishOptions
 from scenelift.progress import Reporter, silent
 from scenelift.types import (
     PLAIN_MATERIAL,
-    Camera,
     Gaussians,
-    Image,
-    Instance,
     Material,
     MaterialVolume,
     Mesh,
+    ObjectView,
     Pose,
     Reconstruction,
 )
 
-__all__ = ["Finished", "View", "finish", "finish_mesh"]
+__all__ = ["Finished", "finish", "finish_mesh"]
 
 log = logging.getLogger(__name__)
 
@@ -54,16 +52,6 @@ PIECE = 16
 # Of the diagonal's square: a surface with less area is a line, and what it has is rounding.
 LEAST_AREA = 1e-5
 GREY = 0.8  # sRGB, of a surface that nothing gives a colour
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class View:
-    """The photo of an object, and where it stands in it."""
-
-    image: Image
-    instance: Instance
-    camera: Camera
-    pose: Pose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,9 +73,7 @@ class Finished:
 
 def finish(
     reconstruction: Reconstruction,
-    image: Image,
-    instance: Instance,
-    camera: Camera,
+    view: ObjectView,
     options: FinishOptions,
     report: Reporter | None = None,
     device: str = "cpu",
@@ -100,10 +86,15 @@ def finish(
     mesh, shape = reconstruction.shape.mesh, reconstruction.shape
     if mesh is None or (mesh.texture is not None and _fits(mesh, options)):
         return reconstruction
-    view = View(image=image, instance=instance, camera=camera, pose=reconstruction.pose)
     try:
         done = finish_mesh(
-            mesh, shape.gaussians, options, view, report, device, materials=shape.materials
+            mesh,
+            shape.gaussians,
+            options,
+            (view, reconstruction.pose),
+            report,
+            device,
+            materials=shape.materials,
         )
     except Cancelled:
         raise
@@ -135,7 +126,7 @@ def finish_mesh(
     mesh: Mesh,
     gaussians: Gaussians | None,
     options: FinishOptions,
-    view: View | None = None,
+    photo: tuple[ObjectView, Pose] | None = None,
     report: Reporter | None = None,
     device: str = "cpu",
     *,
@@ -147,7 +138,8 @@ def finish_mesh(
         mesh: as decoded.
         gaussians: the same object's splats, for the colours.
         options: face budget, texture.
-        view: the photo, for the colours it shows; None leaves it out.
+        photo: the object in the photo, and where it stands, for the colours that the photo shows;
+            None leaves it out.
         report: progress; raises Cancelled between steps.
         device: where a large mesh is thinned and splats are baked: `Runtime.device`.
         materials: around the surface; its colours are theirs, and the splats' and photo's, which
@@ -201,7 +193,7 @@ def finish_mesh(
     }
     source: _Colours | _Materials
     if materials is None:
-        source = _Colours(cleaned.mesh, gaussians, surface, view, device)
+        source = _Colours(cleaned.mesh, gaussians, surface, photo, device)
     else:
         source = _Materials(MaterialSource(materials, device), cleaned.mesh)
     if options.vertex_colors:
@@ -282,10 +274,10 @@ class _Colours:
         decoded: Mesh,
         gaussians: Gaussians | None,
         surface: Mesh,
-        view: View | None,
+        photo: tuple[ObjectView, Pose] | None,
         device: str,
     ) -> None:
-        self._decoded, self._surface, self._view = decoded, surface, view
+        self._decoded, self._surface, self._photo = decoded, surface, photo
         self._device = device
         self._gaussians = gaussians if gaussians is not None and len(gaussians) else None
         self.quality: dict[str, float] = {}
@@ -338,18 +330,17 @@ class _Colours:
             rgb = self._decoded.colors[nearest].astype(np.float32) / 255
         else:
             rgb = np.full((len(points), 3), GREY, np.float32)
-        return rgb if self._view is None else self._with_photo(self._view, points, normals, rgb)
+        return rgb if self._photo is None else self._with_photo(*self._photo, points, normals, rgb)
 
     def _with_photo(
         self,
-        view: View,
+        view: ObjectView,
+        pose: Pose,
         points: NDArray[np.float32],
         normals: NDArray[np.float32],
         rgb: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        photo = photo_of(
-            view.image, view.instance, view.camera, view.pose, self._surface, points, normals, rgb
-        )
+        photo = photo_of(view, pose, self._surface, points, normals, rgb)
         if photo.refused:
             self.notes.append(f"The texture does without the photo: {photo.refused}.")
         self.quality["texture_from_photo"] = float(photo.weight.mean()) if len(points) else 0.0

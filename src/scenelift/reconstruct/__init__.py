@@ -10,7 +10,6 @@ from scenelift.reconstruct.base import (
     SeveralSeedsReconstructor,
     SeveralViewsReconstructor,
     SharingReconstructor,
-    View,
 )
 from scenelift.registry import Backend
 from scenelift.runtime import Runtime
@@ -21,7 +20,6 @@ __all__ = [
     "SeveralSeedsReconstructor",
     "SeveralViewsReconstructor",
     "SharingReconstructor",
-    "View",
 ]
 
 

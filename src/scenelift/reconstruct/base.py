@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from scenelift.options import ViewMode
 from scenelift.progress import Reporter
 from scenelift.registry import Registry
-from scenelift.types import Image, Instance, PointMap, Reconstruction
+from scenelift.types import Image, ObjectView, PointMap, Reconstruction
 
 if TYPE_CHECKING:
     from scenelift.crew import Crew
@@ -19,21 +19,7 @@ __all__ = [
     "SeveralSeedsReconstructor",
     "SeveralViewsReconstructor",
     "SharingReconstructor",
-    "View",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class View:
-    """A further photo of the same object; its camera is unknown.
-
-    Attributes:
-        image: the photo.
-        instance: the object in it.
-    """
-
-    image: Image
-    instance: Instance
 
 
 class Reconstructor(Protocol):
@@ -42,29 +28,25 @@ class Reconstructor(Protocol):
     name: str
     version: str
 
-    def reconstruct(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seed: int,
-        report: Reporter,
-    ) -> Reconstruction:
+    def begin(self, image: Image, points: PointMap) -> None:
+        """Start a new photo: all objects up to the next call are of this one.
+
+        The place to prepare what a photo's objects share, and to free what the last photo left.
+        It costs nothing until an object follows: a resumed run may have none left.
+        """
+        ...
+
+    def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
         """Reconstruct one object.
 
         Args:
-            image: the photo.
-            instance: the object.
-            points: the photo's point map.
-            others: the other objects of the photo, which may hide parts of this one.
+            view: the object in the photo.
             seed: makes the result repeatable; the pipeline passes run seed + object index.
             report: progress; raises Cancelled between steps.
 
         Returns:
             Shape in the object frame (y up, inside [−0.5, 0.5]³) and pose in the camera frame
-            and units of `points`.
+            and units of `view.points`.
         """
         ...
 
@@ -74,14 +56,7 @@ class SeveralSeedsReconstructor(Reconstructor, Protocol):
     """A reconstructor that can go a part of the way with several seeds of one object at once."""
 
     def start_tries(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seeds: Sequence[int],
-        report: Reporter,
+        self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
     ) -> Sequence[Callable[[], Reconstruction]]:
         """Do for one object what its tries share.
 
@@ -97,23 +72,15 @@ class SeveralSeedsReconstructor(Reconstructor, Protocol):
 
 @runtime_checkable
 class SeveralViewsReconstructor(Reconstructor, Protocol):
-    """A reconstructor that can look at several photos of one object."""
+    """A reconstructor that looks at `ObjectView.further` too.
 
-    def reconstruct_views(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        further: Sequence[View],
-        seed: int,
-        report: Reporter,
-    ) -> Reconstruction:
-        """Reconstruct one object from all its photos, and place it where the first one shows it.
+    The object is placed where the first photo shows it.
 
-        Arguments and result as for `reconstruct`; `further` are the other photos.
-        """
-        ...
+    Attributes:
+        view_mode: how several photos of one object are combined.
+    """
+
+    view_mode: ViewMode
 
 
 @runtime_checkable

@@ -31,7 +31,6 @@ from scenelift.reconstruct.slat import (
     NO_SURFACE,
     Setup,
     SlatReconstructor,
-    check_mask,
     freed_when_it_fails,
     reports_of,
 )
@@ -43,7 +42,7 @@ from scenelift.reconstruct.trellis2 import (
 )
 from scenelift.render.meshes import render_mesh
 from scenelift.runtime import Runtime
-from scenelift.types import Camera, Image, Instance, Mesh, PointMap, Pose, Reconstruction
+from scenelift.types import Camera, Mesh, ObjectView, Pose, Reconstruction
 from scenelift.weights.content import fingerprint
 from scenelift.weights.locate import require
 
@@ -89,9 +88,7 @@ def crop_view(box: tuple[float, float, float, float], camera: Camera) -> CropVie
     return CropView(centre=(u, v), side=side, fov=2 * math.atan(side / (2 * focal)), rotation=turn)
 
 
-def pose_in_view(
-    mesh: Mesh, view: CropView, instance: Instance, points: PointMap
-) -> tuple[Pose, dict[str, float]]:
+def pose_in_view(mesh: Mesh, crop: CropView, view: ObjectView) -> tuple[Pose, dict[str, float]]:
     """Where a mesh stands that is seen as its view has it: its distance from its visible points.
 
     A point of the mesh at height z over the cube's middle is at scale · (d − z), where d is how far
@@ -99,10 +96,9 @@ def pose_in_view(
     the median of them is taken.
 
     Args:
-        mesh: in the view's frame.
-        view: of the crop.
-        instance: the object in the photo.
-        points: the photo's.
+        mesh: in the crop's frame.
+        crop: the camera that looks at the crop.
+        view: of the object in the photo.
 
     Returns:
         scene_from_object, and figures for the manifest.
@@ -110,11 +106,12 @@ def pose_in_view(
     Raises:
         ReconstructionError: no visible point of the object has a depth.
     """
-    distance = 0.5 / math.tan(view.fov / 2)
-    rows, columns = np.nonzero(instance.mask & np.isfinite(points.points[..., 2]))
-    seen = points.points[rows, columns].astype(np.float64) @ view.rotation  # in the view's frame
-    # Where the view's picture, drawn DRAWN pixels wide, has them.
-    focal = 0.5 * DRAWN / math.tan(view.fov / 2)
+    distance = 0.5 / math.tan(crop.fov / 2)
+    points = view.points.points
+    rows, columns = np.nonzero(view.mask & np.isfinite(points[..., 2]))
+    seen = points[rows, columns].astype(np.float64) @ crop.rotation  # in the crop's frame
+    # Where the crop's picture, drawn DRAWN pixels wide, has them.
+    focal = 0.5 * DRAWN / math.tan(crop.fov / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
         x = DRAWN / 2 + focal * seen[:, 0] / -seen[:, 2]
         y = DRAWN / 2 - focal * seen[:, 1] / -seen[:, 2]
@@ -135,14 +132,14 @@ def pose_in_view(
         ratios = -seen[:, 2] / distance
     else:
         raise ReconstructionError(
-            f"No depth is known where {instance.label!r} is seen, so nothing says how far away it "
-            f"is. Take another point map."
+            f"No depth is known where {view.instance.label!r} is seen, so nothing says how far "
+            f"away it is. Take another point map."
         )
     scale = float(np.median(ratios))
     if not scale > 0:
-        raise ReconstructionError(f"The points of {instance.label!r} lie behind the camera.")
-    at = view.rotation @ np.array([0.0, 0.0, -scale * distance])
-    w, x_, y_, z_ = (float(c) for c in quaternion_from_matrix(view.rotation))
+        raise ReconstructionError(f"The points of {view.instance.label!r} lie behind the camera.")
+    at = crop.rotation @ np.array([0.0, 0.0, -scale * distance])
+    w, x_, y_, z_ = (float(c) for c in quaternion_from_matrix(crop.rotation))
     pose = Pose(
         rotation=(w, x_, y_, z_),
         translation=(float(at[0]), float(at[1]), float(at[2])),
@@ -183,47 +180,38 @@ class Pixal3DReconstructor(SlatReconstructor[Pixal3D]):
         return cls(model, version=setup.version(weights, model.sampling, kind))
 
     def start_tries(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seeds: Sequence[int],
-        report: Reporter,
+        self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
     ) -> list[Callable[[], Reconstruction]]:
         self._begin(report)
-        check_mask(image, instance)
-        picture, view = _seen(image, instance, points.camera)
+        picture, crop = _cropped(view)
         first, rest = reports_of(report, len(seeds), together=0.2)
         with freed_when_it_fails(self.model):
             begun = self.model.begin_view(
-                View(picture=picture, fov=view.fov), seeds=list(seeds), report=first
+                View(picture=picture, fov=crop.fov), seeds=list(seeds), report=first
             )
         return [
-            partial(self._complete, one, view, instance, points, seed, part)
+            partial(self._complete, one, crop, view, seed, part)
             for one, seed, part in zip(begun, seeds, rest, strict=True)
         ]
 
     def _complete(
         self,
         begun: Begun,
-        view: CropView,
-        instance: Instance,
-        points: PointMap,
+        crop: CropView,
+        view: ObjectView,
         seed: int,
         report: Reporter,
     ) -> Reconstruction:
         with freed_when_it_fails(self.model):
             lifted = self.model.complete(begun, report=report.part(0.0, 0.98))
-            # The object's frame is the view's, which is as ours: x right, y up, z to the viewer.
+            # The object's frame is the crop's, which is as ours: x right, y up, z to the viewer.
             shape, shrink = shape_of_surface(lifted, np.eye(3), seed=seed)
         if shape.mesh is None:
             raise ReconstructionError(NO_SURFACE)
         report.update(0.98, message="placing")
         seen = Mesh(vertices=shape.mesh.vertices / np.float32(shrink), faces=shape.mesh.faces)
-        pose, quality = pose_in_view(seen, view, instance, points)
-        hidden = hidden_share(instance.mask, points.points)
+        pose, quality = pose_in_view(seen, crop, view)
+        hidden = hidden_share(view.mask, view.points.points)
         return Reconstruction(
             shape=shape,
             pose=Pose(
@@ -234,11 +222,11 @@ class Pixal3DReconstructor(SlatReconstructor[Pixal3D]):
         )
 
 
-def _seen(image: Image, instance: Instance, camera: Camera) -> tuple[NDArray[np.uint8], CropView]:
-    """What the networks see of one object, and the view of it."""
-    matte = closest_matte(image, matte_of(instance))
-    pixels, alpha = shrunk(most_pixels(image), matte, most=MOST_PIXELS)
+def _cropped(view: ObjectView) -> tuple[NDArray[np.uint8], CropView]:
+    """What the networks see of one object, and the camera that looks at it."""
+    matte = closest_matte(view.image, matte_of(view.instance))
+    pixels, alpha = shrunk(most_pixels(view.image), matte, most=MOST_PIXELS)
     picture = crop_on_black(pixels, alpha, size=None, factor=BOX_FACTOR)
-    scale = camera.width / alpha.shape[1]
+    scale = view.camera.width / alpha.shape[1]
     x0, y0, x1, y1 = (scale * c for c in crop_box(alpha, factor=BOX_FACTOR))
-    return picture, crop_view((x0, y0, x1, y1), camera)
+    return picture, crop_view((x0, y0, x1, y1), view.camera)

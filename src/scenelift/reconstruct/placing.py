@@ -17,7 +17,7 @@ from scenelift.models.trellis.preprocess import OPAQUE
 from scenelift.progress import Reporter
 from scenelift.reconstruct.occlusion import hidden_share
 from scenelift.reconstruct.slat import NO_SURFACE
-from scenelift.types import Image, Instance, PointMap, Reconstruction, Shape
+from scenelift.types import Instance, ObjectView, Reconstruction, Shape
 
 __all__ = ["matte_of", "occlusion_notes", "placed"]
 
@@ -29,9 +29,7 @@ UNSURE = 0.2
 
 def placed(
     shape: Shape,
-    image: Image,
-    instance: Instance,
-    points: PointMap,
+    view: ObjectView,
     *,
     place: Callable[..., FittedPose],
     title: str,
@@ -44,7 +42,7 @@ def placed(
 
     Args:
         shape: in the object frame.
-        image, instance, points: as for `Reconstructor`.
+        view: of the object in the photo.
         place: `compose.fit.fit_pose`.
         title: what people call the model.
         seed: of the search.
@@ -53,18 +51,16 @@ def placed(
         report: progress.
     """
     report.update(0.0, message="placing")
-    ground = find_ground(points, [instance])
+    ground = find_ground(view.points, [view.instance])
     found = place(
         shape,
-        image,
-        instance,
-        points,
+        view,
         # Objects come out upright; without a floor in sight, so does the camera.
         up=(0.0, 1.0, 0.0) if ground is None else ground.up,
         seed=seed,
         report=report,
     )
-    hidden = hidden_share(instance.mask, points.points)
+    hidden = hidden_share(view.mask, view.points.points)
     told = [*notes, *found.notes]
     if shape.mesh is None:
         told.append(NO_SURFACE)

@@ -30,13 +30,12 @@ from scenelift.reconstruct.slat import (
     NO_SURFACE,
     Setup,
     SlatReconstructor,
-    check_mask,
     freed_when_it_fails,
     reports_of,
     shape_of,
 )
 from scenelift.runtime import Runtime
-from scenelift.types import Image, Instance, PointMap, Pose, Reconstruction
+from scenelift.types import Image, ObjectView, PointMap, Pose, Reconstruction
 from scenelift.weights.content import fingerprint
 from scenelift.weights.locate import require
 
@@ -46,11 +45,9 @@ _STEMS = ("ss_generator", "ss_decoder", "slat_generator", "slat_decoder_mesh")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Photo:
+class _PhotoTensors:
     """A photo and its points as tensors on the device; its objects share them."""
 
-    image: Image
-    points: PointMap
     pixels: Tensor  # uint8 [3, H, W], the most pixels that there are
     positions: Tensor  # float32 [3, h, w] in PyTorch3D axes
 
@@ -63,7 +60,8 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
 
     def __init__(self, model: SAM3D, *, version: str) -> None:
         super().__init__(model, version=version)
-        self._photo: _Photo | None = None
+        self._image: Image | None = None
+        self._photo: _PhotoTensors | None = None
 
     @classmethod
     def load(cls, options: BackendOptions | Runtime) -> SAM3DReconstructor:
@@ -87,28 +85,25 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
         version = setup.version(weights, model.sampling, options.splats_per_voxel)
         return cls(model, version=version)
 
+    def begin(self, image: Image, points: PointMap) -> None:
+        """Start a new photo; the first of its objects brings it to the device."""
+        self._image, self._photo = image, None
+
     def start_tries(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seeds: Sequence[int],
-        report: Reporter,
+        self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
     ) -> list[Callable[[], Reconstruction]]:
         self._begin(report)
         first, rest = reports_of(report, len(seeds), together=0.45)
         with freed_when_it_fails(self.model):
-            view = self._view(image, instance, points)
-            begun = self.model.begin(view, seeds=seeds, report=first)
-        notes = _notes_on(instance, points)
+            images = self._condition(view)
+            begun = self.model.begin(images, seeds=seeds, report=first)
+        notes = _notes_on(view)
 
         def complete(one: Begun, report: Reporter) -> Reconstruction:
             with freed_when_it_fails(self.model):
-                lifted = self.model.complete(view, one, report=report)
+                lifted = self.model.complete(images, one, report=report)
             made = reconstruction_of(lifted, notes)
-            return replace(made, pose=pose_for_camera(made.pose, instance.mask, points))
+            return replace(made, pose=pose_for_camera(made.pose, view.mask, view.points))
 
         return [partial(complete, one, part) for one, part in zip(begun, rest, strict=True)]
 
@@ -117,22 +112,20 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
         self._photo = None
         super().release()
 
-    def _view(self, image: Image, instance: Instance, points: PointMap) -> ConditionImages:
+    def _condition(self, view: ObjectView) -> ConditionImages:
         """What the networks see of one object."""
-        check_mask(image, instance)
+        if view.image is not self._image:
+            raise ValueError("begin(image, points) comes before the first object of a photo")
         device = self.model.device
-        photo = self._photo
-        if photo is None or photo.image is not image or photo.points is not points:
-            self._photo = None  # before the next one takes its place
-            photo = self._photo = _Photo(
-                image=image,
-                points=points,
-                pixels=_channels_first(most_pixels(image), device),
-                positions=_channels_first(_in_pytorch3d_axes(conditioning_points(points)), device),
+        if self._photo is None:
+            points = _in_pytorch3d_axes(conditioning_points(view.points))
+            self._photo = _PhotoTensors(
+                pixels=_channels_first(most_pixels(view.image), device),
+                positions=_channels_first(points, device),
             )
-        mask = torch.tensor(closest_mask(image, instance.mask), device=device).float()[None]
+        mask = torch.tensor(closest_mask(view.image, view.mask), device=device).float()[None]
         size = self.model.models.image_size
-        return preprocess(photo.pixels, mask, photo.positions, size=size)
+        return preprocess(self._photo.pixels, mask, self._photo.positions, size=size)
 
 
 class _FewerSplats:
@@ -175,11 +168,9 @@ def reconstruction_of(lifted: Lifted, notes: Sequence[str] = ()) -> Reconstructi
     )
 
 
-def _notes_on(instance: Instance, points: PointMap) -> tuple[str, ...]:
-    notes = []
-    if points.points.shape[:2] == instance.mask.shape and not bool(
-        np.isfinite(points.points[instance.mask]).all(-1).any()
-    ):
+def _notes_on(view: ObjectView) -> tuple[str, ...]:
+    notes, points = [], view.points
+    if not bool(np.isfinite(points.points[view.mask]).all(-1).any()):
         notes.append("There is no depth under this object's mask: its size and place are guesses.")
     if points.network_camera is not None:
         notes.append(

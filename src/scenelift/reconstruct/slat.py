@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scenelift.errors import DeviceMemoryError, InputError
+from scenelift.errors import DeviceMemoryError
 from scenelift.geometry.transforms import quaternion_from_matrix, transform_gaussians
 from scenelift.models.slat.acceleration import accelerate
 from scenelift.models.slat.checkpoints import StructureModels
@@ -27,8 +27,8 @@ from scenelift.runtime import Runtime
 from scenelift.types import (
     Gaussians,
     Image,
-    Instance,
     Mesh,
+    ObjectView,
     PointMap,
     Pose,
     Reconstruction,
@@ -42,7 +42,6 @@ __all__ = [
     "NO_SURFACE",
     "Setup",
     "SlatReconstructor",
-    "check_mask",
     "freed_when_it_fails",
     "reports_of",
     "shape_of",
@@ -139,42 +138,27 @@ class SlatReconstructor(ABC, Generic[M]):
         self.version = version
         self._told = False
 
+    def begin(self, image: Image, points: PointMap) -> None:
+        """Start a new photo; most models keep nothing of it."""
+
     @abstractmethod
     def start_tries(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seeds: Sequence[int],
-        report: Reporter,
+        self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
     ) -> list[Callable[[], Reconstruction]]:
         """First stage of several seeds together; what remains of each is left to be called.
 
         The other objects do not matter.
 
         Raises:
-            InputError: the mask is too small, or of another size than the photo.
+            InputError: the mask is too small.
             SceneliftError: the device's memory did not suffice. What remains raises it too, and
                 where the model made nothing of the object.
             Cancelled: the user stopped the run.
         """
 
-    def reconstruct(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seed: int,
-        report: Reporter,
-    ) -> Reconstruction:
+    def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
         """Reconstruct one object with one seed; `start_tries` says what it raises."""
-        (only,) = self.start_tries(
-            image, instance, points, others=others, seeds=[seed], report=report
-        )
+        (only,) = self.start_tries(view, seeds=[seed], report=report)
         return only()
 
     def release(self) -> None:
@@ -195,19 +179,6 @@ def reports_of(report: Reporter, tries: int, *, together: float) -> tuple[Report
     return report.part(0.0, together), [
         report.part(together + k * each, together + (k + 1) * each) for k in range(tries)
     ]
-
-
-def check_mask(image: Image, instance: Instance) -> None:
-    """A mask must be of the photo's size.
-
-    Raises:
-        InputError: it is not.
-    """
-    if instance.mask.shape != (image.height, image.width):
-        raise InputError(
-            f"The mask is {instance.mask.shape[1]} × {instance.mask.shape[0]} pixels, the "
-            f"photo {image.width} × {image.height}. Make them the same size."
-        )
 
 
 @contextmanager

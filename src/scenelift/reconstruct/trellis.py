@@ -19,19 +19,17 @@ from scenelift.models.trellis.model import Trellis
 from scenelift.models.trellis.preprocess import crop_on_black
 from scenelift.options import BackendOptions, ViewMode
 from scenelift.progress import Reporter
-from scenelift.reconstruct.base import View
 from scenelift.reconstruct.detail import closest_matte, most_pixels
 from scenelift.reconstruct.placing import matte_of, placed
 from scenelift.reconstruct.slat import (
     Setup,
     SlatReconstructor,
-    check_mask,
     freed_when_it_fails,
     reports_of,
     shape_of,
 )
 from scenelift.runtime import Runtime
-from scenelift.types import Image, Instance, PointMap, Reconstruction
+from scenelift.types import ObjectView, Reconstruction, View
 from scenelift.weights.content import fingerprint
 from scenelift.weights.locate import require
 
@@ -83,72 +81,40 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
         return cls(model, version=version, view_mode=options.view_mode)
 
     def start_tries(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seeds: Sequence[int],
-        report: Reporter,
+        self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
     ) -> list[Callable[[], Reconstruction]]:
-        # The others do not matter: the points tell what is hidden.
-        return self._start([View(image=image, instance=instance)], points, seeds, report)
-
-    def reconstruct_views(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        further: Sequence[View],
-        seed: int,
-        report: Reporter,
-    ) -> Reconstruction:
-        """Reconstruct one object from several photos; see `reconstruct` for what it raises.
-
-        The photos carry no cameras: the object is placed where the first one shows it.
-        """
-        views = [View(image=image, instance=instance), *further]
-        (only,) = self._start(views, points, [seed], report)
-        return only()
-
-    def _start(
-        self, views: Sequence[View], points: PointMap, seeds: Sequence[int], report: Reporter
-    ) -> list[Callable[[], Reconstruction]]:
+        # The other objects do not matter: the points tell what is hidden.
         self._begin(report)
         first, rest = reports_of(report, len(seeds), together=0.36)
         with freed_when_it_fails(self.model):
             begun = self.model.begin(
-                [self._picture(view) for view in views],
+                [self._picture(one) for one in (view, *view.further)],
                 seeds=seeds,
                 mode=self.view_mode,
                 report=first,
             )
         return [
-            partial(self._complete, one, views, points, seed, part)
+            partial(self._complete, one, view, seed, part)
             for one, seed, part in zip(begun, seeds, rest, strict=True)
         ]
 
     def _complete(
-        self, begun: Begun, views: Sequence[View], points: PointMap, seed: int, report: Reporter
+        self, begun: Begun, view: ObjectView, seed: int, report: Reporter
     ) -> Reconstruction:
-        """The rest of one seed's way, and its place where the first view shows it."""
-        image, instance = views[0].image, views[0].instance
+        """The second stage for one seed, and its place where the first photo shows it."""
         with freed_when_it_fails(self.model):
             lifted = self.model.complete(begun, mode=self.view_mode, report=report.part(0.0, 0.7))
         shape, _ = shape_of(lifted)
         notes = [*lifted.notes]
-        if self.view_mode == "stochastic" and len(views) > self._fewest_steps:
+        photos = 1 + len(view.further)
+        if self.view_mode == "stochastic" and photos > self._fewest_steps:
             notes.append(
-                f"{len(views)} photos and {self._fewest_steps} steps: each step looks at one, so "
+                f"{photos} photos and {self._fewest_steps} steps: each step looks at one, so "
                 f"some were not looked at."
             )
         return placed(
             shape,
-            image,
-            instance,
-            points,
+            view,
             place=self._place,
             title=self.title,
             seed=seed,
@@ -164,7 +130,6 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
 
     def _picture(self, view: View) -> NDArray[np.uint8]:
         """What the networks see of one object: it alone, on black."""
-        check_mask(view.image, view.instance)
         matte = closest_matte(view.image, matte_of(view.instance))
         return crop_on_black(most_pixels(view.image), matte, size=self.model.models.image_size)
 

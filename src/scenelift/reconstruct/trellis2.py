@@ -29,13 +29,12 @@ from scenelift.reconstruct.placing import matte_of, placed
 from scenelift.reconstruct.slat import (
     Setup,
     SlatReconstructor,
-    check_mask,
     freed_when_it_fails,
     reports_of,
 )
 from scenelift.reconstruct.surface import shape_of_surface
 from scenelift.runtime import Runtime
-from scenelift.types import Image, Instance, PointMap, Reconstruction
+from scenelift.types import ObjectView, Reconstruction, View
 from scenelift.weights.content import fingerprint
 from scenelift.weights.locate import locate, require
 
@@ -84,44 +83,28 @@ class Trellis2Reconstructor(SlatReconstructor[Trellis2]):
         return cls(model, version=setup.version(weights, model.sampling, kind))
 
     def start_tries(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seeds: Sequence[int],
-        report: Reporter,
+        self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
     ) -> list[Callable[[], Reconstruction]]:
-        # The others do not matter: the points tell what is hidden.
+        # The other objects do not matter: the points tell what is hidden.
         self._begin(report)
-        check_mask(image, instance)
         first, rest = reports_of(report, len(seeds), together=0.2)
         with freed_when_it_fails(self.model):
-            begun = self.model.begin(_picture(image, instance), seeds=seeds, report=first)
+            begun = self.model.begin(_picture(view), seeds=seeds, report=first)
         return [
-            partial(self._complete, one, image, instance, points, seed, part)
+            partial(self._complete, one, view, seed, part)
             for one, seed, part in zip(begun, seeds, rest, strict=True)
         ]
 
     def _complete(
-        self,
-        begun: Begun,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        seed: int,
-        report: Reporter,
+        self, begun: Begun, view: ObjectView, seed: int, report: Reporter
     ) -> Reconstruction:
-        """The rest of one seed's way, and its place."""
+        """The second stage for one seed, and the object's place."""
         with freed_when_it_fails(self.model):
             lifted = self.model.complete(begun, report=report.part(0.0, 0.8))
             shape, _ = shape_of_surface(lifted, OBJECT_FROM_ZUP, seed=seed)
         return placed(
             shape,
-            image,
-            instance,
-            points,
+            view,
             place=self._place,
             title=self.title,
             seed=seed,
@@ -138,10 +121,10 @@ def published_types(setup: Setup) -> Setup:
     return Setup.of(setup.runtime, precision="bfloat16")
 
 
-def _picture(image: Image, instance: Instance) -> NDArray[np.uint8]:
+def _picture(view: View) -> NDArray[np.uint8]:
     """What the networks see of one object: it alone, on black."""
-    matte = closest_matte(image, matte_of(instance))
-    pixels, alpha = shrunk(most_pixels(image), matte, most=MOST_PIXELS)
+    matte = closest_matte(view.image, matte_of(view.instance))
+    pixels, alpha = shrunk(most_pixels(view.image), matte, most=MOST_PIXELS)
     return crop_on_black(pixels, alpha, size=None, factor=BOX_FACTOR)
 
 

@@ -23,6 +23,7 @@ from scenelift.types import (
     Image,
     Instance,
     Mesh,
+    ObjectView,
     PointMap,
     Pose,
     Prompt,
@@ -109,23 +110,17 @@ class BallReconstructor:
     def __init__(self, fail_on: str | None = None) -> None:
         self._fail_on = fail_on
 
-    def reconstruct(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seed: int,
-        report: Reporter,
-    ) -> Reconstruction:
+    def begin(self, image: Image, points: PointMap) -> None:
+        """Start a new photo; there is nothing to prepare."""
+
+    def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
         report.update(0)
-        if instance.label == self._fail_on:
-            raise ObjectFailed(-1, instance.label, "it was told to fail")
-        seen = points.points[instance.mask]
-        diameter = float(np.ptp(seen[:, 0]))
-        color = image.pixels[instance.mask].mean(0)
-        x, y, z = np.median(seen, 0).tolist()
+        if view.instance.label == self._fail_on:
+            raise ObjectFailed(-1, view.instance.label, "it was told to fail")
+        surface = view.points.points[view.mask]
+        diameter = float(np.ptp(surface[:, 0]))
+        color = view.image.pixels[view.mask].mean(0)
+        x, y, z = np.median(surface, 0).tolist()
         pose = Pose(translation=(x, y, z), scale=max(diameter, 1e-3))
         return Reconstruction(shape=ball_shape(color, seed), pose=pose)
 

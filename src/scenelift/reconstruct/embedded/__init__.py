@@ -7,11 +7,9 @@ ends on either side, a class says how deep such things are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from scenelift.errors import InputError, WeightsError
+from scenelift.errors import WeightsError
 from scenelift.geometry.transforms import quaternion_from_matrix
 from scenelift.models.embedded import Head, version
 from scenelift.options import BackendOptions
@@ -29,7 +27,7 @@ from scenelift.reconstruct.embedded.splats import splats_of
 from scenelift.reconstruct.embedded.texture import skin_of
 from scenelift.reconstruct.embedded.volume import filled_space
 from scenelift.runtime import Runtime
-from scenelift.types import Image, Instance, PointMap, Reconstruction
+from scenelift.types import Image, ObjectView, PointMap, Reconstruction
 
 __all__ = ["EmbeddedReconstructor"]
 
@@ -67,28 +65,17 @@ class EmbeddedReconstructor:
         except WeightsError:
             return cls(boxes)
 
-    def reconstruct(
-        self,
-        image: Image,
-        instance: Instance,
-        points: PointMap,
-        *,
-        others: Sequence[Instance],
-        seed: int,
-        report: Reporter,
-    ) -> Reconstruction:
+    def begin(self, image: Image, points: PointMap) -> None:
+        """Start a new photo; its objects share nothing."""
+
+    def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
         """Reconstruct one object; see `Reconstructor.reconstruct`.
 
         Raises:
-            InputError: the mask is too small, or is not of the photo's size.
+            InputError: the mask is too small.
         """
-        if instance.mask.shape != points.points.shape[:2]:
-            (h, w), (ph, pw) = instance.mask.shape, points.points.shape[:2]
-            raise InputError(
-                f"The mask of {instance.label!r} is {w}×{h} pixels and the point map {pw}×{ph}; "
-                "both must have the photo's size."
-            )
-        outline = trace_outline(instance.mask, hidden_by(instance, others, points))
+        image, instance, points = view.image, view.instance, view.points
+        outline = trace_outline(view.mask, hidden_by(view))
         report.update(0.1, message="outline")
 
         names = (instance.class_name, instance.label)
@@ -104,16 +91,7 @@ class EmbeddedReconstructor:
             instance.box[2] - instance.box[0], instance.box[3] - instance.box[1]
         )
         if self._head is not None and thick:
-            filled = filled_space(
-                self._head,
-                image,
-                instance,
-                others,
-                points,
-                outline,
-                distance,
-                known=not estimated,
-            )
+            filled = filled_space(self._head, view, outline, distance, known=not estimated)
             solid = Solid.of_filled(outline, filled, points.camera, distance)
             up, note = filled.up, NOTE
         else:
@@ -128,7 +106,7 @@ class EmbeddedReconstructor:
 
         guessed = None if solid.filled is None else solid.filled.back
         window = None if solid.filled is None else solid.filled.window
-        colours = colours_of(image, instance, guessed, window)
+        colours = colours_of(view, guessed, window)
         splats = splats_of(solid, surface, colours, seed=seed)
         skin = skin_of(solid, surface, colours)
         upright = UPRIGHT if up is None else quaternion_from_matrix(standing(up))

@@ -14,7 +14,7 @@ from scipy.ndimage import (
 )
 
 from scenelift.geometry.regions import distance_inside, nearest_inside
-from scenelift.types import Image, Instance
+from scenelift.types import Instance, View
 
 __all__ = ["Colours", "colours_of"]
 
@@ -97,19 +97,19 @@ def _step(x: NDArray, low: float, high: float) -> NDArray[np.float64]:
 
 
 def colours_of(
-    image: Image,
-    instance: Instance,
+    view: View,
     guessed: NDArray[np.float32] | None = None,
     window: tuple[float, float, float, float] | None = None,
 ) -> Colours:
     """Colours of an object, free of its background's.
 
     Args:
+        view: the object in the photo.
         guessed: float32 [h, w, 3] in 0…1, the back's colours as a head has them, or None.
         window: the part of the photo that they cover.
     """
-    x0, y0, x1, y1 = (int(side) for side in instance.box_of(instance.mask))
-    pixels, mask = image.pixels[y0:y1, x0:x1], instance.mask[y0:y1, x0:x1]
+    x0, y0, x1, y1 = (int(side) for side in Instance.box_of(view.instance.mask))
+    pixels, mask = view.image.pixels[y0:y1, x0:x1], view.instance.mask[y0:y1, x0:x1]
     height, width = mask.shape
     if max(height, width) > COLOUR_SIDE:
         shrink = COLOUR_SIDE / max(height, width)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter, median_filter
@@ -11,7 +9,7 @@ from scipy.ndimage import binary_dilation, gaussian_filter, median_filter
 from scenelift.errors import InputError
 from scenelift.geometry.regions import distance_inside, nearest_inside
 from scenelift.reconstruct.embedded.outline import Outline
-from scenelift.types import Instance, PointMap
+from scenelift.types import ObjectView, PointMap
 
 __all__ = ["hidden_by", "relief_of", "visible_depth", "visible_relief"]
 
@@ -99,18 +97,16 @@ def visible_relief(
     ]
 
 
-def hidden_by(
-    instance: Instance, others: Sequence[Instance], points: PointMap
-) -> NDArray[np.bool_] | None:
+def hidden_by(view: ObjectView) -> NDArray[np.bool_] | None:
     """Pixels of objects that touch this one and are nearer to the camera, or None."""
-    touching = np.asarray(binary_dilation(instance.mask, iterations=3), np.bool_)
-    depth = _median_depth(instance.mask, points)
+    touching = np.asarray(binary_dilation(view.mask, iterations=3), np.bool_)
+    depth = _median_depth(view.mask, view.points)
     covers = [
         other.mask
-        for other in others
-        if (other.mask & touching).any() and _median_depth(other.mask, points) < depth
+        for other in view.others
+        if (other.mask & touching).any() and _median_depth(other.mask, view.points) < depth
     ]
-    return np.logical_or.reduce(covers) & ~instance.mask if covers else None
+    return np.logical_or.reduce(covers) & ~view.mask if covers else None
 
 
 def _median_depth(mask: NDArray[np.bool_], points: PointMap) -> float:

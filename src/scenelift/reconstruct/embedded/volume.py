@@ -9,7 +9,6 @@ the outline is as thick as it is wide.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,7 @@ from scenelift.geometry.regions import nearest_inside
 from scenelift.models.embedded import CELLS, Head, crop
 from scenelift.reconstruct.embedded.outline import Outline
 from scenelift.reconstruct.embedded.relief import visible_relief
-from scenelift.types import Image, Instance, PointMap
+from scenelift.types import ObjectView
 
 __all__ = ["Filled", "filled_space"]
 
@@ -91,10 +90,7 @@ class Filled:
 
 def filled_space(
     head: Head,
-    image: Image,
-    instance: Instance,
-    others: Sequence[Instance],
-    points: PointMap,
+    view: ObjectView,
     outline: Outline,
     distance: float,
     *,
@@ -103,18 +99,19 @@ def filled_space(
     """Ask the head, and make its answer agree with the outline.
 
     Args:
+        view: of the object in the photo.
         distance: depth that w = 0 stands for.
         known: whether the point map's relief may be believed.
     """
-    x0, y0, x1, y1 = instance.box
+    x0, y0, x1, y1 = view.instance.box
     longer = max(x1 - x0, y1 - y0)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
     answer, up = np.zeros((BINS + 3, SIDE, SIDE), np.float32), np.zeros(3)
     for zoom, mirrored in LOOKS:
         half = longer * (0.5 + MARGIN) * zoom
         window = (x - half, y - half, x + half, y + half)
-        hints = _hints(window, instance, others, points, distance, longer, known=known)
-        picture = crop(image.pixels, window, PATCHES)
+        hints = _hints(window, view, distance, longer, known=known)
+        picture = crop(view.image.pixels, window, PATCHES)
         maps, up_seen = (
             _mirrored_run(head, picture, hints) if mirrored else head.run(picture, hints)
         )
@@ -142,7 +139,7 @@ def filled_space(
     hit = np.any(inside, axis=0)
     front = w[inside.argmax(0)][nearest_inside(hit)] if hit.any() else np.zeros_like(rim)
     if known:
-        front = visible_relief(instance.mask, points, distance, uu, vv)
+        front = visible_relief(view.mask, view.points, distance, uu, vv)
     front = np.clip(front, w[2], w[-3])
     field = np.where((rim > 0) & ~hit, np.maximum(field, _bars(rim, w, front)), field)
     if known:
@@ -245,9 +242,7 @@ def _interpolation(where: NDArray[np.float64], count: int) -> NDArray[np.float32
 
 def _hints(
     window: tuple[float, float, float, float],
-    instance: Instance,
-    others: Sequence[Instance],
-    points: PointMap,
+    view: ObjectView,
     distance: float,
     longer: float,
     *,
@@ -255,20 +250,20 @@ def _hints(
 ) -> NDArray[np.float32]:  # [6, 160, 160]
     """Mask; others; relief; whether it is known; tangents of the rays across and up."""
     side = PATCHES[0] * CELLS
-    height, width = instance.mask.shape
+    height, width = view.mask.shape
     u = window[0] + (np.arange(side) + 0.5) / side * (window[2] - window[0])
     v = window[1] + (np.arange(side) + 0.5) / side * (window[3] - window[1])
     rows, columns = np.floor(v).astype(int), np.floor(u).astype(int)
     inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
     where = np.ix_(rows.clip(0, height - 1), columns.clip(0, width - 1))
-    mask = instance.mask[where] & inside
+    mask = view.mask[where] & inside
     hints = np.zeros((6, side, side), np.float32)
     hints[0] = mask
-    for other in others:
+    for other in view.others:
         hints[1] = np.maximum(hints[1], other.mask[where] & inside & ~mask)
-    camera = points.camera
+    camera = view.camera
     if known:
-        depth = -points.points[..., 2][where].astype(np.float64)
+        depth = -view.points.points[..., 2][where].astype(np.float64)
         seen = inside & np.isfinite(depth) & (depth > 0)
         relief = (np.where(seen, depth, distance) / distance - 1) * camera.fx / longer
         hints[2] = relief.clip(-MOST_RELIEF, MOST_RELIEF) * seen
