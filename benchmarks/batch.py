@@ -21,11 +21,12 @@ from pathlib import Path
 import PIL.Image
 from tests.drivers.naps import NAP_SECONDS
 
+from scenelift.batch.entry import is_settled
 from scenelift.batch.folder import BatchFolder
 from scenelift.batch.identity import WorkerIdentity
 from scenelift.batch.items import BatchItem, read_plan
 from scenelift.batch.journal import JournalReader
-from scenelift.batch.ledger import Ledger, is_settled
+from scenelift.batch.ledger import Ledger
 from scenelift.batch.manifest import read_items
 from scenelift.batch.on_local import LocalWorkers
 from scenelift.batch.progress import BatchProgress

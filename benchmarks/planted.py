@@ -188,7 +188,6 @@ class PlantedReconstructor:
     """Runs a model's networks on every object, and gives the true shape, about where it stands."""
 
     name = "planted"
-    crew: Crew | None = None
 
     def __init__(self, inner: Any, planting: Planting) -> None:
         self.inner, self.planting = inner, planting
@@ -216,8 +215,8 @@ def made_up_backends(
     vram_bytes: int | None = None,
     fast: bool = False,
     compile: bool = False,
-) -> tuple[PlantedPointMapper, PlantedReconstructor]:
-    """The full quality's point mapper and reconstructor with random weights.
+) -> tuple[PlantedPointMapper, PlantedReconstructor, Crew | None]:
+    """The full quality's point mapper and reconstructor with random weights, and its crew.
 
     Args:
         model: which networks. size: "full" for the published sizes.
@@ -236,7 +235,6 @@ def made_up_backends(
     )
     crew = Crew(build, devices) if len(devices) > 1 else None
     reconstructor = build(devices[0])
-    reconstructor.crew = crew
     torch.manual_seed(0)
     params = MoGeParams() if size == "full" else TINY_CHECKPOINT.moge
     moge = MoGe(params).eval().requires_grad_(False)
@@ -245,7 +243,7 @@ def made_up_backends(
         MoGeSettings() if size == "full" else MoGeSettings(tokens=64),
         device=torch.device(devices[0]),
     )
-    return PlantedPointMapper(mapper, planting), reconstructor
+    return PlantedPointMapper(mapper, planting), reconstructor, crew
 
 
 def made_up_reconstructor(

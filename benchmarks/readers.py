@@ -255,7 +255,7 @@ def _read_settings(path: Path) -> object:
 
 
 def _journals() -> dict[str, bytes]:
-    from scenelift.batch.ledger import Entry
+    from scenelift.batch.entry import Entry
 
     lines = [Entry(id="a", number=n, state="claimed", digest="0").to_json() for n in (1, 2)]
     return {"journal.jsonl": b"".join(lines)}

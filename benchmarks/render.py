@@ -19,11 +19,11 @@ from scenelift.io.animation import write_gif
 from scenelift.io.glb import GlbNode, write_glb
 from scenelift.io.obj import write_obj
 from scenelift.io.ply import read_ply, write_ply
-from scenelift.output.turntable import render_turntable, turntable_cameras
 from scenelift.progress import silent
 from scenelift.render.jit import thread_count
 from scenelift.render.meshes import render_mesh
 from scenelift.render.splats import render_splats
+from scenelift.render.turntable import render_turntable, turntable_cameras
 from scenelift.types import Camera, Gaussians, Mesh
 
 FRAMES = 36

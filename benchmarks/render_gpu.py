@@ -25,7 +25,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scenelift.output.turntable import turntable_cameras
 from scenelift.render.meshes_torch import render_mesh_torch
 from scenelift.render.splats_reference import render_splats_reference
 from scenelift.render.splats_torch import (
@@ -35,6 +34,7 @@ from scenelift.render.splats_torch import (
     draw_splats,
     list_pairs,
 )
+from scenelift.render.turntable import turntable_cameras
 from scenelift.types import Camera, Gaussians, Mesh
 
 FRAMES = 36

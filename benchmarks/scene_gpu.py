@@ -220,7 +220,7 @@ def main(argv: list[str] | None = None) -> int:
         counts = [int(count) for count in options.objects.split(",")]
         planting = Planting.of(options.size, options.kind, counts[0])
         planted = time.perf_counter() - began
-        mapper, reconstructor = made_up_backends(
+        mapper, reconstructor, crew = made_up_backends(
             options.model,
             options.size,
             planting,
@@ -240,7 +240,7 @@ def main(argv: list[str] | None = None) -> int:
             planting = Planting.of(options.size, options.kind, count)
             mapper.planting = reconstructor.planting = planting
             segmenter = GivenSegmenter(planting.instances)
-            pipeline = Pipeline(segmenter, mapper, reconstructor, runtime=runtime)
+            pipeline = Pipeline(segmenter, mapper, reconstructor, runtime=runtime, crew=crew)
             made = [
                 lift(pipeline, planting, Path(folder) / "scene", devices)
                 for _ in range(1 + options.repeats)

@@ -11,12 +11,13 @@ from scenelift.geometry.transforms import pose_matrix
 from scenelift.options import BackendOptions, FinishOptions
 from scenelift.pipeline import Pipeline
 from scenelift.reconstruct.embedded import EmbeddedReconstructor
+from scenelift.scene import Scene
 from scenelift.testing.fakes import (
     BallReconstructor,
     PlanePointMapper,
     disc_photo,
 )
-from scenelift.types import Instance, Scene, Segmentation
+from scenelift.types import Instance, Segmentation
 
 QUICK = FinishOptions(faces=500, vertex_colors=True)
 

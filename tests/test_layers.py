@@ -41,12 +41,12 @@ FORBIDDEN = {
 # Convenience that looks upwards when it is called: `Scene.save`.
 UPWARDS = {("scenelift.types", "scenelift.output.scene")}
 NOT_YET = {
-    ("scenelift.finish.prune", "scenelift.output.turntable"),
-    ("scenelift.render.contribution", "scenelift.output.turntable"),
-    ("scenelift.models.embedded.depth_head", "scenelift.pointmap.camera"),
-    ("scenelift.models.embedded.nanodet", "scenelift.segment.embedded.box_fusion"),
-    ("scenelift.models.embedded.ssd", "scenelift.segment.embedded.box_fusion"),
-    ("scenelift.models.embedded.ssd", "scenelift.segment.embedded.classes"),
+    ("scenelift.finish.prune", "scenelift.render.turntable"),
+    ("scenelift.render.contribution", "scenelift.render.turntable"),
+    ("scenelift.models.embedded.depth_head", "scenelift.geometry.default_camera"),
+    ("scenelift.models.embedded.nanodet", "scenelift.models.embedded.box_fusion"),
+    ("scenelift.models.embedded.ssd", "scenelift.models.embedded.box_fusion"),
+    ("scenelift.models.embedded.ssd", "scenelift.models.embedded.classes"),
 }
 CIRCLES_NOT_YET = {
     ("scenelift.batch.journal", "scenelift.batch.ledger"),

@@ -80,10 +80,10 @@ def test_too_little_memory_is_one_error_whoever_raises_it(device, error):
 
 def test_finishing_and_drawing_compute_where_the_run_does(tmp_path, monkeypatch):
     import scenelift.finish.stage
-    import scenelift.output.turntable
+    import scenelift.render.turntable
 
     devices: dict[str, str] = {}
-    finish, draw = scenelift.finish.stage.finish, scenelift.output.turntable.splat_renderer
+    finish, draw = scenelift.finish.stage.finish, scenelift.render.turntable.splat_renderer
 
     def finish_there(*args):
         devices["finish"] = args[-1]
@@ -94,7 +94,7 @@ def test_finishing_and_drawing_compute_where_the_run_does(tmp_path, monkeypatch)
         return draw(gaussians, device)
 
     monkeypatch.setattr(scenelift.finish.stage, "finish", finish_there)
-    monkeypatch.setattr(scenelift.output.turntable, "splat_renderer", draw_there)
+    monkeypatch.setattr(scenelift.render.turntable, "splat_renderer", draw_there)
     pipeline = Pipeline(
         ColorSegmenter(), PlanePointMapper(), BallReconstructor(), runtime=Runtime(device="cpu:0")
     )

@@ -110,9 +110,7 @@ def test_what_is_said_of_an_object_has_the_size_of_its_photo(wrong):
     sizes = dict.fromkeys(("mask", "points", "neighbour"), (3, 4)) | {wrong: (4, 3)}
     height, width = sizes["points"]
     camera = Camera.from_fov(width, height, fov_deg=50)
-    with pytest.raises(
-        InputError, match="3 × 4 pixels, the photo 4 × 3"
-    ):
+    with pytest.raises(InputError, match="3 × 4 pixels, the photo 4 × 3"):
         ObjectView(
             image=Image(pixels=np.zeros((3, 4, 3), np.uint8)),
             instance=rectangle(*sizes["mask"]),

@@ -22,8 +22,9 @@ from scenelift.errors import NothingFound
 from scenelift.pipeline import Pipeline
 from scenelift.pointmap import PointMapper
 from scenelift.reconstruct import Reconstructor
+from scenelift.scene import Scene
 from scenelift.segment import Segmenter
-from scenelift.types import Reconstruction, Scene, SceneObject
+from scenelift.types import Reconstruction, SceneObject
 
 __all__ = ["measure_pipeline"]
 

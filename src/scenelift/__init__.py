@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from scenelift.geometry.transforms import compose_transform, transform_points
     from scenelift.options import BackendOptions, ReconstructionOptions
     from scenelift.pipeline import Pipeline, SAM3SAM3DPipeline
-    from scenelift.types import Gaussians, Image, Instance, Mesh, PointMap, Pose, Prompt, Scene
+    from scenelift.scene import Scene
+    from scenelift.types import Gaussians, Image, Instance, Mesh, PointMap, Pose, Prompt
 
 __version__ = "0.1.0"
 
@@ -41,7 +42,7 @@ _HOMES = {
     "Prompt": "scenelift.types",
     "ReconstructionOptions": "scenelift.options",
     "SAM3SAM3DPipeline": "scenelift.pipeline",
-    "Scene": "scenelift.types",
+    "Scene": "scenelift.scene",
     "SceneliftError": "scenelift.errors",
     "compose_transform": "scenelift.geometry.transforms",
     "create_scene_mesh": "scenelift.compose",

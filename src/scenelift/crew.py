@@ -192,7 +192,7 @@ class Crew:
 
 
 def crew_of(reconstructor: str, options: BackendOptions) -> Crew | None:
-    """The processes that the options' devices ask for; None where that is one device.
+    """The processes that the options' devices ask for; None where one device does all the work.
 
     Args:
         reconstructor: the name of a registered one, loaded in each of them.
@@ -202,7 +202,7 @@ def crew_of(reconstructor: str, options: BackendOptions) -> Crew | None:
         InputError, SetupError: such devices cannot share a scene, or are not there.
     """
     devices = split_devices(options.device)
-    if len(devices) == 1:
+    if len(devices) == 1 or not RECONSTRUCTORS.entry(reconstructor).shares_objects:
         return None
     return Crew(partial(_load, reconstructor, options), devices)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from scenelift.contracts import check_points, check_segmentation
+from scenelift.crew import Crew, crew_of
 from scenelift.errors import InputError, NothingFound, ObjectFailed
 from scenelift.inputs import Photo, as_image, as_prompt, as_seed, working_prompt
 from scenelift.lifting import Lifting, PhotoObjects
@@ -26,8 +27,9 @@ from scenelift.options import BackendOptions, FinishOptions, LayoutOptions
 from scenelift.pointmap import POINT_MAPPERS, PointMapper
 from scenelift.progress import Reporter, silent
 from scenelift.qualities import GIVEN, Choice, choose_backends, uses_networks
-from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor, SharingReconstructor
+from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
 from scenelift.runtime import Runtime
+from scenelift.scene import Scene
 from scenelift.segment import SEGMENTERS, Segmenter
 from scenelift.stages import StageStore, Steps
 from scenelift.types import (
@@ -41,7 +43,6 @@ from scenelift.types import (
     Prompt,
     Provenance,
     Reconstruction,
-    Scene,
     SceneObject,
     Segmentation,
 )
@@ -68,6 +69,8 @@ class Pipeline:
         choice: how the backends were chosen; recorded with the scene.
         runtime: where meshes are finished and previews drawn; the backends were built with it. By
             default the CPU.
+        crew: processes on several GPUs, which reconstruct and finish the objects in place of this
+            one's reconstructor.
     """
 
     def __init__(
@@ -78,12 +81,14 @@ class Pipeline:
         *,
         choice: Choice | None = None,
         runtime: Runtime | None = None,
+        crew: Crew | None = None,
     ) -> None:
         self.segmenter = segmenter
         self.pointmapper = pointmapper
         self.reconstructor = reconstructor
         self.choice = choice
         self.runtime = runtime or Runtime()
+        self.crew = crew
 
     @classmethod
     def from_quality(
@@ -145,13 +150,11 @@ class Pipeline:
         model = None if names.segmenter == GIVEN else SEGMENTERS.load(names.segmenter, runtime)
         finder = _given_segmenter(given, model) if given else model
         assert finder is not None
-        return Pipeline(
-            finder,
-            own_depth or POINT_MAPPERS.load(names.pointmapper, runtime),
-            RECONSTRUCTORS.load(names.reconstructor, runtime),
-            choice=choice,
-            runtime=runtime,
-        )
+        mapper = own_depth or POINT_MAPPERS.load(names.pointmapper, runtime)
+        # It starts first, and loads while this process does, whose own networks stay on the host.
+        crew = crew_of(names.reconstructor, runtime.options)
+        maker = RECONSTRUCTORS.load(names.reconstructor, runtime)
+        return Pipeline(finder, mapper, maker, choice=choice, runtime=runtime, crew=crew)
 
     def with_inputs(
         self,
@@ -177,13 +180,14 @@ class Pipeline:
         pointmapper: PointMapper | None = None,
         reconstructor: Reconstructor | None = None,
     ) -> Pipeline:
-        """This pipeline with others in place of some backends."""
+        """This pipeline with others in place of some backends; a reconstructor works alone."""
         return Pipeline(
             segmenter or self.segmenter,
             pointmapper or self.pointmapper,
             reconstructor or self.reconstructor,
             choice=self.choice,
             runtime=self.runtime,
+            crew=None if reconstructor else self.crew,
         )
 
     def run(
@@ -271,8 +275,8 @@ class Pipeline:
         self, work: PhotoObjects, steps: Steps, report: Reporter
     ) -> list[Reconstruction | FailedObject]:
         """Reconstruct and finish all objects, here or in the processes of a crew."""
-        if isinstance(self.reconstructor, SharingReconstructor) and self.reconstructor.crew:
-            return self.reconstructor.crew.lift(work, steps, report)
+        if self.crew:
+            return self.crew.lift(work, steps, report)
         lifting = Lifting(
             photo=work, reconstructor=self.reconstructor, stages=steps, device=self.runtime.device
         )
@@ -409,6 +413,7 @@ class SAM3SAM3DPipeline(Pipeline):
             full.reconstructor,
             choice=full.choice,
             runtime=full.runtime,
+            crew=full.crew,
         )
 
 

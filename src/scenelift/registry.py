@@ -32,6 +32,7 @@ class Backend(Generic[T]):
             empty when it can run. Cheap: looks for packages and files, imports nothing heavy.
         licence: of code and weights, one line.
         networks: whether it runs PyTorch's networks on the run's device.
+        shares_objects: whether processes on several GPUs may share one scene's objects (`crew.py`).
     """
 
     name: str
@@ -39,6 +40,7 @@ class Backend(Generic[T]):
     lacks: Callable[[BackendOptions], list[str]] = field(default=lambda options: [])
     licence: str = "Apache-2.0"
     networks: bool = False
+    shares_objects: bool = False
 
 
 class Registry(Generic[T]):

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scenelift.batch.entry import FINAL, Entry, is_settled
 from scenelift.batch.folder import BatchFolder, link_exclusively, shard
 from scenelift.batch.identity import ServerClock, WorkerIdentity, process_is_gone
 from scenelift.batch.items import BatchItem
 from scenelift.batch.journal import JournalReader, JournalWriter
-from scenelift.batch.ledger import FINAL, ClaimLost, Entry, Ledger, is_settled
+from scenelift.batch.ledger import ClaimLost, Ledger
 from scenelift.errors import OutputError
 from scenelift.types import Prompt
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import trimesh
 
+from scenelift.scene import Scene
 from scenelift.types import (
     Camera,
     Gaussians,
@@ -14,7 +15,6 @@ from scenelift.types import (
     Pose,
     Prompt,
     Provenance,
-    Scene,
     SceneObject,
     Shape,
 )

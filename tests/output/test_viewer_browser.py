@@ -26,8 +26,9 @@ from scenelift.output.manifest import MANIFEST_NAME
 from scenelift.output.page import export_page, viewer_page
 from scenelift.output.page_server import folder_server
 from scenelift.output.scene import write_scene
+from scenelift.scene import Scene
 from scenelift.testing.fakes import ball_shape
-from scenelift.types import Camera, Image, Instance, Pose, Prompt, Provenance, Scene, SceneObject
+from scenelift.types import Camera, Image, Instance, Pose, Prompt, Provenance, SceneObject
 
 AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 QUICK = ExportOptions(preview_frames=1, preview_size=64)

@@ -520,12 +520,6 @@ def test_without_depth_under_the_mask_size_and_place_are_guessed_and_said_to_be(
     assert np.isfinite(pose_matrix(result.pose)).all()
 
 
-def test_a_point_map_of_another_size_than_the_photo_works(reconstructor, image, disc):
-    camera = Camera.from_fov(80, 60, fov_deg=55)
-    points = PointMap(points=camera.unproject(np.full((60, 80), 2.0)), camera=camera)
-    assert len(splats_of(run(reconstructor, image, disc, points))) > 0
-
-
 def test_a_run_is_stopped_between_two_steps_of_a_sampler(reconstructor, image, disc, points):
     token, seen = CancelToken(), []
 

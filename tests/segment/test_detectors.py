@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from scenelift.errors import Cancelled, WeightsError
+from scenelift.models.embedded.box_fusion import Detections, iou
+from scenelift.models.embedded.classes import CLASSES, OPEN_IMAGES
 from scenelift.models.embedded.nanodet import BINS, NanoDet, decode_level
 from scenelift.models.embedded.ssd import SSD, anchors, decode_boxes
 from scenelift.progress import CancelToken, Reporter, silent
-from scenelift.segment.embedded.box_fusion import Detections, iou
-from scenelift.segment.embedded.classes import CLASSES, OPEN_IMAGES
 from scenelift.segment.embedded.detectors import detect, windows
 from scenelift.types import Box
 

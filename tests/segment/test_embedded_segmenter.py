@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from scenelift.models.embedded.box_fusion import Detections
+from scenelift.models.embedded.classes import CLASSES
 from scenelift.pipeline import find_objects
 from scenelift.progress import Reporter, silent
-from scenelift.segment.embedded.box_fusion import Detections
-from scenelift.segment.embedded.classes import CLASSES
 from scenelift.segment.embedded.segmenter import EmbeddedSegmenter
 from scenelift.segment.embedded.vocabulary import Vocabulary
 from scenelift.types import Box, BoxPrompt, Image, Prompt

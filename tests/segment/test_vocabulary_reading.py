@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenelift.errors import WeightsError
+from scenelift.models.embedded.classes import CLASSES, COCO, SENSES
 from scenelift.segment.embedded.aliases import ALIASES
-from scenelift.segment.embedded.classes import CLASSES, COCO, SENSES
 from scenelift.segment.embedded.vocabulary import Vocabulary
 from scenelift.segment.embedded.wordnet import WordNet
 from scenelift.weights import embedded

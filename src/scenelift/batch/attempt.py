@@ -12,9 +12,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
+from scenelift.batch.entry import Entry
 from scenelift.batch.folder import BatchFolder
 from scenelift.batch.items import BatchItem
-from scenelift.batch.ledger import ClaimLost, Entry, Ledger
+from scenelift.batch.ledger import ClaimLost, Ledger
 from scenelift.batch.settings import BatchSettings
 from scenelift.batch.thumbnails import write_thumbnail
 from scenelift.errors import (

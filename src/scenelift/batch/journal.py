@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from scenelift.batch.ledger import Entry
+from scenelift.batch.entry import Entry
 
 __all__ = ["JournalReader", "JournalWriter"]
 
@@ -72,8 +69,6 @@ class JournalReader:
             self.refresh()
 
     def _refresh(self, name: str, told: Callable[[Entry], None] | None) -> None:
-        from scenelift.batch.ledger import Entry
-
         with (self._folder / name).open("rb") as file:
             file.seek(self._read.get(name, 0))
             for line in file:

@@ -8,83 +8,23 @@ taken over can append nothing. `docs/batch.md` tells the whole story.
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
+from scenelift.batch.entry import FINAL, Entry, State, is_settled
 from scenelift.batch.folder import BatchFolder, link_exclusively
 from scenelift.batch.identity import ServerClock, WorkerIdentity, process_is_gone
 from scenelift.batch.items import BatchItem
 from scenelift.batch.journal import JournalWriter
 
-__all__ = ["FINAL", "ClaimLost", "Entry", "Ledger", "State", "is_settled"]
-
-State = Literal["waiting", "claimed", "done", "nothing", "failed"]
-FINAL: frozenset[State] = frozenset({"done", "nothing", "failed"})
+__all__ = ["ClaimLost", "Ledger"]
 
 
 class ClaimLost(Exception):
     """Somebody else has taken over the item; whatever was made of it is not wanted any more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """What happened to an item.
-
-    Attributes:
-        id: the item.
-        number: from 1; the last one counts.
-        state: since this entry.
-        digest: of the item's row then.
-        losses: how many attempts ended without a result since the item was new or retried.
-        lease: seconds after which a claim that was not renewed is lost.
-        worker: who wrote it, as of `WorkerIdentity`.
-        reason: why it failed or waits, for people.
-        error: stable name of the kind of failure.
-        time: when, in seconds since the epoch on the writer's clock; for people.
-        facts: of a result: objects, seconds and so on.
-    """
-
-    id: str
-    number: int
-    state: State
-    digest: str
-    losses: int = 0
-    lease: float = 0.0
-    worker: dict[str, Any] = field(default_factory=dict)
-    reason: str = ""
-    error: str = ""
-    time: float = 0.0
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> bytes:
-        return (
-            json.dumps(asdict(self), ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
-        )
-
-    @classmethod
-    def from_json(cls, line: bytes) -> Entry:
-        """Raises:
-        ValueError: it is no entry.
-        """
-        try:
-            entry = cls(**json.loads(line))
-        except (TypeError, RecursionError) as exc:
-            raise ValueError(f"not a ledger entry: {line[:80]!r}") from exc
-        plain = isinstance(entry.id, str) and isinstance(entry.number, int)
-        if not plain or not isinstance(entry.worker, dict) or not isinstance(entry.facts, dict):
-            raise ValueError(f"not a ledger entry: {line[:80]!r}")
-        if entry.state not in get_args(State):
-            raise ValueError(f"unknown state {entry.state!r}")
-        return entry
-
-
-def is_settled(entry: Entry | None, item: BatchItem) -> bool:
-    """Whether nothing is left to do: there is a result, and of this very row."""
-    return entry is not None and entry.state in FINAL and entry.digest == item.digest
 
 
 class Ledger:

@@ -7,10 +7,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from scenelift.batch.entry import FINAL, Entry, State, is_settled
 from scenelift.batch.folder import BatchFolder
 from scenelift.batch.items import BatchItem
 from scenelift.batch.journal import JournalReader
-from scenelift.batch.ledger import FINAL, Entry, State, is_settled
 
 __all__ = ["BatchProgress", "BatchReport"]
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from scenelift.batch.entry import Entry
 from scenelift.batch.folder import BatchFolder
 from scenelift.batch.identity import WorkerIdentity
 from scenelift.batch.items import BatchItem, write_plan
 from scenelift.batch.journal import JournalReader
-from scenelift.batch.ledger import Entry, Ledger
+from scenelift.batch.ledger import Ledger
 from scenelift.batch.progress import BatchProgress, BatchReport
 from scenelift.batch.settings import BatchSettings, keep_settings
 from scenelift.progress import CancelToken

@@ -12,9 +12,9 @@ from importlib.resources import files
 from string import Template
 from urllib.parse import quote
 
+from scenelift.batch.entry import Entry, State, is_settled
 from scenelift.batch.folder import BatchFolder
 from scenelift.batch.items import BatchItem
-from scenelift.batch.ledger import Entry, State, is_settled
 from scenelift.batch.progress import BatchReport
 from scenelift.batch.thumbnails import THUMBNAIL_SIZE
 from scenelift.io.files import write_bytes

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
+from scenelift.batch.entry import Entry, is_settled
 from scenelift.batch.folder import BatchFolder
 from scenelift.batch.items import BatchItem
-from scenelift.batch.ledger import Entry, is_settled
 from scenelift.batch.sheets import plain_cell
 from scenelift.io.files import atomic_write, spoken, write_bytes
 

@@ -18,11 +18,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from scenelift.batch.attempt import CRASHED, Attempt, Crashed
+from scenelift.batch.entry import Entry, is_settled
 from scenelift.batch.folder import BatchFolder
 from scenelift.batch.identity import WorkerIdentity
 from scenelift.batch.items import BatchItem, read_plan
 from scenelift.batch.journal import JournalReader
-from scenelift.batch.ledger import Entry, Ledger, is_settled
+from scenelift.batch.ledger import Ledger
 from scenelift.batch.settings import BatchSettings, load_pipeline, read_settings, with_device
 from scenelift.errors import SceneliftError
 from scenelift.io.files import write_json

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from scenelift.batch.entry import Entry, State
     from scenelift.batch.folder import BatchFolder
-    from scenelift.batch.ledger import Entry, State
     from scenelift.batch.progress import BatchProgress, BatchReport
     from scenelift.batch.run import Executor
 

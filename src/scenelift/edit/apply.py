@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scenelift.edit.document import Edits, ObjectEdit
 from scenelift.errors import EditsError
 from scenelift.geometry.transforms import take_gaussians, transform_gaussians
-from scenelift.types import Background, Gaussians, Pose, Scene, SceneObject
+from scenelift.scene import Scene
+from scenelift.types import Background, Gaussians, Pose, SceneObject
 
 __all__ = ["apply_edits", "changes_of"]
 

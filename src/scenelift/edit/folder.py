@@ -21,7 +21,8 @@ from scenelift.output.original import check_original, keep_original, original_of
 from scenelift.output.read import export_options, read_scene
 from scenelift.output.scene import write_files
 from scenelift.progress import Reporter, silent
-from scenelift.types import Instance, Scene
+from scenelift.scene import Scene
+from scenelift.types import Instance
 
 __all__ = ["check_edits", "edit_folder", "edits_of", "no_edits", "read_edits"]
 

@@ -17,29 +17,30 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from scenelift.finish.blending import (
+    AT_ONCE,
+    BEHIND,
+    BLUR,
+    DARKEST,
+    IN_FRONT,
+    MAX_ALPHA,
+    MIN_ALPHA,
+    OPAQUE,
+    cell_of,
+    widest_of,
+)
 from scenelift.finish.sights import SIGHTS, in_frame, is_open, leaning, look_at, reach_of
 from scenelift.finish.texels import Texels
 from scenelift.geometry.transforms import matrix_from_quaternion, take_gaussians
 from scenelift.render.jit import compiled, kernel_array, spread
 from scenelift.types import Gaussians
 
-__all__ = ["Baked", "bake_gaussians", "cell_of", "patches_of", "widest_of"]
+__all__ = ["Baked", "bake_gaussians", "patches_of"]
 
 log = logging.getLogger(__name__)
 
 PATCH = 8  # texels
-# How far behind the surface splats count, in the object's unit cube, and how far in front of it:
-# decoded splats lie up to a voxel (1/64) off the mesh, and what is farther out is another part.
-BEHIND = 0.03
-IN_FRONT = 1 / 64
-BLUR = 0.7  # texels, standard deviation of the anti-aliasing
-MIN_ALPHA = 1 / 255
-MAX_ALPHA = 0.99
-DARKEST = -5.5  # exponent below which a splat is not seen: e^-5.5 = 1/245
-OPAQUE = 1e-2  # what may still pass through a patch that is finished
-AT_ONCE = 16  # splats between two looks whether it is
 BUCKETS = 256  # by which splats are sorted roughly: about as many meet a line of sight
-WIDEST = 0.999  # quantile of the splats' radii: wider ones are cut off, so that cells stay few
 SEEN = 0.5  # alpha below which a texel takes the nearest splat's colour instead
 
 
@@ -86,16 +87,6 @@ def bake_gaussians(
         _, nearest = KDTree(seen.means).query(points[unseen])
         rgb[unseen] = seen.rgb[nearest]
     return Baked(rgb=np.clip(rgb, 0, 1), unseen=unseen)
-
-
-def widest_of(gaussians: Gaussians, texel: float) -> float:
-    """The largest distance at which a splat is looked for."""
-    return float(np.quantile(3 * gaussians.scales.max(1) + texel, WIDEST))
-
-
-def cell_of(widest: float) -> float:
-    """Side of the grid's cells in which splats are found."""
-    return max(0.5 * widest, 1 / 128)
 
 
 def _blended(

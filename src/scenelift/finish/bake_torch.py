@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scenelift.finish.bake import (
+from scenelift.finish.blending import (
     AT_ONCE,
     BEHIND,
     BLUR,

@@ -11,7 +11,7 @@ import triton  # pyright: ignore[reportMissingImports]
 import triton.language as tl  # pyright: ignore[reportMissingImports]
 from torch import Tensor
 
-from scenelift.finish.bake import AT_ONCE, DARKEST, MAX_ALPHA, OPAQUE
+from scenelift.finish.blending import AT_ONCE, DARKEST, MAX_ALPHA, OPAQUE
 
 __all__ = ["blend_patches_triton"]
 

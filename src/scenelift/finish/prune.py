@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from scenelift.compose import make_scene
 from scenelift.geometry.transforms import take_gaussians
-from scenelift.output.turntable import View, turntable_cameras
 from scenelift.render.contribution import splat_contributions
 from scenelift.render.splats import render_splats
+from scenelift.render.turntable import View, turntable_cameras
 from scenelift.types import Camera, Gaussians, SceneObject
 
 __all__ = ["Pruned", "prune_gaussians", "prune_objects"]

@@ -12,6 +12,7 @@ from scenelift.io.splat_reader import read_splats
 from scenelift.options import SplatFrame
 from scenelift.output.manifest import read_manifest
 from scenelift.render.splats import render_splats
+from scenelift.scene import Scene
 from scenelift.types import (
     Camera,
     Gaussians,
@@ -20,7 +21,6 @@ from scenelift.types import (
     Pose,
     Prompt,
     Provenance,
-    Scene,
     SceneObject,
     Shape,
 )

@@ -41,11 +41,12 @@ from scenelift.output.manifest import (
     TimingModel,
 )
 from scenelift.output.overlay import draw_overlay
-from scenelift.output.turntable import render_turntable
 from scenelift.output.writers import Writers
 from scenelift.progress import Reporter, silent
+from scenelift.render.turntable import render_turntable
+from scenelift.scene import Scene
 from scenelift.threads import quick_turns
-from scenelift.types import Instance, Scene, SceneObject
+from scenelift.types import Instance, SceneObject
 
 __all__ = ["peak_memory_bytes", "write_claimed_scene", "write_files", "write_scene"]
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.errors import InputError
+from scenelift.geometry.default_camera import default_camera
 from scenelift.geometry.regions import distance_inside
-from scenelift.pointmap.camera import default_camera
 from scenelift.pointmap.sizes import typical_size
 from scenelift.progress import Reporter
 from scenelift.types import Camera, Image, Instance, PointMap

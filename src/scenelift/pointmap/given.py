@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.errors import InputError
+from scenelift.geometry.default_camera import default_camera
 from scenelift.geometry.photo_size import photo_size
-from scenelift.pointmap.camera import default_camera
 from scenelift.pointmap.depth_files import read_depth_file
 from scenelift.progress import Reporter
 from scenelift.stages import digest

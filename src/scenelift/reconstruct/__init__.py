@@ -1,15 +1,11 @@
 """Stage 3, reconstruct: one object's pixels and points become its shape and pose."""
 
-from collections.abc import Callable
-from typing import Any
-
 from scenelift.options import BackendOptions
 from scenelift.reconstruct.base import (
     RECONSTRUCTORS,
     Reconstructor,
     SeveralSeedsReconstructor,
     SeveralViewsReconstructor,
-    SharingReconstructor,
 )
 from scenelift.registry import Backend
 from scenelift.runtime import Runtime
@@ -19,7 +15,6 @@ __all__ = [
     "Reconstructor",
     "SeveralSeedsReconstructor",
     "SeveralViewsReconstructor",
-    "SharingReconstructor",
 ]
 
 
@@ -41,7 +36,7 @@ RECONSTRUCTORS.add(
 def _load_sam3d(runtime: Runtime) -> Reconstructor:
     from scenelift.reconstruct.sam3d import SAM3DReconstructor
 
-    return _shared("sam3d", SAM3DReconstructor.load, runtime)
+    return SAM3DReconstructor.load(runtime)
 
 
 def _sam3d_lacks(options: BackendOptions) -> list[str]:
@@ -53,6 +48,7 @@ RECONSTRUCTORS.add(
         name="sam3d",
         load=_load_sam3d,
         networks=True,
+        shares_objects=True,
         lacks=_sam3d_lacks,
         licence=(
             "code Apache-2.0; weights SAM License, gated: commercial use under its conditions, "
@@ -65,20 +61,7 @@ RECONSTRUCTORS.add(
 def _load_trellis(runtime: Runtime) -> Reconstructor:
     from scenelift.reconstruct.trellis import TrellisReconstructor
 
-    return _shared("trellis", TrellisReconstructor.load, runtime)
-
-
-def _shared(name: str, load: Callable[[Runtime], Any], runtime: Runtime) -> Any:
-    """A reconstructor, and where the options name several GPUs the processes that share its work.
-
-    They start first, and load while this one does, which then stays off the devices.
-    """
-    from scenelift.crew import crew_of
-
-    crew = crew_of(name, runtime.options)
-    reconstructor = load(runtime)
-    reconstructor.crew = crew
-    return reconstructor
+    return TrellisReconstructor.load(runtime)
 
 
 def _trellis_lacks(options: BackendOptions) -> list[str]:
@@ -90,6 +73,7 @@ RECONSTRUCTORS.add(
         name="trellis",
         load=_load_trellis,
         networks=True,
+        shares_objects=True,
         lacks=_trellis_lacks,
         licence=(
             "code and weights MIT, DINOv2 Apache-2.0: commercial use allowed, "
@@ -102,7 +86,7 @@ RECONSTRUCTORS.add(
 def _load_trellis2(runtime: Runtime) -> Reconstructor:
     from scenelift.reconstruct.trellis2 import Trellis2Reconstructor
 
-    return _shared("trellis2", Trellis2Reconstructor.load, runtime)
+    return Trellis2Reconstructor.load(runtime)
 
 
 def _trellis2_lacks(options: BackendOptions) -> list[str]:
@@ -114,6 +98,7 @@ RECONSTRUCTORS.add(
         name="trellis2",
         load=_load_trellis2,
         networks=True,
+        shares_objects=True,
         lacks=_trellis2_lacks,
         licence=(
             "code and weights MIT; DINOv3 under the DINOv3 License, which allows commercial use "
@@ -126,7 +111,7 @@ RECONSTRUCTORS.add(
 def _load_pixal3d(runtime: Runtime) -> Reconstructor:
     from scenelift.reconstruct.pixal3d import Pixal3DReconstructor
 
-    return _shared("pixal3d", Pixal3DReconstructor.load, runtime)
+    return Pixal3DReconstructor.load(runtime)
 
 
 def _pixal3d_lacks(options: BackendOptions) -> list[str]:
@@ -139,6 +124,7 @@ RECONSTRUCTORS.add(
         name="pixal3d",
         load=_load_pixal3d,
         networks=True,
+        shares_objects=True,
         lacks=_pixal3d_lacks,
         licence=(
             "code MIT since 20 May 2026, its weights not plainly so: read "

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from scenelift.options import ViewMode
 from scenelift.progress import Reporter
 from scenelift.registry import Registry
 from scenelift.types import Image, ObjectView, PointMap, Reconstruction
 
-if TYPE_CHECKING:
-    from scenelift.crew import Crew
-
 __all__ = [
     "RECONSTRUCTORS",
     "Reconstructor",
     "SeveralSeedsReconstructor",
     "SeveralViewsReconstructor",
-    "SharingReconstructor",
 ]
 
 
@@ -81,17 +77,6 @@ class SeveralViewsReconstructor(Reconstructor, Protocol):
     """
 
     view_mode: ViewMode
-
-
-@runtime_checkable
-class SharingReconstructor(Reconstructor, Protocol):
-    """A reconstructor of which further processes, one for each GPU, may share the work.
-
-    Attributes:
-        crew: those processes, or None where this one works alone.
-    """
-
-    crew: Crew | None
 
 
 RECONSTRUCTORS: Registry[Reconstructor] = Registry("reconstructor")

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -34,9 +34,6 @@ from scenelift.types import (
     Reconstruction,
     Shape,
 )
-
-if TYPE_CHECKING:
-    from scenelift.crew import Crew
 
 __all__ = [
     "NO_SURFACE",
@@ -130,8 +127,6 @@ class SlatReconstructor(ABC, Generic[M]):
 
     title: str
     """What people call the model."""
-    crew: Crew | None = None
-    """Processes on several GPUs, in whose place this one only knows names and versions."""
 
     def __init__(self, model: M, *, version: str) -> None:
         self.model = model

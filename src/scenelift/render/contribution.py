@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.output.turntable import View
 from scenelift.render.jit import compiled, spread
 from scenelift.render.rendering import camera_from_scene
 from scenelift.render.splats import (
@@ -32,6 +31,7 @@ from scenelift.render.splats import (
     tile_is_finished,
 )
 from scenelift.render.splatting import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE, TILE
+from scenelift.render.turntable import View
 from scenelift.types import Gaussians
 
 __all__ = ["splat_contributions"]

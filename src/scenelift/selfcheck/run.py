@@ -19,6 +19,7 @@ from scenelift.errors import Cancelled, SceneliftError
 from scenelift.options import FinishOptions, LayoutOptions
 from scenelift.pipeline import Pipeline
 from scenelift.progress import Reporter, silent
+from scenelift.scene import Scene
 from scenelift.selfcheck import photo as known
 from scenelift.selfcheck.finding import STAGES, Finding, Stage, truth
 from scenelift.selfcheck.judge import (
@@ -29,7 +30,7 @@ from scenelift.selfcheck.judge import (
     judge_points,
     judge_segmentation,
 )
-from scenelift.types import Image, Instance, PointMap, Prompt, Scene, Segmentation
+from scenelift.types import Image, Instance, PointMap, Prompt, Segmentation
 
 __all__ = ["SelfCheck", "self_check"]
 

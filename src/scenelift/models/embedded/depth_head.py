@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from scipy.ndimage import maximum_filter, minimum_filter
 
+from scenelift.geometry.default_camera import default_camera
 from scenelift.models.embedded import CELLS, Head, crop, version
 from scenelift.options import BackendOptions
-from scenelift.pointmap.camera import default_camera
 from scenelift.progress import Reporter
 from scenelift.runtime import Runtime
 from scenelift.types import Camera, Image, Instance, PointMap

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 from PIL import Image as Pillow
 
-from scenelift.segment.embedded.box_fusion import Detections, suppress
+from scenelift.models.embedded.box_fusion import Detections, suppress
 from scenelift.types import Box
 from scenelift.weights.onnx_session import session
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 from PIL import Image as Pillow
 
-from scenelift.segment.embedded.box_fusion import Detections, suppress
-from scenelift.segment.embedded.classes import CLASSES, OPEN_IMAGES
+from scenelift.models.embedded.box_fusion import Detections, suppress
+from scenelift.models.embedded.classes import CLASSES, OPEN_IMAGES
 from scenelift.types import Box
 from scenelift.weights import embedded
 from scenelift.weights.onnx_session import session

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageOps
 
+from scenelift.models.embedded.box_fusion import Detections, fuse
 from scenelift.progress import Reporter
-from scenelift.segment.embedded.box_fusion import Detections, fuse
 from scenelift.types import Box
 
 __all__ = ["Detector", "detect", "windows"]

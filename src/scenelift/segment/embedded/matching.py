@@ -16,8 +16,8 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.segment.embedded.box_fusion import Detections, iou, suppress
-from scenelift.segment.embedded.classes import CLASSES
+from scenelift.models.embedded.box_fusion import Detections, iou, suppress
+from scenelift.models.embedded.classes import CLASSES
 from scenelift.segment.embedded.vocabulary import How, Reading
 from scenelift.types import Box, Dropped
 

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.errors import WeightsError
+from scenelift.models.embedded.box_fusion import Detections, iou
+from scenelift.models.embedded.classes import CLASSES
 from scenelift.models.embedded.nanodet import NanoDet
 from scenelift.models.embedded.ssd import SSD
 from scenelift.options import BackendOptions
@@ -19,8 +21,6 @@ from scenelift.progress import Reporter
 from scenelift.runtime import Runtime
 from scenelift.segment.embedded import detectors as detection
 from scenelift.segment.embedded import matching
-from scenelift.segment.embedded.box_fusion import Detections, iou
-from scenelift.segment.embedded.classes import CLASSES
 from scenelift.segment.embedded.detectors import Detector
 from scenelift.segment.embedded.matching import Candidate
 from scenelift.segment.embedded.overlap import without_overlaps

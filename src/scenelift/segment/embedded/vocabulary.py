@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Literal
 
 from scenelift.errors import WeightsError
+from scenelift.models.embedded.classes import CLASSES, SENSES
 from scenelift.segment.embedded.aliases import ALIASES, EVERYTHING, MEASURES, SUBJECT
-from scenelift.segment.embedded.classes import CLASSES, SENSES
 from scenelift.segment.embedded.wordnet import ANIMAL, IRREGULAR, VISIBLE, WordNet
 from scenelift.weights import embedded
 

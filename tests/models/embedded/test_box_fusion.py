@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenelift.segment.embedded.box_fusion import Detections, fuse, iou, suppress
+from scenelift.models.embedded.box_fusion import Detections, fuse, iou, suppress
 
 
 def detections(*rows: tuple[tuple[float, float, float, float], float, int]) -> Detections:

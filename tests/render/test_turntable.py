@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from scenelift.errors import Cancelled
 from scenelift.geometry.transforms import compose_transform, transform_points
-from scenelift.output.turntable import render_turntable, turntable_cameras
 from scenelift.progress import CancelToken, Reporter, silent
+from scenelift.render.turntable import render_turntable, turntable_cameras
 from scenelift.types import Camera, Gaussians
 
 PHOTO = Camera.from_fov(800, 600, fov_deg=60)
