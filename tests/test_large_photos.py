@@ -14,7 +14,7 @@ from scenelift.pointmap.given import GivenPointMapper
 from scenelift.progress import silent
 from scenelift.segment.given import Canvas, GivenSegmenter, read_given
 from scenelift.types import Image, Instance, Prompt, Segmentation
-from scenelift.webapp.listener import found_objects
+from scenelift.webapp.objects import of_segmentation
 
 # The photo is 6000 × 4000, and worked at as 600 × 400: a tenth, so that numbers are easy to follow.
 PHOTO = Image(pixels=np.zeros((400, 600, 3), np.uint8), own_size=(6000, 4000))
@@ -45,8 +45,8 @@ def test_boxes_in_the_photos_pixels_and_in_parts_of_it(box):
     found = find_objects(Boxes(), PHOTO, Prompt(boxes=[box]), silent())
     assert found.instances[0].box == AT_WORK
     # The page and REST clients see them as they were given.
-    (shown,) = found_objects(found, (6000, 4000))
-    assert shown["box"] == list(BOX)
+    (shown,) = of_segmentation(found, (6000, 4000))
+    assert shown.box == BOX
 
 
 def test_a_box_is_outside_only_where_it_is_outside_the_photo_itself():

@@ -51,7 +51,7 @@ from scenelift.views import SameObject
 if TYPE_CHECKING:
     from scenelift.segment.given import GivenObjects
 
-__all__ = ["Pipeline", "SAM3SAM3DPipeline", "find_objects"]
+__all__ = ["Pipeline", "SAM3SAM3DPipeline", "find_objects", "segment_photo"]
 
 Files: TypeAlias = str | Path | Sequence[str | Path]
 
@@ -113,6 +113,7 @@ class Pipeline:
         depth: str | Path | None = None,
         depth_scale: float | None = None,
         photo: Photo | None = None,
+        image: Image | None = None,
         prompt: Prompt | None = None,
     ) -> Pipeline:
         """Choose and load backends, or put what you have in their place.
@@ -129,6 +130,7 @@ class Pipeline:
             depth: a file with depth or points (`pointmap/given.py`), in place of a point mapper.
             depth_scale: units per step of the depth; None for its form's own.
             photo: whose masks those are; needed with `masks`, which are checked against it.
+            image: the photo, by a caller that has decoded it.
             prompt: its phrases name what the masks do not name; its boxes, and objects of which
                 the files have boxes only, are cut out by the segmenter.
 
@@ -137,7 +139,7 @@ class Pipeline:
             SetupError: something that is needed is missing here; the message says what.
         """
         options = options or BackendOptions()
-        given = _given_masks(masks, photo, prompt) if masks else None
+        given = _given_masks(masks, photo, prompt, image) if masks else None
         choice = choose_backends(
             quality,
             options,
@@ -226,7 +228,7 @@ class Pipeline:
         layout, finish = layout or LayoutOptions(), finish or FinishOptions()
         report = (report or silent()).from_threads()
         steps = Steps(report, store, self.runtime, depends=(image, prompt))
-        segmentation = self._segment(image, prompt, steps)
+        segmentation = segment_photo(self.segmenter, image, prompt, steps)
         points = self._estimate(image, segmentation.instances, steps)
         work = PhotoObjects(
             image=image,
@@ -251,14 +253,6 @@ class Pipeline:
         behind = _background(work, layout, laid_out, steps)
         scene = self._scene(work, prompt, segmentation, objects, failed, laid_out, steps)
         return replace(scene, background=behind)
-
-    def _segment(self, image: Image, prompt: Prompt, steps: Steps) -> Segmentation:
-        return steps.then(
-            "segment",
-            Segmentation,
-            lambda r: find_objects(self.segmenter, image, prompt, r),
-            *(self.segmenter.name, self.segmenter.version),
-        )
 
     def _estimate(self, image: Image, instances: Sequence[Instance], steps: Steps) -> PointMap:
         mapper = self.pointmapper
@@ -478,7 +472,9 @@ def _lay_out(
     return lay_out(objects, work.image, work.points, options, seed=work.seed, report=report)
 
 
-def _given_masks(masks: Files, photo: Photo | None, prompt: Prompt | None) -> GivenObjects:
+def _given_masks(
+    masks: Files, photo: Photo | None, prompt: Prompt | None, image: Image | None = None
+) -> GivenObjects:
     """What the user's files say of a photo's objects.
 
     Raises:
@@ -490,7 +486,7 @@ def _given_masks(masks: Files, photo: Photo | None, prompt: Prompt | None) -> Gi
         raise InputError("Masks belong to a photo: give Pipeline.build that photo too.")
     file = Path(photo) if isinstance(photo, str | Path) else None
     paths = [Path(m) for m in ([masks] if isinstance(masks, str | Path) else masks)]
-    canvas = Canvas.of_image(as_image(photo), file)
+    canvas = Canvas.of_image(as_image(photo) if image is None else image, file)
     return read_given(paths, canvas, prompt.phrases if prompt else ())
 
 
@@ -509,6 +505,20 @@ def _given_depth(depth: str | Path, scale: float | None) -> PointMapper:
     from scenelift.pointmap.given import GivenPointMapper
 
     return GivenPointMapper.from_file(Path(depth), scale=scale)
+
+
+def segment_photo(segmenter: Segmenter, image: Image, prompt: Prompt, steps: Steps) -> Segmentation:
+    """Run the first stage, or take its stored result; arguments and errors as for `find_objects`.
+
+    Args:
+        steps: of this photo and prompt.
+    """
+    return steps.then(
+        "segment",
+        Segmentation,
+        lambda report: find_objects(segmenter, image, prompt, report),
+        *(segmenter.name, segmenter.version),
+    )
 
 
 def find_objects(

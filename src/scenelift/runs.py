@@ -81,17 +81,25 @@ def named_by_masks(prompt: Prompt, pipeline: Pipeline) -> Prompt:
     return replace(prompt, phrases=pipeline.segmenter.labels)
 
 
-def run_job(spec: RunSpec, pipeline: Pipeline, report: Reporter) -> Manifest:
+def run_job(
+    spec: RunSpec, pipeline: Pipeline, report: Reporter, *, image: Image | None = None
+) -> Manifest:
     """Run one photo into its folder; resume what an interrupted run left; skip what is done.
 
     Input and output are checked before the first model runs. While it runs, the folder is
     claimed: a second run is refused, and touches nothing.
 
+    Args:
+        spec: what to do.
+        pipeline: with what.
+        report: where progress goes and cancellation comes from.
+        image: the photo, by a caller that has decoded it.
+
     Raises:
         SceneliftError: see `errors.py`; stages that finished are kept for the next attempt.
     """
     clock = time.monotonic()
-    image = read_image(spec.photo)
+    image = read_image(spec.photo) if image is None else image
     prompt = as_prompt(spec.prompt)
     check_inputs(spec.out, [spec.photo])
     with claim_folder(spec.out) as work:

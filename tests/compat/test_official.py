@@ -137,9 +137,8 @@ class TestFrames:
         assert {tuple(v) for v in np.round(means, 5).tolist()} == corners
 
     def test_pose_puts_the_object_where_it_was_seen(self, official, seen):
-        _, instance, points = seen
         made = lift(official(NOTHING)[0], seen)
-        centre = np.nanmean(points.points[instance.mask], axis=0)
+        centre = np.nanmean(seen.points.points[seen.mask], axis=0)
         np.testing.assert_allclose(made.pose.translation, centre, atol=1e-5)
         assert made.pose.scale == pytest.approx(2)
 
@@ -158,7 +157,7 @@ class TestFrames:
         reconstructor, pipeline = official()
         lift(reconstructor, seen)
         got = pipeline.asked["pointmap"].numpy()
-        np.testing.assert_array_equal(got, seen[2].points * np.float32([-1, 1, -1]))
+        np.testing.assert_array_equal(got, seen.points.points * np.float32([-1, 1, -1]))
 
     def test_splats_are_activated_values(self, official, seen):
         splats = lift(official()[0], seen).shape.gaussians
@@ -172,7 +171,7 @@ class TestWhatIsAskedFor:
         reconstructor, pipeline = official(structure_steps=7, latent_steps=9)
         lift(reconstructor, seen, seed=11)
         assert pipeline.asked["image"].dtype == np.uint8
-        np.testing.assert_array_equal(pipeline.asked["image"][..., 3] == 255, seen[1].mask)
+        np.testing.assert_array_equal(pipeline.asked["image"][..., 3] == 255, seen.mask)
         assert pipeline.asked["seed"] == 11
         assert pipeline.asked["stage1_inference_steps"] == 7
         assert pipeline.asked["stage2_inference_steps"] == 9

@@ -121,7 +121,7 @@ def test_jobs_are_found_again_on_disk(data, finished, caplog, how):
     }
     row = queue.get(done, LOCAL_OWNER)
     assert row.request == REQUEST
-    assert [o["label"] for o in row.objects] == ["red"]
+    assert [o.label for o in row.objects] == ["red"]
     assert {f["path"] for f in row.files} >= {"scene.ply", "scene.glb"}
     assert queue.get(failed).error == {"detail": "why"}
     assert [job.id for job in queue.of_owner("ann", limit=9)] == [waiting]

@@ -22,6 +22,7 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "Config": models.Config,
     "Job": models.Job,
     "JobObject": models.JobObject,
+    "Stage": models.Stage,
     "JobPage": models.JobList,
     "OptionSchema": models.OptionSchema,
     "Problem": models.Problem,

@@ -77,12 +77,19 @@ export interface OptionSchema {
 
 export type Options = Record<string, OptionSchema>;
 
+export interface Stage {
+  name: string;
+  title: string;
+}
+
 export interface Config {
   version: string;
   qualities: string[];
   default_quality: string;
   limits: { upload_bytes: number; max_pixels: number; max_phrases: number };
   options: Options;
+  /** What a job goes through, in this order. */
+  stages: Stage[];
   auth: boolean;
   examples: { name: string; url: string; prompt: string }[];
 }

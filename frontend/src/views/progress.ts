@@ -1,5 +1,5 @@
 import { api } from '../api/client';
-import type { Job } from '../api/types';
+import type { Job, Stage } from '../api/types';
 import { PhotoCanvas } from '../canvas/photo';
 import { h } from '../ui/dom';
 import { duration, percent } from '../ui/format';
@@ -8,38 +8,23 @@ import { css, objectColor } from '../ui/palette';
 import { toast } from '../ui/toast';
 import type { View } from './view';
 
-const STAGES: readonly [string, string][] = [
-  ['segment', 'Finding objects'],
-  ['pointmap', 'Estimating depth'],
-  ['reconstruct', 'Reconstructing'],
-  ['finish', 'Finishing the meshes'],
-  ['compose', 'Placing the objects'],
-  ['background', 'Building the background'],
-  ['preview', 'Drawing the preview'],
-  ['write', 'Writing files'],
-];
-
-/** What a job goes through: one that stops for a look at the masks has one stage until then. */
-function stagesOf(job: Job): readonly [string, string][] {
-  return job.finding ? STAGES.slice(0, 1) : STAGES;
-}
-
 /** A job at work: the stages, each object, and how long it will still take. */
-export function progressView(first: Job, onChanged: (job: Job) => void): View {
+export function progressView(first: Job, stages: readonly Stage[], onChanged: (job: Job) => void): View {
   const canvas = new PhotoCanvas(first.image, 'The photo');
   const title = h('h1');
   const bar = h('div', { class: 'bar big', role: 'progressbar', 'aria-label': first.finding ? 'Finding objects' : 'The whole job', 'aria-valuemin': 0, 'aria-valuemax': 100 }, h('i'));
   const left = h('p', { class: 'left' });
-  const stages = h('ol', { class: 'stages' });
+  const list = h('ol', { class: 'stages' });
   const objects = h('ul', { class: 'object-progress' });
   const spoken = h('p', { class: 'sr-only', role: 'status' });
   let marked = -1;
 
   const update = (job: Job) => {
-    const all = stagesOf(job);
-    const at = all.findIndex(([name]) => name === job.stage);
+    // One that stops for a look at the masks has one stage until then.
+    const all = job.finding ? stages.slice(0, 1) : stages;
+    const at = all.findIndex(({ name }) => name === job.stage);
     const waiting = job.state === 'queued';
-    const stage = all[at]?.[1] ?? 'Getting ready';
+    const stage = all[at]?.title ?? 'Getting ready';
     title.textContent = waiting ? 'Waiting for its turn' : stage;
     const text = waiting
       ? `Number ${job.position ?? 1} in the queue. You can close this page; the job goes on.`
@@ -48,7 +33,7 @@ export function progressView(first: Job, onChanged: (job: Job) => void): View {
     setBar(bar, job.fraction);
     bar.classList.toggle('idle', waiting);
     if (spoken.textContent !== title.textContent) spoken.textContent = title.textContent;
-    stages.replaceChildren(...all.map(([, label], k) => {
+    list.replaceChildren(...all.map(({ title: label }, k) => {
       const state = k < at ? 'past' : k === at && !waiting ? 'now' : 'later';
       return h('li', { class: state, 'aria-current': state === 'now' && 'step' },
         h('span', { class: 'dot-mark' }, state === 'past' ? icon('check') : null), label);
@@ -82,7 +67,7 @@ export function progressView(first: Job, onChanged: (job: Job) => void): View {
     element: h(
       'div', { class: 'split' },
       h('div', { class: 'photo-frame working' }, canvas.element),
-      h('div', { class: 'side' }, title, left, bar, spoken, stages, objects, cancel)),
+      h('div', { class: 'side' }, title, left, bar, spoken, list, objects, cancel)),
     update,
   };
 }

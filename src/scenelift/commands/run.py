@@ -66,7 +66,8 @@ def run(
         inputs.check_backends(chosen)
         photo, *further = photos
         inputs.check_photos(photos, same_object=same_object, masks=bool(chosen.inputs.masks))
-        prompt = inputs.check_prompt(chosen, read_image(photo))
+        image = read_image(photo)
+        prompt = inputs.check_prompt(chosen, image)
         masks, depth = chosen.inputs.masks, chosen.inputs.depth
         check_inputs(out, (*photos, *masks, *((depth,) if depth else ())))
         with claim_folder(out):
@@ -76,12 +77,14 @@ def run(
             **asdict(chosen.backends),
             **asdict(chosen.inputs),
             photo=photo,
+            image=image,
             prompt=prompt,
         )
         prompt = named_by_masks(prompt, pipeline)
         if same_object:
             pipeline = pipeline.seeing(further, prompt)
-        manifest = run_job(RunSpec.of(photo, prompt, out, chosen, force=force), pipeline, report)
+        spec = RunSpec.of(photo, prompt, out, chosen, force=force)
+        manifest = run_job(spec, pipeline, report, image=image)
     if json:
         print_json(manifest.model_dump(mode="json"))
     else:

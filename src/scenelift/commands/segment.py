@@ -34,10 +34,11 @@ def segment(
         from scenelift.io.image import read_image
         from scenelift.output.folder import claim_folder
         from scenelift.output.instances import check_photo, write_instances
-        from scenelift.pipeline import find_objects
+        from scenelift.pipeline import segment_photo
         from scenelift.qualities import choose_backends
         from scenelift.runtime import Runtime
         from scenelift.segment import SEGMENTERS
+        from scenelift.stages import Steps
 
         chosen = Options.from_plain(options)
         inputs.check_backends(chosen)
@@ -49,8 +50,8 @@ def segment(
         runtime = Runtime.of(models, networks=SEGMENTERS.entry(name).networks)
         with claim_folder(out):
             segmenter = SEGMENTERS.load(name, runtime)
-            with runtime.active():
-                segmentation = find_objects(segmenter, image, prompt, report.at("segment"))
+            steps = Steps(report, None, runtime, depends=(image, prompt))
+            segmentation = segment_photo(segmenter, image, prompt, steps)
             files = write_instances(out, image, segmentation)
     if json:
         print_json(

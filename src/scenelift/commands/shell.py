@@ -14,25 +14,13 @@ import typer
 
 from scenelift.errors import SceneliftError
 from scenelift.progress import CancelToken, Event, Reporter
+from scenelift.stage_names import TITLES
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
 __all__ = ["listen", "print_json", "problems"]
-
-STAGE_TITLES = {
-    "segment": "Finding objects",
-    "pointmap": "Estimating depth",
-    "reconstruct": "Reconstructing",
-    "finish": "Finishing meshes",
-    "compose": "Placing objects",
-    "background": "Building the background",
-    "preview": "Drawing the preview",
-    "write": "Writing files",
-    "weights": "Fetching weights",
-    "convert": "Converting weights",
-}
 
 
 def print_json(value: Any) -> None:
@@ -99,7 +87,7 @@ def listen(*, quiet: bool = False, verbose: bool = False) -> Iterator[Reporter]:
 
 
 def _title(event: Event) -> str:
-    title = STAGE_TITLES.get(event.stage, event.stage or "Run")
+    title = TITLES.get(event.stage, event.stage or "Run")
     return title if event.object_index is None else f"{title} object {event.object_index}"
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -44,9 +45,11 @@ from scenelift.output.overlay import draw_overlay
 from scenelift.output.writers import Writers
 from scenelift.progress import Reporter, silent
 from scenelift.render.turntable import render_turntable
-from scenelift.scene import Scene
 from scenelift.threads import quick_turns
 from scenelift.types import Instance, SceneObject
+
+if TYPE_CHECKING:
+    from scenelift.scene import Scene
 
 __all__ = ["peak_memory_bytes", "write_claimed_scene", "write_files", "write_scene"]
 

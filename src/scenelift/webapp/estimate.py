@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from scenelift.stage_names import STAGES
+
 __all__ = ["Estimate"]
 
-# Seconds on a laptop's CPU with the embedded quality: only their proportions matter, and only
-# until the first job has been measured.
-FIRST_GUESS = {
-    "segment": 3.0,
-    "pointmap": 1.0,
-    "reconstruct": 3.0,
-    "finish": 1.0,
-    "compose": 1.5,
-    "preview": 2.0,
-    "write": 1.0,
-}
-PER_OBJECT = ("reconstruct", "finish")
+# Only their proportions matter, and only until the first job has been measured.
+FIRST_GUESS = {stage.name: stage.seconds for stage in STAGES if stage.seconds}
+PER_OBJECT = frozenset(stage.name for stage in STAGES if stage.of_object)
 USUAL_OBJECTS = 2
 
 

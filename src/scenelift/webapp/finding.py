@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import scenelift
 from scenelift.errors import InputError
 from scenelift.inputs import working_prompt
 from scenelift.io.files import prepare_output_folder
 from scenelift.output.instances import write_instances
-from scenelift.pipeline import find_objects, limit_objects
+from scenelift.pipeline import limit_objects
 from scenelift.progress import Reporter
 from scenelift.segment import Segmenter
-from scenelift.stages import StageStore, digest
+from scenelift.stages import digest
 from scenelift.types import Dropped, Image, Instance, Prompt, Segmentation
 from scenelift.webapp.models import Selection
 
-__all__ = ["ChosenSegmenter", "ShowingSegmenter", "choose", "find"]
+__all__ = ["ChosenSegmenter", "ShowingSegmenter", "choose"]
 
 
 class ShowingSegmenter:
@@ -56,22 +55,6 @@ class ChosenSegmenter:
     def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
         report.check()
         return self._chosen
-
-
-def find(
-    segmenter: Segmenter, image: Image, prompt: Prompt, report: Reporter, store: StageStore
-) -> Segmentation:
-    """The objects of a photo; those found before are used again.
-
-    Raises:
-        NothingFound: there is none.
-    """
-    key = digest(scenelift.__version__, image, prompt, segmenter.name, segmenter.version)
-    found = store.load("segment", key, Segmentation)
-    if found is None:
-        found = find_objects(segmenter, image, prompt, report)
-        store.save("segment", key, found)
-    return found
 
 
 def choose(

@@ -6,29 +6,29 @@ import logging
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from scenelift.errors import Cancelled, NothingFound, SceneliftError
-from scenelift.geometry.photo_size import own_box
 from scenelift.io.files import prepare_output_folder
 from scenelift.io.image import read_image
 from scenelift.options import Options
 from scenelift.output.instances import write_instances
 from scenelift.output.manifest import Manifest
-from scenelift.pipeline import Pipeline
+from scenelift.pipeline import Pipeline, segment_photo
 from scenelift.progress import CancelToken, Reporter
 from scenelift.runs import RunSpec, run_job
-from scenelift.stages import StageStore
-from scenelift.types import Segmentation
+from scenelift.stages import StageStore, Steps
+from scenelift.types import Image, Segmentation
 from scenelift.webapp.estimate import Estimate
-from scenelift.webapp.finding import ChosenSegmenter, ShowingSegmenter, choose, find
+from scenelift.webapp.finding import ChosenSegmenter, ShowingSegmenter, choose
 from scenelift.webapp.folders import JobFolder
 from scenelift.webapp.jobs import JobRow, LeaseLost, Queue
 from scenelift.webapp.listener import JobListener
+from scenelift.webapp.objects import of_manifest
 from scenelift.webapp.records import write_record
 
-__all__ = ["Attempt", "manifest_objects"]
+__all__ = ["Attempt"]
 
 log = logging.getLogger(__name__)
 
@@ -98,10 +98,9 @@ class Attempt:
             return
 
         image, prompt = read_image(folder.photo), job.request.prompt.to_prompt()
-        at_segment = self._report.at("segment")
-        at_segment.send("stage_started")
-        with pipeline.runtime.active():
-            found = find(pipeline.segmenter, image, prompt, at_segment, StageStore(folder.stages))
+        store = StageStore(folder.stages)
+        steps = Steps(self._report, store, pipeline.runtime, depends=(image, prompt))
+        found = segment_photo(pipeline.segmenter, image, prompt, steps)
         if job.selection is None:
             prepare_output_folder(folder.found)
             write_instances(folder.found, image, found)
@@ -110,25 +109,30 @@ class Attempt:
             return
         with pipeline.runtime.active():
             chosen = choose(
-                found, job.selection, pipeline.segmenter, image, at_segment, most=self._most_objects
+                found,
+                job.selection,
+                pipeline.segmenter,
+                image,
+                self._report.at("segment"),
+                most=self._most_objects,
             )
         prepare_output_folder(folder.found)
         write_instances(folder.found, image, chosen)
         self._found(chosen)
         segmenter = ChosenSegmenter(pipeline.segmenter, chosen)
-        self._lift(pipeline.with_backends(segmenter=segmenter))
+        self._lift(pipeline.with_backends(segmenter=segmenter), image)
 
     def _found(self, segmentation: Segmentation) -> None:
         self._listener.found(segmentation)
 
-    def _lift(self, pipeline: Pipeline) -> None:
+    def _lift(self, pipeline: Pipeline, image: Image | None = None) -> None:
         prompt = self._job.request.prompt.to_prompt()
         spec = RunSpec.of(self._folder.photo, prompt, self._folder.scene, self._options)
-        manifest = run_job(spec, pipeline, self._report)
+        manifest = run_job(spec, pipeline, self._report, image=image)
         self._queue.learn(self._quality, _stage_seconds(manifest))
         self._end(
             "done",
-            objects=manifest_objects(manifest, (self._job.width, self._job.height)),
+            objects=of_manifest(manifest, (self._job.width, self._job.height)),
             notes=manifest.notes,
             files=[f.model_dump() for f in manifest.files],
         )
@@ -159,52 +163,6 @@ class Attempt:
                 return False
             else:
                 return True
-
-
-def manifest_objects(manifest: Manifest, size: tuple[int, int]) -> list[dict[str, Any]]:
-    """What is shown of a finished scene: masks are now the manifest's, boxes are the photo's."""
-    worked_at = (manifest.camera.width, manifest.camera.height)
-
-    def own(box: Sequence[float]) -> list[float]:
-        x0, y0, x1, y1 = box
-        return [round(v, 1) for v in own_box(worked_at, size, (x0, y0, x1, y1))]
-
-    shown: list[dict[str, Any]] = [
-        {
-            "index": o.index,
-            "label": o.label,
-            "score": round(o.score, 4),
-            "box": own(o.box),
-            "state": "done",
-            "fraction": 1.0,
-            "mask": o.files.get("mask"),
-        }
-        for o in manifest.objects
-    ]
-    shown += [
-        {
-            "index": f.index,
-            "label": f.label,
-            "score": round(f.score, 4),
-            "box": own(f.box),
-            "state": "failed",
-            "reason": f.reason,
-        }
-        for f in manifest.failed
-    ]
-    shown.sort(key=lambda o: o["index"])
-    dropped = [
-        {
-            "index": None,
-            "label": d.label,
-            "score": round(d.score, 4),
-            "box": own(d.box),
-            "state": "dropped",
-            "reason": d.reason,
-        }
-        for d in manifest.dropped
-    ]
-    return [*shown, *dropped]
 
 
 def _stage_seconds(manifest: Manifest) -> dict[str, float]:

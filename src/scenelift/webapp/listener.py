@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from typing import Any
 
-from scenelift.geometry.photo_size import own_box
 from scenelift.progress import Event
-from scenelift.types import Box, Instance, Segmentation, object_name
+from scenelift.types import Segmentation
 from scenelift.webapp.estimate import Estimate
 from scenelift.webapp.jobs import Claim, Progress, Queue
+from scenelift.webapp.objects import StoredObject, of_segmentation
 
-__all__ = ["JobListener", "found_mask", "found_objects"]
+__all__ = ["JobListener"]
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +37,7 @@ class JobListener:
         self._size = size  # of the photo, in whose pixels boxes are shown
         self._started = time.monotonic()
         self._last_written = 0.0
-        self.objects: list[dict[str, Any]] = []
+        self.objects: list[StoredObject] = []
         self.notes: list[str] = []
 
     def __call__(self, event: Event) -> None:
@@ -65,7 +64,7 @@ class JobListener:
 
     def found(self, segmentation: Segmentation) -> None:
         """The masks are there."""
-        self.objects = found_objects(segmentation, self._size)
+        self.objects = of_segmentation(segmentation, self._size)
         self.notes += [note for note in segmentation.notes if note not in self.notes]
         self._estimate.found(len(segmentation.instances))
         self._write(kind="found", stage="segment", stage_fraction=1.0)
@@ -78,13 +77,13 @@ class JobListener:
         shown = self.objects[event.object_index]
         match event.kind:
             case "stage_started":
-                shown["state"] = "running"
+                shown.state = "running"
             case "stage_progress":
-                shown["fraction"] = round(event.fraction, 3)
+                shown.fraction = round(event.fraction, 3)
             case "stage_finished" | "stage_resumed":
-                shown.update(state="done", fraction=1.0)
+                shown.state, shown.fraction = "done", 1.0
             case "object_failed":
-                shown.update(state="failed", reason=event.message)
+                shown.state, shown.reason = "failed", event.message
             case _:
                 pass
 
@@ -113,51 +112,3 @@ class JobListener:
         except sqlite3.OperationalError as exc:
             # A full disk: the job may still get through, so only its progress is not shown.
             log.warning("progress of job %s was not stored: %s", self._claim.job, exc)
-
-
-def found_objects(segmentation: Segmentation, size: tuple[int, int]) -> list[dict[str, Any]]:
-    """What is shown of a segmentation: objects first, then what was left out.
-
-    Args:
-        segmentation: with boxes in the pixels that are worked at.
-        size: width and height of the photo, in whose pixels they are shown.
-    """
-    worked_at = next((i.mask.shape[::-1] for i in segmentation.instances), size)
-
-    def own(box: Box) -> list[float]:
-        return [round(v, 1) for v in own_box((worked_at[0], worked_at[1]), size, box)]
-
-    return [
-        *(
-            _shown(index, instance, own(instance.box))
-            for index, instance in enumerate(segmentation.instances)
-        ),
-        *(
-            {
-                "index": None,
-                "label": d.label,
-                "score": round(d.score, 4),
-                "box": own(d.box),
-                "state": "dropped",
-                "reason": d.reason,
-            }
-            for d in segmentation.dropped
-        ),
-    ]
-
-
-def found_mask(index: int, label: str) -> str:
-    """Path of a found object's mask below the job's folder; the server makes a URL of it."""
-    return f"found/{object_name(index, label)}.png"
-
-
-def _shown(index: int, instance: Instance, box: list[float]) -> dict[str, Any]:
-    return {
-        "index": index,
-        "label": instance.label,
-        "score": round(instance.score, 4),
-        "box": box,
-        "state": "waiting",
-        "fraction": 0.0,
-        "mask": found_mask(index, instance.label),
-    }

@@ -13,6 +13,7 @@ from scenelift.options import Options
 from scenelift.options.schema import model_of
 from scenelift.prompts import MAX_PHRASE_CHARACTERS, MAX_PHRASES, parse_prompt_phrases
 from scenelift.types import BoxPrompt, Prompt
+from scenelift.webapp.objects import JobObject
 
 __all__ = [
     "MAX_BOXES",
@@ -24,7 +25,6 @@ __all__ = [
     "Generated",
     "Job",
     "JobList",
-    "JobObject",
     "JobOptions",
     "JobPrompt",
     "JobRequest",
@@ -35,12 +35,12 @@ __all__ = [
     "Problem",
     "Rerun",
     "Selection",
+    "Stage",
     "State",
     "parse_phrases",
 ]
 
 State = Literal["queued", "running", "review", "done", "failed", "cancelled"]
-ObjectState = Literal["waiting", "running", "done", "failed", "dropped"]
 # Pixels of no photo we read; also keeps infinities out.
 Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Corners = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
@@ -168,19 +168,6 @@ class Login(_Input):
     token: str = Field(max_length=1000)
 
 
-class JobObject(BaseModel):
-    """One object of a job."""
-
-    index: int | None = Field(description="null for what was left out after the review")
-    label: str
-    score: float
-    box: tuple[float, float, float, float]
-    state: ObjectState
-    fraction: float = 0.0
-    mask_url: str | None = None
-    reason: str | None = None
-
-
 class Photo(BaseModel):
     """The photo as the models see it."""
 
@@ -254,6 +241,11 @@ class OptionSchema(BaseModel):
     items: dict[str, str] | None = None
 
 
+class Stage(BaseModel):
+    name: str
+    title: str
+
+
 class Example(BaseModel):
     name: str
     url: str
@@ -269,6 +261,7 @@ class Config(BaseModel):
     limits: Limits
     options: dict[str, OptionSchema] = Field(description="what a job may say, by name")
     server: dict[str, Any] = Field(description="what the server was started with, by option")
+    stages: list[Stage] = Field(description="what a job goes through, in this order")
     auth: bool
     examples: list[Example]
 

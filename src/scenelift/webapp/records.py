@@ -21,6 +21,7 @@ from scenelift.output.manifest import MANIFEST_NAME, Manifest, read_manifest
 from scenelift.webapp.folders import DataFolder, JobFolder
 from scenelift.webapp.jobs import JobRow, Queue
 from scenelift.webapp.models import JobRequest, Selection
+from scenelift.webapp.objects import of_manifest
 
 __all__ = ["holds_work", "open_queue", "restore_jobs", "write_missing_records", "write_record"]
 
@@ -155,11 +156,9 @@ def _job(folder: JobFolder, job_id: str, owners: Sequence[str]) -> JobRow:
     if not all(0 <= side < 2**31 for side in size):
         raise ValueError(f"{size} is no size of a photo")
     if manifest is not None:
-        from scenelift.webapp.lifting import manifest_objects
-
         state = "done"
         shown = {
-            "objects": manifest_objects(manifest, size),
+            "objects": of_manifest(manifest, size),
             "notes": manifest.notes,
             "files": [file.model_dump() for file in manifest.files],
         }

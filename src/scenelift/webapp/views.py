@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote
 
 from pydantic import ValidationError
 
 from scenelift.output.manifest import MANIFEST_NAME
 from scenelift.webapp.jobs import JobRow, unreadable
-from scenelift.webapp.models import File, Job, JobObject, Photo
+from scenelift.webapp.models import File, Job, Photo
 
 __all__ = ["file_url", "job_view"]
 
@@ -48,7 +47,7 @@ def _view(job: JobRow, positions: Mapping[str, int]) -> Job:
         position=positions.get(job.id),
         notes=job.notes,
         error=job.error,
-        objects=[_object(job.id, o) for o in job.objects],
+        objects=[o.public(file_url(job.id, o.mask) if o.mask else None) for o in job.objects],
         image=Photo(width=job.width, height=job.height, url=file_url(job.id, "shown.jpg")),
         overlay_url=file_url(job.id, overlay) if job.objects else None,
         thumbnail_url=file_url(job.id, "thumbnail.jpg"),
@@ -68,12 +67,6 @@ def _view(job: JobRow, positions: Mapping[str, int]) -> Job:
 def file_url(job_id: str, path: str) -> str:
     """Where a file of a job is."""
     return f"/api/jobs/{job_id}/files/{quote(path)}"
-
-
-def _object(job_id: str, shown: Mapping[str, Any]) -> JobObject:
-    mask = shown.get("mask")
-    facts = {k: v for k, v in shown.items() if k != "mask"}
-    return JobObject(**facts, mask_url=file_url(job_id, mask) if mask else None)
 
 
 def _time(seconds: float) -> datetime:

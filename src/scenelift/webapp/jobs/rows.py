@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from scenelift.webapp.errors import UnreadableJob
 from scenelift.webapp.models import JobRequest, Selection, State
+from scenelift.webapp.objects import StoredObject, read
 
 __all__ = [
     "Claim",
@@ -55,7 +56,7 @@ class Progress:
     stage_fraction: float = 0.0
     eta: float | None = None
     message: str = ""
-    objects: Sequence[Mapping[str, Any]] = ()
+    objects: Sequence[StoredObject] = ()
     notes: Sequence[str] = ()
 
 
@@ -81,7 +82,7 @@ class JobRow:
     stage: str
     fraction: float
     eta: float | None
-    objects: list[dict[str, Any]] = field(default_factory=list)
+    objects: list[StoredObject] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     error: dict[str, Any] | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
@@ -171,7 +172,7 @@ def _parse(row: sqlite3.Row) -> JobRow:
         stage=row["stage"],
         fraction=float(row["fraction"]),
         eta=_number(row["eta"]),
-        objects=_list(row["objects"], dict),
+        objects=read(row["objects"]),
         notes=_list(row["notes"], str),
         error=_dict(row["error"]) if row["error"] else None,
         files=_list(row["files"], dict),

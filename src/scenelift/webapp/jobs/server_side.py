@@ -9,6 +9,7 @@ from scenelift.webapp.jobs.changes import write_event
 from scenelift.webapp.jobs.database import QueueFile
 from scenelift.webapp.jobs.rows import EventRow, JobRow, job_from_row
 from scenelift.webapp.models import State
+from scenelift.webapp.objects import objects_json
 
 __all__ = ["ServerSide"]
 
@@ -108,7 +109,7 @@ class ServerSide(QueueFile):
             "created": job.created,
             "finished": job.finished,
             "fraction": job.fraction,
-            "objects": json.dumps(job.objects),
+            "objects": objects_json(job.objects),
             "notes": json.dumps(job.notes),
             "error": json.dumps(job.error) if job.error else None,
             "files": json.dumps(job.files),

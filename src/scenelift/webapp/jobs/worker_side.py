@@ -15,6 +15,7 @@ from scenelift.webapp.jobs.changes import finish_job, requeue_job, write_event
 from scenelift.webapp.jobs.database import QueueFile
 from scenelift.webapp.jobs.rows import Claim, JobRow, Progress, job_from_row
 from scenelift.webapp.models import State
+from scenelift.webapp.objects import StoredObject, objects_json
 
 __all__ = ["LeaseLost", "WorkerSide"]
 
@@ -110,7 +111,7 @@ class WorkerSide(QueueFile):
                     progress.stage,
                     progress.fraction,
                     progress.eta,
-                    json.dumps(list(progress.objects)),
+                    objects_json(progress.objects),
                     json.dumps(list(progress.notes)),
                 ),
             )
@@ -130,7 +131,7 @@ class WorkerSide(QueueFile):
         state: State,
         *,
         error: Mapping[str, Any] | None = None,
-        objects: Sequence[Mapping[str, Any]] | None = None,
+        objects: Sequence[StoredObject] | None = None,
         notes: Sequence[str] | None = None,
         files: Sequence[Mapping[str, Any]] = (),
     ) -> None:
@@ -139,14 +140,14 @@ class WorkerSide(QueueFile):
         Raises:
             LeaseLost: the job is somebody else's by now.
         """
+        values = {"files": json.dumps(list(files))}
+        if objects is not None:
+            values["objects"] = objects_json(objects)
+        if notes is not None:
+            values["notes"] = json.dumps(list(notes))
+        columns = ", ".join(f"{column} = ?" for column in values)
         with self.transaction() as c:
-            self._held(c, claim, "files = ?", (json.dumps(list(files)),))
-            for column, value in (("objects", objects), ("notes", notes)):
-                if value is not None:
-                    c.execute(
-                        f"UPDATE jobs SET {column} = ? WHERE id = ?",
-                        (json.dumps(list(value)), claim.job),
-                    )
+            self._held(c, claim, columns, tuple(values.values()))
             finish_job(c, claim.job, state, error)
 
     def release(self, claim: Claim, reason: str) -> None:

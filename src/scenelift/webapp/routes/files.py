@@ -10,7 +10,6 @@ from fastapi.responses import FileResponse
 from scenelift.output.manifest import MANIFEST_NAME
 from scenelift.webapp.errors import NotFound
 from scenelift.webapp.jobs import JobRow
-from scenelift.webapp.listener import found_mask
 from scenelift.webapp.models import Problem
 from scenelift.webapp.routes.jobs import JobId
 from scenelift.webapp.services import Owner, Services, Use
@@ -89,10 +88,9 @@ def _listed(job: JobRow) -> dict[str, str]:
     listed: dict[str, str] = dict.fromkeys(OWN, "")
     if job.objects:
         listed["found/overlay.png"] = listed["found/instances.json"] = ""
-        listed |= {o["mask"]: "" for o in job.objects if o.get("mask")}
+        listed |= {o.mask: "" for o in job.objects if o.mask}
         # Masks of the search stay: a page that shows the progress may ask just when it ends.
-        kept = [o for o in job.objects if o["index"] is not None]
-        listed |= {found_mask(o["index"], o["label"]): "" for o in kept}
+        listed |= {o.search_mask: "" for o in job.objects if o.search_mask}
     if job.state == "done":
         listed[MANIFEST_NAME] = ""
         listed |= {f["path"]: f["sha256"] for f in job.files}

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from scenelift.webapp.jobs import JobRow
-from scenelift.webapp.models import Generated, JobObject, Problem
+from scenelift.webapp.models import Generated, Problem
 from scenelift.webapp.problems import MEDIA_TYPE
 from scenelift.webapp.routes.jobs import accept_upload
 from scenelift.webapp.services import Owner, Services, Use
@@ -71,12 +71,7 @@ def _generated(job: JobRow, elapsed: float) -> Generated:
         return f"/objects/{job.id}/{path}" if there else None
 
     objects = [
-        JobObject(
-            **{k: v for k, v in o.items() if k != "mask"},
-            mask_url=url(o["mask"]) if o.get("mask") else None,
-        )
-        for o in job.objects
-        if o["state"] != "dropped"
+        o.public(url(o.mask) if o.mask else None) for o in job.objects if o.state != "dropped"
     ]
     done = [o for o in objects if o.state == "done"]
     count = f"{len(done)} object{'' if len(done) == 1 else 's'}"
