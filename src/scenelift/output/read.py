@@ -19,6 +19,7 @@ from scenelift.io.ply import read_ply
 from scenelift.io.splat_reader import read_splats
 from scenelift.options import ExportOptions, Options, PreviewFormat
 from scenelift.output.manifest import Manifest, ObjectModel
+from scenelift.scene import Scene
 from scenelift.types import (
     Background,
     BoxPrompt,
@@ -31,7 +32,6 @@ from scenelift.types import (
     Pose,
     Prompt,
     Provenance,
-    Scene,
     SceneObject,
     Shape,
 )

@@ -5,7 +5,7 @@ Boxes are in the photo's own pixels, whatever size the models work at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter
@@ -128,6 +128,7 @@ def _dropped(candidates: Sequence[Any], working: Size, size: Size) -> list[Store
 def _stored(
     index: int | None, label: str, score: float, box: Box, working: Size, size: Size, **facts: Any
 ) -> StoredObject:
-    own = tuple(round(v, 1) for v in own_box(working, size, box))
-    values: Mapping[str, Any] = {"index": index, "label": label, "score": round(score, 4)}
-    return StoredObject(**values, box=own, **facts)
+    x0, y0, x1, y1 = (round(v, 1) for v in own_box(working, size, box))
+    return StoredObject(
+        index=index, label=label, score=round(score, 4), box=(x0, y0, x1, y1), **facts
+    )
