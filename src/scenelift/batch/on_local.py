@@ -21,6 +21,7 @@ from scenelift.batch.identity import WorkerIdentity
 from scenelift.batch.ledger import Ledger
 from scenelift.batch.progress import BatchProgress
 from scenelift.errors import InputError, OutputError, SetupError
+from scenelift.worker_processes import end_worker, start_worker, stop_workers
 
 __all__ = ["LocalWorkers"]
 
@@ -103,23 +104,14 @@ class LocalWorkers:
 
     def stop(self) -> None:
         """Let the workers give back what they do, and wait for them; kill those that do not."""
-        running = [s.process for s in self._slots if s.process is not None]
-        for process in running:
-            process.terminate()
-        deadline = time.monotonic() + STOP_SECONDS
-        for process in running:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, deadline - time.monotonic()))
+        stop_workers([s.process for s in self._slots if s.process is not None], STOP_SECONDS)
         self.kill()
 
     def kill(self) -> None:
         """End the workers at once."""
         for slot in self._slots:
             if slot.process is not None:
-                slot.process.kill()
-                slot.process.wait()
-                if slot.process.stdin:
-                    slot.process.stdin.close()
+                end_worker(slot.process)
                 slot.process = None
 
     def _free_items(self, progress: BatchProgress, enough: int) -> int:
@@ -143,16 +135,13 @@ class LocalWorkers:
         if self._devices:
             command += ["--device", self._devices[slot.number % len(self._devices)]]
         with slot.log.open("ab") as log_file:
-            slot.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=log_file, stderr=log_file
-            )
+            slot.process = start_worker(command, log_file)
 
     def _buried(self, slot: _Slot) -> None:
         """Find out what a worker that ended has to say."""
         process = slot.process
         assert process is not None
-        if process.stdin:
-            process.stdin.close()
+        end_worker(process)
         slot.process = None
         code = process.returncode
         problem = slot.log.with_suffix(".json")

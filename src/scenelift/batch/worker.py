@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
-import signal
 import sys
 import threading
 import time
@@ -29,12 +27,12 @@ from scenelift.errors import SceneliftError
 from scenelift.io.files import write_json
 from scenelift.pipeline import Pipeline
 from scenelift.progress import CancelToken
+from scenelift.worker_processes import join_or_exit, stop_when_told
 
 __all__ = ["Worker", "main"]
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.2
 STOP_SECONDS = 20.0
 LINGER_SECONDS = 1.0
 
@@ -172,31 +170,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 write_json(args.problem, exc.problem())
             code.append(exc.exit_code)
 
-    # Ctrl-C reaches every process of a terminal; whoever started us then says what to do.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda signum, frame: worker.stop())
-    if args.parent:
-        threading.Thread(target=_stop_with_parent, args=(worker,), daemon=True).start()
-    # In a thread, so that signals are answered while a stage is deep in compiled code.
+    stop_when_told(worker.stop, with_parent=args.parent)
     thread = threading.Thread(target=work, daemon=True, name="work")
     thread.start()
-    give_up = None
-    while thread.is_alive():
-        thread.join(POLL_SECONDS)
-        if worker.stopping:
-            give_up = give_up or time.monotonic() + STOP_SECONDS
-            if time.monotonic() > give_up:
-                log.warning("a stage did not stop in time")
-                worker.give_back()
-                os._exit(0)
+    join_or_exit(
+        thread,
+        stopping=lambda: worker.stopping,
+        seconds=STOP_SECONDS,
+        give_back=worker.give_back,
+    )
     return code[0] if code else CRASHED
-
-
-def _stop_with_parent(worker: Worker) -> None:
-    """Stop when whoever started us is gone: its end of our standard input closes."""
-    while os.read(sys.stdin.fileno(), 1024):
-        pass
-    worker.stop()
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

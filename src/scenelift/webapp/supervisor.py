@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from scenelift.webapp.jobs import JobRow, Queue
 from scenelift.webapp.repeats import Repeats
+from scenelift.worker_processes import end_worker, start_worker, stop_workers
 
 __all__ = ["Supervisor"]
 
@@ -104,18 +105,10 @@ class Supervisor:
         """Stop the workers; what they were doing waits for the next server."""
         self._stopping.set()
         self._thread.join()
-        for slot in self._slots:
-            if slot.process is not None:
-                slot.process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + self._stop_seconds
-        for slot in self._slots:
-            if slot.process is None:
-                continue
-            try:
-                slot.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                log.warning("worker %d did not stop in time and is killed", slot.number)
-            self._bury(slot)
+        running = [slot for slot in self._slots if slot.process is not None]
+        stop_workers([slot.process for slot in running if slot.process], self._stop_seconds)
+        for slot in running:
+            slot.process = None
             # If not, the next server finds them running without a worker, and knows what to do.
             with self._repeats.outlive("jobs could not be given back"):
                 self._queue.recover(slot.number, "the server stopped", counts=False)
@@ -136,7 +129,8 @@ class Supervisor:
             reason = slot.killed_because or _explain(slot.process.returncode)
             # First: should it fail, the process is still known to be dead at the next tick.
             self._queue.recover(slot.number, reason)
-            self._bury(slot)
+            end_worker(slot.process)
+            slot.process = None
             lived = time.monotonic() - slot.started
             if slot.killed_because or lived > HEALTHY_SECONDS:
                 slot.quick_deaths = 0
@@ -150,8 +144,7 @@ class Supervisor:
             self.restarts += 1
         if slot.process is None and time.monotonic() >= slot.next_start:
             slot.started = time.monotonic()
-            # Its standard input stays open for as long as we live: that is how it knows.
-            slot.process = subprocess.Popen(self._command(slot.number), stdin=subprocess.PIPE)
+            slot.process = start_worker(self._command(slot.number))
 
     def _end_overdue(self) -> None:
         running = self._queue.running()
@@ -192,17 +185,6 @@ class Supervisor:
             if (job.worker or "").startswith(f"{slot.number}-"):
                 return slot
         return None
-
-    @staticmethod
-    def _bury(slot: _Slot) -> None:
-        """Make sure that a process is dead, and let go of it."""
-        if slot.process is None:
-            return
-        slot.process.kill()
-        slot.process.wait()
-        if slot.process.stdin:
-            slot.process.stdin.close()
-        slot.process = None
 
 
 def _explain(code: int) -> str:

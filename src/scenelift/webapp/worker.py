@@ -12,9 +12,7 @@ import fcntl
 import json
 import logging
 import os
-import signal
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +29,7 @@ from scenelift.webapp.folders import DataFolder
 from scenelift.webapp.jobs import Claim, JobRow, LeaseLost, Queue
 from scenelift.webapp.lifting import Attempt
 from scenelift.webapp.repeats import Repeats
+from scenelift.worker_processes import join_or_exit, stop_when_told
 
 __all__ = ["Worker", "main"]
 
@@ -127,25 +126,27 @@ class Worker:
         """Run something in a thread; stop it when the user, or the server, says so."""
         thread = threading.Thread(target=work, daemon=True, name=claim.job if claim else "load")
         thread.start()
-        give_up: float | None = None
-        while thread.is_alive():
-            thread.join(POLL_SECONDS)
+        current = claim  # None once the job is somebody else's
+
+        def tick() -> None:
+            nonlocal current
             try:
-                if self._stop.is_set() or (claim and self._queue.wants_cancel(claim)):
+                if self._stop.is_set() or (current and self._queue.wants_cancel(current)):
                     token.cancel()
-                self._beat(claim)
+                self._beat(current)
             except LeaseLost:
                 token.cancel()
-                claim = None
+                current = None
             except sqlite3.Error as exc:
                 self._repeats.tell("the queue cannot be reached", exc)
-            if self._stop.is_set():
-                give_up = give_up or time.monotonic() + self._stop_seconds
-                if time.monotonic() > give_up:
-                    log.warning("a stage did not stop in time")
-                    if claim:
-                        self._give_back(claim)
-                    os._exit(0)
+
+        join_or_exit(
+            thread,
+            stopping=self._stop.is_set,
+            seconds=self._stop_seconds,
+            give_back=lambda: self._give_back(current) if current else None,
+            tick=tick,
+        )
 
     def _give_back(self, claim: Claim) -> None:
         """Let another worker have a job whose stage does not react. The attempt does not count."""
@@ -213,8 +214,6 @@ def main(
     )
     # The page must answer while all cores work; on a server with a GPU this costs nothing.
     os.nice(NICENESS)
-    # Ctrl-C reaches every process of a terminal; the server then tells us what to do.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     data = DataFolder(args.data)
     options = Options.from_plain({**json.loads(args.options), "device": args.device})
     options = replace(options, export=preview or options.export)
@@ -229,25 +228,12 @@ def main(
             most_objects=args.max_objects,
             defaults=options,
         )
-        signal.signal(signal.SIGTERM, lambda signum, frame: worker.stop())
-        if args.parent:
-            _stop_with_parent(worker)
+        stop_when_told(worker.stop, with_parent=args.parent)
         worker.run(options.backends.quality if args.preload else None)
 
 
 def _of_quality(options: Options, quality: str) -> Options:
     return replace(options, backends=replace(options.backends, quality=quality))
-
-
-def _stop_with_parent(worker: Worker) -> None:
-    """Stop when the server is gone: its end of our standard input closes, even on kill -9."""
-
-    def watch() -> None:
-        while os.read(sys.stdin.fileno(), 1024):
-            pass
-        worker.stop()
-
-    threading.Thread(target=watch, daemon=True, name="parent").start()
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
