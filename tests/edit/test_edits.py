@@ -16,11 +16,11 @@ from scenelift.edit import (
     Edits,
     ObjectEdit,
     TransformEdit,
-    edit_folder,
     edits_of,
     no_edits,
     parse_edits,
 )
+from scenelift.edit.folder import edit_folder
 from scenelift.errors import Cancelled, EditsError, InputError, OtherScene
 from scenelift.io.files import sha256_of
 from scenelift.io.glb import read_glb

@@ -41,7 +41,8 @@ def edit(
     Example: scenelift edit out/desk edits.json
     """
     with problems(as_json), listen(quiet=quiet) as report:
-        from scenelift.edit import edit_folder, edits_of, no_edits, read_edits
+        from scenelift.edit import edits_of, no_edits, read_edits
+        from scenelift.edit.folder import edit_folder
 
         if edits is not None and reset:
             raise InputError("--reset takes all edits back; give it or a file, not both.")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.edit.document import Edits, ObjectEdit
-from scenelift.errors import EditsError
+from scenelift.edit.fitting import ObjectSize, check_fit
 from scenelift.geometry.transforms import take_gaussians, transform_gaussians
 from scenelift.scene import Scene
 from scenelift.types import Background, Gaussians, Pose, SceneObject
 
 __all__ = ["apply_edits", "changes_of"]
-
-MOST_SPLATS = MOST_FACES = 20_000_000
 
 
 def apply_edits(scene: Scene, edits: Edits) -> Scene:
@@ -27,13 +24,12 @@ def apply_edits(scene: Scene, edits: Edits) -> Scene:
         edits: in their normal form.
 
     Raises:
-        EditsError: they name an object or splats that there are not, or leave nothing.
+        EditsError: they do not fit it.
     """
+    sizes = {o.index: _size(o) for o in scene.objects}
+    check_fit(edits, sizes, [failed.index for failed in scene.provenance.failed])
     own = {o.index: o for o in scene.objects}
-    taken = own.keys() | {failed.index for failed in scene.provenance.failed}
     entries = {entry.object: entry for entry in edits.objects}
-    for entry in edits.objects:
-        _check_number(entry, own.keys(), taken)
     objects = [
         _edited(o, entries.get(o.index))
         for o in scene.objects
@@ -44,7 +40,6 @@ def apply_edits(scene: Scene, edits: Edits) -> Scene:
         for entry in edits.objects
         if entry.copy_of is not None
     ]
-    _check_size(objects)
     scene = replace(scene, objects=tuple(sorted(objects, key=lambda o: o.index)))
     return scene if edits.scale is None else _scaled(scene, edits.scale)
 
@@ -61,25 +56,17 @@ def changes_of(entry: ObjectEdit) -> list[str]:
     return [word for word, applies in words.items() if applies]
 
 
-def _check_number(entry: ObjectEdit, own: Collection[int], taken: Collection[int]) -> None:
-    wanted = entry.object if entry.copy_of is None else entry.copy_of
-    if wanted not in own:
-        numbers = ", ".join(str(n) for n in sorted(own)[:20])
-        raise EditsError(f"The edits name object {wanted}; the scene has {numbers}.")
-    if entry.copy_of is not None and entry.object in taken:
-        raise EditsError(
-            f"The copy of object {entry.copy_of} has the number {entry.object}, which is an "
-            f"object's of the scene. Give it another one, from {max(taken) + 1} on."
-        )
+def _size(o: SceneObject) -> ObjectSize:
+    mesh = o.shape.mesh
+    return ObjectSize(len(o.shape.gaussians or ()), 0 if mesh is None else len(mesh.faces))
 
 
 def _edited(o: SceneObject, entry: ObjectEdit | None) -> SceneObject:
     if entry is None:
         return o
     gaussians = o.shape.gaussians
-    if entry.splats_removed:
-        gaussians = _without(gaussians, entry)
-        o = replace(o, shape=replace(o.shape, gaussians=gaussians))
+    if entry.splats_removed and gaussians is not None:
+        o = replace(o, shape=replace(o.shape, gaussians=_without(gaussians, entry)))
     if entry.name is not None:
         o = replace(o, instance=replace(o.instance, label=entry.name))
     if entry.transform is not None:
@@ -88,35 +75,11 @@ def _edited(o: SceneObject, entry: ObjectEdit | None) -> SceneObject:
     return o
 
 
-def _without(gaussians: Gaussians | None, entry: ObjectEdit) -> Gaussians:
-    count = 0 if gaussians is None else len(gaussians)
-    end = sum(entry.splats_removed[-1])
-    if gaussians is None or end > count:
-        raise EditsError(
-            f"The edits remove splats up to number {end - 1} of object {entry.object}, which has "
-            f"{count}."
-        )
-    stays: NDArray[np.bool_] = np.ones(count, np.bool_)
+def _without(gaussians: Gaussians, entry: ObjectEdit) -> Gaussians:
+    stays: NDArray[np.bool_] = np.ones(len(gaussians), np.bool_)
     for first, length in entry.splats_removed:
         stays[first : first + length] = False
-    if not stays.any():
-        raise EditsError(
-            f"The edits remove all {count} splats of object {entry.object}. Delete the object, or "
-            "leave one of them."
-        )
     return take_gaussians(gaussians, stays)
-
-
-def _check_size(objects: Sequence[SceneObject]) -> None:
-    splats = sum(len(o.shape.gaussians or ()) for o in objects)
-    faces = sum(0 if o.shape.mesh is None else len(o.shape.mesh.faces) for o in objects)
-    if not splats:
-        raise EditsError("The edits leave no object with splats. At least one stays.")
-    if splats > MOST_SPLATS or faces > MOST_FACES:
-        raise EditsError(
-            f"With its copies the scene would have {splats:,} splats and {faces:,} faces; up to "
-            f"{MOST_SPLATS:,} of each are written. Make fewer copies."
-        )
 
 
 def _scaled(scene: Scene, factor: float) -> Scene:

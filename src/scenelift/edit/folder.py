@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from scenelift.edit.apply import apply_edits, changes_of
-from scenelift.edit.document import EDITS_NAME, Edits, parse_edits
-from scenelift.errors import EditsError, InputError, OtherScene
-from scenelift.io.files import explain_failure, sha256_of, write_bytes, write_json
+from scenelift.edit.belonging import check_edits
+from scenelift.edit.document import EDITS_NAME, Edits
+from scenelift.errors import InputError
+from scenelift.io.files import explain_failure, write_bytes, write_json
 from scenelift.output.folder import (
     claim_folder,
     forget_original,
@@ -24,68 +25,7 @@ from scenelift.progress import Reporter, silent
 from scenelift.scene import Scene
 from scenelift.types import Instance
 
-__all__ = ["check_edits", "edit_folder", "edits_of", "no_edits", "read_edits"]
-
-
-def read_edits(path: Path) -> Edits:
-    """Edits of a file.
-
-    Raises:
-        EditsError: it cannot be read, or its edits cannot be used.
-    """
-    try:
-        return parse_edits(path.read_bytes())
-    except OSError as exc:
-        raise EditsError(f"Cannot read {path}: {exc.strerror or exc}.") from exc
-
-
-def no_edits(folder: Path) -> Edits:
-    """Edits of a folder's scene that change nothing: what an editor starts from.
-
-    Raises:
-        InputError: there is no finished scene, or its state before the edits is gone.
-    """
-    return Edits(scene=sha256_of(original_of(folder) / MANIFEST_NAME))
-
-
-def edits_of(folder: Path) -> Edits:
-    """The edits that a folder's files are written from.
-
-    Raises:
-        InputError: there is no finished scene, or its state before the edits is gone.
-    """
-    written = folder / EDITS_NAME
-    nothing = no_edits(folder)
-    if original_of(folder) == folder or not written.is_file():
-        return nothing
-    edits = read_edits(written)
-    return edits if edits.scene == nothing.scene else nothing
-
-
-def check_edits(folder: Path, edits: Edits) -> None:
-    """Refuse edits that could not be written, as far as the manifest tells.
-
-    Raises:
-        EditsError: they name another scene, or objects or splats that there are not.
-        InputError: there is no finished scene, or its state before the edits is gone.
-    """
-    original = original_of(folder)
-    own = sha256_of(original / MANIFEST_NAME)
-    if edits.scene != own:
-        raise OtherScene(
-            f"The edits belong to the scene {edits.scene[:12]}…; this one is {own[:12]}…. Edits "
-            "fit the one run that they were made for: `scenelift edit DIR` prints what to start "
-            "from."
-        )
-    counts = {o.index: o.gaussians for o in read_manifest(original).objects}
-    for entry in edits.objects:
-        source = entry.object if entry.copy_of is None else entry.copy_of
-        end = sum(entry.splats_removed[-1]) if entry.splats_removed else 0
-        if end > counts.get(source, end):
-            raise EditsError(
-                f"The edits remove splats up to number {end - 1} of object {source}, which has "
-                f"{counts[source]}."
-            )
+__all__ = ["edit_folder"]
 
 
 def edit_folder(

@@ -18,6 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from scenelift.edit.document import MOST_BYTES
 from scenelift.errors import SceneliftError
 from scenelift.webapp.errors import Forbidden, TooLarge, TooManyRequests, Unauthorized
 from scenelift.webapp.problems import problem_response
@@ -217,6 +218,8 @@ class Guard:
 
     def _most_bytes(self, scope: Scope) -> int:
         upload = scope["method"] == "POST" and scope["path"] in UPLOADS
+        if scope["method"] == "PUT" and scope["path"].endswith("/edits"):
+            return MOST_BYTES
         return FIELD_BYTES + (self._settings.upload_bytes if upload else 0)
 
 

@@ -34,7 +34,7 @@ from scenelift.webapp.page import add_page
 from scenelift.webapp.problems import add_problem_handlers
 from scenelift.webapp.qualities import InstalledQualities, Qualities
 from scenelift.webapp.records import open_queue, restore_jobs
-from scenelift.webapp.routes import config, events, files, generate, health, jobs, session
+from scenelift.webapp.routes import config, edits, events, files, generate, health, jobs, session
 from scenelift.webapp.services import Services
 from scenelift.webapp.settings import Settings
 from scenelift.webapp.supervisor import Supervisor
@@ -91,7 +91,7 @@ def create_app(
     )
     app.state.open_data = lambda: open_data(settings, data)
     add_problem_handlers(app)
-    for module in (jobs, files, events, config, session, generate, health):
+    for module in (jobs, edits, files, events, config, session, generate, health):
         app.include_router(module.router)
     add_page(app)
     app.add_middleware(AnswerHead)
@@ -101,8 +101,9 @@ def create_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "If-Match", "Last-Event-ID"],
+            expose_headers=["ETag"],
         )
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))

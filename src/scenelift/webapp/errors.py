@@ -12,6 +12,8 @@ __all__ = [
     "NotAllowedYet",
     "NotFound",
     "NotReady",
+    "Outdated",
+    "PreconditionMissing",
     "QueueBusy",
     "QueueTooNew",
     "StorageFull",
@@ -36,6 +38,20 @@ class Conflict(SceneliftError):
 
     http_status = 409
     slug = "conflict"
+
+
+class Outdated(SceneliftError):
+    """A change was made from an earlier state than the newest one."""
+
+    http_status = 412
+    slug = "outdated"
+
+
+class PreconditionMissing(SceneliftError):
+    """A change does not say which state it was made from."""
+
+    http_status = 428
+    slug = "precondition-missing"
 
 
 class Unauthorized(SceneliftError):

@@ -3,7 +3,8 @@
 queue.sqlite3       the queue
 worker-0.lock       held by the worker of a slot
 incoming/ID/        an upload that is being received or checked
-jobs/ID/            photo, job.json (what was asked for), shown.jpg, thumbnail.jpg, found/ (masks),
+jobs/ID/            photo, job.json (what was asked for), edits.json (what was changed of the scene
+                    by hand, where anything was), shown.jpg, thumbnail.jpg, found/ (masks),
                     stages/, scene/ (the output)
 reserve             room on the disk that is given up when there is no other
 spool/              bodies of uploads while they arrive
@@ -46,6 +47,11 @@ class JobFolder:
     def record(self) -> Path:
         """What was asked for, and whose it is: see `records.py`."""
         return self.path / "job.json"
+
+    @property
+    def edits(self) -> Path:
+        """What was changed of the scene by hand, as it was put last."""
+        return self.path / "edits.json"
 
     @property
     def shown(self) -> Path:

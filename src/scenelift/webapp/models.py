@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from scenelift.edit.document import Edits
 from scenelift.errors import InputError
 from scenelift.options import Options
 from scenelift.options.schema import model_of
@@ -20,6 +21,7 @@ __all__ = [
     "AddedBox",
     "Box",
     "Config",
+    "EditState",
     "Example",
     "File",
     "Generated",
@@ -34,6 +36,7 @@ __all__ = [
     "Photo",
     "Problem",
     "Rerun",
+    "SceneEdits",
     "Selection",
     "Stage",
     "State",
@@ -185,6 +188,23 @@ class File(BaseModel):
     url: str
 
 
+class EditState(BaseModel):
+    """How far the edits of a finished job's scene are written."""
+
+    state: Literal["written", "waiting", "writing", "failed"]
+    revision: int = Field(description="of the newest edits; 0 before the first")
+    written: int = Field(description="of the edits that the files are of")
+    fraction: float = Field(ge=0, le=1)
+    error: dict[str, Any] | None = Field(description="an RFC 9457 problem, where it failed")
+
+
+class SceneEdits(EditState):
+    """The edits of a job's scene: docs/edits.md."""
+
+    edits: Edits
+    original_url: str = Field(description="scene.json of the unedited scene, its files beside it")
+
+
 class Job(BaseModel):
     """A job and how far it is."""
 
@@ -210,6 +230,7 @@ class Job(BaseModel):
     thumbnail_url: str | None
     manifest_url: str | None
     files: list[File]
+    edit: EditState | None = Field(description="of its scene, where there is one")
 
 
 class JobList(BaseModel):

@@ -15,15 +15,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scenelift.edit import Edits, no_edits, parse_edits
 from scenelift.errors import InputError, OutputError
-from scenelift.io.files import write_json
+from scenelift.io.files import write_bytes, write_json
+from scenelift.output.folder import ORIGINAL
 from scenelift.output.manifest import MANIFEST_NAME, Manifest, read_manifest
 from scenelift.webapp.folders import DataFolder, JobFolder
 from scenelift.webapp.jobs import JobRow, Queue
 from scenelift.webapp.models import JobRequest, Selection
 from scenelift.webapp.objects import of_manifest
 
-__all__ = ["holds_work", "open_queue", "restore_jobs", "write_missing_records", "write_record"]
+__all__ = [
+    "holds_work",
+    "open_queue",
+    "restore_jobs",
+    "write_edits_record",
+    "write_missing_records",
+    "write_record",
+]
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +50,7 @@ def write_record(folder: JobFolder, job: JobRow) -> None:
         "version": VERSION,
         "id": job.id,
         "owner": job.owner,
-        "state": job.state,
+        "state": job.shown_state,
         "created": job.created,
         "finished": job.finished,
         "width": job.width,
@@ -55,6 +64,15 @@ def write_record(folder: JobFolder, job: JobRow) -> None:
         write_json(folder.record, record)
     except OutputError as exc:
         log.warning("job %s could not be written down: %s", job.id, exc)
+
+
+def write_edits_record(folder: JobFolder, job: JobRow, edits: Edits) -> None:
+    """Write down the edits of a job's scene, with their revision; as `write_record` otherwise."""
+    try:
+        value = {"revision": job.revision, "edits": edits.model_dump(mode="json")}
+        write_bytes(folder.edits, json.dumps(value).encode())
+    except OutputError as exc:
+        log.warning("edits of job %s could not be written down: %s", job.id, exc)
 
 
 def write_missing_records(data: DataFolder, queue: Queue) -> None:
@@ -127,7 +145,7 @@ def restore_jobs(data: DataFolder, queue: Queue, owners: Sequence[str]) -> list[
         ) as exc:
             log.warning("%s stays, but no job could be made of it: %s", path, exc)
     for job in sorted(found, key=lambda job: job.created):
-        queue.restore(job)
+        queue.restore(job, _edits_record(data.job(job.id))[1])
         write_record(data.job(job.id), job)
     if found:
         log.warning("%d jobs that the queue did not know were taken from their folders", len(found))
@@ -141,6 +159,8 @@ def _job(folder: JobFolder, job_id: str, owners: Sequence[str]) -> JobRow:
         InputError, OSError, ValueError, TypeError, KeyError: no job can be made of it.
     """
     manifest = _manifest(folder.scene)
+    revision, edits = _edits_record(folder)
+    unwritten = manifest is not None and edits is not None and not _written(folder.scene, edits)
     if folder.record.exists():
         record = json.loads(folder.record.read_bytes())
         if record["version"] > VERSION:
@@ -156,7 +176,7 @@ def _job(folder: JobFolder, job_id: str, owners: Sequence[str]) -> JobRow:
     if not all(0 <= side < 2**31 for side in size):
         raise ValueError(f"{size} is no size of a photo")
     if manifest is not None:
-        state = "done"
+        state = "queued" if unwritten else "done"
         shown = {
             "objects": of_manifest(manifest, size),
             "notes": manifest.notes,
@@ -185,6 +205,9 @@ def _job(folder: JobFolder, job_id: str, owners: Sequence[str]) -> JobRow:
             "stage": "",
             "fraction": 1.0 if state == "done" else 0.0,
             "eta": None,
+            "task": "edit" if unwritten else "lift",
+            "revision": revision,
+            "written": revision - unwritten,
             "notes": [str(note) for note in record["notes"]],
             "error": record["error"] if state == "failed" else None,
             **shown,
@@ -193,9 +216,36 @@ def _job(folder: JobFolder, job_id: str, owners: Sequence[str]) -> JobRow:
 
 
 def _manifest(scene: Path) -> Manifest | None:
+    if (scene / MANIFEST_NAME).exists():
+        return read_manifest(scene)
+    # A server was killed while edited files changed places: its scene is made again from these.
+    if (scene / ORIGINAL / MANIFEST_NAME).exists():
+        return read_manifest(scene / ORIGINAL)
+    return None
+
+
+def _edits_record(folder: JobFolder) -> tuple[int, bytes | None]:
+    """Revision and document of the edits that a folder tells of; 0 and None without any."""
+    try:
+        value = json.loads(folder.edits.read_bytes())
+        revision, edits = int(value["revision"]), parse_edits(json.dumps(value["edits"]))
+    except FileNotFoundError:
+        if not (folder.scene / MANIFEST_NAME).exists() and (folder.scene / ORIGINAL).is_dir():
+            return 1, no_edits(folder.scene).to_bytes()  # neither file outlived it
+        return 0, None
+    except (InputError, OSError, ValueError, TypeError, LookupError, RecursionError) as exc:
+        log.warning("%s is left out: %s", folder.edits, exc)
+        return 0, None
+    return (revision, edits.to_bytes()) if 0 < revision < 2**31 else (0, None)
+
+
+def _written(scene: Path, document: bytes) -> bool:
+    """Whether a scene's files are those of its edits."""
     if not (scene / MANIFEST_NAME).exists():
-        return None
-    return read_manifest(scene)
+        return False
+    edited = read_manifest(scene).edited
+    edits = parse_edits(document)
+    return edits.empty if edited is None else edited.edits == edits.sha256
 
 
 def _from_scene(folder: Path, manifest: Manifest, owners: Sequence[str]) -> dict[str, Any]:

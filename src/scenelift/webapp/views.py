@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from scenelift.output.manifest import MANIFEST_NAME
 from scenelift.webapp.jobs import JobRow, unreadable
-from scenelift.webapp.models import File, Job, Photo
+from scenelift.webapp.models import EditState, File, Job, Photo
 
-__all__ = ["file_url", "job_view"]
+__all__ = ["edit_state", "file_url", "job_view"]
 
 
 def job_view(job: JobRow, positions: Mapping[str, int]) -> Job:
@@ -28,23 +28,23 @@ def job_view(job: JobRow, positions: Mapping[str, int]) -> Job:
 
 
 def _view(job: JobRow, positions: Mapping[str, int]) -> Job:
-    done, options = job.state == "done", job.request.options()
+    done, options = job.has_scene, job.request.options()
     overlay = "overlay.png" if done else "found/overlay.png"
     return Job(
         id=job.id,
-        state=job.state,
+        state=job.shown_state,
         created=_time(job.created),
         started=_time(job.started) if job.started else None,
         finished=_time(job.finished) if job.finished else None,
         prompt=job.request.prompt,
         seed=options.seeds.seed,
         quality=options.backends.quality,
-        stage=job.stage,
+        stage="" if job.task == "edit" else job.stage,
         finding=job.request.review and job.selection is None,
-        fraction=job.fraction,
+        fraction=1.0 if job.task == "edit" else job.fraction,
         eta_seconds=job.eta if job.state == "running" else None,
         attempt=job.attempt,
-        position=positions.get(job.id),
+        position=None if done else positions.get(job.id),
         notes=job.notes,
         error=job.error,
         objects=[o.public(file_url(job.id, o.mask) if o.mask else None) for o in job.objects],
@@ -61,6 +61,21 @@ def _view(job: JobRow, positions: Mapping[str, int]) -> Job:
             )
             for f in job.files
         ],
+        edit=edit_state(job) if done else None,
+    )
+
+
+def edit_state(job: JobRow) -> EditState:
+    """How far the edits of a job's scene are written."""
+    state = "failed" if job.edit_error else "written"
+    if job.task == "edit":
+        state = "writing" if job.state == "running" else "waiting"
+    return EditState(
+        state=state,
+        revision=job.revision,
+        written=job.written,
+        fraction=job.fraction,
+        error=job.edit_error,
     )
 
 

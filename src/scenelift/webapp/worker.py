@@ -25,6 +25,7 @@ from scenelift.options import ExportOptions, Options
 from scenelift.output.scene import peak_memory_bytes
 from scenelift.pipeline import Pipeline
 from scenelift.progress import CancelToken
+from scenelift.webapp.editing import EditAttempt
 from scenelift.webapp.folders import DataFolder
 from scenelift.webapp.jobs import Claim, JobRow, LeaseLost, Queue
 from scenelift.webapp.lifting import Attempt
@@ -110,7 +111,8 @@ class Worker:
 
     def _run(self, job: JobRow) -> None:
         token = CancelToken()
-        attempt = Attempt(
+        kind = EditAttempt if job.task == "edit" else Attempt
+        attempt = kind(
             self._queue,
             job,
             self._data.job(job.id),

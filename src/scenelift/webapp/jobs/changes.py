@@ -12,7 +12,7 @@ from scenelift.webapp.errors import NotFound
 from scenelift.webapp.jobs.rows import JobRow, job_from_row
 from scenelift.webapp.models import State
 
-__all__ = ["finish_job", "get_job", "requeue_job", "write_event"]
+__all__ = ["finish_job", "get_job", "queue_edit", "requeue_job", "write_event"]
 
 
 def get_job(c: sqlite3.Connection, job_id: str, owner: str | None) -> JobRow:
@@ -25,6 +25,10 @@ def get_job(c: sqlite3.Connection, job_id: str, owner: str | None) -> JobRow:
 def finish_job(
     c: sqlite3.Connection, job_id: str, state: State, error: Mapping[str, Any] | None = None
 ) -> None:
+    task = c.execute("SELECT task FROM jobs WHERE id = ?", (job_id,)).fetchone()["task"]
+    if task == "edit":
+        _finish_edit(c, job_id, error)
+        return
     fraction = "fraction = 1, " if state == "done" else ""
     c.execute(
         f"UPDATE jobs SET {fraction}state = ?, finished = ?, error = ?, worker = NULL, "
@@ -32,6 +36,32 @@ def finish_job(
         (state, None if state == "review" else time.time(), _dump(error), job_id),
     )
     write_event(c, job_id, state, message=str(error["detail"]) if error else "")
+
+
+def _finish_edit(c: sqlite3.Connection, job_id: str, error: Mapping[str, Any] | None) -> None:
+    """The job is done as before, with its new files or, where that failed, with the old ones."""
+    done = "state = 'done', task = 'lift', fraction = 1, stage = '', finished = ?, "
+    free = "worker = NULL, lease = NULL, cancel = NULL, eta = NULL, edit_error = ? WHERE id = ?"
+    c.execute(f"UPDATE jobs SET {done}{free}", (time.time(), _dump(error), job_id))
+    if error:
+        write_event(c, job_id, "edit_failed", message=str(error["detail"]))
+        return
+    c.execute("UPDATE jobs SET written = taken WHERE id = ?", (job_id,))
+    newer = c.execute("SELECT 1 FROM jobs WHERE id = ? AND revision > taken", (job_id,)).fetchone()
+    if newer:
+        queue_edit(c, job_id)
+    else:
+        write_event(c, job_id, "edited")
+
+
+def queue_edit(c: sqlite3.Connection, job_id: str) -> None:
+    """Let a finished job wait for a worker to write its files again."""
+    c.execute(
+        "UPDATE jobs SET state = 'queued', task = 'edit', attempt = 0, outages = 0, stage = '', "
+        "fraction = 0, eta = NULL, edit_error = NULL WHERE id = ?",
+        (job_id,),
+    )
+    write_event(c, job_id, "edit_queued")
 
 
 def requeue_job(c: sqlite3.Connection, job_id: str, reason: str, *, counts: bool) -> None:
@@ -55,14 +85,14 @@ def write_event(
     message: str = "",
 ) -> None:
     job = c.execute(
-        "SELECT owner, state, fraction, eta, deleting FROM jobs WHERE id = ?", (job_id,)
+        "SELECT owner, state, task, fraction, eta, deleting FROM jobs WHERE id = ?", (job_id,)
     ).fetchone()
     if job["deleting"] and kind != "deleted":
         return  # for its owner it is gone
     data = {
         "job": job_id,
         "kind": kind,
-        "state": job["state"],
+        "state": "done" if job["task"] == "edit" else job["state"],
         "stage": stage,
         "object_index": object_index,
         "fraction": round(job["fraction"], 4),

@@ -15,7 +15,7 @@ from scenelift.webapp.models import State
 __all__ = ["QueueFile"]
 
 # To be raised with every change of tables, and of what JSON in them holds; see MIGRATIONS.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # The oldest version whose code can work on a file of this one: raise it when a change is more than
 # a column with a default or a field that older code may show as unreadable.
 OLDEST_READER = 2
@@ -45,8 +45,14 @@ CREATE TABLE IF NOT EXISTS jobs (
   objects    TEXT NOT NULL DEFAULT '[]',
   notes      TEXT NOT NULL DEFAULT '[]',
   error      TEXT,
-  files      TEXT NOT NULL DEFAULT '[]'
+  files      TEXT NOT NULL DEFAULT '[]',
+  task       TEXT NOT NULL DEFAULT 'lift',
+  revision   INTEGER NOT NULL DEFAULT 0,
+  taken      INTEGER NOT NULL DEFAULT 0,
+  written    INTEGER NOT NULL DEFAULT 0,
+  edit_error TEXT
 );
+CREATE TABLE IF NOT EXISTS edits (job TEXT PRIMARY KEY, document BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number);
 CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (owner, number);
 CREATE TABLE IF NOT EXISTS events (
@@ -85,12 +91,18 @@ COLUMNS = frozenset(
         *("number", "id", "owner", "state", "request", "selection", "width", "height", "created"),
         *("started", "finished", "attempt", "outages", "worker", "lease", "claimed", "cancel"),
         *("deleting", "stage", "fraction", "eta", "objects", "notes", "error", "files"),
+        *("task", "revision", "taken", "written", "edit_error"),
     }
 )
 # Version -> what makes the next one of it. New tables come with SCHEMA.
 MIGRATIONS = {
     1: "ALTER TABLE jobs ADD COLUMN outages INTEGER NOT NULL DEFAULT 0",
     2: "",  # requests have all options side by side; those of before are read too
+    3: "ALTER TABLE jobs ADD COLUMN task TEXT NOT NULL DEFAULT 'lift';"
+    "ALTER TABLE jobs ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE jobs ADD COLUMN taken INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE jobs ADD COLUMN written INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE jobs ADD COLUMN edit_error TEXT",
 }
 BUSY_SECONDS = 10
 

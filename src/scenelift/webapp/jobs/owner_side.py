@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 import time
 
-from scenelift.webapp.errors import Conflict, NotAllowedYet
-from scenelift.webapp.jobs.changes import finish_job, get_job, write_event
+from scenelift.webapp.errors import Conflict, NotAllowedYet, Outdated
+from scenelift.webapp.jobs.changes import finish_job, get_job, queue_edit, write_event
 from scenelift.webapp.jobs.database import QueueFile
 from scenelift.webapp.jobs.rows import JobRow, NewJob, job_from_row
 from scenelift.webapp.models import JobRequest, Selection
@@ -95,9 +95,15 @@ class OwnerSide(QueueFile):
 
         Raises:
             NotFound: see `get`.
+            Conflict: its edits are being written, which is soon over.
         """
         with self.transaction() as c:
             job = get_job(c, job_id, owner)
+            if job.task == "edit":
+                raise Conflict(
+                    "The files of this job are being written. Put the edits that they had before, "
+                    "to have those back."
+                )
             if job.state in ("queued", "review"):
                 finish_job(c, job_id, "cancelled")
             elif job.state == "running":
@@ -178,6 +184,49 @@ class OwnerSide(QueueFile):
                 (request.model_dump_json(), job_id),
             )
             write_event(c, job_id, "queued")
+        return self.get(job_id, owner)
+
+    def edits(self, job_id: str, owner: str) -> tuple[JobRow, bytes | None]:
+        """A job and the edits that were put last, if ever any were.
+
+        Raises:
+            NotFound: see `get`.
+        """
+        with self.connection() as c:
+            c.execute("BEGIN")  # both of one moment
+            try:
+                job = get_job(c, job_id, owner)
+                row = c.execute("SELECT document FROM edits WHERE job = ?", (job_id,)).fetchone()
+            finally:
+                c.execute("ROLLBACK")
+        return job, bytes(row["document"]) if row else None
+
+    def put_edits(self, job_id: str, owner: str, document: bytes, *, after: int | None) -> JobRow:
+        """Store edits of a finished job, and have a worker write its files from them.
+
+        Args:
+            document: they, in their normal form.
+            after: the revision that they were made from; None for whichever there is.
+
+        Raises:
+            NotFound: see `get`.
+            Conflict: the job is not done.
+            Outdated: they were made from an earlier revision than the newest.
+        """
+        with self.transaction() as c:
+            job = get_job(c, job_id, owner)
+            if not job.has_scene:
+                raise Conflict(f"This job is {job.state}; only the scene of a done one is edited.")
+            if after is not None and after != job.revision:
+                raise Outdated(
+                    f"These edits were made from revision {after}, and the newest is "
+                    f"{job.revision}: somebody else saved in between, perhaps another tab. Load "
+                    "the newest edits, and do yours on them."
+                )
+            c.execute("INSERT OR REPLACE INTO edits VALUES (?, ?)", (job_id, document))
+            c.execute("UPDATE jobs SET revision = revision + 1 WHERE id = ?", (job_id,))
+            if job.task != "edit":
+                queue_edit(c, job_id)
         return self.get(job_id, owner)
 
     @staticmethod

@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from scenelift.webapp.errors import UnreadableJob
 from scenelift.webapp.models import JobRequest, Selection, State
@@ -19,10 +19,14 @@ __all__ = [
     "JobRow",
     "NewJob",
     "Progress",
+    "Task",
     "job_from_row",
     "new_job_id",
     "unreadable",
 ]
+
+
+Task = Literal["lift", "edit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +66,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:
-    """A job as the queue knows it; times are seconds since 1970."""
+    """A job as the queue knows it; times are seconds since 1970.
+
+    Of its edits, `revision` counts those that were put, and `written` is the one that its files are
+    of. The task is "edit" while files of a finished job are written again.
+    """
 
     number: int
     id: str
@@ -86,7 +94,21 @@ class JobRow:
     notes: list[str] = field(default_factory=list)
     error: dict[str, Any] | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
+    task: Task = "lift"
+    revision: int = 0
+    written: int = 0
+    edit_error: dict[str, Any] | None = None
     readable: bool = True
+
+    @property
+    def has_scene(self) -> bool:
+        """Whether its files are there: of a job that is done, and while edits are written."""
+        return self.shown_state == "done"
+
+    @property
+    def shown_state(self) -> State:
+        """The state as its owner sees it: what is edited was done, and stays so."""
+        return "done" if self.task == "edit" else self.state
 
     @property
     def claim(self) -> Claim:
@@ -176,6 +198,10 @@ def _parse(row: sqlite3.Row) -> JobRow:
         notes=_list(row["notes"], str),
         error=_dict(row["error"]) if row["error"] else None,
         files=_list(row["files"], dict),
+        task="edit" if row["task"] == "edit" else "lift",
+        revision=int(row["revision"]),
+        written=int(row["written"]),
+        edit_error=_dict(row["edit_error"]) if row["edit_error"] else None,
     )
 
 

@@ -96,8 +96,8 @@ class ServerSide(QueueFile):
             ).fetchall()
         return [job_from_row(row) for row in rows]
 
-    def restore(self, job: JobRow) -> None:
-        """Take up a job that another file of the queue knew."""
+    def restore(self, job: JobRow, edits: bytes | None = None) -> None:
+        """Take up a job that another file of the queue knew, with the edits of its scene."""
         values = {
             "id": job.id,
             "owner": job.owner,
@@ -113,10 +113,15 @@ class ServerSide(QueueFile):
             "notes": json.dumps(job.notes),
             "error": json.dumps(job.error) if job.error else None,
             "files": json.dumps(job.files),
+            "task": job.task,
+            "revision": job.revision,
+            "written": job.written,
         }
         columns, marks = ", ".join(values), ", ".join("?" * len(values))
         with self.transaction() as c:
             c.execute(f"INSERT INTO jobs ({columns}) VALUES ({marks})", tuple(values.values()))
+            if edits is not None:
+                c.execute("INSERT INTO edits VALUES (?, ?)", (job.id, edits))
             write_event(c, job.id, job.state)
 
     def doomed(self) -> list[str]:
@@ -138,6 +143,7 @@ class ServerSide(QueueFile):
         """Forget a job whose files are gone."""
         with self.transaction() as c:
             c.execute("DELETE FROM jobs WHERE id = ? AND state != 'running'", (job_id,))
+            c.execute("DELETE FROM edits WHERE job NOT IN (SELECT id FROM jobs)")
 
     def forget_events(self, before: float) -> None:
         """Drop old events of jobs that are no longer there."""

@@ -133,14 +133,18 @@ class WorkerSide(QueueFile):
         error: Mapping[str, Any] | None = None,
         objects: Sequence[StoredObject] | None = None,
         notes: Sequence[str] | None = None,
-        files: Sequence[Mapping[str, Any]] = (),
+        files: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         """End the attempt: "done", "failed", "cancelled", or "review".
+
+        What is not given stays as it is.
 
         Raises:
             LeaseLost: the job is somebody else's by now.
         """
-        values = {"files": json.dumps(list(files))}
+        values: dict[str, str | None] = {"eta": None}
+        if files is not None:
+            values["files"] = json.dumps(list(files))
         if objects is not None:
             values["objects"] = objects_json(objects)
         if notes is not None:
@@ -206,6 +210,27 @@ class WorkerSide(QueueFile):
                 else:
                     requeue_job(c, row["id"], f"The worker stopped: {reason}.", counts=counts)
         return [row["id"] for row in rows]
+
+    def take_edits(self, claim: Claim) -> bytes:
+        """The newest edits of a job, which its files are about to be written from.
+
+        Raises:
+            LeaseLost: the job is somebody else's by now.
+        """
+        with self.transaction() as c:
+            self._held(c, claim, "taken = revision", ())
+            row = c.execute("SELECT document FROM edits WHERE job = ?", (claim.job,)).fetchone()
+        return bytes(row["document"])
+
+    def tell(self, claim: Claim, kind: str, stage: str, fraction: float) -> None:
+        """Say how far edits are written, and nothing else about the job.
+
+        Raises:
+            LeaseLost: the job is somebody else's by now.
+        """
+        with self.transaction() as c:
+            self._held(c, claim, "stage = ?, fraction = ?", (stage, fraction))
+            write_event(c, claim.job, kind, stage=stage, stage_fraction=fraction)
 
     def beat(self, slot: int, pid: int, *, ready: bool, memory: int | None) -> None:
         """Say that the worker of a slot lives."""

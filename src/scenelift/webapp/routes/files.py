@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -14,7 +16,7 @@ from scenelift.webapp.models import Problem
 from scenelift.webapp.routes.jobs import JobId
 from scenelift.webapp.services import Owner, Services, Use
 
-__all__ = ["router"]
+__all__ = ["router", "send_file"]
 
 router = APIRouter(
     tags=["files"],
@@ -61,13 +63,28 @@ def get_object(job_id: JobId, path: str, request: Request, use: Use, owner: Owne
 
 def _serve(use: Services, job: JobRow, path: str, request: Request, *, download: bool) -> Response:
     folder = use.data.job(job.id)
-    listed = _listed(job)
+    own = path.startswith("found/") or path in OWN
+    below = folder.path if own else folder.scene
+    return send_file(below, path, _listed(job), request, download=download)
+
+
+def send_file(
+    folder: Path, path: str, listed: Mapping[str, str], request: Request, *, download: bool = False
+) -> Response:
+    """A file of a folder, if it is one of those that may be asked for.
+
+    Args:
+        path: below the folder.
+        listed: path -> SHA-256, "" where it is not known, of those that may be.
+
+    Raises:
+        NotFound: it is none of them, or not there.
+    """
     if path not in listed:
         raise NotFound("This job has no such file.")
-    below = path if path.startswith("found/") or path in OWN else f"scene/{path}"
-    file = folder.path / below
+    file = folder / path
     # Names come from our own list; a link planted in the folder must still lead nowhere.
-    inside = folder.path.resolve()
+    inside = folder.resolve()
     if file.is_symlink() or not file.resolve().is_relative_to(inside) or not file.is_file():
         raise NotFound("This job has no such file any more.")
     status = file.stat()
@@ -91,7 +108,7 @@ def _listed(job: JobRow) -> dict[str, str]:
         listed |= {o.mask: "" for o in job.objects if o.mask}
         # Masks of the search stay: a page that shows the progress may ask just when it ends.
         listed |= {o.search_mask: "" for o in job.objects if o.search_mask}
-    if job.state == "done":
+    if job.has_scene:
         listed[MANIFEST_NAME] = ""
         listed |= {f["path"]: f["sha256"] for f in job.files}
     return listed

@@ -1,0 +1,81 @@
+"""Whether edits fit a scene: its objects, how many splats they have, and what would be left."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from scenelift.edit.document import Edits, ObjectEdit
+from scenelift.errors import EditsError
+
+__all__ = ["ObjectSize", "check_fit"]
+
+MOST_SPLATS = MOST_FACES = 20_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSize:
+    """What an object consists of."""
+
+    splats: int
+    faces: int
+
+
+def check_fit(edits: Edits, objects: Mapping[int, ObjectSize], failed: Collection[int]) -> None:
+    """Refuse edits that do not fit a scene.
+
+    Args:
+        edits: in their normal form.
+        objects: number -> size, of the unedited scene.
+        failed: numbers of objects that could not be reconstructed.
+
+    Raises:
+        EditsError: they name an object or splats that there are not, or leave nothing, or too much.
+    """
+    entries = {entry.object: entry for entry in edits.objects}
+    left = [size for number, size in objects.items() if number not in entries]
+    for entry in edits.objects:
+        source = _source(entry, objects, {*objects, *failed})
+        removed = _removed(entry, source.splats)
+        if not entry.deleted:
+            left.append(ObjectSize(source.splats - removed, source.faces))
+    splats, faces = sum(size.splats for size in left), sum(size.faces for size in left)
+    if not splats:
+        raise EditsError("The edits leave no object with splats. At least one stays.")
+    if splats > MOST_SPLATS or faces > MOST_FACES:
+        raise EditsError(
+            f"With its copies the scene would have {splats:,} splats and {faces:,} faces; up to "
+            f"{MOST_SPLATS:,} of each are written. Make fewer copies."
+        )
+
+
+def _source(
+    entry: ObjectEdit, objects: Mapping[int, ObjectSize], taken: Collection[int]
+) -> ObjectSize:
+    wanted = entry.object if entry.copy_of is None else entry.copy_of
+    if wanted not in objects:
+        numbers = ", ".join(str(n) for n in sorted(objects)[:20])
+        raise EditsError(f"The edits name object {wanted}; the scene has {numbers}.")
+    if entry.copy_of is not None and entry.object in taken:
+        raise EditsError(
+            f"The copy of object {entry.copy_of} has the number {entry.object}, which is an "
+            f"object's of the scene. Give it another one, from {max(taken) + 1} on."
+        )
+    return objects[wanted]
+
+
+def _removed(entry: ObjectEdit, count: int) -> int:
+    if not entry.splats_removed:
+        return 0
+    removed, end = sum(n for _, n in entry.splats_removed), sum(entry.splats_removed[-1])
+    if end > count:
+        raise EditsError(
+            f"The edits remove splats up to number {end - 1} of object {entry.object}, which has "
+            f"{count}."
+        )
+    if removed == count:
+        raise EditsError(
+            f"The edits remove all {count} splats of object {entry.object}. Delete the object, or "
+            "leave one of them."
+        )
+    return removed
