@@ -297,6 +297,8 @@ class Pipeline:
             ),
             camera=points.camera,
             units=laid_out.units,
+            up=laid_out.up,
+            levels=laid_out.levels,
             provenance=Provenance(
                 prompt=prompt,
                 seed=work.seed,

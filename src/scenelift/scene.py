@@ -24,6 +24,8 @@ class Scene:
         provenance: how it came about.
         scene_from_camera: float64 4×4 rigid transform; identity unless the scene was levelled.
         units: "metres" or "scene units".
+        up: against gravity, in the scene frame.
+        levels: heights along `up` of the floor and table tops that the photo shows.
         background: what the photo shows around and behind the objects, where it was asked for.
     """
 
@@ -33,6 +35,8 @@ class Scene:
     provenance: Provenance
     scene_from_camera: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
     units: str = "scene units"
+    up: tuple[float, float, float] = (0.0, 1.0, 0.0)
+    levels: tuple[float, ...] = ()
     background: Background | None = None
 
     def save(self, folder: str | Path) -> Path:

@@ -710,12 +710,16 @@ class Layout:
         placements: one for each object, in their order.
         units: "metres" or "scene units".
         factor: units of the scene in one of the point map: placements are in the scene's.
+        up: against gravity, where a ground was seen; else the camera's.
+        levels: heights along `up` of the floor and table tops seen, in the scene's units.
         notes: about the scene as a whole.
     """
 
     placements: tuple[Placement, ...]
     units: str = "scene units"
     factor: float = 1.0
+    up: tuple[float, float, float] = (0.0, 1.0, 0.0)
+    levels: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
 
 

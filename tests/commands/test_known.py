@@ -1,11 +1,11 @@
-"""Known heights are read with their units."""
+"""Known heights and densities are read with their units."""
 
 from __future__ import annotations
 
 import pytest
 
 from scenelift.errors import InputError
-from scenelift.options import read_known
+from scenelift.options import read_densities, read_known
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,23 @@ def test_a_height_has_a_label_and_a_unit(text, label, metres):
 def test_what_is_no_height_is_refused(text):
     with pytest.raises(InputError, match=r"known height|more than 0"):
         read_known([text])
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "density"),
+    [
+        ("cup=900", "cup", 900),
+        ("coffee cup = 900 kg/m3", "coffee cup", 900),
+        ("steel=7,85 g/cm³", "steel", 7850),
+    ],
+)
+def test_a_density_has_a_label(text, label, density):
+    (read,) = read_densities([text])
+    assert read.label == label
+    assert read.kg_per_m3 == pytest.approx(density)
+
+
+@pytest.mark.parametrize("text", ["cup", "=900", "cup=", "cup=0", "cup=-1", "cup=1lb", "cup=9e9"])
+def test_what_is_no_density_is_refused(text):
+    with pytest.raises(InputError, match=r"no density|more than 0"):
+        read_densities([text])

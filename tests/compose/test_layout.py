@@ -228,6 +228,10 @@ def test_a_known_height_gives_metres_and_the_photo_stays_the_same(chair, photogr
     laid = lay_out(objects, photo.image, photo.points, known)
     assert laid.units == "metres"
     assert "±" in laid.notes[-1]
+    # What simulators stand things on grows along.
+    np.testing.assert_allclose(laid.up, plain.up)
+    np.testing.assert_allclose(laid.levels, np.array(plain.levels) * laid.factor)
+    assert plain.levels[0] == pytest.approx(GROUND, abs=0.02)
     height = np.ptp(surface(chair, laid.placements[0].pose)[:, 1])
     assert height == pytest.approx(2.0, rel=0.03)
     before, after = (

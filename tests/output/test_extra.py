@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from xml.etree import ElementTree as Xml
 
 import numpy as np
 import pytest
@@ -18,9 +19,10 @@ from scenelift.geometry.transforms import (
     transform_points,
 )
 from scenelift.io.splat_reader import read_splats
-from scenelift.options import EXTRA_FORMATS, ExportOptions
+from scenelift.options import EXTRA_FORMATS, Density, ExportOptions
 from scenelift.output.manifest import read_manifest
 from scenelift.output.scene import write_scene
+from scenelift.physics.materials import DEFAULT_DENSITY
 from scenelift.types import Gaussians, Mesh, Pose, Shape
 
 QUICK = {"preview_frames": 1, "preview_size": 64}
@@ -161,7 +163,24 @@ def test_splat_files_have_the_axes_asked_for_and_the_manifest_says_which(scene, 
 
 
 def test_simulators_and_printers_share_one_scene(scene, tmp_path):
-    manifest = written(scene, tmp_path, formats=("mjcf", "urdf", "usd", "3mf", "usdz"))
+    """And scene.json says what simulators were told."""
+    scene = replace(scene, levels=(-1.5, -0.6))
+    densities = (Density(label="red", kg_per_m3=123.0),)
+    formats = ("mjcf", "urdf", "usd", "3mf", "usdz")
+    manifest = written(scene, tmp_path, formats=formats, densities=densities)
+    assert manifest.physics is not None
+    red, blue = manifest.physics.bodies
+    assert (red.name, red.density, blue.density) == (manifest.objects[0].name, 123, DEFAULT_DENSITY)
+    root = Xml.parse(tmp_path / "scene.urdf").getroot()
+    masses = {
+        link.get("name"): float(link.find("inertial/mass").get("value"))
+        for link in root.findall("link")
+        if link.find("inertial") is not None
+    }
+    assert masses == pytest.approx({b.name: b.mass for b in manifest.physics.bodies}, rel=1e-4)
+    assert manifest.physics.world_from_scene[2][3] == pytest.approx(1.5)  # the lowest level
+    colliders = list((tmp_path / "scene_physics").glob(f"{red.name}_*.stl"))
+    assert len(colliders) == red.colliders
     paths = [f.path for f in manifest.files]
     assert len(paths) == len(set(paths))
     assert {"scene.xml", "scene.urdf", "scene.usdc", "scene.3mf", "scene.usdz"} <= set(paths)

@@ -71,7 +71,7 @@ def lay_out(
         else:
             why_not[o.index] = place
 
-    up = CAMERA_UP
+    up, levels = CAMERA_UP, ()
     instances = {o.index: o.instance for o in objects}
     movable = [placed[o.index] for o in objects if o.index in placed and not o.in_place]
     repair = options.repair and not all(o.in_place for o in objects)
@@ -79,7 +79,7 @@ def lay_out(
         report.update(len(objects), len(objects) + 1, "ground and contacts")
         ground = find_ground(points, list(instances.values()))
         if ground is not None:
-            up = ground.up
+            up, levels = ground.up, ground.levels
         if repair and movable:
             if ground is None:
                 notes.append("No ground was seen: nothing was made to stand on it.")
@@ -109,6 +109,8 @@ def lay_out(
         ),
         units=units,
         factor=factor,
+        up=(float(up[0]), float(up[1]), float(up[2])),
+        levels=tuple(float(h) * factor for h in levels),
         notes=tuple(notes),
     )
 

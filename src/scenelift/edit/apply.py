@@ -91,6 +91,7 @@ def _scaled(scene: Scene, factor: float) -> Scene:
         objects=tuple(replace(o, pose=_scaled_pose(o.pose, factor)) for o in scene.objects),
         scene_from_camera=moved,
         units="metres",
+        levels=tuple(factor * level for level in scene.levels),
         background=None if scene.background is None else _scaled_room(scene.background, factor),
     )
 

@@ -39,10 +39,13 @@ from scenelift.options.groups import (
 from scenelift.options.readers import (
     EXTRA_FORMATS,
     UNLIMITED,
+    Density,
     KnownLength,
     read_bytes,
+    read_densities,
     read_formats,
     read_known,
+    show_densities,
 )
 
 __all__ = [
@@ -55,6 +58,7 @@ __all__ = [
     "BackendSelection",
     "BackgroundMode",
     "CameraPath",
+    "Density",
     "ExifFocal",
     "ExportOptions",
     "FinishOptions",
@@ -79,6 +83,8 @@ __all__ = [
     "option",
     "option_named",
     "read_bytes",
+    "read_densities",
     "read_formats",
     "read_known",
+    "show_densities",
 ]

@@ -12,11 +12,14 @@ from typing import Any, Literal, TypeAlias
 from scenelift.formats import formats_help
 from scenelift.options.definition import check_ranges, option
 from scenelift.options.readers import (
+    Density,
     KnownLength,
     read_bytes,
+    read_densities,
     read_formats,
     read_known,
     show_bytes,
+    show_densities,
     show_known,
 )
 from scenelift.prompts import parse_box, parse_prompt_phrases, show_box
@@ -669,6 +672,7 @@ class ExportOptions:
             round, or round in a flight that rises and comes close.
         preview_format: file format of the turntable; MP4 needs ffmpeg.
         formats: of `EXTRA_FORMATS`, those to write as well.
+        densities: of objects as simulators get them, in place of the built-in ones.
         splat_frame: axes of `scene.ply`, `.sog`, `.splat` and `.compressed.ply`.
         max_splats: most splats of the whole scene; those that pictures miss least are left out.
     """
@@ -714,6 +718,19 @@ class ExportOptions:
         read=read_formats,
         show=list,
         title="Further formats",
+        left_out=_OF_A_RUN,
+    )
+    densities: tuple[Density, ...] = option(
+        (),
+        help="Density of what has this label or word in it, for masses in usd, mjcf and urdf: "
+        '"cup=900kg/m3". Repeatable; docs/physics.md has the built-in ones.',
+        changes="write",
+        example=["red=900kg/m3"],
+        name="density",
+        plain=list[str],
+        read=read_densities,
+        show=show_densities,
+        title="Densities",
         left_out=_OF_A_RUN,
     )
     splat_frame: SplatFrame = option(

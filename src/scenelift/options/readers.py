@@ -1,4 +1,4 @@
-"""Values of options that people write as text: amounts of memory, heights, formats."""
+"""Values of options that people write as text: memory, heights, densities, formats."""
 
 from __future__ import annotations
 
@@ -15,18 +15,25 @@ from scenelift.formats import EXTRA_FORMATS
 __all__ = [
     "EXTRA_FORMATS",
     "UNLIMITED",
+    "Density",
     "KnownLength",
     "read_bytes",
+    "read_densities",
     "read_formats",
     "read_known",
     "show_bytes",
+    "show_densities",
     "show_known",
 ]
 
 UNLIMITED = sys.maxsize
 """Bytes of `--vram max`."""
 
+HEAVIEST = 100_000
+"""kg/m³: osmium has 22 590, and what is far beyond that is a slip of units."""
+
 _MEMORY = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_DENSITIES = {"": 1.0, "kg/m3": 1.0, "kg/m³": 1.0, "g/cm3": 1000.0, "g/cm³": 1000.0}
 _LENGTHS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048, "in": 0.0254}
 
 
@@ -36,6 +43,14 @@ class KnownLength:
 
     label: str
     metres: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Density:
+    """How heavy a cubic metre of a thing is: what `--density "cup=900kg/m3"` says."""
+
+    label: str
+    kg_per_m3: float
 
 
 def read_bytes(text: str) -> int:
@@ -90,6 +105,35 @@ def read_known(texts: Sequence[str] | None) -> tuple[KnownLength, ...]:
 def show_known(known: Sequence[KnownLength]) -> list[str]:
     """Known heights as `read_known` reads them, exactly."""
     return [f"{k.label}={Decimal(repr(k.metres)):f}m" for k in known]
+
+
+def read_densities(texts: Sequence[str] | None) -> tuple[Density, ...]:
+    """Densities, each a label or a word of labels, =, and kg/m³ (or another unit).
+
+    Raises:
+        InputError: one is not that, or no density.
+    """
+    densities = []
+    for text in texts or []:
+        label, _, value = text.rpartition("=")
+        match = re.fullmatch(r"\s*([0-9]*[.,]?[0-9]+)\s*(\S*)\s*", value.lower())
+        if not (label.strip() and match and match[2] in _DENSITIES):
+            raise InputError(
+                f"{text!r} is no density. Give a label and kilograms in a cubic metre, for example "
+                '--density "cup=900kg/m3" (or g/cm3).'
+            )
+        density = float(match[1].replace(",", ".")) * _DENSITIES[match[2]]
+        if not 0 < density < HEAVIEST:
+            raise InputError(
+                f"The density in {text!r} must be more than 0 and less than {HEAVIEST:,} kg/m³."
+            )
+        densities.append(Density(label=label.strip(), kg_per_m3=density))
+    return tuple(densities)
+
+
+def show_densities(densities: Sequence[Density]) -> list[str]:
+    """Densities as `read_densities` reads them, exactly."""
+    return [f"{d.label}={Decimal(repr(d.kg_per_m3)):f}kg/m3" for d in densities]
 
 
 def read_formats(value: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
@@ -49,8 +49,10 @@ class ExtraFiles:
         objects: of the scene, in order.
         metres: whether the scene's unit is the metre.
         frame: axes of the splat files that have no axes of their own.
-        background: what is around the objects, which tells the way up and the levels of floor and
-            table tops.
+        background: what is around the objects.
+        up: against gravity; that of the background counts where there is one.
+        levels: heights along `up` of floor and table tops; likewise.
+        densities: label or word -> kg/m³, in place of the built-in ones.
     """
 
     def __init__(
@@ -60,10 +62,16 @@ class ExtraFiles:
         metres: bool,
         frame: SplatFrame,
         background: Background | None = None,
+        up: Sequence[float] = (0.0, 1.0, 0.0),
+        levels: Sequence[float] = (),
+        densities: Mapping[str, float] | None = None,
     ) -> None:
         self._objects, self._metres = objects, metres
         self._frame: SplatFrame = frame
         self._background = background
+        self._up = up if background is None else background.up
+        self._levels = levels if background is None else background.levels
+        self._densities = densities
         self._world: World | None = None
         self._lock = Lock()
 
@@ -92,6 +100,11 @@ class ExtraFiles:
         if kind not in writers:
             return self._splats(kind, path)
         return writers[kind](path) or [path]
+
+    @property
+    def world(self) -> World | None:
+        """The objects as rigid bodies, where a format needed them."""
+        return self._world
 
     @property
     def _nodes(self) -> list[GlbNode]:
@@ -166,11 +179,11 @@ class ExtraFiles:
 
         with self._lock:
             if self._world is None:
-                behind = self._background
                 self._world = world_of(
                     self._objects,
-                    up=behind.up if behind else (0.0, 1.0, 0.0),
-                    levels=behind.levels if behind else (),
+                    up=self._up,
+                    levels=self._levels,
                     metres=self._metres,
+                    densities=self._densities,
                 )
             return self._world

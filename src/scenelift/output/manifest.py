@@ -17,6 +17,7 @@ from scenelift.errors import InputError
 __all__ = [
     "MANIFEST_NAME",
     "BackgroundModel",
+    "BodyModel",
     "BoxModel",
     "CameraModel",
     "DroppedModel",
@@ -26,6 +27,7 @@ __all__ = [
     "FileModel",
     "Manifest",
     "ObjectModel",
+    "PhysicsModel",
     "PoseModel",
     "PromptModel",
     "TimingModel",
@@ -154,6 +156,7 @@ class ExportModel(_Model):
     preview_path: str
     preview_format: str
     formats: list[str]
+    density: list[str] = Field(default=[], description="as --density has them")
 
 
 class EditedModel(_Model):
@@ -166,6 +169,27 @@ class EditedModel(_Model):
     objects: dict[str, list[str]] = Field(
         default={}, description="name -> what was done to it: renamed, moved, splats removed, copy"
     )
+
+
+class BodyModel(_Model):
+    """An object as a simulator gets it."""
+
+    name: str = Field(description="as among the objects")
+    density: float = Field(description="kg/m³, guessed by the label or given by --density")
+    mass: float = Field(description="kg: density times the volume of the colliders")
+    friction: float
+    colliders: int = Field(description="number of convex pieces")
+
+
+class PhysicsModel(_Model):
+    """What scene.xml, scene.urdf and scene.usdc say of masses and of what carries things."""
+
+    units: Literal["metres", "scene units"] = Field(
+        description="where not metres, masses guess twice"
+    )
+    world_from_scene: list[list[float]] = Field(description="4×4 rows; z up, the floor at z = 0")
+    surfaces: list[float] = Field(description="heights of table tops above the floor")
+    bodies: list[BodyModel]
 
 
 class Manifest(_Model):
@@ -189,6 +213,12 @@ class Manifest(_Model):
     )
     camera: CameraModel
     scene_from_camera: list[list[float]] = Field(description="4×4 rows")
+    up: tuple[float, float, float] = Field(
+        default=(0.0, 1.0, 0.0), description="against gravity, in the scene frame"
+    )
+    levels: list[float] = Field(
+        default=[], description="heights along up of the floor and table tops that the photo shows"
+    )
     objects: list[ObjectModel]
     background: BackgroundModel | None = None
     export: ExportModel | None = None
@@ -196,6 +226,7 @@ class Manifest(_Model):
     failed: list[FailedModel] = []
     dropped: list[DroppedModel] = []
     skipped: dict[str, str] = Field(default={}, description="output -> why it was not written")
+    physics: PhysicsModel | None = Field(default=None, description="with usd, mjcf or urdf")
     notes: list[str] = []
     files: list[FileModel]
     timings: list[TimingModel] = []

@@ -25,18 +25,20 @@ from scenelift.io.files import write_json
 from scenelift.io.glb import GlbNode, write_glb
 from scenelift.io.obj import write_obj
 from scenelift.io.ply import write_ply
-from scenelift.options import ExportOptions
+from scenelift.options import ExportOptions, show_densities
 from scenelift.output.extra import ExtraFiles, load_packages
 from scenelift.output.folder import claim_folder, forget_original, link_file, replace_scene
 from scenelift.output.manifest import (
     MANIFEST_NAME,
     BackgroundModel,
+    BodyModel,
     CameraModel,
     DroppedModel,
     ExportModel,
     FailedModel,
     Manifest,
     ObjectModel,
+    PhysicsModel,
     PoseModel,
     PromptModel,
     TimingModel,
@@ -49,6 +51,7 @@ from scenelift.threads import quick_turns
 from scenelift.types import Instance, SceneObject
 
 if TYPE_CHECKING:
+    from scenelift.physics.bodies import World
     from scenelift.scene import Scene
 
 __all__ = ["peak_memory_bytes", "write_claimed_scene", "write_files", "write_scene"]
@@ -189,6 +192,9 @@ def write_files(
             metres=scene.units == "metres",
             frame=options.splat_frame,
             background=behind,
+            up=scene.up,
+            levels=scene.levels,
+            densities={d.label: d.kg_per_m3 for d in options.densities},
         )
         for kind in options.formats:
             put(extra_file(kind), partial(extra.write, kind), optional=True)
@@ -227,6 +233,8 @@ def write_files(
         splat_frame=options.splat_frame,
         camera=CameraModel(**asdict(scene.camera)),
         scene_from_camera=scene.scene_from_camera.tolist(),
+        up=scene.up,
+        levels=list(scene.levels),
         objects=objects,
         background=None
         if behind is None
@@ -239,6 +247,7 @@ def write_files(
             preview_path=options.preview_path,
             preview_format=options.preview_format,
             formats=list(options.formats),
+            density=show_densities(options.densities),
         ),
         failed=[
             FailedModel(
@@ -253,6 +262,7 @@ def write_files(
         ],
         dropped=[DroppedModel(**asdict(d)) for d in record.dropped],
         skipped=skipped,
+        physics=None if extra.world is None else _physics(extra.world),
         notes=list(dict.fromkeys(notes)),
         files=files,
         timings=[
@@ -262,6 +272,24 @@ def write_files(
         ],
         wall_seconds=started() if started else None,
         peak_memory_bytes=peak_memory_bytes(),
+    )
+
+
+def _physics(world: World) -> PhysicsModel:
+    return PhysicsModel(
+        units="metres" if world.metres else "scene units",
+        world_from_scene=world.world_from_scene.tolist(),
+        surfaces=[shelf.height for shelf in world.shelves],
+        bodies=[
+            BodyModel(
+                name=body.name,
+                density=body.density,
+                mass=body.mass,
+                friction=body.friction,
+                colliders=len(body.hulls),
+            )
+            for body in world.bodies
+        ],
     )
 
 
