@@ -1,6 +1,6 @@
 """Do lifted scenes stay where the photo has them once gravity acts?
 
-    python -m benchmarks.simulation [--scenes 10] [--lifted]
+    python -m benchmarks.simulation [--scenes 10] [--first 0] [--lifted]
 
 Ten rendered rooms with known truth become MJCF; MuJoCo runs them for five seconds. Printed per
 scene and over all: how far objects end from where they began (median, 90th percentile), the share
@@ -103,16 +103,21 @@ def report(name: str, moved: Sequence[float], turned: Sequence[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Do lifted scenes stay where the photo has them?")
     parser.add_argument("--scenes", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="scene to begin with")
     parser.add_argument("--lifted", action="store_true", help="the embedded default's shapes")
     arguments = parser.parse_args()
     all_moved: list[float] = []
     all_turned: list[float] = []
-    for scene in load_or_make("small", count=arguments.scenes):
+    last = arguments.first + arguments.scenes
+    for scene in load_or_make("small", count=last)[arguments.first :]:
         objects = lifted_objects(scene) if arguments.lifted else true_objects(scene)
         up = scene.world_from_camera[1, :3]  # the world's y in the camera's frame
         floor = -float(scene.world_from_camera[1, 3])  # where the world's height is 0
         world = world_of(objects, up=up.tolist(), levels=(floor,), metres=True)
         moved, turned = simulate(world)
+        for body, m, t in zip(world.bodies, moved, turned, strict=True):
+            if m >= MOVED or t >= TURNED_DEG:
+                print(f"  {body.name}: {m:.3f} m, {t:.0f}°, began {body.lowest:.3f} m up")
         print(report(scene.name, moved.tolist(), turned.tolist()), flush=True)
         all_moved += moved.tolist()
         all_turned += turned.tolist()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
-__all__ = ["EXTRA_FORMATS", "FileFormat", "extra_file", "formats_help"]
+__all__ = ["EXTRA_FORMATS", "FileFormat", "extra_file", "formats_help", "media_type"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,3 +68,30 @@ def extra_file(kind: str) -> str:
 def formats_help() -> str:
     """What each format is for, in one sentence."""
     return "; ".join(f"{kind} ({one.readers})" for kind, one in EXTRA_FORMATS.items())
+
+
+UNNAMED = "application/octet-stream"
+
+# Of IANA's list, where it has the format. None of them is run by a browser, whatever the file
+# holds: XML would be.
+_MEDIA_TYPES = {
+    ".3mf": "model/3mf",
+    ".gif": "image/gif",
+    ".glb": "model/gltf-binary",
+    ".jpg": "image/jpeg",
+    ".json": "application/json",
+    ".mp4": "video/mp4",
+    ".mtl": "model/mtl",
+    ".obj": "model/obj",
+    ".png": "image/png",
+    ".stl": "model/stl",
+    ".urdf": "text/plain",
+    ".usdz": "model/vnd.usdz+zip",
+    ".webp": "image/webp",
+    ".xml": "text/plain",
+}
+
+
+def media_type(name: str) -> str:
+    """What a server says that a file of a scene is."""
+    return _MEDIA_TYPES.get(PurePosixPath(name).suffix.lower(), UNNAMED)

@@ -12,6 +12,7 @@ import PIL.Image
 import pytest
 
 from scenelift import __version__
+from scenelift.formats import extra_file
 from scenelift.options import FinishOptions
 from scenelift.output.manifest import Manifest
 from scenelift.testing.fakes import disc_photo
@@ -74,6 +75,36 @@ def test_files_answer_ranges_etags_and_downloads(server):
     assert server.http.get(file["url"], headers={"If-None-Match": tag}).status_code == 304
     saved = server.http.get(file["url"], params={"download": 1})
     assert saved.headers["content-disposition"] == 'attachment; filename="scene.ply"'
+
+
+def test_every_format_is_listed_and_sent_as_what_it_is(server):
+    formats = "usdz,usd,mjcf,urdf,3mf,stl,splats.glb,spz,sog"
+    job = server.wait(server.submit("red", formats=formats))
+    listed = {f["name"]: f for f in job["files"]}
+    assert {extra_file(kind) for kind in formats.split(",")} <= listed.keys()
+    sent = {
+        name: server.http.get(file["url"]).headers["content-type"].partition(";")[0]
+        for name, file in listed.items()
+    }
+    assert sent == {name: file["media_type"] for name, file in listed.items()}
+    assert sent["scene.usdz"] == "model/vnd.usdz+zip"
+    assert sent["scene.glb"] == sent["scene.splats.glb"] == "model/gltf-binary"
+    # What a browser would run is never sent as such.
+    assert not {"text/html", "application/xml", "text/xml", "image/svg+xml"} & set(sent.values())
+
+    def asked(accept):
+        return server.http.get(f"/api/jobs/{job['id']}/scene", headers={"Accept": accept})
+
+    for accept, name in {
+        "*/*": "scene.glb",
+        "model/*;q=0.5, text/plain": "scene.glb",
+        "model/stl;q=0.2, model/vnd.usdz+zip": "scene.usdz",
+        "image/webp, model/3mf": "scene.3mf",
+    }.items():
+        assert asked(accept).headers["etag"].strip('"') == listed[name]["sha256"], accept
+    refused = asked("image/png, model/stl;q=0")
+    assert refused.status_code == 406
+    assert "model/3mf" in refused.json()["detail"]
 
 
 def test_masks_can_be_seen_and_chosen_from_before_the_rest(server):

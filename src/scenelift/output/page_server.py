@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from scenelift.errors import SetupError
+from scenelift.formats import media_type
 from scenelift.output.manifest import MANIFEST_NAME, read_manifest
 from scenelift.output.page import listed_files
 
@@ -63,15 +63,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(404, "Not a file of this scene")
         else:
             path = self._paths[name]
-            self._start(
-                mimetypes.guess_type(name)[0] or "application/octet-stream", path.stat().st_size
-            )
+            self._start(media_type(name), path.stat().st_size)
             with path.open("rb") as file:
                 shutil.copyfileobj(file, self.wfile)
 
-    def _start(self, media_type: str, length: int) -> None:
+    def _start(self, kind: str, length: int) -> None:
         self.send_response(200)
-        self.send_header("Content-Type", media_type)
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(length))
         self.send_header("Cache-Control", "no-cache")
         self.send_header("X-Content-Type-Options", "nosniff")

@@ -9,6 +9,7 @@ from scenelift.errors import SceneliftError
 __all__ = [
     "Conflict",
     "Forbidden",
+    "NotAcceptable",
     "NotAllowedYet",
     "NotFound",
     "NotReady",
@@ -31,6 +32,13 @@ class NotFound(SceneliftError):
 
     http_status = 404
     slug = "not-found"
+
+
+class NotAcceptable(SceneliftError):
+    """The scene was not written in a type that the client takes."""
+
+    http_status = 406
+    slug = "not-acceptable"
 
 
 class Conflict(SceneliftError):

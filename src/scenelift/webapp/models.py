@@ -185,6 +185,7 @@ class File(BaseModel):
     name: str
     bytes: int
     sha256: str
+    media_type: str = Field(description="as it is sent, such as model/gltf-binary")
     url: str
 
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
+from scenelift.formats import media_type
 from scenelift.output.manifest import MANIFEST_NAME
 from scenelift.webapp.jobs import JobRow, unreadable
 from scenelift.webapp.models import EditState, File, Job, Photo
@@ -57,6 +58,7 @@ def _view(job: JobRow, positions: Mapping[str, int]) -> Job:
                 name=f["path"],
                 bytes=f["bytes"],
                 sha256=f["sha256"],
+                media_type=media_type(f["path"]),
                 url=file_url(job.id, f["path"]),
             )
             for f in job.files

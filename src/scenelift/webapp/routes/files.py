@@ -9,8 +9,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
+from scenelift.formats import media_type
 from scenelift.output.manifest import MANIFEST_NAME
-from scenelift.webapp.errors import NotFound
+from scenelift.webapp.errors import NotAcceptable, NotFound
 from scenelift.webapp.jobs import JobRow
 from scenelift.webapp.models import Problem
 from scenelift.webapp.routes.jobs import JobId
@@ -29,17 +30,6 @@ router = APIRouter(
 
 # Of every job, from the beginning.
 OWN: tuple[str, ...] = ("shown.jpg", "thumbnail.jpg")
-# Types that no browser runs, whatever the file holds.
-TYPES = {
-    ".ply": "application/octet-stream",
-    ".glb": "model/gltf-binary",
-    ".obj": "text/plain",
-    ".mtl": "text/plain",
-    ".json": "application/json",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".gif": "image/gif",
-}
 
 
 @router.get("/api/jobs/{job_id}/files/{path:path}", response_class=FileResponse)
@@ -53,6 +43,51 @@ def get_file(
 ) -> Response:
     """A file of a job."""
     return _serve(use, use.queue.get(job_id, owner), path, request, download=download)
+
+
+@router.get(
+    "/api/jobs/{job_id}/scene",
+    response_class=FileResponse,
+    responses={406: {"model": Problem}},
+)
+def get_scene(job_id: JobId, request: Request, use: Use, owner: Owner) -> Response:
+    """The scene in the first type of `Accept` that it was written as; `scene.glb` for any."""
+    job = use.queue.get(job_id, owner)
+    if not job.has_scene:
+        raise NotFound("This job has no scene yet.")
+    files = {media_type(f["path"]): f["path"] for f in reversed(job.files) if _whole(f["path"])}
+    path = next(
+        (files[t] for t in _wanted(request.headers.get("accept", "*/*"), files) if t in files), None
+    )
+    if path is None:
+        raise NotAcceptable(f"This scene was written as {', '.join(sorted(files))}.")
+    response = _serve(use, job, path, request, download=False)
+    response.headers["Vary"] = "Accept"
+    return response
+
+
+def _whole(path: str) -> bool:
+    """Whether a file holds the scene itself, in a type with a name of its own."""
+    return (
+        path.startswith("scene.")
+        and media_type(path).startswith("model/")
+        and (not path.endswith(".mtl"))
+    )
+
+
+def _wanted(accept: str, files: Mapping[str, str]) -> list[str]:
+    """Types that a client takes, the most wanted first; any model is the first of the files."""
+    weights: dict[str, float] = {}
+    for entry in accept.lower().split(","):
+        kind, *parameters = (part.strip() for part in entry.split(";"))
+        weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        try:
+            weights[kind] = float(weight)
+        except ValueError:
+            weights[kind] = 0.0
+    any_model = "model/gltf-binary" if "model/gltf-binary" in files else next(iter(files), "")
+    kinds = sorted((k for k, w in weights.items() if w > 0), key=lambda k: -weights[k])
+    return [any_model if kind in ("*/*", "model/*") else kind for kind in kinds]
 
 
 @router.get("/objects/{job_id}/{path:path}", response_class=FileResponse)
@@ -95,7 +130,7 @@ def send_file(
     return FileResponse(
         file,
         headers=headers,
-        media_type=TYPES.get(file.suffix, "application/octet-stream"),
+        media_type=media_type(file.name),
         filename=file.name if download else None,
     )
 
