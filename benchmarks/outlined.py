@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from scipy.optimize import linear_sum_assignment
 from skimage.draw import polygon2mask
+from skimage.measure import label
 
 from scenelift.errors import InputError
 from scenelift.options import BackendOptions
@@ -39,6 +40,8 @@ LIST = Path(__file__).with_suffix(".json")
 GITHUB = "https://raw.githubusercontent.com"
 FOUND = 0.5
 """IoU from which an object counts as found."""
+WHOLE = 0.95
+"""Share of a mask in its largest piece below which it counts as scattered."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -173,6 +176,12 @@ def best_ious(
     return ious
 
 
+def largest_piece(mask: NDArray[np.bool_]) -> float:
+    """The largest connected part's share of a mask, 0…1."""
+    labels = np.asarray(label(mask, connectivity=2))
+    return float(np.bincount(labels[mask]).max() / np.count_nonzero(mask)) if mask.any() else 0.0
+
+
 def _box(mask: NDArray[np.bool_]) -> Box:
     ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return float(xs[0]), float(ys[0]), float(xs[-1] + 1), float(ys[-1] + 1)
@@ -196,6 +205,7 @@ def main() -> None:
 
     segmenter = SEGMENTERS.load(options.segmenter, BackendOptions())
     prompted, boxed, right, wanted, extra = [], [], 0, 0, 0
+    scattered, cut_out = 0, 0
     for photo in photos(once=options.once):
         image = Image(pixels=photo.pixels(Path(last)))
         truths = photo.truths()
@@ -210,6 +220,8 @@ def main() -> None:
                 print(f"{photo.file[:34]:34} {name:16} prompt {iou:.3f}  box {of_box:.3f}")
             prompted += ious
             boxed += of_boxes
+            scattered += sum(largest_piece(i.mask) < WHOLE for i in (*found, *cut))
+            cut_out += len(found) + len(cut)
         for noun, count in photo.counts.items():
             seen = len(segmenter.segment(image, Prompt(phrases=(noun,)), silent()).instances)
             print(f"{photo.file[:34]:34} {noun:16} {seen} of {count}", flush=True)
@@ -218,6 +230,7 @@ def main() -> None:
     for way, ious in (("prompts", prompted), ("true boxes", boxed)):
         recall = np.count_nonzero(np.array(ious) >= FOUND)
         print(f"{way}: {recall} of {len(ious)} objects found, mean IoU {np.mean(ious):.3f}")
+    print(f"masks in scattered pieces: {scattered} of {cut_out}")
     print(f"counts: {right} of {wanted} things, {extra} too many")
 
 
