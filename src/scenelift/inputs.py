@@ -60,7 +60,7 @@ def as_prompt(prompt: str | Sequence[str] | Prompt) -> Prompt:
         InputError: it is none, empty, too long, or has too many phrases.
     """
     if isinstance(prompt, Prompt):
-        if not prompt.phrases and not prompt.boxes:
+        if not (prompt.phrases or prompt.boxes or prompt.points):
             parse_prompt_phrases([""])
         return replace(prompt, phrases=check_phrases(prompt.phrases))
     texts = [prompt] if isinstance(prompt, str) else prompt
@@ -88,13 +88,14 @@ def as_seed(seed: int) -> int:
 
 
 def working_prompt(image: Image, prompt: Prompt) -> tuple[Prompt, tuple[str, ...]]:
-    """A prompt with its boxes brought to the picture that is worked at, and notes about them.
+    """A prompt with boxes and points brought to the picture that is worked at, and notes.
 
     Raises:
-        InputError: a box lies outside the photo.
+        InputError: a box or a point lies outside the photo.
     """
-    from scenelift.geometry.photo_size import photo_size, working_box
+    from scenelift.geometry.photo_size import photo_size, working_box, working_point
 
     prompt, notes = in_pixels(prompt, *photo_size(image))
     boxes = tuple(replace(drawn, box=working_box(image, drawn.box)) for drawn in prompt.boxes)
-    return replace(prompt, boxes=boxes), notes
+    points = tuple(replace(p, point=working_point(image, p.point)) for p in prompt.points)
+    return replace(prompt, boxes=boxes, points=points), notes

@@ -31,6 +31,7 @@ from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
 from scenelift.runtime import Runtime
 from scenelift.scene import Scene
 from scenelift.segment import SEGMENTERS, Segmenter
+from scenelift.segment.clicks import segment_prompt
 from scenelift.stages import StageStore, Steps
 from scenelift.types import (
     Background,
@@ -493,7 +494,9 @@ def _given_masks(
 
 
 def _needs_cutter(given: GivenObjects, prompt: Prompt | None) -> bool:
-    """Whether there are boxes, which a segmenter has to make masks of."""
+    """Whether there are boxes or points, which a segmenter has to make masks of."""
+    if prompt and prompt.points:
+        return True
     return bool(given.boxes) or any(b.positive for b in (prompt.boxes if prompt else ()))
 
 
@@ -535,7 +538,7 @@ def find_objects(
     """
     prompt, told = working_prompt(image, prompt)
     segmentation = check_segmentation(
-        segmenter.segment(image, prompt, report), image, backend=segmenter.name
+        segment_prompt(segmenter, image, prompt, report), image, backend=segmenter.name
     )
     if not segmentation.instances:
         raise NothingFound(

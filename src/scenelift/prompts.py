@@ -1,15 +1,16 @@
-"""Reading what a user asks for: phrases and boxes, from text to checked values."""
+"""Reading what a user asks for: phrases, boxes and points, from text to checked values."""
 
 from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from scenelift.errors import InputError
-from scenelift.types import BoxPrompt, Prompt
+from scenelift.types import BoxPrompt, PointPrompt, Prompt
 
 __all__ = [
     "MAX_PHRASES",
@@ -17,8 +18,10 @@ __all__ = [
     "check_phrases",
     "in_pixels",
     "parse_box",
+    "parse_point",
     "parse_prompt_phrases",
     "show_box",
+    "show_point",
 ]
 
 MAX_PHRASES = 32
@@ -42,6 +45,24 @@ def parse_box(text: str, *, positive: bool = True) -> BoxPrompt:
     if not (x1 > x0 and y1 > y0):
         raise InputError(f"The box {text!r} is empty: x1 must exceed x0 and y1 must exceed y0.")
     return BoxPrompt(box=(x0, y0, x1, y1), label=label.strip(), positive=positive)
+
+
+def parse_point(text: str, *, positive: bool = True) -> PointPrompt:
+    """`[name=]x,y` in pixels; `name#2=x,y` is on a second object of that name.
+
+    Raises:
+        InputError: it is not that.
+    """
+    label, _, numbers = text.rpartition("=")
+    try:
+        x, y = (float(v) for v in numbers.split(","))
+        if not (math.isfinite(x) and math.isfinite(y)):
+            raise ValueError("not finite")
+    except ValueError as exc:
+        raise InputError(
+            f"{text!r} is not a point. Give x,y in pixels, for example 120,80 or mug=120,80."
+        ) from exc
+    return PointPrompt(point=(x, y), label=label.strip(), positive=positive)
 
 
 def parse_prompt_phrases(texts: tuple[str, ...] | list[str]) -> tuple[str, ...]:
@@ -118,14 +139,20 @@ def _literal(text: str) -> list[str] | None:
 
 
 def in_pixels(prompt: Prompt, width: int, height: int) -> tuple[Prompt, tuple[str, ...]]:
-    """A prompt with boxes in the photo's own pixels, and what to tell of those that were not.
+    """A prompt in the photo's own pixels, and what to tell of boxes that were not.
 
-    Boxes whose corners all lie within 0…1 are parts of the photo's width and height: in pixels they
-    would lie in its first one.
+    Points are in pixels always. Boxes whose corners all lie within 0…1 are parts of the photo's
+    width and height: in pixels they would lie in its first one.
 
     Raises:
-        InputError: a box lies outside the photo.
+        InputError: a box or a point lies outside the photo.
     """
+    for set_point in prompt.points:
+        x, y = set_point.point
+        if not (0 <= x <= width and 0 <= y <= height):
+            raise InputError(
+                f"The point {x:g},{y:g} lies outside the photo, which is {width} × {height} pixels."
+            )
     boxes, notes = [], []
     for drawn in prompt.boxes:
         spoken = ",".join(f"{edge:g}" for edge in drawn.box)
@@ -144,5 +171,14 @@ def in_pixels(prompt: Prompt, width: int, height: int) -> tuple[Prompt, tuple[st
 
 def show_box(box: BoxPrompt) -> str:
     """A box as `parse_box` reads it."""
-    numbers = ",".join(f"{v:g}" if float(f"{v:g}") == v else repr(v) for v in box.box)
-    return f"{box.label}={numbers}" if box.label else numbers
+    return _labelled(box.label, box.box)
+
+
+def show_point(point: PointPrompt) -> str:
+    """A point as `parse_point` reads it."""
+    return _labelled(point.label, point.point)
+
+
+def _labelled(label: str, values: Sequence[float]) -> str:
+    numbers = ",".join(f"{v:g}" if float(f"{v:g}") == v else repr(v) for v in values)
+    return f"{label}={numbers}" if label else numbers

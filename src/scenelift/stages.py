@@ -52,6 +52,7 @@ _CLASSES: dict[str, type] = {
     for cls in (
         types.Background,
         types.BoxPrompt,
+        types.PointPrompt,
         types.Camera,
         types.Dropped,
         types.FailedObject,

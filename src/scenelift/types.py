@@ -38,6 +38,7 @@ __all__ = [
     "ObjectView",
     "Placement",
     "PointMap",
+    "PointPrompt",
     "Pose",
     "Prompt",
     "Provenance",
@@ -131,12 +132,29 @@ class BoxPrompt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PointPrompt:
+    """A point that the user set on an object, or beside it.
+
+    Attributes:
+        point: x, y in pixels.
+        label: which object: points of one label are of one object. "cup#2" is a second object
+            that is called "cup"; "" where unsaid.
+        positive: whether the object is there; False takes away what is there.
+    """
+
+    point: tuple[float, float]
+    label: str = ""
+    positive: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """What to look for.
 
     Attributes:
         phrases: one or more phrases, each searched on its own ("chair", "red mug").
         boxes: boxes drawn by the user, combined with the phrases.
+        points: points set by the user; those of one label are one object.
         min_score: least score in 0…1 of an object that is kept; None for the model's own.
         mask_threshold: how sure in 0…1 a pixel must be to belong to an object; None for 0.5.
         max_objects: keep that many objects at most, those with the best scores; None for all.
@@ -144,6 +162,7 @@ class Prompt:
 
     phrases: tuple[str, ...] = ()
     boxes: tuple[BoxPrompt, ...] = ()
+    points: tuple[PointPrompt, ...] = ()
     min_score: float | None = None
     mask_threshold: float | None = None
     max_objects: int | None = None
@@ -156,6 +175,27 @@ class Prompt:
             boxes = (boxes,)
         object.__setattr__(self, "phrases", phrases)
         object.__setattr__(self, "boxes", tuple(_box_prompt(box) for box in boxes))
+        points: Any = self.points
+        if isinstance(points, PointPrompt) or _is_point(points):
+            points = (points,)
+        object.__setattr__(self, "points", tuple(_point_prompt(point) for point in points))
+
+
+def _point_prompt(point: Any) -> PointPrompt:
+    if isinstance(point, PointPrompt):
+        return point
+    if not _is_point(point):
+        raise InputError(f"{point!r} is no point: give PointPrompt(point=(x, y)), or x and y.")
+    return PointPrompt(point=(float(point[0]), float(point[1])))
+
+
+def _is_point(value: Any) -> bool:
+    """Whether a value is two numbers."""
+    return (
+        isinstance(value, tuple | list | np.ndarray)
+        and len(value) == 2
+        and all(isinstance(v, int | float | np.number) and math.isfinite(v) for v in value)
+    )
 
 
 def _box_prompt(box: Any) -> BoxPrompt:

@@ -12,7 +12,7 @@ from typing import Any
 
 from scenelift.errors import InputError
 from scenelift.stages import digest, encoded
-from scenelift.types import BoxPrompt, Prompt
+from scenelift.types import BoxPrompt, PointPrompt, Prompt
 
 __all__ = ["BatchItem", "read_plan", "write_plan"]
 
@@ -94,7 +94,11 @@ class BatchItem:
             BoxPrompt(box=tuple(b["box"]), label=b["label"], positive=b["positive"])
             for b in prompt["boxes"]
         )
-        drawn = prompt | {"phrases": tuple(prompt["phrases"]), "boxes": boxes}
+        points = tuple(
+            PointPrompt(point=tuple(p["point"]), label=p["label"], positive=p["positive"])
+            for p in prompt.get("points", [])
+        )
+        drawn = prompt | {"phrases": tuple(prompt["phrases"]), "boxes": boxes, "points": points}
         return cls(**value | {"photo": Path(value["photo"]), "prompt": Prompt(**drawn)})
 
 

@@ -191,6 +191,8 @@ def _pages(page: int, pages: int) -> str:
 def _prompt(item: BatchItem) -> str:
     boxes = sum(b.positive for b in item.prompt.boxes)
     drawn = [_count(boxes, "box")] if boxes else []
+    points = sum(p.positive for p in item.prompt.points)
+    drawn += [_count(points, "point")] if points else []
     return "; ".join([*item.prompt.phrases, *drawn])
 
 

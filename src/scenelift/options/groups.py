@@ -22,8 +22,14 @@ from scenelift.options.readers import (
     show_densities,
     show_known,
 )
-from scenelift.prompts import parse_box, parse_prompt_phrases, show_box
-from scenelift.types import BoxPrompt, Prompt
+from scenelift.prompts import (
+    parse_box,
+    parse_point,
+    parse_prompt_phrases,
+    show_box,
+    show_point,
+)
+from scenelift.types import BoxPrompt, PointPrompt, Prompt
 
 __all__ = [
     "MAX_SEED",
@@ -83,6 +89,8 @@ class SearchOptions:
         prompt: phrases, each searched on its own; one may hold several, separated by semicolons.
         box: objects that the user drew a box around.
         exclude_box: what lies in these boxes is left out.
+        point: points on objects; those of one label are one object.
+        not_point: points beside the object of their label: what is there is taken from it.
         min_score: least score in 0…1 of an object that is taken; None for the model's own.
         mask_threshold: how sure in 0…1 a pixel must be to belong to an object; None for 0.5.
         max_objects: take that many objects at most, those with the best scores; None for all.
@@ -115,6 +123,27 @@ class SearchOptions:
         read=lambda texts: tuple(parse_box(text, positive=False) for text in texts),
         show=lambda boxes: [show_box(box) for box in boxes],
         left_out={"batch": _ONE_PHOTO, "serve": _BY_JOB, "job": "part of its field `boxes`"},
+    )
+    point: tuple[PointPrompt, ...] = option(
+        (),
+        help="A point on an object: x,y or name=x,y. Points of one name are one object, name#2 "
+        "begins another. Repeatable.",
+        changes="segment",
+        example=["corner=20,20"],
+        plain=list[str],
+        read=lambda texts: tuple(parse_point(text) for text in texts),
+        show=lambda points: [show_point(point) for point in points],
+        left_out={"batch": _ONE_PHOTO, "serve": _BY_JOB, "job": "part of its field `points`"},
+    )
+    not_point: tuple[PointPrompt, ...] = option(
+        (),
+        help="A point that is not on the object of its name: x,y or name=x,y. Repeatable.",
+        changes="segment",
+        example=["corner=30,20"],
+        plain=list[str],
+        read=lambda texts: tuple(parse_point(text, positive=False) for text in texts),
+        show=lambda points: [show_point(point) for point in points],
+        left_out={"batch": _ONE_PHOTO, "serve": _BY_JOB, "job": "part of its field `points`"},
     )
     max_objects: int | None = option(
         None,
@@ -155,11 +184,12 @@ class SearchOptions:
         Raises:
             InputError: it says nothing, or a phrase is too long, or there are too many.
         """
-        boxes = (*self.box, *self.exclude_box)
-        needed = not optional and not any(b.positive for b in boxes)
+        boxes, points = (*self.box, *self.exclude_box), (*self.point, *self.not_point)
+        needed = not optional and not any(drawn.positive for drawn in (*boxes, *points))
         return Prompt(
             phrases=parse_prompt_phrases(self.prompt or ([""] if needed else [])),
             boxes=boxes,
+            points=points,
             min_score=self.min_score,
             mask_threshold=self.mask_threshold,
             max_objects=self.max_objects,

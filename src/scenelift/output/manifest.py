@@ -51,11 +51,20 @@ class BoxModel(_Model):
     positive: bool = True
 
 
+class PointModel(_Model):
+    """A point set by the user."""
+
+    point: tuple[float, float] = Field(description="x, y in pixels of input.png")
+    label: str = ""
+    positive: bool = True
+
+
 class PromptModel(_Model):
     """What was asked for."""
 
     phrases: list[str]
     boxes: list[BoxModel] = []
+    points: list[PointModel] = []
     min_score: float | None = None
     mask_threshold: float | None = None
     max_objects: int | None = None

@@ -27,6 +27,7 @@ from scenelift.segment.pretrained import (
 )
 from scenelift.segment.published import COMMON, GROUNDED_PAIRS, split_pair
 from scenelift.segment.sam2 import SAM2Masks
+from scenelift.segment.sam_clicks import SAMClicker
 from scenelift.types import Dropped, Image, Prompt, Segmentation
 
 __all__ = ["GroundedSAM2Segmenter"]
@@ -158,6 +159,15 @@ class GroundedSAM2Segmenter:
         )
         notes = (*result.notes, *_notes(prompt.phrases, seen, min_score))
         return replace(result, dropped=dropped, notes=notes, suggestions=suggestions)
+
+    @property
+    def clicker(self) -> SAMClicker:
+        """SAM 2.1 with points."""
+        masks = self.masks
+        release = (lambda: None) if self._resident else self.release
+        return SAMClicker(
+            self.name, masks.model, masks.processor, resume=self._resume, release=release
+        )
 
     def release(self) -> None:
         """Free the device's memory; the next photo takes it again."""

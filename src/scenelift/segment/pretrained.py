@@ -31,6 +31,7 @@ from transformers import (  # noqa: E402
     Sam2Processor,
     Sam3Model,
     Sam3Processor,
+    Sam3TrackerModel,
 )
 from transformers.models.grounding_dino.modeling_grounding_dino import (  # noqa: E402
     MultiScaleDeformableAttention,
@@ -46,6 +47,7 @@ __all__ = [
     "Sam2Processor",
     "Sam3Model",
     "Sam3Processor",
+    "Sam3TrackerModel",
     "Sam3VisionEncoderOutput",
     "choose_dtype",
     "load_model",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
+from torch import nn
 
 from scenelift.options import BackendOptions
 from scenelift.progress import Reporter
@@ -16,6 +17,7 @@ from scenelift.segment.filters import FilterSettings
 from scenelift.segment.pretrained import (
     Sam3Model,
     Sam3Processor,
+    Sam3TrackerModel,
     choose_dtype,
     load_model,
     load_processor,
@@ -23,6 +25,7 @@ from scenelift.segment.pretrained import (
 )
 from scenelift.segment.published import COMMON, SAM3
 from scenelift.segment.sam3_network import Found, Query, SAM3Network
+from scenelift.segment.sam_clicks import SAMClicker
 from scenelift.types import BoxPrompt, Image, Prompt, Segmentation
 
 __all__ = ["SAM3Segmenter", "queries_of"]
@@ -48,6 +51,8 @@ class SAM3Segmenter:
         mask_threshold: probability above which a pixel belongs to an object.
         suggest: phrases to try when nothing matched.
         resident: False frees the device after every photo, for the stages that follow.
+        load_tracker: gives the tracker of the same checkpoint, which answers clicks; it is called
+            when the first one comes.
     """
 
     name = "sam3"
@@ -62,6 +67,7 @@ class SAM3Segmenter:
         mask_threshold: float = 0.5,
         suggest: Sequence[str] = (),
         resident: bool = True,
+        load_tracker: Callable[[], Sam3TrackerModel] | None = None,
     ) -> None:
         self.version = version
         self.mask_threshold = mask_threshold
@@ -69,6 +75,7 @@ class SAM3Segmenter:
         self.network = SAM3Network(model, processor, at_once=at_once)
         self._device = model.device
         self._suggest = tuple(suggest)
+        self._load_tracker, self._tracker = load_tracker, None
 
     @classmethod
     def load(cls, options: BackendOptions | Runtime) -> SAM3Segmenter:
@@ -83,6 +90,10 @@ class SAM3Segmenter:
         folder = hub.folder_of(SAM3, options.weights, options.model)
         dtype = choose_dtype(device)
         accelerated = device.type == "cuda"
+
+        def load_tracker() -> Sam3TrackerModel:
+            return load_model(Sam3TrackerModel, folder, dtype=dtype, device=torch.device("cpu"))
+
         with out_of_memory_explained(cls.name):
             return cls(
                 load_model(Sam3Model, folder, dtype=dtype, device=device),
@@ -92,6 +103,7 @@ class SAM3Segmenter:
                 at_once=_fitting(options.vram_bytes) if accelerated else 1,
                 suggest=COMMON if accelerated else (),  # on a CPU each takes seconds
                 resident=not accelerated or options.vram_bytes is None,
+                load_tracker=load_tracker,
             )
 
     def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
@@ -135,9 +147,35 @@ class SAM3Segmenter:
                 self.release()
         return replace(result, notes=(*result.notes, *notes), suggestions=suggestions)
 
+    @property
+    def clicker(self) -> SAMClicker | None:
+        """The tracker, with points; None for a checkpoint of the detector alone."""
+        if self._load_tracker is None:
+            return None
+        if self._tracker is None:
+            tracker = self._load_tracker()
+            # Most of both models is one and the same encoder: it is held once.
+            tracker.vision_encoder.backbone = self.network.model.vision_encoder.backbone
+            self._tracker = tracker
+        release = (lambda: None) if self._resident else self.release
+        return SAMClicker(
+            self.name,
+            self._tracker,
+            self.network.processor,
+            resume=self._resume,
+            release=release,
+        )
+
     def release(self) -> None:
         """Free the device's memory; the next photo takes it again."""
         self.network.release()
+        if self._tracker is not None:
+            nn.Module.to(self._tracker, "cpu")
+
+    def _resume(self) -> None:
+        self.network.resume(self._device)
+        if self._tracker is not None:
+            nn.Module.to(self._tracker, self._device)
 
     def _propose(
         self, image: Image, queries: dict[str, Query], least: float, report: Reporter

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scenelift.errors import ObjectFailed
 from scenelift.geometry.regions import regions
 from scenelift.progress import Reporter
+from scenelift.segment.clicks import Clicks
 from scenelift.types import (
     Camera,
     Gaussians,
@@ -34,6 +35,7 @@ from scenelift.types import (
 
 __all__ = [
     "BallReconstructor",
+    "ColorClicker",
     "ColorSegmenter",
     "PlanePointMapper",
     "ball_reconstructor",
@@ -70,6 +72,10 @@ class ColorSegmenter:
     name = "fake-color"
     version = "1"
 
+    @property
+    def clicker(self) -> ColorClicker:
+        return ColorClicker()
+
     def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
         instances: list[Instance] = []
         for phrase in report.track(prompt.phrases, len(prompt.phrases)):
@@ -82,6 +88,31 @@ class ColorSegmenter:
                 )
         instances.sort(key=lambda i: -int(i.mask.sum()))
         return Segmentation(instances=tuple(instances), suggestions=tuple(COLORS))
+
+
+class ColorClicker:
+    """Cuts out what has the colour of the points and hangs together with them."""
+
+    name = "fake-color"
+
+    def look(self, image: Image) -> NDArray[np.uint8]:
+        return image.pixels
+
+    def cut(self, seen: NDArray[np.uint8], clicks: Clicks) -> NDArray[np.float32]:
+        """A mask [H, W] of zeros and ones."""
+        height, width = seen.shape[:2]
+        mask = np.zeros((height, width), np.bool_) if clicks.mask is None else clicks.mask.copy()
+        if clicks.box is not None:
+            x0, y0, x1, y1 = (max(0, round(v)) for v in clicks.box)
+            mask[y0:y1, x0:x1] = True
+        for p in clicks.points:
+            column, row = min(int(p.point[0]), width - 1), min(int(p.point[1]), height - 1)
+            labels, _ = regions((seen == seen[row, column]).all(-1))
+            mask[labels == labels[row, column]] = p.positive
+        return mask.astype(np.float32)
+
+    def release(self) -> None:
+        """It is on no device."""
 
 
 class PlanePointMapper:

@@ -3,6 +3,7 @@
     write_sam3(folder)              folder/config.json, model.safetensors, processor, tokenizer
     write_grounding_dino(folder)
     write_sam2(folder)
+    write_sam3_with_tracker(folder)  detector and tracker in one file, as they are published
 
 They have the published layout and classes at a thousandth of the size, are made without network
 access in a fraction of a second, and run through the same code as real weights.
@@ -10,11 +11,13 @@ access in a fraction of a second, and run through the same code as real weights.
 
 from __future__ import annotations
 
+import json
 import string
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 
 from scenelift.segment.torchvision_ops import import_torchvision
 
@@ -41,11 +44,20 @@ from transformers import (  # noqa: E402  (needs torchvision to be importable)
     Sam3ImageProcessor,
     Sam3Model,
     Sam3Processor,
+    Sam3TrackerConfig,
+    Sam3TrackerModel,
     Sam3VisionConfig,
     Sam3ViTConfig,
 )
 
-__all__ = ["WORDS", "bert_vocabulary", "write_grounding_dino", "write_sam2", "write_sam3"]
+__all__ = [
+    "WORDS",
+    "bert_vocabulary",
+    "write_grounding_dino",
+    "write_sam2",
+    "write_sam3",
+    "write_sam3_with_tracker",
+]
 
 # Words that the tiny tokenizers know whole; any other is spelled in letters.
 WORDS = ("cup", "cat", "dog", "box", "car", "red", "visual")
@@ -63,9 +75,50 @@ def write_sam3(folder: Path, *, image_size: int = 112, queries: int = 12, seed: 
         seed: of the weights.
     """
     torch.manual_seed(seed)
+    vocabulary, _ = _clip_vocabulary()
+    Sam3Model(_sam3_config(image_size, queries, len(vocabulary))).save_pretrained(folder)
+    return _write_sam3_processor(folder, image_size)
+
+
+def write_sam3_with_tracker(folder: Path, *, image_size: int = 112, seed: int = 0) -> Path:
+    """Write a SAM 3 with its tracker, under the names that the published file has."""
+    torch.manual_seed(seed)
+    vocabulary, _ = _clip_vocabulary()
+    detector = Sam3Model(_sam3_config(image_size, 12, len(vocabulary)))
+    side = {"hidden_size": _WIDTH, "image_size": image_size}
+    vision: Any = detector.config.vision_config
+    tracker_config = Sam3TrackerConfig(
+        vision_config=vision.to_dict(),
+        prompt_encoder_config=side | {"patch_size": 14, "mask_input_channels": 4},
+        mask_decoder_config={
+            "hidden_size": _WIDTH,
+            "mlp_dim": 2 * _WIDTH,
+            "num_attention_heads": 2,
+            "iou_head_hidden_dim": _WIDTH,
+        },
+    )
+    tracker = Sam3TrackerModel(tracker_config)
+    tensors = {f"detector_model.{name}": t for name, t in detector.state_dict().items()}
+    for name, tensor in tracker.state_dict().items():
+        if name.startswith("vision_encoder.neck."):
+            tensors[f"tracker_neck.{name.removeprefix('vision_encoder.neck.')}"] = tensor
+        elif not name.startswith("vision_encoder."):
+            tensors[f"tracker_model.{name}"] = tensor
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: t.clone() for name, t in tensors.items()}, folder / "model.safetensors")
+    config = {
+        "architectures": ["Sam3VideoModel"],
+        "model_type": "sam3_video",
+        "detector_config": detector.config.to_dict(),
+        "tracker_config": tracker_config.to_dict(),
+    }
+    (folder / "config.json").write_text(json.dumps(config, default=str))
+    return _write_sam3_processor(folder, image_size)
+
+
+def _write_sam3_processor(folder: Path, image_size: int) -> Path:
     vocabulary, merges = _clip_vocabulary()
     tokenizer: dict[str, Any] = {"vocab": vocabulary, "merges": merges, "model_max_length": 32}
-    Sam3Model(_sam3_config(image_size, queries, len(vocabulary))).save_pretrained(folder)
     side = {"height": image_size, "width": image_size}
     mask_side = {"height": image_size * 2 // 7, "width": image_size * 2 // 7}
     Sam3Processor(

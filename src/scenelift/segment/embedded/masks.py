@@ -59,7 +59,7 @@ class BoxMasker:
         subject: SubjectFinder | None = None,
         head: MaskHead | None = None,
     ) -> None:
-        self._features = features
+        self.features = features
         self._subject = subject
         self._head = head
 
@@ -112,7 +112,7 @@ class BoxMasker:
             return mask
         x0, y0, x1, y1 = window = _window(box, MARGIN, pixels.shape[1], pixels.shape[0])
         crop = np.ascontiguousarray(pixels[y0:y1, x0:x1])
-        grid = self._features.grid(crop, PATCHES)
+        grid = self.features.grid(crop, PATCHES)
         whole = _continued(box, pixels.shape[1], pixels.shape[0])
         coarse = _grow(grid, _seed(grid.shape[:2], window, box, whole, others))
         allowed = _allowed(window, box)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scenelift.errors import WeightsError
 from scenelift.models.embedded.box_fusion import Detections, iou
 from scenelift.models.embedded.classes import CLASSES
+from scenelift.models.embedded.features import PatchFeatures
 from scenelift.models.embedded.nanodet import NanoDet
 from scenelift.models.embedded.ssd import SSD
 from scenelift.options import BackendOptions
@@ -21,6 +22,7 @@ from scenelift.progress import Reporter
 from scenelift.runtime import Runtime
 from scenelift.segment.embedded import detectors as detection
 from scenelift.segment.embedded import matching
+from scenelift.segment.embedded.clicks import EmbeddedClicker
 from scenelift.segment.embedded.detectors import Detector
 from scenelift.segment.embedded.matching import Candidate
 from scenelift.segment.embedded.overlap import without_overlaps
@@ -74,6 +76,7 @@ class EmbeddedSegmenter:
         notes: what the user should know about this installation, told with every result that
             needed a detector.
         threads: views that are looked at side by side; 0 for as many as there are cores.
+        features: DINOv2, for clicks on what no detector proposes.
     """
 
     name = "embedded"
@@ -88,6 +91,7 @@ class EmbeddedSegmenter:
         version: str = "embedded",
         notes: Sequence[str] = (),
         threads: int = 0,
+        features: PatchFeatures | None = None,
     ) -> None:
         self.version = version
         self._vocabulary = vocabulary
@@ -96,6 +100,7 @@ class EmbeddedSegmenter:
         self._subject = subject
         self._notes = tuple(notes)
         self._workers = threads or os.cpu_count() or 1
+        self._features = features
 
     @classmethod
     def load(cls, options: BackendOptions | Runtime) -> EmbeddedSegmenter:
@@ -128,7 +133,13 @@ class EmbeddedSegmenter:
             version=_version(options),
             notes=notes,
             threads=threads,
+            features=masker.features,
         )
+
+    @property
+    def clicker(self) -> EmbeddedClicker:
+        """The same models, with points."""
+        return EmbeddedClicker(self._detectors, self._masker, self._features, workers=self._workers)
 
     def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
         """Find every object that a phrase names or a box is drawn around.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from scenelift.errors import InputError
 from scenelift.progress import Reporter
@@ -41,6 +42,11 @@ class GivenSegmenter:
         self._cutter, self._notes = cutter, tuple(notes)
         parts = [self._instances, self._boxes, cutter and f"{cutter.name} {cutter.version}"]
         self.version = digest(*parts)[:16]
+
+    @property
+    def clicker(self) -> Any:
+        """The cutter's; None where there is no cutter or it takes no points."""
+        return getattr(self._cutter, "clicker", None)
 
     @property
     def labels(self) -> tuple[str, ...]:

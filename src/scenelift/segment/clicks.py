@@ -1,0 +1,292 @@
+"""Points in, masks out: what a segmenter may offer besides, and a prompt's points as objects.
+
+A `Clicker` looks at a photo once; then each click costs the mask alone.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.errors import InputError
+from scenelift.progress import Reporter
+from scenelift.segment.base import Segmenter
+from scenelift.stages import digest
+from scenelift.types import (
+    Box,
+    BoxPrompt,
+    Dropped,
+    Image,
+    Instance,
+    PointPrompt,
+    Prompt,
+    Segmentation,
+)
+
+__all__ = [
+    "Clicker",
+    "Clicks",
+    "FeatureCache",
+    "Features",
+    "clicker_of",
+    "obeyed",
+    "segment_prompt",
+]
+
+# Of the union, from which a found object is the one that was clicked.
+SAME_OBJECT = 0.5
+CACHE_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Clicks:
+    """What is known of one object.
+
+    Attributes:
+        points: on it, and beside it, in pixels of the picture that is worked at.
+        box: around it, or None.
+        mask: bool [H, W] to start from, or None.
+    """
+
+    points: tuple[PointPrompt, ...] = ()
+    box: Box | None = None
+    mask: NDArray[np.bool_] | None = None
+
+
+class Features(Protocol):
+    """What a clicker has computed of a photo."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes, on whatever device."""
+        ...
+
+
+class Clicker(Protocol):
+    """Cuts out what points are on."""
+
+    name: str
+
+    def look(self, image: Image) -> Any:
+        """Compute what all clicks on a photo share: `Features` of its own kind."""
+        ...
+
+    def cut(self, seen: Any, clicks: Clicks) -> NDArray[np.float32]:
+        """A soft mask [H, W] in 0…1 of one object; 0.5 and more is inside."""
+        ...
+
+    def release(self) -> None:
+        """Free the device for what comes next, where its memory is limited."""
+        ...
+
+
+class FeatureCache:
+    """Features of the photos that were looked at last, by the photos' digests.
+
+    Args:
+        most_bytes: of all features together; the last photo's are held whatever they take.
+    """
+
+    def __init__(self, most_bytes: int = CACHE_BYTES) -> None:
+        self._most = most_bytes
+        self._held: OrderedDict[tuple[str, str], Features] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all features."""
+        return sum(features.nbytes for features in self._held.values())
+
+    def look(self, clicker: Clicker, image: Image, key: str | None = None) -> Features:
+        """The features of a photo: those of before, or new ones.
+
+        Args:
+            key: digest of the photo where the caller knows it.
+        """
+        entry = (clicker.name, key or digest(image.pixels))
+        with self._lock:
+            if entry in self._held:
+                self._held.move_to_end(entry)
+                return self._held[entry]
+        seen = clicker.look(image)
+        with self._lock:
+            self._held[entry] = seen
+            while len(self._held) > 1 and self.nbytes > self._most:
+                self._held.popitem(last=False)
+        return seen
+
+
+def clicker_of(segmenter: Segmenter) -> Clicker:
+    """What a segmenter answers clicks with.
+
+    Raises:
+        InputError: it takes none.
+    """
+    clicker: Clicker | None = getattr(segmenter, "clicker", None)
+    if clicker is None:
+        raise InputError(
+            f"The segmenter {segmenter.name!r} takes no points. Draw a box, or choose --segmenter "
+            "sam3, grounded-sam2 or embedded."
+        )
+    return clicker
+
+
+def obeyed(
+    alpha: NDArray[np.float32],  # [H, W]
+    points: Sequence[PointPrompt],
+) -> NDArray[np.float32]:  # [H, W]
+    """A mask with a small disc at each point that it does not obey: what is clicked changes."""
+    height, width = alpha.shape
+    radius = max(1.5, 0.006 * max(height, width))
+    alpha = alpha.copy()
+    for p in points:
+        x, y = p.point
+        column, row = min(int(x), width - 1), min(int(y), height - 1)
+        if (alpha[row, column] >= 0.5) == p.positive:
+            continue
+        x0, x1 = max(0, int(x - radius)), min(width, int(x + radius) + 1)
+        y0, y1 = max(0, int(y - radius)), min(height, int(y + radius) + 1)
+        across, down = np.arange(x0, x1) + 0.5, np.arange(y0, y1)[:, None] + 0.5
+
+        def far(q: PointPrompt, across: NDArray = across, down: NDArray = down) -> NDArray:
+            return (across - q.point[0]) ** 2 + (down - q.point[1]) ** 2
+
+        disc = far(p) <= radius**2
+        for other in points:  # each has what is nearer to it
+            if other.positive != p.positive:
+                disc &= far(p) < far(other)
+        alpha[y0:y1, x0:x1][disc] = p.positive
+        alpha[row, column] = p.positive
+    return alpha
+
+
+def segment_prompt(
+    segmenter: Segmenter, image: Image, prompt: Prompt, report: Reporter
+) -> Segmentation:
+    """Everything that a prompt names: what the segmenter finds, and what points are on.
+
+    Raises:
+        InputError: the segmenter takes no points, or one belongs to no object.
+    """
+    if not prompt.points or getattr(segmenter, "takes_points", False):
+        return segmenter.segment(image, prompt, report)
+    clicker = clicker_of(segmenter)
+    asked, rest, loose = _sorted_out(prompt)
+    found = Segmentation(instances=())
+    if rest.phrases or rest.boxes or getattr(segmenter, "labels", ()):
+        found = segmenter.segment(image, rest, report)
+    threshold = prompt.mask_threshold or 0.5
+    seen = FeatureCache().look(clicker, image)
+    clicked: list[Instance] = []
+    for label, clicks in report.track(asked, len(asked), "cutting out what was clicked"):
+        cut = _instance(clicker.cut(seen, clicks), label, threshold)
+        if cut is None:
+            raise InputError(
+                f"Nothing is left of {label!r}: its points take away all of it. Leave one out."
+            )
+        clicked.append(cut)
+    kept, dropped = _without_clicked(found.instances, clicked)
+    for p in loose:
+        kept = _corrected(kept, p, clicker, seen, threshold)
+    clicker.release()
+    instances = sorted([*clicked, *kept], key=lambda i: (-i.score, -int(i.mask.sum())))
+    return replace(found, instances=tuple(instances), dropped=(*found.dropped, *dropped))
+
+
+def _sorted_out(
+    prompt: Prompt,
+) -> tuple[list[tuple[str, Clicks]], Prompt, list[PointPrompt]]:
+    """Objects with points by their labels, the prompt without them, and points of what is found."""
+    groups: dict[str, list[PointPrompt]] = {}
+    for p in prompt.points:
+        groups.setdefault(p.label.casefold(), []).append(p)
+    boxes: dict[str, BoxPrompt] = {}
+    for drawn in prompt.boxes:
+        if drawn.positive and drawn.label.casefold() in groups:
+            boxes.setdefault(drawn.label.casefold(), drawn)
+    only = prompt.phrases[0] if len(prompt.phrases) == 1 else "object"
+    asked, loose = [], []
+    for key, points in groups.items():
+        if key not in boxes and not any(p.positive for p in points):
+            loose += points
+            continue
+        box = boxes[key].box if key in boxes else None
+        label = re.sub(r"#\d+$", "", points[0].label).strip() or only
+        asked.append((label, Clicks(points=tuple(points), box=box)))
+    rest = replace(
+        prompt, points=(), boxes=tuple(b for b in prompt.boxes if b not in boxes.values())
+    )
+    names = {phrase.casefold() for phrase in prompt.phrases}
+    for p in loose:
+        if p.label and p.label.casefold() not in names:
+            x, y = p.point
+            raise InputError(
+                f"The point {x:g},{y:g} takes away from {p.label!r}, which is no object here: give "
+                f"a --point, a --box or a --prompt of that name too."
+            )
+    return asked, rest, loose
+
+
+def _instance(alpha: NDArray[np.float32], label: str, threshold: float) -> Instance | None:
+    mask = alpha >= threshold
+    if not mask.any():
+        return None
+    return Instance(mask=mask, alpha=alpha, label=label, score=1.0, box=Instance.box_of(mask))
+
+
+def _without_clicked(
+    found: Sequence[Instance], clicked: Sequence[Instance]
+) -> tuple[list[Instance], list[Dropped]]:
+    """Found objects but those that were clicked as well."""
+    kept, dropped = [], []
+    for instance in found:
+        double = next((c for c in clicked if _overlap(instance, c) > SAME_OBJECT), None)
+        if double is None:
+            kept.append(instance)
+            continue
+        dropped.append(
+            Dropped(
+                label=instance.label,
+                score=instance.score,
+                box=instance.box,
+                reason=f"it is the object that was clicked as {double.label!r}",
+                double_of=double.label,
+            )
+        )
+    return kept, dropped
+
+
+def _overlap(a: Instance, b: Instance) -> float:
+    return float((a.mask & b.mask).sum() / max(1, (a.mask | b.mask).sum()))
+
+
+def _corrected(
+    found: Sequence[Instance],
+    beside: PointPrompt,
+    clicker: Clicker,
+    seen: Features,
+    threshold: float,
+) -> list[Instance]:
+    """Found objects without what is at a point, where it is on them and they have its name."""
+    x, y = beside.point
+    corrected = []
+    for instance in found:
+        height, width = instance.mask.shape
+        on_it = instance.mask[min(int(y), height - 1), min(int(x), width - 1)]
+        named = not beside.label or beside.label.casefold() == instance.label.casefold()
+        if on_it and named:
+            alpha = clicker.cut(seen, Clicks(points=(beside,), mask=instance.mask))
+            left = _instance(alpha, instance.label, threshold)
+            if left is not None:
+                left = replace(left, score=instance.score, class_name=instance.class_name)
+                corrected.append(left)
+        else:
+            corrected.append(instance)
+    return corrected

@@ -1,0 +1,324 @@
+"""Clicks without a model that was trained for them: proposed boxes first, similar features else.
+
+Of the boxes that the detectors propose and that hold the points, the surest whose mask obeys them
+is taken. Where there is none, a box is drawn around where DINOv2's features are like those at the
+points. Points that the mask then still contradicts take similar patches with them.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from scenelift.progress import silent
+from scenelift.segment.clicks import Clicks, obeyed
+from scenelift.segment.embedded import detectors as detection
+from scenelift.segment.embedded.box_fusion import Detections
+from scenelift.segment.embedded.detectors import Detector
+from scenelift.segment.embedded.refine import refine, resized
+from scenelift.types import Box, Image, PointPrompt
+
+if TYPE_CHECKING:
+    from scenelift.models.embedded.features import PatchFeatures
+    from scenelift.segment.embedded.segmenter import Masker
+
+__all__ = ["EmbeddedClicker", "EmbeddedFeatures"]
+
+# Boxes of this score may be what was clicked: far below what a phrase needs, since the point says
+# where.
+LEAST_SCORE = 0.3
+# Masks that one click may cost; each takes a third of a second on two cores.
+MOST_TRIES = 2
+# A box that covers more of the photo than this is the background.
+MOST_OF_PHOTO = 0.9
+PATCHES = 36  # a side of a square photo
+# Similar patches have features at an angle of this cosine or more; apart, DINOv2's patches of
+# different things are below 0.4 mostly.
+LEAST_SIMILAR, MOST_SIMILAR = 0.35, 0.75
+MARGIN = 0.12  # of a region's longer side, around it, for its edges
+MASKS_HELD = 24
+
+
+@dataclass(slots=True, eq=False)
+class EmbeddedFeatures:
+    """What is known of a photo.
+
+    Attributes:
+        pixels: uint8 [H, W, 3].
+        proposals: boxes of objects, the surest first.
+        grid: float32 [rows, columns, C], features of unit length; None without DINOv2.
+        masks: of boxes that were cut out, float16 within their windows.
+    """
+
+    pixels: NDArray[np.uint8]
+    proposals: Detections
+    grid: NDArray[np.float32] | None
+    masks: dict[Box, tuple[int, int, NDArray[np.float16]]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def nbytes(self) -> int:
+        grid = 0 if self.grid is None else self.grid.nbytes
+        held = sum(part.nbytes for _, _, part in self.masks.values())
+        return self.pixels.nbytes + grid + held
+
+
+class EmbeddedClicker:
+    """A `Clicker` of the embedded models.
+
+    Args:
+        detectors: propose boxes.
+        masker: cuts objects out of boxes.
+        features: DINOv2, or None to go without.
+        workers: views that detectors look at side by side.
+    """
+
+    name = "embedded"
+
+    def __init__(
+        self,
+        detectors: Sequence[Detector],
+        masker: Masker,
+        features: PatchFeatures | None,
+        *,
+        workers: int = 1,
+    ) -> None:
+        self._detectors, self._masker = tuple(detectors), masker
+        self._features, self._workers = features, workers
+
+    def look(self, image: Image) -> EmbeddedFeatures:
+        """Propose boxes, and compute a grid of features."""
+        found = detection.detect(self._detectors, image.pixels, silent(), workers=self._workers)
+        found = found.take(found.scores >= LEAST_SCORE)
+        grid = None
+        if self._features is not None:
+            grid = self._features.grid(np.ascontiguousarray(image.pixels), PATCHES)
+            grid = grid / (np.linalg.norm(grid, axis=-1, keepdims=True) + 1e-6)
+        order = np.argsort(-found.scores, kind="stable")
+        return EmbeddedFeatures(image.pixels, found.take(order), grid)
+
+    def release(self) -> None:
+        """Nothing is on a device."""
+
+    def cut(self, seen: EmbeddedFeatures, clicks: Clicks) -> NDArray[np.float32]:
+        """A soft mask [H, W] of one object."""
+        if clicks.mask is not None:
+            alpha = clicks.mask.astype(np.float32)
+        elif clicks.box is not None:
+            alpha = self._of_box(seen, clicks.box)
+        else:
+            alpha = self._proposed(seen, clicks.points)
+        return obeyed(_corrected(seen, alpha, clicks.points), clicks.points)
+
+    def _proposed(
+        self, seen: EmbeddedFeatures, points: Sequence[PointPrompt]
+    ) -> NDArray[np.float32]:
+        """The mask of the surest box that holds the points, else of a grown one."""
+        height, width = seen.pixels.shape[:2]
+        on_it = [p.point for p in points if p.positive]
+        tries = 0
+        for row in seen.proposals.boxes.tolist():
+            box: Box = (row[0], row[1], row[2], row[3])
+            covered = (box[2] - box[0]) * (box[3] - box[1]) / (width * height)
+            if covered > MOST_OF_PHOTO or not all(_inside(point, box) for point in on_it):
+                continue
+            alpha = self._of_box(seen, box)
+            if all((_at(alpha, p.point) >= 0.5) == p.positive for p in points):
+                return alpha
+            tries += 1
+            if tries == MOST_TRIES:
+                break
+        return self._of_box(seen, _grown_box(seen, points))
+
+    def _of_box(self, seen: EmbeddedFeatures, box: Box) -> NDArray[np.float32]:
+        """The mask of what is in a box; those of before are held."""
+        with seen.lock:
+            held = seen.masks.get(box)
+        if held is not None:
+            alpha = np.zeros(seen.pixels.shape[:2], np.float32)
+            y0, x0, part = held
+            alpha[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]] = part
+            return alpha
+        boxes = [
+            (b[0], b[1], b[2], b[3])
+            for b in seen.proposals.take(seen.proposals.scores >= 0.4).boxes.tolist()
+        ]
+        rivals = [other for other in boxes if _iou(other, box) < 0.5]
+        (alpha,) = self._masker.masks(seen.pixels, [box], rivals, silent())
+        rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
+        if rows.size:
+            y0, x0 = int(rows[0]), int(columns[0])
+            part = alpha[y0 : rows[-1] + 1, x0 : columns[-1] + 1].astype(np.float16)
+            with seen.lock:
+                seen.masks[box] = (y0, x0, part)
+                while len(seen.masks) > MASKS_HELD:
+                    del seen.masks[next(iter(seen.masks))]
+        return alpha
+
+
+def _inside(point: tuple[float, float], box: Box) -> bool:
+    return box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]
+
+
+def _at(values: NDArray, point: tuple[float, float]) -> float:
+    """The value [H, W] of the pixel that a point lies in."""
+    height, width = values.shape
+    return float(values[min(int(point[1]), height - 1), min(int(point[0]), width - 1)])
+
+
+def _iou(a: Box, b: Box) -> float:
+    across, down = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(0.0, across) * max(0.0, down)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+    return shared / max(1e-6, sum(areas) - shared)
+
+
+def _patch(seen: EmbeddedFeatures, point: tuple[float, float]) -> tuple[int, int]:
+    """Row and column of the patch that a point lies in."""
+    assert seen.grid is not None
+    rows, columns = seen.grid.shape[:2]
+    height, width = seen.pixels.shape[:2]
+    row, column = int(point[1] / height * rows), int(point[0] / width * columns)
+    return min(row, rows - 1), min(column, columns - 1)
+
+
+def _similarity(
+    seen: EmbeddedFeatures, points: Sequence[tuple[float, float]]
+) -> NDArray[np.float32]:  # [rows, columns], cosine to the likeliest of the points
+    assert seen.grid is not None
+    alike = [seen.grid @ seen.grid[_patch(seen, point)] for point in points]
+    return np.max(alike, axis=0)
+
+
+def _region(
+    seen: EmbeddedFeatures,
+    points: Sequence[tuple[float, float]],
+    others: Sequence[tuple[float, float]],
+    within: NDArray[np.bool_] | None = None,
+) -> NDArray[np.bool_]:  # [rows, columns]
+    """Patches that hang together with the points' and look more like them than like others."""
+    alike = _similarity(seen, points)
+    cut = float(np.clip(_valley(alike), LEAST_SIMILAR, MOST_SIMILAR))
+    similar = alike >= cut
+    if others:
+        similar &= alike > _similarity(seen, others)
+    if within is not None:
+        similar &= within
+    for point in points:
+        similar[_patch(seen, point)] = True
+    parts = np.zeros(similar.shape, np.int32)
+    ndimage.label(similar, output=parts)
+    return np.isin(parts, [parts[_patch(seen, point)] for point in points])
+
+
+def _valley(values: NDArray[np.float32]) -> float:
+    """The value between two kinds of values: the one that parts them best (Otsu)."""
+    counts, edges = np.histogram(values, 64)
+    middles = (edges[1:] + edges[:-1]) / 2
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    sums = np.cumsum(counts * middles)
+    low = sums / np.maximum(below, 1)
+    high = (sums[-1] - sums) / np.maximum(above, 1)
+    return float(middles[np.argmax(below * above * (low - high) ** 2)])
+
+
+def _grown_box(seen: EmbeddedFeatures, points: Sequence[PointPrompt]) -> Box:
+    """A box around what looks like what the points are on."""
+    height, width = seen.pixels.shape[:2]
+    on_it = [p.point for p in points if p.positive]
+    x, y = [p[0] for p in on_it], [p[1] for p in on_it]
+    around = 0.06 * max(height, width)
+    box = (min(x) - around, min(y) - around, max(x) + around, max(y) + around)
+    if seen.grid is not None:
+        region = _region(seen, on_it, [p.point for p in points if not p.positive])
+        rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+        high, wide = height / region.shape[0], width / region.shape[1]
+        grown = (
+            columns[0] * wide,
+            rows[0] * high,
+            (columns[-1] + 1) * wide,
+            (rows[-1] + 1) * high,
+        )
+        if (grown[2] - grown[0]) * (grown[3] - grown[1]) < MOST_OF_PHOTO * width * height:
+            box = grown
+    return (
+        max(0.0, box[0]),
+        max(0.0, box[1]),
+        min(float(width), box[2]),
+        min(float(height), box[3]),
+    )
+
+
+def _corrected(
+    seen: EmbeddedFeatures,
+    alpha: NDArray[np.float32],  # [H, W]
+    points: Sequence[PointPrompt],
+) -> NDArray[np.float32]:  # [H, W]
+    """The mask with similar surroundings of each point that it contradicts."""
+    for k, p in enumerate(points):
+        if seen.grid is None or (_at(alpha, p.point) >= 0.5) == p.positive:
+            continue
+        of_object = [q.point for q in points if q.positive != p.positive]
+        if not p.positive and not of_object:
+            of_object = _typical(seen, alpha, p.point)
+        same = [q.point for q in points[: k + 1] if q.positive == p.positive]
+        inside = _covered(alpha, seen.grid.shape[:2])
+        free = inside > 0.3 if not p.positive else inside < 0.7
+        region = _region(seen, [p.point], of_object, free)
+        change = _drawn_to_edges(seen, region, [*same])
+        alpha = np.maximum(alpha, change) if p.positive else np.minimum(alpha, 1 - change)
+    return alpha
+
+
+def _covered(alpha: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Share of each patch that a mask covers."""
+    return resized(alpha, (shape[1], shape[0]))
+
+
+def _typical(
+    seen: EmbeddedFeatures, alpha: NDArray[np.float32], beside: tuple[float, float]
+) -> list[tuple[float, float]]:
+    """A few points of a mask that look unlike one that was taken away: what is to stay."""
+    assert seen.grid is not None
+    rows, columns = seen.grid.shape[:2]
+    height, width = alpha.shape
+    inside = _covered(alpha, (rows, columns)) > 0.8
+    alike = np.where(inside, _similarity(seen, [beside]), np.inf)
+    order = np.argsort(alike, axis=None)[: max(1, int(inside.sum()) // 4)]
+    order = [int(k) for k in order if np.isfinite(alike.flat[k])]
+    picked = order[:: max(1, len(order) // 6)]
+    return [
+        ((k % columns + 0.5) * width / columns, (k // columns + 0.5) * height / rows)
+        for k in picked
+    ]
+
+
+def _drawn_to_edges(
+    seen: EmbeddedFeatures, region: NDArray[np.bool_], points: Sequence[tuple[float, float]]
+) -> NDArray[np.float32]:  # [H, W]
+    """A region of patches as a mask that follows the photo's edges."""
+    height, width = seen.pixels.shape[:2]
+    high, wide = height / region.shape[0], width / region.shape[1]
+    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+    more = 1 + MARGIN * max(rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1)
+    r0, r1 = max(0, int(rows[0] - more)), min(region.shape[0], math.ceil(rows[-1] + 1 + more))
+    c0, c1 = max(0, int(columns[0] - more)), min(region.shape[1], math.ceil(columns[-1] + 1 + more))
+    y0, y1, x0, x1 = round(r0 * high), round(r1 * high), round(c0 * wide), round(c1 * wide)
+    crop = np.ascontiguousarray(seen.pixels[y0:y1, x0:x1])
+    coarse = np.where(region[r0:r1, c0:c1], 0.85, 0.1).astype(np.float32)
+    near = ndimage.zoom(
+        ndimage.binary_dilation(region)[r0:r1, c0:c1].astype(np.uint8),
+        (crop.shape[0] / (r1 - r0), crop.shape[1] / (c1 - c0)),
+        order=0,
+    ).astype(np.bool_)
+    change = np.zeros((height, width), np.float32)
+    change[y0:y1, x0:x1] = refine(crop, coarse, near)
+    return change
