@@ -25,9 +25,17 @@ Process = subprocess.Popen[bytes]
 POLL_SECONDS = 0.1
 
 
-def start_worker(command: Sequence[str], output: IO[bytes] | None = None) -> Process:
-    """Start a worker; its output goes to a file, or to where ours goes."""
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)
+def start_worker(
+    command: Sequence[str], output: IO[bytes] | None = None, *, inherits: Sequence[int] = ()
+) -> Process:
+    """Start a worker; its output goes to a file, or to where ours goes.
+
+    Args:
+        inherits: further file descriptors of ours that it has too.
+    """
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=output, stderr=output, pass_fds=inherits
+    )
 
 
 def end_worker(process: Process) -> None:
@@ -51,15 +59,25 @@ def stop_workers(processes: Sequence[Process], seconds: float) -> None:
         end_worker(process)
 
 
-def stop_when_told(stop: Callable[[], object], *, with_parent: bool) -> None:
-    """In a worker: call `stop` at SIGTERM, and where wanted once the parent process is gone."""
+def stop_when_told(
+    stop: Callable[[], object],
+    *,
+    with_parent: bool,
+    take: Callable[[bytes], object] | None = None,
+) -> None:
+    """In a worker: call `stop` at SIGTERM, and where wanted once the parent process is gone.
+
+    Args:
+        take: called with every line that the parent writes to our standard input.
+    """
     # Ctrl-C reaches every process of a terminal; whoever started us then says what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda signum, frame: stop())
 
     def watch() -> None:
-        while os.read(sys.stdin.fileno(), 1024):
-            pass
+        for line in sys.stdin.buffer:
+            if take is not None:
+                take(line)
         stop()
 
     if with_parent:

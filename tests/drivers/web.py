@@ -27,7 +27,12 @@ from scenelift.options import Options
 from scenelift.pipeline import Pipeline
 from scenelift.progress import Reporter
 from scenelift.qualities import BackendNames, Choice
-from scenelift.testing.fakes import BallReconstructor, ColorSegmenter, PlanePointMapper
+from scenelift.testing.fakes import (
+    BallReconstructor,
+    ColorClicker,
+    ColorSegmenter,
+    PlanePointMapper,
+)
 from scenelift.types import (
     Image,
     Instance,
@@ -37,7 +42,16 @@ from scenelift.types import (
     Segmentation,
 )
 
-__all__ = ["FAKE", "HANGS", "HOLD", "WORKER", "FakeQualities", "fake_pipeline", "fake_settings"]
+__all__ = [
+    "FAKE",
+    "HANGS",
+    "HOLD",
+    "WORKER",
+    "FakeQualities",
+    "fake_clicker",
+    "fake_pipeline",
+    "fake_settings",
+]
 
 FAKE = "fake"
 HOLD = "FAKE_HOLD"
@@ -112,6 +126,13 @@ def fake_pipeline(options: Options | None = None) -> Pipeline:
         SlowReconstructor(fail_on="green"),
         choice=Choice(quality=FAKE, names=names),
     )
+
+
+def fake_clicker() -> ColorClicker:
+    """What answers clicks while a job does not make way."""
+    clicker = ColorClicker()
+    clicker.name = "fake-spare"
+    return clicker
 
 
 def fake_settings(data: Path, **given: object):

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from scenelift.options import ExportOptions
 from scenelift.webapp.worker import main
-from tests.drivers.web import fake_pipeline
+from tests.drivers.web import fake_clicker, fake_pipeline
 
 if __name__ == "__main__":
-    main(load=fake_pipeline, preview=ExportOptions(preview_frames=2, preview_size=32))
+    main(
+        load=fake_pipeline,
+        preview=ExportOptions(preview_frames=2, preview_size=32),
+        fallback=fake_clicker,
+    )

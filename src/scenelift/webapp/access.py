@@ -33,6 +33,9 @@ OPEN = ("/api/login", "/api/logout")
 UPLOADS = ("/api/jobs", "/api/generate_3d")
 # For all form fields together, and for the bodies of all other calls.
 FIELD_BYTES = 2**20
+# Calls whose bodies hold masks, as run lengths.
+WITH_MASKS = ("/click", "/continue")
+MASK_BYTES = 8 * 2**20
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 SECURITY_HEADERS = {
@@ -217,6 +220,8 @@ class Guard:
             )
 
     def _most_bytes(self, scope: Scope) -> int:
+        if scope["method"] == "POST" and scope["path"].endswith(WITH_MASKS):
+            return MASK_BYTES
         upload = scope["method"] == "POST" and scope["path"] in UPLOADS
         if scope["method"] == "PUT" and scope["path"].endswith("/edits"):
             return MOST_BYTES

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from scenelift.errors import InputError
@@ -12,9 +13,11 @@ from scenelift.output.instances import write_instances
 from scenelift.pipeline import limit_objects
 from scenelift.progress import Reporter
 from scenelift.segment import Segmenter
+from scenelift.segment.clicks import segment_prompt
 from scenelift.stages import digest
 from scenelift.types import Dropped, Image, Instance, Prompt, Segmentation
-from scenelift.webapp.models import Selection
+from scenelift.webapp.mask_runs import mask_of_runs
+from scenelift.webapp.models import DrawnMask, Selection
 
 __all__ = ["ChosenSegmenter", "ShowingSegmenter", "choose"]
 
@@ -32,10 +35,11 @@ class ShowingSegmenter:
         self, inner: Segmenter, folder: Path, show: Callable[[Segmentation], None]
     ) -> None:
         self.name, self.version = inner.name, inner.version
+        self.takes_points = True
         self._inner, self._folder, self._show = inner, folder, show
 
     def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
-        found = self._inner.segment(image, prompt, report)
+        found = segment_prompt(self._inner, image, prompt, report)
         if found.instances:
             kept = limit_objects(found, prompt.max_objects)
             prepare_output_folder(self._folder)
@@ -64,11 +68,13 @@ def choose(
     image: Image,
     report: Reporter,
     *,
+    masks: Sequence[DrawnMask] = (),
     most: int,
 ) -> Segmentation:
-    """What the user kept, followed by what they drew boxes around.
+    """What the user kept, followed by what they drew boxes around and what they painted.
 
     Args:
+        masks: of objects that were clicked and painted.
         most: objects that one job may have.
 
     Raises:
@@ -91,10 +97,16 @@ def choose(
         unfit += seen.dropped
         if not seen.instances:
             notes.append(f"Nothing was found in the box around {box.label or 'an object'}.")
-    instances = (*(found.instances[index] for index in keep), *added)
+    added += [painted for mask in masks if (painted := _painted(image, mask)) is not None]
+    kept = (
+        replace(found.instances[index], label=selection.names.get(index) or own)
+        for index in keep
+        for own in (found.instances[index].label,)
+    )
+    instances = (*kept, *added)
     if not instances:
         raise InputError(
-            "Nothing is left to reconstruct. Keep an object, or draw a box around one."
+            "Nothing is left to reconstruct. Keep an object, point at one, or draw a box around it."
         )
     left_out = [
         Dropped(label=i.label, score=i.score, box=i.box, reason="left out by you")
@@ -107,3 +119,13 @@ def choose(
         notes=(*found.notes, *notes),
     )
     return limit_objects(chosen, most)
+
+
+def _painted(image: Image, drawn: DrawnMask) -> Instance | None:
+    """An object of a mask that the page sent; None for an empty one."""
+    alpha = mask_of_runs(drawn.mask, image.width, image.height)
+    mask = alpha >= 0.5
+    if not mask.any():
+        return None
+    label = drawn.label or "object"
+    return Instance(mask=mask, alpha=alpha, label=label, score=1.0, box=Instance.box_of(mask))

@@ -62,6 +62,10 @@ class JobFolder:
     def thumbnail(self) -> Path:
         return self.path / "thumbnail.jpg"
 
+    def drawn(self, name: str) -> Path:
+        """Masks that were clicked and painted, as a choice of the queue names them."""
+        return self.path / name
+
     @property
     def found(self) -> Path:
         """Masks and overlay, as `scenelift segment` writes them."""

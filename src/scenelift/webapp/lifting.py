@@ -7,9 +7,12 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from scenelift.errors import Cancelled, NothingFound, SceneliftError
+from pydantic import TypeAdapter, ValidationError
+
+from scenelift.errors import Cancelled, InputError, NothingFound, SceneliftError
 from scenelift.io.files import prepare_output_folder
 from scenelift.io.image import read_image
 from scenelift.options import Options
@@ -19,12 +22,13 @@ from scenelift.pipeline import Pipeline, segment_photo
 from scenelift.progress import CancelToken, Reporter
 from scenelift.runs import RunSpec, run_job
 from scenelift.stages import StageStore, Steps
-from scenelift.types import Image, Segmentation
+from scenelift.types import Image, Prompt, Segmentation
 from scenelift.webapp.estimate import Estimate
 from scenelift.webapp.finding import ChosenSegmenter, ShowingSegmenter, choose
 from scenelift.webapp.folders import JobFolder
 from scenelift.webapp.jobs import JobRow, LeaseLost, Queue
 from scenelift.webapp.listener import JobListener
+from scenelift.webapp.models import DrawnMask, Selection
 from scenelift.webapp.objects import of_manifest
 from scenelift.webapp.records import write_record
 
@@ -33,6 +37,7 @@ __all__ = ["Attempt"]
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+DRAWN = TypeAdapter(tuple[DrawnMask, ...])
 
 
 class Attempt:
@@ -94,13 +99,16 @@ class Attempt:
         self._report.check()
         if not job.request.review:
             segmenter = ShowingSegmenter(pipeline.segmenter, folder.found, self._found)
-            self._lift(pipeline.with_backends(segmenter=segmenter))
+            prompt = job.request.prompt.to_prompt()
+            self._lift(pipeline.with_backends(segmenter=segmenter), prompt)
             return
 
         image, prompt = read_image(folder.photo), job.request.prompt.to_prompt()
-        store = StageStore(folder.stages)
-        steps = Steps(self._report, store, pipeline.runtime, depends=(image, prompt))
-        found = segment_photo(pipeline.segmenter, image, prompt, steps)
+        found = Segmentation(instances=())  # where nothing was asked for, all is pointed at
+        if prompt.phrases or prompt.boxes or prompt.points:
+            store = StageStore(folder.stages)
+            steps = Steps(self._report, store, pipeline.runtime, depends=(image, prompt))
+            found = segment_photo(pipeline.segmenter, image, prompt, steps)
         if job.selection is None:
             prepare_output_folder(folder.found)
             write_instances(folder.found, image, found)
@@ -114,19 +122,22 @@ class Attempt:
                 pipeline.segmenter,
                 image,
                 self._report.at("segment"),
+                masks=_drawn(folder, job.selection),
                 most=self._most_objects,
             )
         prepare_output_folder(folder.found)
         write_instances(folder.found, image, chosen)
         self._found(chosen)
         segmenter = ChosenSegmenter(pipeline.segmenter, chosen)
-        self._lift(pipeline.with_backends(segmenter=segmenter), image)
+        if not prompt.phrases:  # a run asks for something, if only by what it was called
+            labels = dict.fromkeys(instance.label for instance in chosen.instances)
+            prompt = replace(prompt, phrases=tuple(labels))
+        self._lift(pipeline.with_backends(segmenter=segmenter), prompt, image)
 
     def _found(self, segmentation: Segmentation) -> None:
         self._listener.found(segmentation)
 
-    def _lift(self, pipeline: Pipeline, image: Image | None = None) -> None:
-        prompt = self._job.request.prompt.to_prompt()
+    def _lift(self, pipeline: Pipeline, prompt: Prompt, image: Image | None = None) -> None:
         spec = RunSpec.of(self._folder.photo, prompt, self._folder.scene, self._options)
         manifest = run_job(spec, pipeline, self._report, image=image)
         self._queue.learn(self._quality, _stage_seconds(manifest))
@@ -163,6 +174,22 @@ class Attempt:
                 return False
             else:
                 return True
+
+
+def _drawn(folder: JobFolder, selection: Selection) -> tuple[DrawnMask, ...]:
+    """The masks of a choice.
+
+    Raises:
+        InputError: their file is gone or damaged.
+    """
+    if not selection.drawn:
+        return ()
+    try:
+        return DRAWN.validate_json(folder.drawn(selection.drawn).read_bytes())
+    except (OSError, ValidationError) as exc:
+        raise InputError(
+            "The masks that were drawn are no longer there. Upload the photo and draw them again."
+        ) from exc
 
 
 def _stage_seconds(manifest: Manifest) -> dict[str, float]:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from scenelift.edit.document import Edits
 from scenelift.errors import InputError
 from scenelift.options import Options
 from scenelift.options.schema import model_of
 from scenelift.prompts import MAX_PHRASE_CHARACTERS, MAX_PHRASES, parse_prompt_phrases
-from scenelift.types import BoxPrompt, Prompt
+from scenelift.types import BoxPrompt, PointPrompt, Prompt
+from scenelift.webapp.mask_runs import Runs
 from scenelift.webapp.objects import JobObject
 
 __all__ = [
     "MAX_BOXES",
+    "MAX_POINTS",
     "AddedBox",
     "Box",
+    "Choice",
+    "Click",
+    "Clicked",
     "Config",
     "EditState",
     "Example",
@@ -34,6 +39,7 @@ __all__ = [
     "Login",
     "OptionSchema",
     "Photo",
+    "Point",
     "Problem",
     "Rerun",
     "SceneEdits",
@@ -48,17 +54,28 @@ State = Literal["queued", "running", "review", "done", "failed", "cancelled"]
 Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Corners = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
 MAX_BOXES = 100
+MAX_POINTS = 200
 
 
 class _Input(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _plain_label(label: str) -> str:
+    label = " ".join(label.replace(";", " ").split())
+    if not label.isprintable():
+        raise ValueError("a label has control characters")
+    return label
+
+
+Label = Annotated[str, Field(max_length=MAX_PHRASE_CHARACTERS), AfterValidator(_plain_label)]
+
+
 class AddedBox(_Input):
     """An object that the user drew a box around."""
 
     box: Corners = Field(description="x0, y0, x1, y1 in pixels of the upright photo")
-    label: str = Field("", max_length=MAX_PHRASE_CHARACTERS)
+    label: Label = ""
 
     @field_validator("box")
     @classmethod
@@ -66,14 +83,6 @@ class AddedBox(_Input):
         if not (box[2] > box[0] and box[3] > box[1]):
             raise ValueError("the box is empty: x1 must exceed x0 and y1 must exceed y0")
         return box
-
-    @field_validator("label")
-    @classmethod
-    def _plain(cls, label: str) -> str:
-        label = " ".join(label.replace(";", " ").split())
-        if not label.isprintable():
-            raise ValueError("a label has control characters")
-        return label
 
     def to_prompt(self) -> BoxPrompt:
         return BoxPrompt(box=self.box, label=self.label)
@@ -88,18 +97,32 @@ class Box(AddedBox):
         return BoxPrompt(box=self.box, label=self.label, positive=self.positive)
 
 
+class Point(_Input):
+    """A point on an object, or beside it."""
+
+    point: tuple[Coordinate, Coordinate] = Field(description="x, y in pixels of the upright photo")
+    label: Label = Field("", description="points of one label are one object; cup#2 is another cup")
+    positive: bool = Field(True, description="false: the object is not there")
+
+    def to_prompt(self) -> PointPrompt:
+        return PointPrompt(point=self.point, label=self.label, positive=self.positive)
+
+
 class JobPrompt(model_of("JobSearch", "job", "search", base=_Input, unsaid=True)):
     """What to lift out of the photo."""
 
     phrases: tuple[str, ...] = ()
     boxes: tuple[Box, ...] = Field((), max_length=MAX_BOXES)
+    points: tuple[Point, ...] = Field((), max_length=MAX_POINTS)
 
     def to_prompt(self) -> Prompt:
-        numbers = Options.from_plain(self.model_dump(exclude={"phrases", "boxes"})).search
+        plain = self.model_dump(exclude={"phrases", "boxes", "points"})
+        numbers = Options.from_plain(plain).search
         return replace(
             numbers.to_prompt(optional=True),
             phrases=self.phrases,
             boxes=tuple(b.to_prompt() for b in self.boxes),
+            points=tuple(p.to_prompt() for p in self.points),
         )
 
 
@@ -133,8 +156,8 @@ class JobRequest(JobOptions):
         return (defaults or Options()).with_plain(own)
 
 
-class Selection(_Input):
-    """Which of the found objects to reconstruct, and what to add to them."""
+class Kept(_Input):
+    """Which of the found objects to reconstruct, and boxes to add to them."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -144,6 +167,63 @@ class Selection(_Input):
 
     keep: tuple[Annotated[int, Field(ge=0, lt=1000)], ...] = Field((), max_length=1000)
     add: tuple[AddedBox, ...] = Field((), max_length=MAX_BOXES)
+    names: dict[Annotated[int, Field(ge=0, lt=1000)], Label] = Field(
+        {}, max_length=1000, description="index of a kept object -> what it is called"
+    )
+
+
+class Selection(Kept):
+    """What was chosen, as the queue stores it.
+
+    Attributes:
+        drawn: file in the job's folder that holds the masks, or "".
+    """
+
+    drawn: str = Field("", pattern=r"^(drawn-[0-9a-f]{32}\.json)?$")
+
+
+class DrawnMask(_Input):
+    """An object as it was clicked and painted together."""
+
+    label: Label = ""
+    mask: Runs
+
+
+class Choice(Kept):
+    """Which of the found objects to reconstruct, and what to add to them as boxes and masks."""
+
+    masks: tuple[DrawnMask, ...] = Field((), max_length=MAX_BOXES)
+
+
+class Click(_Input):
+    """What is known of one object whose mask is wanted."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"points": [{"point": [120, 80], "positive": True}]}}
+    )
+
+    points: tuple[Point, ...] = Field((), max_length=MAX_POINTS)
+    box: Corners | None = Field(None, description="around it")
+    mask: Runs | None = Field(None, description="to start from")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.box is not None and not (self.box[2] > self.box[0] and self.box[3] > self.box[1]):
+            raise ValueError("the box is empty: x1 must exceed x0 and y1 must exceed y0")
+        if self.box is None and self.mask is None and not any(p.positive for p in self.points):
+            raise ValueError("give a point on the object, a box around it, or a mask of it")
+        return self
+
+
+class Clicked(BaseModel):
+    """The mask of one object."""
+
+    mask: Runs
+    box: tuple[float, float, float, float] | None = Field(description="null: nothing is left")
+    by: str = Field(description="whose answer it is: a segmenter, or embedded in its place")
+    busy: bool = Field(description="a job did not make way, and the embedded models answered")
+    waited: float = Field(description="seconds until the models were free")
+    seconds: float = Field(description="all in all, in the worker")
 
 
 class Look(_Input):
@@ -163,6 +243,7 @@ class Rerun(JobOptions):
 
     text_prompt: tuple[str, ...] | None = Field(None, max_length=MAX_PHRASES)
     boxes: tuple[Box, ...] | None = Field(None, max_length=MAX_BOXES)
+    points: tuple[Point, ...] | None = Field(None, max_length=MAX_POINTS)
 
 
 class Login(_Input):

@@ -8,6 +8,7 @@ lease, or take longer than a job may.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import subprocess
 import threading
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from scenelift.webapp.click_line import ClickLines
 from scenelift.webapp.jobs import JobRow, Queue
 from scenelift.webapp.repeats import Repeats
 from scenelift.worker_processes import end_worker, start_worker, stop_workers
@@ -88,6 +90,7 @@ class Supervisor:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self.restarts = 0
+        self.clicks = ClickLines()
 
     @property
     def alive(self) -> int:
@@ -144,7 +147,16 @@ class Supervisor:
             self.restarts += 1
         if slot.process is None and time.monotonic() >= slot.next_start:
             slot.started = time.monotonic()
-            slot.process = start_worker(self._command(slot.number))
+            answers, for_worker = os.pipe()
+            try:
+                command = [*self._command(slot.number), "--answers", str(for_worker)]
+                slot.process = start_worker(command, inherits=[for_worker])
+            except BaseException:
+                os.close(answers)
+                raise
+            finally:
+                os.close(for_worker)
+            self.clicks.opened(slot.number, slot.process, answers)
 
     def _end_overdue(self) -> None:
         running = self._queue.running()
@@ -179,6 +191,10 @@ class Supervisor:
         if now > seen.began + self._job_seconds:
             return f"it took longer than {self._job_seconds:g} s"
         return None
+
+    def busy_slots(self) -> set[int]:
+        """Slots whose worker has a job."""
+        return {int((job.worker or "0").partition("-")[0]) for job, _ in self._queue.running()}
 
     def _slot_of(self, job: JobRow) -> _Slot | None:
         for slot in self._slots:

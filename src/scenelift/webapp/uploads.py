@@ -21,7 +21,7 @@ from scenelift.webapp.errors import StorageFull, TooLarge, UnsupportedUpload
 from scenelift.webapp.folders import DataFolder, JobFolder
 from scenelift.webapp.forms import receive_form
 from scenelift.webapp.jobs import new_job_id
-from scenelift.webapp.models import Box, JobPrompt, JobRequest, parse_phrases
+from scenelift.webapp.models import Box, JobPrompt, JobRequest, Point, parse_phrases
 from scenelift.webapp.settings import Settings
 
 __all__ = [
@@ -34,10 +34,11 @@ __all__ = [
 
 
 BOXES = TypeAdapter(tuple[Box, ...])
+POINTS = TypeAdapter(tuple[Point, ...])
 # What an HTML form sends for a ticked box, and what people write.
 TRUE, FALSE = {"true", "1", "on", "yes"}, {"false", "0", "off", "no", ""}
 OPTIONS = {f.name: f for f in fields_for("job")}
-FIELDS = {"image", "text_prompt", "boxes", "review", *OPTIONS}
+FIELDS = {"image", "text_prompt", "boxes", "points", "review", *OPTIONS}
 
 FORM_SCHEMA: dict[str, Any] = {
     "requestBody": {
@@ -64,6 +65,11 @@ FORM_SCHEMA: dict[str, Any] = {
                             "type": "string",
                             "description": "JSON list of {box: [x0, y0, x1, y1], label, positive}",
                             "examples": ['[{"box": [40, 60, 220, 300], "label": "mug"}]'],
+                        },
+                        "points": {
+                            "type": "string",
+                            "description": "JSON list of {point: [x, y], label, positive}",
+                            "examples": ['[{"point": [120, 80], "label": "mug"}]'],
                         },
                         "review": {
                             "type": "boolean",
@@ -171,12 +177,13 @@ def _read_fields(form: FormData, settings: Settings) -> tuple[JobRequest, Upload
     twice = [name for name, values in texts.items() if len(values) > 1 and name not in lists]
     if twice:
         raise InputError(f"The field {twice[0]!r} was sent twice.")
-    review, boxes = (texts.pop(name, [""])[0] for name in ("review", "boxes"))
+    review, boxes, points = (texts.pop(name, [""])[0] for name in ("review", "boxes", "points"))
     values = {name: _plain(OPTIONS[name], given) for name, given in texts.items() if any(given)}
     numbers = {name: values.pop(name) for name in JobPrompt.model_fields if name in values}
     prompt = {
         "phrases": parse_phrases(phrases, settings.max_phrases),
-        "boxes": _boxes(boxes),
+        "boxes": _listed("boxes", boxes, BOXES, '{"box": [40, 60, 220, 300], "label": "mug"}'),
+        "points": _listed("points", points, POINTS, '{"point": [120, 80], "label": "mug"}'),
         **numbers,
     }
     usual = {"quality": settings.options.backends.quality}
@@ -197,25 +204,31 @@ def _plain(f: OptionField, texts: list[str]) -> Any:
 def limited(asked: JobRequest, settings: Settings) -> JobRequest:
     """A request with a prompt that says something, and no more objects than are allowed.
 
+    One that stops for a look at the masks may say nothing: objects are then pointed at.
+
     Raises:
-        InputError: neither a phrase nor a box was given.
+        InputError: no phrase, box or point was given.
     """
     prompt = asked.prompt
-    if not prompt.phrases and not any(box.positive for box in prompt.boxes):
-        raise InputError("Say what to lift out: a phrase in 'text_prompt', or a box in 'boxes'.")
+    drawn = any(given.positive for given in (*prompt.boxes, *prompt.points))
+    if not (prompt.phrases or drawn or asked.review):
+        raise InputError(
+            "Say what to lift out: a phrase in 'text_prompt', a box in 'boxes' or a point in "
+            "'points'."
+        )
     most = min(prompt.to_prompt().max_objects or settings.max_objects, settings.max_objects)
     return asked.model_copy(update={"prompt": prompt.model_copy(update={"max_objects": most})})
 
 
-def _boxes(text: str) -> tuple[Box, ...]:
+def _listed(name: str, text: str, kind: TypeAdapter[Any], example: str) -> Any:
+    """A field that holds a JSON list."""
     if not text:
         return ()
     try:
-        return BOXES.validate_python(json.loads(text))
+        return kind.validate_python(json.loads(text))
     except (ValueError, RecursionError) as exc:
         raise InputError(
-            "The field 'boxes' must be a JSON list such as [{\"box\": [40, 60, 220, 300], "
-            f'"label": "mug"}}]: {_first_line(exc)}'
+            f"The field {name!r} must be a JSON list such as [{example}]: {_first_line(exc)}"
         ) from exc
 
 

@@ -25,11 +25,14 @@ from scenelift.options import ExportOptions, Options
 from scenelift.output.scene import peak_memory_bytes
 from scenelift.pipeline import Pipeline
 from scenelift.progress import CancelToken
+from scenelift.segment.clicks import Clicker
+from scenelift.webapp.answering import Answerer, embedded_clicker
 from scenelift.webapp.editing import EditAttempt
 from scenelift.webapp.folders import DataFolder
 from scenelift.webapp.jobs import Claim, JobRow, LeaseLost, Queue
 from scenelift.webapp.lifting import Attempt
 from scenelift.webapp.repeats import Repeats
+from scenelift.webapp.turns import Turns, YieldingToken
 from scenelift.worker_processes import join_or_exit, stop_when_told
 
 __all__ = ["Worker", "main"]
@@ -75,6 +78,12 @@ class Worker:
         self._next_beat = 0.0
         self._ready = False
         self._repeats = Repeats(log)
+        self._loading = threading.RLock()
+        self.turns = Turns()
+
+    def pipeline(self, quality: str) -> Pipeline:
+        """The models of a quality, loaded when first asked for."""
+        return self._load(quality)
 
     def stop(self) -> None:
         """Finish, or give back, what is being done, and return from `run`."""
@@ -110,7 +119,7 @@ class Worker:
             return None
 
     def _run(self, job: JobRow) -> None:
-        token = CancelToken()
+        token = YieldingToken(self.turns)
         kind = EditAttempt if job.task == "edit" else Attempt
         attempt = kind(
             self._queue,
@@ -122,7 +131,12 @@ class Worker:
             defaults=self._defaults,
             stopping=self._stop.is_set,
         )
-        self._attend(attempt.run, job.claim, token)
+
+        def work() -> None:
+            with self.turns.working():
+                attempt.run()
+
+        self._attend(work, job.claim, token)
 
     def _attend(self, work: Callable[[], None], claim: Claim | None, token: CancelToken) -> None:
         """Run something in a thread; stop it when the user, or the server, says so."""
@@ -158,9 +172,10 @@ class Worker:
             log.warning("job %s was not given back: %r", claim.job, exc)
 
     def _load(self, quality: str) -> Pipeline:
-        if quality not in self._pipelines:
-            self._pipelines[quality] = self._load_new(quality)
-        return self._pipelines[quality]
+        with self._loading:
+            if quality not in self._pipelines:
+                self._pipelines[quality] = self._load_new(quality)
+            return self._pipelines[quality]
 
     def _beat(self, claim: Claim | None) -> None:
         now = time.monotonic()
@@ -202,12 +217,14 @@ def main(
     arguments: Sequence[str] | None = None,
     load: Callable[[Options], Pipeline] = build,
     preview: ExportOptions | None = None,
+    fallback: Callable[[], Clicker | None] = embedded_clicker,
 ) -> None:
     """Entry point.
 
     Args:
         load: builds the pipeline of a quality; tests bring their own.
         preview: what jobs write that do not say otherwise; tests want small previews.
+        fallback: what answers clicks while a job does not make way.
     """
     args = _parse(arguments)
     logging.basicConfig(
@@ -230,12 +247,30 @@ def main(
             most_objects=args.max_objects,
             defaults=options,
         )
-        stop_when_told(worker.stop, with_parent=args.parent)
+        clicks = None
+        if args.answers is not None:
+            clicks = Answerer(
+                lambda job: data.job(job).photo,
+                worker.pipeline,
+                worker.turns,
+                lambda line: _write_all(args.answers, line),
+                fallback=fallback,
+            ).take
+        stop_when_told(worker.stop, with_parent=args.parent, take=clicks)
         worker.run(options.backends.quality if args.preload else None)
 
 
 def _of_quality(options: Options, quality: str) -> Options:
     return replace(options, backends=replace(options.backends, quality=quality))
+
+
+def _write_all(file: int, line: bytes) -> None:
+    """Write a line to the server, which may be gone."""
+    try:
+        while line:
+            line = line[os.write(file, line) :]
+    except OSError as exc:
+        log.warning("an answer could not be sent: %s", exc)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -249,6 +284,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--stop-seconds", type=float, default=5)
     parser.add_argument("--max-attempts", type=int, default=3)
     parser.add_argument("--max-objects", type=int, default=20)
+    parser.add_argument("--answers", type=int, help="file descriptor for answers to clicks")
     parser.add_argument("--parent", action="store_true", help="stop when standard input closes")
     return parser.parse_args(arguments)
 

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from scenelift.models.embedded.box_fusion import Detections
 from scenelift.progress import silent
 from scenelift.segment.clicks import Clicks, obeyed
 from scenelift.segment.embedded import detectors as detection
-from scenelift.segment.embedded.box_fusion import Detections
 from scenelift.segment.embedded.detectors import Detector
 from scenelift.segment.embedded.refine import refine, resized
 from scenelift.types import Box, Image, PointPrompt
@@ -314,11 +314,8 @@ def _drawn_to_edges(
     y0, y1, x0, x1 = round(r0 * high), round(r1 * high), round(c0 * wide), round(c1 * wide)
     crop = np.ascontiguousarray(seen.pixels[y0:y1, x0:x1])
     coarse = np.where(region[r0:r1, c0:c1], 0.85, 0.1).astype(np.float32)
-    near = ndimage.zoom(
-        ndimage.binary_dilation(region)[r0:r1, c0:c1].astype(np.uint8),
-        (crop.shape[0] / (r1 - r0), crop.shape[1] / (c1 - c0)),
-        order=0,
-    ).astype(np.bool_)
+    around = ndimage.binary_dilation(region)[r0:r1, c0:c1].astype(np.float32)
+    near = resized(around, (crop.shape[1], crop.shape[0])) > 0.5
     change = np.zeros((height, width), np.float32)
     change[y0:y1, x0:x1] = refine(crop, coarse, near)
     return change

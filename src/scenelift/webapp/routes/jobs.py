@@ -11,13 +11,18 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 
 from scenelift.errors import InputError
+from scenelift.io.files import write_json
 from scenelift.prompts import in_pixels
-from scenelift.webapp.errors import Conflict
+from scenelift.types import Prompt
+from scenelift.webapp.errors import Conflict, NotReady
 from scenelift.webapp.folders import JobFolder
 from scenelift.webapp.jobs import JobRow, NewJob, new_job_id
 from scenelift.webapp.models import (
     MAX_BOXES,
     Box,
+    Choice,
+    Click,
+    Clicked,
     Job,
     JobList,
     JobOptions,
@@ -112,20 +117,54 @@ def cancel_job(job_id: JobId, use: Use, owner: Owner) -> Job:
 
 
 @router.post("/{job_id}/continue")
-def continue_job(job_id: JobId, selection: Selection, use: Use, owner: Owner) -> Job:
-    """Reconstruct what was chosen of the found objects."""
+def continue_job(job_id: JobId, choice: Choice, use: Use, owner: Owner) -> Job:
+    """Reconstruct what was chosen of the found objects, and what was drawn, clicked or painted."""
     most = use.settings.max_objects
-    if len(selection.add) > most:
-        raise InputError(f"{len(selection.add)} boxes were added; a job takes {most} objects.")
+    if len(choice.add) + len(choice.masks) > most:
+        raise InputError(
+            f"{len(choice.add) + len(choice.masks)} objects were added; a job takes {most}."
+        )
     check_free_space(use.data, use.settings.min_free_bytes)
-    row = use.queue.select(
-        job_id,
-        owner,
-        selection,
-        max_queued=use.settings.max_queued,
-        max_active=use.settings.jobs_per_token,
-    )
+    use.queue.get(job_id, owner)
+    selection = Selection.model_validate(choice.model_dump(exclude={"masks"}))
+    drawn = use.data.job(job_id).drawn(f"drawn-{new_job_id()}.json")
+    if choice.masks:
+        selection = selection.model_copy(update={"drawn": drawn.name})
+        write_json(drawn, [mask.model_dump(mode="json") for mask in choice.masks])
+    try:
+        row = use.queue.select(
+            job_id,
+            owner,
+            selection,
+            max_queued=use.settings.max_queued,
+            max_active=use.settings.jobs_per_token,
+        )
+    except BaseException:
+        drawn.unlink(missing_ok=True)
+        raise
     return _view(use, _written(use, row))
+
+
+@router.post("/{job_id}/click")
+def click(job_id: JobId, click: Click, use: Use, owner: Owner) -> Clicked:
+    """The mask of one object that was pointed at; nothing of it is kept."""
+    job = use.queue.get(job_id, owner)
+    if job.state != "review":
+        raise Conflict(f"This job is {job.state}; clicks are answered for a job in review.")
+    in_pixels(Prompt(points=tuple(p.to_prompt() for p in click.points)), job.width, job.height)
+    reply = use.supervisor.clicks.ask(
+        owner,
+        {
+            "job": job_id,
+            "quality": job.request.options(use.settings.options).backends.quality,
+            "click": click.model_dump(mode="json"),
+        },
+        busy_slots=use.supervisor.busy_slots(),
+    )
+    if problem := reply.get("problem"):
+        detail = str(problem.get("detail", "The click could not be answered."))
+        raise InputError(detail) if problem.get("status", 500) < 500 else NotReady(detail)
+    return Clicked.model_validate(reply["answer"])
 
 
 @router.post("/{job_id}/look")
@@ -262,6 +301,8 @@ def _changed(old: JobRow, changes: Rerun, use: Services) -> JobRequest:
         prompt = prompt.model_copy(update={"phrases": phrases})
     if changes.boxes is not None:
         prompt = prompt.model_copy(update={"boxes": changes.boxes})
+    if changes.points is not None:
+        prompt = prompt.model_copy(update={"points": changes.points})
     if len(prompt.boxes) > MAX_BOXES:
         raise InputError(
             f"The prompt and the review have {len(prompt.boxes)} boxes together; a job takes up to "

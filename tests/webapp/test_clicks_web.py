@@ -1,0 +1,160 @@
+"""Clicks are answered whatever the worker does, and what was drawn is lifted."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+
+import numpy as np
+import PIL.Image
+import pytest
+from pydantic import ValidationError
+
+from scenelift.testing.fakes import disc_photo
+from scenelift.webapp.mask_runs import MAX_RUNS, Runs, mask_of_runs, runs_of_mask
+from scenelift.webapp.turns import Turns, YieldingToken
+
+RED, BLUE = [50, 60], [112, 66]
+
+
+def click(server, job, **asked):
+    return server.http.post(f"/api/jobs/{job}/click", json=asked)
+
+
+def mask_of(answer):
+    runs = Runs.model_validate(answer.json()["mask"])
+    return mask_of_runs(runs, runs.width, runs.height) >= 0.5
+
+
+@pytest.fixture(scope="module")
+def reviewed(server):
+    """A job of nothing that was asked for: everything is pointed at."""
+    job = server.wait(server.submit(review="true"))
+    assert (job["state"], job["objects"]) == ("review", [])
+    return job["id"]
+
+
+def test_a_click_gives_the_mask_of_what_was_clicked(server, reviewed):
+    answer = click(server, reviewed, points=[{"point": RED}])
+    red = (disc_photo().pixels == np.array((200, 40, 40))).all(-1)
+    np.testing.assert_array_equal(mask_of(answer), red)
+    facts = answer.json()
+    assert (facts["by"], facts["busy"]) == ("fake-color", False)
+    assert facts["box"] == [26, 36, 74, 84]
+    # Corrected: to start from, what is there already.
+    taken = click(
+        server, reviewed, points=[{"point": RED, "positive": False}], mask=facts["mask"]
+    ).json()
+    assert taken["box"] is None
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"points": [{"point": [500, 5]}]},
+        {"points": [{"point": [5, 5], "positive": False}]},
+        {"points": [{"point": ["NaN", 5]}]},
+        {"box": [9, 9, 9, 20]},
+        {"mask": {"width": 4, "height": 4, "runs": [3, 3]}},
+        {"mask": {"width": 10**6, "height": 10**6, "runs": [10**12]}},
+        {"mask": {"width": 4, "height": 4, "runs": [20, -4]}},
+    ],
+)
+def test_clicks_that_make_no_sense_are_refused(server, reviewed, asked):
+    answer = click(server, reviewed, **asked)
+    assert answer.status_code == 422, answer.text
+
+
+def test_only_a_job_in_review_takes_clicks(server):
+    done = server.wait(server.submit("red"))["id"]
+    assert click(server, done, points=[{"point": RED}]).status_code == 409
+    assert click(server, "0" * 32, points=[{"point": RED}]).status_code == 404
+
+
+def test_what_was_clicked_is_lifted_under_its_name_and_found_objects_are_renamed(server):
+    job = server.wait(server.submit("blue", review="true"))["id"]
+    mask = click(server, job, points=[{"point": RED}]).json()["mask"]
+    chosen = {"keep": [0], "names": {"0": "moon"}, "masks": [{"label": "sun", "mask": mask}]}
+    answer = server.http.post(f"/api/jobs/{job}/continue", json=chosen)
+    assert answer.status_code == 200, answer.text
+    done = server.wait(job)
+    assert [(o["label"], o["score"]) for o in done["objects"]] == [("moon", 0.9), ("sun", 1.0)]
+    sun = server.http.get(done["objects"][1]["mask_url"]).content
+    assert np.asarray(PIL.Image.open(io.BytesIO(sun)))[60, 50] == 255
+
+
+def test_points_of_a_job_are_objects(server):
+    points = json.dumps([{"point": RED, "label": "sun"}, {"point": BLUE, "label": "sun"}])
+    job = server.wait(server.submit(points=points))
+    assert [o["label"] for o in job["objects"]] == ["sun"]
+    assert job["prompt"]["points"][0]["point"] == RED
+    refused = server.http.post(
+        "/api/jobs", files={"image": ("p.png", b"")}, data={"points": '[{"point": [1]}]'}
+    )
+    assert refused.status_code == 422
+    assert "'points'" in refused.text
+
+
+def test_clicks_are_answered_whatever_the_worker_does(own_server):
+    own_server.start().until_ready()
+    job = own_server.wait(own_server.submit(review="true"))["id"]
+    with own_server.held():  # between the steps of a job,
+        slow = own_server.submit("slow", "red")
+        own_server.until(lambda: own_server.job(slow)["stage"] == "reconstruct")
+        answer = click(own_server, job, points=[{"point": RED}]).json()
+        assert (answer["by"], answer["busy"]) == ("fake-color", False)
+        assert own_server.job(slow)["state"] == "running"
+        own_server.http.post(f"/api/jobs/{slow}/cancel")
+    own_server.wait(slow)
+    stuck = own_server.submit("hang")  # in place of the models where a job makes no way,
+    own_server.until(lambda: own_server.job(stuck)["stage"] == "segment")
+    answer = click(own_server, job, points=[{"point": RED}]).json()
+    assert (answer["by"], answer["busy"]) == ("fake-spare", True)
+    pid = own_server.worker_pid()  # and with a word where it has died.
+    own_server.kill_worker()
+    answer = click(own_server, job, points=[{"point": RED}])
+    assert answer.status_code == 503 or answer.json()["box"]
+    own_server.until(lambda: own_server.worker_pid() != pid)
+    own_server.until(lambda: click(own_server, job, points=[{"point": RED}]).status_code == 200)
+
+
+def test_runs_are_the_mask_again():
+    rng = np.random.default_rng(0)
+    for shape in ((1, 1), (7, 5), (40, 60)):
+        mask = rng.random(shape) < 0.5
+        runs = runs_of_mask(mask)
+        Runs.model_validate(runs.model_dump())
+        np.testing.assert_array_equal(mask_of_runs(runs, shape[1], shape[0]) >= 0.5, mask)
+    with pytest.raises(ValidationError, match=str(MAX_RUNS)):
+        Runs(width=2048, height=2048, runs=(1,) * (MAX_RUNS + 1))
+
+
+def test_turns_let_one_compute_at_a_time():
+    turns, order = Turns(), []
+    token = YieldingToken(turns)
+    asked = threading.Event()
+
+    def job():
+        with turns.working():
+            order.append("job")
+            asked.wait(10)
+            while not turns._waiting:
+                time.sleep(0.001)
+            assert not token.cancelled  # looks up between two steps
+            order.append("job again")
+
+    thread = threading.Thread(target=job)
+    thread.start()
+    while not order:
+        time.sleep(0.001)
+    with turns.answering(0.01) as free:
+        assert not free
+    asked.set()
+    with turns.answering(10) as free:
+        assert free
+        order.append("click")
+    thread.join()
+    assert order == ["job", "click", "job again"]
