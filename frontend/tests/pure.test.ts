@@ -7,7 +7,6 @@ import { split } from '../src/ui/chips';
 import { ago, bytes, duration, percent, plural } from '../src/ui/format';
 import { whyNoPhoto } from '../src/views/compose';
 import { sides } from '../src/views/options';
-import { sureness } from '../src/views/review';
 import { partsOfObj } from '../src/viewer/downloads';
 import { embeddedSource } from '../src/viewer/source';
 import type { Manifest } from '../src/viewer/manifest';
@@ -119,9 +118,4 @@ describe('downloads', () => {
     const files = paths.map((path) => ({ path, bytes: 1, sha256: '' }));
     expect(partsOfObj(files).map((f) => f.path)).toEqual(paths.slice(0, 3));
   });
-});
-
-test('a box drawn by hand is not the model\'s to judge', () => {
-  expect(sureness(1)).toBe('in your box');
-  expect(sureness(0.93)).toBe('93 % sure');
 });

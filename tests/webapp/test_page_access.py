@@ -25,7 +25,8 @@ def form(page, server):
 def review(page, server):
     open_job(page, server.submit("red", "blue", "violet", review="true"))
     expect(page.get_by_role("heading", name="Found 2 objects")).to_be_visible()
-    page.get_by_role("button", name="Add a box").click()
+    page.get_by_role("button", name="Correct red").click()
+    page.get_by_role("button", name="Brush").click()
 
 
 def working(page, server):

@@ -19,6 +19,7 @@ TEXT = (Path(__file__).parents[2] / "frontend" / "src" / "api" / "types.ts").rea
 ALIASES = dict(re.findall(r"export type (\w+) = ([^;]+);", TEXT))
 ANSWERS: dict[str, type[BaseModel]] = {
     "AddedBox": models.AddedBox,
+    "Clicked": models.Clicked,
     "Config": models.Config,
     "Job": models.Job,
     "JobObject": models.JobObject,

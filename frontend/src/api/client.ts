@@ -1,4 +1,4 @@
-import type { AddedBox, Config, Job, JobPage, NewJob, Problem } from './types';
+import type { AddedBox, Choice, Click, Clicked, Config, Job, JobPage, NewJob, Problem } from './types';
 
 /** A call that the server refused, with the sentence that it has for the user. */
 export class ApiError extends Error {
@@ -81,10 +81,10 @@ export const api = {
   remove: (id: string) => call(`api/jobs/${encodeURIComponent(id)}`, { method: 'DELETE' }),
   cancel: (id: string) =>
     json<Job>(`api/jobs/${encodeURIComponent(id)}/cancel`, { method: 'POST' }),
-  proceed: (id: string, keep: number[], add: readonly AddedBox[]) =>
-    json<Job>(`api/jobs/${encodeURIComponent(id)}/continue`, post({ keep, add })),
-  look: (id: string, add: readonly AddedBox[]) =>
-    json<Job>(`api/jobs/${encodeURIComponent(id)}/look`, post({ add })),
+  proceed: (id: string, choice: Choice) =>
+    json<Job>(`api/jobs/${encodeURIComponent(id)}/continue`, post(choice)),
+  click: (id: string, click: Click) =>
+    json<Clicked>(`api/jobs/${encodeURIComponent(id)}/click`, post(click)),
   rerun: (id: string, change: { seed: number; text_prompt: string[]; boxes?: readonly AddedBox[] }) =>
     json<Job>(`api/jobs/${encodeURIComponent(id)}/rerun`, post(change)),
   login: (token: string) => call(LOGIN, post({ token })),

@@ -1,4 +1,5 @@
 /** What the server says: docs/web.md. */
+import type { Runs } from '../canvas/bits';
 
 export type JobState = 'queued' | 'running' | 'review' | 'done' | 'failed' | 'cancelled';
 
@@ -9,6 +10,28 @@ export type Box = [number, number, number, number];
 export interface AddedBox {
   box: Box;
   label: string;
+}
+
+/** What is known of one object whose mask is wanted. */
+export interface Click {
+  points: { point: [number, number]; positive: boolean }[];
+  box?: Box;
+  mask?: Runs;
+}
+
+export interface Clicked {
+  mask: Runs;
+  /** Whose answer it is. */
+  by: string;
+  /** The models were at work on a job, and the embedded ones answered. */
+  busy: boolean;
+}
+
+/** What to reconstruct: objects as they were found, perhaps under other names, and drawn ones. */
+export interface Choice {
+  keep: number[];
+  names: Record<string, string>;
+  masks: { label: string; mask: Runs }[];
 }
 
 /** RFC 9457. */

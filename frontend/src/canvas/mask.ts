@@ -1,3 +1,5 @@
+import type { Bits } from './bits';
+
 /** Masks as pictures to lay over a photo, and as places to click. */
 
 const TINT = 0.42;
@@ -10,28 +12,41 @@ export interface MaskPicture {
   area: number;
 }
 
-export async function loadMask(
-  url: string, color: [number, number, number], width: number, height: number,
-): Promise<MaskPicture> {
+/** A mask of the server's at another size. */
+export async function loadBits(url: string, width: number, height: number): Promise<Bits> {
   const image = new Image();
   image.src = url;
   await image.decode();
+  const context = contextOf(width, height);
+  context.drawImage(image, 0, 0, width, height);
+  const pixels = context.getImageData(0, 0, width, height);
+  const data = new Uint8Array(width * height);
+  for (let i = 0; i < data.length; i++) data[i] = (pixels.data[4 * i] ?? 0) > 127 ? 1 : 0;
+  return { width, height, data };
+}
+
+export async function loadMask(
+  url: string, color: [number, number, number], width: number, height: number,
+): Promise<MaskPicture> {
+  const { data: inside } = await loadBits(url, width, height);
+  const context = contextOf(width, height);
+  const pixels = new ImageData(width, height);
+  paint(pixels.data, inside, width, height, color);
+  context.putImageData(pixels, 0, 0);
+  return {
+    picture: context.canvas,
+    covers: (x, y) => inside[Math.floor(y * height) * width + Math.floor(x * width)] === 1,
+    area: inside.reduce((sum, v) => sum + v, 0),
+  };
+}
+
+function contextOf(width: number, height: number): CanvasRenderingContext2D {
   const canvas = document.createElement('canvas');
   canvas.width = width;
   canvas.height = height;
   const context = canvas.getContext('2d', { willReadFrequently: true });
   if (!context) throw new Error('This browser draws no pictures.');
-  context.drawImage(image, 0, 0, width, height);
-  const pixels = context.getImageData(0, 0, width, height);
-  const inside = new Uint8Array(width * height);
-  for (let i = 0; i < inside.length; i++) inside[i] = (pixels.data[4 * i] ?? 0) > 127 ? 1 : 0;
-  paint(pixels.data, inside, width, height, color);
-  context.putImageData(pixels, 0, 0);
-  return {
-    picture: canvas,
-    covers: (x, y) => inside[Math.floor(y * height) * width + Math.floor(x * width)] === 1,
-    area: inside.reduce((sum, v) => sum + v, 0),
-  };
+  return context;
 }
 
 /** Fill RGBA pixels from a mask: the colour, opaque within `line` pixels of the outline. */

@@ -29,6 +29,7 @@ export function photoForm(
   phrases: string[], back: () => void, onSubmitted: (job: Job) => void,
 ): HTMLElement {
   const problem = h('div', { class: 'form-problem' });
+  const review = h('input', { type: 'checkbox', id: 'review', checked: true });
   const submit = h('button', { type: 'submit', class: 'button primary wide' }, 'Find objects');
   const chips = new Chips('phrases', 'chair, lamp, …', config.limits.max_phrases, () => check());
   const { frame, drawn } = drawing(shown, () => check());
@@ -38,13 +39,12 @@ export function photoForm(
   }, icon('plus'), word));
   const check = () => {
     const chosen = chips.values;
-    submit.disabled = chosen.length === 0 && !drawn?.values.length;
+    const none = chosen.length === 0 && !drawn?.values.length;
+    submit.disabled = none && !review.checked; // else everything is pointed at
+    submit.textContent = !review.checked ? 'Make the scene' : none ? 'Point at things' : 'Find objects';
     words.forEach((button, k) => (button.hidden = chosen.includes(SUBJECTS[k] ?? '')));
   };
-  const review = h('input', { type: 'checkbox', id: 'review', checked: true });
-  review.addEventListener('change', () => {
-    submit.textContent = review.checked ? 'Find objects' : 'Make the scene';
-  });
+  review.addEventListener('change', () => check());
   const seed = h('input', { id: 'seed', type: 'number', min: 0, max: config.options.seed?.maximum, value: 0 });
   const most = h('input', { id: 'most', type: 'number', min: 1, max: 99, placeholder: 'all' });
   const quality = qualities(config);
@@ -87,7 +87,7 @@ export function photoForm(
         h('label', { for: 'phrases' }, 'Things to find'),
         chips.element,
         h('div', { class: 'suggestions' }, ...words)),
-      drawn && h('p', { class: 'hint' }, 'Or drag a box around something on the photo.'),
+      drawn && h('p', { class: 'hint' }, 'Or drag a box around something on the photo, or leave it all empty and point at things.'),
       drawn?.rows, drawn?.button,
       h('div', { class: 'field' }, h('label', { for: 'quality' }, 'Quality'), quality),
       more,

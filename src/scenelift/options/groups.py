@@ -139,7 +139,7 @@ class SearchOptions:
         (),
         help="A point that is not on the object of its name: x,y or name=x,y. Repeatable.",
         changes="segment",
-        example=["corner=30,20"],
+        example=["30,20"],
         plain=list[str],
         read=lambda texts: tuple(parse_point(text, positive=False) for text in texts),
         show=lambda points: [show_point(point) for point in points],
