@@ -27,6 +27,7 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "JobPage": models.JobList,
     "OptionSchema": models.OptionSchema,
     "Problem": models.Problem,
+    "Runs": models.Runs,
 }
 # What a problem has besides, by its kind.
 OF_SOME_PROBLEMS = {"suggestions", "retry_after"}

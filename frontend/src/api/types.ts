@@ -1,5 +1,4 @@
 /** What the server says: docs/web.md. */
-import type { Runs } from '../canvas/bits';
 
 export type JobState = 'queued' | 'running' | 'review' | 'done' | 'failed' | 'cancelled';
 
@@ -10,6 +9,13 @@ export type Box = [number, number, number, number];
 export interface AddedBox {
   box: Box;
   label: string;
+}
+
+/** How masks travel: pixels outside, inside, outside …, row by row from the top left. */
+export interface Runs {
+  width: number;
+  height: number;
+  runs: number[];
 }
 
 /** What is known of one object whose mask is wanted. */

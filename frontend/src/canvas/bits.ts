@@ -1,16 +1,11 @@
+import type { Runs } from '../api/types';
+
 /** Masks as bytes, a pixel each: 1 inside, 0 outside. They are never changed, only made anew. */
 
 export interface Bits {
   readonly width: number;
   readonly height: number;
   readonly data: Uint8Array;
-}
-
-/** How masks travel: pixels outside, inside, outside …, row by row from the top left. */
-export interface Runs {
-  width: number;
-  height: number;
-  runs: number[];
 }
 
 export function fromRuns({ width, height, runs }: Runs): Bits {
