@@ -48,6 +48,32 @@ def test_gif_shows_the_frames_for_ever(tmp_path):
         assert np.abs(error).max() < 8
 
 
+def palettes(data: bytes) -> list[int]:
+    """Lengths of the palettes of a GIF's frames, 0 where a frame has that of the file."""
+    at, lengths = 13 + 3 * 2 ** ((data[10] & 7) + 1), []
+    while data[at] != ord(";"):
+        if data[at] == ord(","):
+            flags = data[at + 9]
+            lengths.append(3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0)
+            at += 10 + lengths[-1] + 1
+        else:
+            at += 2
+        while data[at]:
+            at += data[at] + 1
+        at += 1
+    return lengths
+
+
+def test_gif_has_one_palette_and_a_frame_of_its_own_for_every_picture(tmp_path):
+    first, second = ramps(2)
+    write_gif(tmp_path / "loop.gif", [first, second, second, first])
+    assert palettes((tmp_path / "loop.gif").read_bytes()) == [0, 0, 0, 0]
+    shown = decoded(tmp_path / "loop.gif")
+    assert len(shown) == 4
+    assert (shown[1] == shown[2]).all()
+    assert (shown[0] == shown[3]).all()
+
+
 @pytest.mark.parametrize("frame", [np.zeros((1, 1, 3), np.uint8), np.full((5, 9, 3), 7, np.uint8)])
 def test_gif_of_one_plain_frame(tmp_path, frame):
     write_gif(tmp_path / "still.gif", [frame])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import struct
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
+from PIL.GifImagePlugin import getdata
 
 from scenelift.errors import OutputError, SetupError
 from scenelift.io.files import atomic_write
@@ -27,6 +29,7 @@ BAYER = sum(
     for k in range(3)
 )
 DITHER = 12
+TRANSPARENT = np.uint8(255)  # the last entry of a GIF's palette: what is as in the frame before
 ENOUGH_PIXELS = 500_000  # to choose a palette from
 WEBP_QUALITY = 85
 MP4_QUALITY = 20  # constant rate factor of x264: 18 looks like the original, 23 is its default
@@ -47,9 +50,10 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
 def write_gif(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0) -> None:
     """Write a loop that plays for ever.
 
-    All frames share one palette, and an ordered pattern that stands still on the screen hides its
-    steps: no bands on smooth surfaces, no flicker from frame to frame. The commonest colour of the
-    first frame, its background, is kept exactly.
+    All frames share one palette, which is in the file once, and an ordered pattern that stands
+    still on the screen hides its steps: no bands on smooth surfaces, no flicker from frame to
+    frame. The commonest colour of the first frame, its background, is kept exactly. A frame holds
+    the rectangle that changed, and in it what is as before is transparent.
 
     Args:
         path: the file, replaced atomically.
@@ -85,20 +89,43 @@ def write_gif(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0
     # A loop that swings shows almost every picture twice.
     distinct = {id(frame): frame for frame in frames}
     indices = dict(zip(distinct, side_by_side(reduced, distinct.values()), strict=True))
-    pictures = []
-    for frame in frames:
-        picture = PillowImage.fromarray(indices[id(frame)]).convert("P")
-        picture.putpalette(palette.getpalette() or [])
-        pictures.append(picture)
+    content = _gif([indices[id(frame)] for frame in frames], palette, max(2, round(100 / fps)))
     with atomic_write(path) as file:
-        pictures[0].save(
-            file,
-            "GIF",
-            save_all=True,
-            append_images=pictures[1:],
-            duration=max(20, 10 * round(100 / fps)),
-            loop=0,
+        file.write(content)
+
+
+def _gif(
+    pictures: Sequence[NDArray[np.uint8]], palette: PillowImage.Image, hundredths: int
+) -> bytes:
+    """A GIF of pictures [H, W] of indices that plays for ever.
+
+    Pillow's own writer gives every frame a palette, 768 bytes each, so that it can make an entry
+    of it transparent; here that entry is set aside from the beginning.
+    """
+    height, width = pictures[0].shape
+    colours = bytes(palette.getpalette() or []).ljust(3 * 256, b"\0")
+    parts = [b"GIF89a", struct.pack("<HHBBB", width, height, 0xF7, 0, 0), colours]
+    parts += [b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00"]  # for ever
+    before = np.full((height, width), TRANSPARENT, np.uint8)
+    for picture in pictures:
+        changed = picture != before
+        rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+        # A frame without a change still takes its time: of one pixel that is as before.
+        top, bottom = (rows[0], rows[-1] + 1) if rows.size else (0, 1)
+        left, right = (columns[0], columns[-1] + 1) if columns.size else (0, 1)
+        box = np.s_[top:bottom, left:right]
+        patch = PillowImage.fromarray(np.where(changed[box], picture[box], TRANSPARENT))
+        patch.putpalette(colours)
+        parts += getdata(
+            patch,
+            offset=(int(left), int(top)),
+            duration=10 * hundredths,
+            transparency=int(TRANSPARENT),
+            disposal=1,
+            include_color_table=False,
         )
+        before = picture
+    return b"".join([*parts, b";"])
 
 
 def write_animation(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0) -> None:
@@ -185,14 +212,14 @@ def _stacked(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:  # [K, H
 
 
 def _palette(pixels: NDArray[np.uint8], background: NDArray[np.uint8]) -> PillowImage.Image:
-    """An image that holds 256 colours for pixels [N, 3]: the background first."""
+    """An image that holds 255 colours for pixels [N, 3]: the background first."""
     palette = PillowImage.new("P", (1, 1))
     colours = background.tolist()
     if len(pixels):
         sample = pixels[:: math.ceil(len(pixels) / ENOUGH_PIXELS)]
         chosen = PillowImage.fromarray(sample[None]).quantize(
-            255, method=PillowImage.Quantize.MEDIANCUT, dither=PillowImage.Dither.NONE
+            254, method=PillowImage.Quantize.MEDIANCUT, dither=PillowImage.Dither.NONE
         )
-        colours += (chosen.getpalette() or [])[: 3 * 255]
+        colours += (chosen.getpalette() or [])[: 3 * 254]
     palette.putpalette(colours)
     return palette
