@@ -229,3 +229,39 @@ def test_a_server_that_is_away_is_waited_for(make_server, visit):
     expect(page.locator(f"a[href='#job={job}']")).to_be_visible()
     assert all("ERR_" in fault for fault in visitor.faults)
     visitor.faults.clear()
+
+
+def test_the_time_left_of_each_stage_and_the_place_in_the_queue_are_told(visit, make_server):
+    server = make_server().start()
+    page = visit(server.url).page
+    server.wait(server.submit("red"))  # the machine has learnt what stages take
+    with server.held():
+        first = server.submit("red", "slow", photo=MANY)
+        open_job(page, first)
+        titles = page.locator(".stages li")
+        expect(titles).to_have_count(7)  # no background: nobody asked for one
+        expect(titles.last).to_contain_text(re.compile(r"about \d+ s"))
+        second = server.submit("red", background="planes")
+        open_job(page, second)
+        expect(page.get_by_text("Number 1 in the queue")).to_be_visible()
+        expect(titles).to_have_count(8)
+        assert server.job(second)["starts_in_seconds"] is not None
+        page.goto("about:blank")
+        server.http.post(f"/api/jobs/{first}/cancel")
+    server.wait(second)
+
+
+def test_the_form_has_every_option_of_a_job_in_the_words_of_the_command_line(visit, server):
+    page = visit().page
+    photo = {"name": "discs.png", "mimeType": "image/png", "buffer": MANY}
+    page.set_input_files("#photo-file", photo)
+    options = server.http.get("/api/config").json()["options"]
+    expect(page.locator(".options")).to_be_hidden()
+    page.get_by_text("More options").click()
+    for name, option in options.items():
+        if name == "quality":
+            continue  # it has a place of its own, and words for each
+        input_id = {"seed": "seed", "max_objects": "most"}.get(name, f"option-{name}")
+        field = page.locator(f"#{input_id}")
+        expect(field).to_have_accessible_name(option["title"])
+        expect(field).to_have_accessible_description(option["description"])

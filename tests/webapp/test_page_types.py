@@ -23,9 +23,9 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "Config": models.Config,
     "Job": models.Job,
     "JobObject": models.JobObject,
-    "Stage": models.Stage,
     "JobPage": models.JobList,
     "OptionSchema": models.OptionSchema,
+    "JobStage": models.JobStage,
     "Problem": models.Problem,
     "Runs": models.Runs,
 }

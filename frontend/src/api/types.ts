@@ -62,6 +62,12 @@ export interface JobObject {
   reason: string | null;
 }
 
+export interface JobStage {
+  name: string;
+  title: string;
+  seconds: number | null;
+}
+
 export interface Job {
   id: string;
   state: JobState;
@@ -72,6 +78,9 @@ export interface Job {
   seed: number;
   quality: string;
   stage: string;
+  /** Of the task at hand, with what they take on this machine. */
+  stages: JobStage[];
+  starts_in_seconds: number | null;
   fraction: number;
   eta_seconds: number | null;
   attempt: number;
@@ -96,6 +105,8 @@ export interface OptionSchema {
   type: 'boolean' | 'integer' | 'number' | 'string' | 'array';
   title: string;
   description: string;
+  /** Heading of what it belongs to. */
+  group: string;
   default: boolean | number | string | string[] | null;
   minimum: number | null;
   maximum: number | null;
@@ -106,11 +117,6 @@ export interface OptionSchema {
 
 export type Options = Record<string, OptionSchema>;
 
-export interface Stage {
-  name: string;
-  title: string;
-}
-
 export interface Config {
   version: string;
   qualities: string[];
@@ -118,7 +124,6 @@ export interface Config {
   limits: { upload_bytes: number; max_pixels: number; max_phrases: number };
   options: Options;
   /** What a job goes through, in this order. */
-  stages: Stage[];
   auth: boolean;
   examples: { name: string; url: string; prompt: string }[];
 }

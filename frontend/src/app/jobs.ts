@@ -3,6 +3,7 @@ import { EventStream } from '../api/events';
 import type { Job, JobEvent } from '../api/types';
 
 const REFRESH_MS = 300;
+const QUEUE_MS = 5000; // places in the queue change with others' jobs too, of which no event comes
 const FINAL = new Set(['done', 'failed', 'cancelled']);
 const UNDER_WAY = new Set(['queued', 'running']);
 
@@ -22,6 +23,10 @@ export class Jobs {
 
   constructor() {
     document.addEventListener('visibilitychange', () => this.#listen());
+    window.setInterval(() => {
+      if (document.hidden || !this.connected) return;
+      for (const job of this.list()) if (job.state === 'queued') this.#refresh(job.id);
+    }, QUEUE_MS);
   }
 
   /** Read the first page, and listen from there on. Rejects with ApiError. */

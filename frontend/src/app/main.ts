@@ -134,7 +134,7 @@ class Page {
     switch (job.state) {
       case 'queued':
       case 'running':
-        this.#set(`${job.id} working`, () => progressView(job, config.stages, put));
+        this.#set(`${job.id} working`, () => progressView(job, put));
         break;
       case 'review':
         this.#set(`${job.id} review`, () => reviewView(job, put));

@@ -7,7 +7,7 @@ import { h } from '../ui/dom';
 import { percent } from '../ui/format';
 import { icon } from '../ui/icons';
 import { problemBox, problemOf } from '../ui/problem';
-import { optionFields } from './options';
+import { field, optionFields } from './options';
 
 const SUBJECTS = ['chair', 'cup', 'person', 'plant', 'shoe', 'lamp'];
 const QUALITIES: Record<string, string> = {
@@ -46,7 +46,7 @@ export function photoForm(
   };
   review.addEventListener('change', () => check());
   const seed = h('input', { id: 'seed', type: 'number', min: 0, max: config.options.seed?.maximum, value: 0 });
-  const most = h('input', { id: 'most', type: 'number', min: 1, max: 99, placeholder: 'all' });
+  const most = h('input', { id: 'most', type: 'number', min: 1, max: config.options.max_objects?.maximum, placeholder: 'all' });
   const quality = qualities(config);
   const options = optionFields(config.options);
   chips.values = phrases;
@@ -54,8 +54,8 @@ export function photoForm(
   const more = h('details', {},
     h('summary', {}, 'More options'),
     h('div', { class: 'pair' },
-      h('div', { class: 'field' }, h('label', { for: 'seed' }, 'Seed'), seed),
-      h('div', { class: 'field' }, h('label', { for: 'most' }, 'At most'), most)),
+      config.options.seed && field('seed', config.options.seed, seed),
+      config.options.max_objects && field('most', config.options.max_objects, most)),
     h('label', { class: 'check', for: 'review' }, review, 'Show me what was found first'),
     options.element);
   // A field that is refused must be seen, or nobody knows why nothing is sent. The event does not

@@ -2,12 +2,6 @@ import type { OptionSchema, Options } from '../api/types';
 import { h } from '../ui/dom';
 import { count } from '../ui/format';
 
-/** Groups of the form; what the server offers besides goes into the last. */
-const GROUPS: [string, string[]][] = [
-  ['Mesh of an object', ['faces', 'texture_size', 'vertex_colors', 'normal_map']],
-  ['Objects', ['min_score', 'mask_threshold', 'best_of', 'refine', 'repair', 'known', 'background']],
-  ['Files', []],
-];
 /** Those that have a place of their own in the form. */
 const ELSEWHERE = ['quality', 'seed', 'max_objects'];
 
@@ -15,14 +9,11 @@ interface Field { element: HTMLElement; value: () => string }
 
 /** Fields of every option of a job, as the server describes them; they start with its defaults. */
 export function optionFields(options: Options): { element: HTMLElement; values: () => Record<string, string> } {
-  const grouped = new Set(GROUPS.flatMap(([, names]) => names));
-  const rest = Object.keys(options).filter((name) => !grouped.has(name) && !ELSEWHERE.includes(name));
-  const fields = new Map<string, Field>();
-  const groups = GROUPS.map(([title, names], k) => {
-    const own = k === GROUPS.length - 1 ? rest : names.filter((name) => options[name]);
-    for (const name of own) fields.set(name, optionField(name, options[name]!));
-    return h('fieldset', {}, h('legend', {}, title), ...own.map((name) => fields.get(name)!.element));
-  });
+  const names = Object.keys(options).filter((name) => !ELSEWHERE.includes(name));
+  const fields = new Map<string, Field>(names.map((name) => [name, optionField(name, options[name]!)]));
+  const headings = [...new Set(names.map((name) => options[name]!.group))];
+  const groups = headings.map((heading) => h('fieldset', {}, h('legend', {}, heading),
+    ...names.filter((name) => options[name]!.group === heading).map((name) => fields.get(name)!.element)));
   noTextureWithColours(fields);
   return {
     element: h('div', { class: 'options' }, ...groups),
@@ -44,23 +35,31 @@ function noTextureWithColours(fields: Map<string, Field>): void {
 
 function optionField(name: string, schema: OptionSchema): Field {
   const id = `option-${name}`;
+  const [input, value] = control(name, id, schema);
+  return { element: field(id, schema, input), value };
+}
+
+/** A field with the words that `scenelift run --help` has for it. */
+export function field(id: string, schema: OptionSchema, input: HTMLElement): HTMLElement {
+  input.setAttribute('aria-describedby', `${id}-help`);
+  const help = h('small', { id: `${id}-help` }, schema.description);
+  return input instanceof HTMLInputElement && input.type === 'checkbox'
+    ? h('div', { class: 'field' }, h('label', { class: 'check', for: id }, input, schema.title), help)
+    : h('div', { class: 'field' }, h('label', { for: id }, schema.title), input, help);
+}
+
+function control(name: string, id: string, schema: OptionSchema): [HTMLElement, () => string] {
   if (schema.type === 'boolean' && schema.default === null) {
     const words: [string, string][] = [['', 'as it suits'], ['true', 'yes'], ['false', 'no']];
     const select = h('select', { id }, ...words.map(([value, label]) => h('option', { value }, label)));
-    return {
-      element: h('div', { class: 'field' }, h('label', { for: id, title: schema.description }, schema.title), select),
-      value: () => select.value,
-    };
+    return [select, () => select.value];
   }
   if (schema.type === 'boolean') {
     const box = h('input', { type: 'checkbox', id, checked: schema.default === true });
-    return { element: h('label', { class: 'check', for: id }, box, schema.title), value: () => String(box.checked) };
+    return [box, () => String(box.checked)];
   }
   const input = name === 'texture_size' || schema.enum ? choice(id, schema) : entry(id, schema);
-  return {
-    element: h('div', { class: 'field' }, h('label', { for: id, title: schema.description }, schema.title), input),
-    value: () => input.value.trim(),
-  };
+  return [input, () => input.value.trim()];
 }
 
 function choice(id: string, schema: OptionSchema): HTMLSelectElement {

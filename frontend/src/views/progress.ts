@@ -1,5 +1,5 @@
 import { api } from '../api/client';
-import type { Job, Stage } from '../api/types';
+import type { Job } from '../api/types';
 import { PhotoCanvas } from '../canvas/photo';
 import { h } from '../ui/dom';
 import { duration, percent } from '../ui/format';
@@ -9,7 +9,7 @@ import { toast } from '../ui/toast';
 import type { View } from './view';
 
 /** A job at work: the stages, each object, and how long it will still take. */
-export function progressView(first: Job, stages: readonly Stage[], onChanged: (job: Job) => void): View {
+export function progressView(first: Job, onChanged: (job: Job) => void): View {
   const canvas = new PhotoCanvas(first.image, 'The photo');
   const title = h('h1');
   const bar = h('div', { class: 'bar big', role: 'progressbar', 'aria-label': first.finding ? 'Finding objects' : 'The whole job', 'aria-valuemin': 0, 'aria-valuemax': 100 }, h('i'));
@@ -20,23 +20,23 @@ export function progressView(first: Job, stages: readonly Stage[], onChanged: (j
   let marked = -1;
 
   const update = (job: Job) => {
-    // One that stops for a look at the masks has one stage until then.
-    const all = job.finding ? stages.slice(0, 1) : stages;
+    const all = job.stages;
     const at = all.findIndex(({ name }) => name === job.stage);
     const waiting = job.state === 'queued';
     const stage = all[at]?.title ?? 'Getting ready';
     title.textContent = waiting ? 'Waiting for its turn' : stage;
     const text = waiting
-      ? `Number ${job.position ?? 1} in the queue. You can close this page; the job goes on.`
+      ? `Number ${job.position ?? 1} in the queue${begins(job.starts_in_seconds)}. You can close this page; the job goes on.`
       : job.eta_seconds === null ? 'Estimating the time left…' : `About ${duration(job.eta_seconds)} left`;
     left.textContent = text;
     setBar(bar, job.fraction);
     bar.classList.toggle('idle', waiting);
     if (spoken.textContent !== title.textContent) spoken.textContent = title.textContent;
-    list.replaceChildren(...all.map(({ title: label }, k) => {
+    list.replaceChildren(...all.map(({ title: label, seconds }, k) => {
       const state = k < at ? 'past' : k === at && !waiting ? 'now' : 'later';
       return h('li', { class: state, 'aria-current': state === 'now' && 'step' },
-        h('span', { class: 'dot-mark' }, state === 'past' ? icon('check') : null), label);
+        h('span', { class: 'dot-mark' }, state === 'past' ? icon('check') : null), label,
+        state !== 'past' && seconds !== null && h('small', {}, `about ${duration(Math.max(1, seconds))}`));
     }));
     const shown = job.objects.flatMap((o) => (o.index === null ? [] : [{ ...o, index: o.index }]));
     objects.replaceChildren(...shown.map((o) => {
@@ -70,6 +70,11 @@ export function progressView(first: Job, stages: readonly Stage[], onChanged: (j
       h('div', { class: 'side' }, title, left, bar, spoken, list, objects, cancel)),
     update,
   };
+}
+
+function begins(seconds: number | null): string {
+  if (seconds === null) return '';
+  return seconds < 5 ? ', its turn is next' : `, its turn is in about ${duration(seconds)}`;
 }
 
 function setBar(bar: HTMLElement, fraction: number): void {

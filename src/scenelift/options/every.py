@@ -19,7 +19,7 @@ from scenelift.options.groups import (
     SeedOptions,
 )
 
-__all__ = ["OPTIONS", "PUBLISHED", "Options", "fields_for", "option_named"]
+__all__ = ["HEADINGS", "OPTIONS", "PUBLISHED", "Options", "fields_for", "option_named"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +90,19 @@ _GROUPS = {
     "finish": FinishOptions,
     "export": ExportOptions,
 }
+
+HEADINGS = {
+    "search": "Objects",
+    "backends": "Models",
+    "inputs": "Given in place of a model",
+    "models": "Devices and sampling",
+    "preset": "Presets",
+    "seeds": "Seeds",
+    "layout": "Placing objects",
+    "finish": "Mesh of an object",
+    "export": "Files",
+}
+"""What forms and documents call the groups."""
 
 OPTIONS: tuple[OptionField, ...] = tuple(
     OptionField(

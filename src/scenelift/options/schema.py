@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from scenelift.options.definition import FrontEnd, OptionField
-from scenelift.options.every import fields_for
+from scenelift.options.every import HEADINGS, fields_for
 
 __all__ = ["OptionModel", "json_schema", "model_of"]
 
@@ -63,6 +63,6 @@ def json_schema(f: OptionField) -> dict[str, Any]:
     schema |= {k: v for k, v in (("minimum", low), ("maximum", spec.le)) if v is not None}
     if spec.zero_is_none:
         schema["least_positive"] = spec.ge
-    schema |= {"title": f.title, "description": spec.help}
+    schema |= {"title": f.title, "description": spec.help, "group": HEADINGS[f.group]}
     default = f.to_plain(f.default)
     return schema if default is None else schema | {"default": default}

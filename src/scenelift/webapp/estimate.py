@@ -2,16 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from scenelift.stage_names import STAGES
 
-__all__ = ["Estimate"]
+if TYPE_CHECKING:
+    from scenelift.types import StageTiming
+    from scenelift.webapp.models import JobRequest, Selection
+
+__all__ = ["PER_OBJECT", "Estimate", "expected_seconds", "learned", "stages_of"]
 
 # Only their proportions matter, and only until the first job has been measured.
-FIRST_GUESS = {stage.name: stage.seconds for stage in STAGES if stage.seconds}
+FIRST_GUESS = {stage.name: stage.seconds or 1.0 for stage in STAGES}
 PER_OBJECT = frozenset(stage.name for stage in STAGES if stage.of_object)
 USUAL_OBJECTS = 2
+USUAL_STAGES = tuple(stage.name for stage in STAGES if stage.seconds)
+
+
+def stages_of(request: JobRequest, selection: Selection | None) -> tuple[str, ...]:
+    """The stages of the task at hand: until the masks are looked at, after that, or all."""
+    if request.review and selection is None:
+        return ("segment",)
+    absent = {"segment"} if selection is not None else set()
+    if request.options().layout.background == "none":
+        absent.add("background")
+    return tuple(stage.name for stage in STAGES if stage.name not in absent)
+
+
+def expected_seconds(
+    stages: Iterable[str], typical: Mapping[str, float], objects: int = 0
+) -> dict[str, float | None]:
+    """Stage -> what it takes on this machine for so many objects; None: not known yet.
+
+    Args:
+        typical: see `Estimate`.
+        objects: 0 where they are not known yet.
+    """
+    many = objects or USUAL_OBJECTS
+    return {
+        stage: typical[stage] * (many if stage in PER_OBJECT else 1) if stage in typical else None
+        for stage in stages
+    }
+
+
+def learned(timings: Iterable[StageTiming], stages: Iterable[str]) -> dict[str, float]:
+    """Stage -> seconds, of one object for `PER_OBJECT`; stages that were resumed say nothing.
+
+    Args:
+        stages: of the task at hand; what was only read back or chosen by hand is no measure.
+    """
+    times: dict[str, list[float]] = {}
+    for timing in timings:
+        if not timing.resumed and timing.stage in stages:
+            times.setdefault(timing.stage, []).append(timing.seconds)
+    return {stage: sum(values) / len(values) for stage, values in times.items()}
 
 
 class Estimate:
@@ -20,14 +65,12 @@ class Estimate:
     Args:
         typical: stage -> seconds, of one object where the stage is `PER_OBJECT`. Missing ones are
             guessed.
-        only: the one stage that is run, where the job stops after it.
+        stages: those of the task at hand.
     """
 
-    def __init__(self, typical: Mapping[str, float], *, only: str = "") -> None:
-        self._seconds = FIRST_GUESS | dict(typical)
-        if only:
-            self._seconds = {only: self._seconds[only]}
-        self._measured = FIRST_GUESS.keys() <= typical.keys()
+    def __init__(self, typical: Mapping[str, float], stages: Iterable[str] = USUAL_STAGES) -> None:
+        self._seconds = {stage: typical.get(stage, FIRST_GUESS[stage]) for stage in stages}
+        self._measured = self._seconds.keys() <= typical.keys()
         self._objects = USUAL_OBJECTS
         self._done: dict[tuple[str, int | None], float] = {}
         self._shown = 0.0

@@ -17,13 +17,12 @@ from scenelift.io.files import prepare_output_folder
 from scenelift.io.image import read_image
 from scenelift.options import Options
 from scenelift.output.instances import write_instances
-from scenelift.output.manifest import Manifest
 from scenelift.pipeline import Pipeline, segment_photo
 from scenelift.progress import CancelToken, Reporter
 from scenelift.runs import RunSpec, run_job
 from scenelift.stages import StageStore, Steps
 from scenelift.types import Image, Prompt, Segmentation
-from scenelift.webapp.estimate import Estimate
+from scenelift.webapp.estimate import Estimate, learned, stages_of
 from scenelift.webapp.finding import ChosenSegmenter, ShowingSegmenter, choose
 from scenelift.webapp.folders import JobFolder
 from scenelift.webapp.jobs import JobRow, LeaseLost, Queue
@@ -70,9 +69,8 @@ class Attempt:
         self._most_objects, self._stopping = most_objects, stopping
         self._options = job.request.options(defaults)
         self._quality = self._options.backends.quality
-        finding = job.request.review and job.selection is None
-        typical = queue.typical_seconds(self._quality)
-        estimate = Estimate(typical, only="segment" if finding else "")
+        self._stages = stages_of(job.request, job.selection)
+        estimate = Estimate(queue.typical_seconds(self._quality), self._stages)
         self._listener = JobListener(queue, job.claim, estimate, (job.width, job.height))
         self._report = Reporter(self._listener, token=token)
 
@@ -109,6 +107,7 @@ class Attempt:
             store = StageStore(folder.stages)
             steps = Steps(self._report, store, pipeline.runtime, depends=(image, prompt))
             found = segment_photo(pipeline.segmenter, image, prompt, steps)
+            self._queue.learn(self._quality, learned(steps.timings, self._stages))
         if job.selection is None:
             prepare_output_folder(folder.found)
             write_instances(folder.found, image, found)
@@ -140,7 +139,7 @@ class Attempt:
     def _lift(self, pipeline: Pipeline, prompt: Prompt, image: Image | None = None) -> None:
         spec = RunSpec.of(self._folder.photo, prompt, self._folder.scene, self._options)
         manifest = run_job(spec, pipeline, self._report, image=image)
-        self._queue.learn(self._quality, _stage_seconds(manifest))
+        self._queue.learn(self._quality, learned(manifest.timings, self._stages))
         self._end(
             "done",
             objects=of_manifest(manifest, (self._job.width, self._job.height)),
@@ -190,15 +189,6 @@ def _drawn(folder: JobFolder, selection: Selection) -> tuple[DrawnMask, ...]:
         raise InputError(
             "The masks that were drawn are no longer there. Upload the photo and draw them again."
         ) from exc
-
-
-def _stage_seconds(manifest: Manifest) -> dict[str, float]:
-    """Stage -> seconds, of one object for `PER_OBJECT`; stages that were resumed say nothing."""
-    times: dict[str, list[float]] = {}
-    for timing in manifest.timings:
-        if not timing.resumed:
-            times.setdefault(timing.stage, []).append(timing.seconds)
-    return {stage: sum(values) / len(values) for stage, values in times.items()}
 
 
 def _for_page(exc: SceneliftError) -> dict[str, Any]:

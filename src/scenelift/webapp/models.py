@@ -35,6 +35,7 @@ __all__ = [
     "JobOptions",
     "JobPrompt",
     "JobRequest",
+    "JobStage",
     "Limits",
     "Login",
     "OptionSchema",
@@ -44,7 +45,6 @@ __all__ = [
     "Rerun",
     "SceneEdits",
     "Selection",
-    "Stage",
     "State",
     "parse_phrases",
 ]
@@ -287,6 +287,16 @@ class SceneEdits(EditState):
     original_url: str = Field(description="scene.json of the unedited scene, its files beside it")
 
 
+class JobStage(BaseModel):
+    """A stage of the task at hand."""
+
+    name: str
+    title: str
+    seconds: float | None = Field(
+        description="what it takes here for these objects, from earlier jobs; null: not known yet"
+    )
+
+
 class Job(BaseModel):
     """A job and how far it is."""
 
@@ -299,6 +309,10 @@ class Job(BaseModel):
     seed: int
     quality: str
     stage: str
+    stages: list[JobStage] = Field(description="of the task at hand, in order")
+    starts_in_seconds: float | None = Field(
+        description="until a worker is free for it, where that can be told"
+    )
     finding: bool = Field(description="it stops after the masks, for a look at them")
     fraction: float = Field(ge=0, le=1, description="of the whole job, or of finding objects")
     eta_seconds: float | None
@@ -334,6 +348,7 @@ class OptionSchema(BaseModel):
     type: Literal["boolean", "integer", "number", "string", "array"]
     title: str
     description: str
+    group: str = Field(description="heading of what it belongs to")
     default: bool | int | float | str | list[str] | None = None
     minimum: float | None = None
     maximum: float | None = None
@@ -342,11 +357,6 @@ class OptionSchema(BaseModel):
     )
     enum: list[str] | None = None
     items: dict[str, str] | None = None
-
-
-class Stage(BaseModel):
-    name: str
-    title: str
 
 
 class Example(BaseModel):
@@ -364,7 +374,6 @@ class Config(BaseModel):
     limits: Limits
     options: dict[str, OptionSchema] = Field(description="what a job may say, by name")
     server: dict[str, Any] = Field(description="what the server was started with, by option")
-    stages: list[Stage] = Field(description="what a job goes through, in this order")
     auth: bool
     examples: list[Example]
 

@@ -10,25 +10,40 @@ from pydantic import ValidationError
 
 from scenelift.formats import media_type
 from scenelift.output.manifest import MANIFEST_NAME
+from scenelift.stage_names import TITLES
+from scenelift.webapp.estimate import expected_seconds, stages_of
 from scenelift.webapp.jobs import JobRow, unreadable
-from scenelift.webapp.models import EditState, File, Job, Photo
+from scenelift.webapp.models import EditState, File, Job, JobStage, Photo
 
-__all__ = ["edit_state", "file_url", "job_view"]
+__all__ = ["edit_state", "file_url", "job_seconds", "job_view"]
 
 
-def job_view(job: JobRow, positions: Mapping[str, int]) -> Job:
+def job_view(
+    job: JobRow,
+    positions: Mapping[str, int],
+    typical: Mapping[str, float] | None = None,
+    starts_in: float | None = None,
+) -> Job:
     """The public face of a job; one that makes no sense to this version is shown as failed.
 
     Args:
         positions: of waiting jobs, see `Queue.positions`.
+        typical: what the stages of its quality take here, see `Queue.typical_seconds`.
+        starts_in: seconds until its turn, where they can be told.
     """
+    told = typical or {}
     try:
-        return _view(job, positions)
+        return _view(job, positions, told, starts_in)
     except (ValidationError, LookupError, TypeError, ValueError, OverflowError):
-        return _view(unreadable(job), positions)
+        return _view(unreadable(job), positions, told, None)
 
 
-def _view(job: JobRow, positions: Mapping[str, int]) -> Job:
+def _view(
+    job: JobRow,
+    positions: Mapping[str, int],
+    typical: Mapping[str, float],
+    starts_in: float | None,
+) -> Job:
     done, options = job.has_scene, job.request.options()
     overlay = "overlay.png" if done else "found/overlay.png"
     return Job(
@@ -41,6 +56,11 @@ def _view(job: JobRow, positions: Mapping[str, int]) -> Job:
         seed=options.seeds.seed,
         quality=options.backends.quality,
         stage="" if job.task == "edit" else job.stage,
+        stages=[
+            JobStage(name=name, title=TITLES[name], seconds=seconds)
+            for name, seconds in job_seconds(job, typical).items()
+        ],
+        starts_in_seconds=starts_in,
         finding=job.request.review and job.selection is None,
         fraction=1.0 if job.task == "edit" else job.fraction,
         eta_seconds=job.eta if job.state == "running" else None,
@@ -65,6 +85,14 @@ def _view(job: JobRow, positions: Mapping[str, int]) -> Job:
         ],
         edit=edit_state(job) if done else None,
     )
+
+
+def job_seconds(job: JobRow, typical: Mapping[str, float]) -> dict[str, float | None]:
+    """Stage of the task at hand -> what it takes here, see `expected_seconds`."""
+    objects = sum(o.index is not None for o in job.objects)
+    if job.selection is not None:  # until the worker has put them together
+        objects = max(objects, len(job.selection.keep) + len(job.selection.add))
+    return expected_seconds(stages_of(job.request, job.selection), typical, objects)
 
 
 def edit_state(job: JobRow) -> EditState:

@@ -36,6 +36,16 @@ class ServerSide(QueueFile):
             ).fetchall()
         return {row["stage"]: row["typical"] for row in rows}
 
+    def before(self, number: int) -> list[JobRow]:
+        """Jobs that run, or wait for a turn before that one's."""
+        with self.connection() as c:
+            rows = c.execute(
+                "SELECT * FROM jobs WHERE state = 'running' OR "
+                "(state = 'queued' AND NOT deleting AND number < ?) ORDER BY number",
+                (number,),
+            ).fetchall()
+        return [job_from_row(row) for row in rows]
+
     def stage_totals(self) -> list[tuple[str, str, float, int]]:
         """Quality, stage, seconds together, count."""
         with self.connection() as c:

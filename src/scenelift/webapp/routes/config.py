@@ -12,9 +12,8 @@ from fastapi.responses import FileResponse
 from scenelift import __version__
 from scenelift.options import fields_for
 from scenelift.options.schema import json_schema
-from scenelift.stage_names import STAGES
 from scenelift.webapp.errors import NotFound
-from scenelift.webapp.models import Config, Example, Limits, OptionSchema, Problem, Stage
+from scenelift.webapp.models import Config, Example, Limits, OptionSchema, Problem
 from scenelift.webapp.services import Owner, Use
 
 __all__ = ["router"]
@@ -42,7 +41,6 @@ def get_config(use: Use, owner: Owner) -> Config:
         ),
         options={f.name: OptionSchema.model_validate(json_schema(f)) for f in fields_for("job")},
         server={f.name: server[f.name] for f in fields_for("serve") if not f.option.private},
-        stages=[Stage(name=stage.name, title=stage.title) for stage in STAGES],
         auth=bool(settings.tokens),
         examples=[
             Example(name=name, url=f"/api/examples/{name}", prompt=prompt)

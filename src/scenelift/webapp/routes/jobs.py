@@ -42,7 +42,7 @@ from scenelift.webapp.uploads import (
     limited,
     receive_upload,
 )
-from scenelift.webapp.views import job_view
+from scenelift.webapp.views import job_seconds, job_view
 
 __all__ = ["JobId", "accept_upload", "router"]
 
@@ -315,4 +315,27 @@ def _changed(old: JobRow, changes: Rerun, use: Services) -> JobRequest:
 
 
 def _view(use: Services, job: JobRow) -> Job:
-    return job_view(job, use.queue.positions() if job.state == "queued" else {})
+    if job.shown_state not in ("queued", "running"):
+        return job_view(job, {})
+    waits = job.state == "queued"
+    return job_view(
+        job,
+        use.queue.positions() if waits else {},
+        use.queue.typical_seconds(job.request.options(use.settings.options).backends.quality),
+        _starts_in(use, job) if waits else None,
+    )
+
+
+def _starts_in(use: Services, job: JobRow) -> float | None:
+    """Seconds until a worker is free, from what is before it; None where that is not known."""
+    total = 0.0
+    for before in use.queue.before(job.number):
+        left = before.eta
+        if before.state == "queued":
+            quality = before.request.options(use.settings.options).backends.quality
+            times = job_seconds(before, use.queue.typical_seconds(quality)).values()
+            left = None if None in times else sum(t for t in times if t is not None)
+        if left is None:
+            return None
+        total += left
+    return round(total / len(use.settings.devices), 1)
