@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from scenelift.stage_names import STAGES
 
 if TYPE_CHECKING:
+    from scenelift.output.manifest import TimingModel
     from scenelift.types import StageTiming
     from scenelift.webapp.models import JobRequest, Selection
 
@@ -46,7 +47,9 @@ def expected_seconds(
     }
 
 
-def learned(timings: Iterable[StageTiming], stages: Iterable[str]) -> dict[str, float]:
+def learned(
+    timings: Iterable[StageTiming | TimingModel], stages: Iterable[str]
+) -> dict[str, float]:
     """Stage -> seconds, of one object for `PER_OBJECT`; stages that were resumed say nothing.
 
     Args:
