@@ -77,6 +77,20 @@ def show_again(browser: Browser, url: str, where: str, path: Path, **context: ob
     visitor.close()
 
 
+def show_editor(browser: Browser, url: str, where: str, path: Path) -> None:
+    """The editor, with the first object chosen and turned, and its splats about to be cleaned."""
+    visitor = VisitedPage(browser, url)
+    page = visitor.page
+    page.evaluate("hash => { location.hash = hash }", where)
+    page.get_by_role("button", name="Edit", exact=True).click()
+    expect(page.locator(".viewer[data-state=ready] .edit-head")).to_be_visible()
+    page.get_by_label("Turn y", exact=True).fill("60")
+    page.get_by_label("Turn y", exact=True).press("Tab")
+    page.get_by_role("button", name="Turn", exact=True).click()
+    take(page, path, settle=4)
+    visitor.close()
+
+
 def beside(browser: Browser, url: str, where: str, path: Path) -> None:
     """Splats on the left, the GLB's mesh on the right, from two places each."""
     visitor = VisitedPage(browser, url, viewport={"width": 1100, "height": 640})
@@ -143,6 +157,7 @@ def main() -> None:
             visitor.close()
             show_again(browser, server.url, where, out / "page-dark.jpg", color_scheme="dark")
             show_again(browser, server.url, where, out / "page-phone.jpg", **PHONE)
+            show_editor(browser, server.url, where, out / "page-edit.jpg")
             beside(browser, server.url, where, out / "mesh-beside-splats.jpg")
         finally:
             server.close()

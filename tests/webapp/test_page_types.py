@@ -21,6 +21,7 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "AddedBox": models.AddedBox,
     "Clicked": models.Clicked,
     "Config": models.Config,
+    "EditState": models.EditState,
     "Job": models.Job,
     "JobObject": models.JobObject,
     "JobPage": models.JobList,

@@ -1,4 +1,5 @@
-import type { AddedBox, Choice, Click, Clicked, Config, Job, JobPage, NewJob, Problem } from './types';
+import type { EditsDocument } from '../edit/document';
+import type { AddedBox, Choice, Click, Clicked, Config, Job, JobPage, NewJob, Problem, SceneEdits } from './types';
 
 /** A call that the server refused, with the sentence that it has for the user. */
 export class ApiError extends Error {
@@ -87,6 +88,13 @@ export const api = {
     json<Clicked>(`api/jobs/${encodeURIComponent(id)}/click`, post(click)),
   rerun: (id: string, change: { seed: number; text_prompt: string[]; boxes?: readonly AddedBox[] }) =>
     json<Job>(`api/jobs/${encodeURIComponent(id)}/rerun`, post(change)),
+  edits: (id: string) => json<SceneEdits>(`api/jobs/${encodeURIComponent(id)}/edits`),
+  putEdits: (id: string, edits: EditsDocument, revision: number) =>
+    json<SceneEdits>(`api/jobs/${encodeURIComponent(id)}/edits`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json', 'if-match': `"${revision}"` },
+      body: JSON.stringify(edits),
+    }),
   login: (token: string) => call(LOGIN, post({ token })),
   logout: () => call('api/logout', { method: 'POST' }),
   submit(job: NewJob, onSent: (fraction: number) => void): Promise<Job> {

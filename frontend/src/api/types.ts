@@ -1,4 +1,5 @@
 /** What the server says: docs/web.md. */
+import type { EditsDocument } from '../edit/document';
 
 export type JobState = 'queued' | 'running' | 'review' | 'done' | 'failed' | 'cancelled';
 
@@ -68,6 +69,25 @@ export interface JobStage {
   seconds: number | null;
 }
 
+/** How far the edits of a scene are written. */
+export interface EditState {
+  state: 'written' | 'waiting' | 'writing' | 'failed';
+  revision: number;
+  written: number;
+  fraction: number;
+  error: Problem | null;
+}
+
+export interface SceneEdits {
+  state: 'written' | 'waiting' | 'writing' | 'failed';
+  revision: number;
+  written: number;
+  fraction: number;
+  error: Problem | null;
+  edits: EditsDocument;
+  original_url: string;
+}
+
 export interface Job {
   id: string;
   state: JobState;
@@ -93,6 +113,8 @@ export interface Job {
   image: { width: number; height: number; url: string };
   thumbnail_url: string | null;
   manifest_url: string | null;
+  /** Of its scene, where there is one. */
+  edit: EditState | null;
 }
 
 export interface JobPage {

@@ -94,6 +94,10 @@ export class Jobs {
       return;
     }
     const job = this.#jobs.get(event.job);
+    if (job?.edit && event.kind === 'edit_progress') {
+      this.put({ ...job, edit: { ...job.edit, state: 'writing', fraction: event.fraction } });
+      return;
+    }
     if (job && event.state === job.state && event.kind === 'stage_progress') {
       const { stage, fraction, eta_seconds } = event;
       const objects = job.objects.map((o) =>

@@ -1,10 +1,11 @@
-import { Box3, Matrix4, Raycaster, Vector2, Vector3, type Object3D } from 'three';
+import { Box3, Matrix4, Mesh, Raycaster, Vector2, Vector3, type Object3D } from 'three';
 
 import { h, save } from '../ui/dom';
 import { percent } from '../ui/format';
 import { Backdrop } from './backdrop';
 import { ObjectList } from './objectList';
 import { ObjectNode, type Mode } from './objects';
+import type { SceneObject } from './manifest';
 import type { Source } from './source';
 import { Stage } from './stage';
 import { Toolbar } from './toolbar';
@@ -16,13 +17,18 @@ const AT_ONCE = 2; // files that are prepared at the same time
 /** The scene drawn in 3D, and what one can do with it. */
 export class LiveView {
   readonly list: ObjectList;
-  readonly #source: Source;
-  readonly #stage: Stage;
+  /** Where files come from, what draws, and what is drawn: for an editor. */
+  readonly source: Source;
+  readonly stage: Stage;
+  readonly picture: HTMLElement;
+  /** Called with what was clicked, or nothing; its answer says that nobody else need care. */
+  onPick: (node: ObjectNode | null, place: Vector3 | null) => boolean = () => false;
+  /** Resolves once all files have come. */
+  readonly loaded: Promise<void>;
   readonly #toolbar: Toolbar;
   readonly #backdrop: Backdrop;
-  readonly #nodes: ObjectNode[];
+  readonly nodes: ObjectNode[];
   readonly #sceneFromCamera: Matrix4;
-  readonly #picture: HTMLElement;
   readonly #status: HTMLElement;
   readonly #onState: (state: 'partial' | 'ready') => void;
   #mode: Mode = 'splats';
@@ -32,28 +38,28 @@ export class LiveView {
 
   /** @throws Error with a sentence for the user where nothing can be drawn. */
   constructor(host: HTMLElement, source: Source, onState: (state: 'partial' | 'ready') => void) {
-    this.#source = source;
+    this.source = source;
     this.#onState = onState;
     const { manifest } = source;
     this.#sceneFromCamera = new Matrix4().fromArray(manifest.scene_from_camera.flat()).transpose();
-    this.#picture = h('div', {
+    this.picture = h('div', {
       class: 'picture', tabindex: 0, role: 'application',
       'aria-label': 'The scene in 3D. Drag to turn; arrow keys turn, plus and minus come closer.',
     });
-    host.append(this.#picture);
-    this.#stage = new Stage(this.#picture, {
+    host.append(this.picture);
+    this.stage = new Stage(this.picture, {
       intrinsics: manifest.camera, sceneFromCamera: this.#sceneFromCamera,
       splats: manifest.objects.reduce((sum, o) => sum + o.gaussians, 0),
     });
-    this.#stage.canvas.setAttribute('aria-hidden', 'true');
+    this.stage.canvas.setAttribute('aria-hidden', 'true');
     this.#status = h('p', { class: 'viewer-status', role: 'status' }, 'Loading…');
-    this.#picture.append(this.#status);
+    this.picture.append(this.#status);
     this.#backdrop = new Backdrop(manifest.camera, this.#sceneFromCamera);
-    this.#nodes = manifest.objects.map((about) => new ObjectNode(about));
-    this.#stage.scene.add(this.#backdrop.group, ...this.#nodes.map((n) => n.group));
+    this.nodes = manifest.objects.map((about) => new ObjectNode(about));
+    this.stage.scene.add(this.#backdrop.group, ...this.nodes.map((n) => n.group));
     this.list = new ObjectList(manifest, {
       show: (hidden) => {
-        for (const node of this.#nodes) node.hidden = hidden.has(node.about.index);
+        for (const node of this.nodes) node.hidden = hidden.has(node.about.index);
         this.#show();
       },
       focus: (index) => this.#focus(index),
@@ -61,41 +67,92 @@ export class LiveView {
     this.#toolbar = new Toolbar({
       mode: (mode) => {
         this.#mode = mode;
-        this.#stage.setSharp(mode === 'mesh' || mode === 'wireframe');
+        this.stage.setSharp(mode === 'mesh' || mode === 'wireframe');
         this.#show();
       },
       photo: (on) => this.#showPhoto(on),
-      turn: (on) => (this.#stage.turning = on),
-      background: (color) => this.#stage.setBackground(color),
+      turn: (on) => (this.stage.turning = on),
+      background: (color) => this.stage.setBackground(color),
       frame: () => this.#frameAll(),
       screenshot: () => void this.#screenshot(),
       full: () => void this.#toggleFullScreen(),
     });
     host.append(this.#toolbar.element);
-    this.#stage.onFrame = () => {
-      this.#stage.setCovered(this.#toolbar.element.offsetHeight + TOOLBAR_GAP);
+    this.stage.onFrame = () => {
+      this.stage.setCovered(this.#toolbar.element.offsetHeight + TOOLBAR_GAP);
       if (this.#backdrop.group.visible) {
-        this.#backdrop.fade(this.#stage.camera, this.#stage.bounds.center);
+        this.#backdrop.fade(this.stage.camera, this.stage.bounds.center);
       }
-      for (const node of this.#nodes) {
-        node.fitLines(this.#stage.camera, this.#picture.clientHeight);
+      for (const node of this.nodes) {
+        node.fitLines(this.stage.camera, this.picture.clientHeight);
       }
-      this.#toolbar.reflect({ photo: this.#backdrop.group.visible, turn: this.#stage.turning });
+      this.#toolbar.reflect({ photo: this.#backdrop.group.visible, turn: this.stage.turning });
     };
     // Splats take a processor a second a picture, meshes a tenth of that: they move in their place.
-    if (this.#stage.software) this.#stage.onMotion = (moving) => this.#show(moving);
-    this.#stage.onLost = () =>
+    if (this.stage.software) this.stage.onMotion = (moving) => this.#show(moving);
+    this.stage.onLost = () =>
       this.#say('The graphics card stopped drawing. Reload the page to see the scene again.');
     this.#toolbar.setMode('splats');
     this.#listen();
-    void this.#load();
+    this.loaded = this.#load();
+  }
+
+  /** One more object, which comes as the others do. Rejects with a sentence for the user. */
+  async add(about: SceneObject): Promise<ObjectNode> {
+    const node = new ObjectNode(about);
+    this.nodes.push(node);
+    this.stage.scene.add(node.group);
+    await node.loadMesh(this.source, this.stage.environment);
+    await node.loadSplats(this.source, this.stage.levels, () => {});
+    this.changed();
+    return node;
+  }
+
+  /** Objects were moved, hidden or painted. */
+  changed(): void {
+    const box = this.#box(this.nodes);
+    box.union(new Box3().setFromCenterAndSize(
+      this.stage.bounds.center, new Vector3().setScalar(1.1 * this.stage.bounds.radius),
+    ));
+    this.stage.setBounds(box);
+    this.#show();
+  }
+
+  /** Look at everything, from the photo's side. */
+  showAll(): void {
+    this.#touched = true;
+    this.#frameAll();
+  }
+
+  /** An object is being dragged: draw what can be drawn quickly. */
+  dragging(on: boolean): void {
+    this.stage.lockCamera(on);
+    if (this.stage.software) this.#show(on);
+  }
+
+  say(text: string): void {
+    this.#say(text);
+  }
+
+  /** What lies under a place of the window. Meshes answer even while only splats are shown. */
+  at(x: number, y: number): { node: ObjectNode | null; place: Vector3 | null } {
+    const frame = this.stage.canvas.getBoundingClientRect();
+    const ray = new Raycaster();
+    ray.setFromCamera(new Vector2(
+      (2 * (x - frame.left)) / frame.width - 1, 1 - (2 * (y - frame.top)) / frame.height,
+    ), this.stage.camera);
+    const shown = this.nodes.filter((n) => !n.hidden);
+    const hit = ray.intersectObjects(shown.map((n) => n.group), true)
+      .find((each) => each.object instanceof Mesh && each.object.name !== 'volume');
+    const node = shown.find((n) => hit && isInside(hit.object, n.group));
+    return { node: node ?? null, place: node && hit ? hit.point : null };
   }
 
   dispose(): void {
     this.#disposed = true;
-    for (const node of this.#nodes) node.dispose();
+    for (const node of this.nodes) node.dispose();
     this.#backdrop.dispose();
-    this.#stage.dispose();
+    this.stage.dispose();
   }
 
   /**
@@ -112,15 +169,15 @@ export class LiveView {
       }
       this.#arrived();
     };
-    await Promise.all(this.#nodes.map((node) => attempt(node.loadMesh(this.#source, this.#stage.environment))));
+    await Promise.all(this.nodes.map((node) => attempt(node.loadMesh(this.source, this.stage.environment))));
 
-    const waiting = [...this.#nodes].sort((a, b) => a.about.gaussians - b.about.gaussians);
+    const waiting = [...this.nodes].sort((a, b) => a.about.gaussians - b.about.gaussians);
     const total = Math.max(1, waiting.reduce((sum, node) => sum + node.about.gaussians, 0));
     let done = 0;
     const work = async () => {
       for (let node = waiting.shift(); node && !this.#disposed; node = waiting.shift()) {
         this.#say(`Loading splats, ${percent(done / total)}`);
-        await attempt(node.loadSplats(this.#source, this.#stage.levels, () => this.#arrived()));
+        await attempt(node.loadSplats(this.source, this.stage.levels, () => this.#arrived()));
         done += node.about.gaussians;
       }
     };
@@ -128,16 +185,16 @@ export class LiveView {
     if (this.#disposed) return;
     if (!this.#started && failures.length === 0) failures.push('This scene holds no shapes.');
     this.#say(failures.join(' '));
-    await this.#stage.settled();
+    await this.stage.settled();
     this.#onState('ready');
   }
 
   /** Something of an object has come. */
   #arrived(): void {
-    const box = this.#box(this.#nodes);
+    const box = this.#box(this.nodes);
     if (this.#disposed || box.isEmpty()) return;
-    this.#stage.setBounds(box);
-    const sphere = this.#stage.bounds;
+    this.stage.setBounds(box);
+    const sphere = this.stage.bounds;
     const eye = new Vector3().setFromMatrixPosition(this.#sceneFromCamera);
     this.#backdrop.place(eye.distanceTo(sphere.center) + 1.5 * sphere.radius);
     this.#show();
@@ -148,9 +205,9 @@ export class LiveView {
 
   #show(moving = false): void {
     const mode = moving && this.#mode === 'splats' ? 'mesh' : this.#mode;
-    for (const node of this.#nodes) node.show(mode);
-    if (moving) this.#stage.invalidate();
-    else void this.#stage.refresh();
+    for (const node of this.nodes) node.show(mode);
+    if (moving) this.stage.invalidate();
+    else void this.stage.refresh();
   }
 
   #box(nodes: ObjectNode[]): Box3 {
@@ -162,18 +219,18 @@ export class LiveView {
   /** From the photo's side, a little to the right and from above. */
   #frameAll(animate = true): void {
     this.#leavePhoto();
-    const shown = this.#nodes.filter((n) => !n.hidden);
-    const box = this.#box(shown.length ? shown : this.#nodes);
-    if (!box.isEmpty()) this.#stage.frame(box, this.#viewDirection(), animate);
+    const shown = this.nodes.filter((n) => !n.hidden);
+    const box = this.#box(shown.length ? shown : this.nodes);
+    if (!box.isEmpty()) this.stage.frame(box, this.#viewDirection(), animate);
   }
 
   #focus(index: number): void {
-    const node = this.#nodes.find((n) => n.about.index === index);
+    const node = this.nodes.find((n) => n.about.index === index);
     this.list.mark(index);
     this.#touched = true;
     if (!node?.loaded) return;
     this.#leavePhoto();
-    this.#stage.frame(node.bounds(), this.#viewDirection());
+    this.stage.frame(node.bounds(), this.#viewDirection());
   }
 
   #viewDirection(): Vector3 {
@@ -185,13 +242,13 @@ export class LiveView {
       this.#frameAll();
       return;
     }
-    void this.#source
+    void this.source
       .url('input.png')
       .then((url) => this.#backdrop.load(url))
       .then(() => {
         if (this.#disposed) return;
         this.#backdrop.group.visible = true;
-        this.#stage.standAt(this.#sceneFromCamera);
+        this.stage.standAt(this.#sceneFromCamera);
       })
       .catch(() => this.#say('The photo could not be loaded.'));
   }
@@ -201,12 +258,12 @@ export class LiveView {
   }
 
   async #screenshot(): Promise<void> {
-    save(await this.#stage.picture(), 'scene.png');
+    save(await this.stage.picture(), 'scene.png');
   }
 
   async #toggleFullScreen(): Promise<void> {
     if (document.fullscreenElement) await document.exitFullscreen();
-    else await this.#picture.parentElement?.requestFullscreen();
+    else await this.picture.parentElement?.requestFullscreen();
   }
 
   #say(text: string): void {
@@ -217,21 +274,21 @@ export class LiveView {
   #listen(): void {
     let press: { x: number; y: number } | null = null;
     for (const kind of ['pointerdown', 'wheel', 'keydown', 'click']) {
-      this.#picture.parentElement?.addEventListener(kind, () => (this.#touched = true), { passive: true });
+      this.picture.parentElement?.addEventListener(kind, () => (this.#touched = true), { passive: true });
     }
-    this.#picture.addEventListener('pointerdown', (e) => (press = { x: e.clientX, y: e.clientY }));
-    this.#picture.addEventListener('pointerup', (e) => {
+    this.picture.addEventListener('pointerdown', (e) => (press = { x: e.clientX, y: e.clientY }));
+    this.picture.addEventListener('pointerup', (e) => {
       if (press && Math.hypot(e.clientX - press.x, e.clientY - press.y) < CLICK_PX) this.#pick(e);
       press = null;
     });
     const keys: Record<string, () => void> = {
-      ArrowLeft: () => this.#stage.nudge(-6, 0),
-      ArrowRight: () => this.#stage.nudge(6, 0),
-      ArrowUp: () => this.#stage.nudge(0, -6),
-      ArrowDown: () => this.#stage.nudge(0, 6),
-      '+': () => this.#stage.nudge(0, 0, 0.9),
-      '=': () => this.#stage.nudge(0, 0, 0.9),
-      '-': () => this.#stage.nudge(0, 0, 1.1),
+      ArrowLeft: () => this.stage.nudge(-6, 0),
+      ArrowRight: () => this.stage.nudge(6, 0),
+      ArrowUp: () => this.stage.nudge(0, -6),
+      ArrowDown: () => this.stage.nudge(0, 6),
+      '+': () => this.stage.nudge(0, 0, 0.9),
+      '=': () => this.stage.nudge(0, 0, 0.9),
+      '-': () => this.stage.nudge(0, 0, 1.1),
       '1': () => this.#toolbar.setMode('splats'),
       '2': () => this.#toolbar.setMode('mesh'),
       '3': () => this.#toolbar.setMode('both'),
@@ -241,7 +298,7 @@ export class LiveView {
       t: () => this.#toolbar.pressTurn(),
       s: () => void this.#screenshot(),
     };
-    this.#picture.addEventListener('keydown', (e) => {
+    this.picture.addEventListener('keydown', (e) => {
       const act = keys[e.key];
       if (!act || e.ctrlKey || e.metaKey || e.altKey) return;
       e.preventDefault();
@@ -249,19 +306,10 @@ export class LiveView {
     });
   }
 
-  /** Mark the object under the pointer. Meshes answer even while only splats are shown. */
+  /** Mark the object under the pointer. */
   #pick(event: PointerEvent): void {
-    const frame = this.#stage.canvas.getBoundingClientRect();
-    const at = new Vector2(
-      (2 * (event.clientX - frame.left)) / frame.width - 1,
-      1 - (2 * (event.clientY - frame.top)) / frame.height,
-    );
-    const ray = new Raycaster();
-    ray.setFromCamera(at, this.#stage.camera);
-    const shown = this.#nodes.filter((n) => !n.hidden);
-    const hit = ray.intersectObjects(shown.map((n) => n.group), true)[0];
-    const node = shown.find((n) => hit && isInside(hit.object, n.group));
-    this.list.mark(node?.about.index ?? null);
+    const { node, place } = this.at(event.clientX, event.clientY);
+    if (!this.onPick(node, place)) this.list.mark(node?.about.index ?? null);
   }
 }
 

@@ -8,6 +8,7 @@ export interface Manifest {
   camera: Camera;
   scene_from_camera: number[][];
   objects: SceneObject[];
+  background?: { up: [number, number, number]; levels: number[] } | null;
   failed: { index: number; label: string; reason: string }[];
   notes: string[];
   files: SceneFile[];

@@ -1,9 +1,9 @@
-import { SplatFileType, SplatMesh } from '@sparkjsdev/spark';
-import { Box3, Group, type Object3D, type PerspectiveCamera } from 'three';
+import { RgbaArray, SplatFileType, SplatMesh } from '@sparkjsdev/spark';
+import { Box3, Group, Mesh, Vector3, type Object3D, type PerspectiveCamera } from 'three';
 import { GLTFLoader } from 'three/addons/loaders/GLTFLoader.js';
 
 import type { Environment } from './environment';
-import type { SceneObject } from './manifest';
+import type { Pose, SceneObject } from './manifest';
 import { sampledPly } from './ply';
 import type { Source } from './source';
 import { Surface } from './surface';
@@ -22,16 +22,21 @@ export class ObjectNode {
   #surface: Surface | null = null;
   #splats: SplatMesh | null = null;
   #splatBounds = new Box3(); // in the object's frame
+  #levels = false; // whether its splats are arranged in levels of detail
   #disposed = false;
 
   constructor(about: SceneObject) {
     this.about = about;
-    const { rotation, translation, scale } = about.pose;
-    const [w, x, y, z] = rotation;
     this.group.name = about.name;
+    this.place(about.pose);
+  }
+
+  /** Put it somewhere else. */
+  place({ rotation: [w, x, y, z], translation, scale }: Pose): void {
     this.group.quaternion.set(x, y, z, w);
     this.group.position.set(...translation);
     this.group.scale.setScalar(scale);
+    this.group.updateMatrixWorld(true);
   }
 
   async loadMesh(source: Source, environment: Environment): Promise<void> {
@@ -77,8 +82,61 @@ export class ObjectNode {
     // Spark keeps no list of the splats that it arranges in levels: the sample's bounds stay.
     if (!lod && !this.#mesh) this.#splatBounds = splats.getBoundingBox(true);
     this.#splats = splats;
+    this.#levels = lod;
     this.group.add(splats);
     if (this.#disposed) this.dispose();
+  }
+
+  /**
+   * Show each splat in a colour of its own, red, green, blue and opacity as bytes; null for its file's.
+   * Levels of detail mix splats: an object that has them is loaded once more, without.
+   */
+  async paint(rgba: Uint8Array | null, source: Source): Promise<void> {
+    const path = this.about.files.splats;
+    if (rgba && this.#levels && path) await this.#showSplats(await source.bytes(path), false);
+    const splats = this.#splats;
+    if (!splats || (!rgba && !splats.splatRgba)) return;
+    if (rgba) {
+      const count = rgba.length / 4;
+      const colours = splats.splatRgba ?? new RgbaArray();
+      colours.ensureCapacity(count).set(rgba);
+      colours.count = count;
+      colours.needsUpdate = true;
+      const first = splats.splatRgba === null;
+      splats.splatRgba = colours;
+      if (first) splats.updateGenerator();
+    } else {
+      splats.splatRgba?.dispose();
+      splats.splatRgba = null;
+      splats.updateGenerator();
+    }
+    splats.updateVersion();
+  }
+
+  /** Bounds in the object's own frame. */
+  ownBounds(): Box3 {
+    const box = new Box3();
+    for (const point of this.surfacePoints()) box.expandByPoint(point);
+    return box.isEmpty() ? this.#splatBounds.clone() : box;
+  }
+
+  /** Vertices of its mesh in the object's own frame; none where it has none. */
+  *surfacePoints(): Generator<Vector3> {
+    if (!this.#mesh) return;
+    this.group.updateMatrixWorld(true);
+    const inverse = this.group.matrixWorld.clone().invert();
+    const meshes: Mesh[] = [];
+    this.#mesh.traverse((part) => {
+      if (part instanceof Mesh) meshes.push(part);
+    });
+    const point = new Vector3();
+    for (const mesh of meshes) {
+      const places = mesh.geometry.getAttribute('position');
+      const matrix = inverse.clone().multiply(mesh.matrixWorld);
+      for (let k = 0; k < places.count; k++) {
+        yield point.fromBufferAttribute(places, k).applyMatrix4(matrix);
+      }
+    }
   }
 
   /** Show what the mode asks for; the mesh stands in for splats that are not there, and they for it. */

@@ -174,6 +174,11 @@ export class Stage {
     this.#resize();
   }
 
+  /** Leave the camera alone while something else is dragged. */
+  lockCamera(locked: boolean): void {
+    this.#controls.enabled = !locked;
+  }
+
   /** Draw with four samples a pixel at least: what surfaces and lines need, and splats do not. */
   setSharp(on: boolean): void {
     if (on === this.#sharp) return;

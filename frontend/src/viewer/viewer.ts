@@ -18,7 +18,8 @@ export class Viewer {
   readonly #source: Source;
   #view: LiveView | null = null;
 
-  constructor(host: HTMLElement, source: Source) {
+  /** @param bare leaves the panel to the caller. */
+  constructor(host: HTMLElement, source: Source, { bare = false } = {}) {
     this.#source = source;
     const { manifest } = source;
     const picture = h('div', { class: 'view' });
@@ -26,9 +27,9 @@ export class Viewer {
     this.panel = h(
       'aside',
       { class: 'panel', 'aria-label': 'Scene' },
-      objects,
-      h('section', {}, h('h2', {}, 'Download'), downloads(source)),
-      manifest.notes.length > 0 &&
+      !bare && objects,
+      !bare && h('section', {}, h('h2', {}, 'Download'), downloads(source)),
+      !bare && manifest.notes.length > 0 &&
         h('section', { class: 'notes' }, h('h2', {}, 'Notes'),
           h('ul', {}, ...manifest.notes.map((note) => h('li', {}, note)))),
     );
@@ -43,6 +44,11 @@ export class Viewer {
       picture.replaceChildren(stillView(source, reason));
       this.element.dataset.state = 'still';
     }
+  }
+
+  /** The picture; null where this browser can draw nothing in 3D. */
+  get view(): LiveView | null {
+    return this.#view;
   }
 
   dispose(): void {

@@ -1,40 +1,116 @@
+import { api } from '../api/client';
 import type { Job } from '../api/types';
+import { confirmed } from '../ui/confirm';
 import { h } from '../ui/dom';
+import { icon } from '../ui/icons';
 import { plural } from '../ui/format';
 import { problemBox, problemOf } from '../ui/problem';
 import { againForm } from './again';
 import type { View } from './view';
 
-/** The finished scene. The viewer is code of its own, loaded when first needed. */
+/** The finished scene. Viewer and editor are code of their own, loaded when first needed. */
 export function resultView(job: Job, mostPhrases: number, onSubmitted: (job: Job) => void): View {
+  let current = job;
+  let shown: Shown | null = null;
+  let turn = 0; // of what is shown: what was asked for before, and comes late, is dropped
+  const heading = h('h1', {}), about = h('p', {});
+  const edit = h('button', { type: 'button', class: 'button edit-scene', onclick: () => replace(openEditor) }, icon('pencil'), 'Edit');
   const host = h('div', { class: 'result' },
-    h('header', { class: 'scene-title' },
-      h('h1', {}, title(job)), h('p', {}, facts(job))));
+    h('header', { class: 'scene-title' }, heading, about, h('span', { class: 'spacer' }), edit));
   const waiting = h('div', { class: 'opening' },
     h('img', { src: job.image.url, alt: '' }), h('p', { role: 'status' }, 'Opening the viewer…'));
-  host.append(waiting);
-  let disposed = false;
-  let dispose = () => {};
-  const open = async () => {
+
+  const describe = () => {
+    heading.textContent = title(current);
+    about.textContent = facts(current);
+  };
+  const openViewer = async (): Promise<Shown> => {
+    const written = current.edit?.written ?? 0;
     const [{ Viewer }, { folderSource }] = await Promise.all([
       import('../viewer/viewer'), import('../viewer/source'),
     ]);
-    const source = await folderSource(job.manifest_url ?? '');
-    if (disposed) return;
-    waiting.remove();
-    const viewer = new Viewer(host, source);
-    viewer.panel.append(
-      h('section', {}, h('h2', {}, 'Same photo again'), againForm(job, mostPhrases, onSubmitted).element));
-    dispose = () => viewer.dispose();
+    const source = await folderSource(current.manifest_url ?? '');
+    return {
+      start(place) {
+        const viewer = new Viewer(place, source);
+        edit.hidden = viewer.view === null;
+        viewer.panel.append(
+          h('section', {}, h('h2', {}, 'Same photo again'), againForm(current, mostPhrases, onSubmitted).element));
+        return () => viewer.dispose();
+      },
+      follow() {
+        if ((current.edit?.written ?? 0) !== written) replace(openViewer);
+      },
+    };
   };
-  open().catch((error: unknown) => waiting.replaceChildren(problemBox(problemOf(error))));
+  const openEditor = async (): Promise<Shown> => {
+    const [{ Viewer }, { folderSource }, { Editor }, { Session }, edits] = await Promise.all([
+      import('../viewer/viewer'), import('../viewer/source'), import('../edit/editor'), import('../edit/session'),
+      api.edits(job.id),
+    ]);
+    const source = await folderSource(edits.original_url);
+    let follow = () => {};
+    return {
+      start(place) {
+        const viewer = new Viewer(place, source, { bare: true });
+        edit.hidden = true;
+        if (!viewer.view) throw new Error('This browser can draw nothing in 3D.');
+        const close = async () => {
+          const sure = !editor.unsaved
+            || await confirmed('Close without saving?', 'What you changed since you saved is lost.', 'Close');
+          if (sure) replace(openViewer);
+        };
+        const editor = new Editor(viewer.view, viewer.panel, new Session(job.id, edits), () => void close());
+        follow = () => current.edit && editor.follow(current.edit);
+        follow();
+        return () => {
+          editor.dispose();
+          viewer.dispose();
+        };
+      },
+      follow: () => follow(),
+    };
+  };
+
+  const replace = (open: () => Promise<Shown>) => {
+    const mine = ++turn;
+    end();
+    end = () => {};
+    shown = null;
+    edit.hidden = true;
+    host.append(waiting);
+    open().then((opened) => {
+      if (mine !== turn) return;
+      waiting.remove();
+      shown = opened;
+      end = opened.start(host);
+    }).catch((error: unknown) => {
+      if (mine === turn) waiting.replaceChildren(problemBox(problemOf(error)));
+    });
+  };
+  let end = () => {};
+  describe();
+  replace(openViewer);
   return {
     element: host,
+    update(changed) {
+      current = changed;
+      describe();
+      shown?.follow();
+    },
     dispose() {
-      disposed = true;
-      dispose();
+      turn++;
+      end();
     },
   };
+}
+
+/** A viewer or an editor that has what it needs. */
+interface Shown {
+  /** Returns what ends it. */
+  start(place: HTMLElement): () => void;
+  /** The job has changed. */
+  follow(): void;
 }
 
 /** What is in the scene, or was asked for where that is not known yet. */

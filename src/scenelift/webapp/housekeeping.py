@@ -156,13 +156,22 @@ class Housekeeper:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Size of all files below a folder; those that vanish meanwhile do not count."""
-    total = 0
+    """Size of all files below a folder; those that vanish meanwhile do not count.
+
+    A file of two names, as an edited scene and its original share them, counts once.
+    """
+    total, linked = 0, set[tuple[int, int]]()
     for path in folder.rglob("*"):
         try:
-            total += path.lstat().st_size
+            status = path.lstat()
         except FileNotFoundError:
             continue
+        which = (status.st_dev, status.st_ino)
+        if status.st_nlink > 1 and path.is_file():
+            if which in linked:
+                continue
+            linked.add(which)
+        total += status.st_size
     return total
 
 

@@ -1,0 +1,152 @@
+"""The editor in a real browser: what is done there is in the files, and undone it is gone."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import suppress
+
+import numpy as np
+import PIL.Image
+import pytest
+from playwright.sync_api import expect
+from tests.drivers.browser import PATIENCE_MS
+
+from scenelift.io.glb import read_glb
+from scenelift.io.splat_reader import read_splats
+
+
+def open_editor(page, job):
+    page.evaluate(f"location.hash = 'job={job}'")
+    page.get_by_role("button", name="Edit", exact=True).click()
+    page.locator(".viewer[data-state=ready] .edit-head").wait_for(timeout=PATIENCE_MS)
+    return page
+
+
+def save(page):
+    page.get_by_role("button", name="Save", exact=True).press("Enter")
+    page.locator(".panel[data-saved=written]").wait_for(timeout=PATIENCE_MS)
+
+
+def put(page, label, value):
+    field = page.get_by_label(label, exact=True)
+    field.fill(str(value))
+    field.press("Tab")
+
+
+def test_a_scene_is_put_right_by_keyboard_and_undone_to_the_byte(visit, server, tmp_path):
+    job = server.submit("red", "blue")
+    first = server.wait(job)
+    page = open_editor(visit().page, job)
+
+    def file(name):
+        path = tmp_path / name.replace("/", "_")
+        path.write_bytes(server.http.get(f"/api/jobs/{job}/files/{name}").content)
+        return path
+
+    put(page, "Place x", 0.25)
+    put(page, "Name", "ball")
+    put(page, "Turn y", 90)
+    page.get_by_role("button", name="Duplicate blue 1").press("Enter")
+    page.get_by_role("button", name="Delete blue 1").press("Enter")
+    expect(page.locator(".objects .object")).to_have_count(3)
+    page.get_by_role("button", name="ball renamed, moved").press("Enter")
+    page.get_by_label("What is measured").select_option("height")
+    put(page, "Known length in metres", 2)
+    page.get_by_role("button", name="Set scale", exact=True).press("Enter")
+    expect(page.locator(".length")).to_have_text("2 m")
+    page.locator("summary").press("Enter")
+    put(page, "Centre x", 0.4)
+    page.get_by_role("button", name="Select inside").press("Enter")
+    expect(page.get_by_text("splats selected")).not_to_contain_text("0 splats selected;")
+    page.get_by_role("button", name="Delete selected").press("Enter")
+    save(page)
+
+    manifest = json.loads(file("scene.json").read_text())
+    ball, copy = manifest["objects"]
+    scale = manifest["edited"]["scale"]
+    assert (manifest["units"], ball["name"], copy["name"]) == ("metres", "00_ball", "02_blue")
+    assert ball["pose"]["translation"][0] == pytest.approx(0.25 * scale)
+    before = [
+        o["gaussians"]
+        for o in server.http.get(f"/api/jobs/{job}/original/scene.json").json()["objects"]
+    ]
+    assert 0 < before[0] - ball["gaussians"] < before[0] / 2
+    nodes = read_glb(file("scene.glb"))
+    splats = read_splats(file("scene.ply"), frame="y-down").means
+    ends = np.cumsum([ball["gaussians"], copy["gaussians"]])
+    for node, part in zip(nodes, np.split(splats, ends[:1]), strict=True):
+        middle = (node.mesh.vertices @ node.matrix[:3, :3].T + node.matrix[:3, 3]).mean(0)
+        np.testing.assert_allclose(part.mean(0), middle, atol=0.1 * scale)
+    heights = nodes[0].mesh.vertices @ node.matrix[:3, :3].T
+    assert np.ptp(heights[:, 1]) > 0
+
+    undo = page.get_by_role("button", name="Undo")
+    while undo.is_enabled():
+        page.keyboard.press("Control+z")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("red")
+    save(page)
+    assert server.job(job)["files"] == first["files"]
+    page.get_by_role("button", name="Close").press("Enter")
+    expect(page.locator(".viewer[data-state=ready] .object-name b")).to_have_text(["red", "blue"])
+
+
+def test_the_pointer_chooses_and_drags_and_two_tabs_are_told(visit, server, axe_faults):
+    job = server.submit("red", "blue")
+    server.wait(job)
+    visitor = visit()
+    page = open_editor(visitor.page, job)
+    picture = page.locator(".picture").bounding_box()
+
+    def pixels():
+        shot = PIL.Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        return np.asarray(shot).astype(int)
+
+    def place_of(colour, tolerance):
+        found = (abs(pixels() - colour) <= tolerance).all(-1)
+        found[:, : int(picture["x"])] = found[:, int(picture["x"] + picture["width"]) :] = False
+        rows, columns = np.nonzero(found)
+        assert rows.size, colour
+        return columns, rows
+
+    columns, rows = place_of((50, 70, 200), 30)
+    page.mouse.click(float(np.median(columns)), float(np.median(rows)))
+    name = page.get_by_label("Name", exact=True)
+    expect(name).to_have_value("blue")
+    page.get_by_role("button", name="red").first.click()
+    expect(name).to_have_value("red")
+
+    place = page.get_by_label("Place x", exact=True)
+    was = float(place.input_value())
+    columns, rows = place_of((255, 0, 0), 0)  # the arrow along x
+    tip = int(columns.argmax())
+    x, y = float(columns[tip]) - 4, float(rows[tip])
+    page.mouse.move(x - 1, y)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 30, y, steps=3)
+    page.mouse.move(x + 60, y, steps=3)
+    page.mouse.up()
+    expect(page.get_by_role("button", name="red moved")).to_be_visible()
+    assert float(place.input_value()) > was + 0.05
+
+    assert axe_faults(page) == []
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.locator("summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert axe_faults(page) == []
+    page.get_by_role("button", name="Suggest floaters").click()
+    expect(page.get_by_text("0 splats selected;")).to_be_visible()
+
+    url = f"/api/jobs/{job}/edits"
+    other = server.http.get(url).json()["edits"] | {"scale": 3.0}
+    server.http.put(url, content=json.dumps(other), headers={"If-Match": '"0"'})
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("button", name="Take theirs").click()
+    expect(page.get_by_text("One unit of the run is 3 m.")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("button", name="red moved")).to_be_visible()
+    save(page)
+    assert server.http.get(url).json()["edits"]["scale"] is None
+    with suppress(ValueError):  # the browser's own word for what the page asked about
+        visitor.faults.remove(next(f for f in visitor.faults if "412" in f))
