@@ -264,7 +264,7 @@ export class Editor {
     });
     const own = this.#original(object);
     const first = own ? reach(node.surfacePoints(), own.pose, this.#up)[0] : bottom;
-    const levels = this.#view.source.manifest.background?.levels ?? [];
+    const levels = this.#view.source.manifest.levels ?? [];
     const ground = groundFor(bottom, levels, others) ?? first;
     if (Number.isFinite(bottom)) this.#place((at) => movedAlong(at, this.#up, ground - bottom));
   }

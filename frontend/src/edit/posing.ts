@@ -26,11 +26,11 @@ export function turnedTo(pose: Pose, degrees: readonly number[]): Pose {
 }
 
 /**
- * Against gravity: as the background tells it; else as most objects stand, whose own y is up; else y
- * of the photo.
+ * Against gravity: as the scene tells it, where a floor was seen; else as most objects stand, whose own
+ * y is up; else y of the photo.
  */
 export function upOf(manifest: Manifest): Vector3 {
-  if (manifest.background) return new Vector3(...manifest.background.up).normalize();
+  if (manifest.up && manifest.levels?.length) return new Vector3(...manifest.up).normalize();
   const ups = manifest.objects.map((o) => new Vector3(0, 1, 0).applyQuaternion(quaternionOf(o.pose)));
   const mean = ups.reduce((sum, up) => sum.add(up), new Vector3());
   const agree = ups.length > 0 && mean.length() > 0.9 * ups.length;

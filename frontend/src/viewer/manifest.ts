@@ -8,7 +8,9 @@ export interface Manifest {
   camera: Camera;
   scene_from_camera: number[][];
   objects: SceneObject[];
-  background?: { up: [number, number, number]; levels: number[] } | null;
+  /** Against gravity, and the heights of what the photo shows of floor and table tops. */
+  up?: [number, number, number];
+  levels?: number[];
   failed: { index: number; label: string; reason: string }[];
   notes: string[];
   files: SceneFile[];
