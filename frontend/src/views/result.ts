@@ -14,7 +14,7 @@ export function resultView(job: Job, mostPhrases: number, onSubmitted: (job: Job
   let shown: Shown | null = null;
   let turn = 0; // of what is shown: what was asked for before, and comes late, is dropped
   const heading = h('h1', {}), about = h('p', {});
-  const edit = h('button', { type: 'button', class: 'button edit-scene', onclick: () => replace(openEditor) }, icon('pencil'), 'Edit');
+  const edit = h('button', { type: 'button', class: 'button edit-scene', onclick: () => replace(openEditor) }, icon('edit'), 'Edit');
   const host = h('div', { class: 'result' },
     h('header', { class: 'scene-title' }, heading, about, h('span', { class: 'spacer' }), edit));
   const waiting = h('div', { class: 'opening' },
