@@ -34,6 +34,7 @@ import numpy as np
 import PIL.Image
 
 from scenelift.errors import SceneliftError
+from scenelift.formats import extra_file
 from scenelift.testing.fakes import ball_shape, disc_photo
 
 MOST_BYTES = 2**30
@@ -350,6 +351,36 @@ def _read_splats(path: Path) -> object:
     return read_glb(path) if path.suffix == ".glb" else read_splats(path)
 
 
+def _others() -> dict[str, bytes]:
+    """Files as other programs write them, for `view` and `convert`."""
+    from scenelift.io.glb import GlbNode, write_glb
+    from scenelift.io.ply import ply_bytes
+    from scenelift.io.splat_formats import write_splats
+
+    shape = ball_shape(np.array([200, 40, 40]), splats=200)
+    assert shape.gaussians is not None
+    assert shape.mesh is not None
+    files = {"scene.ply": ply_bytes(shape.gaussians)}
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("spz", "spz3", "sog", "splat", "compressed.ply"):
+            path = Path(folder) / f"scene.{extra_file(kind).removeprefix('scene.')}"
+            write_splats(path, shape.gaussians, kind, frame="y-down")
+            files[path.name] = path.read_bytes()
+        path = Path(folder) / "scene.glb"
+        write_glb(path, [GlbNode(name="ball", mesh=shape.mesh, splats=shape.gaussians)])
+        files[path.name] = path.read_bytes()
+    return files
+
+
+def _read_other(path: Path) -> object:
+    from scenelift.io.splat_reader import convert_splats, read_splats
+
+    with tempfile.TemporaryDirectory() as folder:
+        for target in ("converted.spz", "converted.glb", "converted.ply"):
+            convert_splats(path, Path(folder) / target)
+    return read_splats(path)
+
+
 def _weights() -> dict[str, bytes]:
     import torch
     from safetensors.torch import save
@@ -437,6 +468,7 @@ READERS = {
     "stages": Reader(samples=_stages, read=_read_stage),
     "scenes": Reader(samples=_scenes, read=_read_scene, text=True),
     "splats": Reader(samples=_splats, read=_read_splats),
+    "others": Reader(samples=_others, read=_read_other),
     "weights": Reader(samples=_weights, read=_read_weights),
     "yaml": Reader(samples=_yamls, read=_read_yaml, text=True),
     "records": Reader(samples=_records, read=_read_record, text=True),

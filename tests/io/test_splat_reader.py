@@ -1,5 +1,7 @@
 """Other programs' splats are read, and converted with the axes that each kind has."""
 
+import zipfile
+
 import numpy as np
 import pytest
 from scipy.spatial import KDTree
@@ -118,3 +120,15 @@ def test_damage_is_our_error(source, tmp_path, kind, cut):
     damaged.write_bytes(whole.read_bytes()[:cut] if cut else b"")
     with pytest.raises(InputError, match=damaged.name.replace(".", r"\.")):
         read_splats(damaged)
+
+
+def test_what_breaks_the_native_reader_is_an_error_like_any_other(source, tmp_path):
+    """A picture in a SOG that ends early made the whole process end."""
+    whole, broken = tmp_path / "whole.sog", tmp_path / "broken.sog"
+    convert_splats(source, whole)
+    with zipfile.ZipFile(whole) as before, zipfile.ZipFile(broken, "w") as after:
+        for name in before.namelist():
+            content = before.read(name)
+            after.writestr(name, content[:40] if name == "means_l.webp" else content)
+    with pytest.raises(InputError, match=r"cannot be read as \.sog"):
+        read_splats(broken)

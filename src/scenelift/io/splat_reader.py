@@ -7,6 +7,9 @@ are; SPZ by its description and glTF are x right, y up, z backward, as scenes ar
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -153,25 +156,48 @@ def _splats_of_glb(path: Path) -> Gaussians:
 
 def _ply_of(path: Path, kind: str) -> bytes:
     """The file as a PLY with the same axes."""
-    from gaussforge import GaussForge
-
     try:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"{path} has more than {MOST_BYTES / 2**30:.0f} GiB.")
         data = path.read_bytes()
     except OSError as exc:
         raise InputError(f"Cannot read {path}: {exc.strerror or exc}.") from exc
-    if kind == "ply":
-        return data
-    try:
-        converted = GaussForge().convert(data, kind, "ply")
-    except (RuntimeError, ValueError, MemoryError) as exc:
-        raise InputError(f"{path} cannot be read as .{kind}: {exc}. Is it complete?") from exc
-    if "data" not in converted:
-        raise InputError(
-            f"{path} cannot be read as .{kind}: {converted.get('error')}. Is it complete?"
+    return data if kind == "ply" else _unpacked(path, kind)
+
+
+# Its own process: what unpacks others' files is native code, which damage can make it end.
+_UNPACK = """
+import sys
+from pathlib import Path
+from gaussforge import GaussForge
+
+kind, source, target = sys.argv[1:]
+try:
+    done = GaussForge().convert(Path(source).read_bytes(), kind, "ply")
+except Exception as exc:
+    done = {"error": str(exc)}
+if "data" not in done:
+    Path(target).write_text(str(done.get("error")), "utf-8")
+    raise SystemExit(3)
+Path(target).write_bytes(done["data"])
+"""
+REFUSED = 3  # its exit code where it says why
+
+
+def _unpacked(path: Path, kind: str) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="scenelift-splats-") as folder:
+        target = Path(folder) / "splats.ply"
+        # What it prints on its way says nothing to a user.
+        done = subprocess.run(
+            [sys.executable, "-c", _UNPACK, kind, str(path.absolute()), str(target)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
-    return bytes(converted["data"])
+        if done.returncode == 0:
+            return target.read_bytes()
+        reason = target.read_text("utf-8") if done.returncode == REFUSED else "its reader broke off"
+        raise InputError(f"{path} cannot be read as .{kind}: {reason}. Is it complete?")
 
 
 def _packed(data: bytes, kind: str, target: Path, spz_version: int) -> bytes:
