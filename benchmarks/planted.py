@@ -237,7 +237,9 @@ def made_up_backends(
     reconstructor = build(devices[0])
     torch.manual_seed(0)
     params = MoGeParams() if size == "full" else TINY_CHECKPOINT.moge
-    moge = MoGe(params).eval().requires_grad_(False)
+    with torch.device(devices[0]):  # where drawing is quick
+        moge = MoGe(params)
+    moge = moge.to("cpu").eval().requires_grad_(False)
     mapper = MoGePointMapper(
         moge,
         MoGeSettings() if size == "full" else MoGeSettings(tokens=64),

@@ -2,6 +2,7 @@
 
     python -m benchmarks.scene_gpu [--size tiny] [--device cpu] [--objects 1,4,27] [--kind ugly]
         [--model trellis] [--compile] [--fast] [--vram 8GB [--alone-with 8GB]] [--json FILE]
+        [--stacks FILE]
 
 For every number of objects: a first run in this process, then `--repeats` more, of which the best
 is shown, stage by stage. Networks have random weights of the published sizes, and what they "find"
@@ -35,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # nothing need be in
 import torch
 
 from benchmarks.planted import Planting, made_up_backends
+from benchmarks.stacks import watching
 from scenelift.device import split_devices
 from scenelift.options import ReconstructionOptions, read_bytes
 from scenelift.output.manifest import read_manifest
@@ -199,6 +201,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="write the last scene here as well")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
+    parser.add_argument("--stacks", type=Path, help="write where one more run's time goes here")
     options = parser.parse_args(argv)
     devices = split_devices(options.device)
     device = torch.device(devices[0])
@@ -256,6 +259,14 @@ def main(argv: list[str] | None = None) -> int:
             )
             for note in best.notes:
                 say(f"  note: {note}")
+            if options.stacks:
+                with watching() as trees:
+                    again = lift(pipeline, planting, Path(folder) / "scene", devices)
+                lines = [f"{count} {plural}, {again.wall:.2f} s"]
+                for thread, tree in trees.items():
+                    lines += tree.lines(thread, least=0.005 * again.wall)
+                with options.stacks.open("a") as file:
+                    file.write("\n".join(lines) + "\n\n")
             if options.keep:
                 shutil.copytree(Path(folder) / "scene", options.keep, dirs_exist_ok=True)
             runs[str(count)] = {"first": asdict(first), "warm": [asdict(run) for run in made[1:]]}
@@ -263,7 +274,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.json:
         content = {
             "device": name,
-            "options": vars(options) | {"json": None, "keep": None},
+            "options": {name: str(value) for name, value in vars(options).items()},
             "runs": runs,
         }
         options.json.write_text(json.dumps(content, indent=1))

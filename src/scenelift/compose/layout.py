@@ -12,19 +12,21 @@ from scenelift.compose.metric import scale_from
 from scenelift.compose.placed import Placed
 from scenelift.compose.refine import refine
 from scenelift.compose.score import depth_confidence, score
-from scenelift.compose.separate import separate, solid_of
+from scenelift.compose.separate import Solid, separate, solid_of
 from scenelift.compose.stand import stand
 from scenelift.compose.surfels import surfels_of
 from scenelift.errors import ReconstructionError
 from scenelift.geometry.transforms import pose_from_matrix
 from scenelift.options import LayoutOptions
 from scenelift.progress import Reporter, silent
+from scenelift.render.jit import shared_by
 from scenelift.threads import side_by_side
 from scenelift.types import Image, Instance, Layout, Placement, PointMap, Pose, SceneObject
 
 __all__ = ["lay_out"]
 
 DENSE = 40_000  # points that fill the voxels a surface crosses
+SIDE_BY_SIDE = 8  # objects that are refined at the same time
 SAME = 0.9  # IoU of masks that show one thing twice
 CAMERA_UP = np.array([0.0, 1.0, 0.0])
 
@@ -54,17 +56,19 @@ def lay_out(
     placed: dict[int, Placed] = {}
     why_not: dict[int, str] = {}
 
-    def found(o: SceneObject) -> Placed | str:
+    def find(o: SceneObject) -> Placed | str:
         try:
             p = Placed.of(o, image, points)
         except (ReconstructionError, ValueError) as exc:
             return f"Its pose is as it came: {exc}"
         if options.refine and not o.in_place:
-            refine(p, np.random.default_rng(seed + o.index))
+            with shared_by(min(len(objects), SIDE_BY_SIDE)):
+                refine(p, np.random.default_rng(seed + o.index))
         return p
 
     # Each on its own, so side by side: most of the time goes into kernels without Python's lock.
-    for done, (o, place) in enumerate(zip(objects, side_by_side(found, objects), strict=True)):
+    found = side_by_side(find, objects, most=SIDE_BY_SIDE)
+    for done, (o, place) in enumerate(zip(objects, found, strict=True)):
         report.update(done + 1, len(objects) + 1, o.name)
         if isinstance(place, Placed):
             placed[o.index] = place
@@ -122,10 +126,11 @@ def _separate(
     twice = _twice([o.instance for o in objects if o.index in placed])
     alone = [p for k, p in enumerate(placed.values()) if k not in twice]
     shapes = {o.index: o.shape for o in objects}
-    solids = [
-        solid_of(surfels_of(shapes[p.index], DENSE).points, -up @ p.pose[:, :3]) for p in alone
-    ]
-    separate(alone, solids, up)
+
+    def solid(p: Placed) -> Solid:
+        return solid_of(surfels_of(shapes[p.index], DENSE).points, -up @ p.pose[:, :3])
+
+    separate(alone, list(side_by_side(solid, alone)), up)
     return [
         f"{p.name} has the same mask as another object: they were left where they are."
         for k, p in enumerate(placed.values())

@@ -12,7 +12,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scenelift.threads import side_by_side
 from scenelift.types import Gaussians, Pose
 
 __all__ = [
@@ -28,8 +27,6 @@ __all__ = [
     "transform_gaussians",
     "transform_points",
 ]
-
-ROWS_AT_ONCE = 1 << 16
 
 
 def matrix_from_quaternion(quaternion: ArrayLike) -> NDArray[np.float64]:  # [..., 4] -> [..., 3, 3]
@@ -157,11 +154,16 @@ def take_gaussians(gaussians: Gaussians, index: NDArray) -> Gaussians:
 
 def transform_gaussians(gaussians: Gaussians, pose: Pose) -> Gaussians:
     """Move splats by a pose: means and rotations turn, scales grow with the uniform factor."""
+    from scenelift.geometry.moving import moved_splats
+
+    means, rotations = moved_splats(
+        gaussians.means, gaussians.rotations, pose_matrix(pose), np.asarray(pose.rotation, float)
+    )
     return replace(
         gaussians,
-        means=transform_points(gaussians.means, pose_matrix(pose)).astype(np.float32),
+        means=means,
         scales=gaussians.scales * np.float32(pose.scale),
-        rotations=_turned(gaussians.rotations, pose),
+        rotations=rotations,
         kernel=gaussians.kernel * pose.scale,
     )
 
@@ -203,16 +205,3 @@ def concatenate_gaussians(parts: Sequence[Gaussians]) -> Gaussians:
         opacities=np.concatenate([p.opacities for p in parts]),
         sh0=np.concatenate([p.sh0 for p in parts]),
     )
-
-
-def _turned(rotations: NDArray[np.float32], pose: Pose) -> NDArray[np.float32]:  # [N, 4]
-    """Quaternions turned by a pose, some at a time: in double precision they are large."""
-    turned = np.zeros(rotations.shape, np.float32)
-
-    def turn(first: int) -> None:
-        some = slice(first, first + ROWS_AT_ONCE)
-        turned[some] = multiply_quaternions(pose.rotation, rotations[some])
-
-    for _ in side_by_side(turn, range(0, len(rotations), ROWS_AT_ONCE)):
-        pass
-    return turned

@@ -18,6 +18,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numba
@@ -25,12 +26,14 @@ import numpy as np
 from numba.core import config, event
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["compiled", "kernel_array", "on_compilation", "spread", "thread_count"]
+__all__ = ["compiled", "kernel_array", "on_compilation", "shared_by", "spread", "thread_count"]
 
 logger = logging.getLogger(__name__)
 
 # Items differ in work: with more ranges than threads, all are done at about the same time.
 RANGES_PER_THREAD = 8
+
+_callers: ContextVar[int] = ContextVar("callers that share the threads", default=1)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,20 +91,41 @@ def spread(kernel: Callable[..., Any], count: int, *arguments: Any) -> None:
         for first, end in ranges:  # whoever is done takes the next one
             kernel(first, end, *arguments)
 
-    others = [_pool(threads).submit(work) for _ in range(threads - 1)]
+    others = [_pool().submit(work) for _ in range(threads - 1)]
     work()
     for other in others:
         other.result()
 
 
 def thread_count() -> int:
-    """How many threads `spread` uses: `NUMBA_NUM_THREADS`, or one for each core of this process."""
+    """How many threads `spread` uses: `NUMBA_NUM_THREADS`, or one for each core of this process.
+
+    Less within `shared_by`.
+    """
+    return max(1, _every_thread() // _callers.get())
+
+
+def _every_thread() -> int:
     return config.NUMBA_NUM_THREADS  # pyright: ignore[reportAttributeAccessIssue]
 
 
+@contextmanager
+def shared_by(callers: int) -> Iterator[None]:
+    """Within it, in this thread, `spread` leaves room for others that call it at the same time.
+
+    Kernels of a millisecond gain little from every core, and handing ranges to threads holds
+    Python's lock, for which the callers wait.
+    """
+    token = _callers.set(max(1, callers))
+    try:
+        yield
+    finally:
+        _callers.reset(token)
+
+
 @functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="kernel")
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_every_thread(), thread_name_prefix="kernel")
 
 
 if hasattr(os, "register_at_fork"):  # threads stay behind in the parent

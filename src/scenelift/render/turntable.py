@@ -59,14 +59,15 @@ def turntable_cameras(
     Raises:
         ValueError: there is no point to look at.
     """
-    points = np.asarray(points, np.float64)
+    points = np.asarray(points)
     if not len(points):
         raise ValueError("a turntable needs at least one point to look at")
     shrink = size / max(camera.width, camera.height)
     width, height = (max(1, round(s * shrink)) for s in (camera.width, camera.height))
     framed = Camera.from_fov(width, height, fov_deg=FOV_DEG)
 
-    centre = (points.min(0) + points.max(0)) / 2
+    low, high = _bounds(points)
+    centre = (low + high) / 2
     photo = np.eye(4) if scene_from_camera is None else np.asarray(scene_from_camera, np.float64)
     toward_photo = photo[:3, 3] - centre
     if np.linalg.norm(toward_photo) < 1e-9:
@@ -180,7 +181,8 @@ def render_turntable(
         path=path,
         size=size,
     )
-    near = 1e-3 * float(np.ptp(points, axis=0).max())  # far in front of what is framed
+    low, high = _bounds(points)
+    near = 1e-3 * float((high - low).max())  # far in front of what is framed
     if surroundings is not None:
         if path == "swing":
             views = photo_cameras(points, camera, scene_from_camera, frames=frames, size=size)
@@ -208,11 +210,22 @@ def _looking_inwards(azimuth: float, elevation: float) -> NDArray[np.float64]:
 
 def _what_matters(gaussians: Gaussians) -> NDArray[np.float32]:
     """Means [M, 3] of the splats to frame."""
-    points = gaussians.means[gaussians.opacities >= FAINT]
+    points = np.compress(gaussians.opacities >= FAINT, gaussians.means, axis=0)
     if not len(points):
         return gaussians.means
     sample = points[:: math.ceil(len(points) / ENOUGH_TO_FRAME)]
-    low, high = np.quantile(sample, (OUTLIERS, 1 - OUTLIERS), axis=0)
-    room = 0.05 * (high - low)
-    near_others = ((points >= low - room) & (points <= high + room)).all(-1)
-    return points[near_others] if near_others.any() else points
+    near_others = np.ones(len(points), np.bool_)
+    # Axis by axis: NumPy takes ten times as long for three numbers in a row.
+    for k in range(3):
+        low, high = np.quantile(np.ascontiguousarray(sample[:, k]), (OUTLIERS, 1 - OUTLIERS))
+        room = 0.05 * (high - low)
+        along = np.ascontiguousarray(points[:, k])
+        near_others &= (along >= low - room) & (along <= high + room)
+    return np.compress(near_others, points, axis=0) if near_others.any() else points
+
+
+def _bounds(points: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lowest and highest coordinates of points [N, 3], axis by axis as above."""
+    axes = [np.ascontiguousarray(points[:, k]) for k in range(3)]
+    low, high = ([f(axis) for axis in axes] for f in (np.min, np.max))
+    return np.array(low, np.float64), np.array(high, np.float64)
