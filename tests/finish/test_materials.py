@@ -61,13 +61,13 @@ def read_map(picture: np.ndarray, uv: np.ndarray) -> np.ndarray:
 def on_surface(mesh: Mesh, count=20_000):
     on = sample_surface(mesh.vertices, mesh.faces, count, np.random.default_rng(0))
     assert on is not None
-    return on, on.at(mesh.vertices[mesh.faces])
+    return on, on.at(mesh.vertices, mesh.faces)
 
 
 def test_base_colour_metal_and_roughness_are_those_of_the_volume(finished):
     _, mesh = finished
     on, points = on_surface(mesh)
-    uv = on.at(mesh.uv[mesh.faces])
+    uv = on.at(mesh.uv, mesh.faces)
     truth = striped(torch.from_numpy(points)).numpy()
     error = read_map(mesh.texture, uv) - truth[:, :3]
     assert 10 * np.log10(1 / (error**2).mean()) >= 35

@@ -42,6 +42,15 @@ def test_a_network_has_its_type_while_resident_and_its_values_afterwards():
     assert memory.resident_bytes == 0
 
 
+def test_what_is_beside_a_network_goes_with_it():
+    network, memory = layer(), residency(None)
+    with memory.running(network):
+        made = memory.beside(network, list)
+    assert memory.beside(network, list) is made
+    memory.release()
+    assert memory.beside(network, list) is not made
+
+
 def test_without_a_limit_everything_stays():
     networks, memory = [layer(k) for k in range(5)], residency(None)
     for network in networks:

@@ -281,7 +281,7 @@ class Watched(nn.Module):
         self.sizes: list[int] = []
 
     def __getattr__(self, name):
-        if name in ("params", "remember", "embed"):
+        if name in ("params", "block_contexts", "remember", "embed"):
             return getattr(self.network, name)
         return super().__getattr__(name)
 
@@ -556,7 +556,7 @@ class OutOfMemory(nn.Module):
         self.network, self.failures = network, failures
 
     def __getattr__(self, name):
-        if name in ("params", "remember", "embed"):
+        if name in ("params", "block_contexts", "remember", "embed"):
             return getattr(self.network, name)
         return super().__getattr__(name)
 

@@ -84,7 +84,7 @@ def _on_mesh(
         raise ReconstructionError(
             f"A mesh of {len(mesh.faces)} faces has no area: it cannot be placed."
         )
-    points = on.at(mesh.vertices[mesh.faces].astype(np.float64))
+    points = on.at(mesh.vertices.astype(np.float64), mesh.faces)
     return points, _mesh_colors(mesh, on.face, on.weights), (on.area / count) ** 0.5
 
 

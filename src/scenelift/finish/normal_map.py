@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scenelift.finish.nearest import Nearest
 from scenelift.finish.normals import vertex_normals
 from scenelift.finish.texels import Texels
+from scenelift.threads import side_by_side
 from scenelift.types import Mesh
 
 __all__ = ["normal_map", "vertex_tangents"]
@@ -22,6 +23,7 @@ __all__ = ["normal_map", "vertex_tangents"]
 # Cosine between the light and the fine surface's normal below which the nearest point lies on
 # another side of something thin: there the light mesh's own normal is kept.
 SAME_SIDE = 0.0
+TEXELS_AT_ONCE = 1 << 15  # what they take fits into a cache, and threads share them
 
 
 def vertex_tangents(
@@ -62,10 +64,26 @@ def normal_map(
     at: Nearest,  # the fine mesh's points under the texels
 ) -> NDArray[np.uint8]:  # [T, 3]
     """The fine surface's normals in the light mesh's tangent frames, as bytes."""
+    smooth = vertex_normals(fine.vertices, fine.faces)
+    pixels = np.zeros((len(texels.face), 3), np.uint8)
+
+    def fill(first: int) -> None:
+        some = slice(first, first + TEXELS_AT_ONCE)
+        corners = smooth[fine.faces[at.face[some]]]
+        wanted = np.einsum("tk,tkc->tc", at.weights[some], corners)
+        pixels[some] = _in_frame(light, texels.part(some), wanted)
+
+    for _ in side_by_side(fill, range(0, len(pixels), TEXELS_AT_ONCE)):
+        pass
+    return pixels
+
+
+def _in_frame(
+    light: Mesh, texels: Texels, wanted: NDArray[np.float32]
+) -> NDArray[np.uint8]:  # [T, 3] -> [T, 3]
+    """Normals in the light mesh's tangent frames."""
     assert light.normals is not None
     assert light.tangents is not None
-    smooth = vertex_normals(fine.vertices, fine.faces)
-    wanted = np.einsum("tk,tkc->tc", at.weights, smooth[fine.faces[at.face]])
     n = _unit(texels.interpolate(light.faces, light.normals))
     # As shaders do: both are made unit vectors again, and need not be square to each other.
     t = _unit(texels.interpolate(light.faces, light.tangents[:, :3]))

@@ -23,17 +23,26 @@ def vertex_normals(
     faces: NDArray[np.int32],  # [F, 3]
 ) -> NDArray[np.float32]:  # [V, 3]
     """Unit normals, each the mean of its faces' weighted by area; up where there is none."""
-    weighted = face_normals(vertices, faces)
-    total = np.stack(
-        [
-            np.bincount(faces.ravel(), np.repeat(weighted[:, k], 3), minlength=len(vertices))
-            for k in range(3)
-        ],
-        -1,
-    )
-    length = np.linalg.norm(total, axis=1, keepdims=True)
-    total = np.where(length > 0, total / np.where(length > 0, length, 1), (0.0, 1.0, 0.0))
-    return total.astype(np.float32)
+    vertices, faces = kernel_array(vertices, np.float32), kernel_array(faces, np.int32)
+    return _vertex_normals(_face_normals(vertices, faces), faces, len(vertices))
+
+
+@compiled
+def _vertex_normals(weighted, faces, count):
+    total = np.zeros((count, 3))
+    for f in range(len(faces)):
+        for c in range(3):
+            for k in range(3):
+                total[faces[f, c], k] += weighted[f, k]
+    normals = np.zeros((count, 3), np.float32)
+    for v in range(count):
+        x, y, z = total[v]
+        length = np.sqrt(x * x + y * y + z * z)
+        if length > 0:
+            normals[v, 0], normals[v, 1], normals[v, 2] = x / length, y / length, z / length
+        else:
+            normals[v, 1] = 1
+    return normals
 
 
 @compiled

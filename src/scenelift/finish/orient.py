@@ -35,29 +35,53 @@ def oriented(
     if not len(faces):
         return faces
     faces = kernel_array(faces, np.int32)
-    flipped, piece = _agree(faces, *_neighbours(faces))
+    flipped, piece = _agree(faces, *_neighbours(faces, len(vertices)))
     result = np.where(flipped[:, None], faces[:, ::-1], faces)
     inward = _inward(kernel_array(vertices, np.float32), result, piece, seed)
     return np.where(inward[piece][:, None], result[:, ::-1], result).astype(np.int32)
 
 
-def _neighbours(faces: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+@compiled
+def _neighbours(faces, vertex_count):
     """The face on the other side of every edge [F, 3], −1 where none or several are, and whether
-    both run the same way along it, so that they disagree [F, 3]."""
-    start = faces.astype(np.int64).ravel()
-    end = np.roll(faces, -1, 1).astype(np.int64).ravel()
-    low, high = np.minimum(start, end), np.maximum(start, end)
-    key = low * (int(high.max()) + 1) + high
-    order = np.argsort(key, kind="stable")
-    first = np.flatnonzero(np.diff(key[order], prepend=-1))
-    count = np.diff(np.append(first, len(order)))
-    begin = first[count == 2]
-    a, b = order[begin], order[begin + 1]
-    other = np.full(len(start), -1, np.int64)
-    other[a], other[b] = b // 3, a // 3
-    same = np.zeros(len(start), np.bool_)
-    same[a] = same[b] = start[a] == start[b]
-    return other.reshape(-1, 3), same.reshape(-1, 3)
+    both run the same way along it, so that they disagree [F, 3].
+
+    Half-edges are gone through by the lower of their vertices.
+    """
+    count = 3 * len(faces)
+    starts = np.zeros(vertex_count + 1, np.int64)
+    for e in range(count):
+        starts[min(faces[e // 3, e % 3], faces[e // 3, (e + 1) % 3]) + 1] += 1
+    starts = np.cumsum(starts)
+    place = starts[:-1].copy()
+    order = np.zeros(count, np.int64)
+    for e in range(count):
+        low = min(faces[e // 3, e % 3], faces[e // 3, (e + 1) % 3])
+        order[place[low]] = e
+        place[low] += 1
+
+    other = np.full((len(faces), 3), -1, np.int64)
+    same = np.zeros((len(faces), 3), np.bool_)
+    times = np.zeros(vertex_count, np.int64)  # of the edge from here to each other vertex
+    first = np.full(vertex_count, -1, np.int64)
+    for low in range(vertex_count):
+        for n in range(starts[low], starts[low + 1]):
+            e = order[n]
+            times[max(faces[e // 3, e % 3], faces[e // 3, (e + 1) % 3])] += 1
+        for n in range(starts[low], starts[low + 1]):
+            e = order[n]
+            high = max(faces[e // 3, e % 3], faces[e // 3, (e + 1) % 3])
+            a = first[high]
+            first[high] = e
+            if a >= 0 and times[high] == 2:
+                f, k, g, m = a // 3, a % 3, e // 3, e % 3
+                other[f, k], other[g, m] = g, f
+                same[f, k] = same[g, m] = faces[f, k] == faces[g, m]
+        for n in range(starts[low], starts[low + 1]):
+            e = order[n]
+            high = max(faces[e // 3, e % 3], faces[e // 3, (e + 1) % 3])
+            times[high], first[high] = 0, -1
+    return other, same
 
 
 @compiled

@@ -39,6 +39,15 @@ class Texels:
         """How many of them have their centre on the surface."""
         return int((self.weights >= 0).all(1).sum())
 
+    def part(self, some: slice) -> Texels:
+        """Some of them, of the same texture."""
+        return Texels(
+            size=self.size,
+            index=self.index[some],
+            face=self.face[some],
+            weights=self.weights[some],
+        )
+
     def interpolate(self, faces: NDArray[np.int32], values: NDArray) -> NDArray[np.float32]:
         """Values of the vertices [V, C] at every texel [T, C]."""
         with np.errstate(invalid="ignore"):

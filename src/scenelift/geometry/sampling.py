@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from scenelift.render.jit import compiled, kernel_array
+
 __all__ = ["SurfacePoints", "sample_surface"]
 
 # Steps of the two-dimensional low-discrepancy sequence after the plastic number (Roberts 2018).
@@ -28,9 +30,10 @@ class SurfacePoints:
     def __init__(self, face: NDArray[np.int64], weights: NDArray[np.float64], area: float) -> None:
         self.face, self.weights, self.area = face, weights, area
 
-    def at(self, corners: NDArray) -> NDArray[np.float32]:  # [F, 3, C] -> [N, C]
-        """Values at the points, of values at every face's corners."""
-        return np.einsum("nk,nkc->nc", self.weights, corners[self.face]).astype(np.float32)
+    def at(self, values: NDArray, faces: NDArray) -> NDArray[np.float32]:  # [V, C] -> [N, C]
+        """Values at the points, of values at the vertices of these faces."""
+        corners = values[faces[self.face]]
+        return np.einsum("nk,nkc->nc", self.weights, corners).astype(np.float32)
 
 
 def sample_surface(
@@ -40,10 +43,7 @@ def sample_surface(
     rng: np.random.Generator,
 ) -> SurfacePoints | None:
     """About `count` points; None where the faces have no area."""
-    corners = vertices[faces].astype(np.float64)  # [F, 3, 3]
-    area = np.linalg.norm(
-        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
-    )
+    area = _double_areas(kernel_array(vertices, np.float32), kernel_array(faces, np.int32))
     area[~np.isfinite(area)] = 0
     total = float(area.sum())
     if not total > 0:
@@ -57,3 +57,17 @@ def sample_surface(
     weights = np.stack([1 - a, a * (1 - b), a * b], 1)  # [N, 3]
     order = rng.permutation(len(face))
     return SurfacePoints(face[order], weights[order], total / 2)
+
+
+@compiled
+def _double_areas(vertices, faces):
+    areas = np.zeros(len(faces))
+    for f in range(len(faces)):
+        i, j, k = faces[f]
+        # numba's float() leaves single precision as it is.
+        x, y, z = np.float64(vertices[i, 0]), np.float64(vertices[i, 1]), np.float64(vertices[i, 2])
+        ux, uy, uz = vertices[j, 0] - x, vertices[j, 1] - y, vertices[j, 2] - z
+        vx, vy, vz = vertices[k, 0] - x, vertices[k, 1] - y, vertices[k, 2] - z
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        areas[f] = np.sqrt(nx * nx + ny * ny + nz * nz)
+    return areas

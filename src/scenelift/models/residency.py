@@ -13,7 +13,7 @@ import gc
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
 import torch
@@ -57,6 +57,7 @@ class Residency:
         self._resident: dict[nn.Module, dict[str, Tensor]] = {}
         self._used: dict[nn.Module, int] = {}
         self._in_use: list[nn.Module] = []
+        self._beside: dict[nn.Module, Any] = {}
         self._copies: WeakValueDictionary[object, Tensor] = WeakValueDictionary()
         _EVERY.add(self)
 
@@ -92,6 +93,16 @@ class Residency:
             yield network
         finally:
             self._in_use.remove(network)
+
+    def beside(self, network: nn.Module, make: Callable[[], T]) -> T:
+        """What was made for a network that runs, and is dropped when its copies leave the device.
+
+        Args:
+            make: makes it, once for as long as they stay; always the same for a network.
+        """
+        if network not in self._beside:
+            self._beside[network] = make()
+        return self._beside[network]
 
     def release(self) -> None:
         """Take every network that is not running off the device, and return what it had taken.
@@ -171,6 +182,7 @@ class Residency:
         if network not in self._in_use:
             _put(network, self._hosts[network])
             del self._resident[network]
+            self._beside.pop(network, None)
 
     def _make_room(self, needed: int) -> None:
         while needed > self._room():

@@ -132,8 +132,8 @@ def splats_on(
             opacities=np.zeros(0, np.float32),
             sh0=empty,
         )
-    means = on.at(vertices[faces])
-    normal = face_normals(vertices, faces)[on.face]
+    means = on.at(vertices, faces)
+    normal = face_normals(vertices, faces[on.face])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-30)
     helper = np.where(np.abs(normal[:, :1]) < 0.6, [[1.0, 0, 0]], [[0.0, 1, 0]])
     first = np.cross(normal, helper)

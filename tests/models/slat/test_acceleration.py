@@ -12,7 +12,8 @@ from scenelift.models.sam3d.structure_flow import (
     StructureLatents,
     structure_noise,
 )
-from scenelift.models.slat.acceleration import default_dtype, prepare, recorded
+from scenelift.models.slat import acceleration
+from scenelift.models.slat.acceleration import Recordings, default_dtype, prepare, recorded
 from scenelift.models.slat.precision import tensor_types
 from scenelift.models.slat.sampling import SamplingParams, sample_flow
 from scenelift.models.slat.structure_flow import StructureFlowParams
@@ -84,6 +85,51 @@ def test_without_a_gpu_nothing_is_recorded():
         return x
 
     assert recorded(velocity, CPU) is velocity
+
+
+def test_recordings_serve_later_objects_under_their_own_contexts(monkeypatch):
+    begun = []
+
+    def begin(contexts):
+        begun.append(contexts)
+        return lambda x, time, view: (x[0] + contexts[0][0][0] * contexts[0][1],)
+
+    # As graphs do, it reads whatever is in the first context's place.
+    monkeypatch.setattr(acceleration, "recorded", lambda velocity, device: velocity)
+    recordings, gpu, x = Recordings(), torch.device("cuda"), (torch.ones(2),)
+    for k, (size, times_begun) in enumerate([(2, 1), (2, 1), (1, 2), (2, 3)]):
+        first, second = torch.full((size,), 2.0 + k), torch.full((size,), 3.0 + k)
+        velocity = recordings.of(begin, [iter([(first,), second])], size, gpu)
+        assert len(begun) == times_begun
+        assert torch.equal(velocity(x, torch.zeros(1), 0)[0], x[0] + first * second)
+    assert recordings.nbytes == 4 * 4
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@torch.inference_mode()
+def test_a_recording_gives_the_next_object_what_its_own_would():
+    gpu = torch.device("cuda")
+    flow = prepare(_flow(), gpu)
+    step = torch.zeros(1, device=gpu)
+
+    def begin(contexts):
+        def velocity(x, time, view):
+            context = None if view is None else contexts[view]
+            return flow(StructureLatents(*x), time, context, step=step)
+
+        return velocity
+
+    noise = structure_noise(flow.params, torch.Generator(gpu).manual_seed(0))
+    conditions = [torch.randn(1, 5, 24, device=gpu) for _ in range(3)]
+
+    def sample(recordings, condition):
+        velocity = recordings.of(begin, [flow.block_contexts(condition)], 0, gpu)
+        return sample_flow(velocity, noise, SamplingParams(steps=6))
+
+    kept = Recordings()
+    for condition in conditions:
+        for a, b in zip(sample(kept, condition), sample(Recordings(), condition), strict=True):
+            assert torch.equal(a, b)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -124,7 +124,7 @@ class SAM3D(SlatModel[Sam3dModels]):
         return self._sample_structure(
             self.models.structure_flow,
             [tokens],
-            lambda flow, condition: flow.remember(condition),
+            lambda flow, condition: flow.block_contexts(condition),
             velocity,
             noise,
             report,

@@ -6,6 +6,7 @@ of the condition.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -62,7 +63,12 @@ class StructureFlow(nn.Module):
 
     def remember(self, condition: Tensor) -> StructureContext:  # [B, S, C]
         """Project the condition for all blocks, once for all steps."""
-        return tuple(block.remember(condition) for block in self._mixture_blocks())
+        return tuple(self.block_contexts(condition))
+
+    def block_contexts(self, condition: Tensor) -> Iterator[MixtureContext]:  # [B, S, C]
+        """What `remember` gives, block by block: all of it is large."""
+        for block in self._mixture_blocks():
+            yield block.remember(condition)
 
     def forward(
         self,

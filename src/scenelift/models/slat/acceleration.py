@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -20,11 +21,12 @@ from scenelift.models.slat.sampling import State, Velocity
 from scenelift.options import BackendOptions
 from scenelift.weights.home import scenelift_home
 
-__all__ = ["accelerate", "default_dtype", "prepare", "recorded"]
+__all__ = ["Recordings", "accelerate", "default_dtype", "prepare", "recorded", "tensors_in"]
 
 log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=nn.Module)
+P = TypeVar("P")
 
 
 def default_dtype(device: torch.device) -> torch.dtype:
@@ -109,6 +111,69 @@ def recorded(velocity: Velocity, device: torch.device) -> Velocity:
         return runs[view](x, time)
 
     return replay
+
+
+class Recordings:
+    """Recorded velocities of one network for objects that differ in nothing but their contexts.
+
+    Recording waits for the device twice. So the first object's graphs serve those after it: these
+    read its context's memory, to which the others' contexts are copied. To be dropped when the
+    network leaves the device, as graphs read its weights too.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[object, Any, Velocity] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """What the kept context takes."""
+        return 0 if self._kept is None else sum(t.nbytes for t in tensors_in(self._kept[1]))
+
+    def of(
+        self,
+        begin: Callable[[Sequence[tuple[P, ...]]], Velocity],
+        contexts: Iterable[Iterable[P]],
+        sizes: object,
+        device: torch.device,
+    ) -> Velocity:
+        """`recorded(begin(contexts), device)`, or an earlier one under these contexts.
+
+        Args:
+            begin: gives the velocity under contexts; whatever else that reads does not depend on
+                the object.
+            contexts: each by its parts, which are tensors or tuples of such. They may be made as
+                they are asked for: no more than one part then is there twice.
+            sizes: what the sizes of states and contexts depend on.
+            device: where it runs.
+        """
+        if device.type != "cuda":
+            return begin([tuple(context) for context in contexts])
+        if self._kept is not None and self._kept[0] == sizes:
+            _, places, velocity = self._kept
+            for place, context in zip(places, contexts, strict=True):
+                _overwrite(place, context)
+            return velocity
+        self._kept = None  # its memory first
+        places = [tuple(context) for context in contexts]
+        velocity = recorded(begin(places), device)
+        self._kept = sizes, places, velocity
+        return velocity
+
+
+def _overwrite(places: Iterable[Any], parts: Iterable[Any]) -> None:
+    """Copy the tensors of parts to those of places, part by part."""
+    for place, part in zip(places, parts, strict=True):
+        for kept, tensor in zip(tensors_in(place), tensors_in(part), strict=True):
+            kept.copy_(tensor)
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """A tensor itself, or those in lists and tuples, however deep."""
+    if isinstance(value, Tensor):
+        yield value
+    else:
+        for part in value:
+            yield from tensors_in(part)
 
 
 class _Recorded:

@@ -7,7 +7,7 @@ looks at its pictures, and what its flow is, is its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from scenelift.errors import ReconstructionError
 from scenelift.models.residency import Residency
-from scenelift.models.slat.acceleration import recorded
+from scenelift.models.slat.acceleration import Recordings, tensors_in
 from scenelift.models.slat.checkpoints import StructureModels
 from scenelift.models.slat.precision import tensor_types
 from scenelift.models.slat.sampling import (
     SamplingParams,
     SamplingSettings,
     State,
+    Velocity,
     sample_flow,
 )
 from scenelift.models.slat.structure_decoder import cube_from_tokens
@@ -49,6 +50,7 @@ DISTILLED_STEPS = 4
 # still caught by the retries.
 GIB = 2**30
 _WORKING_STRUCTURE = int(2.2 * GIB)
+_LEAST_WORKING = GIB // 2  # of it, where keys and values of an earlier object make room
 WORKING_CONDITION = GIB // 2
 WORKING_VIEW = GIB // 4  # keys and values of every further photo of an object
 _WORKING_SEED = GIB // 4  # activations of every further seed in the first stage
@@ -60,7 +62,7 @@ _SEEDS_AT_ONCE = 4
 M = TypeVar("M", bound=StructureModels)
 F = TypeVar("F", bound=nn.Module)
 K = TypeVar("K")
-C = TypeVar("C")
+P = TypeVar("P")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,8 +211,8 @@ class FirstStage(Generic[M]):
         self,
         flow: F,
         conditions: Sequence[K],
-        remember: Callable[[F, K], C],
-        velocity: Callable[[F, State, Tensor, C | None], State],
+        remember: Callable[[F, K], Iterable[P]],
+        velocity: Callable[[F, State, Tensor, tuple[P, ...] | None], State],
         noise: State,
         report: Reporter,
         *,
@@ -221,24 +223,34 @@ class FirstStage(Generic[M]):
         Args:
             flow: the network.
             conditions: what it is to make an object of; several show the same one.
-            remember: projects a condition once for all steps.
-            velocity: evaluates the network under what was remembered, or under no condition.
+            remember: projects a condition once for all steps, block by block.
+            velocity: evaluates the network under what was remembered, or under no condition. What
+                else it reads does not depend on the object: its steps may be used again.
             noise: state at time 0, of any batch.
             report: told of each step.
             mode: how several conditions are combined.
         """
         more = WORKING_VIEW * (len(conditions) - 1) + _WORKING_SEED * (len(noise[0]) - 1)
-        with self.memory.running(flow, working=_WORKING_STRUCTURE + more):
-            contexts = [remember(flow, condition) for condition in conditions]
+        recordings = self.memory.beside(flow, Recordings)
+        working = max(_LEAST_WORKING, _WORKING_STRUCTURE + more - recordings.nbytes)
+        with self.memory.running(flow, working=working):
 
-            def at(state: State, time: Tensor, view: int | None) -> State:
-                return velocity(flow, state, time, None if view is None else contexts[view])
+            def under(contexts: Sequence[tuple[P, ...]]) -> Velocity:
+                def at(state: State, time: Tensor, view: int | None) -> State:
+                    return velocity(flow, state, time, None if view is None else contexts[view])
+
+                return at
 
             return sample_flow(
-                recorded(at, self.device),
+                recordings.of(
+                    under,
+                    (remember(flow, condition) for condition in conditions),
+                    [t.shape for t in (*noise, *tensors_in(conditions))],
+                    self.device,
+                ),
                 noise,
                 self.sampling.structure,
-                views=len(contexts),
+                views=len(conditions),
                 mode=mode,
                 report=report,
                 message="finding the shape",
