@@ -14,15 +14,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.trellis2_gpu import Planted as PlantedSurfaces
+from benchmarks.trellis2_gpu import made_up_models
 from benchmarks.trellis_gpu import Bench, on_a_shell
 from benchmarks.vase import decoded_vase, splats_of_vase, vase_colors
+from scenelift.compose.fit import FittedPose
 from scenelift.crew import Crew
 from scenelift.device import limit_memory
 from scenelift.geometry.isosurface import isosurface
@@ -30,14 +33,18 @@ from scenelift.geometry.transforms import pose_matrix, transform_points
 from scenelift.models.moge.checkpoint import MoGeSettings
 from scenelift.models.moge.network import MoGe, MoGeParams
 from scenelift.models.sam3d.model import SAM3D
+from scenelift.models.slat.acceleration import accelerate
+from scenelift.models.slat.first_stage import Sampling
 from scenelift.models.trellis.model import Trellis
-from scenelift.options import ReconstructionOptions
+from scenelift.options import UNLIMITED, ReconstructionOptions
 from scenelift.pointmap.moge import MoGePointMapper
 from scenelift.progress import Reporter
 from scenelift.reconstruct.sam3d import SAM3DReconstructor
 from scenelift.reconstruct.trellis import TrellisReconstructor
+from scenelift.reconstruct.trellis2 import Trellis2Reconstructor
 from scenelift.render.meshes import render_mesh
 from scenelift.testing.fake_checkpoints import TINY as TINY_CHECKPOINT
+from scenelift.testing.fake_trellis2 import FULL2, TINY2
 from scenelift.testing.random_networks import FULL, TINY
 from scenelift.types import (
     Camera,
@@ -54,6 +61,7 @@ from scenelift.types import (
 __all__ = ["Kind", "PlantedPointMapper", "PlantedReconstructor", "Planting", "made_up_backends"]
 
 Kind = Literal["plausible", "ugly"]
+Model = Literal["sam3d", "trellis", "trellis2"]
 
 DISTANCE, FOV_DEG = 4.0, 55.0
 FILLED = 0.8  # of an object's cell in the photo
@@ -137,6 +145,7 @@ class Planting:
         )
 
 
+@cache
 def planted_shape(amount: Amount) -> Shape:
     """The vase, with what makes it ugly."""
     mesh = decoded_vase(amount.grid)
@@ -185,16 +194,23 @@ class PlantedPointMapper:
 
 
 class PlantedReconstructor:
-    """Runs a model's networks on every object, and gives the true shape, about where it stands."""
+    """Runs a model's networks on every object, and gives the true shape, about where it stands.
+
+    Args:
+        inner: the reconstructor; None where others work in its place.
+        planting: what is true.
+        own_shape: gives the reconstructor's shape, which was planted inside it.
+    """
 
     name = "planted"
 
-    def __init__(self, inner: Any, planting: Planting) -> None:
-        self.inner, self.planting = inner, planting
-        self.version = inner.version
+    def __init__(self, inner: Any, planting: Planting, *, own_shape: bool = False) -> None:
+        self.inner, self.planting, self._own_shape = inner, planting, own_shape
+        self.version = getattr(inner, "version", "made up")
 
     def begin(self, image: Image, points: PointMap) -> None:
-        self.inner.begin(image, points)
+        if self.inner is not None:
+            self.inner.begin(image, points)
 
     def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
         made = self.inner.reconstruct(view, seed=seed, report=report)
@@ -203,11 +219,12 @@ class PlantedReconstructor:
         rng = np.random.default_rng(seed)
         x, y, z = np.array(pose.translation) + OFF * pose.scale * rng.normal(size=3)
         pose = dataclasses.replace(pose, translation=(float(x), float(y), float(z)))
-        return dataclasses.replace(made, shape=self.planting.shape, pose=pose, notes=())
+        shape = made.shape if self._own_shape else self.planting.shape
+        return dataclasses.replace(made, shape=shape, pose=pose, notes=())
 
 
 def made_up_backends(
-    model: Literal["sam3d", "trellis"],
+    model: Model,
     size: str,
     planting: Planting,
     devices: Sequence[str],
@@ -217,6 +234,8 @@ def made_up_backends(
     compile: bool = False,
 ) -> tuple[PlantedPointMapper, PlantedReconstructor, Crew | None]:
     """The full quality's point mapper and reconstructor with random weights, and its crew.
+
+    Weights are drawn once in a process; networks that were compiled stay so.
 
     Args:
         model: which networks. size: "full" for the published sizes.
@@ -234,24 +253,40 @@ def made_up_backends(
         compile=compile,
     )
     crew = Crew(build, devices) if len(devices) > 1 else None
-    reconstructor = build(devices[0])
-    torch.manual_seed(0)
-    params = MoGeParams() if size == "full" else TINY_CHECKPOINT.moge
-    with torch.device(devices[0]):  # where drawing is quick
-        moge = MoGe(params)
-    moge = moge.to("cpu").eval().requires_grad_(False)
+    # Where there is a crew, its processes have the networks.
+    reconstructor = PlantedReconstructor(None, planting) if crew else build(devices[0])
     mapper = MoGePointMapper(
-        moge,
+        made_up_moge(size, devices[0]),
         MoGeSettings() if size == "full" else MoGeSettings(tokens=64),
         device=torch.device(devices[0]),
     )
     return PlantedPointMapper(mapper, planting), reconstructor, crew
 
 
+@cache
+def made_up_moge(size: str, device: str) -> MoGe:
+    """On the host."""
+    torch.manual_seed(0)
+    with torch.device(device):  # where drawing is quick
+        moge = MoGe(MoGeParams() if size == "full" else TINY_CHECKPOINT.moge)
+    return moge.to("cpu").eval().requires_grad_(False)
+
+
+@cache
+def made_up_networks(model: Model, size: str, device: torch.device) -> tuple[Bench, Any]:
+    """On the host."""
+    bench = Bench({"full": FULL, "tiny": TINY}[size], device, repeats=1)
+    if model == "sam3d":
+        return bench, bench.sam3d_models()
+    if model == "trellis":
+        return bench, bench.trellis_models()
+    return bench, made_up_models({"full": FULL2, "tiny": TINY2}[size], "512", device)
+
+
 def made_up_reconstructor(
     name: str,
     *,
-    model: Literal["sam3d", "trellis"],
+    model: Model,
     size: str,
     planting: Planting,
     vram_bytes: int | None,
@@ -260,20 +295,36 @@ def made_up_reconstructor(
 ) -> PlantedReconstructor:
     """The reconstructor on a device; in processes of a crew too."""
     device = torch.device(name)
+    limit_memory(device, UNLIMITED)
+    bench, networks = made_up_networks(model, size, device)
     told = ReconstructionOptions(fast=fast).expanded(distilled=model == "sam3d")
+    limit = limit_memory(device, vram_bytes)
+    if model == "trellis2":
+        for network in networks.accelerable:
+            accelerate(network, device, compile=compile)
+        surface = PlantedSurfaces(
+            networks,
+            device=device,
+            dtype=torch.bfloat16 if device.type == "cuda" else torch.float32,
+            sampling=Sampling.of(told, networks.settings),
+            vram_bytes=limit,
+        )
+        surface.plant()
+        inner: Any = Trellis2Reconstructor(surface, version="made up", place=_as_it_came)
+        return PlantedReconstructor(inner, planting, own_shape=True)
     settings: dict[str, Any] = {
-        "vram_bytes": limit_memory(device, vram_bytes),
+        "vram_bytes": limit,
         "compile": compile,
         "distilled": told.distilled,
         "structure_steps": told.structure_steps,
         "latent_steps": told.latent_steps,
     }
-    bench = Bench({"full": FULL, "tiny": TINY}[size], device, repeats=1)
-    if model == "sam3d":
-        networks = bench.model(SAM3D, bench.sam3d_models(), **settings)
-        inner: Any = SAM3DReconstructor(networks, version="made up")
-    else:
-        networks = bench.model(Trellis, bench.trellis_models(), **settings)
-        inner = TrellisReconstructor(networks, version="made up")
-    on_a_shell(networks, bench.size, None)
-    return PlantedReconstructor(inner, planting)
+    kind = SAM3D if model == "sam3d" else Trellis
+    made = on_a_shell(bench.model(kind, networks, **settings), bench.size, None)
+    reconstructor = SAM3DReconstructor if model == "sam3d" else TrellisReconstructor
+    return PlantedReconstructor(reconstructor(made, version="made up"), planting)
+
+
+def _as_it_came(*_: Any, **__: Any) -> FittedPose:
+    """No search: the true pose takes its place."""
+    return FittedPose(pose=Pose(), confidence=1.0, quality={})

@@ -1,8 +1,8 @@
 """Time whole scenes on one device: photo and masks in, every file of the output folder out.
 
     python -m benchmarks.scene_gpu [--size tiny] [--device cpu] [--objects 1,4,27] [--kind ugly]
-        [--model trellis] [--compile] [--fast] [--vram 8GB [--alone-with 8GB]] [--json FILE]
-        [--stacks FILE]
+        [--model trellis2] [--ways plain,fast,compiled] [--vram 8GB [--alone-with 8GB]]
+        [--stacks FILE] [--json FILE]
 
 For every number of objects: a first run in this process, then `--repeats` more, of which the best
 is shown, stage by stage. Networks have random weights of the published sizes, and what they "find"
@@ -35,8 +35,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # nothing need be in
 
 import torch
 
-from benchmarks.planted import Planting, made_up_backends
+from benchmarks.planted import (
+    PlantedPointMapper,
+    PlantedReconstructor,
+    Planting,
+    made_up_backends,
+)
 from benchmarks.stacks import watching
+from scenelift.crew import Crew
 from scenelift.device import split_devices
 from scenelift.options import ReconstructionOptions, read_bytes
 from scenelift.output.manifest import read_manifest
@@ -185,6 +191,60 @@ def show(name: str, run: Run) -> None:
     )
 
 
+def _backends(
+    options: argparse.Namespace, planting: Planting, devices: Sequence[str], way: str
+) -> tuple[PlantedPointMapper, PlantedReconstructor, Crew | None]:
+    """Those of one way of `--ways`."""
+    told = way.split("+")
+    unknown = set(told) - {"plain", "fast", "compiled"}
+    if unknown:
+        raise SystemExit(f"--ways: {', '.join(unknown)} is none of plain, fast, compiled")
+    return made_up_backends(
+        options.model,
+        options.size,
+        planting,
+        devices,
+        compile="compiled" in told,
+        vram_bytes=read_bytes(options.vram) if options.vram else None,
+        fast="fast" in told,
+    )
+
+
+def _measure(
+    pipeline: Pipeline,
+    planting: Planting,
+    folder: Path,
+    devices: Sequence[str],
+    options: argparse.Namespace,
+) -> list[Run]:
+    """First run and repeats of one number of objects, printed."""
+    count = len(planting.instances)
+    plural = "objects" if count > 1 else "object"
+    made = [lift(pipeline, planting, folder, devices)]
+    show(f"{count} {plural}, first", made[0])
+    made += [lift(pipeline, planting, folder, devices) for _ in range(options.repeats)]
+    best = min(made[1:] or made, key=lambda run: run.wall)
+    show(f"{count} {plural}, warm", best)
+    say(
+        f"  first object after {made[0].first_object:.1f} s in the first run, "
+        f"{best.first_object:.1f} s warm; {best.textured} of {count} textured, "
+        f"at most {max(best.faces, default=0):,} faces"
+    )
+    for note in best.notes:
+        say(f"  note: {note}")
+    if options.stacks:
+        with watching() as trees:
+            again = lift(pipeline, planting, folder, devices)
+        lines = [f"{count} {plural}, {again.wall:.2f} s"]
+        for thread, tree in trees.items():
+            lines += tree.lines(thread, least=0.005 * again.wall)
+        with options.stacks.open("a") as file:
+            file.write("\n".join(lines) + "\n\n")
+    if options.keep:
+        shutil.copytree(folder, options.keep, dirs_exist_ok=True)
+    return made
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -193,9 +253,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--objects", default="1,4,27")
     parser.add_argument("--kind", choices=("plausible", "ugly"), default="plausible")
-    parser.add_argument("--model", choices=("sam3d", "trellis"), default="sam3d")
-    parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--fast", action="store_true", help="the options of the preset")
+    parser.add_argument("--model", choices=("sam3d", "trellis", "trellis2"), default="sam3d")
+    parser.add_argument(
+        "--ways", default="plain", help="plain, fast (the preset), compiled, fast+compiled: in turn"
+    )
     parser.add_argument("--vram", help="as of `scenelift run`")
     parser.add_argument("--alone-with", help="have another process take all memory but this")
     parser.add_argument("--repeats", type=int, default=2)
@@ -208,9 +269,7 @@ def main(argv: list[str] | None = None) -> int:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     say(
         f"{len(devices)} × {name}, PyTorch {torch.__version__}; {options.model}, "
-        f"{options.kind} objects, "
-        f"{'compiled' if options.compile else 'not compiled'}"
-        f"{', --fast' if options.fast else ''}{f', --vram {options.vram}' if options.vram else ''}"
+        f"{options.kind} objects{f', --vram {options.vram}' if options.vram else ''}"
     )
     runs: dict[str, dict] = {}
     left = read_bytes(options.alone_with) if options.alone_with else None
@@ -223,15 +282,8 @@ def main(argv: list[str] | None = None) -> int:
         counts = [int(count) for count in options.objects.split(",")]
         planting = Planting.of(options.size, options.kind, counts[0])
         planted = time.perf_counter() - began
-        mapper, reconstructor, crew = made_up_backends(
-            options.model,
-            options.size,
-            planting,
-            devices,
-            compile=options.compile,
-            vram_bytes=vram_bytes,
-            fast=options.fast,
-        )
+        ways = options.ways.split(",")
+        mapper, reconstructor, crew = _backends(options, planting, devices, ways[0])
         drawn = time.perf_counter() - began - planted
         say(
             f"imports {imported:.1f} s; drawing the scene {planted:.1f} s and the weights "
@@ -239,37 +291,24 @@ def main(argv: list[str] | None = None) -> int:
         )
         columns = " ".join(f"{stage[:7]:>7}" for stage in STAGES)
         say(f"{'seconds':22} {columns} {'wall':>8} {'busy':>5} {'GiB':>6} {'held':>6} {'host':>6}")
-        for count in counts:
-            planting = Planting.of(options.size, options.kind, count)
-            mapper.planting = reconstructor.planting = planting
-            segmenter = GivenSegmenter(planting.instances)
-            pipeline = Pipeline(segmenter, mapper, reconstructor, runtime=runtime, crew=crew)
-            made = [
-                lift(pipeline, planting, Path(folder) / "scene", devices)
-                for _ in range(1 + options.repeats)
-            ]
-            first, best = made[0], min(made[1:] or made, key=lambda run: run.wall)
-            plural = "objects" if count > 1 else "object"
-            show(f"{count} {plural}, first", first)
-            show(f"{count} {plural}, warm", best)
-            say(
-                f"  first object after {first.first_object:.1f} s in the first run, "
-                f"{best.first_object:.1f} s warm; {best.textured} of {count} textured, "
-                f"at most {max(best.faces, default=0):,} faces"
-            )
-            for note in best.notes:
-                say(f"  note: {note}")
-            if options.stacks:
-                with watching() as trees:
-                    again = lift(pipeline, planting, Path(folder) / "scene", devices)
-                lines = [f"{count} {plural}, {again.wall:.2f} s"]
-                for thread, tree in trees.items():
-                    lines += tree.lines(thread, least=0.005 * again.wall)
-                with options.stacks.open("a") as file:
-                    file.write("\n".join(lines) + "\n\n")
-            if options.keep:
-                shutil.copytree(Path(folder) / "scene", options.keep, dirs_exist_ok=True)
-            runs[str(count)] = {"first": asdict(first), "warm": [asdict(run) for run in made[1:]]}
+        for way in ways:
+            if way != ways[0]:
+                if reconstructor.inner is not None:
+                    reconstructor.inner.release()
+                mapper, reconstructor, crew = _backends(options, planting, devices, way)
+            say(f"{way}:")
+            for count in counts:
+                planting = Planting.of(options.size, options.kind, count)
+                mapper.planting = reconstructor.planting = planting
+                segmenter = GivenSegmenter(planting.instances)
+                pipeline = Pipeline(segmenter, mapper, reconstructor, runtime=runtime, crew=crew)
+                made = _measure(pipeline, planting, Path(folder) / "scene", devices, options)
+                runs[f"{way}, {count}"] = {
+                    "first": asdict(made[0]),
+                    "warm": [asdict(run) for run in made[1:]],
+                }
+            if crew is not None:
+                crew.close()
     say(PUBLISHED)
     if options.json:
         content = {

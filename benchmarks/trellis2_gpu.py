@@ -1,7 +1,7 @@
 """Time TRELLIS.2 on one device, with random weights of the published sizes and a planted surface.
 
     python -m benchmarks.trellis2_gpu [--size tiny] [--device cpu] [--kinds 512,1024_cascade]
-        [--compile] [--budgets] [--repeats 3] [--json FILE]
+        [--compile] [--budgets] [--repeats 3] [--stacks FILE] [--json FILE]
 
 lifts one object through the model's own code and finishes its mesh. Random weights make no object,
 so its voxels, its surface and its materials are a hollow ball's, some 20 000 tokens at 1024, each
@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.stacks import watching
 from scenelift.device import limit_memory
 from scenelift.errors import SceneliftError
 from scenelift.finish.stage import finish_mesh
@@ -259,6 +260,12 @@ def run(
         clock.wait()
         walls.append(time.perf_counter() - started)
         highest = max(highest, *clock.peaks.values(), 0.0) if clock.peaks else 0.0
+    if options.stacks:
+        with watching() as trees:
+            one_object(model, Clock(device), silent())
+        with options.stacks.open("a") as file:
+            for thread, tree in trees.items():
+                file.write("\n".join(tree.lines(thread, least=0.02)) + "\n")
     evaluations = {
         "structure": models.settings.structure_sampling,
         "shape": models.settings.latent_sampling,
@@ -297,6 +304,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--steps", type=int, default=None, help="of every flow (published: 12)")
     parser.add_argument("--json", type=Path, default=None)
+    parser.add_argument("--stacks", type=Path, help="write where one more run's time goes here")
     options = parser.parse_args()
     device, sizes = torch.device(options.device), {"tiny": TINY2, "full": FULL2}[options.size]
     if device.type == "cuda":

@@ -20,7 +20,7 @@ def test_a_tiny_scene_is_lifted_and_every_figure_printed(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "2 objects, warm" in printed
     assert "published" in printed
-    figures = json.loads(file.read_text())["runs"]["2"]
+    figures = json.loads(file.read_text())["runs"]["plain, 2"]
     for run in (figures["first"], *figures["warm"]):
         assert run["textured"] == 2
         assert run["first_object"] < run["wall"]

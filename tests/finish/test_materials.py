@@ -92,15 +92,14 @@ def test_no_texel_of_a_seam_shows(finished):
 
 def shading_normals(mesh: Mesh, on) -> np.ndarray:
     """Normals as a renderer finds them: by the map, in the frame of the vertices' tangents."""
-    corners = mesh.faces
-    n = on.at(mesh.normals[corners])
+    n = on.at(mesh.normals, mesh.faces)
     n /= np.linalg.norm(n, axis=1, keepdims=True)
     if mesh.material is None or mesh.material.normal is None:
         return n
-    t = on.at(mesh.tangents[corners][..., :3])
+    t = on.at(mesh.tangents[:, :3], mesh.faces)
     t /= np.linalg.norm(t, axis=1, keepdims=True)
-    b = np.cross(n, t) * on.at(mesh.tangents[corners][..., 3:])
-    x, y, z = (read_map(mesh.material.normal, on.at(mesh.uv[corners])) * 2 - 1).T[..., None]
+    b = np.cross(n, t) * on.at(mesh.tangents[:, 3:], mesh.faces)
+    x, y, z = (read_map(mesh.material.normal, on.at(mesh.uv, mesh.faces)) * 2 - 1).T[..., None]
     bent = x * t + y * b + z * n
     return bent / np.linalg.norm(bent, axis=1, keepdims=True)
 
