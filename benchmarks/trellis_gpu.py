@@ -165,11 +165,20 @@ class Bench:
 
     def sam3d_models(self) -> Sam3dModels:
         size = self.size
+        conditions = [
+            self.host(lambda params=params: ConditionEmbedder(params))
+            for params in (size.structure_condition, size.latent_condition)
+        ]
+        # As in the published files, whose four copies of DINOv2 share memory.
+        first, *others = (e.backbone for c in conditions for e in c.dino_embedders)
+        for other in others:
+            for name, parameter in other.named_parameters():
+                parameter.data = first.get_parameter(name).data
         return Sam3dModels(
             settings=SAM3D_SETTINGS,
-            structure_condition=self.host(lambda: ConditionEmbedder(size.structure_condition)),
+            structure_condition=conditions[0],
             structure_flow=self.host(lambda: Sam3dStructureFlow(size.structure)),
-            latent_condition=self.host(lambda: ConditionEmbedder(size.latent_condition)),
+            latent_condition=conditions[1],
             **self.decoders(size),
         )
 

@@ -74,18 +74,19 @@ def blend_patches_triton(table: Tensor, starts: Tensor, at: Tensor, there: Tenso
     """Contract of `blend_patches`; contiguous tensors on one CUDA device."""
     sights, width = there.shape
     out = torch.empty((sights, width, 4), device=at.device)
-    _blend[(sights,)](  # pyright: ignore[reportIndexIssue]
-        table.contiguous(),
-        starts,
-        at.contiguous(),
-        there.to(torch.float32),
-        out,
-        width,
-        LANES=triton.next_power_of_2(width),
-        AT_ONCE=AT_ONCE,
-        DARKEST=DARKEST,
-        MAX_ALPHA=MAX_ALPHA,
-        OPAQUE=OPAQUE,
-        num_warps=2,
-    )
+    with torch.cuda.device(at.device):  # Triton launches on the current one
+        _blend[(sights,)](  # pyright: ignore[reportIndexIssue]
+            table.contiguous(),
+            starts,
+            at.contiguous(),
+            there.to(torch.float32),
+            out,
+            width,
+            LANES=triton.next_power_of_2(width),
+            AT_ONCE=AT_ONCE,
+            DARKEST=DARKEST,
+            MAX_ALPHA=MAX_ALPHA,
+            OPAQUE=OPAQUE,
+            num_warps=2,
+        )
     return out

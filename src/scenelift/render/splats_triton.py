@@ -89,18 +89,19 @@ def blend_tiles_triton(
     """Contract of `blend_tiles`; contiguous tensors on one CUDA device."""
     out = torch.empty((height, width, 5), device=pairs.device)
     columns, rows = triton.cdiv(width, TILE), triton.cdiv(height, TILE)
-    _blend[(columns * rows,)](  # pyright: ignore[reportIndexIssue]
-        pairs.contiguous(),
-        starts,
-        out,
-        width,
-        height,
-        columns,
-        TILE=TILE,
-        AT_ONCE=at_once,
-        MIN_ALPHA=MIN_ALPHA,
-        MAX_ALPHA=MAX_ALPHA,
-        MIN_TRANSMITTANCE=MIN_TRANSMITTANCE,
-        num_warps=warps,
-    )
+    with torch.cuda.device(pairs.device):  # Triton launches on the current one
+        _blend[(columns * rows,)](  # pyright: ignore[reportIndexIssue]
+            pairs.contiguous(),
+            starts,
+            out,
+            width,
+            height,
+            columns,
+            TILE=TILE,
+            AT_ONCE=at_once,
+            MIN_ALPHA=MIN_ALPHA,
+            MAX_ALPHA=MAX_ALPHA,
+            MIN_TRANSMITTANCE=MIN_TRANSMITTANCE,
+            num_warps=warps,
+        )
     return out

@@ -90,23 +90,24 @@ def gather_gemm(
     out = torch.empty(N, O, dtype=feats.dtype, device=feats.device)
     count, K, _ = blocks.rows.shape
     if N:
-        _kernel[(count * triton.cdiv(O, _CHANNELS_OUT),)](  # pyright: ignore[reportIndexIssue]
-            feats.contiguous(),
-            blocks.rows,
-            blocks.cells,
-            blocks.counts,
-            blocks.order,
-            weight.to(feats.dtype).contiguous(),
-            bias.to(feats.dtype),
-            out,
-            N,
-            K=K,
-            I=I,
-            O=O,
-            VOXELS=_VOXELS,
-            CHANNELS_OUT=_CHANNELS_OUT,
-            CHANNELS_IN=_CHANNELS_IN,
-            num_warps=4,
-            num_stages=3,
-        )
+        with torch.cuda.device(feats.device):  # Triton launches on the current one
+            _kernel[(count * triton.cdiv(O, _CHANNELS_OUT),)](  # pyright: ignore[reportIndexIssue]
+                feats.contiguous(),
+                blocks.rows,
+                blocks.cells,
+                blocks.counts,
+                blocks.order,
+                weight.to(feats.dtype).contiguous(),
+                bias.to(feats.dtype),
+                out,
+                N,
+                K=K,
+                I=I,
+                O=O,
+                VOXELS=_VOXELS,
+                CHANNELS_OUT=_CHANNELS_OUT,
+                CHANNELS_IN=_CHANNELS_IN,
+                num_warps=4,
+                num_stages=3,
+            )
     return out
