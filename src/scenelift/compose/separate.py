@@ -40,6 +40,11 @@ class Solid:
         index = np.argwhere(self.filled)
         return self.low + (index[:: max(1, -(-len(index) // most))] + 0.5) * self.voxel
 
+    def corners(self) -> NDArray[np.float64]:  # [8, 3]
+        """Of the box around all voxels."""
+        ends = np.stack(np.meshgrid(*[[0, n] for n in self.filled.shape], indexing="ij"), -1)
+        return self.low + ends.reshape(-1, 3) * self.voxel
+
     def holds(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:  # [N, 3] -> [N]
         """Which points lie in a filled voxel."""
         index = np.floor((points - self.low) / self.voxel).astype(np.int64)
@@ -103,6 +108,8 @@ def _pairs(placed: Sequence[Placed]) -> Iterator[tuple[int, int]]:
 def _take_apart(
     placed: Sequence[Placed], solids: Sequence[Solid], a: int, b: int, up: NDArray
 ) -> bool:
+    if _far_apart(placed, solids, a, b):  # most pairs of a scene
+        return False
     points = [solids[k].centres() @ placed[k].pose[:, :3].T + placed[k].pose[:, 3] for k in (a, b)]
     into = [np.linalg.inv(placed[k].pose[:, :3]) for k in (a, b)]
 
@@ -139,6 +146,16 @@ def _take_apart(
                 f"out of {placed[b if k == a else a].name}."
             )
     return True
+
+
+def _far_apart(placed: Sequence[Placed], solids: Sequence[Solid], a: int, b: int) -> bool:
+    """Whether the boxes around two objects' voxels have nothing in common, where they are now."""
+    boxes = []
+    for k in (a, b):
+        corners = solids[k].corners() @ placed[k].pose[:, :3].T + placed[k].pose[:, 3]
+        boxes.append((corners.min(0), corners.max(0)))
+    (low_a, high_a), (low_b, high_b) = boxes
+    return bool((low_a > high_b).any() or (low_b > high_a).any())
 
 
 def _around(up: NDArray[np.float64]) -> NDArray[np.float64]:  # [DIRECTIONS, 3]
