@@ -12,6 +12,7 @@ from scipy.ndimage import map_coordinates, maximum_filter, minimum_filter
 from scenelift.geometry.regions import distance_inside
 from scenelift.geometry.transforms import matrix_from_quaternion, pose_matrix, transform_points
 from scenelift.render.meshes import render_mesh
+from scenelift.threads import side_by_side
 from scenelift.types import Camera, Instance, Mesh, ObjectView, Pose
 
 __all__ = ["Photo", "photo_of"]
@@ -26,6 +27,7 @@ MOST_OFF = 0.12
 # Cosine between normal and ray where the photo starts to count, and where it counts in full.
 GRAZING, FACING = 0.2, 0.55
 FADE = 0.04  # of the object's size in the photo, from outlines and depth edges inwards
+POINTS_AT_ONCE = 1 << 15  # what they take fits into a cache, and threads share them
 STEP = 0.02  # of the object's size: a surface that much nearer hides a point
 
 
@@ -75,22 +77,22 @@ def photo_of(
         reason = f"the silhouette covers {cover:.0%} of the mask, intersection over union {iou:.2f}"
         return Photo(rgb=expected, weight=nothing, refused=reason)
 
-    scene = transform_points(points, pose_matrix(pose))
-    at = crop.project(scene)
-    inside = (scene[:, 2] < 0) & (at > 0).all(1) & (at < [crop.width, crop.height]).all(1)
-    rows_columns = np.where(inside[:, None], at, 0.5)[:, ::-1].T - 0.5
-    depth = _at(np.where(covered, drawn.depth, 0), rows_columns, order=0)
-    toward = -scene / np.maximum(np.linalg.norm(scene, axis=1, keepdims=True), 1e-30)
-    cosine = ((normals @ matrix_from_quaternion(pose.rotation).T) * toward).sum(1)
-    seen = inside & (-scene[:, 2] <= depth + STEP * pose.scale)
-    # Most points lie on another side, or look away: only the others are looked up.
-    facing = _smooth((cosine - GRAZING) / (FACING - GRAZING)) * seen
-    seen = np.flatnonzero(facing > 0)
-    rows_columns, weight = rows_columns[:, seen], np.zeros(len(points))
-    margin = _at(_margin(mask, covered, drawn.depth, STEP * pose.scale), rows_columns)
-    weight[seen] = _smooth(margin) * facing[seen]
-    rgb = expected.astype(np.float64)
-    rgb[seen] = np.stack([_at(pixels[..., c], rows_columns) for c in range(3)], -1)
+    look = _Look(
+        crop=crop,
+        pose=pose,
+        channels=np.ascontiguousarray(np.moveaxis(pixels, -1, 0), np.float64),
+        depth=np.where(covered, drawn.depth, 0).astype(np.float64),
+        margin=_margin(mask, covered, drawn.depth, STEP * pose.scale).astype(np.float64),
+    )
+    weight, rgb = np.zeros(len(points)), expected.astype(np.float64)
+
+    def fill(first: int) -> None:
+        some = slice(first, first + POINTS_AT_ONCE)
+        seen, how_much, color = look.at(points[some], normals[some])
+        weight[first + seen], rgb[first + seen] = how_much, color
+
+    for _ in side_by_side(fill, range(0, len(points), POINTS_AT_ONCE)):
+        pass
     strong = weight > 0.5
     if strong.any():
         off = float(np.median(np.abs(rgb[strong] - expected[strong]).max(1)))
@@ -98,6 +100,45 @@ def photo_of(
             reason = f"colours differ by {off:.2f} from the splats'"
             return Photo(rgb=expected, weight=nothing, refused=reason)
     return Photo(rgb=np.clip(rgb, 0, 1).astype(np.float32), weight=weight.astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Look:
+    """The object's part of the photo.
+
+    Attributes:
+        crop: its camera. pose: of the object.
+        channels: [3, H, W], sRGB in 0…1.
+        depth: [H, W], of the surface; 0 where there is none.
+        margin: [H, W], how much a pixel counts, from its edges inwards.
+    """
+
+    crop: Camera
+    pose: Pose
+    channels: NDArray[np.float64]
+    depth: NDArray[np.float64]
+    margin: NDArray[np.float64]
+
+    def at(
+        self, points: NDArray[np.float32], normals: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Which of the points it sees, how much they count, and their colours."""
+        crop, pose = self.crop, self.pose
+        scene = transform_points(points, pose_matrix(pose))
+        at = crop.project(scene)
+        inside = (scene[:, 2] < 0) & (at > 0).all(1) & (at < [crop.width, crop.height]).all(1)
+        rows_columns = np.where(inside[:, None], at, 0.5)[:, ::-1].T - 0.5
+        depth = _at(self.depth, rows_columns, order=0)
+        toward = -scene / np.maximum(np.linalg.norm(scene, axis=1, keepdims=True), 1e-30)
+        cosine = ((normals @ matrix_from_quaternion(pose.rotation).T) * toward).sum(1)
+        near = inside & (-scene[:, 2] <= depth + STEP * pose.scale)
+        # Most points lie on another side, or look away: only the others are looked up.
+        facing = _smooth((cosine - GRAZING) / (FACING - GRAZING)) * near
+        seen = np.flatnonzero(facing > 0)
+        rows_columns = rows_columns[:, seen]
+        weight = _smooth(_at(self.margin, rows_columns)) * facing[seen]
+        rgb = np.stack([_at(channel, rows_columns) for channel in self.channels], -1)
+        return seen, weight, rgb
 
 
 def _crop(view: ObjectView) -> tuple[Camera, NDArray[np.float32], NDArray[np.bool_]]:
@@ -140,8 +181,8 @@ def _margin(
     return (distance_inside(good) / fade).astype(np.float32)
 
 
-def _at(values: NDArray, rows_columns: NDArray, order: int = 1) -> NDArray[np.float64]:
-    return map_coordinates(values.astype(np.float64), rows_columns, order=order, mode="nearest")
+def _at(values: NDArray[np.float64], rows_columns: NDArray, order: int = 1) -> NDArray[np.float64]:
+    return map_coordinates(values, rows_columns, order=order, mode="nearest")
 
 
 def _smooth(x: NDArray) -> NDArray:
