@@ -31,6 +31,7 @@ from scenelift.finish.blending import (
 )
 from scenelift.finish.sights import SIGHTS, in_frame, is_open, leaning, look_at, reach_of
 from scenelift.finish.texels import Texels
+from scenelift.geometry.rows import all_in_rows, largest_in_rows
 from scenelift.geometry.transforms import matrix_from_quaternion, take_gaussians
 from scenelift.render.jit import compiled, kernel_array, spread
 from scenelift.types import Gaussians
@@ -111,7 +112,7 @@ def _blended(
 
 
 def _visible(gaussians: Gaussians) -> Gaussians:
-    kept = (gaussians.opacities >= MIN_ALPHA) & np.isfinite(gaussians.means).all(1)
+    kept = (gaussians.opacities >= MIN_ALPHA) & all_in_rows(np.isfinite(gaussians.means))
     return gaussians if kept.all() else take_gaussians(gaussians, kept)
 
 
@@ -129,7 +130,7 @@ def _blend_splats(
     means = gaussians.means
     axes = matrix_from_quaternion(gaussians.rotations) * gaussians.scales[:, None, :]
     widest = widest_of(gaussians, texel)
-    radii = np.minimum(3 * gaussians.scales.max(1) + texel, widest)
+    radii = np.minimum(3 * largest_in_rows(gaussians.scales) + texel, widest)
     cell = cell_of(widest)
     low = means.min(0)
     size = np.floor((means.max(0) - low) / cell).astype(np.int64) + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from scenelift.geometry.rows import largest_in_rows
 from scenelift.types import Gaussians
 
 __all__ = [
@@ -34,7 +35,7 @@ WIDEST = 0.999  # quantile of the splats' radii: wider ones are cut off, so that
 
 def widest_of(gaussians: Gaussians, texel: float) -> float:
     """The largest distance at which a splat is looked for."""
-    return float(np.quantile(3 * gaussians.scales.max(1) + texel, WIDEST))
+    return float(np.quantile(3 * largest_in_rows(gaussians.scales) + texel, WIDEST))
 
 
 def cell_of(widest: float) -> float:
