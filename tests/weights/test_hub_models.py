@@ -214,12 +214,22 @@ def test_progress_counts_all_bytes_to_the_end(hub):
     fractions = [e.fraction for e in events if e.kind == "stage_progress"]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
-    assert [e.message.partition(".")[0] for e in events if e.kind == "note"] == [
-        "Fetched sam3",
-        "Fetched moge",
-        "Fetched sam3d",
-        "Fetched moge-2-vitl-normal",
+
+
+def test_a_licence_is_told_before_the_first_byte_of_its_model(hub):
+    told = []
+
+    def listen(event):
+        if event.kind == "note":
+            told.append((event.message, hub.sent))
+
+    FULL.download(Reporter(listen))
+    starts, ends = told[::2], told[1::2]
+    assert [m for m, _ in ends] == [f"Fetched {model.name}." for model in FULL.models]
+    assert [m for m, _ in starts] == [
+        f"Fetching {m.name}. Licence: {m.licence}, {m.repository.url}." for m in FULL.models
     ]
+    assert [sent for _, sent in starts] == [0, *(sent for _, sent in ends[:-1])]
 
 
 def test_too_full_a_disk_is_noticed_before_anything_is_fetched(hub, monkeypatch):

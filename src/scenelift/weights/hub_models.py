@@ -125,6 +125,8 @@ def _download(waiting: Sequence[Model], report: Reporter, weights: Path | None) 
     failures = []
     for model in waiting:
         target = home_of(model.name, weights)
+        # Before the first byte: who does not agree can still stop it.
+        report.note(f"Fetching {model.name}. Licence: {model.licence}, {model.repository.url}.")
         try:
             with FileLock(_made(target) / ".lock", timeout=0):
                 _fetch_model(model, target, progress)
@@ -135,7 +137,7 @@ def _download(waiting: Sequence[Model], report: Reporter, weights: Path | None) 
         except WeightsError as exc:
             failures.append(f"{model.name} ({model.purpose}): {exc}")
         else:
-            report.note(f"Fetched {model.name}. Licence: {model.licence}, {model.repository.url}.")
+            report.note(f"Fetched {model.name}.")
     if failures:
         return [*failures, INSTEAD]
     report.send("stage_finished", fraction=1.0)
