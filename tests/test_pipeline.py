@@ -111,9 +111,9 @@ def test_events_tell_the_story_in_order(pipeline):
     pipeline.run(disc_photo(), "red; blue", report=Reporter(events.append))
     finished = [(e.stage, e.object_index) for e in events if e.kind == "stage_finished"]
     assert finished[:2] == [("segment", None), ("pointmap", None)]
-    assert finished[-1] == ("compose", None)
+    assert finished[-2:] == [("compose", None), ("background", None)]
     # An object is finished while others are reconstructed, and after it was itself.
-    of_objects = finished[2:-1]
+    of_objects = finished[2:-2]
     assert [entry for entry in of_objects if entry[0] == "reconstruct"] == [
         ("reconstruct", 0),
         ("reconstruct", 1),

@@ -21,7 +21,7 @@ from scenelift.runtime import Runtime
 from scenelift.stages import StageStore
 from scenelift.testing.fakes import disc_photo
 
-ORDER = ("segment", "pointmap", "reconstruct", "finish", "compose", "write")
+ORDER = ("segment", "pointmap", "reconstruct", "finish", "compose", "background", "write")
 BASE = {"prompt": ["red", "blue"], "device": "cpu", "faces": 40, "texture_size": 64}
 FIELDS = {f.name: f for f in OPTIONS}
 IN_KEYS = {
@@ -83,9 +83,7 @@ def test_a_changed_option_runs_its_stages_again_and_none_before(name, photo, pip
     assert all(stages(usual).values())
     first = ORDER.index(FIELDS[name].option.changes)
     again = {stage for stage, resumed in stages(changed).items() if not resumed}
-    # The stage of the background is there only where it is asked for.
-    asked = {"background"} if name == "background" else set()
-    assert again == set(ORDER[first:-1]) | asked
+    assert again == set(ORDER[first:-1])
 
 
 @pytest.mark.parametrize("name", WALKED)

@@ -7,6 +7,7 @@
       reconstruct    Reconstruction   splats, mesh and pose, object by object
       finish         Reconstruction   the mesh closed, of few faces, textured
       compose        Layout           poses that agree with the photo and with each other
+      lift_background  Background     the room behind them, completed where they hid it
 
 `docs/pipeline.md` walks through it. Command line, web app and batches call this and nothing else.
 """
@@ -249,10 +250,12 @@ class Pipeline:
             "compose",
             Layout,
             lambda r: _lay_out(objects, work, layout, r),
-            *(finish, seed, layout, [o.index for o in objects]),
+            # The background comes after: another one leaves the objects where they are.
+            *(finish, seed, replace(layout, background="none"), [o.index for o in objects]),
         )
-        behind = _background(work, layout, laid_out, steps)
-        scene = self._scene(work, prompt, segmentation, objects, failed, laid_out, steps)
+        placed = _placed(objects, laid_out)
+        behind = _background(work, placed, layout, laid_out, steps)
+        scene = self._scene(work, prompt, segmentation, placed, failed, laid_out, steps)
         return replace(scene, background=behind)
 
     def _estimate(self, image: Image, instances: Sequence[Instance], steps: Steps) -> PointMap:
@@ -282,7 +285,7 @@ class Pipeline:
         work: PhotoObjects,
         prompt: Prompt,
         segmentation: Segmentation,
-        objects: Sequence[SceneObject],
+        objects: tuple[SceneObject, ...],
         failed: tuple[FailedObject, ...],
         laid_out: Layout,
         steps: Steps,
@@ -290,12 +293,7 @@ class Pipeline:
         image, points = work.image, work.points
         return Scene(
             image=image,
-            objects=tuple(
-                replace(
-                    o, pose=p.pose, quality={**o.quality, **p.quality}, notes=(*o.notes, *p.notes)
-                )
-                for o, p in zip(objects, laid_out.placements, strict=True)
-            ),
+            objects=objects,
             camera=points.camera,
             units=laid_out.units,
             up=laid_out.up,
@@ -441,8 +439,20 @@ def _sorted_out(
     return objects, failed
 
 
+def _placed(objects: Sequence[SceneObject], laid_out: Layout) -> tuple[SceneObject, ...]:
+    """The objects where the layout has them."""
+    return tuple(
+        replace(o, pose=p.pose, quality={**o.quality, **p.quality}, notes=(*o.notes, *p.notes))
+        for o, p in zip(objects, laid_out.placements, strict=True)
+    )
+
+
 def _background(
-    work: PhotoObjects, layout: LayoutOptions, laid_out: Layout, steps: Steps
+    work: PhotoObjects,
+    objects: Sequence[SceneObject],
+    layout: LayoutOptions,
+    laid_out: Layout,
+    steps: Steps,
 ) -> Background | None:
     """The stage of the background, where one is asked for."""
     mode = layout.background
@@ -457,6 +467,7 @@ def _background(
             work.image,
             work.points,
             work.instances,
+            objects=objects,
             mode=mode,
             factor=laid_out.factor,
             seed=work.seed,

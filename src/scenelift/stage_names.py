@@ -15,7 +15,7 @@ class StageName:
         name: in manifests, events and stored results.
         title: what people read while it runs.
         seconds: a first guess of what it takes, with the embedded models on a laptop's CPU; of one
-            object where it is `of_object`. 0 for one that not every run has.
+            object where it is `of_object`.
         of_object: it runs once for each object.
     """
 
@@ -31,8 +31,8 @@ STAGES = (
     StageName("reconstruct", "Reconstructing", 3.0, of_object=True),
     StageName("finish", "Finishing meshes", 1.0, of_object=True),
     StageName("compose", "Placing objects", 1.5),
-    StageName("background", "Building the background", 0.0),
-    StageName("preview", "Drawing the preview", 2.0),
+    StageName("background", "Building the background", 2.0),
+    StageName("preview", "Drawing the preview", 3.0),
     StageName("write", "Writing files", 1.0),
 )
 """In the order in which they run."""

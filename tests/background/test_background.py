@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from tests.background.room import FLOOR, RED, WALL, room
 
 from scenelift.background.stage import lift_background
+from scenelift.output.turntable import photo_cameras
 from scenelift.render.meshes import render_mesh
-from scenelift.types import Image, Instance, PointMap
+from scenelift.render.splats import render_splats
+from scenelift.types import Image, Instance, Mesh, PointMap, Pose, SceneObject, Shape
 
 
 def drawn_depth(background, points):
@@ -43,14 +46,54 @@ def test_nothing_of_the_object_is_painted_on_the_floor():
 def test_what_was_hidden_is_completed_with_the_texture_around_it():
     """Checks of the floor are there with their contrast, where a blur would have none."""
     image, points, box, _ = room()
-    pixels = lift_background(image, points, [box]).mesh.texture
-    assert pixels is not None
-    whole = pixels[: pixels.shape[0] // (1 if pixels.shape[0] <= 200 else 2)]
-    floor = np.zeros(box.mask.shape, bool)
-    floor[112:128, 100:135] = True
-    assert whole.shape[:2] == box.mask.shape
-    values = whole[floor].mean(-1)
+    drawn = render_mesh(lift_background(image, points, [box]).mesh, points.camera).pixels()
+    values = drawn[112:128, 100:135].mean(-1)  # floor, behind the box
     assert values.std() > 15  # checks of 150 and 210 have 30
+
+
+def test_the_photo_comes_back_in_its_own_view():
+    image, points, box, _ = room()
+    drawn = render_splats(lift_background(image, points, [box]).gaussians, points.camera).pixels()
+    error = np.abs(drawn.astype(float) - image.pixels)[~box.mask].mean(-1)
+    assert np.median(error) < 6
+    assert error.mean() < 12
+
+
+def test_a_camera_that_moves_to_the_side_sees_no_void():
+    image, points, box, _ = room()
+    splats = lift_background(image, points, [box]).gaussians
+    about = np.array([[0.0, 0, -2]])
+    for view, pose in photo_cameras(about, points.camera, frames=4, size=120)[1::2]:
+        assert (render_splats(splats, view, pose).alpha > 0.5).mean() > 0.99
+
+
+def test_what_stands_in_front_keeps_its_outline_and_hides_something():
+    """Nobody asked for the box: it stays, and behind its edge there is wall, not a hole."""
+    image, points, box, truth = room()
+    background = lift_background(image, points, [])
+    depth = drawn_depth(background, points)
+    inside, outside = ndimage.binary_erosion(box.mask), ~ndimage.binary_dilation(box.mask)
+    assert np.quantile(np.abs(depth[inside] - 2), 0.99) < 0.1
+    wall = outside & (truth == -WALL) & np.isfinite(depth)
+    assert np.quantile(np.abs(depth[wall] + WALL), 0.99) < 0.2
+    beside = np.eye(4)
+    beside[0, 3] = 0.4  # sees wall that the photo does not
+    drawn = render_mesh(background.mesh, points.camera, beside)
+    assert (drawn.alpha > 0).mean() > 0.95
+
+
+def test_objects_stand_before_the_background_also_where_the_points_put_them_deeper():
+    """The layout moved the box back until the floor would cut through it."""
+    image, points, box, _ = room()
+    x, y = np.meshgrid(np.linspace(-0.5, 0.5, 60), np.linspace(-0.9, 0, 60))
+    corners = np.stack([x, y, np.full_like(x, -3.5)], -1).reshape(-1, 3)
+    shape = Shape(mesh=Mesh(vertices=corners.astype(np.float32), faces=np.zeros((0, 3), np.int32)))
+    moved = SceneObject(index=0, instance=box, shape=shape, pose=Pose())
+    depth = drawn_depth(lift_background(image, points, [box], objects=[moved]), points)
+    place = points.camera.project(corners).astype(int)
+    behind = depth[place[:, 1], place[:, 0]][box.mask[place[:, 1], place[:, 0]]]
+    assert len(behind) > 500
+    assert (behind > 3.5).mean() > 0.95
 
 
 def test_ground_lies_at_its_height_and_level():

@@ -41,9 +41,9 @@ def test_a_fraction_never_goes_back_nor_beyond_one(steps, objects):
 
 def test_the_time_left_is_what_the_stages_took_before():
     seconds = {"segment": 4.0, "pointmap": 1.0, "reconstruct": 5.0, "finish": 0.5}
-    estimate = Estimate(seconds | {"compose": 3.0, "preview": 2.0, "write": 1.0})
+    estimate = Estimate(seconds | {"compose": 3.0, "background": 2.5, "preview": 2.0, "write": 1.0})
     estimate.found(3)
-    after = 3 * 0.5 + 3 + 2 + 1
+    after = 3 * 0.5 + 3 + 2.5 + 2 + 1
     assert estimate.remaining(0) == pytest.approx(4 + 1 + 3 * 5 + after)
     estimate.at("segment", None, 1.0)
     estimate.at("reconstruct", 0, 0.5)

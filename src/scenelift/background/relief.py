@@ -10,12 +10,24 @@ from numpy.typing import NDArray
 
 from scenelift.background.harmonic import harmonic
 from scenelift.background.planes import Plane, nearest_plane
+from scenelift.background.sharpen import sharpened
 from scenelift.geometry.regions import distance_inside, nearest_inside
 from scenelift.types import Camera, PointMap
 
-__all__ = ["Relief", "grid_of", "relief_behind", "relief_behind_edges", "sample_points"]
+__all__ = [
+    "Relief",
+    "backstop",
+    "grid_of",
+    "relief_behind",
+    "relief_behind_edges",
+    "sample_points",
+]
 
-IN_FRONT = 0.97  # of an object's own depth: what is nearer cannot be behind it
+IN_FRONT = 0.94  # of an object's own depth: a plane nearer than this is not behind it
+BACKSTOP = 1.03  # times the farthest around: where the backstop hangs
+BACKSTOP_CELL = 6  # cells of the first layer that one of its is long
+OUTLINE = 7  # cells that an object's outline may be wide in the points
+BEHIND = 1.01  # times an object's own depth: nothing of the background is nearer
 NEAR_PLANE = 0.03  # of the depth: relief so close to a plane is noise of the plane
 BACKDROP = 1.3  # times the farthest points: where the sky hangs
 FARTHEST = 0.99  # quantile of depths that is not an outlier
@@ -31,6 +43,8 @@ class Relief:
         depth: float64 [h, w], along the viewing axis; finite everywhere.
         surface: int [h, w]: number of the plane, −1 for relief, −2 for the backdrop.
         filled: bool [h, w], what was not seen and is continued from around.
+        front: bool [h, w], what stands before a second layer and has no part in its picture; in it
+            lies `filled`. None for the first.
     """
 
     rays: NDArray[np.float64]
@@ -38,6 +52,7 @@ class Relief:
     depth: NDArray[np.float64]
     surface: NDArray[np.int64]
     filled: NDArray[np.bool_]
+    front: NDArray[np.bool_] | None = None
 
     @property
     def points(self) -> NDArray[np.float64]:
@@ -65,28 +80,41 @@ def sample_points(values: NDArray, place: NDArray[np.float64]) -> NDArray:
 
 
 def relief_behind(
-    points: PointMap, hidden: NDArray[np.bool_], planes: Sequence[Plane], *, cells: int
+    points: PointMap,
+    hidden: NDArray[np.bool_],
+    planes: Sequence[Plane],
+    *,
+    cells: int,
+    pixels: NDArray[np.uint8],
+    outside: NDArray[np.bool_] | None = None,
+    solid: NDArray[np.float64] | None = None,
 ) -> Relief:
     """Depths of the background: as seen where it is seen, behind the objects by what is around.
 
     Behind an object the depth goes on as at the nearest place of the rim: on a plane (the one that
     the ray meets first beyond the object's own surface) where the rim lies on one; elsewhere the
-    inverse depth goes smoothly from rim to rim. Where the photo shows nothing near (sky), a
-    backdrop hangs behind everything.
+    inverse depth goes smoothly from rim to rim, unless the ray meets the floor first. Where the
+    photo shows nothing near (sky), a backdrop hangs behind everything.
 
     Args:
         points: of the photo.
         hidden: bool [H, W], the objects' masks and a rim around them.
         planes: floor, table tops and walls.
         cells: about how many cells the grid has.
+        pixels: uint8 [H, W, 3], the photo, whose edges sharpen those of the depth.
+        outside: bool [H, W], a margin that the photo does not show.
+        solid: [N, 3] points of the objects where they were placed, in the frame of the points:
+            they stay before the background, also where the points say otherwise.
     """
     rays, place = grid_of(points.camera, cells)
     seen = -sample_points(points.points[..., 2], place).astype(np.float64)
     covered = sample_points(hidden, place)
     valid = np.isfinite(seen) & (seen > 0)
-    free = valid & ~covered
+    beyond = np.zeros_like(covered) if outside is None else sample_points(outside, place)
+    free = valid & ~covered & ~beyond
     if not free.any():
         return _nothing_seen(rays, place, seen, valid, planes)
+    seen = np.where(free, sharpened(seen, _colours_at(pixels, place), free), seen)
     far = BACKDROP * float(np.quantile(seen[free], FARTHEST))
     depth = np.where(free, np.minimum(seen, far), far)
     surface = np.where(free, -1, -2)
@@ -98,9 +126,47 @@ def relief_behind(
     weight = np.clip(2 - 2 * off[flat], 0, 1)
     depth[flat] = weight * on[flat] + (1 - weight) * depth[flat]
     surface[flat] = number[flat]
-    behind = np.where(covered & valid, seen * IN_FRONT, 0.0)
-    depth, surface = _continued(rays, depth, surface, covered, ~covered, behind, planes)
-    return Relief(rays=rays, place=place, depth=depth, surface=surface, filled=covered)
+    own = _own_depth(seen, covered & valid)
+    if solid is not None and len(solid):
+        placed = _front(solid, rays)
+        own = np.where(np.isfinite(placed), placed, own)
+    behind = np.where(covered & np.isfinite(own), own * BEHIND, 0.0)
+    unseen = covered | beyond
+    depth, surface = _continued(rays, depth, surface, unseen, ~unseen, behind, planes)
+    return Relief(rays=rays, place=place, depth=depth, surface=surface, filled=unseen)
+
+
+def _front(solid: NDArray[np.float64], rays: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Depth [h, w] of the front of points [N, 3], the deepest of neighbours; inf where none is."""
+    from scipy import ndimage
+
+    depth = -solid[:, 2]
+    slopes = solid[depth > 0, :2] / depth[depth > 0, None]
+    first, last = rays[0, 0, :2], rays[-1, -1, :2]
+    at = (slopes - first) / (last - first) * (np.array(rays.shape[1::-1]) - 1)
+    column, row = np.rint(at).astype(int).T
+    height, width = rays.shape[:2]
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    front = np.full((height, width), np.inf)
+    np.minimum.at(front, (row[inside], column[inside]), depth[depth > 0][inside])
+    deepest = ndimage.maximum_filter(np.where(np.isfinite(front), front, -np.inf), 3)
+    return np.where(np.isfinite(deepest), deepest, np.inf)
+
+
+def _own_depth(seen: NDArray[np.float64], covered: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Depth of the objects: at their outlines it may seem to be that of what is behind."""
+    from scipy import ndimage
+
+    return np.asarray(ndimage.minimum_filter(np.where(covered, seen, np.inf), OUTLINE))
+
+
+def _colours_at(pixels: NDArray[np.uint8], place: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean colours [h, w, 3] of the photo around places."""
+    from scipy import ndimage
+
+    side = max(1, round(float(place[0, 1, 0] - place[0, 0, 0])))
+    means = ndimage.uniform_filter(pixels.astype(np.float32), (side, side, 0))
+    return sample_points(np.asarray(means), place).astype(np.float64)
 
 
 def relief_behind_edges(
@@ -136,7 +202,36 @@ def relief_behind_edges(
     depth, surface = _continued(
         relief.rays, depth, relief.surface, band, ~inner, depth * np.sqrt(jump), planes
     )
-    return Relief(rays=relief.rays, place=relief.place, depth=depth, surface=surface, filled=band)
+    return Relief(
+        rays=relief.rays,
+        place=relief.place,
+        depth=depth,
+        surface=surface,
+        filled=band,
+        front=near_side & (distance <= 2 * reach),
+    )
+
+
+def backstop(relief: Relief, *, reach: int) -> Relief:
+    """A coarse sheet behind all of a relief: what shows where the camera sees between its layers.
+
+    Args:
+        relief: the first layer.
+        reach: cells that it lies behind of at least, in every direction.
+    """
+    from scipy import ndimage
+
+    farthest = ndimage.maximum_filter(relief.depth, 2 * reach + 1, mode="nearest")
+    smooth = np.exp(ndimage.gaussian_filter(np.log(farthest), reach / 2, mode="nearest"))
+    depth = np.maximum(smooth, farthest) * BACKSTOP
+    at = np.ix_(*(np.unique(np.r_[: n - 1 : BACKSTOP_CELL, n - 1]) for n in depth.shape))
+    return Relief(
+        rays=relief.rays[at],
+        place=relief.place[at],
+        depth=depth[at],
+        surface=np.full(depth[at].shape, -1),
+        filled=np.ones(depth[at].shape, bool),
+    )
 
 
 def _continued(
@@ -158,7 +253,9 @@ def _continued(
         return depth, surface
     rows, columns = nearest_inside(rim & ~hole)
     around = surface[rows, columns]
-    on, number = nearest_plane(planes, rays, behind)
+    # Where a thing stands, the floor may seem to be a little before it.
+    on, number = nearest_plane(planes, rays, behind * (IN_FRONT / BEHIND))
+    on = np.maximum(on, behind)
     flat = hole & (around >= 0) & (number >= 0)
     depth, surface = depth.copy(), surface.copy()
     depth[flat], surface[flat] = on[flat], number[flat]
@@ -167,6 +264,10 @@ def _continued(
         smooth = 1 / harmonic(1 / depth, rest, rim | flat)
         depth[rest] = np.maximum(smooth[rest], behind[rest])
         surface[rest] = np.where(around[rest] == -2, -2, -1)
+        # The floor is whole: a ray that meets it first goes no farther.
+        ground = np.array([plane.kind == "ground" for plane in planes] + [False])
+        first = rest & ground[number] & (on < depth)
+        depth[first], surface[first] = on[first], number[first]
     return depth, surface
 
 

@@ -8,31 +8,50 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 from scipy import ndimage
 
 from scenelift.background.inpaint import complete
+from scenelift.background.margin import Margin
 from scenelift.background.planes import Plane, find_walls, ground_planes
 from scenelift.background.relief import (
+    Relief,
+    backstop,
     grid_of,
     relief_behind,
     relief_behind_edges,
     sample_points,
 )
-from scenelift.background.shape import JUMP, Layer, mesh_of, splats_of
+from scenelift.background.rim import hidden_by
+from scenelift.background.shape import JUMP, Layer, count_faces, mesh_of, splats_of
 from scenelift.compose.ground import find_ground
-from scenelift.geometry.regions import distance_inside
-from scenelift.geometry.transforms import transform_gaussians
+from scenelift.geometry.transforms import pose_matrix, transform_gaussians, transform_points
 from scenelift.progress import Reporter, silent
-from scenelift.types import Background, Gaussians, Image, Instance, Mesh, PointMap, Pose
+from scenelift.types import (
+    Background,
+    Gaussians,
+    Image,
+    Instance,
+    Mesh,
+    PointMap,
+    Pose,
+    SceneObject,
+)
 
 __all__ = ["Mode", "lift_background"]
 
 Mode = Literal["photo", "planes"]
 
 CELLS = 22_000  # of the first layer: two faces each, and some thousands behind edges
+PIXELS_A_CELL = 4  # at least: a small photo has nothing finer to show
 BEHIND_EDGES = 14  # cells that what is behind goes on at a jump of the depth
-MOST_SPLATS = 120_000
-RIM = 0.012  # of the longer side: pixels at a mask's rim that mix object and background
+MOST_FACES = 60_000
+MOST_SPLATS = 200_000
+BLUR = 0.015  # of the longer side: the picture of what is behind everything
+WORKING = 1024  # pixels of the longer side, beyond which the photo is made smaller
+SIDES, ENDS = 0.16, 0.1  # of width and height: margin that a camera moving by 9 degrees sees
+FAINT = 0.3  # splats of less opacity are no surface
+POINTS_OF_AN_OBJECT = 60_000
 COARSE = 12_000  # cells at which walls are looked for
 CAMERA_UP = np.array([0.0, 1.0, 0.0])
 
@@ -42,6 +61,7 @@ def lift_background(
     points: PointMap,
     instances: Sequence[Instance],
     *,
+    objects: Sequence[SceneObject] = (),
     mode: Mode = "photo",
     factor: float = 1.0,
     seed: int = 0,
@@ -52,31 +72,60 @@ def lift_background(
     Args:
         image, points: of one size with the masks.
         instances: the objects, which are taken out.
+        objects: where they were placed in the scene, before the background.
         mode: "photo" for all that is seen, "planes" for floor, table tops and walls alone.
         factor: units of the scene in one of the point map.
         seed: makes the result repeatable.
         report: progress; raises Cancelled between steps.
     """
     report = report or silent()
-    hidden = _rimmed(instances, image)
     report.update(0, 4, "floor and walls")
     ground = find_ground(points, instances, seed=seed)
     up = CAMERA_UP if ground is None else ground.up
+    pixels, points, masked = _at_working_size(image, points, instances)
+    hidden = hidden_by(pixels, masked)
     planes = [*ground_planes(ground), *_walls(points, hidden, up, seed)]
+
     report.update(1, 4, "depths behind the objects")
-    relief = relief_behind(points, hidden, planes, cells=CELLS)
+    margin = Margin.of(points.camera, SIDES, ENDS)
+    wide, outside = margin.points(points), margin.around(np.zeros_like(hidden), True)
+    solid = _points_of(objects) / factor
+    covered, seen = margin.around(hidden, False), margin.mirrored(pixels)
+    cells = max(1, min(CELLS, hidden.size // PIXELS_A_CELL))
+    while True:
+        relief = relief_behind(
+            wide, covered, planes, cells=cells, pixels=seen, outside=outside, solid=solid
+        )
+        second = relief_behind_edges(relief, planes, jump=JUMP, reach=BEHIND_EDGES)
+        sheet = backstop(relief, reach=BEHIND_EDGES)
+        layers = [
+            Layer(relief=relief, pixels=seen, shown=margin.shown(hidden)),
+            Layer(relief=sheet, pixels=seen, whole=True),
+        ]
+        if second is not None:
+            layers.append(Layer(relief=second, pixels=seen, within=second.filled))
+        faces = count_faces(layers, planes_only=False)
+        if faces <= MOST_FACES:
+            break
+        cells = int(cells * 0.95 * MOST_FACES / faces)
+
     report.update(2, 4, "the picture behind the objects")
-    pixels = complete(image.pixels, hidden, _regions(relief.surface, image))
-    layers = [Layer(relief=relief, pixels=pixels)]
-    second = relief_behind_edges(relief, planes, jump=JUMP, reach=BEHIND_EDGES)
-    if second is not None:
-        unseen = _enlarged(second.filled, image)
-        again = complete(pixels, unseen, _regions(second.surface, image))
-        layers.append(Layer(relief=second, pixels=again, within=second.filled))
+
+    def completed(picture: NDArray[np.uint8], hole: NDArray[np.bool_], at: Relief) -> NDArray:
+        return complete(picture, hole, margin.inside(_over(at.surface, margin, hidden)))
+
+    behind = completed(pixels, hidden, relief)
+    layers[0] = replace(layers[0], pixels=margin.mirrored(behind))
+    again = behind
+    if second is not None and second.front is not None:
+        front = margin.inside(_over(_grown(second.front), margin, hidden))
+        again = completed(behind, front, second)
+        layers[2] = replace(layers[2], pixels=margin.mirrored(again))
+    layers[1] = replace(layers[1], pixels=_blurred(margin.mirrored(again)))
     report.update(3, 4, "mesh and splats")
     flat = mode == "planes"
     mesh = mesh_of(layers, planes_only=flat)
-    splats = splats_of(layers, planes_only=flat, most=MOST_SPLATS)
+    splats = splats_of(layers, planes_only=flat, most=min(MOST_SPLATS, 2 * hidden.size))
     notes = [] if planes else ["No floor and no wall was seen: the background is a relief alone."]
     if flat and not planes:
         notes = ["No floor and no wall was seen: there is no background."]
@@ -91,13 +140,45 @@ def lift_background(
     )
 
 
-def _rimmed(instances: Sequence[Instance], image: Image) -> NDArray[np.bool_]:
-    """All masks, grown by the pixels in which object and background mix."""
-    hidden = np.zeros((image.height, image.width), bool)
+def _points_of(objects: Sequence[SceneObject]) -> NDArray[np.float64]:
+    """Points [N, 3] of objects in the scene: means of their splats, or corners of their meshes."""
+    points = [np.zeros((0, 3))]
+    for o in objects:
+        shape = o.shape
+        if shape.gaussians is not None and len(shape.gaussians):
+            own = shape.gaussians.means[shape.gaussians.opacities > FAINT]
+        elif shape.mesh is not None:
+            own = shape.mesh.vertices
+        else:
+            continue
+        some = own[:: -(-len(own) // POINTS_OF_AN_OBJECT) or 1]
+        points.append(transform_points(some, pose_matrix(o.pose)))
+    return np.concatenate(points)
+
+
+def _at_working_size(
+    image: Image, points: PointMap, instances: Sequence[Instance]
+) -> tuple[NDArray[np.uint8], PointMap, NDArray[np.bool_]]:
+    """Photo, points and all masks together, none larger than textures are."""
+    masked = np.zeros((image.height, image.width), bool)
     for instance in instances:
-        hidden |= instance.mask
-    reach = max(2, round(RIM * max(image.height, image.width)))
-    return distance_inside(~hidden) <= reach if hidden.any() else hidden
+        masked |= instance.mask
+    factor = WORKING / max(image.height, image.width)
+    if factor >= 1:
+        return image.pixels, points, masked
+    width, height = (max(1, round(side * factor)) for side in (image.width, image.height))
+    small = Pillow.fromarray(image.pixels).resize((width, height), Pillow.Resampling.BOX)
+    cover = Pillow.fromarray(masked.astype(np.float32)).resize(
+        (width, height), Pillow.Resampling.BOX
+    )
+    rows = ((np.arange(height) + 0.5) * image.height / height).astype(int)[:, None]
+    columns = ((np.arange(width) + 0.5) * image.width / width).astype(int)
+    smaller = PointMap(
+        points=points.points[rows, columns],
+        normals=None if points.normals is None else points.normals[rows, columns],
+        camera=points.camera.resized(width, height),
+    )
+    return np.asarray(small), smaller, np.asarray(cover) > 0
 
 
 def _walls(
@@ -125,18 +206,26 @@ def _walls(
     return find_walls(p, n, up, seed=seed)
 
 
-def _enlarged(crossings: NDArray[np.bool_], image: Image) -> NDArray[np.bool_]:
-    """Pixels [H, W] near one of the crossings of the grid."""
-    grown = np.asarray(ndimage.binary_dilation(crossings, np.ones((3, 3), bool)))
-    return _regions(grown.astype(np.int64), image) > 0
+def _blurred(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The light and the colours of a picture, and nothing that could be taken for a thing."""
+    sigma = BLUR * max(pixels.shape[:2])
+    return np.asarray(ndimage.gaussian_filter(pixels.astype(np.float32), (sigma, sigma, 0))).astype(
+        np.uint8
+    )
 
 
-def _regions(surface: NDArray[np.int64], image: Image) -> NDArray[np.int64]:
-    """The surface number of every pixel of the photo, from those at the grid's crossings."""
-    h, w = surface.shape
-    rows = np.rint(np.linspace(0, h - 1, image.height)).astype(int)
-    columns = np.rint(np.linspace(0, w - 1, image.width)).astype(int)
-    return surface[rows[:, None], columns]
+def _grown(crossings: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Crossings of the grid that are or touch one of these."""
+    return np.asarray(ndimage.binary_dilation(crossings, np.ones((3, 3), bool)))
+
+
+def _over(values: NDArray, margin: Margin, photo: NDArray[np.bool_]) -> NDArray:
+    """The value of every pixel of photo and margin, from those at the grid's crossings."""
+    h, w = values.shape
+    height, width = margin.around(photo, False).shape
+    rows = np.rint(np.linspace(0, h - 1, height)).astype(int)
+    columns = np.rint(np.linspace(0, w - 1, width)).astype(int)
+    return values[rows[:, None], columns]
 
 
 def _grown_mesh(mesh: Mesh, factor: float) -> Mesh:

@@ -27,7 +27,9 @@ web app (its form, its REST call and its page)."""
 
 FRONT_ENDS: tuple[FrontEnd, ...] = get_args(FrontEnd)
 
-Stage = Literal["", "segment", "pointmap", "reconstruct", "finish", "compose", "write"]
+Stage = Literal[
+    "", "segment", "pointmap", "reconstruct", "finish", "compose", "background", "write"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

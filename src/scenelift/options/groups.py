@@ -623,10 +623,10 @@ class LayoutOptions:
         left_out=_OF_A_RUN,
     )
     background: BackgroundMode = option(
-        "none",
+        "photo",
         help="What the photo shows around and behind the objects, as geometry: photo (all of it), "
         "planes (floor, table tops and walls), or none.",
-        changes="compose",
+        changes="background",
         example="planes",
         title="Background",
         left_out=_OF_A_RUN,

@@ -134,9 +134,9 @@ def photo_cameras(
     pivot = (low + high) / 2
     views = []
     for k in range(frames):
-        turn = _looking_inwards(
-            math.radians(PHOTO_SWING_DEG) * math.sin(2 * math.pi * k / frames), 0
-        )
+        # Rounded, so that the way back passes through exactly the views of the way there.
+        angle = round(math.radians(PHOTO_SWING_DEG) * math.sin(2 * math.pi * k / frames), 9)
+        turn = _looking_inwards(angle, 0)
         moved = np.eye(4)
         moved[:3, :3] = turn
         moved[:3, 3] = pivot - turn @ pivot
@@ -184,11 +184,11 @@ def render_turntable(
     low, high = _bounds(points)
     near = 1e-3 * float((high - low).max())  # far in front of what is framed
     if surroundings is not None:
-        if path == "swing":
-            views = photo_cameras(points, camera, scene_from_camera, frames=frames, size=size)
         red, green, blue = surroundings.rgb.mean(0).tolist() if len(surroundings) else background
         background = (red, green, blue)  # where the photo ended
         gaussians = concatenate_gaussians([gaussians, surroundings])
+        if path == "swing":
+            views = photo_cameras(points, camera, scene_from_camera, frames=frames, size=size)
     draw = splat_renderer(gaussians, device)
     drawn: dict[bytes, NDArray[np.uint8]] = {}  # a swing sees almost every view twice
     loop = []

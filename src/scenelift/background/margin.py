@@ -1,0 +1,70 @@
+"""More than the photo shows: what a camera that moves to the side sees beyond its edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.types import Camera, PointMap
+
+__all__ = ["Margin"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """Pixels that a photo is continued by.
+
+    Attributes:
+        left_right: at its left and at its right.
+        top_bottom: above and below.
+    """
+
+    left_right: int
+    top_bottom: int
+
+    @classmethod
+    def of(cls, camera: Camera, sides: float, ends: float) -> Margin:
+        """Shares of the width and of the height."""
+        return cls(left_right=round(sides * camera.width), top_bottom=round(ends * camera.height))
+
+    def around(self, values: NDArray, fill: float | bool) -> NDArray:
+        """[H, W, …] with one value in the margin."""
+        return np.pad(values, self._widths(values), constant_values=fill)
+
+    def mirrored(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """[H, W, 3] continued by its mirror image: no seam, and the texture goes on."""
+        return np.pad(pixels, self._widths(pixels), mode="symmetric")
+
+    def inside(self, values: NDArray) -> NDArray:
+        """[H, W, …] without the margin."""
+        height, width = values.shape[:2]
+        return values[
+            self.top_bottom : height - self.top_bottom, self.left_right : width - self.left_right
+        ]
+
+    def shown(self, photo: NDArray) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of the photo [H, W, …] within its margin."""
+        height, width = photo.shape[:2]
+        x, y = self.left_right, self.top_bottom
+        return x, y, x + width, y + height
+
+    def points(self, points: PointMap) -> PointMap:
+        """The same camera with a larger picture; there are no points in the margin."""
+        camera = points.camera
+        return PointMap(
+            points=self.around(points.points, np.nan),
+            normals=None if points.normals is None else self.around(points.normals, np.nan),
+            camera=replace(
+                camera,
+                width=camera.width + 2 * self.left_right,
+                height=camera.height + 2 * self.top_bottom,
+                cx=camera.cx + self.left_right,
+                cy=camera.cy + self.top_bottom,
+            ),
+        )
+
+    def _widths(self, values: NDArray) -> list[tuple[int, int]]:
+        rest = [(0, 0)] * (values.ndim - 2)
+        return [(self.top_bottom,) * 2, (self.left_right,) * 2, *rest]
