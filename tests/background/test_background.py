@@ -6,9 +6,9 @@ from scipy import ndimage
 from tests.background.room import FLOOR, RED, WALL, room
 
 from scenelift.background.stage import lift_background
-from scenelift.output.turntable import photo_cameras
 from scenelift.render.meshes import render_mesh
 from scenelift.render.splats import render_splats
+from scenelift.render.turntable import photo_cameras
 from scenelift.types import Image, Instance, Mesh, PointMap, Pose, SceneObject, Shape
 
 

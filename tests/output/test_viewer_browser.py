@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -28,7 +29,17 @@ from scenelift.output.page_server import folder_server
 from scenelift.output.scene import write_scene
 from scenelift.scene import Scene
 from scenelift.testing.fakes import ball_shape
-from scenelift.types import Camera, Image, Instance, Pose, Prompt, Provenance, SceneObject
+from scenelift.types import (
+    Background,
+    Camera,
+    Image,
+    Instance,
+    Mesh,
+    Pose,
+    Prompt,
+    Provenance,
+    SceneObject,
+)
 
 AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 QUICK = ExportOptions(preview_frames=1, preview_size=64)
@@ -213,6 +224,39 @@ def test_splats_lie_on_their_objects_in_the_photo(visit, folder):
         # The ball's splats end softly, three standard deviations of 3 % around its outline.
         for actual, expected in ((rows, expected_rows), (columns, expected_columns)):
             assert np.ptp(actual) == pytest.approx(np.ptp(expected), rel=0.15)
+
+
+def test_the_room_stands_behind_the_objects_and_goes_at_a_press(visit, tmp_path):
+    violet = (170, 30, 200)
+    corners = np.array([[-4.0, -3, -5], [4, -3, -5], [4, 3, -5], [-4, 3, -5]])
+    wall = Mesh(
+        vertices=transform_points(corners, SCENE_FROM_CAMERA).astype(np.float32),
+        faces=np.array([[0, 1, 2], [0, 2, 3]], np.int32),
+        uv=np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32),
+        texture=np.full((4, 4, 3), violet, np.uint8),
+    )
+    splats = ball_shape(np.array(violet), splats=10).gaussians
+    assert splats is not None
+    behind = Background(mode="photo", mesh=wall, gaussians=splats)
+    write_scene(replace(two_balls(), background=behind), tmp_path / "room", options=QUICK)
+    page = visit(tmp_path / "room").page
+    wait_for(page)
+    # It opens as the photo was taken.
+    wait_until(page, lambda: share_of(page, violet) > 0.5)
+    assert min(share_of(page, color) for color in MADE) > 0.005
+    press(page, "The room behind the objects (B)")
+    wait_until(page, lambda: share_of(page, violet) == 0)
+    assert min(share_of(page, color) for color in MADE) > 0.005
+    press(page, "The room behind the objects (B)")
+    wait_until(page, lambda: share_of(page, violet) > 0.5)
+    # Wherever one looks from, splats are drawn over it.
+    page.locator(".picture").focus()
+    page.keyboard.press("ArrowLeft")
+    wait_until(page, lambda: min(share_of(page, color) for color in MADE) > 0.005)
+    page.wait_for_timeout(1000)
+    assert min(share_of(page, color) for color in MADE) > 0.005
+    press(page, "Wire")
+    wait_until(page, lambda: share_of(page, violet) == 0)
 
 
 def test_turns_with_the_keyboard(visit, folder):

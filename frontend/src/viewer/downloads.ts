@@ -12,6 +12,8 @@ const ABOUT: Record<string, [name: string, use: string]> = {
   'scene.spz': ['SPZ splats', 'small, for the web'],
   'scene.sog': ['SOG splats', 'small, for the web'],
   'scene.obj': ['OBJ mesh', 'everything else; with MTL and textures'],
+  'background.glb': ['GLB background', 'the room behind the objects, a mesh'],
+  'background.ply': ['PLY background', 'the same as splats'],
   'scene.usdz': ['USDZ', 'Apple, Omniverse'],
   'scene.stl': ['STL', 'printing'],
   'preview.gif': ['GIF', 'a turn around the scene'],

@@ -6,6 +6,7 @@ import { Backdrop } from './backdrop';
 import { ObjectList } from './objectList';
 import { ObjectNode, type Mode } from './objects';
 import type { SceneObject } from './manifest';
+import { Room } from './room';
 import type { Source } from './source';
 import { Stage } from './stage';
 import { Toolbar } from './toolbar';
@@ -27,11 +28,13 @@ export class LiveView {
   readonly loaded: Promise<void>;
   readonly #toolbar: Toolbar;
   readonly #backdrop: Backdrop;
+  readonly #room: Room | null;
   readonly nodes: ObjectNode[];
   readonly #sceneFromCamera: Matrix4;
   readonly #status: HTMLElement;
   readonly #onState: (state: 'partial' | 'ready') => void;
   #mode: Mode = 'splats';
+  #roomWanted = true;
   #started = false; // something can be seen
   #touched = false; // the user chose a view: arriving objects no longer change it
   #disposed = false;
@@ -57,6 +60,8 @@ export class LiveView {
     this.#backdrop = new Backdrop(manifest.camera, this.#sceneFromCamera);
     this.nodes = manifest.objects.map((about) => new ObjectNode(about));
     this.stage.scene.add(this.#backdrop.group, ...this.nodes.map((n) => n.group));
+    this.#room = Room.isIn(manifest) ? new Room() : null;
+    if (this.#room) this.stage.scene.add(this.#room.group);
     this.list = new ObjectList(manifest, {
       show: (hidden) => {
         for (const node of this.nodes) node.hidden = hidden.has(node.about.index);
@@ -71,6 +76,7 @@ export class LiveView {
         this.#show();
       },
       photo: (on) => this.#showPhoto(on),
+      room: (on) => this.#showRoom(on),
       turn: (on) => (this.stage.turning = on),
       background: (color) => this.stage.setBackground(color),
       frame: () => this.#frameAll(),
@@ -78,6 +84,7 @@ export class LiveView {
       full: () => void this.#toggleFullScreen(),
     });
     host.append(this.#toolbar.element);
+    if (this.#room) this.#toolbar.offerRoom();
     this.stage.onFrame = () => {
       this.stage.setCovered(this.#toolbar.element.offsetHeight + TOOLBAR_GAP);
       if (this.#backdrop.group.visible) {
@@ -86,7 +93,8 @@ export class LiveView {
       for (const node of this.nodes) {
         node.fitLines(this.stage.camera, this.picture.clientHeight);
       }
-      this.#toolbar.reflect({ photo: this.#backdrop.group.visible, turn: this.stage.turning });
+      const photo = this.#backdrop.group.visible;
+      this.#toolbar.reflect({ photo, room: this.#roomShown, turn: this.stage.turning });
     };
     // Splats take a processor a second a picture, meshes a tenth of that: they move in their place.
     if (this.stage.software) this.stage.onMotion = (moving) => this.#show(moving);
@@ -152,6 +160,7 @@ export class LiveView {
     this.#disposed = true;
     for (const node of this.nodes) node.dispose();
     this.#backdrop.dispose();
+    this.#room?.dispose();
     this.stage.dispose();
   }
 
@@ -169,7 +178,9 @@ export class LiveView {
       }
       this.#arrived();
     };
-    await Promise.all(this.nodes.map((node) => attempt(node.loadMesh(this.source, this.stage.environment))));
+    const meshes = this.nodes.map((node) => node.loadMesh(this.source, this.stage.environment));
+    if (this.#room) meshes.push(this.#room.load(this.source));
+    await Promise.all(meshes.map(attempt));
 
     const waiting = [...this.nodes].sort((a, b) => a.about.gaussians - b.about.gaussians);
     const total = Math.max(1, waiting.reduce((sum, node) => sum + node.about.gaussians, 0));
@@ -198,7 +209,7 @@ export class LiveView {
     const eye = new Vector3().setFromMatrixPosition(this.#sceneFromCamera);
     this.#backdrop.place(eye.distanceTo(sphere.center) + 1.5 * sphere.radius);
     this.#show();
-    if (!this.#touched) this.#frameAll(false);
+    if (!this.#touched) this.#open();
     if (!this.#started) this.#onState('partial');
     this.#started = true;
   }
@@ -206,8 +217,27 @@ export class LiveView {
   #show(moving = false): void {
     const mode = moving && this.#mode === 'splats' ? 'mesh' : this.#mode;
     for (const node of this.nodes) node.show(mode);
+    if (this.#room) this.#room.group.visible = this.#roomShown;
     if (moving) this.stage.invalidate();
     else void this.stage.refresh();
+  }
+
+  /** The picture that a scene opens with: the photo's own where there is a room around it. */
+  #open(): void {
+    if (this.#roomShown) this.stage.standAt(this.#sceneFromCamera, false);
+    else this.#frameAll(false);
+  }
+
+  /** Lines and the photo itself would be lost before or behind a room. */
+  get #roomShown(): boolean {
+    const fits = this.#mode !== 'wireframe' && !this.#backdrop.group.visible;
+    return this.#roomWanted && fits && this.#room?.loaded === true;
+  }
+
+  #showRoom(on: boolean): void {
+    this.#roomWanted = on;
+    if (on) this.#leavePhoto();
+    this.#show();
   }
 
   #box(nodes: ObjectNode[]): Box3 {
@@ -248,13 +278,16 @@ export class LiveView {
       .then(() => {
         if (this.#disposed) return;
         this.#backdrop.group.visible = true;
+        this.#show();
         this.stage.standAt(this.#sceneFromCamera);
       })
       .catch(() => this.#say('The photo could not be loaded.'));
   }
 
   #leavePhoto(): void {
+    if (!this.#backdrop.group.visible) return;
     this.#backdrop.group.visible = false;
+    this.#show();
   }
 
   async #screenshot(): Promise<void> {
@@ -295,6 +328,7 @@ export class LiveView {
       '4': () => this.#toolbar.setMode('wireframe'),
       f: () => this.#frameAll(),
       p: () => this.#toolbar.pressPhoto(),
+      b: () => this.#toolbar.pressRoom(),
       t: () => this.#toolbar.pressTurn(),
       s: () => void this.#screenshot(),
     };

@@ -5,6 +5,7 @@ import type { Mode } from './objects';
 export interface ToolbarActions {
   mode(mode: Mode): void;
   photo(on: boolean): void;
+  room(on: boolean): void;
   turn(on: boolean): void;
   background(color: string | null): void;
   frame(): void;
@@ -32,6 +33,7 @@ export class Toolbar {
   readonly element: HTMLElement;
   readonly #modes = new Map<Mode, HTMLButtonElement>();
   readonly #photo: HTMLButtonElement;
+  readonly #room: HTMLButtonElement;
   readonly #turn: HTMLButtonElement;
   readonly #actions: ToolbarActions;
 
@@ -53,6 +55,10 @@ export class Toolbar {
     this.#photo = iconButton(
       icon('photo'), 'The photo behind the objects (P)',
       () => toggle(this.#photo, actions.photo), { 'aria-pressed': 'false' },
+    );
+    this.#room = iconButton(
+      icon('room'), 'The room behind the objects (B)',
+      () => toggle(this.#room, actions.room), { 'aria-pressed': 'false', hidden: true },
     );
     this.#turn = iconButton(
       icon('turn'), 'Turntable (T)', () => toggle(this.#turn, actions.turn), { 'aria-pressed': 'false' },
@@ -76,6 +82,7 @@ export class Toolbar {
       modes,
       h('div', { class: 'tools' },
         this.#photo,
+        this.#room,
         this.#turn,
         iconButton(icon('frame'), 'Show everything (F)', actions.frame),
         iconButton(icon('camera'), 'Save a picture (S)', actions.screenshot),
@@ -93,12 +100,22 @@ export class Toolbar {
     this.#photo.click();
   }
 
+  /** Offer the switch of the background. */
+  offerRoom(): void {
+    this.#room.hidden = false;
+  }
+
+  pressRoom(): void {
+    if (!this.#room.hidden) this.#room.click();
+  }
+
   pressTurn(): void {
     this.#turn.click();
   }
 
   /** What the picture shows now, where something else than the buttons changed it. */
-  reflect({ photo, turn }: { photo: boolean; turn: boolean }): void {
+  reflect({ photo, room, turn }: { photo: boolean; room: boolean; turn: boolean }): void {
+    this.#room.setAttribute('aria-pressed', String(room));
     this.#photo.setAttribute('aria-pressed', String(photo));
     this.#turn.setAttribute('aria-pressed', String(turn));
   }

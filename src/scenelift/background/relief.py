@@ -27,7 +27,7 @@ IN_FRONT = 0.94  # of an object's own depth: a plane nearer than this is not beh
 BACKSTOP = 1.03  # times the farthest around: where the backstop hangs
 BACKSTOP_CELL = 6  # cells of the first layer that one of its is long
 OUTLINE = 7  # cells that an object's outline may be wide in the points
-BEHIND = 1.01  # times an object's own depth: nothing of the background is nearer
+BEHIND = 1.01  # times the depth of what stands before: nothing behind it is nearer
 NEAR_PLANE = 0.03  # of the depth: relief so close to a plane is noise of the plane
 BACKDROP = 1.3  # times the farthest points: where the sky hangs
 FARTHEST = 0.99  # quantile of depths that is not an outlier
@@ -205,7 +205,7 @@ def relief_behind_edges(
     return Relief(
         rays=relief.rays,
         place=relief.place,
-        depth=depth,
+        depth=depth * BEHIND,  # where both are, the first shows
         surface=surface,
         filled=band,
         front=near_side & (distance <= 2 * reach),

@@ -44,8 +44,8 @@ def viewer_page(package: Traversable | None = None) -> str:
 def export_page(folder: Path, viewer: str, page: Path) -> Path:
     """Write one HTML file that holds the viewer and a folder's scene, and needs nothing else.
 
-    It holds the photo and every object's splats and mesh; not the joined files, which would
-    repeat them.
+    It holds the photo, every object's splats and mesh, and the background as a mesh; not the joined
+    files, which would repeat them.
 
     Args:
         folder: of a finished run.
@@ -84,7 +84,8 @@ def listed_files(folder: Path, manifest: Manifest) -> dict[str, Path]:
 
 
 def _shown(manifest: Manifest) -> list[str]:
-    """The photo and every object's splats and mesh."""
+    """The photo, every object's splats and mesh, and the background's mesh."""
     kinds = ("splats", "mesh")
     parts = [o.files[kind] for o in manifest.objects for kind in kinds if kind in o.files]
-    return ["input.png", *parts]
+    room = [f.path for f in manifest.files if f.path == "background.glb"]
+    return ["input.png", *parts, *room]
