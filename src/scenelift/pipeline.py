@@ -7,7 +7,7 @@
       reconstruct    Reconstruction   splats, mesh and pose, object by object
       finish         Reconstruction   the mesh closed, of few faces, textured
       compose        Layout           poses that agree with the photo and with each other
-      lift_background  Background     the room behind them, completed where they hid it
+      background     Background       the room behind them, completed where they hid it
 
 `docs/pipeline.md` walks through it. Command line, web app and batches call this and nothing else.
 """
