@@ -57,6 +57,10 @@ def photo_camera(manifest):
     return Camera(**manifest.camera.model_dump())
 
 
+def object_nodes(out):
+    return [node for node in read_glb(out / "scene.glb") if node.name != "background"]
+
+
 def union_of_masks(manifest, out):
     masks = [np.array(PIL.Image.open(out / o.files["mask"])) > 0 for o in manifest.objects]
     return np.logical_or.reduce(masks)
@@ -78,7 +82,7 @@ def test_from_the_photos_camera_splats_and_mesh_cover_the_mask(scene):
     manifest, out = scene
     mask, camera = union_of_masks(manifest, out), photo_camera(manifest)
     splats = render_splats(read_splats(out / "scene.ply"), camera)
-    nodes = read_glb(out / "scene.glb")
+    nodes = object_nodes(out)
     mesh = concatenate_meshes([n.mesh for n in nodes], [n.matrix for n in nodes])
     assert iou(splats.alpha > 0.5, mask) >= 0.9
     assert iou(render_mesh(mesh, camera).alpha > 0.5, mask) >= 0.9
@@ -88,14 +92,25 @@ def test_splats_meshes_and_obj_of_the_files_coincide(scene):
     _, out = scene
     splats = read_splats(out / "scene.ply").means
     vertices = np.concatenate(
-        [transform_points(n.mesh.vertices, n.matrix) for n in read_glb(out / "scene.glb")]
+        [transform_points(n.mesh.vertices, n.matrix) for n in object_nodes(out)]
     )
-    obj = trimesh.load(out / "scene.obj", force="mesh", process=False)
+    lines = (out / "scene.obj").read_text().split("\no background\n")[0].splitlines()
+    of_objects = np.array([line.split()[1:4] for line in lines if line.startswith("v ")], float)
     size = np.ptp(vertices, axis=0).max()
-    np.testing.assert_allclose(obj.bounds, [vertices.min(0), vertices.max(0)], atol=1e-4 * size)
+    for end in (np.min, np.max):
+        np.testing.assert_allclose(end(of_objects, 0), end(vertices, 0), atol=1e-4 * size)
     # Floaters leave the mesh and not the splats, hence a share. Vertices are a hundredth apart.
     distance, _ = cKDTree(vertices).query(splats)
     assert np.quantile(distance, 0.98) < 0.02 * size
+
+
+def test_the_preview_looks_like_the_photo(scene):
+    """Its first picture is the photo's own view of objects and background."""
+    _, out = scene
+    drawn = PIL.Image.open(out / "preview.png").convert("RGB")
+    photo = PIL.Image.open(out / "input.png").convert("RGB").resize(drawn.size, PIL.Image.BOX)
+    error = np.asarray(drawn, float) - np.asarray(photo, float)
+    assert 10 * np.log10(255**2 / (error**2).mean()) >= 22
 
 
 def test_in_the_objects_pixels_the_splats_look_like_the_photo(scene):
@@ -109,7 +124,7 @@ def test_in_the_objects_pixels_the_splats_look_like_the_photo(scene):
 
 def test_every_mesh_is_watertight(scene):
     _, out = scene
-    for node in read_glb(out / "scene.glb"):
+    for node in object_nodes(out):
         assert trimesh.Trimesh(node.mesh.vertices, node.mesh.faces).is_watertight
 
 

@@ -59,6 +59,7 @@ def test_the_folder_holds_what_the_manifest_lists_and_nothing_else(photo, pipeli
     expected = {
         *("scene.ply", "scene.glb", "scene.obj", "scene.mtl", "preview.gif", "preview.png"),
         *("input.png", "overlay.png", "scene_00_red.png", "scene_01_blue.png"),
+        *("background.ply", "background.glb", "scene_background.png"),
         *(f"objects/00_red/{n}" for n in ("mask.png", "splats.ply", "mesh.glb")),
         *(f"objects/01_blue/{n}" for n in ("mask.png", "splats.ply", "mesh.glb")),
     }
@@ -231,7 +232,8 @@ def test_numbers_agree_in_overlay_files_manifest_and_scene(tmp_path):
     named = [(o.index, o.name) for o in manifest.objects]
     assert named == [(1, "01_green"), (2, "02_blue")]
     assert sorted(p.name for p in (out / "objects").iterdir()) == ["01_green", "02_blue"]
-    assert [node.name for node in read_glb(out / "scene.glb")] == ["01_green", "02_blue"]
+    names = [node.name for node in read_glb(out / "scene.glb")]
+    assert names == ["01_green", "02_blue", "background"]
 
     # Object k is tinted with colour k of the palette, in pixels between outline and label.
     overlay = np.asarray(PIL.Image.open(out / "overlay.png")).astype(float)

@@ -6,9 +6,11 @@ split="train")` shows the others, `load_or_make_validation` those that watch tra
 
 from benchmarks.synthetic.scenes import (
     SIZES,
+    Room,
     SyntheticObject,
     SyntheticScene,
     load_or_make,
+    make_room,
     make_scene,
 )
 from benchmarks.synthetic.validation import VALIDATION_SIZES, load_or_make_validation
@@ -18,10 +20,12 @@ __all__ = [
     "COCO",
     "SIZES",
     "VALIDATION_SIZES",
+    "Room",
     "SyntheticObject",
     "SyntheticScene",
     "held_out",
     "load_or_make",
     "load_or_make_validation",
+    "make_room",
     "make_scene",
 ]

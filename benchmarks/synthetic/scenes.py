@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -21,9 +22,9 @@ from scenelift.training.scenes.catalogue import Entry, cache_folder, catalogue
 from scenelift.training.scenes.classes import COCO, Split
 from scenelift.training.scenes.layout import Placed, Plan, arrange
 from scenelift.training.scenes.meshes import Surface, load_entry
-from scenelift.training.scenes.photo import develop
+from scenelift.training.scenes.photo import develop, encode, exposure
 from scenelift.training.scenes.plans import PLANS
-from scenelift.training.scenes.raycast import Tracer, View
+from scenelift.training.scenes.raycast import Light, Sky, Tracer, View
 from scenelift.training.scenes.viewpoint import viewpoint
 from scenelift.types import Camera, Image, Instance, Mesh, PointMap, Pose
 
@@ -31,9 +32,11 @@ __all__ = [
     "MIN_SHARE",
     "MIN_VISIBLE",
     "SIZES",
+    "Room",
     "SyntheticObject",
     "SyntheticScene",
     "load_or_make",
+    "make_room",
     "make_scene",
     "remembered",
 ]
@@ -125,6 +128,28 @@ class SyntheticScene:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Room:
+    """The room that a photo was taken of, to be looked at from elsewhere.
+
+    Attributes:
+        tracer: its surfaces; number 0 is what is no object.
+        light, sky: as for the photo.
+        gain: the photo's exposure.
+    """
+
+    tracer: Tracer
+    light: Light
+    sky: Sky
+    gain: float
+
+    def picture(self, view: View, samples: int = 2) -> NDArray[np.uint8]:
+        """What a camera without noise sees, exposed as the photo was."""
+        rng = np.random.default_rng(0)
+        linear = self.tracer.photo(view, self.light, self.sky, rng, samples=samples)
+        return (encode(linear * self.gain) * 255).clip(0, 255).round().astype(np.uint8)
+
+
 def load_or_make(
     size: Literal["small", "large"],
     seed: int = 0,
@@ -164,6 +189,20 @@ def make_scene(
     height: int = HEIGHT,
     samples: int = 2,
 ) -> SyntheticScene:
+    """Lay out and render one scene; arguments and result as of `make_room`, without the room."""
+    scene, _ = make_room(seed, index, split=split, width=width, height=height, samples=samples)
+    return scene
+
+
+def make_room(
+    seed: int,
+    index: int,
+    *,
+    split: Split = "test",
+    width: int = WIDTH,
+    height: int = HEIGHT,
+    samples: int = 2,
+) -> tuple[SyntheticScene, Room]:
     """Lay out and render one scene; the same arguments give the same scene.
 
     Args:
@@ -174,9 +213,9 @@ def make_scene(
     """
     for attempt in range(300):
         rng = np.random.default_rng([seed, index, attempt, split == "train"])
-        scene = _attempt(PLANS[index % len(PLANS)], index, split, rng, (width, height), samples)
-        if scene is not None:
-            return scene
+        made = _attempt(PLANS[index % len(PLANS)], index, split, rng, (width, height), samples)
+        if made is not None:
+            return made
     raise AssertionError(f"no layout for scene {index} of seed {seed}: a plan is too full")
 
 
@@ -187,7 +226,7 @@ def _attempt(
     rng: np.random.Generator,
     size: tuple[int, int],
     samples: int,
-) -> SyntheticScene | None:
+) -> tuple[SyntheticScene, Room] | None:
     placed, (width, depth) = arrange(plan, split, rng)
     placed = placed[:MAX_OBJECTS]
     if len(placed) < MIN_OBJECTS:
@@ -215,7 +254,10 @@ def _attempt(
         if len(placed) < MIN_OBJECTS:
             return None
 
-    linear = tracer.photo(view, light(plan, width, depth, rng), sky(rng), rng, samples=samples)
+    lamp, above = light(plan, width, depth, rng), sky(rng)
+    linear = tracer.photo(view, lamp, above, rng, samples=samples)
+    exposing = copy.deepcopy(rng)  # the photo's own draw of the exposure comes first
+    room = Room(tracer=tracer, light=lamp, sky=above, gain=exposure(linear, exposing))
     camera_from_world = np.linalg.inv(view.world_from_camera)
     objects = [
         SyntheticObject(
@@ -228,7 +270,7 @@ def _attempt(
         for k, p in enumerate(placed, start=1)
     ]
     objects.sort(key=lambda o: -int(o.mask.sum()))
-    return SyntheticScene(
+    scene = SyntheticScene(
         name=f"{plan.name} {index:04d}",
         image=Image(pixels=develop(linear, rng)),
         camera=view.camera,
@@ -236,6 +278,7 @@ def _attempt(
         world_from_camera=view.world_from_camera,
         objects=tuple(objects),
     )
+    return scene, room
 
 
 def _without_hidden(placed: Sequence[Placed], keep: Sequence[bool]) -> list[Placed]:

@@ -25,7 +25,7 @@ from scenelift.errors import Cancelled, EditsError, InputError, OtherScene
 from scenelift.io.files import sha256_of
 from scenelift.io.glb import read_glb
 from scenelift.io.splat_reader import read_splats
-from scenelift.options import ExportOptions
+from scenelift.options import ExportOptions, LayoutOptions
 from scenelift.output import folder as folders
 from scenelift.output.manifest import Manifest, read_manifest
 from scenelift.output.scene import write_scene
@@ -49,7 +49,7 @@ SCENE = "0" * 64
 def lifted():
     """Two balls."""
     pipeline = Pipeline(ColorSegmenter(), PlanePointMapper(), BallReconstructor())
-    return pipeline.run(disc_photo(), "red; blue")
+    return pipeline.run(disc_photo(), "red; blue", layout=LayoutOptions(background="none"))
 
 
 @pytest.fixture(scope="module")

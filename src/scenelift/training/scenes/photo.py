@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageFilter
 
-__all__ = ["develop", "worn"]
+__all__ = ["develop", "encode", "exposure", "worn"]
 
 KNEE = 0.7
 """Brightness from which highlights are compressed."""
@@ -17,13 +17,22 @@ KNEE = 0.7
 
 def develop(linear: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Expose for the bright parts, compress the highlights, encode as sRGB, add sensor noise."""
-    luminance = linear @ [0.2126, 0.7152, 0.0722]
-    exposed = linear * rng.uniform(0.6, 0.9) / max(float(np.percentile(luminance, 95)), 1e-6)
-    over = np.maximum(exposed - KNEE, 0)
-    exposed = np.minimum(exposed, KNEE) + (1 - KNEE) * (1 - np.exp(-over / (1 - KNEE)))
-    srgb = np.where(exposed <= 0.0031308, exposed * 12.92, 1.055 * exposed ** (1 / 2.4) - 0.055)
+    srgb = encode(linear * exposure(linear, rng))
     noise = rng.normal(0, rng.uniform(0.5, 2.0), srgb.shape)
     return np.clip(srgb * 255 + noise, 0, 255).round().astype(np.uint8)
+
+
+def exposure(linear: NDArray[np.floating], rng: np.random.Generator) -> float:
+    """What light is multiplied by, so that the bright parts are nearly white."""
+    luminance = linear @ [0.2126, 0.7152, 0.0722]
+    return float(rng.uniform(0.6, 0.9) / max(float(np.percentile(luminance, 95)), 1e-6))
+
+
+def encode(exposed: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Exposed light as sRGB in 0…1, its highlights compressed."""
+    over = np.maximum(exposed - KNEE, 0)
+    exposed = np.minimum(exposed, KNEE) + (1 - KNEE) * (1 - np.exp(-over / (1 - KNEE)))
+    return np.where(exposed <= 0.0031308, exposed * 12.92, 1.055 * exposed ** (1 / 2.4) - 0.055)
 
 
 def worn(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
