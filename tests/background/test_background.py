@@ -72,7 +72,8 @@ def test_what_stands_in_front_keeps_its_outline_and_hides_something():
     image, points, box, truth = room()
     background = lift_background(image, points, [])
     depth = drawn_depth(background, points)
-    inside, outside = ndimage.binary_erosion(box.mask), ~ndimage.binary_dilation(box.mask)
+    inside = np.asarray(ndimage.binary_erosion(box.mask), bool)
+    outside = ~np.asarray(ndimage.binary_dilation(box.mask), bool)
     assert np.quantile(np.abs(depth[inside] - 2), 0.99) < 0.1
     wall = outside & (truth == -WALL) & np.isfinite(depth)
     assert np.quantile(np.abs(depth[wall] + WALL), 0.99) < 0.2

@@ -66,5 +66,5 @@ class Margin:
         )
 
     def _widths(self, values: NDArray) -> list[tuple[int, int]]:
-        rest = [(0, 0)] * (values.ndim - 2)
-        return [(self.top_bottom,) * 2, (self.left_right,) * 2, *rest]
+        ends, sides = (self.top_bottom, self.top_bottom), (self.left_right, self.left_right)
+        return [ends, sides, *[(0, 0)] * (values.ndim - 2)]

@@ -71,7 +71,7 @@ def pieces_of(relief: Relief, pixels: NDArray[np.uint8], cut: NDArray[np.bool_])
     for number, triangles in _TRIANGLES.items():
         cells = np.flatnonzero(code == number)
         for side, corners in triangles if cells.size else ():
-            at = np.ix_(cells, corners)
+            at = np.ix_(cells, np.array(corners))
             points.append(rays[at] * depths[side][at][..., None])
             places.append(place[at])
             on_plane.append((plane[cells] | (near[cells] != side)).all(1))

@@ -165,8 +165,10 @@ def _colours_at(pixels: NDArray[np.uint8], place: NDArray[np.float64]) -> NDArra
     from scipy import ndimage
 
     side = max(1, round(float(place[0, 1, 0] - place[0, 0, 0])))
-    means = ndimage.uniform_filter(pixels.astype(np.float32), (side, side, 0))
-    return sample_points(np.asarray(means), place).astype(np.float64)
+    means = np.stack(
+        [ndimage.uniform_filter(c, side) for c in np.moveaxis(pixels.astype(np.float32), -1, 0)], -1
+    )
+    return sample_points(means, place).astype(np.float64)
 
 
 def relief_behind_edges(

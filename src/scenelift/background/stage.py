@@ -216,7 +216,7 @@ def _blurred(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _grown(crossings: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Crossings of the grid that are or touch one of these."""
-    return np.asarray(ndimage.binary_dilation(crossings, np.ones((3, 3), bool)))
+    return np.asarray(ndimage.binary_dilation(crossings, np.ones((3, 3), bool)), bool)
 
 
 def _over(values: NDArray, margin: Margin, photo: NDArray[np.bool_]) -> NDArray:
