@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.background.room import FLOOR, WALL, room
 
 from scenelift.geometry.transforms import transform_points
 from scenelift.io.glb import read_glb
@@ -9,6 +10,7 @@ from scenelift.io.splat_reader import read_splats
 from scenelift.options import ExportOptions, LayoutOptions
 from scenelift.output.manifest import read_manifest
 from scenelift.output.scene import write_scene
+from scenelift.types import PointMap
 
 QUICK = ExportOptions(preview_frames=2, preview_size=64, formats=("usdz", "splat"))
 
@@ -69,3 +71,44 @@ def test_its_points_lie_where_the_photo_has_them(lifted):
     assert (places[:, 0] < camera.width + beyond).all()
     inside = transform_points(scene.background.mesh.vertices, np.eye(4))
     assert (inside[:, 2] < 0).all()
+
+
+@pytest.mark.parametrize("bias", [1.0, 1.15])
+def test_a_door_measures_what_the_network_says_and_no_other_error_is_added(bias):
+    """Points as a metric network gives them, in half metres, too far by a factor and noisy."""
+    from scenelift.pipeline import Pipeline
+    from scenelift.testing.fakes import BallReconstructor, ColorSegmenter
+
+    image, points, _, _ = room()
+    noise = np.random.default_rng(0).normal(1, 0.01, points.points.shape[:2])
+    planted = PointMap(
+        points=(2 * bias * noise[..., None] * points.points).astype(np.float32),
+        camera=points.camera,
+        scale="metric",
+        metres_per_unit=0.5,
+        scale_note="as a network guesses",
+    )
+    pipeline = Pipeline(ColorSegmenter(), _Planted(planted), BallReconstructor())
+    scene = pipeline.run(image, "red")
+    assert scene.units == "metres"
+    # Two marks on the wall, two metres apart: a door's height, measured between splats.
+    marks = scene.camera.project(np.array([[-1.5, -0.6, WALL], [-1.5, 1.4, WALL]]))
+    assert scene.background is not None
+    means = scene.background.gaussians.means.astype(np.float64)
+    places = scene.camera.project(means)
+    ends = [means[((places - mark) ** 2).sum(1).argsort()[:20]].mean(0) for mark in marks]
+    assert np.linalg.norm(ends[1] - ends[0]) == pytest.approx(2 * bias, rel=0.02)
+    assert min(abs(level - bias * FLOOR) for level in scene.background.levels) < 0.02
+
+
+class _Planted:
+    """A point mapper whose answer is known."""
+
+    name = "planted"
+    version = "1"
+
+    def __init__(self, points):
+        self._points = points
+
+    def estimate(self, image, instances, report):
+        return self._points
