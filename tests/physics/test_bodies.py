@@ -74,6 +74,16 @@ def test_a_level_of_the_photo_is_taken_for_floor_and_shelf():
     assert world.bodies[1].lowest - shelf.height == pytest.approx(0.01, abs=1e-6)
 
 
+def test_nothing_begins_inside_what_carries_it():
+    """A level that the photo shows a little too high would throw things up."""
+    lowest = min(y for _, y, _ in CENTRES.values()) - SIZE / 2
+    levels = (lowest + 0.03, CENTRES["green"][1] - SIZE / 2 + 0.02)
+    world = world_of(known_scene().objects, levels=levels)
+    (shelf,) = world.shelves
+    assert min(b.lowest for b in world.bodies) == pytest.approx(0, abs=1e-6)
+    assert shelf.height == pytest.approx(world.bodies[1].lowest)
+
+
 def test_gravity_follows_the_way_up_of_the_photo():
     tilted = np.array([0.2, 1.0, 0.3])
     world = world_of(known_scene().objects, up=tilted)

@@ -125,9 +125,8 @@ def world_of(
         if o.shape.mesh is not None and len(o.shape.mesh.faces)
     ]
     lowest = min((b.lowest for b in bodies), default=0.0)
-    floor = min(levels, default=lowest)
-    if floor > lowest + _near(bodies):
-        floor = lowest  # what the photo shows is a table top: something reaches below it
+    # Nothing begins inside the ground: engines would throw it up.
+    floor = min((*levels, lowest))
     world = np.eye(4)
     world[:3, :3] = turn
     world[2, 3] = -floor
@@ -193,6 +192,7 @@ def _shelves(bodies: Sequence[Body], tops: Sequence[float]) -> list[Shelf]:
     """What carries the bodies that stand neither on the floor nor on each other."""
     near = _near(bodies)
     groups: dict[float, list[NDArray]] = {}
+    heights: dict[float, float] = {}
     for body in sorted(bodies, key=lambda b: b.lowest):
         if body.lowest <= near or _carried(body, bodies, near):
             continue
@@ -200,8 +200,10 @@ def _shelves(bodies: Sequence[Body], tops: Sequence[float]) -> list[Shelf]:
         if abs(height - body.lowest) > near:
             height = body.lowest
         groups.setdefault(height, []).append(body.corners()[:, :2])
+        heights[height] = min(heights.get(height, height), body.lowest)
     shelves = []
-    for height, footprints in groups.items():
+    for level, footprints in groups.items():
+        height = heights[level]  # under the feet of what stands on it, as the floor is
         points = np.concatenate(footprints)
         low, high = points.min(0) - SHELF_MARGIN, points.max(0) + SHELF_MARGIN
         shelves.append(
