@@ -83,6 +83,19 @@ def segmenter(*objects: tuple[str, float, Box], **options) -> EmbeddedSegmenter:
     )
 
 
+class ScriptedNamer:
+    """Says how likely each box shows anything, by its left edge, and keeps what it was asked."""
+
+    def __init__(self, chances: dict[float, float]) -> None:
+        self._chances = chances
+        self.words: list[list[int]] = []
+
+    def chances(self, pixels, boxes, words, report) -> NDArray[np.float32]:
+        self.words = [list(word) for word in words]
+        chance = [[self._chances.get(float(box[0]), 0.0)] * len(words) for box in boxes]
+        return np.array(chance, np.float32).reshape(len(boxes), len(words))
+
+
 @pytest.fixture
 def image() -> Image:
     pixels = np.zeros((100, 200, 3), np.uint8)
@@ -287,3 +300,53 @@ def test_a_higher_mask_threshold_makes_smaller_masks(image):
         return finder.segment(image, prompt, silent()).instances[0].mask.sum()
 
     assert area(0.8) < area(None) < area(0.2)
+
+
+SOCK, HEEL, OTHER, CRUMB = (
+    *((10.0, 10.0, 60.0, 60.0), (12.0, 12.0, 40.0, 40.0)),
+    *((80.0, 20.0, 120.0, 70.0), (150.0, 10.0, 153.0, 13.0)),
+)
+
+
+def test_a_word_beyond_the_classes_is_told_by_what_boxes_of_any_class_show(image):
+    boxes = (("cat", 0.3, SOCK), ("cup", 0.25, HEEL), ("dog", 0.3, OTHER), ("bird", 0.3, CRUMB))
+    namer = ScriptedNamer({10: 0.5, 12: 0.5, 80: 0.3, 150: 0.9})
+    finder = EmbeddedSegmenter(
+        Vocabulary(named=True), [ScriptedDetector(*boxes)], BoxFiller(), namer=namer
+    )
+    result = finder.segment(image, Prompt(phrases=("socks",)), silent())
+    # Not the part of the first one, nor what is too small to tell.
+    assert [(i.label, i.class_name, i.box) for i in result.instances] == [
+        ("socks", "sock", SOCK),
+        ("socks", "sock", OTHER),
+    ]
+    assert namer.words == [[806, 496]]
+    scores = [i.score for i in result.instances]
+    assert 0.4 < scores[1] < scores[0] < 1
+
+
+def test_a_box_much_less_likely_than_the_best_is_none(image):
+    boxes = (("cat", 0.3, SOCK), ("dog", 0.3, OTHER))
+    for second, count in ((0.2, 2), (0.1, 1)):
+        namer = ScriptedNamer({10: 0.5, 80: second})
+        finder = EmbeddedSegmenter(
+            Vocabulary(named=True), [ScriptedDetector(*boxes)], BoxFiller(), namer=namer
+        )
+        result = finder.segment(image, Prompt(phrases=("sock",)), silent())
+        assert len(result.instances) == count
+
+
+def test_an_object_that_a_class_shows_is_not_named_again(image):
+    namer = ScriptedNamer({10: 0.9, 80: 0.9})
+    boxes = (("cup", 0.8, SOCK), ("vase", 0.3, OTHER))
+    finder = EmbeddedSegmenter(
+        Vocabulary(named=True), [ScriptedDetector(*boxes)], BoxFiller(), namer=namer
+    )
+    result = finder.segment(image, Prompt(phrases=("glass",)), silent())
+    assert [(i.class_name, i.box) for i in result.instances] == [("cup", SOCK), ("glass", OTHER)]
+
+
+def test_without_the_classifier_such_a_word_is_unknown(image):
+    result = segmenter(*ROOM).segment(image, Prompt(phrases=("sock",)), silent())
+    assert not result.instances
+    assert any("'sock' is not a word" in note and "main subject" in note for note in result.notes)

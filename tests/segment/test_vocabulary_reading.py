@@ -164,3 +164,19 @@ def test_a_word_outside_the_vocabulary_is_answered_with_its_neighbours(full, phr
 @pytest.mark.parametrize("phrase", ["tiger", "doll", "lamp", "clothing", "chair leg", "car seat"])
 def test_slang_parts_and_loose_relations_are_not_taken(full, phrase):
     assert full.read(phrase).classes == ()
+
+
+@pytest.mark.parametrize(
+    ("phrase", "classes", "names"),
+    [
+        ("two socks", (), ("sock",)),
+        ("the traffic signs", (), ("sign",)),
+        ("glasses", ("wine glass", "cup"), ("glass",)),
+        ("dogs and socks", ("dog",), ("sock",)),
+        ("cup", ("cup",), ()),
+    ],
+)
+def test_words_of_the_classifier_are_read_where_there_is_one(phrase, classes, names):
+    reading = Vocabulary(named=True).read(phrase)
+    assert (reading.classes, reading.names) == (classes, names)
+    assert Vocabulary().read(phrase).names == ()

@@ -47,7 +47,7 @@ class OnnxGraph:
             return self.add("Cast", name, to=TensorProto.FLOAT)
         return name
 
-    def model(self, outputs: Mapping[str, tuple[str, Sequence[int]]]) -> onnx.ModelProto:
+    def model(self, outputs: Mapping[str, tuple[str, Sequence[int | str]]]) -> onnx.ModelProto:
         """Close the graph.
 
         Args:

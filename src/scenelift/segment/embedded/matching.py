@@ -23,10 +23,13 @@ from scenelift.types import Box, Dropped
 
 __all__ = [
     "Candidate",
+    "beside",
     "class_of_box",
     "doubles",
+    "of_names",
     "of_phrases",
     "overlap",
+    "to_name",
     "without",
     "without_drawn",
 ]
@@ -36,6 +39,12 @@ SAME_OBJECT = 0.6
 # A box of which so much is covered by two or more others of its class, each with this share inside
 # it, is one around all of them.
 IN_GROUP, GROUP_COVERED = 0.8, 0.7
+# What a classifier looks at: boxes that differ by so much and are so much of the photo's longer
+# side, and not more than so many.
+LOOKS_LIKE, CRUMB, MOST_NAMED = 0.7, 0.03, 48
+# Of what it names (docs/log.md): least product of its chance and the box's score, as it stands and
+# over the best one's; overlap of two boxes of one thing; score of the least.
+LEAST_NAMED, OF_BEST, SAME_NAMED, NAMED_SCORE = 0.02, 0.25, 0.55, 0.4
 # A box drawn around what is not meant is rough: less overlap is enough.
 EXCLUDED, EXCLUDED_SHARE = 0.4, 0.7
 
@@ -76,6 +85,59 @@ def of_phrases(found: Detections, readings: Sequence[Reading]) -> list[Candidate
         )
         for box, score, index in zip(wanted.boxes, wanted.scores, wanted.classes, strict=True)
     ]
+    return sorted(candidates, key=lambda c: (-c.score, c.box, c.label))
+
+
+def to_name(found: Detections, size: tuple[int, int]) -> Detections:
+    """The boxes that a classifier looks at: whatever they are said to be, one of a kind, no crumbs.
+
+    Args:
+        size: width and height of the photo.
+    """
+    sides = (found.boxes[:, 2:] - found.boxes[:, :2]).max(1, initial=0)
+    large = found.take(sides > CRUMB * max(size))
+    several = suppress(large, LOOKS_LIKE, across_classes=True)
+    return several.take(np.arange(min(MOST_NAMED, len(several))))
+
+
+def of_names(
+    found: Detections,
+    chances: NDArray[np.float32],  # [N, W]
+    readings: Sequence[Reading],  # [W]
+) -> list[Candidate]:
+    """The boxes that show what readings name, best first.
+
+    A classifier alone likes parts and neighbours of a thing as much as the thing; the detectors
+    know where one ends. So a box counts by the product of both scores, against the best in the
+    photo, and of boxes in each other the better one stays.
+
+    Args:
+        found: boxes of any class.
+        chances: how likely each shows each reading's word.
+    """
+    candidates = []
+    for reading, chance in zip(readings, chances.T, strict=True):
+        scores = chance * found.scores
+        least = max(LEAST_NAMED, OF_BEST * float(scores.max(initial=0)))
+        kept: list[NDArray[np.float32]] = []
+        for row in np.argsort(-scores, kind="stable"):
+            box = found.boxes[row]
+            if scores[row] < least:
+                break
+            others = np.array(kept, np.float32).reshape(-1, 4)
+            inside = np.maximum(_share_inside_of(others, box), _share_inside(box, others))
+            if (iou(others, box) > SAME_NAMED).any() or (inside > IN_GROUP).any():
+                continue
+            kept.append(box)
+            surer = (float(scores[row]) - LEAST_NAMED) / (1 - LEAST_NAMED)
+            candidates.append(
+                Candidate(
+                    label=reading.phrase,
+                    score=NAMED_SCORE + (1 - NAMED_SCORE) * surer,
+                    box=_box(box),
+                    class_name=reading.names[0],
+                )
+            )
     return sorted(candidates, key=lambda c: (-c.score, c.box, c.label))
 
 
@@ -164,6 +226,15 @@ def without_drawn(candidates: Sequence[Candidate], drawn: Sequence[Candidate]) -
             other.class_name in (None, candidate.class_name) and overlap(other, candidate)
             for other in drawn
         )
+    ]
+
+
+def beside(candidates: Sequence[Candidate], others: Sequence[Candidate]) -> list[Candidate]:
+    """Candidates that show none of the others of their phrase."""
+    return [
+        candidate
+        for candidate in candidates
+        if not any(o.label == candidate.label and overlap(o, candidate) for o in others)
     ]
 
 

@@ -25,13 +25,14 @@ from scenelift.segment.embedded import matching
 from scenelift.segment.embedded.clicks import EmbeddedClicker
 from scenelift.segment.embedded.detectors import Detector
 from scenelift.segment.embedded.matching import Candidate
+from scenelift.segment.embedded.named import NAMED
 from scenelift.segment.embedded.overlap import without_overlaps
 from scenelift.segment.embedded.vocabulary import Reading, Vocabulary
 from scenelift.segment.filters import FilterSettings, keep_best
 from scenelift.types import Box, Dropped, Image, Instance, Prompt, Segmentation
 from scenelift.weights import embedded
 
-__all__ = ["EmbeddedSegmenter", "Masker", "Subject"]
+__all__ = ["EmbeddedSegmenter", "Masker", "Naming", "Subject"]
 
 # By eye on two dozen photos: above this most boxes are what they say, below most are not.
 DEFAULT_MIN_SCORE = 0.4
@@ -56,6 +57,20 @@ class Masker(Protocol):
         ...
 
 
+class Naming(Protocol):
+    """Tells what boxes show."""
+
+    def chances(
+        self,
+        pixels: NDArray[np.uint8],  # [H, W, 3]
+        boxes: NDArray[np.float32],  # [N, 4]
+        words: Sequence[Sequence[int]],  # [W], the categories of each
+        report: Reporter,
+    ) -> NDArray[np.float32]:
+        """How likely each box shows each word, [N, W] in 0…1."""
+        ...
+
+
 class Subject(Protocol):
     """Finds the photo's main object, whatever it is."""
 
@@ -72,6 +87,7 @@ class EmbeddedSegmenter:
         detectors: propose boxes; none of them is needed for drawn boxes and the main subject.
         masker: cuts objects out of boxes.
         subject: finds the main object; None where its weights are missing.
+        namer: tells words that the detectors do not have; None where its weights are missing.
         version: names the models and their weights.
         notes: what the user should know about this installation, told with every result that
             needed a detector.
@@ -88,6 +104,7 @@ class EmbeddedSegmenter:
         masker: Masker,
         *,
         subject: Subject | None = None,
+        namer: Naming | None = None,
         version: str = "embedded",
         notes: Sequence[str] = (),
         threads: int = 0,
@@ -97,7 +114,7 @@ class EmbeddedSegmenter:
         self._vocabulary = vocabulary
         self._detectors = tuple(detectors)
         self._masker = masker
-        self._subject = subject
+        self._subject, self._namer = subject, namer
         self._notes = tuple(notes)
         self._workers = threads or os.cpu_count() or 1
         self._features = features
@@ -111,6 +128,7 @@ class EmbeddedSegmenter:
         """
         weights, threads = options.weights, options.threads
         from scenelift.segment.embedded.masks import BoxMasker
+        from scenelift.segment.embedded.namer import Namer
         from scenelift.segment.embedded.subject import SubjectFinder
 
         masker = BoxMasker.load(weights, threads)
@@ -125,11 +143,17 @@ class EmbeddedSegmenter:
             subject = SubjectFinder.load(weights, threads)
         except WeightsError:
             subject = None
+        try:
+            namer = Namer.load(weights, threads)
+        except WeightsError:
+            namer = None
+            notes.append(f"The classifier of further words is not installed: {DOWNLOAD}.")
         return cls(
-            Vocabulary.load(weights),
+            Vocabulary.load(weights, named=namer is not None),
             found,
             masker,
             subject=subject,
+            namer=namer,
             version=_version(options),
             notes=notes,
             threads=threads,
@@ -166,7 +190,9 @@ class EmbeddedSegmenter:
         sure = found.take(found.scores >= min_score)
         dropped = [*_weak(found, readings, min_score)]
         drawn = _drawn(image, prompt, found, notes, dropped)
-        asked = matching.without_drawn(matching.of_phrases(sure, readings), drawn)
+        asked = matching.of_phrases(sure, readings)
+        asked += matching.beside(self._named(image, found, readings, report), asked)
+        asked = matching.without_drawn(asked, drawn)
         excluded = [box.box for box in prompt.boxes if not box.positive]
         candidates = matching.without([*drawn, *asked], excluded)
         dropped += matching.doubles(candidates, readings)
@@ -185,6 +211,18 @@ class EmbeddedSegmenter:
             notes=(*dict.fromkeys(notes), *kept.notes),
             suggestions=_suggestions(sure, readings),
         )
+
+    def _named(
+        self, image: Image, found: Detections, readings: Sequence[Reading], report: Reporter
+    ) -> list[Candidate]:
+        """Boxes of any class that the classifier says show what was asked for."""
+        asked = [reading for reading in readings if reading.names]
+        if not asked or self._namer is None:
+            return []
+        boxes = matching.to_name(found, (image.width, image.height))
+        words = [[k for name in reading.names for k in NAMED[name]] for reading in asked]
+        chances = self._namer.chances(image.pixels, boxes.boxes, words, report)
+        return matching.of_names(boxes, chances, asked)
 
     def _cut_out(
         self,

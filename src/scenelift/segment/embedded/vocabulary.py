@@ -20,12 +20,13 @@ from typing import Literal
 from scenelift.errors import WeightsError
 from scenelift.models.embedded.classes import CLASSES, SENSES
 from scenelift.segment.embedded.aliases import ALIASES, EVERYTHING, MEASURES, SUBJECT
+from scenelift.segment.embedded.named import NAMED, SYNONYMS
 from scenelift.segment.embedded.wordnet import ANIMAL, IRREGULAR, VISIBLE, WordNet
 from scenelift.weights import embedded
 
 __all__ = ["Reading", "Vocabulary"]
 
-How = Literal["class", "alias", "wordnet", "wide", "everything", "subject", "unknown"]
+How = Literal["class", "alias", "named", "wordnet", "wide", "everything", "subject", "unknown"]
 
 DETERMINERS = frozenset(
     {
@@ -64,6 +65,7 @@ class Reading:
     Attributes:
         phrase: as the user wrote it.
         classes: detector classes to look for; empty for "subject" and "unknown".
+        names: words of `NAMED` that the classifier is asked for.
         how: what placed it; "wide" is a word above several classes, "subject" asks for the main
             object of the photo whatever it is.
         note: a sentence for the user where the reading differs from the phrase, else "".
@@ -73,6 +75,7 @@ class Reading:
     classes: tuple[str, ...]
     how: How
     note: str = ""
+    names: tuple[str, ...] = ()
 
 
 class Vocabulary:
@@ -80,22 +83,24 @@ class Vocabulary:
 
     Args:
         wordnet: WordNet's nouns, or None: class names and aliases are understood without it.
+        named: whether there is a classifier that knows the words of `NAMED`.
     """
 
-    def __init__(self, wordnet: WordNet | None = None) -> None:
-        self._wordnet = wordnet
+    def __init__(self, wordnet: WordNet | None = None, *, named: bool = False) -> None:
+        self._wordnet, self._named = wordnet, named
 
     @classmethod
-    def load(cls, weights: Path | None = None) -> Vocabulary:
+    def load(cls, weights: Path | None = None, *, named: bool = False) -> Vocabulary:
         """With WordNet where it is installed.
 
         Args:
             weights: folder with weights in place of the cache, or None.
+            named: whether there is a classifier that knows the words of `NAMED`.
         """
         try:
-            return cls(WordNet(embedded.path("wordnet", weights).parent))
+            return cls(WordNet(embedded.path("wordnet", weights).parent), named=named)
         except WeightsError:
-            return cls()
+            return cls(named=named)
 
     def read(self, phrase: str) -> Reading:
         """Understand one phrase ("dogs and cats" is one, for both). Never guesses, never raises."""
@@ -103,12 +108,13 @@ class Vocabulary:
         parts = _alternatives(words)
         if len(parts) > 1:
             readings = [self._read_words(" ".join(part), part) for part in parts]
-            if all(reading.classes for reading in readings):
+            if all(reading.classes or reading.names for reading in readings):
                 return Reading(
                     phrase=phrase,
                     classes=tuple(dict.fromkeys(c for r in readings for c in r.classes)),
                     how=readings[0].how,
                     note=" ".join(r.note for r in readings if r.note),
+                    names=tuple(dict.fromkeys(n for r in readings for n in r.names)),
                 )
         return self._read_words(phrase, words)
 
@@ -117,13 +123,16 @@ class Vocabulary:
             for length in range(min(LONGEST_NAME, len(head)), 0, -1):
                 name = head[-length:]
                 placed = self._place(name)
+                names = self._names(name) if self._named else ()
+                if names and (placed is None or placed[1] in ("wordnet", "wide", "unknown")):
+                    placed = (), "named"  # closer than what WordNet has above or below it
                 if placed is None:
                     continue
                 classes, how = placed
                 if how == "unknown":  # WordNet knows the word, and it is none of ours
                     return self._unknown(phrase, name)
                 note = _note(phrase, words, name, classes, how)
-                return Reading(phrase=phrase, classes=classes, how=how, note=note)
+                return Reading(phrase=phrase, classes=classes, how=how, note=note, names=names)
         return self._unknown(phrase, words[-1:])
 
     def _place(self, name: list[str]) -> tuple[tuple[str, ...], How] | None:
@@ -142,6 +151,14 @@ class Vocabulary:
             if known is None and self._wordnet is not None:
                 known = self._place_in_wordnet(self._wordnet, form.replace(" ", "_"))
         return known
+
+    def _names(self, name: list[str]) -> tuple[str, ...]:
+        """The word of `NAMED` that a name is, if it is one."""
+        for form in self._forms(name):
+            word = SYNONYMS.get(form, form)
+            if word in NAMED:
+                return (word,)
+        return ()
 
     def _forms(self, name: list[str]) -> Iterator[str]:
         """The name as it stands, then with its last word in the singular."""
@@ -208,7 +225,9 @@ class Vocabulary:
             parts = ["The phrase is empty."]
         if near:
             parts.append(f"Nearby words that they know: {', '.join(near)}.")
-        parts.append("A box around the object works without a word.")
+        parts.append(
+            "A box around the object works without a word, and so does 'the main subject'."
+        )
         return Reading(phrase=phrase, classes=(), how="unknown", note=" ".join(parts))
 
     def _nearby(self, name: list[str]) -> list[str]:
@@ -222,7 +241,7 @@ class Vocabulary:
                 if senses:
                     visible = [s for s in senses if wordnet.synset(s).kind in VISIBLE]
                     return self._related(wordnet, visible[0]) if visible else []
-        names = [*CLASSES, *ALIASES]
+        names = [*CLASSES, *ALIASES, *(NAMED if self._named else ())]
         return difflib.get_close_matches(" ".join(name), names, n=NEAREST, cutoff=0.75)
 
     def _related(self, wordnet: WordNet, sense: int) -> list[str]:
