@@ -188,7 +188,7 @@ def test_wishes_for_meshes_start_with_the_servers_and_are_kept(visit, server):
     job = server.wait(answer.value.json()["id"])
     (made,) = server.http.get(job["manifest_url"]).json()["objects"]
     assert made["faces"] <= 60
-    (glb,) = [f for f in job["files"] if f["name"] == "scene.glb"]
+    (glb,) = [f for f in job["files"] if f["name"] == "objects/00_red/mesh.glb"]
     content = server.http.get(glb["url"]).content
     assert b'"COLOR_0"' in content
     assert b'"images"' not in content
