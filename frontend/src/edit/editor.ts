@@ -1,4 +1,4 @@
-import { Box3, Box3Helper, BufferGeometry, Color, Line, LineBasicMaterial, Vector3 } from 'three';
+import { Box3, Box3Helper, Color, Vector3 } from 'three';
 
 import { ApiError } from '../api/client';
 import type { EditState } from '../api/types';
@@ -10,18 +10,16 @@ import type { LiveView } from '../viewer/liveView';
 import type { Pose, SceneObject } from '../viewer/manifest';
 import type { ObjectNode } from '../viewer/objects';
 import { chosen } from './chosen';
-import { Cleaning } from './cleaning';
-import { changed, countOf, entryOf, maskOf, nextNumber, runsOf, withoutEntry, type ObjectEdit } from './document';
+import { changed, countOf, entryOf, nextNumber, withoutEntry, type ObjectEdit } from './document';
 import { button, replaced } from './fields';
 import { Gizmo, type Tool } from './gizmo';
-import { MeasurePanel, type Measured } from './measurePanel';
+import { MeasurePanel } from './measurePanel';
 import { ObjectRows } from './objectRows';
 import { PosePanel } from './posePanel';
 import { degreesOf, groundFor, movedAlong, poseOf, reach, turnedTo, upOf, upright } from './posing';
+import { Ruler } from './ruler';
 import type { Session } from './session';
-import { SplatPanel } from './splatPanel';
-import { fainterThan, floaters, inside } from './splats';
-import { VolumeShape } from './volume';
+import { SplatWork } from './splatWork';
 import { askWhose } from './whose';
 
 const ACCENT = 0x3d6bff;
@@ -32,16 +30,14 @@ export class Editor {
   readonly #session: Session;
   readonly #nodes = new Map<number, ObjectNode>();
   readonly #originals: readonly SceneObject[];
-  readonly #cleanings = new Map<number, Promise<Cleaning>>();
   readonly #up: Vector3;
   readonly #gizmo: Gizmo;
   readonly #frame = new Box3Helper(new Box3(), new Color(ACCENT));
-  readonly #ruler = new Line(new BufferGeometry(), new LineBasicMaterial({ color: ACCENT, depthTest: false }));
-  readonly #volume = new VolumeShape();
+  readonly #ruler: Ruler;
   readonly #rows: ObjectRows;
   readonly #pose: PosePanel;
   readonly #measure: MeasurePanel;
-  readonly #splats: SplatPanel;
+  readonly #splats: SplatWork;
   readonly #undo: HTMLButtonElement;
   readonly #redo: HTMLButtonElement;
   readonly #before: HTMLButtonElement;
@@ -54,8 +50,6 @@ export class Editor {
   };
   #selected: number | null = null;
   #tool: Tool = 'translate';
-  #picking: Vector3[] | null = null;
-  #points: [Vector3, Vector3] | null = null;
   #loading = new Set<number>();
   #disposed = false;
 
@@ -69,9 +63,9 @@ export class Editor {
     this.#up = upOf(manifest);
     for (const node of view.nodes) this.#nodes.set(node.about.index, node);
     this.#gizmo = new Gizmo(view, () => this.#whileDragged(), () => this.#dropped());
-    this.#frame.visible = this.#ruler.visible = false;
-    this.#ruler.renderOrder = 4;
-    view.stage.scene.add(this.#frame, this.#ruler);
+    this.#ruler = new Ruler(this.#up, ACCENT);
+    this.#frame.visible = false;
+    view.stage.scene.add(this.#frame, this.#ruler.line);
 
     this.#rows = new ObjectRows({
       select: (object) => this.#select(object),
@@ -99,22 +93,14 @@ export class Editor {
       setLength: (metres) => this.#setLength(metres),
       resetScale: () => session.put({ ...session.edits, scale: null }),
     });
-    this.#splats = new SplatPanel({
-      open: () => this.#attach(),
-      volume: (volume) => {
-        this.#volume.volume = volume;
-        view.stage.invalidate();
-      },
-      selectInside: () => this.#mark((c) => inside(c.splats, this.#volume.volume)),
-      selectFaint: (opacity) => this.#mark((c) => fainterThan(c.splats, opacity)),
-      selectFloaters: () => this.#mark((c, gone) => floaters(c.splats, gone)),
-      selectNone: () => this.#mark((c) => new Uint8Array(c.splats.count)),
-      remove: () => void this.#changeSplats((gone, marked) => gone | marked),
-      restore: () => void this.#changeSplats((gone, marked) => gone & (1 - marked)),
-      restoreAll: () => this.#edit({ splats_removed: [] }),
+    this.#splats = new SplatWork({
+      view, session,
+      selected: () => this.#selected,
+      nodeOf: (object) => this.#nodes.get(object),
+      say: (text) => this.#say(text),
+      show: () => this.#show(),
+      opened: () => this.#attach(),
     });
-    this.#volume.volume = { kind: 'sphere', centre: [0, 0, 0], half: [0.2, 0.2, 0.2] };
-    this.#splats.volume = this.#volume.volume;
 
     this.#undo = iconButton(icon('undo'), 'Undo (Ctrl+Z)', () => session.undo());
     this.#redo = iconButton(icon('redo'), 'Redo (Ctrl+Shift+Z)', () => session.redo());
@@ -132,7 +118,7 @@ export class Editor {
           this.#save, h('button', { type: 'button', class: 'button', onclick: close }, 'Close')),
         this.#told),
       h('section', { class: 'edit-section' }, h('h2', {}, 'Objects'), this.#rows.element),
-      this.#pose.element, this.#measure.element, this.#splats.element);
+      this.#pose.element, this.#measure.element, this.#splats.panel.element);
 
     view.onPick = (node, place) => this.#picked(node, place);
     session.watch(() => this.#show());
@@ -155,7 +141,7 @@ export class Editor {
       written: state.revision ? 'Saved; all files are written.' : '',
       failed: `The files could not be written: ${state.error?.detail ?? 'see the server’s log'}`,
     };
-    this.#say(saved ? words[state.state] : '');
+    if (saved) this.#say(words[state.state], 'server');
     this.#panel.dataset.saved = saved ? state.state : 'no';
   }
 
@@ -164,9 +150,9 @@ export class Editor {
     document.removeEventListener('keydown', this.#onKey);
     window.removeEventListener('beforeunload', this.#onLeave);
     this.#gizmo.dispose();
-    this.#volume.dispose();
+    this.#splats.dispose();
     this.#frame.dispose();
-    this.#ruler.geometry.dispose();
+    this.#ruler.dispose();
   }
 
   get #scale(): number {
@@ -270,81 +256,35 @@ export class Editor {
   }
 
   #pickPoints(): void {
-    this.#picking = [];
+    this.#ruler.begin();
     this.#measure.what = 'points';
     this.#say('Click two points of objects in the picture.');
   }
 
   #picked(node: ObjectNode | null, place: Vector3 | null): boolean {
     if (this.#gizmo.busy) return true;
-    if (this.#picking && place) {
-      this.#picking.push(place);
-      const [a, b] = this.#picking;
-      if (a && b) {
-        this.#points = [a, b];
-        this.#picking = null;
-        this.#say('');
-      }
+    if (this.#ruler.waiting && place) {
+      this.#ruler.take(place);
+      if (!this.#ruler.waiting) this.#say('');
       this.#show();
     } else if (node) this.#select(node.about.index);
     return true;
   }
 
   /** In units of the run. */
-  #length(what: Measured): number | null {
-    if (what === 'points') return this.#points ? this.#points[0].distanceTo(this.#points[1]) : null;
-    const node = this.#selected === null ? null : this.#nodes.get(this.#selected);
+  #length(): number | null {
+    const node = this.#selected === null ? null : this.#nodes.get(this.#selected) ?? null;
     const pose = this.#selected === null ? null : this.#poseOf(this.#selected);
-    if (!node || !pose) return null;
-    const depth = new Vector3(0, 0, 1).projectOnPlane(this.#up).normalize();
-    const along = { height: this.#up, depth, width: new Vector3().crossVectors(this.#up, depth) };
-    const [low, high] = reach(node.surfacePoints(), pose, along[what]);
-    return high > low ? high - low : null;
+    return this.#ruler.length(this.#measure.what, node, pose);
   }
 
   #setLength(metres: number): void {
-    const length = this.#length(this.#measure.what);
+    const length = this.#length();
     if (length) this.#session.put({ ...this.#session.edits, scale: metres / length });
   }
 
-  #cleaning(object: number): Promise<Cleaning> | null {
-    const node = this.#nodes.get(object);
-    if (!node) return null;
-    const known = this.#cleanings.get(object);
-    if (known) return known;
-    const begun = Cleaning.of(node, this.#view.source);
-    this.#cleanings.set(object, begun);
-    return begun;
-  }
-
-  #mark(choose: (cleaning: Cleaning, gone: Uint8Array) => Uint8Array): void {
-    const object = this.#selected;
-    const begun = object === null ? null : this.#cleaning(object);
-    if (object === null || !begun) return;
-    begun.then((cleaning) => {
-      const gone = maskOf(entryOf(this.#session.edits, object).splats_removed, cleaning.splats.count);
-      cleaning.selected = choose(cleaning, gone);
-      this.#show();
-    }).catch((error: unknown) => this.#say(problemOf(error).detail));
-  }
-
-  async #changeSplats(change: (gone: number, marked: number) => number): Promise<void> {
-    const object = this.#selected;
-    const cleaning = object === null ? null : await this.#cleaning(object);
-    if (object === null || !cleaning) return;
-    const gone = maskOf(entryOf(this.#session.edits, object).splats_removed, cleaning.splats.count);
-    const next = gone.map((value, k) => change(value, cleaning.selected[k] ?? 0));
-    if (next.every((value) => value === 1)) {
-      this.#say('An object keeps one of its splats at least. Delete the object instead.');
-      return;
-    }
-    cleaning.selected = new Uint8Array(cleaning.splats.count);
-    this.#session.put(changed(this.#session.edits, object, { splats_removed: runsOf(next) }));
-    this.#show();
-  }
-
   #whileDragged(): void {
-    if (this.#splats.open) this.#splats.volume = this.#volume.volume;
+    if (this.#splats.panel.open) this.#splats.follow();
     else {
       this.#outline();
       this.#fill();
@@ -353,18 +293,16 @@ export class Editor {
 
   #dropped(): void {
     const node = this.#selected === null ? null : this.#nodes.get(this.#selected);
-    if (this.#splats.open || !node) return;
+    if (this.#splats.panel.open || !node) return;
     const { position, quaternion, scale } = node.group;
     this.#edit({ transform: poseOf(position, quaternion, scale.x) });
   }
 
   #attach(): void {
     const node = this.#selected === null ? null : this.#nodes.get(this.#selected) ?? null;
-    const cleans = this.#splats.open && !this.#showsBefore;
-    if (cleans && node) node.group.add(this.#volume.group);
-    else this.#volume.group.removeFromParent();
-    const object = this.#showsBefore || !node || node.hidden ? null : cleans ? this.#volume.group : node.group;
-    this.#gizmo.attach(object, this.#tool, !cleans);
+    const shown = this.#showsBefore || !node || node.hidden ? null : node;
+    const volume = this.#splats.handle(shown);
+    this.#gizmo.attach(volume ?? shown?.group ?? null, this.#tool, volume === null);
     this.#view.stage.invalidate();
   }
 
@@ -380,7 +318,7 @@ export class Editor {
       const pose = this.#showsBefore ? node.about.pose : this.#poseOf(object) ?? node.about.pose;
       node.place(pose);
       node.hidden = this.#showsBefore ? !own : !exists || entry.deleted;
-      void this.#paint(object, this.#showsBefore ? { ...entry, splats_removed: [] } : entry);
+      void this.#splats.paint(object, this.#showsBefore ? [] : entry.splats_removed);
     }
     this.#rows.show(this.#objects().map((object) => {
       const entry = entryOf(edits, object);
@@ -396,7 +334,10 @@ export class Editor {
     this.#undo.disabled = !this.#session.canUndo;
     this.#redo.disabled = !this.#session.canRedo;
     this.#save.disabled = !this.#session.unsaved;
-    if (this.#session.unsaved) this.#panel.dataset.saved = 'no';
+    if (this.#session.unsaved) {
+      this.#panel.dataset.saved = 'no';
+      if (this.#told.dataset.from === 'server') this.#say(''); // of what was saved before
+    }
     this.#view.changed();
     this.#outline();
     this.#attach();
@@ -417,18 +358,6 @@ export class Editor {
     this.#show();
   }
 
-  async #paint(object: number, entry: ObjectEdit): Promise<void> {
-    if (!entry.splats_removed.length && !this.#cleanings.has(object)) return;
-    try {
-      const cleaning = await this.#cleaning(object);
-      await cleaning?.show(entry.splats_removed);
-      if (object === this.#selected) this.#fill();
-      void this.#view.stage.refresh();
-    } catch (error) {
-      this.#say(problemOf(error).detail);
-    }
-  }
-
   /** Numbers of what is chosen, as the picture shows it. */
   #fill(): void {
     const object = this.#selected, own = this.#original(object);
@@ -443,19 +372,11 @@ export class Editor {
         degrees: degreesOf(pose), percent: (100 * pose.scale) / own.pose.scale,
       });
     }
-    const length = this.#length(this.#measure.what);
+    const length = this.#length();
     this.#measure.show(
       length === null ? null : `${Number((length * this.#scale).toPrecision(4))} ${this.#unit}`, this.#session.edits.scale,
     );
-    this.#splats.element.hidden = !own?.files.splats;
-    const entry = this.#selectedEntry();
-    const removed = entry ? countOf(entry.splats_removed) : 0;
-    this.#splats.show(0, removed, own?.gaussians ?? 0);
-    if (object !== null && this.#cleanings.has(object)) {
-      void this.#cleanings.get(object)?.then((cleaning) => {
-        if (object === this.#selected) this.#splats.show(cleaning.count, removed, cleaning.splats.count);
-      }).catch(() => {});
-    }
+    this.#splats.fill(own, this.#selectedEntry());
   }
 
   /** A frame around what is chosen, and the line that is measured. */
@@ -463,8 +384,7 @@ export class Editor {
     const node = this.#selected === null ? null : this.#nodes.get(this.#selected);
     this.#frame.visible = !!node?.loaded && !node.hidden && !this.#showsBefore;
     if (node && this.#frame.visible) this.#frame.box.copy(node.bounds());
-    this.#ruler.visible = this.#points !== null && this.#measure.what === 'points';
-    if (this.#points) this.#ruler.geometry.setFromPoints(this.#points);
+    this.#ruler.show(this.#measure.what);
     this.#view.stage.invalidate();
   }
 
@@ -483,8 +403,9 @@ export class Editor {
     this.#show();
   }
 
-  #say(text: string): void {
+  #say(text: string, from: 'server' | 'here' = 'here'): void {
     this.#told.textContent = text;
+    this.#told.dataset.from = from;
   }
 
   #key(event: KeyboardEvent): void {
