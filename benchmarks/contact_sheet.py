@@ -100,6 +100,19 @@ def row(name: str, prompt: str | Prompt, folder: Path, pipeline: Pipeline) -> PI
     return strip
 
 
+def readme_pictures(folder: Path, out: Path, pipeline: Pipeline) -> None:
+    """What `make demo` makes: what was found, the photo's own view, and how it swings."""
+    source = folder / "readme.png"
+    PIL.Image.fromarray(photo("coffee")).save(source)
+    small = ExportOptions(preview_size=320, preview_frames=20)
+    run_job(
+        RunSpec(photo=source, prompt=DEMO, out=folder / "readme", export=small), pipeline, silent()
+    )
+    overlay = PIL.Image.open(folder / "readme" / "overlay.png").convert("RGB")
+    overlay.save(out / "coffee-overlay.jpg", quality=85, optimize=True)
+    write_bytes(out / "coffee-preview.gif", (folder / "readme" / "preview.gif").read_bytes())
+
+
 def outlined_sheet(photos: Path, folder: Path, pipeline: Pipeline) -> PIL.Image.Image:
     """The sheet of backgrounds, two photographs a row."""
     rows = [r for r in json.loads(LIST.read_text(encoding="utf-8")) if not r["once"]][:10]
@@ -180,12 +193,7 @@ def main() -> None:
         sheet.quantize(256, dither=PIL.Image.Dither.NONE).save(
             out / "contact-sheet.png", optimize=True
         )
-        # README's picture: what `make demo` makes, as it turns.
-        source = Path(folder) / "coffee.png"
-        spec = RunSpec(photo=source, prompt=DEMO, out=Path(folder) / "readme")
-        run_job(spec, pipeline, silent())
-        for name in ("overlay.png", "preview.gif"):
-            write_bytes(out / f"coffee-{name}", (Path(folder) / "readme" / name).read_bytes())
+        readme_pictures(Path(folder), out, pipeline)
 
 
 if __name__ == "__main__":

@@ -236,12 +236,12 @@ def test_the_time_left_of_each_stage_and_the_place_in_the_queue_are_told(visit, 
     page = visit(server.url).page
     server.wait(server.submit("red"))  # the machine has learnt what stages take
     with server.held():
-        first = server.submit("red", "slow", photo=MANY)
+        first = server.submit("red", "slow", photo=MANY, background="none")
         open_job(page, first)
         titles = page.locator(".stages li")
-        expect(titles).to_have_count(7)  # no background: nobody asked for one
+        expect(titles).to_have_count(7)
         expect(titles.last).to_contain_text(re.compile(r"about \d+ s"))
-        second = server.submit("red", background="planes")
+        second = server.submit("red")
         open_job(page, second)
         expect(page.get_by_text("Number 1 in the queue")).to_be_visible()
         expect(titles).to_have_count(8)
