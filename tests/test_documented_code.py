@@ -16,7 +16,13 @@ import scenelift
 from scenelift.cli import app
 from scenelift.pipeline import Pipeline
 from scenelift.testing import api_page
-from scenelift.testing.fakes import BallReconstructor, PlanePointMapper, ball_shape, disc_photo
+from scenelift.testing.fakes import (
+    BallReconstructor,
+    ColorSegmenter,
+    PlanePointMapper,
+    ball_shape,
+    disc_photo,
+)
 from scenelift.types import Camera, Instance, Segmentation
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +49,7 @@ class NamesAnything:
     """Finds one object for every phrase."""
 
     name, version = "names-anything", "1"
+    clicker = ColorSegmenter().clicker
 
     def segment(self, image, prompt, report):
         found = []

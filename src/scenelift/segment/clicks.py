@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ __all__ = [
     "Clicks",
     "FeatureCache",
     "Features",
+    "TakesClicks",
     "clicker_of",
     "obeyed",
     "segment_prompt",
@@ -87,6 +88,16 @@ class Clicker(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesClicks(Protocol):
+    """A segmenter that answers clicks."""
+
+    @property
+    def clicker(self) -> Clicker | None:
+        """What it answers them with; None where what it was loaded from takes none."""
+        ...
+
+
 class FeatureCache:
     """Features of the photos that were looked at last, by the photos' digests.
 
@@ -129,7 +140,7 @@ def clicker_of(segmenter: Segmenter) -> Clicker:
     Raises:
         InputError: it takes none.
     """
-    clicker: Clicker | None = getattr(segmenter, "clicker", None)
+    clicker = segmenter.clicker if isinstance(segmenter, TakesClicks) else None
     if clicker is None:
         raise InputError(
             f"The segmenter {segmenter.name!r} takes no points. Draw a box, or choose --segmenter "

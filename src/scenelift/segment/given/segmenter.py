@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from scenelift.errors import InputError
 from scenelift.progress import Reporter
 from scenelift.segment.base import Segmenter
+from scenelift.segment.clicks import Clicker, TakesClicks
 from scenelift.stages import digest
 from scenelift.types import BoxPrompt, Dropped, Image, Instance, Prompt, Segmentation
 
@@ -44,9 +44,9 @@ class GivenSegmenter:
         self.version = digest(*parts)[:16]
 
     @property
-    def clicker(self) -> Any:
+    def clicker(self) -> Clicker | None:
         """The cutter's; None where there is no cutter or it takes no points."""
-        return getattr(self._cutter, "clicker", None)
+        return self._cutter.clicker if isinstance(self._cutter, TakesClicks) else None
 
     @property
     def labels(self) -> tuple[str, ...]:
