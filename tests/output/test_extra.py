@@ -74,7 +74,7 @@ def turned_scene(scene):
     objects = tuple(
         replace(o, shape=shape, pose=p) for o, p in zip(scene.objects, poses, strict=True)
     )
-    return replace(scene, objects=objects)
+    return replace(scene, objects=objects, background=None)
 
 
 def unit(quaternion):
@@ -164,7 +164,7 @@ def test_splat_files_have_the_axes_asked_for_and_the_manifest_says_which(scene, 
 
 def test_simulators_and_printers_share_one_scene(scene, tmp_path):
     """And scene.json says what simulators were told."""
-    scene = replace(scene, levels=(-1.5, -0.6))
+    scene = replace(scene, levels=(-1.5, -0.6), background=None)
     densities = (Density(label="red", kg_per_m3=123.0),)
     formats = ("mjcf", "urdf", "usd", "3mf", "usdz")
     manifest = written(scene, tmp_path, formats=formats, densities=densities)
