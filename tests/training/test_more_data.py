@@ -42,6 +42,12 @@ def box_model(name, split="train", seed=0, textured=True):
     return Model(entry=entry, label="chair", split=split, surface=surface)
 
 
+def test_models_of_one_name_in_a_pack_are_told_apart(tmp_path):
+    write_pack([box_model("a#1", seed=1), box_model("a#1", seed=2)], tmp_path / "one.npz")
+    join_packs([tmp_path / "one.npz"], tmp_path / "out.npz")
+    assert [m.entry.id for m in MeshPack.read(tmp_path / "out.npz").models] == ["a#1", "a#1~2"]
+
+
 def picture_of(colour, size=(40, 30)):
     return np.full((size[1], size[0], 3), colour, np.uint8)
 

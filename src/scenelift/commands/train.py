@@ -139,6 +139,9 @@ def head(
             metavar="FILE", help="Weights to begin with: safetensors, or the ONNX of a head."
         ),
     ] = None,
+    save_every: Annotated[
+        float, typer.Option(min=1, help="Seconds between checkpoints and writes of --out.")
+    ] = 120.0,
     capacity: Annotated[int, typer.Option(min=4, help="Most scenes in device memory.")] = 20_000,
     at_least: Annotated[int, typer.Option(min=1, help="Scenes to wait for.")] = 256,
     held: Annotated[int, typer.Option(min=4, help="Scenes kept out of training.")] = 64,
@@ -169,6 +172,7 @@ def head(
             seed=seed,
             bfloat16=bfloat16,
             evaluate_every=evaluate_every,
+            save_every=save_every,
         )
         trained = train_head(
             name,
@@ -180,6 +184,7 @@ def head(
             checkpoint=checkpoint,
             start=start,
             say=_say,
+            keep=lambda weights: save_weights(weights, out),
         )
         if is_first():
             save_weights(trained.network, out)

@@ -110,12 +110,14 @@ def train(
     options: LoopOptions,
     checkpoint: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
+    keep: Callable[[dict[str, Tensor]], None] = lambda weights: None,
 ) -> Trained:
     """Train a task, going on from a checkpoint where there is one.
 
     Args:
         checkpoint: file to resume from and to write; None keeps nothing.
         say: receives lines for people, of the first process alone.
+        keep: receives the averaged weights so far whenever a checkpoint is due.
 
     Raises:
         InputError: the checkpoint belongs to another network.
@@ -178,8 +180,10 @@ def train(
             figures = _evaluated(task, averaged)
             say(f"step {step}  " + "  ".join(f"{k} {v:.4f}" for k, v in figures.items()))
         late = stop or time.monotonic() - saved > options.save_every
-        if checkpoint is not None and rank == 0 and late:
-            _save(checkpoint, task.network, optimiser, averaged, step, spent + elapsed)
+        if rank == 0 and late:
+            if checkpoint is not None:
+                _save(checkpoint, task.network, optimiser, averaged, step, spent + elapsed)
+            keep(averaged)
             saved = time.monotonic()
     leave(device)  # after the first one's last evaluation
     return Trained(steps=step, network=averaged, figures=figures, losses=losses)

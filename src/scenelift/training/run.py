@@ -172,6 +172,7 @@ def train_head(
     checkpoint: Path | None = None,
     start: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
+    keep: Callable[[dict[str, Tensor]], None] = lambda weights: None,
 ) -> Trained:
     """Train one of `HEADS`.
 
@@ -179,6 +180,7 @@ def train_head(
         backbone: `dinov2.onnx`.
         checkpoint: to resume from and to write.
         start: weights to begin with, as `read_weights` reads them; None begins at random.
+        keep: as `train` has it.
 
     Raises:
         InputError: no head has that name, or there are no scenes.
@@ -205,10 +207,12 @@ def train_head(
         begin(task.network, read_weights(start))
     count = sum(p.numel() for p in task.network.parameters())
     say(f"{name}: {count / 1e6:.2f} M parameters on {device}")
-    return train(task, loop, checkpoint, say)
+    return train(task, loop, checkpoint, say, keep)
 
 
 def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Weights in float16, as safetensors."""
+    """Weights in float16, as safetensors; readers never see half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.half().contiguous().cpu() for k, v in weights.items()}, path)
+    partial = path.with_name(f".{path.name}")
+    save_file({k: v.half().contiguous().cpu() for k, v in weights.items()}, partial)
+    partial.replace(path)

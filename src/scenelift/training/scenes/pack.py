@@ -117,7 +117,12 @@ def join_packs(packs: Sequence[Path], out: Path, *, split: str | None = None) ->
     for path in packs:
         data = _arrays(path)
         at: dict[str, int] = dict.fromkeys(COUNTERS.values(), 0)
+        own: dict[str, int] = {}
         for item in json.loads(data["about"].tobytes()):
+            # One maker's files in two folders may have one name.
+            own[item["id"]] = own.get(item["id"], 0) + 1
+            if own[item["id"]] > 1:
+                item["id"] += f"~{own[item['id']]}"
             counts: dict[str, int] = dict(zip(("v", "f", "p"), item["counts"], strict=True))
             counts["jpeg"] = sum(item["textures"])
             if split in (None, item["split"]):

@@ -26,7 +26,10 @@ PARAMS = HeadParams(hints=2, pixels=3, globals=5, scale=8, blocks=5, channels=(1
 expected error, logit of sky. Globals: log of the median depth in metres, log of the focal length
 over the longer side, the world's up in the camera frame (not normalised)."""
 
-GRIDS = ((24, 32), (24, 32), (28, 28), (32, 24), (20, 36), (27, 36), (18, 24))
+GRIDS = (
+    *((24, 32), (24, 32), (28, 28), (32, 24), (20, 36), (27, 36), (18, 24)),
+    *((30, 40), (36, 27)),
+)
 HELD_GRID = (24, 32)
 LEAST_CROP = 0.4  # of the photo's sides
 SCALES = (1, 2, 4, 8)  # of the gradient terms, in cells
