@@ -29,6 +29,7 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "JobStage": models.JobStage,
     "Problem": models.Problem,
     "Runs": models.Runs,
+    "ShareState": models.ShareState,
 }
 # What a problem has besides, by its kind.
 OF_SOME_PROBLEMS = {"suggestions", "retry_after"}

@@ -1,5 +1,5 @@
 import type { EditsDocument } from '../edit/document';
-import type { AddedBox, Choice, Click, Clicked, Config, Job, JobPage, NewJob, Problem, SceneEdits } from './types';
+import type { AddedBox, Choice, Click, Clicked, Config, Job, JobPage, NewJob, Problem, SceneEdits, ShareState } from './types';
 
 /** A call that the server refused, with the sentence that it has for the user. */
 export class ApiError extends Error {
@@ -95,6 +95,10 @@ export const api = {
       headers: { 'content-type': 'application/json', 'if-match': `"${revision}"` },
       body: JSON.stringify(edits),
     }),
+  shared: (id: string) => json<ShareState>(`api/jobs/${encodeURIComponent(id)}/share`),
+  share: (id: string, days: number) =>
+    json<ShareState>(`api/jobs/${encodeURIComponent(id)}/share`, post({ days })),
+  unshare: (id: string) => call(`api/jobs/${encodeURIComponent(id)}/share`, { method: 'DELETE' }),
   login: (token: string) => call(LOGIN, post({ token })),
   logout: () => call('api/logout', { method: 'POST' }),
   submit(job: NewJob, onSent: (fraction: number) => void): Promise<Job> {

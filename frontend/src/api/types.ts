@@ -41,6 +41,12 @@ export interface Choice {
   masks: { label: string; mask: Runs }[];
 }
 
+/** The link to a scene: null, there is none; its address is told once, when it is made. */
+export interface ShareState {
+  expires: string | null;
+  url: string | null;
+}
+
 /** RFC 9457. */
 export interface Problem {
   type: string;
@@ -147,6 +153,8 @@ export interface Config {
   options: Options;
   /** What a job goes through, in this order. */
   auth: boolean;
+  /** Longest life of a link to a scene; 0: none can be made. */
+  share_days: number;
   examples: { name: string; url: string; prompt: string }[];
 }
 

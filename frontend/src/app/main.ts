@@ -140,7 +140,7 @@ class Page {
         this.#set(`${job.id} review`, () => reviewView(job, put));
         break;
       case 'done':
-        this.#set(`${job.id} done`, () => resultView(job, most, go));
+        this.#set(`${job.id} done`, () => resultView(job, most, config.share_days, go));
         break;
       case 'failed':
       case 'cancelled':

@@ -21,6 +21,10 @@ const ABOUT: Record<string, [name: string, use: string]> = {
   'preview.mp4': ['MP4', 'a turn around the scene'],
 };
 
+const AR_PICTURE = `data:image/svg+xml,${encodeURIComponent(
+  '<svg xmlns="http://www.w3.org/2000/svg" width="120" height="40"><rect width="120" height="40" rx="10" fill="#4353d9"/>' +
+  '<text x="60" y="25" text-anchor="middle" font-family="system-ui" font-size="13" fill="#fff">In your room</text></svg>')}`;
+
 /** Every file of the scene with its size; the ones that people come for first. */
 export function downloads(source: Source): HTMLElement {
   const known = source.manifest.files.filter((f) => f.path in ABOUT);
@@ -52,8 +56,17 @@ function entry(source: Source, file: SceneFile, name: string, use: string): HTML
     h('span', {}, h('b', {}, name), use ? h('small', {}, use) : null),
     h('small', { class: 'size' }, bytes(file.bytes)),
   );
+  if (file.path === 'scene.usdz' && link.relList.supports('ar')) standInRoom(link);
   void source.url(file.path).then((url) => (link.href = url));
   return h('li', {}, link);
+}
+
+/** Phones that can show the scene in one's room do that with the link in place of saving it. */
+function standInRoom(link: HTMLAnchorElement): void {
+  link.rel = 'ar';
+  link.removeAttribute('download');
+  // Safari wants one picture, and nothing else, in such a link.
+  link.replaceChildren(h('img', { src: AR_PICTURE, alt: 'See it in your room', width: 120, height: 40 }));
 }
 
 /** An OBJ is worth little without its materials and textures. */

@@ -6,10 +6,11 @@ import { icon } from '../ui/icons';
 import { plural } from '../ui/format';
 import { problemBox, problemOf } from '../ui/problem';
 import { againForm } from './again';
+import { sendSection } from './send';
 import type { View } from './view';
 
 /** The finished scene. Viewer and editor are code of their own, loaded when first needed. */
-export function resultView(job: Job, mostPhrases: number, onSubmitted: (job: Job) => void): View {
+export function resultView(job: Job, mostPhrases: number, shareDays: number, onSubmitted: (job: Job) => void): View {
   let current = job;
   let shown: Shown | null = null;
   let turn = 0; // of what is shown: what was asked for before, and comes late, is dropped
@@ -35,6 +36,7 @@ export function resultView(job: Job, mostPhrases: number, onSubmitted: (job: Job
         const viewer = new Viewer(place, source);
         edit.hidden = viewer.view === null;
         viewer.panel.append(
+          sendSection(current, shareDays),
           h('section', {}, h('h2', {}, 'Same photo again'), againForm(current, mostPhrases, onSubmitted).element));
         return () => viewer.dispose();
       },

@@ -34,7 +34,17 @@ from scenelift.webapp.page import add_page
 from scenelift.webapp.problems import add_problem_handlers
 from scenelift.webapp.qualities import InstalledQualities, Qualities
 from scenelift.webapp.records import open_queue, restore_jobs
-from scenelift.webapp.routes import config, edits, events, files, generate, health, jobs, session
+from scenelift.webapp.routes import (
+    config,
+    edits,
+    events,
+    files,
+    generate,
+    health,
+    jobs,
+    session,
+    share,
+)
 from scenelift.webapp.services import Services
 from scenelift.webapp.settings import Settings
 from scenelift.webapp.supervisor import Supervisor
@@ -91,7 +101,7 @@ def create_app(
     )
     app.state.open_data = lambda: open_data(settings, data)
     add_problem_handlers(app)
-    for module in (jobs, edits, files, events, config, session, generate, health):
+    for module in (jobs, edits, share, files, events, config, session, generate, health):
         app.include_router(module.router)
     add_page(app)
     app.add_middleware(AnswerHead)

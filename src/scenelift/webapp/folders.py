@@ -7,6 +7,7 @@ jobs/ID/            photo, job.json (what was asked for), edits.json (what was c
                     by hand, where anything was), shown.jpg, thumbnail.jpg, found/ (masks),
                     stages/, scene/ (the output)
 reserve             room on the disk that is given up when there is no other
+shares/             links to scenes
 spool/              bodies of uploads while they arrive
 trash/              being deleted
 """
@@ -62,6 +63,11 @@ class JobFolder:
     def thumbnail(self) -> Path:
         return self.path / "thumbnail.jpg"
 
+    @property
+    def share(self) -> Path:
+        """The link to its scene, if there is one."""
+        return self.path / "share.json"
+
     def drawn(self, name: str) -> Path:
         """Masks that were clicked and painted, as a choice of the queue names them."""
         return self.path / name
@@ -108,6 +114,11 @@ class DataFolder:
     @property
     def reserve(self) -> Path:
         return self.path / "reserve"
+
+    @property
+    def shares(self) -> Path:
+        """Which job a link shows, by the digest of its secret."""
+        return self.path / "shares"
 
     @property
     def trash(self) -> Path:

@@ -38,6 +38,7 @@ __all__ = [
     "JobStage",
     "Limits",
     "Login",
+    "NewShare",
     "OptionSchema",
     "Photo",
     "Point",
@@ -45,6 +46,7 @@ __all__ = [
     "Rerun",
     "SceneEdits",
     "Selection",
+    "ShareState",
     "State",
     "parse_phrases",
 ]
@@ -246,6 +248,19 @@ class Rerun(JobOptions):
     points: tuple[Point, ...] | None = Field(None, max_length=MAX_POINTS)
 
 
+class NewShare(_Input):
+    """A link to a scene."""
+
+    days: float = Field(7, gt=0, le=3650, description="its life, at most what the server allows")
+
+
+class ShareState(BaseModel):
+    """The link to a scene."""
+
+    expires: datetime | None = Field(description="null: there is none")
+    url: str | None = Field(description="path of the link; told once, when it is made")
+
+
 class Login(_Input):
     """A token, to be kept in a cookie."""
 
@@ -375,6 +390,7 @@ class Config(BaseModel):
     options: dict[str, OptionSchema] = Field(description="what a job may say, by name")
     server: dict[str, Any] = Field(description="what the server was started with, by option")
     auth: bool
+    share_days: float = Field(description="longest life of a link to a scene; 0: none can be made")
     examples: list[Example]
 
 

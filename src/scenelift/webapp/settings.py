@@ -114,6 +114,13 @@ class Settings(model_of("ServeOptions", "serve", base=BaseSettings)):
         default=30, gt=0, description="Finished jobs older than this are removed."
     )
 
+    share_days: float = Field(
+        default=0,
+        ge=0,
+        le=3650,
+        description="Longest life of a read-only link to a scene, in days; 0: none can be made.",
+    )
+
     max_attempts: int = Field(
         default=3, ge=1, description="Times a job that loses its worker is tried."
     )

@@ -42,6 +42,7 @@ def get_config(use: Use, owner: Owner) -> Config:
         options={f.name: OptionSchema.model_validate(json_schema(f)) for f in fields_for("job")},
         server={f.name: server[f.name] for f in fields_for("serve") if not f.option.private},
         auth=bool(settings.tokens),
+        share_days=settings.share_days,
         examples=[
             Example(name=name, url=f"/api/examples/{name}", prompt=prompt)
             for name, (_, prompt) in EXAMPLES.items()
