@@ -234,12 +234,12 @@ def test_a_server_that_is_away_is_waited_for(make_server, visit):
 def test_the_time_left_of_each_stage_and_the_place_in_the_queue_are_told(visit, make_server):
     server = make_server().start()
     page = visit(server.url).page
-    server.wait(server.submit("red"))  # the machine has learnt what stages take
+    server.wait(server.submit("red", background="planes"))  # what stages take is learnt from it
     with server.held():
         first = server.submit("red", "slow", photo=MANY, background="none")
         open_job(page, first)
         titles = page.locator(".stages li")
-        expect(titles).to_have_count(7)
+        expect(titles).to_have_count(7)  # no background was asked for
         expect(titles.last).to_contain_text(re.compile(r"about \d+ s"))
         second = server.submit("red")
         open_job(page, second)

@@ -40,7 +40,7 @@ def test_a_link_shows_the_scene_to_a_stranger_and_nothing_else_and_dies(
         "url": None,
     }
 
-    stranger = visit(f"{server.url}{link}", viewport={"width": 700, "height": 500})
+    stranger = visit(server.url + link.rstrip("/"), viewport={"width": 700, "height": 500})
     expect(stranger.page.locator(".viewer[data-state=ready]")).to_be_visible()
     expect(stranger.page.locator(".object-name b")).to_have_text(["red"])
     assert {path.split("/")[1] for path in stranger.requests} == {"shared"}

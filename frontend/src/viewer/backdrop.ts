@@ -23,6 +23,8 @@ export class Backdrop {
   readonly group = new Group();
   readonly #material = new MeshBasicMaterial({ transparent: true, depthWrite: false });
   readonly #plane: Mesh;
+  /** The same photo before everything, as thick as one wants it. */
+  readonly #veil: Mesh<PlaneGeometry, MeshBasicMaterial>;
   readonly #eye: Vector3;
   readonly #camera: Camera;
 
@@ -31,7 +33,11 @@ export class Backdrop {
     this.#eye = new Vector3().setFromMatrixPosition(sceneFromCamera);
     this.#plane = new Mesh(new PlaneGeometry(1, 1), this.#material);
     this.#plane.renderOrder = -1; // before all splats
-    this.group.add(this.#plane);
+    const before = new MeshBasicMaterial({ transparent: true, depthTest: false, depthWrite: false, opacity: 0 });
+    this.#veil = new Mesh(new PlaneGeometry(1, 1), before);
+    this.#veil.renderOrder = 10; // after all splats
+    this.#veil.visible = false;
+    this.group.add(this.#plane, this.#veil);
     this.group.applyMatrix4(sceneFromCamera);
     this.group.visible = false;
   }
@@ -39,8 +45,10 @@ export class Backdrop {
   async load(url: string): Promise<void> {
     const texture = await new TextureLoader().loadAsync(url);
     texture.colorSpace = SRGBColorSpace;
-    this.#material.map = texture;
-    this.#material.needsUpdate = true;
+    for (const material of [this.#material, this.#veil.material]) {
+      material.map = texture;
+      material.needsUpdate = true;
+    }
   }
 
   /** Put the picture at a distance from the photo's camera. */
@@ -50,6 +58,14 @@ export class Backdrop {
     this.#plane.position.set(
       ((width / 2 - cx) * depth) / fx, ((cy - height / 2) * depth) / fy, -depth,
     );
+    this.#veil.scale.copy(this.#plane.scale);
+    this.#veil.position.copy(this.#plane.position);
+  }
+
+  /** From the scene alone, 0, to the photo alone, 1. */
+  mix(share: number): void {
+    this.#veil.material.opacity = share;
+    this.#veil.visible = share > 0;
   }
 
   /** Fade with the angle between the photo's view of `target` and the eye's. */
@@ -65,5 +81,7 @@ export class Backdrop {
     this.#material.map?.dispose();
     this.#material.dispose();
     this.#plane.geometry.dispose();
+    this.#veil.material.dispose();
+    this.#veil.geometry.dispose();
   }
 }

@@ -1,4 +1,4 @@
-import { Box3, Matrix4, Mesh, Raycaster, Vector2, Vector3, type Object3D } from 'three';
+import { Box3, GridHelper, Matrix4, Mesh, Raycaster, Vector2, Vector3, type Object3D } from 'three';
 
 import { h, save } from '../ui/dom';
 import { percent } from '../ui/format';
@@ -35,6 +35,7 @@ export class LiveView {
   readonly #onState: (state: 'partial' | 'ready') => void;
   #mode: Mode = 'splats';
   #roomWanted = true;
+  #grid: GridHelper | null = null;
   #started = false; // something can be seen
   #touched = false; // the user chose a view: arriving objects no longer change it
   #disposed = false;
@@ -284,8 +285,34 @@ export class LiveView {
       .catch(() => this.#say('The photo could not be loaded.'));
   }
 
+  /** From the photo's own camera: the scene alone, 0, to the photo alone, 1. */
+  mixPhoto(share: number): void {
+    this.#backdrop.mix(share);
+    if (!this.#backdrop.group.visible) this.#showPhoto(true);
+    this.stage.invalidate();
+  }
+
+  /** A grid at the height of the lowest point, about as wide as the scene. */
+  showGrid(on: boolean): void {
+    this.#grid?.removeFromParent();
+    this.#grid?.dispose();
+    this.#grid = null;
+    const box = this.#box(this.nodes);
+    if (on && !box.isEmpty()) {
+      const side = 4 * this.stage.bounds.radius;
+      const cell = 10 ** Math.floor(Math.log10(side / 4)); // in steps that people count in
+      const cells = 2 * Math.ceil(side / cell / 2);
+      this.#grid = new GridHelper(cells * cell, cells, 0x4353d9, 0x8b9098);
+      const { x, z } = this.stage.bounds.center;
+      this.#grid.position.set(x, box.min.y, z);
+      this.stage.scene.add(this.#grid);
+    }
+    this.stage.invalidate();
+  }
+
   #leavePhoto(): void {
     if (!this.#backdrop.group.visible) return;
+    this.#backdrop.mix(0);
     this.#backdrop.group.visible = false;
     this.#show();
   }

@@ -1,5 +1,7 @@
 /** The parts of `scene.json` (docs/scene.schema.json) that the viewer reads. */
 export interface Manifest {
+  /** Of the run that made it. */
+  fingerprint: string;
   generator: string;
   prompt: { phrases: string[] };
   seed: number;

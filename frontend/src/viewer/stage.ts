@@ -240,13 +240,42 @@ export class Stage {
     this.invalidate();
   }
 
-  /** The picture as shown, as PNG. */
-  async picture(): Promise<Blob> {
+  /** The picture as shown, as PNG; of so many pixels across where a width is given. */
+  async picture(width?: number): Promise<Blob> {
+    const ratio = this.#renderer.getPixelRatio();
+    if (width) this.#renderer.setPixelRatio(width / this.#size().width);
     // The drawing buffer is only sure to hold the picture in the task that drew it.
     this.#renderer.render(this.scene, this.camera);
+    const copy = document.createElement('canvas');
+    [copy.width, copy.height] = [this.canvas.width, this.canvas.height];
+    const context = copy.getContext('2d');
+    if (!context) throw new Error('No picture.');
+    context.filter = this.canvas.style.filter || 'none';
+    context.drawImage(this.canvas, 0, 0);
+    if (width) {
+      this.#renderer.setPixelRatio(ratio);
+      this.invalidate();
+    }
     return new Promise((resolve, reject) =>
-      this.canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('No picture.')))),
+      copy.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('No picture.')))),
     );
+  }
+
+  /** Brighter or darker than it is; 1 is as it is. Splats hold their light, so the picture is changed. */
+  setBrightness(factor: number): void {
+    this.canvas.style.filter = factor === 1 ? '' : `brightness(${factor})`;
+  }
+
+  /** Where the eye is, what it looks at, and what is up, as nine numbers. */
+  get viewpoint(): number[] {
+    return [...this.camera.position.toArray(), ...this.#controls.target.toArray(), ...this.camera.up.toArray()];
+  }
+
+  /** Go to a viewpoint of before. */
+  lookFrom(viewpoint: readonly number[] | null): void {
+    if (!viewpoint) return;
+    this.camera.up.fromArray(viewpoint.slice(6));
+    this.#fly(new Vector3().fromArray(viewpoint), new Vector3().fromArray(viewpoint.slice(3)), true);
   }
 
   dispose(): void {

@@ -1,6 +1,7 @@
 import { h } from '../ui/dom';
 import { downloads } from './downloads';
 import { LiveView } from './liveView';
+import { lookSection } from './look';
 import { ObjectList } from './objectList';
 import type { Source } from './source';
 import { stillView } from './stillView';
@@ -38,6 +39,7 @@ export class Viewer {
     try {
       this.#view = new LiveView(picture, source, (state) => (this.element.dataset.state = state));
       objects.append(this.#view.list.element);
+      if (!bare) objects.after(lookSection(this.#view));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       objects.append(new ObjectList(manifest, null).element);
