@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import PIL.Image
 import pytest
 from playwright.sync_api import expect
 from tests.drivers.live_server import LiveServer
@@ -102,6 +103,16 @@ def test_a_link_is_made_copied_and_ended_on_the_page(sharing_server, visit, axe_
     expect(page.get_by_label("The link")).to_have_value(re.compile(rf"^{server.url}/shared/"))
     link = page.get_by_label("The link").input_value()
     assert server.http.get(link, headers={"Authorization": ""}).status_code == 200
+    page.get_by_text("View", exact=True).click()
+    page.get_by_label("Grid on the ground").check()
+    page.get_by_label("From the scene to the photo").fill("60")
+    expect(page.get_by_role("button", name="The photo behind")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    page.get_by_label("Width of the picture").select_option("1280")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save a picture").nth(1).click()
+    assert PIL.Image.open(download.value.path()).width == 1280
     assert axe_faults(page) == []
     page.get_by_role("button", name="End the link").click()
     expect(page.get_by_role("button", name="Make a link")).to_be_visible()
