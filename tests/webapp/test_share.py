@@ -88,7 +88,7 @@ def test_no_link_is_made_unless_the_server_allows_it(server):
     page = server.http.get(f"/api/jobs/{job}/scene.html")
     assert page.headers["content-disposition"] == 'attachment; filename="scene.html"'
     assert b'id="scene">{"manifest"' in page.content
-    assert not list(server.data.spool.iterdir())
+    server.until(lambda: not list(server.data.spool.iterdir()))
 
 
 def test_a_link_is_made_copied_and_ended_on_the_page(sharing_server, visit, axe_faults):
