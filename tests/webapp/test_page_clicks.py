@@ -3,7 +3,7 @@
 import re
 
 from playwright.sync_api import expect
-from tests.webapp.test_page import BLUE, PHOTO, RED, click_photo, drag_box, wait_for_scene
+from tests.webapp.test_page import BLUE, PHOTO, RED, click_photo, drag_box
 
 from scenelift.webapp.mask_runs import Runs, mask_of_runs
 
@@ -28,7 +28,7 @@ def settled(page):
     expect(page.get_by_text("Cutting it out")).to_be_hidden()
 
 
-def test_objects_are_pointed_at_painted_and_lifted_as_they_are_seen(visit, axe_faults):
+def test_objects_are_pointed_at_painted_and_lifted_as_they_are_seen(visit, server, axe_faults):
     page = visit(viewport={"width": 1000, "height": 600}).page
     page.set_input_files("#photo-file", PHOTO)
     page.get_by_role("button", name="Point at things").click()
@@ -80,8 +80,8 @@ def test_objects_are_pointed_at_painted_and_lifted_as_they_are_seen(visit, axe_f
     mask = mask_of_runs(sun, 160, 120) >= 0.5
     assert mask[GROUND[1], GROUND[0]]
     assert not mask[GROUND[1], GROUND[0] + 12]
-    wait_for_scene(page)
-    expect(page.locator(".object-name b")).to_have_text(["moon", "sun"])
+    job = server.wait(sent.value.url.split("/")[-2], "done")
+    assert [o["label"] for o in job["objects"]] == ["moon", "sun"]
 
 
 def test_a_found_mask_is_corrected_with_a_finger(visit, server, axe_faults):

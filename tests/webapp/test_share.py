@@ -30,7 +30,7 @@ def test_a_link_shows_the_scene_to_a_stranger_and_nothing_else_and_dies(
 ):
     server = sharing_server
     server.until(lambda: server.http.get("/ready").status_code == 200)
-    job = server.wait(server.submit("red"))["id"]
+    job = server.wait(server.submit("red", background="none"))["id"]
     made = server.http.post(f"/api/jobs/{job}/share", json={"days": 1}).json()
     link = made["url"]
     assert re.fullmatch(r"/shared/[\w-]{43}/", link)
@@ -83,7 +83,7 @@ def test_links_end_at_their_time(tmp_path):
 
 
 def test_no_link_is_made_unless_the_server_allows_it(server):
-    job = server.wait(server.submit("red"))["id"]
+    job = server.wait(server.submit("red", background="none"))["id"]
     assert server.http.post(f"/api/jobs/{job}/share", json={}).status_code == 403
     page = server.http.get(f"/api/jobs/{job}/scene.html")
     assert page.headers["content-disposition"] == 'attachment; filename="scene.html"'
@@ -93,8 +93,8 @@ def test_no_link_is_made_unless_the_server_allows_it(server):
 
 def test_a_link_is_made_copied_and_ended_on_the_page(sharing_server, visit, axe_faults):
     server = sharing_server
-    job = server.wait(server.submit("blue"))["id"]
-    page = visit(server.url, viewport={"width": 900, "height": 600}).page
+    job = server.wait(server.submit("blue", background="none"))["id"]
+    page = visit(server.url, viewport={"width": 1000, "height": 600}).page
     page.get_by_label("Token").fill(TOKEN)
     page.get_by_role("button", name="Sign in").click()
     page.locator(f"a[href='#job={job}']").click()
