@@ -95,6 +95,7 @@ check: $(VENV)/.dev  ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+	$(BIN)/pyright -p pyright-strict.json
 	@if command -v npm >/dev/null; then \
 	  $(MAKE) --no-print-directory frontend/node_modules/.package-lock.json && \
 	  $(RUN_NPM) run check; fi

@@ -139,7 +139,7 @@ def _run(
 ) -> None:
     times: list[float] = []
     before = _children_seconds()
-    watch(progress, executor, told=lambda entry: times.append(entry.time))
+    watch(progress, executor, on_entry=lambda entry: times.append(entry.time))
     assert progress.counts["nothing"] == len(items)
     seconds = max(times) - min(times)  # on one machine; loading and ending are not counted
     overhead = workers * seconds / len(items) - NAP_SECONDS

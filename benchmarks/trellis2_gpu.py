@@ -128,12 +128,12 @@ class Planted(Trellis2):
         sampling: SamplingParams,
         voxels: Voxels,
         noise: Tensor,
-        told: Tensor | PixelCondition,
+        condition: Tensor | PixelCondition,
         report: Reporter,
         message: str,
         beside: Tensor | None = None,
     ) -> Tensor:
-        x = super()._sample(network, sampling, voxels, noise, told, report, message, beside)
+        x = super()._sample(network, sampling, voxels, noise, condition, report, message, beside)
         return x.nan_to_num(0, 0, 0).clamp(-3, 3)
 
     def _split(self, shape: SparseTensor) -> Voxels:
@@ -142,9 +142,9 @@ class Planted(Trellis2):
             network(shape, self.coarse.logits)  # a little more than `split` does
         return self.coarse.voxels
 
-    def _finer_cells(self, coords: Tensor, side: int, asked: int) -> tuple[Tensor, int]:
-        super()._finer_cells(coords, side, asked)
-        return self.fine.tokens.coords, asked
+    def _finer_cells(self, coords: Tensor, side: int, resolution: int) -> tuple[Tensor, int]:
+        super()._finer_cells(coords, side, resolution)
+        return self.fine.tokens.coords, resolution
 
     def _decode_shape(self, shape: SparseTensor, resolution: int) -> _Decoded:
         with self.memory.running(self.models.shape_decoder, working=GIB) as decoder:

@@ -33,10 +33,10 @@ _wanted: ContextVar[bool] = ContextVar("calls apart", default=False)
 
 
 @contextlib.contextmanager
-def calls_apart(wanted: bool = True) -> Iterator[None]:
+def calls_apart(enabled: bool = True) -> Iterator[None]:
     """Within it, in this thread, `apart` uses the helper, which is started."""
-    token = _wanted.set(wanted)
-    if wanted:
+    token = _wanted.set(enabled)
+    if enabled:
         _HELPER.start()
     try:
         yield

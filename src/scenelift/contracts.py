@@ -25,8 +25,8 @@ def check_segmentation(result: object, image: Image, *, backend: str) -> Segment
         BackendFault: it is something else, a mask has another size, or a score or a label is
             none. An empty mask is a matter of its object, which fails alone.
     """
-    found = _expect(result, Segmentation, "segmenter", backend, "segment")
-    for number, instance in enumerate(found.instances):
+    segmentation = _expect(result, Segmentation, "segmenter", backend, "segment")
+    for number, instance in enumerate(segmentation.instances):
         where = f"instance {number}"
         if not isinstance(instance, Instance):
             raise BackendFault("segmenter", backend, f"{where} is {_kind(instance)}, no Instance")
@@ -45,7 +45,7 @@ def check_segmentation(result: object, image: Image, *, backend: str) -> Segment
                 f"{where} has the label {instance.label!r} and the score {instance.score!r}; a "
                 "text and a number in 0…1 were expected",
             )
-    return found
+    return segmentation
 
 
 def check_points(result: object, image: Image, *, backend: str) -> PointMap:
@@ -73,15 +73,15 @@ def check_reconstruction(result: object, *, backend: str) -> Reconstruction:
     Raises:
         BackendFault: it is something else, has neither splats nor mesh, or numbers that are none.
     """
-    made = _expect(result, Reconstruction, "reconstructor", backend, "reconstruct")
-    gaussians, mesh = made.shape.gaussians, made.shape.mesh
+    reconstruction = _expect(result, Reconstruction, "reconstructor", backend, "reconstruct")
+    gaussians, mesh = reconstruction.shape.gaussians, reconstruction.shape.mesh
     if gaussians is None and mesh is None:
         raise BackendFault("reconstructor", backend, "it made neither splats nor a mesh")
     if gaussians is not None and not np.isfinite(gaussians.means).all():
         raise BackendFault("reconstructor", backend, "its splats have places that are no numbers")
     if mesh is not None and not np.isfinite(mesh.vertices).all():
         raise BackendFault("reconstructor", backend, "its mesh has vertices that are no numbers")
-    return made
+    return reconstruction
 
 
 def _expect(value: object, kind: type[T], role: str, backend: str, method: str) -> T:

@@ -98,9 +98,9 @@ class Crew:
         for photos in self._photos:
             self._indices.put(None)  # one end for each process
             photos.put((photo, stages.folder, Path(self._folder.name)))
-        made: dict[int, Outcome] = {}
+        outcomes: dict[int, Outcome] = {}
         try:
-            idle = self._collect(report, made)
+            idle = self._collect(report, outcomes)
         except BaseException:
             self.close()  # nobody knows what its processes are at
             raise
@@ -108,7 +108,7 @@ class Crew:
             stages.add(one.timings)
             if one.error is not None:
                 raise one.error
-        return [made[index] for index in range(len(photo.instances))]
+        return [outcomes[index] for index in range(len(photo.instances))]
 
     def close(self) -> None:
         """End the processes; they are started again when they are needed."""
@@ -148,7 +148,7 @@ class Crew:
         for process in self._processes:
             process.start()
 
-    def _collect(self, report: Reporter, made: dict[int, Outcome]) -> list[_Idle]:
+    def _collect(self, report: Reporter, outcomes: dict[int, Outcome]) -> list[_Idle]:
         """Fill in what becomes of the objects, until all processes are idle again.
 
         Meanwhile passes on what they report. A run that is stopped stops them too.
@@ -167,7 +167,7 @@ class Crew:
                 stopped = exc
                 self._stop.set()
             if isinstance(answer, _Made):
-                made[answer.index] = pickle.loads(answer.file.read_bytes())  # noqa: S301 - our own
+                outcomes[answer.index] = pickle.loads(answer.file.read_bytes())  # noqa: S301 - our own
                 answer.file.unlink()
             elif isinstance(answer, _Idle):
                 idle.append(answer)
@@ -243,11 +243,11 @@ def _work(
         log.exception("no reconstructor on %s", device)
         failed = _portable(exc)  # told with the first photo
     token = _SharedToken(stop)
-    while (given := photos.get()) is not None:
-        photo, kept, crossing = given
+    while (task := photos.get()) is not None:
+        photo, results, crossing = task
         stages = Steps(
             Reporter(answers.put, token=token),
-            None if kept is None else StageStore(kept),
+            None if results is None else StageStore(results),
             Runtime(device=device),
         )
 

@@ -101,11 +101,12 @@ def limit_memory(device: torch.device, vram_bytes: int | None) -> int | None:
     if vram_bytes is None:
         vram_bytes = min(_USUAL, free + torch.cuda.memory_reserved(index) - _RESERVE)
     if vram_bytes >= total:
-        torch.cuda.set_per_process_memory_fraction(1.0, index)
+        torch.cuda.set_per_process_memory_fraction(1.0, index)  # pyright: ignore[reportUnknownMemberType]
         _caps.pop(index, None)
         return None
     budget = max(vram_bytes - _OUTSIDE, _LEAST)
-    torch.cuda.set_per_process_memory_fraction(min(1.0, budget / total), index)
+    share = min(1.0, budget / total)
+    torch.cuda.set_per_process_memory_fraction(share, index)  # pyright: ignore[reportUnknownMemberType]
     _caps[index] = budget
     return budget
 

@@ -147,8 +147,8 @@ class NothingFound(SceneliftError):
         self, prompts: Sequence[str], *, reason: str = "", suggestions: Sequence[str] = ()
     ) -> None:
         self.prompts, self.suggestions = tuple(prompts), tuple(suggestions)
-        wanted = ", ".join(repr(p) for p in prompts) or "the prompt"
-        parts = [f"Nothing in the photo matches {wanted}."]
+        names = ", ".join(repr(p) for p in prompts) or "the prompt"
+        parts = [f"Nothing in the photo matches {names}."]
         if reason:
             parts.append(reason)
         if suggestions:
@@ -199,16 +199,16 @@ class BackendUnavailable(SetupError):
 
     slug = "backend-unavailable"
 
-    def __init__(self, role: str, wanted: str, *, reason: str, choices: Sequence[str]) -> None:
-        self.role, self.wanted, self.reason = role, wanted, reason
+    def __init__(self, role: str, name: str, *, reason: str, choices: Sequence[str]) -> None:
+        self.role, self.requested, self.reason = role, name, reason
         self.choices = tuple(choices)
         super().__init__(
-            f"The {role} {wanted!r} cannot be used: {reason.rstrip('.')}. "
+            f"The {role} {name!r} cannot be used: {reason.rstrip('.')}. "
             f"Known: {', '.join(self.choices)}. `scenelift doctor` shows what each one lacks."
         )
 
     def problem(self) -> dict[str, Any]:
-        return super().problem() | {"wanted": self.wanted, "choices": list(self.choices)}
+        return super().problem() | {"wanted": self.requested, "choices": list(self.choices)}
 
 
 class BackendFault(SceneliftError):

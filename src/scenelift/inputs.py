@@ -96,6 +96,6 @@ def working_prompt(image: Image, prompt: Prompt) -> tuple[Prompt, tuple[str, ...
     from scenelift.geometry.photo_size import photo_size, working_box, working_point
 
     prompt, notes = in_pixels(prompt, *photo_size(image))
-    boxes = tuple(replace(drawn, box=working_box(image, drawn.box)) for drawn in prompt.boxes)
+    boxes = tuple(replace(box, box=working_box(image, box.box)) for box in prompt.boxes)
     points = tuple(replace(p, point=working_point(image, p.point)) for p in prompt.points)
     return replace(prompt, boxes=boxes, points=points), notes

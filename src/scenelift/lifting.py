@@ -99,9 +99,9 @@ class Lifting:
         )
 
     def _finish_and_tell(
-        self, index: int, made: Reconstruction | FailedObject
+        self, index: int, reconstruction: Reconstruction | FailedObject
     ) -> Reconstruction | FailedObject:
-        outcome = self.finish(index, made)
+        outcome = self.finish(index, reconstruction)
         self.done(index, outcome)
         return outcome
 
@@ -126,10 +126,10 @@ class Lifting:
         )
 
     def finish(
-        self, index: int, made: Reconstruction | FailedObject
+        self, index: int, reconstruction: Reconstruction | FailedObject
     ) -> Reconstruction | FailedObject:
-        if isinstance(made, FailedObject):
-            return made
+        if isinstance(reconstruction, FailedObject):
+            return reconstruction
 
         from scenelift.finish.stage import finish
 
@@ -138,6 +138,8 @@ class Lifting:
             "finish",
             digest(photo.finish_key, index, photo.seed_of(index)),
             Reconstruction,
-            lambda report: finish(made, photo.view_of(index), photo.finish, report, self.device),
+            lambda report: finish(
+                reconstruction, photo.view_of(index), photo.finish, report, self.device
+            ),
             object_index=index,
         )

@@ -49,9 +49,9 @@ def overlapped(
     """
     results: list[Future[R]] = []
 
-    def work(k: int, made: T) -> R:
+    def work(k: int, first_result: T) -> R:
         with _own_stream(device), calls_apart(device.startswith("cuda")):
-            return then(k, made)
+            return then(k, first_result)
 
     def wait_for(most: int) -> None:
         """Until at most so many are unfinished; errors are raised as soon as they are seen."""

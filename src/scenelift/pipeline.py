@@ -141,18 +141,18 @@ class Pipeline:
             SetupError: something that is needed is missing here; the message says what.
         """
         options = options or BackendOptions()
-        given = _given_masks(masks, photo, prompt, image) if masks else None
+        objects = _given_masks(masks, photo, prompt, image) if masks else None
         choice = choose_backends(
             quality,
             options,
-            segmenter=GIVEN if given and not _needs_cutter(given, prompt) else segmenter,
+            segmenter=GIVEN if objects and not _needs_cutter(objects, prompt) else segmenter,
             pointmapper=GIVEN if depth else pointmapper,
             reconstructor=reconstructor,
         )
         own_depth = _given_depth(depth, depth_scale) if depth else None
         names, runtime = choice.names, Runtime.of(options, networks=uses_networks(choice.names))
         model = None if names.segmenter == GIVEN else SEGMENTERS.load(names.segmenter, runtime)
-        finder = _given_segmenter(given, model) if given else model
+        finder = _given_segmenter(objects, model) if objects else model
         assert finder is not None
         mapper = own_depth or POINT_MAPPERS.load(names.pointmapper, runtime)
         # It starts first, and loads while this process does, whose own networks stay on the host.
@@ -170,10 +170,10 @@ class Pipeline:
         prompt: Prompt | None = None,
     ) -> Pipeline:
         """This pipeline with masks or depth of one photo; arguments and errors as for `build`."""
-        given = _given_masks(masks, photo, prompt) if masks else None
-        cutter = self.segmenter if given and _needs_cutter(given, prompt) else None
+        objects = _given_masks(masks, photo, prompt) if masks else None
+        cutter = self.segmenter if objects and _needs_cutter(objects, prompt) else None
         return self.with_backends(
-            segmenter=_given_segmenter(given, cutter) if given else None,
+            segmenter=_given_segmenter(objects, cutter) if objects else None,
             pointmapper=_given_depth(depth, depth_scale) if depth else None,
         )
 
@@ -504,17 +504,19 @@ def _given_masks(
     return read_given(paths, canvas, prompt.phrases if prompt else ())
 
 
-def _needs_cutter(given: GivenObjects, prompt: Prompt | None) -> bool:
+def _needs_cutter(objects: GivenObjects, prompt: Prompt | None) -> bool:
     """Whether there are boxes or points, which a segmenter has to make masks of."""
     if prompt and prompt.points:
         return True
-    return bool(given.boxes) or any(b.positive for b in (prompt.boxes if prompt else ()))
+    return bool(objects.boxes) or any(b.positive for b in (prompt.boxes if prompt else ()))
 
 
-def _given_segmenter(given: GivenObjects, cutter: Segmenter | None) -> Segmenter:
+def _given_segmenter(objects: GivenObjects, cutter: Segmenter | None) -> Segmenter:
     from scenelift.segment.given import GivenSegmenter
 
-    return GivenSegmenter(given.instances, boxes=given.boxes, cutter=cutter, notes=given.notes)
+    return GivenSegmenter(
+        objects.instances, boxes=objects.boxes, cutter=cutter, notes=objects.notes
+    )
 
 
 def _given_depth(depth: str | Path, scale: float | None) -> PointMapper:
@@ -547,7 +549,7 @@ def find_objects(
     Raises:
         NothingFound: there is none.
     """
-    prompt, told = working_prompt(image, prompt)
+    prompt, prompt_notes = working_prompt(image, prompt)
     segmentation = check_segmentation(
         segment_prompt(segmenter, image, prompt, report), image, backend=segmenter.name
     )
@@ -558,23 +560,23 @@ def find_objects(
             suggestions=segmentation.suggestions,
         )
     # Each once: the web app runs this stage by itself, and again with what was chosen.
-    notes = dict.fromkeys((*told, *segmentation.notes, *_unmet(segmentation, prompt)))
+    notes = dict.fromkeys((*prompt_notes, *segmentation.notes, *_unmet(segmentation, prompt)))
     return limit_objects(replace(segmentation, notes=tuple(notes)), prompt.max_objects)
 
 
 def _unmet(segmentation: Segmentation, prompt: Prompt) -> list[str]:
     """What to say of phrases and drawn boxes that gave no object of their own."""
-    found = {instance.label for instance in segmentation.instances}
+    matched = {instance.label for instance in segmentation.instances}
     doubles = {d.label: d.double_of for d in segmentation.dropped if d.double_of}
-    notes = []
+    notes: list[str] = []
     for phrase in prompt.phrases:
-        if phrase in found:
+        if phrase in matched:
             continue
         if phrase in doubles:
             notes.append(f"{phrase!r} names what {doubles[phrase]!r} names: it is lifted once.")
         else:
             notes.append(f"Nothing in the photo matches {phrase!r}.")
-    if any(drawn.positive for drawn in prompt.boxes):
+    if any(prompt_box.positive for prompt_box in prompt.boxes):
         for double in segmentation.dropped:
             if double.double_of and double.score == 1:
                 box = ",".join(f"{edge:g}" for edge in double.box)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 from scenelift.errors import SetupError
@@ -38,7 +39,7 @@ def expect_posix_locks(command: str) -> None:
         SetupError: it cannot.
     """
     try:
-        import fcntl  # noqa: F401  the standard library has it on POSIX systems only
+        importlib.import_module("fcntl")  # the standard library has it on POSIX systems only
     except ImportError as exc:
         raise SetupError(
             f"`scenelift {command}` cannot run on this system: its processes lock files with "

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 from scenelift.errors import InputError
 from scenelift.types import BoxPrompt, PointPrompt, Prompt
@@ -133,8 +134,10 @@ def _literal(text: str) -> list[str] | None:
             value = read(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-        if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
-            return value
+        if isinstance(value, list):
+            entries = cast("list[Any]", value)
+            if all(isinstance(entry, str) for entry in entries):
+                return entries
     return None
 
 
@@ -153,19 +156,20 @@ def in_pixels(prompt: Prompt, width: int, height: int) -> tuple[Prompt, tuple[st
             raise InputError(
                 f"The point {x:g},{y:g} lies outside the photo, which is {width} × {height} pixels."
             )
-    boxes, notes = [], []
-    for drawn in prompt.boxes:
-        spoken = ",".join(f"{edge:g}" for edge in drawn.box)
-        if min(drawn.box) >= 0 and max(drawn.box) <= 1:
-            x0, y0, x1, y1 = drawn.box
-            drawn = replace(drawn, box=(x0 * width, y0 * height, x1 * width, y1 * height))
+    boxes: list[BoxPrompt] = []
+    notes: list[str] = []
+    for prompt_box in prompt.boxes:
+        spoken = ",".join(f"{edge:g}" for edge in prompt_box.box)
+        if min(prompt_box.box) >= 0 and max(prompt_box.box) <= 1:
+            x0, y0, x1, y1 = prompt_box.box
+            prompt_box = replace(prompt_box, box=(x0 * width, y0 * height, x1 * width, y1 * height))
             notes.append(f"The box {spoken} was taken for parts of the photo's width and height.")
-        x0, y0, x1, y1 = drawn.box
+        x0, y0, x1, y1 = prompt_box.box
         if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
             raise InputError(
                 f"The box {spoken} lies outside the photo, which is {width} × {height} pixels."
             )
-        boxes.append(drawn)
+        boxes.append(prompt_box)
     return replace(prompt, boxes=tuple(boxes)), tuple(notes)
 
 

@@ -70,7 +70,7 @@ def lacking(names: BackendNames, options: BackendOptions) -> list[str]:
     from scenelift.reconstruct import RECONSTRUCTORS
     from scenelift.segment import SEGMENTERS
 
-    found: list[str] = []
+    missing: list[str] = []
     for registry, name in (
         (SEGMENTERS, names.segmenter),
         (POINT_MAPPERS, names.pointmapper),
@@ -79,10 +79,10 @@ def lacking(names: BackendNames, options: BackendOptions) -> list[str]:
         if name == GIVEN:
             continue
         if name in registry.names():
-            found += registry.entry(name).lacks(options)
+            missing += registry.entry(name).lacks(options)
         else:
-            found.append(f"the {registry.role} {name!r} is not part of this installation")
-    return list(dict.fromkeys(found))
+            missing.append(f"the {registry.role} {name!r} is not part of this installation")
+    return list(dict.fromkeys(missing))
 
 
 def uses_networks(names: BackendNames) -> bool:
@@ -166,10 +166,10 @@ def _untested(quality: str, options: BackendOptions) -> list[str]:
 def _called(quality: str, names: BackendNames) -> str:
     """The quality's name, unless another model than its own is in it."""
     own = QUALITIES[quality]
-    kept = all(
+    unchanged = all(
         getattr(names, field.name) in (getattr(own, field.name), GIVEN) for field in fields(own)
     )
-    return quality if kept else "custom"
+    return quality if unchanged else "custom"
 
 
 _UNTESTED = "its self-check has not passed on this machine"

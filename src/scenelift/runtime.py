@@ -48,13 +48,13 @@ class Runtime:
         """
         if isinstance(options, Runtime):
             return options
-        wanted = _complete(options)
-        if wanted.device == "cpu" or (wanted.device == "auto" and not networks):
-            return cls(device="cpu", options=wanted)
+        complete = _complete(options)
+        if complete.device == "cpu" or (complete.device == "auto" and not networks):
+            return cls(device="cpu", options=complete)
         # Of several GPUs, which share one scene's objects, the first does everything else.
-        device = choose_device(split_devices(wanted.device)[0])
-        limit_memory(device, wanted.vram_bytes)
-        return cls(device=str(device), options=wanted)
+        device = choose_device(split_devices(complete.device)[0])
+        limit_memory(device, complete.vram_bytes)
+        return cls(device=str(device), options=complete)
 
     @property
     def weights(self) -> Path | None:

@@ -20,7 +20,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,17 +100,19 @@ def _feed(part: Any, update: Callable[[bytes], object]) -> None:
         if isinstance(value, Encoded):
             update(value)
         elif isinstance(value, np.ndarray):
-            update(f"array {value.dtype.str} {value.shape}\0".encode())
-            update(np.ascontiguousarray(value).tobytes())
+            array = cast("NDArray[Any]", value)
+            update(f"array {array.dtype.str} {array.shape}\0".encode())
+            update(np.ascontiguousarray(array).tobytes())
         elif dataclasses.is_dataclass(value) and not isinstance(value, type):
             update(f"{type(value).__name__}\0".encode())
             for field in dataclasses.fields(value):
                 add(getattr(value, field.name))
         elif isinstance(value, Mapping):
-            add(sorted(value.items()))
+            add(sorted(cast("Mapping[Any, Any]", value).items()))
         elif isinstance(value, list | tuple):
-            update(f"sequence {len(value)}\0".encode())
-            for item in value:
+            items = cast("Sequence[Any]", value)
+            update(f"sequence {len(items)}\0".encode())
+            for item in items:
                 add(item)
         else:
             update(f"{type(value).__name__} {value!r}\0".encode(errors="surrogatepass"))
@@ -178,7 +180,7 @@ class StageStore:
         Raises:
             OutputError: the folder cannot be written.
         """
-        arrays: dict[str, NDArray] = {}
+        arrays: dict[str, NDArray[Any]] = {}
         description = {"key": key, "value": _to_tree(value, arrays)}
         buffer = io.BytesIO()
         text = np.frombuffer(json.dumps(description).encode(), np.uint8)
@@ -196,13 +198,14 @@ class StageStore:
         return self._folder / f"{stage}.npz"
 
 
-def _to_tree(value: Any, arrays: dict[str, NDArray]) -> Any:
+def _to_tree(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
     if isinstance(value, np.ndarray):
+        array = cast("NDArray[Any]", value)
         name = f"a{len(arrays)}"
-        if value.dtype == np.bool_:
-            arrays[name] = np.packbits(value)
-            return {"bits": name, "shape": list(value.shape)}
-        arrays[name] = value
+        if array.dtype == np.bool_:
+            arrays[name] = np.packbits(array)
+            return {"bits": name, "shape": list(array.shape)}
+        arrays[name] = array
         return {"array": name}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {
@@ -210,29 +213,31 @@ def _to_tree(value: Any, arrays: dict[str, NDArray]) -> Any:
         }
         return {"class": type(value).__name__, "fields": fields}
     if isinstance(value, Mapping):
-        return {"map": {str(k): _to_tree(v, arrays) for k, v in value.items()}}
+        entries = cast("Mapping[Any, Any]", value)
+        return {"map": {str(k): _to_tree(v, arrays) for k, v in entries.items()}}
     if isinstance(value, list | tuple):
-        return {"items": [_to_tree(item, arrays) for item in value]}
+        return {"items": [_to_tree(item, arrays) for item in cast("Sequence[Any]", value)]}
     if isinstance(value, np.generic):
-        return value.item()
+        return cast("np.generic[Any]", value).item()
     return value
 
 
-def _from_tree(tree: Any, arrays: Mapping[str, NDArray]) -> Any:
+def _from_tree(tree: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     if not isinstance(tree, dict):
         return tree
-    if "array" in tree:
-        return arrays[tree["array"]]
-    if "bits" in tree:
-        shape = tuple(tree["shape"])
-        bits = np.unpackbits(arrays[tree["bits"]], count=int(np.prod(shape)))
+    node = cast("dict[str, Any]", tree)
+    if "array" in node:
+        return arrays[node["array"]]
+    if "bits" in node:
+        shape = tuple(node["shape"])
+        bits = np.unpackbits(arrays[node["bits"]], count=int(np.prod(shape)))
         return bits.reshape(shape).astype(np.bool_)
-    if "items" in tree:
-        return tuple(_from_tree(item, arrays) for item in tree["items"])
-    if "map" in tree:
-        return {k: _from_tree(v, arrays) for k, v in tree["map"].items()}
-    fields = {k: _from_tree(v, arrays) for k, v in tree["fields"].items()}
-    return _CLASSES[tree["class"]](**fields)
+    if "items" in node:
+        return tuple(_from_tree(item, arrays) for item in node["items"])
+    if "map" in node:
+        return {k: _from_tree(v, arrays) for k, v in node["map"].items()}
+    fields = {k: _from_tree(v, arrays) for k, v in node["fields"].items()}
+    return _CLASSES[node["class"]](**fields)
 
 
 class Steps:

@@ -49,18 +49,20 @@ def reconstruct_best(
         outcome_of(step, f"seed {one} of {view.instance.label!r}")
         for one, step in zip(seeds, steps, strict=True)
     ]
-    made = [
+    reconstructions = [
         (one, outcome)
         for one, outcome in zip(seeds, outcomes, strict=True)
         if not isinstance(outcome, Exception)
     ]
     failed = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-    if not made:
+    if not reconstructions:
         raise failed[0]
 
     from scenelift.compose.score import best_of
 
-    chosen, best = made[best_of([outcome for _, outcome in made], view, seed=seed)]
+    chosen, best = reconstructions[
+        best_of([outcome for _, outcome in reconstructions], view, seed=seed)
+    ]
     notes = [*best.notes, f"The best of {tries} tries (seed {chosen})."]
     if failed:
         notes.append(f"{len(failed)} of {tries} tries failed, the first because: {failed[0]}")

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,14 +66,14 @@ Scale = Literal["measured", "metric", "relative"]
 """How the metres of a point map are known; see `PointMap`."""
 
 
-def _expect(name: str, array: NDArray, shape: tuple[int | None, ...], dtype: type) -> None:
+def _expect(name: str, array: NDArray[Any], shape: tuple[int | None, ...], dtype: type) -> None:
     fits = array.ndim == len(shape) and all(
         want is None or want == have for want, have in zip(shape, array.shape, strict=True)
     )
     if not fits or array.dtype != dtype:
-        wanted = ", ".join("any" if s is None else str(s) for s in shape)
+        expected = ", ".join("any" if s is None else str(s) for s in shape)
         raise ValueError(
-            f"{name}: expected {np.dtype(dtype).name} [{wanted}], "
+            f"{name}: expected {np.dtype(dtype).name} [{expected}], "
             f"got {array.dtype.name} {list(array.shape)}"
         )
 
@@ -191,11 +191,17 @@ def _point_prompt(point: Any) -> PointPrompt:
 
 def _is_point(value: Any) -> bool:
     """Whether a value is two numbers."""
-    return (
-        isinstance(value, tuple | list | np.ndarray)
-        and len(value) == 2
-        and all(isinstance(v, int | float | np.number) and math.isfinite(v) for v in value)
-    )
+    return _is_numbers(value, 2)
+
+
+def _is_numbers(value: Any, count: int) -> bool:
+    """Whether a value is a sequence of so many finite numbers."""
+    if not isinstance(value, tuple | list | np.ndarray):
+        return False
+    numbers = cast("Sequence[Any]", value)
+    if len(numbers) != count or not all(isinstance(v, int | float | np.number) for v in numbers):
+        return False
+    return all(math.isfinite(v) for v in numbers)
 
 
 def _box_prompt(box: Any) -> BoxPrompt:
@@ -212,11 +218,7 @@ def _box_prompt(box: Any) -> BoxPrompt:
 
 def _is_box(value: Any) -> bool:
     """Whether a value is four numbers that enclose something."""
-    if not isinstance(value, tuple | list | np.ndarray) or len(value) != 4:
-        return False
-    if not all(isinstance(v, int | float | np.number) and math.isfinite(v) for v in value):
-        return False
-    return bool(value[2] > value[0] and value[3] > value[1])
+    return _is_numbers(value, 4) and bool(value[2] > value[0] and value[3] > value[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -327,7 +329,7 @@ class Camera:
             height=height,
         )
 
-    def project(self, points: NDArray) -> NDArray[np.float64]:  # [..., 3] -> [..., 2]
+    def project(self, points: NDArray[Any]) -> NDArray[np.float64]:  # [..., 3] -> [..., 2]
         """Pixel coordinates of points in the camera frame; only points with z < 0 are in front."""
         p = np.asarray(points, np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -335,7 +337,7 @@ class Camera:
             v = self.cy - self.fy * p[..., 1] / -p[..., 2]
         return np.stack([u, v], -1)
 
-    def unproject(self, depth: NDArray) -> NDArray[np.float32]:  # [H, W] -> [H, W, 3]
+    def unproject(self, depth: NDArray[Any]) -> NDArray[np.float32]:  # [H, W] -> [H, W, 3]
         """Point map of a depth image: distance along the viewing axis, at pixel centres."""
         height, width = depth.shape
         if (height, width) != (self.height, self.width):
@@ -430,7 +432,7 @@ class View:
     def __post_init__(self) -> None:
         self._check_size("mask", self.instance.mask)
 
-    def _check_size(self, name: str, pixels: NDArray) -> None:
+    def _check_size(self, name: str, pixels: NDArray[Any]) -> None:
         rows, columns = pixels.shape[:2]
         if (rows, columns) != (self.image.height, self.image.width):
             raise InputError(
@@ -535,7 +537,7 @@ class Gaussians:
         return np.clip(0.5 + np.float32(SH_C0) * self.sh0, 0, 1)
 
     @staticmethod
-    def sh0_of(rgb: NDArray) -> NDArray[np.float32]:
+    def sh0_of(rgb: NDArray[Any]) -> NDArray[np.float32]:
         """Degree-0 coefficients of sRGB colours in 0…1."""
         return ((np.asarray(rgb, np.float32) - 0.5) / np.float32(SH_C0)).astype(np.float32)
 
@@ -697,7 +699,7 @@ class Reconstruction:
 
     shape: Shape
     pose: Pose
-    quality: Mapping[str, float] = field(default_factory=dict)
+    quality: Mapping[str, float] = field(default_factory=dict[str, float])
     notes: tuple[str, ...] = ()
     in_place: bool = False
 
@@ -715,7 +717,7 @@ class Placement:
 
     index: int
     pose: Pose
-    quality: Mapping[str, float] = field(default_factory=dict)
+    quality: Mapping[str, float] = field(default_factory=dict[str, float])
     notes: tuple[str, ...] = ()
 
 
@@ -781,7 +783,7 @@ class SceneObject:
     instance: Instance
     shape: Shape
     pose: Pose
-    quality: Mapping[str, float] = field(default_factory=dict)
+    quality: Mapping[str, float] = field(default_factory=dict[str, float])
     notes: tuple[str, ...] = ()
     in_place: bool = False
 
@@ -810,8 +812,8 @@ def object_name(index: int, label: str) -> str:
 
 def _joined(label: str, keeps: Callable[[str], bool]) -> str:
     """The words of a label, joined by hyphens."""
-    kept = "".join(c if keeps(c) else "-" for c in unicodedata.normalize("NFC", label))
-    return "-".join(part for part in kept.lower().split("-") if part)[:40].rstrip("-") or "object"
+    safe = "".join(c if keeps(c) else "-" for c in unicodedata.normalize("NFC", label))
+    return "-".join(part for part in safe.lower().split("-") if part)[:40].rstrip("-") or "object"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -865,7 +867,7 @@ class Provenance:
     prompt: Prompt
     seed: int
     backends: Mapping[str, str]
-    licences: Mapping[str, str] = field(default_factory=dict)
+    licences: Mapping[str, str] = field(default_factory=dict[str, str])
     failed: tuple[FailedObject, ...] = ()
     dropped: tuple[Dropped, ...] = ()
     notes: tuple[str, ...] = ()

@@ -54,8 +54,8 @@ class SameObject:
             )
         self._found: tuple[list[View], list[int]] | None = None
         self.name = reconstructor.name
-        seen = digest(self._photos, self._prompt)[:12]
-        self.version = f"{reconstructor.version}, {1 + len(self._photos)} photos {seen}"
+        inputs = digest(self._photos, self._prompt)[:12]
+        self.version = f"{reconstructor.version}, {1 + len(self._photos)} photos {inputs}"
 
     def begin(self, image: Image, points: PointMap) -> None:
         """Start a new photo; the further ones stay the same."""
@@ -68,15 +68,15 @@ class SameObject:
         """
         report.update(0, message="finding the object in the other photos")
         views, missing = self._find(report)
-        made = self._reconstructor.reconstruct(
+        reconstruction = self._reconstructor.reconstruct(
             replace(view, further=tuple(views)), seed=seed, report=report
         )
         notes = [f"Made of {1 + len(views)} photos, placed where the first shows it."]
         notes += [f"Photo {number} shows nothing like it, and was left out." for number in missing]
         return replace(
-            made,
-            quality={**made.quality, "photos": float(1 + len(views))},
-            notes=(*made.notes, *notes),
+            reconstruction,
+            quality={**reconstruction.quality, "photos": float(1 + len(views))},
+            notes=(*reconstruction.notes, *notes),
         )
 
     def _find(self, report: Reporter) -> tuple[list[View], list[int]]:
@@ -89,9 +89,9 @@ class SameObject:
             report.check()
             # Silent, but it stops where the run is stopped.
             quiet = Reporter(lambda event: report.check())
-            found = self._segmenter.segment(photo, self._prompt, quiet)
-            if found.instances:
-                views.append(View(image=photo, instance=found.instances[0]))
+            segmentation = self._segmenter.segment(photo, self._prompt, quiet)
+            if segmentation.instances:
+                views.append(View(image=photo, instance=segmentation.instances[0]))
             else:
                 missing.append(number)
         self._found = views, missing

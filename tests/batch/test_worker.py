@@ -274,14 +274,14 @@ def test_a_set_up_that_cannot_work_stops_everything_and_says_why(begin):
     folder, plan, items = begin("red", settings=settings)
     with pytest.raises(SetupError, match="nowhere"):
         watch(BatchProgress(folder, items), LocalWorkers(folder, plan))
-    assert progress_of(folder, items).left == 1
+    assert progress_of(folder, items).remaining == 1
 
 
 def test_a_stop_leaves_the_rest_for_the_next_run(begin):
     folder, plan, items = begin(*["red;slow"] * 6)
     token, progress = CancelToken(), BatchProgress(folder, items)
     report = watch(
-        progress, LocalWorkers(folder, plan), token=token, told=lambda entry: token.cancel()
+        progress, LocalWorkers(folder, plan), token=token, on_entry=lambda entry: token.cancel()
     )
     assert report.interrupted
     assert report.exit_code == 130
@@ -312,7 +312,7 @@ def test_workers_end_with_the_command_that_started_them(begin):
     parent.communicate()
     until(lambda: not Path(f"/proc/{worker}").exists())
     progress.refresh()
-    assert progress.left > 0
+    assert progress.remaining > 0
     assert progress.counts["claimed"] == 0, "what it did was given back"
 
 
@@ -382,7 +382,7 @@ def test_ctrl_c_gives_back_what_is_being_done_and_exits_with_130(tmp_path, begin
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     progress.refresh()
-    assert progress.left > 0
+    assert progress.remaining > 0
     assert progress.counts["claimed"] == 0
     assert not any(entry.losses for entry in progress.entries.values())
     assert (folder.root / "index.html").exists()

@@ -54,7 +54,7 @@ def test_the_end_of_a_tube_is_no_hole():
     )
     cleaned = clean(open_tube).mesh
     repaired = repair(cleaned)
-    assert (repaired.closed, repaired.left) == (0, 2)
+    assert (repaired.closed, repaired.open_loops) == (0, 2)
     assert is_closed(repair(cleaned, longest=np.inf).mesh.faces)
 
 
@@ -104,7 +104,7 @@ def test_whatever_faces_are_missing_the_result_is_closed_and_manifold(seed, miss
     gone = np.random.default_rng(seed).choice(len(ball.faces), missing, replace=False)
     holed = Mesh(vertices=ball.vertices, faces=np.delete(ball.faces, gone, 0))
     repaired = repair(clean(holed).mesh, longest=np.inf)
-    assert repaired.left == 0
+    assert repaired.open_loops == 0
     assert is_closed(repaired.mesh.faces)
     assert np.isfinite(repaired.mesh.vertices).all()
 

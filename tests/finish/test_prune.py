@@ -42,8 +42,8 @@ def test_shares_of_a_picture_add_up_to_its_alpha(rng):
 def test_what_is_inside_goes_before_what_is_seen(rng):
     gaussians = shell_with_filling(rng)
     pruned = prune_gaussians(gaussians, 1500)
-    assert len(pruned.kept) == 1500
-    assert (pruned.kept < 1500).mean() > 0.95
+    assert len(pruned.indices) == 1500
+    assert (pruned.indices < 1500).mean() > 0.95
     assert pruned.psnr > 40
 
 
@@ -56,5 +56,5 @@ def test_the_cost_grows_with_what_is_left_out(rng):
 
 def test_the_same_splats_are_kept_every_time(rng):
     gaussians = shell_with_filling(rng)
-    first, second = (prune_gaussians(gaussians, 900).kept for _ in range(2))
+    first, second = (prune_gaussians(gaussians, 900).indices for _ in range(2))
     assert np.array_equal(first, second)

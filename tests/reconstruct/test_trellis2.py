@@ -67,7 +67,7 @@ def disc(image) -> Instance:
     return ColorSegmenter().segment(image, Prompt(phrases=("red",)), silent()).instances[0]
 
 
-def place_anywhere(shape, image, instance, points, *, up, seed, report) -> FittedPose:
+def place_anywhere(shape, view, *, up, seed, report) -> FittedPose:
     """In place of the search, which has tests of its own."""
     return FittedPose(pose=Pose(translation=(0, 0, -2)), confidence=0.1, quality={})
 

@@ -114,7 +114,7 @@ def fill(mask, depth, head, *, known=True):
     photo = Image(pixels=np.full((H, W, 3), 128, np.uint8))
     points, outline = seen(depth), trace_outline(mask)
     view = ObjectView(image=photo, instance=instance, points=points)
-    return filled_space(head, view, outline, DISTANCE, known=known)
+    return filled_space(head, view, outline, DISTANCE, trust_relief=known)
 
 
 def depths(filled):

@@ -32,7 +32,7 @@ def test_a_fraction_never_goes_back_nor_beyond_one(steps, objects):
     estimate, shown = Estimate({}), [0.0]
     for number, (stage, index, fraction) in enumerate(steps):
         if number == 2:
-            estimate.found(objects)
+            estimate.set_objects(objects)
         estimate.at(stage, index if stage == "reconstruct" else None, fraction)
         shown.append(estimate.fraction())
     assert shown == sorted(shown)
@@ -42,7 +42,7 @@ def test_a_fraction_never_goes_back_nor_beyond_one(steps, objects):
 def test_the_time_left_is_what_the_stages_took_before():
     seconds = {"segment": 4.0, "pointmap": 1.0, "reconstruct": 5.0, "finish": 0.5}
     estimate = Estimate(seconds | {"compose": 3.0, "background": 2.5, "preview": 2.0, "write": 1.0})
-    estimate.found(3)
+    estimate.set_objects(3)
     after = 3 * 0.5 + 3 + 2.5 + 2 + 1
     assert estimate.remaining(0) == pytest.approx(4 + 1 + 3 * 5 + after)
     estimate.at("segment", None, 1.0)

@@ -228,7 +228,7 @@ def test_a_link_planted_in_a_job_leads_nowhere(client, tmp_path):
     job = submit(client, png()).json()["id"]
     secret = tmp_path / "secret"
     secret.write_text("secret")
-    shown = client.app.state.services.data.job(job).shown
+    shown = client.app.state.services.data.job(job).display_photo
     shown.unlink()
     shown.symlink_to(secret)
     assert client.get(f"/api/jobs/{job}/files/shown.jpg").status_code == 404

@@ -162,7 +162,7 @@ def test_a_folder_with_work_in_it_is_no_leftover(data, finished, monkeypatch):
         kept.append(job.path)
     leftover = data.job(new_job_id())
     leftover.path.mkdir()
-    for path in (leftover.photo, leftover.shown, leftover.thumbnail):
+    for path in (leftover.photo, leftover.display_photo, leftover.thumbnail):
         path.write_bytes(b"x")
     monkeypatch.setattr(housekeeping, "ORPHAN_SECONDS", -1.0)
     Housekeeper(data, queue, keep_seconds=DAY, max_bytes=0).tidy()

@@ -37,9 +37,9 @@ def harmonic(
         own = own[(hole | rim)[i[own], j[own]]]
         degree[own] += 1
         other = number[i[own], j[own]]
-        known = other < 0
-        right[own[known]] += values[i[own[known]], j[own[known]]]
-        links.append(np.stack([own[~known], other[~known]]))
+        given_side = other < 0
+        right[own[given_side]] += values[i[own[given_side]], j[own[given_side]]]
+        links.append(np.stack([own[~given_side], other[~given_side]]))
     pairs = np.concatenate(links, 1)
     index = np.arange(len(rows))
     # A part without a rim has no one answer: it is held near the mean.

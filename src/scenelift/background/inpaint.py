@@ -93,9 +93,9 @@ def _level(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64]]:
     """Picture, hole and regions at a size; a pixel that the hole touches is in the hole."""
     height, width = size
-    known = (~hole).astype(np.float32)
-    weight = _resized(known[..., None], size)[..., 0]
-    weighted = _resized(pixels.astype(np.float32) * known[..., None], size)
+    valid = (~hole).astype(np.float32)
+    weight = _resized(valid[..., None], size)[..., 0]
+    weighted = _resized(pixels.astype(np.float32) * valid[..., None], size)
     level = weighted / np.maximum(weight, 1e-3)[..., None]
     rows = ((np.arange(height) + 0.5) * hole.shape[0] / height).astype(int)
     columns = ((np.arange(width) + 0.5) * hole.shape[1] / width).astype(int)

@@ -107,26 +107,26 @@ def relief_behind(
             they stay before the background, also where the points say otherwise.
     """
     rays, place = grid_of(points.camera, cells)
-    seen = -sample_points(points.points[..., 2], place).astype(np.float64)
+    depth_at = -sample_points(points.points[..., 2], place).astype(np.float64)
     covered = sample_points(hidden, place)
-    valid = np.isfinite(seen) & (seen > 0)
+    valid = np.isfinite(depth_at) & (depth_at > 0)
     beyond = np.zeros_like(covered) if outside is None else sample_points(outside, place)
     free = valid & ~covered & ~beyond
     if not free.any():
-        return _nothing_seen(rays, place, seen, valid, planes)
-    seen = np.where(free, sharpened(seen, _colours_at(pixels, place), free), seen)
-    far = BACKDROP * float(np.quantile(seen[free], FARTHEST))
-    depth = np.where(free, np.minimum(seen, far), far)
+        return _nothing_seen(rays, place, depth_at, valid, planes)
+    depth_at = np.where(free, sharpened(depth_at, _colours_at(pixels, place), free), depth_at)
+    far = BACKDROP * float(np.quantile(depth_at[free], FARTHEST))
+    depth = np.where(free, np.minimum(depth_at, far), far)
     surface = np.where(free, -1, -2)
-    on, number = nearest_plane(planes, rays, np.where(free, seen * (1 - NEAR_PLANE), np.inf))
+    on, number = nearest_plane(planes, rays, np.where(free, depth_at * (1 - NEAR_PLANE), np.inf))
     with np.errstate(invalid="ignore"):
-        off = np.abs(on / seen - 1) / NEAR_PLANE
+        off = np.abs(on / depth_at - 1) / NEAR_PLANE
     flat = free & (off < 1)
     # All the way onto the plane where it is near, and gently back to what was seen.
     weight = np.clip(2 - 2 * off[flat], 0, 1)
     depth[flat] = weight * on[flat] + (1 - weight) * depth[flat]
     surface[flat] = number[flat]
-    own = _own_depth(seen, covered & valid)
+    own = _own_depth(depth_at, covered & valid)
     if solid is not None and len(solid):
         placed = _front(solid, rays)
         own = np.where(np.isfinite(placed), placed, own)
@@ -276,18 +276,18 @@ def _continued(
 def _nothing_seen(
     rays: NDArray[np.float64],
     place: NDArray[np.float64],
-    seen: NDArray[np.float64],
+    depth_at: NDArray[np.float64],
     valid: NDArray[np.bool_],
     planes: Sequence[Plane],
 ) -> Relief:
     """Objects cover all that has a depth: planes where there are any, else a backdrop."""
-    far = BACKDROP * float(np.quantile(seen[valid], FARTHEST)) if valid.any() else 1.0
-    depth, surface = nearest_plane(planes, rays, np.where(valid, seen * IN_FRONT, 0.0))
+    far = BACKDROP * float(np.quantile(depth_at[valid], FARTHEST)) if valid.any() else 1.0
+    depth, surface = nearest_plane(planes, rays, np.where(valid, depth_at * IN_FRONT, 0.0))
     surface = np.where(surface >= 0, surface, -2)
     return Relief(
         rays=rays,
         place=place,
         depth=np.where(np.isfinite(depth), depth, far),
         surface=surface,
-        filled=np.ones(seen.shape, bool),
+        filled=np.ones(depth_at.shape, bool),
     )

@@ -38,11 +38,11 @@ class Entry:
     digest: str
     losses: int = 0
     lease: float = 0.0
-    worker: dict[str, Any] = field(default_factory=dict)
+    worker: dict[str, Any] = field(default_factory=dict[str, Any])
     reason: str = ""
     error: str = ""
     time: float = 0.0
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def to_json(self) -> bytes:
         return (

@@ -40,7 +40,7 @@ class BatchItem:
     prompt: Prompt
     seed: int
     digest: str
-    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
 
     @classmethod
     def of(
@@ -98,8 +98,9 @@ class BatchItem:
             PointPrompt(point=tuple(p["point"]), label=p["label"], positive=p["positive"])
             for p in prompt.get("points", [])
         )
-        drawn = prompt | {"phrases": tuple(prompt["phrases"]), "boxes": boxes, "points": points}
-        return cls(**value | {"photo": Path(value["photo"]), "prompt": Prompt(**drawn)})
+        values = prompt | {"phrases": tuple(prompt["phrases"]), "boxes": boxes, "points": points}
+        own: dict[str, Any] = {"photo": Path(value["photo"]), "prompt": Prompt(**values)}
+        return cls(**value | own)
 
 
 def write_plan(items: Iterable[BatchItem]) -> bytes:

@@ -49,17 +49,17 @@ class JournalReader:
         self._next_reading = 0.0
         self.entries: dict[str, Entry] = {}
 
-    def refresh(self, told: Callable[[Entry], None] | None = None) -> None:
+    def refresh(self, on_entry: Callable[[Entry], None] | None = None) -> None:
         """Read what was appended since the last time.
 
         Args:
-            told: is called with every entry that is newer than what was known.
+            on_entry: is called with every entry that is newer than what was known.
         """
         started = time.monotonic()
         with os.scandir(self._folder) as files:
             names = sorted(file.name for file in files if file.name.endswith(".jsonl"))
         for name in names:
-            self._refresh(name, told)
+            self._refresh(name, on_entry)
         now = time.monotonic()
         self._next_reading = now + (now - started) / READING_SHARE
 
@@ -68,7 +68,7 @@ class JournalReader:
         if time.monotonic() >= self._next_reading:
             self.refresh()
 
-    def _refresh(self, name: str, told: Callable[[Entry], None] | None) -> None:
+    def _refresh(self, name: str, on_entry: Callable[[Entry], None] | None) -> None:
         with (self._folder / name).open("rb") as file:
             file.seek(self._read.get(name, 0))
             for line in file:
@@ -79,8 +79,8 @@ class JournalReader:
                     entry = Entry.from_json(line)
                 except ValueError:
                     continue  # garbage after a crash of the file server
-                known = self.entries.get(entry.id)
-                if known is None or known.number < entry.number:
-                    if told:
-                        told(entry)
+                newest = self.entries.get(entry.id)
+                if newest is None or newest.number < entry.number:
+                    if on_entry:
+                        on_entry(entry)
                     self.entries[entry.id] = entry if self._keep_facts else replace(entry, facts={})

@@ -50,30 +50,30 @@ class Ledger:
         self._clock = ServerClock(folder.state, worker.name)
         self._journal = JournalWriter(folder.journals / f"{worker.name}.jsonl")
 
-    def last(self, id: str, known: int = 0) -> Entry | None:
+    def last(self, id: str, at_least: int = 0) -> Entry | None:
         """The newest entry of an item, None where it has none.
 
         Args:
-            known: number of an entry that exists; older ones are not looked at.
+            at_least: number of an entry that exists; older ones are not looked at.
         """
-        entry, number = None, max(known, 1)
-        while (found := self._read(id, number)) is not None:
-            entry, number = found, number + 1
+        entry, number = None, max(at_least, 1)
+        while (next_entry := self._read(id, number)) is not None:
+            entry, number = next_entry, number + 1
         return entry
 
-    def claim(self, item: BatchItem, known: int = 0) -> Entry:
+    def claim(self, item: BatchItem, at_least: int = 0) -> Entry:
         """Our new claim; or, where the item is not to be had, the entry that says why.
 
         An item whose last worker died gets `failed` once all its attempts are used up.
 
         Args:
-            known: number of an entry that exists.
+            at_least: number of an entry that exists.
 
         Raises:
             OutputError: the disk cannot be written.
         """
         while True:
-            last = self.last(item.id, known)
+            last = self.last(item.id, at_least)
             if is_settled(last, item) or (last and last.state == "claimed" and self.alive(last)):
                 assert last is not None
                 self._journal.write(last)  # its writer may have died before it could
@@ -81,7 +81,7 @@ class Ledger:
             entry = self._successor(item, last)
             if self._append(entry):
                 return entry
-            known = entry.number
+            at_least = entry.number
 
     def is_mine(self, entry: Entry) -> bool:
         """Whether `claim` gave us the item."""
@@ -162,20 +162,20 @@ class Ledger:
         )
 
     def _next(self, entry: Entry, *, state: State, **values: Any) -> Entry:
-        cleared = {"losses": 0, "reason": "", "error": "", "facts": {}}
+        cleared: dict[str, Any] = {"losses": 0, "reason": "", "error": "", "facts": {}}
         ours = {"worker": self.worker.to_json(), "lease": self.lease, "time": round(time.time(), 3)}
         return replace(entry, number=entry.number + 1, state=state, **cleared | ours | values)
 
     def _append(self, entry: Entry) -> bool:
-        made = link_exclusively(
+        appended = link_exclusively(
             self._folder.entry(entry.id, entry.number),
             entry.to_json(),
             self.worker.name,
             durable=entry.state in FINAL,
         )
-        if made:
+        if appended:
             self._journal.write(entry)
-        return made
+        return appended
 
     @staticmethod
     def read(path: Path, id: str, number: int, lease: float = 0.0) -> Entry | None:

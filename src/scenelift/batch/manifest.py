@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -107,22 +107,22 @@ def _collect(
 ) -> list[BatchItem]:
     items: list[BatchItem] = []
     problems: list[tuple[int, str]] = []
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     folder = os.path.abspath(base)  # noqa: PTH100
     for line, row in rows:
         try:
             if isinstance(row, InputError):
                 raise row
             item = _item(folder, row, defaults)
-            if item.id in seen:
+            if item.id in counts:
                 raise InputError(
-                    f"this row repeats line {seen[item.id]} ({item.id}); change its id or seed, "
+                    f"this row repeats line {counts[item.id]} ({item.id}); change its id or seed, "
                     "or remove it"
                 )
         except InputError as exc:
             problems.append((line, str(exc)))
         else:
-            seen[item.id] = line
+            counts[item.id] = line
             items.append(item)
     if problems:
         raise ManifestError(manifest or str(base), problems)
@@ -138,7 +138,7 @@ def _photos(folder: Path, notes: list[str]) -> Iterator[tuple[int, str]]:
     Pictures in output folders are results of ours, and no photos. Links to nothing and pictures of
     other kinds are named in a note.
     """
-    found: list[str] = []
+    paths: list[str] = []
     unread: list[str] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [
@@ -156,16 +156,16 @@ def _photos(folder: Path, notes: list[str]) -> Iterator[tuple[int, str]]:
             if name.startswith(".") or suffix not in PHOTO_SUFFIXES | OTHER_PICTURES:
                 continue
             if suffix in PHOTO_SUFFIXES and (folder / path).is_file():
-                found.append(path)
+                paths.append(path)
             else:
                 unread.append(path)
     if unread:
-        shown = ", ".join(sorted(unread)[:5]) + (", …" if len(unread) > 5 else "")
+        listed = ", ".join(sorted(unread)[:5]) + (", …" if len(unread) > 5 else "")
         notes.append(
             f"{len(unread)} pictures were left aside, as links to nothing or of a kind that is not "
-            f"read: {shown}."
+            f"read: {listed}."
         )
-    yield from enumerate(sorted(found), 1)
+    yield from enumerate(sorted(paths), 1)
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | InputError]]:
@@ -179,7 +179,8 @@ def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | InputError]
             yield number, InputError(f"this is not JSON: {exc}")
             continue
         if isinstance(row, dict):
-            yield number, {k: v for k, v in row.items() if v is not None}
+            cells = cast("dict[str, Any]", row)
+            yield number, {k: v for k, v in cells.items() if v is not None}
         else:
             yield number, InputError(f"expected a JSON object, got {str(row)[:40]}")
 
@@ -194,9 +195,10 @@ def _json_list(text: str) -> Iterator[tuple[int, Mapping[str, Any] | InputError]
     if not isinstance(rows, list):
         yield 1, InputError("expected a list of JSON objects")
         return
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(cast("list[Any]", rows), 1):
         if isinstance(row, dict):
-            yield number, {k: v for k, v in row.items() if v is not None}
+            cells = cast("dict[str, Any]", row)
+            yield number, {k: v for k, v in cells.items() if v is not None}
         else:
             yield number, InputError(f"expected a JSON object, got {str(row)[:40]}")
 
@@ -336,7 +338,9 @@ def _prompt(values: Mapping[str, Any], defaults: Options) -> Prompt:
 
 def _list(value: Any) -> list[str]:
     """Texts of a cell: a list in JSON, separated by semicolons in a string."""
-    texts: Sequence[Any] = value if isinstance(value, list) else str(value).split(";")
+    texts: list[Any] = (
+        cast("list[Any]", value) if isinstance(value, list) else str(value).split(";")
+    )
     return [str(t).strip() for t in texts if str(t).strip()]
 
 

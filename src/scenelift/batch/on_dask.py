@@ -6,6 +6,11 @@ time, its own counting of deaths is set out of reach, and what it gives up all t
 in again, alone.
 """
 
+# Dask has no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# pyright: reportUnknownLambdaType=false, reportMissingTypeArgument=false
+
 from __future__ import annotations
 
 import logging
@@ -152,8 +157,8 @@ class DaskWorkers:
         there = {item.id for item in self._in_flight.values()}
         for item in progress.open_items():
             entry = progress.entries.get(item.id)
-            taken = entry and entry.state == "claimed" and self._ledger.alive(entry)
-            if item.id not in there and not taken:
+            claimed = entry and entry.state == "claimed" and self._ledger.alive(entry)
+            if item.id not in there and not claimed:
                 yield item
 
     def _hand_in(self, item: BatchItem) -> None:
@@ -220,15 +225,15 @@ def _slurm_cluster(folder: BatchFolder, options: SlurmOptions) -> Any:
     """One SLURM job for each worker, started when Dask asks for it."""
     from dask_jobqueue.slurm import SLURMCluster
 
-    given = options.directives()
+    directives = options.directives()
     # dask-jobqueue writes both into its script as they are.
     scratch = Path(os.environ.get("TMPDIR", "/tmp"))
     check_path(folder.logs, "the output folder")
     check_path(scratch, "TMPDIR")
-    limit = given.pop("time", DEFAULT_TIME)
-    memory = given.pop("mem", DEFAULT_MEM)
-    queue, account = given.pop("partition", None), given.pop("account", None)
-    cores = given.pop("cpus-per-task", None)
+    limit = directives.pop("time", DEFAULT_TIME)
+    memory = directives.pop("mem", DEFAULT_MEM)
+    queue, account = directives.pop("partition", None), directives.pop("account", None)
+    cores = directives.pop("cpus-per-task", None)
     extra = ["--resources", "GPU=1"] if "gpu" in options.gres else []
     seconds = seconds_of(limit)
     if seconds > 2 * LIFETIME_MARGIN:
@@ -245,7 +250,7 @@ def _slurm_cluster(folder: BatchFolder, options: SlurmOptions) -> Any:
         job_mem=memory,
         walltime=limit,
         job_extra_directives=[
-            *(f"--{name}={value}" for name, value in given.items()),
+            *(f"--{name}={value}" for name, value in directives.items()),
             "--requeue",
             "--open-mode=append",
         ],
@@ -283,10 +288,10 @@ def take_item(root: str, settings: dict[str, Any], item: dict[str, Any]) -> dict
     with _held_lock:
         if root not in _held:
             _held[root] = _Held(root, settings)
-        held = _held[root]
-    with held.lock:
+        worker = _held[root]
+    with worker.lock:
         try:
-            held.worker.take(BatchItem.from_json(item))
+            worker.worker.take(BatchItem.from_json(item))
         except Crashed:
             # The nanny starts a fresh process; what happened is in the ledger.
             os._exit(CRASHED)
@@ -298,11 +303,11 @@ def take_item(root: str, settings: dict[str, Any], item: dict[str, Any]) -> dict
 def stop_worker(root: str) -> None:
     """Give back what this process does for a batch, and let its models go."""
     with _held_lock:
-        held = _held.pop(root, None)
-    if held is not None:
-        held.worker.stop()
-        if not held.lock.acquire(timeout=STOP_SECONDS):
-            held.worker.give_back()
+        worker = _held.pop(root, None)
+    if worker is not None:
+        worker.worker.stop()
+        if not worker.lock.acquire(timeout=STOP_SECONDS):
+            worker.worker.give_back()
 
 
 def _plugin(root: str) -> Any:

@@ -64,16 +64,18 @@ class SlurmArray:
         if self._job and slurm.running_jobs(self._job):
             return
         progress.refresh()
-        if not progress.left:
+        if not progress.remaining:
             return
         if self._job:
-            self._fruitless = self._fruitless + 1 if progress.left == self._left_at_start else 0
+            self._fruitless = (
+                self._fruitless + 1 if progress.remaining == self._left_at_start else 0
+            )
             if self._fruitless >= FRUITLESS_ARRAYS:
                 raise SetupError(
-                    f"Job {self._job} ended and finished no item; {progress.left} are left. Its "
-                    f"logs are in {self._folder.logs}."
+                    f"Job {self._job} ended and finished no item; {progress.remaining} are left. "
+                    f"Its logs are in {self._folder.logs}."
                 )
-        self._left_at_start = progress.left
+        self._left_at_start = progress.remaining
         self._job = slurm.submit(self._script)
         log.info("submitted job %s", self._job)
 

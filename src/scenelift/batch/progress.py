@@ -37,7 +37,7 @@ class BatchReport:
     notes: tuple[str, ...] = ()
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         return self.counts["waiting"] + self.counts["claimed"]
 
     @property
@@ -45,7 +45,7 @@ class BatchReport:
         """As of `docs/batch.md`."""
         if self.interrupted:
             return 130
-        if self.counts["failed"] or self.partial or self.left:
+        if self.counts["failed"] or self.partial or self.remaining:
             return 5
         return 3 if self.counts["nothing"] and not self.counts["done"] else 0
 
@@ -64,13 +64,13 @@ class BatchProgress:
 
     folder: BatchFolder
     items: Sequence[BatchItem]
-    counts: Counter[State] = field(default_factory=Counter)
+    counts: Counter[State] = field(default_factory=Counter[State])
     partial: int = 0
     _journals: JournalReader = field(init=False)
     _by_id: dict[str, BatchItem] = field(init=False)
-    _states: dict[str, State] = field(default_factory=dict)
-    _partial: set[str] = field(default_factory=set)
-    _finished: deque[float] = field(default_factory=deque)
+    _states: dict[str, State] = field(default_factory=dict[str, State])
+    _partial: set[str] = field(default_factory=set[str])
+    _finished: deque[float] = field(default_factory=deque[float])
 
     def __post_init__(self) -> None:
         self._journals = JournalReader(self.folder.journals)
@@ -82,15 +82,15 @@ class BatchProgress:
         return self._journals.entries
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """Items without a result."""
         return self.counts["waiting"] + self.counts["claimed"]
 
-    def refresh(self, told: Callable[[Entry], None] | None = None) -> None:
+    def refresh(self, on_entry: Callable[[Entry], None] | None = None) -> None:
         """Read what has happened since.
 
         Args:
-            told: is called with every new entry of an item of the plan.
+            on_entry: is called with every new entry of an item of the plan.
         """
         now = time.monotonic()
 
@@ -107,8 +107,8 @@ class BatchProgress:
             (self._partial.add if entry.facts.get("failed") else self._partial.discard)(entry.id)
             if state in FINAL:
                 self._finished.append(now)
-            if told and (state == entry.state):
-                told(entry)
+            if on_entry and (state == entry.state):
+                on_entry(entry)
 
         self._journals.refresh(take)
         self.partial = len(self._partial)

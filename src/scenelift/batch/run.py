@@ -80,7 +80,7 @@ def run_batch(
     *,
     workers: int = 1,
     devices: Sequence[str] = (),
-    told: Callable[[Entry], None] | None = None,
+    on_entry: Callable[[Entry], None] | None = None,
     token: CancelToken | None = None,
 ) -> BatchReport:
     """Run items on this machine, from the first check to the summary.
@@ -89,7 +89,7 @@ def run_batch(
         out: the output folder; what is done there is not done again.
         workers: processes, each with the models.
         devices: one for each worker, in turn; empty for that of the settings.
-        told: is called with what happens to each item.
+        on_entry: is called with what happens to each item.
         token: set to stop; workers give back what they do.
 
     Raises:
@@ -99,7 +99,7 @@ def run_batch(
 
     folder, plan = begin_batch(items, out, settings or BatchSettings())
     executor = LocalWorkers(folder, plan, workers=workers, devices=devices)
-    report = watch(BatchProgress(folder, items), executor, told=told, token=token)
+    report = watch(BatchProgress(folder, items), executor, on_entry=on_entry, token=token)
     return conclude(folder, items, report)
 
 
@@ -117,14 +117,14 @@ def watch(
     progress: BatchProgress,
     executor: Executor,
     *,
-    told: Callable[[Entry], None] | None = None,
+    on_entry: Callable[[Entry], None] | None = None,
     moved: Callable[[], None] | None = None,
     token: CancelToken | None = None,
 ) -> BatchReport:
     """Keep workers going until every item has a result, or the user stops the run.
 
     Args:
-        told: is called with what happens to each item.
+        on_entry: is called with what happens to each item.
         moved: is called every moment, for displays.
         token: set to stop; workers give back what they do.
 
@@ -136,11 +136,11 @@ def watch(
     progress.refresh_first()
     try:
         due = delay = 0.0
-        while progress.left and not token.cancelled:
+        while progress.remaining and not token.cancelled:
             executor.tick(progress)
             now = time.monotonic()
             if now >= due:
-                progress.refresh(told)
+                progress.refresh(on_entry)
                 if moved:
                     moved()
                 # Reading takes a small share of the time, however many items there are.
@@ -151,11 +151,11 @@ def watch(
         executor.stop()
     finally:
         executor.kill()
-    progress.refresh(told)
+    progress.refresh(on_entry)
     if moved:
         moved()
     return progress.report(
-        interrupted=token.cancelled and progress.left > 0, seconds=time.monotonic() - started
+        interrupted=token.cancelled and progress.remaining > 0, seconds=time.monotonic() - started
     )
 
 

@@ -94,7 +94,8 @@ def csv_rows(text: str, columns: Sequence[str]) -> Iterator[Row]:
 def _header(text: str, separator: str) -> list[str]:
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        return [_column(name) for name in next(reader, [])]
+        empty: list[str] = []
+        return [_column(name) for name in next(reader, empty)]
     except csv.Error:
         return []
 

@@ -66,7 +66,7 @@ class SlurmOptions:
         Raises:
             InputError: a value cannot be one.
         """
-        given: dict[str, str] = {}
+        values: dict[str, str] = {}
         for field in fields(self):
             value = getattr(self, field.name)
             name = field.name.replace("_", "-")
@@ -74,8 +74,8 @@ class SlurmOptions:
                 continue
             if not VALUE.fullmatch(str(value)):
                 raise InputError(f"--{name} {str(value)!r} is nothing that sbatch takes.")
-            given[name] = str(value)
-        return given
+            values[name] = str(value)
+        return values
 
 
 def script(name: str) -> str:
@@ -97,15 +97,15 @@ def render(
     Raises:
         InputError: a value cannot be written so that SLURM and the shell read it as it is.
     """
-    kept = [
+    unchanged = [
         line
         for line in text.splitlines()
-        if not ((found := DIRECTIVE.match(line)) and found[1] in directives)
+        if not ((match := DIRECTIVE.match(line)) and match[1] in directives)
     ]
-    first = next(k for k, line in enumerate(kept) if not line.startswith("#"))
-    head = [kept[0], *(f"#SBATCH --{n}={_directive(n, v)}" for n, v in directives.items())]
+    first = next(k for k, line in enumerate(unchanged) if not line.startswith("#"))
+    head = [unchanged[0], *(f"#SBATCH --{n}={_directive(n, v)}" for n, v in directives.items())]
     values = [f"{name}={_quoted(value)}" for name, value in variables.items()]
-    return "\n".join([*head, *kept[1:first], "", *values, *kept[first:]]) + "\n"
+    return "\n".join([*head, *unchanged[1:first], "", *values, *unchanged[first:]]) + "\n"
 
 
 def submit(text: str, arguments: Sequence[str] = ()) -> str:
@@ -114,7 +114,7 @@ def submit(text: str, arguments: Sequence[str] = ()) -> str:
     Raises:
         SetupError: there is no SLURM here, or it refuses the job.
     """
-    answer = _run(["sbatch", "--parsable", "/dev/stdin", *arguments], given=text)
+    answer = _run(["sbatch", "--parsable", "/dev/stdin", *arguments], text=text)
     return answer.strip().split(";")[0]
 
 
@@ -138,7 +138,7 @@ def cancel(job: str) -> None:
     _run(["scancel", job])
 
 
-def _run(command: list[str], given: str | None = None) -> str:
+def _run(command: list[str], text: str | None = None) -> str:
     if shutil.which(command[0]) is None:
         raise BackendUnavailable(
             "executor",
@@ -148,7 +148,7 @@ def _run(command: list[str], given: str | None = None) -> str:
         )
     try:
         done = subprocess.run(
-            command, input=given, capture_output=True, text=True, timeout=COMMAND_SECONDS
+            command, input=text, capture_output=True, text=True, timeout=COMMAND_SECONDS
         )
     except subprocess.TimeoutExpired as exc:
         raise SetupError(f"{command[0]} did not answer within {COMMAND_SECONDS} s.") from exc

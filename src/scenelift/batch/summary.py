@@ -52,11 +52,11 @@ def write_summary(
     done = [i for i in items if i.id in results and results[i.id].state == "done"]
     pages = max(1, -(-len(done) // CARDS_PER_PAGE))
     for page in range(pages):
-        shown = done[page * CARDS_PER_PAGE : (page + 1) * CARDS_PER_PAGE]
+        cards = done[page * CARDS_PER_PAGE : (page + 1) * CARDS_PER_PAGE]
         body = [_header(folder, report), _bar(report)] if page == 0 else [_header(folder, None)]
         if page == 0:
             body += [_troubles(items, results)]
-        body += [_gallery(folder, shown, results, len(done)), _pages(page, pages)]
+        body += [_gallery(folder, cards, results, len(done)), _pages(page, pages)]
         text = _page().substitute(title=html.escape(folder.root.name), body="\n".join(body))
         write_bytes(folder.root / _page_name(page), text.encode(errors="replace"))
     for page in range(pages, pages + 1000):  # of an earlier, longer list
@@ -111,12 +111,14 @@ def _troubles(items: Sequence[BatchItem], results: Mapping[str, Entry]) -> str:
     failed = [i for i in items if i.id in results and results[i.id].state == "failed"]
     empty = [i for i in items if i.id in results and results[i.id].state == "nothing"]
     partial = [i for i in items if i.id in results and results[i.id].facts.get("failed")]
-    parts = []
+    parts: list[str] = []
     if failed:
         kinds = Counter(results[i.id].error for i in failed).most_common()
-        told = ", ".join(f"{html.escape(kind)}: {n:,}" for kind, n in kinds)
+        kinds_text = ", ".join(f"{html.escape(kind)}: {n:,}" for kind, n in kinds)
         rows = [(i, results[i.id].reason) for i in failed]
-        parts.append(_table(f"Failed ({len(failed):,})", f"By kind: {told}.", rows, opened=True))
+        parts.append(
+            _table(f"Failed ({len(failed):,})", f"By kind: {kinds_text}.", rows, opened=True)
+        )
     if partial:
         rows = [
             (i, "; ".join(f"{f['label']}: {f['reason']}" for f in results[i.id].facts["failed"]))
@@ -149,13 +151,13 @@ def _table(
 
 def _gallery(
     folder: BatchFolder,
-    shown: Sequence[BatchItem],
+    items: Sequence[BatchItem],
     results: Mapping[str, Entry],
     total: int,
 ) -> str:
-    if not shown:
+    if not items:
         return ""
-    cards = "".join(_card(folder, item, results[item.id]) for item in shown)
+    cards = "".join(_card(folder, item, results[item.id]) for item in items)
     return f"<h2>Done ({total:,})</h2><div class=cards>{cards}</div>"
 
 
@@ -190,10 +192,10 @@ def _pages(page: int, pages: int) -> str:
 
 def _prompt(item: BatchItem) -> str:
     boxes = sum(b.positive for b in item.prompt.boxes)
-    drawn = [_count(boxes, "box")] if boxes else []
+    parts = [_count(boxes, "box")] if boxes else []
     points = sum(p.positive for p in item.prompt.points)
-    drawn += [_count(points, "point")] if points else []
-    return "; ".join([*item.prompt.phrases, *drawn])
+    parts += [_count(points, "point")] if points else []
+    return "; ".join([*item.prompt.phrases, *parts])
 
 
 def _count(number: int, noun: str) -> str:

@@ -91,11 +91,11 @@ class Worker:
         first = int(start * len(items))
         journals = JournalReader(self._folder.journals)
         journals.refresh()
-        left = deque([*items[first:], *items[:first]])
+        queue = deque([*items[first:], *items[:first]])
         # How many in a row others are at, and when that last changed.
         met, changed = 0, time.monotonic()
-        while left and not self._stop.is_set():
-            item = left.popleft()
+        while queue and not self._stop.is_set():
+            item = queue.popleft()
             entry = journals.entries.get(item.id)
             if is_settled(entry, item):
                 continue
@@ -106,20 +106,20 @@ class Worker:
                 if is_settled(entry, item):
                     met, changed = 0, time.monotonic()
                     continue
-            left.append(item)
+            queue.append(item)
             met += 1
-            if met >= len(left):
+            if met >= len(queue):
                 # Others are at everything that is left. They may die: wait, but not for ever.
                 if time.monotonic() - changed > self._ledger.lease + LINGER_SECONDS:
                     break
                 self._stop.wait(LINGER_SECONDS)
-                known = len(journals.entries)
+                count = len(journals.entries)
                 journals.refresh()
                 met = 0
-                if len(journals.entries) != known:
+                if len(journals.entries) != count:
                     changed = time.monotonic()
 
-    def take(self, item: BatchItem, known: int = 0) -> Entry | None:
+    def take(self, item: BatchItem, at_least: int = 0) -> Entry | None:
         """Try one item: the entry that ended the attempt, or the one that is in the way.
 
         Raises:
@@ -130,7 +130,7 @@ class Worker:
         self._token = CancelToken()
         if self._stop.is_set():
             return None
-        claim = self._ledger.claim(item, known)
+        claim = self._ledger.claim(item, at_least)
         if not self._ledger.is_mine(claim):
             if claim.state == "failed":
                 # Nobody else cleans up after a worker that died in the last attempt.

@@ -159,7 +159,7 @@ def batch(
             if not json:
                 typer.echo(f"{retried} failed items wait again.", err=True)
         progress.refresh_first()
-        if status or not progress.left:
+        if status or not progress.remaining:
             report = conclude(folder, items, progress.report())
         else:
             executor = _executor(
@@ -178,11 +178,11 @@ def batch(
                 typer.echo(f"Submitted {executor.name}. See how far it is:")
                 typer.echo(f"scenelift batch --join {folder.root} --status")
                 return
-            with show_progress(progress, executor, quiet=json) as (told, moved):
-                report = watch(progress, executor, told=told, moved=moved, token=token)
+            with show_progress(progress, executor, quiet=json) as (on_entry, moved):
+                report = watch(progress, executor, on_entry=on_entry, moved=moved, token=token)
             report = conclude(folder, items, report)
     if json:
-        print_json(asdict(report) | {"left": report.left, "out": str(folder.root)})
+        print_json(asdict(report) | {"left": report.remaining, "out": str(folder.root)})
     else:
         summarise(report, folder)
     # Counting is no run: what failed before is no failure of it.

@@ -35,7 +35,7 @@ def show_progress(
     started = time.monotonic()
 
     def line(entry: Entry) -> str:
-        done = len(progress.items) - progress.left
+        done = len(progress.items) - progress.remaining
         text = f"{done}/{len(progress.items)} {entry.id}: {_what(entry)}"
         return f"[{time.monotonic() - started:6.1f} s] {text}"
 
@@ -69,7 +69,7 @@ def show_progress(
 
             def moved() -> None:
                 words = f"{_counts(progress)} · {executor.name}{_eta(progress)}"
-                done = len(progress.items) - progress.left
+                done = len(progress.items) - progress.remaining
                 bars.update(task, completed=done, description=words)
 
             yield told, moved
@@ -92,17 +92,17 @@ def _what(entry: Entry) -> str:
 
 
 def _counts(progress: BatchProgress) -> str:
-    shown = [f"{progress.counts[s]} {word}" for s, word in WORDS if progress.counts[s]]
-    return ", ".join(shown) or "starting"
+    counts = [f"{progress.counts[s]} {word}" for s, word in WORDS if progress.counts[s]]
+    return ", ".join(counts) or "starting"
 
 
 def _eta(progress: BatchProgress) -> str:
     rate = progress.per_minute
     if not rate:
         return ""
-    minutes = progress.left / rate
-    left = f"{minutes / 60:.1f} h" if minutes > 90 else f"{max(1, round(minutes))} min"
-    return f" · {rate:.0f}/min, {left} left"
+    minutes = progress.remaining / rate
+    remaining = f"{minutes / 60:.1f} h" if minutes > 90 else f"{max(1, round(minutes))} min"
+    return f" · {rate:.0f}/min, {remaining} left"
 
 
 def summarise(report: BatchReport, folder: BatchFolder) -> None:
@@ -112,7 +112,7 @@ def summarise(report: BatchReport, folder: BatchFolder) -> None:
     parts += [f"{report.partial} of them without some objects"] if report.partial else []
     parts += [f"{counts['nothing']} with nothing in them"] if counts["nothing"] else []
     parts += [f"{counts['failed']} failed"] if counts["failed"] else []
-    parts += [f"{report.left} left: the same command goes on"] if report.left else []
+    parts += [f"{report.remaining} left: the same command goes on"] if report.remaining else []
     typer.echo("; ".join(parts) + ".")
     for note in report.notes:
         typer.echo(note)

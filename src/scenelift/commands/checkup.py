@@ -64,17 +64,17 @@ def examine(options: BackendOptions, *, deep: bool = False) -> dict[str, Any]:
     }
 
 
-def devices(asked: str = "auto") -> dict[str, Any]:
+def devices(requested: str = "auto") -> dict[str, Any]:
     """What PyTorch can compute on; it is imported where it is installed.
 
     Args:
-        asked: value of `--device`.
+        requested: value of `--device`.
 
     Returns:
-        `found`: name, title and memory in bytes of each; `asked`; and `problem`, "" where the
+        `found`: name, title and memory in bytes of each; `requested`; and `problem`, "" where the
         device that is asked for is one of those found.
     """
-    found: list[dict[str, Any]] = [
+    rows: list[dict[str, Any]] = [
         {"name": "cpu", "title": platform.processor() or platform.machine(), "memory_bytes": None}
     ]
     note = ""
@@ -85,21 +85,21 @@ def devices(asked: str = "auto") -> dict[str, Any]:
 
         for k in range(torch.cuda.device_count()):
             card = torch.cuda.get_device_properties(k)
-            found.append(
+            rows.append(
                 {"name": f"cuda:{k}", "title": card.name, "memory_bytes": card.total_memory}
             )
         if torch.backends.mps.is_available():
             memory = torch.mps.recommended_max_memory()
-            found.append({"name": "mps", "title": "Apple GPU", "memory_bytes": memory})
-        if len(found) == 1:
+            rows.append({"name": "mps", "title": "Apple GPU", "memory_bytes": memory})
+        if len(rows) == 1:
             note = f"PyTorch {torch.__version__} sees no GPU"
-    names = {device["name"] for device in found}
-    wanted = {"cuda": "cuda:0"}.get(asked, asked)
+    names = {device["name"] for device in rows}
+    name = {"cuda": "cuda:0"}.get(requested, requested)
     problem = ""
-    if asked != "auto" and wanted not in names:
-        problem = f"there is no device {asked!r} here, only {', '.join(sorted(names))}"
+    if requested != "auto" and name not in names:
+        problem = f"there is no device {requested!r} here, only {', '.join(sorted(names))}"
         problem += f"; {note}" if note else ""
-    return {"found": found, "note": note, "asked": asked, "problem": problem}
+    return {"found": rows, "note": note, "asked": requested, "problem": problem}
 
 
 def check_embedded(weights: Path | None = None) -> dict[str, Any]:

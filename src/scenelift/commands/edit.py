@@ -49,8 +49,8 @@ def edit(
         if edits is None and not reset:
             typer.echo(edits_of(folder).to_bytes().decode(), nl=False)
             return
-        wanted = no_edits(folder) if edits is None else read_edits(edits)
-        manifest = edit_folder(folder, wanted, report=report)
+        changes = no_edits(folder) if edits is None else read_edits(edits)
+        manifest = edit_folder(folder, changes, report=report)
         if as_json:
             print_json(manifest.model_dump(mode="json"))
         else:

@@ -76,14 +76,14 @@ def download(
         for failure in failures:
             typer.echo(failure, err=True)
 
-        wanted = [s for s in chosen.status(weights) if not only or s.name in only]
-        lacking = [s.name for s in wanted if not s.present and (s.essential or only)]
+        missing = [s for s in chosen.status(weights) if not only or s.name in only]
+        lacking = [s.name for s in missing if not s.present and (s.essential or only)]
         if lacking:
             raise WeightsError(
                 f"{', '.join(lacking)} could not be fetched, for the reason above. Run the same "
                 "command again when it is mended; what was fetched is kept."
             )
-        typer.echo(_summary(wanted, weights))
+        typer.echo(_summary(missing, weights))
         if bundle == "light" and not only:
             typer.echo(
                 "Now run `scenelift models verify --run light`: --quality auto takes them once "
@@ -237,10 +237,10 @@ def _print_table(statuses: Sequence[ArtefactStatus]) -> None:
 
     console = Console()
     headings = ["name", "state", "for", "licence", "from"]
-    shown = 5 if console.width >= WIDTH_OF_ALL_COLUMNS else 4
-    table = Table(*headings[:shown], box=box.SIMPLE_HEAD)
+    columns = 5 if console.width >= WIDTH_OF_ALL_COLUMNS else 4
+    table = Table(*headings[:columns], box=box.SIMPLE_HEAD)
     for row in rows:
-        table.add_row(*row[:shown])
+        table.add_row(*row[:columns])
     console.print(table)
 
 

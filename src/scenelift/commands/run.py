@@ -88,19 +88,19 @@ def run(
     if json:
         print_json(manifest.model_dump(mode="json"))
     else:
-        _summarise(manifest, out, shown=pipeline.choice.notes if pipeline.choice else ())
+        _summarise(manifest, out, notes_shown=pipeline.choice.notes if pipeline.choice else ())
     if manifest.failed:
         raise typer.Exit(5)
 
 
-def _summarise(manifest: Manifest, out: Path, shown: Sequence[str]) -> None:
+def _summarise(manifest: Manifest, out: Path, notes_shown: Sequence[str]) -> None:
     for o in manifest.objects:
         size = f"{o.gaussians:,} splats, {o.faces:,} faces"
         typer.echo(f"  {o.index}  {o.label} ({o.score:.2f}): {size}")
     for f in manifest.failed:
         typer.secho(f"  {f.index}  {f.label}: {f.reason}", fg=typer.colors.RED)
     for note in manifest.notes:
-        if note not in shown:  # those were shown when the run began
+        if note not in notes_shown:  # those were shown when the run began
             typer.echo(f"  {note}")
     cost = f"{manifest.wall_seconds or 0:.1f} s"
     if manifest.peak_memory_bytes:

@@ -132,8 +132,10 @@ class OfficialReconstructor:
                 f"`--reconstructor sam3d` needs less."
             ) from None
         report.update(1)
-        made = _reconstruction(output, self._abilities.notes)
-        return replace(made, pose=pose_for_camera(made.pose, view.mask, view.points))
+        reconstruction = _reconstruction(output, self._abilities.notes)
+        return replace(
+            reconstruction, pose=pose_for_camera(reconstruction.pose, view.mask, view.points)
+        )
 
 
 def _build(config_file: Path, device: str, abilities: Abilities) -> Any:
@@ -204,13 +206,13 @@ def _reconstruction(output: Mapping[str, Any], notes: Sequence[str]) -> Reconstr
         voxels=len(output["coords"]),
         notes=tuple(notes),
     )
-    made = reconstruction_of(lifted)
-    mesh = made.shape.mesh
+    reconstruction = reconstruction_of(lifted)
+    mesh = reconstruction.shape.mesh
     if mesh is not None:
         visual = getattr(glb, "visual", None)
         if visual is not None and visual.kind == "texture":
             mesh = _textured(mesh, visual)
-    return replace(made, shape=replace(made.shape, mesh=mesh))
+    return replace(reconstruction, shape=replace(reconstruction.shape, mesh=mesh))
 
 
 def _gaussians(published: Any) -> Gaussians:

@@ -94,28 +94,28 @@ def rasterize_triangle_faces(
         )
 
     smooth = antialiasing is True
-    drawn = draw(
+    drawing = draw(
         attr,
         smooth=smooth,
         return_image_derivatives=diff_attrs is not None,
         return_depth=True,
         return_interpolation=True,
     )
-    number = drawn["interpolation_id"] + 1
+    number = drawing["interpolation_id"] + 1
     result = {
         "mask": (number > 0).to(vertices.dtype),
         "face_id": number.to(vertices.dtype),
-        "depth": _depth_buffer(drawn["depth"], number > 0, projection),
+        "depth": _depth_buffer(drawing["depth"], number > 0, projection),
     }
     if attr is not None:
-        image = drawn["image"].clone()
+        image = drawing["image"].clone()
         if not isinstance(antialiasing, bool):
             chosen = list(antialiasing)
             image[..., chosen] = draw(attr, smooth=True)["image"][..., chosen]
         result["image"] = image.movedim(-1, 1)
         if diff_attrs is not None:
             pairs = [2 * k + axis for k in diff_attrs for axis in (0, 1)]
-            result["image_dr"] = drawn["image_dr"][..., pairs].movedim(-1, 1)
+            result["image_dr"] = drawing["image_dr"][..., pairs].movedim(-1, 1)
     if uv is not None:
         # Drawn by themselves: smoothing coordinates across an edge makes no sense.
         coordinates = draw(uv, smooth=False, return_image_derivatives=True)

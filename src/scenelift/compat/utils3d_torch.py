@@ -65,9 +65,9 @@ def compute_connected_components(
     labels = library.mesh_connected_components(face2edge, num_vertices=len(edges))  # [E]
     piece = labels[face2edge[:, 0].long()]  # [F]
     # Pieces in the order of their first face.
-    seen = torch.unique(piece, return_inverse=True)[1]
-    order = {int(label): None for label in seen.tolist()}
-    return [(seen == label).nonzero()[:, 0] for label in order]
+    pieces = torch.unique(piece, return_inverse=True)[1]
+    order = {int(label): None for label in pieces.tolist()}
+    return [(pieces == label).nonzero()[:, 0] for label in order]
 
 
 def remove_unreferenced_vertices(
@@ -85,6 +85,6 @@ def remove_unreferenced_vertices(
     # A version that takes (vertices, faces) and answers in that order: it is given the numbers
     # of the vertices, to be told which of them are left.
     count = len(vertice_attrs[0]) if vertice_attrs else int(faces.max()) + 1
-    kept, renumbered = new(torch.arange(count, device=faces.device), faces)
-    attributes: Sequence[Tensor] = [values[kept] for values in vertice_attrs]
-    return (renumbered, *attributes, kept) if return_indices else (renumbered, *attributes)
+    referenced, renumbered = new(torch.arange(count, device=faces.device), faces)
+    attributes: Sequence[Tensor] = [values[referenced] for values in vertice_attrs]
+    return (renumbered, *attributes, referenced) if return_indices else (renumbered, *attributes)

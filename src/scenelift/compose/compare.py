@@ -119,7 +119,7 @@ def compare(
         kernel_array(evidence.kind, np.uint8),
         kernel_array(evidence.depth, np.float32),
         kernel_array(evidence.photo, np.float32),
-        kernel_array(np.argwhere(evidence.seen), np.int64),
+        kernel_array(np.argwhere(evidence.mask), np.int64),
         weights.depth_scale * evidence.size if evidence.has_relief else np.inf,
         weights.tolerance * evidence.size,
         evidence.distance / evidence.intrinsics[:2],
@@ -127,16 +127,16 @@ def compare(
         NEAR * evidence.distance,
         terms,
     )
-    both, missed, extra, depth_sum, depth_count, colour, drawn, visible = terms.T[:8]
-    seen = evidence.seen
-    centre = np.argwhere(seen).mean(0)[::-1]
+    both, missed, extra, depth_sum, depth_count, colour, drawn_count, visible = terms.T[:8]
+    visible_mask = evidence.mask
+    centre = np.argwhere(visible_mask).mean(0)[::-1]
     return Comparison(
         iou=both / np.maximum(both + missed + extra, 1),
         depth=depth_sum / np.maximum(depth_count, 1),
         colour=colour,
-        visible=visible / np.maximum(drawn, 1),
+        visible=visible / np.maximum(drawn_count, 1),
         shift=np.where(visible[:, None] > 0, centre - terms[:, 8:10], 0.0),
-        growth=int(seen.sum()) / np.maximum(visible, 1),
+        growth=int(visible_mask.sum()) / np.maximum(visible, 1),
         behind=terms[:, 10],
         offset=terms[:, 11] / evidence.distance,
         slope=np.sqrt(terms[:, 12]),
@@ -155,7 +155,7 @@ def _compare(
     kind,  # [h, w]
     observed,  # [h, w]
     photo,  # [h, w, 3]
-    seen,  # [S, 2], rows and columns
+    pixels,  # [S, 2], rows and columns
     depth_scale,
     tolerance,
     across,  # length of a pixel, [2]
@@ -169,18 +169,18 @@ def _compare(
         front = np.full((height, width), np.int32(-1), np.int32)
         _draw(points, spacing, poses[k], intrinsics, near, depth, front)
         offset, right, down, middle = _smooth_error(
-            depth, observed, seen, depth_scale, across, stiffness
+            depth, observed, pixels, depth_scale, across, stiffness
         )
         per_x, per_y = right * across[0], down * across[1]
         origin = offset - per_x * middle[0] - per_y * middle[1]
-        both, drawn, visible, extra = 0.0, 0.0, 0.0, 0.0
+        both, drawn_count, visible, extra = 0.0, 0.0, 0.0, 0.0
         depth_sum, depth_count, ratio_sum = 0.0, 0.0, 0.0
         sum_x, sum_y = 0.0, 0.0
         for y in range(height):
             for x in range(width):
                 if front[y, x] < 0:
                     continue
-                drawn += 1
+                drawn_count += 1
                 if kind[y, x] == UNKNOWN:
                     continue
                 smooth = origin + per_x * x + per_y * y
@@ -199,10 +199,10 @@ def _compare(
                 visible += 1
                 sum_x += x
                 sum_y += y
-        terms[k, 0], terms[k, 1], terms[k, 2] = both, len(seen) - both, extra
+        terms[k, 0], terms[k, 1], terms[k, 2] = both, len(pixels) - both, extra
         terms[k, 3], terms[k, 4] = depth_sum, depth_count
-        terms[k, 5] = _colour_cost(front, seen, photo, colors) if len(colors) else 0.0
-        terms[k, 6], terms[k, 7] = drawn, visible
+        terms[k, 5] = _colour_cost(front, pixels, photo, colors) if len(colors) else 0.0
+        terms[k, 6], terms[k, 7] = drawn_count, visible
         terms[k, 8], terms[k, 9] = sum_x / max(visible, 1.0), sum_y / max(visible, 1.0)
         terms[k, 10] = ratio_sum / depth_count if depth_count > 0 else 1.0
         terms[k, 11] = offset
@@ -237,7 +237,7 @@ def _draw(points, spacing, m, intrinsics, near, depth, front):
 
 
 @compiled
-def _smooth_error(depth, observed, seen, scale, across, stiffness):
+def _smooth_error(depth, observed, pixels, scale, across, stiffness):
     """Robust plane through how far observed points lie behind drawn ones.
 
     The least of the mean squared error over `scale`, weighted as the robust mean does, plus
@@ -247,15 +247,15 @@ def _smooth_error(depth, observed, seen, scale, across, stiffness):
     Returns:
         The plane's height in its middle, its slopes right and down, and the middle in pixels.
     """
-    step = max(1, len(seen) // PLANE_PIXELS)
-    x, y, e = np.zeros((3, len(seen) // step + 1), np.float32)
+    step = max(1, len(pixels) // PLANE_PIXELS)
+    x, y, e = np.zeros((3, len(pixels) // step + 1), np.float32)
     middle = np.zeros(2)
     offset, right, down = 0.0, 0.0, 0.0
     count = 0
-    for i in range(0, len(seen), step):
-        error = observed[seen[i, 0], seen[i, 1]] - depth[seen[i, 0], seen[i, 1]]
+    for i in range(0, len(pixels), step):
+        error = observed[pixels[i, 0], pixels[i, 1]] - depth[pixels[i, 0], pixels[i, 1]]
         if np.isfinite(error):
-            x[count], y[count], e[count] = seen[i, 1], seen[i, 0], error
+            x[count], y[count], e[count] = pixels[i, 1], pixels[i, 0], error
             count += 1
     if not count:
         return offset, right, down, middle
@@ -287,15 +287,15 @@ def _smooth_error(depth, observed, seen, scale, across, stiffness):
 
 
 @compiled
-def _colour_cost(front, seen, photo, colors):
+def _colour_cost(front, pixels, photo, colors):
     """1 − correlation of colours over covered seen pixels, in 0…1; brightness and tint are free.
 
     Channels are centred each, so that the light's colour and the exposure do not matter.
     """
     count = 0.0
     sums = np.zeros((5, 3), np.float64)  # a, b, aa, bb, ab
-    for i in range(len(seen)):
-        y, x = seen[i, 0], seen[i, 1]
+    for i in range(len(pixels)):
+        y, x = pixels[i, 0], pixels[i, 1]
         n = front[y, x]
         if n < 0:
             continue

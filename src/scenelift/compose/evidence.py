@@ -45,7 +45,7 @@ class Evidence:
     has_relief: bool
 
     @property
-    def seen(self) -> NDArray[np.bool_]:
+    def mask(self) -> NDArray[np.bool_]:
         return self.kind == SEEN
 
 
@@ -79,15 +79,15 @@ def evidence_of(view: ObjectView, side: int) -> Evidence:
     depth = np.where(inside & (depth > 0), depth, np.nan).astype(np.float32)
 
     fx, fy = camera.fx * w / width, camera.fy * h / height
-    known = depth[kind == SEEN]
-    known = known[np.isfinite(known)]
+    observed = depth[kind == SEEN]
+    observed = observed[np.isfinite(observed)]
     anywhere = depth[np.isfinite(depth)]
-    if known.size:
-        distance = float(np.median(known))
+    if observed.size:
+        distance = float(np.median(observed))
     else:
         distance = float(np.median(anywhere)) if anywhere.size else 1.0
     size = distance * max((x1 - x0) / camera.fx, (y1 - y0) / camera.fy)
-    relief = float(np.subtract(*np.percentile(known, [90, 10]))) if known.size else 0.0
+    relief = float(np.subtract(*np.percentile(observed, [90, 10]))) if observed.size else 0.0
     return Evidence(
         kind=kind,
         depth=depth,
@@ -97,7 +97,7 @@ def evidence_of(view: ObjectView, side: int) -> Evidence:
         ),
         distance=distance,
         size=size,
-        has_depth=bool(known.size),
+        has_depth=bool(observed.size),
         has_relief=relief > FLAT * size,
     )
 

@@ -115,8 +115,8 @@ def fit_pose(
     centre = (surfels.points.min(0) + surfels.points.max(0)).astype(np.float64) / 2
     towards = None if up is None else np.asarray(up, float) / np.linalg.norm(up)
 
-    def cost(of: Surfels, seen: Evidence, weights: Weights, poses: NDArray) -> NDArray:
-        value = compare(of, seen, poses, weights).cost(weights)
+    def cost(of: Surfels, evidence: Evidence, weights: Weights, poses: NDArray) -> NDArray:
+        value = compare(of, evidence, poses, weights).cost(weights)
         return value if towards is None else value + _leaning(poses, towards)
 
     report.update(0.05, message="rotations")
@@ -124,10 +124,12 @@ def fit_pose(
     poses = _placed(few, small, rotations)
     for _ in range(2):
         poses = _corrected(few, small, poses)
-    found = _distinct(poses, cost(few, small, LOOSE, poses), KEPT)
+    candidates = _distinct(poses, cost(few, small, LOOSE, poses), KEPT)
 
     report.update(0.2, message="poses")
-    poses, costs = improve(lambda p: cost(few, small, LOOSE, p), found, centre, WIDE, (14, 12), rng)
+    poses, costs = improve(
+        lambda p: cost(few, small, LOOSE, p), candidates, centre, WIDE, (14, 12), rng
+    )
     finalists = _distinct(poses, costs, FINALISTS)
     quarters = quarter_turns(finalists[0], centre)
     turned = _distinct(quarters, cost(surfels, large, TIGHT, quarters), MISTAKABLE)
@@ -178,10 +180,10 @@ def _rotations(up: NDArray[np.float64] | None) -> NDArray[np.float64]:  # [K, 3,
     return np.concatenate([upright, everywhere])
 
 
-def _placed(surfels: Surfels, seen: Evidence, rotations: NDArray) -> NDArray[np.float64]:
+def _placed(surfels: Surfels, evidence: Evidence, rotations: NDArray) -> NDArray[np.float64]:
     """Poses [K, 3, 4] of turned shapes that fill the mask's box, their fronts where it was seen."""
-    rows, columns = np.nonzero(seen.seen)
-    fx, fy, cx, cy = seen.intrinsics
+    rows, columns = np.nonzero(evidence.mask)
+    fx, fy, cx, cy = evidence.intrinsics
     width, height = np.ptp(columns) + 1, np.ptp(rows) + 1
     u, v = columns.min() + width / 2, rows.min() + height / 2
     ray = np.array([(u - cx) / fx, (cy - v) / fy, -1.0])
@@ -190,28 +192,28 @@ def _placed(surfels: Surfels, seen: Evidence, rotations: NDArray) -> NDArray[np.
     turned = np.einsum("kij,nj->kni", facing.T @ rotations, surfels.points[:500])
     low, high = turned.min(1), turned.max(1)  # [K, 3]
     extent = np.maximum(high - low, 1e-6)
-    room = np.array([width / fx, height / fy]) * seen.distance
+    room = np.array([width / fx, height / fy]) * evidence.distance
     scale = np.sqrt(np.prod(room) / np.prod(extent[:, :2], 1))
     # What is seen first is a good deal of the surface before the middle.
     behind = 0.3 * scale * extent[:, 2]
-    middle = ray * (seen.distance + behind)[:, None]
-    linear = rotations * (scale * (1 + behind / seen.distance))[:, None, None]
+    middle = ray * (evidence.distance + behind)[:, None]
+    linear = rotations * (scale * (1 + behind / evidence.distance))[:, None, None]
     centre = np.einsum("ij,kj->ki", facing, (low + high) / 2)
-    offset = middle - centre * (scale * (1 + behind / seen.distance))[:, None]
+    offset = middle - centre * (scale * (1 + behind / evidence.distance))[:, None]
     return np.concatenate([linear, offset[..., None]], 2)
 
 
-def _corrected(surfels: Surfels, seen: Evidence, poses: NDArray) -> NDArray[np.float64]:
+def _corrected(surfels: Surfels, evidence: Evidence, poses: NDArray) -> NDArray[np.float64]:
     """Poses [K, 3, 4] moved and scaled so that area, centre and distance agree with the mask's."""
-    found = compare(surfels, seen, poses, LOOSE)
-    fx, fy = seen.intrinsics[:2]
-    grow = np.clip(np.sqrt(found.growth), 0.7, 1.4)
+    comparison = compare(surfels, evidence, poses, LOOSE)
+    fx, fy = evidence.intrinsics[:2]
+    grow = np.clip(np.sqrt(comparison.growth), 0.7, 1.4)
     middle = poses[:, :, :3] @ surfels.points.mean(0) + poses[:, :, 3]
     depth = -middle[:, 2]
     shift = np.stack(
-        [found.shift[:, 0] / fx * depth, -found.shift[:, 1] / fy * depth, 0 * depth], 1
+        [comparison.shift[:, 0] / fx * depth, -comparison.shift[:, 1] / fy * depth, 0 * depth], 1
     )
-    along = np.clip(found.behind, 0.7, 1.4) if seen.has_depth else np.ones(len(poses))
+    along = np.clip(comparison.behind, 0.7, 1.4) if evidence.has_depth else np.ones(len(poses))
     linear = poses[:, :, :3] * (grow * along)[:, None, None]
     moved = (middle + shift) * along[:, None]
     return np.concatenate([linear, (moved - linear @ surfels.points.mean(0))[..., None]], 2)
@@ -228,14 +230,14 @@ def _distinct(poses: NDArray, costs: NDArray, count: int) -> NDArray[np.float64]
     """The cheapest poses, none within `APART` degrees of a cheaper one: [≤ count, 3, 4]."""
     order = np.argsort(costs, kind="stable")
     rotations = poses[:, :, :3] / np.cbrt(np.linalg.det(poses[:, :, :3]))[:, None, None]
-    kept: list[int] = []
+    chosen: list[int] = []
     for k in order:
-        traces = np.einsum("nij,ij->n", rotations[kept], rotations[k])
-        if not kept or traces.max() < 1 + 2 * np.cos(np.radians(APART)):
-            kept.append(int(k))
-            if len(kept) == count:
+        traces = np.einsum("nij,ij->n", rotations[chosen], rotations[k])
+        if not chosen or traces.max() < 1 + 2 * np.cos(np.radians(APART)):
+            chosen.append(int(k))
+            if len(chosen) == count:
                 break
-    return poses[kept]
+    return poses[chosen]
 
 
 def _margin(surfels: Surfels, poses: NDArray, costs: NDArray) -> float:

@@ -85,11 +85,11 @@ def _sampled(
     """Points and unit normals [h, w, 3] of a coarse grid, and those to use."""
     height, width = points.points.shape[:2]
     step = max(1, round(STEP * max(height, width) / 512))
-    taken = np.zeros((height, width), bool)
+    sampled = np.zeros((height, width), bool)
     for instance in instances:
-        taken |= instance.mask
+        sampled |= instance.mask
     grid = points.points[step // 2 :: step, step // 2 :: step].astype(np.float64)
-    taken = taken[step // 2 :: step, step // 2 :: step]
+    sampled = sampled[step // 2 :: step, step // 2 :: step]
     normals = np.full_like(grid, np.nan)
     r = REACH
     across = grid[r:-r, 2 * r :] - grid[r:-r, : -2 * r]
@@ -101,7 +101,7 @@ def _sampled(
         if points.normals is not None:
             own = points.normals[step // 2 :: step, step // 2 :: step].astype(np.float64)
             normals = np.where(np.isfinite(own).all(-1, keepdims=True), own, normals)
-        usable = np.isfinite(grid).all(-1) & np.isfinite(normals).all(-1) & ~taken
+        usable = np.isfinite(grid).all(-1) & np.isfinite(normals).all(-1) & ~sampled
     return grid, normals, usable
 
 
@@ -120,7 +120,7 @@ def _levels(p: NDArray, n: NDArray, thick: NDArray, up: NDArray) -> Ground | Non
     flat = n @ up > ALIKE
     heights = p @ up
     number = np.full(len(p), -1)
-    found: list[float] = []
+    levels: list[float] = []
     while True:
         free = np.flatnonzero(flat & (number < 0))
         if free.size < LEAST:
@@ -131,15 +131,15 @@ def _levels(p: NDArray, n: NDArray, thick: NDArray, up: NDArray) -> Ground | Non
         members = free[np.abs(heights[free] - height) < 2.5 * thick[free]]
         if members.size < max(LEAST, LEAST_SHARE * len(p)):
             break
-        number[members] = len(found)
-        found.append(float(np.median(heights[members])))
-    if not found:
+        number[members] = len(levels)
+        levels.append(float(np.median(heights[members])))
+    if not levels:
         return None
-    order = np.argsort(found)
+    order = np.argsort(levels)
     on = number >= 0
     return Ground(
         up=up,
-        levels=tuple(found[k] for k in order),
+        levels=tuple(levels[k] for k in order),
         points=p[on],
         level=np.argsort(order)[number[on]],
         share=float(on.mean()),

@@ -97,8 +97,8 @@ def lay_out(
     if options.known:
         scale = scale_from(options.known, list(placed.values()), [instances[k] for k in placed], up)
         if scale is None:
-            wanted = ", ".join(repr(k.label) for k in options.known)
-            notes.append(f"No object is called {wanted}: lengths are in {units} as without it.")
+            labels = ", ".join(repr(k.label) for k in options.known)
+            notes.append(f"No object is called {labels}: lengths are in {units} as without it.")
         else:
             factor, units, scale_note = scale.factor, "metres", scale.note
     if scale_note:
@@ -140,7 +140,7 @@ def _separate(
 
 def _twice(instances: Sequence[Instance]) -> set[int]:
     """Which instances show what an earlier one shows."""
-    found: set[int] = set()
+    doubles: set[int] = set()
     boxes = [instance.box_of(instance.mask) for instance in instances]
     for b in range(len(instances)):
         for a in range(b):
@@ -148,8 +148,8 @@ def _twice(instances: Sequence[Instance]) -> set[int]:
                 continue
             both = int((instances[a].mask & instances[b].mask).sum())
             if both > SAME * int((instances[a].mask | instances[b].mask).sum()):
-                found.add(b)
-    return found
+                doubles.add(b)
+    return doubles
 
 
 def _overlap(a: Sequence[float], b: Sequence[float]) -> bool:
@@ -157,12 +157,12 @@ def _overlap(a: Sequence[float], b: Sequence[float]) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _placement(p: Placed, factor: float, known: Mapping[str, float]) -> Placement:
+def _placement(p: Placed, factor: float, figures: Mapping[str, float]) -> Placement:
     pose = pose_from_matrix(np.vstack([p.pose, [0.0, 0.0, 0.0, 1.0]]))
     return Placement(
         index=p.index,
         pose=_grown(pose, factor),
-        quality={**score(p), **known},
+        quality={**score(p), **figures},
         notes=tuple(p.notes),
     )
 

@@ -35,7 +35,7 @@ class Scale:
 
 
 def scale_from(
-    known: Sequence[KnownLength],
+    lengths: Sequence[KnownLength],
     placed: Sequence[Placed],
     instances: Sequence[Instance],
     up: NDArray[np.float64],
@@ -43,13 +43,13 @@ def scale_from(
     """The scale that known heights give; None where no object has such a name.
 
     Args:
-        known: heights, by label.
+        lengths: heights, by label.
         placed: the objects in their final poses.
         instances: theirs, in the same order.
         up: against gravity, camera frame.
     """
     factors, errors, names = [], [], []
-    for length in known:
+    for length in lengths:
         for o, instance in zip(placed, instances, strict=True):
             if length.label.casefold() not in (
                 instance.label.casefold(),
@@ -67,7 +67,9 @@ def scale_from(
     factor = float(np.exp(np.average(np.log(factors), weights=weights)))
     spread = float(np.std(np.log(factors))) / math.sqrt(len(factors))
     error = max(1 / math.sqrt(float(weights.sum())), spread)
-    told = ", ".join(dict.fromkeys(names))
+    listed = ", ".join(dict.fromkeys(names))
     return Scale(
-        factor=factor, error=error, note=f"Metres from {told}, good to about ±{100 * error:.0f} %."
+        factor=factor,
+        error=error,
+        note=f"Metres from {listed}, good to about ±{100 * error:.0f} %.",
     )

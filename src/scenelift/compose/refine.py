@@ -35,7 +35,7 @@ COARSE_EFFORT, FINE_EFFORT = (20, 24), (16, 20)
 
 def refine(o: Placed, rng: np.random.Generator) -> bool:
     """Refine the pose of an object; True where it changed."""
-    if int(o.evidence.seen.sum()) < MIN_PIXELS:
+    if int(o.evidence.mask.sum()) < MIN_PIXELS:
         o.notes.append("Too little of it is seen to refine its pose.")
         return False
     before = o.compared(o.pose[None], TIGHT)

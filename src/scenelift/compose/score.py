@@ -49,8 +49,8 @@ def depth_confidence(instance: Instance, points: PointMap) -> dict[str, float]:
     """
     if points.confidence is None:
         return {}
-    seen = points.confidence[instance.mask & np.isfinite(points.points[..., 2])]
-    return {"depth_confidence": round(float(seen.mean()), 4)} if seen.size else {}
+    confidences = points.confidence[instance.mask & np.isfinite(points.points[..., 2])]
+    return {"depth_confidence": round(float(confidences.mean()), 4)} if confidences.size else {}
 
 
 def best_of(candidates: Sequence[Reconstruction], view: ObjectView, *, seed: int = 0) -> int:

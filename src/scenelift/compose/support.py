@@ -54,12 +54,12 @@ def support_of(o: Placed, below: Sequence[Placed], ground: Ground) -> Support | 
     noise = NOISE * float(np.linalg.norm(surface.mean(0)))
     floats, sinks = max(FLOATS * size, noise), max(SINKS * size, noise)
     foot = surface[heights < base + FOOT * float(np.ptp(heights)) + 1e-9]
-    found = []
+    supports = []
     for k, level in enumerate(ground.levels):
-        seen = ground.points[ground.level == k]
-        if k == 0 or _near(seen, foot, up, size) >= ENOUGH:
-            height = _height(level, seen, foot, up, size)
-            found.append(Support(of=FLOOR, height=height, level=level))
+        level_points = ground.points[ground.level == k]
+        if k == 0 or _near(level_points, foot, up, size) >= ENOUGH:
+            height = _height(level, level_points, foot, up, size)
+            supports.append(Support(of=FLOOR, height=height, level=level))
     plane = across(up).T
     low, high = (foot @ plane).min(0), (foot @ plane).max(0)
     for other in below:
@@ -69,9 +69,9 @@ def support_of(o: Placed, below: Sequence[Placed], ground: Ground) -> Support | 
         reach = reach[(reach > base - floats) & (reach < base + sinks)]
         if reach.size:
             top = float(reach.max())
-            found.append(Support(of=other.index, height=top, level=top))
-    found = [s for s in found if -sinks < base - s.height < floats]
-    return min(found, key=lambda s: abs(base - s.height), default=None)
+            supports.append(Support(of=other.index, height=top, level=top))
+    supports = [s for s in supports if -sinks < base - s.height < floats]
+    return min(supports, key=lambda s: abs(base - s.height), default=None)
 
 
 def across(up: NDArray[np.float64]) -> NDArray[np.float64]:  # [2, 3]

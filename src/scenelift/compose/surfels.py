@@ -136,7 +136,7 @@ def _seen_from_outside(points: NDArray[np.float32], spacing: float) -> NDArray[n
 @compiled
 def _first_from(points, frames, half):
     """Points within a pixel and a half of the first along some view's last axis."""
-    seen = np.zeros(len(points), np.bool_)
+    visible = np.zeros(len(points), np.bool_)
     first = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
     for view in range(len(frames)):
         m = frames[view]
@@ -153,5 +153,5 @@ def _first_from(points, frames, half):
             v = int(np.rint(m[1, 0] * p[0] + m[1, 1] * p[1] + m[1, 2] * p[2])) + half
             height = m[2, 0] * p[0] + m[2, 1] * p[1] + m[2, 2] * p[2]
             if height > first[v, u] - 1.5:
-                seen[n] = True
-    return seen
+                visible[n] = True
+    return visible

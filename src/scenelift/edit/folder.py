@@ -55,8 +55,8 @@ def edit_folder(
     with claim_folder(folder):
         check_edits(folder, edits)
         current = _intact_manifest(folder)
-        wanted = None if edits.empty else edits.sha256
-        if current is not None and wanted == (current.edited and current.edited.edits):
+        digest = None if edits.empty else edits.sha256
+        if current is not None and digest == (current.edited and current.edited.edits):
             forget_unfinished(folder)
             return current
         report.send("stage_started")
@@ -100,8 +100,8 @@ def _rewrite(folder: Path, edits: Edits, device: str, report: Reporter) -> None:
             outlined=_outlined(scene, edits),
         )
         write_bytes(new / EDITS_NAME, edits.to_bytes())
-        told = _manifest(written, manifest, edited, edits)
-        write_json(new / MANIFEST_NAME, told.model_dump(mode="json"))
+        manifest_edited = _manifest(written, manifest, edited, edits)
+        write_json(new / MANIFEST_NAME, manifest_edited.model_dump(mode="json"))
         keep_original(folder)
 
 

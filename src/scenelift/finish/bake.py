@@ -76,17 +76,17 @@ def bake_gaussians(
         texel: distance between neighbouring points, for the anti-aliasing.
         device: "cpu", where numba computes, or the name of one where torch does.
     """
-    seen = _visible(gaussians)
-    if not len(seen) or not len(points):
+    visible = _visible(gaussians)
+    if not len(visible) or not len(points):
         return Baked(
             rgb=np.full((len(points), 3), 0.5, np.float32), unseen=np.ones(len(points), np.bool_)
         )
-    rgb, alpha = _blended(seen, points, normals, patch, texel, device)
+    rgb, alpha = _blended(visible, points, normals, patch, texel, device)
     unseen = alpha < SEEN
     rgb[~unseen] /= alpha[~unseen, None]
     if unseen.any():
-        _, nearest = KDTree(seen.means).query(points[unseen])
-        rgb[unseen] = seen.rgb[nearest]
+        _, nearest = KDTree(visible.means).query(points[unseen])
+        rgb[unseen] = visible.rgb[nearest]
     return Baked(rgb=np.clip(rgb, 0, 1), unseen=unseen)
 
 
@@ -112,8 +112,8 @@ def _blended(
 
 
 def _visible(gaussians: Gaussians) -> Gaussians:
-    kept = (gaussians.opacities >= MIN_ALPHA) & all_in_rows(np.isfinite(gaussians.means))
-    return gaussians if kept.all() else take_gaussians(gaussians, kept)
+    valid = (gaussians.opacities >= MIN_ALPHA) & all_in_rows(np.isfinite(gaussians.means))
+    return gaussians if valid.all() else take_gaussians(gaussians, valid)
 
 
 def _blend_splats(
@@ -246,7 +246,7 @@ def _splats_around(frame, reach, means, radii, cells, size, low, cell, widest):
         for j in range(first[1], last[1] + 1):
             row = (i * size[1] + j) * size[2]
             most += cells[row + last[2] + 1] - cells[row + first[2]]
-    found = 0
+    count = 0
     near = np.zeros(most, np.int64)
     offsets, limits = np.zeros((3, most), np.float32), np.zeros(most, np.float32)
     deepest = max(BEHIND, IN_FRONT) + reach
@@ -259,17 +259,17 @@ def _splats_around(frame, reach, means, radii, cells, size, low, cell, widest):
                 z = means[s, 2] - frame[3, 2]
                 limit = reach + radii[s]
                 if x * x + y * y + z * z <= limit * limit + deepest * deepest:
-                    near[found] = s
-                    offsets[0, found], offsets[1, found], offsets[2, found] = x, y, z
-                    limits[found] = limit * limit
-                    found += 1
-    return near[:found], offsets[:, :found], limits[:found]
+                    near[count] = s
+                    offsets[0, count], offsets[1, count], offsets[2, count] = x, y, z
+                    limits[count] = limit * limit
+                    count += 1
+    return near[:count], offsets[:, :count], limits[:count]
 
 
 @compiled
 def _front_to_back(around, offsets, limits, frame, reach):
     """Those splats whose projection may reach the patch, in the order of their depth."""
-    found = 0
+    count = 0
     near = np.zeros(len(around), np.int64)
     depth = np.zeros(len(around), np.float32)
     fx, fy, fz = np.float32(frame[2, 0]), np.float32(frame[2, 1]), np.float32(frame[2, 2])
@@ -278,9 +278,9 @@ def _front_to_back(around, offsets, limits, frame, reach):
         x, y, z = offsets[0, i], offsets[1, i], offsets[2, i]
         d = x * fx + y * fy + z * fz
         if far <= d <= close and x * x + y * y + z * z - d * d <= limits[i]:
-            near[found], depth[found] = around[i], close - d
-            found += 1
-    return _sorted(near[:found], depth[:found], close - far)
+            near[count], depth[count] = around[i], close - d
+            count += 1
+    return _sorted(near[:count], depth[:count], close - far)
 
 
 @compiled
@@ -348,9 +348,9 @@ def _blend(local, frame, near, means, axes, opacities, rgb, blur, share_of_sight
             # No branch and no call in here, so that the compiler takes eight texels at a time.
             du, dv = u[t] - x, v[t] - y
             power = a * du * du + e * dv * dv + b * du * dv
-            seen = power >= np.float32(DARKEST)
+            visible = power >= np.float32(DARKEST)
             share = min(np.float32(MAX_ALPHA), opacity * _exp(power))
-            share = (share if seen else np.float32(0)) * through[t]
+            share = (share if visible else np.float32(0)) * through[t]
             reds[t] += share * red
             greens[t] += share * green
             blues[t] += share * blue

@@ -98,16 +98,18 @@ def _blend_some(
     if blended.device.type == "cuda" and find_spec("triton") is not None:
         from scenelift.finish.bake_triton import blend_patches_triton as blend
     for first, end, runs in _pieces(splats, patches, begin, begin + PATCHES_AT_ONCE, most):
-        some, looks = patches.part(first, end), frames[first:end]
-        near = _Near.of(splats, some, looks, runs)
+        some, sight_frames = patches.part(first, end), frames[first:end]
+        near = _Near.of(splats, some, sight_frames, runs)
         for one, last in near.pieces(most):
-            few, look = some.part(one, last), looks[one:last].flatten(0, 1)  # [S, 3, 3]
+            few, look = some.part(one, last), sight_frames[one:last].flatten(0, 1)  # [S, 3, 3]
             table, starts = near.table(splats, one, last, look, (BLUR * texel) ** 2)
             offsets = (few.points - few.centre[:, None]).repeat_interleave(SIGHTS, 0)
             at = (offsets @ look[:, :2].transpose(1, 2)).contiguous()  # [S, W, 2]
             there = few.there.repeat_interleave(SIGHTS, 0)
-            seen = blend(table, starts, at, there).unflatten(0, (-1, SIGHTS))
-            mean = (seen * weight[first + one : first + last, :, None, None]).sum(1)  # [G, W, 4]
+            blended_sights = blend(table, starts, at, there).unflatten(0, (-1, SIGHTS))
+            mean = (blended_sights * weight[first + one : first + last, :, None, None]).sum(
+                1
+            )  # [G, W, 4]
             blended[few.texel[few.there]] = mean[few.there]
     return min(begin + PATCHES_AT_ONCE, len(patches.texel))
 
@@ -160,12 +162,12 @@ def _pieces(
 
 def _cut(counts: Tensor, most: int) -> list[tuple[int, int]]:
     """Neighbours [n] in pieces whose counts come to at most so many, or of one: first and end."""
-    pieces, first, held = [], 0, 0
+    pieces, first, total = [], 0, 0
     for number, count in enumerate(counts.tolist()):
-        if number > first and held + count > most:
+        if number > first and total + count > most:
             pieces.append((first, number))
-            first, held = number, 0
-        held += count
+            first, total = number, 0
+        total += count
     return [*pieces, (first, len(counts))]
 
 

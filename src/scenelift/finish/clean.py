@@ -55,11 +55,11 @@ def clean(mesh: Mesh, pieces: int | None = None) -> Cleaned:
     floaters = int((~worth).sum())
     if pieces is not None and worth.sum() > pieces:
         worth[np.argsort(np.where(worth, -area, 0), kind="stable")[pieces:]] = False
-    kept, used = without_unused(faces[worth[label]], len(vertices))
+    compact_faces, used = without_unused(faces[worth[label]], len(vertices))
     return Cleaned(
         mesh=Mesh(
             vertices=vertices[used],
-            faces=kept,
+            faces=compact_faces,
             colors=None if colors is None else colors[used],
         ),
         broken=len(mesh.faces) - len(sound),

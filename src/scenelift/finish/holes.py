@@ -40,12 +40,12 @@ class Repaired:
     Attributes:
         mesh: colours follow; no normals, no texture.
         closed: holes closed.
-        left: loops too long to be holes, still open.
+        open_loops: loops too long to be holes, still open.
     """
 
     mesh: Mesh
     closed: int
-    left: int
+    open_loops: int
 
 
 def repair(mesh: Mesh, *, longest: float = LONGEST) -> Repaired:
@@ -62,12 +62,12 @@ def repair(mesh: Mesh, *, longest: float = LONGEST) -> Repaired:
         vertices, faces, colors = _halved(vertices, faces, colors, pairs)
     diagonal = float(np.linalg.norm(np.ptp(vertices, axis=0))) if len(vertices) else 0.0
     # Twins anew: those of the old numbering meet the same faces, and splitting kept the pairs.
-    closed = left = 0
+    closed = open_loops = 0
     for loop in boundary_loops(faces, twins(vertices, faces)):
         rim = vertices[loop]
         length = float(np.linalg.norm(rim - np.roll(rim, 1, 0), axis=1).sum())
         if len(loop) < 3 or length > longest * diagonal:
-            left += 1
+            open_loops += 1
             continue
         vertices, faces, added = _close(vertices, faces, loop)
         if colors is not None and added:
@@ -81,7 +81,7 @@ def repair(mesh: Mesh, *, longest: float = LONGEST) -> Repaired:
             colors=colors,
         ),
         closed=closed,
-        left=left,
+        open_loops=open_loops,
     )
 
 
@@ -196,7 +196,7 @@ def _thin_plate(
     degree = np.asarray(links.sum(1)).ravel()
     laplacian = (diags_array(1 / degree) @ links - diags_array(np.ones(n))).tocsr()
     free = np.flatnonzero(used >= first)
-    given = np.flatnonzero(used < first)
+    own_vertices = np.flatnonzero(used < first)
     twice = (laplacian @ laplacian).tocsr()[free]
-    right = -(twice[:, given] @ vertices[used[given]])
+    right = -(twice[:, own_vertices] @ vertices[used[own_vertices]])
     return np.asarray(spsolve(twice[:, free].tocsc(), right), np.float64).reshape(-1, 3)

@@ -124,7 +124,7 @@ def _box(vertices, faces, f, low, cell, size, first, last):
 def _look(begin, end, vertices, faces, points, low, cell, size, starts, order, face, weights):
     own = np.zeros(3, np.int64)
     inside = np.zeros(3)
-    found = np.zeros(3)
+    point = np.zeros(3)
     for p in range(begin, end):
         # From a cell of the grid: for a point outside it, from the nearest.
         outside = 0.0
@@ -156,12 +156,12 @@ def _look(begin, end, vertices, faces, points, low, cell, size, starts, order, f
                         c = (i * size[1] + j) * size[2] + k
                         for n in range(starts[c], starts[c + 1]):
                             f = order[n]
-                            distance = _closest(vertices, faces, f, points, p, found)
+                            distance = _closest(vertices, faces, f, points, p, point)
                             if distance < best:
                                 best, chosen = distance, f
-                                weights[p, 0] = found[0]
-                                weights[p, 1] = found[1]
-                                weights[p, 2] = found[2]
+                                weights[p, 0] = point[0]
+                                weights[p, 1] = point[1]
+                                weights[p, 2] = point[2]
             radius += 1
         face[p] = chosen
 

@@ -70,8 +70,8 @@ def normal_map(
     def fill(first: int) -> None:
         some = slice(first, first + TEXELS_AT_ONCE)
         corners = smooth[fine.faces[at.face[some]]]
-        wanted = np.einsum("tk,tkc->tc", at.weights[some], corners)
-        pixels[some] = _in_frame(light, texels.part(some), wanted)
+        target = np.einsum("tk,tkc->tc", at.weights[some], corners)
+        pixels[some] = _in_frame(light, texels.part(some), target)
 
     for _ in side_by_side(fill, range(0, len(pixels), TEXELS_AT_ONCE)):
         pass

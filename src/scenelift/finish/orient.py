@@ -130,16 +130,16 @@ def _inward(
     rng = np.random.default_rng(seed)
     by_piece = np.argsort(piece, kind="stable")
     starts = np.searchsorted(piece[by_piece], np.arange(len(area) + 1))
-    asked, own = [], []
+    origins, own = [], []
     for number in largest:
         members = by_piece[starts[number] : starts[number + 1]]
         on = sample_surface(vertices, faces[members], RAYS, rng)
         if on is not None:
-            asked.append(members[on.face])
+            origins.append(members[on.face])
             own.append(np.full(len(on.face), number))
-    if not asked:
+    if not origins:
         return inward
-    face, number = np.concatenate(asked), np.concatenate(own)
+    face, number = np.concatenate(origins), np.concatenate(own)
     outside, inside = _crossings(vertices, faces, normals, face)
     # An even number of crossings is what the outside has. Where both sides are alike, as on an
     # open sheet, it is the side with less in front of it.

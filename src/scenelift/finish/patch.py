@@ -30,10 +30,13 @@ class Patch:
     """
 
     def __init__(
-        self, rim: NDArray[np.float64], outward: NDArray[np.float64], taken: set[tuple[int, int]]
+        self,
+        rim: NDArray[np.float64],
+        outward: NDArray[np.float64],
+        used_edges: set[tuple[int, int]],
     ) -> None:
         self.points = rim
-        self._taken = taken
+        self._taken = used_edges
         self._rim = len(rim)
         self._opposite: dict[tuple[int, int], int] = {}  # directed edge -> third corner
         cut = _least_bent if len(rim) <= EXACT else _by_ears
@@ -83,7 +86,7 @@ class Patch:
         self, edges: list[tuple[int, int]], points: list[tuple[float, ...]]
     ) -> list[tuple[int, int]]:
         """Flip edges, and those around them, whose opposite angles sum to more than π."""
-        made: list[tuple[int, int]] = []
+        new_edges: list[tuple[int, int]] = []
         budget = 100
         while edges and budget:
             a, b = edges.pop()
@@ -100,9 +103,9 @@ class Patch:
             self._remove((b, a, d))
             self._add((c, d, b))
             self._add((d, c, a))
-            made.append((c, d))
+            new_edges.append((c, d))
             edges += [(a, c), (c, b), (b, d), (d, a)]
-        return made
+        return new_edges
 
     def _add(self, triangle: Triangle) -> None:
         a, b, c = triangle

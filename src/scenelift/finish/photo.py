@@ -69,8 +69,8 @@ def photo_of(
         vertices=transform_points(mesh.vertices, pose_matrix(pose)).astype(np.float32),
         faces=mesh.faces,
     )
-    drawn = render_mesh(placed, crop, shading="none", near=1e-3 * pose.scale)
-    covered = drawn.alpha > 0
+    drawing = render_mesh(placed, crop, shading="none", near=1e-3 * pose.scale)
+    covered = drawing.alpha > 0
     cover = float((covered & mask).sum() / max(1, mask.sum()))
     iou = float((covered & mask).sum() / max(1, (covered | mask).sum()))
     if cover < LEAST_COVER or iou < LEAST_IOU:
@@ -81,15 +81,15 @@ def photo_of(
         crop=crop,
         pose=pose,
         channels=np.ascontiguousarray(np.moveaxis(pixels, -1, 0), np.float64),
-        depth=np.where(covered, drawn.depth, 0).astype(np.float64),
-        margin=_margin(mask, covered, drawn.depth, STEP * pose.scale).astype(np.float64),
+        depth=np.where(covered, drawing.depth, 0).astype(np.float64),
+        margin=_margin(mask, covered, drawing.depth, STEP * pose.scale).astype(np.float64),
     )
     weight, rgb = np.zeros(len(points)), expected.astype(np.float64)
 
     def fill(first: int) -> None:
         some = slice(first, first + POINTS_AT_ONCE)
-        seen, how_much, color = look.at(points[some], normals[some])
-        weight[first + seen], rgb[first + seen] = how_much, color
+        visible, how_much, color = look.at(points[some], normals[some])
+        weight[first + visible], rgb[first + visible] = how_much, color
 
     for _ in side_by_side(fill, range(0, len(points), POINTS_AT_ONCE)):
         pass

@@ -28,12 +28,12 @@ class Pruned:
     """What is left.
 
     Attributes:
-        kept: indices of the splats that stay, ascending.
+        indices: indices of the splats that stay, ascending.
         psnr: dB of pictures without the others against pictures with all, from views that had no
             part in the choice; infinite where they are the same.
     """
 
-    kept: NDArray[np.int64]
+    indices: NDArray[np.int64]
     psnr: float
 
 
@@ -47,21 +47,21 @@ def prune_gaussians(gaussians: Gaussians, most: int) -> Pruned:
     if most < 1:
         raise ValueError(f"at least one splat must stay, got most={most}")
     if len(gaussians) <= most:
-        return Pruned(kept=np.arange(len(gaussians)), psnr=math.inf)
+        return Pruned(indices=np.arange(len(gaussians)), psnr=math.inf)
     share = splat_contributions(gaussians, _views(gaussians, SEEN_VIEWS), near=1e-4)
     # Among those that no view shows, larger and denser ones first.
     ties = gaussians.opacities * gaussians.scales.astype(np.float64).prod(1)
-    kept = np.sort(np.lexsort((-ties, -share))[:most])
-    fewer = take_gaussians(gaussians, kept)
+    indices = np.sort(np.lexsort((-ties, -share))[:most])
+    fewer = take_gaussians(gaussians, indices)
     errors = []
     for camera, pose in _views(gaussians, UNSEEN_VIEWS, turn=0.37):
-        whole, left = (
+        whole, pruned = (
             render_splats(g, camera, pose, near=1e-4).color.astype(np.float64)
             for g in (gaussians, fewer)
         )
-        errors.append(((whole - left) ** 2).mean())
+        errors.append(((whole - pruned) ** 2).mean())
     error = float(np.mean(errors))
-    return Pruned(kept=kept, psnr=math.inf if error == 0 else -10 * math.log10(error))
+    return Pruned(indices=indices, psnr=math.inf if error == 0 else -10 * math.log10(error))
 
 
 def prune_objects(
@@ -69,16 +69,16 @@ def prune_objects(
 ) -> tuple[tuple[SceneObject, ...], Pruned]:
     """The objects of a scene with at most so many splats in all, and what was left out."""
     pruned = prune_gaussians(make_scene(objects), most)
-    left, first = [], 0
+    remaining, first = [], 0
     for o in objects:
         gaussians = o.shape.gaussians
         if gaussians is not None:
             after = first + len(gaussians)
-            own = pruned.kept[(pruned.kept >= first) & (pruned.kept < after)] - first
+            own = pruned.indices[(pruned.indices >= first) & (pruned.indices < after)] - first
             o = replace(o, shape=replace(o.shape, gaussians=take_gaussians(gaussians, own)))
             first = after
-        left.append(o)
-    return tuple(left), pruned
+        remaining.append(o)
+    return tuple(remaining), pruned
 
 
 def _views(gaussians: Gaussians, count: int, turn: float = 0.0) -> list[View]:

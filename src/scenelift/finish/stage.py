@@ -160,8 +160,8 @@ def finish_mesh(
 
     # An old texture says nothing about other faces; its colours are in splats and photo.
     # Nor are a decoder's vertex colours needed where there are splats.
-    told = materials is not None or (gaussians is not None and len(gaussians) > 0)
-    colors = None if told else mesh.colors
+    has_colours = materials is not None or (gaussians is not None and len(gaussians) > 0)
+    colors = None if has_colours else mesh.colors
     bare = Mesh(vertices=mesh.vertices, faces=mesh.faces, colors=colors)
     if device != "cpu" and colors is None and options.faces is not None:
         few = THINNED * options.faces
@@ -182,7 +182,7 @@ def finish_mesh(
     notes = [
         *([f"{broken:.0%} of the decoded faces were broken and are left out."] * (broken >= 0.01)),
         *([_crowded_note(cleaned.crowded, options)] * (cleaned.crowded > 0)),
-        *([f"The surface stays open at {sound.left} loops."] * (sound.left > 0)),
+        *([f"The surface stays open at {sound.open_loops} loops."] * (sound.open_loops > 0)),
     ]
     quality = {
         "mesh_faces_decoded": float(len(mesh.faces)),

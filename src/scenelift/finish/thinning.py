@@ -59,18 +59,18 @@ def thin(mesh: Mesh, faces: int, device: torch.device) -> Mesh:
     places, place = torch.unique(points.where(finite[:, None], 0.0), dim=0, return_inverse=True)
     welded = place[corners.clamp(0, len(points) - 1)]
     sound &= _distinct(welded)
-    at, left = _collapsed(places, welded[sound], faces - int((~sound).sum()))
+    at, remaining = _collapsed(places, welded[sound], faces - int((~sound).sum()))
 
-    used, left = torch.unique(left, return_inverse=True)
+    used, remaining = torch.unique(remaining, return_inverse=True)
     vertices = at[used].cpu().numpy().astype(np.float32)
-    kept = left.cpu().numpy().astype(np.int32)
+    result = remaining.cpu().numpy().astype(np.int32)
     broken = mesh.faces[(~sound).cpu().numpy()]
     if len(broken):
         outside = (broken < 0) | (broken >= len(mesh.vertices))
         moved = np.where(outside, -1, broken + len(vertices)).astype(np.int32)
         vertices = np.concatenate([vertices, mesh.vertices])
-        kept = np.concatenate([kept, moved])
-    return Mesh(vertices=vertices, faces=kept)
+        result = np.concatenate([result, moved])
+    return Mesh(vertices=vertices, faces=result)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,11 +110,11 @@ def _collapsed(points: Tensor, faces: Tensor, target: int) -> tuple[Tensor, Tens
             chosen = chosen[cost[chosen].argsort(stable=True)[:most]]
         if 2 * len(chosen) < LEAST_PROGRESS * len(faces) and len(chosen) < most:
             break
-        kept, gone = edges.ends[chosen].unbind(1)
-        points[kept] = at[chosen]
-        quadrics[kept] += quadrics[gone]
+        survivor, gone = edges.ends[chosen].unbind(1)
+        points[survivor] = at[chosen]
+        quadrics[survivor] += quadrics[gone]
         name = torch.arange(len(points), device=points.device)
-        name[gone] = kept
+        name[gone] = survivor
         faces = name[faces]
         faces = faces[_distinct(faces)]
     return points * size + (low + high) / 2, faces
@@ -240,10 +240,10 @@ def _independent(
             around.scatter_reduce_(0, faces[:, k], of_face, "amin")
         now = (lots < len(cost)) & (around[ends] == lots[:, None]).all(1)
         chosen |= now
-        taken = torch.zeros(vertex_count, dtype=torch.bool, device=cost.device)
-        taken[ends[now].reshape(-1)] = True
-        touched = taken[faces].any(1)
-        near = torch.zeros_like(taken)
+        used = torch.zeros(vertex_count, dtype=torch.bool, device=cost.device)
+        used[ends[now].reshape(-1)] = True
+        touched = used[faces].any(1)
+        near = torch.zeros_like(used)
         near[faces[touched].reshape(-1)] = True
         lots[near[ends].any(1)] = len(cost)
     return chosen.nonzero()[:, 0]

@@ -90,12 +90,12 @@ def _overlapping(charts: Charts, size: int) -> NDArray[np.int32]:
     wide, tall = (high - low).T + 2 * texel
     across = float(wide @ tall) ** 0.5
     order = np.argsort(-tall)
-    left, row = np.zeros(count), np.zeros(count, np.int64)
-    left[order] = np.cumsum(wide[order]) - wide[order]
-    row, left = (left // across).astype(np.int64), left % across
+    remainder, row = np.zeros(count), np.zeros(count, np.int64)
+    remainder[order] = np.cumsum(wide[order]) - wide[order]
+    row, remainder = (remainder // across).astype(np.int64), remainder % across
     row_tall = np.zeros(row.max() + 1)
     np.maximum.at(row_tall, row, tall)
-    corner = np.stack([left, (np.cumsum(row_tall) - row_tall)[row]], -1) + texel - low
+    corner = np.stack([remainder, (np.cumsum(row_tall) - row_tall)[row]], -1) + texel - low
     extent = np.ceil([(across + wide.max()) / texel, row_tall.sum() / texel])
     uv = (charts.flat + corner[of_vertex]) / (extent * texel)
     return overlapping_faces(uv, charts.faces, (int(extent[1]), int(extent[0])))

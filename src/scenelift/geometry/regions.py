@@ -32,6 +32,6 @@ def distance_inside(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 def nearest_inside(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Row and column [H, W] of the pixel inside that is nearest to each pixel."""
-    found = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
-    rows, columns = np.asarray(found, np.int32)
+    indices = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    rows, columns = np.asarray(indices, np.int32)
     return rows, columns

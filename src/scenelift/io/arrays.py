@@ -7,7 +7,7 @@ import tokenize
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ MAX_ARRAY_BYTES = 2**27 * 3 * 8
 
 def read_arrays(
     path: Path, choose: Callable[[tuple[str, ...]], tuple[str, ...]]
-) -> dict[str, NDArray]:
+) -> dict[str, NDArray[Any]]:
     """Read some arrays of a file. Pickles are refused: it may come from anywhere.
 
     Args:
@@ -44,11 +44,11 @@ def read_arrays(
                 return {name: _read(file) for name in choose(("",))}
             with zipfile.ZipFile(file) as archive:
                 members = {n.removesuffix(".npy"): n for n in archive.namelist()}
-                found = {}
+                arrays: dict[str, NDArray[Any]] = {}
                 for name in choose(tuple(members)):
                     with archive.open(members[name]) as member:
-                        found[name] = _read(member)
-                return found
+                        arrays[name] = _read(member)
+                return arrays
     except (
         ValueError,
         EOFError,
@@ -74,7 +74,7 @@ def _zlib_errors() -> tuple[type[Exception], ...]:
     return (zlib.error, lzma.LZMAError)
 
 
-def _read(file: IO[bytes]) -> NDArray:
+def _read(file: IO[bytes]) -> NDArray[Any]:
     version = np.lib.format.read_magic(file)
     header = {
         (1, 0): np.lib.format.read_array_header_1_0,

@@ -57,7 +57,7 @@ def write_body_files(folder: Path, bodies: Sequence[Body]) -> list[BodyFiles]:
 
 def _write(folder: Path, body: Body) -> BodyFiles:
     name = re.sub(r"\W", "_", body.name, flags=re.ASCII)
-    hulls = []
+    hulls: list[Path] = []
     for index, hull in enumerate(body.hulls):
         file = folder / f"{name}_{index}.stl"
         write_bytes(file, stl_bytes(hull.vertices[hull.faces]))

@@ -11,7 +11,7 @@ transparency                laid on white, last
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import PIL.Image
@@ -99,7 +99,7 @@ def _by_profile(
         return ImageCms.profileToProfile(
             picture,
             ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-            ImageCms.createProfile("sRGB"),
+            ImageCms.createProfile("sRGB"),  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
             outputMode="RGB",
         )
     except (ImageCms.PyCMSError, OSError, ValueError):
@@ -141,11 +141,12 @@ def _is_adobe_rgb(picture: PIL.Image.Image) -> bool:
 
 def _are_unlike_srgb(primaries: Any) -> bool:
     """Whether a cHRM chunk states primaries that are possible, and not those of sRGB."""
-    if not isinstance(primaries, tuple) or len(primaries) != 8 or min(primaries[1::2]) <= 0:
+    numbers = cast("tuple[float, ...]", primaries) if isinstance(primaries, tuple) else ()
+    if len(numbers) != 8 or min(numbers[1::2]) <= 0:
         return False
-    if np.abs(np.subtract(primaries, SRGB_PRIMARIES)).max() < PRIMARIES_TOLERANCE:
+    if np.abs(np.subtract(numbers, SRGB_PRIMARIES)).max() < PRIMARIES_TOLERANCE:
         return False
-    return bool(abs(np.linalg.det(_xyz(primaries)[1])) > 1e-3)
+    return bool(abs(np.linalg.det(_xyz(numbers)[1])) > 1e-3)
 
 
 def _xyz(primaries: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:

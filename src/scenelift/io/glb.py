@@ -228,26 +228,26 @@ class _Document:
         return self._append("meshes", {"name": f"{name} splats", "primitives": [primitive]})
 
     def _material(self, name: str, mesh: Mesh) -> int:
-        made = mesh.material or PLAIN_MATERIAL
+        look = mesh.material or PLAIN_MATERIAL
         surface: dict[str, Any] = {
-            "metallicFactor": made.metallic,
-            "roughnessFactor": made.roughness,
+            "metallicFactor": look.metallic,
+            "roughnessFactor": look.roughness,
         }
         material: dict[str, Any] = {"name": name, "pbrMetallicRoughness": surface}
         if mesh.texture is not None:
-            base = mesh.texture if made.alpha is None else np.dstack([mesh.texture, made.alpha])
+            base = mesh.texture if look.alpha is None else np.dstack([mesh.texture, look.alpha])
             surface["baseColorTexture"] = self._texture(name, base)
         elif mesh.colors is None:
             surface["baseColorFactor"] = [GREY, GREY, GREY, 1]
-        if made.surface is not None:
+        if look.surface is not None:
             surface |= {"metallicFactor": 1, "roughnessFactor": 1}
-            packed = np.zeros((*made.surface.shape[:2], 3), np.uint8)
-            packed[..., 2], packed[..., 1] = made.surface[..., 0], made.surface[..., 1]
+            packed = np.zeros((*look.surface.shape[:2], 3), np.uint8)
+            packed[..., 2], packed[..., 1] = look.surface[..., 0], look.surface[..., 1]
             surface["metallicRoughnessTexture"] = self._texture(f"{name} surface", packed)
-        if made.normal is not None:
-            material["normalTexture"] = self._texture(f"{name} normals", made.normal)
-        if made.alpha_mode != "opaque":
-            material["alphaMode"] = made.alpha_mode.upper()
+        if look.normal is not None:
+            material["normalTexture"] = self._texture(f"{name} normals", look.normal)
+        if look.alpha_mode != "opaque":
+            material["alphaMode"] = look.alpha_mode.upper()
         if not _is_closed(mesh):
             material["doubleSided"] = True
         return self._append("materials", material)
@@ -259,7 +259,7 @@ class _Document:
 
     def _accessor(
         self,
-        values: NDArray,
+        values: NDArray[Any],
         kind: str,
         *,
         bounds: bool = False,
@@ -409,7 +409,7 @@ class _Reader:
     def all_splats(self) -> list[tuple[Gaussians, NDArray[np.float64]]]:
         """Splats anywhere in the file, whoever wrote it, each with scene_from_node [4, 4]."""
         scene = self._json["scenes"][self._json.get("scene", 0)]
-        found: list[tuple[Gaussians, NDArray[np.float64]]] = []
+        splats: list[tuple[Gaussians, NDArray[np.float64]]] = []
         waiting = [(i, np.eye(4), 0) for i in reversed(scene.get("nodes", []))]
         while waiting:
             index, above, depth = waiting.pop()
@@ -425,13 +425,13 @@ class _Reader:
                 )
             matrix = above @ own
             if "mesh" in node:
-                found += [
+                splats += [
                     (self._splats(primitive), matrix)
                     for primitive in self._json["meshes"][node["mesh"]]["primitives"]
                     if SPLATTING in primitive.get("extensions", {})
                 ]
             waiting += [(i, matrix, depth + 1) for i in reversed(node.get("children", []))]
-        return found
+        return splats
 
     def _splats(self, primitive: Mapping[str, Any]) -> Gaussians:
         kind = primitive["extensions"][SPLATTING]
@@ -533,7 +533,7 @@ class _Reader:
             values = np.maximum(values / np.iinfo(dtype).max, -1).astype(np.float32)
         return values[:, 0] if width == 1 else values
 
-    def _array(self, accessor: int) -> NDArray:
+    def _array(self, accessor: int) -> NDArray[Any]:
         entry = self._json["accessors"][accessor]
         width = COMPONENTS[entry["type"]]
         dtype = np.dtype(COMPONENT_TYPES[entry["componentType"]])

@@ -5,6 +5,10 @@ PlayCanvas and model-viewer read them; Blender and Windows' viewer do not, so `s
 plain.
 """
 
+# meshoptimizer has no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportMissingTypeArgument=false
+
 from __future__ import annotations
 
 import io
@@ -63,7 +67,7 @@ def compact_glb(data: bytes) -> bytes:
     for mesh in document.get("meshes", []):
         for primitive in mesh["primitives"]:
             _compress(primitive, document["accessors"], views, binary, writer)
-    used = []
+    used: list[str] = []
     if document.get("meshes"):
         used += [MESHOPT, QUANTIZED]
     if document.get("textures"):
@@ -165,7 +169,7 @@ def _compress(
         )
 
 
-def _packed(name: str, values: NDArray) -> tuple[NDArray, dict[str, Any]]:
+def _packed(name: str, values: NDArray[Any]) -> tuple[NDArray[Any], dict[str, Any]]:
     """An attribute as it is stored, rows of whole words, and what its accessor says of it."""
     if name == "POSITION":
         step = 2.0 ** (np.ceil(np.log2(max(float(np.ptp(values, 0).max()), 1e-12))) - POSITION_BITS)
@@ -181,7 +185,7 @@ def _packed(name: str, values: NDArray) -> tuple[NDArray, dict[str, Any]]:
     return np.ascontiguousarray(values), {}
 
 
-def _values(entry: dict[str, Any], views: list[dict[str, Any]], binary: bytes) -> NDArray:
+def _values(entry: dict[str, Any], views: list[dict[str, Any]], binary: bytes) -> NDArray[Any]:
     kind, width = COMPONENT_TYPES[entry["componentType"]], COMPONENTS[entry["type"]]
     start = views[entry["bufferView"]]["byteOffset"]
     values = np.frombuffer(binary, kind, entry["count"] * width, start)

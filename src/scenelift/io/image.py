@@ -94,7 +94,8 @@ def image_of_picture(picture: object, *, max_side: int = MAX_SIDE) -> Image | No
     """
     if not isinstance(picture, PIL.Image.Image):
         return None
-    name, notes = "The picture", []
+    name = "The picture"
+    notes: list[str] = []
     _check_size(picture.size, name)
     focal_35mm = _focal_35mm(picture)
     rgb = to_srgb(ImageOps.exif_transpose(picture), notes)
@@ -214,7 +215,7 @@ def known_formats() -> list[str]:
     if "HEIF" not in PIL.Image.OPEN and find_spec("pi_heif"):
         import pi_heif
 
-        pi_heif.register_heif_opener(thumbnails=False)
+        pi_heif.register_heif_opener(thumbnails=False)  # pyright: ignore[reportUnknownMemberType]
     return [f for f in FORMATS if f in PIL.Image.OPEN]
 
 

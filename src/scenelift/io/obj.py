@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,10 +115,10 @@ def _material(name: str, mesh: Mesh, path: Path) -> tuple[list[str], dict[Path, 
     return lines, maps
 
 
-def _object(mesh: Mesh, matrix: NDArray[np.float64], first: NDArray) -> list[bytes]:
+def _object(mesh: Mesh, matrix: NDArray[np.float64], first: NDArray[Any]) -> list[bytes]:
     """Text of one object whose elements start at the numbers `first` [3]."""
     vertices = transform_points(mesh.vertices, matrix)
-    blocks = []
+    blocks: list[bytes] = []
     if mesh.colors is not None:
         table = np.concatenate([vertices, mesh.colors / 255], 1)
         blocks += _rows("v %.7g %.7g %.7g %.4g %.4g %.4g\n", table)
@@ -140,9 +141,9 @@ def _object(mesh: Mesh, matrix: NDArray[np.float64], first: NDArray) -> list[byt
     return blocks + _rows(f"f {corner} {corner} {corner}\n", table)
 
 
-def _rows(template: str, table: NDArray) -> list[bytes]:
+def _rows(template: str, table: NDArray[Any]) -> list[bytes]:
     """The template filled with every row: one formatting call for many rows, not one a row."""
-    blocks = []
+    blocks: list[bytes] = []
     for start in range(0, len(table), ROWS_AT_ONCE):
         rows = table[start : start + ROWS_AT_ONCE]
         blocks.append((template * len(rows) % tuple(rows.ravel().tolist())).encode("ascii"))

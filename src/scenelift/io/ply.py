@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +110,7 @@ def read_ply(path: Path) -> Gaussians:
         raise InputError(f"Cannot read {path}: {exc.strerror or exc}.") from exc
 
 
-def read_table(file: BinaryIO, size: int, path: Path) -> NDArray:
+def read_table(file: BinaryIO, size: int, path: Path) -> NDArray[Any]:
     """The splats of a PLY as a structured array with all its properties, as they stand there.
 
     Args:
@@ -122,16 +122,16 @@ def read_table(file: BinaryIO, size: int, path: Path) -> NDArray:
         InputError: as of `read_ply`, but for values that are not finite.
     """
     count, layout = _read_header(file, path)
-    left = size - file.tell()
-    if count * layout.itemsize > left:
+    remaining = size - file.tell()
+    if count * layout.itemsize > remaining:
         raise InputError(
             f"{path} is cut short: its header promises {count} splats of "
-            f"{layout.itemsize} bytes, {left} bytes follow. Copy or download it again."
+            f"{layout.itemsize} bytes, {remaining} bytes follow. Copy or download it again."
         )
     return np.frombuffer(file.read(count * layout.itemsize), layout, count)
 
 
-def splats_of(table: NDArray, path: Path) -> Gaussians:
+def splats_of(table: NDArray[Any], path: Path) -> Gaussians:
     """Splats of a table as of `read_table`.
 
     Raises:
@@ -197,6 +197,8 @@ def _read_header(file: BinaryIO, path: Path) -> tuple[int, np.dtype]:
                 if kind not in SCALAR_TYPES:
                     raise refuse(f"property {name!r} has the type {kind!r}")
                 fields.append((name, SCALAR_TYPES[kind]))
+            case _:
+                pass
     names = [name for name, _ in fields]
     missing = [name for name in NEEDED if name not in names]
     if count is None or missing:

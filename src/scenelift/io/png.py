@@ -39,9 +39,9 @@ class _Lately:
         shape = repr(pixels.shape).encode()
         key = hashlib.blake2b(np.ascontiguousarray(pixels).data, person=shape[:16]).digest()
         with self._lock:
-            known = self._files.pop(key, None)
-            future = self._files[key] = known or Future()
-        if known is None:
+            packed_file = self._files.pop(key, None)
+            future = self._files[key] = packed_file or Future()
+        if packed_file is None:
             try:
                 file = io.BytesIO()
                 PillowImage.fromarray(pixels).save(file, "PNG")
@@ -57,12 +57,12 @@ class _Lately:
     def _forget(self) -> None:
         """Drop what failed, and the oldest of too many."""
         with self._lock:
-            held = 0
+            total = 0
             for key, future in reversed(list(self._files.items())):
                 if not future.done():
                     continue
-                held += 0 if future.cancelled() else len(future.result())
-                if future.cancelled() or held > self._limit:
+                total += 0 if future.cancelled() else len(future.result())
+                if future.cancelled() or total > self._limit:
                     del self._files[key]
 
 

@@ -10,6 +10,10 @@ All of them are lossy, a little. SPZ has y up by its description; the others hav
 `scene.ply` has (`--splat-frame`).
 """
 
+# gaussforge has no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportMissingTypeArgument=false
+
 from __future__ import annotations
 
 from pathlib import Path

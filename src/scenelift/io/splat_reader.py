@@ -4,6 +4,10 @@ Two habits of axes exist. PLY and its family are x right, y down, z ahead, as th
 are; SPZ by its description and glTF are x right, y up, z backward, as scenes are in this package.
 """
 
+# gaussforge has no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportMissingTypeArgument=false
+
 from __future__ import annotations
 
 import io
@@ -11,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -227,7 +232,7 @@ def _half_turned(data: bytes, path: Path) -> bytes:
     return "\n".join(header).encode("ascii") + table.tobytes()
 
 
-def _turn_harmonics(table: NDArray, per_channel: int) -> None:
+def _turn_harmonics(table: NDArray[Any], per_channel: int) -> None:
     """Give the coefficients of degree 1 and more, channel by channel, the signs of a half turn."""
     for channel in range(3):
         for k in range(min(per_channel, len(_HALF_TURN_SIGNS))):

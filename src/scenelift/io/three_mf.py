@@ -66,7 +66,7 @@ def write_3mf(path: Path, nodes: Sequence[GlbNode], *, metres: bool = False) -> 
         f'<model unit="millimeter" xml:lang="en-US" xmlns="{CORE}" xmlns:m="{MATERIALS}">',
         "<resources>",
     ]
-    items = []
+    items: list[str] = []
     for number, (node, vertices) in enumerate(placed):
         colours, body = 2 * number + 1, 2 * number + 2
         lines += _object(node, vertices, colours, body)

@@ -7,6 +7,7 @@ file of its own beside the whole. URDF: https://wiki.ros.org/urdf/XML
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as Xml
 
 import numpy as np
@@ -87,7 +88,7 @@ def _link(robot: Xml.Element, body: Body, files: BodyFiles, folder: str) -> None
 
 
 def _joint(
-    robot: Xml.Element, name: str, kind: str, place: NDArray, rotation: NDArray[np.float64]
+    robot: Xml.Element, name: str, kind: str, place: NDArray[Any], rotation: NDArray[np.float64]
 ) -> None:
     from scipy.spatial.transform import Rotation
 

@@ -10,10 +10,15 @@ Readers that do not know one of them show the meshes alone.
 # pyright: reportAttributeAccessIssue=false
 # (pxr's modules get their members from C++ as they are imported.)
 
+# OpenUSD has no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportMissingTypeArgument=false
+
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +111,10 @@ def write_usd(
 
 
 def _need_usd(path: Path) -> None:
-    try:
-        import pxr  # noqa: F401
-    except ImportError as exc:
+    if find_spec("pxr") is None:
         raise SetupError(
             f"Writing {path.suffix} needs the package usd-core: pip install 'scenelift[usd]'."
-        ) from exc
+        )
 
 
 def _new_stage(layer: Path) -> Any:
@@ -206,7 +209,7 @@ def _add_shelf(stage: Any, index: int, shelf: Shelf) -> None:
     UsdPhysics.CollisionAPI.Apply(box.GetPrim())
 
 
-def _set_triangles(prim: Any, vertices: NDArray[np.float32], faces: NDArray) -> None:
+def _set_triangles(prim: Any, vertices: NDArray[np.float32], faces: NDArray[Any]) -> None:
     from pxr import UsdGeom, Vt
 
     prim.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(vertices))
@@ -240,7 +243,7 @@ def _add_mesh(stage: Any, place: Any, name: str, mesh: Mesh, folder: Path, prefi
     material.GetPrim().SetDisplayName(name)
     shader = UsdShade.Shader.Define(stage, place.AppendChild("surface"))
     shader.CreateIdAttr("UsdPreviewSurface")
-    made = mesh.material or PLAIN_MATERIAL
+    look = mesh.material or PLAIN_MATERIAL
     color = shader.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f)
     if mesh.uv is not None and (mesh.texture is not None or mesh.material is not None):
         # USD counts v from the bottom row, as this package does.
@@ -248,20 +251,20 @@ def _add_mesh(stage: Any, place: Any, name: str, mesh: Mesh, folder: Path, prefi
             Vt.Vec2fArray.FromNumpy(mesh.uv)
         )
     if mesh.texture is not None:
-        base = mesh.texture if made.alpha is None else np.dstack([mesh.texture, made.alpha])
+        base = mesh.texture if look.alpha is None else np.dstack([mesh.texture, look.alpha])
         sampler = _sampler(stage, place, "texture", base, folder, prefix, "sRGB")
         color.ConnectToSource(sampler.CreateOutput("rgb", Sdf.ValueTypeNames.Float3))
-        if made.alpha is not None:
+        if look.alpha is not None:
             opacity = shader.CreateInput("opacity", Sdf.ValueTypeNames.Float)
             opacity.ConnectToSource(sampler.CreateOutput("a", Sdf.ValueTypeNames.Float))
-        if made.alpha_mode == "mask":
+        if look.alpha_mode == "mask":
             shader.CreateInput("opacityThreshold", Sdf.ValueTypeNames.Float).Set(0.5)
     elif mesh.colors is not None:
         reader = UsdShade.Shader.Define(stage, place.AppendChild("colors"))
         reader.CreateIdAttr("UsdPrimvarReader_float3")
         reader.CreateInput("varname", Sdf.ValueTypeNames.String).Set("displayColor")
         color.ConnectToSource(reader.CreateOutput("result", Sdf.ValueTypeNames.Float3))
-    _add_surface(stage, place, shader, made, folder, prefix)
+    _add_surface(stage, place, shader, look, folder, prefix)
     material.CreateSurfaceOutput().ConnectToSource(
         shader.CreateOutput("surface", Sdf.ValueTypeNames.Token)
     )
@@ -269,24 +272,24 @@ def _add_mesh(stage: Any, place: Any, name: str, mesh: Mesh, folder: Path, prefi
 
 
 def _add_surface(
-    stage: Any, place: Any, shader: Any, made: Material, folder: Path, prefix: str
+    stage: Any, place: Any, shader: Any, material: Material, folder: Path, prefix: str
 ) -> None:
     """Metallic, roughness and the normal map."""
     from pxr import Gf, Sdf
 
     metallic = shader.CreateInput("metallic", Sdf.ValueTypeNames.Float)
     roughness = shader.CreateInput("roughness", Sdf.ValueTypeNames.Float)
-    if made.surface is None:
-        metallic.Set(made.metallic)
-        roughness.Set(made.roughness)
+    if material.surface is None:
+        metallic.Set(material.metallic)
+        roughness.Set(material.roughness)
     else:
-        packed = np.zeros((*made.surface.shape[:2], 3), np.uint8)  # as in glTF
-        packed[..., 2], packed[..., 1] = made.surface[..., 0], made.surface[..., 1]
+        packed = np.zeros((*material.surface.shape[:2], 3), np.uint8)  # as in glTF
+        packed[..., 2], packed[..., 1] = material.surface[..., 0], material.surface[..., 1]
         sampler = _sampler(stage, place, "surface_map", packed, folder, prefix, "raw")
         metallic.ConnectToSource(sampler.CreateOutput("b", Sdf.ValueTypeNames.Float))
         roughness.ConnectToSource(sampler.CreateOutput("g", Sdf.ValueTypeNames.Float))
-    if made.normal is not None:
-        sampler = _sampler(stage, place, "normal_map", made.normal, folder, prefix, "raw")
+    if material.normal is not None:
+        sampler = _sampler(stage, place, "normal_map", material.normal, folder, prefix, "raw")
         # UsdPreviewSurface expects −1…1.
         sampler.CreateInput("scale", Sdf.ValueTypeNames.Float4).Set(Gf.Vec4f(2, 2, 2, 1))
         sampler.CreateInput("bias", Sdf.ValueTypeNames.Float4).Set(Gf.Vec4f(-1, -1, -1, 0))

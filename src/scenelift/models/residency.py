@@ -203,15 +203,15 @@ class Residency:
     def _room(self) -> float:
         """Bytes that can still be taken."""
         room = float("inf")
-        held = sum(residency.resident_bytes for residency in self._on_this_device())
+        used = sum(residency.resident_bytes for residency in self._on_this_device())
         if self.device.type == "cuda":
-            held = torch.cuda.memory_allocated(self.device)
+            used = torch.cuda.memory_allocated(self.device)
             free, _ = torch.cuda.mem_get_info(self.device)
-            room = free + torch.cuda.memory_reserved(self.device) - held
+            room = free + torch.cuda.memory_reserved(self.device) - used
             cap = memory_cap(self.device)
             if cap is not None:
-                room = min(room, cap - ASIDE - held)
-        return room if self.limit is None else min(room, self.limit - held)
+                room = min(room, cap - ASIDE - used)
+        return room if self.limit is None else min(room, self.limit - used)
 
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:

@@ -55,7 +55,7 @@ def _reasons(fields: list[OptionField]) -> list[str]:
     for f in fields:
         for front_end, reason in f.left_out.items():
             reasons.setdefault((front_end, reason), []).append(f.name)
-    lines = []
+    lines: list[str] = []
     for (front_end, reason), names in reasons.items():
         which = "all" if len(names) == len(fields) else ", ".join(f"`{name}`" for name in names)
         lines.append(f"- not in {front_end}, {which}: {reason}")

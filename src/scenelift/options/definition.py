@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 from scenelift.errors import InputError
 
@@ -64,7 +64,7 @@ class Option:
     show: Callable[[Any], Any] | None = None
     title: str = ""
     private: bool = False
-    left_out: Mapping[FrontEnd, str] = field(default_factory=dict)
+    left_out: Mapping[FrontEnd, str] = field(default_factory=dict["FrontEnd", str])
 
 
 def option(default: Any, *, help: str, changes: Stage, example: Any, **more: Any) -> Any:
@@ -163,7 +163,7 @@ def check_ranges(options: Any) -> None:
     Raises:
         InputError: names the option, the value and what is allowed.
     """
-    for name, (spec, _, plain) in fields_of(type(options)).items():
+    for name, (spec, _, plain) in fields_of(cast("type[Any]", type(options))).items():
         value = getattr(options, name)
         word = spec.name or name
         if value is None:

@@ -60,8 +60,8 @@ class Options:
             if value is not None:
                 changes.setdefault(f.group, {})[f.field] = f.from_plain(value)
         groups = {g: replace(getattr(self, g), **changed) for g, changed in changes.items()}
-        told = replace(self, **groups)
-        return told._as_published() if told.preset.published else told
+        options = replace(self, **groups)
+        return options._as_published() if options.preset.published else options
 
     def _as_published(self) -> Options:
         """These options, with what has its default as SAM 3D's published pipeline has it."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -14,20 +15,22 @@ from scenelift.options.definition import check_ranges, option
 from scenelift.options.readers import (
     Density,
     KnownLength,
+    read_boxes,
     read_bytes,
     read_densities,
+    read_few_splats,
     read_formats,
     read_known,
+    read_points,
+    show_boxes,
     show_bytes,
     show_densities,
+    show_few_splats,
     show_known,
+    show_points,
 )
 from scenelift.prompts import (
-    parse_box,
-    parse_point,
     parse_prompt_phrases,
-    show_box,
-    show_point,
 )
 from scenelift.types import BoxPrompt, PointPrompt, Prompt
 
@@ -110,8 +113,8 @@ class SearchOptions:
         changes="segment",
         example=["corner=10,10,30,40"],
         plain=list[str],
-        read=lambda texts: tuple(parse_box(text) for text in texts),
-        show=lambda boxes: [show_box(box) for box in boxes],
+        read=read_boxes,
+        show=show_boxes,
         left_out={"batch": _ONE_PHOTO, "serve": _BY_JOB, "job": "part of its field `boxes`"},
     )
     exclude_box: tuple[BoxPrompt, ...] = option(
@@ -120,8 +123,8 @@ class SearchOptions:
         changes="segment",
         example=["100,0,120,20"],
         plain=list[str],
-        read=lambda texts: tuple(parse_box(text, positive=False) for text in texts),
-        show=lambda boxes: [show_box(box) for box in boxes],
+        read=partial(read_boxes, positive=False),
+        show=show_boxes,
         left_out={"batch": _ONE_PHOTO, "serve": _BY_JOB, "job": "part of its field `boxes`"},
     )
     point: tuple[PointPrompt, ...] = option(
@@ -131,8 +134,8 @@ class SearchOptions:
         changes="segment",
         example=["corner=20,20"],
         plain=list[str],
-        read=lambda texts: tuple(parse_point(text) for text in texts),
-        show=lambda points: [show_point(point) for point in points],
+        read=read_points,
+        show=show_points,
         left_out={"batch": _ONE_PHOTO, "serve": _BY_JOB, "job": "part of its field `points`"},
     )
     not_point: tuple[PointPrompt, ...] = option(
@@ -141,8 +144,8 @@ class SearchOptions:
         changes="segment",
         example=["30,20"],
         plain=list[str],
-        read=lambda texts: tuple(parse_point(text, positive=False) for text in texts),
-        show=lambda points: [show_point(point) for point in points],
+        read=partial(read_points, positive=False),
+        show=show_points,
         left_out={"batch": _ONE_PHOTO, "serve": _BY_JOB, "job": "part of its field `points`"},
     )
     max_objects: int | None = option(
@@ -447,8 +450,8 @@ class ReconstructionOptions(BackendOptions):
         changes="reconstruct",
         example=True,
         plain=bool,
-        read=lambda few: 4 if few else 32,
-        show=lambda count: count == 4,
+        read=read_few_splats,
+        show=show_few_splats,
         left_out=_SAMPLING_LEFT_OUT,
     )
     precision: Precision = option(

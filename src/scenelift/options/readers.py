@@ -11,19 +11,27 @@ from importlib.util import find_spec
 
 from scenelift.errors import InputError, SetupError
 from scenelift.formats import EXTRA_FORMATS
+from scenelift.prompts import parse_box, parse_point, show_box, show_point
+from scenelift.types import BoxPrompt, PointPrompt
 
 __all__ = [
     "EXTRA_FORMATS",
     "UNLIMITED",
     "Density",
     "KnownLength",
+    "read_boxes",
     "read_bytes",
     "read_densities",
+    "read_few_splats",
     "read_formats",
     "read_known",
+    "read_points",
+    "show_boxes",
     "show_bytes",
     "show_densities",
+    "show_few_splats",
     "show_known",
+    "show_points",
 ]
 
 UNLIMITED = sys.maxsize
@@ -86,7 +94,7 @@ def read_known(texts: Sequence[str] | None) -> tuple[KnownLength, ...]:
     Raises:
         InputError: one is not that, or no height.
     """
-    known = []
+    lengths: list[KnownLength] = []
     for text in texts or []:
         label, _, height = text.rpartition("=")
         match = re.fullmatch(r"\s*([0-9]*[.,]?[0-9]+)\s*([a-z]+)\s*", height.lower())
@@ -98,13 +106,13 @@ def read_known(texts: Sequence[str] | None) -> tuple[KnownLength, ...]:
         metres = float(match[1].replace(",", ".")) * _LENGTHS[match[2]]
         if not metres > 0:
             raise InputError(f"The height in {text!r} must be more than 0.")
-        known.append(KnownLength(label=label.strip(), metres=metres))
-    return tuple(known)
+        lengths.append(KnownLength(label=label.strip(), metres=metres))
+    return tuple(lengths)
 
 
-def show_known(known: Sequence[KnownLength]) -> list[str]:
+def show_known(lengths: Sequence[KnownLength]) -> list[str]:
     """Known heights as `read_known` reads them, exactly."""
-    return [f"{k.label}={Decimal(repr(k.metres)):f}m" for k in known]
+    return [f"{k.label}={Decimal(repr(k.metres)):f}m" for k in lengths]
 
 
 def read_densities(texts: Sequence[str] | None) -> tuple[Density, ...]:
@@ -113,7 +121,7 @@ def read_densities(texts: Sequence[str] | None) -> tuple[Density, ...]:
     Raises:
         InputError: one is not that, or no density.
     """
-    densities = []
+    densities: list[Density] = []
     for text in texts or []:
         label, _, value = text.rpartition("=")
         match = re.fullmatch(r"\s*([0-9]*[.,]?[0-9]+)\s*(\S*)\s*", value.lower())
@@ -155,3 +163,33 @@ def read_formats(value: str | Sequence[str] | None) -> tuple[str, ...]:
                     f"The format {name} needs a package: pip install 'scenelift[{extra}]'."
                 )
     return formats
+
+
+def read_boxes(texts: Sequence[str], *, positive: bool = True) -> tuple[BoxPrompt, ...]:
+    """Boxes of a prompt, each as `prompts.parse_box` reads it."""
+    return tuple(parse_box(text, positive=positive) for text in texts)
+
+
+def show_boxes(boxes: Sequence[BoxPrompt]) -> list[str]:
+    """What `read_boxes` reads."""
+    return [show_box(box) for box in boxes]
+
+
+def read_points(texts: Sequence[str], *, positive: bool = True) -> tuple[PointPrompt, ...]:
+    """Points of a prompt, each as `prompts.parse_point` reads it."""
+    return tuple(parse_point(text, positive=positive) for text in texts)
+
+
+def show_points(points: Sequence[PointPrompt]) -> list[str]:
+    """What `read_points` reads."""
+    return [show_point(point) for point in points]
+
+
+def read_few_splats(few: bool) -> int:
+    """Splats a voxel: 4 or 32."""
+    return 4 if few else 32
+
+
+def show_few_splats(count: int) -> bool:
+    """What `read_few_splats` reads."""
+    return count == 4

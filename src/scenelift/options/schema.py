@@ -33,14 +33,15 @@ def model_of(
         unsaid: every default is None, "not said", in place of the option's own.
     """
     fields = {f.name: _field(f, unsaid) for f in fields_for(front_end, *groups)}
-    return create_model(name, __base__=base, **fields)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    make: Any = create_model  # its overloads know no fields that are made at run time
+    return make(name, __base__=base, **fields)
 
 
 def _field(f: OptionField, unsaid: bool) -> tuple[Any, Any]:
     default = None if unsaid else f.to_plain(f.default)
     kind = f.plain if default is not None else f.plain | None
     spec = f.option
-    limits = {"ge": 0 if spec.zero_is_none else spec.ge, "le": spec.le}
+    limits: dict[str, Any] = {"ge": 0 if spec.zero_is_none else spec.ge, "le": spec.le}
     limits = {limit: value for limit, value in limits.items() if value is not None}
     if f.plain is float:
         limits["allow_inf_nan"] = False

@@ -65,14 +65,14 @@ def _has(font: Font, text: str) -> bool:
 @lru_cache(maxsize=1)
 def _installed() -> tuple[Path, ...]:
     """Files of known fonts, in the order of `FAMILIES`."""
-    found: dict[str, Path] = {}
+    fonts: dict[str, Path] = {}
     for folder in _folders():
         for parent, _, files in os.walk(folder):
             for name in files:
                 stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a path for each is slower
                 if suffix.lower() in (".ttf", ".otf", ".ttc"):
-                    found.setdefault(stem.casefold(), Path(parent) / name)
-    return tuple(found[f.casefold()] for f in FAMILIES if f.casefold() in found)
+                    fonts.setdefault(stem.casefold(), Path(parent) / name)
+    return tuple(fonts[f.casefold()] for f in FAMILIES if f.casefold() in fonts)
 
 
 def _folders() -> Iterator[Path]:

@@ -23,18 +23,18 @@ def original_of(folder: Path) -> Path:
     Raises:
         InputError: there is no finished scene, or its state before the edits is gone.
     """
-    kept = folder / ORIGINAL
-    if not (folder / MANIFEST_NAME).exists() and (kept / MANIFEST_NAME).is_file():
-        return kept  # a process was killed while edited files changed places
+    copy = folder / ORIGINAL
+    if not (folder / MANIFEST_NAME).exists() and (copy / MANIFEST_NAME).is_file():
+        return copy  # a process was killed while edited files changed places
     edited = read_manifest(folder).edited
     if edited is None:
         return folder
-    if not (kept / MANIFEST_NAME).is_file() or sha256_of(kept / MANIFEST_NAME) != edited.scene:
+    if not (copy / MANIFEST_NAME).is_file() or sha256_of(copy / MANIFEST_NAME) != edited.scene:
         raise InputError(
-            f"{folder} was edited, and {kept}, which holds it as it was before, is missing or of "
+            f"{folder} was edited, and {copy}, which holds it as it was before, is missing or of "
             "another scene. Copy it along with the folder, or run the photo again with --force."
         )
-    return kept
+    return copy
 
 
 def check_original(original: Path) -> Manifest:
@@ -67,11 +67,11 @@ def keep_original(folder: Path) -> None:
     """
     if original_of(folder) != folder:
         return
-    kept, half = folder / ORIGINAL, folder / f"{ORIGINAL}.half"
-    for leftover in (kept, half):  # of another scene, or of a process that was killed
+    copy, half = folder / ORIGINAL, folder / f"{ORIGINAL}.half"
+    for leftover in (copy, half):  # of another scene, or of a process that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     for name in [MANIFEST_NAME, *(file.path for file in read_manifest(folder).files)]:
         target = half / name
         target.parent.mkdir(parents=True, exist_ok=True)
         link_file(folder / name, target)
-    half.rename(kept)
+    half.rename(copy)

@@ -65,7 +65,7 @@ def _enlarged(array: NDArray, factor: int) -> NDArray:
 def _draw_labels(picture: PIL.Image.Image, instances: Sequence[Instance], factor: int) -> None:
     draw = PIL.ImageDraw.Draw(picture)
     size = max(12, round(max(picture.size) / 42))
-    taken: list[tuple[float, float, float, float]] = []
+    occupied: list[tuple[float, float, float, float]] = []
     for number, instance in enumerate(instances):
         font = font_for(instance.label, size)
         if font is None:  # none here has the letters: its number says which it is
@@ -77,8 +77,8 @@ def _draw_labels(picture: PIL.Image.Image, instances: Sequence[Instance], factor
         left, top, right, bottom = draw.textbbox((0, 0), text, font)
         pad = size // 4
         w, h = right - left + 2 * pad, bottom - top + 2 * pad
-        x, y = _free_place(instance, factor, (w, h), picture.size, taken)
-        taken.append((x, y, x + w, y + h))
+        x, y = _free_place(instance, factor, (w, h), picture.size, occupied)
+        occupied.append((x, y, x + w, y + h))
         color = tuple(int(c) for c in PALETTE[number % len(PALETTE)])
         draw.rounded_rectangle((x, y, x + w, y + h), radius=pad, fill=color)
         luma = 0.3 * color[0] + 0.59 * color[1] + 0.11 * color[2]
@@ -95,7 +95,7 @@ def _free_place(
     factor: int,
     size: tuple[float, float],
     picture: tuple[int, int],
-    taken: Sequence[tuple[float, float, float, float]],
+    occupied: Sequence[tuple[float, float, float, float]],
 ) -> tuple[float, float]:
     """Corner for a label near its object, inside the picture, off the other labels if it can be."""
     (w, h), (width, height) = size, picture
@@ -105,8 +105,8 @@ def _free_place(
     )  # a point on the object, also where the centroid falls into a hole
     cx, cy = factor * (columns[nearest] + 0.5), factor * (rows[nearest] + 0.5)
     x0, y0, _, y1 = (factor * v for v in instance.box)
-    wanted = [(cx - w / 2, cy - h / 2), (x0, y0), (x0, y0 - h), (x0, y1 - h), (x0, y1)]
-    wanted += [(cx - w / 2, cy - h / 2 + k * h * 1.1) for k in (1, -1, 2, -2, 3, -3, 4, -4)]
+    places = [(cx - w / 2, cy - h / 2), (x0, y0), (x0, y0 - h), (x0, y1 - h), (x0, y1)]
+    places += [(cx - w / 2, cy - h / 2 + k * h * 1.1) for k in (1, -1, 2, -2, 3, -3, 4, -4)]
 
     def inside(place: tuple[float, float]) -> tuple[float, float]:
         return min(max(place[0], 0), max(0, width - w)), min(max(place[1], 0), max(0, height - h))
@@ -115,7 +115,7 @@ def _free_place(
         x, y = place
         return sum(
             max(0.0, min(x + w, r) - max(x, l)) * max(0.0, min(y + h, b) - max(y, t))
-            for l, t, r, b in taken
+            for l, t, r, b in occupied
         )
 
-    return min((inside(place) for place in wanted), key=covered)
+    return min((inside(place) for place in places), key=covered)

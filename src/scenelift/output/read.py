@@ -55,7 +55,7 @@ def read_scene(folder: Path, manifest: Manifest, *, device: str = "cpu") -> Scen
     """
     camera = Camera(**manifest.camera.model_dump())
     size = (camera.height, camera.width)
-    asked = manifest.prompt
+    prompt = manifest.prompt
     return Scene(
         image=read_image(folder / "input.png", detail=False),
         objects=tuple(_object(folder, about, size) for about in manifest.objects),
@@ -67,11 +67,11 @@ def read_scene(folder: Path, manifest: Manifest, *, device: str = "cpu") -> Scen
         background=_background(folder, manifest),
         provenance=Provenance(
             prompt=Prompt(
-                phrases=tuple(asked.phrases),
-                boxes=tuple(BoxPrompt(**box.model_dump()) for box in asked.boxes),
-                min_score=asked.min_score,
-                mask_threshold=asked.mask_threshold,
-                max_objects=asked.max_objects,
+                phrases=tuple(prompt.phrases),
+                boxes=tuple(BoxPrompt(**box.model_dump()) for box in prompt.boxes),
+                min_score=prompt.min_score,
+                mask_threshold=prompt.mask_threshold,
+                max_objects=prompt.max_objects,
             ),
             seed=manifest.seed,
             backends=dict(manifest.backends),

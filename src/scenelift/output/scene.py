@@ -152,14 +152,14 @@ def write_files(
     """
     as_before = as_before or {}
     began = time.perf_counter()
-    notes, shown = list(scene.provenance.notes), scene.objects
+    notes, objects_written = list(scene.provenance.notes), scene.objects
     if options.max_splats is not None:
-        shown, note = _fewer_splats(shown, options.max_splats)
+        objects_written, note = _fewer_splats(objects_written, options.max_splats)
         notes += note
 
     load_packages(options.formats)
     # Before the threads below want the processor too: the preview waits for it.
-    gaussians, nodes = make_scene(shown), create_scene_mesh(shown)
+    gaussians, nodes = make_scene(objects_written), create_scene_mesh(objects_written)
     with quick_turns(), Writers(folder) as writers:
 
         def put(
@@ -172,10 +172,10 @@ def write_files(
 
         put("input.png", lambda p: write_png(p, scene.image.pixels))
         # Failed objects too: the numbers in the picture are those of folders and manifest.
-        found = sorted((*scene.objects, *scene.provenance.failed), key=lambda o: o.index)
-        instances = [o.instance for o in found] if outlined is None else outlined
+        numbered = sorted((*scene.objects, *scene.provenance.failed), key=lambda o: o.index)
+        instances = [o.instance for o in numbered] if outlined is None else outlined
         put("overlay.png", lambda p: write_png(p, draw_overlay(scene.image, instances)))
-        objects = [_write_object(o, put) for o in shown]
+        objects = [_write_object(o, put) for o in objects_written]
         axes = "colmap" if options.splat_frame == "y-down" else "opengl"
         put("scene.ply", lambda p: write_ply(p, gaussians, frame=axes))
         behind = scene.background
@@ -188,7 +188,7 @@ def write_files(
         # Its materials and textures come along, under names of their own.
         put("scene.obj", lambda p: write_obj(p, [*nodes, *room]))
         extra = ExtraFiles(
-            shown,
+            objects_written,
             metres=scene.units == "metres",
             frame=options.splat_frame,
             background=behind,
@@ -330,9 +330,9 @@ def _fewer_splats(
     before = sum(len(o.shape.gaussians or ()) for o in objects)
     if before <= most:
         return objects, []
-    left, pruned = prune_objects(objects, most)
-    return left, [
-        f"Of {before:,} splats the {len(pruned.kept):,} were kept that pictures show most of; "
+    remaining, pruned = prune_objects(objects, most)
+    return remaining, [
+        f"Of {before:,} splats the {len(pruned.indices):,} were kept that pictures show most of; "
         f"pictures without the others differ by {pruned.psnr:.1f} dB PSNR."
     ]
 

@@ -95,10 +95,10 @@ def read_depth_file(path: Path, scale: float | None = None) -> DepthFile:
 
 
 def _from_arrays(path: Path) -> tuple[NDArray, tuple[float, float, float, float] | None]:
-    found = read_arrays(path, lambda names: _wanted(names, path))
-    masks = {n: found.pop(n) for n in MASKS if n in found}
-    cameras = [_camera(found.pop(n), n, path) for n in CAMERAS if n in found]
-    values = _plain(next(iter(found.values())), path)
+    arrays = read_arrays(path, lambda names: _wanted(names, path))
+    masks = {n: arrays.pop(n) for n in MASKS if n in arrays}
+    cameras = [_camera(arrays.pop(n), n, path) for n in CAMERAS if n in arrays]
+    values = _plain(next(iter(arrays.values())), path)
     for mask in masks.values():
         if mask.squeeze().shape == values.shape[:2] and mask.dtype == np.bool_:
             outside = ~mask.squeeze()

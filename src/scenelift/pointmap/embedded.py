@@ -96,18 +96,18 @@ class EmbeddedPointMapper:
                     f"{image.width}×{image.height}; masks must have the photo's size."
                 )
         report.update(0.0)
-        seen = [_look(instance, camera) for instance in instances]
-        ground = _fit_ground(seen)
-        floor = any(one.grounded for one in seen)
+        outlines = [_look(instance, camera) for instance in instances]
+        ground = _fit_ground(outlines)
+        floor = any(one.grounded for one in outlines)
         # Without anything on the floor, whatever there is stands on one table top.
-        apart = [_distance(one, ground, stands=one.grounded or not floor) for one in seen]
-        distances = _gathered(apart, [one.spread for one in seen], _touching(instances))
+        apart = [_distance(one, ground, stands=one.grounded or not floor) for one in outlines]
+        distances = _gathered(apart, [one.spread for one in outlines], _touching(instances))
 
         drops = (np.arange(image.height) + 0.5 - camera.cy) / camera.fy
         wall = WALL_BEHIND * max(distances, default=3 * ground.height)
         depth = np.repeat(np.clip(ground.depth(drops), NEAREST, wall)[:, None], image.width, axis=1)
         # Far objects first: where masks overlap, the nearer one is seen.
-        for k in sorted(range(len(seen)), key=lambda k: -distances[k]):
+        for k in sorted(range(len(outlines)), key=lambda k: -distances[k]):
             depth[instances[k].mask] = distances[k]
         report.update(1.0)
         return PointMap(
@@ -130,13 +130,13 @@ def _look(instance: Instance, camera: Camera) -> _Seen:
     )
 
 
-def _fit_ground(seen: Sequence[_Seen]) -> _Ground:
+def _fit_ground(outlines: Sequence[_Seen]) -> _Ground:
     """The pitch and height for which ground contact and apparent sizes agree best.
 
     For a given pitch the height is a weighted median; the pitch is searched. Without anything that
     stands on the ground, whatever there is stands on a table top, which serves as well.
     """
-    standing = [one for one in seen if one.grounded] or list(seen)
+    standing = [one for one in outlines if one.grounded] or list(outlines)
     if not standing:
         return _Ground(np.radians(PITCH_DEG), 1.5)
     by_size = np.log([one.by_size for one in standing])

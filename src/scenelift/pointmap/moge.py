@@ -99,9 +99,9 @@ class MoGePointMapper:
         points, mask = points[0], logits[0] > self.settings.mask_threshold
         own_focal, own_shift = recover_focal_and_shift(points, mask)
         focal, shift = own_focal, own_shift
-        known = used_focal(image, self.exif_focal)
-        if known:
-            focal, shift = recover_focal_and_shift(points, mask, known)
+        photo_focal = used_focal(image, self.exif_focal)
+        if photo_focal:
+            focal, shift = recover_focal_and_shift(points, mask, photo_focal)
         report.update(1, message="estimating depth")
         if not bool(mask.any()) or not focal > 0:
             raise InputError(
@@ -116,7 +116,7 @@ class MoGePointMapper:
             return np.where(there, placed.cpu().numpy(), np.float32(np.nan))
 
         own, own_camera = shifted(own_shift), centred_camera(image, own_focal)
-        if not known:
+        if not photo_focal:
             return PointMap(points=own, camera=own_camera, source=self.name)
         camera = centred_camera(image, focal)
         placed = camera.unproject((points[..., 2] + shift).cpu().numpy())

@@ -118,31 +118,31 @@ class MetricMoGePointMapper:
                 f"Close what else uses it, give the depth yourself with --depth, or take "
                 f"`--device cpu`."
             ) from exc
-        known = used_focal(image, self.exif_focal)
-        found = geometry_of(output, focal=known)
-        own = geometry_of(output) if known and self.exif_focal == "camera" else None
+        photo_focal = used_focal(image, self.exif_focal)
+        geometry = geometry_of(output, focal=photo_focal)
+        own = geometry_of(output) if photo_focal and self.exif_focal == "camera" else None
         if own is not None and not own.focal > 0:
             own = None
         report.update(1, message="estimating depth")
-        if not bool(found.mask.any()) or not found.focal > 0:
+        if not bool(geometry.mask.any()) or not geometry.focal > 0:
             raise InputError(
                 "The photo shows no surface whose depth could be estimated. "
                 "Try another photo, or give the depth yourself."
             )
-        there = found.mask.numpy()[..., None]
+        there = geometry.mask.numpy()[..., None]
         normals = None
-        if found.normal is not None:
-            normals = np.where(there, found.normal.numpy() * _OURS, np.float32(np.nan))
+        if geometry.normal is not None:
+            normals = np.where(there, geometry.normal.numpy() * _OURS, np.float32(np.nan))
         return PointMap(
-            points=np.where(there, found.points.numpy() * _OURS, np.float32(np.nan)),
-            camera=centred_camera(image, found.focal),
+            points=np.where(there, geometry.points.numpy() * _OURS, np.float32(np.nan)),
+            camera=centred_camera(image, geometry.focal),
             network_points=own
             and np.where(
                 own.mask.numpy()[..., None], own.points.numpy() * _OURS, np.float32(np.nan)
             ),
             network_camera=own and centred_camera(image, own.focal),
-            scale="metric" if found.metric else "relative",
-            scale_note=METRES if found.metric else "",
+            scale="metric" if geometry.metric else "relative",
+            scale_note=METRES if geometry.metric else "",
             source=self.name,
             normals=normals,
         )

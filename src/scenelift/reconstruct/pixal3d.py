@@ -109,27 +109,27 @@ def pose_in_view(mesh: Mesh, crop: CropView, view: ObjectView) -> tuple[Pose, di
     distance = 0.5 / math.tan(crop.fov / 2)
     points = view.points.points
     rows, columns = np.nonzero(view.mask & np.isfinite(points[..., 2]))
-    seen = points[rows, columns].astype(np.float64) @ crop.rotation  # in the crop's frame
+    visible = points[rows, columns].astype(np.float64) @ crop.rotation  # in the crop's frame
     # Where the crop's picture, drawn DRAWN pixels wide, has them.
     focal = 0.5 * DRAWN / math.tan(crop.fov / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        x = DRAWN / 2 + focal * seen[:, 0] / -seen[:, 2]
-        y = DRAWN / 2 - focal * seen[:, 1] / -seen[:, 2]
-    inside = (seen[:, 2] < 0) & (x >= 0) & (x < DRAWN) & (y >= 0) & (y < DRAWN)
-    drawn = render_mesh(
+        x = DRAWN / 2 + focal * visible[:, 0] / -visible[:, 2]
+        y = DRAWN / 2 - focal * visible[:, 1] / -visible[:, 2]
+    inside = (visible[:, 2] < 0) & (x >= 0) & (x < DRAWN) & (y >= 0) & (y < DRAWN)
+    drawing = render_mesh(
         mesh,
         Camera(fx=focal, fy=focal, cx=DRAWN / 2, cy=DRAWN / 2, width=DRAWN, height=DRAWN),
         compose_transform(1.0, [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, distance]),
         shading="none",
     )
-    depth = drawn.depth[y[inside].astype(int), x[inside].astype(int)]
+    depth = drawing.depth[y[inside].astype(int), x[inside].astype(int)]
     both = np.isfinite(depth)
     overlap = float(both.sum()) / max(1, len(rows))
     if both.sum() >= FEWEST:
-        ratios = -seen[inside][both, 2] / depth[both]
+        ratios = -visible[inside][both, 2] / depth[both]
     elif len(rows) >= FEWEST:
         # The shape is not where the mask is: then its middle is as far as what the mask shows.
-        ratios = -seen[:, 2] / distance
+        ratios = -visible[:, 2] / distance
     else:
         raise ReconstructionError(
             f"No depth is known where {view.instance.label!r} is seen, so nothing says how far "
@@ -209,8 +209,8 @@ class Pixal3DReconstructor(SlatReconstructor[Pixal3D]):
         if shape.mesh is None:
             raise ReconstructionError(NO_SURFACE)
         report.update(0.98, message="placing")
-        seen = Mesh(vertices=shape.mesh.vertices / np.float32(shrink), faces=shape.mesh.faces)
-        pose, quality = pose_in_view(seen, crop, view)
+        own_size = Mesh(vertices=shape.mesh.vertices / np.float32(shrink), faces=shape.mesh.faces)
+        pose, quality = pose_in_view(own_size, crop, view)
         hidden = hidden_share(view.mask, view.points.points)
         return Reconstruction(
             shape=shape,

@@ -52,7 +52,7 @@ def placed(
     """
     report.update(0.0, message="placing")
     ground = find_ground(view.points, [view.instance])
-    found = place(
+    fitted = place(
         shape,
         view,
         # Objects come out upright; without a floor in sight, so does the camera.
@@ -61,17 +61,17 @@ def placed(
         report=report,
     )
     hidden = hidden_share(view.mask, view.points.points)
-    told = [*notes, *found.notes]
+    all_notes = [*notes, *fitted.notes]
     if shape.mesh is None:
-        told.append(NO_SURFACE)
-    told += occlusion_notes(hidden, title)
-    if found.confidence < UNSURE:
-        told.append("Its pose is uncertain: nothing seen of it says clearly how it is turned.")
+        all_notes.append(NO_SURFACE)
+    all_notes += occlusion_notes(hidden, title)
+    if fitted.confidence < UNSURE:
+        all_notes.append("Its pose is uncertain: nothing seen of it says clearly how it is turned.")
     return Reconstruction(
         shape=shape,
-        pose=found.pose,
-        quality={"voxels": float(voxels), "hidden_outline": hidden, **found.quality},
-        notes=tuple(told),
+        pose=fitted.pose,
+        quality={"voxels": float(voxels), "hidden_outline": hidden, **fitted.quality},
+        notes=tuple(all_notes),
     )
 
 

@@ -102,8 +102,10 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
         def complete(one: Begun, report: Reporter) -> Reconstruction:
             with freed_when_it_fails(self.model):
                 lifted = self.model.complete(images, one, report=report)
-            made = reconstruction_of(lifted, notes)
-            return replace(made, pose=pose_for_camera(made.pose, view.mask, view.points))
+            reconstruction = reconstruction_of(lifted, notes)
+            return replace(
+                reconstruction, pose=pose_for_camera(reconstruction.pose, view.mask, view.points)
+            )
 
         return [partial(complete, one, part) for one, part in zip(begun, rest, strict=True)]
 

@@ -74,8 +74,8 @@ class Setup:
             SetupError: the device is not there, or cannot do what is asked.
         """
         runtime = Runtime.of(options).with_options(**fixed)
-        told = runtime.options.expanded(distilled=fixed.get("distilled", True))
-        runtime = replace(runtime, options=told)
+        expanded = runtime.options.expanded(distilled=fixed.get("distilled", True))
+        runtime = replace(runtime, options=expanded)
         return cls(runtime=runtime, dtype=runtime.dtype)
 
     @property
@@ -109,11 +109,11 @@ class Setup:
             sampling: as the model follows its flows.
             settings: of that model alone.
         """
-        told = repr((sampling, self.dtype, *settings))
+        settings_text = repr((sampling, self.dtype, *settings))
         return (
             f"{weights}, {sampling.structure.steps}{' distilled' if sampling.distilled else ''} + "
             f"{sampling.latent.steps} steps, {str(self.dtype).removeprefix('torch.')}, "
-            f"settings {hashlib.sha256(told.encode()).hexdigest()[:8]}"
+            f"settings {hashlib.sha256(settings_text.encode()).hexdigest()[:8]}"
         )
 
 
@@ -168,11 +168,11 @@ class SlatReconstructor(ABC, Generic[M]):
             report.note(f"{self.title} runs on the CPU here: minutes an object, on a GPU seconds.")
 
 
-def reports_of(report: Reporter, tries: int, *, together: float) -> tuple[Reporter, list[Reporter]]:
+def reports_of(report: Reporter, seeds: int, *, together: float) -> tuple[Reporter, list[Reporter]]:
     """Where tries report to: first all together, for that share of the time, then one by one."""
-    each = (1 - together) / tries
+    each = (1 - together) / seeds
     return report.part(0.0, together), [
-        report.part(together + k * each, together + (k + 1) * each) for k in range(tries)
+        report.part(together + k * each, together + (k + 1) * each) for k in range(seeds)
     ]
 
 

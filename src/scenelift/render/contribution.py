@@ -80,9 +80,9 @@ def _share(first_tile, end, splats, starts, members, width, height, shares):
                     dx = np.float32(x) + half - u
                     power = -half * (a * dx * dx + c * dy * dy) - b * dx * dy
                     weight = opacity * exp_near_zero(max(power, np.float32(-6)))
-                    seen = weight >= np.float32(MIN_ALPHA)
-                    seen &= through[x] >= np.float32(MIN_TRANSMITTANCE)
-                    weight = min(np.float32(MAX_ALPHA), weight) if seen else np.float32(0)
+                    visible = weight >= np.float32(MIN_ALPHA)
+                    visible &= through[x] >= np.float32(MIN_TRANSMITTANCE)
+                    weight = min(np.float32(MAX_ALPHA), weight) if visible else np.float32(0)
                     total += weight * through[x]
                     through[x] *= one - weight
             shares[j] = total

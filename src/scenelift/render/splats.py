@@ -313,9 +313,9 @@ def _raster(first_tile, end, splats, starts, members, background, color, alpha, 
                     dx = np.float32(x) + half - u
                     power = -half * (a * dx * dx + c * dy * dy) - b * dx * dy
                     weight = opacity * exp_near_zero(max(power, np.float32(-6)))
-                    seen = weight >= np.float32(MIN_ALPHA)
-                    seen &= through[x] >= np.float32(MIN_TRANSMITTANCE)
-                    weight = min(np.float32(MAX_ALPHA), weight) if seen else np.float32(0)
+                    visible = weight >= np.float32(MIN_ALPHA)
+                    visible &= through[x] >= np.float32(MIN_TRANSMITTANCE)
+                    weight = min(np.float32(MAX_ALPHA), weight) if visible else np.float32(0)
                     share = weight * through[x]
                     row[0, x] += share * red
                     row[1, x] += share * green

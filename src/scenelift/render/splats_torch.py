@@ -138,8 +138,8 @@ def draw_splats(
     bands = []
     for first, end in _bands(screen, width, height):
         members, starts = _list_tiles(screen, width, height, first, end)
-        drawn = blend(screen.table[members], starts, width, height)
-        bands.append(drawn[first * TILE : end * TILE])
+        image = blend(screen.table[members], starts, width, height)
+        bands.append(image[first * TILE : end * TILE])
     blended = torch.cat(bands)  # [H, W, 5]
     through = blended[..., 4]
     alpha = 1 - through
@@ -212,7 +212,7 @@ def _project(splats: SplatTensors, camera: Camera, view: Tensor, near: float) ->
     reach_x, reach_y = radius * var_u.sqrt(), radius * var_v.sqrt()
     largest = torch.stack([u.abs(), v.abs(), reach_x, reach_y]).amax(0)
     norm = splats.rotations.square().sum(-1)
-    seen = (
+    visible = (
         (z > near)
         & torch.isfinite(x + y + z)
         & (splats.opacities >= MIN_ALPHA)
@@ -226,11 +226,11 @@ def _project(splats: SplatTensors, camera: Camera, view: Tensor, near: float) ->
         & (v + reach_y >= 0)
         & (v - reach_y <= height)
     )
-    kept = seen.nonzero()[:, 0]
+    indices = visible.nonzero()[:, 0]
     table = torch.stack([u, v, var_v / dilated, -cov / dilated, var_u / dilated, opacity, z], -1)
     return _Screen(
-        table=torch.cat([table[kept], splats.rgb[kept]], -1),
-        reach=torch.stack([reach_x[kept], reach_y[kept]], -1),
+        table=torch.cat([table[indices], splats.rgb[indices]], -1),
+        reach=torch.stack([reach_x[indices], reach_y[indices]], -1),
     )
 
 
@@ -253,12 +253,12 @@ def _bands(screen: _Screen, width: int, height: int) -> list[tuple[int, int]]:
     change = torch.zeros(rows + 1, dtype=torch.int64, device=across.device)
     change.index_add_(0, first[:, 1].clamp(max=rows).to(torch.int64), across)
     change.index_add_(0, end[:, 1].clamp(max=rows).to(torch.int64), -across)
-    bands, begin, held = [], 0, 0
+    bands, begin, total = [], 0, 0
     for row, count in enumerate(change.cumsum(0)[:rows].tolist()):
-        if row > begin and held + count > PAIRS_AT_ONCE:
+        if row > begin and total + count > PAIRS_AT_ONCE:
             bands.append((begin, row))
-            begin, held = row, 0
-        held += count
+            begin, total = row, 0
+        total += count
     return [*bands, (begin, rows)]
 
 

@@ -59,8 +59,8 @@ def _blend(
             c = tl.load(splat + 4, mask=there, other=0.0)
             opacity = tl.load(splat + 5, mask=there, other=0.0)
             weight = opacity * tl.exp(-0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy)
-            seen = (weight >= MIN_ALPHA) & (through >= MIN_TRANSMITTANCE)
-            weight = tl.where(seen, tl.minimum(weight, MAX_ALPHA), 0.0)
+            visible = (weight >= MIN_ALPHA) & (through >= MIN_TRANSMITTANCE)
+            weight = tl.where(visible, tl.minimum(weight, MAX_ALPHA), 0.0)
             share = weight * through
             distance += share * tl.load(splat + 6, mask=there, other=0.0)
             red += share * tl.load(splat + 7, mask=there, other=0.0)

@@ -190,13 +190,13 @@ def render_turntable(
         if path == "swing":
             views = photo_cameras(points, camera, scene_from_camera, frames=frames, size=size)
     draw = splat_renderer(gaussians, device)
-    drawn: dict[bytes, NDArray[np.uint8]] = {}  # a swing sees almost every view twice
+    pictures: dict[bytes, NDArray[np.uint8]] = {}  # a swing sees almost every view twice
     loop = []
     for view, pose in report.track(views, len(views), "preview"):
         key = pose.tobytes()
-        if key not in drawn:
-            drawn[key] = draw(view, pose, background, near=near).pixels()
-        loop.append(drawn[key])
+        if key not in pictures:
+            pictures[key] = draw(view, pose, background, near=near).pixels()
+        loop.append(pictures[key])
     return loop
 
 

@@ -72,15 +72,15 @@ def settle(
     reasons: list[str | None] = [
         _weak_or_empty(c, settings, cut) or _excluded(c, image, prompt, cut) for c in candidates
     ]
-    left = [k for k, reason in enumerate(reasons) if reason is None]
-    small = [_small_instance(candidates[k], cut) for k in left]
+    remaining = [k for k, reason in enumerate(reasons) if reason is None]
+    small = [_small_instance(candidates[k], cut) for k in remaining]
     judged = filters.judge(small, replace(settings, min_pixels=1), most=most)
-    repeats = dict(zip(left, judged, strict=True))
+    repeats = dict(zip(remaining, judged, strict=True))
     for k, verdict in repeats.items():
         reasons[k] = verdict and verdict.reason
     chosen = [c for c, reason in zip(candidates, reasons, strict=True) if reason is None]
     enlarged = list(_enlarged(chosen, image, cut, report))
-    kept = filters.keep_best(enlarged, settings)
+    best = filters.keep_best(enlarged, settings)
     dropped = [
         Dropped(
             label=c.label,
@@ -93,7 +93,7 @@ def settle(
         if reason is not None
     ]
     dropped.sort(key=lambda d: (-d.score, d.box, d.label, d.reason))
-    return replace(kept, dropped=(*kept.dropped, *dropped))
+    return replace(best, dropped=(*best.dropped, *dropped))
 
 
 def _weak_or_empty(
@@ -111,10 +111,10 @@ def _excluded(candidate: Candidate, image: Image, prompt: Prompt, cut: float) ->
     height, width = mask.shape
     rows = (torch.arange(height, device=mask.device) + 0.5) * image.height / height
     columns = (torch.arange(width, device=mask.device) + 0.5) * image.width / width
-    for drawn in prompt.boxes:
-        if drawn.positive:
+    for prompt_box in prompt.boxes:
+        if prompt_box.positive:
             continue
-        x0, y0, x1, y1 = drawn.box
+        x0, y0, x1, y1 = prompt_box.box
         inside = ((rows >= y0) & (rows < y1))[:, None] & (columns >= x0) & (columns < x1)
         if (mask & inside).sum() > EXCLUDED_SHARE * mask.sum():
             return "in a box that was excluded"

@@ -72,21 +72,21 @@ class Replayed:
                 log.warning("cannot record %s; running it step by step: %s", self._function, exc)
                 return self._function(*inputs)
         recording = self._recordings[shapes]
-        for kept, given in zip(recording.inputs, inputs, strict=True):
-            kept.copy_(given)
+        for target, source in zip(recording.inputs, inputs, strict=True):
+            target.copy_(source)
         recording.graph.replay()
         return recording.outputs
 
     def _record(self, inputs: tuple[Tensor, ...]) -> _Recording:
-        kept = tuple(tensor.clone() for tensor in inputs)
+        clones = tuple(tensor.clone() for tensor in inputs)
         with ConstantsOnHost():
             # Libraries allocate their workspaces on first use, which cannot be recorded.
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
-                self._function(*kept)
+                self._function(*clones)
             torch.cuda.current_stream().wait_stream(side)
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-                outputs = self._function(*kept)
-        return _Recording(graph, kept, outputs)
+                outputs = self._function(*clones)
+        return _Recording(graph, clones, outputs)

@@ -109,11 +109,11 @@ def keep_best(
         else:
             dropped.append((candidate, verdict))
     verdicts = judge(cleaned, settings)
-    kept = [c for c, verdict in zip(cleaned, verdicts, strict=True) if verdict is None]
+    accepted = [c for c, verdict in zip(cleaned, verdicts, strict=True) if verdict is None]
     dropped += [(c, verdict) for c, verdict in zip(cleaned, verdicts, strict=True) if verdict]
     dropped.sort(key=lambda pair: (*_rank(pair[0]), pair[1].reason))
     return Segmentation(
-        instances=tuple(sorted(kept, key=_rank)),
+        instances=tuple(sorted(accepted, key=_rank)),
         dropped=tuple(verdict for _, verdict in dropped),
     )
 
@@ -129,19 +129,19 @@ def judge(
         most: keep that many at most, None for all.
     """
     verdicts: dict[int, Dropped] = {}
-    kept: list[Instance] = []
+    accepted: list[Instance] = []
     ranks = [_rank(candidate) for candidate in candidates]
     for k in sorted(range(len(candidates)), key=lambda k: ranks[k]):
         candidate = candidates[k]
         verdict = (
             _too_weak(candidate, settings)
             or _too_small(candidate, settings)
-            or _repeats(candidate, kept, settings)
+            or _repeats(candidate, accepted, settings)
         )
-        if verdict is None and most is not None and len(kept) >= most:
+        if verdict is None and most is not None and len(accepted) >= most:
             verdict = _dropped(candidate, f"beyond the {most} best objects")
         if verdict is None:
-            kept.append(candidate)
+            accepted.append(candidate)
         else:
             verdicts[k] = verdict
     return [verdicts.get(k) for k in range(len(candidates))]
@@ -202,11 +202,11 @@ def _rank(instance: Instance) -> tuple:
 
 
 def _repeats(
-    candidate: Instance, kept: Sequence[Instance], settings: FilterSettings
+    candidate: Instance, accepted: Sequence[Instance], settings: FilterSettings
 ) -> Dropped | None:
     """A candidate that repeats one that was kept or is a part of it, and why; else None."""
     area = np.count_nonzero(candidate.mask)
-    for other in kept:
+    for other in accepted:
         x0, y0, x1, y1 = candidate.box
         u0, v0, u1, v1 = other.box
         if min(x1, u1) <= max(x0, u0) or min(y1, v1) <= max(y0, v0):

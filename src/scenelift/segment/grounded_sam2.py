@@ -85,10 +85,10 @@ class GroundedSAM2Segmenter:
         """
         runtime = Runtime.of(options)
         options, device = runtime.options, runtime.torch_device
-        wanted = split_pair(options.model, name)
+        repositories = split_pair(options.model, name)
         detects, cuts = (
             hub.folder_of(model, options.weights, own)
-            for model, own in zip(GROUNDED_PAIRS[name], wanted, strict=True)
+            for model, own in zip(GROUNDED_PAIRS[name], repositories, strict=True)
         )
         dtype = choose_dtype(device)
         with out_of_memory_explained(name):
@@ -104,7 +104,7 @@ class GroundedSAM2Segmenter:
             version=" + ".join(
                 f"{own or model.hub_id} {hub.fingerprint(folder)}"
                 for model, own, folder in zip(
-                    GROUNDED_PAIRS[name], wanted, (detects, cuts), strict=True
+                    GROUNDED_PAIRS[name], repositories, (detects, cuts), strict=True
                 )
             )
             + f" {dtype}",
@@ -131,16 +131,16 @@ class GroundedSAM2Segmenter:
         min_score = DEFAULT_MIN_SCORE if prompt.min_score is None else prompt.min_score
         with out_of_memory_explained(self.name):
             self._resume()
-            seen = self._detect(image, prompt.phrases, WORTH_MENTIONING * min_score, report)
-            sure = [d for d in seen if d.score >= min_score]
+            detections = self._detect(image, prompt.phrases, WORTH_MENTIONING * min_score, report)
+            sure = [d for d in detections if d.score >= min_score]
             sure = [*_drawn(prompt), *sorted(sure, key=lambda d: -d.score)]
             report.update(0.7, message="cutting objects out")
-            found, crowd = sure[:MOST_INSTANCES], sure[MOST_INSTANCES:]
-            cut = self.masks.cut(image.pixels, [d.box for d in found])
+            best, crowd = sure[:MOST_INSTANCES], sure[MOST_INSTANCES:]
+            cut = self.masks.cut(image.pixels, [d.box for d in best])
             result = settle(
                 [
                     Candidate(label=d.phrase, score=d.score, box=d.box, logits=logits)
-                    for d, logits in zip(found, cut, strict=True)
+                    for d, logits in zip(best, cut, strict=True)
                 ],
                 image,
                 prompt,
@@ -151,13 +151,13 @@ class GroundedSAM2Segmenter:
             suggestions = () if result.instances else self._suggestions(image, min_score, report)
             if not self._resident:
                 self.release()
-        weak = [d for d in seen if d.score < min_score]
+        weak = [d for d in detections if d.score < min_score]
         dropped = (
             *result.dropped,
             *(_dropped(d, f"beyond the {MOST_INSTANCES} best objects") for d in crowd),
             *(_dropped(d, f"score {d.score:.2f} is below {min_score:g}") for d in weak),
         )
-        notes = (*result.notes, *_notes(prompt.phrases, seen, min_score))
+        notes = (*result.notes, *_notes(prompt.phrases, detections, min_score))
         return replace(result, dropped=dropped, notes=notes, suggestions=suggestions)
 
     @property
@@ -187,34 +187,34 @@ class GroundedSAM2Segmenter:
         self, image: Image, phrases: Sequence[str], least: float, report: Reporter
     ) -> list[Detection]:
         report.update(0, message="looking for the phrases")
-        found: list[Detection] = []
+        all_detections: list[Detection] = []
         for detections in self.detector.detect(image.pixels, phrases, least):
             report.check()
-            found += detections
-        return found
+            all_detections += detections
+        return all_detections
 
     def _suggestions(self, image: Image, min_score: float, report: Reporter) -> tuple[str, ...]:
         """Common things that the photo does show, best first."""
         if not self._suggest:
             return ()
-        seen = self._detect(image, self._suggest, min_score, report)
-        return tuple(dict.fromkeys(d.phrase for d in sorted(seen, key=lambda d: -d.score)))
+        detections = self._detect(image, self._suggest, min_score, report)
+        return tuple(dict.fromkeys(d.phrase for d in sorted(detections, key=lambda d: -d.score)))
 
 
 def _drawn(prompt: Prompt) -> list[Detection]:
     """The user's positive boxes; a single phrase names those that have no name."""
     unnamed = prompt.phrases[0] if len(prompt.phrases) == 1 else "object"
     return [
-        Detection(phrase=drawn.label or unnamed, score=1.0, box=drawn.box)
-        for drawn in prompt.boxes
-        if drawn.positive
+        Detection(phrase=prompt_box.label or unnamed, score=1.0, box=prompt_box.box)
+        for prompt_box in prompt.boxes
+        if prompt_box.positive
     ]
 
 
-def _notes(phrases: Sequence[str], seen: Sequence[Detection], min_score: float) -> list[str]:
+def _notes(phrases: Sequence[str], detections: Sequence[Detection], min_score: float) -> list[str]:
     """What came of phrases that nothing matched well enough."""
     best = dict.fromkeys(phrases, 0.0)
-    for detection in seen:
+    for detection in detections:
         best[detection.phrase] = max(best[detection.phrase], detection.score)
     return [
         f"The best candidate for {phrase!r} scores {score:.2f}, below {min_score:g}."

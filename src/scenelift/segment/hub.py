@@ -30,16 +30,16 @@ def lacking_packages() -> list[str]:
     return [f"{', '.join(missing)} not installed: `pip install 'scenelift[full]'` brings them"]
 
 
-def lacking_weights(model: Model, weights: Path | None, wanted: str | None = None) -> list[str]:
+def lacking_weights(model: Model, weights: Path | None, repository: str | None = None) -> list[str]:
     """Why the weights cannot be loaded, as a sentence with the next step; empty when they can."""
     try:
-        folder_of(model, weights, wanted)
+        folder_of(model, weights, repository)
     except WeightsError as exc:
         return [str(exc)]
     return []
 
 
-def folder_of(model: Model, weights: Path | None, wanted: str | None = None) -> Path:
+def folder_of(model: Model, weights: Path | None, repository: str | None = None) -> Path:
     """The folder with a model's configuration, weights and processor.
 
     What the user wants (a folder, or another hub id in the hub's cache), else as `weights.locate`
@@ -48,19 +48,19 @@ def folder_of(model: Model, weights: Path | None, wanted: str | None = None) -> 
     Args:
         model: the published model, in the catalogue.
         weights: folder of all weights in place of scenelift's cache, or None.
-        wanted: a folder or hub id of the user's, or None.
+        repository: a folder or hub id of the user's, or None.
 
     Raises:
         WeightsError: it is nowhere, incomplete, or another kind of model.
     """
-    if wanted and Path(wanted).expanduser().is_dir():
-        return _checked(model, Path(wanted).expanduser())
-    hub_id = wanted or model.hub_id
-    if wanted and (wanted.count("/") != 1 or wanted.startswith((".", "/", "~"))):
+    if repository and Path(repository).expanduser().is_dir():
+        return _checked(model, Path(repository).expanduser())
+    hub_id = repository or model.hub_id
+    if repository and (repository.count("/") != 1 or repository.startswith((".", "/", "~"))):
         raise WeightsError(
-            f"{wanted!r} is neither a folder nor a hub id (owner/name, such as {model.hub_id})."
+            f"{repository!r} is neither a folder nor a hub id (owner/name, such as {model.hub_id})."
         )
-    folders = in_hub_cache(hub_id) if wanted else places(model.name, weights)
+    folders = in_hub_cache(hub_id) if repository else places(model.name, weights)
     for own in folders:
         if (own / "config.json").is_file():
             return _checked(model, own)

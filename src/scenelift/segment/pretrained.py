@@ -152,10 +152,10 @@ def _translated(folder: Path) -> Iterator[None]:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Without the progress bar of transformers, which would end up among our own lines."""
-    shown = transformers_logging.is_progress_bar_enabled()
+    enabled = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
-        if shown:
+        if enabled:
             transformers_logging.enable_progress_bar()

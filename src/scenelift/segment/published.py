@@ -50,10 +50,10 @@ def grounded_sam2_lacks(options: BackendOptions, name: str = "grounded-sam2") ->
         *lacking_packages(),
         *(
             reason
-            for model, wanted in zip(
+            for model, repository in zip(
                 GROUNDED_PAIRS[name], split_pair(options.model, name), strict=True
             )
-            for reason in lacking_weights(model, options.weights, wanted)
+            for reason in lacking_weights(model, options.weights, repository)
         ),
     ]
 

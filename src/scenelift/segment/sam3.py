@@ -190,10 +190,10 @@ class SAM3Segmenter:
         labels = iter(queries)
         report.update(1, steps, "looking for the phrases")
         for batch in self.network.find(list(queries.values())):
-            for found in batch:
+            for result in batch:
                 label = next(labels)
-                best[label] = float(found.scores.max())
-                candidates += _candidates(found, label, image, least)
+                best[label] = float(result.scores.max())
+                candidates += _candidates(result, label, image, least)
             report.update(len(best) + 1, steps, "looking for the phrases")
         return candidates, best
 
@@ -202,9 +202,9 @@ class SAM3Segmenter:
         scores: list[float] = []
         for batch in self.network.find([Query(text=phrase) for phrase in self._suggest]):
             report.check()
-            scores += [float(found.scores.max()) for found in batch]
-        seen = sorted(zip(scores, self._suggest, strict=True), key=lambda pair: -pair[0])
-        return tuple(phrase for score, phrase in seen if score >= min_score)
+            scores += [float(result.scores.max()) for result in batch]
+        ranked = sorted(zip(scores, self._suggest, strict=True), key=lambda pair: -pair[0])
+        return tuple(phrase for score, phrase in ranked if score >= min_score)
 
 
 def queries_of(prompt: Prompt) -> dict[str, Query]:
@@ -218,37 +218,41 @@ def queries_of(prompt: Prompt) -> dict[str, Query]:
     names = {phrase.casefold(): phrase for phrase in prompt.phrases}
     only = prompt.phrases[0] if len(prompt.phrases) == 1 else None
     positive: dict[str, list[BoxPrompt]] = {phrase: [] for phrase in prompt.phrases}
-    for drawn in prompt.boxes:
-        if drawn.positive:
-            label = names.get(drawn.label.casefold(), drawn.label) if drawn.label else only
-            positive.setdefault(label or "object", []).append(drawn)
+    for prompt_box in prompt.boxes:
+        if prompt_box.positive:
+            label = (
+                names.get(prompt_box.label.casefold(), prompt_box.label)
+                if prompt_box.label
+                else only
+            )
+            positive.setdefault(label or "object", []).append(prompt_box)
     queries = {}
     for label, boxes in positive.items():
         negative = [
-            drawn
-            for drawn in prompt.boxes
-            if not drawn.positive and drawn.label.casefold() in ("", label.casefold())
+            prompt_box
+            for prompt_box in prompt.boxes
+            if not prompt_box.positive and prompt_box.label.casefold() in ("", label.casefold())
         ]
-        nameless = label not in names.values() and not any(drawn.label for drawn in boxes)
+        nameless = label not in names.values() and not any(prompt_box.label for prompt_box in boxes)
         queries[label] = Query(
             text=None if nameless else label,
-            boxes=tuple(drawn.box for drawn in (*boxes, *negative)),
-            positive=tuple(drawn.positive for drawn in (*boxes, *negative)),
+            boxes=tuple(prompt_box.box for prompt_box in (*boxes, *negative)),
+            positive=tuple(prompt_box.positive for prompt_box in (*boxes, *negative)),
         )
     return queries
 
 
-def _candidates(found: Found, label: str, image: Image, least: float) -> Iterator[Candidate]:
+def _candidates(result: Found, label: str, image: Image, least: float) -> Iterator[Candidate]:
     size = torch.tensor([image.width, image.height] * 2)
-    scores = found.scores.cpu()
-    boxes = found.boxes.cpu().clamp(0, 1) * size
+    scores = result.scores.cpu()
+    boxes = result.boxes.cpu().clamp(0, 1) * size
     for k in torch.nonzero(scores >= least).flatten().tolist():
         x0, y0, x1, y1 = boxes[k].tolist()
         yield Candidate(
             label=label,
             score=float(scores[k]),
             box=(x0, y0, x1, y1),
-            logits=found.logits[k].clone(),  # the network writes over it in its next step
+            logits=result.logits[k].clone(),  # the network writes over it in its next step
         )
 
 

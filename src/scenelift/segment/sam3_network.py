@@ -156,9 +156,9 @@ class SAM3Network:
                 "input_boxes": [[list(box) for box in query.boxes] for query in queries],
                 "input_boxes_labels": [[int(p) for p in query.positive] for query in queries],
             }
-            drawn = self.processor(return_tensors="pt", **examples)
-            inputs["input_boxes"] = drawn["input_boxes"].to(device, self.model.dtype)
-            inputs["input_boxes_labels"] = drawn["input_boxes_labels"].to(device)
+            encoded = self.processor(return_tensors="pt", **examples)
+            inputs["input_boxes"] = encoded["input_boxes"].to(device, self.model.dtype)
+            inputs["input_boxes_labels"] = encoded["input_boxes_labels"].to(device)
         return inputs
 
     def _encode(self, pixel_values: Tensor) -> tuple[Tensor, ...]:

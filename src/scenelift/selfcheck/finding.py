@@ -47,5 +47,5 @@ def figure(
 
 def truth(stage: Stage, name: str, *, ok: bool, value: str = "", expected: str = "yes") -> Finding:
     """Something that should be so."""
-    shown = value or ("yes" if ok else "no")
-    return Finding(stage=stage, name=name, value=shown, expected=expected, ok=ok)
+    text = value or ("yes" if ok else "no")
+    return Finding(stage=stage, name=name, value=text, expected=expected, ok=ok)

@@ -39,15 +39,15 @@ def best_instance(segmentation: Segmentation) -> int | None:
 def judge_segmentation(segmentation: Segmentation) -> list[Finding]:
     """The cup is found once, and little else is taken for it."""
     count = len(segmentation.instances)
-    found = [figure("segment", f"objects called {known.PHRASE!r}", count, 1, 4)]
+    findings = [figure("segment", f"objects called {known.PHRASE!r}", count, 1, 4)]
     if not segmentation.instances:
-        return found
+        return findings
     best = best_instance(segmentation)
     instance = segmentation.instances[0 if best is None else best]
     opening, around = known.cup_opening(), known.surroundings()
     cup, mask = known.cup(), instance.mask
     return [
-        *found,
+        *findings,
         figure("segment", "share of the cup's opening in its mask", mask[opening].mean(), 0.8),
         figure(
             "segment",
@@ -67,15 +67,15 @@ def judge_points(points: PointMap) -> list[Finding]:
     depth = -points.points[..., 2].astype(np.float64)
     there = np.isfinite(depth)
     fov = np.degrees(2 * np.arctan(points.camera.width / 2 / points.camera.fx))
-    found = [
+    findings = [
         figure("pointmap", "share of pixels with a point", there.mean(), 0.6),
         figure("pointmap", "width of the field of view, degrees", fov, 12, 110),
     ]
     if not there.any():
-        return found
+        return findings
     middles = {name: _median(depth, place) for name, place in known.PLACES.items()}
     low, high = np.percentile(depth[there], (2, 98))
-    found += [
+    findings += [
         truth(
             "pointmap", "every point is in front of the camera", ok=bool((depth[there] > 0).all())
         ),
@@ -85,18 +85,18 @@ def judge_points(points: PointMap) -> list[Finding]:
     ]
     if points.scale != "relative":
         metres = float(np.median(depth[there])) * points.metres_per_unit
-        found.append(figure("pointmap", "distance, metres", metres, 0.1, 5))
+        findings.append(figure("pointmap", "distance, metres", metres, 0.1, 5))
     ground = find_ground(points, [known.cup_instance()])
     if ground is None:
-        found.append(truth("pointmap", "a table is seen", ok=False))
+        findings.append(truth("pointmap", "a table is seen", ok=False))
     else:
         tilt = float(np.degrees(np.arccos(np.clip(ground.up[1], -1, 1))))
-        found.append(
+        findings.append(
             figure("pointmap", "the table's tilt from the camera's up, degrees", tilt, 5, 75)
         )
     if points.normals is not None:
-        found += _judge_normals(points)
-    return found
+        findings += _judge_normals(points)
+    return findings
 
 
 def _judge_normals(points: PointMap) -> list[Finding]:
@@ -136,37 +136,37 @@ def judge_object(lifted: SceneObject) -> list[Finding]:
     Args:
         lifted: with its shape finished, in the pose that its reconstructor gave, and scored there.
     """
-    shape, quality, found = lifted.shape, lifted.quality, []
+    shape, quality, findings = lifted.shape, lifted.quality, []
     if "voxels" in quality:
-        found.append(figure("reconstruct", "voxels", quality["voxels"], 800, 80_000))
+        findings.append(figure("reconstruct", "voxels", quality["voxels"], 800, 80_000))
     if shape.gaussians is not None:
-        found += _judge_splats(shape.gaussians)
+        findings += _judge_splats(shape.gaussians)
     overlap, unlike = quality.get("mask_iou", 0.0), quality.get("colour_error", 0.0)
-    found += [
+    findings += [
         figure("reconstruct", "IoU of its silhouette in its pose with its mask", overlap, 0.5),
         figure("reconstruct", "1 - correlation of its colours with the photo's", unlike, high=0.8),
     ]
     if shape.mesh is None:
-        return [*found, truth("finish", "there is a mesh", ok=False)]
-    found += _judge_mesh(shape.mesh)
+        return [*findings, truth("finish", "there is a mesh", ok=False)]
+    findings += _judge_mesh(shape.mesh)
     if shape.gaussians is not None and len(shape.gaussians) and len(shape.mesh.faces):
-        found += _judge_agreement(shape.gaussians, shape.mesh)
-    return found
+        findings += _judge_agreement(shape.gaussians, shape.mesh)
+    return findings
 
 
 def _judge_splats(splats: Gaussians) -> list[Finding]:
     count = len(splats)
-    found = [figure("reconstruct", "splats", count, 500, 3_000_000)]
+    findings = [figure("reconstruct", "splats", count, 500, 3_000_000)]
     if not count:
-        return found
+        return findings
     finite = all(
         np.isfinite(part).all()
         for part in (splats.means, splats.scales, splats.opacities, splats.sh0)
     )
-    found.append(truth("reconstruct", "every number of its splats is finite", ok=bool(finite)))
+    findings.append(truth("reconstruct", "every number of its splats is finite", ok=bool(finite)))
     if finite:
         beyond = float((np.abs(splats.means) > 0.6).any(1).mean())
-        found += [
+        findings += [
             figure("reconstruct", "share of splats outside the object's box", beyond, high=0.02),
             figure(
                 "reconstruct",
@@ -182,17 +182,17 @@ def _judge_splats(splats: Gaussians) -> list[Finding]:
                 0.2,
             ),
         ]
-    return found
+    return findings
 
 
 def _judge_mesh(mesh: Mesh) -> list[Finding]:
     count = len(mesh.faces)
-    found = [figure("finish", "faces", count, 100, 2_000_000)]
+    findings = [figure("finish", "faces", count, 100, 2_000_000)]
     if not count:
-        return found
+        return findings
     extent = np.ptp(mesh.vertices, axis=0)
     return [
-        *found,
+        *findings,
         truth("finish", "every vertex is finite", ok=bool(np.isfinite(mesh.vertices).all())),
         figure("finish", "longest side of its box, object sizes", float(extent.max()), 0.3, 1.2),
         figure("finish", "shortest side over longest", float(extent.min() / extent.max()), 0.1),
@@ -233,13 +233,13 @@ _INTERNALS = {
 
 def judge_internals(ranges: Mapping[str, Range]) -> list[Finding]:
     """What networks inside a reconstructor answered, by the name of the network."""
-    found = []
+    findings = []
     for name, (what, lows, highs) in _INTERNALS.items():
         if name in ranges:
-            seen = ranges[name]
-            found += [
-                figure("reconstruct", f"least of the {what}", seen.low, *lows),
-                figure("reconstruct", f"most of the {what}", seen.high, *highs),
-                truth("reconstruct", f"the {what} are finite", ok=not seen.strange),
+            actual = ranges[name]
+            findings += [
+                figure("reconstruct", f"least of the {what}", actual.low, *lows),
+                figure("reconstruct", f"most of the {what}", actual.high, *highs),
+                truth("reconstruct", f"the {what} are finite", ok=not actual.strange),
             ]
-    return found
+    return findings

@@ -39,8 +39,8 @@ def page(check: SelfCheck) -> str:
         "(they tell weights that work from weights that do not, and not how good they are).",
     ]
     for stage in STAGES:
-        found = [finding for finding in check.findings if finding.stage == stage]
-        if not found:
+        rows = [finding for finding in check.findings if finding.stage == stage]
+        if not rows:
             continue
         took = f", {check.seconds[stage]:.1f} s" if stage in check.seconds else ""
         state = "FAILED" if stage in check.failed_stages else "ok"
@@ -48,7 +48,7 @@ def page(check: SelfCheck) -> str:
         lines += ["| --- | --- | --- | --- |"]
         lines += [
             f"| {'ok' if f.ok else '**FAILED**'} | {f.name} | {f.value} | {f.expected} |"
-            for f in found
+            for f in rows
         ]
     lines += ["", "## What ran", ""]
     lines += [f"- {name}: {value}" for name, value in _facts(check).items()]

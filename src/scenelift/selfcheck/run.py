@@ -112,9 +112,9 @@ def self_check(
         """Whether there is a result and it is plausible."""
         if result is None:
             return False
-        found = judge(result)
-        findings.extend(found)
-        return all(finding.ok for finding in found)
+        stage_findings = judge(result)
+        findings.extend(stage_findings)
+        return all(finding.ok for finding in stage_findings)
 
     prompt = Prompt(phrases=(known.PHRASE,))
     segmentation = attempt(

@@ -38,27 +38,31 @@ def _entry(name: str) -> str:
     value = getattr(scenelift, name)
     parts = [f"\n## {name}\n", _code(f"{name}{_signature(value)}"), _doc(value)]
     if inspect.isclass(value):
-        for method, found in _methods(value):
-            if isinstance(found, property):
-                parts += [f"\n### {name}.{method}\n", _doc(found)]
+        for method, function in _methods(value):
+            if isinstance(function, property):
+                parts += [f"\n### {name}.{method}\n", _doc(function)]
             else:
-                shown = _signature(getattr(value, method))
-                parts += [f"\n### {name}.{method}()\n", _code(f"{method}{shown}"), _doc(found)]
+                signature = _signature(getattr(value, method))
+                parts += [
+                    f"\n### {name}.{method}()\n",
+                    _code(f"{method}{signature}"),
+                    _doc(function),
+                ]
     return "".join(parts)
 
 
 def _methods(kind: type) -> Iterator[tuple[str, Any]]:
     """Public methods and properties in the order they are written, those of bases of ours too."""
-    seen = set()
+    names = set()
     for base in kind.__mro__:
         if not base.__module__.startswith("scenelift"):
             continue
         for name, value in vars(base).items():
             callable_ = inspect.isfunction(value) or isinstance(value, classmethod | staticmethod)
-            if name.startswith("_") or name in seen:
+            if name.startswith("_") or name in names:
                 continue
             if callable_ or isinstance(value, property):
-                seen.add(name)
+                names.add(name)
                 yield name, value
 
 

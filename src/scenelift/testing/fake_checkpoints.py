@@ -164,8 +164,8 @@ def draw(name: str, build: Callable[[], nn.Module], *, seed: int) -> dict[str, T
     """
     with torch.device("meta"):
         shapes = {f"{name}/{k}": tuple(v.shape) for k, v in build().state_dict().items()}
-    drawn = draw_weights(shapes, seed=seed)
-    return {k.removeprefix(f"{name}/"): v for k, v in drawn.items()}
+    weights = draw_weights(shapes, seed=seed)
+    return {k.removeprefix(f"{name}/"): v for k, v in weights.items()}
 
 
 class _Writer:

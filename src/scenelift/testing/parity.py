@@ -51,17 +51,17 @@ def check_case(folder: Path, name: str, *, salt: int = 0) -> Comparison:
         with torch.inference_mode():
             case = read_case(folder, name, salt=salt)
             checks = CHECKS
-            known = _known(name, CHECKS)
-            if known is None or (
-                known in parity_trellis.CHECKS and parity_trellis.recognises(case)
+            check = _known(name, CHECKS)
+            if check is None or (
+                check in parity_trellis.CHECKS and parity_trellis.recognises(case)
             ):
                 checks = parity_trellis.CHECKS
-                known = _known(name, checks)
-            if known is None:
+                check = _known(name, checks)
+            if check is None:
                 every = sorted({*CHECKS, *parity_trellis.CHECKS})
                 comparison.fail(f"no check has that name; known: {', '.join(every)}")
                 return comparison
-            checks[known](case, comparison)
+            checks[check](case, comparison)
     except (SceneliftError, KeyError, ValueError, RuntimeError, OSError) as exc:
         comparison.fail(f"{type(exc).__name__}: {exc}")
     return comparison
@@ -69,7 +69,7 @@ def check_case(folder: Path, name: str, *, salt: int = 0) -> Comparison:
 
 def _known(name: str, checks: Mapping[str, Check]) -> str | None:
     """The check that a case's name stands for."""
-    names = [known for known in checks if name == known or name.startswith(known + "_")]
+    names = [check for check in checks if name == check or name.startswith(check + "_")]
     return max(names, key=len, default=None)
 
 

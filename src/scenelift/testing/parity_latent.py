@@ -40,8 +40,8 @@ _ATOL_DECODED_ATTRIBUTES = 2e-3
 
 def _told_resolution(case: GoldenCase) -> int | None:
     """Cells along a side of the grid, where the case says so."""
-    told = case.scalar("meta.resolution", "meta.res", "inputs.resolution", "inputs.res")
-    return None if told is None else int(told)
+    value = case.scalar("meta.resolution", "meta.res", "inputs.resolution", "inputs.res")
+    return None if value is None else int(value)
 
 
 def _voxels(case: GoldenCase) -> Voxels:
@@ -55,9 +55,9 @@ def _told_heads(case: GoldenCase, width: int, error: Callable[[int], float]) -> 
 
     They leave no trace in the weights. A wrong number is off by more than any rounding.
     """
-    told = case.scalar("meta.heads", "meta.num_heads")
-    if told is not None:
-        return int(told)
+    value = case.scalar("meta.heads", "meta.num_heads")
+    if value is not None:
+        return int(value)
     return min((h for h in range(1, width + 1) if width % h == 0), key=error)
 
 
@@ -196,8 +196,8 @@ def _check_mesh(case: GoldenCase, comparison: Comparison) -> None:
     comparison.close("raw", raw.feats, case.output("raw"), atol=_ATOL)
     # From the recorded features: an edge between them and ours may cross zero elsewhere.
     factor = 2 ** len(decoder.upsample)
-    told = _told_resolution(case)
-    resolution = factor * told if told else _mesh_resolution(case, factor)
+    cells = _told_resolution(case)
+    resolution = factor * cells if cells else _mesh_resolution(case, factor)
     recorded = SparseTensor(case.output("raw"), Voxels(raw.voxels.coords, resolution))
     _compare_mesh(extract_mesh(recorded), case, comparison)
 

@@ -101,13 +101,13 @@ def _check_metric_geometry(case: GoldenCase, comparison: Comparison) -> None:
             expected = case.under(f"outputs.{name}.{variant}")
             height, width = expected["mask"].shape
             fov = case.scalar(f"meta.{variant}", f"meta.{name}.{variant}")
-            known = None if fov is None else focal_of_fov(math.radians(fov), height, width)
-            found = geometry_of(output, focal=known, project=variant != "unprojected")
-            actual = {"points": found.points, "depth": found.depth}
-            if found.normal is not None:
-                actual["normal"] = found.normal
-            actual["intrinsics"] = _intrinsics(found.focal, width / height)
-            comparison.equal(f"{name}.{variant}.mask", found.mask, expected.pop("mask"))
+            focal = None if fov is None else focal_of_fov(math.radians(fov), height, width)
+            geometry = geometry_of(output, focal=focal, project=variant != "unprojected")
+            actual = {"points": geometry.points, "depth": geometry.depth}
+            if geometry.normal is not None:
+                actual["normal"] = geometry.normal
+            actual["intrinsics"] = _intrinsics(geometry.focal, width / height)
+            comparison.equal(f"{name}.{variant}.mask", geometry.mask, expected.pop("mask"))
             actual = {part: value for part, value in actual.items() if part in expected}
             comparison.close_each(f"{name}.{variant}", actual, expected, atol=_ATOL_FIT)
 

@@ -89,7 +89,7 @@ def _check_condition(case: GoldenCase, comparison: Comparison) -> None:
     params = DinoV3Params.from_state_dict(dino, heads=int(case.scalars["meta.heads"]))
     embedder = load_module(lambda: DinoV3(params), dino, source=case.name)
     picture, side = case.input("image"), int(case.scalars["meta.grid"])
-    seen = SeenPicture(
+    seen_picture = SeenPicture(
         tokens=embedder(picture),
         first=1 + params.registers,
         size=picture.shape[-1],
@@ -97,9 +97,9 @@ def _check_condition(case: GoldenCase, comparison: Comparison) -> None:
         distance=float(case.input("distance")),
     )
     guide = Guide.of(_naf(own, case.name), picture, int(case.scalars["meta.naf_target"]))
-    told = seen.condition(cube_cells(side), side, guide)
-    comparison.close("global", told.tokens, case.output("global"), atol=_ATOL)
-    comparison.close("proj", told.pixels, case.output("proj"), atol=_ATOL)
+    features = seen_picture.condition(cube_cells(side), side, guide)
+    comparison.close("global", features.tokens, case.output("global"), atol=_ATOL)
+    comparison.close("proj", features.pixels, case.output("proj"), atol=_ATOL)
 
 
 CHECKS: Mapping[str, Check] = {

@@ -94,8 +94,8 @@ def _check_sampler(case: GoldenCase, comparison: Comparison) -> None:
 
     noise = _latents(case.input, "x0")
     generator = torch.Generator().manual_seed(int(case.scalars["meta.seed"]))
-    drawn = structure_noise(flow.params, generator)
-    for name, actual, expected in zip(LATENT_NAMES, drawn, noise, strict=True):
+    start = structure_noise(flow.params, generator)
+    for name, actual, expected in zip(LATENT_NAMES, start, noise, strict=True):
         comparison.close(f"noise.{name}", actual, expected, atol=0.0)
 
     context = flow.remember(case.input("cond"))
@@ -193,8 +193,8 @@ def _check_preprocess(case: GoldenCase, comparison: Comparison) -> None:
     for name in sorted({n.split(".")[1] for n in case.tensors if n.startswith("inputs.")}):
         rgba, points = case.input(f"{name}.rgba"), case.input(f"{name}.pointmap")
         size = int(case.scalars["meta.size"])
-        for stage, given in (("ss", points), ("slat", None)):
-            images = preprocess(rgba[:3], rgba[3:], given, size=size)
+        for stage, stage_points in (("ss", points), ("slat", None)):
+            images = preprocess(rgba[:3], rgba[3:], stage_points, size=size)
             actual = {
                 "image": images.image[0],
                 "mask": images.mask[0],
@@ -212,8 +212,8 @@ def _check_preprocess(case: GoldenCase, comparison: Comparison) -> None:
 
 def _numbers(case: GoldenCase) -> list[str]:
     """Numbers of the objects in a case of several, in order."""
-    found = {n.split(".")[1] for n in case.tensors if n.startswith("inputs.")}
-    return sorted(found, key=int)
+    numbers = {n.split(".")[1] for n in case.tensors if n.startswith("inputs.")}
+    return sorted(numbers, key=int)
 
 
 def _check_pose(case: GoldenCase, comparison: Comparison) -> None:

@@ -116,7 +116,7 @@ def _check_structure_sampler(case: GoldenCase, comparison: Comparison) -> None:
     for name in settings:
         params = _sampling(case, f"meta.{name}.")
         states: list[Tensor] = []
-        told: list[float] = []
+        network_times: list[float] = []
         network = _structure_velocity(case)
 
         def velocity(
@@ -125,16 +125,16 @@ def _check_structure_sampler(case: GoldenCase, comparison: Comparison) -> None:
             view: int | None,
             network: Velocity = network,
             states: list[Tensor] = states,
-            told: list[float] = told,
+            network_times: list[float] = network_times,
         ) -> State:
             if view is not None:
                 states.append(cube_from_tokens(x[0]))
-                told.append(1000 * float(time))
+                network_times.append(1000 * float(time))
             return network(x, time, view)
 
         (x,) = sample_flow(velocity, noise, params)
         states.append(cube_from_tokens(x))
-        times = torch.tensor(told), torch.tensor(case.scalars[f"meta.{name}.network_t"])
+        times = torch.tensor(network_times), torch.tensor(case.scalars[f"meta.{name}.network_t"])
         comparison.close(f"{name}.network_t", *times, atol=1e-3)  # in units of 1/1000
         for output, step in (
             ("x_after_first", 1),

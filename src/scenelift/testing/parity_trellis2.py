@@ -281,13 +281,13 @@ def _check_dual_grid(case: GoldenCase, comparison: Comparison) -> None:
 def check_cascade(case: GoldenCase, comparison: Comparison, *, rounding: Rounding) -> None:
     names = {n.split(".")[1] for n in case.scalars if n.endswith(".asked")}
     for name in sorted(names):
-        asked, cap, found = (
+        target, cap, result = (
             int(case.scalars[f"meta.{name}.{part}"]) for part in ("asked", "cap", "resolution")
         )
         tokens, resolution = finer_cells(
-            case.input("hr_coords"), 512, asked, rounding=rounding, most=cap
+            case.input("hr_coords"), 512, target, rounding=rounding, most=cap
         )
-        comparison.equal(f"{name}.resolution", torch.tensor(resolution), torch.tensor(found))
+        comparison.equal(f"{name}.resolution", torch.tensor(resolution), torch.tensor(result))
         output = name if f"outputs.{name}" in case.tensors else f"coords_{name}"
         comparison.equal(name, tokens, case.output(output))
 
@@ -408,9 +408,9 @@ def _check_chain(case: GoldenCase, comparison: Comparison) -> None:
     attributes = 0.5 * texture_decoder(texture, decoded.logits).feats + 0.5
     comparison.close("attrs", attributes, case.output("attrs"), atol=2e-4)
 
-    asked = int(scalars["meta.cascade"][1])
+    resolution = int(scalars["meta.cascade"][1])
     fine = shape_decoder.split(shape, len(shape_decoder.params.channels) - 1)
-    cells, _ = finer_cells(fine.coords, low, asked, least=asked)
+    cells, _ = finer_cells(fine.coords, low, resolution, least=resolution)
     comparison.equal("cascade_coords", cells, case.output("cascade_coords"))
     generator = torch.Generator().manual_seed(int(scalars["meta.seed"]))
     torch.randn(1, 8, side, side, side, generator=generator)

@@ -62,10 +62,10 @@ class Backbone(nn.Module):
     @torch.no_grad()
     def forward(self, image: Tensor) -> list[Tensor]:  # [B, 3, H, W] -> 4 × [B, 1 + h·w, 384]
         """The tokens of `LEVELS` of pictures normalised by ImageNet's mean and deviation."""
-        kept: list[Tensor] = []
+        features: list[Tensor] = []
 
         def keep(_module: nn.Module, _inputs: object, out: Tensor) -> None:
-            kept.append(out)
+            features.append(out)
 
         hooks = [self.vit.blocks[i].register_forward_hook(keep) for i in (2, 5, 8)]
         try:
@@ -73,7 +73,7 @@ class Backbone(nn.Module):
         finally:
             for hook in hooks:
                 hook.remove()
-        return [*kept, last]
+        return [*features, last]
 
 
 def dequantised(path: Path) -> dict[str, Tensor]:

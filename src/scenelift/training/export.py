@@ -113,17 +113,17 @@ def export_head(
 
 def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with its large float32 constants stored in float16."""
-    kept, casts = [], []
+    initializers, casts = [], []
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)
         if tensor.data_type != TensorProto.FLOAT or values.size < SMALL:
-            kept.append(tensor)
+            initializers.append(tensor)
             continue
         stored = f"{tensor.name}_half"
-        kept.append(numpy_helper.from_array(values.astype(np.float16), stored))
+        initializers.append(numpy_helper.from_array(values.astype(np.float16), stored))
         casts.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))
     del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
+    model.graph.initializer.extend(initializers)
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)

@@ -68,10 +68,10 @@ class Head(nn.Module):
     def __init__(self, params: HeadParams) -> None:
         super().__init__()
         self.params = params
-        width, seen = params.width, 3 + params.hints
+        width, inputs = params.width, 3 + params.hints
         self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in LEVELS)
         self.levels = nn.ModuleList(nn.Linear(WIDTH, width) for _ in LEVELS)
-        self.patches = nn.Conv2d(seen, width, CELLS, stride=CELLS)
+        self.patches = nn.Conv2d(inputs, width, CELLS, stride=CELLS)
         self.blocks = nn.ModuleList(
             VitBlock(width, width // 64, hidden=4 * width, layer_scale=False)
             for _ in range(params.blocks)
@@ -86,16 +86,16 @@ class Head(nn.Module):
         # The photo's pyramid, from eight pixels a patch down to two.
         stem = params.channels[2]
         self.stem = nn.Sequential(
-            nn.Conv2d(seen, stem, 3, padding=1), nn.GELU(), nn.Conv2d(stem, stem, 3, padding=1)
+            nn.Conv2d(inputs, stem, 3, padding=1), nn.GELU(), nn.Conv2d(stem, stem, 3, padding=1)
         )
         self.down4 = nn.Conv2d(stem, 2 * stem, 3, stride=2, padding=1)
         self.down2 = nn.Conv2d(2 * stem, 3 * stem, 3, stride=2, padding=1)
-        looks = {8: stem, 4: 2 * stem, 2: 3 * stem}
+        widths = {8: stem, 4: 2 * stem, 2: 3 * stem}
         self.rise = nn.ModuleList(
             nn.Conv2d(a, 4 * b, 1) for a, b in zip(ins, channels, strict=True)
         )
         self.look = nn.ModuleList(
-            nn.Conv2d(looks[2 ** (i + 1)], b, 1) for i, b in enumerate(channels)
+            nn.Conv2d(widths[2 ** (i + 1)], b, 1) for i, b in enumerate(channels)
         )
         self.refine = nn.ModuleList(
             nn.Sequential(_Residual(b), _Residual(b, 2 if i == 0 else 1))
@@ -110,8 +110,8 @@ class Head(nn.Module):
         hints: Tensor,  # [B, E, 8h, 8w]
     ) -> tuple[Tensor, Tensor]:  # [B, pixels, scale · h, scale · w], [B, globals]
         """Run the head."""
-        seen = torch.cat([photo, hints], 1)
-        patches = self.patches(seen)  # [B, D, h, w]
+        inputs = torch.cat([photo, hints], 1)
+        patches = self.patches(inputs)  # [B, D, h, w]
         x = sum(
             linear(norm(level))
             for level, norm, linear in zip(levels, self.norms, self.levels, strict=True)
@@ -123,7 +123,7 @@ class Head(nn.Module):
         of_picture = self.of_picture(torch.cat([x[:, 0], x[:, 1:].mean(1)], 1))
 
         y = x[:, 1:].transpose(1, 2).reshape(patches.shape)
-        fine = self.stem(seen)
+        fine = self.stem(inputs)
         middle = self.down4(F.gelu(fine))
         coarse = self.down2(F.gelu(middle))
         pyramid = (coarse, middle, fine)

@@ -100,13 +100,13 @@ class SceneStore:
             getattr(self, name)[here] = torch.from_numpy(getattr(scenes, name)[:count]).to(
                 self.device, non_blocking=True
             )
-        known = scenes.scene < count
+        valid = scenes.scene < count
         boxes = np.zeros((count, MOST_OBJECTS + 1, 4), np.float32)
-        boxes[scenes.scene[known], scenes.number[known]] = scenes.box[known]
+        boxes[scenes.scene[valid], scenes.number[valid]] = scenes.box[valid]
         self.boxes[here] = torch.from_numpy(boxes).to(self.device)
 
         sides = np.maximum(scenes.box[:, 2] - scenes.box[:, 0], scenes.box[:, 3] - scenes.box[:, 1])
-        good = known & (scenes.visible >= self._least_visible) & (sides >= self._least_side)
+        good = valid & (scenes.visible >= self._least_visible) & (sides >= self._least_side)
         rows = np.flatnonzero(good)[: len(self._objects.scene) - self.objects]
         there = slice(self.objects, self.objects + len(rows))
         for name in ("scene", "number", "model", "pose", "visible", "box"):
@@ -152,13 +152,13 @@ class SceneStore:
         self, folder: Path, pattern: str, *, at_least: int, say: Callable[[str], None]
     ) -> None:
         """Take in shards as they appear, in the background, and return when there are enough."""
-        seen: set[str] = set()
+        names: set[str] = set()
 
         def watch() -> None:
             while not self.full:
-                fresh = [p for p in sorted(folder.glob(pattern)) if p.name not in seen]
+                fresh = [p for p in sorted(folder.glob(pattern)) if p.name not in names]
                 for path in fresh:
-                    seen.add(path.name)
+                    names.add(path.name)
                     self.add(Scenes.load(path))
                     if self.full:
                         break

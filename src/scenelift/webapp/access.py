@@ -63,7 +63,7 @@ class Tokens:
     def required(self) -> bool:
         return bool(self._secrets)
 
-    def owner(self, shown: str, client: str) -> str:
+    def owner(self, token: str, client: str) -> str:
         """Whose token this is. Takes as long for a wrong one as for a right one.
 
         A right one is let in whatever came from its address before: all callers behind a proxy
@@ -76,9 +76,9 @@ class Tokens:
             Unauthorized, TooManyRequests: it is nobody's, or there were too many such.
         """
         owner: str | None = None
-        given = shown.encode("utf-8", "surrogateescape")
+        encoded = token.encode("utf-8", "surrogateescape")
         for secret, name in self._secrets:
-            if hmac.compare_digest(secret, given):
+            if hmac.compare_digest(secret, encoded):
                 owner = name
         if owner is None:
             self._guesses.take(client)
@@ -181,12 +181,12 @@ class Guard:
         if self._tokens.required:
             owner = ""
             if _guarded(path) and path not in OPEN:
-                shown = _shown_token(headers)
-                if not shown:
+                token = _shown_token(headers)
+                if not token:
                     raise Unauthorized(
                         "A token is needed: send `Authorization: Bearer …`, or log in."
                     )
-                owner = self._tokens.owner(shown, client)
+                owner = self._tokens.owner(token, client)
         self._requests.take(owner or client)
         length = headers.get("content-length", "")
         most = self._most_bytes(scope)

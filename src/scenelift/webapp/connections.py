@@ -53,7 +53,7 @@ class PatientProtocol(H11Protocol):
         super().__init__(*args, **options)
         self._limits = limits
         self._timer: asyncio.TimerHandle | None = None
-        self._heard = self._asked = self._took = self.loop.time()
+        self._heard = self._request_began = self._took = self.loop.time()
         self._unsent = 0
 
     @property
@@ -67,13 +67,13 @@ class PatientProtocol(H11Protocol):
         return self.conn.their_state is h11.SEND_BODY and not self.flow.read_paused
 
     @property
-    def asked(self) -> float:
+    def request_began(self) -> float:
         """When the latest request began, or was answered, or else the connection."""
-        return self._asked
+        return self._request_began
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._heard = self._asked = self._took = self.loop.time()
+        self._heard = self._request_began = self._took = self.loop.time()
         self._watch()
         if len(self.connections) > self._limits.connections:
             self._drop_one()
@@ -86,18 +86,18 @@ class PatientProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         now = self.loop.time()
         if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
-            self._asked = now  # the first bytes of a request
+            self._request_began = now  # the first bytes of a request
         self._heard = now
         super().data_received(data)
 
     def on_response_complete(self) -> None:
-        self._asked = self.loop.time()
+        self._request_began = self.loop.time()
         super().on_response_complete()
 
     def _drop_one(self) -> None:
         # Those that are answered are let be: the next ones to go are those still being sent.
         waiting = [
-            (not c.is_idle, c.asked, id(c), c)
+            (not c.is_idle, c.request_began, id(c), c)
             for c in self.connections
             if isinstance(c, PatientProtocol) and (c.is_idle or c.is_receiving)
         ]
@@ -121,7 +121,7 @@ class PatientProtocol(H11Protocol):
             and self.timeout_keep_alive_task is None
             and self.conn.their_state is h11.IDLE
         ):
-            return now - self._asked > limits.header_seconds
+            return now - self._request_began > limits.header_seconds
         unsent = self.transport.get_write_buffer_size()
         if unsent == 0 or unsent != self._unsent:
             self._unsent, self._took = unsent, now
@@ -130,13 +130,13 @@ class PatientProtocol(H11Protocol):
         if not self.is_receiving:
             return False
         whole = limits.upload_seconds if self._is_upload() else 2 * limits.body_seconds
-        return now - self._heard > limits.body_seconds or now - self._asked > whole
+        return now - self._heard > limits.body_seconds or now - self._request_began > whole
 
     def _is_upload(self) -> bool:
         return self.scope is not None and self.scope["path"] in UPLOADS
 
 
-def room_for_connections(wanted: int) -> int:
+def room_for_connections(count: int) -> int:
     """How many connections this process can hold; allows it more files where that is needed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     best = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
@@ -144,9 +144,9 @@ def room_for_connections(wanted: int) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (best, hard))
         soft = best
     if soft == resource.RLIM_INFINITY:
-        return wanted
+        return count
     # A connection may have a file open that it sends.
-    return max(8, min(wanted, (soft - OTHER_FILES) // 2))
+    return max(8, min(count, (soft - OTHER_FILES) // 2))
 
 
 def log_accept_errors_once(loop: asyncio.AbstractEventLoop) -> None:

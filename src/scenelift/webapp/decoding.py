@@ -141,7 +141,7 @@ def check_photo(folder: JobFolder, max_pixels: int) -> tuple[int, int]:
         _check_header(folder.photo, max_pixels)
         image = read_image(folder.photo, detail=False)
         picture = PIL.Image.fromarray(image.pixels)
-        for path, side in ((folder.shown, SHOWN_SIDE), (folder.thumbnail, THUMBNAIL_SIDE)):
+        for path, side in ((folder.display_photo, SHOWN_SIDE), (folder.thumbnail, THUMBNAIL_SIDE)):
             picture.thumbnail((side, side), reducing_gap=2.0)
             picture.save(path, "JPEG", quality=88)
     except ImageError as exc:
@@ -188,9 +188,9 @@ def main() -> None:
         mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (mapped + args.bytes, resource.RLIM_INFINITY))
     for line in sys.stdin:
-        asked = json.loads(line)
+        request = json.loads(line)
         try:
-            width, height = check_photo(JobFolder(Path(asked["folder"])), asked["max_pixels"])
+            width, height = check_photo(JobFolder(Path(request["folder"])), request["max_pixels"])
             answer = {"width": width, "height": height}
         except ImageError as exc:
             answer = {"problem": str(exc)}

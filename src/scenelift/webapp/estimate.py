@@ -25,7 +25,7 @@ def stages_of(request: JobRequest, selection: Selection | None) -> tuple[str, ..
     """The stages of the task at hand: until the masks are looked at, after that, or all."""
     if request.review and selection is None:
         return ("segment",)
-    absent = {"segment"} if selection is not None else set()
+    absent: set[str] = {"segment"} if selection is not None else set()
     if request.options().layout.background == "none":
         absent.add("background")
     return tuple(stage.name for stage in STAGES if stage.name not in absent)
@@ -78,7 +78,7 @@ class Estimate:
         self._done: dict[tuple[str, int | None], float] = {}
         self._shown = 0.0
 
-    def found(self, objects: int) -> None:
+    def set_objects(self, objects: int) -> None:
         """So many objects will be reconstructed."""
         self._objects = objects
 

@@ -60,14 +60,14 @@ class EventFeed:
         """Number of watchers."""
         return self._streams.total()
 
-    async def wait(self, seen: int, timeout: float) -> int:
-        """Wait for an event after `seen`; returns the newest number there is, maybe `seen`."""
+    async def wait(self, last_seq: int, timeout: float) -> int:
+        """Wait for an event after `last_seq`; returns the newest number there is."""
         try:
             async with asyncio.timeout(timeout), self._changed:
-                await self._changed.wait_for(lambda: self._closed or self._last > seen)
+                await self._changed.wait_for(lambda: self._closed or self._last > last_seq)
         except TimeoutError:
             pass
-        return max(seen, self._last)
+        return max(last_seq, self._last)
 
     def check_room(self, owner: str) -> None:
         """Refuse one stream too many.
@@ -86,16 +86,16 @@ class EventFeed:
         try:
             newest = await asyncio.to_thread(self._queue.last_event)
             # A number from the future is from another data folder: start afresh.
-            seen = newest if after is None or after > newest else after
-            yield _message("ready", seen, json.dumps({"last_event_id": seen}))
+            last_seq = newest if after is None or after > newest else after
+            yield _message("ready", last_seq, json.dumps({"last_event_id": last_seq}))
             while not self._closed:
-                rows = await asyncio.to_thread(self._queue.events_after, seen, owner, BATCH)
+                rows = await asyncio.to_thread(self._queue.events_after, last_seq, owner, BATCH)
                 for row in rows:
                     yield _message("job", row.seq, row.data)
-                    seen = row.seq
+                    last_seq = row.seq
                 if len(rows) == BATCH:
                     continue
-                newest = max(newest, seen)
+                newest = max(newest, last_seq)
                 now = await self.wait(newest, PING_SECONDS)
                 if now == newest:
                     yield b": ping\n\n"

@@ -39,13 +39,13 @@ class ShowingSegmenter:
         self._inner, self._folder, self._show = inner, folder, show
 
     def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
-        found = segment_prompt(self._inner, image, prompt, report)
-        if found.instances:
-            kept = limit_objects(found, prompt.max_objects)
+        segmentation = segment_prompt(self._inner, image, prompt, report)
+        if segmentation.instances:
+            limited = limit_objects(segmentation, prompt.max_objects)
             prepare_output_folder(self._folder)
-            write_instances(self._folder, image, kept)
-            self._show(kept)
-        return found
+            write_instances(self._folder, image, limited)
+            self._show(limited)
+        return segmentation
 
 
 class ChosenSegmenter:
@@ -62,7 +62,7 @@ class ChosenSegmenter:
 
 
 def choose(
-    found: Segmentation,
+    segmentation: Segmentation,
     selection: Selection,
     segmenter: Segmenter,
     image: Image,
@@ -80,28 +80,27 @@ def choose(
     Raises:
         InputError: an index or a box is outside of what there is, or nothing is left.
     """
-    unknown = [index for index in selection.keep if index >= len(found.instances)]
+    unknown = [index for index in selection.keep if index >= len(segmentation.instances)]
     if unknown:
-        raise InputError(
-            f"There is no object {unknown[0]}: {len(found.instances)} were found, counted from 0."
-        )
+        count = len(segmentation.instances)
+        raise InputError(f"There is no object {unknown[0]}: {count} were found, counted from 0.")
     keep = dict.fromkeys(selection.keep)
     added: list[Instance] = []
     notes: list[str] = []
     unfit: list[Dropped] = []
     for box in selection.add:
-        prompt, told = working_prompt(image, Prompt(boxes=(box.to_prompt(),)))
-        seen = segmenter.segment(image, prompt, report)
-        added += seen.instances[:1]
-        notes += [*told, *seen.notes]
-        unfit += seen.dropped
-        if not seen.instances:
+        prompt, prompt_notes = working_prompt(image, Prompt(boxes=(box.to_prompt(),)))
+        in_box = segmenter.segment(image, prompt, report)
+        added += in_box.instances[:1]
+        notes += [*prompt_notes, *in_box.notes]
+        unfit += in_box.dropped
+        if not in_box.instances:
             notes.append(f"Nothing was found in the box around {box.label or 'an object'}.")
     added += [painted for mask in masks if (painted := _painted(image, mask)) is not None]
     kept = (
-        replace(found.instances[index], label=selection.names.get(index) or own)
+        replace(segmentation.instances[index], label=selection.names.get(index) or own)
         for index in keep
-        for own in (found.instances[index].label,)
+        for own in (segmentation.instances[index].label,)
     )
     instances = (*kept, *added)
     if not instances:
@@ -110,13 +109,13 @@ def choose(
         )
     left_out = [
         Dropped(label=i.label, score=i.score, box=i.box, reason="left out by you")
-        for index, i in enumerate(found.instances)
+        for index, i in enumerate(segmentation.instances)
         if index not in keep
     ]
     chosen = Segmentation(
         instances=instances,
-        dropped=(*found.dropped, *left_out, *unfit),
-        notes=(*found.notes, *notes),
+        dropped=(*segmentation.dropped, *left_out, *unfit),
+        notes=(*segmentation.notes, *notes),
     )
     return limit_objects(chosen, most)
 

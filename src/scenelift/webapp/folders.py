@@ -55,7 +55,7 @@ class JobFolder:
         return self.path / "edits.json"
 
     @property
-    def shown(self) -> Path:
+    def display_photo(self) -> Path:
         """The photo as the models see it, for browsers."""
         return self.path / "shown.jpg"
 
@@ -73,7 +73,7 @@ class JobFolder:
         return self.path / name
 
     @property
-    def found(self) -> Path:
+    def search(self) -> Path:
         """Masks and overlay, as `scenelift segment` writes them."""
         return self.path / "found"
 

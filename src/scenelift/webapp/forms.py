@@ -77,9 +77,9 @@ async def receive_form(request: Request, spool: Path) -> AsyncIterator[FormData]
 
 def _check_charset(named: bytes) -> None:
     try:
-        known = codecs.lookup(named.decode("ascii")).name in CHARSETS
+        supported = codecs.lookup(named.decode("ascii")).name in CHARSETS
     except (LookupError, ValueError):
-        known = False
-    if not known:
-        shown = named.decode("ascii", "replace")[:40]
-        raise UnsupportedUpload(f"The form's charset is {shown!r}; send UTF-8.")
+        supported = False
+    if not supported:
+        charset = named.decode("ascii", "replace")[:40]
+        raise UnsupportedUpload(f"The form's charset is {charset!r}; send UTF-8.")

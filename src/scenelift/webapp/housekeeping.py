@@ -92,9 +92,9 @@ class Housekeeper:
         A folder with anything more is never taken for a leftover: the queue may have been lost.
         """
         folders = [f for f in self._data.jobs.iterdir() if f.is_dir()]
-        known = self._queue.ids()
+        ids = self._queue.ids()
         for folder in folders:
-            if folder.name in known or _age(folder) <= ORPHAN_SECONDS:
+            if folder.name in ids or _age(folder) <= ORPHAN_SECONDS:
                 continue
             if not holds_work(self._data.job(folder.name)):
                 self._data.remove(folder)
@@ -105,7 +105,7 @@ class Housekeeper:
         for job in ended:
             if job.readable and job.state in ("failed", "cancelled"):
                 shutil.rmtree(self._data.job(job.id).scene, ignore_errors=True)
-        left = list(ended)
+        remaining = list(ended)
         if by_age:
             now = time.time()
             # A row that this version cannot read may be another version's: it is for its owner.
@@ -115,10 +115,10 @@ class Housekeeper:
                 if job.readable and now - (job.finished or job.created) > self._keep_seconds
             ]
             gone = {job.id for job in old}
-            left = [job for job in ended if job.id not in gone]
+            remaining = [job for job in ended if job.id not in gone]
             self._remove(old, "old")
-        left = self._keep_quotas(left, sizes)
-        self.stored_bytes = sum(sizes[job.id] for job in left)
+        remaining = self._keep_quotas(remaining, sizes)
+        self.stored_bytes = sum(sizes[job.id] for job in remaining)
         self.remove_deleted()
 
     def _keep_quotas(self, jobs: Sequence[JobRow], sizes: dict[str, int]) -> list[JobRow]:
@@ -132,22 +132,22 @@ class Housekeeper:
         Returns:
             The jobs that stay.
         """
-        taken: Counter[str] = Counter()
+        used: Counter[str] = Counter()
         for job in jobs:
-            taken[job.owner] += sizes[job.id]
-        left = list(jobs)
-        while taken:
-            owner, most = taken.most_common(1)[0]
-            if most <= self._owner_bytes and taken.total() <= self._max_bytes:
+            used[job.owner] += sizes[job.id]
+        remaining = list(jobs)
+        while used:
+            owner, most = used.most_common(1)[0]
+            if most <= self._owner_bytes and used.total() <= self._max_bytes:
                 break
-            victim = next((job for job in left if job.owner == owner and job.readable), None)
+            victim = next((job for job in remaining if job.owner == owner and job.readable), None)
             if victim is None:
-                del taken[owner]  # nothing of theirs may go
+                del used[owner]  # nothing of theirs may go
                 continue
-            left = [job for job in left if job is not victim]
-            taken[owner] -= sizes[victim.id]
+            remaining = [job for job in remaining if job is not victim]
+            used[owner] -= sizes[victim.id]
             self._remove([victim], "no room")
-        return left
+        return remaining
 
     def _remove(self, jobs: Sequence[JobRow], why: str) -> None:
         for job in jobs:

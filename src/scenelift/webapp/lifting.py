@@ -96,27 +96,27 @@ class Attempt:
         pipeline = self._load(self._quality)
         self._report.check()
         if not job.request.review:
-            segmenter = ShowingSegmenter(pipeline.segmenter, folder.found, self._found)
+            segmenter = ShowingSegmenter(pipeline.segmenter, folder.search, self._on_segmentation)
             prompt = job.request.prompt.to_prompt()
             self._lift(pipeline.with_backends(segmenter=segmenter), prompt)
             return
 
         image, prompt = read_image(folder.photo), job.request.prompt.to_prompt()
-        found = Segmentation(instances=())  # where nothing was asked for, all is pointed at
+        segmentation = Segmentation(instances=())  # where nothing was asked for, all is pointed at
         if prompt.phrases or prompt.boxes or prompt.points:
             store = StageStore(folder.stages)
             steps = Steps(self._report, store, pipeline.runtime, depends=(image, prompt))
-            found = segment_photo(pipeline.segmenter, image, prompt, steps)
+            segmentation = segment_photo(pipeline.segmenter, image, prompt, steps)
             self._queue.learn(self._quality, learned(steps.timings, self._stages))
         if job.selection is None:
-            prepare_output_folder(folder.found)
-            write_instances(folder.found, image, found)
-            self._found(found)
+            prepare_output_folder(folder.search)
+            write_instances(folder.search, image, segmentation)
+            self._on_segmentation(segmentation)
             self._end("review")
             return
         with pipeline.runtime.active():
             chosen = choose(
-                found,
+                segmentation,
                 job.selection,
                 pipeline.segmenter,
                 image,
@@ -124,17 +124,17 @@ class Attempt:
                 masks=_drawn(folder, job.selection),
                 most=self._most_objects,
             )
-        prepare_output_folder(folder.found)
-        write_instances(folder.found, image, chosen)
-        self._found(chosen)
+        prepare_output_folder(folder.search)
+        write_instances(folder.search, image, chosen)
+        self._on_segmentation(chosen)
         segmenter = ChosenSegmenter(pipeline.segmenter, chosen)
         if not prompt.phrases:  # a run asks for something, if only by what it was called
             labels = dict.fromkeys(instance.label for instance in chosen.instances)
             prompt = replace(prompt, phrases=tuple(labels))
         self._lift(pipeline.with_backends(segmenter=segmenter), prompt, image)
 
-    def _found(self, segmentation: Segmentation) -> None:
-        self._listener.found(segmentation)
+    def _on_segmentation(self, segmentation: Segmentation) -> None:
+        self._listener.on_segmentation(segmentation)
 
     def _lift(self, pipeline: Pipeline, prompt: Prompt, image: Image | None = None) -> None:
         spec = RunSpec.of(self._folder.photo, prompt, self._folder.scene, self._options)

@@ -62,11 +62,11 @@ class JobListener:
             message=event.message,
         )
 
-    def found(self, segmentation: Segmentation) -> None:
+    def on_segmentation(self, segmentation: Segmentation) -> None:
         """The masks are there."""
         self.objects = of_segmentation(segmentation, self._size)
         self.notes += [note for note in segmentation.notes if note not in self.notes]
-        self._estimate.found(len(segmentation.instances))
+        self._estimate.set_objects(len(segmentation.instances))
         self._write(kind="found", stage="segment", stage_fraction=1.0)
 
     def _follow_object(self, event: Event) -> None:
@@ -74,16 +74,16 @@ class JobListener:
             return
         if event.object_index >= len(self.objects):
             return
-        shown = self.objects[event.object_index]
+        o = self.objects[event.object_index]
         match event.kind:
             case "stage_started":
-                shown.state = "running"
+                o.state = "running"
             case "stage_progress":
-                shown.fraction = round(event.fraction, 3)
+                o.fraction = round(event.fraction, 3)
             case "stage_finished" | "stage_resumed":
-                shown.state, shown.fraction = "done", 1.0
+                o.state, o.fraction = "done", 1.0
             case "object_failed":
-                shown.state, shown.reason = "failed", event.message
+                o.state, o.reason = "failed", event.message
             case _:
                 pass
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -143,10 +143,10 @@ class JobRequest(JobOptions):
     @classmethod
     def _flat(cls, value: Any) -> Any:
         """Jobs of an earlier version had some options in an object of their own."""
-        if isinstance(value, dict) and "meshes" in value:
-            value = {**value, **value["meshes"]}
-            del value["meshes"]
-        return value
+        fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+        if "meshes" in fields:
+            return {k: v for k, v in (fields | fields["meshes"]).items() if k != "meshes"}
+        return cast("object", value)
 
     def options(self, defaults: Options | None = None) -> Options:
         """What the job runs with.
@@ -428,8 +428,8 @@ def parse_phrases(texts: tuple[str, ...] | list[str], most: int) -> tuple[str, .
     Raises:
         InputError: a phrase is too long or has control characters, or there are too many.
     """
-    given = [text for text in texts if text.replace(";", " ").strip()]
-    phrases = parse_prompt_phrases(given) if given else ()
+    filled = [text for text in texts if text.replace(";", " ").strip()]
+    phrases = parse_prompt_phrases(filled) if filled else ()
     if len(phrases) > most:
         raise InputError(f"{len(phrases)} phrases were given; this server looks for {most}.")
     return phrases

@@ -93,8 +93,8 @@ def of_segmentation(segmentation: Segmentation, size: Size) -> list[StoredObject
         _stored(index, i.label, i.score, i.box, working, size, state="waiting")
         for index, i in enumerate(segmentation.instances)
     ]
-    for shown in waiting:
-        shown.mask = shown.search_mask
+    for o in waiting:
+        o.mask = o.search_mask
     return [*waiting, *_dropped(segmentation.dropped, working, size)]
 
 

@@ -129,27 +129,29 @@ def restore_jobs(data: DataFolder, queue: Queue, owners: Sequence[str]) -> list[
         owners: who may call here. A folder that does not say whose it is becomes theirs if there is
             only one; otherwise it stays, and nobody sees it.
     """
-    known = queue.ids()
-    found: list[JobRow] = []
+    ids = queue.ids()
+    restored: list[JobRow] = []
     for path in data.jobs.iterdir():
-        if path.name in known or not JOB_ID.fullmatch(path.name) or not path.is_dir():
+        if path.name in ids or not JOB_ID.fullmatch(path.name) or not path.is_dir():
             continue
         folder = data.job(path.name)
         if not holds_work(folder):
             continue
         try:
-            found.append(_job(folder, path.name, owners))
+            restored.append(_job(folder, path.name, owners))
         except (
             *(InputError, OSError, ValueError, TypeError, KeyError),
             *(OverflowError, RecursionError),
         ) as exc:
             log.warning("%s stays, but no job could be made of it: %s", path, exc)
-    for job in sorted(found, key=lambda job: job.created):
+    for job in sorted(restored, key=lambda job: job.created):
         queue.restore(job, _edits_record(data.job(job.id))[1])
         write_record(data.job(job.id), job)
-    if found:
-        log.warning("%d jobs that the queue did not know were taken from their folders", len(found))
-    return [job.id for job in found]
+    if restored:
+        log.warning(
+            "%d jobs that the queue did not know were taken from their folders", len(restored)
+        )
+    return [job.id for job in restored]
 
 
 def _job(folder: JobFolder, job_id: str, owners: Sequence[str]) -> JobRow:
@@ -171,13 +173,14 @@ def _job(folder: JobFolder, job_id: str, owners: Sequence[str]) -> JobRow:
     else:
         record = _from_scene(folder.path, manifest, owners)
         request = _request(manifest)
-    state, shown = record["state"], {}
+    state: Any = record["state"]
+    results: dict[str, Any] = {}
     size = (int(record["width"]), int(record["height"]))
     if not all(0 <= side < 2**31 for side in size):
         raise ValueError(f"{size} is no size of a photo")
     if manifest is not None:
         state = "queued" if unwritten else "done"
-        shown = {
+        results = {
             "objects": of_manifest(manifest, size),
             "notes": manifest.notes,
             "files": [file.model_dump() for file in manifest.files],
@@ -185,34 +188,33 @@ def _job(folder: JobFolder, job_id: str, owners: Sequence[str]) -> JobRow:
     elif state not in ("failed", "cancelled"):
         state = "queued"  # what was found so far is on disk, and not looked for again
     final = state != "queued"
-    return JobRow(
-        **{
-            "number": 0,
-            "id": job_id,
-            "owner": str(record["owner"]),
-            "state": state,
-            "request": request,
-            "selection": _selection(record["selection"]),
-            "width": size[0],
-            "height": size[1],
-            "created": _seconds(record["created"]),
-            "started": None,
-            "finished": _seconds(record["finished"] or time.time()) if final else None,
-            "attempt": 0,
-            "worker": None,
-            "claimed": None,
-            "cancel": None,
-            "stage": "",
-            "fraction": 1.0 if state == "done" else 0.0,
-            "eta": None,
-            "task": "edit" if unwritten else "lift",
-            "revision": revision,
-            "written": revision - unwritten,
-            "notes": [str(note) for note in record["notes"]],
-            "error": record["error"] if state == "failed" else None,
-            **shown,
-        }
-    )
+    values: dict[str, Any] = {
+        "number": 0,
+        "id": job_id,
+        "owner": str(record["owner"]),
+        "state": state,
+        "request": request,
+        "selection": _selection(record["selection"]),
+        "width": size[0],
+        "height": size[1],
+        "created": _seconds(record["created"]),
+        "started": None,
+        "finished": _seconds(record["finished"] or time.time()) if final else None,
+        "attempt": 0,
+        "worker": None,
+        "claimed": None,
+        "cancel": None,
+        "stage": "",
+        "fraction": 1.0 if state == "done" else 0.0,
+        "eta": None,
+        "task": "edit" if unwritten else "lift",
+        "revision": revision,
+        "written": revision - unwritten,
+        "notes": [str(note) for note in record["notes"]],
+        "error": record["error"] if state == "failed" else None,
+        **results,
+    }
+    return JobRow(**values)
 
 
 def _manifest(scene: Path) -> Manifest | None:
@@ -266,11 +268,11 @@ def _from_scene(folder: Path, manifest: Manifest, owners: Sequence[str]) -> dict
 
 
 def _request(manifest: Manifest) -> JobRequest:
-    asked = manifest.prompt
-    boxes = [box.model_dump() for box in asked.boxes]
+    prompt = manifest.prompt
+    boxes = [box.model_dump() for box in prompt.boxes]
     return JobRequest.model_validate(
         {
-            "prompt": {"phrases": asked.phrases, "boxes": boxes, "min_score": asked.min_score},
+            "prompt": {"phrases": prompt.phrases, "boxes": boxes, "min_score": prompt.min_score},
             "seed": manifest.seed,
             "quality": manifest.quality,
         }

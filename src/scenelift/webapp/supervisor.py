@@ -179,16 +179,16 @@ class Supervisor:
 
     def _overdue(self, job: JobRow, lease: float) -> str | None:
         now = time.monotonic()
-        seen = self._watched.setdefault(job.worker or "", _Watched(now, lease, now))
-        if lease != seen.lease:
-            seen.lease, seen.renewed = lease, now
-        if job.cancel is not None and seen.cancelled is None:
-            seen.cancelled = now
-        if seen.cancelled is not None and now > seen.cancelled + self._cancel_seconds:
+        watched = self._watched.setdefault(job.worker or "", _Watched(now, lease, now))
+        if lease != watched.lease:
+            watched.lease, watched.renewed = lease, now
+        if job.cancel is not None and watched.cancelled is None:
+            watched.cancelled = now
+        if watched.cancelled is not None and now > watched.cancelled + self._cancel_seconds:
             return "a cancelled stage did not stop"
-        if now > seen.renewed + self._lease_seconds:
+        if now > watched.renewed + self._lease_seconds:
             return "it was silent for too long"
-        if now > seen.began + self._job_seconds:
+        if now > watched.began + self._job_seconds:
             return f"it took longer than {self._job_seconds:g} s"
         return None
 

@@ -141,7 +141,7 @@ async def receive_upload(
             asyncio.timeout(settings.upload_seconds),
             receive_form(request, data.spool) as form,
         ):
-            asked, image = _read_fields(form, settings)
+            job_request, image = _read_fields(form, settings)
             await asyncio.to_thread(_store, image, folder, settings.upload_bytes)
         width, height = await asyncio.to_thread(decoder.check, folder)
     except BaseException as exc:
@@ -153,7 +153,7 @@ async def receive_upload(
         if isinstance(exc, ClientDisconnect):
             raise InputError("The connection was closed before the photo was there.") from exc
         raise
-    return Upload(id=job_id, folder=folder, request=asked, width=width, height=height)
+    return Upload(id=job_id, folder=folder, request=job_request, width=width, height=height)
 
 
 def _read_fields(form: FormData, settings: Settings) -> tuple[JobRequest, UploadFile]:
@@ -178,7 +178,9 @@ def _read_fields(form: FormData, settings: Settings) -> tuple[JobRequest, Upload
     if twice:
         raise InputError(f"The field {twice[0]!r} was sent twice.")
     review, boxes, points = (texts.pop(name, [""])[0] for name in ("review", "boxes", "points"))
-    values = {name: _plain(OPTIONS[name], given) for name, given in texts.items() if any(given)}
+    values = {
+        name: _plain(OPTIONS[name], texts_of) for name, texts_of in texts.items() if any(texts_of)
+    }
     numbers = {name: values.pop(name) for name in JobPrompt.model_fields if name in values}
     prompt = {
         "phrases": parse_phrases(phrases, settings.max_phrases),
@@ -187,11 +189,11 @@ def _read_fields(form: FormData, settings: Settings) -> tuple[JobRequest, Upload
         **numbers,
     }
     usual = {"quality": settings.options.backends.quality}
-    asked = JobRequest.model_validate(
+    request = JobRequest.model_validate(
         {**usual, **values, "prompt": prompt, "review": _flag("review", review)}
     )
-    asked.options()  # reads what the model takes as text
-    return limited(asked, settings), images[0]
+    request.options()  # reads what the model takes as text
+    return limited(request, settings), images[0]
 
 
 def _plain(f: OptionField, texts: list[str]) -> Any:
@@ -201,7 +203,7 @@ def _plain(f: OptionField, texts: list[str]) -> Any:
     return _flag(f.name, texts[0]) if f.plain is bool else texts[0]
 
 
-def limited(asked: JobRequest, settings: Settings) -> JobRequest:
+def limited(request: JobRequest, settings: Settings) -> JobRequest:
     """A request with a prompt that says something, and no more objects than are allowed.
 
     One that stops for a look at the masks may say nothing: objects are then pointed at.
@@ -209,15 +211,15 @@ def limited(asked: JobRequest, settings: Settings) -> JobRequest:
     Raises:
         InputError: no phrase, box or point was given.
     """
-    prompt = asked.prompt
+    prompt = request.prompt
     drawn = any(given.positive for given in (*prompt.boxes, *prompt.points))
-    if not (prompt.phrases or drawn or asked.review):
+    if not (prompt.phrases or drawn or request.review):
         raise InputError(
             "Say what to lift out: a phrase in 'text_prompt', a box in 'boxes' or a point in "
             "'points'."
         )
     most = min(prompt.to_prompt().max_objects or settings.max_objects, settings.max_objects)
-    return asked.model_copy(update={"prompt": prompt.model_copy(update={"max_objects": most})})
+    return request.model_copy(update={"prompt": prompt.model_copy(update={"max_objects": most})})
 
 
 def _listed(name: str, text: str, kind: TypeAdapter[Any], example: str) -> Any:
@@ -246,11 +248,11 @@ def _flag(name: str, text: str) -> bool:
 
 def _store(image: UploadFile, folder: JobFolder, most: int) -> None:
     folder.path.mkdir(parents=True)
-    left = most
+    remaining = most
     with folder.photo.open("xb") as file:
         while chunk := image.file.read(2**20):
-            left -= len(chunk)
-            if left < 0:
+            remaining -= len(chunk)
+            if remaining < 0:
                 raise TooLarge(
                     f"The photo is larger than {most / 2**20:.0f} MiB. Export it as JPEG, or "
                     "reduce it."

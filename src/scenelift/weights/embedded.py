@@ -277,9 +277,9 @@ def path(name: str, weights: Path | None = None, *, file: str | None = None) -> 
     file = artefact.files[0] if file is None else file
     if file not in artefact.files:
         raise KeyError(f"{name} has no file {file!r}, but {', '.join(artefact.files)}")
-    found = store.problem(_folder(weights), artefact) or store.damage(_folder(weights), artefact)
-    if found:
-        raise WeightsError(f"{found}: run `{COMMAND}`")
+    problem = store.problem(_folder(weights), artefact) or store.damage(_folder(weights), artefact)
+    if problem:
+        raise WeightsError(f"{problem}: run `{COMMAND}`")
     return _folder(weights) / name / file
 
 
@@ -290,7 +290,7 @@ def missing_for(role: Role, weights: Path | None = None) -> list[str]:
         for artefact in ARTEFACTS.values()
         if role in artefact.essential_for
     )
-    return [f"{found}: run `{COMMAND}`" for found in problems if found]
+    return [f"{problem}: run `{COMMAND}`" for problem in problems if problem]
 
 
 def status(weights: Path | None = None, *, verify: bool = False) -> list[ArtefactStatus]:

@@ -100,8 +100,8 @@ class HubBundle:
         unknown = [name for name in only or () if name not in self.names]
         if unknown:
             raise InputError(f"No model is called {unknown[0]!r}. Known: {', '.join(self.names)}.")
-        wanted = [model for model in self.models if only is None or model.name in only]
-        return _download([m for m in wanted if _needs_fetching(m, weights)], report, weights)
+        chosen = [model for model in self.models if only is None or model.name in only]
+        return _download([m for m in chosen if _needs_fetching(m, weights)], report, weights)
 
 
 def _download(waiting: Sequence[Model], report: Reporter, weights: Path | None) -> list[str]:
@@ -198,19 +198,19 @@ def _made(folder: Path) -> Path:
 
 
 def _needs_fetching(model: Model, weights: Path | None) -> bool:
-    found = folder(model.name, weights)
-    if found is None or _problem(model, found):
+    location = folder(model.name, weights)
+    if location is None or _problem(model, location):
         return True
     # What lies elsewhere is the user's; what we have put there ourselves should be sealed.
-    return found == home_of(model.name, weights) and not _is_sealed(model, found)
+    return location == home_of(model.name, weights) and not _is_sealed(model, location)
 
 
-def _is_sealed(model: Model, found: Path) -> bool:
-    sealed = seals.read(found)
+def _is_sealed(model: Model, location: Path) -> bool:
+    sealed = seals.read(location)
     return all(
-        name in sealed and sealed[name].fits(found / name)
-        for name in _expected(model, found)
-        if (found / name).is_file()
+        name in sealed and sealed[name].fits(location / name)
+        for name in _expected(model, location)
+        if (location / name).is_file()
     )
 
 
@@ -223,9 +223,9 @@ class _Expected:
     needed: bool
 
 
-def _expected(model: Model, found: Path) -> dict[str, _Expected]:
-    sealed = seals.read(found)
-    if (found / "ss_generator.safetensors").is_file():  # converted: only we know what it was
+def _expected(model: Model, location: Path) -> dict[str, _Expected]:
+    sealed = seals.read(location)
+    if (location / "ss_generator.safetensors").is_file():  # converted: only we know what it was
         return {
             name: _Expected(size=seal.size, sha256=seal.sha256, needed=True)
             for name, seal in sealed.items()
@@ -240,10 +240,10 @@ def _expected(model: Model, found: Path) -> dict[str, _Expected]:
     }
 
 
-def _problem(model: Model, found: Path) -> str:
+def _problem(model: Model, location: Path) -> str:
     """Why the files cannot be those they should be, by name and size; "" if they can."""
-    for name, expected in _expected(model, found).items():
-        path = found / name
+    for name, expected in _expected(model, location).items():
+        path = location / name
         if not path.is_file():
             if expected.needed:
                 return f"{model.name} lacks its file {name}"
@@ -256,17 +256,17 @@ def _problem(model: Model, found: Path) -> str:
 
 
 def _status(model: Model, weights: Path | None, *, verify: bool, essential: bool) -> ArtefactStatus:
-    found = folder(model.name, weights)
+    location = folder(model.name, weights)
     problem, size, hashes, checked = f"{model.name} is missing", 0, {}, False
-    if found is not None:
-        names = [name for name in _expected(model, found) if (found / name).is_file()]
-        size = sum((found / name).stat().st_size for name in names)
-        problem = _problem(model, found)
+    if location is not None:
+        names = [name for name in _expected(model, location) if (location / name).is_file()]
+        size = sum((location / name).stat().st_size for name in names)
+        problem = _problem(model, location)
         if verify and not problem:
-            hashes, problem = _read_through(model, found, names)
+            hashes, problem = _read_through(model, location, names)
         else:
-            hashes = {name: seal.sha256 for name, seal in seals.read(found).items()}
-        checked = not problem and bool(names) and _is_sealed(model, found)
+            hashes = {name: seal.sha256 for name, seal in seals.read(location).items()}
+        checked = not problem and bool(names) and _is_sealed(model, location)
     return ArtefactStatus(
         name=model.name,
         purpose=model.purpose,
@@ -282,18 +282,18 @@ def _status(model: Model, weights: Path | None, *, verify: bool, essential: bool
     )
 
 
-def _read_through(model: Model, found: Path, names: list[str]) -> tuple[dict[str, str], str]:
+def _read_through(model: Model, location: Path, names: list[str]) -> tuple[dict[str, str], str]:
     """SHA-256 of each file, and what is wrong with them; seals them when nothing is."""
-    hashes = {name: sha256_of(found / name) for name in names}
-    for name, expected in _expected(model, found).items():
+    hashes = {name: sha256_of(location / name) for name in names}
+    for name, expected in _expected(model, location).items():
         if name in hashes and not hashes[name].startswith(expected.sha256):
-            seals.forget(found)
+            seals.forget(location)
             return hashes, (
                 f"{model.name} is damaged: {name} has SHA-256 {hashes[name]} instead of "
                 f"{expected.sha256}"
             )
-    if not found.is_relative_to(hub_cache()):  # which is not ours to write into
-        seals.write(found, hashes, repository=model.repository.name)
+    if not location.is_relative_to(hub_cache()):  # which is not ours to write into
+        seals.write(location, hashes, repository=model.repository.name)
     return hashes, ""
 
 

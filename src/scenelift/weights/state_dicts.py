@@ -107,17 +107,17 @@ def load_module(build: Callable[[], M], tensors: StateDict, *, source: str) -> M
     """
     with torch.device("meta"):
         module = build()
-    wanted = {name: tuple(t.shape) for name, t in module.state_dict().items()}
-    found = {name: tuple(t.shape) for name, t in tensors.items()}
+    expected = {name: tuple(t.shape) for name, t in module.state_dict().items()}
+    actual = {name: tuple(t.shape) for name, t in tensors.items()}
     complaints = [
-        _listed("missing", wanted.keys() - found.keys()),
-        _listed("left over", found.keys() - wanted.keys()),
+        _listed("missing", expected.keys() - actual.keys()),
+        _listed("left over", actual.keys() - expected.keys()),
         _listed(
             "of another shape",
             (
-                f"{name} {list(found[name])} instead of {list(wanted[name])}"
-                for name in wanted.keys() & found.keys()
-                if wanted[name] != found[name]
+                f"{name} {list(actual[name])} instead of {list(expected[name])}"
+                for name in expected.keys() & actual.keys()
+                if expected[name] != actual[name]
             ),
         ),
     ]
@@ -157,6 +157,6 @@ def _listed(complaint: str, names: Iterable[str], most: int = 4) -> str:
     every = sorted(names)
     if not every:
         return ""
-    shown = ", ".join(every[:most])
+    listed = ", ".join(every[:most])
     more = f" and {len(every) - most} more" if len(every) > most else ""
-    return f"{len(every)} {complaint} ({shown}{more})"
+    return f"{len(every)} {complaint} ({listed}{more})"

@@ -109,10 +109,10 @@ def damage(folder: Path, artefact: Artefact, *, again: bool = False) -> str:
 
 def status_of(folder: Path, artefact: Artefact, *, verify: bool = False) -> ArtefactStatus:
     """How an artefact stands; with `verify`, its contents are read and compared too."""
-    found = problem(folder, artefact)
-    checked = verify and not found
+    issue = problem(folder, artefact)
+    checked = verify and not issue
     if checked:
-        found = damage(folder, artefact, again=True)
+        issue = damage(folder, artefact, again=True)
     manifest = _read_manifest(folder / artefact.name) or {"files": {}}
     files = manifest["files"]
     return ArtefactStatus(
@@ -122,9 +122,9 @@ def status_of(folder: Path, artefact: Artefact, *, verify: bool = False) -> Arte
         essential=bool(artefact.essential_for),
         licence=artefact.licence,
         source=", ".join(map(str, artefact.packages)),
-        present=not found,
+        present=not issue,
         size=sum(entry["size"] for entry in files.values()),
-        problem=found,
+        problem=issue,
         checked=checked,
         sha256={name: entry["sha256"] for name, entry in files.items()},
     )

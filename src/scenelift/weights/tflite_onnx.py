@@ -65,17 +65,17 @@ class _Converter:
         for k in range(self._subgraph.OperatorsLength()):
             self._translate(self._subgraph.Operators(k))
 
-        found = {
+        nodes = {
             self._subgraph.Tensors(int(k)).Name().decode(): int(k)
             for k in self._subgraph.OutputsAsNumpy()
         }
-        if set(found) != set(outputs):
+        if set(nodes) != set(outputs):
             raise WeightsError(
-                f"The TFLite model has the outputs {sorted(found)}, expected {sorted(outputs)}."
+                f"The TFLite model has the outputs {sorted(nodes)}, expected {sorted(outputs)}."
             )
         return self._graph.model(
             {
-                ours: (self._channels_last(found[theirs]), self._shape(found[theirs]))
+                ours: (self._channels_last(nodes[theirs]), self._shape(nodes[theirs]))
                 for theirs, ours in outputs.items()
             }
         )

@@ -65,18 +65,18 @@ def iou(a: NDArray, b: NDArray) -> NDArray[np.float32]:  # [..., 4], [..., 4] ->
     return (overlap / np.maximum(areas - overlap, 1e-9)).astype(np.float32)
 
 
-def suppress(found: Detections, max_iou: float, *, across_classes: bool = False) -> Detections:
+def suppress(detections: Detections, max_iou: float, *, across_classes: bool = False) -> Detections:
     """Greedy non-maximum suppression: of boxes that overlap more, the best stays. Best first."""
-    order = np.argsort(-found.scores, kind="stable")
-    kept = []
+    order = np.argsort(-detections.scores, kind="stable")
+    best_rows = []
     while order.size:
         best, rest = order[0], order[1:]
-        kept.append(best)
-        rival = iou(found.boxes[best], found.boxes[rest]) > max_iou
+        best_rows.append(best)
+        rival = iou(detections.boxes[best], detections.boxes[rest]) > max_iou
         if not across_classes:
-            rival &= found.classes[rest] == found.classes[best]
+            rival &= detections.classes[rest] == detections.classes[best]
         order = rest[~rival]
-    return found.take(np.array(kept, np.int64))
+    return detections.take(np.array(best_rows, np.int64))
 
 
 def fuse(

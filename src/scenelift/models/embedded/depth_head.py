@@ -58,11 +58,11 @@ class DepthHeadPointMapper:
         """Estimate the point map; see `PointMapper.estimate`. The instances are not used."""
         report.update(0.0)
         height, width = image.height, image.width
-        looks = []
+        estimates = []
         for done, (count, mirrored) in enumerate(LOOKS):
-            looks.append(self._looked(image.pixels, _patches(height, width, count), mirrored))
+            estimates.append(self._looked(image.pixels, _patches(height, width, count), mirrored))
             report.update(0.9 * (done + 1) / len(LOOKS))
-        maps, numbers = _agreed(looks)
+        maps, numbers = _agreed(estimates)
         log_depth = _enlarged(maps[0] + numbers[0], (width, height))
         sky = _resized(maps[2], (width, height)) > 0
         expected_error = np.exp(_resized(maps[1], (width, height)))
@@ -90,17 +90,17 @@ class DepthHeadPointMapper:
 
 
 def _agreed(
-    looks: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
+    estimates: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Log depth, log of its error, sky and numbers of several looks, at the size of the first.
 
     The median, not the mean: edges lie a little elsewhere in each, and stay steps. Scale and focal
     length come from the sizes that training saw: the finest look errs more about them.
     """
-    height, width = looks[0][0].shape[1:]
-    depths = [_enlarged(maps[0], (width, height)) for maps, _ in looks]
-    rest = [[_resized(maps[k], (width, height)) for maps, _ in looks] for k in (1, 2)]
-    numbers = [numbers for _, numbers in looks[1:]]
+    height, width = estimates[0][0].shape[1:]
+    depths = [_enlarged(maps[0], (width, height)) for maps, _ in estimates]
+    rest = [[_resized(maps[k], (width, height)) for maps, _ in estimates] for k in (1, 2)]
+    numbers = [numbers for _, numbers in estimates[1:]]
     return np.stack([np.median(values, 0) for values in (depths, *rest)]), np.mean(numbers, 0)
 
 

@@ -72,10 +72,10 @@ class NanoDet:
             decode_level(scores[0], bins[0], stride)
             for scores, bins, stride in zip(outputs[::2], outputs[1::2], STRIDES, strict=True)
         ]
-        found = suppress(Detections.concatenate(levels), DUPLICATE_IOU)
+        detections = suppress(Detections.concatenate(levels), DUPLICATE_IOU)
         to_photo = np.array([(x1 - x0) / width, (y1 - y0) / height] * 2, np.float32)
-        boxes = found.boxes * to_photo + np.array([x0, y0, x0, y0], np.float32)
-        return Detections(boxes, found.scores, found.classes).clipped(window)
+        boxes = detections.boxes * to_photo + np.array([x0, y0, x0, y0], np.float32)
+        return Detections(boxes, detections.scores, detections.classes).clipped(window)
 
 
 def decode_level(
@@ -86,12 +86,12 @@ def decode_level(
     """Boxes of one level above the score floor, in pixels of the network's input."""
     best = scores.argmax(1)
     score = scores.max(1)
-    (kept,) = np.nonzero(score >= SCORE_FLOOR)
-    logits = bins[kept].reshape(-1, 4, BINS)
+    (rows,) = np.nonzero(score >= SCORE_FLOOR)
+    logits = bins[rows].reshape(-1, 4, BINS)
     weights = np.exp(logits - logits.max(-1, keepdims=True))
     weights /= weights.sum(-1, keepdims=True)
     reach = weights @ np.arange(BINS, dtype=np.float32) * stride  # [kept, 4]
     cells = SIDE // stride
-    centres = (np.stack([kept % cells, kept // cells], 1) + 0.5) * stride
+    centres = (np.stack([rows % cells, rows // cells], 1) + 0.5) * stride
     boxes = np.concatenate([centres - reach[:, :2], centres + reach[:, 2:]], 1)
-    return Detections(boxes.astype(np.float32), score[kept], best[kept])
+    return Detections(boxes.astype(np.float32), score[rows], best[rows])

@@ -67,13 +67,13 @@ class SSD:
         codes, logits = (np.asarray(output)[0] for output in outputs)
         scores = 1 / (1 + np.exp(-logits[:, 1:]))  # [A, L - 1], without the background
         score = scores.max(1)
-        (kept,) = np.nonzero(score >= SCORE_FLOOR)
-        boxes = decode_boxes(codes[kept], anchors()[kept])
-        found = Detections(boxes, score[kept], self._classes[scores[kept].argmax(1)])
-        found = suppress(found, DUPLICATE_IOU)
+        (rows,) = np.nonzero(score >= SCORE_FLOOR)
+        boxes = decode_boxes(codes[rows], anchors()[rows])
+        detections = Detections(boxes, score[rows], self._classes[scores[rows].argmax(1)])
+        detections = suppress(detections, DUPLICATE_IOU)
         to_photo = np.array([x1 - x0, y1 - y0] * 2, np.float32)
-        boxes = found.boxes * to_photo + np.array([x0, y0, x0, y0], np.float32)
-        return Detections(boxes, found.scores, found.classes).clipped(window)
+        boxes = detections.boxes * to_photo + np.array([x0, y0, x0, y0], np.float32)
+        return Detections(boxes, detections.scores, detections.classes).clipped(window)
 
 
 @cache

@@ -51,8 +51,8 @@ def recover_focal_and_shift(
     plane = view_plane(height, width, width / height, points)
     stacked = torch.cat([points.movedim(-1, 0).float(), plane, mask[None].float()])
     sampled = F.interpolate(stacked[None], (_GRID, _GRID), mode="nearest")[0].cpu().numpy()
-    kept = sampled[:, sampled[5] > 0]  # [6, n]
-    xy, z, uv = kept[:2].T, kept[2], kept[3:5].T
+    valid = sampled[:, sampled[5] > 0]  # [6, n]
+    xy, z, uv = valid[:2].T, valid[2], valid[3:5].T
     if len(z) < 2:
         return focal or 1.0, 0.0
 

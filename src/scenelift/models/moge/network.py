@@ -150,9 +150,11 @@ class MoGe(nn.Module):
         x = F.interpolate(image, size, mode="bicubic", align_corners=False, antialias=True)
         x = (x - self.image_mean) / self.image_std
         whole_patches = size[0] // patch * patch, size[1] // patch * patch
-        seen = F.interpolate(x, whole_patches, mode="bilinear", align_corners=False, antialias=True)
+        resized = F.interpolate(
+            x, whole_patches, mode="bilinear", align_corners=False, antialias=True
+        )
         blocks = self.params.backbone.blocks
-        tapped = self.backbone.tokens_after(seen, range(blocks - self.params.layers, blocks))
+        tapped = self.backbone.tokens_after(resized, range(blocks - self.params.layers, blocks))
         features = [patches for patches, _ in tapped]
         points, mask = (
             F.interpolate(t.float(), (height, width), mode="bilinear", align_corners=False)

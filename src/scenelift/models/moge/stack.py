@@ -71,16 +71,16 @@ class StackParams:
         except (KeyError, TypeError, ValueError) as exc:
             raise WeightsError(f"{source}: its sizes cannot be read ({exc!r}).") from exc
         activation = config.get("activation", "relu")
-        for what, value, known in (
+        for what, value, choices in (
             *(("resampler", resampler, _RESAMPLERS) for resampler in params.resamplers),
             ("norm", params.in_norm, get_args(Norm)),
             ("norm", params.hidden_norm, get_args(Norm)),
             ("activation", activation, ("relu",)),
         ):
-            if value not in known:
+            if value not in choices:
                 raise WeightsError(
                     f"{source}: the {what} {value!r} is of no published MoGe-2 and is not "
-                    f"implemented. Known: {', '.join(known)}."
+                    f"implemented. Known: {', '.join(choices)}."
                 )
         return params
 

@@ -23,12 +23,12 @@ class Guide:
 
     Attributes:
         network: reads features by it.
-        seen: [1, n², H, E].
+        picture: [1, n², H, E].
         side: n.
     """
 
     network: NAF
-    seen: Tensor
+    picture: Tensor
     side: int
 
     @classmethod
@@ -68,11 +68,11 @@ class SeenPicture:
         pixels, _ = project(places, fov=self.fov, distance=self.distance, size=self.size)
         patches = self.tokens[:, self.first :]  # [1, p², D]
         patch_side = round(patches.shape[1] ** 0.5)
-        told = [taps(pixels, self.size, patch_side).read(patches)]
+        features = [taps(pixels, self.size, patch_side).read(patches)]
         if guide is not None:
             fine = taps(pixels, self.size, guide.side)
-            wanted, place = fine.cells.unique(return_inverse=True)
+            needed, place = fine.cells.unique(return_inverse=True)
             coarse = patches.transpose(1, 2).unflatten(2, (patch_side, patch_side))
-            read = guide.network.read(guide.seen, coarse, wanted)
-            told.append(fine._replace(cells=place).read(read))
-        return PixelCondition(self.tokens[:, : self.first], torch.cat(told, -1))
+            read = guide.network.read(guide.picture, coarse, needed)
+            features.append(fine._replace(cells=place).read(read))
+        return PixelCondition(self.tokens[:, : self.first], torch.cat(features, -1))

@@ -44,7 +44,7 @@ class View:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Look:
-    seen: SeenPicture
+    picture: SeenPicture
     pixels: Tensor  # [1, 3, s, s]
 
 
@@ -77,7 +77,7 @@ class Pixal3D(Trellis2):
 
     def _told(self, condition: _Look, cells: Tensor, side: int, stage: Stage) -> PixelCondition:
         if stage == "structure":
-            return condition.seen.condition(cells, side)
+            return condition.picture.condition(cells, side)
         # The coarse map is made as fine as the small picture, for materials as the large one.
         small = self.models.image_size
         fine = 2 * small if stage == "texture" else small
@@ -86,13 +86,13 @@ class Pixal3D(Trellis2):
             torch.inference_mode(),
         ):
             guide = Guide.of(naf, condition.pixels, fine)
-            return condition.seen.condition(cells, side, guide)
+            return condition.picture.condition(cells, side, guide)
 
-    def _finer_cells(self, coords: Tensor, side: int, asked: int) -> tuple[Tensor, int]:
+    def _finer_cells(self, coords: Tensor, side: int, resolution: int) -> tuple[Tensor, int]:
         return finer_cells(
             coords,
             side,
-            asked,
+            resolution,
             rounding="corners",
             least=self._resolution(LEAST_RESOLUTION),
             finer=self.models.shape_decoder.params.finer,

@@ -70,9 +70,9 @@ class _ImageEncoder(nn.Module):
         self.rope = _Rope(2 * width // _HEADS // 4)
 
     def forward(self, guide: Tensor, side: int) -> Tensor:  # [B, 3, H, W] -> [B, n², H, E]
-        seen = torch.cat([self.encoder(guide), self.sem_encoder(guide)], 1)
-        seen = F.adaptive_avg_pool2d(seen, side)
-        heads = seen.flatten(2).transpose(1, 2).unflatten(-1, (_HEADS, -1))
+        features = torch.cat([self.encoder(guide), self.sem_encoder(guide)], 1)
+        features = F.adaptive_avg_pool2d(features, side)
+        heads = features.flatten(2).transpose(1, 2).unflatten(-1, (_HEADS, -1))
         rotation = picture_rotation(side, side, heads.shape[-1], device=guide.device)
         return turn_halves(heads, Rotation(*rotation))
 

@@ -124,8 +124,8 @@ class MixtureBlock(nn.Module):
             (POSE, pose, seen_pose, context.pose if context else None),
         )
         results = []
-        for stream, x, seen, seen_context in streams:
-            x = x + gate1 * seen
+        for stream, x, visible, seen_context in streams:
+            x = x + gate1 * visible
             x = x + self.cross_attn[stream](self.norm2[stream](x), seen_context)
             h = self.norm3(x) * (1 + scale3) + shift3
             results.append(x + gate3 * self.mlp[stream](h))

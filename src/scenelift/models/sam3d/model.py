@@ -80,15 +80,15 @@ class SAM3D(SlatModel[Sam3dModels]):
         report.update(0, message="looking at the object")
         draws = [Draws.of(seed, self.device) for seed in seeds]
         tokens = fits(lambda: self._look(models.structure_condition, view))
-        made = self._structures(
+        structures = self._structures(
             [structure_noise(models.structure_flow.params, one.noise) for one in draws],
             lambda noise, part: self._structure(tokens, noise, part),
             report.part(0.0, 0.98),
         )
-        seen = [fits(lambda: self._look(models.latent_condition, view))]
+        conditions = [fits(lambda: self._look(models.latent_condition, view))]
         return [
-            Begun(state, coords, seen, one)
-            for (state, coords), one in zip(made, draws, strict=True)
+            Begun(state, coords, conditions, one)
+            for (state, coords), one in zip(structures, draws, strict=True)
         ]
 
     @torch.inference_mode()

@@ -184,7 +184,7 @@ def _enlarged_points(
     columns = steps - (side - (x1 - x0)) // 2
     inside = [(k >= 0) & (k < n) for k, n in ((rows, y1 - y0), (columns, x1 - x0))]
     rows, columns = rows + y0, columns + x0  # of the photo
-    shown = [(k >= 0) & (k < n) for k, n in zip((rows, columns), photo, strict=True)]
+    within = [(k >= 0) & (k < n) for k, n in zip((rows, columns), photo, strict=True)]
 
     values, missing = points.nan_to_num(nan=0.0), points.isnan()
     for axis, k in ((1, rows), (2, columns)):
@@ -197,5 +197,5 @@ def _enlarged_points(
         values = a + (b - a) * weight
         missing = missing.index_select(axis, (k * ratio).long().clamp(max=n - 1))
     values = values.masked_fill(missing, math.nan)
-    values = values.masked_fill(~(shown[0][:, None] & shown[1]), 0.0)
+    values = values.masked_fill(~(within[0][:, None] & within[1]), 0.0)
     return values.masked_fill(~(inside[0][:, None] & inside[1]), fill)

@@ -192,18 +192,18 @@ class _Recorded:
             self._record(x, time)
         if self._graph is None:  # the first time, libraries and tables are made ready as usual
             return self._velocity(x, time, self._view)
-        for kept, given in zip(self._inputs, (*x, time), strict=True):
-            kept.copy_(given)
+        for target, source in zip(self._inputs, (*x, time), strict=True):
+            target.copy_(source)
         self._graph.replay()
         return self._outputs
 
     def _record(self, x: State, time: Tensor) -> None:
         self._inputs = tuple(tensor.clone() for tensor in (*x, time))
-        *kept, now = self._inputs
+        *state, now = self._inputs
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-                self._outputs = self._velocity(tuple(kept), now, self._view)
+                self._outputs = self._velocity(tuple(state), now, self._view)
         except RuntimeError as exc:
             log.warning("cannot record the sampler's steps; launching them one by one: %s", exc)
         else:

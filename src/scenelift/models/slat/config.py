@@ -94,14 +94,14 @@ class Section:
         Raises:
             WeightsError: a key has another value.
         """
-        for key, wanted in values.items():
-            found = self.values.get(key, wanted)
-            if isinstance(found, list):
-                found = tuple(found)
-            if found != wanted:
+        for key, expected in values.items():
+            actual = self.values.get(key, expected)
+            if isinstance(actual, list):
+                actual = tuple(actual)
+            if actual != expected:
                 raise WeightsError(
-                    f"{self.source}: {key} is {found!r}, but the weights and this code are for "
-                    f"{wanted!r}. Check that the files of this folder belong together."
+                    f"{self.source}: {key} is {actual!r}, but the weights and this code are for "
+                    f"{expected!r}. Check that the files of this folder belong together."
                 )
 
 

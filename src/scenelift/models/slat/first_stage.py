@@ -190,14 +190,14 @@ class FirstStage(Generic[M]):
             state = sample(noise, report.part(part.start / count, part.stop / count))
             logits = self._logits(cube_from_tokens(self._shape_of(state)))
             states = zip(*(x.split(1) for x in state), strict=True)
-            voxels = (occupied_voxels(self._grid(seen)) for seen in logits.split(1))
+            voxels = (occupied_voxels(self._grid(one)) for one in logits.split(1))
             return list(zip(states, voxels, strict=True))
 
         parts = [
             range(first, min(first + _SEEDS_AT_ONCE, count))
             for first in range(0, count, _SEEDS_AT_ONCE)
         ]
-        return [made for part in parts for made in self.memory.in_parts(part, together)]
+        return [result for part in parts for result in self.memory.in_parts(part, together)]
 
     def _shape_of(self, state: State) -> Tensor:
         """The tokens of a state that hold the shape, [B, side³, C]."""

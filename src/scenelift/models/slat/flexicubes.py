@@ -157,13 +157,13 @@ def _average_corners(
     # Voxel by voxel in a fixed order, not scattered: sums that never depend on the schedule.
     for j, step in enumerate(lattice.corner_steps):
         rows = owned.rows_of(keys - step)
-        found = (rows >= 0)[:, None]
+        present = (rows >= 0)[:, None]
         rows = rows.clamp(min=0)
         for column, first, width in ((0, _SDF, 1), (1, _DEFORM, 3), (4, _COLOR, _ATTRIBUTES)):
             start = first + width * j
             part = feats[:, start : start + width].index_select(0, rows).float()
-            values[:-1, column : column + width] += part * found
-        count += found
+            values[:-1, column : column + width] += part * present
+        count += present
     values[:-1] /= count
     values[:-1, 0] -= 1 / n  # the decoder learned distances with this bias
     values[-1, 0] = 1

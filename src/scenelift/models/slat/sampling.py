@@ -136,17 +136,17 @@ def sample_flow(
         Cancelled: the user stopped the run.
     """
     grid = time_grid(params.steps, params.rescale)
-    told, guided_steps = params.network_times(), params.guided_steps()
-    times = torch.tensor(told, dtype=torch.float32, device=noise[0].device)
+    network_times, guided_steps = params.network_times(), params.guided_steps()
+    times = torch.tensor(network_times, dtype=torch.float32, device=noise[0].device)
     s, x = params.guidance, tuple(noise)
     for i in (report or silent()).track(range(params.steps), params.steps, message):
         now = times[i : i + 1]
-        seen = range(views) if mode == "multidiffusion" else (i % views,)
-        v = _mean([velocity(x, now, view) for view in seen])
+        view_indices = range(views) if mode == "multidiffusion" else (i % views,)
+        v = _mean([velocity(x, now, view) for view in view_indices])
         if guided_steps[i]:
             free = velocity(x, now, None)
             guided = tuple((1 + s) * a - s * b.float() for a, b in zip(v, free, strict=True))
-            v = guided if not params.contrast else _calmed(x, told[i], v, guided, params)
+            v = guided if not params.contrast else _calmed(x, network_times[i], v, guided, params)
         dt = (grid[i + 1] - grid[i]) * (-1 if params.toward_noise else 1)
         x = tuple(a + dt * b for a, b in zip(x, v, strict=True))
     return x
@@ -167,11 +167,11 @@ def _calmed(x: State, time: float, free: State, guided: State, params: SamplingP
     noise = NOISE_LEFT + (1 - NOISE_LEFT) * time
     result = []
     for state, plain, strong in zip(x, free, guided, strict=True):
-        expected, found = (
+        expected, actual = (
             (1 - NOISE_LEFT) * state - noise * velocity for velocity in (plain, strong)
         )
-        ratio = _spread(expected, params) / _spread(found, params)
-        calmed = params.contrast * found * ratio + (1 - params.contrast) * found
+        ratio = _spread(expected, params) / _spread(actual, params)
+        calmed = params.contrast * actual * ratio + (1 - params.contrast) * actual
         result.append(((1 - NOISE_LEFT) * state - calmed) / noise)
     return tuple(result)
 

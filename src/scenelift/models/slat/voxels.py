@@ -71,6 +71,6 @@ def cap_voxels(
     moved = torch.minimum(torch.maximum(moved, target_low.trunc()), target_high.trunc()).int()
     halved = torch.cat([coords[:, :1], moved], 1).unique(dim=0)
     if len(halved) > most:
-        kept = torch.randperm(len(halved), generator=generator)[:most]
-        halved = halved[kept.to(halved.device)]
+        chosen = torch.randperm(len(halved), generator=generator)[:most]
+        halved = halved[chosen.to(halved.device)]
     return OccupiedVoxels(coords=halved, factor=2)

@@ -81,14 +81,14 @@ class Trellis(SlatModel[TrellisModels]):
         conditions = self.memory.first_that_fits(
             lambda: [self._look(picture) for picture in pictures]
         )
-        made = self._structures(
+        structures = self._structures(
             [(structure_noise(params, one.noise).to(self.device),) for one in draws],
             lambda noise, part: self._structure(conditions, noise, mode, part),
             report.part(0.04, 1.0),
         )
         return [
             Begun(state, coords, conditions, one)
-            for (state, coords), one in zip(made, draws, strict=True)
+            for (state, coords), one in zip(structures, draws, strict=True)
         ]
 
     @torch.inference_mode()

@@ -154,19 +154,19 @@ class VoxelDecoder(nn.Module):
         logits: Sequence[Tensor] | None = None,  # of every level; None: it decides itself
     ) -> DecodedVoxels:
         h, voxels = self._first(latent), latent.voxels
-        taken: list[Tensor] = []
+        features: list[Tensor] = []
         for level, (plain, split) in enumerate(self._levels()):
             for block in plain:
                 h = block(h, voxels)
             if split is None:
                 continue
             z = split.logits(h) if logits is None else logits[level]
-            taken.append(z)
+            features.append(z)
             alive = z > 0
             children = voxels.children(alive)
             h, voxels = split(h, voxels, alive, children), children
         h = self.norm(h.to(self.output_layer.weight.dtype))
-        return DecodedVoxels(self.output_layer(h), voxels, taken)
+        return DecodedVoxels(self.output_layer(h), voxels, features)
 
     def split(self, latent: SparseTensor, times: int) -> Voxels:
         """Where the shape's voxels are after some of the splits, without their features."""

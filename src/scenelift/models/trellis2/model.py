@@ -118,7 +118,7 @@ class Trellis2(FirstStage[Trellis2Models]):
         side = self.models.side
         conditions = self.memory.first_that_fits(lambda: self._look(picture))
         cells = cube_cells(side, self.device)
-        told = self._told(conditions[0], cells, side, "structure")
+        condition = self._told(conditions[0], cells, side, "structure")
 
         def noise(draw: Draws) -> Tensor:
             cube = torch.randn(
@@ -126,14 +126,14 @@ class Trellis2(FirstStage[Trellis2Models]):
             )
             return tokens_from_cube(cube).to(self.device)
 
-        made = self._structures(
+        structures = self._structures(
             [(noise(one),) for one in draws],
-            lambda state, part: self._structure(told, cells, state, part),
+            lambda state, part: self._structure(condition, cells, state, part),
             report.part(0.04, 1.0),
         )
         return [
             Begun(state, coords, conditions, one)
-            for (state, coords), one in zip(made, draws, strict=True)
+            for (state, coords), one in zip(structures, draws, strict=True)
         ]
 
     @torch.inference_mode()
@@ -168,10 +168,16 @@ class Trellis2(FirstStage[Trellis2Models]):
 
         noise = self._noise(models.shape_flow, len(coords), draws)
         stage = report.part(shares[1], 0.6)
-        told = fits(lambda: self._told(condition, coords[:, 1:], side, "shape"))
+        flow_condition = fits(lambda: self._told(condition, coords[:, 1:], side, "shape"))
         x = fits(
             lambda: self._sample(
-                models.shape_flow, self.sampling.latent, voxels, noise, told, stage, "shaping"
+                models.shape_flow,
+                self.sampling.latent,
+                voxels,
+                noise,
+                flow_condition,
+                stage,
+                "shaping",
             )
         )
         expect_numbers("shape", x)
@@ -180,7 +186,7 @@ class Trellis2(FirstStage[Trellis2Models]):
         beside = settings.shape.normalised(shape.feats)
         noise = self._noise(models.texture_flow, len(coords), draws)
         stage = report.part(0.6, 0.88)
-        told = fits(lambda: self._told(condition, coords[:, 1:], side, "texture"))
+        flow_condition = fits(lambda: self._told(condition, coords[:, 1:], side, "texture"))
         assert self.sampling.texture is not None
         texture_sampling = self.sampling.texture
         x = fits(
@@ -189,7 +195,7 @@ class Trellis2(FirstStage[Trellis2Models]):
                 texture_sampling,
                 voxels,
                 noise,
-                told,
+                flow_condition,
                 stage,
                 "adding materials",
                 beside,
@@ -252,7 +258,7 @@ class Trellis2(FirstStage[Trellis2Models]):
         return condition
 
     def _structure(
-        self, told: Tensor | PixelCondition, cells: Tensor, noise: State, report: Reporter
+        self, flow_condition: Tensor | PixelCondition, cells: Tensor, noise: State, report: Reporter
     ) -> State:
         """The structure's latent, for a batch of noise."""
         rotation = None
@@ -267,7 +273,7 @@ class Trellis2(FirstStage[Trellis2Models]):
 
         return self._sample_structure(
             self.models.structure_flow,
-            [told],
+            [flow_condition],
             lambda flow, condition: flow.remember(condition),
             velocity,
             noise,
@@ -282,11 +288,11 @@ class Trellis2(FirstStage[Trellis2Models]):
         side = low // models.shape_decoder.params.finer
         voxels = Voxels(coords, side)
         noise = self._noise(flow, len(coords), begun.draws)
-        told = fits(lambda: self._told(begun.conditions[0], coords[:, 1:], side, "coarse"))
+        condition = fits(lambda: self._told(begun.conditions[0], coords[:, 1:], side, "coarse"))
         stage = report.part(0.0, 0.8)
         x = fits(
             lambda: self._sample(
-                flow, self.sampling.latent, voxels, noise, told, stage, "shaping roughly"
+                flow, self.sampling.latent, voxels, noise, condition, stage, "shaping roughly"
             )
         )
         expect_numbers("coarse shape", x)
@@ -295,19 +301,19 @@ class Trellis2(FirstStage[Trellis2Models]):
         fine = fits(lambda: self._split(shape))
         if not len(fine):
             raise ReconstructionError("The model's rough shape is empty. Try another seed.")
-        asked = self._resolution(1536 if models.kind == "1536_cascade" else 1024)
-        cells, resolution = self._finer_cells(fine.coords, low, asked)
-        if resolution < asked:
+        target = self._resolution(1536 if models.kind == "1536_cascade" else 1024)
+        cells, resolution = self._finer_cells(fine.coords, low, target)
+        if resolution < target:
             begun.draws.notes.append(
-                f"This object has more detail than {asked} voxels a side have room for: it was "
+                f"This object has more detail than {target} voxels a side have room for: it was "
                 f"made with {resolution}."
             )
         return cells, resolution
 
-    def _finer_cells(self, coords: Tensor, side: int, asked: int) -> tuple[Tensor, int]:
+    def _finer_cells(self, coords: Tensor, side: int, resolution: int) -> tuple[Tensor, int]:
         finer = self.models.shape_decoder.params.finer
         least = self._resolution(LEAST_RESOLUTION)
-        return finer_cells(coords, side, asked, least=least, finer=finer)
+        return finer_cells(coords, side, resolution, least=least, finer=finer)
 
     def _split(self, shape: SparseTensor) -> Voxels:
         decoder = self.models.shape_decoder
@@ -326,7 +332,7 @@ class Trellis2(FirstStage[Trellis2Models]):
         sampling: SamplingParams,
         voxels: Voxels,
         noise: Tensor,
-        told: Tensor | PixelCondition,
+        condition: Tensor | PixelCondition,
         report: Reporter,
         message: str,
         beside: Tensor | None = None,
@@ -336,7 +342,7 @@ class Trellis2(FirstStage[Trellis2Models]):
         working += 0 if self.models.kind == "512" else _WORKING_LARGE
         with self.memory.running(network, working=working) as flow:
             rotation = flow.rotation(voxels.coords[:, 1:])
-            context = flow.remember(told)
+            context = flow.remember(condition)
 
             def velocity(state: State, time: Tensor, view: int | None) -> State:
                 x = state[0] if beside is None else torch.cat([state[0], beside[None]], 2)

@@ -91,7 +91,7 @@ class EmbeddedReconstructor:
             instance.box[2] - instance.box[0], instance.box[3] - instance.box[1]
         )
         if self._head is not None and thick:
-            filled = filled_space(self._head, view, outline, distance, known=not estimated)
+            filled = filled_space(self._head, view, outline, distance, trust_relief=not estimated)
             solid = Solid.of_filled(outline, filled, points.camera, distance)
             up, note = filled.up, NOTE
         else:

@@ -25,8 +25,8 @@ def silhouette_iou(splats: Gaussians, mask: NDArray[np.bool_], camera: Camera) -
     """
     shrink = min(1.0, SIDE / max(mask.shape))
     width, height = (max(1, round(side * shrink)) for side in (camera.width, camera.height))
-    seen = PIL.Image.fromarray(mask).resize((width, height), PIL.Image.Resampling.NEAREST)
-    wanted = np.asarray(seen)
-    drawn = render_splats(splats, camera.resized(width, height)).alpha > 0.5
-    either = np.count_nonzero(drawn | wanted)
-    return np.count_nonzero(drawn & wanted) / either if either else 1.0
+    picture = PIL.Image.fromarray(mask).resize((width, height), PIL.Image.Resampling.NEAREST)
+    expected = np.asarray(picture)
+    drawing = render_splats(splats, camera.resized(width, height)).alpha > 0.5
+    either = np.count_nonzero(drawing | expected)
+    return np.count_nonzero(drawing & expected) / either if either else 1.0

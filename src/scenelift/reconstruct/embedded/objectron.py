@@ -108,8 +108,8 @@ class BoxFinder:
             names: its class and label; None is returned unless one is among the four classes.
         """
         last_words = [(name or "").lower().split()[-1:] for name in names]
-        known = [NETWORKS[w[0]] for w in last_words if w and w[0] in NETWORKS]
-        network = next((self._networks[n] for n in known if n in self._networks), None)
+        categories = [NETWORKS[w[0]] for w in last_words if w and w[0] in NETWORKS]
+        network = next((self._networks[n] for n in categories if n in self._networks), None)
         if network is None:
             return None
         x0, y0, x1, y1 = box
@@ -126,23 +126,28 @@ class BoxFinder:
         score = float(score.ravel()[0])
         if score < MIN_SCORE:
             return None
-        seen = keypoints.reshape(9, 2).astype(np.float64) / INPUT_SIDE * side + [left, top]
-        found = fit_box(seen, camera, side)
-        if found.miss > MAX_MISS:
+        corners = keypoints.reshape(9, 2).astype(np.float64) / INPUT_SIDE * side + [left, top]
+        oriented_box = fit_box(corners, camera, side)
+        if oriented_box.miss > MAX_MISS:
             return None
-        return OrientedBox(rotation=found.rotation, sides=found.sides, score=score, miss=found.miss)
+        return OrientedBox(
+            rotation=oriented_box.rotation,
+            sides=oriented_box.sides,
+            score=score,
+            miss=oriented_box.miss,
+        )
 
 
-def fit_box(seen: NDArray[np.float64], camera: Camera, size: float) -> OrientedBox:
+def fit_box(box_corners: NDArray[np.float64], camera: Camera, size: float) -> OrientedBox:
     """The box whose projected centre and corners lie closest to the given pixels.
 
     Args:
-        seen: float64 [9, 2], centre and corners in pixels of the photo.
+        box_corners: float64 [9, 2], centre and corners in pixels of the photo.
         camera: the photo's camera.
         size: pixels that count as 1 in `miss`.
     """
-    x, y = (seen[0, 0] - camera.cx) / camera.fx, (camera.cy - seen[0, 1]) / camera.fy
-    reach = 0.5 * np.ptp(seen, axis=0).max() / camera.fx
+    x, y = (box_corners[0, 0] - camera.cx) / camera.fx, (camera.cy - box_corners[0, 1]) / camera.fy
+    reach = 0.5 * np.ptp(box_corners, axis=0).max() / camera.fx
 
     def corners(p: NDArray[np.float64]) -> NDArray[np.float64]:
         turned = Rotation.from_rotvec(p[:3]).apply(CORNERS * np.exp(p[3:6]))
@@ -152,7 +157,7 @@ def fit_box(seen: NDArray[np.float64], camera: Camera, size: float) -> OrientedB
         points = corners(p)
         # A corner behind the camera projects to nonsense; a near one keeps the fit smooth.
         points[:, 2] = np.minimum(points[:, 2], -0.05)
-        off = (camera.project(points) - seen) / size
+        off = (camera.project(points) - box_corners) / size
         # Sides stay comparable, unless the corners say otherwise.
         return np.concatenate([off.ravel(), 0.01 * (p[3:6] - np.log(reach))])
 
@@ -164,7 +169,7 @@ def fit_box(seen: NDArray[np.float64], camera: Camera, size: float) -> OrientedB
         if best is None or fit.cost < best.cost:
             best = fit
     assert best is not None
-    off = (camera.project(corners(best.x)) - seen) / size
+    off = (camera.project(corners(best.x)) - box_corners) / size
     return OrientedBox(
         rotation=Rotation.from_rotvec(best.x[:3]).as_matrix(),
         sides=2 * np.exp(best.x[3:6]),

@@ -52,15 +52,15 @@ def relief_of(outline: Outline, points: PointMap, distance: float) -> NDArray[np
     depth = -points.points[..., 2][np.ix_(rows, columns)].astype(np.float64)
     relief = (depth / distance - 1) * points.camera.fx
 
-    known = outline.inside & np.isfinite(relief) & (depth > 0)
-    spread = 1.5 * float(np.median(np.abs(relief[known]))) if known.any() else 0.0
-    known &= np.abs(relief) <= OUTLIER * max(spread, outline.step)
+    valid = outline.inside & np.isfinite(relief) & (depth > 0)
+    spread = 1.5 * float(np.median(np.abs(relief[valid]))) if valid.any() else 0.0
+    valid &= np.abs(relief) <= OUTLIER * max(spread, outline.step)
     # Depth is least reliable on the outline itself: take it from a little further inside.
-    inner = known & (outline.distance > 2 * max(1.0, outline.step))
-    known = inner if inner.any() else known
-    if not known.any():
+    inner = valid & (outline.distance > 2 * max(1.0, outline.step))
+    valid = inner if inner.any() else valid
+    if not valid.any():
         return np.zeros((h, w))
-    filled = relief[nearest_inside(known)]
+    filled = relief[nearest_inside(valid)]
     return gaussian_filter(median_filter(filled, size=5, mode="nearest"), 1.0, mode="nearest")
 
 
@@ -82,15 +82,15 @@ def visible_relief(
     inside, size = mask[window], max(len(rows), len(columns))
     depth = -points.points[(*window, 2)].astype(np.float64)
     relief = (depth / distance - 1) * points.camera.fx
-    known = inside & np.isfinite(relief) & (depth > 0) & (np.abs(relief) < FARTHEST * size)
-    inner = known & (distance_inside(np.pad(inside, 1))[1:-1, 1:-1] > BORDER)
+    valid = inside & np.isfinite(relief) & (depth > 0) & (np.abs(relief) < FARTHEST * size)
+    inner = valid & (distance_inside(np.pad(inside, 1))[1:-1, 1:-1] > BORDER)
     if inner.any():
         jump = np.abs(relief - relief[nearest_inside(inner)])
-        known &= inner | (jump < JUMP * size)
-    if not known.any():
+        valid &= inner | (jump < JUMP * size)
+    if not valid.any():
         return np.zeros_like(u)
-    filled = relief[nearest_inside(known)]
-    height, width = known.shape
+    filled = relief[nearest_inside(valid)]
+    height, width = valid.shape
     return filled[
         np.clip(np.floor(v).astype(int) - rows[0], 0, height - 1),
         np.clip(np.floor(u).astype(int) - columns[0], 0, width - 1),

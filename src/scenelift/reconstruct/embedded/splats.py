@@ -96,9 +96,9 @@ def _front_discs(
     normals = np.cross(along_v, along_u)
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
     rays = means / np.linalg.norm(means, axis=-1, keepdims=True)
-    seen = -(normals * rays).sum(-1) > GRAZING
-    footprint = np.stack([along_u, along_v], -1)[seen]  # [N, 3, 2]
-    means, normals = means[seen], normals[seen]
+    visible = -(normals * rays).sum(-1) > GRAZING
+    footprint = np.stack([along_u, along_v], -1)[visible]  # [N, 3, 2]
+    means, normals = means[visible], normals[visible]
     directions, stretch, _ = np.linalg.svd(footprint, full_matrices=False)
     first = directions[..., 0]
     axes = np.stack([first, np.cross(normals, first), normals], -1)
@@ -127,8 +127,8 @@ def _even_discs(
     a, b = np.sqrt(rng.random(count)), rng.random(count)
     shares = np.stack([1 - a, a * (1 - b), a * b], -1)
     means = (shares[..., None] * corners[face]).sum(1)
-    kept = _one_per_cell(means, CELL * spacing)
-    means, normal = means[kept], normals[face[kept]]
+    chosen = _one_per_cell(means, CELL * spacing)
+    means, normal = means[chosen], normals[face[chosen]]
     means -= normal * (_inset(solid.outline) * solid.distance / solid.camera.fx)
     # Any direction across the normal will do: the discs are round.
     helper = np.where(np.abs(normal[:, :1]) < 0.6, [[1.0, 0, 0]], [[0.0, 1, 0]])

@@ -56,13 +56,13 @@ def skin_of(solid: Solid, surface: Surface, colours: Colours) -> Skin:
     across = -(-len(others) // down)
     height = max(len(ahead.picture), down * tall)
     width = ahead.picture.shape[1] + across * wide
-    left = [ahead.picture.shape[1] + k // down * wide for k in range(len(others))]
+    offsets = [ahead.picture.shape[1] + k // down * wide for k in range(len(others))]
     top = [k % down * tall for k in range(len(others))]
     # What is left over repeats the object's own colours: any texel may be sampled.
     picture = np.pad(
         ahead.picture, ((0, height - len(ahead.picture)), (0, across * wide), (0, 0)), mode="edge"
     )
-    for tile, x, y in zip(others, left, top, strict=True):
+    for tile, x, y in zip(others, offsets, top, strict=True):
         picture[y : y + tall, x : x + wide] = tile.picture
 
     normals = surface.face_normals()
@@ -75,7 +75,7 @@ def skin_of(solid: Solid, surface: Surface, colours: Colours) -> Skin:
     vertex, of = used % count, used // count
     tiles = [ahead, *others]
     corner, texel = (np.array([getattr(t, name) for t in tiles]) for name in ("corner", "texel"))
-    offset = np.array([(0, 0), *zip(left, top, strict=True)])
+    offset = np.array([(0, 0), *zip(offsets, top, strict=True)])
     where = (solid.camera.project(surface.vertices[vertex]) - corner[of]) / texel[of] + offset[of]
     uv = where / (width, height)
     uv[:, 1] = 1 - uv[:, 1]

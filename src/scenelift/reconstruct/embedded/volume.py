@@ -94,14 +94,14 @@ def filled_space(
     outline: Outline,
     distance: float,
     *,
-    known: bool,
+    trust_relief: bool,
 ) -> Filled:
     """Ask the head, and make its answer agree with the outline.
 
     Args:
         view: of the object in the photo.
         distance: depth that w = 0 stands for.
-        known: whether the point map's relief may be believed.
+        trust_relief: whether the point map's relief may be believed.
     """
     x0, y0, x1, y1 = view.instance.box
     longer = max(x1 - x0, y1 - y0)
@@ -110,7 +110,7 @@ def filled_space(
     for zoom, mirrored in LOOKS:
         half = longer * (0.5 + MARGIN) * zoom
         window = (x - half, y - half, x + half, y + half)
-        hints = _hints(window, view, distance, longer, known=known)
+        hints = _hints(window, view, distance, longer, trust_relief=trust_relief)
         picture = crop(view.image.pixels, window, PATCHES)
         maps, up_seen = (
             _mirrored_run(head, picture, hints) if mirrored else head.run(picture, hints)
@@ -127,7 +127,7 @@ def filled_space(
     w = (NEAR + (np.arange(BINS) + 0.5) / BINS * (FAR - NEAR)) * longer
     bin_depth = w[1] - w[0]
     spread = _interpolation((np.arange(nodes) + 0.5) * SIDE / nodes - 0.5, SIDE)
-    logits = answer[:BINS] + np.float32(0 if known else UNTOLD)
+    logits = answer[:BINS] + np.float32(0 if trust_relief else UNTOLD)
     logits = logits.clip(-MOST_LOGIT, MOST_LOGIT) * np.float32(bin_depth / MOST_LOGIT)
     field = spread @ logits @ spread.T  # [BINS, nodes, nodes]
 
@@ -138,11 +138,11 @@ def filled_space(
     inside = field > 0
     hit = np.any(inside, axis=0)
     front = w[inside.argmax(0)][nearest_inside(hit)] if hit.any() else np.zeros_like(rim)
-    if known:
+    if trust_relief:
         front = visible_relief(view.mask, view.points, distance, uu, vv)
     front = np.clip(front, w[2], w[-3])
     field = np.where((rim > 0) & ~hit, np.maximum(field, _bars(rim, w, front)), field)
-    if known:
+    if trust_relief:
         field = _with_front(field, rim, w, front)
     else:
         field = _bridged(field, rim, w, most=MOST_BRIDGED * longer, clear=u[1] - u[0])
@@ -196,8 +196,8 @@ def _with_front(
     """The field with its front where it was seen: air before it, at least a skin behind it."""
     behind = w[:, None, None] - front
     skin = np.minimum(behind, SKIN * (w[1] - w[0]) - behind)
-    seen = np.maximum(np.minimum(field, behind), np.minimum(skin, rim))
-    return np.where(rim > 0, seen, field).astype(np.float32)
+    with_front = np.maximum(np.minimum(field, behind), np.minimum(skin, rim))
+    return np.where(rim > 0, with_front, field).astype(np.float32)
 
 
 def _bridged(
@@ -246,7 +246,7 @@ def _hints(
     distance: float,
     longer: float,
     *,
-    known: bool,
+    trust_relief: bool,
 ) -> NDArray[np.float32]:  # [6, 160, 160]
     """Mask; others; relief; whether it is known; tangents of the rays across and up."""
     side = PATCHES[0] * CELLS
@@ -262,12 +262,12 @@ def _hints(
     for other in view.others:
         hints[1] = np.maximum(hints[1], other.mask[where] & inside & ~mask)
     camera = view.camera
-    if known:
+    if trust_relief:
         depth = -view.points.points[..., 2][where].astype(np.float64)
-        seen = inside & np.isfinite(depth) & (depth > 0)
-        relief = (np.where(seen, depth, distance) / distance - 1) * camera.fx / longer
-        hints[2] = relief.clip(-MOST_RELIEF, MOST_RELIEF) * seen
-        hints[3] = seen
+        visible = inside & np.isfinite(depth) & (depth > 0)
+        relief = (np.where(visible, depth, distance) / distance - 1) * camera.fx / longer
+        hints[2] = relief.clip(-MOST_RELIEF, MOST_RELIEF) * visible
+        hints[3] = visible
     hints[ACROSS] = (u - camera.cx) / camera.fx
     hints[5] = ((camera.cy - v) / camera.fy)[:, None]
     return hints

@@ -74,15 +74,15 @@ def detect(
 
     jobs = [(detector, window) for detector in detectors for window in views]
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        looks = report.track(pool.map(look, jobs), len(jobs), "looking for objects")
-        of_jobs = list(looks)
+        detections = report.track(pool.map(look, jobs), len(jobs), "looking for objects")
+        of_jobs = list(detections)
     of_detectors = [
         fuse(of_jobs[start : start + len(views)], np.max)
         for start in range(0, len(jobs), len(views))
     ]
-    found = fuse(of_detectors, _agreement)
+    fused = fuse(of_detectors, _agreement)
     to_photo = np.array([width / photo.width, height / photo.height] * 2, np.float32)
-    return Detections(found.boxes * to_photo, found.scores, found.classes)
+    return Detections(fused.boxes * to_photo, fused.scores, fused.classes)
 
 
 def windows(width: int, height: int) -> list[Box]:

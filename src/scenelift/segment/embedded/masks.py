@@ -94,14 +94,14 @@ class BoxMasker:
         Returns:
             float32 [H, W] in 0…1 for each box, 0 outside it but for a small overhang.
         """
-        found = []
+        masks = []
         # The matrices are tiny: on busy cores, threads that wait for each other cost more than
         # the products themselves (half of the time on two cores).
         with threadpool_limits(limits=1, user_api="blas"):
             for index, box in enumerate(report.track(boxes, len(boxes), "cutting out objects")):
                 others = [*boxes[:index], *boxes[index + 1 :], *rivals]
-                found.append(self._mask(pixels, box, others, report))
-        return found
+                masks.append(self._mask(pixels, box, others, report))
+        return masks
 
     def _mask(
         self, pixels: NDArray[np.uint8], box: Box, others: Sequence[Box], report: Reporter
@@ -246,11 +246,11 @@ def _sigmoid(x: NDArray) -> NDArray:
 
 
 def _shown(
-    seen: tuple[float, float, float, float], chance: NDArray[np.float32], window: Window
+    view_box: tuple[float, float, float, float], chance: NDArray[np.float32], window: Window
 ) -> NDArray[np.float32]:
     """Chances over one window as they lie over another that is within it, a value a pixel."""
     rows, columns = chance.shape
-    x0, y0, x1, y1 = seen
+    x0, y0, x1, y1 = view_box
     fx, fy = columns / (x1 - x0), rows / (y1 - y0)
     part = (
         max(0.0, (window[0] - x0) * fx),

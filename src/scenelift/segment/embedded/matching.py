@@ -66,16 +66,16 @@ class Candidate:
     class_name: str | None
 
 
-def of_phrases(found: Detections, readings: Sequence[Reading]) -> list[Candidate]:
+def of_phrases(detections: Detections, readings: Sequence[Reading]) -> list[Candidate]:
     """The boxes that phrases ask for, one an object, best first.
 
     Args:
-        found: what the detectors saw, in any order.
+        detections: what the detectors saw, in any order.
         readings: how the phrases are understood, in any order.
     """
     label_of = {CLASSES.index(name): _closest(name, readings).phrase for name in _asked(readings)}
-    wanted = found.take(np.isin(found.classes, list(label_of)))
-    wanted = suppress(_without_groups(wanted), SAME_OBJECT)
+    matching = detections.take(np.isin(detections.classes, list(label_of)))
+    matching = suppress(_without_groups(matching), SAME_OBJECT)
     candidates = [
         Candidate(
             label=label_of[int(index)],
@@ -83,7 +83,7 @@ def of_phrases(found: Detections, readings: Sequence[Reading]) -> list[Candidate
             box=_box(box),
             class_name=CLASSES[index],
         )
-        for box, score, index in zip(wanted.boxes, wanted.scores, wanted.classes, strict=True)
+        for box, score, index in zip(matching.boxes, matching.scores, matching.classes, strict=True)
     ]
     return sorted(candidates, key=lambda c: (-c.score, c.box, c.label))
 
@@ -172,18 +172,20 @@ def _closest(name: str, readings: Sequence[Reading]) -> Reading:
     return min((r for r in readings if name in r.classes), key=rank)
 
 
-def _without_groups(found: Detections) -> Detections:
+def _without_groups(detections: Detections) -> Detections:
     """Without boxes drawn around several objects that better boxes of the class show one by one."""
-    keep = np.ones(len(found), bool)
-    for k, box in enumerate(found.boxes):
-        rivals = (found.classes == found.classes[k]) & (found.scores >= found.scores[k])
+    keep = np.ones(len(detections), bool)
+    for k, box in enumerate(detections.boxes):
+        rivals = (detections.classes == detections.classes[k]) & (
+            detections.scores >= detections.scores[k]
+        )
         rivals[k] = False
-        others = suppress(found.take(rivals), SAME_OBJECT)
+        others = suppress(detections.take(rivals), SAME_OBJECT)
         members = others.boxes[_share_inside_of(others.boxes, box) > IN_GROUP]
         members = members[iou(members, box) <= SAME_OBJECT]
         if len(members) > 1:
             keep[k] = _covered(box, members) < GROUP_COVERED
-    return found.take(keep)
+    return detections.take(keep)
 
 
 def _covered(box: NDArray[np.float32], members: NDArray[np.float32]) -> float:
@@ -196,12 +198,12 @@ def _covered(box: NDArray[np.float32], members: NDArray[np.float32]) -> float:
     return float((across[:, None, :] & down[:, :, None]).any(0).mean())
 
 
-def class_of_box(box: Box, found: Detections) -> str | None:
+def class_of_box(box: Box, detections: Detections) -> str | None:
     """Class of the detection that overlaps a box most, None if that is not much."""
-    overlap = iou(found.boxes, np.array(box, np.float32))
+    overlap = iou(detections.boxes, np.array(box, np.float32))
     if not overlap.size or overlap.max() < 0.5:
         return None
-    return CLASSES[found.classes[overlap.argmax()]]
+    return CLASSES[detections.classes[overlap.argmax()]]
 
 
 def without(candidates: Sequence[Candidate], excluded: Sequence[Box]) -> list[Candidate]:
@@ -217,14 +219,16 @@ def without(candidates: Sequence[Candidate], excluded: Sequence[Box]) -> list[Ca
     ]
 
 
-def without_drawn(candidates: Sequence[Candidate], drawn: Sequence[Candidate]) -> list[Candidate]:
+def without_drawn(
+    candidates: Sequence[Candidate], from_boxes: Sequence[Candidate]
+) -> list[Candidate]:
     """Detected candidates that are no object that the user drew a box around."""
     return [
         candidate
         for candidate in candidates
         if not any(
             other.class_name in (None, candidate.class_name) and overlap(other, candidate)
-            for other in drawn
+            for other in from_boxes
         )
     ]
 

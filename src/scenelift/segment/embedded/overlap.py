@@ -28,13 +28,13 @@ def without_overlaps(instances: Sequence[Instance]) -> tuple[Instance, ...]:
     by_size = sorted(range(len(instances)), key=lambda k: int(instances[k].mask.sum()))
     masks = [instance.mask for instance in instances]
     for rank, large in enumerate(by_size):
-        kept = masks[large]
+        remaining = masks[large]
         for small in by_size[:rank]:
-            shared = instances[small].mask & kept
+            shared = instances[small].mask & remaining
             if 0 < shared.sum() < CONTAINED * instances[small].mask.sum():
-                kept = kept & ~shared
-        if kept is not masks[large] and kept.sum() >= KEEPS * masks[large].sum():
-            masks[large] = clean_mask(kept, FilterSettings())
+                remaining = remaining & ~shared
+        if remaining is not masks[large] and remaining.sum() >= KEEPS * masks[large].sum():
+            masks[large] = clean_mask(remaining, FilterSettings())
     return tuple(
         instance if mask is instance.mask else _cut_to(instance, mask)
         for instance, mask in zip(instances, masks, strict=True)

@@ -161,9 +161,9 @@ def _guided_coefficients(
         return ndimage.uniform_filter(values, 2 * radius + 1, mode="nearest", axes=(0, 1))
 
     # Variances are small differences of large numbers: float32 would not do.
-    colour, wanted = guide.astype(np.float64), target.astype(np.float64)
-    mean_colour, mean_wanted = mean(colour), mean(wanted)
-    covariance = mean(colour * wanted[..., None]) - mean_colour * mean_wanted[..., None]
+    colour, target_values = guide.astype(np.float64), target.astype(np.float64)
+    mean_colour, mean_wanted = mean(colour), mean(target_values)
+    covariance = mean(colour * target_values[..., None]) - mean_colour * mean_wanted[..., None]
     products = mean(colour[..., :, None] * colour[..., None, :])
     variance = products - mean_colour[..., :, None] * mean_colour[..., None, :]
     variance += epsilon * np.eye(3)

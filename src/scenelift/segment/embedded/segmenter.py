@@ -132,11 +132,11 @@ class EmbeddedSegmenter:
         from scenelift.segment.embedded.subject import SubjectFinder
 
         masker = BoxMasker.load(weights, threads)
-        found: list[Detector] = []
+        detectors: list[Detector] = []
         notes = []
         for detector, knows in ((NanoDet, "COCO's 80 classes"), (SSD, "23 Open Images classes")):
             try:
-                found.append(detector.load(weights))
+                detectors.append(detector.load(weights))
             except WeightsError:
                 notes.append(f"The detector of {knows} is not installed: {DOWNLOAD}.")
         try:
@@ -150,7 +150,7 @@ class EmbeddedSegmenter:
             notes.append(f"The classifier of further words is not installed: {DOWNLOAD}.")
         return cls(
             Vocabulary.load(weights, named=namer is not None),
-            found,
+            detectors,
             masker,
             subject=subject,
             namer=namer,
@@ -180,21 +180,25 @@ class EmbeddedSegmenter:
         """
         readings = [self._vocabulary.read(phrase) for phrase in prompt.phrases]
         notes = [reading.note for reading in readings if reading.note]
-        found, asked_detectors = Detections.none(), any(r.how != "subject" for r in readings)
+        detections, asked_detectors = Detections.none(), any(r.how != "subject" for r in readings)
         if asked_detectors or prompt.boxes:
-            found = detection.detect(self._detectors, image.pixels, report, workers=self._workers)
+            detections = detection.detect(
+                self._detectors, image.pixels, report, workers=self._workers
+            )
         if asked_detectors:
             notes += self._notes
 
         min_score = DEFAULT_MIN_SCORE if prompt.min_score is None else prompt.min_score
-        sure = found.take(found.scores >= min_score)
-        dropped = [*_weak(found, readings, min_score)]
-        drawn = _drawn(image, prompt, found, notes, dropped)
-        asked = matching.of_phrases(sure, readings)
-        asked += matching.beside(self._named(image, found, readings, report), asked)
-        asked = matching.without_drawn(asked, drawn)
+        sure = detections.take(detections.scores >= min_score)
+        dropped = [*_weak(detections, readings, min_score)]
+        from_boxes = _drawn(image, prompt, detections, notes, dropped)
+        from_phrases = matching.of_phrases(sure, readings)
+        from_phrases += matching.beside(
+            self._named(image, detections, readings, report), from_phrases
+        )
+        from_phrases = matching.without_drawn(from_phrases, from_boxes)
         excluded = [box.box for box in prompt.boxes if not box.positive]
-        candidates = matching.without([*drawn, *asked], excluded)
+        candidates = matching.without([*from_boxes, *from_phrases], excluded)
         dropped += matching.doubles(candidates, readings)
         for candidate in candidates[MOST_MASKS:]:
             dropped.append(_dropped(candidate, f"more than {MOST_MASKS} objects"))
@@ -203,12 +207,12 @@ class EmbeddedSegmenter:
         if any(reading.how == "subject" for reading in readings):
             instances += self._find_subject(image, readings, notes, threshold, report)
 
-        kept = keep_best(instances, FilterSettings(min_score=min_score))
+        best = keep_best(instances, FilterSettings(min_score=min_score))
         return replace(
-            kept,
-            instances=without_overlaps(kept.instances),
-            dropped=(*dropped, *kept.dropped),
-            notes=(*dict.fromkeys(notes), *kept.notes),
+            best,
+            instances=without_overlaps(best.instances),
+            dropped=(*dropped, *best.dropped),
+            notes=(*dict.fromkeys(notes), *best.notes),
             suggestions=_suggestions(sure, readings),
         )
 
@@ -228,13 +232,13 @@ class EmbeddedSegmenter:
         self,
         image: Image,
         candidates: Sequence[Candidate],
-        found: Detections,
+        detections: Detections,
         dropped: list[Dropped],
         threshold: float,
         report: Reporter,
     ) -> list[Instance]:
         boxes = [candidate.box for candidate in candidates]
-        alphas = self._masker.masks(image.pixels, boxes, _rivals(found, boxes), report)
+        alphas = self._masker.masks(image.pixels, boxes, _rivals(detections, boxes), report)
         instances = []
         for candidate, alpha in zip(candidates, alphas, strict=True):
             mask = alpha >= threshold
@@ -277,27 +281,27 @@ class EmbeddedSegmenter:
 
 
 def _drawn(
-    image: Image, prompt: Prompt, found: Detections, notes: list[str], dropped: list[Dropped]
+    image: Image, prompt: Prompt, detections: Detections, notes: list[str], dropped: list[Dropped]
 ) -> list[Candidate]:
     """The user's positive boxes; a single phrase names those that have no name."""
     unnamed = prompt.phrases[0] if len(prompt.phrases) == 1 else "object"
     candidates: list[Candidate] = []
-    for drawn in prompt.boxes:
-        if not drawn.positive:
+    for prompt_box in prompt.boxes:
+        if not prompt_box.positive:
             continue
-        x0, y0, x1, y1 = drawn.box
+        x0, y0, x1, y1 = prompt_box.box
         box = (max(x0, 0.0), max(y0, 0.0), min(x1, image.width), min(y1, image.height))
         if box[0] >= box[2] or box[1] >= box[3]:
-            spoken = ",".join(f"{edge:g}" for edge in drawn.box)
+            spoken = ",".join(f"{edge:g}" for edge in prompt_box.box)
             notes.append(
                 f"The box {spoken} lies outside the photo, which is {image.width}×{image.height}."
             )
             continue
         candidate = Candidate(
-            label=drawn.label or unnamed,
+            label=prompt_box.label or unnamed,
             score=1.0,
             box=box,
-            class_name=matching.class_of_box(box, found),
+            class_name=matching.class_of_box(box, detections),
         )
         first = next((c for c in candidates if matching.overlap(c, candidate)), None)
         if first is None:
@@ -308,9 +312,11 @@ def _drawn(
     return candidates
 
 
-def _weak(found: Detections, readings: Sequence[Reading], min_score: float) -> list[Dropped]:
+def _weak(detections: Detections, readings: Sequence[Reading], min_score: float) -> list[Dropped]:
     """What was asked for and seen, but not surely enough."""
-    weak = found.take((found.scores < min_score) & (found.scores >= WORTH_MENTIONING))
+    weak = detections.take(
+        (detections.scores < min_score) & (detections.scores >= WORTH_MENTIONING)
+    )
     return [
         _dropped(candidate, f"score {candidate.score:.2f} is below {min_score:g}")
         for candidate in matching.of_phrases(
@@ -323,18 +329,18 @@ def _dropped(candidate: Candidate, reason: str) -> Dropped:
     return Dropped(label=candidate.label, score=candidate.score, box=candidate.box, reason=reason)
 
 
-def _rivals(found: Detections, boxes: Sequence[Box]) -> list[Box]:
+def _rivals(detections: Detections, boxes: Sequence[Box]) -> list[Box]:
     """Boxes of other objects: detections that are none of the boxes."""
     chosen = np.array(boxes, np.float32).reshape(-1, 1, 4)
-    same = (iou(chosen, found.boxes[None]) > matching.SAME_OBJECT).any(0)
-    return [(row[0], row[1], row[2], row[3]) for row in found.boxes[~same].tolist()]
+    same = (iou(chosen, detections.boxes[None]) > matching.SAME_OBJECT).any(0)
+    return [(row[0], row[1], row[2], row[3]) for row in detections.boxes[~same].tolist()]
 
 
-def _suggestions(found: Detections, readings: Sequence[Reading]) -> tuple[str, ...]:
+def _suggestions(detections: Detections, readings: Sequence[Reading]) -> tuple[str, ...]:
     """Classes seen in the photo that nobody asked for, best first."""
-    asked = {name for reading in readings for name in reading.classes}
-    seen = dict.fromkeys(CLASSES[index] for index in found.classes)
-    return tuple(name for name in seen if name not in asked)
+    prompted = {name for reading in readings for name in reading.classes}
+    classes = dict.fromkeys(CLASSES[index] for index in detections.classes)
+    return tuple(name for name in classes if name not in prompted)
 
 
 def _version(options: BackendOptions | Runtime) -> str:

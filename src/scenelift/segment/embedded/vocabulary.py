@@ -137,7 +137,7 @@ class Vocabulary:
 
     def _place(self, name: list[str]) -> tuple[tuple[str, ...], How] | None:
         """Classes of a name and what placed it; None where nobody knows the name."""
-        known: tuple[tuple[str, ...], How] | None = None
+        place: tuple[tuple[str, ...], How] | None = None
         for form in self._forms(name):
             if form in SUBJECT:
                 return (), "subject"
@@ -148,9 +148,9 @@ class Vocabulary:
                 return classes, "class" if form in CLASSES else "alias"
             if form in CLASSES:
                 return (form,), "class"
-            if known is None and self._wordnet is not None:
-                known = self._place_in_wordnet(self._wordnet, form.replace(" ", "_"))
-        return known
+            if place is None and self._wordnet is not None:
+                place = self._place_in_wordnet(self._wordnet, form.replace(" ", "_"))
+        return place
 
     def _names(self, name: list[str]) -> tuple[str, ...]:
         """The word of `NAMED` that a name is, if it is one."""
@@ -205,13 +205,13 @@ class Vocabulary:
     def _class_senses(self) -> Mapping[str, int]:
         """Class → its synset."""
         assert self._wordnet is not None
-        found = {}
+        class_senses = {}
         for name in CLASSES:
             lemma, number = SENSES.get(name, (name.replace(" ", "_"), 1))
             senses = self._wordnet.senses(lemma)
             if len(senses) >= number:
-                found[name] = senses[number - 1]
-        return found
+                class_senses[name] = senses[number - 1]
+        return class_senses
 
     @cached_property
     def _class_ancestors(self) -> Mapping[str, Mapping[int, int]]:

@@ -99,10 +99,10 @@ class WordNet:
             word: lower case, in its base form, "_" between the parts of a compound.
         """
         try:
-            wanted = word.encode("ascii")
+            lemma = word.encode("ascii")
         except UnicodeEncodeError:  # WordNet's words are ASCII
             return ()
-        if not wanted:
+        if not lemma:
             return ()
         low, high = 0, len(self._index)
         while low < high:
@@ -111,11 +111,11 @@ class WordNet:
             line = self._index[start:end]
             # The licence text at the top starts with spaces, which sort before every word.
             entry = line.split(b" ", 1)[0]
-            if entry == wanted:
+            if entry == lemma:
                 fields = line.split()
                 pointer_kinds = int(fields[3])
                 return tuple(int(offset) for offset in fields[6 + pointer_kinds :])
-            if entry < wanted:
+            if entry < lemma:
                 low = end + 1
             else:
                 high = start
@@ -123,7 +123,7 @@ class WordNet:
 
     def base_forms(self, word: str) -> Iterator[str]:
         """Forms of a word that may stand in the dictionary: itself, then its singulars."""
-        seen = set[str]()
+        tried = set[str]()
         forms = [word, *([self._irregular[word]] if word in self._irregular else [])]
         forms += [
             word[: -len(ending)] + replacement
@@ -131,8 +131,8 @@ class WordNet:
             if word.endswith(ending) and len(word) > len(ending) + 1 and not word.endswith("ss")
         ]
         for form in forms:
-            if form not in seen:
-                seen.add(form)
+            if form not in tried:
+                tried.add(form)
                 yield form
 
     def ancestors(self, offset: int) -> dict[int, int]:

@@ -73,19 +73,19 @@ def _of_this_photo(
     listed = document.get("images") if isinstance(document, dict) else None
     images = [i for i in (listed if isinstance(listed, list) else []) if isinstance(i, dict)]
     ids = list(dict.fromkeys(str(e["image_id"]) for _, e in entries if "image_id" in e))
-    known = [str(image.get("id")) for image in images]
-    if len(set(ids) | set(known)) < 2:
+    image_ids = [str(image.get("id")) for image in images]
+    if len(set(ids) | set(image_ids)) < 2:
         _check_size(images, path, canvas)
         return entries, []
     chosen = _chosen(images, ids, canvas)
     if chosen is None:
         files = [str(i.get("file_name")) for i in images if i.get("file_name")] or ids
-        shown = ", ".join(files[:5]) + (", …" if len(files) > 5 else "")
+        names_listed = ", ".join(files[:5]) + (", …" if len(files) > 5 else "")
         name = canvas.photo.name if canvas.photo else "the photo"
         raise InputError(
-            f"{path.name} has annotations of {len(files)} photos ({shown}), and which of them is "
-            f"{name} cannot be told. Give the photo the name that it has there, or a file with "
-            "its annotations alone."
+            f"{path.name} has annotations of {len(files)} photos ({names_listed}), and which "
+            f"of them is {name} cannot be told. Give the photo the name that it has there, or a "
+            "file with its annotations alone."
         )
     _check_size([i for i in images if str(i.get("id")) == chosen], path, canvas)
     own = [(n, e) for n, e in entries if str(e.get("image_id")) == chosen]
@@ -99,8 +99,8 @@ def _chosen(images: list[dict[str, Any]], ids: list[str], canvas: Canvas) -> str
     if canvas.photo is None:
         return None
     files = {str(i.get("id")): file_name(i.get("file_name")) for i in images}
-    wanted = canvas.photo.name.casefold()
-    for same in (wanted, canvas.photo.stem.casefold()):
+    name = canvas.photo.name.casefold()
+    for same in (name, canvas.photo.stem.casefold()):
         hits = [k for k, file in files.items() if same in (file, Path(file).stem)]
         if len(hits) == 1:
             return hits[0]

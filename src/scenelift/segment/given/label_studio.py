@@ -55,8 +55,8 @@ def read_label_studio(document: Any, path: Path, canvas: Canvas) -> tuple[list[O
 
 
 def _ends(value: Any, name: str) -> bool:
-    found = file_name(value) if isinstance(value, str) else ""
-    return found == name or found.endswith(f"-{name}")
+    stored_name = file_name(value) if isinstance(value, str) else ""
+    return stored_name == name or stored_name.endswith(f"-{name}")
 
 
 def _outline(region: dict[str, Any], canvas: Canvas) -> Outline | None:

@@ -43,7 +43,7 @@ def read_labelme(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outlin
             f"{path.name} is about a photo of {size[1]} × {size[0]} pixels, and this one has "
             f"{canvas.full[1]} × {canvas.full[0]}. Give the photo that was annotated."
         )
-    drawn = canvas.size if size == canvas.size else canvas.full
+    canvas_size = canvas.size if size == canvas.size else canvas.full
     outlines, notes = [], []
     groups: dict[tuple[str, Any], NDArray[np.bool_]] = {}
     for number, shape in enumerate(document["shapes"]):
@@ -60,10 +60,10 @@ def read_labelme(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outlin
                 (x0, y0), (x1, y1) = _corners(shape["points"])
                 box = box_of_numbers(x0, y0, x1, y1)
                 outlines.append(
-                    Outline(label=label, box=box if drawn == canvas.size else canvas.box(box))
+                    Outline(label=label, box=box if canvas_size == canvas.size else canvas.box(box))
                 )
                 continue
-            mask = canvas.fitted(_mask(shape, kind, drawn), path.name)
+            mask = canvas.fitted(_mask(shape, kind, canvas_size), path.name)
         except (ValueError, TypeError, KeyError, IndexError, OSError, OverflowError) as exc:
             raise InputError(f"{path.name}: shape {number} cannot be read: {exc}") from exc
         group = shape.get("group_id")

@@ -192,10 +192,10 @@ def _colours(rgba: NDArray[np.uint8], name: str, indices: NDArray | None = None)
         codes[indices == void] = 0 if opaque else -1
     solid, counts = np.unique(codes[_inside(codes)], return_counts=True)
     solid = solid[counts >= LEAST_PIXELS]
-    known = np.isin(codes, solid)
+    solid_pixels = np.isin(codes, solid)
     background = {_background(codes)} if opaque else {-1, *([0] if len(solid) > 2 else [])}
     labels = [k for k in solid.tolist() if k not in background]
-    if known.mean() < SOLID_SHARE or not labels or len(labels) > MOST_LAYERS:
+    if solid_pixels.mean() < SOLID_SHARE or not labels or len(labels) > MOST_LAYERS:
         if not opaque:
             return _one(visible)
         if all((abs(red.astype(np.int16) - c) <= 8).all() for c in (green, blue)):
@@ -206,8 +206,8 @@ def _colours(rgba: NDArray[np.uint8], name: str, indices: NDArray | None = None)
         )
     if not opaque and len(solid) <= 2:
         return _one(visible)
-    if not known.all():
-        codes = _to_nearest(codes, known)
+    if not solid_pixels.all():
+        codes = _to_nearest(codes, solid_pixels)
     place = {k: int(np.argmax(codes == k)) for k in labels}
     if indices is not None:  # in the order of their numbers; else as they come from the top
         place = {k: int(indices.flat[at]) for k, at in place.items()}
@@ -229,11 +229,11 @@ def _background(codes: NDArray[np.int32]) -> int:
     return int(values[counts.argmax()])
 
 
-def _to_nearest(codes: NDArray[np.int32], known: NDArray[np.bool_]) -> NDArray[np.int32]:
+def _to_nearest(codes: NDArray[np.int32], solid_pixels: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Blended pixels take the colour of the nearest plain one."""
     from scipy import ndimage
 
     nearest: Any = ndimage.distance_transform_edt(
-        ~known, return_distances=False, return_indices=True
+        ~solid_pixels, return_distances=False, return_indices=True
     )
     return codes[nearest[0], nearest[1]]

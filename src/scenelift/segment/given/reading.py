@@ -101,12 +101,12 @@ def load_masks(paths: Sequence[Path], size: Size, label: str = "") -> tuple[Inst
     Raises:
         InputError: as for `read_given`, or a file has boxes only.
     """
-    given = read_given(paths, Canvas.of_size(size), [label] if label else [])
-    if given.boxes:
+    objects = read_given(paths, Canvas.of_size(size), [label] if label else [])
+    if objects.boxes:
         raise InputError(
             f"{paths[0].name} has boxes and no masks, and there is no segmenter to cut them out."
         )
-    return given.instances
+    return objects.instances
 
 
 def read_given(paths: Sequence[Path], canvas: Canvas, phrases: Sequence[str] = ()) -> GivenObjects:
@@ -125,10 +125,10 @@ def read_given(paths: Sequence[Path], canvas: Canvas, phrases: Sequence[str] = (
     for path in paths:
         _read(path, pile)
     if not pile.outlines:
-        given = ", ".join(str(p) for p in paths)
+        listed = ", ".join(str(p) for p in paths)
         reason = " ".join(["", *pile.notes])
         raise InputError(
-            f"No mask in {given}.{reason} Give PNGs that are white where the object is."
+            f"No mask in {listed}.{reason} Give PNGs that are white where the object is."
         )
     labels = _labels(pile, phrases)
     return GivenObjects(
@@ -188,14 +188,16 @@ def _read_folder(folder: Path, pile: _Pile) -> None:
             continue
         if _is_photo(file, pile.canvas.photo):
             continue
-        known = (*PICTURES, *ARRAYS, ".json", ".xml")
-        if file.suffix.lower() in known and file.is_file() and name != "labelmap.txt":
+        suffixes = (*PICTURES, *ARRAYS, ".json", ".xml")
+        if file.suffix.lower() in suffixes and file.is_file() and name != "labelmap.txt":
             _read_file(file, pile)
         elif name != "labelmap.txt":
             aside.append(file.name)
     if aside:
-        shown = ", ".join(aside[:5]) + (", …" if len(aside) > 5 else "")
-        pile.notes.append(f"{folder.name}: {shown} {'is' if len(aside) == 1 else 'are'} no mask.")
+        names_listed = ", ".join(aside[:5]) + (", …" if len(aside) > 5 else "")
+        pile.notes.append(
+            f"{folder.name}: {names_listed} {'is' if len(aside) == 1 else 'are'} no mask."
+        )
 
 
 def _is_photo(file: Path, photo: Path | None) -> bool:
@@ -343,8 +345,8 @@ def _colour_names(folder: Path) -> dict[Any, str]:
             text = file.read_text("utf-8") if file.stat().st_size < 2**20 else ""
         except (OSError, UnicodeDecodeError):
             continue
-        found = re.findall(r"^([^#:\n]+):(\d{1,3}),(\d{1,3}),(\d{1,3}):", text, re.MULTILINE)
-        return {(int(r), int(g), int(b)): name.strip() for name, r, g, b in found}
+        rows = re.findall(r"^([^#:\n]+):(\d{1,3}),(\d{1,3}),(\d{1,3}):", text, re.MULTILINE)
+        return {(int(r), int(g), int(b)): name.strip() for name, r, g, b in rows}
     return {}
 
 

@@ -60,7 +60,7 @@ class GivenSegmenter:
             InputError: masks are not of the photo's size.
         """
         report.check()
-        kept: list[Instance] = []
+        instances: list[Instance] = []
         dropped: list[Dropped] = []
         for instance in self._instances:
             if instance.mask.shape != (image.height, image.width):
@@ -76,7 +76,7 @@ class GivenSegmenter:
             elif any(_covers(b.box, instance) for b in prompt.boxes if not b.positive):
                 reason = "in a box that was excluded"
             if reason is None:
-                kept.append(instance)
+                instances.append(instance)
             else:
                 dropped.append(
                     Dropped(
@@ -88,13 +88,13 @@ class GivenSegmenter:
                 )
         notes = self._notes
         boxes = (*self._boxes, *prompt.boxes)
-        if self._cutter is not None and any(drawn.positive for drawn in boxes):
-            wanted = Prompt(boxes=boxes, mask_threshold=prompt.mask_threshold)
-            cut = self._cutter.segment(image, wanted, report)
-            kept += cut.instances
+        if self._cutter is not None and any(prompt_box.positive for prompt_box in boxes):
+            boxes_prompt = Prompt(boxes=boxes, mask_threshold=prompt.mask_threshold)
+            cut = self._cutter.segment(image, boxes_prompt, report)
+            instances += cut.instances
             dropped += cut.dropped
             notes += cut.notes
-        return Segmentation(instances=tuple(kept), dropped=tuple(dropped), notes=notes)
+        return Segmentation(instances=tuple(instances), dropped=tuple(dropped), notes=notes)
 
 
 def _covers(box: tuple[float, float, float, float], instance: Instance) -> bool:

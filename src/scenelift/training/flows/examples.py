@@ -59,20 +59,20 @@ class Truth:
         Raises:
             InputError: it is missing or has another shape.
         """
-        found = self.tensors.get(name)
+        tensor = self.tensors.get(name)
         expected = ", ".join("any" if n is None else str(n) for n in shape)
-        if found is None:
+        if tensor is None:
             raise InputError(
                 f"{self.path} has no tensor {name!r}, which this stage is trained on: expected "
                 f"shape [{expected}]. It has: {', '.join(sorted(self.tensors)) or 'none'}."
             )
-        if found.ndim != len(shape) or any(
-            wanted not in (None, n) for wanted, n in zip(shape, found.shape, strict=True)
+        if tensor.ndim != len(shape) or any(
+            side not in (None, n) for side, n in zip(shape, tensor.shape, strict=True)
         ):
             raise InputError(
-                f"{self.path}: {name} should have shape [{expected}], it has {list(found.shape)}."
+                f"{self.path}: {name} should have shape [{expected}], it has {list(tensor.shape)}."
             )
-        return found
+        return tensor
 
     @property
     def pose(self) -> Pose:
@@ -147,16 +147,16 @@ def find_examples(data: Path, *, held: int) -> tuple[list[Example], list[Example
     Raises:
         InputError: there are none, or too few for both parts.
     """
-    found = [Example(path.parent) for path in sorted(data.glob(f"*/{TRUTH}"))]
-    if len(found) <= held:
+    examples = [Example(path.parent) for path in sorted(data.glob(f"*/{TRUTH}"))]
+    if len(examples) <= held:
         raise InputError(
-            f"{data} has {len(found)} examples (folders with a {TRUTH}), of which {held} are to be "
-            f"held out: none is left to train on."
+            f"{data} has {len(examples)} examples (folders with a {TRUTH}), of which {held} are to "
+            f"be held out: none is left to train on."
         )
     if not held:
-        return found, []
-    out = {len(found) * (2 * k + 1) // (2 * held) for k in range(held)}
-    return [e for i, e in enumerate(found) if i not in out], [found[i] for i in sorted(out)]
+        return examples, []
+    out = {len(examples) * (2 * k + 1) // (2 * held) for k in range(held)}
+    return [e for i, e in enumerate(examples) if i not in out], [examples[i] for i in sorted(out)]
 
 
 def _photo_of(folder: Path) -> Path:

@@ -49,5 +49,5 @@ def drop_conditions(
     generator: torch.Generator,
 ) -> Tensor:  # [B, S, C]
     """Zero the condition of a random share of the examples, as guidance does when sampling."""
-    kept = torch.rand(len(tokens), generator=generator, device=generator.device) >= share
-    return tokens * kept.to(tokens.device)[:, None, None]
+    mask = torch.rand(len(tokens), generator=generator, device=generator.device) >= share
+    return tokens * mask.to(tokens.device)[:, None, None]

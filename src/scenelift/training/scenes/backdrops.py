@@ -123,9 +123,9 @@ def _street(width: float, depth: float, rng: np.random.Generator) -> list[Surfac
         w, h = rng.uniform(6, 11), rng.uniform(6, 14)
         front = edge - 2.2 - rng.uniform(0, 0.4)
         color = rng.uniform(0.45, 0.85) * np.ones(3) + rng.normal(0, 0.025, 3)
-        drawn = windows(rng, color) if rng.random() < 0.7 else bricks(rng, (0.55, 0.33, 0.27))
+        facade = windows(rng, color) if rng.random() < 0.7 else bricks(rng, (0.55, 0.33, 0.27))
         surfaces.append(
-            box((x, 0, front - 8), (x + w, h, front), texture=drawn, metres=rng.uniform(2.4, 3.2))
+            box((x, 0, front - 8), (x + w, h, front), texture=facade, metres=rng.uniform(2.4, 3.2))
         )
         x += w + (rng.uniform(2, 6) if rng.random() < 0.3 else 0)
     return surfaces

@@ -153,13 +153,13 @@ Split = Literal["test", "train"]
 @lru_cache(maxsize=1)
 def _by_label() -> dict[str, tuple[Entry, ...]]:
     label_of = {name: label for label, names in NAMES.items() for name in names}
-    found: dict[str, list[Entry]] = defaultdict(list)
+    by_label: dict[str, list[Entry]] = defaultdict(list)
     for entry in catalogue():
         label = label_of.get(entry.name)
         if label is not None and entry.id not in UNSUITABLE:
-            found[label].append(entry)
+            by_label[label].append(entry)
     by_hash = {
-        label: sorted(found[label], key=lambda e: hashlib.sha256(e.id.encode()).digest())
+        label: sorted(by_label[label], key=lambda e: hashlib.sha256(e.id.encode()).digest())
         for label in NAMES
     }
     return {label: tuple(entries) for label, entries in by_hash.items()}

@@ -106,7 +106,7 @@ def clutter(
         behind = _walls(kind == "close", depth, half, textures, rng)
 
     placed: list[tuple[Model, NDArray[np.float64]]] = []
-    taken: list[tuple[float, float, float]] = []
+    occupied: list[tuple[float, float, float]] = []
     floating = rng.random() < 0.2
     # Things touch, hide each other, and people sit on what they ride.
     apart = rng.uniform(0.12, 0.65) if varied else 0.6
@@ -131,9 +131,9 @@ def clutter(
             x, z, base = _joined(placed[int(rng.integers(len(placed)))], extent, rng)
             if z > -0.12 * depth:
                 continue
-        elif any(math.hypot(x - a, z - b) < apart * (radius + r) for a, b, r in taken):
+        elif any(math.hypot(x - a, z - b) < apart * (radius + r) for a, b, r in occupied):
             continue
-        taken.append((x, z, radius))
+        occupied.append((x, z, radius))
         if not near and (side < 0.25 * height or rng.random() < 0.15):
             base = rng.uniform(0.1, 0.75) * height
             half_x, half_z = radius * rng.uniform(1, 2.2), radius * rng.uniform(1, 1.6)

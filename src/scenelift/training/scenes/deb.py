@@ -43,14 +43,14 @@ def _download(package: str, folder: Path, size: str) -> Path:
         raise SetupError(f"{package} is a Debian package. {by_hand}")
     command = ["apt-get", "download", package]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    found = sorted(folder.glob(f"{package}_*.deb"))
-    if done.returncode or not found:
+    files = sorted(folder.glob(f"{package}_*.deb"))
+    if done.returncode or not files:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise SetupError(
             f"`apt-get download {package}` failed: {last}. "
             f"Run `apt-get update` (as root) and try again. {by_hand}"
         )
-    return found[-1]
+    return files[-1]
 
 
 def extract_deb(package: Path, folder: Path, *ends: str) -> None:

@@ -147,8 +147,8 @@ class SceneMaker:
         self._varied = split == "train"
         self._index = {id(m): k for k, m in enumerate(pack.models)}
         self._by_entry = {m.entry.id: k for k, m in enumerate(pack.models)}
-        made = ("pybullet", PREFIX)
-        self._models = [m for m in pack.of_split(split) if not m.entry.id.startswith(made)]
+        labels = ("pybullet", PREFIX)
+        self._models = [m for m in pack.of_split(split) if not m.entry.id.startswith(labels)]
         solids = [m for m in pack.of_split("train") if m.entry.id.startswith("pybullet")]
         turned = [m for m in pack.of_split(split) if m.entry.id.startswith(PREFIX)]
         # Solids of no kind now and then: about one object in ten. The pack says how many vessels.
@@ -206,7 +206,7 @@ class SceneMaker:
         )
 
     def _cluttered(self, rng: np.random.Generator) -> _Layout:
-        made = clutter(
+        layout = clutter(
             self._choice,
             self._textures,
             self._size,
@@ -218,13 +218,13 @@ class SceneMaker:
         return _Layout(
             objects=[
                 (self._index[id(model)], pose, surface)
-                for (model, pose), surface in zip(made.models, made.surfaces, strict=True)
+                for (model, pose), surface in zip(layout.models, layout.surfaces, strict=True)
             ],
-            behind=made.behind,
-            view=made.view,
-            light=made.light,
-            sky=made.sky,
-            metric=made.metric,
+            behind=layout.behind,
+            view=layout.view,
+            light=layout.light,
+            sky=layout.sky,
+            metric=layout.metric,
         )
 
     def _closer(self, layout: _Layout, rng: np.random.Generator) -> View:
@@ -300,9 +300,9 @@ class SceneMaker:
                 continue
             ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
             camera_from_object = camera_from_world @ pose
-            seen = self._visible(model, camera_from_object, mask, layout.view.camera)
+            visible = self._visible(model, camera_from_object, mask, layout.view.camera)
             box = (xs[0], ys[0], xs[-1] + 1, ys[-1] + 1)
-            rows.append((k, model, camera_from_object[:3], seen, box))
+            rows.append((k, model, camera_from_object[:3], visible, box))
         if not rows:
             return None
         return Scenes(
@@ -339,10 +339,10 @@ class SceneMaker:
         inside = ((cells >= 0) & (cells < (width // CELL, height // CELL))).all(1)
         grid = mask[: height // CELL * CELL, : width // CELL * CELL]
         grid = np.any(grid.reshape(height // CELL, CELL, width // CELL, CELL), axis=(1, 3))
-        seen = np.zeros(len(cells), bool)
-        seen[inside] = grid[cells[inside, 1], cells[inside, 0]]
+        visible = np.zeros(len(cells), bool)
+        visible[inside] = grid[cells[inside, 1], cells[inside, 0]]
         every, first = np.unique(cells, axis=0, return_index=True)
-        return float(seen[first].mean()) if len(every) else 0.0
+        return float(visible[first].mean()) if len(every) else 0.0
 
 
 def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -370,29 +370,29 @@ def _surface_points(surface: Surface, count: int) -> NDArray[np.float32]:  # [co
 
 def _textures(pack: MeshPack, split: str) -> list[Texture]:
     """For floors, walls and boxes: those of the models, and drawn ones."""
-    found = [
+    paths = [
         texture
         for model in pack.of_split(split)
         for texture in model.surface.textures
         if min(texture.shape[:2]) >= 64
     ]
-    return [*found, *(d for d in _drawn() for _ in range(max(1, len(found) // 60)))]
+    return [*paths, *(d for d in _drawn() for _ in range(max(1, len(paths) // 60)))]
 
 
 @lru_cache(maxsize=1)
 def _drawn() -> tuple[Texture, ...]:
     rng = np.random.default_rng(1)
-    drawn = []
+    objects = []
     for _ in range(6):
         colour = rng.uniform(0.2, 0.9, 3)
-        drawn += [
+        objects += [
             props.planks(rng, colour),
             props.tiles(rng, colour, count=int(rng.integers(2, 7))),
             props.fabric(rng, colour, contrast=rng.uniform(0.01, 0.15)),
             props.speckle(rng, colour),
             props.bricks(rng, colour),
         ]
-    return tuple(drawn)
+    return tuple(objects)
 
 
 def make_shards(

@@ -137,10 +137,10 @@ def arrange(
         if rng.random() >= slot.chance:
             continue
         label = slot.labels[rng.integers(len(slot.labels))]
-        drawn = draw(label, split, rng)
-        if drawn is None:
+        shape = draw(label, split, rng)
+        if shape is None:
             continue
-        candidate = _candidate(label, *drawn)
+        candidate = _candidate(label, *shape)
         for _ in range(40):
             placed = _try(slot, candidate, ground, rng)
             if placed is not None:

@@ -240,8 +240,8 @@ class MeshPack:
         self, label: str, split: str, rng: np.random.Generator
     ) -> tuple[Entry, Surface] | None:
         """A model of that label at random; None where there is none."""
-        found = self._by_label.get((label, split))
-        if not found:
+        entries = self._by_label.get((label, split))
+        if not entries:
             return None
-        model = found[rng.integers(len(found))]
+        model = entries[rng.integers(len(entries))]
         return model.entry, model.surface

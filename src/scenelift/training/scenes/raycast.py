@@ -214,23 +214,23 @@ class Tracer:
 
     def _cast(self, origins: NDArray[np.float32], directions: NDArray[np.float32]) -> _Hits:
         result = self._scene.run(origins, directions, output=1)
-        found = result["primID"] >= 0
-        u, v = result["u"][found], result["v"][found]
+        hit = result["primID"] >= 0
+        u, v = result["u"][hit], result["v"][hit]
         return _Hits(
-            found=found,
-            face=result["primID"][found],
-            distance=result["tfar"][found],
+            found=hit,
+            face=result["primID"][hit],
+            distance=result["tfar"][hit],
             weights=np.stack([1 - u - v, u, v], 1),
         )
 
     def _hidden(self, origins: NDArray, directions: NDArray, reach: NDArray) -> NDArray[np.bool_]:
-        found = self._scene.run(
+        result = self._scene.run(
             np.ascontiguousarray(origins, np.float32),
             np.ascontiguousarray(directions, np.float32),
             np.ascontiguousarray(reach, np.float32),
             query="OCCLUDED",
         )
-        return found >= 0
+        return result >= 0
 
     def _surface_at(
         self, hits: _Hits, origins: NDArray[np.float32], directions: NDArray[np.float32]

@@ -52,10 +52,10 @@ def viewpoint(
     rotation = np.stack([right, np.cross(back, right), back], 1)
     for distance in np.geomspace(0.4, 14, 60):
         eye = target + back * distance
-        seen = (corners - eye) @ rotation
-        if (seen[:, 2] > -0.15).any():
+        in_view = (corners - eye) @ rotation
+        if (in_view[:, 2] > -0.15).any():
             continue
-        u, v = camera.project(seen).T
+        u, v = camera.project(in_view).T
         inside = (u > margin) & (u < size[0] - margin) & (v > margin) & (v < size[1] - margin)
         if inside.all():
             break

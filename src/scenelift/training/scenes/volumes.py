@@ -58,8 +58,8 @@ def coloured_volume(surface: Surface) -> NDArray[np.uint8]:  # [32, 32, 32, 3]: 
     sums = [np.bincount(flat, colours[:, c], COLOUR_GRID**3) for c in range(3)]
     mean = np.stack(sums, -1) / np.maximum(count, 1)[:, None]
     empty = (count == 0).reshape((COLOUR_GRID,) * 3)
-    found = distance_transform_edt(empty, return_distances=False, return_indices=True)
-    nearest = np.asarray(found, np.int32)
+    indices = distance_transform_edt(empty, return_distances=False, return_indices=True)
+    nearest = np.asarray(indices, np.int32)
     filled = mean.reshape(*(COLOUR_GRID,) * 3, 3)[tuple(nearest)]
     return (filled * 255).round().astype(np.uint8)
 

@@ -123,12 +123,12 @@ class DepthTask(HeadTask):
         # In a mirror the world's up points to the other side.
         mirrored = torch.where(windows.flip, -1.0, 1.0)
         up = torch.cat([store.up[scene, :1] * mirrored[:, None], store.up[scene, 1:]], 1)
-        known = depth >= 0
+        valid = depth >= 0
         return _Batch(
             seen=self.seen(looked(store, windows, patches), patches, generator),
             hints=position_hints(len(scene), patches, scene.device),
             depth=depth,
-            known=known,
+            known=valid,
             focal=store.focal[scene] / torch.maximum(x1 - x0, y1 - y0),
             up=up,
             metric=store.metric[scene],

@@ -149,9 +149,9 @@ class ShapeTask(HeadTask):
         middle = middle.nanmedian(1).values.nan_to_num(1.0)
         focal = store.focal[objects.scene]
         relief = (depth / middle[:, None, None] - 1) * (focal / longer)[:, None, None]
-        known = (depth > 0).float()
+        valid = (depth > 0).float()
         if generator is not None:
-            relief, known = _disturbed(relief, known, generator)
+            relief, valid = _disturbed(relief, valid, generator)
         rays = _rays(store, windows, focal, PATCHES[0] * CELLS)
         hints = torch.cat(
             [
@@ -159,8 +159,8 @@ class ShapeTask(HeadTask):
                     [
                         mask.float(),
                         ((numbers > 0) & ~mask).float(),
-                        relief.clamp(-MOST_RELIEF, MOST_RELIEF) * known,
-                        known,
+                        relief.clamp(-MOST_RELIEF, MOST_RELIEF) * valid,
+                        valid,
                     ],
                     1,
                 ),
@@ -220,10 +220,10 @@ class ShapeTask(HeadTask):
             )[:, :, 0]
 
         # The photo's light and the model's tint, as far as one factor a channel holds them.
-        seen = F.interpolate(picture, (side, side), mode="area")
+        small = F.interpolate(picture, (side, side), mode="area")
         both = covered[:, None].float()
         front = (colour_at(first) * both).sum((2, 3)) / both.sum((2, 3)).clamp_min(1)
-        lit = (seen * both).sum((2, 3)) / both.sum((2, 3)).clamp_min(1)
+        lit = (small * both).sum((2, 3)) / both.sum((2, 3)).clamp_min(1)
         factor = (lit / front.clamp_min(0.02)).clamp(0.2, 3)
         return filled, (colour_at(last) * factor[..., None, None]).clamp(0, 1), covered
 
@@ -237,7 +237,7 @@ def _rays(store: SceneStore, windows: Windows, focal: Tensor, side: int) -> Tens
     return torch.stack([across, up], 1)
 
 
-def _disturbed(relief: Tensor, known: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _disturbed(relief: Tensor, valid: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Depth as it comes: true, as good estimators give it (stretched, bent, blurred), or none.
 
     Some is left true: a head that never can trust depth completes a shape as if it were deeper
@@ -252,7 +252,7 @@ def _disturbed(relief: Tensor, known: Tensor, generator: torch.Generator) -> tup
     bent = relief * (STRETCH * estimated * stretch).exp() + BEND * estimated * amount * bend
     blurred = F.avg_pool2d(bent[:, None].clamp(-3, 3), 7, 1, 3, count_include_pad=False)[:, 0]
     bent = torch.where(smooth < BLURRED, blurred, bent)
-    return bent, known * (gone > WITHOUT_DEPTH).float()
+    return bent, valid * (gone > WITHOUT_DEPTH).float()
 
 
 def _iou(logits: Tensor, filled: Tensor) -> Tensor:  # [B]

@@ -146,8 +146,11 @@ class QueueFile:
         c.execute("COMMIT")
 
     def _check_readable(self, c: sqlite3.Connection, version: int) -> None:
-        known = c.execute("SELECT 1 FROM sqlite_master WHERE name = 'facts'").fetchone()
-        row = known and c.execute("SELECT value FROM facts WHERE name = 'oldest_reader'").fetchone()
+        has_facts = c.execute("SELECT 1 FROM sqlite_master WHERE name = 'facts'").fetchone()
+        row = (
+            has_facts
+            and c.execute("SELECT value FROM facts WHERE name = 'oldest_reader'").fetchone()
+        )
         if not row or row["value"] > SCHEMA_VERSION:
             raise QueueTooNew(
                 f"{self._path} was written by another version of scenelift, a later one (its "

@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from scenelift.webapp.errors import UnreadableJob
 from scenelift.webapp.models import JobRequest, Selection, State
@@ -90,10 +90,10 @@ class JobRow:
     stage: str
     fraction: float
     eta: float | None
-    objects: list[StoredObject] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    objects: list[StoredObject] = field(default_factory=list[StoredObject])
+    notes: list[str] = field(default_factory=list[str])
     error: dict[str, Any] | None = None
-    files: list[dict[str, Any]] = field(default_factory=list)
+    files: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     task: Task = "lift"
     revision: int = 0
     written: int = 0
@@ -142,7 +142,10 @@ def job_from_row(row: sqlite3.Row) -> JobRow:
 
 def unreadable(row: sqlite3.Row | JobRow) -> JobRow:
     """What is shown of a job whose row makes no sense to this version."""
-    value = (lambda name: getattr(row, name)) if isinstance(row, JobRow) else row.__getitem__
+
+    def value(name: str) -> Any:
+        return getattr(row, name) if isinstance(row, JobRow) else row[name]
+
     error = UnreadableJob(
         "This job was stored by another version of scenelift, or its record is damaged. That "
         "version may still show it; otherwise delete it and upload the photo again."
@@ -213,11 +216,12 @@ def _dict(text: str) -> dict[str, Any]:
     value = json.loads(text)
     if not isinstance(value, dict):
         raise TypeError(f"expected an object, got {text[:40]}")
-    return value
+    return cast("dict[str, Any]", value)
 
 
 def _list(text: str, kind: type) -> list[Any]:
     values = json.loads(text)
-    if not isinstance(values, list) or not all(isinstance(value, kind) for value in values):
+    rows = cast("list[Any]", values) if isinstance(values, list) else None
+    if rows is None or not all(isinstance(value, kind) for value in rows):
         raise TypeError(f"expected a list, got {text[:40]}")
-    return values
+    return rows

@@ -55,12 +55,12 @@ async def generate_3d(request: Request, use: Use, owner: Owner) -> Generated | J
 async def _wait(use: Services, row: JobRow, owner: str) -> JobRow:
     """The job once it has ended or waits for its owner, or as it is when time is up."""
     deadline = time.monotonic() + use.settings.wait_seconds
-    seen = 0
+    last_seq = 0
     while row.state in ("queued", "running"):
-        left = deadline - time.monotonic()
-        if left <= 0 or use.feed.closed:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0 or use.feed.closed:
             break
-        seen = await use.feed.wait(seen, min(left, 5.0))
+        last_seq = await use.feed.wait(last_seq, min(remaining, 5.0))
         row = await asyncio.to_thread(use.queue.get, row.id, owner)
     return row
 

@@ -172,8 +172,8 @@ def look_again(job_id: JobId, boxes: Look, use: Use, owner: Owner) -> Job:
     """Find the objects again with boxes that were drawn, and stop for another look."""
     job = use.queue.get(job_id, owner)
     prompt = job.request.prompt
-    drawn = [Box(box=b.box, label=b.label, positive=True) for b in boxes.add]
-    together = prompt.model_copy(update={"boxes": (*prompt.boxes, *drawn)})
+    new_boxes = [Box(box=b.box, label=b.label, positive=True) for b in boxes.add]
+    together = prompt.model_copy(update={"boxes": (*prompt.boxes, *new_boxes)})
     if len(together.boxes) > MAX_BOXES:
         raise InputError(f"A job takes up to {MAX_BOXES} boxes; this one has as many as that.")
     in_pixels(together.to_prompt(), job.width, job.height)
@@ -196,13 +196,13 @@ def rerun_job(job_id: JobId, changes: Rerun, use: Use, owner: Owner) -> Job:
     old = use.queue.get(job_id, owner)
     if not old.readable:
         raise Conflict("The record of this job cannot be read. Upload the photo again.")
-    asked = _changed(old, changes, use)
+    request = _changed(old, changes, use)
     folder = JobFolder(use.data.incoming / new_job_id())
     folder.path.mkdir(parents=True)
     before = use.data.job(job_id)
     for source, target in (
         (before.photo, folder.photo),
-        (before.shown, folder.shown),
+        (before.display_photo, folder.display_photo),
         (before.thumbnail, folder.thumbnail),
     ):
         try:
@@ -215,7 +215,7 @@ def rerun_job(job_id: JobId, changes: Rerun, use: Use, owner: Owner) -> Job:
             Upload(
                 id=folder.path.name,
                 folder=folder,
-                request=asked,
+                request=request,
                 width=old.width,
                 height=old.height,
             ),
@@ -290,12 +290,12 @@ def _make_room(use: Services, job: JobRow) -> None:
 def _changed(old: JobRow, changes: Rerun, use: Services) -> JobRequest:
     request = old.request
     # Boxes that were drawn in the review are as much part of what was asked for as the prompt's.
-    drawn = (
+    boxes = (
         [Box(box=b.box, label=b.label, positive=True) for b in old.selection.add]
         if old.selection
         else []
     )
-    prompt = request.prompt.model_copy(update={"boxes": (*request.prompt.boxes, *drawn)})
+    prompt = request.prompt.model_copy(update={"boxes": (*request.prompt.boxes, *boxes)})
     if changes.text_prompt is not None:
         phrases = parse_phrases(list(changes.text_prompt), use.settings.max_phrases)
         prompt = prompt.model_copy(update={"phrases": phrases})
@@ -309,9 +309,9 @@ def _changed(old: JobRow, changes: Rerun, use: Services) -> JobRequest:
             f"{MAX_BOXES}. Give `boxes`, with those that matter."
         )
     options = changes.model_dump(include=set(JobOptions.model_fields), exclude_none=True)
-    asked = request.model_copy(update={**options, "prompt": prompt})
-    use.qualities.check(asked.options().backends.quality)
-    return limited(asked, use.settings)
+    changed = request.model_copy(update={**options, "prompt": prompt})
+    use.qualities.check(changed.options().backends.quality)
+    return limited(changed, use.settings)
 
 
 def _view(use: Services, job: JobRow) -> Job:
