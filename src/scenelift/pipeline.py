@@ -232,6 +232,7 @@ class Pipeline:
         steps = Steps(report, store, self.runtime, depends=(image, prompt))
         segmentation = segment_photo(self.segmenter, image, prompt, steps)
         points = self._estimate(image, segmentation.instances, steps)
+        maker = self.reconstructor
         work = PhotoObjects(
             image=image,
             instances=segmentation.instances,
@@ -240,19 +241,11 @@ class Pipeline:
             best_of=best_of,
             same_seed=same_seed,
             finish=finish,
-            key=steps.after(
-                self.reconstructor.name, self.reconstructor.version, best_of, same_seed
-            ),
+            key=steps.after(maker.name, maker.version, best_of, same_seed),
         )
         outcomes = self._lift(work, steps, report)
         objects, failed = _sorted_out(segmentation.instances, outcomes)
-        laid_out = steps.then(
-            "compose",
-            Layout,
-            lambda r: _lay_out(objects, work, layout, r),
-            # The background comes after: another one leaves the objects where they are.
-            *(finish, seed, replace(layout, background="none"), [o.index for o in objects]),
-        )
+        laid_out = _lay_out(objects, work, layout, steps)
         placed = _placed(objects, laid_out)
         behind = _background(work, placed, layout, laid_out, steps)
         scene = self._scene(work, prompt, segmentation, placed, failed, laid_out, steps)
@@ -479,11 +472,18 @@ def _background(
 
 
 def _lay_out(
-    objects: Sequence[SceneObject], work: PhotoObjects, options: LayoutOptions, report: Reporter
+    objects: Sequence[SceneObject], work: PhotoObjects, layout: LayoutOptions, steps: Steps
 ) -> Layout:
+    """The stage that puts the objects where the photo has them."""
     from scenelift.compose.layout import lay_out
 
-    return lay_out(objects, work.image, work.points, options, seed=work.seed, report=report)
+    return steps.then(
+        "compose",
+        Layout,
+        lambda r: lay_out(objects, work.image, work.points, layout, seed=work.seed, report=r),
+        # The background comes after: another one leaves the objects where they are.
+        *(work.finish, work.seed, replace(layout, background="none"), [o.index for o in objects]),
+    )
 
 
 def _given_masks(
