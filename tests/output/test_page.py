@@ -35,7 +35,7 @@ def test_holds_the_manifest_and_what_the_viewer_shows(scene, tmp_path):
     held = embedded(page)
     manifest = json.loads((scene / MANIFEST_NAME).read_text())
     assert held["manifest"] == manifest
-    shown = {"input.png"}
+    shown = {"input.png", "background.glb"}
     for o in manifest["objects"]:
         shown |= {o["files"]["splats"], o["files"]["mesh"]}
     assert set(held["files"]) == shown

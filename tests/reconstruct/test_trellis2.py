@@ -23,7 +23,7 @@ from scenelift.models.trellis.preprocess import crop_box
 from scenelift.models.trellis2.checkpoints import Trellis2Folder, load_models
 from scenelift.models.trellis2.dual_grid import dual_grid_mesh
 from scenelift.models.trellis2.model import LiftedSurface
-from scenelift.options import ExportOptions, FinishOptions, ReconstructionOptions
+from scenelift.options import ExportOptions, FinishOptions, LayoutOptions, ReconstructionOptions
 from scenelift.output.scene import write_scene
 from scenelift.pipeline import Pipeline
 from scenelift.progress import silent
@@ -117,7 +117,8 @@ def test_the_same_seed_makes_the_same_object_alone_and_among_others(tiny_pbr, im
 def test_a_photo_becomes_a_scene_with_materials_in_its_files(tiny_pbr, image, tmp_path):
     pipeline = Pipeline(ColorSegmenter(), PlanePointMapper(), trellis2(tiny_pbr))
     finish = FinishOptions(faces=500, texture_size=128)
-    scene = pipeline.run(image, "red", seed=1, finish=finish)
+    alone = LayoutOptions(background="none")
+    scene = pipeline.run(image, "red", seed=1, finish=finish, layout=alone)
     (thing,) = scene.objects
     assert thing.shape.materials is None  # baked
     assert thing.shape.mesh.texture is not None
