@@ -49,6 +49,17 @@ def test_only_so_many_results_are_held(monkeypatch):
     results.close()
 
 
+def test_quick_turns_that_overlap_end_with_the_last():
+    before = sys.getswitchinterval()
+    first, second = quick_turns(), quick_turns()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert sys.getswitchinterval() < before
+    second.__exit__(None, None, None)
+    assert sys.getswitchinterval() == before
+
+
 def test_quick_turns_end():
     before = sys.getswitchinterval()
     with quick_turns():

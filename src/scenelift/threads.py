@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,12 +33,37 @@ def quick_turns() -> Iterator[None]:
     One that feeds a GPU lets go of the lock with every call, and would wait for it up to five
     milliseconds each time while another thread computes in Python.
     """
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, TURN))
+    _quick.begin()
     try:
         yield
     finally:
-        sys.setswitchinterval(before)
+        _quick.end()
+
+
+class _QuickTurns:
+    """The interval of before, which comes back when the last thread that wanted quick turns ends.
+
+    Two that overlap would otherwise leave each other's interval behind.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._usual = threading.Lock(), 0, 0.0
+
+    def begin(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._usual = sys.getswitchinterval()
+                sys.setswitchinterval(min(self._usual, TURN))
+            self._users += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                sys.setswitchinterval(self._usual)
+
+
+_quick = _QuickTurns()
 
 
 def side_by_side(work: Callable[[T], R], items: Iterable[T], *, most: int = 8) -> Generator[R]:
