@@ -126,5 +126,5 @@ def test_a_reviewed_job_has_to_wait_for_room_too(open_client):
         boxes = [{"box": [0, 0, 9, 9]}] * 4
         answer = client.post(f"/api/jobs/{reviewed[0]}/continue", json={"add": boxes})
         assert answer.status_code == 422
-        assert "takes 3 objects" in answer.json()["detail"]
+        assert "a job takes 3" in answer.json()["detail"]
         assert queue.get(reviewed[0]).state == "review"
