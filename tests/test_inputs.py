@@ -9,9 +9,18 @@ import pytest
 from scenelift.contracts import check_points, check_reconstruction, check_segmentation
 from scenelift.errors import BackendFault, ImageError, InputError
 from scenelift.inputs import as_image, as_prompt, as_seed
-from scenelift.pipeline import find_objects
+from scenelift.io.ply import read_ply, write_ply
+from scenelift.options import BackendOptions
+from scenelift.pipeline import Pipeline, find_objects
 from scenelift.progress import silent
 from scenelift.prompts import in_pixels, parse_prompt_phrases
+from scenelift.testing.fakes import (
+    BallReconstructor,
+    ColorSegmenter,
+    PlanePointMapper,
+    ball_shape,
+    disc_photo,
+)
 from scenelift.types import (
     BoxPrompt,
     Camera,
@@ -65,6 +74,21 @@ def test_a_lone_text_or_box_is_one_phrase_or_box():
     with pytest.raises(InputError, match="is no box"):
         Prompt(boxes=[(3, 2, 1, 4)])
     assert as_prompt(Prompt(phrases=("cup, large",))).phrases == ("cup, large",)
+
+
+def test_texts_serve_as_paths_and_prompts(tmp_path):
+    image = disc_photo()
+    assert BackendOptions(weights=str(tmp_path)).weights == tmp_path
+    splats = ball_shape((200, 40, 40)).gaussians
+    write_ply(tmp_path / "a.ply", splats)
+    assert len(read_ply(str(tmp_path / "a.ply")).means) == len(splats.means)
+    pipeline = Pipeline(ColorSegmenter(), PlanePointMapper(), BallReconstructor())
+    mask = np.zeros((image.height, image.width), np.uint8)
+    mask[10:40, 10:40] = 255
+    PIL.Image.fromarray(mask).save(tmp_path / "m.png")
+    given = pipeline.with_inputs(image, masks=str(tmp_path / "m.png"), prompt="cup")
+    result = given.segmenter.segment(image, Prompt(), silent())
+    assert [i.label for i in result.instances] == ["cup"]
 
 
 @pytest.mark.parametrize("prompt", [None, 7, ["cup", 7], [(1, 2, 3, 4)], {"cup"}])

@@ -116,7 +116,7 @@ class Pipeline:
         depth_scale: float | None = None,
         photo: Photo | None = None,
         image: Image | None = None,
-        prompt: Prompt | None = None,
+        prompt: str | Sequence[str] | Prompt | None = None,
     ) -> Pipeline:
         """Choose and load backends, or put what you have in their place.
 
@@ -141,6 +141,7 @@ class Pipeline:
             SetupError: something that is needed is missing here; the message says what.
         """
         options = options or BackendOptions()
+        prompt = _maybe_prompt(prompt)
         objects = _given_masks(masks, photo, prompt, image) if masks else None
         choice = choose_backends(
             quality,
@@ -167,9 +168,10 @@ class Pipeline:
         masks: Files = (),
         depth: str | Path | None = None,
         depth_scale: float | None = None,
-        prompt: Prompt | None = None,
+        prompt: str | Sequence[str] | Prompt | None = None,
     ) -> Pipeline:
         """This pipeline with masks or depth of one photo; arguments and errors as for `build`."""
+        prompt = _maybe_prompt(prompt)
         objects = _given_masks(masks, photo, prompt) if masks else None
         cutter = self.segmenter if objects and _needs_cutter(objects, prompt) else None
         return self.with_backends(
@@ -330,6 +332,8 @@ class Pipeline:
         Raises:
             InputError: the reconstructor looks at one photo only, or there is no photo.
         """
+        if isinstance(photos, str | Path):
+            photos = [photos]
         if not photos:
             raise InputError("There is no photo. Give one, or several of the same object.")
         first, *further = photos
@@ -502,6 +506,11 @@ def _given_masks(
     paths = [Path(m) for m in ([masks] if isinstance(masks, str | Path) else masks)]
     canvas = Canvas.of_image(as_image(photo) if image is None else image, file)
     return read_given(paths, canvas, prompt.phrases if prompt else ())
+
+
+def _maybe_prompt(prompt: str | Sequence[str] | Prompt | None) -> Prompt | None:
+    """What a caller wrote as a prompt; one that asks for nothing is fine beside masks."""
+    return prompt if prompt is None or isinstance(prompt, Prompt) else as_prompt(prompt)
 
 
 def _needs_cutter(objects: GivenObjects, prompt: Prompt | None) -> bool:

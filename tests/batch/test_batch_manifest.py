@@ -251,6 +251,8 @@ def test_numbers_and_truth_are_read_as_other_countries_write_them(listed):
         ("photo,,prompt\na.png,what,cup\n", "'what' stands in a column without a name"),
         ("photo,prompt,Photo\na.png,cup,b.png\n", "'photo' twice"),
         ("photo,seed\na.png,7.5\n", "whole number"),
+        ('photo,faces\na.png,"30,000"\n', "write 30000"),
+        ("photo;faces\na.png;1.000.000\n", "write 1000000"),
         ("file;prompt\na.png;cup\n", "'file', 'prompt'|'file'"),
         ("sep=;\nphoto,prompt\na.png,cup\n", "columns are"),
     ],

@@ -101,6 +101,13 @@ def test_numbers_of_sixteen_bits_and_two_greys_are_objects(tmp_path):
     assert [i.box for i in read(tmp_path / "painted.png").instances] == [BOX_BALL, BOX_BOX]
 
 
+@pytest.mark.parametrize(("around", "inside"), [(1, 2), (10, 200), (128, 255), (254, 255)])
+def test_of_two_greys_that_fill_the_photo_the_brighter_one_is_the_object(tmp_path, around, inside):
+    values = np.where(truth("circle"), inside, around).astype(np.uint8)
+    PIL.Image.fromarray(values).save(tmp_path / "two.png")
+    assert [i.box for i in read(tmp_path / "two.png").instances] == [BOX_BALL]
+
+
 @pytest.mark.parametrize("blur", [1, 3, 10])
 def test_soft_edges_however_wide_are_one_mask(tmp_path, blur):
     from PIL import ImageFilter

@@ -303,6 +303,12 @@ def _cell(f: OptionField, value: Any) -> Any:
         return text.lower() in _YES
     if isinstance(value, bool):
         raise InputError(f"{f.name} is {value!r}; expected {_expected(f)}")
+    if f.plain is int and re.fullmatch(r"\d{1,3}([.,]\d{3})+", text):
+        whole = re.sub("[.,]", "", text)
+        raise InputError(
+            f"{f.name} is {text!r}, where the separator can mean thousands or a fraction; write "
+            f"{whole}, or what is meant, without it."
+        )
     return _point(text) if f.plain in (int, float) else value
 
 

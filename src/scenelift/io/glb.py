@@ -329,6 +329,7 @@ def read_glb(path: Path) -> list[GlbNode]:
     Raises:
         InputError: the file is missing, damaged, or holds what we do not write.
     """
+    path = Path(path)
     try:
         data = path.read_bytes()
     except OSError as exc:
@@ -342,7 +343,7 @@ def read_glb(path: Path) -> list[GlbNode]:
         ) from exc
 
 
-def read_glb_splats(path: Path) -> list[tuple[Gaussians, NDArray[np.float64]]]:
+def read_glb_splats(path: str | Path) -> list[tuple[Gaussians, NDArray[np.float64]]]:
     """Read the splats of a GLB of any program (KHR_gaussian_splatting), without harmonics beyond
     degree 0.
 

@@ -92,7 +92,7 @@ def _rows(gaussians: Gaussians, first: int, end: int) -> memoryview:
     return table.data
 
 
-def read_ply(path: Path) -> Gaussians:
+def read_ply(path: str | Path) -> Gaussians:
     """Read splats written by us or by any program of the INRIA family.
 
     Properties may stand in any order; those beyond degree 0 (`f_rest_*`) and unknown ones are
@@ -103,6 +103,7 @@ def read_ply(path: Path) -> Gaussians:
         InputError: the file is missing, is no binary little-endian PLY, lacks a property, is
             shorter than its header says, or holds values that are not finite.
     """
+    path = Path(path)
     try:
         with path.open("rb") as file:
             return splats_of(read_table(file, path.stat().st_size, path), path)

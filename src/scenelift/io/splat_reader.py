@@ -80,7 +80,7 @@ def kind_of(path: Path) -> str:
     )
 
 
-def read_splats(path: Path, *, frame: SplatFrame | None = None) -> Gaussians:
+def read_splats(path: str | Path, *, frame: SplatFrame | None = None) -> Gaussians:
     """Read splats of any of `SPLAT_KINDS` into this package's axes (x right, y up, z backward).
 
     Harmonics beyond degree 0 are left out: the types of this package hold one colour a splat.
@@ -92,6 +92,7 @@ def read_splats(path: Path, *, frame: SplatFrame | None = None) -> Gaussians:
     Raises:
         InputError: it is missing, damaged, or of no known kind.
     """
+    path = Path(path)
     kind = kind_of(path)
     if kind == "glb":
         gaussians = _splats_of_glb(path)

@@ -371,6 +371,8 @@ class BackendOptions:
     )
 
     def __post_init__(self) -> None:
+        if isinstance(self.weights, str):
+            object.__setattr__(self, "weights", Path(self.weights))
         check_ranges(self)
 
 

@@ -120,6 +120,8 @@ def _brighter_half(values: NDArray) -> NDArray[np.bool_]:
 def _numbers(values: NDArray[np.int32]) -> Layers:
     """Objects by number, or one mask."""
     ids, counts = np.unique(values[values != 0], return_counts=True)
+    if len(ids) == 2 and (values != 0).all():
+        return _one(values == ids[1])  # the darker value is what is around it
     if len(ids) < 2 or len(ids) > MOST_LAYERS:
         return _one(_brighter_half(values))
     solid = set(np.unique(values[_inside(values)]).tolist())
