@@ -329,7 +329,6 @@ def read_glb(path: Path) -> list[GlbNode]:
     Raises:
         InputError: the file is missing, damaged, or holds what we do not write.
     """
-    path = Path(path)
     try:
         data = path.read_bytes()
     except OSError as exc:
@@ -353,6 +352,7 @@ def read_glb_splats(path: str | Path) -> list[tuple[Gaussians, NDArray[np.float6
     Raises:
         InputError: the file is missing or damaged.
     """
+    path = Path(path)
     try:
         data = path.read_bytes()
     except OSError as exc:
