@@ -41,6 +41,7 @@ __all__ = [
     "object_row",
     "picture_row",
     "picture_table",
+    "reconstruct_object",
 ]
 
 GREY = (0.5, 0.5, 0.5)
@@ -103,7 +104,7 @@ def measure_reconstructor(
         for index, o in enumerate(scene.objects):
             what = f"{scene.name}, {o.label}, {condition}"
             result = attempts.run(
-                what, _reconstruct, reconstructor, scene, instances, index, points, seed
+                what, reconstruct_object, reconstructor, scene, instances, index, points, seed
             )
             compared = None
             if result is not None and points is not None:
@@ -125,7 +126,7 @@ def measure_reconstructor(
     return row, picture_row(name, pictures, len(scenes)), attempts.failures
 
 
-def _reconstruct(
+def reconstruct_object(
     reconstructor: Reconstructor,
     scene: SyntheticScene,
     instances: Sequence,
@@ -133,6 +134,7 @@ def _reconstruct(
     points: PointMap | None,
     seed: int,
 ) -> Reconstruction:
+    """Reconstruct one object of a scene; object k uses seed + k."""
     if points is None:
         raise ObjectFailed(index, instances[index].label, "the photo has no point map")
     reconstructor.begin(scene.image, points)

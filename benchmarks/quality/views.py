@@ -22,15 +22,16 @@ from PIL import Image as Pillow
 from scipy.spatial import KDTree
 
 from benchmarks.quality import metrics
+from benchmarks.quality.reconstructing import reconstruct_object
 from benchmarks.synthetic import SyntheticObject, SyntheticScene, load_or_make
 from scenelift.geometry.transforms import pose_matrix, transform_points
 from scenelift.options import BackendOptions
 from scenelift.pointmap import POINT_MAPPERS
 from scenelift.progress import silent
-from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
+from scenelift.reconstruct import RECONSTRUCTORS
 from scenelift.training.scenes.meshes import Surface
 from scenelift.training.scenes.raycast import Light, Sky, Tracer, View
-from scenelift.types import Camera, Mesh, ObjectView, PointMap, Reconstruction
+from scenelift.types import Camera, Mesh
 
 __all__ = ["Seen", "compare_views", "surface_of", "thin_points"]
 
@@ -198,21 +199,6 @@ def thin_recall(estimate: Surface, truth: Surface) -> float | None:
     return float((distance < NEAR * np.ptp(truth.vertices, axis=0).max()).mean())
 
 
-def _reconstructed(
-    reconstructor: Reconstructor, scene: SyntheticScene, index: int, points: PointMap
-) -> Reconstruction:
-    instances = [o.instance for o in scene.objects]
-    reconstructor.begin(scene.image, points)
-    view = ObjectView(
-        image=scene.image,
-        instance=instances[index],
-        points=points,
-        others=(*instances[:index], *instances[index + 1 :]),
-        index=index,
-    )
-    return reconstructor.reconstruct(view, seed=index, report=silent())
-
-
 def _true_surface(scene: SyntheticScene, thing: SyntheticObject) -> Surface:
     return thing.surface.moved(scene.world_from_camera @ pose_matrix(thing.pose))
 
@@ -239,7 +225,7 @@ def main() -> None:
         estimated = options.points == "estimated"
         points = mapper.estimate(scene.image, instances, silent()) if estimated else scene.points
         for index, thing in enumerate(scene.objects):
-            made = _reconstructed(reconstructor, scene, index, points)
+            made = reconstruct_object(reconstructor, scene, instances, index, points, seed=0)
             if made.shape.mesh is None:
                 raise SystemExit(f"{options.reconstructor} made no mesh of {thing.label}")
             place = scene.world_from_camera @ pose_matrix(made.pose)
