@@ -20,7 +20,7 @@ from scenelift.io.files import atomic_write
 from scenelift.training.scenes.backdrops import backdrop, light, sky
 from scenelift.training.scenes.catalogue import Entry, cache_folder, catalogue
 from scenelift.training.scenes.classes import COCO, Split
-from scenelift.training.scenes.layout import Placed, Plan, arrange
+from scenelift.training.scenes.layout import PlacedObject, Plan, arrange
 from scenelift.training.scenes.meshes import Surface, load_entry
 from scenelift.training.scenes.photo import develop, encode, exposure
 from scenelift.training.scenes.plans import PLANS
@@ -281,7 +281,7 @@ def _attempt(
     return scene, room
 
 
-def _without_hidden(placed: Sequence[Placed], keep: Sequence[bool]) -> list[Placed]:
+def _without_hidden(placed: Sequence[PlacedObject], keep: Sequence[bool]) -> list[PlacedObject]:
     """Those to keep that do not stand on one that goes."""
     gone = [p for p, stays in zip(placed, keep, strict=True) if not stays]
     return [
@@ -291,7 +291,7 @@ def _without_hidden(placed: Sequence[Placed], keep: Sequence[bool]) -> list[Plac
     ]
 
 
-def _stands_on(upper: Placed, lower: Placed) -> bool:
+def _stands_on(upper: PlacedObject, lower: PlacedObject) -> bool:
     level = abs(upper.position[1] - (lower.position[1] + lower.height)) < 1e-6
     apart = np.subtract(upper.position, lower.position)[[0, 2]]
     return level and float(np.linalg.norm(apart)) < math.hypot(*lower.half)

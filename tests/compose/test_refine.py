@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scenelift.compose.placed import Placed
+from scenelift.compose.placed_object import PlacedObject
 from scenelift.compose.refine import refine
 from scenelift.types import Pose, SceneObject
 
@@ -24,7 +24,7 @@ def test_the_larger_an_object_the_more_its_points_say_about_its_distance(
     photo = photograph([(crate, true)])
     first = replace(turned, translation=(0, 0.2 * FARTHER, -4 * FARTHER), scale=scale * FARTHER)
     o = SceneObject(index=0, instance=photo.instances[0], shape=crate, pose=first)
-    placed = Placed.of(o, photo.image, photo.points)
+    placed = PlacedObject.of(o, photo.image, photo.points)
     before = placed.distance
     assert refine(placed, np.random.default_rng(0))
     gone = np.log(before / placed.distance) / np.log(FARTHER)
@@ -34,7 +34,7 @@ def test_the_larger_an_object_the_more_its_points_say_about_its_distance(
 def test_what_is_far_or_small_goes_less_of_the_way(crate, photograph):
     photo = photograph([(crate, Pose(translation=(0, 0, -3.0)))])
     reaches = [
-        Placed.of(
+        PlacedObject.of(
             SceneObject(
                 index=0,
                 instance=photo.instances[0],

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenelift.compose.ground import Ground
-from scenelift.compose.placed import Placed
+from scenelift.compose.placed_object import PlacedObject
 from scenelift.compose.support import FLOOR, support_of
 from scenelift.types import Pose, SceneObject
 
@@ -17,12 +17,12 @@ UP = np.array([0.0, 1.0, 0.0])
 
 
 @pytest.fixture(scope="module")
-def placed(crate, photograph) -> Placed:
+def placed(crate, photograph) -> PlacedObject:
     """A crate that stands on the level."""
     pose = Pose(translation=(0.0, LEVEL + SIZE / 2, -AWAY), scale=SIZE)
     photo = photograph([(crate, pose)], ground=LEVEL)
     o = SceneObject(index=0, instance=photo.instances[0], shape=crate, pose=pose)
-    return Placed.of(o, photo.image, photo.points)
+    return PlacedObject.of(o, photo.image, photo.points)
 
 
 def ground_of(points: np.ndarray) -> Ground:

@@ -13,7 +13,7 @@ from scenelift.options import BackendOptions, Options
 from scenelift.output.manifest import PromptModel
 from scenelift.pipeline import Pipeline, find_objects
 from scenelift.progress import silent
-from scenelift.segment.clicks import Clicks, FeatureCache, obeyed
+from scenelift.segment.clicks import Clicks, FeatureCache, obey_points
 from scenelift.segment.grounded_sam2 import GroundedSAM2Segmenter
 from scenelift.segment.sam3 import SAM3Segmenter
 from scenelift.testing.fakes import BallReconstructor, ColorSegmenter, PlanePointMapper, disc_photo
@@ -97,7 +97,7 @@ def test_points_outside_the_photo_and_segmenters_without_points_are_refused():
 
 
 def test_a_mask_is_made_to_obey_its_points():
-    alpha = obeyed(np.zeros((40, 60), np.float32), (on((10.5, 8.5)), beside((11.5, 8.5))))
+    alpha = obey_points(np.zeros((40, 60), np.float32), (on((10.5, 8.5)), beside((11.5, 8.5))))
     assert alpha[8, 10] == 1
     assert alpha[8, 11] == 0
     assert 0 < alpha.sum() < 20
@@ -117,7 +117,7 @@ def test_the_cache_is_bounded_in_bytes_and_holds_the_last_photos():
             looked.append(int(image.pixels[0, 0, 0]))
             return Seen(40)
 
-        def cut(self, seen, clicks):
+        def cut(self, features, clicks):
             raise AssertionError("it is not asked")
 
         def release(self):

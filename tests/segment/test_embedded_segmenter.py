@@ -312,7 +312,7 @@ def test_a_word_beyond_the_classes_is_told_by_what_boxes_of_any_class_show(image
     boxes = (("cat", 0.3, SOCK), ("cup", 0.25, HEEL), ("dog", 0.3, OTHER), ("bird", 0.3, CRUMB))
     namer = ScriptedNamer({10: 0.5, 12: 0.5, 80: 0.3, 150: 0.9})
     finder = EmbeddedSegmenter(
-        Vocabulary(named=True), [ScriptedDetector(*boxes)], BoxFiller(), namer=namer
+        Vocabulary(with_names=True), [ScriptedDetector(*boxes)], BoxFiller(), namer=namer
     )
     result = finder.segment(image, Prompt(phrases=("socks",)), silent())
     # Not the part of the first one, nor what is too small to tell.
@@ -330,7 +330,7 @@ def test_a_box_much_less_likely_than_the_best_is_none(image):
     for second, count in ((0.2, 2), (0.1, 1)):
         namer = ScriptedNamer({10: 0.5, 80: second})
         finder = EmbeddedSegmenter(
-            Vocabulary(named=True), [ScriptedDetector(*boxes)], BoxFiller(), namer=namer
+            Vocabulary(with_names=True), [ScriptedDetector(*boxes)], BoxFiller(), namer=namer
         )
         result = finder.segment(image, Prompt(phrases=("sock",)), silent())
         assert len(result.instances) == count
@@ -340,7 +340,7 @@ def test_an_object_that_a_class_shows_is_not_named_again(image):
     namer = ScriptedNamer({10: 0.9, 80: 0.9})
     boxes = (("cup", 0.8, SOCK), ("vase", 0.3, OTHER))
     finder = EmbeddedSegmenter(
-        Vocabulary(named=True), [ScriptedDetector(*boxes)], BoxFiller(), namer=namer
+        Vocabulary(with_names=True), [ScriptedDetector(*boxes)], BoxFiller(), namer=namer
     )
     result = finder.segment(image, Prompt(phrases=("glass",)), silent())
     assert [(i.class_name, i.box) for i in result.instances] == [("cup", SOCK), ("glass", OTHER)]

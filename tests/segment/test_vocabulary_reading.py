@@ -177,6 +177,6 @@ def test_slang_parts_and_loose_relations_are_not_taken(full, phrase):
     ],
 )
 def test_words_of_the_classifier_are_read_where_there_is_one(phrase, classes, names):
-    reading = Vocabulary(named=True).read(phrase)
+    reading = Vocabulary(with_names=True).read(phrase)
     assert (reading.classes, reading.names) == (classes, names)
     assert Vocabulary().read(phrase).names == ()

@@ -51,6 +51,6 @@ def harmonic(
         ),
         shape=(len(rows), len(rows)),
     ).tocsc()
-    filled = values.copy()
-    filled[rows, columns] = splu(matrix).solve(right + hold * values[rim].mean(0))
-    return filled
+    result = values.copy()
+    result[rows, columns] = splu(matrix).solve(right + hold * values[rim].mean(0))
+    return result

@@ -134,7 +134,7 @@ def _match(
     match[..., 0], match[..., 1] = rows, columns
     if coarser is not None:
         _take_over(match, coarser, sources)
-    targets = _touched(unknown)
+    targets = _patch_centres(unknown)
     places = np.argwhere(targets).astype(np.int64)
     candidates = np.argwhere(sources).astype(np.int64)
     cost = np.zeros(unknown.shape)
@@ -160,7 +160,7 @@ def _whole_patches(unknown: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return ~unknown  # nothing but slivers is known: patches are compared where they can be
 
 
-def _touched(unknown: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _patch_centres(unknown: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Centres of patches with an unknown pixel."""
     from scipy import ndimage
 

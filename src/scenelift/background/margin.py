@@ -44,7 +44,7 @@ class Margin:
             self.top_bottom : height - self.top_bottom, self.left_right : width - self.left_right
         ]
 
-    def shown(self, photo: NDArray) -> tuple[int, int, int, int]:
+    def photo_box(self, photo: NDArray) -> tuple[int, int, int, int]:
         """Left, top, right and bottom of the photo [H, W, …] within its margin."""
         height, width = photo.shape[:2]
         x, y = self.left_right, self.top_bottom

@@ -36,22 +36,22 @@ class Pieces:
     def __len__(self) -> int:
         return len(self.points)
 
-    def only(self, chosen: NDArray[np.bool_]) -> Pieces:
+    def only(self, rows: NDArray[np.bool_]) -> Pieces:
         """Some of them."""
         return Pieces(
-            points=self.points[chosen], place=self.place[chosen], on_plane=self.on_plane[chosen]
+            points=self.points[rows], place=self.place[rows], on_plane=self.on_plane[rows]
         )
 
 
-def pieces_of(relief: Relief, pixels: NDArray[np.uint8], cut: NDArray[np.bool_]) -> Pieces:
+def pieces_of(relief: Relief, pixels: NDArray[np.uint8], selection: NDArray[np.bool_]) -> Pieces:
     """The triangles of those cells of a relief that a jump of the depth goes through.
 
     Args:
         relief: depths.
         pixels: uint8 [H, W, 3], its picture.
-        cut: bool [h, w], the cells.
+        selection: bool [h, w], the cells.
     """
-    rows, columns = np.nonzero(cut)
+    rows, columns = np.nonzero(selection)
     i = rows[:, None] + np.array([0, 0, 1, 1])
     j = columns[:, None] + np.array([0, 1, 1, 0])  # [C, 4], round the cell
     rays, place = relief.rays[i, j], relief.place[i, j]

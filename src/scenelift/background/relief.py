@@ -108,10 +108,10 @@ def relief_behind(
     """
     rays, place = grid_of(points.camera, cells)
     depth_at = -sample_points(points.points[..., 2], place).astype(np.float64)
-    covered = sample_points(hidden, place)
+    on_objects = sample_points(hidden, place)
     valid = np.isfinite(depth_at) & (depth_at > 0)
-    beyond = np.zeros_like(covered) if outside is None else sample_points(outside, place)
-    free = valid & ~covered & ~beyond
+    beyond = np.zeros_like(on_objects) if outside is None else sample_points(outside, place)
+    free = valid & ~on_objects & ~beyond
     if not free.any():
         return _nothing_seen(rays, place, depth_at, valid, planes)
     depth_at = np.where(free, sharpened(depth_at, _colours_at(pixels, place), free), depth_at)
@@ -126,12 +126,12 @@ def relief_behind(
     weight = np.clip(2 - 2 * off[flat], 0, 1)
     depth[flat] = weight * on[flat] + (1 - weight) * depth[flat]
     surface[flat] = number[flat]
-    own = _own_depth(depth_at, covered & valid)
+    own = _own_depth(depth_at, on_objects & valid)
     if solid is not None and len(solid):
-        placed = _front(solid, rays)
-        own = np.where(np.isfinite(placed), placed, own)
-    behind = np.where(covered & np.isfinite(own), own * BEHIND, 0.0)
-    unseen = covered | beyond
+        object_depth = _front(solid, rays)
+        own = np.where(np.isfinite(object_depth), object_depth, own)
+    behind = np.where(on_objects & np.isfinite(own), own * BEHIND, 0.0)
+    unseen = on_objects | beyond
     depth, surface = _continued(rays, depth, surface, unseen, ~unseen, behind, planes)
     return Relief(rays=rays, place=place, depth=depth, surface=surface, filled=unseen)
 
@@ -153,11 +153,11 @@ def _front(solid: NDArray[np.float64], rays: NDArray[np.float64]) -> NDArray[np.
     return np.where(np.isfinite(deepest), deepest, np.inf)
 
 
-def _own_depth(seen: NDArray[np.float64], covered: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _own_depth(depth: NDArray[np.float64], on_objects: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Depth of the objects: at their outlines it may seem to be that of what is behind."""
     from scipy import ndimage
 
-    return np.asarray(ndimage.minimum_filter(np.where(covered, seen, np.inf), OUTLINE))
+    return np.asarray(ndimage.minimum_filter(np.where(on_objects, depth, np.inf), OUTLINE))
 
 
 def _colours_at(pixels: NDArray[np.uint8], place: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from scenelift.geometry.regions import distance_inside, nearest_inside
 __all__ = ["hidden_by"]
 
 REACH = 0.012  # of the longer side: as far as masks are trusted to be wrong
-MIXED = (
+MIXED_WIDTH = (
     0.0025  # of the longer side: pixels so near mix object and background, whatever they look like
 )
 SURROUNDINGS = 2.0  # times the reach: standard deviation of the neighbourhood that colours are of
@@ -38,7 +38,7 @@ def hidden_by(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.
     if not mask.any() or mask.all():
         return mask.copy()
     longer = max(mask.shape)
-    reach, mixed = max(2, round(REACH * longer)), max(1.0, MIXED * longer)
+    reach, mixed_width = max(2, round(REACH * longer)), max(1.0, MIXED_WIDTH * longer)
     distance = distance_inside(~mask)
     rim = ~mask & (distance <= reach)
     sigma = SURROUNDINGS * reach
@@ -54,7 +54,7 @@ def hidden_by(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.
     odds = TRUST * (1 - 2 * distance[box] / reach) + behind - own
     # One pixel alone is noise.
     likely = np.asarray(ndimage.uniform_filter(np.clip(odds, -20, 20), 3)) > 0
-    likely |= distance[box] <= mixed
+    likely |= distance[box] <= mixed_width
     likely &= ~_shadow_below(values, mask[box], rim[box], sigma)
     hidden = mask.copy()
     hidden[box] |= rim[box] & likely

@@ -40,22 +40,22 @@ class Layer:
             belong to the layer. None for all, and then for the parts of cells that a jump of the
             depth cuts too.
         whole: nothing of it is cut, however far apart neighbours are.
-        shown: left, top, right and bottom of the photo in the picture, whose rest is margin.
+        photo_box: left, top, right and bottom of the photo in the picture, whose rest is margin.
     """
 
     relief: Relief
     pixels: NDArray[np.uint8]
     within: NDArray[np.bool_] | None = None
     whole: bool = False
-    shown: tuple[int, int, int, int] | None = None
+    photo_box: tuple[int, int, int, int] | None = None
 
     def pieces(self, *, planes_only: bool) -> Pieces:
         """Triangles of the cells that a jump of the depth cuts."""
         shape = self.relief.depth.shape
-        cut = np.zeros((shape[0] - 1, shape[1] - 1), bool)
+        cells = np.zeros((shape[0] - 1, shape[1] - 1), bool)
         if self.within is None:
-            cut = ~cells_of(self, planes_only=False)
-        pieces = pieces_of(self.relief, self.pixels, cut)
+            cells = ~cells_of(self, planes_only=False)
+        pieces = pieces_of(self.relief, self.pixels, cells)
         return pieces.only(pieces.on_plane) if planes_only else pieces
 
 
@@ -102,15 +102,15 @@ def mesh_of(layers: Sequence[Layer], *, planes_only: bool) -> Mesh:
         a = rows * relief.depth.shape[1] + columns
         b, c, d = a + 1, a + relief.depth.shape[1], a + relief.depth.shape[1] + 1
         corners = np.concatenate([np.stack([a, c, b], 1), np.stack([b, c, d], 1)])
-        used, place = np.unique(corners, return_inverse=True)
+        corner_indices, place = np.unique(corners, return_inverse=True)
         pieces = layer.pieces(planes_only=planes_only)
-        there = [relief.place.reshape(-1, 2)[used], pieces.place.reshape(-1, 2)]
+        there = [relief.place.reshape(-1, 2)[corner_indices], pieces.place.reshape(-1, 2)]
         x, y = np.concatenate(there).T
         # Half a texel from the picture's ends, so that pictures do not mix.
         v = np.clip(y / height, 0.5 / size[1], 1 - 0.5 / size[1])
-        vertices += [relief.points.reshape(-1, 3)[used], pieces.points.reshape(-1, 3)]
+        vertices += [relief.points.reshape(-1, 3)[corner_indices], pieces.points.reshape(-1, 3)]
         faces.append(place.reshape(-1, 3) + count)
-        faces.append(np.arange(3 * len(pieces)).reshape(-1, 3) + count + len(used))
+        faces.append(np.arange(3 * len(pieces)).reshape(-1, 3) + count + len(corner_indices))
         uv.append(np.stack([x / width, 1 - (v + number) / len(layers)], 1))
         picture = Pillow.fromarray(layer.pixels).resize(size, Pillow.Resampling.LANCZOS)
         pictures.append(np.asarray(picture))
@@ -150,12 +150,12 @@ class _Tiling(Protocol):
 def _tilings(layer: Layer, planes_only: bool) -> list[_Tiling]:
     cells = cells_of(layer, planes_only=planes_only)
     x, y = np.moveaxis((layer.relief.place[:-1, :-1] + layer.relief.place[1:, 1:]) / 2, -1, 0)
-    left, top, right, bottom = layer.shown or (-np.inf, -np.inf, np.inf, np.inf)
+    left, top, right, bottom = layer.photo_box or (-np.inf, -np.inf, np.inf, np.inf)
     fine = (x > left) & (x < right) & (y > top) & (y < bottom)
     fine &= layer.within is None and not layer.whole
     return [
-        _Cells(layer=layer, chosen=cells & fine, coarser=1),
-        _Cells(layer=layer, chosen=cells & ~fine, coarser=2),
+        _Cells(layer=layer, mask=cells & fine, coarser=1),
+        _Cells(layer=layer, mask=cells & ~fine, coarser=2),
         _Bits(layer=layer, pieces=layer.pieces(planes_only=planes_only)),
     ]
 
@@ -165,19 +165,19 @@ class _Cells:
     """Some cells of a layer, tiled by so many times fewer splats a side than the finest."""
 
     layer: Layer
-    chosen: NDArray[np.bool_]
+    mask: NDArray[np.bool_]
     coarser: int
 
     def _parts(self, finest: int) -> int:
         return max(1, finest // self.coarser)
 
     def count(self, finest: int) -> int:
-        return int(self.chosen.sum()) * self._parts(finest) ** 2
+        return int(self.mask.sum()) * self._parts(finest) ** 2
 
     def splats(self, finest: int) -> Gaussians:
         parts = self._parts(finest)
         relief = self.layer.relief
-        rows, columns = np.nonzero(self.chosen)
+        rows, columns = np.nonzero(self.mask)
         step = (np.arange(parts) + 0.5) / parts
         t, s = (v.ravel()[None, :, None] for v in np.meshgrid(step, step, indexing="ij"))
 

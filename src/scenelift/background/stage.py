@@ -90,20 +90,26 @@ def lift_background(
     margin = Margin.of(points.camera, SIDES, ENDS)
     wide, outside = margin.points(points), margin.around(np.zeros_like(hidden), True)
     solid = _points_of(objects) / factor
-    covered, seen = margin.around(hidden, False), margin.mirrored(pixels)
+    hidden_wide, picture_wide = margin.around(hidden, False), margin.mirrored(pixels)
     cells = max(1, min(CELLS, hidden.size // PIXELS_A_CELL))
     while True:
         relief = relief_behind(
-            wide, covered, planes, cells=cells, pixels=seen, outside=outside, solid=solid
+            wide,
+            hidden_wide,
+            planes,
+            cells=cells,
+            pixels=picture_wide,
+            outside=outside,
+            solid=solid,
         )
         second = relief_behind_edges(relief, planes, jump=JUMP, reach=BEHIND_EDGES)
         sheet = backstop(relief, reach=BEHIND_EDGES)
         layers = [
-            Layer(relief=relief, pixels=seen, shown=margin.shown(hidden)),
-            Layer(relief=sheet, pixels=seen, whole=True),
+            Layer(relief=relief, pixels=picture_wide, photo_box=margin.photo_box(hidden)),
+            Layer(relief=sheet, pixels=picture_wide, whole=True),
         ]
         if second is not None:
-            layers.append(Layer(relief=second, pixels=seen, within=second.filled))
+            layers.append(Layer(relief=second, pixels=picture_wide, within=second.filled))
         faces = count_faces(layers, planes_only=False)
         if faces <= MOST_FACES:
             break
@@ -187,7 +193,7 @@ def _walls(
     """Walls, from a coarse grid of points and their normals."""
     _, place = grid_of(points.camera, COARSE)
     grid = sample_points(points.points, place).astype(np.float64)
-    covered = sample_points(hidden, place)
+    on_objects = sample_points(hidden, place)
     if points.normals is not None:
         normals = sample_points(points.normals, place).astype(np.float64)
     else:
@@ -198,7 +204,7 @@ def _walls(
         cross = np.cross(down, across)
         with np.errstate(invalid="ignore", divide="ignore"):
             normals = cross / np.linalg.norm(cross, axis=-1, keepdims=True)
-    usable = np.isfinite(grid).all(-1) & np.isfinite(normals).all(-1) & ~covered
+    usable = np.isfinite(grid).all(-1) & np.isfinite(normals).all(-1) & ~on_objects
     if usable.sum() < 100:
         return []
     p, n = grid[usable], normals[usable]

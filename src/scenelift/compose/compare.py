@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.compose.evidence import SEEN, UNKNOWN, Evidence
+from scenelift.compose.evidence import UNKNOWN, VISIBLE, Evidence
 from scenelift.compose.surfels import Surfels
 from scenelift.render.jit import compiled, kernel_array, spread
 
@@ -185,7 +185,7 @@ def _compare(
                     continue
                 smooth = origin + per_x * x + per_y * y
                 behind = depth[y, x] + smooth - observed[y, x]
-                if kind[y, x] == SEEN:
+                if kind[y, x] == VISIBLE:
                     both += 1
                     error = behind / depth_scale
                     if error == error:  # a point was observed here
@@ -227,10 +227,10 @@ def _draw(points, spacing, m, intrinsics, near, depth, front):
         half = max(0.5, 0.5 * spacing * scale * fx * inverse)
         if not (-half < u < width + half and -half < v < height + half):
             continue
-        left, right = max(0, int(u - half + 0.5)), min(width, int(u + half + 0.5))
+        first_column, right = max(0, int(u - half + 0.5)), min(width, int(u + half + 0.5))
         top, bottom = max(0, int(v - half + 0.5)), min(height, int(v + half + 0.5))
         for y in range(top, bottom):
-            for x in range(left, right):
+            for x in range(first_column, right):
                 if z < depth[y, x]:
                     depth[y, x] = z
                     front[y, x] = n

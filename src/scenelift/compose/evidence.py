@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from scenelift.types import Instance, ObjectView
 
-__all__ = ["FREE", "SEEN", "UNKNOWN", "Evidence", "evidence_of"]
+__all__ = ["FREE", "UNKNOWN", "VISIBLE", "Evidence", "evidence_of"]
 
-UNKNOWN, FREE, SEEN = 0, 1, 2
+UNKNOWN, FREE, VISIBLE = 0, 1, 2
 """Kinds of pixels. A free one is hidden where something nearer than the pose was observed."""
 
 FLAT = 0.01  # of its size: an object whose points differ less in depth is a slab
@@ -24,7 +24,7 @@ class Evidence:
     """Observations of one object, cropped and reduced.
 
     Attributes:
-        kind: uint8 [h, w], `SEEN`, `FREE` or `UNKNOWN`.
+        kind: uint8 [h, w], `VISIBLE`, `FREE` or `UNKNOWN`.
         depth: float32 [h, w], observed distance along the viewing axis; NaN where there is none.
         photo: float32 [h, w, 3], sRGB in 0…1.
         intrinsics: fx, fy, cx, cy in pixels of the small picture, which may lie outside it.
@@ -46,7 +46,7 @@ class Evidence:
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        return self.kind == SEEN
+        return self.kind == VISIBLE
 
 
 def evidence_of(view: ObjectView, side: int) -> Evidence:
@@ -73,21 +73,23 @@ def evidence_of(view: ObjectView, side: int) -> Evidence:
     row = np.floor((np.arange(h) + 0.5) * height / h).astype(int) + top
     inside = ((row >= 0) & (row < image.height))[:, None] & (column >= 0) & (column < image.width)
     at = np.ix_(row.clip(0, image.height - 1), column.clip(0, image.width - 1))
-    kind = np.where(view.mask[at], SEEN, FREE).astype(np.uint8)
+    kind = np.where(view.mask[at], VISIBLE, FREE).astype(np.uint8)
     kind[~inside] = UNKNOWN
     depth = -view.points.points[..., 2][at]
     depth = np.where(inside & (depth > 0), depth, np.nan).astype(np.float32)
 
     fx, fy = camera.fx * w / width, camera.fy * h / height
-    observed = depth[kind == SEEN]
-    observed = observed[np.isfinite(observed)]
+    observed_depth = depth[kind == VISIBLE]
+    observed_depth = observed_depth[np.isfinite(observed_depth)]
     anywhere = depth[np.isfinite(depth)]
-    if observed.size:
-        distance = float(np.median(observed))
+    if observed_depth.size:
+        distance = float(np.median(observed_depth))
     else:
         distance = float(np.median(anywhere)) if anywhere.size else 1.0
     size = distance * max((x1 - x0) / camera.fx, (y1 - y0) / camera.fy)
-    relief = float(np.subtract(*np.percentile(observed, [90, 10]))) if observed.size else 0.0
+    relief = (
+        float(np.subtract(*np.percentile(observed_depth, [90, 10]))) if observed_depth.size else 0.0
+    )
     return Evidence(
         kind=kind,
         depth=depth,
@@ -97,7 +99,7 @@ def evidence_of(view: ObjectView, side: int) -> Evidence:
         ),
         distance=distance,
         size=size,
-        has_depth=bool(observed.size),
+        has_depth=bool(observed_depth.size),
         has_relief=relief > FLAT * size,
     )
 

@@ -35,7 +35,7 @@ MIN_PIXELS = 16  # of a mask: fewer say nothing about a pose
 
 ROTATIONS = 3000  # the nearest is 10° away on average, 16° at most of nearly all
 UPRIGHT_YAWS = 36
-KEPT = 32  # distinct rotations that are improved on small pictures
+MOST_ROTATIONS = 32  # distinct rotations that are improved on small pictures
 FINALISTS, MISTAKABLE = 5, 3  # distinct poses, and quarter turns of the best, that go on
 COARSE, FINE = 36, 72  # pixels across the mask
 COARSE_POINTS, FINE_POINTS = 2000, 16000
@@ -121,10 +121,10 @@ def fit_pose(
 
     report.update(0.05, message="rotations")
     rotations = _rotations(towards)
-    poses = _placed(few, small, rotations)
+    poses = _initial_poses(few, small, rotations)
     for _ in range(2):
         poses = _corrected(few, small, poses)
-    candidates = _distinct(poses, cost(few, small, LOOSE, poses), KEPT)
+    candidates = _distinct(poses, cost(few, small, LOOSE, poses), MOST_ROTATIONS)
 
     report.update(0.2, message="poses")
     poses, costs = improve(
@@ -132,14 +132,14 @@ def fit_pose(
     )
     finalists = _distinct(poses, costs, FINALISTS)
     quarters = quarter_turns(finalists[0], centre)
-    turned = _distinct(quarters, cost(surfels, large, TIGHT, quarters), MISTAKABLE)
+    quarter_turned_poses = _distinct(quarters, cost(surfels, large, TIGHT, quarters), MISTAKABLE)
 
     report.update(0.5, message="details")
 
     def tight(poses: NDArray) -> NDArray:
         return cost(surfels, large, TIGHT, poses)
 
-    poses = np.concatenate([finalists, turned])
+    poses = np.concatenate([finalists, quarter_turned_poses])
     costs = np.full(len(poses), np.inf)
     for best, spread, effort in ROUNDS:
         poses[:best], costs[:best] = improve(tight, poses[:best], centre, spread, effort, rng)
@@ -180,7 +180,7 @@ def _rotations(up: NDArray[np.float64] | None) -> NDArray[np.float64]:  # [K, 3,
     return np.concatenate([upright, everywhere])
 
 
-def _placed(surfels: Surfels, evidence: Evidence, rotations: NDArray) -> NDArray[np.float64]:
+def _initial_poses(surfels: Surfels, evidence: Evidence, rotations: NDArray) -> NDArray[np.float64]:
     """Poses [K, 3, 4] of turned shapes that fill the mask's box, their fronts where it was seen."""
     rows, columns = np.nonzero(evidence.mask)
     fx, fy, cx, cy = evidence.intrinsics
@@ -189,8 +189,8 @@ def _placed(surfels: Surfels, evidence: Evidence, rotations: NDArray) -> NDArray
     ray = np.array([(u - cx) / fx, (cy - v) / fy, -1.0])
     # Seen from aside of the picture's middle, a shape looks turned: turn it with the ray.
     facing = turn_between(np.array([0.0, 0.0, -1.0]), ray / np.linalg.norm(ray))
-    turned = np.einsum("kij,nj->kni", facing.T @ rotations, surfels.points[:500])
-    low, high = turned.min(1), turned.max(1)  # [K, 3]
+    rotated_points = np.einsum("kij,nj->kni", facing.T @ rotations, surfels.points[:500])
+    low, high = rotated_points.min(1), rotated_points.max(1)  # [K, 3]
     extent = np.maximum(high - low, 1e-6)
     room = np.array([width / fx, height / fy]) * evidence.distance
     scale = np.sqrt(np.prod(room) / np.prod(extent[:, :2], 1))
@@ -215,8 +215,8 @@ def _corrected(surfels: Surfels, evidence: Evidence, poses: NDArray) -> NDArray[
     )
     along = np.clip(comparison.behind, 0.7, 1.4) if evidence.has_depth else np.ones(len(poses))
     linear = poses[:, :, :3] * (grow * along)[:, None, None]
-    moved = (middle + shift) * along[:, None]
-    return np.concatenate([linear, (moved - linear @ surfels.points.mean(0))[..., None]], 2)
+    centres = (middle + shift) * along[:, None]
+    return np.concatenate([linear, (centres - linear @ surfels.points.mean(0))[..., None]], 2)
 
 
 def _leaning(poses: NDArray, up: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -230,22 +230,22 @@ def _distinct(poses: NDArray, costs: NDArray, count: int) -> NDArray[np.float64]
     """The cheapest poses, none within `APART` degrees of a cheaper one: [≤ count, 3, 4]."""
     order = np.argsort(costs, kind="stable")
     rotations = poses[:, :, :3] / np.cbrt(np.linalg.det(poses[:, :, :3]))[:, None, None]
-    chosen: list[int] = []
+    selection: list[int] = []
     for k in order:
-        traces = np.einsum("nij,ij->n", rotations[chosen], rotations[k])
-        if not chosen or traces.max() < 1 + 2 * np.cos(np.radians(APART)):
-            chosen.append(int(k))
-            if len(chosen) == count:
+        traces = np.einsum("nij,ij->n", rotations[selection], rotations[k])
+        if not selection or traces.max() < 1 + 2 * np.cos(np.radians(APART)):
+            selection.append(int(k))
+            if len(selection) == count:
                 break
-    return poses[chosen]
+    return poses[selection]
 
 
 def _margin(surfels: Surfels, poses: NDArray, costs: NDArray) -> float:
     """How much more the cheapest pose costs that puts the surface elsewhere than the first."""
     points = surfels.points[:600].astype(np.float64)
     best = poses[0]
-    placed = points @ best[:, :3].T + best[:, 3]
-    size = float(np.linalg.norm(np.ptp(placed, axis=0)))
+    points_in_scene = points @ best[:, :3].T + best[:, 3]
+    size = float(np.linalg.norm(np.ptp(points_in_scene, axis=0)))
     tree = KDTree(surfels.points[:3000] @ best[:, :3].T + best[:, 3])
     elsewhere = [
         float(cost)

@@ -56,7 +56,7 @@ def find_ground(points: PointMap, instances: Sequence[Instance], *, seed: int = 
         instances: what to leave out.
         seed: makes the result repeatable.
     """
-    grid, normals, usable = _sampled(points, instances)
+    grid, normals, usable = _sample(points, instances)
     p, n = grid[usable], normals[usable]
     if len(p) < LEAST:
         return None
@@ -74,22 +74,22 @@ def find_ground(points: PointMap, instances: Sequence[Instance], *, seed: int = 
     for _ in range(5):
         if best.sum() < max(LEAST, LEAST_SHARE * len(p)):
             return None
-        up, height = _fitted(p[best], thick[best])
+        up, height = _fit(p[best], thick[best])
         best = (np.abs(p @ up - height) < 2 * thick) & (n @ up > ALIKE)
     return _levels(p, n, thick, up)
 
 
-def _sampled(
+def _sample(
     points: PointMap, instances: Sequence[Instance]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Points and unit normals [h, w, 3] of a coarse grid, and those to use."""
     height, width = points.points.shape[:2]
     step = max(1, round(STEP * max(height, width) / 512))
-    sampled = np.zeros((height, width), bool)
+    on_object = np.zeros((height, width), bool)
     for instance in instances:
-        sampled |= instance.mask
+        on_object |= instance.mask
     grid = points.points[step // 2 :: step, step // 2 :: step].astype(np.float64)
-    sampled = sampled[step // 2 :: step, step // 2 :: step]
+    on_object = on_object[step // 2 :: step, step // 2 :: step]
     normals = np.full_like(grid, np.nan)
     r = REACH
     across = grid[r:-r, 2 * r :] - grid[r:-r, : -2 * r]
@@ -101,11 +101,11 @@ def _sampled(
         if points.normals is not None:
             own = points.normals[step // 2 :: step, step // 2 :: step].astype(np.float64)
             normals = np.where(np.isfinite(own).all(-1, keepdims=True), own, normals)
-        usable = np.isfinite(grid).all(-1) & np.isfinite(normals).all(-1) & ~sampled
+        usable = np.isfinite(grid).all(-1) & np.isfinite(normals).all(-1) & ~on_object
     return grid, normals, usable
 
 
-def _fitted(p: NDArray, thick: NDArray) -> tuple[NDArray[np.float64], float]:
+def _fit(p: NDArray, thick: NDArray) -> tuple[NDArray[np.float64], float]:
     """Normal and height of the plane through points, those far away weighing less."""
     weight = 1 / thick**2
     middle = (weight[:, None] * p).sum(0) / weight.sum()

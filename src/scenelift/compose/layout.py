@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scenelift.compose.ground import find_ground
 from scenelift.compose.metric import scale_from
-from scenelift.compose.placed import Placed
+from scenelift.compose.placed_object import PlacedObject
 from scenelift.compose.refine import refine
 from scenelift.compose.score import depth_confidence, score
 from scenelift.compose.separate import Solid, separate, solid_of
@@ -53,12 +53,12 @@ def lay_out(
     """
     options, report = options or LayoutOptions(), report or silent()
     notes: list[str] = []
-    placed: dict[int, Placed] = {}
+    placed_objects: dict[int, PlacedObject] = {}
     why_not: dict[int, str] = {}
 
-    def find(o: SceneObject) -> Placed | str:
+    def find(o: SceneObject) -> PlacedObject | str:
         try:
-            p = Placed.of(o, image, points)
+            p = PlacedObject.of(o, image, points)
         except (ReconstructionError, ValueError) as exc:
             return f"Its pose is as it came: {exc}"
         if options.refine and not o.in_place:
@@ -67,17 +67,19 @@ def lay_out(
         return p
 
     # Each on its own, so side by side: most of the time goes into kernels without Python's lock.
-    found = side_by_side(find, objects, most=SIDE_BY_SIDE)
-    for done, (o, place) in enumerate(zip(objects, found, strict=True)):
-        report.update(done + 1, len(objects) + 1, o.name)
-        if isinstance(place, Placed):
-            placed[o.index] = place
+    poses_of_objects = side_by_side(find, objects, most=SIDE_BY_SIDE)
+    for number, (o, place) in enumerate(zip(objects, poses_of_objects, strict=True)):
+        report.update(number + 1, len(objects) + 1, o.name)
+        if isinstance(place, PlacedObject):
+            placed_objects[o.index] = place
         else:
             why_not[o.index] = place
 
     up, levels = CAMERA_UP, ()
     instances = {o.index: o.instance for o in objects}
-    movable = [placed[o.index] for o in objects if o.index in placed and not o.in_place]
+    movable = [
+        placed_objects[o.index] for o in objects if o.index in placed_objects and not o.in_place
+    ]
     repair = options.repair and not all(o.in_place for o in objects)
     if repair or options.known:
         report.update(len(objects), len(objects) + 1, "ground and contacts")
@@ -95,7 +97,9 @@ def lay_out(
     if points.scale != "relative":
         factor, units, scale_note = points.metres_per_unit, "metres", points.scale_note
     if options.known:
-        scale = scale_from(options.known, list(placed.values()), [instances[k] for k in placed], up)
+        scale = scale_from(
+            options.known, list(placed_objects.values()), [instances[k] for k in placed_objects], up
+        )
         if scale is None:
             labels = ", ".join(repr(k.label) for k in options.known)
             notes.append(f"No object is called {labels}: lengths are in {units} as without it.")
@@ -106,8 +110,8 @@ def lay_out(
 
     return Layout(
         placements=tuple(
-            _placement(placed[o.index], factor, depth_confidence(o.instance, points))
-            if o.index in placed
+            _placement(placed_objects[o.index], factor, depth_confidence(o.instance, points))
+            if o.index in placed_objects
             else Placement(index=o.index, pose=_grown(o.pose, factor), notes=(why_not[o.index],))
             for o in objects
         ),
@@ -120,20 +124,22 @@ def lay_out(
 
 
 def _separate(
-    placed: Mapping[int, Placed], objects: Sequence[SceneObject], up: NDArray[np.float64]
+    placed_objects: Mapping[int, PlacedObject],
+    objects: Sequence[SceneObject],
+    up: NDArray[np.float64],
 ) -> list[str]:
     """Take apart what pierces each other, but not what was asked for twice."""
-    twice = _twice([o.instance for o in objects if o.index in placed])
-    alone = [p for k, p in enumerate(placed.values()) if k not in twice]
+    twice = _twice([o.instance for o in objects if o.index in placed_objects])
+    alone = [p for k, p in enumerate(placed_objects.values()) if k not in twice]
     shapes = {o.index: o.shape for o in objects}
 
-    def solid(p: Placed) -> Solid:
+    def solid(p: PlacedObject) -> Solid:
         return solid_of(surfels_of(shapes[p.index], DENSE).points, -up @ p.pose[:, :3])
 
     separate(alone, list(side_by_side(solid, alone)), up)
     return [
         f"{p.name} has the same mask as another object: they were left where they are."
-        for k, p in enumerate(placed.values())
+        for k, p in enumerate(placed_objects.values())
         if k in twice
     ]
 
@@ -157,7 +163,7 @@ def _overlap(a: Sequence[float], b: Sequence[float]) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _placement(p: Placed, factor: float, figures: Mapping[str, float]) -> Placement:
+def _placement(p: PlacedObject, factor: float, figures: Mapping[str, float]) -> Placement:
     pose = pose_from_matrix(np.vstack([p.pose, [0.0, 0.0, 0.0, 1.0]]))
     return Placement(
         index=p.index,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.compose.placed import Placed
+from scenelift.compose.placed_object import PlacedObject
 from scenelift.options import KnownLength
 from scenelift.types import Instance
 
@@ -36,7 +36,7 @@ class Scale:
 
 def scale_from(
     lengths: Sequence[KnownLength],
-    placed: Sequence[Placed],
+    objects: Sequence[PlacedObject],
     instances: Sequence[Instance],
     up: NDArray[np.float64],
 ) -> Scale | None:
@@ -44,13 +44,13 @@ def scale_from(
 
     Args:
         lengths: heights, by label.
-        placed: the objects in their final poses.
+        objects: the objects in their final poses.
         instances: theirs, in the same order.
         up: against gravity, camera frame.
     """
     factors, errors, names = [], [], []
     for length in lengths:
-        for o, instance in zip(placed, instances, strict=True):
+        for o, instance in zip(objects, instances, strict=True):
             if length.label.casefold() not in (
                 instance.label.casefold(),
                 (instance.class_name or "").casefold(),
@@ -67,9 +67,9 @@ def scale_from(
     factor = float(np.exp(np.average(np.log(factors), weights=weights)))
     spread = float(np.std(np.log(factors))) / math.sqrt(len(factors))
     error = max(1 / math.sqrt(float(weights.sum())), spread)
-    listed = ", ".join(dict.fromkeys(names))
+    names_text = ", ".join(dict.fromkeys(names))
     return Scale(
         factor=factor,
         error=error,
-        note=f"Metres from {listed}, good to about ±{100 * error:.0f} %.",
+        note=f"Metres from {names_text}, good to about ±{100 * error:.0f} %.",
     )

@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.compose.compare import compare
-from scenelift.compose.placed import FIRST_OFF, TIGHT, Placed
+from scenelift.compose.placed_object import FIRST_OFF, TIGHT, PlacedObject
 from scenelift.compose.search import improve, quarter_turns
 
 __all__ = ["MIN_PIXELS", "refine"]
 
 MIN_PIXELS = 40  # of the mask: fewer say less than the first pose
 LEAST_GAIN = 0.01
-LOST = 0.02  # of the silhouette's IoU, which no gain in depth or colour makes good
-TURNED = 0.2  # what a quarter turn must gain over the pose that was not turned
+MOST_IOU_LOSS = 0.02  # of the silhouette's IoU, which no gain in depth or colour makes good
+LEAST_TURN_GAIN = 0.2  # what a quarter turn must gain over the pose that was not turned
 
 LOOSE = replace(TIGHT, depth_scale=2 * TIGHT.depth_scale)  # for poses that are far off
 
@@ -33,15 +33,15 @@ PULL = 0.004  # cost of an error of one standard deviation: it decides where not
 COARSE_EFFORT, FINE_EFFORT = (20, 24), (16, 20)
 
 
-def refine(o: Placed, rng: np.random.Generator) -> bool:
+def refine(o: PlacedObject, rng: np.random.Generator) -> bool:
     """Refine the pose of an object; True where it changed."""
     if int(o.evidence.mask.sum()) < MIN_PIXELS:
         o.notes.append("Too little of it is seen to refine its pose.")
         return False
-    before = o.compared(o.pose[None], TIGHT)
+    before = o.compare(o.pose[None], TIGHT)
 
     starts = np.concatenate([o.pose[None], quarter_turns(o.pose, o.centre)])
-    costs = o.compared(starts, LOOSE).cost(LOOSE)
+    costs = o.compare(starts, LOOSE).cost(LOOSE)
     few = o.surfels.few(2500)
     # The first pose always, and the two turned ones that may be better.
     others = 1 + np.argsort(costs[1:], kind="stable")[:2]
@@ -54,15 +54,15 @@ def refine(o: Placed, rng: np.random.Generator) -> bool:
         return compare(few, o.evidence, poses, LOOSE).cost(LOOSE)
 
     def tight(poses: NDArray[np.float64]) -> NDArray[np.float64]:
-        return o.compared(poses, TIGHT).cost(TIGHT)
+        return o.compare(poses, TIGHT).cost(TIGHT)
 
     poses, _ = improve(loose, starts, centre, errors, COARSE_EFFORT, rng, pull=PULL)
     poses, costs = improve(tight, poses, centre, errors / 3, FINE_EFFORT, rng, pull=PULL)
-    best = int(np.argmin(costs + np.array([0.0, TURNED, TURNED])[: len(costs)]))
-    after = o.compared(poses[best : best + 1], TIGHT)
+    best = int(np.argmin(costs + np.array([0.0, LEAST_TURN_GAIN, LEAST_TURN_GAIN])[: len(costs)]))
+    after = o.compare(poses[best : best + 1], TIGHT)
     if after.cost(TIGHT)[0] > before.cost(TIGHT)[0] - LEAST_GAIN:
         return False
-    if after.iou[0] < before.iou[0] - LOST:
+    if after.iou[0] < before.iou[0] - MOST_IOU_LOSS:
         return False
     share = o.reach
     if not o.evidence.has_depth:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scenelift.compose.placed import TIGHT, Placed
+from scenelift.compose.placed_object import TIGHT, PlacedObject
 from scenelift.compose.refine import refine
 from scenelift.compose.search import quarter_turns
 from scenelift.errors import ReconstructionError
@@ -15,7 +15,7 @@ from scenelift.types import Instance, ObjectView, PointMap, Reconstruction, Scen
 __all__ = ["best_of", "depth_confidence", "score"]
 
 
-def score(o: Placed) -> dict[str, float]:
+def score(o: PlacedObject) -> dict[str, float]:
     """Figures of an object where it is.
 
     Returns:
@@ -28,13 +28,13 @@ def score(o: Placed) -> dict[str, float]:
             near 0 it faces no way.
         fit: 0…1, all of it in one figure.
     """
-    compared = o.compared(np.concatenate([o.pose[None], quarter_turns(o.pose, o.centre)]), TIGHT)
-    costs = compared.cost(TIGHT)
-    figures = {"mask_iou": compared.iou[0]}
+    comparison = o.compare(np.concatenate([o.pose[None], quarter_turns(o.pose, o.centre)]), TIGHT)
+    costs = comparison.cost(TIGHT)
+    figures = {"mask_iou": comparison.iou[0]}
     if o.evidence.has_depth:
-        figures |= {"depth_residual": compared.depth[0], "depth_offset": compared.offset[0]}
+        figures |= {"depth_residual": comparison.depth[0], "depth_offset": comparison.offset[0]}
     if o.surfels.colors is not None:
-        figures["colour_error"] = compared.colour[0]
+        figures["colour_error"] = comparison.colour[0]
     figures["flip_margin"] = costs[1:].min() - costs[0]
     figures["fit"] = np.clip(1 - costs[0], 0, 1)
     return {name: round(float(value), 4) for name, value in figures.items()}
@@ -62,10 +62,10 @@ def best_of(candidates: Sequence[Reconstruction], view: ObjectView, *, seed: int
     def cost(candidate: Reconstruction) -> float:
         o = SceneObject(index=0, instance=view.instance, shape=candidate.shape, pose=candidate.pose)
         try:
-            placed = Placed.of(o, view.image, view.points)
+            placed_object = PlacedObject.of(o, view.image, view.points)
         except ReconstructionError:
             return float("inf")
-        refine(placed, np.random.default_rng(seed))
-        return float(placed.compared(placed.pose[None], TIGHT).cost(TIGHT)[0])
+        refine(placed_object, np.random.default_rng(seed))
+        return float(placed_object.compare(placed_object.pose[None], TIGHT).cost(TIGHT)[0])
 
     return int(np.argmin([cost(candidate) for candidate in candidates]))

@@ -67,8 +67,8 @@ class Nearby:
     def at(self, x: NDArray[np.float64]) -> NDArray[np.float64]:  # [S, P, 7] -> [S, P, 3, 4]
         """P poses around each."""
         along = np.exp(x[..., 6:])  # [S, P, 1]
-        turned = rotation_of_vector(x[..., :3]) @ self.linear
-        linear = turned * (np.exp(x[..., 5:6]) * along)[..., None]
+        rotation = rotation_of_vector(x[..., :3]) @ self.linear
+        linear = rotation * (np.exp(x[..., 5:6]) * along)[..., None]
         shift = np.concatenate([x[..., 3:5], np.zeros_like(along)], -1) * self.scale
         offset = (self.middle + shift) * along - linear @ self.centre
         return np.concatenate([linear, offset[..., None]], -1)
@@ -125,8 +125,8 @@ def evolve(
         better = first_cost < best_cost
         best[better], best_cost[better] = first[better], first_cost[better]
 
-        chosen = np.take_along_axis(steps, order[:, :parents, None], 1)
-        move = weights @ chosen  # [S, D]
+        best_steps = np.take_along_axis(steps, order[:, :parents, None], 1)
+        move = weights @ best_steps  # [S, D]
         mean += sigma * move
         whitened = (((move[:, None] @ axes) / root) @ axes.transpose(0, 2, 1))[:, 0]
         sigma_path = (1 - c_sigma) * sigma_path + sigma_gain * whitened
@@ -136,7 +136,7 @@ def evolve(
         covariance = (
             (1 - c_one - c_mu) * covariance
             + c_one * path[:, :, None] * path[:, None]
-            + c_mu * (chosen.transpose(0, 2, 1) * weights) @ chosen
+            + c_mu * (best_steps.transpose(0, 2, 1) * weights) @ best_steps
         )
         sigma = sigma * np.exp(c_sigma / damping * (norm / length - 1))
     return best, best_cost

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from scenelift.compose.placed import TIGHT, Placed
+from scenelift.compose.placed_object import TIGHT, PlacedObject
 
 __all__ = ["Solid", "separate", "solid_of"]
 
@@ -26,31 +26,31 @@ class Solid:
     """What an object fills, in its own frame.
 
     Attributes:
-        filled: bool [A, B, C], voxels.
+        occupancy: bool [A, B, C], voxels.
         low: float64 [3], corner of the first voxel.
         voxel: side of a voxel.
     """
 
-    filled: NDArray[np.bool_]
+    occupancy: NDArray[np.bool_]
     low: NDArray[np.float64]
     voxel: float
 
     def centres(self, most: int = 3000) -> NDArray[np.float64]:  # [N, 3]
         """Middles of filled voxels, evenly thinned to at most so many."""
-        index = np.argwhere(self.filled)
+        index = np.argwhere(self.occupancy)
         return self.low + (index[:: max(1, -(-len(index) // most))] + 0.5) * self.voxel
 
     def corners(self) -> NDArray[np.float64]:  # [8, 3]
         """Of the box around all voxels."""
-        ends = np.stack(np.meshgrid(*[[0, n] for n in self.filled.shape], indexing="ij"), -1)
+        ends = np.stack(np.meshgrid(*[[0, n] for n in self.occupancy.shape], indexing="ij"), -1)
         return self.low + ends.reshape(-1, 3) * self.voxel
 
     def holds(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:  # [N, 3] -> [N]
         """Which points lie in a filled voxel."""
         index = np.floor((points - self.low) / self.voxel).astype(np.int64)
-        inside = ((index >= 0) & (index < self.filled.shape)).all(1)
+        inside = ((index >= 0) & (index < self.occupancy.shape)).all(1)
         index[~inside] = 0
-        return inside & self.filled[tuple(index.T)]
+        return inside & self.occupancy[tuple(index.T)]
 
 
 def solid_of(points: NDArray[np.floating], down: NDArray[np.float64]) -> Solid:
@@ -76,11 +76,13 @@ def solid_of(points: NDArray[np.floating], down: NDArray[np.float64]) -> Solid:
     corner[axis] = -1 if down[axis] < 0 else 0
     regions = np.zeros(air.shape, np.int32)
     ndimage.label(air, output=regions)
-    filled = (regions != regions[tuple(corner)])[1:-1, 1:-1, 1:-1]
-    return Solid(filled=filled, low=low, voxel=voxel)
+    occupancy = (regions != regions[tuple(corner)])[1:-1, 1:-1, 1:-1]
+    return Solid(occupancy=occupancy, low=low, voxel=voxel)
 
 
-def separate(placed: Sequence[Placed], solids: Sequence[Solid], up: NDArray[np.float64]) -> None:
+def separate(
+    objects: Sequence[PlacedObject], solids: Sequence[Solid], up: NDArray[np.float64]
+) -> None:
     """Take apart what pierces each other.
 
     One that stands on the other is left to `stand`; whatever stands on a moved one comes along.
@@ -90,41 +92,43 @@ def separate(placed: Sequence[Placed], solids: Sequence[Solid], up: NDArray[np.f
         up: against gravity, camera frame.
     """
     for _ in range(ROUNDS):
-        moved = False
-        for a, b in _pairs(placed):
-            moved |= _take_apart(placed, solids, a, b, up)
-        if not moved:
+        any_moved = False
+        for a, b in _pairs(objects):
+            any_moved |= _take_apart(objects, solids, a, b, up)
+        if not any_moved:
             return
 
 
-def _pairs(placed: Sequence[Placed]) -> Iterator[tuple[int, int]]:
-    for a in range(len(placed)):
-        for b in range(a + 1, len(placed)):
-            first, second = placed[a], placed[b]
+def _pairs(objects: Sequence[PlacedObject]) -> Iterator[tuple[int, int]]:
+    for a in range(len(objects)):
+        for b in range(a + 1, len(objects)):
+            first, second = objects[a], objects[b]
             if first.standing != second.index and second.standing != first.index:
                 yield a, b
 
 
 def _take_apart(
-    placed: Sequence[Placed], solids: Sequence[Solid], a: int, b: int, up: NDArray
+    objects: Sequence[PlacedObject], solids: Sequence[Solid], a: int, b: int, up: NDArray
 ) -> bool:
-    if _far_apart(placed, solids, a, b):  # most pairs of a scene
+    if _far_apart(objects, solids, a, b):  # most pairs of a scene
         return False
-    points = [solids[k].centres() @ placed[k].pose[:, :3].T + placed[k].pose[:, 3] for k in (a, b)]
-    into = [np.linalg.inv(placed[k].pose[:, :3]) for k in (a, b)]
+    points = [
+        solids[k].centres() @ objects[k].pose[:, :3].T + objects[k].pose[:, 3] for k in (a, b)
+    ]
+    into = [np.linalg.inv(objects[k].pose[:, :3]) for k in (a, b)]
 
     def overlap(shift: NDArray) -> float:
         """Largest share of either inside the other once `a` has moved by `shift`."""
-        in_b = solids[b].holds((points[0] + shift - placed[b].pose[:, 3]) @ into[1].T)
-        in_a = solids[a].holds((points[1] - shift - placed[a].pose[:, 3]) @ into[0].T)
+        in_b = solids[b].holds((points[0] + shift - objects[b].pose[:, 3]) @ into[1].T)
+        in_a = solids[a].holds((points[1] - shift - objects[a].pose[:, 3]) @ into[0].T)
         return max(float(in_b.mean()), float(in_a.mean()))
 
     if overlap(np.zeros(3)) < TOUCHING:
         return False
-    size = min(placed[a].size, placed[b].size)
+    size = min(objects[a].size, objects[b].size)
     shifts = [s for s in (_smallest(overlap, d, size) for d in _around(up)) if s is not None]
     if not shifts:
-        placed[a].notes.append(f"It is inside {placed[b].name}: they could not be taken apart.")
+        objects[a].notes.append(f"It is inside {objects[b].name}: they could not be taken apart.")
         return False
     options = [(share, shift) for shift in shifts for share in (0.0, 0.5, 1.0)]
 
@@ -132,27 +136,27 @@ def _take_apart(
         share, shift = option
         far = float(np.linalg.norm(shift))
         return (
-            _rise(placed[a], share * shift)
-            + _rise(placed[b], (share - 1) * shift)
+            _rise(objects[a], share * shift)
+            + _rise(objects[b], (share - 1) * shift)
             + PER_MOVE * far / size
         )
 
     share, shift = min(options, key=price)
     for k, way in ((a, share), (b, share - 1)):
         if way:
-            _carry(placed, k, way * shift)
-            placed[k].notes.append(
-                f"It was moved by {np.linalg.norm(way * shift) / placed[k].size:.0%} of its size, "
-                f"out of {placed[b if k == a else a].name}."
+            _carry(objects, k, way * shift)
+            objects[k].notes.append(
+                f"It was moved by {np.linalg.norm(way * shift) / objects[k].size:.0%} of its size, "
+                f"out of {objects[b if k == a else a].name}."
             )
     return True
 
 
-def _far_apart(placed: Sequence[Placed], solids: Sequence[Solid], a: int, b: int) -> bool:
+def _far_apart(objects: Sequence[PlacedObject], solids: Sequence[Solid], a: int, b: int) -> bool:
     """Whether the boxes around two objects' voxels have nothing in common, where they are now."""
     boxes = []
     for k in (a, b):
-        corners = solids[k].corners() @ placed[k].pose[:, :3].T + placed[k].pose[:, 3]
+        corners = solids[k].corners() @ objects[k].pose[:, :3].T + objects[k].pose[:, 3]
         boxes.append((corners.min(0), corners.max(0)))
     (low_a, high_a), (low_b, high_b) = boxes
     return bool((low_a > high_b).any() or (low_b > high_a).any())
@@ -181,16 +185,16 @@ def _smallest(overlap, direction: NDArray, size: float) -> NDArray[np.float64] |
     return high * direction
 
 
-def _rise(o: Placed, shift: NDArray) -> float:
+def _rise(o: PlacedObject, shift: NDArray) -> float:
     """What moving an object costs in agreement with the photo."""
     poses = np.stack([o.pose, o.pose + np.outer(shift, [0, 0, 0, 1])])
-    before, after = o.compared(poses, TIGHT).cost(TIGHT)
+    before, after = o.compare(poses, TIGHT).cost(TIGHT)
     return float(after - before)
 
 
-def _carry(placed: Sequence[Placed], k: int, shift: NDArray) -> None:
+def _carry(objects: Sequence[PlacedObject], k: int, shift: NDArray) -> None:
     """Move an object and whatever stands on it."""
-    placed[k].pose = placed[k].pose + np.outer(shift, [0, 0, 0, 1])
-    for j, other in enumerate(placed):
-        if other.standing == placed[k].index:
-            _carry(placed, j, shift)
+    objects[k].pose = objects[k].pose + np.outer(shift, [0, 0, 0, 1])
+    for j, other in enumerate(objects):
+        if other.standing == objects[k].index:
+            _carry(objects, j, shift)

@@ -3,9 +3,10 @@
 Two things tell how far away an object is: the points on it, and where its foot meets what it stands
 on. Each errs on its own, so their weighted mean is better than either: the object slides along the
 viewing rays, where its silhouette stays, towards the likeliest distance; large and near ones all
-of the way, small and far ones little of it (`Placed.reach`). There its foot is put on what was seen
-beneath it, upright if it nearly is, and turn, place and size are fitted once more. Sliding until
-the foot meets the ground would not do: seen from low above, a little in height is much in distance.
+of the way, small and far ones little of it (`PlacedObject.reach`). There its foot is put on what
+was seen beneath it, upright if it nearly is, and turn, place and size are fitted once more. Sliding
+until the foot meets the ground would not do: seen from low above, a little in height is much in
+distance.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.compose.ground import Ground
-from scenelift.compose.placed import POINTS_OFF, TIGHT, Placed
+from scenelift.compose.placed_object import POINTS_OFF, TIGHT, PlacedObject
 from scenelift.compose.search import evolve, rotation_of_vector, turn_between
 from scenelift.compose.support import FLOOR, Support, across, support_of
 
@@ -43,11 +44,11 @@ STANDING = replace(TIGHT, offset=0.0)  # the points' word on the distance was he
 EFFORT = (14, 16)  # population, generations
 
 
-def stand(placed: Sequence[Placed], ground: Ground, rng: np.random.Generator) -> None:
+def stand(objects: Sequence[PlacedObject], ground: Ground, rng: np.random.Generator) -> None:
     """Make every object stand that does so nearly, the lowest first."""
-    below: list[Placed] = []
+    below: list[PlacedObject] = []
     slid = {FLOOR: 0.0}
-    for o in sorted(placed, key=lambda o: float((o.surface() @ ground.up).min())):
+    for o in sorted(objects, key=lambda o: float((o.surface() @ ground.up).min())):
         support = support_of(o, below, ground)
         slid[o.index] = 0.0
         if support is not None:
@@ -56,43 +57,43 @@ def stand(placed: Sequence[Placed], ground: Ground, rng: np.random.Generator) ->
 
 
 def _settle(
-    o: Placed, support: Support, carried: float, up: NDArray, rng: np.random.Generator
+    o: PlacedObject, support: Support, support_slide: float, up: NDArray, rng: np.random.Generator
 ) -> float:
     """Make an object stand, or leave it where it is.
 
     Args:
-        carried: how far the support slid, and so the object on it.
+        support_slide: how far the support slid, and so the object on it.
 
     Returns:
         How far it slid: the logarithm of a factor of its distance.
     """
-    before = o.compared(o.pose[None], STANDING)
+    before = o.compare(o.pose[None], STANDING)
     iou = float(before.iou[0])
     if iou < LIKE_ITS_MASK:
         return 0.0
     first = o.pose
-    for pose, slide, stands in _tries(o, support, carried, 1 - iou, up, rng):
-        after = o.compared(pose[None], STANDING)
+    for pose, slide, stands in _candidate_poses(o, support, support_slide, 1 - iou, up, rng):
+        after = o.compare(pose[None], STANDING)
         if after.cost(STANDING)[0] > before.cost(STANDING)[0] + SLACK:
             continue
         if after.iou[0] < iou - OFF_ITS_MASK:
             continue
         o.pose = pose
-        moved = float(np.linalg.norm((pose - first) @ [*o.centre, 1])) / o.size
+        shift = float(np.linalg.norm((pose - first) @ [*o.centre, 1])) / o.size
         what = "the ground" if support.of == FLOOR else f"object {support.of}"
         if stands:
             o.standing = support.of
-            o.notes.append(f"It was made to stand on {what} ({moved:.0%} of its size).")
+            o.notes.append(f"It was made to stand on {what} ({shift:.0%} of its size).")
         else:
-            o.notes.append(f"It was moved towards where it meets {what} ({moved:.0%} of its size).")
+            o.notes.append(f"It was moved towards where it meets {what} ({shift:.0%} of its size).")
         return slide
     return 0.0
 
 
-def _tries(
-    o: Placed,
+def _candidate_poses(
+    o: PlacedObject,
     support: Support,
-    carried: float,
+    support_slide: float,
     unlike: float,
     up: NDArray,
     rng: np.random.Generator,
@@ -108,7 +109,7 @@ def _tries(
         down = float(((o.surfels.points - o.centre) @ (up @ rotation)).min())
         base = float(middle @ up) + o.scale * down
         unsure = np.hypot(TILT * distance, FOOT * unlike * o.size)
-        slide = _slide(base, support.level, carried, float(unsure), o.reach)
+        slide = _slide(base, support.level, support_slide, float(unsure), o.reach)
         yield _standing(o, rotation, support.height, slide, up, rng), slide, True
     # Its shape is not good enough to fit: as it is, straight up or down as far as may be.
     pose = o.pose * np.exp(slide)
@@ -117,20 +118,20 @@ def _tries(
         yield pose + np.outer(share * lift * up, [0, 0, 0, 1]), slide, share == 1
 
 
-def _slide(base: float, level: float, carried: float, unsure: float, reach: float) -> float:
+def _slide(base: float, level: float, support_slide: float, unsure: float, reach: float) -> float:
     """Logarithm of a factor that brings the object's distance nearer to the likeliest.
 
     Args:
         base, level: heights of its foot and of what it stands on, from the camera.
-        carried: how far the support slid.
+        support_slide: how far the support slid.
         unsure: standard deviation of the difference of both heights, beside `LEVEL`.
         reach: share of the way to the likeliest distance that it goes.
     """
     if base * level <= 0:  # one above the camera, one below
-        return carried
+        return support_slide
     error = LEVEL**2 + (unsure / level) ** 2
     share = reach * POINTS_OFF**2 / (POINTS_OFF**2 + error)
-    return carried + share * (float(np.log(level / base)) - carried)
+    return support_slide + share * (float(np.log(level / base)) - support_slide)
 
 
 def _uprights(rotation: NDArray, up: NDArray) -> list[NDArray[np.float64]]:
@@ -143,7 +144,7 @@ def _uprights(rotation: NDArray, up: NDArray) -> list[NDArray[np.float64]]:
 
 
 def _standing(
-    o: Placed,
+    o: PlacedObject,
     rotation: NDArray,
     height: float,
     slide: float,
@@ -166,8 +167,8 @@ def _standing(
         return np.concatenate([linear, offset[..., None]], -1)
 
     def costs(x: NDArray[np.float64]) -> NDArray[np.float64]:
-        compared = o.compared(poses(x).reshape(-1, 3, 4), STANDING).cost(STANDING)
-        return compared.reshape(x.shape[:2]) + PULL * ((x / errors) ** 2).sum(-1)
+        comparison = o.compare(poses(x).reshape(-1, 3, 4), STANDING).cost(STANDING)
+        return comparison.reshape(x.shape[:2]) + PULL * ((x / errors) ** 2).sum(-1)
 
     population, generations = EFFORT
     x, _ = evolve(costs, 1, errors, generations=generations, population=population, rng=rng)

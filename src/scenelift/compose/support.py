@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.compose.ground import Ground
-from scenelift.compose.placed import Placed
+from scenelift.compose.placed_object import PlacedObject
 
 __all__ = ["FLOOR", "Support", "across", "support_of"]
 
@@ -41,7 +41,7 @@ class Support:
     level: float
 
 
-def support_of(o: Placed, below: Sequence[Placed], ground: Ground) -> Support | None:
+def support_of(o: PlacedObject, below: Sequence[PlacedObject], ground: Ground) -> Support | None:
     """What the object most likely stands on; None where nothing is near its foot.
 
     Args:
@@ -101,5 +101,5 @@ def _height(level: float, points: NDArray, foot: NDArray, up: NDArray, size: flo
     weight = np.exp(-0.5 * (apart**2).sum(1) / size**2) / rough**2
     bent = 1 / np.array([BENT * np.linalg.norm(middle), SLOPE, SLOPE]) ** 2
     weighted = plane.T * weight
-    fitted = np.linalg.solve(weighted @ plane + np.diag(bent), weighted @ (points @ up - level))
-    return level + float(fitted[0])
+    solution = np.linalg.solve(weighted @ plane + np.diag(bent), weighted @ (points @ up - level))
+    return level + float(solution[0])

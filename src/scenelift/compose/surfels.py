@@ -107,10 +107,10 @@ def _on_splats(
     usable = np.flatnonzero((splats.opacities > SOLID) & np.isfinite(splats.means).all(1))
     if not usable.size:
         raise ReconstructionError("No splat of the shape is solid: it cannot be placed.")
-    chosen = rng.permutation(usable)[:count]
-    points = splats.means[chosen]
+    rows = rng.permutation(usable)[:count]
+    points = splats.means[rows]
     near = KDTree(points).query(points, k=min(5, len(points)))[0]
-    return points, splats.rgb[chosen], max(float(np.median(near[..., -1])) / 2**0.5, 1e-4)
+    return points, splats.rgb[rows], max(float(np.median(near[..., -1])) / 2**0.5, 1e-4)
 
 
 def _seen_from_outside(points: NDArray[np.float32], spacing: float) -> NDArray[np.bool_]:

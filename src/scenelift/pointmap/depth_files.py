@@ -95,7 +95,7 @@ def read_depth_file(path: Path, scale: float | None = None) -> DepthFile:
 
 
 def _from_arrays(path: Path) -> tuple[NDArray, tuple[float, float, float, float] | None]:
-    arrays = read_arrays(path, lambda names: _wanted(names, path))
+    arrays = read_arrays(path, lambda names: _arrays_to_read(names, path))
     masks = {n: arrays.pop(n) for n in MASKS if n in arrays}
     cameras = [_camera(arrays.pop(n), n, path) for n in CAMERAS if n in arrays]
     values = _plain(next(iter(arrays.values())), path)
@@ -107,7 +107,7 @@ def _from_arrays(path: Path) -> tuple[NDArray, tuple[float, float, float, float]
     return values, cameras[0] if cameras else None
 
 
-def _wanted(names: tuple[str, ...], path: Path) -> tuple[str, ...]:
+def _arrays_to_read(names: tuple[str, ...], path: Path) -> tuple[str, ...]:
     """The array of depth or points, then those of masks and cameras."""
     values = [n for n in (*DEPTHS, *POINTS, "arr_0") if n in names]
     beside = [n for n in names if n in (*CAMERAS, *MASKS)]
@@ -175,21 +175,23 @@ def _from_exr(path: Path) -> NDArray:
             channels = {name: c.pixels for name, c in file.channels().items()}
     except (RuntimeError, KeyError, IndexError) as exc:
         raise InputError(f"{path.name} cannot be read as depth: {exc}") from exc
-    named = [n for n in channels if n in CHANNELS or n.rpartition(".")[2] in ("Z", "Depth")]
+    depth_channels = [
+        n for n in channels if n in CHANNELS or n.rpartition(".")[2] in ("Z", "Depth")
+    ]
     grey = {"R", "G", "B"} <= set(channels) and all(
         np.array_equal(channels["R"], channels[c], equal_nan=True) for c in "GB"
     )
     colours = {"R", "G", "B"} & set(channels)
     if colours and not grey and len(channels) > 1:
-        named = [n for n in named if n not in ("R", "Y", "V")]
-    if not named and len(channels) == 1:
-        named = list(channels)
-    if not named:
+        depth_channels = [n for n in depth_channels if n not in ("R", "Y", "V")]
+    if not depth_channels and len(channels) == 1:
+        depth_channels = list(channels)
+    if not depth_channels:
         raise InputError(
             f"{path.name} has the channels {', '.join(sorted(channels))}; depth was expected in Z."
         )
     order = {name: k for k, name in enumerate(CHANNELS)}
-    return channels[min(named, key=lambda n: order.get(n, 1))].astype(np.float32)
+    return channels[min(depth_channels, key=lambda n: order.get(n, 1))].astype(np.float32)
 
 
 def _in_metres(values: NDArray, path: Path, scale: float | None) -> NDArray[np.float32]:

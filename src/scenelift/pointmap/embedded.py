@@ -44,7 +44,7 @@ NEAREST = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
+class _Outline:
     """What one instance says about its distance.
 
     Attributes:
@@ -115,22 +115,22 @@ class EmbeddedPointMapper:
         )
 
 
-def _look(instance: Instance, camera: Camera) -> _Seen:
+def _look(instance: Instance, camera: Camera) -> _Outline:
     x0, y0, x1, y1 = Instance.box_of(instance.mask)
     size = typical_size(instance.class_name, instance.label)
     cut_below = y1 >= camera.height - EDGE
-    cut = cut_below or y0 <= EDGE or x0 <= EDGE or x1 >= camera.width - EDGE
+    is_cut_off = cut_below or y0 <= EDGE or x0 <= EDGE or x1 >= camera.width - EDGE
     # What is cut off is taller than it appears; what is wide was perhaps lying down.
     spread = SIZE_SPREAD if size.known else UNKNOWN_SIZE_SPREAD
-    return _Seen(
+    return _Outline(
         by_size=camera.fy * size.height / (y1 - y0),
-        spread=spread * (1.5 if cut else 1.0),
+        spread=spread * (1.5 if is_cut_off else 1.0),
         drop=(y1 - camera.cy) / camera.fy,
         grounded=size.floor and not cut_below,
     )
 
 
-def _fit_ground(outlines: Sequence[_Seen]) -> _Ground:
+def _fit_ground(outlines: Sequence[_Outline]) -> _Ground:
     """The pitch and height for which ground contact and apparent sizes agree best.
 
     For a given pitch the height is a weighted median; the pitch is searched. Without anything that
@@ -166,7 +166,7 @@ def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) 
     return float(values[order][np.searchsorted(running, 0.5 * running[-1])])
 
 
-def _distance(one: _Seen, ground: _Ground, *, stands: bool) -> float:
+def _distance(one: _Outline, ground: _Ground, *, stands: bool) -> float:
     """Distance by size, moved towards ground contact as far as that is believed."""
     by_contact = float(ground.depth(one.drop))
     if not (stands and np.isfinite(by_contact)):

@@ -55,16 +55,16 @@ def unit_ratio(
     ours, theirs = -points.points[..., 2], -metric.points[..., 2]
     with np.errstate(invalid="ignore", divide="ignore"):
         both = np.isfinite(ours) & np.isfinite(theirs) & (ours > 0) & (theirs > 0)
-    chosen = both & _that_matter(metric, instances)
-    if chosen.sum() < LEAST:
-        chosen = both
-    if chosen.sum() < LEAST:
+    compared_pixels = both & _that_matter(metric, instances)
+    if compared_pixels.sum() < LEAST:
+        compared_pixels = both
+    if compared_pixels.sum() < LEAST:
         return None
-    logs = np.log(theirs[chosen].astype(np.float64) / ours[chosen])
+    logs = np.log(theirs[compared_pixels].astype(np.float64) / ours[compared_pixels])
     middle = float(np.median(logs))
     # 1.4826: from the median deviation to the standard deviation of a normal distribution.
     spread = 1.4826 * float(np.median(np.abs(logs - middle)))
-    return UnitRatio(factor=float(np.exp(middle)), spread=spread, pixels=int(chosen.sum()))
+    return UnitRatio(factor=float(np.exp(middle)), spread=spread, pixels=int(compared_pixels.sum()))
 
 
 def _that_matter(points: PointMap, instances: Sequence[Instance]) -> NDArray[np.bool_]:

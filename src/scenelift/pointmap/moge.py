@@ -112,17 +112,17 @@ class MoGePointMapper:
 
         def shifted(by: float) -> NDArray[np.float32]:
             # x right, y down, z forward to x right, y up, z backward.
-            placed = torch.stack([points[..., 0], -points[..., 1], -points[..., 2] - by], -1)
-            return np.where(there, placed.cpu().numpy(), np.float32(np.nan))
+            camera_points = torch.stack([points[..., 0], -points[..., 1], -points[..., 2] - by], -1)
+            return np.where(there, camera_points.cpu().numpy(), np.float32(np.nan))
 
         own, own_camera = shifted(own_shift), centred_camera(image, own_focal)
         if not photo_focal:
             return PointMap(points=own, camera=own_camera, source=self.name)
         camera = centred_camera(image, focal)
-        placed = camera.unproject((points[..., 2] + shift).cpu().numpy())
+        camera_points = camera.unproject((points[..., 2] + shift).cpu().numpy())
         keep_own = self.exif_focal == "camera" and own_focal > 0
         return PointMap(
-            points=np.where(there, placed, np.float32(np.nan)),
+            points=np.where(there, camera_points, np.float32(np.nan)),
             camera=camera,
             network_points=own if keep_own else None,
             network_camera=own_camera if keep_own else None,

@@ -68,18 +68,19 @@ def settle(
         Instances with soft edges (`alpha`), by score, then area; and what was left out, and why.
     """
     most = min(prompt.max_objects or MOST_INSTANCES, MOST_INSTANCES)
-    cut = math.log(mask_threshold / (1 - mask_threshold))
+    logit_threshold = math.log(mask_threshold / (1 - mask_threshold))
     reasons: list[str | None] = [
-        _weak_or_empty(c, settings, cut) or _excluded(c, image, prompt, cut) for c in candidates
+        _weak_or_empty(c, settings, logit_threshold) or _excluded(c, image, prompt, logit_threshold)
+        for c in candidates
     ]
     remaining = [k for k, reason in enumerate(reasons) if reason is None]
-    small = [_small_instance(candidates[k], cut) for k in remaining]
-    judged = filters.judge(small, replace(settings, min_pixels=1), most=most)
-    repeats = dict(zip(remaining, judged, strict=True))
+    small = [_small_instance(candidates[k], logit_threshold) for k in remaining]
+    verdicts = filters.judge(small, replace(settings, min_pixels=1), most=most)
+    repeats = dict(zip(remaining, verdicts, strict=True))
     for k, verdict in repeats.items():
         reasons[k] = verdict and verdict.reason
-    chosen = [c for c, reason in zip(candidates, reasons, strict=True) if reason is None]
-    enlarged = list(_enlarged(chosen, image, cut, report))
+    survivors = [c for c, reason in zip(candidates, reasons, strict=True) if reason is None]
+    enlarged = list(_enlarged(survivors, image, logit_threshold, report))
     best = filters.keep_best(enlarged, settings)
     dropped = [
         Dropped(
@@ -97,17 +98,19 @@ def settle(
 
 
 def _weak_or_empty(
-    candidate: Candidate, settings: filters.FilterSettings, cut: float
+    candidate: Candidate, settings: filters.FilterSettings, logit_threshold: float
 ) -> str | None:
     if candidate.score < settings.min_score:
         return f"score {candidate.score:.2f} is below {settings.min_score:g}"
-    if not bool((candidate.logits > cut).any()):
+    if not bool((candidate.logits > logit_threshold).any()):
         return "its mask is empty"
     return None
 
 
-def _excluded(candidate: Candidate, image: Image, prompt: Prompt, cut: float) -> str | None:
-    mask = candidate.logits > cut
+def _excluded(
+    candidate: Candidate, image: Image, prompt: Prompt, logit_threshold: float
+) -> str | None:
+    mask = candidate.logits > logit_threshold
     height, width = mask.shape
     rows = (torch.arange(height, device=mask.device) + 0.5) * image.height / height
     columns = (torch.arange(width, device=mask.device) + 0.5) * image.width / width
@@ -121,18 +124,18 @@ def _excluded(candidate: Candidate, image: Image, prompt: Prompt, cut: float) ->
     return None
 
 
-def _small_instance(candidate: Candidate, cut: float) -> Instance:
-    mask = (candidate.logits > cut).cpu().numpy()
+def _small_instance(candidate: Candidate, logit_threshold: float) -> Instance:
+    mask = (candidate.logits > logit_threshold).cpu().numpy()
     return Instance(
         mask=mask, label=candidate.label, score=candidate.score, box=Instance.box_of(mask)
     )
 
 
 def _enlarged(
-    candidates: Sequence[Candidate], image: Image, cut: float, report: Reporter
+    candidates: Sequence[Candidate], image: Image, logit_threshold: float, report: Reporter
 ) -> Iterator[Instance]:
     for candidate in report.track(candidates, len(candidates), "cutting objects out"):
-        mask, alpha = _resized(candidate.logits, image.height, image.width, cut)
+        mask, alpha = _resized(candidate.logits, image.height, image.width, logit_threshold)
         if mask.any():  # a speck may vanish where the photo is smaller than the network's mask
             yield Instance(
                 mask=mask,
@@ -145,10 +148,10 @@ def _enlarged(
 
 @torch.inference_mode()
 def _resized(
-    logits: Tensor, height: int, width: int, cut: float
+    logits: Tensor, height: int, width: int, logit_threshold: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """Mask and probabilities at another size: logits are interpolated, so that edges stay sharp."""
     grown = F.interpolate(
         logits[None, None].float(), size=(height, width), mode="bilinear", align_corners=False
     )[0, 0]
-    return (grown > cut).cpu().numpy(), grown.sigmoid().cpu().numpy()
+    return (grown > logit_threshold).cpu().numpy(), grown.sigmoid().cpu().numpy()

@@ -37,7 +37,7 @@ __all__ = [
     "Features",
     "TakesClicks",
     "clicker_of",
-    "obeyed",
+    "obey_points",
     "segment_prompt",
 ]
 
@@ -79,7 +79,7 @@ class Clicker(Protocol):
         """Compute what all clicks on a photo share: `Features` of its own kind."""
         ...
 
-    def cut(self, seen: Any, clicks: Clicks) -> NDArray[np.float32]:
+    def cut(self, features: Any, clicks: Clicks) -> NDArray[np.float32]:
         """A soft mask [H, W] in 0…1 of one object; 0.5 and more is inside."""
         ...
 
@@ -107,13 +107,13 @@ class FeatureCache:
 
     def __init__(self, most_bytes: int = CACHE_BYTES) -> None:
         self._most = most_bytes
-        self._held: OrderedDict[tuple[str, str], Features] = OrderedDict()
+        self._features: OrderedDict[tuple[str, str], Features] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
     def nbytes(self) -> int:
         """Bytes of all features."""
-        return sum(features.nbytes for features in self._held.values())
+        return sum(features.nbytes for features in self._features.values())
 
     def look(self, clicker: Clicker, image: Image, key: str | None = None) -> Features:
         """The features of a photo: those of before, or new ones.
@@ -123,15 +123,15 @@ class FeatureCache:
         """
         entry = (clicker.name, key or digest(image.pixels))
         with self._lock:
-            if entry in self._held:
-                self._held.move_to_end(entry)
-                return self._held[entry]
-        seen = clicker.look(image)
+            if entry in self._features:
+                self._features.move_to_end(entry)
+                return self._features[entry]
+        features = clicker.look(image)
         with self._lock:
-            self._held[entry] = seen
-            while len(self._held) > 1 and self.nbytes > self._most:
-                self._held.popitem(last=False)
-        return seen
+            self._features[entry] = features
+            while len(self._features) > 1 and self.nbytes > self._most:
+                self._features.popitem(last=False)
+        return features
 
 
 def clicker_of(segmenter: Segmenter) -> Clicker:
@@ -149,7 +149,7 @@ def clicker_of(segmenter: Segmenter) -> Clicker:
     return clicker
 
 
-def obeyed(
+def obey_points(
     alpha: NDArray[np.float32],  # [H, W]
     points: Sequence[PointPrompt],
 ) -> NDArray[np.float32]:  # [H, W]
@@ -189,29 +189,31 @@ def segment_prompt(
     if not prompt.points or getattr(segmenter, "takes_points", False):
         return segmenter.segment(image, prompt, report)
     clicker = clicker_of(segmenter)
-    asked, rest, loose = _sorted_out(prompt)
-    found = Segmentation(instances=())
+    objects, rest, loose = _split_prompt(prompt)
+    segmentation = Segmentation(instances=())
     if rest.phrases or rest.boxes or getattr(segmenter, "labels", ()):
-        found = segmenter.segment(image, rest, report)
+        segmentation = segmenter.segment(image, rest, report)
     threshold = prompt.mask_threshold or 0.5
-    seen = FeatureCache().look(clicker, image)
+    features = FeatureCache().look(clicker, image)
     clicked: list[Instance] = []
-    for label, clicks in report.track(asked, len(asked), "cutting out what was clicked"):
-        cut = _instance(clicker.cut(seen, clicks), label, threshold)
-        if cut is None:
+    for label, clicks in report.track(objects, len(objects), "cutting out what was clicked"):
+        instance = _instance(clicker.cut(features, clicks), label, threshold)
+        if instance is None:
             raise InputError(
                 f"Nothing is left of {label!r}: its points take away all of it. Leave one out."
             )
-        clicked.append(cut)
-    kept, dropped = _without_clicked(found.instances, clicked)
+        clicked.append(instance)
+    unclicked, dropped = _without_clicked(segmentation.instances, clicked)
     for p in loose:
-        kept = _corrected(kept, p, clicker, seen, threshold)
+        unclicked = _corrected(unclicked, p, clicker, features, threshold)
     clicker.release()
-    instances = sorted([*clicked, *kept], key=lambda i: (-i.score, -int(i.mask.sum())))
-    return replace(found, instances=tuple(instances), dropped=(*found.dropped, *dropped))
+    instances = sorted([*clicked, *unclicked], key=lambda i: (-i.score, -int(i.mask.sum())))
+    return replace(
+        segmentation, instances=tuple(instances), dropped=(*segmentation.dropped, *dropped)
+    )
 
 
-def _sorted_out(
+def _split_prompt(
     prompt: Prompt,
 ) -> tuple[list[tuple[str, Clicks]], Prompt, list[PointPrompt]]:
     """Objects with points by their labels, the prompt without them, and points of what is found."""
@@ -219,18 +221,18 @@ def _sorted_out(
     for p in prompt.points:
         groups.setdefault(p.label.casefold(), []).append(p)
     boxes: dict[str, BoxPrompt] = {}
-    for drawn in prompt.boxes:
-        if drawn.positive and drawn.label.casefold() in groups:
-            boxes.setdefault(drawn.label.casefold(), drawn)
+    for prompt_box in prompt.boxes:
+        if prompt_box.positive and prompt_box.label.casefold() in groups:
+            boxes.setdefault(prompt_box.label.casefold(), prompt_box)
     only = prompt.phrases[0] if len(prompt.phrases) == 1 else "object"
-    asked, loose = [], []
+    objects, loose = [], []
     for key, points in groups.items():
         if key not in boxes and not any(p.positive for p in points):
             loose += points
             continue
         box = boxes[key].box if key in boxes else None
         label = re.sub(r"#\d+$", "", points[0].label).strip() or only
-        asked.append((label, Clicks(points=tuple(points), box=box)))
+        objects.append((label, Clicks(points=tuple(points), box=box)))
     rest = replace(
         prompt, points=(), boxes=tuple(b for b in prompt.boxes if b not in boxes.values())
     )
@@ -242,7 +244,7 @@ def _sorted_out(
                 f"The point {x:g},{y:g} takes away from {p.label!r}, which is no object here: give "
                 f"a --point, a --box or a --prompt of that name too."
             )
-    return asked, rest, loose
+    return objects, rest, loose
 
 
 def _instance(alpha: NDArray[np.float32], label: str, threshold: float) -> Instance | None:
@@ -253,14 +255,14 @@ def _instance(alpha: NDArray[np.float32], label: str, threshold: float) -> Insta
 
 
 def _without_clicked(
-    found: Sequence[Instance], clicked: Sequence[Instance]
+    instances_of_phrases: Sequence[Instance], clicked: Sequence[Instance]
 ) -> tuple[list[Instance], list[Dropped]]:
     """Found objects but those that were clicked as well."""
-    kept, dropped = [], []
-    for instance in found:
+    unclicked, dropped = [], []
+    for instance in instances_of_phrases:
         double = next((c for c in clicked if _overlap(instance, c) > SAME_OBJECT), None)
         if double is None:
-            kept.append(instance)
+            unclicked.append(instance)
             continue
         dropped.append(
             Dropped(
@@ -271,7 +273,7 @@ def _without_clicked(
                 double_of=double.label,
             )
         )
-    return kept, dropped
+    return unclicked, dropped
 
 
 def _overlap(a: Instance, b: Instance) -> float:
@@ -279,25 +281,25 @@ def _overlap(a: Instance, b: Instance) -> float:
 
 
 def _corrected(
-    found: Sequence[Instance],
+    instances_of_phrases: Sequence[Instance],
     beside: PointPrompt,
     clicker: Clicker,
-    seen: Features,
+    features: Features,
     threshold: float,
 ) -> list[Instance]:
     """Found objects without what is at a point, where it is on them and they have its name."""
     x, y = beside.point
     corrected = []
-    for instance in found:
+    for instance in instances_of_phrases:
         height, width = instance.mask.shape
         on_it = instance.mask[min(int(y), height - 1), min(int(x), width - 1)]
-        named = not beside.label or beside.label.casefold() == instance.label.casefold()
-        if on_it and named:
-            alpha = clicker.cut(seen, Clicks(points=(beside,), mask=instance.mask))
-            left = _instance(alpha, instance.label, threshold)
-            if left is not None:
-                left = replace(left, score=instance.score, class_name=instance.class_name)
-                corrected.append(left)
+        same_label = not beside.label or beside.label.casefold() == instance.label.casefold()
+        if on_it and same_label:
+            alpha = clicker.cut(features, Clicks(points=(beside,), mask=instance.mask))
+            remainder = _instance(alpha, instance.label, threshold)
+            if remainder is not None:
+                remainder = replace(remainder, score=instance.score, class_name=instance.class_name)
+                corrected.append(remainder)
         else:
             corrected.append(instance)
     return corrected

@@ -109,11 +109,11 @@ def keep_best(
         else:
             dropped.append((candidate, verdict))
     verdicts = judge(cleaned, settings)
-    accepted = [c for c, verdict in zip(cleaned, verdicts, strict=True) if verdict is None]
+    best = [c for c, verdict in zip(cleaned, verdicts, strict=True) if verdict is None]
     dropped += [(c, verdict) for c, verdict in zip(cleaned, verdicts, strict=True) if verdict]
     dropped.sort(key=lambda pair: (*_rank(pair[0]), pair[1].reason))
     return Segmentation(
-        instances=tuple(sorted(accepted, key=_rank)),
+        instances=tuple(sorted(best, key=_rank)),
         dropped=tuple(verdict for _, verdict in dropped),
     )
 
@@ -129,19 +129,19 @@ def judge(
         most: keep that many at most, None for all.
     """
     verdicts: dict[int, Dropped] = {}
-    accepted: list[Instance] = []
+    best: list[Instance] = []
     ranks = [_rank(candidate) for candidate in candidates]
     for k in sorted(range(len(candidates)), key=lambda k: ranks[k]):
         candidate = candidates[k]
         verdict = (
             _too_weak(candidate, settings)
             or _too_small(candidate, settings)
-            or _repeats(candidate, accepted, settings)
+            or _repeats(candidate, best, settings)
         )
-        if verdict is None and most is not None and len(accepted) >= most:
+        if verdict is None and most is not None and len(best) >= most:
             verdict = _dropped(candidate, f"beyond the {most} best objects")
         if verdict is None:
-            accepted.append(candidate)
+            best.append(candidate)
         else:
             verdicts[k] = verdict
     return [verdicts.get(k) for k in range(len(candidates))]
@@ -167,10 +167,10 @@ def _cleaned(candidate: Instance, settings: FilterSettings) -> Instance:
         # The soft edge may reach out of the mask, but not into specks that were removed.
         window = _window(mask, SOFT_EDGE)
         near = ndimage.binary_dilation(mask[window], iterations=SOFT_EDGE)
-        filled = mask[window] & ~candidate.mask[window]
+        holes = mask[window] & ~candidate.mask[window]
         soft = np.where(near, alpha[window], 0)
         alpha = np.zeros_like(alpha)
-        alpha[window] = np.where(filled, np.float32(1), soft)
+        alpha[window] = np.where(holes, np.float32(1), soft)
     return replace(candidate, mask=mask, alpha=alpha, box=Instance.box_of(mask))
 
 
@@ -202,11 +202,11 @@ def _rank(instance: Instance) -> tuple:
 
 
 def _repeats(
-    candidate: Instance, accepted: Sequence[Instance], settings: FilterSettings
+    candidate: Instance, better: Sequence[Instance], settings: FilterSettings
 ) -> Dropped | None:
     """A candidate that repeats one that was kept or is a part of it, and why; else None."""
     area = np.count_nonzero(candidate.mask)
-    for other in accepted:
+    for other in better:
         x0, y0, x1, y1 = candidate.box
         u0, v0, u1, v1 = other.box
         if min(x1, u1) <= max(x0, u0) or min(y1, v1) <= max(y0, v0):
@@ -215,13 +215,13 @@ def _repeats(
             slice(int(max(y0, v0)), int(min(y1, v1))),
             slice(int(max(x0, u0)), int(min(x1, u1))),
         )
-        shared = np.count_nonzero(candidate.mask[both] & other.mask[both])
-        union = area + np.count_nonzero(other.mask) - shared
-        if shared > settings.max_iou * union:
-            reason = f"the same object as a better {other.label!r} (IoU {shared / union:.2f})"
+        intersection = np.count_nonzero(candidate.mask[both] & other.mask[both])
+        union = area + np.count_nonzero(other.mask) - intersection
+        if intersection > settings.max_iou * union:
+            reason = f"the same object as a better {other.label!r} (IoU {intersection / union:.2f})"
             return _dropped(candidate, reason, double_of=other.label)
-        if _one_kind(candidate, other) and shared > settings.max_containment * area:
-            reason = f"a part of a better {other.label!r} ({shared / area:.0%} inside it)"
+        if _one_kind(candidate, other) and intersection > settings.max_containment * area:
+            reason = f"a part of a better {other.label!r} ({intersection / area:.0%} inside it)"
             return _dropped(candidate, reason)
     return None
 

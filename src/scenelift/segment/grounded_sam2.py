@@ -133,14 +133,14 @@ class GroundedSAM2Segmenter:
             self._resume()
             detections = self._detect(image, prompt.phrases, WORTH_MENTIONING * min_score, report)
             sure = [d for d in detections if d.score >= min_score]
-            sure = [*_drawn(prompt), *sorted(sure, key=lambda d: -d.score)]
+            sure = [*_box_detections(prompt), *sorted(sure, key=lambda d: -d.score)]
             report.update(0.7, message="cutting objects out")
             best, crowd = sure[:MOST_INSTANCES], sure[MOST_INSTANCES:]
-            cut = self.masks.cut(image.pixels, [d.box for d in best])
+            mask_logits = self.masks.cut(image.pixels, [d.box for d in best])
             result = settle(
                 [
                     Candidate(label=d.phrase, score=d.score, box=d.box, logits=logits)
-                    for d, logits in zip(best, cut, strict=True)
+                    for d, logits in zip(best, mask_logits, strict=True)
                 ],
                 image,
                 prompt,
@@ -201,7 +201,7 @@ class GroundedSAM2Segmenter:
         return tuple(dict.fromkeys(d.phrase for d in sorted(detections, key=lambda d: -d.score)))
 
 
-def _drawn(prompt: Prompt) -> list[Detection]:
+def _box_detections(prompt: Prompt) -> list[Detection]:
     """The user's positive boxes; a single phrase names those that have no name."""
     unnamed = prompt.phrases[0] if len(prompt.phrases) == 1 else "object"
     return [

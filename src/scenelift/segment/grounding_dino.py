@@ -66,16 +66,16 @@ class GroundingDino:
         """Groups of phrases that fit into one caption, each with its text there."""
         room = self.model.config.max_text_len - 2  # what opens and closes a caption
         group: dict[str, str] = {}
-        used = 0
+        token_count = 0
         for phrase in phrases:
             # A full stop within would split the phrase.
             text = " ".join(phrase.lower().replace(".", " ").split())
             tokens = len(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]) + 1
-            if group and used + tokens > room:
+            if group and token_count + tokens > room:
                 yield group
-                group, used = {}, 0
+                group, token_count = {}, 0
             group[phrase] = text
-            used += tokens
+            token_count += tokens
         if group:
             yield group
 

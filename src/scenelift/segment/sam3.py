@@ -24,7 +24,7 @@ from scenelift.segment.pretrained import (
     out_of_memory_explained,
 )
 from scenelift.segment.published import COMMON, SAM3
-from scenelift.segment.sam3_network import Found, Query, SAM3Network
+from scenelift.segment.sam3_network import Query, SAM3Network, Sam3Result
 from scenelift.segment.sam_clicks import SAMClicker
 from scenelift.types import BoxPrompt, Image, Prompt, Segmentation
 
@@ -242,7 +242,7 @@ def queries_of(prompt: Prompt) -> dict[str, Query]:
     return queries
 
 
-def _candidates(result: Found, label: str, image: Image, least: float) -> Iterator[Candidate]:
+def _candidates(result: Sam3Result, label: str, image: Image, least: float) -> Iterator[Candidate]:
     size = torch.tensor([image.width, image.height] * 2)
     scores = result.scores.cpu()
     boxes = result.boxes.cpu().clamp(0, 1) * size

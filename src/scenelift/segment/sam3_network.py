@@ -19,7 +19,7 @@ from scenelift.segment.cuda_graphs import Replayed
 from scenelift.segment.pretrained import Sam3Model, Sam3Processor, Sam3VisionEncoderOutput, photo_on
 from scenelift.types import Box
 
-__all__ = ["Found", "Query", "SAM3Network"]
+__all__ = ["Query", "SAM3Network", "Sam3Result"]
 
 # What the processor takes for the text of boxes alone.
 BOXES_ALONE = "visual"
@@ -43,7 +43,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Sam3Result:
     """What the network proposes for one query; most of it scores next to nothing.
 
     Attributes:
@@ -93,7 +93,7 @@ class SAM3Network:
         self._size = (pixels.shape[0], pixels.shape[1])
         self._features = self._look(inputs["pixel_values"].to(self.model.dtype))
 
-    def find(self, queries: Sequence[Query]) -> Iterator[list[Found]]:
+    def find(self, queries: Sequence[Query]) -> Iterator[list[Sam3Result]]:
         """Find what each query names in the photo that was looked at.
 
         Yields:
@@ -123,7 +123,7 @@ class SAM3Network:
         self._look, self._find = Replayed(self._encode, pool), Replayed(self._decode, pool)
 
     @torch.inference_mode()
-    def _find_batch(self, queries: Sequence[Query]) -> list[Found]:
+    def _find_batch(self, queries: Sequence[Query]) -> list[Sam3Result]:
         inputs = self._inputs(queries)
         if "input_boxes" in inputs:
             # Pooling over boxes makes constants on the device, so it is not recorded.
@@ -135,7 +135,7 @@ class SAM3Network:
             outputs = self._find(ids, mask)
         scores, boxes, logits = (tensor[: len(queries)] for tensor in outputs)
         return [
-            Found(scores=s, boxes=b, logits=l)
+            Sam3Result(scores=s, boxes=b, logits=l)
             for s, b, l in zip(scores, boxes, logits, strict=True)
         ]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from scenelift.segment.clicks import Clicks, obeyed
+from scenelift.segment.clicks import Clicks, obey_points
 from scenelift.segment.pretrained import (
     Sam2Model,
     Sam2Processor,
@@ -87,42 +87,44 @@ class SAMClicker:
             return SAMFeatures(list(maps), image.height, image.width)
 
     @torch.inference_mode()
-    def cut(self, seen: SAMFeatures, clicks: Clicks) -> NDArray[np.float32]:
+    def cut(self, features: SAMFeatures, clicks: Clicks) -> NDArray[np.float32]:
         """A soft mask [H, W] of one object."""
-        logits = self._decoded(seen, clicks)
-        grown = F.interpolate(
+        logits = self._decoded(features, clicks)
+        upsampled = F.interpolate(
             logits[None, None].float(),
-            size=(seen.height, seen.width),
+            size=(features.height, features.width),
             mode="bilinear",
             align_corners=False,
         )[0, 0]
-        return obeyed(grown.sigmoid().cpu().numpy(), clicks.points)
+        return obey_points(upsampled.sigmoid().cpu().numpy(), clicks.points)
 
-    def _decoded(self, seen: SAMFeatures, clicks: Clicks) -> Tensor:  # [h, w]
+    def _decoded(self, features: SAMFeatures, clicks: Clicks) -> Tensor:  # [h, w]
         """Logits of the best of the masks that the network proposes."""
         with out_of_memory_explained(self.name):
             self._resume()
             device = self._model.device
-            scale = torch.tensor([self._side / seen.width, self._side / seen.height])
-            given: dict[str, Tensor] = {}
+            scale = torch.tensor([self._side / features.width, self._side / features.height])
+            prompts: dict[str, Tensor] = {}
             if clicks.points:
                 at = torch.tensor([p.point for p in clicks.points], dtype=torch.float32) * scale
                 labels = torch.tensor([int(p.positive) for p in clicks.points])
-                given["input_points"] = at[None, None].to(device)  # [1, 1, N, 2]
-                given["input_labels"] = labels[None, None].to(device)  # [1, 1, N]
+                prompts["input_points"] = at[None, None].to(device)  # [1, 1, N, 2]
+                prompts["input_labels"] = labels[None, None].to(device)  # [1, 1, N]
             if clicks.box is not None:
                 corners = torch.tensor(clicks.box, dtype=torch.float32) * scale.repeat(2)
-                given["input_boxes"] = corners[None, None].to(device)  # [1, 1, 4]
+                prompts["input_boxes"] = corners[None, None].to(device)  # [1, 1, 4]
             if clicks.mask is not None:
                 inside = torch.tensor(clicks.mask, dtype=torch.float32)[None, None]  # [1, 1, H, W]
                 small = F.interpolate(
                     inside, size=self._model.prompt_encoder.mask_input_size, mode="area"
                 )
-                given["input_masks"] = (SURE * (2 * small - 1)).to(device, self._model.dtype)
+                prompts["input_masks"] = (SURE * (2 * small - 1)).to(device, self._model.dtype)
             # A lone point may mean a part or the whole: the network then proposes three.
             one = len(clicks.points) == 1 and clicks.box is None and clicks.mask is None
             out = self._model(
-                image_embeddings=[t.to(device) for t in seen.maps], multimask_output=one, **given
+                image_embeddings=[t.to(device) for t in features.maps],
+                multimask_output=one,
+                **prompts,
             )
             best = int(out.iou_scores[0, 0].argmax())
             return out.pred_masks[0, 0, best]

@@ -98,16 +98,16 @@ class ColorClicker:
     def look(self, image: Image) -> NDArray[np.uint8]:
         return image.pixels
 
-    def cut(self, seen: NDArray[np.uint8], clicks: Clicks) -> NDArray[np.float32]:
+    def cut(self, pixels: NDArray[np.uint8], clicks: Clicks) -> NDArray[np.float32]:
         """A mask [H, W] of zeros and ones."""
-        height, width = seen.shape[:2]
+        height, width = pixels.shape[:2]
         mask = np.zeros((height, width), np.bool_) if clicks.mask is None else clicks.mask.copy()
         if clicks.box is not None:
             x0, y0, x1, y1 = (max(0, round(v)) for v in clicks.box)
             mask[y0:y1, x0:x1] = True
         for p in clicks.points:
             column, row = min(int(p.point[0]), width - 1), min(int(p.point[1]), height - 1)
-            labels, _ = regions((seen == seen[row, column]).all(-1))
+            labels, _ = regions((pixels == pixels[row, column]).all(-1))
             mask[labels == labels[row, column]] = p.positive
         return mask.astype(np.float32)
 

@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from scenelift.models.embedded.box_fusion import Detections
 from scenelift.progress import silent
-from scenelift.segment.clicks import Clicks, obeyed
+from scenelift.segment.clicks import Clicks, obey_points
 from scenelift.segment.embedded import detectors as detection
 from scenelift.segment.embedded.detectors import Detector
 from scenelift.segment.embedded.refine import refine, resized
@@ -35,7 +35,7 @@ __all__ = ["EmbeddedClicker", "EmbeddedFeatures"]
 # where.
 LEAST_SCORE = 0.3
 # Masks that one click may cost; each takes a third of a second on two cores.
-MOST_TRIES = 2
+MOST_PROPOSALS = 2
 # A box that covers more of the photo than this is the background.
 MOST_OF_PHOTO = 0.9
 PATCHES = 36  # a side of a square photo
@@ -43,7 +43,7 @@ PATCHES = 36  # a side of a square photo
 # different things are below 0.4 mostly.
 LEAST_SIMILAR, MOST_SIMILAR = 0.35, 0.75
 MARGIN = 0.12  # of a region's longer side, around it, for its edges
-MASKS_HELD = 24
+CACHED_MASKS = 24
 
 
 @dataclass(slots=True, eq=False)
@@ -66,8 +66,8 @@ class EmbeddedFeatures:
     @property
     def nbytes(self) -> int:
         grid = 0 if self.grid is None else self.grid.nbytes
-        held = sum(part.nbytes for _, _, part in self.masks.values())
-        return self.pixels.nbytes + grid + held
+        mask_bytes = sum(part.nbytes for _, _, part in self.masks.values())
+        return self.pixels.nbytes + grid + mask_bytes
 
 
 class EmbeddedClicker:
@@ -95,71 +95,71 @@ class EmbeddedClicker:
 
     def look(self, image: Image) -> EmbeddedFeatures:
         """Propose boxes, and compute a grid of features."""
-        found = detection.detect(self._detectors, image.pixels, silent(), workers=self._workers)
-        found = found.take(found.scores >= LEAST_SCORE)
+        proposals = detection.detect(self._detectors, image.pixels, silent(), workers=self._workers)
+        proposals = proposals.take(proposals.scores >= LEAST_SCORE)
         grid = None
         if self._features is not None:
             grid = self._features.grid(np.ascontiguousarray(image.pixels), PATCHES)
             grid = grid / (np.linalg.norm(grid, axis=-1, keepdims=True) + 1e-6)
-        order = np.argsort(-found.scores, kind="stable")
-        return EmbeddedFeatures(image.pixels, found.take(order), grid)
+        order = np.argsort(-proposals.scores, kind="stable")
+        return EmbeddedFeatures(image.pixels, proposals.take(order), grid)
 
     def release(self) -> None:
         """Nothing is on a device."""
 
-    def cut(self, seen: EmbeddedFeatures, clicks: Clicks) -> NDArray[np.float32]:
+    def cut(self, features: EmbeddedFeatures, clicks: Clicks) -> NDArray[np.float32]:
         """A soft mask [H, W] of one object."""
         if clicks.mask is not None:
             alpha = clicks.mask.astype(np.float32)
         elif clicks.box is not None:
-            alpha = self._of_box(seen, clicks.box)
+            alpha = self._of_box(features, clicks.box)
         else:
-            alpha = self._proposed(seen, clicks.points)
-        return obeyed(_corrected(seen, alpha, clicks.points), clicks.points)
+            alpha = self._best_proposal(features, clicks.points)
+        return obey_points(_corrected(features, alpha, clicks.points), clicks.points)
 
-    def _proposed(
-        self, seen: EmbeddedFeatures, points: Sequence[PointPrompt]
+    def _best_proposal(
+        self, features: EmbeddedFeatures, points: Sequence[PointPrompt]
     ) -> NDArray[np.float32]:
         """The mask of the surest box that holds the points, else of a grown one."""
-        height, width = seen.pixels.shape[:2]
+        height, width = features.pixels.shape[:2]
         on_it = [p.point for p in points if p.positive]
-        tries = 0
-        for row in seen.proposals.boxes.tolist():
+        count = 0
+        for row in features.proposals.boxes.tolist():
             box: Box = (row[0], row[1], row[2], row[3])
-            covered = (box[2] - box[0]) * (box[3] - box[1]) / (width * height)
-            if covered > MOST_OF_PHOTO or not all(_inside(point, box) for point in on_it):
+            share = (box[2] - box[0]) * (box[3] - box[1]) / (width * height)
+            if share > MOST_OF_PHOTO or not all(_inside(point, box) for point in on_it):
                 continue
-            alpha = self._of_box(seen, box)
+            alpha = self._of_box(features, box)
             if all((_at(alpha, p.point) >= 0.5) == p.positive for p in points):
                 return alpha
-            tries += 1
-            if tries == MOST_TRIES:
+            count += 1
+            if count == MOST_PROPOSALS:
                 break
-        return self._of_box(seen, _grown_box(seen, points))
+        return self._of_box(features, _grown_box(features, points))
 
-    def _of_box(self, seen: EmbeddedFeatures, box: Box) -> NDArray[np.float32]:
+    def _of_box(self, features: EmbeddedFeatures, box: Box) -> NDArray[np.float32]:
         """The mask of what is in a box; those of before are held."""
-        with seen.lock:
-            held = seen.masks.get(box)
-        if held is not None:
-            alpha = np.zeros(seen.pixels.shape[:2], np.float32)
-            y0, x0, part = held
+        with features.lock:
+            cached_mask = features.masks.get(box)
+        if cached_mask is not None:
+            alpha = np.zeros(features.pixels.shape[:2], np.float32)
+            y0, x0, part = cached_mask
             alpha[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]] = part
             return alpha
         boxes = [
             (b[0], b[1], b[2], b[3])
-            for b in seen.proposals.take(seen.proposals.scores >= 0.4).boxes.tolist()
+            for b in features.proposals.take(features.proposals.scores >= 0.4).boxes.tolist()
         ]
         rivals = [other for other in boxes if _iou(other, box) < 0.5]
-        (alpha,) = self._masker.masks(seen.pixels, [box], rivals, silent())
+        (alpha,) = self._masker.masks(features.pixels, [box], rivals, silent())
         rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
         if rows.size:
             y0, x0 = int(rows[0]), int(columns[0])
             part = alpha[y0 : rows[-1] + 1, x0 : columns[-1] + 1].astype(np.float16)
-            with seen.lock:
-                seen.masks[box] = (y0, x0, part)
-                while len(seen.masks) > MASKS_HELD:
-                    del seen.masks[next(iter(seen.masks))]
+            with features.lock:
+                features.masks[box] = (y0, x0, part)
+                while len(features.masks) > CACHED_MASKS:
+                    del features.masks[next(iter(features.masks))]
         return alpha
 
 
@@ -175,47 +175,47 @@ def _at(values: NDArray, point: tuple[float, float]) -> float:
 
 def _iou(a: Box, b: Box) -> float:
     across, down = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(0.0, across) * max(0.0, down)
+    intersection = max(0.0, across) * max(0.0, down)
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
-    return shared / max(1e-6, sum(areas) - shared)
+    return intersection / max(1e-6, sum(areas) - intersection)
 
 
-def _patch(seen: EmbeddedFeatures, point: tuple[float, float]) -> tuple[int, int]:
+def _patch(features: EmbeddedFeatures, point: tuple[float, float]) -> tuple[int, int]:
     """Row and column of the patch that a point lies in."""
-    assert seen.grid is not None
-    rows, columns = seen.grid.shape[:2]
-    height, width = seen.pixels.shape[:2]
+    assert features.grid is not None
+    rows, columns = features.grid.shape[:2]
+    height, width = features.pixels.shape[:2]
     row, column = int(point[1] / height * rows), int(point[0] / width * columns)
     return min(row, rows - 1), min(column, columns - 1)
 
 
 def _similarity(
-    seen: EmbeddedFeatures, points: Sequence[tuple[float, float]]
+    features: EmbeddedFeatures, points: Sequence[tuple[float, float]]
 ) -> NDArray[np.float32]:  # [rows, columns], cosine to the likeliest of the points
-    assert seen.grid is not None
-    alike = [seen.grid @ seen.grid[_patch(seen, point)] for point in points]
+    assert features.grid is not None
+    alike = [features.grid @ features.grid[_patch(features, point)] for point in points]
     return np.max(alike, axis=0)
 
 
 def _region(
-    seen: EmbeddedFeatures,
+    features: EmbeddedFeatures,
     points: Sequence[tuple[float, float]],
     others: Sequence[tuple[float, float]],
     within: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:  # [rows, columns]
     """Patches that hang together with the points' and look more like them than like others."""
-    alike = _similarity(seen, points)
+    alike = _similarity(features, points)
     cut = float(np.clip(_valley(alike), LEAST_SIMILAR, MOST_SIMILAR))
     similar = alike >= cut
     if others:
-        similar &= alike > _similarity(seen, others)
+        similar &= alike > _similarity(features, others)
     if within is not None:
         similar &= within
     for point in points:
-        similar[_patch(seen, point)] = True
+        similar[_patch(features, point)] = True
     parts = np.zeros(similar.shape, np.int32)
     ndimage.label(similar, output=parts)
-    return np.isin(parts, [parts[_patch(seen, point)] for point in points])
+    return np.isin(parts, [parts[_patch(features, point)] for point in points])
 
 
 def _valley(values: NDArray[np.float32]) -> float:
@@ -230,15 +230,15 @@ def _valley(values: NDArray[np.float32]) -> float:
     return float(middles[np.argmax(below * above * (low - high) ** 2)])
 
 
-def _grown_box(seen: EmbeddedFeatures, points: Sequence[PointPrompt]) -> Box:
+def _grown_box(features: EmbeddedFeatures, points: Sequence[PointPrompt]) -> Box:
     """A box around what looks like what the points are on."""
-    height, width = seen.pixels.shape[:2]
+    height, width = features.pixels.shape[:2]
     on_it = [p.point for p in points if p.positive]
     x, y = [p[0] for p in on_it], [p[1] for p in on_it]
     around = 0.06 * max(height, width)
     box = (min(x) - around, min(y) - around, max(x) + around, max(y) + around)
-    if seen.grid is not None:
-        region = _region(seen, on_it, [p.point for p in points if not p.positive])
+    if features.grid is not None:
+        region = _region(features, on_it, [p.point for p in points if not p.positive])
         rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
         high, wide = height / region.shape[0], width / region.shape[1]
         grown = (
@@ -258,40 +258,40 @@ def _grown_box(seen: EmbeddedFeatures, points: Sequence[PointPrompt]) -> Box:
 
 
 def _corrected(
-    seen: EmbeddedFeatures,
+    features: EmbeddedFeatures,
     alpha: NDArray[np.float32],  # [H, W]
     points: Sequence[PointPrompt],
 ) -> NDArray[np.float32]:  # [H, W]
     """The mask with similar surroundings of each point that it contradicts."""
     for k, p in enumerate(points):
-        if seen.grid is None or (_at(alpha, p.point) >= 0.5) == p.positive:
+        if features.grid is None or (_at(alpha, p.point) >= 0.5) == p.positive:
             continue
         of_object = [q.point for q in points if q.positive != p.positive]
         if not p.positive and not of_object:
-            of_object = _typical(seen, alpha, p.point)
+            of_object = _typical(features, alpha, p.point)
         same = [q.point for q in points[: k + 1] if q.positive == p.positive]
-        inside = _covered(alpha, seen.grid.shape[:2])
+        inside = _coverage(alpha, features.grid.shape[:2])
         free = inside > 0.3 if not p.positive else inside < 0.7
-        region = _region(seen, [p.point], of_object, free)
-        change = _drawn_to_edges(seen, region, [*same])
+        region = _region(features, [p.point], of_object, free)
+        change = _snap_to_edges(features, region, [*same])
         alpha = np.maximum(alpha, change) if p.positive else np.minimum(alpha, 1 - change)
     return alpha
 
 
-def _covered(alpha: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _coverage(alpha: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Share of each patch that a mask covers."""
     return resized(alpha, (shape[1], shape[0]))
 
 
 def _typical(
-    seen: EmbeddedFeatures, alpha: NDArray[np.float32], beside: tuple[float, float]
+    features: EmbeddedFeatures, alpha: NDArray[np.float32], beside: tuple[float, float]
 ) -> list[tuple[float, float]]:
     """A few points of a mask that look unlike one that was taken away: what is to stay."""
-    assert seen.grid is not None
-    rows, columns = seen.grid.shape[:2]
+    assert features.grid is not None
+    rows, columns = features.grid.shape[:2]
     height, width = alpha.shape
-    inside = _covered(alpha, (rows, columns)) > 0.8
-    alike = np.where(inside, _similarity(seen, [beside]), np.inf)
+    inside = _coverage(alpha, (rows, columns)) > 0.8
+    alike = np.where(inside, _similarity(features, [beside]), np.inf)
     order = np.argsort(alike, axis=None)[: max(1, int(inside.sum()) // 4)]
     order = [int(k) for k in order if np.isfinite(alike.flat[k])]
     picked = order[:: max(1, len(order) // 6)]
@@ -301,18 +301,18 @@ def _typical(
     ]
 
 
-def _drawn_to_edges(
-    seen: EmbeddedFeatures, region: NDArray[np.bool_], points: Sequence[tuple[float, float]]
+def _snap_to_edges(
+    features: EmbeddedFeatures, region: NDArray[np.bool_], points: Sequence[tuple[float, float]]
 ) -> NDArray[np.float32]:  # [H, W]
     """A region of patches as a mask that follows the photo's edges."""
-    height, width = seen.pixels.shape[:2]
+    height, width = features.pixels.shape[:2]
     high, wide = height / region.shape[0], width / region.shape[1]
     rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
     more = 1 + MARGIN * max(rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1)
     r0, r1 = max(0, int(rows[0] - more)), min(region.shape[0], math.ceil(rows[-1] + 1 + more))
     c0, c1 = max(0, int(columns[0] - more)), min(region.shape[1], math.ceil(columns[-1] + 1 + more))
     y0, y1, x0, x1 = round(r0 * high), round(r1 * high), round(c0 * wide), round(c1 * wide)
-    crop = np.ascontiguousarray(seen.pixels[y0:y1, x0:x1])
+    crop = np.ascontiguousarray(features.pixels[y0:y1, x0:x1])
     coarse = np.where(region[r0:r1, c0:c1], 0.85, 0.1).astype(np.float32)
     around = ndimage.binary_dilation(region)[r0:r1, c0:c1].astype(np.float32)
     near = resized(around, (crop.shape[1], crop.shape[0])) > 0.5

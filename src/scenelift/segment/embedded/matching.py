@@ -38,13 +38,13 @@ __all__ = [
 SAME_OBJECT = 0.6
 # A box of which so much is covered by two or more others of its class, each with this share inside
 # it, is one around all of them.
-IN_GROUP, GROUP_COVERED = 0.8, 0.7
+IN_GROUP, GROUP_COVERAGE = 0.8, 0.7
 # What a classifier looks at: boxes that differ by so much and are so much of the photo's longer
 # side, and not more than so many.
-LOOKS_LIKE, CRUMB, MOST_NAMED = 0.7, 0.03, 48
+LOOKS_LIKE, CRUMB, MOST_BOXES = 0.7, 0.03, 48
 # Of what it names (docs/log.md): least product of its chance and the box's score, as it stands and
 # over the best one's; overlap of two boxes of one thing; score of the least.
-LEAST_NAMED, OF_BEST, SAME_NAMED, NAMED_SCORE = 0.02, 0.25, 0.55, 0.4
+LEAST_CHANCE, OF_BEST, SAME_OBJECT_IOU, NAMED_SCORE = 0.02, 0.25, 0.55, 0.4
 # A box drawn around what is not meant is rough: less overlap is enough.
 EXCLUDED, EXCLUDED_SHARE = 0.4, 0.7
 
@@ -73,7 +73,9 @@ def of_phrases(detections: Detections, readings: Sequence[Reading]) -> list[Cand
         detections: what the detectors saw, in any order.
         readings: how the phrases are understood, in any order.
     """
-    label_of = {CLASSES.index(name): _closest(name, readings).phrase for name in _asked(readings)}
+    label_of = {
+        CLASSES.index(name): _closest(name, readings).phrase for name in _class_names(readings)
+    }
     matching = detections.take(np.isin(detections.classes, list(label_of)))
     matching = suppress(_without_groups(matching), SAME_OBJECT)
     candidates = [
@@ -88,20 +90,20 @@ def of_phrases(detections: Detections, readings: Sequence[Reading]) -> list[Cand
     return sorted(candidates, key=lambda c: (-c.score, c.box, c.label))
 
 
-def to_name(found: Detections, size: tuple[int, int]) -> Detections:
+def to_name(detections: Detections, size: tuple[int, int]) -> Detections:
     """The boxes that a classifier looks at: whatever they are said to be, one of a kind, no crumbs.
 
     Args:
         size: width and height of the photo.
     """
-    sides = (found.boxes[:, 2:] - found.boxes[:, :2]).max(1, initial=0)
-    large = found.take(sides > CRUMB * max(size))
+    sides = (detections.boxes[:, 2:] - detections.boxes[:, :2]).max(1, initial=0)
+    large = detections.take(sides > CRUMB * max(size))
     several = suppress(large, LOOKS_LIKE, across_classes=True)
-    return several.take(np.arange(min(MOST_NAMED, len(several))))
+    return several.take(np.arange(min(MOST_BOXES, len(several))))
 
 
 def of_names(
-    found: Detections,
+    detections: Detections,
     chances: NDArray[np.float32],  # [N, W]
     readings: Sequence[Reading],  # [W]
 ) -> list[Candidate]:
@@ -117,19 +119,19 @@ def of_names(
     """
     candidates = []
     for reading, chance in zip(readings, chances.T, strict=True):
-        scores = chance * found.scores
-        least = max(LEAST_NAMED, OF_BEST * float(scores.max(initial=0)))
-        kept: list[NDArray[np.float32]] = []
+        scores = chance * detections.scores
+        least = max(LEAST_CHANCE, OF_BEST * float(scores.max(initial=0)))
+        boxes_so_far: list[NDArray[np.float32]] = []
         for row in np.argsort(-scores, kind="stable"):
-            box = found.boxes[row]
+            box = detections.boxes[row]
             if scores[row] < least:
                 break
-            others = np.array(kept, np.float32).reshape(-1, 4)
+            others = np.array(boxes_so_far, np.float32).reshape(-1, 4)
             inside = np.maximum(_share_inside_of(others, box), _share_inside(box, others))
-            if (iou(others, box) > SAME_NAMED).any() or (inside > IN_GROUP).any():
+            if (iou(others, box) > SAME_OBJECT_IOU).any() or (inside > IN_GROUP).any():
                 continue
-            kept.append(box)
-            surer = (float(scores[row]) - LEAST_NAMED) / (1 - LEAST_NAMED)
+            boxes_so_far.append(box)
+            surer = (float(scores[row]) - LEAST_CHANCE) / (1 - LEAST_CHANCE)
             candidates.append(
                 Candidate(
                     label=reading.phrase,
@@ -158,7 +160,7 @@ def doubles(candidates: Sequence[Candidate], readings: Sequence[Reading]) -> lis
     ]
 
 
-def _asked(readings: Sequence[Reading]) -> set[str]:
+def _class_names(readings: Sequence[Reading]) -> set[str]:
     return {name for reading in readings for name in reading.classes}
 
 
@@ -184,11 +186,11 @@ def _without_groups(detections: Detections) -> Detections:
         members = others.boxes[_share_inside_of(others.boxes, box) > IN_GROUP]
         members = members[iou(members, box) <= SAME_OBJECT]
         if len(members) > 1:
-            keep[k] = _covered(box, members) < GROUP_COVERED
+            keep[k] = _coverage(box, members) < GROUP_COVERAGE
     return detections.take(keep)
 
 
-def _covered(box: NDArray[np.float32], members: NDArray[np.float32]) -> float:
+def _coverage(box: NDArray[np.float32], members: NDArray[np.float32]) -> float:
     """Share of a box that others cover together, counted on a grid of 64 × 64."""
     steps = (np.arange(64) + 0.5) / 64
     x = box[0] + steps * (box[2] - box[0])

@@ -64,15 +64,15 @@ class Namer:
         Returns:
             float32 [N, W] in 0…1.
         """
-        found = np.zeros((len(boxes), len(words)), np.float32)
+        word_chances = np.zeros((len(boxes), len(words)), np.float32)
         for row, box in enumerate(report.track(boxes, len(boxes), "naming what the boxes show")):
             views = np.stack([_view(pixels, box, margin) for margin in MARGINS])
             (logits,) = self._network.run(["logits"], {"image": views})
             chance = np.exp(logits - logits.max(1, keepdims=True))
             chance /= chance.sum(1, keepdims=True)
             for column, numbers in enumerate(words):
-                found[row, column] = chance[:, list(numbers)].sum(1).max()
-        return found
+                word_chances[row, column] = chance[:, list(numbers)].sum(1).max()
+        return word_chances
 
 
 def _view(

@@ -30,9 +30,9 @@ def without_overlaps(instances: Sequence[Instance]) -> tuple[Instance, ...]:
     for rank, large in enumerate(by_size):
         remaining = masks[large]
         for small in by_size[:rank]:
-            shared = instances[small].mask & remaining
-            if 0 < shared.sum() < CONTAINED * instances[small].mask.sum():
-                remaining = remaining & ~shared
+            intersection = instances[small].mask & remaining
+            if 0 < intersection.sum() < CONTAINED * instances[small].mask.sum():
+                remaining = remaining & ~intersection
         if remaining is not masks[large] and remaining.sum() >= KEEPS * masks[large].sum():
             masks[large] = clean_mask(remaining, FilterSettings())
     return tuple(

@@ -37,7 +37,7 @@ HOLE_OF_COLOUR, SURE = 0.2, 0.5
 def refine(
     pixels: NDArray[np.uint8],  # [H, W, 3]
     coarse: NDArray[np.float32],  # [h, w] in 0…1
-    allowed: NDArray[np.bool_],  # [H, W]
+    region: NDArray[np.bool_],  # [H, W]
 ) -> NDArray[np.float32]:  # [H, W] in 0…1
     """Let a coarse mask follow the edges of the picture it lies over.
 
@@ -46,12 +46,12 @@ def refine(
         coarse: chance of the object, at any resolution, covering the same picture.
         allowed: where the object may be.
     """
-    height, width = allowed.shape
+    height, width = region.shape
     scale = min(1.0, LONGEST_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = Pillow.fromarray(pixels).resize(size, Pillow.Resampling.BOX)
     image = np.asarray(small, np.float32) / np.float32(255)
-    inside = resized(allowed.astype(np.float32), size) > 0.5
+    inside = resized(region.astype(np.float32), size) > 0.5
     mask = _cut_by_colour(image, resized(coarse, size), inside)
 
     radius = max(1, round(RADIUS * max(size)))
@@ -60,8 +60,8 @@ def refine(
     for channel in range(3):
         slope = resized(slopes[..., channel], (width, height))
         alpha += slope * (pixels[..., channel] * np.float32(1 / 255))
-    alpha = ((alpha - HAZE) / (1 - 2 * HAZE)).clip(0, 1) * allowed
-    return _tidied(alpha, resized(coarse, (width, height))) * allowed
+    alpha = ((alpha - HAZE) / (1 - 2 * HAZE)).clip(0, 1) * region
+    return _tidied(alpha, resized(coarse, (width, height))) * region
 
 
 def _cut_by_colour(
@@ -122,13 +122,13 @@ def _cut(
     for _ in range(STEPS):
         flow_x = (flow_x + STEP_SIZE * (ahead[:, 1:] - ahead[:, :-1])).clip(-cost_x, cost_x)
         flow_y = (flow_y + STEP_SIZE * (ahead[1:] - ahead[:-1])).clip(-cost_y, cost_y)
-        moved = u + drift
-        moved[:, :-1] += STEP_SIZE * flow_x
-        moved[:, 1:] -= STEP_SIZE * flow_x
-        moved[:-1] += STEP_SIZE * flow_y
-        moved[1:] -= STEP_SIZE * flow_y
-        moved = moved.clip(0, 1)
-        ahead, u = 2 * moved - u, moved
+        update = u + drift
+        update[:, :-1] += STEP_SIZE * flow_x
+        update[:, 1:] -= STEP_SIZE * flow_x
+        update[:-1] += STEP_SIZE * flow_y
+        update[1:] -= STEP_SIZE * flow_y
+        update = update.clip(0, 1)
+        ahead, u = 2 * update - u, update
     return u
 
 
@@ -162,13 +162,13 @@ def _guided_coefficients(
 
     # Variances are small differences of large numbers: float32 would not do.
     colour, target_values = guide.astype(np.float64), target.astype(np.float64)
-    mean_colour, mean_wanted = mean(colour), mean(target_values)
-    covariance = mean(colour * target_values[..., None]) - mean_colour * mean_wanted[..., None]
+    mean_colour, mean_target = mean(colour), mean(target_values)
+    covariance = mean(colour * target_values[..., None]) - mean_colour * mean_target[..., None]
     products = mean(colour[..., :, None] * colour[..., None, :])
     variance = products - mean_colour[..., :, None] * mean_colour[..., None, :]
     variance += epsilon * np.eye(3)
     slopes = np.linalg.solve(variance, covariance[..., None])[..., 0]
-    offset = mean_wanted - (slopes * mean_colour).sum(-1)
+    offset = mean_target - (slopes * mean_colour).sum(-1)
     return mean(slopes).astype(np.float32), mean(offset).astype(np.float32)
 
 

@@ -149,7 +149,7 @@ class EmbeddedSegmenter:
             namer = None
             notes.append(f"The classifier of further words is not installed: {DOWNLOAD}.")
         return cls(
-            Vocabulary.load(weights, named=namer is not None),
+            Vocabulary.load(weights, with_names=namer is not None),
             detectors,
             masker,
             subject=subject,
@@ -191,10 +191,10 @@ class EmbeddedSegmenter:
         min_score = DEFAULT_MIN_SCORE if prompt.min_score is None else prompt.min_score
         sure = detections.take(detections.scores >= min_score)
         dropped = [*_weak(detections, readings, min_score)]
-        from_boxes = _drawn(image, prompt, detections, notes, dropped)
+        from_boxes = _box_candidates(image, prompt, detections, notes, dropped)
         from_phrases = matching.of_phrases(sure, readings)
         from_phrases += matching.beside(
-            self._named(image, detections, readings, report), from_phrases
+            self._candidates_of_classifier(image, detections, readings, report), from_phrases
         )
         from_phrases = matching.without_drawn(from_phrases, from_boxes)
         excluded = [box.box for box in prompt.boxes if not box.positive]
@@ -216,17 +216,17 @@ class EmbeddedSegmenter:
             suggestions=_suggestions(sure, readings),
         )
 
-    def _named(
-        self, image: Image, found: Detections, readings: Sequence[Reading], report: Reporter
+    def _candidates_of_classifier(
+        self, image: Image, detections: Detections, readings: Sequence[Reading], report: Reporter
     ) -> list[Candidate]:
         """Boxes of any class that the classifier says show what was asked for."""
-        asked = [reading for reading in readings if reading.names]
-        if not asked or self._namer is None:
+        with_names = [reading for reading in readings if reading.names]
+        if not with_names or self._namer is None:
             return []
-        boxes = matching.to_name(found, (image.width, image.height))
-        words = [[k for name in reading.names for k in NAMED[name]] for reading in asked]
+        boxes = matching.to_name(detections, (image.width, image.height))
+        words = [[k for name in reading.names for k in NAMED[name]] for reading in with_names]
         chances = self._namer.chances(image.pixels, boxes.boxes, words, report)
-        return matching.of_names(boxes, chances, asked)
+        return matching.of_names(boxes, chances, with_names)
 
     def _cut_out(
         self,
@@ -280,7 +280,7 @@ class EmbeddedSegmenter:
         ]
 
 
-def _drawn(
+def _box_candidates(
     image: Image, prompt: Prompt, detections: Detections, notes: list[str], dropped: list[Dropped]
 ) -> list[Candidate]:
     """The user's positive boxes; a single phrase names those that have no name."""
@@ -292,9 +292,9 @@ def _drawn(
         x0, y0, x1, y1 = prompt_box.box
         box = (max(x0, 0.0), max(y0, 0.0), min(x1, image.width), min(y1, image.height))
         if box[0] >= box[2] or box[1] >= box[3]:
-            spoken = ",".join(f"{edge:g}" for edge in prompt_box.box)
+            edges = ",".join(f"{edge:g}" for edge in prompt_box.box)
             notes.append(
-                f"The box {spoken} lies outside the photo, which is {image.width}×{image.height}."
+                f"The box {edges} lies outside the photo, which is {image.width}×{image.height}."
             )
             continue
         candidate = Candidate(
@@ -331,8 +331,8 @@ def _dropped(candidate: Candidate, reason: str) -> Dropped:
 
 def _rivals(detections: Detections, boxes: Sequence[Box]) -> list[Box]:
     """Boxes of other objects: detections that are none of the boxes."""
-    chosen = np.array(boxes, np.float32).reshape(-1, 1, 4)
-    same = (iou(chosen, detections.boxes[None]) > matching.SAME_OBJECT).any(0)
+    candidate_boxes = np.array(boxes, np.float32).reshape(-1, 1, 4)
+    same = (iou(candidate_boxes, detections.boxes[None]) > matching.SAME_OBJECT).any(0)
     return [(row[0], row[1], row[2], row[3]) for row in detections.boxes[~same].tolist()]
 
 

@@ -86,11 +86,11 @@ class Vocabulary:
         named: whether there is a classifier that knows the words of `NAMED`.
     """
 
-    def __init__(self, wordnet: WordNet | None = None, *, named: bool = False) -> None:
-        self._wordnet, self._named = wordnet, named
+    def __init__(self, wordnet: WordNet | None = None, *, with_names: bool = False) -> None:
+        self._wordnet, self._with_names = wordnet, with_names
 
     @classmethod
-    def load(cls, weights: Path | None = None, *, named: bool = False) -> Vocabulary:
+    def load(cls, weights: Path | None = None, *, with_names: bool = False) -> Vocabulary:
         """With WordNet where it is installed.
 
         Args:
@@ -98,9 +98,9 @@ class Vocabulary:
             named: whether there is a classifier that knows the words of `NAMED`.
         """
         try:
-            return cls(WordNet(embedded.path("wordnet", weights).parent), named=named)
+            return cls(WordNet(embedded.path("wordnet", weights).parent), with_names=with_names)
         except WeightsError:
-            return cls(named=named)
+            return cls(with_names=with_names)
 
     def read(self, phrase: str) -> Reading:
         """Understand one phrase ("dogs and cats" is one, for both). Never guesses, never raises."""
@@ -122,13 +122,13 @@ class Vocabulary:
         for head in _heads(words):
             for length in range(min(LONGEST_NAME, len(head)), 0, -1):
                 name = head[-length:]
-                placed = self._place(name)
-                names = self._names(name) if self._named else ()
-                if names and (placed is None or placed[1] in ("wordnet", "wide", "unknown")):
-                    placed = (), "named"  # closer than what WordNet has above or below it
-                if placed is None:
+                entry = self._place(name)
+                names = self._names(name) if self._with_names else ()
+                if names and (entry is None or entry[1] in ("wordnet", "wide", "unknown")):
+                    entry = (), "named"  # closer than what WordNet has above or below it
+                if entry is None:
                     continue
-                classes, how = placed
+                classes, how = entry
                 if how == "unknown":  # WordNet knows the word, and it is none of ours
                     return self._unknown(phrase, name)
                 note = _note(phrase, words, name, classes, how)
@@ -219,12 +219,12 @@ class Vocabulary:
         return {name: self._wordnet.ancestors(o) for name, o in self._class_senses.items()}
 
     def _unknown(self, phrase: str, name: list[str]) -> Reading:
-        near = self._nearby(name)
+        nearby_words = self._nearby(name)
         parts = [f"{phrase!r} is not a word that the embedded detectors know."]
         if not phrase.strip():
             parts = ["The phrase is empty."]
-        if near:
-            parts.append(f"Nearby words that they know: {', '.join(near)}.")
+        if nearby_words:
+            parts.append(f"Nearby words that they know: {', '.join(nearby_words)}.")
         parts.append(
             "A box around the object works without a word, and so does 'the main subject'."
         )
@@ -241,7 +241,7 @@ class Vocabulary:
                 if senses:
                     visible = [s for s in senses if wordnet.synset(s).kind in VISIBLE]
                     return self._related(wordnet, visible[0]) if visible else []
-        names = [*CLASSES, *ALIASES, *(NAMED if self._named else ())]
+        names = [*CLASSES, *ALIASES, *(NAMED if self._with_names else ())]
         return difflib.get_close_matches(" ".join(name), names, n=NEAREST, cutoff=0.75)
 
     def _related(self, wordnet: WordNet, sense: int) -> list[str]:
@@ -258,15 +258,15 @@ class Vocabulary:
 
 
 def _words(phrase: str) -> list[str]:
-    listed = re.sub(r"[,;&/+]", " and ", phrase.lower())
-    return re.findall(r"[^\W_]+(?:'[^\W_]+)?", listed)
+    text = re.sub(r"[,;&/+]", " and ", phrase.lower())
+    return re.findall(r"[^\W_]+(?:'[^\W_]+)?", text)
 
 
 def _alternatives(words: list[str]) -> list[list[str]]:
     """The words between "and" and "or", before any circumstance."""
-    cut = next((i for i, word in enumerate(words) if i and word in CIRCUMSTANCES), len(words))
+    end = next((i for i, word in enumerate(words) if i and word in CIRCUMSTANCES), len(words))
     parts: list[list[str]] = [[]]
-    for word in words[:cut]:
+    for word in words[:end]:
         if word in ("and", "or"):
             parts.append([])
         else:
@@ -285,9 +285,9 @@ def _heads(words: list[str]) -> Iterator[list[str]]:
             yield from _heads(after)
             return
     # A circumstance in first place belongs to the noun: "sleeping cat", "parked car".
-    cut = next((i for i, word in enumerate(words) if i and word in CIRCUMSTANCES), len(words))
-    yield words[:cut]
-    if cut < len(words):
+    end = next((i for i, word in enumerate(words) if i and word in CIRCUMSTANCES), len(words))
+    yield words[:end]
+    if end < len(words):
         yield words
 
 
@@ -301,12 +301,12 @@ def _note(
 ) -> str:
     if how in ("everything", "subject"):
         return ""
-    spoken = " ".join(name)
+    phrase_part = " ".join(name)
     rest = [w for w in words if w not in name and w not in DETERMINERS and w not in MEASURES]
     rest = [w for w in rest if w != "of"]
     parts = []
     if rest:
-        parts.append(f"Of {phrase!r} only {spoken!r} is understood: every match is taken.")
+        parts.append(f"Of {phrase!r} only {phrase_part!r} is understood: every match is taken.")
     if how in ("wordnet", "wide"):
-        parts.append(f"{spoken!r} is searched as {', '.join(classes)}.")
+        parts.append(f"{phrase_part!r} is searched as {', '.join(classes)}.")
     return " ".join(parts)

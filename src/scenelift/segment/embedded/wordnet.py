@@ -123,7 +123,7 @@ class WordNet:
 
     def base_forms(self, word: str) -> Iterator[str]:
         """Forms of a word that may stand in the dictionary: itself, then its singulars."""
-        tried = set[str]()
+        earlier_forms = set[str]()
         forms = [word, *([self._irregular[word]] if word in self._irregular else [])]
         forms += [
             word[: -len(ending)] + replacement
@@ -131,8 +131,8 @@ class WordNet:
             if word.endswith(ending) and len(word) > len(ending) + 1 and not word.endswith("ss")
         ]
         for form in forms:
-            if form not in tried:
-                tried.add(form)
+            if form not in earlier_forms:
+                earlier_forms.add(form)
                 yield form
 
     def ancestors(self, offset: int) -> dict[int, int]:

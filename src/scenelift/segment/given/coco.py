@@ -70,31 +70,33 @@ def _of_this_photo(
     document: Any, entries: list[tuple[int, Any]], path: Path, canvas: Canvas
 ) -> tuple[list[tuple[int, Any]], list[str]]:
     """The annotations of the photo: of its file name, else of its number, else of the only one."""
-    listed = document.get("images") if isinstance(document, dict) else None
-    images = [i for i in (listed if isinstance(listed, list) else []) if isinstance(i, dict)]
+    images_entry = document.get("images") if isinstance(document, dict) else None
+    images = [
+        i for i in (images_entry if isinstance(images_entry, list) else []) if isinstance(i, dict)
+    ]
     ids = list(dict.fromkeys(str(e["image_id"]) for _, e in entries if "image_id" in e))
     image_ids = [str(image.get("id")) for image in images]
     if len(set(ids) | set(image_ids)) < 2:
         _check_size(images, path, canvas)
         return entries, []
-    chosen = _chosen(images, ids, canvas)
-    if chosen is None:
+    image_id = _image_of_photo(images, ids, canvas)
+    if image_id is None:
         files = [str(i.get("file_name")) for i in images if i.get("file_name")] or ids
-        names_listed = ", ".join(files[:5]) + (", …" if len(files) > 5 else "")
+        names_text = ", ".join(files[:5]) + (", …" if len(files) > 5 else "")
         name = canvas.photo.name if canvas.photo else "the photo"
         raise InputError(
-            f"{path.name} has annotations of {len(files)} photos ({names_listed}), and which "
+            f"{path.name} has annotations of {len(files)} photos ({names_text}), and which "
             f"of them is {name} cannot be told. Give the photo the name that it has there, or a "
             "file with its annotations alone."
         )
-    _check_size([i for i in images if str(i.get("id")) == chosen], path, canvas)
-    own = [(n, e) for n, e in entries if str(e.get("image_id")) == chosen]
+    _check_size([i for i in images if str(i.get("id")) == image_id], path, canvas)
+    own = [(n, e) for n, e in entries if str(e.get("image_id")) == image_id]
     others = len(entries) - len(own)
     note = f"{path.name}: {others} annotations of other photos were left aside."
     return own, [note] if others else []
 
 
-def _chosen(images: list[dict[str, Any]], ids: list[str], canvas: Canvas) -> str | None:
+def _image_of_photo(images: list[dict[str, Any]], ids: list[str], canvas: Canvas) -> str | None:
     """The id of the photo among several, None where it cannot be told."""
     if canvas.photo is None:
         return None
@@ -181,8 +183,10 @@ def _fill(mask: NDArray[np.bool_], corners: NDArray[np.float64]) -> None:
     centres = np.arange(width) + 0.5
     for row in range(first, last):
         y = row + 0.5
-        crossed = (y0 <= y) != (y1 <= y)
-        at = np.sort(x0[crossed] + (y - y0[crossed]) / (y1 - y0)[crossed] * (x1 - x0)[crossed])
+        crossings = (y0 <= y) != (y1 <= y)
+        at = np.sort(
+            x0[crossings] + (y - y0[crossings]) / (y1 - y0)[crossings] * (x1 - x0)[crossings]
+        )
         mask[row] |= np.searchsorted(at, centres, "right") % 2 == 1
 
 

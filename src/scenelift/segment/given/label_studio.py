@@ -101,15 +101,15 @@ def _brush(codes: list[int], size: tuple[int, int]) -> NDArray[np.bool_]:
         raise ValueError(f"the brush has {total} values, not 4 for each of {size[1]} × {size[0]}")
     widths = [take(4) + 1 for _ in range(4)]
     values = np.zeros(total, np.uint8)
-    done = 0
-    while done < total:
+    position = 0
+    while position < total:
         repeats = take(1)
         length = take(widths[take(2)]) + 1
-        if done + length > total:
+        if position + length > total:
             raise ValueError("the brush's run lengths are longer than its photo")
         if repeats:
-            values[done : done + length] = take(wide)
+            values[position : position + length] = take(wide)
         else:
-            values[done : done + length] = [take(wide) for _ in range(length)]
-        done += length
+            values[position : position + length] = [take(wide) for _ in range(length)]
+        position += length
     return values.reshape(*size, 4)[..., 3] > 127

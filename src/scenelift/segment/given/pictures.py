@@ -64,9 +64,9 @@ def layers_of_picture(picture: PIL.Image.Image, name: str) -> Layers:
     if picture.mode in ("P", "PA"):
         indices = np.asarray(picture.getchannel(0) if picture.mode == "PA" else picture)
         rgba = np.asarray(picture.convert("RGBA"))
-        used = np.unique(indices)
-        colours = {tuple(rgba[indices == k][0].tolist()) for k in used}
-        if len(colours) == 1 and len(used) > 1:
+        palette_indices = np.unique(indices)
+        colours = {tuple(rgba[indices == k][0].tolist()) for k in palette_indices}
+        if len(colours) == 1 and len(palette_indices) > 1:
             return _numbers(indices.astype(np.int32))  # a palette that nobody filled in
         return _colours(rgba, name, indices=indices)
     if picture.mode in ("1", "L", "I", "I;16", "I;16L", "I;16B", "F"):

@@ -125,10 +125,10 @@ def read_given(paths: Sequence[Path], canvas: Canvas, phrases: Sequence[str] = (
     for path in paths:
         _read(path, pile)
     if not pile.outlines:
-        listed = ", ".join(str(p) for p in paths)
+        names_text = ", ".join(str(p) for p in paths)
         reason = " ".join(["", *pile.notes])
         raise InputError(
-            f"No mask in {listed}.{reason} Give PNGs that are white where the object is."
+            f"No mask in {names_text}.{reason} Give PNGs that are white where the object is."
         )
     labels = _labels(pile, phrases)
     return GivenObjects(
@@ -180,11 +180,15 @@ def _read(path: Path, pile: _Pile) -> None:
 
 
 def _read_folder(folder: Path, pile: _Pile) -> None:
-    listed = _read_listed(folder, pile) if (folder / INSTANCES_NAME).is_file() else {INSTANCES_NAME}
+    known_names = (
+        _read_instances_file(folder, pile)
+        if (folder / INSTANCES_NAME).is_file()
+        else {INSTANCES_NAME}
+    )
     aside = []
     for file in sorted(folder.iterdir(), key=natural):
         name = file.name.casefold()
-        if file.name in listed or name in (*NO_MASKS, *LITTER) or name.startswith("."):
+        if file.name in known_names or name in (*NO_MASKS, *LITTER) or name.startswith("."):
             continue
         if _is_photo(file, pile.canvas.photo):
             continue
@@ -194,9 +198,9 @@ def _read_folder(folder: Path, pile: _Pile) -> None:
         elif name != "labelmap.txt":
             aside.append(file.name)
     if aside:
-        names_listed = ", ".join(aside[:5]) + (", …" if len(aside) > 5 else "")
+        names_text = ", ".join(aside[:5]) + (", …" if len(aside) > 5 else "")
         pile.notes.append(
-            f"{folder.name}: {names_listed} {'is' if len(aside) == 1 else 'are'} no mask."
+            f"{folder.name}: {names_text} {'is' if len(aside) == 1 else 'are'} no mask."
         )
 
 
@@ -205,7 +209,7 @@ def _is_photo(file: Path, photo: Path | None) -> bool:
     return photo is not None and file.exists() and photo.exists() and file.samefile(photo)
 
 
-def _read_listed(folder: Path, pile: _Pile) -> set[str]:
+def _read_instances_file(folder: Path, pile: _Pile) -> set[str]:
     """Masks that `instances.json` lists; the names of the files that it speaks of."""
     entries = _json(folder / INSTANCES_NAME)
     if not isinstance(entries, list):
@@ -265,9 +269,9 @@ def _annotations(file: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
             _check_bytes(file)
             return read_cvat(file.read_bytes(), file, canvas)
         document = _json(file)
-        for fits, read in ANNOTATIONS:
+        for fits, parse in ANNOTATIONS:
             if fits(document):
-                return read(document, file, canvas)
+                return parse(document, file, canvas)
     except (
         ValueError,
         TypeError,

@@ -90,10 +90,10 @@ class GivenSegmenter:
         boxes = (*self._boxes, *prompt.boxes)
         if self._cutter is not None and any(prompt_box.positive for prompt_box in boxes):
             boxes_prompt = Prompt(boxes=boxes, mask_threshold=prompt.mask_threshold)
-            cut = self._cutter.segment(image, boxes_prompt, report)
-            instances += cut.instances
-            dropped += cut.dropped
-            notes += cut.notes
+            from_boxes = self._cutter.segment(image, boxes_prompt, report)
+            instances += from_boxes.instances
+            dropped += from_boxes.dropped
+            notes += from_boxes.notes
         return Segmentation(instances=tuple(instances), dropped=tuple(dropped), notes=notes)
 
 

@@ -18,7 +18,7 @@ from scenelift.training.scenes.catalogue import Entry
 from scenelift.training.scenes.classes import draw_model
 from scenelift.training.scenes.meshes import Surface
 
-__all__ = ["Placed", "Plan", "Slot", "arrange", "overlap"]
+__all__ = ["PlacedObject", "Plan", "Slot", "arrange", "overlap"]
 
 GAP = 0.03
 """Metres kept free between footprints."""
@@ -68,7 +68,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Placed:
+class PlacedObject:
     """An object in the world.
 
     Attributes:
@@ -117,13 +117,13 @@ class _Ground:
     width: float
     depth: float
     height: float
-    placed: list[Placed] = field(default_factory=list)
-    on_top: dict[int, list[Placed]] = field(default_factory=dict)
+    placed: list[PlacedObject] = field(default_factory=list)
+    on_top: dict[int, list[PlacedObject]] = field(default_factory=dict)
 
 
 def arrange(
     plan: Plan, split: str, rng: np.random.Generator, draw: Draw = draw_model
-) -> tuple[list[Placed], tuple[float, float]]:
+) -> tuple[list[PlacedObject], tuple[float, float]]:
     """Place what fits of a plan.
 
     Args:
@@ -158,8 +158,8 @@ class _Candidate:
     half: tuple[float, float]
     height: float
 
-    def at(self, x: float, y: float, z: float, yaw: float) -> Placed:
-        return Placed(
+    def at(self, x: float, y: float, z: float, yaw: float) -> PlacedObject:
+        return PlacedObject(
             label=self.label,
             entry=self.entry,
             surface=self.surface,
@@ -184,7 +184,9 @@ def _candidate(label: str, entry: Entry, surface: Surface) -> _Candidate:
     )
 
 
-def _try(slot: Slot, what: _Candidate, ground: _Ground, rng: np.random.Generator) -> Placed | None:
+def _try(
+    slot: Slot, what: _Candidate, ground: _Ground, rng: np.random.Generator
+) -> PlacedObject | None:
     match slot.spot:
         case "wall":
             placed = _by_wall(what, ground, rng)
@@ -201,7 +203,7 @@ def _try(slot: Slot, what: _Candidate, ground: _Ground, rng: np.random.Generator
     return None if any(overlap(footprint, other.footprint()) for other in floor) else placed
 
 
-def _by_wall(what: _Candidate, ground: _Ground, rng: np.random.Generator) -> Placed | None:
+def _by_wall(what: _Candidate, ground: _Ground, rng: np.random.Generator) -> PlacedObject | None:
     gap, jitter = rng.uniform(0.03, 0.1), math.radians(rng.uniform(-2, 2))
     reach = what.half[1] + gap
     side = rng.choice(["back", "left", "right"], p=[0.7, 0.15, 0.15])
@@ -218,13 +220,13 @@ def _by_wall(what: _Candidate, ground: _Ground, rng: np.random.Generator) -> Pla
 
 def _on_floor(
     what: _Candidate, ground: _Ground, turn: float, rng: np.random.Generator
-) -> Placed | None:
+) -> PlacedObject | None:
     x = rng.uniform(-ground.width / 2, ground.width / 2)
     z = rng.uniform(-ground.depth, 0)
     return what.at(x, ground.height, z, rng.uniform(-turn, turn))
 
 
-def _at_table(what: _Candidate, ground: _Ground, rng: np.random.Generator) -> Placed | None:
+def _at_table(what: _Candidate, ground: _Ground, rng: np.random.Generator) -> PlacedObject | None:
     tables = [p for p in ground.placed if p.label in ("dining table", "desk")]
     if not tables:
         return None
@@ -244,7 +246,7 @@ FLAT_TOPS = frozenset(
 )
 
 
-def _on_top(what: _Candidate, ground: _Ground, rng: np.random.Generator) -> Placed | None:
+def _on_top(what: _Candidate, ground: _Ground, rng: np.random.Generator) -> PlacedObject | None:
     # Desks above 0.85 m have shelves on them: their highest point is not where things stand.
     supports = [k for k, p in enumerate(ground.placed) if p.label in FLAT_TOPS and p.height < 0.95]
     if not supports:
@@ -272,7 +274,7 @@ def _on_top(what: _Candidate, ground: _Ground, rng: np.random.Generator) -> Plac
     return placed
 
 
-def _within(placed: Placed, ground: _Ground) -> bool:
+def _within(placed: PlacedObject, ground: _Ground) -> bool:
     x, z = placed.footprint().T
     return bool(
         np.all(np.abs(x) <= ground.width / 2) and np.all(z >= -ground.depth) and np.all(z <= 0.1)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scenelift.training.scenes.layout import Placed, Plan
+from scenelift.training.scenes.layout import PlacedObject, Plan
 from scenelift.training.scenes.raycast import View
 from scenelift.types import Camera
 
@@ -16,7 +16,7 @@ __all__ = ["viewpoint"]
 
 def viewpoint(
     plan: Plan,
-    placed: Sequence[Placed],
+    placed: Sequence[PlacedObject],
     width: float,
     rng: np.random.Generator,
     size: tuple[int, int],

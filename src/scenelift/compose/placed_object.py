@@ -13,7 +13,7 @@ from scenelift.compose.surfels import Surfels, surfels_of
 from scenelift.geometry.transforms import pose_matrix
 from scenelift.types import Image, ObjectView, PointMap, SceneObject
 
-__all__ = ["FIRST_OFF", "POINTS_OFF", "TIGHT", "Placed"]
+__all__ = ["FIRST_OFF", "POINTS_OFF", "TIGHT", "PlacedObject"]
 
 TIGHT = Weights(depth_scale=0.1, offset=0.06)
 """What counts once a pose is nearly right.
@@ -33,7 +33,7 @@ POINTS, SIDE = 6000, 72  # surfels, and pixels across the mask
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Placed:
+class PlacedObject:
     """An object and its current pose; changes are recorded with it.
 
     Attributes:
@@ -56,7 +56,7 @@ class Placed:
     standing: int | None = None
 
     @classmethod
-    def of(cls, o: SceneObject, image: Image, points: PointMap) -> Placed:
+    def of(cls, o: SceneObject, image: Image, points: PointMap) -> PlacedObject:
         """Prepare an object of a scene.
 
         Raises:
@@ -106,6 +106,6 @@ class Placed:
         """Its surface where it is now, in the camera frame."""
         return self.surfels.points @ self.pose[:, :3].T + self.pose[:, 3]
 
-    def compared(self, poses: NDArray[np.float64], weights: Weights) -> Comparison:
+    def compare(self, poses: NDArray[np.float64], weights: Weights) -> Comparison:
         """Poses [K, 3, 4] against what was seen."""
         return compare(self.surfels, self.evidence, poses, weights)
