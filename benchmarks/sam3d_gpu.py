@@ -28,7 +28,7 @@ from scenelift.models.layers.sparse import SparseTensor, use_sparse_conv
 from scenelift.models.ops.sparse_conv import SPARSE_CONV
 from scenelift.models.sam3d.condition import ConditionEmbedder, ConditionParams
 from scenelift.models.sam3d.structure_flow import StructureFlow, StructureLatents, structure_noise
-from scenelift.models.slat.acceleration import accelerate, default_dtype, prepare, recorded
+from scenelift.models.slat.acceleration import accelerate, as_cuda_graph, default_dtype, prepare
 from scenelift.models.slat.flexicubes import extract_mesh
 from scenelift.models.slat.gaussian_decoder import GaussianDecoder
 from scenelift.models.slat.latent_flow import LatentFlow, latent_noise
@@ -218,7 +218,7 @@ def follow(
         return sample_flow(velocity, noise, params)
 
     def sample_recorded() -> State:
-        return sample_flow(recorded(velocity, bench.device), noise, params)
+        return sample_flow(as_cuda_graph(velocity, bench.device), noise, params)
 
     bench.add(bench.time(f"  {stage}: all steps, launch by launch", sample, evaluations=count))
     bench.add(bench.time(f"  {stage}: recorded", sample_recorded, evaluations=count))

@@ -39,7 +39,7 @@ from scenelift.models.sam3d.model import SAM3D
 from scenelift.models.sam3d.preprocess import ConditionImages, PointViews
 from scenelift.models.sam3d.structure_flow import StructureFlow as Sam3dStructureFlow
 from scenelift.models.slat.acceleration import accelerate
-from scenelift.models.slat.first_stage import Begun, Sampling
+from scenelift.models.slat.first_stage import FirstStageResult, Sampling
 from scenelift.models.slat.flexicubes import extract_mesh
 from scenelift.models.slat.gaussian_decoder import GaussianDecoder
 from scenelift.models.slat.latent_flow import LatentFlow
@@ -103,7 +103,7 @@ class Clock:
 def on_a_shell(model: Any, size: Size, clock: Clock | None) -> Any:
     """The model with its object replaced, and its stages timed where there is a clock."""
 
-    def occupied(begun: Begun) -> OccupiedVoxels:
+    def occupied(begun: FirstStageResult) -> OccupiedVoxels:
         return OccupiedVoxels(coords=shell(size.resolution, model.device).coords)
 
     model._occupied = occupied

@@ -16,7 +16,7 @@ from scenelift.geometry.transforms import (
     transform_points,
 )
 from scenelift.models.sam3d.checkpoints import CheckpointFolder, load_models
-from scenelift.models.sam3d.model import SAM3D, Lifted
+from scenelift.models.sam3d.model import SAM3D, PosedShape
 from scenelift.models.sam3d.pose import PublishedPose
 from scenelift.models.sam3d.preprocess import ConditionImages
 from scenelift.models.slat.first_stage import Sampling
@@ -131,10 +131,10 @@ def bumpy_ball(count: int = 600) -> np.ndarray:
     return directions * (0.25, 0.35, 0.45) * (1 + 0.1 * directions[:, 2:])
 
 
-def lifted(points, pose: PublishedPose) -> Lifted:
+def lifted(points, pose: PublishedPose) -> PosedShape:
     count = len(points)
     means = points.astype(np.float32)
-    return Lifted(
+    return PosedShape(
         pose=pose,
         gaussians=Gaussians(
             means=means,

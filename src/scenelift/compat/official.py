@@ -32,7 +32,7 @@ from scenelift.errors import (
     WeightsError,
 )
 from scenelift.models.sam3d.make_scene import KERNEL
-from scenelift.models.sam3d.model import Lifted
+from scenelift.models.sam3d.model import PosedShape
 from scenelift.models.sam3d.pose import CAMERA_FROM_PYTORCH3D, OBJECT_FROM_ZUP, PublishedPose
 from scenelift.models.slat.flexicubes import SurfaceMesh
 from scenelift.options import BackendOptions, ReconstructionOptions
@@ -195,7 +195,7 @@ def _reconstruction(output: Mapping[str, Any], notes: Sequence[str]) -> Reconstr
     if not output.get("gaussian"):
         raise ReconstructionError("Meta's package returned no splats for this object.")
     glb = output.get("glb")
-    lifted = Lifted(
+    posed_shape = PosedShape(
         gaussians=_gaussians(output["gaussian"][0]),
         mesh=_surface(glb),
         pose=PublishedPose(
@@ -206,7 +206,7 @@ def _reconstruction(output: Mapping[str, Any], notes: Sequence[str]) -> Reconstr
         voxels=len(output["coords"]),
         notes=tuple(notes),
     )
-    reconstruction = reconstruction_of(lifted)
+    reconstruction = reconstruction_of(posed_shape)
     mesh = reconstruction.shape.mesh
     if mesh is not None:
         visual = getattr(glb, "visual", None)

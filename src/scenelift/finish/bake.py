@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 PATCH = 8  # texels
 BUCKETS = 256  # by which splats are sorted roughly: about as many meet a line of sight
-SEEN = 0.5  # alpha below which a texel takes the nearest splat's colour instead
+LEAST_ALPHA = 0.5  # alpha below which a texel takes the nearest splat's colour instead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,7 +82,7 @@ def bake_gaussians(
             rgb=np.full((len(points), 3), 0.5, np.float32), unseen=np.ones(len(points), np.bool_)
         )
     rgb, alpha = _blended(visible, points, normals, patch, texel, device)
-    unseen = alpha < SEEN
+    unseen = alpha < LEAST_ALPHA
     rgb[~unseen] /= alpha[~unseen, None]
     if unseen.any():
         _, nearest = KDTree(visible.means).query(points[unseen])

@@ -156,11 +156,11 @@ def _pieces(
     some = patches.part(begin, end)
     runs = [grid.around(some.centre, some.reach, splats.widest) for grid in splats.grids]
     counts = sum(r.counts(len(some.centre)) for r in runs)
-    for first, last in _cut(torch.as_tensor(counts), most):
+    for first, last in _split_evenly(torch.as_tensor(counts), most):
         yield begin + first, begin + last, [r.of(first, last) for r in runs]
 
 
-def _cut(counts: Tensor, most: int) -> list[tuple[int, int]]:
+def _split_evenly(counts: Tensor, most: int) -> list[tuple[int, int]]:
     """Neighbours [n] in pieces whose counts come to at most so many, or of one: first and end."""
     pieces, first, total = [], 0, 0
     for number, count in enumerate(counts.tolist()):
@@ -370,12 +370,12 @@ def _lines_of_sight(patches: _Patches) -> Tensor:  # [G, SIGHTS, 3, 3]
     for sight in range(SIGHTS):
         angle = sight * 2 * math.pi / SIGHTS
         across = math.cos(angle) * right + math.sin(angle) * up
-        turned = [
+        tilted = [
             cos * across - sin * patches.out,
             math.cos(angle) * up - math.sin(angle) * right,
             cos * patches.out + sin * across,
         ]
-        frames.append(torch.stack(turned, 1))
+        frames.append(torch.stack(tilted, 1))
     return torch.stack(frames, 1)
 
 
@@ -386,14 +386,14 @@ class _Near:
     Attributes:
         patch: int64 [C], splat: int64 [C], offset: [C, 3] from the patch's centre: of every pair of
             a patch and a splat that may be met.
-        met: for each of SIGHTS, of the pairs that are met there, in order: which, and how deep.
+        meetings: for each of SIGHTS, of the pairs that meet there, in order: which, how deep.
         bounds: int64 [SIGHTS, G + 1], where each patch begins among those.
     """
 
     patch: Tensor
     splat: Tensor
     offset: Tensor
-    met: list[tuple[Tensor, Tensor]]
+    meetings: list[tuple[Tensor, Tensor]]
     bounds: Tensor
 
     @classmethod
@@ -417,18 +417,20 @@ class _Near:
         patch, splat, offset = patch[close], splat[close], offset[close]
         square, reach, limit = square[close], reach[close], limit[close]
         edges = torch.arange(len(frames) + 1, device=patch.device)
-        met, bounds = [], []
+        meetings, bounds = [], []
         for sight in range(SIGHTS):
             height = (offset * frames[:, sight, 2][patch]).sum(1)
             near = (height <= IN_FRONT + reach) & (height >= -BEHIND - reach)
             near = (near & (square - height.square() <= limit)).nonzero()[:, 0]
-            met.append((near, -height[near]))
+            meetings.append((near, -height[near]))
             bounds.append(torch.searchsorted(patch[near], edges))
-        return cls(patch=patch, splat=splat, offset=offset, met=met, bounds=torch.stack(bounds))
+        return cls(
+            patch=patch, splat=splat, offset=offset, meetings=meetings, bounds=torch.stack(bounds)
+        )
 
     def pieces(self, most: int) -> list[tuple[int, int]]:
         """Patches in pieces that meet at most so many, or of one patch: first and end."""
-        return _cut(self.bounds.diff(dim=1).sum(0), most)
+        return _split_evenly(self.bounds.diff(dim=1).sum(0), most)
 
     def table(
         self, splats: _Cells, first: int, end: int, frames: Tensor, blur: float
@@ -445,7 +447,9 @@ class _Near:
         """
         nears, depths, sights = [], [], []
         ranges = self.bounds[:, [first, end]].tolist()
-        for sight, ((near, depth), (begin, stop)) in enumerate(zip(self.met, ranges, strict=True)):
+        for sight, ((near, depth), (begin, stop)) in enumerate(
+            zip(self.meetings, ranges, strict=True)
+        ):
             nears.append(near[begin:stop])
             depths.append(depth[begin:stop])
             sights.append(SIGHTS * (self.patch[near[begin:stop]] - first) + sight)
@@ -509,10 +513,13 @@ def blend_patches(table: Tensor, starts: Tensor, at: Tensor, there: Tensor) -> T
         weight = (opacity * power.exp()).clamp(max=MAX_ALPHA)
         weight = torch.where(valid[..., None] & (power >= DARKEST), weight, 0.0)
         before = through[sights]  # [S, W]
-        passed = torch.cumprod(1 - weight, 1)
-        reaching = torch.cat([torch.ones_like(passed[:, :1]), passed[:, :-1]], 1) * before[:, None]
+        transmittance = torch.cumprod(1 - weight, 1)
+        reaching = (
+            torch.cat([torch.ones_like(transmittance[:, :1]), transmittance[:, :-1]], 1)
+            * before[:, None]
+        )
         out[sights, :, :3] += torch.einsum("slw,slc->swc", weight * reaching, splat[..., 6:])
-        through[sights] = before * passed[:, -1]
+        through[sights] = before * transmittance[:, -1]
         layer += 1
     out[..., 3] = there.to(torch.float32) - through
     return out

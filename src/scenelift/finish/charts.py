@@ -78,14 +78,14 @@ def cut_off(
             as a face may overlap without covering a texel's centre: so a spiral falls into few
             charts. But faces around a vertex may lie over each other, and stay so together.
     """
-    cut = np.zeros(len(faces), np.bool_)
-    cut[overlapping] = True
+    is_overlapping = np.zeros(len(faces), np.bool_)
+    is_overlapping[overlapping] = True
     if alone:
-        chart = _on_their_own(charts.chart, cut)
+        chart = _on_their_own(charts.chart, is_overlapping)
     else:
-        touched = np.zeros(len(charts.flat), np.bool_)
-        touched[charts.faces[cut]] = True
-        beside = touched[charts.faces].any(1)
+        near_overlap = np.zeros(len(charts.flat), np.bool_)
+        near_overlap[charts.faces[is_overlapping]] = True
+        beside = near_overlap[charts.faces].any(1)
         chart = charts.chart + beside * (charts.chart.max() + np.int32(1))
     return _laid_flat(vertices, faces, _connected(chart, *_neighbours(faces, len(vertices))))
 

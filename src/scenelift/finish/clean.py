@@ -55,12 +55,12 @@ def clean(mesh: Mesh, pieces: int | None = None) -> Cleaned:
     floaters = int((~worth).sum())
     if pieces is not None and worth.sum() > pieces:
         worth[np.argsort(np.where(worth, -area, 0), kind="stable")[pieces:]] = False
-    compact_faces, used = without_unused(faces[worth[label]], len(vertices))
+    compact_faces, vertex_indices = without_unused(faces[worth[label]], len(vertices))
     return Cleaned(
         mesh=Mesh(
-            vertices=vertices[used],
+            vertices=vertices[vertex_indices],
             faces=compact_faces,
-            colors=None if colors is None else colors[used],
+            colors=None if colors is None else colors[vertex_indices],
         ),
         broken=len(mesh.faces) - len(sound),
         floaters=floaters,

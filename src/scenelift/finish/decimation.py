@@ -30,8 +30,10 @@ def decimate(mesh: Mesh, faces: int | None) -> Mesh:
         simplified = fast_simplification.simplify(
             vertices.astype(np.float64), triangles, target_count=faces, agg=5
         )
-        triangles, used = without_unused(simplified[1].astype(np.int32), len(simplified[0]))
-        vertices = simplified[0][used].astype(np.float32)
+        triangles, vertex_indices = without_unused(
+            simplified[1].astype(np.int32), len(simplified[0])
+        )
+        vertices = simplified[0][vertex_indices].astype(np.float32)
         if colors is not None:
             _, nearest = KDTree(mesh.vertices).query(vertices)
             colors = colors[nearest]

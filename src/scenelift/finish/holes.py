@@ -69,9 +69,9 @@ def repair(mesh: Mesh, *, longest: float = LONGEST) -> Repaired:
         if len(loop) < 3 or length > longest * diagonal:
             open_loops += 1
             continue
-        vertices, faces, added = _close(vertices, faces, loop)
-        if colors is not None and added:
-            nearest = ((vertices[-added:, None] - rim) ** 2).sum(-1).argmin(1)
+        vertices, faces, new_vertices = _close(vertices, faces, loop)
+        if colors is not None and new_vertices:
+            nearest = ((vertices[-new_vertices:, None] - rim) ** 2).sum(-1).argmin(1)
             colors = np.concatenate([colors, colors[loop[nearest]]])
         closed += 1
     return Repaired(
@@ -146,11 +146,11 @@ def _close(
     patch.refine(COARSE * edge)
     inner = patch.points[len(loop) :]
     names = np.concatenate([loop, len(vertices) + np.arange(len(inner))])
-    joined = np.concatenate([vertices, inner])
-    filled = np.concatenate([faces, names[patch.triangles()].astype(np.int32)])
+    all_vertices = np.concatenate([vertices, inner])
+    all_faces = np.concatenate([faces, names[patch.triangles()].astype(np.int32)])
     if len(inner):
-        joined[len(vertices) :] = _thin_plate(joined, filled, len(vertices))
-    return joined, filled, len(inner)
+        all_vertices[len(vertices) :] = _thin_plate(all_vertices, all_faces, len(vertices))
+    return all_vertices, all_faces, len(inner)
 
 
 def _chords(faces: NDArray[np.int32], loop: NDArray[np.int64]) -> set[tuple[int, int]]:
@@ -187,16 +187,16 @@ def _thin_plate(
     near = faces[(faces >= first).any(1)]
     for _ in range(2):  # the rim's faces, and theirs
         near = faces[np.isin(faces, near).any(1)]
-    used, local = np.unique(near, return_inverse=True)
+    vertex_indices, local = np.unique(near, return_inverse=True)
     local = local.reshape(-1, 3)
     i, j = local.ravel(), np.roll(local, -1, 1).ravel()
-    n = len(used)
+    n = len(vertex_indices)
     links = coo_matrix((np.ones(2 * len(i)), (np.r_[i, j], np.r_[j, i])), shape=(n, n)).tocsr()
     links.data[:] = 1
     degree = np.asarray(links.sum(1)).ravel()
     laplacian = (diags_array(1 / degree) @ links - diags_array(np.ones(n))).tocsr()
-    free = np.flatnonzero(used >= first)
-    own_vertices = np.flatnonzero(used < first)
+    free = np.flatnonzero(vertex_indices >= first)
+    own_vertices = np.flatnonzero(vertex_indices < first)
     twice = (laplacian @ laplacian).tocsr()[free]
-    right = -(twice[:, own_vertices] @ vertices[used[own_vertices]])
+    right = -(twice[:, own_vertices] @ vertices[vertex_indices[own_vertices]])
     return np.asarray(spsolve(twice[:, free].tocsc(), right), np.float64).reshape(-1, 3)

@@ -133,11 +133,11 @@ def _look(begin, end, vertices, faces, points, low, cell, size, starts, order, f
             own[c] = max(0, min(size[c] - 1, int(np.floor(at / cell))))
             inside[c] = max(0.0, min(size[c] * cell, at))
             outside += (at - inside[c]) ** 2
-        best, chosen = np.inf, -1
+        best, nearest_face = np.inf, -1
         radius = 0
         most = max(size[0], size[1], size[2])
         while radius <= most:
-            if chosen >= 0:
+            if nearest_face >= 0:
                 # All that lies beyond the shells so far is at least so far away.
                 clear = np.inf
                 for c in range(3):
@@ -158,12 +158,12 @@ def _look(begin, end, vertices, faces, points, low, cell, size, starts, order, f
                             f = order[n]
                             distance = _closest(vertices, faces, f, points, p, point)
                             if distance < best:
-                                best, chosen = distance, f
+                                best, nearest_face = distance, f
                                 weights[p, 0] = point[0]
                                 weights[p, 1] = point[1]
                                 weights[p, 2] = point[2]
             radius += 1
-        face[p] = chosen
+        face[p] = nearest_face
 
 
 @compiled

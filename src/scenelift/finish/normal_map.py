@@ -53,8 +53,8 @@ def vertex_tangents(
     other = np.cross(n, helper)
     other /= np.maximum(np.linalg.norm(other, axis=1, keepdims=True), 1e-12)
     unit = np.where(length > 1e-12, total / np.maximum(length, 1e-12), other)
-    handed = np.where(side < 0, -1.0, 1.0)[:, None]
-    return np.concatenate([unit, handed], 1).astype(np.float32)
+    handedness = np.where(side < 0, -1.0, 1.0)[:, None]
+    return np.concatenate([unit, handedness], 1).astype(np.float32)
 
 
 def normal_map(
@@ -79,7 +79,7 @@ def normal_map(
 
 
 def _in_frame(
-    light: Mesh, texels: Texels, wanted: NDArray[np.float32]
+    light: Mesh, texels: Texels, detail_normals: NDArray[np.float32]
 ) -> NDArray[np.uint8]:  # [T, 3] -> [T, 3]
     """Normals in the light mesh's tangent frames."""
     assert light.normals is not None
@@ -87,14 +87,18 @@ def _in_frame(
     n = _unit(texels.interpolate(light.faces, light.normals))
     # As shaders do: both are made unit vectors again, and need not be square to each other.
     t = _unit(texels.interpolate(light.faces, light.tangents[:, :3]))
-    handed = texels.interpolate(light.faces, light.tangents[:, 3:])
-    b = np.cross(n, t) * np.sign(handed)
-    wanted = _unit(wanted)
-    wanted = np.where((wanted * n).sum(1, keepdims=True) > SAME_SIDE, wanted, n)
+    handedness = texels.interpolate(light.faces, light.tangents[:, 3:])
+    b = np.cross(n, t) * np.sign(handedness)
+    detail_normals = _unit(detail_normals)
+    detail_normals = np.where(
+        (detail_normals * n).sum(1, keepdims=True) > SAME_SIDE, detail_normals, n
+    )
     # Coordinates in the frame (t, b, n): by the dual basis.
     across = np.stack([np.cross(b, n), np.cross(n, t), np.cross(t, b)], 1)  # [T, 3, 3]
     volume = np.einsum("tc,tc->t", t, across[:, 0])
-    inside = np.einsum("tkc,tc->tk", across, wanted) / np.where(volume == 0, 1, volume)[:, None]
+    inside = (
+        np.einsum("tkc,tc->tk", across, detail_normals) / np.where(volume == 0, 1, volume)[:, None]
+    )
     return np.rint((_unit(inside) * 0.5 + 0.5) * 255).astype(np.uint8)
 
 

@@ -21,8 +21,8 @@ __all__ = ["oriented"]
 # Rays from each piece, and pieces that are asked by rays: the others, of which each has less than a
 # thousandth of the area, are turned by the sign of their volume.
 RAYS = 24
-LEAST_ASKED = 1e-3
-MOST_ASKED = 64
+LEAST_AREA = 1e-3
+MOST_PARTS = 64
 
 
 def oriented(
@@ -125,8 +125,8 @@ def _inward(
     corner = vertices[faces[:, 0]].astype(np.float64) - centre
     volume = np.bincount(piece, (corner * normals).sum(1))
     inward = volume < 0
-    largest = np.argsort(-area, kind="stable")[:MOST_ASKED]
-    largest = largest[area[largest] >= LEAST_ASKED * area.sum()]
+    largest = np.argsort(-area, kind="stable")[:MOST_PARTS]
+    largest = largest[area[largest] >= LEAST_AREA * area.sum()]
     rng = np.random.default_rng(seed)
     by_piece = np.argsort(piece, kind="stable")
     starts = np.searchsorted(piece[by_piece], np.arange(len(area) + 1))
@@ -146,8 +146,8 @@ def _inward(
     votes = (outside % 2 == 0).astype(np.float64) - (inside % 2 == 0)
     votes += 0.5 * np.sign(inside - outside)
     total = np.bincount(number, votes, minlength=len(area))
-    said = total != 0
-    inward[said] = total[said] < 0
+    has_answer = total != 0
+    inward[has_answer] = total[has_answer] < 0
     return inward
 
 

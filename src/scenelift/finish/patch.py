@@ -36,11 +36,11 @@ class Patch:
         used_edges: set[tuple[int, int]],
     ) -> None:
         self.points = rim
-        self._taken = used_edges
+        self._used_edges = used_edges
         self._rim = len(rim)
         self._opposite: dict[tuple[int, int], int] = {}  # directed edge -> third corner
-        cut = _least_bent if len(rim) <= EXACT else _by_ears
-        for triangle in cut(rim, outward):
+        triangulate = _least_bent if len(rim) <= EXACT else _by_ears
+        for triangle in triangulate(rim, outward):
             self._add(triangle)
 
     def triangles(self) -> NDArray[np.int64]:  # [T, 3]
@@ -55,7 +55,7 @@ class Patch:
         length, as an edge of four faces would not be manifold."""
         points = [tuple(p) for p in self.points.tolist()]
         heap = [
-            (-np.inf if (a, b) in self._taken else -_distance(points, a, b), a, b)
+            (-np.inf if (a, b) in self._used_edges else -_distance(points, a, b), a, b)
             for (a, b) in self._opposite
             if a < b and self._inner(a, b)
         ]
@@ -73,8 +73,8 @@ class Patch:
             self._remove((b, a, d))
             for triangle in ((a, m, c), (m, b, c), (b, m, d), (m, a, d)):
                 self._add(triangle)
-            changed = self._flip([(a, c), (c, b), (b, d), (d, a)], points)
-            for p, q in (*changed, (a, m), (m, b), (c, m), (d, m)):
+            new_edges = self._flip([(a, c), (c, b), (b, d), (d, a)], points)
+            for p, q in (*new_edges, (a, m), (m, b), (c, m), (d, m)):
                 low, high = min(p, q), max(p, q)
                 heapq.heappush(heap, (-_distance(points, low, high), low, high))
         self.points = np.array(points)
@@ -94,7 +94,7 @@ class Patch:
                 continue
             c, d = self._opposite[a, b], self._opposite[b, a]
             exists = (c, d) in self._opposite or (d, c) in self._opposite
-            if exists or c == d or (min(c, d), max(c, d)) in self._taken:
+            if exists or c == d or (min(c, d), max(c, d)) in self._used_edges:
                 continue
             if _angle(points, c, a, b) + _angle(points, d, a, b) <= np.pi + 1e-6:
                 continue
@@ -128,13 +128,13 @@ def _angle(points: list[tuple[float, ...]], at: int, a: int, b: int) -> float:
 
 def _least_bent(rim: NDArray[np.float64], outward: NDArray[np.float64]) -> list[Triangle]:
     """The triangulation whose sharpest bend is least; of equals, that of least area."""
-    split = _best_splits(np.ascontiguousarray(rim), np.ascontiguousarray(outward))
+    best_split = _best_splits(np.ascontiguousarray(rim), np.ascontiguousarray(outward))
     triangles, open_spans = [], [(0, len(rim) - 1)]
     while open_spans:
         i, k = open_spans.pop()
         if k - i < 2:
             continue
-        m = int(split[i, k])
+        m = int(best_split[i, k])
         triangles.append((i, m, k))
         open_spans += [(i, m), (m, k)]
     return triangles

@@ -65,14 +65,14 @@ def photo_of(
     """
     nothing = np.zeros(len(points), np.float32)
     crop, pixels, mask = _crop(view)
-    placed = Mesh(
+    mesh_in_scene = Mesh(
         vertices=transform_points(mesh.vertices, pose_matrix(pose)).astype(np.float32),
         faces=mesh.faces,
     )
-    drawing = render_mesh(placed, crop, shading="none", near=1e-3 * pose.scale)
-    covered = drawing.alpha > 0
-    cover = float((covered & mask).sum() / max(1, mask.sum()))
-    iou = float((covered & mask).sum() / max(1, (covered | mask).sum()))
+    drawing = render_mesh(mesh_in_scene, crop, shading="none", near=1e-3 * pose.scale)
+    on_mesh = drawing.alpha > 0
+    cover = float((on_mesh & mask).sum() / max(1, mask.sum()))
+    iou = float((on_mesh & mask).sum() / max(1, (on_mesh | mask).sum()))
     if cover < LEAST_COVER or iou < LEAST_IOU:
         reason = f"the silhouette covers {cover:.0%} of the mask, intersection over union {iou:.2f}"
         return Photo(rgb=expected, weight=nothing, refused=reason)
@@ -81,8 +81,8 @@ def photo_of(
         crop=crop,
         pose=pose,
         channels=np.ascontiguousarray(np.moveaxis(pixels, -1, 0), np.float64),
-        depth=np.where(covered, drawing.depth, 0).astype(np.float64),
-        margin=_margin(mask, covered, drawing.depth, STEP * pose.scale).astype(np.float64),
+        depth=np.where(on_mesh, drawing.depth, 0).astype(np.float64),
+        margin=_margin(mask, on_mesh, drawing.depth, STEP * pose.scale).astype(np.float64),
     )
     weight, rgb = np.zeros(len(points)), expected.astype(np.float64)
 
@@ -134,11 +134,11 @@ class _Look:
         near = inside & (-scene[:, 2] <= depth + STEP * pose.scale)
         # Most points lie on another side, or look away: only the others are looked up.
         facing = _smooth((cosine - GRAZING) / (FACING - GRAZING)) * near
-        seen = np.flatnonzero(facing > 0)
-        rows_columns = rows_columns[:, seen]
-        weight = _smooth(_at(self.margin, rows_columns)) * facing[seen]
+        facing_rows = np.flatnonzero(facing > 0)
+        rows_columns = rows_columns[:, facing_rows]
+        weight = _smooth(_at(self.margin, rows_columns)) * facing[facing_rows]
         rgb = np.stack([_at(channel, rows_columns) for channel in self.channels], -1)
-        return seen, weight, rgb
+        return facing_rows, weight, rgb
 
 
 def _crop(view: ObjectView) -> tuple[Camera, NDArray[np.float32], NDArray[np.bool_]]:
@@ -170,13 +170,13 @@ def _crop(view: ObjectView) -> tuple[Camera, NDArray[np.float32], NDArray[np.boo
 
 
 def _margin(
-    mask: NDArray[np.bool_], covered: NDArray[np.bool_], depth: NDArray[np.float32], step: float
+    mask: NDArray[np.bool_], on_mesh: NDArray[np.bool_], depth: NDArray[np.float32], step: float
 ) -> NDArray[np.float32]:
     """How far inside the visible surface each pixel lies: 0 at its edges, 1 from FADE on."""
-    solid = np.where(covered, depth, np.inf)
+    solid = np.where(on_mesh, depth, np.inf)
     with np.errstate(invalid="ignore"):
         edge = maximum_filter(solid, 3) - minimum_filter(solid, 3) > step
-    good = mask & covered & ~edge
+    good = mask & on_mesh & ~edge
     fade = max(2.0, FADE * float(np.sqrt(mask.sum())))
     return (distance_inside(good) / fade).astype(np.float32)
 

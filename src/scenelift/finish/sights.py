@@ -56,14 +56,14 @@ def look_at(points, normals):
 @compiled
 def leaning(frame, angle):
     """A frame whose line of sight leans from the normal by TILT, to the side of an angle."""
-    turned = np.zeros((4, 3))
+    tilted = np.zeros((4, 3))
     for c in range(3):
         across = math.cos(angle) * frame[0, c] + math.sin(angle) * frame[1, c]
-        turned[0, c] = math.cos(TILT) * across - math.sin(TILT) * frame[2, c]
-        turned[1, c] = math.cos(angle) * frame[1, c] - math.sin(angle) * frame[0, c]
-        turned[2, c] = math.cos(TILT) * frame[2, c] + math.sin(TILT) * across
-        turned[3, c] = frame[3, c]
-    return turned
+        tilted[0, c] = math.cos(TILT) * across - math.sin(TILT) * frame[2, c]
+        tilted[1, c] = math.cos(angle) * frame[1, c] - math.sin(angle) * frame[0, c]
+        tilted[2, c] = math.cos(TILT) * frame[2, c] + math.sin(TILT) * across
+        tilted[3, c] = frame[3, c]
+    return tilted
 
 
 @compiled

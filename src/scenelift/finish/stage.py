@@ -87,7 +87,7 @@ def finish(
     if mesh is None or (mesh.texture is not None and _fits(mesh, options)):
         return reconstruction
     try:
-        done = finish_mesh(
+        outcome = finish_mesh(
             mesh,
             shape.gaussians,
             options,
@@ -104,15 +104,15 @@ def finish(
     except Exception as exc:
         log.exception("finishing a mesh failed")
         light = _light(mesh, shape.gaussians, options)
-        got = "no mesh" if light is None else "colours on its vertices and no texture"
-        note = f"This object has {got}: finishing it failed ({_named(exc)})."
+        lesser_result = "no mesh" if light is None else "colours on its vertices and no texture"
+        note = f"This object has {lesser_result}: finishing it failed ({_error_text(exc)})."
         shape, quality = replace(shape, mesh=light, materials=None), {}
     else:
         return replace(
             reconstruction,
-            shape=replace(shape, mesh=done.mesh, materials=None),
-            quality={**reconstruction.quality, **done.quality},
-            notes=(*reconstruction.notes, *done.notes),
+            shape=replace(shape, mesh=outcome.mesh, materials=None),
+            quality={**reconstruction.quality, **outcome.quality},
+            notes=(*reconstruction.notes, *outcome.notes),
         )
     return replace(
         reconstruction,
@@ -153,9 +153,9 @@ def finish_mesh(
 
     def step(name: str, fraction: float, work: Callable[[], T]) -> T:
         report.update(fraction, message=name)
-        started = time.perf_counter()
+        start = time.perf_counter()
         result = work()
-        seconds[name] = time.perf_counter() - started
+        seconds[name] = time.perf_counter() - start
         return result
 
     # An old texture says nothing about other faces; its colours are in splats and photo.
@@ -306,7 +306,7 @@ class _Colours:
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
         twice = np.linalg.norm(face_normals(surface.vertices, surface.faces), axis=1)
         area = 0.5 * float(twice.sum())
-        spacing = (area / max(1, texels.covered)) ** 0.5
+        spacing = (area / max(1, texels.count)) ** 0.5
         rgb = self._at(points, normal, patches_of(texels, atlas.chart), spacing)
         return replace(bare, texture=fill_between(texels, _bytes(rgb)))
 
@@ -395,7 +395,7 @@ def _light(mesh: Mesh, gaussians: Gaussians | None, options: FinishOptions) -> M
     return light
 
 
-def _named(exc: Exception) -> str:
+def _error_text(exc: Exception) -> str:
     first = (str(exc).splitlines() or [""])[0]
     return f"{type(exc).__name__}: {first}"
 

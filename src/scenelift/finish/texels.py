@@ -35,7 +35,7 @@ class Texels:
     weights: NDArray[np.float32]
 
     @property
-    def covered(self) -> int:
+    def count(self) -> int:
         """How many of them have their centre on the surface."""
         return int((self.weights >= 0).all(1).sum())
 
@@ -136,15 +136,15 @@ def _rasterize(uv, faces, height, width):
 def _continue_beyond_borders(uv, faces, face_at, weights):
     """Give texels that touch a chart to that neighbour's face which they lie the least outside."""
     height, width = face_at.shape
-    covered = face_at.copy()
+    original = face_at.copy()
     for y in range(height):
         for x in range(width):
-            if covered[y, x] >= 0:
+            if original[y, x] >= 0:
                 continue
             least = FARTHEST
             for row in range(max(0, y - 1), min(height, y + 2)):
                 for column in range(max(0, x - 1), min(width, x + 2)):
-                    f = covered[row, column]
+                    f = original[row, column]
                     if f < 0 or f == face_at[y, x]:
                         continue
                     a, b, c = _barycentric(uv, faces[f], x, y, height, width)

@@ -61,15 +61,15 @@ def thin(mesh: Mesh, faces: int, device: torch.device) -> Mesh:
     sound &= _distinct(welded)
     at, remaining = _collapsed(places, welded[sound], faces - int((~sound).sum()))
 
-    used, remaining = torch.unique(remaining, return_inverse=True)
-    vertices = at[used].cpu().numpy().astype(np.float32)
+    vertex_indices, remaining = torch.unique(remaining, return_inverse=True)
+    vertices = at[vertex_indices].cpu().numpy().astype(np.float32)
     result = remaining.cpu().numpy().astype(np.int32)
     broken = mesh.faces[(~sound).cpu().numpy()]
     if len(broken):
         outside = (broken < 0) | (broken >= len(mesh.vertices))
-        moved = np.where(outside, -1, broken + len(vertices)).astype(np.int32)
+        shifted_faces = np.where(outside, -1, broken + len(vertices)).astype(np.int32)
         vertices = np.concatenate([vertices, mesh.vertices])
-        result = np.concatenate([result, moved])
+        result = np.concatenate([result, shifted_faces])
     return Mesh(vertices=vertices, faces=result)
 
 
@@ -102,19 +102,19 @@ def _collapsed(points: Tensor, faces: Tensor, target: int) -> tuple[Tensor, Tens
         if most < 1:
             break
         edges = _edges(faces, len(points))
-        at, cost = _placed(points, quadrics, edges.ends)
+        at, cost = _best_points(points, quadrics, edges.ends)
         cost = cost.where(~edges.locked[edges.ends].any(1), torch.inf)
-        chosen = _independent(cost, edges.ends, faces, len(points), random)
-        chosen = chosen[_sound(points, faces, edges, chosen, at[chosen])]
-        if len(chosen) > most:
-            chosen = chosen[cost[chosen].argsort(stable=True)[:most]]
-        if 2 * len(chosen) < LEAST_PROGRESS * len(faces) and len(chosen) < most:
+        edge_rows = _independent(cost, edges.ends, faces, len(points), random)
+        edge_rows = edge_rows[_sound(points, faces, edges, edge_rows, at[edge_rows])]
+        if len(edge_rows) > most:
+            edge_rows = edge_rows[cost[edge_rows].argsort(stable=True)[:most]]
+        if 2 * len(edge_rows) < LEAST_PROGRESS * len(faces) and len(edge_rows) < most:
             break
-        survivor, gone = edges.ends[chosen].unbind(1)
-        points[survivor] = at[chosen]
-        quadrics[survivor] += quadrics[gone]
+        survivor, removed_vertex = edges.ends[edge_rows].unbind(1)
+        points[survivor] = at[edge_rows]
+        quadrics[survivor] += quadrics[removed_vertex]
         name = torch.arange(len(points), device=points.device)
-        name[gone] = survivor
+        name[removed_vertex] = survivor
         faces = name[faces]
         faces = faces[_distinct(faces)]
     return points * size + (low + high) / 2, faces
@@ -175,7 +175,7 @@ def _edges(faces: Tensor, vertex_count: int) -> _Edges:
     )
 
 
-def _placed(points: Tensor, quadrics: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+def _best_points(points: Tensor, quadrics: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
     """Where the vertex goes when an edge collapses [E, 3], and what that costs [E]."""
     parts = [_placed_some(points, quadrics, some) for some in ends.split(ROWS_AT_ONCE)]
     at, cost = zip(*parts, strict=True)
@@ -229,7 +229,7 @@ def _independent(
     limit = cost[free].sort().values[max(1, int(CHEAP * count)) - 1]
     lots = torch.randperm(len(cost), generator=random, device=cost.device)
     lots[cost > limit] = len(cost)
-    chosen = torch.zeros(len(cost), dtype=torch.bool, device=cost.device)
+    selection = torch.zeros(len(cost), dtype=torch.bool, device=cost.device)
     for _ in range(PASSES):
         lowest = torch.full((vertex_count,), len(cost), device=cost.device)
         for k in range(2):
@@ -239,24 +239,24 @@ def _independent(
         for k in range(3):
             around.scatter_reduce_(0, faces[:, k], of_face, "amin")
         now = (lots < len(cost)) & (around[ends] == lots[:, None]).all(1)
-        chosen |= now
-        used = torch.zeros(vertex_count, dtype=torch.bool, device=cost.device)
-        used[ends[now].reshape(-1)] = True
-        touched = used[faces].any(1)
-        near = torch.zeros_like(used)
-        near[faces[touched].reshape(-1)] = True
+        selection |= now
+        is_end = torch.zeros(vertex_count, dtype=torch.bool, device=cost.device)
+        is_end[ends[now].reshape(-1)] = True
+        has_end = is_end[faces].any(1)
+        near = torch.zeros_like(is_end)
+        near[faces[has_end].reshape(-1)] = True
         lots[near[ends].any(1)] = len(cost)
-    return chosen.nonzero()[:, 0]
+    return selection.nonzero()[:, 0]
 
 
-def _sound(points: Tensor, faces: Tensor, edges: _Edges, chosen: Tensor, at: Tensor) -> Tensor:
+def _sound(points: Tensor, faces: Tensor, edges: _Edges, edge_rows: Tensor, at: Tensor) -> Tensor:
     """Which of the chosen edges [K] leave a manifold, and no face turned over or drawn to a line.
 
     The ends of an edge may have no neighbour in common but the two faces' third corners, and
     those need a third edge besides.
     """
-    count, vertex_count = len(chosen), len(points)
-    ends = edges.ends[chosen]
+    count, vertex_count = len(edge_rows), len(points)
+    ends = edges.ends[edge_rows]
     of_vertex = torch.full((vertex_count,), -1, device=points.device)
     number = torch.arange(count, device=points.device)
     for k in range(2):
@@ -267,21 +267,21 @@ def _sound(points: Tensor, faces: Tensor, edges: _Edges, chosen: Tensor, at: Ten
     collapse = own[leaving].amax(1)
     outer = torch.where(own[leaving, 0] < 0, edges.ends[leaving, 0], edges.ends[leaving, 1])
     pair, times = torch.unique(collapse * vertex_count + outer, return_counts=True)
-    shared = torch.bincount(pair[times > 1] // vertex_count, minlength=count)
-    fine = (shared == 2) & (edges.valence[edges.opposite[chosen]] > 3).all(1)
+    common_neighbours = torch.bincount(pair[times > 1] // vertex_count, minlength=count)
+    fine = (common_neighbours == 2) & (edges.valence[edges.opposite[edge_rows]] > 3).all(1)
 
     for some in faces.split(ROWS_AT_ONCE):
         touching = of_vertex[some]  # [F, 3]
         around = ((touching >= 0).sum(1) == 1).nonzero()[:, 0]
-        moved = touching[around]
+        new_row = touching[around]
         before = points[some[around]]
-        after = torch.where((moved >= 0)[..., None], at[moved.clamp(min=0)], before)
+        after = torch.where((new_row >= 0)[..., None], at[new_row.clamp(min=0)], before)
         old, new = _cross(before), _cross(after)
         sides = (after - after.roll(1, 1)).square().sum(-1).amax(1)
         length = new.norm(dim=1)
-        turned = (old * new).sum(1) < TURN * old.norm(dim=1) * length
-        bad = turned | (length < SLIM * sides)
-        fine[moved[bad].amax(1)] = False
+        is_flipped = (old * new).sum(1) < TURN * old.norm(dim=1) * length
+        bad = is_flipped | (length < SLIM * sides)
+        fine[new_row[bad].amax(1)] = False
     return fine
 
 

@@ -118,17 +118,17 @@ def doubled_edges(vertices: NDArray, faces: NDArray[np.int32]) -> list[tuple[int
     if not len(crowded):
         return []
     twin = twins(vertices, faces)
-    spared: set[int] = set()
-    touched: set[int] = set()
+    edges_to_leave: set[int] = set()
+    changed_faces: set[int] = set()
     pairs = []
     for h in crowded.tolist():
         g = int(twin[h])
         if g < h:  # no partner, or seen from the other side
             continue
-        if edge[h] not in spared:
-            spared.add(edge[h])
-        elif not {h // 3, g // 3} & touched:
-            touched |= {h // 3, g // 3}
+        if edge[h] not in edges_to_leave:
+            edges_to_leave.add(edge[h])
+        elif not {h // 3, g // 3} & changed_faces:
+            changed_faces |= {h // 3, g // 3}
             pairs.append((h, g))
     return pairs
 
@@ -167,8 +167,8 @@ def _components(faces, vertex_count):
         root = _root(parent, faces[f, 0])
         for k in range(1, 3):
             other = _root(parent, faces[f, k])
-            root, joined = min(root, other), max(root, other)
-            parent[joined] = root
+            root, child = min(root, other), max(root, other)
+            parent[child] = root
     number = np.full(vertex_count, np.int32(-1), np.int32)
     label = np.zeros(len(faces), np.int32)
     count = np.int32(0)

@@ -21,7 +21,7 @@ PADDING = 4  # texels between charts: linear filtering, and two levels of a view
 # atlas in 0.12 s; by chance, on cells of one texel, 57 % in 0.35 s.
 FEW = 400
 CELL_FEW, CELL_MANY = 4, 2
-USUALLY_FILLED = 0.55  # share of an atlas that charts cover
+USUAL_COVERAGE = 0.55  # share of an atlas that charts cover
 LARGEST = 4.0  # atlases: what the rows may take in which overlaps are looked for
 ATTEMPTS = 4  # at cutting charts that overlap themselves
 
@@ -86,7 +86,7 @@ def _overlapping(charts: Charts, size: int) -> NDArray[np.int32]:
     area = np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]).sum() / 2
     boxes = float((high - low).prod(1).sum())
     # Long slanting charts leave most of their boxes empty: those are looked at more coarsely.
-    texel = max(area / USUALLY_FILLED, boxes / LARGEST, 1e-30) ** 0.5 / size
+    texel = max(area / USUAL_COVERAGE, boxes / LARGEST, 1e-30) ** 0.5 / size
     wide, tall = (high - low).T + 2 * texel
     across = float(wide @ tall) ** 0.5
     order = np.argsort(-tall)
@@ -126,10 +126,10 @@ def _pack(
     # xatlas scales u and v to 0…1 each; made square again, so that texels are.
     extent = np.array([atlas.width, atlas.height], np.float64)
     square = np.clip(uv * (extent / extent.max()), 0, 1).astype(np.float32)
-    return _gathered(charts, vertex.astype(np.int64), faces.astype(np.int32), square)
+    return _gather_torn_faces(charts, vertex.astype(np.int64), faces.astype(np.int32), square)
 
 
-def _gathered(
+def _gather_torn_faces(
     charts: Charts, vertex: NDArray[np.int64], faces: NDArray[np.int32], uv: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
     """Slivers that xatlas took no notice of, back in one place.
@@ -141,11 +141,11 @@ def _gathered(
     def sides(at: NDArray) -> NDArray[np.float64]:  # [F, 3, 2] -> [F, 3]
         return np.linalg.norm(at.astype(np.float64) - np.roll(at, 1, 1), axis=-1)
 
-    packed, flat = sides(uv[faces]), sides(charts.flat[charts.faces])
-    scale = packed.sum() / max(float(flat.sum()), 1e-30)
-    torn = np.flatnonzero((packed > 2 * scale * flat + 1e-3).any(1))
+    atlas_sides, flat = sides(uv[faces]), sides(charts.flat[charts.faces])
+    scale = atlas_sides.sum() / max(float(flat.sum()), 1e-30)
+    torn_faces = np.flatnonzero((atlas_sides > 2 * scale * flat + 1e-3).any(1))
     faces = faces.copy()
-    extra = faces[torn].ravel()
-    faces[torn] = len(vertex) + np.arange(len(extra), dtype=np.int32).reshape(-1, 3)
+    extra = faces[torn_faces].ravel()
+    faces[torn_faces] = len(vertex) + np.arange(len(extra), dtype=np.int32).reshape(-1, 3)
     one_place = uv[np.repeat(extra[::3], 3)]
     return np.append(vertex, vertex[extra]), faces, np.concatenate([uv, one_place])

@@ -184,8 +184,8 @@ class Residency:
             del self._resident[network]
             self._beside.pop(network, None)
 
-    def _make_room(self, needed: int) -> None:
-        while needed > self._room():
+    def _make_room(self, bytes_required: int) -> None:
+        while bytes_required > self._room():
             idle = [
                 (residency._used[network], residency, network)
                 for residency in self._on_this_device()
@@ -203,29 +203,29 @@ class Residency:
     def _room(self) -> float:
         """Bytes that can still be taken."""
         room = float("inf")
-        used = sum(residency.resident_bytes for residency in self._on_this_device())
+        allocated = sum(residency.resident_bytes for residency in self._on_this_device())
         if self.device.type == "cuda":
-            used = torch.cuda.memory_allocated(self.device)
+            allocated = torch.cuda.memory_allocated(self.device)
             free, _ = torch.cuda.mem_get_info(self.device)
-            room = free + torch.cuda.memory_reserved(self.device) - used
+            room = free + torch.cuda.memory_reserved(self.device) - allocated
             cap = memory_cap(self.device)
             if cap is not None:
-                room = min(room, cap - ASIDE - used)
-        return room if self.limit is None else min(room, self.limit - used)
+                room = min(room, cap - ASIDE - allocated)
+        return room if self.limit is None else min(room, self.limit - allocated)
 
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:
     return {
         name: tensor.data
-        for named in (network.named_parameters, network.named_buffers)
-        for name, tensor in named(remove_duplicate=False)
+        for tensors_by_name in (network.named_parameters, network.named_buffers)
+        for name, tensor in tensors_by_name(remove_duplicate=False)
     }
 
 
 def _put(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Let parameters and buffers have these values; the objects stay the same."""
-    for named in (network.named_parameters, network.named_buffers):
-        for name, tensor in named(remove_duplicate=False):
+    for tensors_by_name in (network.named_parameters, network.named_buffers):
+        for name, tensor in tensors_by_name(remove_duplicate=False):
             tensor.data = tensors[name]
 
 

@@ -38,9 +38,9 @@ def pose_for_camera(pose: Pose, mask: NDArray[np.bool_], points: PointMap) -> Po
     depth = -pose.translation[2]
     if own_camera is None or own is None or not depth > 0:
         return pose
-    moved = (own[..., 2] - points.points[..., 2])[mask]  # depths are −z
-    moved = moved[np.isfinite(moved)]
-    target = depth + (float(np.median(moved)) if moved.size else 0.0)
+    depth_change = (own[..., 2] - points.points[..., 2])[mask]  # depths are −z
+    depth_change = depth_change[np.isfinite(depth_change)]
+    target = depth + (float(np.median(depth_change)) if depth_change.size else 0.0)
     if not target > 0:
         target = depth
     pixel = own_camera.project(np.asarray(pose.translation))

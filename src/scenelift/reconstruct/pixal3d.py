@@ -19,7 +19,7 @@ from scenelift.geometry.transforms import compose_transform, quaternion_from_mat
 from scenelift.models.pixal3d.checkpoints import NAF_FILE, load_models
 from scenelift.models.pixal3d.model import Pixal3D, View
 from scenelift.models.pixal3d.preprocess import BOX_FACTOR
-from scenelift.models.slat.first_stage import Begun
+from scenelift.models.slat.first_stage import FirstStageResult
 from scenelift.models.trellis.preprocess import crop_box, crop_on_black, shrunk
 from scenelift.models.trellis2.checkpoints import Trellis2Folder
 from scenelift.options import BackendOptions
@@ -49,7 +49,7 @@ from scenelift.weights.locate import require
 __all__ = ["CropView", "Pixal3DReconstructor", "crop_view", "pose_in_view"]
 
 # The longer side at which the object is drawn to compare depths: a few thousand points suffice.
-DRAWN = 256
+PICTURE_WIDTH = 256
 FEWEST = 16
 
 
@@ -110,15 +110,22 @@ def pose_in_view(mesh: Mesh, crop: CropView, view: ObjectView) -> tuple[Pose, di
     points = view.points.points
     rows, columns = np.nonzero(view.mask & np.isfinite(points[..., 2]))
     visible = points[rows, columns].astype(np.float64) @ crop.rotation  # in the crop's frame
-    # Where the crop's picture, drawn DRAWN pixels wide, has them.
-    focal = 0.5 * DRAWN / math.tan(crop.fov / 2)
+    # Where the crop's picture, drawn PICTURE_WIDTH pixels wide, has them.
+    focal = 0.5 * PICTURE_WIDTH / math.tan(crop.fov / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        x = DRAWN / 2 + focal * visible[:, 0] / -visible[:, 2]
-        y = DRAWN / 2 - focal * visible[:, 1] / -visible[:, 2]
-    inside = (visible[:, 2] < 0) & (x >= 0) & (x < DRAWN) & (y >= 0) & (y < DRAWN)
+        x = PICTURE_WIDTH / 2 + focal * visible[:, 0] / -visible[:, 2]
+        y = PICTURE_WIDTH / 2 - focal * visible[:, 1] / -visible[:, 2]
+    inside = (visible[:, 2] < 0) & (x >= 0) & (x < PICTURE_WIDTH) & (y >= 0) & (y < PICTURE_WIDTH)
     drawing = render_mesh(
         mesh,
-        Camera(fx=focal, fy=focal, cx=DRAWN / 2, cy=DRAWN / 2, width=DRAWN, height=DRAWN),
+        Camera(
+            fx=focal,
+            fy=focal,
+            cx=PICTURE_WIDTH / 2,
+            cy=PICTURE_WIDTH / 2,
+            width=PICTURE_WIDTH,
+            height=PICTURE_WIDTH,
+        ),
         compose_transform(1.0, [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, distance]),
         shading="none",
     )
@@ -186,26 +193,26 @@ class Pixal3DReconstructor(SlatReconstructor[Pixal3D]):
         picture, crop = _cropped(view)
         first, rest = reports_of(report, len(seeds), together=0.2)
         with freed_when_it_fails(self.model):
-            begun = self.model.begin_view(
+            first_stages = self.model.begin_view(
                 View(picture=picture, fov=crop.fov), seeds=list(seeds), report=first
             )
         return [
             partial(self._complete, one, crop, view, seed, part)
-            for one, seed, part in zip(begun, seeds, rest, strict=True)
+            for one, seed, part in zip(first_stages, seeds, rest, strict=True)
         ]
 
     def _complete(
         self,
-        begun: Begun,
+        first: FirstStageResult,
         crop: CropView,
         view: ObjectView,
         seed: int,
         report: Reporter,
     ) -> Reconstruction:
         with freed_when_it_fails(self.model):
-            lifted = self.model.complete(begun, report=report.part(0.0, 0.98))
+            surface = self.model.complete(first, report=report.part(0.0, 0.98))
             # The object's frame is the crop's, which is as ours: x right, y up, z to the viewer.
-            shape, shrink = shape_of_surface(lifted, np.eye(3), seed=seed)
+            shape, shrink = shape_of_surface(surface, np.eye(3), seed=seed)
         if shape.mesh is None:
             raise ReconstructionError(NO_SURFACE)
         report.update(0.98, message="placing")
@@ -217,8 +224,8 @@ class Pixal3DReconstructor(SlatReconstructor[Pixal3D]):
             pose=Pose(
                 rotation=pose.rotation, translation=pose.translation, scale=pose.scale / shrink
             ),
-            quality={"voxels": float(lifted.tokens), "hidden_outline": hidden, **quality},
-            notes=(*lifted.notes, *occlusion_notes(hidden, self.title)),
+            quality={"voxels": float(surface.tokens), "hidden_outline": hidden, **quality},
+            notes=(*surface.notes, *occlusion_notes(hidden, self.title)),
         )
 
 

@@ -23,7 +23,7 @@ __all__ = ["matte_of", "occlusion_notes", "placed"]
 
 # Share of the outline beyond which an object is not whole, and of confidence below which a pose is
 # not to be relied on.
-HIDDEN = 0.08
+MOST_HIDDEN = 0.08
 UNSURE = 0.2
 
 
@@ -52,7 +52,7 @@ def placed(
     """
     report.update(0.0, message="placing")
     ground = find_ground(view.points, [view.instance])
-    fitted = place(
+    fit = place(
         shape,
         view,
         # Objects come out upright; without a floor in sight, so does the camera.
@@ -61,23 +61,23 @@ def placed(
         report=report,
     )
     hidden = hidden_share(view.mask, view.points.points)
-    all_notes = [*notes, *fitted.notes]
+    all_notes = [*notes, *fit.notes]
     if shape.mesh is None:
         all_notes.append(NO_SURFACE)
     all_notes += occlusion_notes(hidden, title)
-    if fitted.confidence < UNSURE:
+    if fit.confidence < UNSURE:
         all_notes.append("Its pose is uncertain: nothing seen of it says clearly how it is turned.")
     return Reconstruction(
         shape=shape,
-        pose=fitted.pose,
-        quality={"voxels": float(voxels), "hidden_outline": hidden, **fitted.quality},
+        pose=fit.pose,
+        quality={"voxels": float(voxels), "hidden_outline": hidden, **fit.quality},
         notes=tuple(all_notes),
     )
 
 
 def occlusion_notes(hidden: float, title: str) -> list[str]:
     """What to say of an object of which that share of the outline cannot be seen."""
-    if hidden <= HIDDEN:
+    if hidden <= MOST_HIDDEN:
         return []
     return [
         f"{hidden:.0%} of this object's outline is hidden or cut off: {title} sees only what is "

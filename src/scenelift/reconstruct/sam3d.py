@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scenelift.models.sam3d.checkpoints import CheckpointFolder, load_models
-from scenelift.models.sam3d.model import SAM3D, Lifted
+from scenelift.models.sam3d.model import SAM3D, PosedShape
 from scenelift.models.sam3d.pose import CAMERA_FROM_PYTORCH3D, scene_pose
 from scenelift.models.sam3d.preprocess import ConditionImages, preprocess
-from scenelift.models.slat.first_stage import Begun
+from scenelift.models.slat.first_stage import FirstStageResult
 from scenelift.models.slat.gaussian_decoder import GaussianDecoder
 from scenelift.options import BackendOptions
 from scenelift.progress import Reporter
@@ -96,18 +96,18 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
         first, rest = reports_of(report, len(seeds), together=0.45)
         with freed_when_it_fails(self.model):
             images = self._condition(view)
-            begun = self.model.begin(images, seeds=seeds, report=first)
+            first_stages = self.model.begin(images, seeds=seeds, report=first)
         notes = _notes_on(view)
 
-        def complete(one: Begun, report: Reporter) -> Reconstruction:
+        def complete(one: FirstStageResult, report: Reporter) -> Reconstruction:
             with freed_when_it_fails(self.model):
-                lifted = self.model.complete(images, one, report=report)
-            reconstruction = reconstruction_of(lifted, notes)
+                output = self.model.complete(images, one, report=report)
+            reconstruction = reconstruction_of(output, notes)
             return replace(
                 reconstruction, pose=pose_for_camera(reconstruction.pose, view.mask, view.points)
             )
 
-        return [partial(complete, one, part) for one, part in zip(begun, rest, strict=True)]
+        return [partial(complete, one, part) for one, part in zip(first_stages, rest, strict=True)]
 
     def release(self) -> None:
         """Free the device's memory; the next object takes it again."""
@@ -152,21 +152,21 @@ def checkpoint_folder(options: BackendOptions) -> Path:
     return require("sam3d", options.weights)
 
 
-def reconstruction_of(lifted: Lifted, notes: Sequence[str] = ()) -> Reconstruction:
+def reconstruction_of(output: PosedShape, notes: Sequence[str] = ()) -> Reconstruction:
     """An object in our frames, with its pose in the camera frame.
 
     Where the shape had to be made smaller to fit into our cube, its pose is made larger by the
     same factor, which leaves it where it was.
     """
-    shape, shrink = shape_of(lifted)
+    shape, shrink = shape_of(output)
     if shape.mesh is None:
         notes = (*notes, NO_SURFACE)
-    pose = scene_pose(lifted.pose)
+    pose = scene_pose(output.pose)
     return Reconstruction(
         shape=shape,
         pose=Pose(rotation=pose.rotation, translation=pose.translation, scale=pose.scale / shrink),
-        quality={"voxels": float(lifted.voxels)},
-        notes=(*notes, *lifted.notes),
+        quality={"voxels": float(output.voxels)},
+        notes=(*notes, *output.notes),
     )
 
 

@@ -63,19 +63,19 @@ class Setup:
     dtype: torch.dtype
 
     @classmethod
-    def of(cls, options: BackendOptions | Runtime, **fixed: Any) -> Setup:
+    def of(cls, options: BackendOptions | Runtime, **overrides: Any) -> Setup:
         """Choose the precision, and the device where no runtime has done that.
 
         Args:
             options: of the run; `ReconstructionOptions`, or others for the published settings.
-            fixed: options in which the model has no choice.
+            overrides: options in which the model has no choice.
 
         Raises:
             SetupError: the device is not there, or cannot do what is asked.
         """
-        runtime = Runtime.of(options).with_options(**fixed)
-        expanded = runtime.options.expanded(distilled=fixed.get("distilled", True))
-        runtime = replace(runtime, options=expanded)
+        runtime = Runtime.of(options).with_options(**overrides)
+        options_of_recipe = runtime.options.expanded(distilled=overrides.get("distilled", True))
+        runtime = replace(runtime, options=options_of_recipe)
         return cls(runtime=runtime, dtype=runtime.dtype)
 
     @property
@@ -131,7 +131,7 @@ class SlatReconstructor(ABC, Generic[M]):
     def __init__(self, model: M, *, version: str) -> None:
         self.model = model
         self.version = version
-        self._told = False
+        self._cpu_warned = False
 
     def begin(self, image: Image, points: PointMap) -> None:
         """Start a new photo; most models keep nothing of it."""
@@ -163,8 +163,8 @@ class SlatReconstructor(ABC, Generic[M]):
     def _begin(self, report: Reporter) -> None:
         """Start an object; on a CPU, say once how long it takes."""
         report.update(0, message="preparing")
-        if self.model.device.type == "cpu" and not self._told:
-            self._told = True
+        if self.model.device.type == "cpu" and not self._cpu_warned:
+            self._cpu_warned = True
             report.note(f"{self.title} runs on the CPU here: minutes an object, on a GPU seconds.")
 
 
@@ -183,10 +183,10 @@ def freed_when_it_fails(model: FirstStage[Any]) -> Iterator[None]:
     Raises:
         DeviceMemoryError: in place of PyTorch's own.
     """
-    done = False
+    succeeded = False
     try:
         yield
-        done = True
+        succeeded = True
     except torch.OutOfMemoryError as exc:
         # Without the error's frames, which hold what is to be freed.
         raise DeviceMemoryError(
@@ -195,11 +195,11 @@ def freed_when_it_fails(model: FirstStage[Any]) -> Iterator[None]:
             f"`--device cpu`."
         ) from None
     finally:
-        if not done:
+        if not succeeded:
             model.release()
 
 
-def shape_of(lifted: LiftedShape) -> tuple[Shape, float]:
+def shape_of(output: LiftedShape) -> tuple[Shape, float]:
     """An object in our frame: y up, inside [−0.5, 0.5]³.
 
     Splats of the outermost voxels may reach a little beyond the published cube. Then the object is
@@ -209,14 +209,14 @@ def shape_of(lifted: LiftedShape) -> tuple[Shape, float]:
         The shape, and the factor that it was made smaller by: at most 1.
     """
     reach = max(
-        float(np.abs(lifted.gaussians.means).max(initial=0)),
-        float(lifted.mesh.vertices.abs().max()) if len(lifted.mesh.vertices) else 0.0,
+        float(np.abs(output.gaussians.means).max(initial=0)),
+        float(output.mesh.vertices.abs().max()) if len(output.mesh.vertices) else 0.0,
     )
     shrink = min(1.0, 0.5 / reach) if reach > 0 else 1.0
     turn: NDArray[np.float64] = quaternion_from_matrix(OBJECT_FROM_ZUP)
     w, x, y, z = turn.tolist()
-    gaussians = transform_gaussians(lifted.gaussians, Pose(rotation=(w, x, y, z), scale=shrink))
-    mesh = _mesh(lifted.mesh, shrink)
+    gaussians = transform_gaussians(output.gaussians, Pose(rotation=(w, x, y, z), scale=shrink))
+    mesh = _mesh(output.mesh, shrink)
     shape = Shape(
         gaussians=_clipped(gaussians),
         mesh=mesh if len(mesh.faces) else None,

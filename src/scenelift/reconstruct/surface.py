@@ -36,64 +36,64 @@ OPACITY = 0.99
 
 
 def shape_of_surface(
-    lifted: LiftedSurface, object_from_cube: NDArray[np.float64], *, seed: int
+    surface: LiftedSurface, object_from_cube: NDArray[np.float64], *, seed: int
 ) -> tuple[Shape, float]:
     """An object in our frame: y up, inside [−0.5, 0.5]³.
 
     Vertices may lie half a voxel beyond the cube. Then the object is made smaller.
 
     Args:
-        lifted: in the frame of the model's cube.
+        surface: in the frame of the model's cube.
         object_from_cube: [3, 3], turns axes into axes.
         seed: of the places of splats.
 
     Returns:
         The shape, and the factor that it was made smaller by: at most 1.
     """
-    if not len(lifted.faces):
+    if not len(surface.faces):
         return Shape(), 1.0
-    field = AttributeField(lifted.cells, lifted.attributes, lifted.resolution)
-    vertices, faces = _light_enough(lifted)
+    field = AttributeField(surface.cells, surface.attributes, surface.resolution)
+    vertices, faces = _light_enough(surface)
     faces = oriented(vertices, faces)
     reach = float(np.abs(vertices).max(initial=0))
     shrink = min(1.0, 0.5 / reach)
     turn = object_from_cube.T * shrink
-    colors = _at(field, vertices, lifted)[:, :3]
+    colors = _at(field, vertices, surface)[:, :3]
     mesh = Mesh(
         vertices=np.clip(vertices @ turn, -0.5, 0.5).astype(np.float32),
         faces=faces,
         colors=np.rint(np.clip(colors, 0, 1) * 255).astype(np.uint8),
     )
-    splats = splats_on(vertices, faces, lambda at: _at(field, at, lifted), seed=seed)
+    splats = splats_on(vertices, faces, lambda at: _at(field, at, surface), seed=seed)
     shape = Shape(
-        gaussians=_turned(splats, object_from_cube, shrink),
+        gaussians=_rotate(splats, object_from_cube, shrink),
         mesh=mesh,
         materials=MaterialVolume(
-            cells=_turned_cells(lifted.cells, object_from_cube, lifted.resolution),
-            values=lifted.attributes.half().cpu().numpy(),
-            resolution=lifted.resolution,
+            cells=_turned_cells(surface.cells, object_from_cube, surface.resolution),
+            values=surface.attributes.half().cpu().numpy(),
+            resolution=surface.resolution,
             side=shrink,
         ),
     )
     return shape, shrink
 
 
-def _light_enough(lifted: LiftedSurface) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def _light_enough(surface: LiftedSurface) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     mesh = Mesh(
-        vertices=lifted.vertices.float().cpu().numpy(),
-        faces=lifted.faces.to(torch.int32).cpu().numpy(),
+        vertices=surface.vertices.float().cpu().numpy(),
+        faces=surface.faces.to(torch.int32).cpu().numpy(),
     )
-    if lifted.faces.device.type == "cuda" and len(mesh.faces) > MOST_FACES:
+    if surface.faces.device.type == "cuda" and len(mesh.faces) > MOST_FACES:
         from scenelift.finish.thinning import thin
 
-        mesh = thin(mesh, MOST_FACES, lifted.faces.device)
+        mesh = thin(mesh, MOST_FACES, surface.faces.device)
     return mesh.vertices, mesh.faces
 
 
-def _at(field: AttributeField, points: NDArray, lifted: LiftedSurface) -> NDArray[np.float32]:
+def _at(field: AttributeField, points: NDArray, surface: LiftedSurface) -> NDArray[np.float32]:
     """Attributes [P, 6] at points of the cube."""
-    device = lifted.attributes.device
-    place = (torch.tensor(points, dtype=torch.float32, device=device) + 0.5) * lifted.resolution
+    device = surface.attributes.device
+    place = (torch.tensor(points, dtype=torch.float32, device=device) + 0.5) * surface.resolution
     values, _ = field.at(place)
     return values.cpu().numpy()
 
@@ -151,8 +151,8 @@ def splats_on(
     )
 
 
-def _turned(splats: Gaussians, turn: NDArray[np.float64], scale: float) -> Gaussians:
+def _rotate(splats: Gaussians, turn: NDArray[np.float64], scale: float) -> Gaussians:
     w, x, y, z = (float(part) for part in quaternion_from_matrix(turn))
-    turned = transform_gaussians(splats, Pose(rotation=(w, x, y, z), scale=scale))
-    np.clip(turned.means, -0.5, 0.5, out=turned.means)
-    return turned
+    rotated = transform_gaussians(splats, Pose(rotation=(w, x, y, z), scale=scale))
+    np.clip(rotated.means, -0.5, 0.5, out=rotated.means)
+    return rotated

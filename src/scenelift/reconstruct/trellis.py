@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.compose.fit import FittedPose, fit_pose
-from scenelift.models.slat.first_stage import Begun
+from scenelift.models.slat.first_stage import FirstStageResult
 from scenelift.models.trellis.checkpoints import DINO_FILE, TrellisFolder, load_models
 from scenelift.models.trellis.model import Trellis
 from scenelift.models.trellis.preprocess import crop_on_black
@@ -87,7 +87,7 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
         self._begin(report)
         first, rest = reports_of(report, len(seeds), together=0.36)
         with freed_when_it_fails(self.model):
-            begun = self.model.begin(
+            first_stages = self.model.begin(
                 [self._picture(one) for one in (view, *view.further)],
                 seeds=seeds,
                 mode=self.view_mode,
@@ -95,17 +95,17 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
             )
         return [
             partial(self._complete, one, view, seed, part)
-            for one, seed, part in zip(begun, seeds, rest, strict=True)
+            for one, seed, part in zip(first_stages, seeds, rest, strict=True)
         ]
 
     def _complete(
-        self, begun: Begun, view: ObjectView, seed: int, report: Reporter
+        self, first: FirstStageResult, view: ObjectView, seed: int, report: Reporter
     ) -> Reconstruction:
         """The second stage for one seed, and its place where the first photo shows it."""
         with freed_when_it_fails(self.model):
-            lifted = self.model.complete(begun, mode=self.view_mode, report=report.part(0.0, 0.7))
-        shape, _ = shape_of(lifted)
-        notes = [*lifted.notes]
+            output = self.model.complete(first, mode=self.view_mode, report=report.part(0.0, 0.7))
+        shape, _ = shape_of(output)
+        notes = [*output.notes]
         photos = 1 + len(view.further)
         if self.view_mode == "stochastic" and photos > self._fewest_steps:
             notes.append(
@@ -118,7 +118,7 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
             place=self._place,
             title=self.title,
             seed=seed,
-            voxels=lifted.voxels,
+            voxels=output.voxels,
             notes=notes,
             report=report.part(0.7, 1.0),
         )

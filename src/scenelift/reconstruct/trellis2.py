@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.compose.fit import FittedPose, fit_pose
-from scenelift.models.slat.first_stage import Begun
+from scenelift.models.slat.first_stage import FirstStageResult
 from scenelift.models.slat.frame import OBJECT_FROM_ZUP
 from scenelift.models.trellis.preprocess import crop_on_black, shrunk
 from scenelift.models.trellis2.checkpoints import (
@@ -89,27 +89,27 @@ class Trellis2Reconstructor(SlatReconstructor[Trellis2]):
         self._begin(report)
         first, rest = reports_of(report, len(seeds), together=0.2)
         with freed_when_it_fails(self.model):
-            begun = self.model.begin(_picture(view), seeds=seeds, report=first)
+            first_stages = self.model.begin(_picture(view), seeds=seeds, report=first)
         return [
             partial(self._complete, one, view, seed, part)
-            for one, seed, part in zip(begun, seeds, rest, strict=True)
+            for one, seed, part in zip(first_stages, seeds, rest, strict=True)
         ]
 
     def _complete(
-        self, begun: Begun, view: ObjectView, seed: int, report: Reporter
+        self, first: FirstStageResult, view: ObjectView, seed: int, report: Reporter
     ) -> Reconstruction:
         """The second stage for one seed, and the object's place."""
         with freed_when_it_fails(self.model):
-            lifted = self.model.complete(begun, report=report.part(0.0, 0.8))
-            shape, _ = shape_of_surface(lifted, OBJECT_FROM_ZUP, seed=seed)
+            surface = self.model.complete(first, report=report.part(0.0, 0.8))
+            shape, _ = shape_of_surface(surface, OBJECT_FROM_ZUP, seed=seed)
         return placed(
             shape,
             view,
             place=self._place,
             title=self.title,
             seed=seed,
-            voxels=lifted.tokens,
-            notes=lifted.notes,
+            voxels=surface.tokens,
+            notes=surface.notes,
             report=report.part(0.8, 1.0),
         )
 

@@ -32,16 +32,16 @@ def concatenate_meshes(
         matrices = [np.eye(4)] * len(meshes)
     firsts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])[:-1]
     vertices = [transform_points(m.vertices, a) for m, a in zip(meshes, matrices, strict=True)]
-    turned = [
+    normals_in_scene = [
         m.normals @ np.linalg.inv(a[:3, :3])
         for m, a in zip(meshes, matrices, strict=True)
         if m.normals is not None
     ]
     normals = None
-    if len(turned) == len(meshes):
-        joined = np.concatenate(turned)
-        length = np.linalg.norm(joined, axis=1, keepdims=True)
-        normals = (joined / np.maximum(length, 1e-12)).astype(np.float32)
+    if len(normals_in_scene) == len(meshes):
+        all_normals = np.concatenate(normals_in_scene)
+        length = np.linalg.norm(all_normals, axis=1, keepdims=True)
+        normals = (all_normals / np.maximum(length, 1e-12)).astype(np.float32)
     texture, uv = _stack_textures(meshes)
     return Mesh(
         vertices=np.concatenate(vertices).astype(np.float32),

@@ -52,11 +52,11 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 class _Once(event.Listener):
     def __init__(self, tell: Callable[[], None]) -> None:
-        self._tell, self._told = tell, False
+        self._tell, self._has_run = tell, False
 
     def on_start(self, event: event.Event) -> None:
-        if not self._told:
-            self._told = True
+        if not self._has_run:
+            self._has_run = True
             self._tell()
 
     def on_end(self, event: event.Event) -> None:

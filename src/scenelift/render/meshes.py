@@ -222,10 +222,10 @@ def _clip(points, faces, intrinsics, near):
                 polygon[sides, i] = 1
                 sides += 1
             if (za >= near) != (zb >= near):
-                cut = (near - za) / (zb - za)
+                crossing = (near - za) / (zb - za)
                 polygon[sides] = 0
-                polygon[sides, i] = 1 - cut
-                polygon[sides, (i + 1) % 3] = cut
+                polygon[sides, i] = 1 - crossing
+                polygon[sides, (i + 1) % 3] = crossing
                 sides += 1
         for second in range(1, sides - 1):  # a fan: one triangle, or two
             for corner in range(3):

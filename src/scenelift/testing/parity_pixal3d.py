@@ -8,7 +8,7 @@ import torch
 
 from scenelift.models.layers.attention import PixelCondition
 from scenelift.models.layers.dinov3 import DinoV3, DinoV3Params
-from scenelift.models.pixal3d.condition import Guide, SeenPicture
+from scenelift.models.pixal3d.condition import EncodedPicture, Guide
 from scenelift.models.pixal3d.lifting import camera_distance, project, taps, token_places
 from scenelift.models.pixal3d.naf import NAF, naf_params
 from scenelift.models.pixal3d.preprocess import BOX_FACTOR
@@ -89,7 +89,7 @@ def _check_condition(case: GoldenCase, comparison: Comparison) -> None:
     params = DinoV3Params.from_state_dict(dino, heads=int(case.scalars["meta.heads"]))
     embedder = load_module(lambda: DinoV3(params), dino, source=case.name)
     picture, side = case.input("image"), int(case.scalars["meta.grid"])
-    seen_picture = SeenPicture(
+    seen_picture = EncodedPicture(
         tokens=embedder(picture),
         first=1 + params.registers,
         size=picture.shape[-1],

@@ -100,9 +100,9 @@ def test_the_photo_is_looked_at_in_several_sizes_as_it_is_and_mirrored():
     pixels = np.full((60, 90, 3), 40, np.uint8)
     pixels[:, 45:] = 200
     DepthHeadPointMapper(head).estimate(Image(pixels=pixels), (), silent())
-    assert len({picture.shape for picture in head.asked}) == len(depth_head.LOOKS)
-    for picture, (_, mirrored) in zip(head.asked, depth_head.LOOKS, strict=True):
-        assert (picture[0, 0, 0] > 100) == mirrored
+    assert len({picture.shape for picture in head.asked}) == len(depth_head.AUGMENTATIONS)
+    for picture, (_, mirror) in zip(head.asked, depth_head.AUGMENTATIONS, strict=True):
+        assert (picture[0, 0, 0] > 100) == mirror
 
 
 def test_edges_that_lie_elsewhere_in_each_look_stay_steps():

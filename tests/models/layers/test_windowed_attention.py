@@ -47,7 +47,7 @@ def test_every_voxel_is_in_one_window(seed, size, shifted):
     assert sorted(rows.tolist()) == list(range(len(voxels)))
     for batch in windows.batches:
         assert torch.equal(batch.rows.flatten()[batch.places], batch.voxels)
-        assert batch.filled.sum() == len(batch.voxels)
+        assert batch.occupied.sum() == len(batch.voxels)
 
 
 def test_padding_is_less_than_the_voxels_but_for_the_smallest_windows():

@@ -13,7 +13,7 @@ from scenelift.models.sam3d.structure_flow import (
     structure_noise,
 )
 from scenelift.models.slat import acceleration
-from scenelift.models.slat.acceleration import Recordings, default_dtype, prepare, recorded
+from scenelift.models.slat.acceleration import Recordings, as_cuda_graph, default_dtype, prepare
 from scenelift.models.slat.precision import tensor_types
 from scenelift.models.slat.sampling import SamplingParams, sample_flow
 from scenelift.models.slat.structure_flow import StructureFlowParams
@@ -84,7 +84,7 @@ def test_without_a_gpu_nothing_is_recorded():
     def velocity(x, time, view):
         return x
 
-    assert recorded(velocity, CPU) is velocity
+    assert as_cuda_graph(velocity, CPU) is velocity
 
 
 def test_recordings_serve_later_objects_under_their_own_contexts(monkeypatch):
@@ -95,7 +95,7 @@ def test_recordings_serve_later_objects_under_their_own_contexts(monkeypatch):
         return lambda x, time, view: (x[0] + contexts[0][0][0] * contexts[0][1],)
 
     # As graphs do, it reads whatever is in the first context's place.
-    monkeypatch.setattr(acceleration, "recorded", lambda velocity, device: velocity)
+    monkeypatch.setattr(acceleration, "as_cuda_graph", lambda velocity, device: velocity)
     recordings, gpu, x = Recordings(), torch.device("cuda"), (torch.ones(2),)
     for k, (size, times_begun) in enumerate([(2, 1), (2, 1), (1, 2), (2, 3)]):
         first, second = torch.full((size,), 2.0 + k), torch.full((size,), 3.0 + k)
@@ -145,6 +145,6 @@ def test_a_recorded_velocity_gives_what_the_velocity_gives():
 
     noise = structure_noise(flow.params, torch.Generator(gpu).manual_seed(0))
     plain = sample_flow(velocity, noise, SamplingParams(steps=6))
-    replayed = sample_flow(recorded(velocity, gpu), noise, SamplingParams(steps=6))
+    replayed = sample_flow(as_cuda_graph(velocity, gpu), noise, SamplingParams(steps=6))
     for a, b in zip(plain, replayed, strict=True):
         torch.testing.assert_close(a, b)

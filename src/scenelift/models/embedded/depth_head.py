@@ -23,7 +23,7 @@ from scenelift.types import Camera, Image, Instance, PointMap
 
 __all__ = ["DepthHeadPointMapper"]
 
-LOOKS = ((1200, True), (768, True), (600, True))
+AUGMENTATIONS = ((1200, True), (768, True), (600, True))
 """About how many patches a photo is cut into, and whether it is mirrored; training saw 430 to 970.
 The finest first. Their errors differ, and the median of three outvotes one (docs/log.md)."""
 SIDES = (10, 60)
@@ -59,9 +59,11 @@ class DepthHeadPointMapper:
         report.update(0.0)
         height, width = image.height, image.width
         estimates = []
-        for done, (count, mirrored) in enumerate(LOOKS):
-            estimates.append(self._looked(image.pixels, _patches(height, width, count), mirrored))
-            report.update(0.9 * (done + 1) / len(LOOKS))
+        for number, (count, mirror) in enumerate(AUGMENTATIONS):
+            estimates.append(
+                self._estimate_once(image.pixels, _patches(height, width, count), mirror)
+            )
+            report.update(0.9 * (number + 1) / len(AUGMENTATIONS))
         maps, numbers = _agreed(estimates)
         log_depth = _enlarged(maps[0] + numbers[0], (width, height))
         sky = _resized(maps[2], (width, height)) > 0
@@ -78,12 +80,12 @@ class DepthHeadPointMapper:
             confidence=np.where(sky, 0, np.exp(-expected_error)).astype(np.float32),
         )
 
-    def _looked(
-        self, pixels: NDArray[np.uint8], patches: tuple[int, int], mirrored: bool
+    def _estimate_once(
+        self, pixels: NDArray[np.uint8], patches: tuple[int, int], mirror: bool
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         height, width = pixels.shape[:2]
         picture = crop(pixels, (0, 0, width, height), patches)
-        if not mirrored:
+        if not mirror:
             return self._head.run(picture, _position(patches))
         maps, numbers = self._head.run(np.ascontiguousarray(picture[:, ::-1]), _position(patches))
         return maps[:, :, ::-1], numbers

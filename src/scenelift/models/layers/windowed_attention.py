@@ -30,13 +30,13 @@ class WindowBatch:
 
     Attributes:
         rows: int64 [G, L], the voxel in each place; any voxel where the place is empty.
-        filled: bool [G, L], which places hold a voxel.
+        occupied: bool [G, L], which places hold a voxel.
         voxels: int64 [n], all voxels of these windows.
         places: int64 [n], where each of them lies in the flattened [G, L].
     """
 
     rows: Tensor
-    filled: Tensor
+    occupied: Tensor
     voxels: Tensor
     places: Tensor
 
@@ -67,11 +67,11 @@ class Windows:
         batches = []
         longest, shortest, length = int(counts.max()), 0, _SMALLEST_BATCH_LENGTH
         while shortest < longest:
-            chosen = ((counts > shortest) & (counts <= length)).nonzero()[:, 0]
-            if len(chosen):
+            windows_of_length = ((counts > shortest) & (counts <= length)).nonzero()[:, 0]
+            if len(windows_of_length):
                 place = torch.arange(length, device=keys.device)
-                filled = place < counts[chosen, None]  # [G, L]
-                rows = order[torch.where(filled, starts[chosen, None] + place, 0)]
+                filled = place < counts[windows_of_length, None]  # [G, L]
+                rows = order[torch.where(filled, starts[windows_of_length, None] + place, 0)]
                 places = filled.flatten().nonzero()[:, 0]
                 batches.append(WindowBatch(rows, filled, rows.flatten()[places], places))
             shortest, length = length, 2 * length
@@ -88,11 +88,11 @@ def attend_in_windows(
     out = torch.zeros_like(v)
     for batch in windows.batches:
         queries, keys, values = (x[batch.rows].transpose(1, 2) for x in (q, k, v))  # [G, H, L, E]
-        mixed = F.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=batch.filled[:, None, None, :]
+        attended_values = F.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=batch.occupied[:, None, None, :]
         )
-        mixed = mixed.transpose(1, 2).flatten(0, 1)  # [G · L, H, E]
-        out.index_copy_(0, batch.voxels, mixed.index_select(0, batch.places))
+        attended_values = attended_values.transpose(1, 2).flatten(0, 1)  # [G · L, H, E]
+        out.index_copy_(0, batch.voxels, attended_values.index_select(0, batch.places))
     return out
 
 

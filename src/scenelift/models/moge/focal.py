@@ -50,25 +50,25 @@ def recover_focal_and_shift(
     height, width = mask.shape
     plane = view_plane(height, width, width / height, points)
     stacked = torch.cat([points.movedim(-1, 0).float(), plane, mask[None].float()])
-    sampled = F.interpolate(stacked[None], (_GRID, _GRID), mode="nearest")[0].cpu().numpy()
-    valid = sampled[:, sampled[5] > 0]  # [6, n]
+    samples = F.interpolate(stacked[None], (_GRID, _GRID), mode="nearest")[0].cpu().numpy()
+    valid = samples[:, samples[5] > 0]  # [6, n]
     xy, z, uv = valid[:2].T, valid[2], valid[3:5].T
     if len(z) < 2:
         return focal or 1.0, 0.0
 
-    def fitted(shift: NDArray) -> tuple[NDArray, float]:
+    def focal_of(shift: NDArray) -> tuple[NDArray, float]:
         projected = xy / (z + shift)[:, None]
         if focal is not None:
             return projected, focal
         return projected, float((projected * uv).sum() / np.square(projected).sum())
 
     def residuals(shift: NDArray) -> NDArray:
-        projected, f = fitted(shift)
+        projected, f = focal_of(shift)
         return (f * projected - uv).ravel()
 
     solution = least_squares(residuals, x0=0.0, ftol=1e-3, method="lm")
     shift = solution.x.astype(np.float32)
-    return fitted(shift)[1], float(shift[0])
+    return focal_of(shift)[1], float(shift[0])
 
 
 def focal_in_pixels(focal: float, height: int, width: int) -> float:

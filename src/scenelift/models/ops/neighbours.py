@@ -83,10 +83,12 @@ class Neighbours:
 
     def _cut(self, size: int) -> VoxelBlocks:
         cells, voxels = self.rows.shape
-        has = torch.zeros(voxels, dtype=torch.int32, device=self.rows.device)  # a bit for a cell
+        neighbour_bits = torch.zeros(
+            voxels, dtype=torch.int32, device=self.rows.device
+        )  # a bit for a cell
         for cell, row in enumerate(self.rows):
-            has |= (row >= 0).int() << cell
-        order = has.argsort(stable=True)  # neighbours in space stay near each other
+            neighbour_bits |= (row >= 0).int() << cell
+        order = neighbour_bits.argsort(stable=True)  # neighbours in space stay near each other
         count = -(-voxels // size)
         rows = self.rows.new_full((cells, count * size), -1)
         for target, source in zip(rows, self.rows, strict=True):  # no second copy of the table

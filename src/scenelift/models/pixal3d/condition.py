@@ -14,7 +14,7 @@ from scenelift.models.layers.attention import PixelCondition
 from scenelift.models.pixal3d.lifting import project, taps, token_places
 from scenelift.models.pixal3d.naf import NAF
 
-__all__ = ["Guide", "SeenPicture"]
+__all__ = ["EncodedPicture", "Guide"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +37,7 @@ class Guide:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SeenPicture:
+class EncodedPicture:
     """One picture as DINOv3 sees it, through a camera on the object's z axis.
 
     Attributes:
@@ -71,8 +71,8 @@ class SeenPicture:
         features = [taps(pixels, self.size, patch_side).read(patches)]
         if guide is not None:
             fine = taps(pixels, self.size, guide.side)
-            needed, place = fine.cells.unique(return_inverse=True)
+            distinct_cells, place = fine.cells.unique(return_inverse=True)
             coarse = patches.transpose(1, 2).unflatten(2, (patch_side, patch_side))
-            read = guide.network.read(guide.picture, coarse, needed)
-            features.append(fine._replace(cells=place).read(read))
+            fine_features = guide.network.read(guide.picture, coarse, distinct_cells)
+            features.append(fine._replace(cells=place).read(fine_features))
         return PixelCondition(self.tokens[:, : self.first], torch.cat(features, -1))

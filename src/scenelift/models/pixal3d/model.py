@@ -15,9 +15,9 @@ from torch import Tensor
 
 from scenelift.models.layers.attention import PixelCondition
 from scenelift.models.pixal3d.checkpoints import Pixal3DModels
-from scenelift.models.pixal3d.condition import Guide, SeenPicture
+from scenelift.models.pixal3d.condition import EncodedPicture, Guide
 from scenelift.models.pixal3d.lifting import camera_distance
-from scenelift.models.slat.first_stage import GIB, Begun
+from scenelift.models.slat.first_stage import GIB, FirstStageResult
 from scenelift.models.trellis2.cascade import LEAST_RESOLUTION, finer_cells
 from scenelift.models.trellis2.model import Stage, Trellis2
 from scenelift.progress import Reporter
@@ -44,7 +44,7 @@ class View:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Look:
-    picture: SeenPicture
+    picture: EncodedPicture
     pixels: Tensor  # [1, 3, s, s]
 
 
@@ -53,7 +53,9 @@ class Pixal3D(Trellis2):
 
     models: Pixal3DModels
 
-    def begin_view(self, view: View, *, seeds: list[int], report: Reporter) -> list[Begun]:
+    def begin_view(
+        self, view: View, *, seeds: list[int], report: Reporter
+    ) -> list[FirstStageResult]:
         """First stage, for several seeds at once; `Trellis2.begin` says what it raises."""
         self._fov = view.fov
         return self.begin(view.picture, seeds=seeds, report=report)
@@ -63,7 +65,7 @@ class Pixal3D(Trellis2):
         sizes = (self.models.image_size, 2 * self.models.image_size)
         return [
             _Look(
-                SeenPicture(
+                EncodedPicture(
                     tokens=tokens,
                     first=1 + params.registers,
                     size=size,
@@ -75,7 +77,9 @@ class Pixal3D(Trellis2):
             for tokens, size in zip(super()._look(picture), sizes, strict=True)
         ]
 
-    def _told(self, condition: _Look, cells: Tensor, side: int, stage: Stage) -> PixelCondition:
+    def _condition_on_cells(
+        self, condition: _Look, cells: Tensor, side: int, stage: Stage
+    ) -> PixelCondition:
         if stage == "structure":
             return condition.picture.condition(cells, side)
         # The coarse map is made as fine as the small picture, for materials as the large one.

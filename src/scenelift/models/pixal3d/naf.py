@@ -113,8 +113,8 @@ class NAF(nn.Module):
     def forward(self, picture: Tensor, features: Tensor, side: int) -> Tensor:
         """The whole fine map, [B, C, n, n]."""
         every = torch.arange(side * side, device=features.device)
-        read = self.read(self.guide(picture, side), features, every)
-        return read.transpose(1, 2).unflatten(2, (side, side))
+        values = self.read(self.guide(picture, side), features, every)
+        return values.transpose(1, 2).unflatten(2, (side, side))
 
 
 def _attend(
@@ -135,8 +135,8 @@ def _attend(
     cells = cells.flatten(1)  # [P, 81]
     queries = guide[:, pixels]  # [B, P, H, E]
     logits = torch.einsum("bphe,bpkhe->bphk", queries, keys[:, cells]) / queries.shape[-1] ** 0.5
-    mixed = torch.einsum("bphk,bpkhc->bphc", logits.softmax(-1), values[:, cells])
-    return mixed.flatten(2)
+    attended_values = torch.einsum("bphk,bpkhc->bphc", logits.softmax(-1), values[:, cells])
+    return attended_values.flatten(2)
 
 
 def naf_params(tensors: Mapping[str, Tensor]) -> int:

@@ -115,15 +115,15 @@ class CheckpointFolder:
         path = self.weight_file(stem)
         tensors = read_state_dict(path, member="state_dict")
         ignored = _IGNORED.get(stem)
-        needed = {k: v for k, v in tensors.items() if not (ignored and k.startswith(ignored))}
-        unknown = [k for k in needed if not k.startswith(_PREFIXES[stem])]
+        own_tensors = {k: v for k, v in tensors.items() if not (ignored and k.startswith(ignored))}
+        unknown = [k for k in own_tensors if not k.startswith(_PREFIXES[stem])]
         if unknown:
             raise WeightsError(
                 f"{path} holds {len(unknown)} tensors of no known part, such as {unknown[0]!r}. "
                 f"Expected names that begin with {' or '.join(_PREFIXES[stem])}. Check that it is "
                 f"the file that its name says."
             )
-        return needed
+        return own_tensors
 
     def _named(self, stem: str, kind: str, suffix: str) -> Path:
         name = self._pipeline.values.get(f"{stem}_{kind}_path", f"{stem}{suffix}")

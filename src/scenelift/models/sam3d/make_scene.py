@@ -36,11 +36,11 @@ class PublishedScene:
 
 def make_scene(objects: Sequence[tuple[Gaussians, PublishedPose]]) -> PublishedScene:
     """Place the z-up splats of each object, and concatenate them."""
-    placed = []
+    splats_in_scene = []
     for gaussians, pose in objects:
         s = float(pose.scale[0])
         inverse = pose.rotation * (1, -1, -1, -1)
-        placed.append(
+        splats_in_scene.append(
             replace(
                 gaussians,
                 means=pose.apply(gaussians.means).astype(np.float32),
@@ -49,7 +49,7 @@ def make_scene(objects: Sequence[tuple[Gaussians, PublishedPose]]) -> PublishedS
                 kernel=KERNEL * s,
             )
         )
-    scene = join_gaussians(placed)
+    scene = join_gaussians(splats_in_scene)
     return PublishedScene(gaussians=scene, kernel=scene.kernel)
 
 

@@ -26,16 +26,16 @@ from scenelift.models.sam3d.structure_flow import (
     StructureLatents,
     structure_noise,
 )
-from scenelift.models.slat.first_stage import WORKING_CONDITION, Begun, Draws
+from scenelift.models.slat.first_stage import WORKING_CONDITION, Draws, FirstStageResult
 from scenelift.models.slat.model import LiftedShape, SlatModel
 from scenelift.models.slat.sampling import State
 from scenelift.progress import Reporter, silent
 
-__all__ = ["SAM3D", "Lifted"]
+__all__ = ["SAM3D", "PosedShape"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Lifted(LiftedShape):
+class PosedShape(LiftedShape):
     """One object, in the published frames.
 
     Attributes:
@@ -48,7 +48,9 @@ class Lifted(LiftedShape):
 class SAM3D(SlatModel[Sam3dModels]):
     """The model on a device; arguments as for `SlatModel`."""
 
-    def lift(self, view: ConditionImages, *, seed: int, report: Reporter | None = None) -> Lifted:
+    def lift(
+        self, view: ConditionImages, *, seed: int, report: Reporter | None = None
+    ) -> PosedShape:
         """Make one object's shape and pose.
 
         Args:
@@ -62,13 +64,13 @@ class SAM3D(SlatModel[Sam3dModels]):
                 tried.
         """
         report = report or silent()
-        (begun,) = self.begin(view, seeds=[seed], report=report.part(0.0, 0.45))
-        return self.complete(view, begun, report=report.part(0.45, 1.0))
+        (first,) = self.begin(view, seeds=[seed], report=report.part(0.0, 0.45))
+        return self.complete(view, first, report=report.part(0.45, 1.0))
 
     @torch.inference_mode()
     def begin(
         self, view: ConditionImages, *, seeds: Sequence[int], report: Reporter
-    ) -> list[Begun]:
+    ) -> list[FirstStageResult]:
         """First stage, for several seeds at once; `lift` says what the arguments are.
 
         Raises:
@@ -87,20 +89,22 @@ class SAM3D(SlatModel[Sam3dModels]):
         )
         conditions = [fits(lambda: self._look(models.latent_condition, view))]
         return [
-            Begun(state, coords, conditions, one)
+            FirstStageResult(state, coords, conditions, one)
             for (state, coords), one in zip(structures, draws, strict=True)
         ]
 
     @torch.inference_mode()
-    def complete(self, view: ConditionImages, begun: Begun, *, report: Reporter) -> Lifted:
+    def complete(
+        self, view: ConditionImages, first: FirstStageResult, *, report: Reporter
+    ) -> PosedShape:
         """Second stage, decoders and pose of one seed; `lift` says what it raises."""
         if view.points is None:
             raise ValueError("the pose needs a view with points")
-        shape, factor = self._detail(begun, report)
-        return Lifted(
+        shape, factor = self._detail(first, report)
+        return PosedShape(
             pose=decode_pose(
                 # On the host, since not every device has the double precision of poses.
-                StructureLatents(*(part.cpu() for part in begun.state)),
+                StructureLatents(*(part.cpu() for part in first.state)),
                 view.points.scale.cpu(),
                 view.points.shift.cpu(),
                 factor=factor,

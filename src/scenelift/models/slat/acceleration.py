@@ -21,7 +21,7 @@ from scenelift.models.slat.sampling import State, Velocity
 from scenelift.options import BackendOptions
 from scenelift.weights.home import scenelift_home
 
-__all__ = ["Recordings", "accelerate", "default_dtype", "prepare", "recorded", "tensors_in"]
+__all__ = ["Recordings", "accelerate", "as_cuda_graph", "default_dtype", "prepare", "tensors_in"]
 
 log = logging.getLogger(__name__)
 
@@ -66,13 +66,13 @@ def prepare(
     """
     tensors = dict(network.named_parameters(remove_duplicate=False))
     types = tensor_types(tensors, dtype or default_dtype(device))
-    moved: dict[tuple[int, torch.dtype, torch.Size], Tensor] = {}
+    on_device: dict[tuple[int, torch.dtype, torch.Size], Tensor] = {}
     for name, parameter in tensors.items():
         key = (parameter.data_ptr(), types[name], parameter.shape)
-        if key not in moved:
+        if key not in on_device:
             # Tensor by tensor, so that at most one of them is on the device in both types.
-            moved[key] = parameter.data.to(device).to(types[name])
-        parameter.data = moved[key]
+            on_device[key] = parameter.data.to(device).to(types[name])
+        parameter.data = on_device[key]
     network.to(device)  # buffers
     network.eval().requires_grad_(False)
     accelerate(network, device, compile=compile)
@@ -93,7 +93,7 @@ def _compile_blocks(network: nn.Module) -> None:
             block.compile(dynamic=varying)
 
 
-def recorded(velocity: Velocity, device: torch.device) -> Velocity:
+def as_cuda_graph(velocity: Velocity, device: torch.device) -> Velocity:
     """A velocity that is launched as one CUDA graph, for one run of a sampler.
 
     The second evaluation under each condition, and the second without, are recorded, and all later
@@ -103,11 +103,11 @@ def recorded(velocity: Velocity, device: torch.device) -> Velocity:
     if device.type != "cuda":
         return velocity
     pool = torch.cuda.graph_pool_handle()
-    runs: dict[int | None, _Recorded] = {}
+    runs: dict[int | None, _Recording] = {}
 
     def replay(x: State, time: Tensor, view: int | None) -> State:
         if view not in runs:
-            runs[view] = _Recorded(velocity, view, pool)
+            runs[view] = _Recording(velocity, view, pool)
         return runs[view](x, time)
 
     return replay
@@ -122,12 +122,12 @@ class Recordings:
     """
 
     def __init__(self) -> None:
-        self._kept: tuple[object, Any, Velocity] | None = None
+        self._latest: tuple[object, Any, Velocity] | None = None
 
     @property
     def nbytes(self) -> int:
         """What the kept context takes."""
-        return 0 if self._kept is None else sum(t.nbytes for t in tensors_in(self._kept[1]))
+        return 0 if self._latest is None else sum(t.nbytes for t in tensors_in(self._latest[1]))
 
     def of(
         self,
@@ -136,7 +136,7 @@ class Recordings:
         sizes: object,
         device: torch.device,
     ) -> Velocity:
-        """`recorded(begin(contexts), device)`, or an earlier one under these contexts.
+        """`as_cuda_graph(begin(contexts), device)`, or an earlier one under these contexts.
 
         Args:
             begin: gives the velocity under contexts; whatever else that reads does not depend on
@@ -148,23 +148,23 @@ class Recordings:
         """
         if device.type != "cuda":
             return begin([tuple(context) for context in contexts])
-        if self._kept is not None and self._kept[0] == sizes:
-            _, places, velocity = self._kept
+        if self._latest is not None and self._latest[0] == sizes:
+            _, places, velocity = self._latest
             for place, context in zip(places, contexts, strict=True):
                 _overwrite(place, context)
             return velocity
-        self._kept = None  # its memory first
+        self._latest = None  # its memory first
         places = [tuple(context) for context in contexts]
-        velocity = recorded(begin(places), device)
-        self._kept = sizes, places, velocity
+        velocity = as_cuda_graph(begin(places), device)
+        self._latest = sizes, places, velocity
         return velocity
 
 
 def _overwrite(places: Iterable[Any], parts: Iterable[Any]) -> None:
     """Copy the tensors of parts to those of places, part by part."""
     for place, part in zip(places, parts, strict=True):
-        for kept, tensor in zip(tensors_in(place), tensors_in(part), strict=True):
-            kept.copy_(tensor)
+        for destination, tensor in zip(tensors_in(place), tensors_in(part), strict=True):
+            destination.copy_(tensor)
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
@@ -176,7 +176,7 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
             yield from tensors_in(part)
 
 
-class _Recorded:
+class _Recording:
     """One branch of a velocity. What it returns is overwritten when it is called again."""
 
     def __init__(self, velocity: Velocity, view: int | None, pool: Any) -> None:

@@ -35,9 +35,9 @@ __all__ = [
     "GIB",
     "WORKING_CONDITION",
     "WORKING_VIEW",
-    "Begun",
     "Draws",
     "FirstStage",
+    "FirstStageResult",
     "Sampling",
     "expect_numbers",
 ]
@@ -119,7 +119,7 @@ class Draws:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Begun:
+class FirstStageResult:
     """One seed of an object after the first stage.
 
     Attributes:

@@ -195,8 +195,8 @@ def _find_cubes(
     cases = torch.zeros(len(keys), dtype=torch.int64, device=feats.device)
     for j, step in enumerate(lattice.corner_steps):
         cases |= (inner.rows_of(keys + step) >= 0).long() << j
-    passed = (cases > 0) & (cases < 255)
-    keys, cases = keys[passed], cases[passed]
+    on_surface = (cases > 0) & (cases < 255)
+    keys, cases = keys[on_surface], cases[on_surface]
     cases = _resolve_ambiguities(keys, cases, lattice, tables)
 
     # A cube beyond the voxels has neutral weights.
@@ -278,10 +278,10 @@ def _connect(
     edge_keys = (cubes.keys[cube] + lattice.corner_steps[start]).long() * 3 + rank
 
     edge_keys, order = edge_keys.sort(stable=True)
-    _, shared = edge_keys.unique_consecutive(return_counts=True)
-    begin = shared.cumsum(0) - shared
+    _, cube_counts = edge_keys.unique_consecutive(return_counts=True)
+    begin = cube_counts.cumsum(0) - cube_counts
     around = torch.arange(4, device=begin.device)
-    members = order[begin[shared == 4, None] + around]  # [Q, 4], cubes in lexicographic order
+    members = order[begin[cube_counts == 4, None] + around]  # [Q, 4], cubes in lexicographic order
     vertex = vertices.first[cube[members]] + patch[cube[members], edge[members]]
 
     one = members[:, 0]

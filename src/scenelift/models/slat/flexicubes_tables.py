@@ -102,15 +102,15 @@ def _joints(case: int, axis: int, side: int) -> list[tuple[int, int]]:
     """Pairs of crossed edges that the surface connects on one face of the cube."""
     corners = [j for j in range(8) if CORNERS[j][axis] == side]
     inside = [j for j in corners if case >> j & 1]
-    crossed = [
+    crossings = [
         e
         for e, ends in enumerate(EDGES)
         if set(ends) <= set(corners) and len({*ends} & {*inside}) == 1
     ]
-    if len(crossed) == 2:
-        return [(crossed[0], crossed[1])]
+    if len(crossings) == 2:
+        return [(crossings[0], crossings[1])]
     # None is crossed, or all four are: each inside corner is cut off by the two that meet there.
-    around = [[e for e in crossed if j in EDGES[e]] for j in inside] if crossed else []
+    around = [[e for e in crossings if j in EDGES[e]] for j in inside] if crossings else []
     return [(first, second) for first, second in around]
 
 
@@ -118,8 +118,10 @@ def _loops(joints: list[tuple[int, int]]) -> list[list[int]]:
     """The closed loops that joints form: the edges of each, ascending."""
     loops: list[set[int]] = []
     for pair in joints:
-        touched = [loop for loop in loops if loop & {*pair}]
-        loops = [loop for loop in loops if loop not in touched] + [set(pair).union(*touched)]
+        loops_of_pair = [loop for loop in loops if loop & {*pair}]
+        loops = [loop for loop in loops if loop not in loops_of_pair] + [
+            set(pair).union(*loops_of_pair)
+        ]
     return [sorted(loop) for loop in loops]
 
 

@@ -19,14 +19,14 @@ from torch import Tensor
 
 from scenelift.errors import ReconstructionError
 from scenelift.models.layers.sparse import SparseTensor, Voxels
-from scenelift.models.slat.acceleration import recorded
+from scenelift.models.slat.acceleration import as_cuda_graph
 from scenelift.models.slat.checkpoints import SlatModels
 from scenelift.models.slat.first_stage import (
     GIB,
     WORKING_VIEW,
-    Begun,
     Draws,
     FirstStage,
+    FirstStageResult,
     Sampling,
     expect_numbers,
 )
@@ -89,14 +89,14 @@ class SlatModel(FirstStage[M]):
         )
         self._fewer_splats = fewer_splats
 
-    def _occupied(self, begun: Begun) -> OccupiedVoxels:
+    def _occupied(self, first: FirstStageResult) -> OccupiedVoxels:
         """The voxels of a structure that go on to the second stage.
 
         Raises:
             ReconstructionError: there are none, or what they come from are no numbers.
         """
-        expect_numbers("structure", *begun.state)
-        settings, coords = self.models.settings, begun.coords
+        expect_numbers("structure", *first.state)
+        settings, coords = self.models.settings, first.coords
         if not len(coords):
             raise ReconstructionError(
                 "The model made no shape of what this mask shows. Try another seed, or a mask "
@@ -106,11 +106,11 @@ class SlatModel(FirstStage[M]):
             coords = prune_interior(coords)
         if settings.most_voxels is None:
             return OccupiedVoxels(coords=coords)
-        return cap_voxels(coords, settings.most_voxels, generator=begun.draws.thinning)
+        return cap_voxels(coords, settings.most_voxels, generator=first.draws.thinning)
 
     def _detail(
         self,
-        begun: Begun,
+        first: FirstStageResult,
         report: Reporter,
         *,
         mode: ViewMode = "stochastic",
@@ -118,7 +118,7 @@ class SlatModel(FirstStage[M]):
         """Second stage and decoders.
 
         Args:
-            begun: the object; what must be done with less is noted with its draws.
+            first: the object; what must be done with less is noted with its draws.
             report: told of each step.
             mode: how several conditions are combined.
 
@@ -128,7 +128,7 @@ class SlatModel(FirstStage[M]):
         Raises:
             ReconstructionError: it has no voxels, or numbers that are none.
         """
-        occupied, conditions, draws = self._occupied(begun), begun.conditions, begun.draws
+        occupied, conditions, draws = self._occupied(first), first.conditions, first.draws
         fits, stage = self.memory.first_that_fits, report.part(0.0, 0.72)
         # Noise is drawn outside what may be tried again, which so gives the same result.
         noise = self._latent_noise(occupied, draws)
@@ -171,7 +171,7 @@ class SlatModel(FirstStage[M]):
                 return (flow(state[0], time, voxels, None if view is None else contexts[view]),)
 
             (x,) = sample_flow(
-                recorded(velocity, self.device),
+                as_cuda_graph(velocity, self.device),
                 (noise,),
                 self.sampling.latent,
                 views=len(contexts),

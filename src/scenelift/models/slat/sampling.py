@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 # What of the noise a finished sample keeps, in TRELLIS's and its successors' flows (`sigma_min`).
-NOISE_LEFT = 1e-5
+LEAST_NOISE = 1e-5
 
 State: TypeAlias = tuple[Tensor, ...]
 
@@ -73,8 +73,8 @@ class SamplingParams:
         """The time that the network is told at each step, in double precision."""
         if not self.toward_noise:
             return time_grid(self.steps, self.rescale)[:-1]
-        noise_left = np.linspace(1, 0, self.steps + 1)[:-1].tolist()
-        return [self.rescale * u / (1 + (self.rescale - 1) * u) for u in noise_left]
+        noise_levels = np.linspace(1, 0, self.steps + 1)[:-1].tolist()
+        return [self.rescale * u / (1 + (self.rescale - 1) * u) for u in noise_levels]
 
     def guided_steps(self) -> list[bool]:
         """Whether each step is guided.
@@ -164,15 +164,15 @@ def _calmed(x: State, time: float, free: State, guided: State, params: SamplingP
         free, guided: velocities toward the noise.
         params: how much, and which deviation.
     """
-    noise = NOISE_LEFT + (1 - NOISE_LEFT) * time
+    noise = LEAST_NOISE + (1 - LEAST_NOISE) * time
     result = []
     for state, plain, strong in zip(x, free, guided, strict=True):
         expected, actual = (
-            (1 - NOISE_LEFT) * state - noise * velocity for velocity in (plain, strong)
+            (1 - LEAST_NOISE) * state - noise * velocity for velocity in (plain, strong)
         )
         ratio = _spread(expected, params) / _spread(actual, params)
         calmed = params.contrast * actual * ratio + (1 - params.contrast) * actual
-        result.append(((1 - NOISE_LEFT) * state - calmed) / noise)
+        result.append(((1 - LEAST_NOISE) * state - calmed) / noise)
     return tuple(result)
 
 

@@ -67,10 +67,12 @@ def cap_voxels(
     target_low = low + (length - half) / 2
     # A flat structure has one layer to keep: no division by zero, no end before the start.
     target_high = torch.maximum(target_low, target_low + half - 1)
-    moved = ((xyz - low) / (high - low).clamp(min=1) * (half - 1) + target_low).round()
-    moved = torch.minimum(torch.maximum(moved, target_low.trunc()), target_high.trunc()).int()
-    halved = torch.cat([coords[:, :1], moved], 1).unique(dim=0)
+    rounded_coords = ((xyz - low) / (high - low).clamp(min=1) * (half - 1) + target_low).round()
+    rounded_coords = torch.minimum(
+        torch.maximum(rounded_coords, target_low.trunc()), target_high.trunc()
+    ).int()
+    halved = torch.cat([coords[:, :1], rounded_coords], 1).unique(dim=0)
     if len(halved) > most:
-        chosen = torch.randperm(len(halved), generator=generator)[:most]
-        halved = halved[chosen.to(halved.device)]
+        rows = torch.randperm(len(halved), generator=generator)[:most]
+        halved = halved[rows.to(halved.device)]
     return OccupiedVoxels(coords=halved, factor=2)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scenelift.models.layers.blocks import FlowContext
-from scenelift.models.slat.first_stage import WORKING_CONDITION, Begun, Draws
+from scenelift.models.slat.first_stage import WORKING_CONDITION, Draws, FirstStageResult
 from scenelift.models.slat.model import LiftedShape, SlatModel
 from scenelift.models.slat.sampling import State
 from scenelift.models.trellis.checkpoints import TrellisModels
@@ -56,8 +56,8 @@ class Trellis(SlatModel[TrellisModels]):
                 tried.
         """
         report = report or silent()
-        (begun,) = self.begin(pictures, seeds=[seed], mode=mode, report=report.part(0.0, 0.45))
-        return self.complete(begun, mode=mode, report=report.part(0.45, 1.0))
+        (first,) = self.begin(pictures, seeds=[seed], mode=mode, report=report.part(0.0, 0.45))
+        return self.complete(first, mode=mode, report=report.part(0.45, 1.0))
 
     @torch.inference_mode()
     def begin(
@@ -67,7 +67,7 @@ class Trellis(SlatModel[TrellisModels]):
         seeds: Sequence[int],
         mode: ViewMode = "stochastic",
         report: Reporter,
-    ) -> list[Begun]:
+    ) -> list[FirstStageResult]:
         """First stage, for several seeds at once; `lift` says what the arguments are.
 
         Raises:
@@ -87,16 +87,16 @@ class Trellis(SlatModel[TrellisModels]):
             report.part(0.04, 1.0),
         )
         return [
-            Begun(state, coords, conditions, one)
+            FirstStageResult(state, coords, conditions, one)
             for (state, coords), one in zip(structures, draws, strict=True)
         ]
 
     @torch.inference_mode()
     def complete(
-        self, begun: Begun, *, mode: ViewMode = "stochastic", report: Reporter
+        self, first: FirstStageResult, *, mode: ViewMode = "stochastic", report: Reporter
     ) -> LiftedShape:
         """Second stage and decoders of one seed; `lift` says what it raises."""
-        shape, _ = self._detail(begun, report, mode=mode)
+        shape, _ = self._detail(first, report, mode=mode)
         return shape
 
     def _look(self, picture: NDArray[np.uint8]) -> Tensor:  # [s, s, 3] -> [1, S, C]

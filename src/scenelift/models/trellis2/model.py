@@ -26,13 +26,13 @@ from scenelift.errors import ReconstructionError
 from scenelift.models.layers.attention import PixelCondition
 from scenelift.models.layers.blocks import FlowContext
 from scenelift.models.layers.sparse import SparseTensor, Voxels
-from scenelift.models.slat.acceleration import recorded
+from scenelift.models.slat.acceleration import as_cuda_graph
 from scenelift.models.slat.first_stage import (
     GIB,
     WORKING_CONDITION,
-    Begun,
     Draws,
     FirstStage,
+    FirstStageResult,
     expect_numbers,
 )
 from scenelift.models.slat.precision import tensor_types
@@ -90,7 +90,7 @@ class LiftedSurface:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Decoded:
+class _DecodedShape:
     surface: tuple[Tensor, Tensor]
     voxels: Voxels
     logits: Sequence[Tensor]
@@ -102,7 +102,7 @@ class Trellis2(FirstStage[Trellis2Models]):
     @torch.inference_mode()
     def begin(
         self, picture: NDArray[np.uint8], *, seeds: Sequence[int], report: Reporter
-    ) -> list[Begun]:
+    ) -> list[FirstStageResult]:
         """First stage, for several seeds at once.
 
         Args:
@@ -118,7 +118,7 @@ class Trellis2(FirstStage[Trellis2Models]):
         side = self.models.side
         conditions = self.memory.first_that_fits(lambda: self._look(picture))
         cells = cube_cells(side, self.device)
-        condition = self._told(conditions[0], cells, side, "structure")
+        condition = self._condition_on_cells(conditions[0], cells, side, "structure")
 
         def noise(draw: Draws) -> Tensor:
             cube = torch.randn(
@@ -132,12 +132,12 @@ class Trellis2(FirstStage[Trellis2Models]):
             report.part(0.04, 1.0),
         )
         return [
-            Begun(state, coords, conditions, one)
+            FirstStageResult(state, coords, conditions, one)
             for (state, coords), one in zip(structures, draws, strict=True)
         ]
 
     @torch.inference_mode()
-    def complete(self, begun: Begun, *, report: Reporter | None = None) -> LiftedSurface:
+    def complete(self, first: FirstStageResult, *, report: Reporter | None = None) -> LiftedSurface:
         """The other stages and the decoders, of one seed.
 
         Raises:
@@ -146,20 +146,20 @@ class Trellis2(FirstStage[Trellis2Models]):
                 tried.
         """
         report = report or silent()
-        expect_numbers("structure", *begun.state)
-        if not len(begun.coords):
+        expect_numbers("structure", *first.state)
+        if not len(first.coords):
             raise ReconstructionError(
                 "The model made no shape of what this mask shows. Try another seed, or a mask "
                 "that follows the object more closely."
             )
-        models, settings, draws = self.models, self.models.settings, begun.draws
+        models, settings, draws = self.models, self.models.settings, first.draws
         fits = self.memory.first_that_fits
-        conditions = begun.conditions
-        coords, resolution = begun.coords, self._resolution(512)
+        conditions = first.conditions
+        coords, resolution = first.coords, self._resolution(512)
         shares = (0.0, 0.0)
         if models.coarse_flow is not None:
             shares = (0.12, 0.16)
-            coords, resolution = self._cascade(begun, report.part(0.0, shares[1]))
+            coords, resolution = self._cascade(first, report.part(0.0, shares[1]))
         elif models.kind == "1024":
             resolution = self._resolution(1024)
         condition = conditions[-1]
@@ -168,7 +168,9 @@ class Trellis2(FirstStage[Trellis2Models]):
 
         noise = self._noise(models.shape_flow, len(coords), draws)
         stage = report.part(shares[1], 0.6)
-        flow_condition = fits(lambda: self._told(condition, coords[:, 1:], side, "shape"))
+        flow_condition = fits(
+            lambda: self._condition_on_cells(condition, coords[:, 1:], side, "shape")
+        )
         x = fits(
             lambda: self._sample(
                 models.shape_flow,
@@ -186,7 +188,9 @@ class Trellis2(FirstStage[Trellis2Models]):
         beside = settings.shape.normalised(shape.feats)
         noise = self._noise(models.texture_flow, len(coords), draws)
         stage = report.part(0.6, 0.88)
-        flow_condition = fits(lambda: self._told(condition, coords[:, 1:], side, "texture"))
+        flow_condition = fits(
+            lambda: self._condition_on_cells(condition, coords[:, 1:], side, "texture")
+        )
         assert self.sampling.texture is not None
         texture_sampling = self.sampling.texture
         x = fits(
@@ -209,10 +213,10 @@ class Trellis2(FirstStage[Trellis2Models]):
         report.update(0.95, message="decoding materials")
         attributes = fits(lambda: self._decode_texture(texture, decoded.logits))
         vertices, faces = decoded.surface
-        used, faces = torch.unique(faces, return_inverse=True)
+        vertex_indices, faces = torch.unique(faces, return_inverse=True)
         report.update(1.0, message="decoding materials")
         return LiftedSurface(
-            vertices=vertices[used],
+            vertices=vertices[vertex_indices],
             faces=faces,
             cells=decoded.voxels.coords[:, 1:],
             attributes=attributes,
@@ -251,7 +255,7 @@ class Trellis2(FirstStage[Trellis2Models]):
         pixels = torch.tensor(resized(picture, size), device=self.device)
         return pixels.movedim(-1, 0)[None].float() / 255
 
-    def _told(
+    def _condition_on_cells(
         self, condition: Any, cells: Tensor, side: int, stage: Stage
     ) -> Tensor | PixelCondition:
         """What a flow's tokens in these cells are told, of what `_look` has seen."""
@@ -280,15 +284,17 @@ class Trellis2(FirstStage[Trellis2Models]):
             report,
         )
 
-    def _cascade(self, begun: Begun, report: Reporter) -> tuple[Tensor, int]:
+    def _cascade(self, first: FirstStageResult, report: Reporter) -> tuple[Tensor, int]:
         """Voxels of the finer flow, and the resolution that they come to."""
         models, fits = self.models, self.memory.first_that_fits
         assert models.coarse_flow is not None
-        flow, coords, low = models.coarse_flow, begun.coords, self._resolution(512)
+        flow, coords, low = models.coarse_flow, first.coords, self._resolution(512)
         side = low // models.shape_decoder.params.finer
         voxels = Voxels(coords, side)
-        noise = self._noise(flow, len(coords), begun.draws)
-        condition = fits(lambda: self._told(begun.conditions[0], coords[:, 1:], side, "coarse"))
+        noise = self._noise(flow, len(coords), first.draws)
+        condition = fits(
+            lambda: self._condition_on_cells(first.conditions[0], coords[:, 1:], side, "coarse")
+        )
         stage = report.part(0.0, 0.8)
         x = fits(
             lambda: self._sample(
@@ -304,7 +310,7 @@ class Trellis2(FirstStage[Trellis2Models]):
         target = self._resolution(1536 if models.kind == "1536_cascade" else 1024)
         cells, resolution = self._finer_cells(fine.coords, low, target)
         if resolution < target:
-            begun.draws.notes.append(
+            first.draws.notes.append(
                 f"This object has more detail than {target} voxels a side have room for: it was "
                 f"made with {resolution}."
             )
@@ -349,7 +355,7 @@ class Trellis2(FirstStage[Trellis2Models]):
                 return (flow(x, time, rotation, None if view is None else context),)
 
             (x,) = sample_flow(
-                recorded(velocity, self.device),
+                as_cuda_graph(velocity, self.device),
                 (noise,),
                 sampling,
                 report=report,
@@ -357,7 +363,7 @@ class Trellis2(FirstStage[Trellis2Models]):
             )
         return x[0]
 
-    def _decode_shape(self, shape: SparseTensor, resolution: int) -> _Decoded:
+    def _decode_shape(self, shape: SparseTensor, resolution: int) -> _DecodedShape:
         working = len(shape.feats) * _OF_A_DECODED_TOKEN
         with self.memory.running(self.models.shape_decoder, working=working) as decoder:
             decoded = decoder(shape)
@@ -365,7 +371,7 @@ class Trellis2(FirstStage[Trellis2Models]):
         surface = dual_grid_mesh(cells, DualGrid.of(decoded.feats.float()), resolution)
         # Without the tables of its neighbours, which the texture's decoder makes anew.
         voxels = Voxels(decoded.voxels.coords, decoded.voxels.resolution)
-        return _Decoded(surface=surface, voxels=voxels, logits=decoded.logits)
+        return _DecodedShape(surface=surface, voxels=voxels, logits=decoded.logits)
 
     def _decode_texture(self, texture: SparseTensor, logits: Sequence[Tensor]) -> Tensor:
         working = len(texture.feats) * _OF_A_DECODED_TOKEN

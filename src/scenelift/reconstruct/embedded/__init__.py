@@ -91,9 +91,11 @@ class EmbeddedReconstructor:
             instance.box[2] - instance.box[0], instance.box[3] - instance.box[1]
         )
         if self._head is not None and thick:
-            filled = filled_space(self._head, view, outline, distance, trust_relief=not estimated)
-            solid = Solid.of_filled(outline, filled, points.camera, distance)
-            up, note = filled.up, NOTE
+            occupancy = filled_space(
+                self._head, view, outline, distance, trust_relief=not estimated
+            )
+            solid = Solid.of_occupancy(outline, occupancy, points.camera, distance)
+            up, note = occupancy.up, NOTE
         else:
             relief = None if estimated else relief_of(outline, points, distance)
             phi = inflate(outline, proportions)
@@ -104,8 +106,8 @@ class EmbeddedReconstructor:
         surface = surface_of(solid)
         report.update(0.7, message="surface")
 
-        guessed = None if solid.filled is None else solid.filled.back
-        window = None if solid.filled is None else solid.filled.window
+        guessed = None if solid.occupancy is None else solid.occupancy.back
+        window = None if solid.occupancy is None else solid.occupancy.window
         colours = colours_of(view, guessed, window)
         splats = splats_of(solid, surface, colours, seed=seed)
         skin = skin_of(solid, surface, colours)

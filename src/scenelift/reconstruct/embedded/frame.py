@@ -51,10 +51,10 @@ def in_object_frame(
         Shape and scene_from_object, which puts it back where it was.
     """
     axes = matrix_from_quaternion(rotation)  # columns: the object's axes in the camera frame
-    turned = surface.vertices @ axes
+    rotated = surface.vertices @ axes
     means = splats.means @ axes
-    low = np.minimum(turned.min(0), means.min(0))
-    high = np.maximum(turned.max(0), means.max(0))
+    low = np.minimum(rotated.min(0), means.min(0))
+    high = np.maximum(rotated.max(0), means.max(0))
     size = float((high - low).max()) * (1 + 1e-6)  # rounding to float32 must stay inside
     centre = axes @ ((low + high) / 2)
 

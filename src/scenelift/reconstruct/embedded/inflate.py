@@ -40,7 +40,7 @@ def inflate(outline: Outline, proportions: Proportions) -> NDArray[np.float64]: 
     peak = float(phi.max())
     target = (0.5 * proportions.depth * _small_side(outline)) ** 2
     if proportions.round:
-        phi = _turned(outline, phi)
+        phi = _revolve(outline, phi)
     elif target < peak:
         # Harmonic sum of φ and a limit: edges stay round, the middle flattens to the target.
         limit = target * peak / (peak - target + 1e-9)
@@ -69,7 +69,7 @@ def _solve(outline: Outline) -> NDArray[np.float64]:
             neighbour_inside = np.roll(inside, shift, axis)
             both = inside & neighbour_inside
             links.append((index[both], np.roll(index, shift, axis)[both]))
-            edge = inside & ~neighbour_inside & ~np.roll(outline.cut, shift, axis)
+            edge = inside & ~neighbour_inside & ~np.roll(outline.on_cut, shift, axis)
             theta = np.clip(d / np.maximum(d - neighbour_d, 1e-9), 0.05, 1.0)
             diagonal += both + np.where(edge, 1 / theta, 0.0)
     diagonal += 1 / (SCREENING**2 * count)  # λ² = SCREENING² · area, in nodes
@@ -96,7 +96,7 @@ def _small_side(outline: Outline) -> float:
     return min(extent, 3 * radius)
 
 
-def _turned(outline: Outline, phi: NDArray[np.float64]) -> NDArray[np.float64]:
+def _revolve(outline: Outline, phi: NDArray[np.float64]) -> NDArray[np.float64]:
     """Squared half thickness of the outline turned about the vertical.
 
     Each row's longest run is a diameter. What sticks out of it over less than a third of the

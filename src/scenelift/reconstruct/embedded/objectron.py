@@ -150,8 +150,8 @@ def fit_box(box_corners: NDArray[np.float64], camera: Camera, size: float) -> Or
     reach = 0.5 * np.ptp(box_corners, axis=0).max() / camera.fx
 
     def corners(p: NDArray[np.float64]) -> NDArray[np.float64]:
-        turned = Rotation.from_rotvec(p[:3]).apply(CORNERS * np.exp(p[3:6]))
-        return turned + np.array([p[6], p[7], -1.0])
+        rotated = Rotation.from_rotvec(p[:3]).apply(CORNERS * np.exp(p[3:6]))
+        return rotated + np.array([p[6], p[7], -1.0])
 
     def residual(p: NDArray[np.float64]) -> NDArray[np.float64]:
         points = corners(p)

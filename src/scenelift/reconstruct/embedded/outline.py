@@ -20,7 +20,7 @@ __all__ = ["MIN_PIXELS", "Outline", "trace_outline"]
 # Fewer pixels than this have no outline to speak of.
 MIN_PIXELS = 16
 # Part of a mask that its smoothed outline must cover: half of a straight line a pixel wide is.
-LEAST_COVERED = 1 / 3
+LEAST_COVERAGE = 1 / 3
 # Longest side, in pixels, at which a mask is worked on: larger ones are reduced first.
 WORK_SIDE = 480
 # Islands below this part of the largest are taken for crumbs of the segmenter.
@@ -36,14 +36,14 @@ class Outline:
 
     Attributes:
         distance: float64 [h, w] in photo pixels, positive inside, at the nodes.
-        cut: bool [h, w], outside nodes where something hides the object or the photo ends: the
+        on_cut: bool [h, w], outside nodes where something hides the object or the photo ends: the
             outline there is a cut through the object, not its silhouette.
         origin: (u, v) of node [0, 0] in continuous photo coordinates.
         step: photo pixels between nodes.
     """
 
     distance: NDArray[np.float64]
-    cut: NDArray[np.bool_]
+    on_cut: NDArray[np.bool_]
     origin: tuple[float, float]
     step: float
 
@@ -85,9 +85,9 @@ def trace_outline(
     window = (top - pad, left - pad, bottom + pad, right + pad)
     work = _reduced(_cropped(mask, window, False), factor)
     work = _without_crumbs(work)
-    cut = _reduced(_cropped(np.zeros_like(mask), window, True), factor)
+    cut_mask = _reduced(_cropped(np.zeros_like(mask), window, True), factor)
     if hidden_by is not None:
-        cut |= _reduced(_cropped(hidden_by, window, False), factor)
+        cut_mask |= _reduced(_cropped(hidden_by, window, False), factor)
     distance = _smooth_distance(work)
 
     step = _step(work, distance)
@@ -103,16 +103,16 @@ def trace_outline(
         np.maximum(-x, x - (work.shape[1] - 1))[None],
     )
     nodes = np.where(outside > 0, np.minimum(nodes, -outside), nodes)
-    covered = np.count_nonzero(nodes > 0) * (step * factor) ** 2
-    if covered < LEAST_COVERED * area:
+    area_above_zero = np.count_nonzero(nodes > 0) * (step * factor) ** 2
+    if area_above_zero < LEAST_COVERAGE * area:
         raise InputError(
             f"The mask's {area} pixels are scattered, or lines a pixel wide: there is no solid in "
             "them. Use a mask of connected areas."
         )
-    cut_nodes = map_coordinates(cut.astype(np.float32), grid, order=0, mode="nearest") > 0
+    cut_nodes = map_coordinates(cut_mask.astype(np.float32), grid, order=0, mode="nearest") > 0
     return Outline(
         distance=nodes * factor,
-        cut=cut_nodes & (nodes <= 0),
+        on_cut=cut_nodes & (nodes <= 0),
         origin=(
             float(window[1] + (x[0] + 0.5) * factor),
             float(window[0] + (y[0] + 0.5) * factor),

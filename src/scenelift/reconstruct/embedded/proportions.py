@@ -29,7 +29,7 @@ class Proportions:
 
 
 DEFAULT = Proportions(0.8)
-TURNED = Proportions(1.0, round=True)
+SURFACE_OF_REVOLUTION = Proportions(1.0, round=True)
 
 _DEPTHS: dict[float, str] = {
     0.08: "tv monitor screen laptop-screen cell-phone phone picture painting poster kite frisbee",
@@ -48,7 +48,7 @@ _DEPTHS: dict[float, str] = {
 _ROUND = "cup mug bottle bowl vase wine-glass glass ball sports-ball apple orange donut jar pot can"
 
 TABLE = {name: Proportions(depth) for name, depth in names_table(_DEPTHS).items()} | names_table(
-    {TURNED: _ROUND}
+    {SURFACE_OF_REVOLUTION: _ROUND}
 )
 
 

@@ -60,8 +60,10 @@ def relief_of(outline: Outline, points: PointMap, distance: float) -> NDArray[np
     valid = inner if inner.any() else valid
     if not valid.any():
         return np.zeros((h, w))
-    filled = relief[nearest_inside(valid)]
-    return gaussian_filter(median_filter(filled, size=5, mode="nearest"), 1.0, mode="nearest")
+    without_holes = relief[nearest_inside(valid)]
+    return gaussian_filter(
+        median_filter(without_holes, size=5, mode="nearest"), 1.0, mode="nearest"
+    )
 
 
 def visible_relief(
@@ -89,9 +91,9 @@ def visible_relief(
         valid &= inner | (jump < JUMP * size)
     if not valid.any():
         return np.zeros_like(u)
-    filled = relief[nearest_inside(valid)]
+    without_holes = relief[nearest_inside(valid)]
     height, width = valid.shape
-    return filled[
+    return without_holes[
         np.clip(np.floor(v).astype(int) - rows[0], 0, height - 1),
         np.clip(np.floor(u).astype(int) - columns[0], 0, width - 1),
     ]

@@ -16,7 +16,7 @@ from scipy.ndimage import map_coordinates
 from scenelift.geometry.isosurface import isosurface
 from scenelift.geometry.regions import nearest_inside
 from scenelift.reconstruct.embedded.outline import Outline
-from scenelift.reconstruct.embedded.volume import Filled
+from scenelift.reconstruct.embedded.volume import OccupancyField
 from scenelift.types import Camera
 
 __all__ = ["Solid", "Surface", "surface_of"]
@@ -44,7 +44,7 @@ class Solid:
         middle: float64 [h, w], where half way between front and back lies, in pixels.
         camera: the photo's camera.
         distance: depth of w = 0 in scene units.
-        filled: what is inside between front and back, where that is known; None: everything.
+        occupancy: what is inside between front and back, where that is known; None: everything.
     """
 
     outline: Outline
@@ -52,7 +52,7 @@ class Solid:
     middle: NDArray[np.float64]
     camera: Camera
     distance: float
-    filled: Filled | None = None
+    occupancy: OccupancyField | None = None
 
     @classmethod
     def of(
@@ -76,13 +76,15 @@ class Solid:
         return cls(outline=outline, phi=phi, middle=middle, camera=camera, distance=distance)
 
     @classmethod
-    def of_filled(cls, outline: Outline, filled: Filled, camera: Camera, distance: float) -> Solid:
+    def of_occupancy(
+        cls, outline: Outline, occupancy: OccupancyField, camera: Camera, distance: float
+    ) -> Solid:
         """A solid of any shape; its front and back are where rays first enter and last leave it.
 
         Raises:
             ValueError: nothing is inside.
         """
-        first, last, hit = filled.extent()
+        first, last, hit = occupancy.extent()
         if not hit.any():
             raise ValueError("nothing is inside the field: there is no solid")
         near = nearest_inside(hit)
@@ -90,8 +92,8 @@ class Solid:
         h, w = outline.distance.shape
         u = outline.origin[0] + outline.step * np.arange(w)
         v = outline.origin[1] + outline.step * np.arange(h)
-        rows = (v - filled.v[0]) / (filled.v[1] - filled.v[0])
-        columns = (u - filled.u[0]) / (filled.u[1] - filled.u[0])
+        rows = (v - occupancy.v[0]) / (occupancy.v[1] - occupancy.v[0])
+        columns = (u - occupancy.u[0]) / (occupancy.u[1] - occupancy.u[0])
         where = np.meshgrid(rows, columns, indexing="ij")
         front, back = (
             map_coordinates(side, where, order=1, mode="nearest") for side in (first, last)
@@ -105,7 +107,7 @@ class Solid:
             middle=middle,
             camera=camera,
             distance=distance,
-            filled=filled,
+            occupancy=occupancy,
         )
 
     @property
@@ -164,9 +166,9 @@ class Surface:
 
 def surface_of(solid: Solid, *, max_faces: int = MAX_FACES) -> Surface:
     """Closed surface of a solid, of at most about `max_faces` triangles."""
-    if solid.filled is not None:
+    if solid.occupancy is not None:
         most = max(max_faces, MAX_FILLED_FACES)
-        return _decimated(_surface_of_filled(solid, solid.filled), most)
+        return _decimated(_surface_of_occupancy(solid, solid.occupancy), most)
     step = solid.outline.step
     reach = int(np.ceil(solid.thickest / step)) + 2
     w = step * np.arange(-reach, reach + 1)[:, None, None]
@@ -184,19 +186,21 @@ def surface_of(solid: Solid, *, max_faces: int = MAX_FACES) -> Surface:
     return _decimated(surface, max_faces)
 
 
-def _surface_of_filled(solid: Solid, filled: Filled) -> Surface:
+def _surface_of_occupancy(solid: Solid, occupancy: OccupancyField) -> Surface:
     # Only the part of the field that has something inside, and a border around it.
     spans = []
     for axis in range(3):
         rest = tuple(k for k in range(3) if k != axis)
-        used = np.flatnonzero((filled.field > 0).any(rest))
-        spans.append(slice(max(0, used[0] - 1), used[-1] + 2))
-    index, faces = isosurface(np.ascontiguousarray(filled.field[tuple(spans)]))
+        slices = np.flatnonzero((occupancy.field > 0).any(rest))
+        spans.append(slice(max(0, slices[0] - 1), slices[-1] + 2))
+    index, faces = isosurface(np.ascontiguousarray(occupancy.field[tuple(spans)]))
     d, y, x = (index[:, k] + spans[k].start for k in range(3))
-    steps = [axis[1] - axis[0] for axis in (filled.w, filled.v, filled.u)]
+    steps = [axis[1] - axis[0] for axis in (occupancy.w, occupancy.v, occupancy.u)]
     w, v, u = (
         a[0] + step * i
-        for a, step, i in zip((filled.w, filled.v, filled.u), steps, (d, y, x), strict=True)
+        for a, step, i in zip(
+            (occupancy.w, occupancy.v, occupancy.u), steps, (d, y, x), strict=True
+        )
     )
     return Surface(vertices=solid.at(u, v, w), faces=faces[:, ::-1])
 

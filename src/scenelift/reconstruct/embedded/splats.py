@@ -127,8 +127,8 @@ def _even_discs(
     a, b = np.sqrt(rng.random(count)), rng.random(count)
     shares = np.stack([1 - a, a * (1 - b), a * b], -1)
     means = (shares[..., None] * corners[face]).sum(1)
-    chosen = _one_per_cell(means, CELL * spacing)
-    means, normal = means[chosen], normals[face[chosen]]
+    rows = _one_per_cell(means, CELL * spacing)
+    means, normal = means[rows], normals[face[rows]]
     means -= normal * (_inset(solid.outline) * solid.distance / solid.camera.fx)
     # Any direction across the normal will do: the discs are round.
     helper = np.where(np.abs(normal[:, :1]) < 0.6, [[1.0, 0, 0]], [[0.0, 1, 0]])

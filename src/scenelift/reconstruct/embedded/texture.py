@@ -71,8 +71,8 @@ def skin_of(solid: Solid, surface: Surface, colours: Colours) -> Skin:
     part = np.abs(cosine[:, None] - PARTS).argmin(1)  # [F]
     count = len(surface.vertices)
     place = surface.faces + count * part[:, None]  # every vertex once in each tile that needs it
-    used, faces = np.unique(place, return_inverse=True)
-    vertex, of = used % count, used // count
+    corner_indices, faces = np.unique(place, return_inverse=True)
+    vertex, of = corner_indices % count, corner_indices // count
     tiles = [ahead, *others]
     corner, texel = (np.array([getattr(t, name) for t in tiles]) for name in ("corner", "texel"))
     offset = np.array([(0, 0), *zip(offsets, top, strict=True)])
@@ -112,6 +112,6 @@ class _Tile:
             corner[0] + (np.arange(width) + 0.5) * texel[0],
             corner[1] + (np.arange(height) + 0.5) * texel[1],
         )
-        painted = colours.at(u.ravel(), v.ravel(), np.full(u.size, cosine))
-        picture = np.rint(painted * 255).astype(np.uint8).reshape(height, width, 3)
+        rgb = colours.at(u.ravel(), v.ravel(), np.full(u.size, cosine))
+        picture = np.rint(rgb * 255).astype(np.uint8).reshape(height, width, 3)
         return cls(picture=picture, corner=corner, texel=texel)

@@ -21,7 +21,7 @@ from scenelift.reconstruct.embedded.outline import Outline
 from scenelift.reconstruct.embedded.relief import visible_relief
 from scenelift.types import ObjectView
 
-__all__ = ["Filled", "filled_space"]
+__all__ = ["OccupancyField", "filled_space"]
 
 # As in training:
 PATCHES = (20, 20)
@@ -33,7 +33,7 @@ ACROSS = 4  # the hint that changes its sign in a mirror
 
 # Windows over the first one's side, and whether mirrored: what the head says of them differs where
 # it guesses, and rays fall elsewhere.
-LOOKS = ((1.0, False), (1.07, True), (0.94, True))
+AUGMENTATIONS = ((1.0, False), (1.07, True), (0.94, True))
 NODES = 112  # along a side: the silhouette is sharper than the head's rays
 SKIN = 1.5  # bins: thinner would slip through the grid
 THINNEST = 0.6  # bins, of a bar, likewise
@@ -45,7 +45,7 @@ likelier than IoU / (1 + IoU), and walls that the head hardly dares to draw stay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Filled:
+class OccupancyField:
     """A field over rays and depths, positive inside.
 
     Attributes:
@@ -95,7 +95,7 @@ def filled_space(
     distance: float,
     *,
     trust_relief: bool,
-) -> Filled:
+) -> OccupancyField:
     """Ask the head, and make its answer agree with the outline.
 
     Args:
@@ -107,18 +107,16 @@ def filled_space(
     longer = max(x1 - x0, y1 - y0)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
     answer, up = np.zeros((BINS + 3, SIDE, SIDE), np.float32), np.zeros(3)
-    for zoom, mirrored in LOOKS:
+    for zoom, mirror in AUGMENTATIONS:
         half = longer * (0.5 + MARGIN) * zoom
         window = (x - half, y - half, x + half, y + half)
         hints = _hints(window, view, distance, longer, trust_relief=trust_relief)
         picture = crop(view.image.pixels, window, PATCHES)
-        maps, up_seen = (
-            _mirrored_run(head, picture, hints) if mirrored else head.run(picture, hints)
-        )
+        maps, up_part = _mirrored_run(head, picture, hints) if mirror else head.run(picture, hints)
         rays = (((np.arange(SIDE) + 0.5) / SIDE - 0.5) / zoom + 0.5) * SIDE - 0.5
         onto = _interpolation(rays, SIDE)
-        answer += onto @ maps @ onto.T / np.float32(len(LOOKS))
-        up += up_seen
+        answer += onto @ maps @ onto.T / np.float32(len(AUGMENTATIONS))
+        up += up_part
 
     half = longer * (0.5 + MARGIN)
     nodes = NODES
@@ -133,8 +131,8 @@ def filled_space(
 
     uu, vv = np.meshgrid(u, v)
     rim = outline.sample(outline.distance, uu, vv)
-    cut = outline.sample(outline.cut.astype(np.float32), uu, vv, order=0) > 0.5
-    field = np.where(cut & (rim <= 0), field, np.minimum(field, rim)).astype(np.float32)
+    at_cut = outline.sample(outline.on_cut.astype(np.float32), uu, vv, order=0) > 0.5
+    field = np.where(at_cut & (rim <= 0), field, np.minimum(field, rim)).astype(np.float32)
     inside = field > 0
     hit = np.any(inside, axis=0)
     front = w[inside.argmax(0)][nearest_inside(hit)] if hit.any() else np.zeros_like(rim)
@@ -155,7 +153,7 @@ def filled_space(
     least = np.float32(1e-3 * bin_depth)
     field = np.where(np.abs(field) < least, -least, field)
     back = (1 / (1 + np.exp(-answer[BINS:].clip(-30, 30)))).astype(np.float32)
-    return Filled(
+    return OccupancyField(
         field=field,
         u=u,
         v=v,
