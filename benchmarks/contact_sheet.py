@@ -1,6 +1,6 @@
 """Make the pictures of README and docs/embedded.md again: docs/images/.
 
-    python -m benchmarks.contact_sheet [--out docs/images] [--photos out/photos]
+    python -m benchmarks.contact_sheet [--out docs/images] [--photos out/photos [--shapes]]
 
 Real photos that ship with scikit-image (CC0 or public domain), one row a photo and prompt, chosen
 before the results were seen: what was found, then four frames of the preview. Nothing is
@@ -10,6 +10,8 @@ With `--photos` (the folder of `python -m benchmarks.outlined fetch`) a second s
 rule: the first ten of the photographs that may be looked at often, the first noun of each list,
 three objects at most; where no detector knows the word, the boxes of the outlines. Each row is the
 photo, its own view drawn again from splats (with its PSNR), and both ends of the preview's swing.
+With `--shapes` beside it, a sheet of shapes: the first 24 photographs, the first noun and its best
+object alone, seen from the photo's side, the right, behind and the left.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from benchmarks.outlined import LIST
 from scenelift import Pipeline
 from scenelift.errors import NothingFound
 from scenelift.io.files import write_bytes
-from scenelift.options import ExportOptions
+from scenelift.options import ExportOptions, LayoutOptions
 from scenelift.pipeline import as_prompt
 from scenelift.progress import silent
 from scenelift.runs import RunSpec, run_job
@@ -51,6 +53,7 @@ SPOON = BoxPrompt(box=(320, 190, 410, 335), label="spoon")
 DEMO = Prompt(phrases=("cup",), boxes=(SPOON,))
 TILE, CAPTION = 300, 26
 ROOM_TILE = 200
+SHAPE_TILE = 150
 
 
 def photo(name: str) -> NDArray[np.uint8]:
@@ -116,24 +119,55 @@ def readme_pictures(folder: Path, out: Path, pipeline: Pipeline) -> None:
 def outlined_sheet(photos: Path, folder: Path, pipeline: Pipeline) -> PIL.Image.Image:
     """The sheet of backgrounds, two photographs a row."""
     rows = [r for r in json.loads(LIST.read_text(encoding="utf-8")) if not r["once"]][:10]
+    export = ExportOptions(preview_size=384, preview_frames=4)
     strips = []
     for about in rows:
-        out = folder / Path(about["file"]).stem
-        noun = next(iter(about["nouns"]))
+        spec = RunSpec(
+            photo=photos / about["file"], prompt=Prompt(max_objects=3), out=folder, export=export
+        )
+        out, title = _run_outlined(about, spec, pipeline)
+        strips.append(_room_strip(out, title))
+        print(strips[-1][1], flush=True)
+    return _two_a_row(strips)
+
+
+def shapes_sheet(photos: Path, folder: Path, pipeline: Pipeline) -> PIL.Image.Image:
+    """The sheet of single objects from four sides, two photographs a row."""
+    rows = json.loads(LIST.read_text(encoding="utf-8"))[:24]
+    export = ExportOptions(preview_size=384, preview_frames=4, preview_path="circle")
+    strips = []
+    for about in rows:
         spec = RunSpec(
             photo=photos / about["file"],
-            prompt=Prompt(phrases=(noun,), max_objects=3),
-            out=out,
-            export=ExportOptions(preview_size=384, preview_frames=4),
+            prompt=Prompt(max_objects=1),
+            out=folder,
+            layout=LayoutOptions(background="none"),
+            export=export,
         )
-        try:
-            run_job(spec, pipeline, silent())
-        except NothingFound:
-            named = [o for o in about["objects"] if o["name"] == noun] or about["objects"]
-            boxes = tuple(_box_of(o, about) for o in named[:3])
-            run_job(replace(spec, prompt=Prompt(boxes=boxes)), pipeline, silent())
-        strips.append(_room_strip(out, f"{Path(about['file']).stem}, “{noun}”"))
+        out, title = _run_outlined(about, spec, pipeline)
+        strips.append(_shape_strip(out, title))
         print(strips[-1][1], flush=True)
+    return _two_a_row(strips)
+
+
+def _run_outlined(about: dict, spec: RunSpec, pipeline: Pipeline) -> tuple[Path, str]:
+    """Run a photograph with its first noun, else with its outlines' boxes: the folder, a title."""
+    out = spec.out / spec.photo.stem
+    noun = next(iter(about["nouns"]))
+    most = spec.prompt.max_objects
+    title = f"{spec.photo.stem.removesuffix('_b')}, “{noun}”"
+    by_noun = Prompt(phrases=(noun,), max_objects=most)
+    try:
+        run_job(replace(spec, out=out, prompt=by_noun), pipeline, silent())
+    except NothingFound:
+        named = [o for o in about["objects"] if o["name"] == noun] or about["objects"]
+        boxes = tuple(_box_of(o, about) for o in named[:most])
+        run_job(replace(spec, out=out, prompt=Prompt(boxes=boxes)), pipeline, silent())
+        title += ", by its box"
+    return out, title
+
+
+def _two_a_row(strips: list[tuple[PIL.Image.Image, str]]) -> PIL.Image.Image:
     side = [strip.width for strip, _ in strips]
     height = max(strip.height for strip, _ in strips)
     sheet = PIL.Image.new("RGB", (2 * max(side), height * -(-len(strips) // 2)), "white")
@@ -170,18 +204,39 @@ def _room_strip(out: Path, title: str) -> tuple[PIL.Image.Image, str]:
     return strip, caption
 
 
+def _shape_strip(out: Path, title: str) -> tuple[PIL.Image.Image, str]:
+    """A row of what was found and the object from four sides, and its caption."""
+    pictures = [PIL.Image.open(out / "overlay.png").convert("RGB")]
+    with PIL.Image.open(out / "preview.gif") as animation:
+        for k in range(4):
+            animation.seek(k)
+            pictures.append(animation.convert("RGB"))
+    strip = PIL.Image.new("RGB", (SHAPE_TILE * len(pictures), SHAPE_TILE + CAPTION), "white")
+    font = PIL.ImageFont.load_default(13)
+    PIL.ImageDraw.Draw(strip).text((4, 5), title, fill="#222", font=font)
+    for k, picture in enumerate(pictures):
+        picture.thumbnail((SHAPE_TILE - 4, SHAPE_TILE), PIL.Image.Resampling.LANCZOS)
+        strip.paste(picture, (k * SHAPE_TILE, CAPTION))
+    return strip, title
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     parser.add_argument("--photos", type=Path, help="the outlined photographs: their sheet alone")
+    parser.add_argument("--shapes", action="store_true", help="with --photos: the sheet of shapes")
     options = parser.parse_args()
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     pipeline = Pipeline.from_quality("embedded")
     if options.photos:
         with tempfile.TemporaryDirectory() as folder:
-            sheet = outlined_sheet(options.photos, Path(folder), pipeline)
-            sheet.save(out / "backgrounds.jpg", quality=70, optimize=True)
+            make, name = (
+                (shapes_sheet, "shapes.jpg")
+                if options.shapes
+                else (outlined_sheet, "backgrounds.jpg")
+            )
+            make(options.photos, Path(folder), pipeline).save(out / name, quality=70, optimize=True)
         return
     with tempfile.TemporaryDirectory() as folder:
         strips = [row(name, prompt, Path(folder), pipeline) for name, prompt in ROWS]

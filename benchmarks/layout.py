@@ -389,6 +389,57 @@ def measure_layout(scenes: Sequence[SyntheticScene], draws: int, *, roughly: boo
     return Table(title=f"Layout, {kind}; CPU seconds each", of="objects", rows=rows)
 
 
+def measure_metres(scenes: Sequence[SyntheticScene], draws: int) -> Table:
+    """Sizes in metres where a metric network is off by a factor: what layout adds to that error.
+
+    `points`: how far off the map is at the objects, median ratio of depths of each photo; `scene`:
+    geometric mean ratio of the objects' placed to true scales; `added`: what is between the two.
+    """
+    rows = []
+    for bias in (0.85, 1.0, 1.15):
+        given, placed, seconds = [], [], []
+        for scene, key in cases(scenes, draws):
+            rng = np.random.default_rng([9, *key])
+            near = depth_like(scene, rng)
+            points = replace(near, points=near.points * np.float32(bias), scale="metric")
+            masks = np.logical_or.reduce([o.mask for o in scene.objects])
+            ratio = points.points[masks][:, 2] / scene.points.points[masks][:, 2]
+            objects = [
+                SceneObject(
+                    index=k,
+                    instance=o.instance,
+                    shape=coloured(o),
+                    pose=perturbed(carried(o, scene, points), rng),
+                )
+                for k, o in enumerate(scene.objects)
+            ]
+            began = time.process_time()
+            laid = lay_out(objects, scene.image, points, LayoutOptions())
+            seconds.append((time.process_time() - began) / len(objects))
+            factors = [
+                np.mean(p.pose.scale) / np.mean(o.pose.scale)
+                for p, o in zip(laid.placements, scene.objects, strict=True)
+            ]
+            given.append(float(np.log(np.nanmedian(ratio))))
+            placed.append(float(np.log(factors).mean()))
+        added = np.abs(np.subtract(placed, given))
+        rows.append(
+            Row(
+                name=f"map off by {bias:g}",
+                count=len(given),
+                failed=0,
+                figures={
+                    "points": float(np.exp(np.mean(given))),
+                    "scene": float(np.exp(np.mean(placed))),
+                    "added %, mean": 100 * float(added.mean()),
+                    "added %, worst": 100 * float(added.max()),
+                },
+                seconds=mean(seconds),
+            )
+        )
+    return Table(title="Metres, true shapes; CPU seconds each", of="photos", rows=rows)
+
+
 def _row(name: str, f: list[Figures], before: list[Figures], seconds: list[float]) -> Row:
     def of(values: Sequence[float | None]) -> float:
         return mean([float("nan") if v is None else v for v in values])
@@ -490,8 +541,8 @@ def main() -> int:
     parser.add_argument(
         "--parts",
         type=lambda text: text.split(","),
-        default=["true", "rough", "anyhow", "upright"],
-        help="some of true,rough,anyhow,upright",
+        default=["true", "rough", "anyhow", "upright", "metres"],
+        help="some of true,rough,anyhow,upright,metres",
     )
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
@@ -501,6 +552,7 @@ def main() -> int:
         "rough": lambda: measure_layout(scenes, options.draws, roughly=True),
         "anyhow": lambda: measure_fitting(scenes, 1, upright=False),
         "upright": lambda: measure_fitting(scenes, 1, upright=True),
+        "metres": lambda: measure_metres(scenes, options.draws),
     }
     tables = []
     for part in options.parts:
