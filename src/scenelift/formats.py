@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-__all__ = ["EXTRA_FORMATS", "FileFormat", "extra_file", "formats_help", "media_type"]
+__all__ = ["EXTRA_FORMATS", "FileFormat", "extra_file", "formats_help", "media_type", "parts_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +16,10 @@ class FileFormat:
 
     Attributes:
         ending: of the file `scene.ENDING`.
+        folder: beside it, for files that it refers to.
+        per_splat, per_face, of_meshes, of_room: its bytes, about: for every splat, for every face,
+            and for every byte of the objects' meshes and of the background's as GLB
+            (`python -m benchmarks.format_sizes`).
         readers: who reads it, for help texts and docs.
         packages: modules that writing it needs beyond the core, each with the extra of this
             package that installs it.
@@ -22,6 +28,11 @@ class FileFormat:
     ending: str
     readers: str
     packages: tuple[tuple[str, str], ...] = ()
+    folder: str = ""
+    per_splat: float = 0.0
+    per_face: float = 0.0
+    of_meshes: float = 0.0
+    of_room: float = 0.0
 
 
 USD, PHYSICS = ("pxr", "usd"), ("coacd", "physics")
@@ -30,32 +41,69 @@ EXTRA_FORMATS: dict[str, FileFormat] = {
     "splats.glb": FileFormat(
         ending="splats.glb",
         readers="meshes and splats in one file: Babylon.js, PlayCanvas, three with its splat addon",
+        per_splat=60,
+        of_meshes=1.0,
     ),
     "spz": FileFormat(
-        ending="spz", readers="SPZ 4, small splats: PlayCanvas, Babylon.js, three, Niantic's tools"
+        ending="spz",
+        readers="SPZ 4, small splats: PlayCanvas, Babylon.js, three, Niantic's tools",
+        per_splat=9.9,
     ),
     "spz3": FileFormat(
-        ending="spz3.spz", readers="SPZ 3, for readers that stop there: Spark, older viewers"
+        ending="spz3.spz",
+        readers="SPZ 3, for readers that stop there: Spark, older viewers",
+        per_splat=9.7,
     ),
-    "sog": FileFormat(ending="sog", readers="the smallest splats: SuperSplat, PlayCanvas, Spark"),
-    "splat": FileFormat(ending="splat", readers="32 bytes a splat: nearly every splat viewer"),
+    "sog": FileFormat(
+        ending="sog",
+        readers="the smallest splats: SuperSplat, PlayCanvas, Spark",
+        per_splat=8.0,
+    ),
+    "splat": FileFormat(
+        ending="splat", readers="32 bytes a splat: nearly every splat viewer", per_splat=32
+    ),
     "compressed.ply": FileFormat(
-        ending="compressed.ply", readers="16 bytes a splat: SuperSplat, PlayCanvas, Spark"
+        ending="compressed.ply",
+        readers="16 bytes a splat: SuperSplat, PlayCanvas, Spark",
+        per_splat=16.3,
     ),
-    "usdz": FileFormat(ending="usdz", readers="Apple's phones and headsets", packages=(USD,)),
+    "usdz": FileFormat(
+        ending="usdz",
+        readers="Apple's phones and headsets",
+        packages=(USD,),
+        of_meshes=0.9,
+        of_room=0.9,
+    ),
     "usd": FileFormat(
         ending="usdc",
         readers="simulators and editors: Omniverse, Isaac Sim, Blender, usdview",
         packages=(USD, PHYSICS),
+        folder="scene_usd",
+        per_splat=60,
+        of_meshes=0.8,
+        of_room=0.8,
     ),
-    "mjcf": FileFormat(ending="xml", readers="MuJoCo", packages=(PHYSICS,)),
-    "urdf": FileFormat(ending="urdf", readers="ROS, PyBullet, Drake", packages=(PHYSICS,)),
-    "3mf": FileFormat(ending="3mf", readers="printers' slicers, with colours"),
-    "stl": FileFormat(ending="stl", readers="printers' slicers; no colours"),
+    "mjcf": FileFormat(
+        ending="xml",
+        readers="MuJoCo",
+        packages=(PHYSICS,),
+        folder="scene_physics",
+        of_meshes=3.6,
+    ),
+    "urdf": FileFormat(
+        ending="urdf",
+        readers="ROS, PyBullet, Drake",
+        packages=(PHYSICS,),
+        folder="scene_physics",
+        of_meshes=3.6,
+    ),
+    "3mf": FileFormat(ending="3mf", readers="printers' slicers, with colours", per_face=20),
+    "stl": FileFormat(ending="stl", readers="printers' slicers; no colours", per_face=50),
     "compact.glb": FileFormat(
         ending="compact.glb",
         readers="small meshes for the web: three, Babylon.js; not Blender",
         packages=(("meshoptimizer", "compact"),),
+        of_meshes=0.3,
     ),
 }
 
@@ -63,6 +111,19 @@ EXTRA_FORMATS: dict[str, FileFormat] = {
 def extra_file(kind: str) -> str:
     """Name of the file that a format is written to."""
     return f"scene.{EXTRA_FORMATS[kind].ending}"
+
+
+def parts_of(name: str, paths: Iterable[str]) -> list[str]:
+    """Files that a file of a scene is of little use without: materials, pictures, meshes.
+
+    Args:
+        name: of the file.
+        paths: of all files there are.
+    """
+    if name == "scene.obj":
+        return [p for p in paths if re.fullmatch(r"scene(\.mtl|_[^/]*\.png)", p)]
+    folders = {f"scene.{one.ending}": one.folder for one in EXTRA_FORMATS.values() if one.folder}
+    return [p for p in paths if name in folders and p.startswith(f"{folders[name]}/")]
 
 
 def formats_help() -> str:

@@ -16,7 +16,7 @@ import pytest
 
 from scenelift.errors import Cancelled, InputError, OutputError
 from scenelift.io.files import TEMPORARY_PREFIX, atomic_write, remove_leftovers, sha256_of
-from scenelift.output import scene as scene_files
+from scenelift.output import preview
 from scenelift.output.folder import WORK_FOLDER, check_inputs, claim_folder, is_scene_file
 from scenelift.output.manifest import MANIFEST_NAME, read_manifest
 from scenelift.progress import CancelToken, Reporter, silent
@@ -27,11 +27,11 @@ from scenelift.types import Prompt
 @pytest.fixture(autouse=True)
 def quick_preview(monkeypatch):
     """Drawing is no part of what is tested here, and compiles for a while."""
-    real = scene_files.render_turntable
+    real = preview.render_turntable
 
     small = partial(real, frames=2, size=32)
     monkeypatch.setattr(
-        scene_files,
+        preview,
         "render_turntable",
         lambda gaussians, camera, *, report, path, **larger: small(
             gaussians, camera, report=report, path=path

@@ -6,23 +6,17 @@ import json
 import shutil
 
 import pytest
+from tests.drivers.desk import Desk
 from tests.drivers.web import fake_pipeline
 
-from scenelift.edit import Edits, ObjectEdit, no_edits
+from scenelift.edit import Edits, ObjectEdit
 from scenelift.errors import EditsError
 from scenelift.io.glb import read_glb
-from scenelift.options import ExportOptions, Options
 from scenelift.output.manifest import read_manifest
-from scenelift.output.scene import write_scene
 from scenelift.progress import CancelToken
 from scenelift.testing.fakes import disc_photo
 from scenelift.webapp.access import LOCAL_OWNER
-from scenelift.webapp.editing import EditAttempt
-from scenelift.webapp.errors import Conflict, Outdated
-from scenelift.webapp.folders import DataFolder
-from scenelift.webapp.jobs import NewJob, Queue, new_job_id
-from scenelift.webapp.models import JobPrompt, JobRequest
-from scenelift.webapp.records import restore_jobs, write_edits_record, write_record
+from scenelift.webapp.errors import Outdated
 from scenelift.webapp.views import job_view
 
 MOVED = {"rotation": [1, 0, 0, 0], "translation": [3, 2, -5], "scale": 0.5}
@@ -91,60 +85,6 @@ def lifted():
     return fake_pipeline().run(disc_photo(), "red; blue")
 
 
-class Desk:
-    """A data folder with one finished job, and a worker that does one attempt at a time."""
-
-    def __init__(self, path, scene):
-        self.data = DataFolder(path / "data", reserve_bytes=10_000)
-        self.data.prepare()
-        self.queue = Queue(self.data.database)
-        request = JobRequest(prompt=JobPrompt(phrases=("red",)), quality="fake")
-        job = NewJob(id=new_job_id(), owner=LOCAL_OWNER, request=request, width=160, height=120)
-        self.id, self.folder = job.id, self.data.job(job.id)
-        options = ExportOptions(preview_frames=1, preview_size=32)
-        manifest = write_scene(scene, self.folder.scene, options=options)
-        self.queue.add(job)
-        claim = self.queue.claim(0, lease=60).claim
-        self.files = [file.model_dump() for file in manifest.files]
-        self.queue.finish(claim, "done", files=self.files)
-        write_record(self.folder, self.job)
-
-    @property
-    def job(self):
-        return self.queue.get(self.id)
-
-    def edits(self, *entries, scale=None):
-        nothing = no_edits(self.folder.scene)
-        return nothing.model_copy(update={"objects": entries, "scale": scale})
-
-    def put(self, edits, after=None):
-        job = self.queue.put_edits(self.id, LOCAL_OWNER, edits.to_bytes(), after=after)
-        write_edits_record(self.folder, job, edits)
-        return job
-
-    def attempt(self):
-        job = self.queue.claim(0, lease=60)
-        assert job.task == "edit"
-        return EditAttempt(
-            self.queue,
-            job,
-            self.folder,
-            lambda quality: pytest.fail("no model is needed"),
-            token=CancelToken(),
-            most_objects=9,
-            defaults=Options(),
-            stopping=lambda: False,
-        )
-
-    def forget(self):
-        """Lose the queue's file; a new server takes jobs from their folders."""
-        self.queue.close()
-        for file in self.data.path.glob("queue.sqlite3*"):
-            file.unlink()
-        self.queue = Queue(self.data.database)
-        restore_jobs(self.data, self.queue, [LOCAL_OWNER])
-
-
 @pytest.fixture
 def desk(lifted, tmp_path):
     return Desk(tmp_path, lifted)
@@ -153,14 +93,33 @@ def desk(lifted, tmp_path):
 def test_a_job_stays_done_whoever_dies_and_the_next_worker_finishes(desk):
     desk.put(desk.edits(ObjectEdit(object=0, deleted=True)), after=0)
     desk.attempt()  # claimed, and killed there, with its server
-    desk.queue.recover(0, "it was killed", outage=True)
+    desk.queue.recover(desk.SLOT, "it was killed", outage=True)
     shown = job_view(desk.job, {})
     assert (shown.state, shown.edit.state, len(shown.files)) == ("done", "waiting", len(desk.files))
-    with pytest.raises(Conflict, match="being written"):
-        desk.queue.cancel(desk.id, LOCAL_OWNER)
     desk.attempt().run()
     assert (desk.job.state, desk.job.written, len(desk.job.objects)) == ("done", 1, 1)
     assert {f["path"] for f in desk.job.files} >= {"edits.json", "objects/01_blue/mesh.glb"}
+
+
+def test_a_cancelled_writing_leaves_the_old_files_until_edits_are_put_again(desk):
+    wanted = desk.edits(scale=2.0)
+    desk.put(wanted)
+    desk.queue.cancel(desk.id, LOCAL_OWNER)  # waiting
+    assert desk.queue.claim(desk.SLOT, lease=60) is None
+    desk.put(wanted)
+    token = CancelToken()
+    attempt = desk.attempt(token)
+    desk.queue.cancel(desk.id, LOCAL_OWNER)
+    assert desk.queue.wants_cancel(attempt._job.claim)
+    token.cancel()
+    attempt.run()
+    shown = job_view(desk.job, {})
+    assert (shown.state, shown.edit.state, shown.edit.revision) == ("done", "cancelled", 2)
+    assert read_manifest(desk.folder.scene).edited is None
+    desk.put(wanted)
+    desk.attempt().run()
+    assert job_view(desk.job, {}).edit.state == "written"
+    assert read_manifest(desk.folder.scene).edited.scale == 2.0
 
 
 def test_edits_put_while_others_are_written_are_written_next(desk):

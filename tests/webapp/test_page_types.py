@@ -22,13 +22,17 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "Clicked": models.Clicked,
     "Config": models.Config,
     "EditState": models.EditState,
+    "ExportState": models.ExportState,
     "Job": models.Job,
+    "JobFile": models.File,
     "JobObject": models.JobObject,
     "JobPage": models.JobList,
     "OptionSchema": models.OptionSchema,
     "JobStage": models.JobStage,
     "Problem": models.Problem,
     "Runs": models.Runs,
+    "SceneExports": models.SceneExports,
+    "SceneFormat": models.SceneFormat,
     "ShareState": models.ShareState,
 }
 # What a problem has besides, by its kind.
@@ -38,7 +42,9 @@ SIMPLE = {"string": "string", "number": "number", "integer": "number", "boolean"
 
 def fields_of(interface: str) -> dict[str, str]:
     """Name -> type of the fields of an interface, as they are written."""
-    found = re.search(rf"export interface {interface} \{{\n(.*?)\n\}}", TEXT, re.DOTALL)
+    found = re.search(
+        rf"export interface {interface}(?: extends \w+)? \{{\n(.*?)\n\}}", TEXT, re.DOTALL
+    )
     assert found, interface
     plain = re.sub(r"/\*\*.*?\*/", "", found[1], flags=re.DOTALL)
     return {n: t.strip() for n, t in re.findall(r"^  (\w+)\??: (.*);$", plain, re.MULTILINE)}

@@ -77,19 +77,64 @@ export interface JobStage {
 
 /** How far the edits of a scene are written. */
 export interface EditState {
-  state: 'written' | 'waiting' | 'writing' | 'failed';
+  state: 'written' | 'waiting' | 'writing' | 'failed' | 'cancelled';
   revision: number;
   written: number;
   fraction: number;
+  /** Until the files are written, the wait for a worker included. */
+  eta_seconds: number | null;
   error: Problem | null;
 }
 
-export interface SceneEdits {
-  state: 'written' | 'waiting' | 'writing' | 'failed';
-  revision: number;
-  written: number;
+/** How far files are made of a scene on demand. */
+export interface ExportState {
+  state: 'idle' | 'waiting' | 'writing' | 'failed';
   fraction: number;
+  eta_seconds: number | null;
   error: Problem | null;
+}
+
+/** A file of the scene. */
+export interface JobFile {
+  name: string;
+  bytes: number;
+  url: string;
+}
+
+/** A format that the scene is written in, or may be. */
+export interface SceneFormat {
+  format: string;
+  /** Of its file, or the first of them. */
+  name: string;
+  readers: string;
+  state: 'made' | 'waiting' | 'absent';
+  files: JobFile[];
+  expected_bytes: number;
+  /** Why it cannot be made here. */
+  refused: string | null;
+}
+
+export interface SceneExports extends ExportState {
+  formats: SceneFormat[];
+  /** Turntables and pictures. */
+  loops: JobFile[];
+  /** Names of files still to be made. */
+  waiting: string[];
+  /** Name -> why it could not be made. */
+  refused: Record<string, string>;
+  turntable_formats: string[];
+  zip_url: string;
+  zip_bytes: number;
+}
+
+/** What to make of a scene. */
+export interface NewExports {
+  formats?: string[];
+  turntables?: { path: string; format: string; frames: number; size: number }[];
+  pictures?: { size: number }[];
+}
+
+export interface SceneEdits extends EditState {
   edits: EditsDocument;
   original_url: string;
 }
@@ -121,6 +166,7 @@ export interface Job {
   manifest_url: string | null;
   /** Of its scene, where there is one. */
   edit: EditState | null;
+  export: ExportState | null;
 }
 
 export interface JobPage {

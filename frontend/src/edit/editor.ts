@@ -139,6 +139,7 @@ export class Editor {
       waiting: 'Saved. The files wait to be written.',
       writing: `Saved. Writing the files, ${percent(state.fraction)}.`,
       written: state.revision ? 'Saved; all files are written.' : '',
+      cancelled: 'Saved. The files were not written, as that was stopped: they are those of before.',
       failed: `The files could not be written: ${state.error?.detail ?? 'see the server’s log'}`,
     };
     if (saved) this.#say(words[state.state], 'server');

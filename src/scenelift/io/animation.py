@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import struct
 import subprocess
 import tempfile
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL.GifImagePlugin import getdata
 
-from scenelift.errors import OutputError, SetupError
+from scenelift.errors import OutputError
+from scenelift.io.ffmpeg import find_ffmpeg
 from scenelift.io.files import atomic_write
 from scenelift.threads import side_by_side
 
@@ -168,12 +168,7 @@ def write_mp4(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0
         SetupError: there is no ffmpeg here.
         OutputError: the file cannot be written, or ffmpeg failed.
     """
-    ffmpeg = shutil.which("ffmpeg")
-    if ffmpeg is None:
-        raise SetupError(
-            "MP4 needs ffmpeg, which is not installed (Debian: `apt install ffmpeg`). "
-            "GIF and WebP need nothing: `--preview-format webp`."
-        )
+    ffmpeg = find_ffmpeg()
     stack = _stacked(frames)
     height, width = stack.shape[1:3]
     stack = np.pad(stack, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), "edge")

@@ -20,8 +20,9 @@ from scenelift.io.glb import GlbNode
 from scenelift.types import Background, Mesh, SceneObject
 
 if TYPE_CHECKING:
-    from scenelift.options import SplatFrame
+    from scenelift.options import ExportOptions, SplatFrame
     from scenelift.physics.bodies import World
+    from scenelift.scene import Scene
 
 __all__ = ["ExtraFiles", "load_packages"]
 
@@ -74,6 +75,19 @@ class ExtraFiles:
         self._densities = densities
         self._world: World | None = None
         self._lock = Lock()
+
+    @classmethod
+    def of(cls, scene: Scene, options: ExportOptions) -> ExtraFiles:
+        """Those of a scene, by the options of a run."""
+        return cls(
+            scene.objects,
+            metres=scene.units == "metres",
+            frame=options.splat_frame,
+            background=scene.background,
+            up=scene.up,
+            levels=scene.levels,
+            densities={d.label: d.kg_per_m3 for d in options.densities},
+        )
 
     def write(self, kind: str, path: Path) -> list[Path]:
         """Write one format; the files written.

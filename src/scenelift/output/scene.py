@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,9 +44,9 @@ from scenelift.output.manifest import (
     TimingModel,
 )
 from scenelift.output.overlay import draw_overlay
+from scenelift.output.preview import draw_preview
 from scenelift.output.writers import Writers
 from scenelift.progress import Reporter, silent
-from scenelift.render.turntable import render_turntable
 from scenelift.threads import quick_turns
 from scenelift.types import Instance, SceneObject
 
@@ -187,31 +187,14 @@ def write_files(
         put("scene.glb", lambda p: write_glb(p, [*nodes, *room]))
         # Its materials and textures come along, under names of their own.
         put("scene.obj", lambda p: write_obj(p, [*nodes, *room]))
-        extra = ExtraFiles(
-            objects_written,
-            metres=scene.units == "metres",
-            frame=options.splat_frame,
-            background=behind,
-            up=scene.up,
-            levels=scene.levels,
-            densities={d.label: d.kg_per_m3 for d in options.densities},
-        )
+        extra = ExtraFiles.of(replace(scene, objects=objects_written), options)
         for kind in options.formats:
             put(extra_file(kind), partial(extra.write, kind), optional=True)
 
         clock = time.perf_counter()
         preview = report.at("preview")
         preview.send("stage_started")
-        frames = render_turntable(
-            gaussians,
-            scene.camera,
-            surroundings=None if behind is None else behind.gaussians,
-            report=preview,
-            frames=options.preview_frames,
-            size=options.preview_size,
-            path=options.preview_path,
-            device=scene.provenance.device,
-        )
+        frames = draw_preview(scene, gaussians, options, preview)
         preview.send("stage_finished", fraction=1.0)
         preview_seconds = time.perf_counter() - clock
         put("preview.png", lambda p: write_png(p, frames[0]))

@@ -38,6 +38,7 @@ from scenelift.webapp.routes import (
     config,
     edits,
     events,
+    exports,
     files,
     generate,
     health,
@@ -101,7 +102,7 @@ def create_app(
     )
     app.state.open_data = lambda: open_data(settings, data)
     add_problem_handlers(app)
-    for module in (jobs, edits, share, files, events, config, session, generate, health):
+    for module in (jobs, edits, exports, share, files, events, config, session, generate, health):
         app.include_router(module.router)
     add_page(app)
     app.add_middleware(AnswerHead)

@@ -5,7 +5,7 @@ worker-0.lock       held by the worker of a slot
 incoming/ID/        an upload that is being received or checked
 jobs/ID/            photo, job.json (what was asked for), edits.json (what was changed of the scene
                     by hand, where anything was), shown.jpg, thumbnail.jpg, found/ (masks),
-                    stages/, scene/ (the output)
+                    stages/, scene/ (the output), exports/ (what was made of it on demand)
 reserve             room on the disk that is given up when there is no other
 shares/             links to scenes
 spool/              bodies of uploads while they arrive
@@ -86,6 +86,11 @@ class JobFolder:
     def scene(self) -> Path:
         """The output folder of the run."""
         return self.path / "scene"
+
+    @property
+    def exports(self) -> Path:
+        """Files made of the scene on demand: see `exports.py`."""
+        return self.path / "exports"
 
 
 @dataclass(frozen=True, slots=True)

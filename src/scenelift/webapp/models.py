@@ -10,8 +10,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from scenelift.edit.document import Edits
 from scenelift.errors import InputError
-from scenelift.options import Options
+from scenelift.formats import EXTRA_FORMATS
+from scenelift.options import CameraPath, Options, PreviewFormat, fields_for
 from scenelift.options.schema import model_of
+from scenelift.output.export import Picture, Turntable
 from scenelift.prompts import MAX_PHRASE_CHARACTERS, MAX_PHRASES, parse_prompt_phrases
 from scenelift.types import BoxPrompt, PointPrompt, Prompt
 from scenelift.webapp.mask_runs import Runs
@@ -28,6 +30,7 @@ __all__ = [
     "Config",
     "EditState",
     "Example",
+    "ExportState",
     "File",
     "Generated",
     "Job",
@@ -38,13 +41,18 @@ __all__ = [
     "JobStage",
     "Limits",
     "Login",
+    "NewExports",
+    "NewPicture",
     "NewShare",
+    "NewTurntable",
     "OptionSchema",
     "Photo",
     "Point",
     "Problem",
     "Rerun",
     "SceneEdits",
+    "SceneExports",
+    "SceneFormat",
     "Selection",
     "ShareState",
     "State",
@@ -288,11 +296,101 @@ class File(BaseModel):
 class EditState(BaseModel):
     """How far the edits of a finished job's scene are written."""
 
-    state: Literal["written", "waiting", "writing", "failed"]
+    state: Literal["written", "waiting", "writing", "failed", "cancelled"]
     revision: int = Field(description="of the newest edits; 0 before the first")
     written: int = Field(description="of the edits that the files are of")
     fraction: float = Field(ge=0, le=1)
+    eta_seconds: float | None = Field(
+        description="until the files are written, the wait for a worker included; null: not known"
+    )
     error: dict[str, Any] | None = Field(description="an RFC 9457 problem, where it failed")
+
+
+class ExportState(BaseModel):
+    """How far the files that were asked for of a finished job's scene are made."""
+
+    state: Literal["idle", "waiting", "writing", "failed"]
+    fraction: float = Field(ge=0, le=1)
+    eta_seconds: float | None = Field(
+        description="until they are made, the wait for a worker included; null: not known"
+    )
+    error: dict[str, Any] | None = Field(description="an RFC 9457 problem, where it failed")
+
+
+_EXPORT_OPTIONS = {f.name: f for f in fields_for("job", "export")}
+
+
+def _number(option: str) -> Any:
+    field = _EXPORT_OPTIONS[option]
+    spec = field.option
+    return Field(field.default, ge=spec.ge, le=spec.le, description=spec.help)
+
+
+class NewTurntable(_Input):
+    """A loop around the scene, as the options `preview_…` of a run describe it."""
+
+    path: CameraPath = Field("swing", description=_EXPORT_OPTIONS["preview_path"].option.help)
+    format: PreviewFormat = Field("gif", description="mp4 where the server has ffmpeg")
+    frames: int = _number("preview_frames")
+    size: int = _number("preview_size")
+
+    def to_export(self) -> Turntable:
+        return Turntable(path=self.path, format=self.format, frames=self.frames, size=self.size)
+
+
+class NewPicture(_Input):
+    """The scene from the photo's side."""
+
+    size: int = _number("preview_size")
+
+    def to_export(self) -> Picture:
+        return Picture(size=self.size)
+
+
+MAX_LOOPS = 10
+
+
+class NewExports(_Input):
+    """Files to make of a scene."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "formats": ["spz"],
+                "turntables": [{"path": "circle", "format": "webp", "frames": 60, "size": 720}],
+            }
+        }
+    )
+
+    formats: tuple[str, ...] = Field(
+        (), max_length=len(EXTRA_FORMATS), description=_EXPORT_OPTIONS["formats"].option.help
+    )
+    turntables: tuple[NewTurntable, ...] = Field((), max_length=MAX_LOOPS)
+    pictures: tuple[NewPicture, ...] = Field((), max_length=MAX_LOOPS)
+
+
+class SceneFormat(BaseModel):
+    """A format that the scene is written in, or may be."""
+
+    format: str
+    name: str = Field(description="of its file, or the first of them")
+    readers: str = Field(description="who reads it")
+    state: Literal["made", "waiting", "absent"]
+    files: list[File]
+    expected_bytes: int = Field(description="of all its files; of those made, what they have")
+    refused: str | None = Field(description="why it cannot be made here")
+
+
+class SceneExports(ExportState):
+    """What is made of a scene on demand: docs/exports.md."""
+
+    formats: list[SceneFormat]
+    loops: list[File] = Field(description="turntables and pictures that were made")
+    waiting: list[str] = Field(description="names of files still to be made")
+    refused: dict[str, str] = Field(description="name -> why it could not be made")
+    turntable_formats: list[PreviewFormat] = Field(description="those that this server writes")
+    zip_url: str
+    zip_bytes: int = Field(description="of everything, about")
 
 
 class SceneEdits(EditState):
@@ -342,6 +440,7 @@ class Job(BaseModel):
     manifest_url: str | None
     files: list[File]
     edit: EditState | None = Field(description="of its scene, where there is one")
+    export: ExportState | None = Field(description="likewise")
 
 
 class JobList(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote
 
 from pydantic import ValidationError
@@ -12,10 +13,10 @@ from scenelift.formats import media_type
 from scenelift.output.manifest import MANIFEST_NAME
 from scenelift.stage_names import TITLES
 from scenelift.webapp.estimate import expected_seconds, stages_of
-from scenelift.webapp.jobs import JobRow, unreadable
-from scenelift.webapp.models import EditState, File, Job, JobStage, Photo
+from scenelift.webapp.jobs import JobRow, Task, unreadable
+from scenelift.webapp.models import EditState, ExportState, File, Job, JobStage, Photo
 
-__all__ = ["edit_state", "file_url", "job_seconds", "job_view"]
+__all__ = ["edit_state", "export_state", "file_url", "file_view", "job_seconds", "job_view"]
 
 
 def job_view(
@@ -55,15 +56,15 @@ def _view(
         prompt=job.request.prompt,
         seed=options.seeds.seed,
         quality=options.backends.quality,
-        stage="" if job.task == "edit" else job.stage,
+        stage=job.stage if job.task == "lift" else "",
         stages=[
             JobStage(name=name, title=TITLES[name], seconds=seconds)
-            for name, seconds in job_seconds(job, typical).items()
+            for name, seconds in _stage_seconds(job, typical).items()
         ],
-        starts_in_seconds=starts_in,
+        starts_in_seconds=starts_in if job.task == "lift" else None,
         finding=job.request.review and job.selection is None,
-        fraction=1.0 if job.task == "edit" else job.fraction,
-        eta_seconds=job.eta if job.state == "running" else None,
+        fraction=job.fraction if job.task == "lift" else 1.0,
+        eta_seconds=job.eta if job.state == "running" and job.task == "lift" else None,
         attempt=job.attempt,
         position=None if done else positions.get(job.id),
         notes=job.notes,
@@ -73,39 +74,80 @@ def _view(
         overlay_url=file_url(job.id, overlay) if job.objects else None,
         thumbnail_url=file_url(job.id, "thumbnail.jpg"),
         manifest_url=file_url(job.id, MANIFEST_NAME) if done else None,
-        files=[
-            File(
-                name=f["path"],
-                bytes=f["bytes"],
-                sha256=f["sha256"],
-                media_type=media_type(f["path"]),
-                url=file_url(job.id, f["path"]),
-            )
-            for f in job.files
-        ],
-        edit=edit_state(job) if done else None,
+        files=[file_view(job.id, f) for f in job.files],
+        edit=edit_state(job, starts_in, typical) if done else None,
+        export=export_state(job, starts_in, typical) if done else None,
     )
 
 
 def job_seconds(job: JobRow, typical: Mapping[str, float]) -> dict[str, float | None]:
-    """Stage of the task at hand -> what it takes here, see `expected_seconds`."""
+    """Part of the task at hand -> what it takes here, see `expected_seconds`."""
+    return _stage_seconds(job, typical) if job.task == "lift" else {job.task: typical.get(job.task)}
+
+
+def _stage_seconds(job: JobRow, typical: Mapping[str, float]) -> dict[str, float | None]:
+    """Stage of a run -> what it takes here."""
     objects = sum(o.index is not None for o in job.objects)
     if job.selection is not None:  # until the worker has put them together
         objects = max(objects, len(job.selection.keep) + len(job.selection.add))
     return expected_seconds(stages_of(job.request, job.selection), typical, objects)
 
 
-def edit_state(job: JobRow) -> EditState:
-    """How far the edits of a job's scene are written."""
+def edit_state(
+    job: JobRow, starts_in: float | None = None, typical: Mapping[str, float] | None = None
+) -> EditState:
+    """How far the edits of a job's scene are written; arguments as of `job_view`."""
     state = "failed" if job.edit_error else "written"
     if job.task == "edit":
         state = "writing" if job.state == "running" else "waiting"
+    elif job.revision > job.taken:
+        state = "waiting"  # until what is being made is made
+    elif job.revision > job.written and not job.edit_error:
+        state = "cancelled"
     return EditState(
         state=state,
         revision=job.revision,
         written=job.written,
-        fraction=job.fraction,
+        fraction=job.fraction if job.task == "edit" else 1.0,
+        eta_seconds=_eta(job, "edit", starts_in, typical or {}),
         error=job.edit_error,
+    )
+
+
+def export_state(
+    job: JobRow, starts_in: float | None = None, typical: Mapping[str, float] | None = None
+) -> ExportState:
+    """How far files are made of a job's scene; arguments as of `job_view`."""
+    state = "failed" if job.export_error else "idle"
+    if job.task == "export":
+        state = "writing" if job.state == "running" else "waiting"
+    return ExportState(
+        state=state,
+        fraction=job.fraction if job.task == "export" else 1.0,
+        eta_seconds=_eta(job, "export", starts_in, typical or {}),
+        error=job.export_error,
+    )
+
+
+def _eta(
+    job: JobRow, task: Task, starts_in: float | None, typical: Mapping[str, float]
+) -> float | None:
+    if job.task != task:
+        return None
+    if job.state == "running":
+        return job.eta
+    takes = typical.get(task)
+    return None if starts_in is None or takes is None else starts_in + takes
+
+
+def file_view(job_id: str, file: Mapping[str, Any]) -> File:
+    """A file of a job, from its entry in a manifest."""
+    return File(
+        name=file["path"],
+        bytes=file["bytes"],
+        sha256=file["sha256"],
+        media_type=media_type(file["path"]),
+        url=file_url(job_id, file["path"]),
     )
 
 

@@ -28,8 +28,9 @@ from scenelift.progress import CancelToken
 from scenelift.segment.clicks import Clicker
 from scenelift.webapp.answering import Answerer, embedded_clicker
 from scenelift.webapp.editing import EditAttempt
+from scenelift.webapp.exporting import ExportAttempt
 from scenelift.webapp.folders import DataFolder
-from scenelift.webapp.jobs import Claim, JobRow, LeaseLost, Queue
+from scenelift.webapp.jobs import Claim, JobRow, LeaseLost, Queue, Task
 from scenelift.webapp.lifting import Attempt
 from scenelift.webapp.repeats import Repeats
 from scenelift.webapp.turns import Turns, YieldingToken
@@ -43,6 +44,11 @@ POLL_SECONDS = 0.1
 BEAT_SECONDS = 2.0
 LOCK_SECONDS = 30.0
 NICENESS = 5
+ATTEMPTS: dict[Task, type[Attempt]] = {
+    "lift": Attempt,
+    "edit": EditAttempt,
+    "export": ExportAttempt,
+}
 
 
 class Worker:
@@ -120,8 +126,7 @@ class Worker:
 
     def _run(self, job: JobRow) -> None:
         token = YieldingToken(self.turns)
-        kind = EditAttempt if job.task == "edit" else Attempt
-        attempt = kind(
+        attempt = ATTEMPTS[job.task](
             self._queue,
             job,
             self._data.job(job.id),

@@ -21,6 +21,7 @@ from scenelift.webapp.jobs.rows import (
     JobRow,
     NewJob,
     Progress,
+    Task,
     new_job_id,
     unreadable,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "NewJob",
     "Progress",
     "Queue",
+    "Task",
     "new_job_id",
     "unreadable",
 ]

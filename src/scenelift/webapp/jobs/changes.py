@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from scenelift.webapp.errors import NotFound
-from scenelift.webapp.jobs.rows import JobRow, job_from_row
+from scenelift.webapp.jobs.rows import JobRow, Task, job_from_row
 from scenelift.webapp.models import State
 
-__all__ = ["finish_job", "get_job", "queue_edit", "requeue_job", "write_event"]
+__all__ = ["finish_job", "get_job", "queue_task", "requeue_job", "write_event"]
 
 
 def get_job(c: sqlite3.Connection, job_id: str, owner: str | None) -> JobRow:
@@ -26,8 +26,8 @@ def finish_job(
     c: sqlite3.Connection, job_id: str, state: State, error: Mapping[str, Any] | None = None
 ) -> None:
     task = c.execute("SELECT task FROM jobs WHERE id = ?", (job_id,)).fetchone()["task"]
-    if task == "edit":
-        _finish_edit(c, job_id, error)
+    if task != "lift":
+        _finish_task(c, job_id, task, state, error)
         return
     fraction = "fraction = 1, " if state == "done" else ""
     c.execute(
@@ -38,30 +38,48 @@ def finish_job(
     write_event(c, job_id, state, message=str(error["detail"]) if error else "")
 
 
-def _finish_edit(c: sqlite3.Connection, job_id: str, error: Mapping[str, Any] | None) -> None:
+def _finish_task(
+    c: sqlite3.Connection, job_id: str, task: Task, state: State, error: Mapping[str, Any] | None
+) -> None:
     """The job is done as before, with its new files or, where that failed, with the old ones."""
-    done = "state = 'done', task = 'lift', fraction = 1, stage = '', finished = ?, "
-    free = "worker = NULL, lease = NULL, cancel = NULL, eta = NULL, edit_error = ? WHERE id = ?"
-    c.execute(f"UPDATE jobs SET {done}{free}", (time.time(), _dump(error), job_id))
-    if error:
-        write_event(c, job_id, "edit_failed", message=str(error["detail"]))
-        return
-    c.execute("UPDATE jobs SET written = taken WHERE id = ?", (job_id,))
-    newer = c.execute("SELECT 1 FROM jobs WHERE id = ? AND revision > taken", (job_id,)).fetchone()
-    if newer:
-        queue_edit(c, job_id)
-    else:
-        write_event(c, job_id, "edited")
-
-
-def queue_edit(c: sqlite3.Connection, job_id: str) -> None:
-    """Let a finished job wait for a worker to write its files again."""
     c.execute(
-        "UPDATE jobs SET state = 'queued', task = 'edit', attempt = 0, outages = 0, stage = '', "
-        "fraction = 0, eta = NULL, edit_error = NULL WHERE id = ?",
-        (job_id,),
+        "UPDATE jobs SET state = 'done', task = 'lift', fraction = 1, stage = '', finished = ?, "
+        f"worker = NULL, lease = NULL, cancel = NULL, eta = NULL, {task}_error = ? WHERE id = ?",
+        (time.time(), _dump(error), job_id),
     )
-    write_event(c, job_id, "edit_queued")
+    if task == "edit":
+        # Cancelled edits stay, unwritten, and are not tried again by themselves.
+        change = "written = taken" if state == "done" else "taken = revision"
+        c.execute(f"UPDATE jobs SET {change} WHERE id = ?", (job_id,))
+    elif state != "done":
+        c.execute("DELETE FROM exports WHERE job = ?", (job_id,))
+    following = _following_task(c, job_id)
+    if following is not None:
+        queue_task(c, job_id, following)
+        return
+    kinds = {"edit": "edited", "export": "exported"}
+    kind = f"{task}_failed" if error else kinds[task] if state == "done" else f"{task}_cancelled"
+    write_event(c, job_id, kind, message=str(error["detail"]) if error else "")
+
+
+def _following_task(c: sqlite3.Connection, job_id: str) -> Task | None:
+    """What is still to do with a finished job: edits first, as exports are made of their files."""
+    row = c.execute(
+        "SELECT revision > taken AS edits, id IN (SELECT job FROM exports) AS exports "
+        "FROM jobs WHERE id = ?",
+        (job_id,),
+    ).fetchone()
+    return "edit" if row["edits"] else "export" if row["exports"] else None
+
+
+def queue_task(c: sqlite3.Connection, job_id: str, task: Task) -> None:
+    """Let a finished job wait for a worker that writes files of it."""
+    c.execute(
+        "UPDATE jobs SET state = 'queued', task = ?, attempt = 0, outages = 0, stage = '', "
+        f"fraction = 0, eta = NULL, {task}_error = NULL WHERE id = ?",
+        (task, job_id),
+    )
+    write_event(c, job_id, f"{task}_queued")
 
 
 def requeue_job(c: sqlite3.Connection, job_id: str, reason: str, *, counts: bool) -> None:
@@ -92,7 +110,7 @@ def write_event(
     data = {
         "job": job_id,
         "kind": kind,
-        "state": "done" if job["task"] == "edit" else job["state"],
+        "state": job["state"] if job["task"] == "lift" else "done",
         "stage": stage,
         "object_index": object_index,
         "fraction": round(job["fraction"], 4),

@@ -15,7 +15,7 @@ from scenelift.webapp.models import State
 __all__ = ["QueueFile"]
 
 # To be raised with every change of tables, and of what JSON in them holds; see MIGRATIONS.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 # The oldest version whose code can work on a file of this one: raise it when a change is more than
 # a column with a default or a field that older code may show as unreadable.
 OLDEST_READER = 2
@@ -50,9 +50,16 @@ CREATE TABLE IF NOT EXISTS jobs (
   revision   INTEGER NOT NULL DEFAULT 0,
   taken      INTEGER NOT NULL DEFAULT 0,
   written    INTEGER NOT NULL DEFAULT 0,
-  edit_error TEXT
+  edit_error TEXT,
+  export_error TEXT
 );
 CREATE TABLE IF NOT EXISTS edits (job TEXT PRIMARY KEY, document BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS exports (
+  number INTEGER PRIMARY KEY,
+  job    TEXT NOT NULL,
+  name   TEXT NOT NULL,
+  UNIQUE (job, name)
+);
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number);
 CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (owner, number);
 CREATE TABLE IF NOT EXISTS events (
@@ -91,7 +98,7 @@ COLUMNS = frozenset(
         *("number", "id", "owner", "state", "request", "selection", "width", "height", "created"),
         *("started", "finished", "attempt", "outages", "worker", "lease", "claimed", "cancel"),
         *("deleting", "stage", "fraction", "eta", "objects", "notes", "error", "files"),
-        *("task", "revision", "taken", "written", "edit_error"),
+        *("task", "revision", "taken", "written", "edit_error", "export_error"),
     }
 )
 # Version -> what makes the next one of it. New tables come with SCHEMA.
@@ -103,6 +110,7 @@ MIGRATIONS = {
     "ALTER TABLE jobs ADD COLUMN taken INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE jobs ADD COLUMN written INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE jobs ADD COLUMN edit_error TEXT",
+    4: "ALTER TABLE jobs ADD COLUMN export_error TEXT",
 }
 BUSY_SECONDS = 10
 

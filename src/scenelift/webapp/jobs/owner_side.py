@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Sequence
 
 from scenelift.webapp.errors import Conflict, NotAllowedYet, Outdated
-from scenelift.webapp.jobs.changes import finish_job, get_job, queue_edit, write_event
+from scenelift.webapp.jobs.changes import finish_job, get_job, queue_task, write_event
 from scenelift.webapp.jobs.database import QueueFile
 from scenelift.webapp.jobs.rows import JobRow, NewJob, job_from_row
 from scenelift.webapp.models import JobRequest, Selection
@@ -93,17 +94,13 @@ class OwnerSide(QueueFile):
     def cancel(self, job_id: str, owner: str) -> JobRow:
         """Stop a job: at once where it waits, through its worker where it runs.
 
+        Of a finished one, what is being written of its scene is stopped, and the job stays done.
+
         Raises:
             NotFound: see `get`.
-            Conflict: its edits are being written, which is soon over.
         """
         with self.transaction() as c:
             job = get_job(c, job_id, owner)
-            if job.task == "edit":
-                raise Conflict(
-                    "The files of this job are being written. Put the edits that they had before, "
-                    "to have those back."
-                )
             if job.state in ("queued", "review"):
                 finish_job(c, job_id, "cancelled")
             elif job.state == "running":
@@ -225,8 +222,57 @@ class OwnerSide(QueueFile):
                 )
             c.execute("INSERT OR REPLACE INTO edits VALUES (?, ?)", (job_id, document))
             c.execute("UPDATE jobs SET revision = revision + 1 WHERE id = ?", (job_id,))
-            if job.task != "edit":
-                queue_edit(c, job_id)
+            if job.task == "lift" or (job.task == "export" and job.state == "queued"):
+                queue_task(c, job_id, "edit")
+        return self.get(job_id, owner)
+
+    def exports(self, job_id: str, owner: str) -> tuple[JobRow, list[str]]:
+        """A job, and the names of files that are still to be made of its scene.
+
+        Raises:
+            NotFound: see `get`.
+        """
+        with self.transaction() as c:  # both of one moment
+            job = get_job(c, job_id, owner)
+            rows = c.execute(
+                "SELECT name FROM exports WHERE job = ? ORDER BY number", (job_id,)
+            ).fetchall()
+        return job, [row["name"] for row in rows]
+
+    def ask_exports(
+        self,
+        job_id: str,
+        owner: str,
+        names: Sequence[str],
+        *,
+        max_queued: int | None = None,
+        max_active: int | None = None,
+    ) -> JobRow:
+        """Have a worker make files of a finished job's scene; limits as of `add`.
+
+        Args:
+            names: of the files, see `output.export`.
+
+        Raises:
+            NotFound: see `get`.
+            NotAllowedYet: the queue, or the owner's share of it, is full.
+            Conflict: the job is not done.
+        """
+        with self.transaction() as c:
+            job = get_job(c, job_id, owner)
+            if not job.has_scene:
+                raise Conflict(
+                    f"This job is {job.state}; files are made of the scene of a done one."
+                )
+            if job.task == "lift":
+                self._check_room(c, owner, max_queued, max_active)
+            c.executemany(
+                "INSERT OR IGNORE INTO exports (job, name) VALUES (?, ?)",
+                [(job_id, name) for name in names],
+            )
+            c.execute("UPDATE jobs SET export_error = NULL WHERE id = ?", (job_id,))
+            if job.task == "lift" and names:
+                queue_task(c, job_id, "export")
         return self.get(job_id, owner)
 
     @staticmethod

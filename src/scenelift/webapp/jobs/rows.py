@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-Task = Literal["lift", "edit"]
+Task = Literal["lift", "edit", "export"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +68,9 @@ class Progress:
 class JobRow:
     """A job as the queue knows it; times are seconds since 1970.
 
-    Of its edits, `revision` counts those that were put, and `written` is the one that its files are
-    of. The task is "edit" while files of a finished job are written again.
+    Of its edits, `revision` counts those that were put, `taken` is the one that was written last or
+    given up, and `written` the one that its files are of. The task is "edit" while files of a
+    finished job are written again, and "export" while further ones are made of its scene.
     """
 
     number: int
@@ -96,19 +97,21 @@ class JobRow:
     files: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     task: Task = "lift"
     revision: int = 0
+    taken: int = 0
     written: int = 0
     edit_error: dict[str, Any] | None = None
+    export_error: dict[str, Any] | None = None
     readable: bool = True
 
     @property
     def has_scene(self) -> bool:
-        """Whether its files are there: of a job that is done, and while edits are written."""
+        """Whether its files are there: of a job that is done, whatever is made of it since."""
         return self.shown_state == "done"
 
     @property
     def shown_state(self) -> State:
-        """The state as its owner sees it: what is edited was done, and stays so."""
-        return "done" if self.task == "edit" else self.state
+        """The state as its owner sees it: what is edited or exported was done, and stays so."""
+        return self.state if self.task == "lift" else "done"
 
     @property
     def claim(self) -> Claim:
@@ -201,10 +204,12 @@ def _parse(row: sqlite3.Row) -> JobRow:
         notes=_list(row["notes"], str),
         error=_dict(row["error"]) if row["error"] else None,
         files=_list(row["files"], dict),
-        task="edit" if row["task"] == "edit" else "lift",
+        task=row["task"] if row["task"] in get_args(Task) else "lift",
         revision=int(row["revision"]),
+        taken=int(row["taken"]),
         written=int(row["written"]),
         edit_error=_dict(row["edit_error"]) if row["edit_error"] else None,
+        export_error=_dict(row["export_error"]) if row["export_error"] else None,
     )
 
 

@@ -125,6 +125,7 @@ class ServerSide(QueueFile):
             "files": json.dumps(job.files),
             "task": job.task,
             "revision": job.revision,
+            "taken": job.written,
             "written": job.written,
         }
         columns, marks = ", ".join(values), ", ".join("?" * len(values))
@@ -153,7 +154,8 @@ class ServerSide(QueueFile):
         """Forget a job whose files are gone."""
         with self.transaction() as c:
             c.execute("DELETE FROM jobs WHERE id = ? AND state != 'running'", (job_id,))
-            c.execute("DELETE FROM edits WHERE job NOT IN (SELECT id FROM jobs)")
+            for table in ("edits", "exports"):
+                c.execute(f"DELETE FROM {table} WHERE job NOT IN (SELECT id FROM jobs)")
 
     def forget_events(self, before: float) -> None:
         """Drop old events of jobs that are no longer there."""

@@ -222,14 +222,37 @@ class WorkerSide(QueueFile):
             row = c.execute("SELECT document FROM edits WHERE job = ?", (claim.job,)).fetchone()
         return bytes(row["document"])
 
-    def tell(self, claim: Claim, kind: str, stage: str, fraction: float) -> None:
-        """Say how far edits are written, and nothing else about the job.
+    def next_exports(self, claim: Claim) -> list[str]:
+        """Names of the files that are still to be made of a job's scene, in order.
 
         Raises:
             LeaseLost: the job is somebody else's by now.
         """
         with self.transaction() as c:
-            self._held(c, claim, "stage = ?, fraction = ?", (stage, fraction))
+            self._held(c, claim, "task = task", ())
+            rows = c.execute(
+                "SELECT name FROM exports WHERE job = ? ORDER BY number", (claim.job,)
+            ).fetchall()
+        return [row["name"] for row in rows]
+
+    def export_done(self, claim: Claim, name: str) -> None:
+        """A file was made, or cannot be.
+
+        Raises:
+            LeaseLost: the job is somebody else's by now.
+        """
+        with self.transaction() as c:
+            self._held(c, claim, "task = task", ())
+            c.execute("DELETE FROM exports WHERE job = ? AND name = ?", (claim.job, name))
+
+    def tell(self, claim: Claim, kind: str, stage: str, fraction: float, eta: float | None) -> None:
+        """Say how far edits or exports are written, and nothing else about the job.
+
+        Raises:
+            LeaseLost: the job is somebody else's by now.
+        """
+        with self.transaction() as c:
+            self._held(c, claim, "stage = ?, fraction = ?, eta = ?", (stage, fraction, eta))
             write_event(c, claim.job, kind, stage=stage, stage_fraction=fraction)
 
     def beat(self, slot: int, pid: int, *, ready: bool, memory: int | None) -> None:

@@ -10,8 +10,10 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from scenelift.formats import media_type
-from scenelift.output.manifest import MANIFEST_NAME
+from scenelift.output.manifest import MANIFEST_NAME, FileModel
 from scenelift.webapp.errors import NotAcceptable, NotFound
+from scenelift.webapp.exports import exports_of
+from scenelift.webapp.folders import JobFolder
 from scenelift.webapp.jobs import JobRow
 from scenelift.webapp.models import Problem
 from scenelift.webapp.routes.jobs import JobId
@@ -98,9 +100,21 @@ def get_object(job_id: JobId, path: str, request: Request, use: Use, owner: Owne
 
 def _serve(use: Services, job: JobRow, path: str, request: Request, *, download: bool) -> Response:
     folder = use.data.job(job.id)
-    own = path.startswith("found/") or path in OWN
+    own, listed = path.startswith("found/") or path in OWN, _listed(job)
+    if path not in listed and job.has_scene:
+        made = {file.path: file.sha256 for file in _made(folder).values()}
+        if path in made:
+            return send_file(folder.exports, path, made, request, download=download)
     below = folder.path if own else folder.scene
-    return send_file(below, path, _listed(job), request, download=download)
+    return send_file(below, path, listed, request, download=download)
+
+
+def _made(folder: JobFolder) -> Mapping[str, FileModel]:
+    """Files made of a job's scene on demand."""
+    try:
+        return exports_of(folder).files
+    except OSError:
+        return {}  # the scene is just being replaced by an edited one
 
 
 def send_file(

@@ -44,7 +44,7 @@ from scenelift.webapp.uploads import (
 )
 from scenelift.webapp.views import job_seconds, job_view
 
-__all__ = ["JobId", "accept_upload", "router"]
+__all__ = ["JobId", "accept_upload", "router", "starts_in", "typical_seconds"]
 
 router = APIRouter(
     prefix="/api/jobs",
@@ -315,25 +315,32 @@ def _changed(old: JobRow, changes: Rerun, use: Services) -> JobRequest:
 
 
 def _view(use: Services, job: JobRow) -> Job:
-    if job.shown_state not in ("queued", "running"):
+    if job.state not in ("queued", "running"):
         return job_view(job, {})
     waits = job.state == "queued"
     return job_view(
         job,
         use.queue.positions() if waits else {},
-        use.queue.typical_seconds(job.request.options(use.settings.options).backends.quality),
-        _starts_in(use, job) if waits else None,
+        typical_seconds(use, job),
+        starts_in(use, job),
     )
 
 
-def _starts_in(use: Services, job: JobRow) -> float | None:
+def typical_seconds(use: Services, job: JobRow) -> dict[str, float]:
+    """What stages of the job's quality take here, as far as it is known."""
+    quality = job.request.options(use.settings.options).backends.quality
+    return use.queue.typical_seconds(quality)
+
+
+def starts_in(use: Services, job: JobRow) -> float | None:
     """Seconds until a worker is free, from what is before it; None where that is not known."""
+    if job.state != "queued":
+        return None
     total = 0.0
     for before in use.queue.before(job.number):
         left = before.eta
         if before.state == "queued":
-            quality = before.request.options(use.settings.options).backends.quality
-            times = job_seconds(before, use.queue.typical_seconds(quality)).values()
+            times = job_seconds(before, typical_seconds(use, before)).values()
             left = None if None in times else sum(t for t in times if t is not None)
         if left is None:
             return None
