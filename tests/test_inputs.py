@@ -27,6 +27,7 @@ from scenelift.types import (
     Image,
     Instance,
     PointMap,
+    PointPrompt,
     Pose,
     Prompt,
     Reconstruction,
@@ -52,15 +53,49 @@ PHOTO = Image(pixels=np.zeros((40, 60, 3), np.uint8))
         ("cup\n dining  table\r\n", ["cup", "dining table"]),
         ('["cup","spoon, silver"]', ["cup", "spoon, silver"]),
         ("['cup', 'spoon']", ["cup", "spoon"]),
-        ("[cup]", ["[cup]"]),
+        ("[cup, spoon]", ["cup", "spoon"]),
+        ("['cup' 'spoon']", ["cup", "spoon"]),
+        ("{'cup', 'spoon'}", ["cup", "spoon"]),
         ("cup;;cup,", ["cup"]),
+        ("cup | spoon｜bowl", ["cup", "spoon", "bowl"]),
+        ("كوب، ملعقة؛ طبق", ["كوب", "ملعقة", "طبق"]),
+        ("杯子。勺子。", ["杯子", "勺子"]),
+        ("cup • spoon\tbowl", ["cup", "spoon", "bowl"]),
+        ("1. cup 2. dining table", ["cup", "dining table"]),
+        ("1) cup\n2) table", ["cup", "table"]),
+        ("(a) cup (b) table", ["cup", "table"]),
+        ("1、杯子 2、桌子", ["杯子", "桌子"]),
+        ("- cup\n- t-shirt", ["cup", "t-shirt"]),
+        ("- cup\\n- table", ["cup", "table"]),
+        ("* cup * table", ["cup", "table"]),
+        ("- [ ] cup\n- [x] table", ["cup", "table"]),
+        ("1.5 l bottle", ["1.5 l bottle"]),
+        ("a 1,000 piece puzzle", ["a 1,000 piece puzzle"]),
+        ("cup and spoon", ["cup", "spoon"]),
+        ("a red cup, spoon, and fork", ["a red cup", "spoon", "fork"]),
+        ("cup & spoon", ["cup", "spoon"]),
+        ("cup/mug", ["cup", "mug"]),
+        ("cup + spoon or fork", ["cup", "spoon", "fork"]),
+        ("salt and pepper shakers", ["salt and pepper shakers"]),
+        ("black and white cat", ["black and white cat"]),
+        ("cat in black/white", ["cat in black/white"]),
+        ("man with hat and coat", ["man with hat and coat"]),
+        ("H & M bag", ["H & M bag"]),
+        ('"cup and saucer", “salt; pepper”', ["cup and saucer", "salt; pepper"]),
+        ("„Tasse“; «verre», 「杯子」", ["Tasse", "verre", "杯子"]),
+        ("'cup.', spoon\"", ["cup", "spoon"]),
+        ("monitor 24\"; the dogs' bowl", ['monitor 24"', "the dogs' bowl"]),
+        ("a St. Bernard. cup!", ["a St. Bernard. cup"]),
+        ("a St. Bernard. cup.", ["a St. Bernard", "cup"]),
+        ("cafe\u0301, \ufeffcup\u200b, \u2067كوب\u2069", ["café", "cup", "كوب"]),
+        ("cup, etc.", ["cup"]),
     ],
 )
 def test_a_list_is_read_as_people_write_it(text, phrases):
     assert parse_prompt_phrases([text]) == tuple(phrases)
 
 
-@pytest.mark.parametrize("text", ["", " ; ", " . ", "[]", '[""]', ","])
+@pytest.mark.parametrize("text", ["", " ; ", " . ", "[]", '[""]', ",", '""', "- ", "\u200b"])
 def test_a_list_of_nothing_is_refused(text):
     with pytest.raises(InputError, match="prompt is empty"):
         parse_prompt_phrases([text])
@@ -71,8 +106,7 @@ def test_a_lone_text_or_box_is_one_phrase_or_box():
     box = BoxPrompt(box=(1.0, 2.0, 3.0, 4.0))
     for boxes in ((1, 2, 3, 4), [(1, 2, 3, 4)], box, [box], np.array([[1, 2, 3, 4]])):
         assert Prompt(boxes=boxes).boxes == (box,)
-    with pytest.raises(InputError, match="is no box"):
-        Prompt(boxes=[(3, 2, 1, 4)])
+    assert Prompt(phrases="cup, dining table").phrases == ("cup", "dining table")
     assert as_prompt(Prompt(phrases=("cup, large",))).phrases == ("cup, large",)
 
 
@@ -120,12 +154,97 @@ def test_what_is_no_photo_is_refused_with_what_is(photo):
         as_image(photo)
 
 
-def test_boxes_in_parts_of_the_photo_become_pixels_and_outside_is_refused():
-    prompt, notes = in_pixels(Prompt(boxes=[(0.5, 0.25, 1, 1), (0, 0, 1, 2)]), 60, 40)
-    assert [b.box for b in prompt.boxes] == [(30, 10, 60, 40), (0, 0, 1, 2)]
-    assert notes == ("The box 0.5,0.25,1,1 was taken for parts of the photo's width and height.",)
-    with pytest.raises(InputError, match="70,0,80,10 lies outside the photo, which is 60 × 40"):
-        in_pixels(Prompt(boxes=[(70, 0, 80, 10)]), 60, 40)
+BOX = BoxPrompt(box=(10.0, 20.0, 30.0, 40.0))
+MUG = BoxPrompt(box=(10.0, 20.0, 30.0, 40.0), label="mug")
+
+
+@pytest.mark.parametrize(
+    ("written", "boxes"),
+    [
+        ("10,20,30,40", [BOX]),
+        (" mug = 10, 20, 30, 40 ", [MUG]),
+        ('"mug"=(10 20 30 40)', [MUG]),
+        ("10.0;20,0;30;40", [BOX]),
+        ("10,20,30,40; mug=10,20,30,40", [BOX, MUG]),
+        ("[[10,20,30,40],[10,20,30,40]]", [BOX, BOX]),
+        ('[{"box": [10,20,30,40], "label": "mug"}]', [MUG]),
+        ("['mug=10,20,30,40']", [MUG]),
+        ([[10, 20], [30, 40]], [BOX]),
+        (["10,20,30,40", MUG, (10, 20, 30, 40)], [BOX, MUG, BOX]),
+        (np.float32([[10, 20, 30, 40]]), [BOX]),
+        (np.zeros((0, 4)), []),
+        ([], []),
+        ({"xmin": 10, "ymin": 20, "xmax": 30, "ymax": 40, "name": "mug"}, [MUG]),
+        ({"x": 10, "y": 20, "width": 20, "height": 20}, [BOX]),
+        ({"box": "10,20,30,40", "positive": False}, [BoxPrompt(box=BOX.box, positive=False)]),
+    ],
+)
+def test_boxes_are_read_as_people_and_programs_write_them(written, boxes):
+    assert list(Prompt(boxes=written).boxes) == boxes
+
+
+def test_points_are_read_likewise():
+    point = PointPrompt(point=(3.0, 4.0))
+    for written in ("3,4", "(3, 4)", [3, 4], [[3, 4]], np.array([[3, 4]]), {"x": 3, "y": 4}, point):
+        assert Prompt(points=written).points == (point,)
+    (beside,) = Prompt(points='{"point": [3, 4], "label": "mug#2", "positive": false}').points
+    assert beside == PointPrompt(point=(3, 4), label="mug#2", positive=False)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ((3, 2, 1, 4), "box 3,2,1,4 is empty: x1 must exceed x0"),
+        ("1,2,3", "'1,2,3' is not a box"),
+        ("1,2,3,4,5", "is not a box"),
+        ("nan,1,2,3", "is not a box"),
+        ([1, 2, float("inf"), 4], "is not a box"),
+        ([True, 2, 3, 4], "is not a box"),
+        (7, "7 is not a box"),
+        (None, "None is not a box"),
+        (b"1,2,3,4", "is not a box"),
+        ({"bbox": [1, 2, 3, 4]}, "is not a box"),
+        ([[1, 2, 3]], "is not a box"),
+    ],
+)
+def test_what_is_no_box_is_refused_with_what_is(written, message):
+    with pytest.raises(InputError, match=message):
+        Prompt(boxes=written)
+
+
+@pytest.mark.parametrize("box", [(0.5, 0.25, 1, 1), (0.5, 0.25, 1.004, 1.01)])
+def test_boxes_in_parts_of_the_photo_become_pixels(box):
+    prompt, notes = in_pixels(Prompt(boxes=[box, (0, 0, 1, 1), (5, 5, 9, 9)]), 60, 40)
+    assert [b.box for b in prompt.boxes] == [(30, 10, 60, 40), (0, 0, 60, 40), (5, 5, 9, 9)]
+    assert [note.split(" was ")[1] for note in notes] == [
+        "taken for parts of the photo's width and height."
+    ] * 2
+
+
+def test_points_in_parts_of_the_photo_become_pixels():
+    prompt, notes = in_pixels(Prompt(points=[(0.5, 0.25), (1, 1)]), 60, 40)
+    assert [p.point for p in prompt.points] == [(30, 10), (60, 40)]
+    assert notes == (
+        "The points 0.5,0.25, 1,1 were taken for parts of the photo's width and height.",
+    )
+    for pixels in ([(0, 0)], [(1, 1)], [(0, 1), (1.5, 0.5)]):  # whole numbers, or beyond 1
+        prompt, notes = in_pixels(Prompt(points=pixels), 60, 40)
+        assert ([p.point for p in prompt.points], notes) == (pixels, ())
+
+
+@pytest.mark.parametrize(
+    ("drawn", "message"),
+    [
+        ({"boxes": (70, 0, 80, 10)}, "70,0,80,10 lies outside the photo, which is 60 × 40"),
+        ({"boxes": (0.5, 0.5, 1.5, 1.2)}, "1 × 0.7 pixels, too small"),
+        ({"boxes": (0.1, 0.1, 0.5, 30)}, "too small"),
+        ({"points": (61, 3)}, "61,3 lies outside"),
+        ({"points": [(0.5, 0.4), (30, 20)]}, "Give all points in pixels .*60 × 40.*or all within"),
+    ],
+)
+def test_coordinates_that_mean_neither_are_refused(drawn, message):
+    with pytest.raises(InputError, match=message):
+        in_pixels(Prompt(**drawn), 60, 40)
 
 
 def instance(shape=(40, 60), *, label="cup", score=0.5):

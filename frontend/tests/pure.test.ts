@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { format, parse } from '../src/app/route';
+import { pointOf } from '../src/canvas/editing';
 import { boxOfDrag, nudge } from '../src/canvas/boxes';
 import { paint } from '../src/canvas/mask';
 import { split } from '../src/ui/chips';
@@ -48,6 +49,13 @@ test('a mask is tinted inside, opaque on its outline, and clear outside', () => 
 
 test('phrases are split, trimmed and not repeated', () => {
   expect(split(' red  chair, lamp;; lamp \n')).toEqual(['red chair', 'lamp']);
+  expect(split('杯子、勺子；碗 | كوب، ملعقة')).toEqual(['杯子', '勺子', '碗', 'كوب', 'ملعقة']);
+  expect(split('"salt, pepper", cup')).toEqual(['"salt, pepper"', 'cup']);
+});
+
+test('a tap in the first pixel is not sent as parts of the photo', () => {
+  expect(pointOf(0.4, 0.7)).toEqual([1.001, 0.7]);
+  expect(pointOf(0.4, 80)).toEqual([0.4, 80]);
 });
 
 test('a route survives the URL', () => {

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import ast
-import json
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from scenelift.coordinates import drawn_boxes, drawn_points
 from scenelift.errors import InputError
-from scenelift.types import BoxPrompt, PointPrompt, Prompt
+from scenelift.phrases import split_phrases
+from scenelift.types import Box, BoxPrompt, PointPrompt, Prompt
 
 __all__ = [
     "MAX_PHRASES",
     "MAX_PHRASE_CHARACTERS",
+    "are_parts",
+    "box_in_pixels",
     "check_phrases",
     "in_pixels",
-    "parse_box",
-    "parse_point",
+    "parse_boxes",
+    "parse_points",
     "parse_prompt_phrases",
     "show_box",
     "show_point",
@@ -27,57 +27,60 @@ __all__ = [
 
 MAX_PHRASES = 32
 MAX_PHRASE_CHARACTERS = 200
+# Models write boxes of parts that reach a little over the photo's edge.
+PART_SLACK = 0.02
+LEAST_SIDE = 2.0  # pixels of a box; nothing smaller is cut out
 
 
-def parse_box(text: str, *, positive: bool = True) -> BoxPrompt:
-    """`[name=]x0,y0,x1,y1` in pixels.
+def parse_boxes(value: Any, *, positive: bool = True) -> tuple[BoxPrompt, ...]:
+    """The boxes of a text such as `[name=]x0,y0,x1,y1`, or of any form of `coordinates`.
 
-    Raises:
-        InputError: it is not that, or the box is empty.
-    """
-    label, _, numbers = text.rpartition("=")
-    try:
-        x0, y0, x1, y1 = (float(v) for v in numbers.split(","))
-    except ValueError as exc:
-        raise InputError(
-            f"{text!r} is not a box. Give x0,y0,x1,y1 in pixels, for example 40,60,220,300 or "
-            "mug=40,60,220,300."
-        ) from exc
-    if not (x1 > x0 and y1 > y0):
-        raise InputError(f"The box {text!r} is empty: x1 must exceed x0 and y1 must exceed y0.")
-    return BoxPrompt(box=(x0, y0, x1, y1), label=label.strip(), positive=positive)
-
-
-def parse_point(text: str, *, positive: bool = True) -> PointPrompt:
-    """`[name=]x,y` in pixels; `name#2=x,y` is on a second object of that name.
+    Args:
+        positive: of boxes that do not say themselves whether they are meant.
 
     Raises:
-        InputError: it is not that.
+        InputError: one is none, or empty.
     """
-    label, _, numbers = text.rpartition("=")
-    try:
-        x, y = (float(v) for v in numbers.split(","))
-        if not (math.isfinite(x) and math.isfinite(y)):
-            raise ValueError("not finite")
-    except ValueError as exc:
-        raise InputError(
-            f"{text!r} is not a point. Give x,y in pixels, for example 120,80 or mug=120,80."
-        ) from exc
-    return PointPrompt(point=(x, y), label=label.strip(), positive=positive)
+    return tuple(
+        BoxPrompt(
+            box=cast("Box", d.numbers),
+            label=d.label,
+            positive=positive if d.positive is None else d.positive,
+        )
+        for d in drawn_boxes(value)
+    )
+
+
+def parse_points(value: Any, *, positive: bool = True) -> tuple[PointPrompt, ...]:
+    """The points of a text such as `[name=]x,y`; `name#2=x,y` is on a second object of that name.
+
+    Args:
+        positive: of points that do not say themselves whether they are on the object.
+
+    Raises:
+        InputError: one is none.
+    """
+    return tuple(
+        PointPrompt(
+            point=cast("tuple[float, float]", d.numbers),
+            label=d.label,
+            positive=positive if d.positive is None else d.positive,
+        )
+        for d in drawn_points(value)
+    )
 
 
 def parse_prompt_phrases(texts: tuple[str, ...] | list[str]) -> tuple[str, ...]:
     """Phrases of one or more prompts, each of which may hold several, as people write lists.
 
-    "cup; spoon", "cup, dining table", "杯子；勺子", lines, "cup . spoon ." (as Grounding DINO wants
-    it) and '["cup", "spoon"]' are lists.
+    `phrases` states how a list is told.
 
     Raises:
         InputError: a phrase is empty or too long, or there are too many.
     """
     phrases: list[str] = []
     for text in texts:
-        parts = _listed(text)
+        parts = split_phrases(text)
         if not parts:
             raise InputError(
                 "The prompt is empty. Name what to lift out of the photo, for example "
@@ -113,73 +116,92 @@ def check_phrases(phrases: Sequence[str]) -> tuple[str, ...]:
     return unique
 
 
-def _listed(text: str) -> list[str]:
-    """The phrases of one text."""
-    text = text.strip()
-    if text.startswith("[") and text.endswith("]"):
-        entries = _literal(text)
-        if entries is not None:
-            return [plain for entry in entries if (plain := " ".join(entry.split()))]
-    if text.endswith(".") or " . " in text:
-        # A full stop inside ("St. Bernard") divides only where one ends the whole.
-        text = re.sub(r"\s*\.(\s+|$)" if text.endswith(".") else r"\s+\.\s+", ";", text)
-    parts = re.split(r"[;,；，、\n\r]", text)
-    return [plain for part in parts if (plain := " ".join(part.split()))]
-
-
-def _literal(text: str) -> list[str] | None:
-    """A list of texts in JSON or Python, None where it is neither."""
-    for read in (json.loads, ast.literal_eval):
-        try:
-            value = read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(value, list):
-            entries = cast("list[Any]", value)
-            if all(isinstance(entry, str) for entry in entries):
-                return entries
-    return None
-
-
 def in_pixels(prompt: Prompt, width: int, height: int) -> tuple[Prompt, tuple[str, ...]]:
-    """A prompt in the photo's own pixels, and what to tell of boxes that were not.
+    """A prompt in the photo's own pixels, and what to tell of boxes and points that were not.
 
-    Points are in pixels always. Boxes whose corners all lie within 0…1 are parts of the photo's
-    width and height: in pixels they would lie in its first one.
+    A box whose corners all lie within 0…1 is in parts of the photo's width and height: in pixels
+    it would lie in its first one. So are points that all lie there and are not all whole numbers.
 
     Raises:
-        InputError: a box or a point lies outside the photo.
+        InputError: a box or a point lies outside the photo, a box is too small for either, or
+            some points are parts and some are pixels.
     """
-    for set_point in prompt.points:
-        x, y = set_point.point
-        if not (0 <= x <= width and 0 <= y <= height):
-            raise InputError(
-                f"The point {x:g},{y:g} lies outside the photo, which is {width} × {height} pixels."
-            )
+    points, notes = _points_in_pixels(prompt.points, width, height)
     boxes: list[BoxPrompt] = []
-    notes: list[str] = []
     for prompt_box in prompt.boxes:
-        spoken = ",".join(f"{edge:g}" for edge in prompt_box.box)
-        if min(prompt_box.box) >= 0 and max(prompt_box.box) <= 1:
-            x0, y0, x1, y1 = prompt_box.box
-            prompt_box = replace(prompt_box, box=(x0 * width, y0 * height, x1 * width, y1 * height))
-            notes.append(f"The box {spoken} was taken for parts of the photo's width and height.")
-        x0, y0, x1, y1 = prompt_box.box
-        if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
-            raise InputError(
-                f"The box {spoken} lies outside the photo, which is {width} × {height} pixels."
-            )
-        boxes.append(prompt_box)
-    return replace(prompt, boxes=tuple(boxes)), tuple(notes)
+        box, note = box_in_pixels(prompt_box.box, width, height)
+        boxes.append(replace(prompt_box, box=box))
+        notes += [note] if note else []
+    return replace(prompt, boxes=tuple(boxes), points=points), tuple(notes)
+
+
+def _points_in_pixels(
+    points: Sequence[PointPrompt], width: int, height: int
+) -> tuple[tuple[PointPrompt, ...], list[str]]:
+    in_parts = [p for p in points if are_parts(p.point)]
+    if not in_parts:
+        for p in points:
+            x, y = p.point
+            if not (0 <= x <= width and 0 <= y <= height):
+                raise InputError(
+                    f"The point {_spoken(p.point)} lies outside the photo, which is {width} × "
+                    f"{height} pixels."
+                )
+        return tuple(points), []
+    beyond = [p for p in points if not all(0 <= v <= 1 for v in p.point)]
+    if beyond:
+        raise InputError(
+            f"The point {_spoken(in_parts[0].point)} is a part of the photo's width and height, or "
+            f"in its first pixel, and {_spoken(beyond[0].point)} is in pixels. Give all points in "
+            f"pixels (the photo has {width} × {height}), or all within 0…1."
+        )
+    named = ", ".join(_spoken(p.point) for p in points)
+    was = "The points {} were" if len(points) > 1 else "The point {} was"
+    return tuple(replace(p, point=(p.point[0] * width, p.point[1] * height)) for p in points), [
+        f"{was.format(named)} taken for parts of the photo's width and height."
+    ]
+
+
+def are_parts(numbers: Sequence[float]) -> bool:
+    """Whether coordinates are parts of the photo: all within 0…1, and not all whole."""
+    return all(0 <= v <= 1 for v in numbers) and any(v != round(v) for v in numbers)
+
+
+def box_in_pixels(box: Box, width: int, height: int) -> tuple[Box, str]:
+    """A box in the photo's own pixels, and what to tell where it was in parts of the photo.
+
+    Raises:
+        InputError: it lies outside the photo, or is too small.
+    """
+    x0, y0, x1, y1 = box
+    if min(box) >= -PART_SLACK and max(box) <= 1 + PART_SLACK:
+        x0, y0, x1, y1 = (min(max(v, 0.0), 1.0) for v in box)
+        note = f"The box {_spoken(box)} was taken for parts of the photo's width and height."
+        return (x0 * width, y0 * height, x1 * width, y1 * height), note
+    if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
+        raise InputError(
+            f"The box {_spoken(box)} lies outside the photo, which is {width} × {height} pixels."
+        )
+    if x1 - x0 < LEAST_SIDE or y1 - y0 < LEAST_SIDE:
+        raise InputError(
+            f"The box {_spoken(box)} is {x1 - x0:g} × {y1 - y0:g} pixels, too small for an object. "
+            f"Give all corners in pixels (the photo has {width} × {height}), or all within 0…1, as "
+            "parts of it."
+        )
+    return box, ""
+
+
+def _spoken(numbers: Sequence[float]) -> str:
+    return ",".join(f"{v:g}" for v in numbers)
 
 
 def show_box(box: BoxPrompt) -> str:
-    """A box as `parse_box` reads it."""
+    """A box as `parse_boxes` reads it."""
     return _labelled(box.label, box.box)
 
 
 def show_point(point: PointPrompt) -> str:
-    """A point as `parse_point` reads it."""
+    """A point as `parse_points` reads it."""
     return _labelled(point.label, point.point)
 
 

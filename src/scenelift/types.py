@@ -12,12 +12,14 @@ import math
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scenelift.coordinates import Drawn, drawn_boxes, drawn_points
 from scenelift.errors import InputError
+from scenelift.phrases import split_phrases
 
 __all__ = [
     "PLAIN_MATERIAL",
@@ -50,6 +52,8 @@ __all__ = [
     "View",
     "object_name",
 ]
+
+D = TypeVar("D", "BoxPrompt", "PointPrompt")
 
 # Value of the constant spherical harmonic, 1 / (2 √π): colour = 0.5 + SH_C0 · sh0.
 SH_C0 = 0.28209479177387814
@@ -130,6 +134,9 @@ class BoxPrompt:
     label: str = ""
     positive: bool = True
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "box", _check_drawn(self, drawn_boxes(self.box)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointPrompt:
@@ -145,6 +152,9 @@ class PointPrompt:
     point: tuple[float, float]
     label: str = ""
     positive: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "point", _check_drawn(self, drawn_points(self.point)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,56 +179,69 @@ class Prompt:
 
     def __post_init__(self) -> None:
         # A lone text or box is meant as one, not as its letters or numbers.
-        phrases = (self.phrases,) if isinstance(self.phrases, str) else tuple(self.phrases)
-        boxes: Any = self.boxes
-        if isinstance(boxes, BoxPrompt) or _is_box(boxes):
-            boxes = (boxes,)
-        object.__setattr__(self, "phrases", phrases)
-        object.__setattr__(self, "boxes", tuple(_box_prompt(box) for box in boxes))
-        points: Any = self.points
-        if isinstance(points, PointPrompt) or _is_point(points):
-            points = (points,)
-        object.__setattr__(self, "points", tuple(_point_prompt(point) for point in points))
+        object.__setattr__(self, "phrases", _phrases(self.phrases))
+        object.__setattr__(self, "boxes", _all_of(BoxPrompt, self.boxes, _box_prompts))
+        object.__setattr__(self, "points", _all_of(PointPrompt, self.points, _point_prompts))
 
 
-def _point_prompt(point: Any) -> PointPrompt:
-    if isinstance(point, PointPrompt):
-        return point
-    if not _is_point(point):
-        raise InputError(f"{point!r} is no point: give PointPrompt(point=(x, y)), or x and y.")
-    return PointPrompt(point=(float(point[0]), float(point[1])))
-
-
-def _is_point(value: Any) -> bool:
-    """Whether a value is two numbers."""
-    return _is_numbers(value, 2)
-
-
-def _is_numbers(value: Any, count: int) -> bool:
-    """Whether a value is a sequence of so many finite numbers."""
-    if not isinstance(value, tuple | list | np.ndarray):
-        return False
-    numbers = cast("Sequence[Any]", value)
-    if len(numbers) != count or not all(isinstance(v, int | float | np.number) for v in numbers):
-        return False
-    return all(math.isfinite(v) for v in numbers)
-
-
-def _box_prompt(box: Any) -> BoxPrompt:
-    if isinstance(box, BoxPrompt):
-        return box
-    if not _is_box(box):
+def _phrases(phrases: Any) -> tuple[str, ...]:
+    """The phrases of one text, or of several that are told apart already."""
+    if isinstance(phrases, str):
+        return tuple(dict.fromkeys(split_phrases(phrases)))
+    if phrases is None or isinstance(phrases, bytes | bytearray | Mapping):
         raise InputError(
-            f"{box!r} is no box: give BoxPrompt(box=(x0, y0, x1, y1)), or those four numbers, "
-            "x1 > x0 and y1 > y0."
+            f"The phrases are {phrases!r}; a text ('cup; spoon') or a list of texts was expected."
         )
-    x0, y0, x1, y1 = (float(v) for v in box)
-    return BoxPrompt(box=(x0, y0, x1, y1))
+    try:
+        return tuple(cast("Sequence[str]", phrases))
+    except TypeError:
+        raise InputError(
+            f"The phrases are {phrases!r}; a text ('cup; spoon') or a list of texts was expected."
+        ) from None
 
 
-def _is_box(value: Any) -> bool:
-    """Whether a value is four numbers that enclose something."""
-    return _is_numbers(value, 4) and bool(value[2] > value[0] and value[3] > value[1])
+def _all_of(kind: type[D], value: Any, read: Callable[[Any], list[D]]) -> tuple[D, ...]:
+    """Boxes or points of a value that is one, several, or says some."""
+    if isinstance(value, kind):
+        return (value,)
+    if isinstance(value, tuple | list):
+        entries = cast("Sequence[Any]", value)
+        if all(isinstance(entry, kind) for entry in entries):
+            return tuple(entries)
+        if any(isinstance(entry, kind) for entry in entries):
+            return tuple(d for entry in entries for d in _all_of(kind, entry, read))
+    return tuple(read(value))
+
+
+def _box_prompts(value: Any) -> list[BoxPrompt]:
+    return [
+        BoxPrompt(box=cast("Box", d.numbers), label=d.label, positive=d.positive is not False)
+        for d in drawn_boxes(value)
+    ]
+
+
+def _point_prompts(value: Any) -> list[PointPrompt]:
+    return [
+        PointPrompt(
+            point=cast("tuple[float, float]", d.numbers),
+            label=d.label,
+            positive=d.positive is not False,
+        )
+        for d in drawn_points(value)
+    ]
+
+
+def _check_drawn(drawn: BoxPrompt | PointPrompt, numbers: Sequence[Drawn]) -> tuple[float, ...]:
+    """The numbers of a box or a point, whose label is a text.
+
+    Raises:
+        InputError: it is several, or its label is none.
+    """
+    if len(numbers) != 1:
+        raise InputError(f"{len(numbers)} boxes or points were given in place of one.")
+    if not isinstance(drawn.label, str):
+        raise InputError(f"The label {drawn.label!r} of a box or a point is no text.")
+    return numbers[0].numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

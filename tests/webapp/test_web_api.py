@@ -54,6 +54,45 @@ def test_a_box_outside_the_photo_is_refused_when_it_is_sent(server):
     assert "170,10,200,40 lies outside the photo, which is 160 × 120" in answer.text
 
 
+def test_phrases_boxes_and_points_are_read_in_every_form(server):
+    def asked(**fields):
+        form = {name: v if isinstance(v, str) else json.dumps(v) for name, v in fields.items()}
+        answer = server.http.post("/api/jobs", files=image_file(), data={**form, "review": "true"})
+        assert answer.status_code == 202, answer.text
+        return answer.json()["prompt"]
+
+    assert asked(text_prompt='1. red and blue 2. "salt, pepper"')["phrases"] == [
+        "red and blue",
+        "salt, pepper",
+    ]
+    plain = {"box": [0.25, 0.25, 0.5, 0.75], "label": "", "positive": True}
+    for boxes in ("0.25,.25,.5,0.75", [[0.25, 0.25, 0.5, 0.75]], [plain]):
+        prompt = asked(boxes=boxes, points={"x": 0.5, "y": 0.5})
+        assert prompt["boxes"] == [plain]
+        assert prompt["points"] == [{"point": [0.5, 0.5], "label": "", "positive": True}]
+    for field, value in (
+        ("boxes", [0.5, 0.5, 1.5, 1.2]),
+        ("boxes", [{"box": [1, 2, 30, 40], "lable": "x"}]),
+        ("points", [[0.5, 0.4], [80, 60]]),
+    ):
+        answer = server.http.post(
+            "/api/jobs",
+            files=image_file(),
+            data={field: json.dumps(value), "text_prompt": "red"},
+        )
+        assert answer.status_code == 422, answer.text
+
+
+def test_a_box_in_parts_of_the_photo_is_cut_out_there(server):
+    job = server.wait(server.submit("", boxes="disc=0.2,0.3,0.45,0.7"))
+    (made,) = job["objects"]
+    assert made["label"] == "disc"
+    x0, y0, x1, y1 = made["box"]
+    assert 32 <= x0 < x1 <= 72
+    assert 36 <= y0 < y1 <= 84
+    assert any("parts of the photo" in note for note in job["notes"])
+
+
 def test_meshes_are_made_as_the_form_asks(server):
     asked = {"faces": "60", "vertex_colors": "true"}
     job = server.wait(server.submit("red", **asked))

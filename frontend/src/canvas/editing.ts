@@ -1,6 +1,11 @@
 import type { Box } from '../api/types';
 import { area, joined, painted, parts, type Bits } from './bits';
 
+/** A tap as the server takes it: what lies within 0…1 would be parts of the photo there. */
+export function pointOf(x: number, y: number): [number, number] {
+  return x <= 1 && y <= 1 ? [1.001, y] : [x, y];
+}
+
 /** A point on an object, or one beside it, in pixels of the photo. */
 export interface Tap {
   x: number;

@@ -1,7 +1,9 @@
 import { h } from './dom';
 import { icon } from './icons';
 
-/** A field for several short phrases: Enter, comma or semicolon makes a chip of what is typed. */
+const SEPARATORS = /[,;|\n，；、｜،؛]/;
+
+/** A field for several short phrases: Enter or a separator makes a chip of what is typed. */
 export class Chips {
   readonly element: HTMLElement;
   readonly #input: HTMLInputElement;
@@ -18,7 +20,8 @@ export class Chips {
       enterkeyhint: 'done',
       onblur: () => this.#commit(),
       oninput: () => {
-        if (/[,;]/.test(this.#input.value)) this.#commit();
+        // Not within quotes, which hold one phrase.
+        if (SEPARATORS.test(this.#input.value) && !/^\s*["“„«'][^"”“»']*$/.test(this.#input.value)) this.#commit();
         this.#onChange();
       },
     });
@@ -71,7 +74,11 @@ export class Chips {
   }
 }
 
-/** Phrases of a text, without blanks and repetitions. */
+/**
+ * Phrases of a text, without blanks and repetitions: what the server's own rules (docs/prompts.md)
+ * divide further, it does when the form is sent.
+ */
 export function split(text: string): string[] {
-  return [...new Set(text.split(/[,;\n]/).map((p) => p.trim().replace(/\s+/g, ' ')).filter(Boolean))];
+  const parts = text.match(/"[^"]*"|“[^”]*”|«[^»]*»|[^,;|\n，；、｜،؛]+/g) ?? [];
+  return [...new Set(parts.map((p) => p.trim().replace(/\s+/g, ' ')).filter(Boolean))];
 }

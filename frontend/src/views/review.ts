@@ -1,7 +1,7 @@
 import { api } from '../api/client';
 import type { Job } from '../api/types';
 import { fromRuns, resized, toRuns, type Bits } from '../canvas/bits';
-import { Editing, type Thing } from '../canvas/editing';
+import { Editing, pointOf, type Thing } from '../canvas/editing';
 import { loadBits } from '../canvas/mask';
 import { Workbench, type Tool } from '../canvas/workbench';
 import { h, iconButton } from '../ui/dom';
@@ -81,7 +81,7 @@ class Review {
     this.#onChanged = onChanged;
     this.#editing = new Editing(found, async ({ taps, box, base }) => {
       const answer = await api.click(job.id, {
-        points: taps.map(({ x, y, positive }) => ({ point: [x, y] as [number, number], positive })),
+        points: taps.map(({ x, y, positive }) => ({ point: pointOf(x, y), positive })),
         ...(box ? { box } : {}), ...(base ? { mask: toRuns(base) } : {}),
       });
       this.#busy = answer.busy;

@@ -101,7 +101,7 @@ class SearchOptions:
 
     prompt: tuple[str, ...] = option(
         (),
-        help="What to lift out, in a word or two; several with commas. Repeatable.",
+        help="What to lift out, in a word or two; several as a list (docs/prompts.md). Repeatable.",
         flags=("--prompt", "-p"),
         changes="segment",
         example=["red", "blue"],
@@ -109,7 +109,8 @@ class SearchOptions:
     )
     box: tuple[BoxPrompt, ...] = option(
         (),
-        help="An object's box: x0,y0,x1,y1 or name=x0,y0,x1,y1. Repeatable.",
+        help="An object's box: x0,y0,x1,y1 or name=x0,y0,x1,y1, in pixels, or all within 0…1 as "
+        "parts of the photo. Repeatable.",
         changes="segment",
         example=["corner=10,10,30,40"],
         plain=list[str],
@@ -129,8 +130,8 @@ class SearchOptions:
     )
     point: tuple[PointPrompt, ...] = option(
         (),
-        help="A point on an object: x,y or name=x,y. Points of one name are one object, name#2 "
-        "begins another. Repeatable.",
+        help="A point on an object: x,y or name=x,y, in pixels, or within 0…1 as parts of the "
+        "photo. Points of one name are one object, name#2 begins another. Repeatable.",
         changes="segment",
         example=["corner=20,20"],
         plain=list[str],

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 from scenelift.errors import InputError, SetupError
 from scenelift.formats import EXTRA_FORMATS
-from scenelift.prompts import parse_box, parse_point, show_box, show_point
+from scenelift.prompts import parse_boxes, parse_points, show_box, show_point
 from scenelift.types import BoxPrompt, PointPrompt
 
 __all__ = [
@@ -166,8 +166,8 @@ def read_formats(value: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def read_boxes(texts: Sequence[str], *, positive: bool = True) -> tuple[BoxPrompt, ...]:
-    """Boxes of a prompt, each as `prompts.parse_box` reads it."""
-    return tuple(parse_box(text, positive=positive) for text in texts)
+    """Boxes of a prompt, as `prompts.parse_boxes` reads them."""
+    return parse_boxes(texts, positive=positive)
 
 
 def show_boxes(boxes: Sequence[BoxPrompt]) -> list[str]:
@@ -176,8 +176,8 @@ def show_boxes(boxes: Sequence[BoxPrompt]) -> list[str]:
 
 
 def read_points(texts: Sequence[str], *, positive: bool = True) -> tuple[PointPrompt, ...]:
-    """Points of a prompt, each as `prompts.parse_point` reads it."""
-    return tuple(parse_point(text, positive=positive) for text in texts)
+    """Points of a prompt, as `prompts.parse_points` reads them."""
+    return parse_points(texts, positive=positive)
 
 
 def show_points(points: Sequence[PointPrompt]) -> list[str]:

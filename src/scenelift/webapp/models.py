@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from scenelift.coordinates import Drawn, drawn_boxes, drawn_points
 from scenelift.edit.document import Edits
 from scenelift.errors import InputError
 from scenelift.formats import EXTRA_FORMATS
 from scenelift.options import CameraPath, Options, PreviewFormat, fields_for
 from scenelift.options.schema import model_of
 from scenelift.output.export import Picture, Turntable
+from scenelift.phrases import split_phrases
 from scenelift.prompts import MAX_PHRASE_CHARACTERS, MAX_PHRASES, parse_prompt_phrases
 from scenelift.types import BoxPrompt, PointPrompt, Prompt
 from scenelift.webapp.mask_runs import Runs
@@ -81,11 +84,35 @@ def _plain_label(label: str) -> str:
 Label = Annotated[str, Field(max_length=MAX_PHRASE_CHARACTERS), AfterValidator(_plain_label)]
 
 
+def _is_plain(value: Any, model: type[BaseModel]) -> bool:
+    """Whether a value is one of the model, or has its fields and no others."""
+    if not isinstance(value, dict):
+        return isinstance(value, model)
+    fields = cast("dict[Any, Any]", value)
+    return bool({"box", "point"} & fields.keys()) and fields.keys() <= model.model_fields.keys()
+
+
+def _one(drawn: list[Drawn], name: str) -> dict[str, Any]:
+    """The fields of the only box or point that was written in another form."""
+    if len(drawn) != 1:
+        raise ValueError(f"{len(drawn)} of them stand in place of one {name}")
+    (only,) = drawn
+    positive = {} if only.positive is None else {"positive": only.positive}
+    return {name: only.numbers, "label": only.label, **positive}
+
+
 class AddedBox(_Input):
     """An object that the user drew a box around."""
 
-    box: Corners = Field(description="x0, y0, x1, y1 in pixels of the upright photo")
+    box: Corners = Field(
+        description="x0, y0, x1, y1 in pixels of the upright photo, or all as parts of it, in 0…1"
+    )
     label: Label = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_any_form(cls, value: Any) -> Any:
+        return value if _is_plain(value, cls) else _one(drawn_boxes(value), "box")
 
     @field_validator("box")
     @classmethod
@@ -110,9 +137,16 @@ class Box(AddedBox):
 class Point(_Input):
     """A point on an object, or beside it."""
 
-    point: tuple[Coordinate, Coordinate] = Field(description="x, y in pixels of the upright photo")
+    point: tuple[Coordinate, Coordinate] = Field(
+        description="x, y in pixels of the upright photo, or both as parts of it, in 0…1"
+    )
     label: Label = Field("", description="points of one label are one object; cup#2 is another cup")
     positive: bool = Field(True, description="false: the object is not there")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_any_form(cls, value: Any) -> Any:
+        return value if _is_plain(value, cls) else _one(drawn_points(value), "point")
 
     def to_prompt(self) -> PointPrompt:
         return PointPrompt(point=self.point, label=self.label, positive=self.positive)
@@ -521,14 +555,23 @@ class Problem(BaseModel):
     instance: str = ""
 
 
-def parse_phrases(texts: tuple[str, ...] | list[str], most: int) -> tuple[str, ...]:
+def parse_phrases(texts: Sequence[str], most: int, *, whole: Sequence[str] = ()) -> tuple[str, ...]:
     """Phrases of form fields; fields left blank say nothing.
+
+    Args:
+        most: that the server looks for.
+        whole: phrases of an earlier search, which are one each whatever is in them.
 
     Raises:
         InputError: a phrase is too long or has control characters, or there are too many.
     """
-    filled = [text for text in texts if text.replace(";", " ").strip()]
-    phrases = parse_prompt_phrases(filled) if filled else ()
+    phrases: list[str] = []
+    for text in texts:
+        if text in whole:
+            phrases.append(text)
+        elif split_phrases(text):
+            phrases += parse_prompt_phrases([text])
+    phrases = list(dict.fromkeys(phrases))
     if len(phrases) > most:
         raise InputError(f"{len(phrases)} phrases were given; this server looks for {most}.")
-    return phrases
+    return tuple(phrases)

@@ -6,13 +6,15 @@ import asyncio
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect, Request
 
+from scenelift.coordinates import Drawn, drawn_boxes, drawn_points
 from scenelift.errors import InputError
 from scenelift.options import OptionField, fields_for
 from scenelift.options.schema import json_schema
@@ -57,18 +59,20 @@ FORM_SCHEMA: dict[str, Any] = {
                         "text_prompt": {
                             "type": "array",
                             "items": {"type": "string"},
-                            "description": "what to lift out; several phrases in one, separated "
-                            "by ;, are taken too",
+                            "description": "what to lift out; a text may list several phrases, as "
+                            "docs/prompts.md says",
                             "examples": [["cup", "spoon"]],
                         },
                         "boxes": {
                             "type": "string",
-                            "description": "JSON list of {box: [x0, y0, x1, y1], label, positive}",
+                            "description": "JSON list of {box: [x0, y0, x1, y1], label, positive}, "
+                            "in pixels or all as parts of the photo, in 0…1",
                             "examples": ['[{"box": [40, 60, 220, 300], "label": "mug"}]'],
                         },
                         "points": {
                             "type": "string",
-                            "description": "JSON list of {point: [x, y], label, positive}",
+                            "description": "JSON list of {point: [x, y], label, positive}, "
+                            "likewise",
                             "examples": ['[{"point": [120, 80], "label": "mug"}]'],
                         },
                         "review": {
@@ -184,8 +188,12 @@ def _read_fields(form: FormData, settings: Settings) -> tuple[JobRequest, Upload
     numbers = {name: values.pop(name) for name in JobPrompt.model_fields if name in values}
     prompt = {
         "phrases": parse_phrases(phrases, settings.max_phrases),
-        "boxes": _listed("boxes", boxes, BOXES, '{"box": [40, 60, 220, 300], "label": "mug"}'),
-        "points": _listed("points", points, POINTS, '{"point": [120, 80], "label": "mug"}'),
+        "boxes": _drawn(
+            "boxes", boxes, BOXES, drawn_boxes, '{"box": [40, 60, 220, 300], "label": "mug"}'
+        ),
+        "points": _drawn(
+            "points", points, POINTS, drawn_points, '{"point": [120, 80], "label": "mug"}'
+        ),
         **numbers,
     }
     usual = {"quality": settings.options.backends.quality}
@@ -222,13 +230,23 @@ def limited(request: JobRequest, settings: Settings) -> JobRequest:
     return request.model_copy(update={"prompt": prompt.model_copy(update={"max_objects": most})})
 
 
-def _listed(name: str, text: str, kind: TypeAdapter[Any], example: str) -> Any:
-    """A field that holds a JSON list."""
+def _drawn(
+    name: str, text: str, kind: TypeAdapter[Any], read: Callable[[Any], list[Drawn]], example: str
+) -> Any:
+    """A field of boxes or points: a list in JSON, or as the command line has them."""
     if not text:
         return ()
     try:
-        return kind.validate_python(json.loads(text))
-    except (ValueError, RecursionError) as exc:
+        value: Any = json.loads(text) if text[0] in "[{" else text
+        entries = cast("list[Any]", value if isinstance(value, list) else [0])
+        if any(isinstance(entry, int | float) for entry in entries):
+            key = name.removesuffix("es").removesuffix("s")
+            entries = [
+                {key: d.numbers, "label": d.label, "positive": d.positive is not False}
+                for d in read(value)
+            ]
+        return kind.validate_python(entries)
+    except (ValueError, RecursionError, InputError) as exc:
         raise InputError(
             f"The field {name!r} must be a JSON list such as [{example}]: {_first_line(exc)}"
         ) from exc

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Query, Request
 
 from scenelift.errors import InputError
 from scenelift.io.files import write_json
-from scenelift.prompts import in_pixels
+from scenelift.prompts import box_in_pixels, in_pixels
 from scenelift.types import Prompt
 from scenelift.webapp.errors import Conflict, NotReady
 from scenelift.webapp.folders import JobFolder
@@ -151,7 +151,7 @@ def click(job_id: JobId, click: Click, use: Use, owner: Owner) -> Clicked:
     job = use.queue.get(job_id, owner)
     if job.state != "review":
         raise Conflict(f"This job is {job.state}; clicks are answered for a job in review.")
-    in_pixels(Prompt(points=tuple(p.to_prompt() for p in click.points)), job.width, job.height)
+    click = _in_pixels(click, job)
     reply = use.supervisor.clicks.ask(
         owner,
         {
@@ -165,6 +165,22 @@ def click(job_id: JobId, click: Click, use: Use, owner: Owner) -> Clicked:
         detail = str(problem.get("detail", "The click could not be answered."))
         raise InputError(detail) if problem.get("status", 500) < 500 else NotReady(detail)
     return Clicked.model_validate(reply["answer"])
+
+
+def _in_pixels(click: Click, job: JobRow) -> Click:
+    """A click whose points and box are in pixels of the photo.
+
+    Raises:
+        InputError: one lies outside the photo, or could mean pixels and parts of it.
+    """
+    points = tuple(p.to_prompt() for p in click.points)
+    prompt, _ = in_pixels(Prompt(points=points), job.width, job.height)
+    at = [
+        asked.model_copy(update={"point": p.point})
+        for asked, p in zip(click.points, prompt.points, strict=True)
+    ]
+    box = None if click.box is None else box_in_pixels(click.box, job.width, job.height)[0]
+    return click.model_copy(update={"points": tuple(at), "box": box})
 
 
 @router.post("/{job_id}/look")
@@ -297,7 +313,9 @@ def _changed(old: JobRow, changes: Rerun, use: Services) -> JobRequest:
     )
     prompt = request.prompt.model_copy(update={"boxes": (*request.prompt.boxes, *boxes)})
     if changes.text_prompt is not None:
-        phrases = parse_phrases(list(changes.text_prompt), use.settings.max_phrases)
+        phrases = parse_phrases(
+            changes.text_prompt, use.settings.max_phrases, whole=request.prompt.phrases
+        )
         prompt = prompt.model_copy(update={"phrases": phrases})
     if changes.boxes is not None:
         prompt = prompt.model_copy(update={"boxes": changes.boxes})
