@@ -203,7 +203,7 @@ def test_points_are_read_likewise():
         (7, "7 is not a box"),
         (None, "None is not a box"),
         (b"1,2,3,4", "is not a box"),
-        ({"bbox": [1, 2, 3, 4]}, "is not a box"),
+        ({"bbox": [1, 2, 3, 4]}, "has 'bbox', which no box has. Known: bottom"),
         ([[1, 2, 3]], "is not a box"),
     ],
 )
