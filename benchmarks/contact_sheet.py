@@ -168,11 +168,15 @@ def _run_outlined(about: dict, spec: RunSpec, pipeline: Pipeline) -> tuple[Path,
 
 
 def _two_a_row(strips: list[tuple[PIL.Image.Image, str]]) -> PIL.Image.Image:
-    side = [strip.width for strip, _ in strips]
-    height = max(strip.height for strip, _ in strips)
-    sheet = PIL.Image.new("RGB", (2 * max(side), height * -(-len(strips) // 2)), "white")
-    for k, (strip, _) in enumerate(strips):
-        sheet.paste(strip, (k % 2 * max(side), k // 2 * height))
+    """Strips side by side in pairs, wide photographs before upright ones."""
+    pictures = sorted((strip for strip, _ in strips), key=lambda strip: strip.height)
+    pairs = [pictures[k : k + 2] for k in range(0, len(pictures), 2)]
+    heights = [max(strip.height for strip in pair) for pair in pairs]
+    width = max(strip.width for strip in pictures)
+    sheet = PIL.Image.new("RGB", (2 * width, sum(heights)), "white")
+    for row, pair in enumerate(pairs):
+        for column, strip in enumerate(pair):
+            sheet.paste(strip, (column * width, sum(heights[:row])))
     return sheet
 
 
@@ -195,7 +199,7 @@ def _room_strip(out: Path, title: str) -> tuple[PIL.Image.Image, str]:
     error = ((np.asarray(own, float) - np.asarray(as_large, float)) ** 2).mean()
     caption = f"{title}: {10 * np.log10(255**2 / error):.1f} dB"
     small = (ROOM_TILE * own.width // max(own.size), ROOM_TILE * own.height // max(own.size))
-    strip = PIL.Image.new("RGB", (4 * ROOM_TILE, ROOM_TILE + CAPTION), "white")
+    strip = PIL.Image.new("RGB", (4 * ROOM_TILE, small[1] + CAPTION), "white")
     font = PIL.ImageFont.load_default(13)
     PIL.ImageDraw.Draw(strip).text((4, 5), caption, fill="#222", font=font)
     for k, picture in enumerate((photo, own, *ends)):
@@ -211,11 +215,13 @@ def _shape_strip(out: Path, title: str) -> tuple[PIL.Image.Image, str]:
         for k in range(4):
             animation.seek(k)
             pictures.append(animation.convert("RGB"))
-    strip = PIL.Image.new("RGB", (SHAPE_TILE * len(pictures), SHAPE_TILE + CAPTION), "white")
+    for picture in pictures:
+        picture.thumbnail((SHAPE_TILE - 4, SHAPE_TILE), PIL.Image.Resampling.LANCZOS)
+    height = max(picture.height for picture in pictures) + CAPTION
+    strip = PIL.Image.new("RGB", (SHAPE_TILE * len(pictures), height), "white")
     font = PIL.ImageFont.load_default(13)
     PIL.ImageDraw.Draw(strip).text((4, 5), title, fill="#222", font=font)
     for k, picture in enumerate(pictures):
-        picture.thumbnail((SHAPE_TILE - 4, SHAPE_TILE), PIL.Image.Resampling.LANCZOS)
         strip.paste(picture, (k * SHAPE_TILE, CAPTION))
     return strip, title
 
