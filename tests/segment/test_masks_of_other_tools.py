@@ -194,7 +194,7 @@ def test_coco_of_several_photos_gives_those_of_this_one(photo, label):
 def test_coco_is_refused_where_its_photo_cannot_be_told():
     with pytest.raises(InputError, match=r"2 photos \(photo.png, other.png\).*mine.png"):
         read("coco_two_images.json", photo="mine.png")
-    with pytest.raises(InputError, match="600 × 400 pixels, and this one has 320 × 240"):
+    with pytest.raises(InputError, match=r"600 × 400 pixels, and a\.png has 320 × 240"):
         read("multi.json", photo="a.png")
 
 
@@ -257,6 +257,96 @@ def test_boxes_without_masks_become_prompts(tmp_path):
     assert found.instances[1].mask.sum() == 90 * 90
 
 
+def corners(of):
+    """A box's corners x0, y0, x1, y1 in parts of the photo."""
+    return [of[0] / 320, of[1] / 240, of[2] / 320, of[3] / 240]
+
+
+def coco(**annotation):
+    image = {"id": 1, "file_name": "photo.png", "width": 320, "height": 240}
+    entry = {"image_id": 1, "category_id": "1", **annotation}
+    names = [{"id": 1, "name": "cup"}]
+    return json.dumps({"images": [image], "categories": names, "annotations": [entry]})
+
+
+def labelme(points, kind):
+    shape = {"label": "cup", "points": points, "shape_type": kind}
+    return json.dumps({"shapes": [shape], "imagePath": "..\\photo.png"})
+
+
+X0, Y0, X1, Y1 = corners((80, 60, 160, 120))
+VOC = """<annotation><filename>photo.png</filename><size><width>320</width><height>240</height>
+<depth>3</depth></size><object><name>cup</name><bndbox><xmin>80</xmin><ymin>60</ymin>
+<xmax>160</xmax><ymax>120</ymax></bndbox></object></annotation>"""
+IN_PARTS = {  # written from each tool's description
+    "COCO's box.json": coco(bbox=[X0, Y0, X1 - X0, Y1 - Y0]),
+    "COCO's polygon.json": coco(segmentation=[[X0, Y0, X1, Y0, X1, Y1, X0, Y1]]),
+    "pairs.json": coco(segmentation=[[[80, 60], [160, 60], [160, 120], [80, 120]]]),
+    "labelme's rectangle.json": labelme([[X0, Y0], [X1, Y1]], "rectangle"),
+    "labelme's polygon.json": labelme([[X0, Y0], [X1, Y0], [X1, Y1], [X0, Y1]], "polygon"),
+    "YOLO's box.txt": f"0 {(X0 + X1) / 2} {(Y0 + Y1) / 2} {X1 - X0} {Y1 - Y0} 0.5\n\n",
+    "YOLO's polygon.txt": f"0 {X0} {Y0} {X1} {Y0} {X1} {Y1} {X0} {Y1}",
+    "VOC.xml": VOC,
+    "VOC in parts.xml": VOC.replace(">80<", f">{X0}<").replace(">60<", f">{Y0}<").replace(
+        ">160<", f">{X1}<").replace(">120<", f">{Y1}<"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IN_PARTS)
+@pytest.mark.parametrize("classes", ["classes.txt", "data.yaml"])
+def test_coordinates_of_other_tools_are_pixels_or_parts_of_the_photo(tmp_path, name, classes):
+    (tmp_path / name).write_text(IN_PARTS[name])
+    listed = "names: ['cup', spoon]" if classes == "data.yaml" else "cup\nspoon\n"
+    (tmp_path / classes).write_text(f"nc: 2\n{listed}" if "yaml" in classes else listed)
+    given = read(tmp_path / name)
+    (label, box) = next((i.label, i.box) for i in (*given.instances, *given.boxes))
+    assert label == "cup"
+    np.testing.assert_allclose(box, (80, 60, 160, 120), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.json", coco(bbox=[80, 60, 310, 230]), "annotation 0 .*looks like two corners"),
+        ("a.json", coco(bbox=[400, 60, 10, 10]), "outside the photo, 320 × 240"),
+        ("a.json", coco(bbox=[0.5, 0.5, 1.5, 0.7]), "smaller than 2 pixels"),
+        ("a.json", coco(segmentation=[[400, 1, 500, 1, 500, 90]]), "cup covers no pixel"),
+        ("a.txt", "0 80 60 20 30", "a.txt: line 1 has 80, which is no part"),
+        ("a.txt", "cup 0.5 0.5 0.1 0.1", "line 1 is 'cup 0.5"),
+        ("a.xml", VOC.replace("<width>320", "<width>640"), "of 640 × 240 pixels, and photo.png"),
+    ],
+)
+def test_coordinates_of_other_tools_that_mean_neither_are_refused(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message):
+        read(tmp_path / name)
+
+
+def test_only_crowds_are_answered_with_what_to_give(tmp_path):
+    crowd = {"iscrowd": 1, "segmentation": {"size": [240, 320], "counts": [0, 240 * 320]}}
+    (tmp_path / "a.json").write_text(json.dumps([crowd, crowd]))
+    with pytest.raises(InputError, match=r"all 2 annotations are crowds.*boxes.*--box"):
+        read(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("name", ["COCO's box.json", "labelme's rectangle.json", "VOC.xml"])
+def test_annotations_of_a_photo_of_another_name_say_so(tmp_path, name):
+    (tmp_path / name).write_text(IN_PARTS[name])
+    assert not any("is about" in n for n in read(tmp_path / name, photo="PHOTO.JPG").notes)
+    (note, *_) = (n for n in read(tmp_path / name, photo="desk.jpg").notes if "is about" in n)
+    assert note.startswith(f"{name} is about photo.png, whose size")
+    assert note.endswith("it was taken for desk.jpg.")
+
+
+def test_of_a_folder_of_many_photos_annotations_this_photos_are_taken(tmp_path):
+    for name, box in (("photo.txt", "0.5 0.5 0.25 0.25"), ("other.txt", "0.2 0.2 0.1 0.1")):
+        (tmp_path / name).write_text(f"0 {box}")
+    (tmp_path / "read me.txt").write_text("by hand")
+    given = read(tmp_path)
+    assert [b.box for b in given.boxes] == [(120, 90, 200, 150)]
+    assert "annotations in 1 other files were left aside" in given.notes[0]
+
+
 def test_labelme_polygons_circles_and_masks_are_objects(tmp_path):
     buffer = io.BytesIO()
     PIL.Image.fromarray(truth("circle")[80:171, 50:141]).save(buffer, "PNG")
@@ -279,7 +369,7 @@ def test_labelme_polygons_circles_and_masks_are_objects(tmp_path):
     np.testing.assert_array_equal(ball.mask, truth("circle"))
     document["imageWidth"] = 640
     (tmp_path / "l.json").write_text(json.dumps(document))
-    with pytest.raises(InputError, match="640 × 240 pixels, and this one has 320 × 240"):
+    with pytest.raises(InputError, match=r"640 × 240 pixels, and photo\.png has 320 × 240"):
         read(tmp_path / "l.json")
 
 

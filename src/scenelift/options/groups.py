@@ -260,8 +260,8 @@ class InputOptions:
 
     masks: tuple[Path, ...] = option(
         (),
-        help="Masks in place of a model: PNG, folder of PNGs, COCO JSON, or a folder written by "
-        "`scenelift segment`. Repeatable.",
+        help="Masks in place of a model: PNG, folder of PNGs, annotations (COCO, labelme, CVAT, "
+        "VOC, YOLO …), or a folder written by `scenelift segment`. Repeatable.",
         flags=("--masks-from", "--mask"),
         changes="segment",
         example=["mask.png"],

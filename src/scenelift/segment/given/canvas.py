@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from scenelift.errors import InputError
 from scenelift.geometry.photo_size import photo_size, working_box, working_mask
+from scenelift.prompts import LEAST_SIDE, PART_SLACK
 from scenelift.types import Box, Image, Size
 
 __all__ = ["Canvas"]
@@ -63,5 +65,26 @@ class Canvas:
         return working_mask(self.image, mask)
 
     def box(self, box: Box) -> Box:
-        """A box in the photo's own pixels as one in working pixels."""
+        """A box in the photo's own pixels as one in working pixels.
+
+        Raises:
+            ValueError: it lies outside the photo, or is smaller than an object can be.
+        """
+        height, width = self.full
+        x0, y0, x1, y1 = box
+        spoken = ",".join(f"{v:g}" for v in box)
+        if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
+            raise ValueError(f"its box {spoken} lies outside the photo, {width} × {height} pixels")
+        if x1 - x0 < LEAST_SIDE or y1 - y0 < LEAST_SIDE:
+            raise ValueError(f"its box {spoken} is smaller than {LEAST_SIDE:g} pixels")
         return working_box(self.image, box)
+
+    def unit(self, numbers: Sequence[float]) -> tuple[float, float]:
+        """What to multiply x and y by: the photo's sides where all numbers are parts of them.
+
+        Args:
+            numbers: every coordinate that a file has of this photo.
+        """
+        in_parts = numbers and all(-PART_SLACK <= v <= 1 + PART_SLACK for v in numbers)
+        height, width = self.full
+        return (float(width), float(height)) if in_parts else (1.0, 1.0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scenelift.errors import InputError
 from scenelift.segment.given.canvas import Canvas
-from scenelift.segment.given.shapes import Outline, box_of_numbers, file_name, score_of
+from scenelift.segment.given.shapes import Outline, about, box_of_numbers, file_name, score_of
 from scenelift.types import Size
 
 __all__ = ["is_coco", "read_coco"]
@@ -44,26 +44,38 @@ def read_coco(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline],
             )
     own, notes = _of_this_photo(document, entries, path, canvas)
     outlines = []
+    unit = canvas.unit(_coordinates(own))
+    if unit != (1.0, 1.0):
+        notes.append(f"{path.name}: coordinates were taken for parts of the photo's sides.")
+    crowds = [entry for _, entry in own if _is_crowd(entry)]
+    if len(crowds) == len(own) > 1:
+        raise InputError(
+            f"{path.name}: all {len(own)} annotations are crowds (iscrowd), which are groups and "
+            "no objects. Give annotations of single objects, or boxes around them with --box."
+        )
     for number, entry in own:
-        if entry.get("iscrowd") and isinstance(entry.get("segmentation"), dict) and len(own) > 1:
+        if _is_crowd(entry) and len(own) > 1:
             notes.append(f"{path.name}: annotation {number} is a crowd, not an object: left aside.")
             continue
         try:
-            outlines.append(_outline(entry, names, canvas))
+            outlines.append(_outline(entry, names, canvas, unit))
         except (ValueError, TypeError, KeyError, IndexError, OverflowError) as exc:
             raise InputError(f"{path.name}: annotation {number} cannot be read: {exc}") from exc
     return outlines, notes
 
 
-def _names(document: dict[str, Any]) -> dict[int, str]:
+def _names(document: dict[str, Any]) -> dict[str, str]:
     categories = document.get("categories")
     return {
-        category["id"]: str(category["name"])
+        _id(category.get("id")): str(category["name"])
         for category in (categories if isinstance(categories, list) else [])
-        if isinstance(category, dict)
-        and isinstance(category.get("id"), int)
-        and category.get("name")
+        if isinstance(category, dict) and category.get("name") and _id(category.get("id"))
     }
+
+
+def _id(value: Any) -> str:
+    """A number of a category as text, whichever way it is written; "" for what is none."""
+    return str(value).removesuffix(".0") if isinstance(value, int | float | str) else ""
 
 
 def _of_this_photo(
@@ -77,8 +89,7 @@ def _of_this_photo(
     ids = list(dict.fromkeys(str(e["image_id"]) for _, e in entries if "image_id" in e))
     image_ids = [str(image.get("id")) for image in images]
     if len(set(ids) | set(image_ids)) < 2:
-        _check_size(images, path, canvas)
-        return entries, []
+        return entries, _about(images, path, canvas)
     image_id = _image_of_photo(images, ids, canvas)
     if image_id is None:
         files = [str(i.get("file_name")) for i in images if i.get("file_name")] or ids
@@ -89,11 +100,12 @@ def _of_this_photo(
             f"of them is {name} cannot be told. Give the photo the name that it has there, or a "
             "file with its annotations alone."
         )
-    _check_size([i for i in images if str(i.get("id")) == image_id], path, canvas)
+    notes = _about([i for i in images if str(i.get("id")) == image_id], path, canvas)
     own = [(n, e) for n, e in entries if str(e.get("image_id")) == image_id]
     others = len(entries) - len(own)
-    note = f"{path.name}: {others} annotations of other photos were left aside."
-    return own, [note] if others else []
+    if others:
+        notes.append(f"{path.name}: {others} annotations of other photos were left aside.")
+    return own, notes
 
 
 def _image_of_photo(images: list[dict[str, Any]], ids: list[str], canvas: Canvas) -> str | None:
@@ -101,8 +113,8 @@ def _image_of_photo(images: list[dict[str, Any]], ids: list[str], canvas: Canvas
     if canvas.photo is None:
         return None
     files = {str(i.get("id")): file_name(i.get("file_name")) for i in images}
-    name = canvas.photo.name.casefold()
-    for same in (name, canvas.photo.stem.casefold()):
+    name = file_name(canvas.photo)
+    for same in (name, Path(name).stem):
         hits = [k for k, file in files.items() if same in (file, Path(file).stem)]
         if len(hits) == 1:
             return hits[0]
@@ -113,39 +125,85 @@ def _image_of_photo(images: list[dict[str, Any]], ids: list[str], canvas: Canvas
     return hits[0] if len(hits) == 1 else None
 
 
-def _check_size(images: list[dict[str, Any]], path: Path, canvas: Canvas) -> None:
-    for image in images:
-        size = (image.get("height"), image.get("width"))
-        if all(isinstance(side, int) and side > 0 for side in size) and size not in (
-            canvas.full,
-            canvas.size,
-        ):
-            raise InputError(
-                f"{path.name} is about a photo of {size[1]} × {size[0]} pixels, and this one has "
-                f"{canvas.full[1]} × {canvas.full[0]}. Give the photo that was annotated."
-            )
+def _about(images: list[dict[str, Any]], path: Path, canvas: Canvas) -> list[str]:
+    """What to tell of the photo that was annotated; `shapes.about` refuses another size."""
+    if len(images) != 1:
+        return []
+    height, width = images[0].get("height"), images[0].get("width")
+    size = None
+    if isinstance(height, int) and isinstance(width, int) and min(height, width) > 0:
+        size = (height, width)
+    return about(canvas, path, images[0].get("file_name"), size)
 
 
-def _outline(entry: dict[str, Any], names: dict[int, str], canvas: Canvas) -> Outline:
-    category = entry.get("category_id")
-    label = names.get(category) if isinstance(category, int) else None
+def _coordinates(entries: list[tuple[int, Any]]) -> list[float]:
+    """Every coordinate of the annotations: corners of polygons, places and sides of boxes."""
+    values: list[float] = []
+    for _, entry in entries:
+        shapes = entry.get("segmentation")
+        if not (isinstance(shapes, list) and shapes):
+            shapes = [] if isinstance(shapes, dict) else [entry.get("bbox") or []]
+        for shape in shapes if isinstance(shapes[:1], list) else []:
+            try:
+                values += np.array(shape, np.float64).ravel().tolist()
+            except (ValueError, TypeError):
+                continue  # told with the number of its annotation when that is read
+    return values
+
+
+def _is_crowd(entry: dict[str, Any]) -> bool:
+    return bool(entry.get("iscrowd")) and isinstance(entry.get("segmentation"), dict)
+
+
+def _outline(
+    entry: dict[str, Any], names: dict[str, str], canvas: Canvas, unit: tuple[float, float]
+) -> Outline:
+    label = names.get(_id(entry.get("category_id")))
     label = label or str(entry.get("label") or entry.get("category_name") or "")
     segmentation = entry.get("segmentation")
     if segmentation:
-        mask = canvas.fitted(coco_mask(segmentation, canvas), label or "annotation")
+        mask = canvas.fitted(coco_mask(segmentation, canvas, unit), label or "annotation")
         return Outline(label=label, score=score_of(entry), mask=mask)
     if entry.get("bbox"):
         x, y, width, height = (float(v) for v in entry["bbox"])
-        box = canvas.box(box_of_numbers(x, y, x + width, y + height))
-        return Outline(label=label, score=score_of(entry), box=box)
+        _check_sides(x, y, width, height, canvas, unit)
+        corners = (x * unit[0], y * unit[1], (x + width) * unit[0], (y + height) * unit[1])
+        return Outline(label=label, score=score_of(entry), box=canvas.box(box_of_numbers(*corners)))
     return Outline(label=label, score=score_of(entry))
 
 
-def coco_mask(segmentation: Any, canvas: Canvas) -> NDArray[np.bool_]:
-    """A 'segmentation' as a mask [H, W] in the photo's own pixels, or those of its run lengths."""
+def _check_sides(
+    x: float, y: float, width: float, height: float, canvas: Canvas, unit: tuple[float, float]
+) -> None:
+    """Refuse a bbox that is two corners: read as sides, they reach far beyond the photo.
+
+    Raises:
+        ValueError: it is.
+    """
+    rows, columns = canvas.full
+    right, bottom = columns / unit[0], rows / unit[1]
+    beyond = x + width > 1.02 * right + 1 or y + height > 1.02 * bottom + 1
+    if beyond and x < width <= right and y < height <= bottom:
+        raise ValueError(
+            f"its bbox {x:g}, {y:g}, {width:g}, {height:g} reaches beyond the photo ({columns} × "
+            f"{rows} pixels); COCO's is x, y, width, height, and this looks like two corners"
+        )
+
+
+def coco_mask(
+    segmentation: Any, canvas: Canvas, unit: tuple[float, float] = (1.0, 1.0)
+) -> NDArray[np.bool_]:
+    """A 'segmentation' as a mask [H, W] in the photo's own pixels, or those of its run lengths.
+
+    Args:
+        unit: pixels of a step of its polygons' x and y.
+    """
     if isinstance(segmentation, list):
         polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
-        return polygons_mask(polygons, canvas.full)
+        pairs = [np.array(polygon, np.float64).ravel() for polygon in polygons]
+        if any(len(xy) % 2 for xy in pairs):
+            raise ValueError("a polygon needs pairs of x and y")
+        return polygons_mask([(xy.reshape(-1, 2) * unit).ravel() for xy in pairs], canvas.full)
     height, width = (int(v) for v in segmentation["size"])
     if (height, width) not in (canvas.full, canvas.size):
         raise ValueError(

@@ -11,24 +11,21 @@ from numpy.typing import NDArray
 from scenelift.errors import InputError
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import polygons_mask
-from scenelift.segment.given.shapes import Outline, box_of_numbers, file_name
+from scenelift.segment.given.shapes import Outline, about, box_of_numbers, file_name
 from scenelift.types import Size
 
 __all__ = ["read_cvat"]
 
 
-def read_cvat(text: bytes, path: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
+def read_cvat(
+    root: ElementTree.Element, path: Path, canvas: Canvas
+) -> tuple[list[Outline], list[str]]:
     """The shapes of this photo in "CVAT for images 1.1", and what to tell of others.
 
     Raises:
         InputError: it is no such file, or has several photos and none of this name.
     """
-    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-        raise InputError(f"{path.name} declares entities, which CVAT does not: it is not read.")
-    try:
-        images = list(ElementTree.fromstring(text).iter("image"))
-    except ElementTree.ParseError as exc:
-        raise InputError(f"{path.name} cannot be read as XML: {exc}") from exc
+    images = list(root.iter("image"))
     if len(images) > 1:
         name = file_name(canvas.photo) if canvas.photo else ""
         images = [i for i in images if name and file_name(i.get("name")) == name]
@@ -39,12 +36,8 @@ def read_cvat(text: bytes, path: Path, canvas: Canvas) -> tuple[list[Outline], l
             "1.1', or COCO."
         )
     size = (int(images[0].get("height", 0)), int(images[0].get("width", 0)))
-    if size not in (canvas.full, canvas.size):
-        raise ValueError(
-            f"it is about a photo of {size[1]} × {size[0]} pixels, and this one has "
-            f"{canvas.full[1]} × {canvas.full[0]}"
-        )
-    outlines, notes = [], []
+    notes = about(canvas, path, images[0].get("name"), size)
+    outlines = []
     for shape in images[0]:
         label = shape.get("label", "")
         if shape.tag == "box":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from scenelift.errors import InputError
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import polygons_mask
-from scenelift.segment.given.shapes import Outline, box_of_numbers, file_name
+from scenelift.segment.given.shapes import Outline, about, box_of_numbers, file_name
 
 __all__ = ["is_label_studio", "read_label_studio"]
 
@@ -42,7 +43,7 @@ def read_label_studio(document: Any, path: Path, canvas: Canvas) -> tuple[list[O
                 "task alone, or give the photo the name that it has there."
             )
         tasks = own
-    outlines, notes = [], []
+    outlines, notes = [], _about(tasks[0], path, canvas)
     for annotation in tasks[0]["annotations"]:
         for number, region in enumerate(annotation.get("result") or []):
             outline = _outline(region, canvas)
@@ -52,6 +53,20 @@ def read_label_studio(document: Any, path: Path, canvas: Canvas) -> tuple[list[O
             else:
                 outlines.append(outline)
     return outlines, notes
+
+
+def _about(task: dict[str, Any], path: Path, canvas: Canvas) -> list[str]:
+    """What to tell where the only task is of another photo; one of another size is refused."""
+    regions = [r for a in task["annotations"] for r in a.get("result") or [] if isinstance(r, dict)]
+    sizes = {
+        (int(r["original_height"]), int(r["original_width"]))
+        for r in regions
+        if r.get("original_height") and r.get("original_width")
+    }
+    files = [v for v in task["data"].values() if isinstance(v, str) and re.search(r"\.\w{3,4}$", v)]
+    name = file_name(canvas.photo) if canvas.photo else ""
+    named = None if any(_ends(v, name) for v in files) or len(files) != 1 else files[0]
+    return about(canvas, path, named, sizes.pop() if len(sizes) == 1 else None)
 
 
 def _ends(value: Any, name: str) -> bool:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scenelift.errors import InputError
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import polygons_mask
-from scenelift.segment.given.shapes import Outline, box_of_numbers
+from scenelift.segment.given.shapes import Outline, about, box_of_numbers
 from scenelift.types import Size
 
 __all__ = ["is_labelme", "read_labelme"]
@@ -38,17 +38,17 @@ def read_labelme(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outlin
         InputError: it is of a photo of another size, or a shape cannot be read.
     """
     size = (document.get("imageHeight"), document.get("imageWidth"))
-    if all(isinstance(side, int) for side in size) and size not in (canvas.full, canvas.size):
-        raise InputError(
-            f"{path.name} is about a photo of {size[1]} × {size[0]} pixels, and this one has "
-            f"{canvas.full[1]} × {canvas.full[0]}. Give the photo that was annotated."
-        )
+    said = size if all(isinstance(side, int) for side in size) else None
+    notes = about(canvas, path, document.get("imagePath"), said)
     canvas_size = canvas.size if size == canvas.size else canvas.full
-    outlines, notes = [], []
+    outlines = []
     groups: dict[tuple[str, Any], NDArray[np.bool_]] = {}
+    unit = canvas.unit(_coordinates(document["shapes"]))
     for number, shape in enumerate(document["shapes"]):
         if not isinstance(shape, dict):
             raise InputError(f"{path.name}: shape {number} is no object.")
+        if unit != (1.0, 1.0):
+            shape = {**shape, "points": [(x * unit[0], y * unit[1]) for x, y in shape["points"]]}
         label, kind = str(shape.get("label") or ""), shape.get("shape_type") or "polygon"
         if kind not in ("polygon", "rectangle", "circle", "mask"):
             notes.append(
@@ -71,6 +71,14 @@ def read_labelme(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outlin
         groups[key] = groups[key] | mask if key in groups else mask
     outlines += [Outline(label=label, mask=mask) for (label, _), mask in groups.items()]
     return outlines, notes
+
+
+def _coordinates(shapes: list[Any]) -> list[float]:
+    """Every coordinate of the shapes; none where one is no number, which is told later."""
+    try:
+        return [float(v) for shape in shapes for point in shape["points"] for v in point]
+    except (TypeError, ValueError, KeyError):
+        return []
 
 
 def _corners(points: Any) -> tuple[tuple[float, float], tuple[float, float]]:

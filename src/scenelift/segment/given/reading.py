@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import PIL.Image
@@ -31,8 +32,10 @@ from scenelift.segment.given.labelme import is_labelme, read_labelme
 from scenelift.segment.given.names import name_from_file, natural
 from scenelift.segment.given.pictures import Layers, layers_of_array, layers_of_picture
 from scenelift.segment.given.segmenter import INSTANCES_NAME
-from scenelift.segment.given.shapes import Outline, score_of
+from scenelift.segment.given.shapes import Outline, score_of, stem_of
 from scenelift.segment.given.supervisely import is_supervisely, read_supervisely
+from scenelift.segment.given.voc import is_voc, read_voc
+from scenelift.segment.given.yolo import CLASS_FILES, is_yolo, read_yolo
 from scenelift.types import BoxPrompt, Instance, Size
 
 __all__ = ["GivenObjects", "load_masks", "read_given"]
@@ -41,6 +44,9 @@ MAX_MASKS = 1000
 PICTURE_FORMATS = ("PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG", "PPM")
 PICTURES = (".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".jpg", ".jpeg")
 ARRAYS = (".npy", ".npz")
+ANNOTATION_FILES = (".json", ".xml", ".txt")
+# What names classes and colours beside them.
+NAMING = ("labelmap.txt", *CLASS_FILES)
 # The first that fits a document reads it.
 ANNOTATIONS = (
     (is_label_studio, read_label_studio),
@@ -80,6 +86,8 @@ class _Pile:
 
     def add(self, outline: Outline, file: Path, name: str = "") -> None:
         if outline.mask is not None and not outline.mask.any():
+            name = outline.label or name or "an object"
+            self.notes.append(f"{file.name}: {name} covers no pixel of the photo: left aside.")
             return
         if outline.mask is None and outline.box is None:
             self.notes.append(f"{file.name}: an object has neither outline nor box: left aside.")
@@ -185,23 +193,46 @@ def _read_folder(folder: Path, pile: _Pile) -> None:
         if (folder / INSTANCES_NAME).is_file()
         else {INSTANCES_NAME}
     )
-    aside = []
+    aside: list[str] = []
+    others = _of_other_photos(folder, pile.canvas.photo)
+    if others:
+        pile.notes.append(
+            f"{folder.name}: annotations in {len(others)} other files were left aside, since one "
+            "is called as the photo is."
+        )
     for file in sorted(folder.iterdir(), key=natural):
         name = file.name.casefold()
         if file.name in known_names or name in (*NO_MASKS, *LITTER) or name.startswith("."):
             continue
         if _is_photo(file, pile.canvas.photo):
             continue
-        suffixes = (*PICTURES, *ARRAYS, ".json", ".xml")
-        if file.suffix.lower() in suffixes and file.is_file() and name != "labelmap.txt":
+        suffixes = (*PICTURES, *ARRAYS, *ANNOTATION_FILES)
+        if file in others:
+            continue
+        if file.suffix.lower() == ".txt" and not is_yolo(file):
+            aside += [] if name in NAMING else [file.name]
+        elif file.suffix.lower() in suffixes and file.is_file() and name not in NAMING:
             _read_file(file, pile)
-        elif name != "labelmap.txt":
+        elif name not in NAMING:
             aside.append(file.name)
     if aside:
         names_text = ", ".join(aside[:5]) + (", …" if len(aside) > 5 else "")
         pile.notes.append(
             f"{folder.name}: {names_text} {'is' if len(aside) == 1 else 'are'} no mask."
         )
+
+
+def _of_other_photos(folder: Path, photo: Path | None) -> set[Path]:
+    """Files of annotations that are called otherwise, where one is called as the photo is."""
+    files = [
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in ANNOTATION_FILES
+        and file.name.casefold() not in (*NO_MASKS, *NAMING, INSTANCES_NAME)
+        and (file.suffix.lower() != ".txt" or is_yolo(file))
+    ]
+    own = photo and [file for file in files if stem_of(file) == stem_of(photo)]
+    return {file for file in files if file not in own} if own else set()
 
 
 def _is_photo(file: Path, photo: Path | None) -> bool:
@@ -245,7 +276,7 @@ def _read_instances_file(folder: Path, pile: _Pile) -> set[str]:
 
 def _read_file(file: Path, pile: _Pile) -> None:
     suffix = file.suffix.lower()
-    if suffix in (".json", ".xml"):
+    if suffix in ANNOTATION_FILES:
         outlines, notes = _annotations(file, pile.canvas)
         pile.notes += notes
         for outline in outlines:
@@ -266,8 +297,10 @@ def _annotations(file: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
     """What a file of annotations says of the photo, whichever tool wrote it."""
     try:
         if file.suffix.lower() == ".xml":
+            return _of_xml(file, canvas)
+        if file.suffix.lower() == ".txt":
             _check_bytes(file)
-            return read_cvat(file.read_bytes(), file, canvas)
+            return read_yolo(file.read_bytes().decode("utf-8-sig"), file, canvas)
         document = _json(file)
         for fits, parse in ANNOTATIONS:
             if fits(document):
@@ -289,6 +322,23 @@ def _annotations(file: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
         f"{file.name} holds no COCO annotations (a list, or under 'annotations'), and nothing of "
         "labelme, Label Studio or Supervisely. Most tools export COCO: choose that."
     )
+
+
+def _of_xml(file: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
+    """The objects of VOC's or CVAT's XML.
+
+    Raises:
+        InputError: it is none, or declares entities, which neither tool does.
+    """
+    _check_bytes(file)
+    text = file.read_bytes()
+    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
+        raise InputError(f"{file.name} declares entities, which CVAT does not: it is not read.")
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as exc:
+        raise InputError(f"{file.name} cannot be read as XML: {exc}") from exc
+    return (read_voc if is_voc(root) else read_cvat)(root, file, canvas)
 
 
 def _layers(file: Path) -> Layers:

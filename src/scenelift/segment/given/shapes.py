@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.types import Box
+from scenelift.errors import InputError
+from scenelift.segment.given.canvas import Canvas
+from scenelift.types import Box, Size
 
-__all__ = ["Outline", "box_of_numbers", "file_name", "score_of"]
+__all__ = ["Outline", "about", "box_of_numbers", "file_name", "score_of", "stem_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,7 +50,40 @@ def box_of_numbers(x0: float, y0: float, x1: float, y1: float) -> Box:
 
 def file_name(value: object) -> str:
     """The last part of a path as any system writes it, to be compared."""
-    return PureWindowsPath(PurePosixPath(str(value or "")).name).name.casefold()
+    name = PureWindowsPath(PurePosixPath(str(value or "")).name).name
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def about(canvas: Canvas, path: Path, name: object, size: Size | None) -> list[str]:
+    """What to tell where annotations of one photo name another; nothing where they name this one.
+
+    Args:
+        canvas: the photo.
+        path: file of the annotations.
+        name: of the photo that was annotated, as the file has it.
+        size: its height and width, where the file says so.
+
+    Raises:
+        InputError: it is a photo of another size.
+    """
+    own = canvas.photo.name if canvas.photo else "this photo"
+    named = file_name(name)
+    other = bool(named and canvas.photo) and stem_of(named) != stem_of(own)
+    if size is not None and size not in (canvas.full, canvas.size):
+        which = f"{named}, a photo" if other else "a photo"
+        raise InputError(
+            f"{path.name} is about {which} of {size[1]} × {size[0]} pixels, and {own} has "
+            f"{canvas.full[1]} × {canvas.full[0]}. Give the photo that was annotated."
+        )
+    if not other:
+        return []
+    fits = "whose size is the same" if size is not None else "whose size it does not say"
+    return [f"{path.name} is about {named}, {fits}: it was taken for {own}."]
+
+
+def stem_of(file: object) -> str:
+    """The name of a file without its endings: photo.jpg.json is of photo.jpg."""
+    return PurePosixPath(PurePosixPath(file_name(file)).stem).stem
 
 
 def score_of(entry: Mapping[str, Any]) -> float:

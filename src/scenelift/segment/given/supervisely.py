@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import polygons_mask
-from scenelift.segment.given.shapes import Outline, box_of_numbers
+from scenelift.segment.given.shapes import Outline, about, box_of_numbers
 from scenelift.types import Size
 
 __all__ = ["is_supervisely", "read_supervisely"]
 
+PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MOST_BYTES = 2**26  # of an unpacked bitmap, which is a PNG
 
 
@@ -34,12 +35,10 @@ def is_supervisely(document: Any) -> bool:
 def read_supervisely(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
     """The objects of one photo's annotation, and what to tell of figures left aside."""
     size = (int(document["size"]["height"]), int(document["size"]["width"]))
-    if size not in (canvas.full, canvas.size):
-        raise ValueError(
-            f"it is about a photo of {size[1]} × {size[0]} pixels, and this one has "
-            f"{canvas.full[1]} × {canvas.full[0]}"
-        )
-    outlines, notes = [], []
+    # Its file is called as the photo is: photo.jpg.json.
+    named = path.stem if Path(path.stem).suffix.lower() in PHOTOS else None
+    notes = about(canvas, path, named, size)
+    outlines = []
     for number, figure in enumerate(document["objects"]):
         label, kind = str(figure.get("classTitle") or ""), figure.get("geometryType")
         if kind == "rectangle":
