@@ -17,7 +17,7 @@ from scenelift.options import BackendOptions, ExportOptions, ReconstructionOptio
 from scenelift.pipeline import Pipeline, SAM3SAM3DPipeline
 from scenelift.pointmap.moge import MoGePointMapper
 from scenelift.progress import CancelToken, Event, Reporter, silent
-from scenelift.qualities import GIVEN, QUALITIES, choose_backends
+from scenelift.qualities import FROM_FILES, QUALITIES, choose_backends
 from scenelift.reconstruct.sam3d import SAM3DReconstructor
 from scenelift.runs import RunSpec, run_job
 from scenelift.testing.fakes import ColorSegmenter, disc_photo
@@ -147,7 +147,7 @@ def test_options_that_make_no_sense_are_refused(photo, mask, tmp_path, options, 
 
 
 def test_auto_takes_full_where_it_can_run(tiny_checkpoints):
-    choice = choose_backends("auto", BackendOptions(weights=tiny_checkpoints), segmenter=GIVEN)
+    choice = choose_backends("auto", BackendOptions(weights=tiny_checkpoints), segmenter=FROM_FILES)
     assert choice.quality == "full"
     (note,) = choice.notes
     assert note == "Quality 'full': SAM 3, MoGe and SAM 3D Objects are all here."
@@ -155,7 +155,7 @@ def test_auto_takes_full_where_it_can_run(tiny_checkpoints):
 
 def test_auto_goes_on_to_embedded_and_says_in_a_sentence_what_full_needs(tmp_path, monkeypatch):
     monkeypatch.setenv("SCENELIFT_HOME", str(tmp_path))
-    choice = choose_backends("auto", BackendOptions(), segmenter=GIVEN)
+    choice = choose_backends("auto", BackendOptions(), segmenter=FROM_FILES)
     assert choice.quality == "embedded"
     (note,) = choice.notes
     assert "`scenelift models download full`" in note

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from scenelift.cli import app
 from scenelift.options import BackendOptions
-from scenelift.qualities import GIVEN, QUALITIES, BackendNames, choose_backends
+from scenelift.qualities import FROM_FILES, QUALITIES, BackendNames, choose_backends
 from scenelift.selfcheck.record import has_passed, remember
 from scenelift.weights.bundles import LIGHT
 
@@ -38,7 +38,7 @@ def test_a_photo_becomes_a_folder_in_metres_on_a_cpu(tiny_light, photo, tmp_path
 @pytest.fixture
 def options(tiny_light, tmp_path, monkeypatch) -> BackendOptions:
     """Weights of which nothing is known yet, and an embedded quality that needs none."""
-    nothing = BackendNames(segmenter=GIVEN, pointmapper=GIVEN, reconstructor=GIVEN)
+    nothing = BackendNames(segmenter=FROM_FILES, pointmapper=FROM_FILES, reconstructor=FROM_FILES)
     monkeypatch.setitem(QUALITIES, "embedded", nothing)
     weights = tmp_path / "weights"
     weights.mkdir()

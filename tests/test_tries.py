@@ -46,7 +46,7 @@ def best(reconstructor, tries=3, seed=7, report=None) -> Reconstruction:
         reconstructor,
         ObjectView(image=image, instance=instances[0], points=points),
         seed=seed,
-        tries=tries,
+        count=tries,
         report=report or silent(),
     )
 
@@ -84,7 +84,7 @@ class Batching(BallReconstructor):
         super().__init__()
         self.batches: list[list[int]] = []
 
-    def start_tries(self, view, *, seeds, report):
+    def start_samples(self, view, *, seeds, report):
         self.batches.append(list(seeds))
         return [partial(self.reconstruct, view, seed=seed, report=report) for seed in seeds]
 

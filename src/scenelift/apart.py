@@ -29,19 +29,19 @@ log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
-_wanted: ContextVar[bool] = ContextVar("calls apart", default=False)
+_enabled: ContextVar[bool] = ContextVar("calls apart", default=False)
 
 
 @contextlib.contextmanager
 def calls_apart(enabled: bool = True) -> Iterator[None]:
     """Within it, in this thread, `apart` uses the helper, which is started."""
-    token = _wanted.set(enabled)
+    token = _enabled.set(enabled)
     if enabled:
         _HELPER.start()
     try:
         yield
     finally:
-        _wanted.reset(token)
+        _enabled.reset(token)
 
 
 def apart(function: Callable[..., R], *arguments: Any) -> R:
@@ -51,7 +51,7 @@ def apart(function: Callable[..., R], *arguments: Any) -> R:
         function: of a module's top level.
         arguments: can be pickled; they are small beside what the call costs.
     """
-    if _wanted.get():
+    if _enabled.get():
         try:
             return _HELPER.call(function, arguments)
         except (OSError, EOFError, pickle.UnpicklingError) as exc:

@@ -45,7 +45,7 @@ Outcome = Reconstruction | FailedObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Made:
+class _ObjectFile:
     """An object is done: its number, and the file that says what became of it."""
 
     index: int
@@ -166,7 +166,7 @@ class Crew:
             except Cancelled as exc:
                 stopped = exc
                 self._stop.set()
-            if isinstance(answer, _Made):
+            if isinstance(answer, _ObjectFile):
                 outcomes[answer.index] = pickle.loads(answer.file.read_bytes())  # noqa: S301 - our own
                 answer.file.unlink()
             elif isinstance(answer, _Idle):
@@ -251,15 +251,19 @@ def _work(
             Runtime(device=device),
         )
 
-        def done(index: int, outcome: Outcome, crossing: Path = crossing) -> None:
+        def on_object(index: int, outcome: Outcome, crossing: Path = crossing) -> None:
             file = crossing / f"{index}.pickle"
             file.write_bytes(pickle.dumps(outcome, protocol=5))
-            answers.put(_Made(index=index, file=file))
+            answers.put(_ObjectFile(index=index, file=file))
 
         mine, error = _Indices(indices), failed
         if reconstructor is not None:
             lifting = Lifting(
-                photo=photo, reconstructor=reconstructor, stages=stages, device=device, done=done
+                photo=photo,
+                reconstructor=reconstructor,
+                stages=stages,
+                device=device,
+                on_object=on_object,
             )
             try:
                 lifting.run(mine)
@@ -275,14 +279,14 @@ def _work(
 class _Indices:
     """The numbers of objects that this process gets, up to the end that is its own."""
 
-    def __init__(self, shared: Any) -> None:
-        self._shared, self._ended = shared, False
+    def __init__(self, queue: Any) -> None:
+        self._queue, self._is_over = queue, False
 
     def __iter__(self) -> Iterator[int]:
-        while not self._ended:
-            index = self._shared.get()
+        while not self._is_over:
+            index = self._queue.get()
             if index is None:
-                self._ended = True
+                self._is_over = True
             else:
                 yield index
 

@@ -92,13 +92,13 @@ class ManifestError(InputError):
 
     slug = "bad-manifest"
 
-    SHOWN: ClassVar[int] = 20
+    MOST_LINES: ClassVar[int] = 20
 
     def __init__(self, manifest: str, problems: Sequence[tuple[int, str]]) -> None:
         self.problems = tuple(problems)
-        lines = [f"  line {line}: {reason}" for line, reason in problems[: self.SHOWN]]
-        if len(problems) > self.SHOWN:
-            lines.append(f"  … and {len(problems) - self.SHOWN} more")
+        lines = [f"  line {line}: {reason}" for line, reason in problems[: self.MOST_LINES]]
+        if len(problems) > self.MOST_LINES:
+            lines.append(f"  … and {len(problems) - self.MOST_LINES} more")
         rows = "1 row" if len(problems) == 1 else f"{len(problems)} rows"
         super().__init__(
             f"{rows} of {manifest} cannot be used; nothing was run. Mend them and start again.\n"

@@ -73,14 +73,14 @@ class Lifting:
         reconstructor: makes them.
         stages: where the two stages are run, timed and kept.
         device: what meshes are finished on.
-        done: called with every object as soon as it is done or has failed, in any thread.
+        on_object: called with every object as soon as it is done or has failed, in any thread.
     """
 
     photo: PhotoObjects
     reconstructor: Reconstructor
     stages: Steps
     device: str
-    done: Callable[[int, Reconstruction | FailedObject], object] = lambda index, outcome: None
+    on_object: Callable[[int, Reconstruction | FailedObject], object] = lambda index, outcome: None
 
     def run(self, indices: Iterable[int]) -> list[Reconstruction | FailedObject]:
         """Every one of the objects: finished, or why it failed.
@@ -102,7 +102,7 @@ class Lifting:
         self, index: int, reconstruction: Reconstruction | FailedObject
     ) -> Reconstruction | FailedObject:
         outcome = self.finish(index, reconstruction)
-        self.done(index, outcome)
+        self.on_object(index, outcome)
         return outcome
 
     def reconstruct(self, index: int) -> Reconstruction | FailedObject:
@@ -116,7 +116,7 @@ class Lifting:
                     self.reconstructor,
                     photo.view_of(index),
                     seed=photo.seed_of(index),
-                    tries=photo.best_of,
+                    count=photo.best_of,
                     report=report,
                 ),
                 backend=self.reconstructor.name,

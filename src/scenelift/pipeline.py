@@ -27,7 +27,7 @@ from scenelift.lifting import Lifting, PhotoObjects
 from scenelift.options import BackendOptions, FinishOptions, LayoutOptions
 from scenelift.pointmap import POINT_MAPPERS, PointMapper
 from scenelift.progress import Reporter, silent
-from scenelift.qualities import GIVEN, Choice, choose_backends, uses_networks
+from scenelift.qualities import FROM_FILES, Choice, choose_backends, uses_networks
 from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
 from scenelift.runtime import Runtime
 from scenelift.scene import Scene
@@ -146,13 +146,13 @@ class Pipeline:
         choice = choose_backends(
             quality,
             options,
-            segmenter=GIVEN if objects and not _needs_cutter(objects, prompt) else segmenter,
-            pointmapper=GIVEN if depth else pointmapper,
+            segmenter=FROM_FILES if objects and not _needs_cutter(objects, prompt) else segmenter,
+            pointmapper=FROM_FILES if depth else pointmapper,
             reconstructor=reconstructor,
         )
         own_depth = _given_depth(depth, depth_scale) if depth else None
         names, runtime = choice.names, Runtime.of(options, networks=uses_networks(choice.names))
-        model = None if names.segmenter == GIVEN else SEGMENTERS.load(names.segmenter, runtime)
+        model = None if names.segmenter == FROM_FILES else SEGMENTERS.load(names.segmenter, runtime)
         finder = _given_segmenter(objects, model) if objects else model
         assert finder is not None
         mapper = own_depth or POINT_MAPPERS.load(names.pointmapper, runtime)
@@ -248,9 +248,9 @@ class Pipeline:
         outcomes = self._lift(work, steps, report)
         objects, failed = _sorted_out(segmentation.instances, outcomes)
         laid_out = _lay_out(objects, work, layout, steps)
-        placed = _placed(objects, laid_out)
-        behind = _background(work, placed, layout, laid_out, steps)
-        scene = self._scene(work, prompt, segmentation, placed, failed, laid_out, steps)
+        posed_objects = _with_layout(objects, laid_out)
+        behind = _background(work, posed_objects, layout, laid_out, steps)
+        scene = self._scene(work, prompt, segmentation, posed_objects, failed, laid_out, steps)
         return replace(scene, background=behind)
 
     def _estimate(self, image: Image, instances: Sequence[Instance], steps: Steps) -> PointMap:
@@ -373,14 +373,14 @@ class Pipeline:
     @property
     def licences(self) -> dict[str, str]:
         """Role -> licences of the backend's code and weights, for those that are registered."""
-        used = {
+        registries = {
             "segmenter": (SEGMENTERS, self.segmenter.name),
             "pointmapper": (POINT_MAPPERS, self.pointmapper.name),
             "reconstructor": (RECONSTRUCTORS, self.reconstructor.name),
         }
         return {
             role: registry.entry(name).licence
-            for role, (registry, name) in used.items()
+            for role, (registry, name) in registries.items()
             if name in registry.names()
         }
 
@@ -436,7 +436,7 @@ def _sorted_out(
     return objects, failed
 
 
-def _placed(objects: Sequence[SceneObject], laid_out: Layout) -> tuple[SceneObject, ...]:
+def _with_layout(objects: Sequence[SceneObject], laid_out: Layout) -> tuple[SceneObject, ...]:
     """The objects where the layout has them."""
     return tuple(
         replace(o, pose=p.pose, quality={**o.quality, **p.quality}, notes=(*o.notes, *p.notes))

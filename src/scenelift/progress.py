@@ -165,10 +165,10 @@ class Reporter:
             )
         )
 
-    def update(self, done: float, total: float = 1.0, message: str = "") -> None:
-        """Say that `done` of `total` is done; a place where the run can be stopped."""
+    def update(self, amount: float, total: float = 1.0, message: str = "") -> None:
+        """Say that `amount` of `total` is done; a place where the run can be stopped."""
         self.check()
-        self.send("stage_progress", message, min(1.0, done / total) if total else 1.0)
+        self.send("stage_progress", message, min(1.0, amount / total) if total else 1.0)
 
     def note(self, message: str) -> None:
         """A plain sentence that the user should see once."""
@@ -176,8 +176,8 @@ class Reporter:
 
     def track(self, items: Iterable[Item], total: int, message: str = "") -> Iterator[Item]:
         """Pass items through, reporting and checking for cancellation before each."""
-        for done, item in enumerate(items):
-            self.update(done, total, message)
+        for count, item in enumerate(items):
+            self.update(count, total, message)
             yield item
         self.update(total, total, message)
 

@@ -9,7 +9,7 @@ from scenelift.errors import BackendUnavailable
 from scenelift.options import BackendOptions
 
 __all__ = [
-    "GIVEN",
+    "FROM_FILES",
     "QUALITIES",
     "BackendNames",
     "Choice",
@@ -31,7 +31,7 @@ class BackendNames:
     reconstructor: str
 
 
-GIVEN = "given"
+FROM_FILES = "given"
 """Stands for what the user brings in place of a model: masks or depth."""
 
 
@@ -76,7 +76,7 @@ def lacking(names: BackendNames, options: BackendOptions) -> list[str]:
         (POINT_MAPPERS, names.pointmapper),
         (RECONSTRUCTORS, names.reconstructor),
     ):
-        if name == GIVEN:
+        if name == FROM_FILES:
             continue
         if name in registry.names():
             missing += registry.entry(name).lacks(options)
@@ -92,7 +92,7 @@ def uses_networks(names: BackendNames) -> bool:
     from scenelift.segment import SEGMENTERS
 
     return any(
-        name != GIVEN and registry.entry(name).networks
+        name != FROM_FILES and registry.entry(name).networks
         for registry, name in (
             (SEGMENTERS, names.segmenter),
             (POINT_MAPPERS, names.pointmapper),
@@ -114,20 +114,20 @@ def choose_backends(
     Args:
         quality: one of `QUALITIES`, or "auto".
         options: what every backend is told.
-        segmenter: the name of one to take in place of the quality's own, or `GIVEN`.
+        segmenter: the name of one to take in place of the quality's own, or `FROM_FILES`.
         pointmapper: likewise.
         reconstructor: the name of one in place of the quality's own.
 
     Raises:
         BackendUnavailable: an unknown name, or a quality that lacks something here.
     """
-    named = {
+    requested_names = {
         "segmenter": segmenter,
         "pointmapper": pointmapper,
         "reconstructor": reconstructor,
     }
-    chosen = {role: name for role, name in named.items() if name is not None}
-    qualities = {q: replace(names, **chosen) for q, names in QUALITIES.items()}
+    overrides = {role: name for role, name in requested_names.items() if name is not None}
+    qualities = {q: replace(names, **overrides) for q, names in QUALITIES.items()}
     if quality == "auto":
         reasons = {
             name: lacking(names, options) or _untested(name, options)
@@ -167,7 +167,8 @@ def _called(quality: str, names: BackendNames) -> str:
     """The quality's name, unless another model than its own is in it."""
     own = QUALITIES[quality]
     unchanged = all(
-        getattr(names, field.name) in (getattr(own, field.name), GIVEN) for field in fields(own)
+        getattr(names, field.name) in (getattr(own, field.name), FROM_FILES)
+        for field in fields(own)
     )
     return quality if unchanged else "custom"
 
@@ -183,16 +184,18 @@ _MADE_OF = {
 }
 
 
-def _auto_notes(chosen: str, names: BackendNames, reasons: dict[str, list[str]]) -> tuple[str, ...]:
+def _auto_notes(
+    quality: str, names: BackendNames, reasons: dict[str, list[str]]
+) -> tuple[str, ...]:
     """Which quality was taken and why, and what the next better one needs."""
-    if _called(chosen, names) == chosen:
-        note = f"Quality {chosen!r}: {_MADE_OF[chosen]}."
+    if _called(quality, names) == quality:
+        note = f"Quality {quality!r}: {_MADE_OF[quality]}."
     else:
         note = (
             f"Quality 'custom', as asked for: segmenter {names.segmenter}, point mapper "
             f"{names.pointmapper}, reconstructor {names.reconstructor}."
         )
-    better = list(QUALITIES)[: list(QUALITIES).index(chosen)]
+    better = list(QUALITIES)[: list(QUALITIES).index(quality)]
     offers = [
         f"{name!r}: {_remedy(name, reasons[name])}"
         for name in better

@@ -105,16 +105,16 @@ def run_job(
     with claim_folder(spec.out) as work:
         store = StageStore(work)
         fingerprint = fingerprint_of(spec, image, prompt, pipeline)
-        done = None if spec.force else finished_run(spec.out, fingerprint)
-        if done is not None:
+        existing_manifest = None if spec.force else finished_run(spec.out, fingerprint)
+        if existing_manifest is not None:
             # What a run left that was killed just when it had finished.
             store.clear()
             forget_unfinished(spec.out)
             message = "Already done: nothing has changed."
-            if done.edited is not None:
+            if existing_manifest.edited is not None:
                 message = "Already done, and edited since; --force runs it anew, without the edits."
             report.send("run_finished", message, 1.0)
-            return done
+            return existing_manifest
 
         report.send("run_started", spec.photo.name)
         if pipeline.choice:

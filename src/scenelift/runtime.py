@@ -113,9 +113,9 @@ class Runtime:
             # Without the error's frames, which hold what is to be freed.
             raise DeviceMemoryError(_too_little(where, exc)) from None
 
-    def with_options(self, **fixed: Any) -> Runtime:
+    def with_options(self, **changes: Any) -> Runtime:
         """The same for a model that has no choice in some options."""
-        return replace(self, options=replace(self.options, **fixed))
+        return replace(self, options=replace(self.options, **changes))
 
 
 def _complete(options: BackendOptions) -> ReconstructionOptions:

@@ -31,7 +31,7 @@ from scenelift.io.files import write_bytes
 from scenelift.progress import Reporter
 from scenelift.runtime import Runtime
 
-__all__ = ["COMPILING", "StageStore", "Steps", "digest", "encoded", "outcome_of"]
+__all__ = ["COMPILING", "StageStore", "Steps", "digest", "encode_part", "outcome_of"]
 
 log = logging.getLogger(__name__)
 
@@ -82,22 +82,22 @@ def digest(*parts: Any) -> str:
     return h.hexdigest()
 
 
-class Encoded(bytes):
+class EncodedPart(bytes):
     """What `digest` takes of a part that was encoded before: many parts of many rows are equal."""
 
     __slots__ = ()
 
 
-def encoded(part: Any) -> Encoded:
+def encode_part(part: Any) -> EncodedPart:
     """A part for `digest`, which gives the same as for the part itself."""
     content = bytearray()
     _feed(part, content.extend)
-    return Encoded(content)
+    return EncodedPart(content)
 
 
 def _feed(part: Any, update: Callable[[bytes], object]) -> None:
     def add(value: Any) -> None:
-        if isinstance(value, Encoded):
+        if isinstance(value, EncodedPart):
             update(value)
         elif isinstance(value, np.ndarray):
             array = cast("NDArray[Any]", value)
@@ -303,7 +303,7 @@ class Steps:
         report.check()
         report.send("stage_started")
         self._order.setdefault(stage)
-        started = time.perf_counter()
+        start = time.perf_counter()
         name = stage if object_index is None else f"{stage}-{object_index:03d}"
         value = self._store.load(name, key, kind) if self._store else None
         resumed = value is not None
@@ -318,7 +318,7 @@ class Steps:
             types.StageTiming(
                 stage=stage,
                 object_index=object_index,
-                seconds=time.perf_counter() - started,
+                seconds=time.perf_counter() - start,
                 resumed=resumed,
             )
         )

@@ -17,7 +17,7 @@ from scenelift.types import ObjectView, Reconstruction
 
 __all__ = ["reconstruct_best"]
 
-TRIES_APART = 100_003
+SEED_STEP = 100_003
 """Between the seeds of an object's tries: no other object of the run comes near."""
 
 
@@ -26,7 +26,7 @@ def reconstruct_best(
     view: ObjectView,
     *,
     seed: int,
-    tries: int,
+    count: int,
     report: Reporter,
 ) -> Reconstruction:
     """Reconstruct one object with several seeds, and keep what explains the photo best.
@@ -36,14 +36,14 @@ def reconstruct_best(
 
     Args:
         seed: of the first try.
-        tries: how many; one is not judged.
+        count: how many; one is not judged.
 
     Raises:
         SceneliftError: every try failed; the first one's error.
     """
-    if tries == 1:
+    if count == 1:
         return reconstructor.reconstruct(view, seed=seed, report=report)
-    seeds = [seed + k * TRIES_APART for k in range(tries)]
+    seeds = [seed + k * SEED_STEP for k in range(count)]
     steps = _start(reconstructor, view, seeds, report)
     outcomes = [
         outcome_of(step, f"seed {one} of {view.instance.label!r}")
@@ -60,12 +60,12 @@ def reconstruct_best(
 
     from scenelift.compose.score import best_of
 
-    chosen, best = reconstructions[
+    best_seed, best = reconstructions[
         best_of([outcome for _, outcome in reconstructions], view, seed=seed)
     ]
-    notes = [*best.notes, f"The best of {tries} tries (seed {chosen})."]
+    notes = [*best.notes, f"The best of {count} tries (seed {best_seed})."]
     if failed:
-        notes.append(f"{len(failed)} of {tries} tries failed, the first because: {failed[0]}")
+        notes.append(f"{len(failed)} of {count} tries failed, the first because: {failed[0]}")
     return replace(best, notes=tuple(notes))
 
 
@@ -77,7 +77,7 @@ def _start(
 ) -> Sequence[Callable[[], Reconstruction]]:
     """What remains to be done for every seed."""
     if isinstance(reconstructor, SeveralSeedsReconstructor):
-        return reconstructor.start_tries(view, seeds=seeds, report=report)
+        return reconstructor.start_samples(view, seeds=seeds, report=report)
     return [
         partial(
             reconstructor.reconstruct,

@@ -52,7 +52,7 @@ class SameObject:
                 "Boxes belong to the first photo: to find the object in the others, name it with "
                 "--prompt."
             )
-        self._found: tuple[list[View], list[int]] | None = None
+        self._other_views: tuple[list[View], list[int]] | None = None
         self.name = reconstructor.name
         inputs = digest(self._photos, self._prompt)[:12]
         self.version = f"{reconstructor.version}, {1 + len(self._photos)} photos {inputs}"
@@ -81,8 +81,8 @@ class SameObject:
 
     def _find(self, report: Reporter) -> tuple[list[View], list[int]]:
         """The object in those photos that show it, and the numbers of the others."""
-        if self._found is not None:  # in an earlier try
-            return self._found
+        if self._other_views is not None:  # in an earlier try
+            return self._other_views
         views: list[View] = []
         missing: list[int] = []
         for number, photo in enumerate(self._photos, start=2):
@@ -94,5 +94,5 @@ class SameObject:
                 views.append(View(image=photo, instance=segmentation.instances[0]))
             else:
                 missing.append(number)
-        self._found = views, missing
+        self._other_views = views, missing
         return views, missing

@@ -331,7 +331,10 @@ def test_a_folder_is_not_continued_with_settings_that_change_results(begin):
 def test_settings_come_back_as_they_were(begin):
     folder, plan, _ = begin("red")
     assert read_settings(folder) == (SETTINGS, plan)
-    assert read_settings(BatchFolder(folder.root))[0].fixed() == SETTINGS.fixed()
+    assert (
+        read_settings(BatchFolder(folder.root))[0].values_of_results()
+        == SETTINGS.values_of_results()
+    )
 
 
 def test_the_pages_of_the_summary_are_as_many_as_are_needed(begin, monkeypatch):

@@ -29,7 +29,7 @@ from scenelift.geometry.transforms import (  # noqa: E402
 )
 from scenelift.options import BackendOptions, ReconstructionOptions  # noqa: E402
 from scenelift.progress import silent  # noqa: E402
-from scenelift.qualities import GIVEN, choose_backends  # noqa: E402
+from scenelift.qualities import FROM_FILES, choose_backends  # noqa: E402
 from scenelift.reconstruct import RECONSTRUCTORS  # noqa: E402
 from scenelift.testing.fakes import ColorSegmenter, PlanePointMapper, disc_photo  # noqa: E402
 from scenelift.types import Prompt  # noqa: E402
@@ -246,7 +246,11 @@ class TestLoading:
         monkeypatch.setattr(official_setup, "lacks", lambda options: [])
         options = BackendOptions(weights=config_file.parent)
         choice = choose_backends(
-            "embedded", options, segmenter=GIVEN, pointmapper=GIVEN, reconstructor="official"
+            "embedded",
+            options,
+            segmenter=FROM_FILES,
+            pointmapper=FROM_FILES,
+            reconstructor="official",
         )
         assert choice.names.reconstructor == "official"
         assert choice.quality == "custom"

@@ -246,7 +246,7 @@ def test_objects_of_a_photo_share_its_tensors(reconstructor, image, points):
 def start(reconstructor, image, instance, points, seeds, report=None):
     view = ObjectView(image=image, instance=instance, points=points)
     reconstructor.begin(image, points)
-    return reconstructor.start_tries(view, seeds=seeds, report=report or silent())
+    return reconstructor.start_samples(view, seeds=seeds, report=report or silent())
 
 
 def assert_same_object(a: Reconstruction, b: Reconstruction) -> None:

@@ -120,7 +120,7 @@ def test_a_seed_gives_the_same_shape_and_another_gives_another(reconstructor, pi
 def test_seeds_together_give_what_each_gives_alone(quick, image, disc, points, result):
     assert isinstance(quick, SeveralSeedsReconstructor)
     view = ObjectView(image=image, instance=disc, points=points)
-    steps = quick.start_tries(view, seeds=[4, 3], report=silent())
+    steps = quick.start_samples(view, seeds=[4, 3], report=silent())
     other, same = (step() for step in steps)
     # Batches are multiplied by other kernels: rounding, of coordinates of at most 0.5.
     np.testing.assert_allclose(same.shape.gaussians.means, result.shape.gaussians.means, atol=1e-4)
@@ -138,7 +138,7 @@ def test_what_the_photo_shows_is_looked_at_once_for_all_seeds(
     look = quick.model._look
     monkeypatch.setattr(quick.model, "_look", lambda picture: looked.append(1) or look(picture))
     view = ObjectView(image=image, instance=disc, points=points)
-    steps = quick.start_tries(view, seeds=[3, 4], report=silent())
+    steps = quick.start_samples(view, seeds=[3, 4], report=silent())
     for step in steps:
         step()
     assert looked == [1]

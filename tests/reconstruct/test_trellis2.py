@@ -107,7 +107,7 @@ def test_the_same_seed_makes_the_same_object_alone_and_among_others(tiny_pbr, im
     assert isinstance(reconstructor, SeveralSeedsReconstructor)
     alone = run(reconstructor, image, disc, points, seed=4)
     view = ObjectView(image=image, instance=disc, points=points)
-    both = reconstructor.start_tries(view, seeds=[3, 4], report=silent())
+    both = reconstructor.start_samples(view, seeds=[3, 4], report=silent())
     first, second = (attempt() for attempt in both)
     same = second.shape.materials.values.astype(float) - alone.shape.materials.values
     assert np.abs(same).max() < 1e-2  # up to the rounding of a batch's kernels

@@ -127,9 +127,9 @@ def test_a_deleted_job_is_gone_at_once_and_its_files_may_go_when_nobody_works_on
     queue.delete(job, "ann")
     with pytest.raises(NotFound):
         queue.get(job)
-    assert queue.doomed() == []
+    assert queue.jobs_to_remove() == []
     queue.finish(held, "cancelled")
-    assert queue.doomed() == [job]
+    assert queue.jobs_to_remove() == [job]
     queue.purge(job)
     assert queue.ids() == set()
     assert kinds(queue) == ["deleted"]

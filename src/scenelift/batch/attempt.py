@@ -71,11 +71,11 @@ class Attempt:
             OutputError: the disk is full or read-only; the item was given back.
             SetupError: as the pipeline found out only now; the item was given back.
         """
-        started = time.monotonic()
+        start = time.monotonic()
         try:
-            with self._kept_alive(started):
+            with self._heartbeat(start):
                 manifest = self._run(pipeline)
-            return self._finish(manifest, time.monotonic() - started)
+            return self._finish(manifest, time.monotonic() - start)
         except ClaimLost:
             log.warning("%s was taken over by another worker", self._item.id)
             return None
@@ -105,7 +105,7 @@ class Attempt:
 
     def _run(self, pipeline: Pipeline) -> Manifest:
         item, claim = self._item, self._claim
-        work = self._folder.open_work(item.id, claim.number, lost=claim.losses > 0)
+        work = self._folder.open_work(item.id, claim.number, after_crash=claim.losses > 0)
         options = self._settings.options.with_plain({**item.options, "seed": item.seed})
         if options.inputs.masks or options.inputs.depth:
             inputs = asdict(options.inputs)
@@ -135,7 +135,7 @@ class Attempt:
                 self._folder.discard_work(self._item.id, self._claim.number)
 
     @contextmanager
-    def _kept_alive(self, started: float) -> Iterator[None]:
+    def _heartbeat(self, start: float) -> Iterator[None]:
         """Renew the claim from a thread, and end this process if the attempt takes too long."""
         over = threading.Event()
         lease, limit = self._ledger.lease, self._settings.item_seconds
@@ -151,7 +151,7 @@ class Attempt:
                     return
                 except OSError as exc:
                     log.warning("the claim on %s cannot be renewed: %s", self._item.id, exc)
-                if time.monotonic() - started > limit:
+                if time.monotonic() - start > limit:
                     self._lose("too-slow", f"It was not done after {limit:.0f} s.")
                     log.error("%s takes too long", self._item.id)
                     os._exit(CRASHED)

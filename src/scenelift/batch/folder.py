@@ -104,16 +104,16 @@ class BatchFolder:
     def plan(self, name: str) -> Path:
         return self.state / "plans" / f"{name}.jsonl"
 
-    def open_work(self, id: str, number: int, *, lost: bool) -> Path:
+    def open_work(self, id: str, number: int, *, after_crash: bool) -> Path:
         """The folder of a new claim, with what earlier attempts at the item left.
 
         Args:
-            lost: the claim follows one whose worker died, maybe after it had published.
+            after_crash: the claim follows one whose worker died, maybe after it had published.
         """
         work = self.work(id, number)
         earlier = [self.work(id, n) for n in range(number - 1, 0, -1)]
         self._discard_replaced(id, number)
-        for source in [*earlier, *([self.scene(id)] if lost else [])]:
+        for source in [*earlier, *([self.scene(id)] if after_crash else [])]:
             with suppress(FileNotFoundError):
                 source.rename(work)
                 # A lock of the process that died, on file systems without real ones.
@@ -176,14 +176,14 @@ def _sync_folder(folder: Path) -> None:
     """Make the folder's new names survive a loss of power, where the system can."""
     if sys.platform == "win32":
         return
-    opened = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(opened)
+        os.fsync(descriptor)
     except OSError as exc:
         if exc.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems
             raise
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
 def link_exclusively(path: Path, content: bytes, writer: str, *, durable: bool) -> bool:

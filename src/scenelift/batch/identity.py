@@ -78,17 +78,17 @@ class ServerClock:
 
     def __init__(self, folder: Path, name: str) -> None:
         self._file = folder / f"{CLOCK_PREFIX}{name}"
-        self._offset, self._asked = 0.0, -float("inf")
+        self._offset, self._sync_time = 0.0, -float("inf")
 
     def now(self) -> float:
         """Seconds since the epoch, as the server counts them."""
         here = time.monotonic()
-        if here - self._asked > CLOCK_SECONDS:
+        if here - self._sync_time > CLOCK_SECONDS:
             # Gone again at once: a worker that is killed leaves none.
             try:
                 self._file.touch()
                 os.utime(self._file)
-                self._offset, self._asked = self._file.stat().st_mtime - here, here
+                self._offset, self._sync_time = self._file.stat().st_mtime - here, here
             finally:
                 self._file.unlink(missing_ok=True)
         return here + self._offset

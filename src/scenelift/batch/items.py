@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scenelift.errors import InputError
-from scenelift.stages import digest, encoded
+from scenelift.stages import digest, encode_part
 from scenelift.types import BoxPrompt, PointPrompt, Prompt
 
 __all__ = ["BatchItem", "read_plan", "write_plan"]
@@ -50,7 +50,7 @@ class BatchItem:
         seed: int,
         *,
         id: str = "",
-        written: str = "",
+        photo_text: str = "",
         options: Mapping[str, Any] | None = None,
     ) -> BatchItem:
         """An item with a name of its own.
@@ -58,7 +58,7 @@ class BatchItem:
         Args:
             photo: absolute path.
             id: the user's name for it; made of the photo's name and the digest where empty.
-            written: the path as the user wrote it, so that moving photos and manifest together
+            photo_text: the path as the user wrote it, so that moving photos and manifest together
                 changes no name.
             options: as the attribute.
 
@@ -66,7 +66,9 @@ class BatchItem:
             InputError: the name cannot be that of a folder.
         """
         own = [options] if options else []  # no part of a name where the batch's options hold
-        row = digest(written or str(photo), _encoded(prompt), seed, *own)[:DIGEST_CHARACTERS]
+        row = digest(photo_text or str(photo), _encode_prompt(prompt), seed, *own)[
+            :DIGEST_CHARACTERS
+        ]
         if id and not ID_PATTERN.fullmatch(id):
             raise InputError(
                 f"the id {id[:120]!r} cannot name a folder: give up to 100 letters, digits, "
@@ -126,8 +128,8 @@ def read_plan(path: Path) -> Iterator[BatchItem]:
 
 
 @lru_cache(maxsize=1000)
-def _encoded(prompt: Prompt) -> bytes:
-    return encoded(prompt)
+def _encode_prompt(prompt: Prompt) -> bytes:
+    return encode_part(prompt)
 
 
 @lru_cache(maxsize=1000)

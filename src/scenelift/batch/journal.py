@@ -45,7 +45,7 @@ class JournalReader:
 
     def __init__(self, folder: Path, *, keep_facts: bool = False) -> None:
         self._folder, self._keep_facts = folder, keep_facts
-        self._read: dict[str, int] = {}
+        self._offsets: dict[str, int] = {}
         self._next_reading = 0.0
         self.entries: dict[str, Entry] = {}
 
@@ -55,13 +55,13 @@ class JournalReader:
         Args:
             on_entry: is called with every entry that is newer than what was known.
         """
-        started = time.monotonic()
+        start = time.monotonic()
         with os.scandir(self._folder) as files:
             names = sorted(file.name for file in files if file.name.endswith(".jsonl"))
         for name in names:
             self._refresh(name, on_entry)
         now = time.monotonic()
-        self._next_reading = now + (now - started) / READING_SHARE
+        self._next_reading = now + (now - start) / READING_SHARE
 
     def refresh_sparingly(self) -> None:
         """As `refresh`, unless reading has lately taken too much time."""
@@ -70,11 +70,11 @@ class JournalReader:
 
     def _refresh(self, name: str, on_entry: Callable[[Entry], None] | None) -> None:
         with (self._folder / name).open("rb") as file:
-            file.seek(self._read.get(name, 0))
+            file.seek(self._offsets.get(name, 0))
             for line in file:
                 if not line.endswith(b"\n"):
                     break
-                self._read[name] = self._read.get(name, 0) + len(line)
+                self._offsets[name] = self._offsets.get(name, 0) + len(line)
                 try:
                     entry = Entry.from_json(line)
                 except ValueError:

@@ -94,10 +94,10 @@ class Ledger:
         try:
             # Opened, because NFS then asks the server and does not answer from memory.
             with self._folder.entry(claim.id, claim.number).open("rb") as file:
-                touched = os.fstat(file.fileno()).st_mtime
+                last_beat = os.fstat(file.fileno()).st_mtime
         except FileNotFoundError:
             return False
-        return self._clock.now() - touched < claim.lease
+        return self._clock.now() - last_beat < claim.lease
 
     def renew(self, claim: Entry) -> None:
         """Say that the claim's worker lives.
@@ -145,8 +145,8 @@ class Ledger:
         claim = Entry(id=item.id, number=1, state="claimed", digest=item.digest, lease=self.lease)
         if last is None or last.state in FINAL:  # new, or another row than the result's
             return self._next(replace(claim, number=last.number if last else 0), state="claimed")
-        lost = last.state == "claimed"
-        losses = last.losses + lost
+        worker_died = last.state == "claimed"
+        losses = last.losses + worker_died
         claim = replace(claim, number=last.number)
         if losses < self._attempts:
             return self._next(claim, state="claimed", losses=losses)

@@ -160,10 +160,10 @@ def _photos(folder: Path, notes: list[str]) -> Iterator[tuple[int, str]]:
             else:
                 unread.append(path)
     if unread:
-        listed = ", ".join(sorted(unread)[:5]) + (", …" if len(unread) > 5 else "")
+        names_text = ", ".join(sorted(unread)[:5]) + (", …" if len(unread) > 5 else "")
         notes.append(
             f"{len(unread)} pictures were left aside, as links to nothing or of a kind that is not "
-            f"read: {listed}."
+            f"read: {names_text}."
         )
     yield from enumerate(sorted(paths), 1)
 
@@ -209,22 +209,22 @@ def _item(base: str, row: Mapping[str, Any], defaults: Options) -> BatchItem:
         raise InputError(
             f"unknown column {', '.join(map(repr, unknown))}; known: {', '.join(COLUMNS)}"
         )
-    written = str(row.get("photo", ""))
-    if not written:
+    photo_text = str(row.get("photo", ""))
+    if not photo_text:
         raise InputError("no photo is given")
-    photo = _path(base, written)
-    if "\\" in written and not os.path.isfile(photo):  # noqa: PTH113  as Windows writes paths
-        return _item(base, {**row, "photo": written.replace("\\", "/")}, defaults)
+    photo = _path(base, photo_text)
+    if "\\" in photo_text and not os.path.isfile(photo):  # noqa: PTH113  as Windows writes paths
+        return _item(base, {**row, "photo": photo_text.replace("\\", "/")}, defaults)
     if not os.path.isfile(photo):  # noqa: PTH113
         raise InputError(f"there is no photo {photo[:300]}")
-    said = {name: value for name, value in row.items() if name not in ("photo", "seed", "id")}
-    own, prompt = _asked(said, defaults)
+    cells = {name: value for name, value in row.items() if name not in ("photo", "seed", "id")}
+    own, prompt = _request_of_row(cells, defaults)
     item = BatchItem.of(
         Path(photo),
         prompt,
         _values({"seed": row.get("seed")}).get("seed", defaults.seeds.seed),
         id=str(row.get("id", "")),
-        written=Path(written).as_posix(),
+        photo_text=Path(photo_text).as_posix(),
         options=own,
     )
     paths: dict[str, Any] = {}
@@ -235,30 +235,30 @@ def _item(base: str, row: Mapping[str, Any], defaults: Options) -> BatchItem:
     return replace(item, options=own | paths)
 
 
-def _path(base: str, written: str) -> str:
+def _path(base: str, photo_text: str) -> str:
     """A path as the manifest writes it, seen from its folder."""
     # In text: a path object for each step would take most of the time for a hundred thousand rows.
-    return os.path.normpath(os.path.join(base, written))  # noqa: PTH118
+    return os.path.normpath(os.path.join(base, photo_text))  # noqa: PTH118
 
 
-def _asked(said: Mapping[str, Any], defaults: Options) -> tuple[dict[str, Any], Prompt]:
+def _request_of_row(row: Mapping[str, Any], defaults: Options) -> tuple[dict[str, Any], Prompt]:
     """A row's own options, and its prompt."""
-    cells = tuple(said.items())
+    cells = tuple(row.items())
     if all(isinstance(value, str) for _, value in cells):
         own, prompt = _asked_in_cells(cells, defaults)  # which many rows have in common
         return dict(own), prompt
-    return _newly_asked(said, defaults)
+    return _parse_request(row, defaults)
 
 
 @lru_cache(maxsize=1000)
 def _asked_in_cells(
     cells: tuple[tuple[str, str], ...], defaults: Options
 ) -> tuple[dict[str, Any], Prompt]:
-    return _newly_asked(dict(cells), defaults)
+    return _parse_request(dict(cells), defaults)
 
 
-def _newly_asked(said: Mapping[str, Any], defaults: Options) -> tuple[dict[str, Any], Prompt]:
-    values = _values(said)
+def _parse_request(row: Mapping[str, Any], defaults: Options) -> tuple[dict[str, Any], Prompt]:
+    values = _values(row)
     own = {name: value for name, value in values.items() if name not in OF_ITEMS}
     defaults.with_plain(own)  # checks what is in it
     return own, _prompt(values, defaults)

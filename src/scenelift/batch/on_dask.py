@@ -90,7 +90,7 @@ class DaskWorkers:
         self._in_flight: dict[Future, BatchItem] = {}
         self._alone: list[BatchItem] = []
         self._waiting: deque[BatchItem] = deque()
-        self._looked = -REFILL_SECONDS
+        self._last_look = -REFILL_SECONDS
         self._woken = threading.Event()
         self._ledger = Ledger(folder, WorkerIdentity.here())
 
@@ -145,8 +145,8 @@ class DaskWorkers:
         room = TASKS_PER_WORKER * self._workers - len(self._in_flight)
         if room <= 0:
             return
-        if not self._waiting and time.monotonic() - self._looked >= REFILL_SECONDS:
-            self._looked = time.monotonic()
+        if not self._waiting and time.monotonic() - self._last_look >= REFILL_SECONDS:
+            self._last_look = time.monotonic()
             self._waiting.extend(self._free_items(progress))
         while self._waiting and room > 0:
             self._hand_in(self._waiting.popleft())
@@ -157,8 +157,8 @@ class DaskWorkers:
         there = {item.id for item in self._in_flight.values()}
         for item in progress.open_items():
             entry = progress.entries.get(item.id)
-            claimed = entry and entry.state == "claimed" and self._ledger.alive(entry)
-            if item.id not in there and not claimed:
+            is_claimed = entry and entry.state == "claimed" and self._ledger.alive(entry)
+            if item.id not in there and not is_claimed:
                 yield item
 
     def _hand_in(self, item: BatchItem) -> None:
@@ -265,7 +265,7 @@ def _slurm_cluster(folder: BatchFolder, options: SlurmOptions) -> Any:
 # What follows runs inside Dask workers.
 
 
-class _Held:
+class _WorkerOfRoot:
     """The worker of one batch in this process, with its models, for one task at a time."""
 
     def __init__(self, root: str, settings: dict[str, Any]) -> None:
@@ -273,7 +273,7 @@ class _Held:
         self.worker = Worker(BatchFolder(Path(root)), BatchSettings.from_json(settings))
 
 
-_held: dict[str, _Held] = {}
+_workers: dict[str, _WorkerOfRoot] = {}
 _held_lock = threading.Lock()
 
 
@@ -286,9 +286,9 @@ def take_item(root: str, settings: dict[str, Any], item: dict[str, Any]) -> dict
         item: as of `BatchItem.to_json`.
     """
     with _held_lock:
-        if root not in _held:
-            _held[root] = _Held(root, settings)
-        worker = _held[root]
+        if root not in _workers:
+            _workers[root] = _WorkerOfRoot(root, settings)
+        worker = _workers[root]
     with worker.lock:
         try:
             worker.worker.take(BatchItem.from_json(item))
@@ -303,7 +303,7 @@ def take_item(root: str, settings: dict[str, Any], item: dict[str, Any]) -> dict
 def stop_worker(root: str) -> None:
     """Give back what this process does for a batch, and let its models go."""
     with _held_lock:
-        worker = _held.pop(root, None)
+        worker = _workers.pop(root, None)
     if worker is not None:
         worker.worker.stop()
         if not worker.lock.acquire(timeout=STOP_SECONDS):

@@ -90,7 +90,7 @@ class LocalWorkers:
         """
         for slot in self._slots:
             if slot.process is not None and slot.process.poll() is not None:
-                self._buried(slot)
+                self._count_death(slot)
         idle = [slot for slot in self._slots if slot.process is None]
         if idle:
             free = self._free_items(progress, len(self._slots))
@@ -137,7 +137,7 @@ class LocalWorkers:
         with slot.log.open("ab") as log_file:
             slot.process = start_worker(command, log_file)
 
-    def _buried(self, slot: _Slot) -> None:
+    def _count_death(self, slot: _Slot) -> None:
         """Find out what a worker that ended has to say."""
         process = slot.process
         assert process is not None
@@ -151,9 +151,9 @@ class LocalWorkers:
         if code == 0:
             self._deaths_at_start = 0
             return
-        claimed = any(self._folder.journals.glob(f"*-{process.pid}-*.jsonl"))
+        has_claimed = any(self._folder.journals.glob(f"*-{process.pid}-*.jsonl"))
         log.warning("worker %d ended with %d, see %s", process.pid, code, slot.log)
-        self._deaths_at_start = 0 if claimed else self._deaths_at_start + 1
+        self._deaths_at_start = 0 if has_claimed else self._deaths_at_start + 1
         if self._deaths_at_start >= DEATHS_AT_START:
             raise SetupError(
                 f"Workers end with {code} before they take anything. The end of {slot.log}:\n"

@@ -38,7 +38,7 @@ class SlurmArray:
         self._script = array_script(folder, options, workers=workers)
         self._workers = workers
         self._job = ""
-        self._asked = 0.0
+        self._last_query = 0.0
         self._left_at_start = 0
         self._fruitless = 0
 
@@ -58,9 +58,9 @@ class SlurmArray:
             SetupError: SLURM does not take jobs, or they end without having done anything.
         """
         now = time.monotonic()
-        if now - self._asked < ASK_SECONDS:
+        if now - self._last_query < ASK_SECONDS:
             return
-        self._asked = now
+        self._last_query = now
         if self._job and slurm.running_jobs(self._job):
             return
         progress.refresh()

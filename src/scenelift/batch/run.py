@@ -118,21 +118,21 @@ def watch(
     executor: Executor,
     *,
     on_entry: Callable[[Entry], None] | None = None,
-    moved: Callable[[], None] | None = None,
+    on_tick: Callable[[], None] | None = None,
     token: CancelToken | None = None,
 ) -> BatchReport:
     """Keep workers going until every item has a result, or the user stops the run.
 
     Args:
         on_entry: is called with what happens to each item.
-        moved: is called every moment, for displays.
+        on_tick: is called every moment, for displays.
         token: set to stop; workers give back what they do.
 
     Raises:
         SceneliftError: nobody can go on; what was done stays.
     """
     token = token or CancelToken()
-    started = time.monotonic()
+    start = time.monotonic()
     progress.refresh_first()
     try:
         due = delay = 0.0
@@ -141,8 +141,8 @@ def watch(
             now = time.monotonic()
             if now >= due:
                 progress.refresh(on_entry)
-                if moved:
-                    moved()
+                if on_tick:
+                    on_tick()
                 # Reading takes a small share of the time, however many items there are.
                 took = time.monotonic() - now
                 delay = min(SLOW_POLL_SECONDS, max(POLL_SECONDS, 10 * took))
@@ -152,10 +152,10 @@ def watch(
     finally:
         executor.kill()
     progress.refresh(on_entry)
-    if moved:
-        moved()
+    if on_tick:
+        on_tick()
     return progress.report(
-        interrupted=token.cancelled and progress.remaining > 0, seconds=time.monotonic() - started
+        interrupted=token.cancelled and progress.remaining > 0, seconds=time.monotonic() - start
     )
 
 

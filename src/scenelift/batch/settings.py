@@ -59,7 +59,7 @@ class BatchSettings:
         own = {name: setting for name, setting in value.items() if name != "options"}
         return cls(**own, options=Options.from_plain(value["options"]))
 
-    def fixed(self) -> dict[str, Any]:
+    def values_of_results(self) -> dict[str, Any]:
         """What results depend on, by the name of its option."""
         values = self.options.to_plain()
         names = [f.name for f in OPTIONS if f.option.changes and f.name not in OF_ITEMS]
@@ -74,11 +74,11 @@ def keep_settings(folder: BatchFolder, settings: BatchSettings, plan: str) -> No
     """
     if folder.settings.exists():
         before, _ = read_settings(folder)
-        old, new = before.fixed(), settings.fixed()
-        changed = [f"{k}: {old[k]} → {v}" for k, v in new.items() if old.get(k) != v]
-        if changed:
+        old, new = before.values_of_results(), settings.values_of_results()
+        differences = [f"{k}: {old[k]} → {v}" for k, v in new.items() if old.get(k) != v]
+        if differences:
             raise InputError(
-                f"{folder.root} holds results made with other settings ({'; '.join(changed)}). "
+                f"{folder.root} holds results made with other settings ({'; '.join(differences)}). "
                 "Choose another --out, or the settings of before."
             )
     write_json(folder.settings, {"plan": plan, "settings": settings.to_json()})
@@ -123,9 +123,9 @@ def load_pipeline(settings: BatchSettings, folder: BatchFolder, writer: str) -> 
     pipeline = Pipeline.build(options=models, **asdict(replace(backends, quality=quality)))
     if backends.quality == "auto" and pipeline.choice and pipeline.choice.quality != "custom":
         # Nodes may differ in what they have; the results of one batch shall not.
-        chosen = pipeline.choice.quality
-        link_exclusively(_quality_file(folder), chosen.encode(), writer, durable=True)
-        if _settled_quality(backends.quality, folder) != chosen:
+        quality_name = pipeline.choice.quality
+        link_exclusively(_quality_file(folder), quality_name.encode(), writer, durable=True)
+        if _settled_quality(backends.quality, folder) != quality_name:
             return load_pipeline(settings, folder, writer)
     return pipeline
 

@@ -69,19 +69,19 @@ def csv_rows(text: str, columns: Sequence[str]) -> Iterator[Row]:
         columns: the names that there are; 'photo' must be among the header's.
     """
     offset, separators = 0, SEPARATORS
-    if said := re.match(r'"?sep=(.)"?(?:\r\n|\r|\n)', text, re.IGNORECASE):
-        offset, separators, text = 1, said[1], text[said.end() :]
+    if match := re.match(r'"?sep=(.)"?(?:\r\n|\r|\n)', text, re.IGNORECASE):
+        offset, separators, text = 1, match[1], text[match.end() :]
     separator, header = max(
         ((s, _header(text, s)) for s in separators), key=lambda h: ("photo" in h[1], len(h[1]))
     )
-    named = [name for name in header if name and not name.startswith("unnamed:")]
-    unknown = [name for name in named if name not in columns]
-    twice = sorted({name for name in named if named.count(name) > 1})
+    columns_with_names = [name for name in header if name and not name.startswith("unnamed:")]
+    unknown = [name for name in columns_with_names if name not in columns]
+    twice = sorted({name for name in columns_with_names if columns_with_names.count(name) > 1})
     if "photo" not in header or unknown or twice:
-        said = ", ".join(map(repr, unknown)) or (
+        complaint = ", ".join(map(repr, unknown)) or (
             f"{twice[0]!r} twice" if twice else "no column 'photo'"
         )
-        yield 1, InputError(f"the header has {said}; columns are {', '.join(columns)}")
+        yield 1, InputError(f"the header has {complaint}; columns are {', '.join(columns)}")
         return
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:

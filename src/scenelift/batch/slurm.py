@@ -147,14 +147,16 @@ def _run(command: list[str], text: str | None = None) -> str:
             choices=("local", "dask", "slurm"),
         )
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command, input=text, capture_output=True, text=True, timeout=COMMAND_SECONDS
         )
     except subprocess.TimeoutExpired as exc:
         raise SetupError(f"{command[0]} did not answer within {COMMAND_SECONDS} s.") from exc
-    if done.returncode:
-        raise SetupError(f"{shlex.join(command)} failed: {(done.stderr or done.stdout).strip()}")
-    return done.stdout
+    if process.returncode:
+        raise SetupError(
+            f"{shlex.join(command)} failed: {(process.stderr or process.stdout).strip()}"
+        )
+    return process.stdout
 
 
 def check_path(path: Path, what: str) -> None:

@@ -23,7 +23,7 @@ __all__ = ["CARDS_PER_PAGE", "write_summary"]
 
 CARDS_PER_PAGE = 500
 # Longer lists are in items.csv.
-FAILURES_SHOWN = 200
+MOST_FAILURES = 200
 
 WORDS: dict[State, str] = {
     "done": "done",
@@ -49,14 +49,14 @@ def write_summary(
         OutputError: it cannot be written.
     """
     results = {i.id: e for i in items if (e := entries.get(i.id)) and is_settled(e, i)}
-    done = [i for i in items if i.id in results and results[i.id].state == "done"]
-    pages = max(1, -(-len(done) // CARDS_PER_PAGE))
+    finished_items = [i for i in items if i.id in results and results[i.id].state == "done"]
+    pages = max(1, -(-len(finished_items) // CARDS_PER_PAGE))
     for page in range(pages):
-        cards = done[page * CARDS_PER_PAGE : (page + 1) * CARDS_PER_PAGE]
+        cards = finished_items[page * CARDS_PER_PAGE : (page + 1) * CARDS_PER_PAGE]
         body = [_header(folder, report), _bar(report)] if page == 0 else [_header(folder, None)]
         if page == 0:
             body += [_troubles(items, results)]
-        body += [_gallery(folder, cards, results, len(done)), _pages(page, pages)]
+        body += [_gallery(folder, cards, results, len(finished_items)), _pages(page, pages)]
         text = _page().substitute(title=html.escape(folder.root.name), body="\n".join(body))
         write_bytes(folder.root / _page_name(page), text.encode(errors="replace"))
     for page in range(pages, pages + 1000):  # of an earlier, longer list
@@ -117,7 +117,7 @@ def _troubles(items: Sequence[BatchItem], results: Mapping[str, Entry]) -> str:
         kinds_text = ", ".join(f"{html.escape(kind)}: {n:,}" for kind, n in kinds)
         rows = [(i, results[i.id].reason) for i in failed]
         parts.append(
-            _table(f"Failed ({len(failed):,})", f"By kind: {kinds_text}.", rows, opened=True)
+            _table(f"Failed ({len(failed):,})", f"By kind: {kinds_text}.", rows, is_open=True)
         )
     if partial:
         rows = [
@@ -132,18 +132,18 @@ def _troubles(items: Sequence[BatchItem], results: Mapping[str, Entry]) -> str:
 
 
 def _table(
-    title: str, note: str, rows: Sequence[tuple[BatchItem, str]], *, opened: bool = False
+    title: str, note: str, rows: Sequence[tuple[BatchItem, str]], *, is_open: bool = False
 ) -> str:
     lines = "".join(
         f"<tr><td>{html.escape(item.id)}</td>"
         f"<td>{html.escape(_prompt(item))}</td><td>{html.escape(reason)}</td></tr>"
-        for item, reason in rows[:FAILURES_SHOWN]
+        for item, reason in rows[:MOST_FAILURES]
     )
-    more = len(rows) - FAILURES_SHOWN
+    more = len(rows) - MOST_FAILURES
     rest = f"<p>{more:,} more are in items.csv.</p>" if more > 0 else ""
-    said = f"<p>{note}</p>" if note else ""
+    note_html = f"<p>{note}</p>" if note else ""
     return (
-        f"<details{' open' if opened else ''}><summary>{title}</summary>{said}<table>"
+        f"<details{' open' if is_open else ''}><summary>{title}</summary>{note_html}<table>"
         f"<thead><tr><th>item</th><th>prompt</th><th>reason</th></tr></thead>"
         f"<tbody>{lines}</tbody></table>{rest}</details>"
     )

@@ -20,7 +20,7 @@ from scenelift.batch.entry import Entry, is_settled
 from scenelift.batch.folder import BatchFolder
 from scenelift.batch.items import BatchItem
 from scenelift.batch.sheets import plain_cell
-from scenelift.io.files import atomic_write, spoken, write_bytes
+from scenelift.io.files import atomic_write, display_path, write_bytes
 
 __all__ = ["ITEM_COLUMNS", "OBJECT_COLUMNS", "write_tables"]
 
@@ -124,7 +124,7 @@ def _item_row(folder: BatchFolder, item: BatchItem, entry: Entry | None) -> dict
 
 
 def _object_rows(item: BatchItem, entry: Entry) -> Iterator[dict[str, Any]]:
-    common = {"id": item.id, "photo": spoken(item.photo)}
+    common = {"id": item.id, "photo": display_path(item.photo)}
     for o in entry.facts.get("objects", []):
         yield (
             common

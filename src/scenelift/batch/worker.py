@@ -93,7 +93,7 @@ class Worker:
         journals.refresh()
         queue = deque([*items[first:], *items[:first]])
         # How many in a row others are at, and when that last changed.
-        met, changed = 0, time.monotonic()
+        busy_in_a_row, last_change = 0, time.monotonic()
         while queue and not self._stop.is_set():
             item = queue.popleft()
             entry = journals.entries.get(item.id)
@@ -104,20 +104,20 @@ class Worker:
                 if entry is None or entry.worker.get("name") != self._ledger.worker.name:
                     journals.refresh_sparingly()  # we are among others now
                 if is_settled(entry, item):
-                    met, changed = 0, time.monotonic()
+                    busy_in_a_row, last_change = 0, time.monotonic()
                     continue
             queue.append(item)
-            met += 1
-            if met >= len(queue):
+            busy_in_a_row += 1
+            if busy_in_a_row >= len(queue):
                 # Others are at everything that is left. They may die: wait, but not for ever.
-                if time.monotonic() - changed > self._ledger.lease + LINGER_SECONDS:
+                if time.monotonic() - last_change > self._ledger.lease + LINGER_SECONDS:
                     break
                 self._stop.wait(LINGER_SECONDS)
                 count = len(journals.entries)
                 journals.refresh()
-                met = 0
+                busy_in_a_row = 0
                 if len(journals.entries) != count:
-                    changed = time.monotonic()
+                    last_change = time.monotonic()
 
     def take(self, item: BatchItem, at_least: int = 0) -> Entry | None:
         """Try one item: the entry that ended the attempt, or the one that is in the way.

@@ -131,16 +131,16 @@ def batch(
         else:
             assert manifest is not None
             weights = options["weights"]
-            chosen = Options.from_plain(
+            run_options = Options.from_plain(
                 options
                 | {
                     "device": device[0] if device else None,
                     "weights": weights.absolute() if weights else None,
                 }
             )
-            inputs.check_backends(chosen)
+            inputs.check_backends(run_options)
             settings = BatchSettings(
-                options=chosen,
+                options=run_options,
                 pipeline=own_pipeline,
                 attempts=attempts,
                 lease_seconds=lease,
@@ -148,7 +148,7 @@ def batch(
             )
             BatchFolder(out.absolute()).check_inputs([manifest.absolute()])
             notes: list[str] = []
-            items = read_items(manifest, chosen, notes=notes)
+            items = read_items(manifest, run_options, notes=notes)
             for note in notes:
                 typer.echo(note, err=True)
             _check_quality(settings, on)
@@ -178,8 +178,8 @@ def batch(
                 typer.echo(f"Submitted {executor.name}. See how far it is:")
                 typer.echo(f"scenelift batch --join {folder.root} --status")
                 return
-            with show_progress(progress, executor, quiet=json) as (on_entry, moved):
-                report = watch(progress, executor, on_entry=on_entry, moved=moved, token=token)
+            with show_progress(progress, executor, quiet=json) as (on_entry, on_tick):
+                report = watch(progress, executor, on_entry=on_entry, on_tick=on_tick, token=token)
             report = conclude(folder, items, report)
     if json:
         print_json(asdict(report) | {"left": report.remaining, "out": str(folder.root)})

@@ -35,14 +35,14 @@ def show_progress(
     started = time.monotonic()
 
     def line(entry: Entry) -> str:
-        done = len(progress.items) - progress.remaining
-        text = f"{done}/{len(progress.items)} {entry.id}: {_what(entry)}"
+        count = len(progress.items) - progress.remaining
+        text = f"{count}/{len(progress.items)} {entry.id}: {_what(entry)}"
         return f"[{time.monotonic() - started:6.1f} s] {text}"
 
     if quiet:
         yield (lambda entry: None), (lambda: None)
     elif not sys.stderr.isatty():
-        yield (lambda e: typer.echo(line(e), err=True) if _tells(e) else None), (lambda: None)
+        yield (lambda e: typer.echo(line(e), err=True) if _is_news(e) else None), (lambda: None)
     else:
         from rich.console import Console
         from rich.progress import (
@@ -63,19 +63,19 @@ def show_progress(
         ) as bars:
             task = bars.add_task("starting", total=len(progress.items))
 
-            def told(entry: Entry) -> None:
+            def on_entry(entry: Entry) -> None:
                 if entry.state == "failed" or (entry.state == "waiting" and entry.error):
                     console.print(line(entry), style="red", highlight=False, markup=False)
 
-            def moved() -> None:
+            def on_tick() -> None:
                 words = f"{_counts(progress)} · {executor.name}{_eta(progress)}"
-                done = len(progress.items) - progress.remaining
-                bars.update(task, completed=done, description=words)
+                count = len(progress.items) - progress.remaining
+                bars.update(task, completed=count, description=words)
 
-            yield told, moved
+            yield on_entry, on_tick
 
 
-def _tells(entry: Entry) -> bool:
+def _is_news(entry: Entry) -> bool:
     return entry.state != "claimed" and not (entry.state == "waiting" and not entry.error)
 
 
@@ -83,9 +83,9 @@ def _what(entry: Entry) -> str:
     if entry.state == "done":
         objects = len(entry.facts.get("objects", []))
         failed = len(entry.facts.get("failed", []))
-        lost = f", {failed} failed" if failed else ""
+        failures = f", {failed} failed" if failed else ""
         plural = "" if objects == 1 else "s"
-        return f"done, {objects} object{plural}{lost} ({entry.facts.get('seconds', 0):.1f} s)"
+        return f"done, {objects} object{plural}{failures} ({entry.facts.get('seconds', 0):.1f} s)"
     if entry.state == "waiting":
         return f"tried in vain, will be tried again: {entry.reason}"
     return f"{'nothing found' if entry.state == 'nothing' else entry.state}: {entry.reason}"

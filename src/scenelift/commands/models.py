@@ -42,12 +42,12 @@ def list_weights(
     with problems(json):
         from scenelift.weights.bundles import BUNDLES, bundle_named
 
-        chosen = list(BUNDLES.values()) if bundle is None else [bundle_named(bundle)]
-        statuses = {one.name: one.status(weights) for one in chosen}
+        bundles = list(BUNDLES.values()) if bundle is None else [bundle_named(bundle)]
+        statuses = {one.name: one.status(weights) for one in bundles}
         if json:
             print_json(_document(weights, statuses))
             return
-        for k, one in enumerate(chosen):
+        for k, one in enumerate(bundles):
             typer.echo(("\n" if k else "") + f"{one.name}: {one.summary}")
             _print_table(statuses[one.name])
             typer.echo(_summary(statuses[one.name], weights))
@@ -70,13 +70,13 @@ def download(
         from scenelift.errors import WeightsError
         from scenelift.weights.bundles import bundle_named
 
-        chosen = bundle_named(bundle)
+        weights_bundle = bundle_named(bundle)
         with listen() as report:
-            failures = chosen.download(report, weights, only or None)
+            failures = weights_bundle.download(report, weights, only or None)
         for failure in failures:
             typer.echo(failure, err=True)
 
-        missing = [s for s in chosen.status(weights) if not only or s.name in only]
+        missing = [s for s in weights_bundle.status(weights) if not only or s.name in only]
         lacking = [s.name for s in missing if not s.present and (s.essential or only)]
         if lacking:
             raise WeightsError(
@@ -187,14 +187,14 @@ def convert(
         from scenelift.errors import InputError
         from scenelift.weights.bundles import BUNDLES, bundle_named
 
-        chosen = bundle_named(bundle)
-        if chosen.convert is None:
+        weights_bundle = bundle_named(bundle)
+        if weights_bundle.convert is None:
             others = ", ".join(name for name, one in BUNDLES.items() if one.convert)
             raise InputError(
                 f"The bundle {bundle!r} is converted when it is downloaded. To convert: {others}."
             )
         with listen() as report:
-            folder = chosen.convert(report, weights, dtype, out)
+            folder = weights_bundle.convert(report, weights, dtype, out)
         size = sum(path.stat().st_size for path in folder.iterdir())
         typer.echo(f"{_amount(size)} in {folder}. The .ckpt files are no longer read.")
 

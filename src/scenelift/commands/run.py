@@ -60,22 +60,22 @@ def run(
         from scenelift.runs import RunSpec, named_by_masks, run_job
 
         # Everything the user may have got wrong is checked before the first model is loaded.
-        chosen = Options.from_plain(options)
+        run_options = Options.from_plain(options)
         if same_object:
-            chosen = inputs.several_photos(chosen)
-        inputs.check_backends(chosen)
+            run_options = inputs.several_photos(run_options)
+        inputs.check_backends(run_options)
         photo, *further = photos
-        inputs.check_photos(photos, same_object=same_object, masks=bool(chosen.inputs.masks))
+        inputs.check_photos(photos, same_object=same_object, masks=bool(run_options.inputs.masks))
         image = read_image(photo)
-        prompt = inputs.check_prompt(chosen, image)
-        masks, depth = chosen.inputs.masks, chosen.inputs.depth
+        prompt = inputs.check_prompt(run_options, image)
+        masks, depth = run_options.inputs.masks, run_options.inputs.depth
         check_inputs(out, (*photos, *masks, *((depth,) if depth else ())))
         with claim_folder(out):
             pass  # one that is in use, or cannot be written, is told before a model is loaded
         pipeline = Pipeline.build(
-            options=chosen.models,
-            **asdict(chosen.backends),
-            **asdict(chosen.inputs),
+            options=run_options.models,
+            **asdict(run_options.backends),
+            **asdict(run_options.inputs),
             photo=photo,
             image=image,
             prompt=prompt,
@@ -83,24 +83,24 @@ def run(
         prompt = named_by_masks(prompt, pipeline)
         if same_object:
             pipeline = pipeline.seeing(further, prompt)
-        spec = RunSpec.of(photo, prompt, out, chosen, force=force)
+        spec = RunSpec.of(photo, prompt, out, run_options, force=force)
         manifest = run_job(spec, pipeline, report, image=image)
     if json:
         print_json(manifest.model_dump(mode="json"))
     else:
-        _summarise(manifest, out, notes_shown=pipeline.choice.notes if pipeline.choice else ())
+        _summarise(manifest, out, earlier_notes=pipeline.choice.notes if pipeline.choice else ())
     if manifest.failed:
         raise typer.Exit(5)
 
 
-def _summarise(manifest: Manifest, out: Path, notes_shown: Sequence[str]) -> None:
+def _summarise(manifest: Manifest, out: Path, earlier_notes: Sequence[str]) -> None:
     for o in manifest.objects:
         size = f"{o.gaussians:,} splats, {o.faces:,} faces"
         typer.echo(f"  {o.index}  {o.label} ({o.score:.2f}): {size}")
     for f in manifest.failed:
         typer.secho(f"  {f.index}  {f.label}: {f.reason}", fg=typer.colors.RED)
     for note in manifest.notes:
-        if note not in notes_shown:  # those were shown when the run began
+        if note not in earlier_notes:  # those were shown when the run began
             typer.echo(f"  {note}")
     cost = f"{manifest.wall_seconds or 0:.1f} s"
     if manifest.peak_memory_bytes:

@@ -136,6 +136,6 @@ class _BarDisplay:
             self._progress.update(task, detail=f"failed: {event.message}")
             self._progress.stop_task(task)
         else:
-            done = 1.0 if event.kind in ("stage_finished", "stage_resumed") else event.fraction
+            fraction = 1.0 if event.kind in ("stage_finished", "stage_resumed") else event.fraction
             detail = "kept from before" if event.kind == "stage_resumed" else event.message
-            self._progress.update(task, completed=done, detail="" if done == 1 else detail)
+            self._progress.update(task, completed=fraction, detail="" if fraction == 1 else detail)

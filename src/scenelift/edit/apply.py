@@ -46,12 +46,12 @@ def apply_edits(scene: Scene, edits: Edits) -> Scene:
 
 def changes_of(entry: ObjectEdit) -> list[str]:
     """What was done to an object, in words for the manifest."""
-    removed = sum(count for _, count in entry.splats_removed)
+    removal_count = sum(count for _, count in entry.splats_removed)
     words = {
         f"a copy of object {entry.copy_of}": entry.copy_of is not None,
         "renamed": entry.name is not None,
         "moved": entry.transform is not None,
-        f"{removed} splats removed": removed > 0,
+        f"{removal_count} splats removed": removal_count > 0,
     }
     return [word for word, applies in words.items() if applies]
 
@@ -84,12 +84,12 @@ def _without(gaussians: Gaussians, entry: ObjectEdit) -> Gaussians:
 
 def _scaled(scene: Scene, factor: float) -> Scene:
     """The scene in metres; its camera stays at the origin and sees the same."""
-    moved = scene.scene_from_camera.copy()
-    moved[:3, 3] *= factor
+    scene_from_camera = scene.scene_from_camera.copy()
+    scene_from_camera[:3, 3] *= factor
     return replace(
         scene,
         objects=tuple(replace(o, pose=_scaled_pose(o.pose, factor)) for o in scene.objects),
-        scene_from_camera=moved,
+        scene_from_camera=scene_from_camera,
         units="metres",
         levels=tuple(factor * level for level in scene.levels),
         background=None if scene.background is None else _scaled_room(scene.background, factor),

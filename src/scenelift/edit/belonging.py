@@ -41,11 +41,11 @@ def edits_of(folder: Path) -> Edits:
     Raises:
         InputError: there is no finished scene, or its state before the edits is gone.
     """
-    written = folder / EDITS_NAME
+    path = folder / EDITS_NAME
     nothing = no_edits(folder)
-    if original_of(folder) == folder or not written.is_file():
+    if original_of(folder) == folder or not path.is_file():
         return nothing
-    edits = read_edits(written)
+    edits = read_edits(path)
     return edits if edits.scene == nothing.scene else nothing
 
 

@@ -148,7 +148,7 @@ class Edits(_Model):
     def normal(self) -> Edits:
         """The same state in its one form: in order, without what says nothing, runs joined."""
         entries = [
-            entry.model_copy(update={"splats_removed": _joined(entry.splats_removed)})
+            entry.model_copy(update={"splats_removed": _merge_runs(entry.splats_removed)})
             for entry in sorted(self.objects, key=lambda entry: entry.object)
             # A deleted copy is no copy.
             if entry.says_something and not (entry.deleted and entry.copy_of is not None)
@@ -213,16 +213,16 @@ def _first_problem(exc: ValidationError) -> str:
     return f"{where}: {text}{more}" if where else f"{text}{more}"
 
 
-def _joined(runs: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+def _merge_runs(runs: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """Runs in order, those that touch or overlap as one."""
-    joined: list[tuple[int, int]] = []
+    merged_runs: list[tuple[int, int]] = []
     for first, count in sorted(runs):
-        if joined and first <= sum(joined[-1]):
-            before = joined[-1][0]
-            joined[-1] = (before, max(sum(joined[-1]), first + count) - before)
+        if merged_runs and first <= sum(merged_runs[-1]):
+            before = merged_runs[-1][0]
+            merged_runs[-1] = (before, max(sum(merged_runs[-1]), first + count) - before)
         else:
-            joined.append((first, count))
-    return tuple(joined)
+            merged_runs.append((first, count))
+    return tuple(merged_runs)
 
 
 def _line(value: Any) -> str:

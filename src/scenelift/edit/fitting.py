@@ -33,13 +33,13 @@ def check_fit(edits: Edits, objects: Mapping[int, ObjectSize], failed: Collectio
         EditsError: they name an object or splats that there are not, or leave nothing, or too much.
     """
     entries = {entry.object: entry for entry in edits.objects}
-    left = [size for number, size in objects.items() if number not in entries]
+    sizes = [size for number, size in objects.items() if number not in entries]
     for entry in edits.objects:
         source = _source(entry, objects, {*objects, *failed})
-        removed = _removed(entry, source.splats)
+        removal_count = _removed(entry, source.splats)
         if not entry.deleted:
-            left.append(ObjectSize(source.splats - removed, source.faces))
-    splats, faces = sum(size.splats for size in left), sum(size.faces for size in left)
+            sizes.append(ObjectSize(source.splats - removal_count, source.faces))
+    splats, faces = sum(size.splats for size in sizes), sum(size.faces for size in sizes)
     if not splats:
         raise EditsError("The edits leave no object with splats. At least one stays.")
     if splats > MOST_SPLATS or faces > MOST_FACES:
@@ -50,18 +50,18 @@ def check_fit(edits: Edits, objects: Mapping[int, ObjectSize], failed: Collectio
 
 
 def _source(
-    entry: ObjectEdit, objects: Mapping[int, ObjectSize], taken: Collection[int]
+    entry: ObjectEdit, objects: Mapping[int, ObjectSize], used_indices: Collection[int]
 ) -> ObjectSize:
-    wanted = entry.object if entry.copy_of is None else entry.copy_of
-    if wanted not in objects:
+    source_index = entry.object if entry.copy_of is None else entry.copy_of
+    if source_index not in objects:
         numbers = ", ".join(str(n) for n in sorted(objects)[:20])
-        raise EditsError(f"The edits name object {wanted}; the scene has {numbers}.")
-    if entry.copy_of is not None and entry.object in taken:
+        raise EditsError(f"The edits name object {source_index}; the scene has {numbers}.")
+    if entry.copy_of is not None and entry.object in used_indices:
         raise EditsError(
             f"The copy of object {entry.copy_of} has the number {entry.object}, which is an "
-            f"object's of the scene. Give it another one, from {max(taken) + 1} on."
+            f"object's of the scene. Give it another one, from {max(used_indices) + 1} on."
         )
-    return objects[wanted]
+    return objects[source_index]
 
 
 def _removed(entry: ObjectEdit, count: int) -> int:

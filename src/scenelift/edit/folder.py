@@ -89,7 +89,7 @@ def _rewrite(folder: Path, edits: Edits, device: str, report: Reporter) -> None:
     scene = read_scene(original, manifest, device=device)
     edited = apply_edits(scene, edits)
     with replace_scene(folder) as new:
-        written = write_files(
+        manifest_of_files = write_files(
             edited,
             new,
             export_options(manifest),
@@ -100,8 +100,8 @@ def _rewrite(folder: Path, edits: Edits, device: str, report: Reporter) -> None:
             outlined=_outlined(scene, edits),
         )
         write_bytes(new / EDITS_NAME, edits.to_bytes())
-        manifest_edited = _manifest(written, manifest, edited, edits)
-        write_json(new / MANIFEST_NAME, manifest_edited.model_dump(mode="json"))
+        new_manifest = _manifest(manifest_of_files, manifest, edited, edits)
+        write_json(new / MANIFEST_NAME, new_manifest.model_dump(mode="json"))
         keep_original(folder)
 
 
@@ -132,13 +132,15 @@ def _outlined(scene: Scene, edits: Edits) -> list[Instance]:
     ]
 
 
-def _manifest(written: Manifest, original: Manifest, scene: Scene, edits: Edits) -> Manifest:
+def _manifest(
+    manifest_of_files: Manifest, original: Manifest, scene: Scene, edits: Edits
+) -> Manifest:
     """The manifest of an edited scene: what is true of its run is the run's."""
     data = edits.to_bytes()
     names = {o.index: o.name for o in scene.objects}
     entries = [entry for entry in edits.objects if not entry.deleted]
     deleted = {entry.object for entry in edits.objects if entry.deleted}
-    return written.model_copy(
+    return manifest_of_files.model_copy(
         update={
             "complete": original.complete,
             "notes": original.notes,
@@ -146,7 +148,7 @@ def _manifest(written: Manifest, original: Manifest, scene: Scene, edits: Edits)
             "wall_seconds": original.wall_seconds,
             "peak_memory_bytes": original.peak_memory_bytes,
             "files": [
-                *written.files,
+                *manifest_of_files.files,
                 FileModel(path=EDITS_NAME, bytes=len(data), sha256=edits.sha256),
             ],
             "edited": EditedModel(

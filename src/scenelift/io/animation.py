@@ -66,8 +66,8 @@ def write_gif(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0
         OutputError: the file cannot be written.
     """
     stack = _stacked(frames)
-    packed = stack[0].astype(np.int32) @ [65536, 256, 1]
-    values, counts = np.unique(packed, return_counts=True)
+    colour_codes = stack[0].astype(np.int32) @ [65536, 256, 1]
+    values, counts = np.unique(colour_codes, return_counts=True)
     commonest = int(values[counts.argmax()])
     background = np.array([commonest >> 16, commonest >> 8 & 255, commonest & 255], np.uint8)
     empty = _has_color(stack, background)  # [K, H, W]
@@ -108,17 +108,17 @@ def _gif(
     parts += [b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00"]  # for ever
     before = np.full((height, width), TRANSPARENT, np.uint8)
     for picture in pictures:
-        changed = picture != before
-        rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+        differs = picture != before
+        rows, columns = np.flatnonzero(differs.any(1)), np.flatnonzero(differs.any(0))
         # A frame without a change still takes its time: of one pixel that is as before.
         top, bottom = (rows[0], rows[-1] + 1) if rows.size else (0, 1)
-        left, right = (columns[0], columns[-1] + 1) if columns.size else (0, 1)
-        box = np.s_[top:bottom, left:right]
-        patch = PillowImage.fromarray(np.where(changed[box], picture[box], TRANSPARENT))
+        first, right = (columns[0], columns[-1] + 1) if columns.size else (0, 1)
+        box = np.s_[top:bottom, first:right]
+        patch = PillowImage.fromarray(np.where(differs[box], picture[box], TRANSPARENT))
         patch.putpalette(colours)
         parts += getdata(
             patch,
-            offset=(int(left), int(top)),
+            offset=(int(first), int(top)),
             duration=10 * hundredths,
             transparency=int(TRANSPARENT),
             disposal=1,
@@ -221,9 +221,9 @@ def _palette(pixels: NDArray[np.uint8], background: NDArray[np.uint8]) -> Pillow
     colours = background.tolist()
     if len(pixels):
         sample = pixels[:: math.ceil(len(pixels) / ENOUGH_PIXELS)]
-        chosen = PillowImage.fromarray(sample[None]).quantize(
+        quantized = PillowImage.fromarray(sample[None]).quantize(
             254, method=PillowImage.Quantize.MEDIANCUT, dither=PillowImage.Dither.NONE
         )
-        colours += (chosen.getpalette() or [])[: 3 * 254]
+        colours += (quantized.getpalette() or [])[: 3 * 254]
     palette.putpalette(colours)
     return palette

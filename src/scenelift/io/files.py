@@ -20,11 +20,11 @@ from scenelift.errors import OutputError
 __all__ = [
     "TEMPORARY_PREFIX",
     "atomic_write",
+    "display_path",
     "explain_failure",
     "prepare_output_folder",
     "remove_leftovers",
     "sha256_of",
-    "spoken",
     "write_bytes",
     "write_json",
 ]
@@ -94,7 +94,7 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, text.encode(errors="backslashreplace") + b"\n")
 
 
-def spoken(path: str | Path) -> str:
+def display_path(path: str | Path) -> str:
     """A path as text that every file and console takes: bytes that are no UTF-8 become �."""
     return os.fsencode(path).decode("utf-8", "replace")
 

@@ -241,9 +241,9 @@ class _Document:
             surface["baseColorFactor"] = [GREY, GREY, GREY, 1]
         if look.surface is not None:
             surface |= {"metallicFactor": 1, "roughnessFactor": 1}
-            packed = np.zeros((*look.surface.shape[:2], 3), np.uint8)
-            packed[..., 2], packed[..., 1] = look.surface[..., 0], look.surface[..., 1]
-            surface["metallicRoughnessTexture"] = self._texture(f"{name} surface", packed)
+            pixels = np.zeros((*look.surface.shape[:2], 3), np.uint8)
+            pixels[..., 2], pixels[..., 1] = look.surface[..., 0], look.surface[..., 1]
+            surface["metallicRoughnessTexture"] = self._texture(f"{name} surface", pixels)
         if look.normal is not None:
             material["normalTexture"] = self._texture(f"{name} normals", look.normal)
         if look.alpha_mode != "opaque":
@@ -487,21 +487,23 @@ class _Reader:
         modes: dict[str, AlphaMode] = {"OPAQUE": "opaque", "MASK": "mask", "BLEND": "blend"}
         mode = modes[entry.get("alphaMode", "OPAQUE")]
         base = self._picture(surface.get("baseColorTexture"), "RGB" if mode == "opaque" else "RGBA")
-        packed = self._picture(surface.get("metallicRoughnessTexture"), "RGB")
+        surface_map = self._picture(surface.get("metallicRoughnessTexture"), "RGB")
         normal = self._picture(entry.get("normalTexture"), "RGB")
         texture = None if base is None else np.ascontiguousarray(base[..., :3])
         plain = (surface.get("metallicFactor", 1), surface.get("roughnessFactor", 1)) == (
             PLAIN_MATERIAL.metallic,
             PLAIN_MATERIAL.roughness,
         )
-        if plain and packed is None and normal is None and mode == "opaque":
+        if plain and surface_map is None and normal is None and mode == "opaque":
             return texture, None
         material = Material(
-            metallic=PLAIN_MATERIAL.metallic if packed is not None else surface["metallicFactor"],
+            metallic=PLAIN_MATERIAL.metallic
+            if surface_map is not None
+            else surface["metallicFactor"],
             roughness=(
-                PLAIN_MATERIAL.roughness if packed is not None else surface["roughnessFactor"]
+                PLAIN_MATERIAL.roughness if surface_map is not None else surface["roughnessFactor"]
             ),
-            surface=None if packed is None else np.ascontiguousarray(packed[..., [2, 1]]),
+            surface=None if surface_map is None else np.ascontiguousarray(surface_map[..., [2, 1]]),
             alpha=None if base is None or mode == "opaque" else np.ascontiguousarray(base[..., 3]),
             alpha_mode=mode,
             normal=normal,

@@ -60,20 +60,20 @@ def compact_glb(data: bytes) -> bytes:
     for number, image in enumerate(document.get("images", [])):
         view = views[image["bufferView"]]
         png = binary[view["byteOffset"] : view["byteOffset"] + view["byteLength"]]
-        packed = _webp(png, lossless=number not in colours)
-        image |= {"mimeType": "image/webp", "bufferView": writer.plain(packed)}
+        webp = _webp(png, lossless=number not in colours)
+        image |= {"mimeType": "image/webp", "bufferView": writer.plain(webp)}
     for texture in document.get("textures", []):
         texture["extensions"] = {WEBP: {"source": texture.pop("source")}}
     for mesh in document.get("meshes", []):
         for primitive in mesh["primitives"]:
             _compress(primitive, document["accessors"], views, binary, writer)
-    used: list[str] = []
+    extensions: list[str] = []
     if document.get("meshes"):
-        used += [MESHOPT, QUANTIZED]
+        extensions += [MESHOPT, QUANTIZED]
     if document.get("textures"):
-        used.append(WEBP)
-    if used:
-        document |= {"extensionsUsed": used, "extensionsRequired": used}
+        extensions.append(WEBP)
+    if extensions:
+        document |= {"extensionsUsed": extensions, "extensionsRequired": extensions}
     return writer.to_bytes()
 
 
@@ -157,7 +157,7 @@ def _compress(
     )
     entry["componentType"] = UNSIGNED_SHORT if stored.itemsize == 2 else 5125
     for name, values in columns.items():
-        table, changes = _packed(name, values[order])
+        table, changes = _quantize(name, values[order])
         accessor = accessors[primitive["attributes"][name]]
         accessor |= changes | {"count": len(table)}
         accessor["bufferView"] = writer.compressed(
@@ -169,7 +169,7 @@ def _compress(
         )
 
 
-def _packed(name: str, values: NDArray[Any]) -> tuple[NDArray[Any], dict[str, Any]]:
+def _quantize(name: str, values: NDArray[Any]) -> tuple[NDArray[Any], dict[str, Any]]:
     """An attribute as it is stored, rows of whole words, and what its accessor says of it."""
     if name == "POSITION":
         step = 2.0 ** (np.ceil(np.log2(max(float(np.ptp(values, 0).max()), 1e-12))) - POSITION_BITS)
@@ -209,9 +209,9 @@ def _colour_images(document: dict[str, Any]) -> set[int]:
 
 
 def _webp(png: bytes, *, lossless: bool) -> bytes:
-    packed = io.BytesIO()
+    buffer = io.BytesIO()
     with PillowImage.open(io.BytesIO(png), formats=["PNG"]) as picture:
         kind = "RGBA" if picture.mode == "RGBA" else "RGB"
         quality = {"lossless": True} if lossless else {"quality": WEBP_QUALITY}
-        picture.convert(kind).save(packed, "WEBP", method=4, **quality)
-    return packed.getvalue()
+        picture.convert(kind).save(buffer, "WEBP", method=4, **quality)
+    return buffer.getvalue()

@@ -20,7 +20,7 @@ from PIL import ExifTags, ImageOps, UnidentifiedImageError
 
 from scenelift.errors import ImageError
 from scenelift.io.colour import to_srgb
-from scenelift.io.files import spoken
+from scenelift.io.files import display_path
 from scenelift.types import Image
 
 __all__ = [
@@ -69,13 +69,13 @@ def read_image(
         ImageError: missing, empty, truncated, not a picture, or of an unreasonable size.
     """
     if isinstance(source, str | Path):
-        name = spoken(Path(source).name)
+        name = display_path(Path(source).name)
         try:
             with Path(source).open("rb") as file:
                 return _read(file, name, max_side, detail)
         except FileNotFoundError as exc:
             raise ImageError(
-                f"There is no file {spoken(source)}. Check the path of the photo."
+                f"There is no file {display_path(source)}. Check the path of the photo."
             ) from exc
         except IsADirectoryError as exc:
             raise ImageError(
@@ -132,7 +132,7 @@ def _read(file: BinaryIO, name: str, max_side: int, detail: bool) -> Image:
                 picture.load()
                 focal_35mm = _focal_35mm(picture)
                 upright = ImageOps.exif_transpose(picture)
-                turned = upright.size != picture.size  # by a quarter
+                swaps_sides = upright.size != picture.size  # by a quarter
                 rgb = to_srgb(upright, notes)
     except UnidentifiedImageError as exc:
         file.seek(0)
@@ -141,7 +141,9 @@ def _read(file: BinaryIO, name: str, max_side: int, detail: bool) -> Image:
                 f"{name} is a HEIC photo, which needs one more package: "
                 "pip install 'scenelift[heic]'. Or export it as JPEG."
             ) from exc
-        raise ImageError(f"{name} is not a picture we can read. Formats: {_spoken()}.") from exc
+        raise ImageError(
+            f"{name} is not a picture we can read. Formats: {_format_names()}."
+        ) from exc
     except MemoryError as exc:
         raise ImageError(
             f"{name} needs more memory to decode than there is. Reduce it first."
@@ -165,7 +167,7 @@ def _read(file: BinaryIO, name: str, max_side: int, detail: bool) -> Image:
             f"{name} is damaged or truncated ({exc}). Copy or export the photo again."
         ) from exc
 
-    own_size = (height, width) if turned else (width, height)
+    own_size = (height, width) if swaps_sides else (width, height)
     return _sized(rgb, own_size, name, focal_35mm, notes, max_side, detail)
 
 
@@ -225,7 +227,7 @@ def _is_heic(start: bytes) -> bool:
     return start[4:8] == b"ftyp" and any(brand in start[8:] for brand in brands)
 
 
-def _spoken() -> str:
+def _format_names() -> str:
     return ", ".join("HEIC" if f == "HEIF" else f for f in known_formats())
 
 

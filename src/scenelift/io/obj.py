@@ -43,7 +43,7 @@ def write_obj(path: Path, nodes: Sequence[GlbNode]) -> list[Path]:
         ValueError: a matrix mirrors, shears or scales its axes differently.
         OutputError: a file cannot be written.
     """
-    written: list[Path] = []
+    files: list[Path] = []
     materials: list[str] = []
     names = [f"{re.sub(r'[^A-Za-z0-9_.-]', '_', node.key) or 'object'}" for node in nodes]
     names = [n if names.count(n) == 1 else f"{n}_{i}" for i, n in enumerate(names)]
@@ -55,12 +55,12 @@ def write_obj(path: Path, nodes: Sequence[GlbNode]) -> list[Path]:
         lines, maps = _material(name, node.mesh, path)
         for file, pixels in maps.items():
             write_bytes(file, png_bytes(pixels))
-            written.append(file)
+            files.append(file)
         materials.append("\n".join(lines) + "\n")
     library = path.with_suffix(".mtl")
     if materials:
         write_bytes(library, "\n".join(materials).encode("ascii"))
-        written.append(library)
+        files.append(library)
 
     first = np.array([1, 1, 1])  # numbers of the next vertex, texture coordinate and normal
     with atomic_write(path) as file:
@@ -74,9 +74,9 @@ def write_obj(path: Path, nodes: Sequence[GlbNode]) -> list[Path]:
                 file.write(f"usemtl {name}\n".encode("ascii"))
             for block in _object(node.mesh, node.matrix, first):
                 file.write(block)
-            has = [True, node.mesh.uv is not None, node.mesh.normals is not None]
-            first += len(node.mesh.vertices) * np.array(has)
-    return [*written, path]
+            present = [True, node.mesh.uv is not None, node.mesh.normals is not None]
+            first += len(node.mesh.vertices) * np.array(present)
+    return [*files, path]
 
 
 def _has_material(mesh: Mesh) -> bool:

@@ -27,7 +27,7 @@ PROPERTIES = (
     *("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity"),
     *("scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"),
 )
-NEEDED = tuple(name for name in PROPERTIES if name not in ("nx", "ny", "nz"))
+REQUIRED = tuple(name for name in PROPERTIES if name not in ("nx", "ny", "nz"))
 MIN_OPACITY = 1e-6  # logits end here, on both sides: ±13.8
 MIN_SCALE = 1e-12
 ROWS_AT_ONCE = 1 << 16  # converted together: what that takes in double precision fits into a cache
@@ -139,7 +139,7 @@ def splats_of(table: NDArray[Any], path: Path) -> Gaussians:
         InputError: it holds values that are not finite.
     """
     with np.errstate(invalid="ignore"):  # whatever is not finite is refused below
-        columns = {name: table[name].astype(np.float64) for name in NEEDED}
+        columns = {name: table[name].astype(np.float64) for name in REQUIRED}
 
     def stack(*names: str) -> NDArray[np.float64]:
         return np.stack([columns[name] for name in names], -1)
@@ -201,7 +201,7 @@ def _read_header(file: BinaryIO, path: Path) -> tuple[int, np.dtype]:
             case _:
                 pass
     names = [name for name, _ in fields]
-    missing = [name for name in NEEDED if name not in names]
+    missing = [name for name in REQUIRED if name not in names]
     if count is None or missing:
         raise refuse(f"it has no {', '.join(missing) or 'vertices'}")
     if len(set(names)) != len(names):

@@ -28,15 +28,15 @@ def in_millimetres(
         metres: whether the scene's unit is the metre: then sizes are true, a cup of 0.1 m is
             100 mm high; otherwise the longest side of all together is `MODEL_MM`.
     """
-    placed = [
+    node_vertices = [
         (node, transform_points(node.mesh.vertices, node.matrix).astype(np.float64) @ Z_UP)
         for node in nodes
         if len(node.mesh.faces)
     ]
-    if not placed:
+    if not node_vertices:
         return []
-    used = np.concatenate([v[np.unique(node.mesh.faces)] for node, v in placed])
-    low, high = used.min(0), used.max(0)
+    points = np.concatenate([v[np.unique(node.mesh.faces)] for node, v in node_vertices])
+    low, high = points.min(0), points.max(0)
     origin = np.array([*(low[:2] + high[:2]) / 2, low[2]])
     factor = 1000.0 if metres else MODEL_MM / max(float((high - low).max()), 1e-12)
-    return [(node, (v - origin) * factor) for node, v in placed]
+    return [(node, (v - origin) * factor) for node, v in node_vertices]

@@ -61,10 +61,10 @@ def write_splats(
         ordered = in_frame(ordered, frame)
     version = 3 if kind == "spz3" else 4
     ending = "spz" if kind == "spz3" else kind
-    packed = GaussForge().convert(ply_bytes(ordered), "ply", ending, spz_version=version)
-    if "data" not in packed:
-        raise FormatError(f"The splats could not be packed as .{kind}: {packed.get('error')}.")
-    write_bytes(path, bytes(packed["data"]))
+    reply = GaussForge().convert(ply_bytes(ordered), "ply", ending, spz_version=version)
+    if "data" not in reply:
+        raise FormatError(f"The splats could not be packed as .{kind}: {reply.get('error')}.")
+    write_bytes(path, bytes(reply["data"]))
 
 
 def morton_order(points: NDArray[np.float32]) -> NDArray[np.int64]:  # [N, 3] -> [N]

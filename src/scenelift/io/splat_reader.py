@@ -144,9 +144,9 @@ def convert_splats(
     else:
         data = _ply_of(source, kind)
         if turn:
-            data = _half_turned(data, source)
+            data = _half_turn(data, source)
     count = len(read_table(io.BytesIO(data), len(data), source))
-    write_bytes(target, data if new == "ply" else _packed(data, new, target, spz_version))
+    write_bytes(target, data if new == "ply" else _pack(data, new, target, spz_version))
     return count
 
 
@@ -168,7 +168,7 @@ def _ply_of(path: Path, kind: str) -> bytes:
         data = path.read_bytes()
     except OSError as exc:
         raise InputError(f"Cannot read {path}: {exc.strerror or exc}.") from exc
-    return data if kind == "ply" else _unpacked(path, kind)
+    return data if kind == "ply" else _unpack(path, kind)
 
 
 # Its own process: what unpacks others' files is native code, which damage can make it end.
@@ -190,36 +190,38 @@ Path(target).write_bytes(done["data"])
 REFUSED = 3  # its exit code where it says why
 
 
-def _unpacked(path: Path, kind: str) -> bytes:
+def _unpack(path: Path, kind: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="scenelift-splats-") as folder:
         target = Path(folder) / "splats.ply"
         # What it prints on its way says nothing to a user.
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", _UNPACK, kind, str(path.absolute()), str(target)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        if done.returncode == 0:
+        if process.returncode == 0:
             return target.read_bytes()
-        reason = target.read_text("utf-8") if done.returncode == REFUSED else "its reader broke off"
+        reason = (
+            target.read_text("utf-8") if process.returncode == REFUSED else "its reader broke off"
+        )
         raise InputError(f"{path} cannot be read as .{kind}: {reason}. Is it complete?")
 
 
-def _packed(data: bytes, kind: str, target: Path, spz_version: int) -> bytes:
+def _pack(data: bytes, kind: str, target: Path, spz_version: int) -> bytes:
     from gaussforge import GaussForge
 
-    packed = GaussForge().convert(data, "ply", kind, spz_version=spz_version)
-    if "data" not in packed:
-        raise FormatError(f"The splats could not be packed as {target.name}: {packed.get('error')}")
-    return bytes(packed["data"])
+    reply = GaussForge().convert(data, "ply", kind, spz_version=spz_version)
+    if "data" not in reply:
+        raise FormatError(f"The splats could not be packed as {target.name}: {reply.get('error')}")
+    return bytes(reply["data"])
 
 
-def _half_turned(data: bytes, path: Path) -> bytes:
+def _half_turn(data: bytes, path: Path) -> bytes:
     """A PLY turned by 180° about x, with all its properties."""
-    read = read_table(io.BytesIO(data), len(data), path)
-    names = read.dtype.names or ()
-    table = read.astype([(name, "<f4") for name in names])
+    vertices = read_table(io.BytesIO(data), len(data), path)
+    names = vertices.dtype.names or ()
+    table = vertices.astype([(name, "<f4") for name in names])
     # The product of the half turn's quaternion (0, 1, 0, 0) with (w, x, y, z) is (−x, w, −z, y).
     w, x, y, z = (table[f"rot_{k}"].copy() for k in range(4))
     table["rot_0"], table["rot_1"], table["rot_2"], table["rot_3"] = -x, w, -z, y

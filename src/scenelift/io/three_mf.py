@@ -58,8 +58,8 @@ def write_3mf(path: Path, nodes: Sequence[GlbNode], *, metres: bool = False) -> 
         FormatError: there is no face.
         OutputError: the file cannot be written.
     """
-    placed = in_millimetres(nodes, metres=metres)
-    if not placed:
+    node_vertices = in_millimetres(nodes, metres=metres)
+    if not node_vertices:
         raise FormatError(f"There is no mesh to write to {path.name}.")
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
@@ -67,7 +67,7 @@ def write_3mf(path: Path, nodes: Sequence[GlbNode], *, metres: bool = False) -> 
         "<resources>",
     ]
     items: list[str] = []
-    for number, (node, vertices) in enumerate(placed):
+    for number, (node, vertices) in enumerate(node_vertices):
         colours, body = 2 * number + 1, 2 * number + 2
         lines += _object(node, vertices, colours, body)
         items.append(f'<item objectid="{body}"/>')

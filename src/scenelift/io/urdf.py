@@ -37,7 +37,7 @@ def write_urdf(path: Path, world: World) -> list[Path]:
         raise FormatError(f"There is no mesh to write to {path.name}.")
     folder = path.parent / MESHES
     files = write_body_files(folder, world.bodies)
-    written = [file for f in files for file in f.all]
+    paths = [file for f in files for file in f.all]
     whole = Xml.Element("robot", name="scene")
     Xml.SubElement(whole, "link", name="world")
     for index, shelf in enumerate(world.shelves):
@@ -53,11 +53,11 @@ def write_urdf(path: Path, world: World) -> list[Path]:
         _link(alone, body, of_body, "")
         own = folder / f"{of_body.name}.urdf"
         _write(own, alone)
-        written.append(own)
+        paths.append(own)
         _link(whole, body, of_body, f"{MESHES}/")
         _joint(whole, of_body.name, "floating", body.position, pose_rotation(body.rotation))
     _write(path, whole)
-    return [*written, path]
+    return [*paths, path]
 
 
 def _link(robot: Xml.Element, body: Body, files: BodyFiles, folder: str) -> None:

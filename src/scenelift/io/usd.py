@@ -64,10 +64,10 @@ def write_usdz(path: Path, nodes: Sequence[GlbNode]) -> None:
         for node in nodes:
             _add_object(stage, node, None, Path(folder), "")
         stage.GetRootLayer().Save()
-        packed = Path(folder) / "scene.usdz"
-        if not UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(layer)), str(packed)):
+        archive = Path(folder) / "scene.usdz"
+        if not UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(layer)), str(archive)):
             raise FormatError(f"OpenUSD could not pack {path.name}.")
-        write_bytes(path, packed.read_bytes())
+        write_bytes(path, archive.read_bytes())
 
 
 def write_usd(
@@ -100,14 +100,14 @@ def write_usd(
         if world:
             _add_ground(stage, world)
         stage.GetRootLayer().Save()
-        written = []
+        paths = []
         for picture in sorted(pictures.iterdir()):
             target = path.parent / PICTURES / picture.name
             target.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(target, picture.read_bytes())
-            written.append(target)
+            paths.append(target)
         write_bytes(path, layer.read_bytes())
-    return [*written, path]
+    return [*paths, path]
 
 
 def _need_usd(path: Path) -> None:
@@ -283,9 +283,9 @@ def _add_surface(
         metallic.Set(material.metallic)
         roughness.Set(material.roughness)
     else:
-        packed = np.zeros((*material.surface.shape[:2], 3), np.uint8)  # as in glTF
-        packed[..., 2], packed[..., 1] = material.surface[..., 0], material.surface[..., 1]
-        sampler = _sampler(stage, place, "surface_map", packed, folder, prefix, "raw")
+        pixels = np.zeros((*material.surface.shape[:2], 3), np.uint8)  # as in glTF
+        pixels[..., 2], pixels[..., 1] = material.surface[..., 0], material.surface[..., 1]
+        sampler = _sampler(stage, place, "surface_map", pixels, folder, prefix, "raw")
         metallic.ConnectToSource(sampler.CreateOutput("b", Sdf.ValueTypeNames.Float))
         roughness.ConnectToSource(sampler.CreateOutput("g", Sdf.ValueTypeNames.Float))
     if material.normal is not None:

@@ -19,7 +19,7 @@ from scenelift.options.groups import (
     SeedOptions,
 )
 
-__all__ = ["HEADINGS", "OPTIONS", "PUBLISHED", "Options", "fields_for", "option_named"]
+__all__ = ["HEADINGS", "OPTIONS", "PUBLISHED_VALUES", "Options", "fields_for", "option_named"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class Options:
     def _as_published(self) -> Options:
         """These options, with what has its default as SAM 3D's published pipeline has it."""
         groups: dict[str, Any] = {}
-        for name, value in PUBLISHED.items():
+        for name, value in PUBLISHED_VALUES.items():
             f = _BY_NAME[name]
             group = groups.get(f.group, getattr(self, f.group))
             if getattr(group, f.field) == f.default:
@@ -120,7 +120,7 @@ OPTIONS: tuple[OptionField, ...] = tuple(
 
 _BY_NAME = {f.name: f for f in OPTIONS}
 
-PUBLISHED: Mapping[str, Any] = {
+PUBLISHED_VALUES: Mapping[str, Any] = {
     "refine": False,
     "repair": False,
     "faces": None,

@@ -189,9 +189,9 @@ class SearchOptions:
             InputError: it says nothing, or a phrase is too long, or there are too many.
         """
         boxes, points = (*self.box, *self.exclude_box), (*self.point, *self.not_point)
-        needed = not optional and not any(drawn.positive for drawn in (*boxes, *points))
+        phrase_required = not optional and not any(mark.positive for mark in (*boxes, *points))
         return Prompt(
-            phrases=parse_prompt_phrases(self.prompt or ([""] if needed else [])),
+            phrases=parse_prompt_phrases(self.prompt or ([""] if phrase_required else [])),
             boxes=boxes,
             points=points,
             min_score=self.min_score,

@@ -221,8 +221,8 @@ def _files_of_earlier_scene(folder: Path) -> set[str]:
     with suppress(InputError):
         names |= {MANIFEST_NAME, *(file.path for file in read_manifest(folder).files)}
     with suppress(OSError, ValueError):
-        listed = json.loads((folder / WORK_FOLDER / _LIST).read_bytes())
-        names |= {name for name in listed if isinstance(name, str)}
+        paths = json.loads((folder / WORK_FOLDER / _LIST).read_bytes())
+        names |= {name for name in paths if isinstance(name, str)}
     inside = folder.resolve()
     # The lists may have been edited by anyone: never follow them out of the folder, nor to a file
     # that no scene has.

@@ -39,27 +39,27 @@ def font_for(text: str, size: int) -> Font | None:
         size: in pixels.
     """
     ours = PIL.ImageFont.load_default(size)
-    if text.isascii() or _has(ours, text):
+    if text.isascii() or _has_glyphs(ours, text):
         return ours
     for file in _installed():
         try:
             font = PIL.ImageFont.truetype(str(file), size)
         except OSError:
             continue
-        if _has(font, text):
+        if _has_glyphs(font, text):
             return font
     return None
 
 
-def _has(font: Font, text: str) -> bool:
+def _has_glyphs(font: Font, text: str) -> bool:
     """Whether a font draws every letter otherwise than one that it lacks."""
 
-    def drawn(letter: str) -> bytes:
+    def bitmap(letter: str) -> bytes:
         mask: Any = font.getmask(letter)
         return bytes(mask)
 
-    lacking = drawn(MISSING)
-    return all(drawn(c) != lacking for c in set(text) if not c.isspace())
+    lacking = bitmap(MISSING)
+    return all(bitmap(c) != lacking for c in set(text) if not c.isspace())
 
 
 @lru_cache(maxsize=1)

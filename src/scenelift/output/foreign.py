@@ -43,8 +43,8 @@ def scene_of_files(paths: Sequence[Path], *, frame: SplatFrame | None = None) ->
     Raises:
         InputError: one cannot be read, or holds no splats.
     """
-    read = [(path, _splats_at(path, frame)) for path in paths]
-    camera, scene_from_camera = _camera_for([g for _, g in read])
+    splat_files = [(path, _splats_at(path, frame)) for path in paths]
+    camera, scene_from_camera = _camera_for([g for _, g in splat_files])
     # The viewer opens in the photo's camera: everything is moved before it.
     back = np.linalg.inv(scene_from_camera)
     pose = Pose(translation=(float(back[0, 3]), float(back[1, 3]), float(back[2, 3])))
@@ -61,7 +61,7 @@ def scene_of_files(paths: Sequence[Path], *, frame: SplatFrame | None = None) ->
             shape=Shape(gaussians=gaussians),
             pose=pose,
         )
-        for index, (path, gaussians) in enumerate(read)
+        for index, (path, gaussians) in enumerate(splat_files)
     )
     from scenelift.compose import make_scene
 

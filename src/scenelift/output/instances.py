@@ -51,7 +51,7 @@ def write_instances(folder: Path, image: Image, segmentation: Segmentation) -> l
     Raises:
         OutputError: the folder cannot be written.
     """
-    earlier = _listed_masks(folder)
+    earlier = _mask_names(folder)
     entries: list[dict[str, Any]] = []
     for index, instance in enumerate(segmentation.instances):
         name = f"{object_name(index, instance.label)}.png"
@@ -72,10 +72,10 @@ def write_instances(folder: Path, image: Image, segmentation: Segmentation) -> l
     return entries
 
 
-def _listed_masks(folder: Path) -> set[str]:
+def _mask_names(folder: Path) -> set[str]:
     """File names in the `instances.json` of a folder that look like masks of ours."""
     with suppress(OSError, ValueError, TypeError, RecursionError):
-        listed = json.loads((folder / INSTANCES_NAME).read_bytes())
-        names = [entry.get("mask") for entry in listed if isinstance(entry, dict)]
+        entries = json.loads((folder / INSTANCES_NAME).read_bytes())
+        names = [entry.get("mask") for entry in entries if isinstance(entry, dict)]
         return {n for n in names if isinstance(n, str) and _MASK_NAME.fullmatch(n)}
     return set()

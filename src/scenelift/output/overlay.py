@@ -65,7 +65,7 @@ def _enlarged(array: NDArray, factor: int) -> NDArray:
 def _draw_labels(picture: PIL.Image.Image, instances: Sequence[Instance], factor: int) -> None:
     draw = PIL.ImageDraw.Draw(picture)
     size = max(12, round(max(picture.size) / 42))
-    occupied: list[tuple[float, float, float, float]] = []
+    label_boxes: list[tuple[float, float, float, float]] = []
     for number, instance in enumerate(instances):
         font = font_for(instance.label, size)
         if font is None:  # none here has the letters: its number says which it is
@@ -77,8 +77,8 @@ def _draw_labels(picture: PIL.Image.Image, instances: Sequence[Instance], factor
         left, top, right, bottom = draw.textbbox((0, 0), text, font)
         pad = size // 4
         w, h = right - left + 2 * pad, bottom - top + 2 * pad
-        x, y = _free_place(instance, factor, (w, h), picture.size, occupied)
-        occupied.append((x, y, x + w, y + h))
+        x, y = _free_place(instance, factor, (w, h), picture.size, label_boxes)
+        label_boxes.append((x, y, x + w, y + h))
         color = tuple(int(c) for c in PALETTE[number % len(PALETTE)])
         draw.rounded_rectangle((x, y, x + w, y + h), radius=pad, fill=color)
         luma = 0.3 * color[0] + 0.59 * color[1] + 0.11 * color[2]
@@ -95,7 +95,7 @@ def _free_place(
     factor: int,
     size: tuple[float, float],
     picture: tuple[int, int],
-    occupied: Sequence[tuple[float, float, float, float]],
+    label_boxes: Sequence[tuple[float, float, float, float]],
 ) -> tuple[float, float]:
     """Corner for a label near its object, inside the picture, off the other labels if it can be."""
     (w, h), (width, height) = size, picture
@@ -111,11 +111,11 @@ def _free_place(
     def inside(place: tuple[float, float]) -> tuple[float, float]:
         return min(max(place[0], 0), max(0, width - w)), min(max(place[1], 0), max(0, height - h))
 
-    def covered(place: tuple[float, float]) -> float:
+    def overlap(place: tuple[float, float]) -> float:
         x, y = place
         return sum(
             max(0.0, min(x + w, r) - max(x, l)) * max(0.0, min(y + h, b) - max(y, t))
-            for l, t, r, b in occupied
+            for l, t, r, b in label_boxes
         )
 
-    return min((inside(place) for place in places), key=covered)
+    return min((inside(place) for place in places), key=overlap)

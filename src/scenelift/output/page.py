@@ -62,7 +62,7 @@ def export_page(folder: Path, viewer: str, page: Path) -> Path:
         "manifest": manifest.model_dump(mode="json"),
         "files": {
             name: base64.b64encode(gzip.compress(path.read_bytes(), mtime=0)).decode()
-            for name in _shown(manifest)
+            for name in _shown_files(manifest)
             if (path := files_of_scene.get(name)) and path.is_file()
         },
     }
@@ -83,7 +83,7 @@ def listed_files(folder: Path, manifest: Manifest) -> dict[str, Path]:
     return {name: path for name, path in paths.items() if path.is_relative_to(root)}
 
 
-def _shown(manifest: Manifest) -> list[str]:
+def _shown_files(manifest: Manifest) -> list[str]:
     """The photo, every object's splats and mesh, and the background's mesh."""
     kinds = ("splats", "mesh")
     parts = [o.files[kind] for o in manifest.objects for kind in kinds if kind in o.files]

@@ -152,14 +152,14 @@ def write_files(
     """
     as_before = as_before or {}
     began = time.perf_counter()
-    notes, objects_written = list(scene.provenance.notes), scene.objects
+    notes, objects_to_write = list(scene.provenance.notes), scene.objects
     if options.max_splats is not None:
-        objects_written, note = _fewer_splats(objects_written, options.max_splats)
+        objects_to_write, note = _fewer_splats(objects_to_write, options.max_splats)
         notes += note
 
     load_packages(options.formats)
     # Before the threads below want the processor too: the preview waits for it.
-    gaussians, nodes = make_scene(objects_written), create_scene_mesh(objects_written)
+    gaussians, nodes = make_scene(objects_to_write), create_scene_mesh(objects_to_write)
     with quick_turns(), Writers(folder) as writers:
 
         def put(
@@ -175,7 +175,7 @@ def write_files(
         numbered = sorted((*scene.objects, *scene.provenance.failed), key=lambda o: o.index)
         instances = [o.instance for o in numbered] if outlined is None else outlined
         put("overlay.png", lambda p: write_png(p, draw_overlay(scene.image, instances)))
-        objects = [_write_object(o, put) for o in objects_written]
+        objects = [_write_object(o, put) for o in objects_to_write]
         axes = "colmap" if options.splat_frame == "y-down" else "opengl"
         put("scene.ply", lambda p: write_ply(p, gaussians, frame=axes))
         behind = scene.background
@@ -187,7 +187,7 @@ def write_files(
         put("scene.glb", lambda p: write_glb(p, [*nodes, *room]))
         # Its materials and textures come along, under names of their own.
         put("scene.obj", lambda p: write_obj(p, [*nodes, *room]))
-        extra = ExtraFiles.of(replace(scene, objects=objects_written), options)
+        extra = ExtraFiles.of(replace(scene, objects=objects_to_write), options)
         for kind in options.formats:
             put(extra_file(kind), partial(extra.write, kind), optional=True)
 

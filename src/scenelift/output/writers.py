@@ -30,7 +30,7 @@ class Writers:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._pool = ThreadPoolExecutor(min(MOST, core_count()), thread_name_prefix="write")
-        self._asked: list[tuple[str, Future[list[FileModel]], bool]] = []
+        self._pending: list[tuple[str, Future[list[FileModel]], bool]] = []
 
     def __enter__(self) -> Writers:
         return self
@@ -57,7 +57,7 @@ class Writers:
         Returns:
             The name.
         """
-        self._asked.append((name, self._pool.submit(self._write, name, write), optional))
+        self._pending.append((name, self._pool.submit(self._write, name, write), optional))
         return name
 
     def finish(self, report: Reporter) -> tuple[list[FileModel], dict[str, str]]:
@@ -74,8 +74,8 @@ class Writers:
         """
         files: dict[str, FileModel] = {}  # several formats may share a file
         skipped: dict[str, str] = {}
-        for number, (name, future, optional) in enumerate(self._asked):
-            report.update(number, len(self._asked), name)
+        for number, (name, future, optional) in enumerate(self._pending):
+            report.update(number, len(self._pending), name)
             try:
                 files |= {file.path: file for file in future.result()}
             except (SetupError, FormatError) as exc:

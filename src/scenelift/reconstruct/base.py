@@ -51,7 +51,7 @@ class Reconstructor(Protocol):
 class SeveralSeedsReconstructor(Reconstructor, Protocol):
     """A reconstructor that can go a part of the way with several seeds of one object at once."""
 
-    def start_tries(
+    def start_samples(
         self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
     ) -> Sequence[Callable[[], Reconstruction]]:
         """Do for one object what its tries share.

@@ -186,7 +186,7 @@ class Pixal3DReconstructor(SlatReconstructor[Pixal3D]):
         weights = f"pixal3d {fingerprint([*files.weight_files(kind), naf])}"
         return cls(model, version=setup.version(weights, model.sampling, kind))
 
-    def start_tries(
+    def start_samples(
         self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
     ) -> list[Callable[[], Reconstruction]]:
         self._begin(report)

@@ -89,7 +89,7 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
         """Start a new photo; the first of its objects brings it to the device."""
         self._image, self._photo = image, None
 
-    def start_tries(
+    def start_samples(
         self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
     ) -> list[Callable[[], Reconstruction]]:
         self._begin(report)

@@ -137,7 +137,7 @@ class SlatReconstructor(ABC, Generic[M]):
         """Start a new photo; most models keep nothing of it."""
 
     @abstractmethod
-    def start_tries(
+    def start_samples(
         self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
     ) -> list[Callable[[], Reconstruction]]:
         """First stage of several seeds together; what remains of each is left to be called.
@@ -152,8 +152,8 @@ class SlatReconstructor(ABC, Generic[M]):
         """
 
     def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
-        """Reconstruct one object with one seed; `start_tries` says what it raises."""
-        (only,) = self.start_tries(view, seeds=[seed], report=report)
+        """Reconstruct one object with one seed; `start_samples` says what it raises."""
+        (only,) = self.start_samples(view, seeds=[seed], report=report)
         return only()
 
     def release(self) -> None:

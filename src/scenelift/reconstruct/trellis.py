@@ -80,7 +80,7 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
         version = setup.version(weights, model.sampling, options.view_mode)
         return cls(model, version=version, view_mode=options.view_mode)
 
-    def start_tries(
+    def start_samples(
         self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
     ) -> list[Callable[[], Reconstruction]]:
         # The other objects do not matter: the points tell what is hidden.

@@ -82,7 +82,7 @@ class Trellis2Reconstructor(SlatReconstructor[Trellis2]):
         weights = f"trellis.2-4b {fingerprint(files.weight_files(kind))}"
         return cls(model, version=setup.version(weights, model.sampling, kind))
 
-    def start_tries(
+    def start_samples(
         self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
     ) -> list[Callable[[], Reconstruction]]:
         # The other objects do not matter: the points tell what is hidden.

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 2.0
 REPLY_SIDE = 1024
-PHOTOS_HELD = 2
+CACHED_PHOTOS = 2
 
 
 class Answerer:
@@ -68,49 +68,58 @@ class Answerer:
         self._fallback: Clicker | None = None
         self._features = FeatureCache()
         self._photos: OrderedDict[str, tuple[Image, str]] = OrderedDict()
-        self._asked: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         threading.Thread(target=self._run, daemon=True, name="clicks").start()
 
     def take(self, line: bytes) -> None:
         """A line of the server's."""
         try:
-            self._asked.put(json.loads(line))
+            self._requests.put(json.loads(line))
         except ValueError:
             log.error("the server wrote what is no JSON: %r", line[:80])
 
     def _run(self) -> None:
         while True:
-            asked = self._asked.get()
+            request = self._requests.get()
             try:
-                reply = {"answer": self._answer(asked)}
+                reply = {"answer": self._answer(request)}
             except SceneliftError as exc:
                 reply = {"problem": exc.problem()}
             except Exception as exc:
                 log.exception("a click could not be answered")
                 reply = {"problem": {"detail": f"The click failed ({type(exc).__name__})."}}
-            self._send(json.dumps({"id": asked["id"], **reply}).encode() + b"\n")
+            self._send(json.dumps({"id": request["id"], **reply}).encode() + b"\n")
 
-    def _answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         began = time.monotonic()
-        image, key = self._photo(asked["job"])
-        clicks = _on(image, Click.model_validate(asked["click"]))
+        image, key = self._photo(request["job"])
+        clicks = _on(image, Click.model_validate(request["click"]))
         with self._turns.answering(self._busy) as free:
             if free:
-                clicker = self._own(asked)
-                waited, alpha = time.monotonic() - began, self._cut(clicker, image, key, clicks)
-                return _reply(image, alpha, clicker, began, waited, busy=False)
+                clicker = self._own(request)
+                waiting_seconds, alpha = (
+                    time.monotonic() - began,
+                    self._cut(clicker, image, key, clicks),
+                )
+                return _reply(image, alpha, clicker, began, waiting_seconds, busy=False)
         clicker = self._spare()
         if clicker is not None:
-            waited, alpha = time.monotonic() - began, self._cut(clicker, image, key, clicks)
-            return _reply(image, alpha, clicker, began, waited, busy=True)
+            waiting_seconds, alpha = (
+                time.monotonic() - began,
+                self._cut(clicker, image, key, clicks),
+            )
+            return _reply(image, alpha, clicker, began, waiting_seconds, busy=True)
         with self._turns.answering(None):
-            clicker = self._own(asked)
-            waited, alpha = time.monotonic() - began, self._cut(clicker, image, key, clicks)
-            return _reply(image, alpha, clicker, began, waited, busy=False)
+            clicker = self._own(request)
+            waiting_seconds, alpha = (
+                time.monotonic() - began,
+                self._cut(clicker, image, key, clicks),
+            )
+            return _reply(image, alpha, clicker, began, waiting_seconds, busy=False)
 
-    def _own(self, asked: dict[str, Any]) -> Clicker:
+    def _own(self, request: dict[str, Any]) -> Clicker:
         """The models of the job's quality."""
-        return clicker_of(self._load(asked["quality"]).segmenter)
+        return clicker_of(self._load(request["quality"]).segmenter)
 
     def _cut(self, clicker: Clicker, image: Image, key: str, clicks: Clicks) -> NDArray[np.float32]:
         alpha = clicker.cut(self._features.look(clicker, image, key), clicks)
@@ -127,7 +136,7 @@ class Answerer:
         if job not in self._photos:
             image = read_image(self._photo_of(job))
             self._photos[job] = image, digest(image.pixels)
-            while len(self._photos) > PHOTOS_HELD:
+            while len(self._photos) > CACHED_PHOTOS:
                 self._photos.popitem(last=False)
         self._photos.move_to_end(job)
         return self._photos[job]
@@ -164,7 +173,7 @@ def _reply(
     alpha: NDArray[np.float32],
     clicker: Clicker,
     began: float,
-    waited: float,
+    waiting_seconds: float,
     *,
     busy: bool,
 ) -> dict[str, Any]:
@@ -174,16 +183,16 @@ def _reply(
         size = (image.width, image.height)
         box = [round(v, 1) for v in own_box(size, photo_size(image), Instance.box_of(mask))]
     return {
-        "mask": _shown(alpha).model_dump(mode="json"),
+        "mask": _mask_runs(alpha).model_dump(mode="json"),
         "box": box,
         "by": clicker.name,
         "busy": busy,
-        "waited": round(waited, 3),
+        "waited": round(waiting_seconds, 3),
         "seconds": round(time.monotonic() - began, 3),
     }
 
 
-def _shown(alpha: NDArray[np.float32]) -> Runs:
+def _mask_runs(alpha: NDArray[np.float32]) -> Runs:
     """A soft mask at the size of a screen, as runs."""
     height, width = alpha.shape
     shrink = min(1.0, REPLY_SIDE / max(height, width))

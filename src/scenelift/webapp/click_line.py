@@ -37,7 +37,7 @@ class ClickLine:
         self.open = True
         threading.Thread(target=self._read, args=(answers,), daemon=True, name="answers").start()
 
-    def ask(self, asked: dict[str, Any], seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
+    def ask(self, request: dict[str, Any], seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
         """Send a click and wait for its answer.
 
         Raises:
@@ -50,7 +50,7 @@ class ClickLine:
             if not self.open or stdin is None:
                 raise NotReady("The worker has just ended. Click again in a moment.", 2)
             with self._writing:
-                stdin.write(json.dumps({"id": number, **asked}).encode() + b"\n")
+                stdin.write(json.dumps({"id": number, **request}).encode() + b"\n")
                 stdin.flush()
             waiting.answered.wait(seconds)
         except (OSError, ValueError) as exc:
@@ -90,7 +90,7 @@ class ClickLines:
         """A worker was started."""
         self._lines[slot] = ClickLine(process, answers)
 
-    def ask(self, owner: str, asked: dict[str, Any], *, busy_slots: set[int]) -> dict[str, Any]:
+    def ask(self, owner: str, request: dict[str, Any], *, busy_slots: set[int]) -> dict[str, Any]:
         """Have a click answered, by a worker without a job where there is one.
 
         Raises:
@@ -108,7 +108,7 @@ class ClickLines:
                 raise TooManyRequests("Many clicks are waiting. Click again in a moment.", 1)
             self._of_owner[owner] += 1
         try:
-            return lines[0][2].ask(asked)
+            return lines[0][2].ask(request)
         finally:
             with self._lock:
                 self._of_owner[owner] -= 1

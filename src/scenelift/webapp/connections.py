@@ -53,7 +53,7 @@ class PatientProtocol(H11Protocol):
         super().__init__(*args, **options)
         self._limits = limits
         self._timer: asyncio.TimerHandle | None = None
-        self._heard = self._request_began = self._took = self.loop.time()
+        self._last_data = self._request_began = self._took = self.loop.time()
         self._unsent = 0
 
     @property
@@ -73,7 +73,7 @@ class PatientProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._heard = self._request_began = self._took = self.loop.time()
+        self._last_data = self._request_began = self._took = self.loop.time()
         self._watch()
         if len(self.connections) > self._limits.connections:
             self._drop_one()
@@ -87,7 +87,7 @@ class PatientProtocol(H11Protocol):
         now = self.loop.time()
         if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
             self._request_began = now  # the first bytes of a request
-        self._heard = now
+        self._last_data = now
         super().data_received(data)
 
     def on_response_complete(self) -> None:
@@ -130,7 +130,7 @@ class PatientProtocol(H11Protocol):
         if not self.is_receiving:
             return False
         whole = limits.upload_seconds if self._is_upload() else 2 * limits.body_seconds
-        return now - self._heard > limits.body_seconds or now - self._request_began > whole
+        return now - self._last_data > limits.body_seconds or now - self._request_began > whole
 
     def _is_upload(self) -> bool:
         return self.scope is not None and self.scope["path"] in UPLOADS

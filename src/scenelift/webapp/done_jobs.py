@@ -55,7 +55,7 @@ class DoneJobAttempt(Attempt):
         elapsed = time.monotonic() - self._began
         return elapsed * (1 - fraction) / fraction if fraction > ENOUGH_TO_TELL else None
 
-    def _done(self, **facts: Any) -> None:
+    def _report_done(self, **facts: Any) -> None:
         seconds: Mapping[str, float] = {self._job.task: time.monotonic() - self._began}
         self._queue.learn(self._quality, seconds)
         self._end("done", **facts)

@@ -31,7 +31,7 @@ class EditAttempt(DoneJobAttempt):
 
         manifest = edit_folder(self._folder.scene, edits, report=self._reporter(fraction_of))
         remove_exports(self._folder)
-        self._done(
+        self._report_done(
             objects=of_manifest(manifest, (self._job.width, self._job.height)),
             notes=manifest.notes,
             files=[file.model_dump() for file in manifest.files],

@@ -75,8 +75,8 @@ class Estimate:
         self._seconds = {stage: typical.get(stage, FIRST_GUESS[stage]) for stage in stages}
         self._measured = self._seconds.keys() <= typical.keys()
         self._objects = USUAL_OBJECTS
-        self._done: dict[tuple[str, int | None], float] = {}
-        self._shown = 0.0
+        self._fractions: dict[tuple[str, int | None], float] = {}
+        self._fraction = 0.0
 
     def set_objects(self, objects: int) -> None:
         """So many objects will be reconstructed."""
@@ -86,13 +86,13 @@ class Estimate:
         """A stage (of an object) has come so far."""
         if stage in self._seconds:
             key = (stage, object_index)
-            self._done[key] = max(fraction, self._done.get(key, 0.0))
+            self._fractions[key] = max(fraction, self._fractions.get(key, 0.0))
 
     def fraction(self) -> float:
         """Of the whole, 0…1; never goes back."""
-        done = sum(self._seconds[stage] * f for (stage, _), f in self._done.items())
-        self._shown = max(self._shown, min(1.0, done / self._total()))
-        return self._shown
+        seconds = sum(self._seconds[stage] * f for (stage, _), f in self._fractions.items())
+        self._fraction = max(self._fraction, min(1.0, seconds / self._total()))
+        return self._fraction
 
     def remaining(self, elapsed: float) -> float | None:
         """Seconds still to go, or None while nobody can tell.

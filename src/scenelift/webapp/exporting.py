@@ -37,7 +37,7 @@ class ExportAttempt(DoneJobAttempt):
             self._make(names[0], record, self._part(done, total))
             self._queue.export_done(claim, names[0])
             done += 1
-        self._done()
+        self._report_done()
 
     def _part(self, done: int, total: int) -> Reporter:
         def fraction_of(event: Event) -> float:

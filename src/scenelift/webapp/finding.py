@@ -41,24 +41,24 @@ class ShowingSegmenter:
     def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
         segmentation = segment_prompt(self._inner, image, prompt, report)
         if segmentation.instances:
-            limited = limit_objects(segmentation, prompt.max_objects)
+            shortlist = limit_objects(segmentation, prompt.max_objects)
             prepare_output_folder(self._folder)
-            write_instances(self._folder, image, limited)
-            self._show(limited)
+            write_instances(self._folder, image, shortlist)
+            self._show(shortlist)
         return segmentation
 
 
 class ChosenSegmenter:
     """Returns what the user chose from an earlier search, under the name of who found it."""
 
-    def __init__(self, finder: Segmenter, chosen: Segmentation) -> None:
+    def __init__(self, finder: Segmenter, segmentation: Segmentation) -> None:
         self.name = finder.name
-        self.version = f"{finder.version}, chosen by hand {digest(chosen)[:16]}"
-        self._chosen = chosen
+        self.version = f"{finder.version}, chosen by hand {digest(segmentation)[:16]}"
+        self._segmentation = segmentation
 
     def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
         report.check()
-        return self._chosen
+        return self._segmentation
 
 
 def choose(
@@ -85,24 +85,26 @@ def choose(
         count = len(segmentation.instances)
         raise InputError(f"There is no object {unknown[0]}: {count} were found, counted from 0.")
     keep = dict.fromkeys(selection.keep)
-    added: list[Instance] = []
+    additions: list[Instance] = []
     notes: list[str] = []
     unfit: list[Dropped] = []
     for box in selection.add:
         prompt, prompt_notes = working_prompt(image, Prompt(boxes=(box.to_prompt(),)))
         in_box = segmenter.segment(image, prompt, report)
-        added += in_box.instances[:1]
+        additions += in_box.instances[:1]
         notes += [*prompt_notes, *in_box.notes]
         unfit += in_box.dropped
         if not in_box.instances:
             notes.append(f"Nothing was found in the box around {box.label or 'an object'}.")
-    added += [painted for mask in masks if (painted := _painted(image, mask)) is not None]
-    kept = (
+    additions += [
+        instance for mask in masks if (instance := _instance_of_mask(image, mask)) is not None
+    ]
+    instances_to_keep = (
         replace(segmentation.instances[index], label=selection.names.get(index) or own)
         for index in keep
         for own in (segmentation.instances[index].label,)
     )
-    instances = (*kept, *added)
+    instances = (*instances_to_keep, *additions)
     if not instances:
         raise InputError(
             "Nothing is left to reconstruct. Keep an object, point at one, or draw a box around it."
@@ -112,19 +114,19 @@ def choose(
         for index, i in enumerate(segmentation.instances)
         if index not in keep
     ]
-    chosen = Segmentation(
+    result = Segmentation(
         instances=instances,
         dropped=(*segmentation.dropped, *left_out, *unfit),
         notes=(*segmentation.notes, *notes),
     )
-    return limit_objects(chosen, most)
+    return limit_objects(result, most)
 
 
-def _painted(image: Image, drawn: DrawnMask) -> Instance | None:
+def _instance_of_mask(image: Image, drawn_mask: DrawnMask) -> Instance | None:
     """An object of a mask that the page sent; None for an empty one."""
-    alpha = mask_of_runs(drawn.mask, image.width, image.height)
+    alpha = mask_of_runs(drawn_mask.mask, image.width, image.height)
     mask = alpha >= 0.5
     if not mask.any():
         return None
-    label = drawn.label or "object"
+    label = drawn_mask.label or "object"
     return Instance(mask=mask, alpha=alpha, label=label, score=1.0, box=Instance.box_of(mask))

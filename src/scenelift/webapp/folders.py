@@ -68,7 +68,7 @@ class JobFolder:
         """The link to its scene, if there is one."""
         return self.path / "share.json"
 
-    def drawn(self, name: str) -> Path:
+    def drawn_masks(self, name: str) -> Path:
         """Masks that were clicked and painted, as a choice of the queue names them."""
         return self.path / name
 
@@ -215,12 +215,12 @@ class DataFolder:
         """Delete a folder so that no half of it is ever seen under its name."""
         if not folder.exists():
             return
-        doomed = self.trash / uuid.uuid4().hex
+        target = self.trash / uuid.uuid4().hex
         try:
             self.trash.mkdir(exist_ok=True)
-            folder.rename(doomed)
+            folder.rename(target)
         except OSError as exc:
             if exc.errno not in FULL:
                 raise
-            doomed = folder  # without room even for the name of it, half of it is better seen
-        shutil.rmtree(doomed, ignore_errors=True)
+            target = folder  # without room even for the name of it, half of it is better seen
+        shutil.rmtree(target, ignore_errors=True)

@@ -75,11 +75,11 @@ async def receive_form(request: Request, spool: Path) -> AsyncIterator[FormData]
         await form.close()
 
 
-def _check_charset(named: bytes) -> None:
+def _check_charset(name: bytes) -> None:
     try:
-        supported = codecs.lookup(named.decode("ascii")).name in CHARSETS
+        supported = codecs.lookup(name.decode("ascii")).name in CHARSETS
     except (LookupError, ValueError):
         supported = False
     if not supported:
-        charset = named.decode("ascii", "replace")[:40]
+        charset = name.decode("ascii", "replace")[:40]
         raise UnsupportedUpload(f"The form's charset is {charset!r}; send UTF-8.")

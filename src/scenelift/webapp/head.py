@@ -17,17 +17,17 @@ class AnswerHead:
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
-        ended = False
+        complete = False
 
         async def hear() -> Message:
             # A stream without an end, of events, stops when nobody listens any more.
-            return {"type": "http.disconnect"} if ended else await receive()
+            return {"type": "http.disconnect"} if complete else await receive()
 
         async def headers_only(message: Message) -> None:
-            nonlocal ended
+            nonlocal complete
             if message["type"] == "http.response.start":
                 await send(message)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
-                ended = True
+                complete = True
 
         await self._app({**scope, "method": "GET"}, hear, headers_only)

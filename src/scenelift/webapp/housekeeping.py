@@ -73,7 +73,7 @@ class Housekeeper:
 
     def remove_deleted(self) -> None:
         """Remove deleted jobs that nobody works on, files first."""
-        for job_id in self._queue.doomed():
+        for job_id in self._queue.jobs_to_remove():
             self._data.remove(self._data.job(job_id).path)
             self._queue.purge(job_id)
 
@@ -100,22 +100,22 @@ class Housekeeper:
                 self._data.remove(folder)
 
     def _remove_old(self, by_age: bool) -> None:
-        ended = self._queue.ended()
-        sizes = {job.id: folder_bytes(self._data.job(job.id).path) for job in ended}
-        for job in ended:
+        finished_jobs = self._queue.finished_jobs()
+        sizes = {job.id: folder_bytes(self._data.job(job.id).path) for job in finished_jobs}
+        for job in finished_jobs:
             if job.readable and job.state in ("failed", "cancelled"):
                 shutil.rmtree(self._data.job(job.id).scene, ignore_errors=True)
-        remaining = list(ended)
+        remaining = list(finished_jobs)
         if by_age:
             now = time.time()
             # A row that this version cannot read may be another version's: it is for its owner.
             old = [
                 job
-                for job in ended
+                for job in finished_jobs
                 if job.readable and now - (job.finished or job.created) > self._keep_seconds
             ]
-            gone = {job.id for job in old}
-            remaining = [job for job in ended if job.id not in gone]
+            removed_ids = {job.id for job in old}
+            remaining = [job for job in finished_jobs if job.id not in removed_ids]
             self._remove(old, "old")
         remaining = self._keep_quotas(remaining, sizes)
         self.stored_bytes = sum(sizes[job.id] for job in remaining)
@@ -132,20 +132,20 @@ class Housekeeper:
         Returns:
             The jobs that stay.
         """
-        used: Counter[str] = Counter()
+        bytes_of_owner: Counter[str] = Counter()
         for job in jobs:
-            used[job.owner] += sizes[job.id]
+            bytes_of_owner[job.owner] += sizes[job.id]
         remaining = list(jobs)
-        while used:
-            owner, most = used.most_common(1)[0]
-            if most <= self._owner_bytes and used.total() <= self._max_bytes:
+        while bytes_of_owner:
+            owner, most = bytes_of_owner.most_common(1)[0]
+            if most <= self._owner_bytes and bytes_of_owner.total() <= self._max_bytes:
                 break
             victim = next((job for job in remaining if job.owner == owner and job.readable), None)
             if victim is None:
-                del used[owner]  # nothing of theirs may go
+                del bytes_of_owner[owner]  # nothing of theirs may go
                 continue
             remaining = [job for job in remaining if job is not victim]
-            used[owner] -= sizes[victim.id]
+            bytes_of_owner[owner] -= sizes[victim.id]
             self._remove([victim], "no room")
         return remaining
 

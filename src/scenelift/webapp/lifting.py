@@ -36,7 +36,7 @@ __all__ = ["Attempt"]
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
-DRAWN = TypeAdapter(tuple[DrawnMask, ...])
+DRAWN_MASKS = TypeAdapter(tuple[DrawnMask, ...])
 
 
 class Attempt:
@@ -115,21 +115,21 @@ class Attempt:
             self._end("review")
             return
         with pipeline.runtime.active():
-            chosen = choose(
+            shortlist = choose(
                 segmentation,
                 job.selection,
                 pipeline.segmenter,
                 image,
                 self._report.at("segment"),
-                masks=_drawn(folder, job.selection),
+                masks=_drawn_masks(folder, job.selection),
                 most=self._most_objects,
             )
         prepare_output_folder(folder.search)
-        write_instances(folder.search, image, chosen)
-        self._on_segmentation(chosen)
-        segmenter = ChosenSegmenter(pipeline.segmenter, chosen)
+        write_instances(folder.search, image, shortlist)
+        self._on_segmentation(shortlist)
+        segmenter = ChosenSegmenter(pipeline.segmenter, shortlist)
         if not prompt.phrases:  # a run asks for something, if only by what it was called
-            labels = dict.fromkeys(instance.label for instance in chosen.instances)
+            labels = dict.fromkeys(instance.label for instance in shortlist.instances)
             prompt = replace(prompt, phrases=tuple(labels))
         self._lift(pipeline.with_backends(segmenter=segmenter), prompt, image)
 
@@ -175,7 +175,7 @@ class Attempt:
                 return True
 
 
-def _drawn(folder: JobFolder, selection: Selection) -> tuple[DrawnMask, ...]:
+def _drawn_masks(folder: JobFolder, selection: Selection) -> tuple[DrawnMask, ...]:
     """The masks of a choice.
 
     Raises:
@@ -184,7 +184,7 @@ def _drawn(folder: JobFolder, selection: Selection) -> tuple[DrawnMask, ...]:
     if not selection.drawn:
         return ()
     try:
-        return DRAWN.validate_json(folder.drawn(selection.drawn).read_bytes())
+        return DRAWN_MASKS.validate_json(folder.drawn_masks(selection.drawn).read_bytes())
     except (OSError, ValidationError) as exc:
         raise InputError(
             "The masks that were drawn are no longer there. Upload the photo and draw them again."

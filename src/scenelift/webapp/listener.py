@@ -36,7 +36,7 @@ class JobListener:
         self._queue, self._claim, self._estimate = queue, claim, estimate
         self._size = size  # of the photo, in whose pixels boxes are shown
         self._started = time.monotonic()
-        self._last_written = 0.0
+        self._last_write = 0.0
         self.objects: list[StoredObject] = []
         self.notes: list[str] = []
 
@@ -45,15 +45,15 @@ class JobListener:
             if event.message not in self.notes:
                 self.notes.append(event.message)
         elif event.stage:
-            ended = event.kind in ("stage_finished", "stage_resumed", "object_failed")
-            self._estimate.at(event.stage, event.object_index, 1.0 if ended else event.fraction)
+            is_end = event.kind in ("stage_finished", "stage_resumed", "object_failed")
+            self._estimate.at(event.stage, event.object_index, 1.0 if is_end else event.fraction)
             self._follow_object(event)
         if event.kind in ("run_started", "run_finished"):
             return  # the queue has its own words for these
         now = time.monotonic()
-        if event.kind == "stage_progress" and now - self._last_written < LEAST_INTERVAL:
+        if event.kind == "stage_progress" and now - self._last_write < LEAST_INTERVAL:
             return
-        self._last_written = now
+        self._last_write = now
         self._write(
             kind=event.kind,
             stage=event.stage,

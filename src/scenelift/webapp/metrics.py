@@ -78,9 +78,11 @@ class _State(Collector):
             jobs.add_metric([state], count)
         yield jobs
         oldest = self._queue.oldest_waiting()
-        waited = 0.0 if oldest is None else time.time() - oldest
+        waiting_seconds = 0.0 if oldest is None else time.time() - oldest
         yield GaugeMetricFamily(
-            "scenelift_oldest_waiting_seconds", "How long the first in the queue waits.", waited
+            "scenelift_oldest_waiting_seconds",
+            "How long the first in the queue waits.",
+            waiting_seconds,
         )
         seconds = CounterMetricFamily(
             "scenelift_stage_seconds", "Time spent in a stage.", labels=["quality", "stage"]

@@ -200,7 +200,7 @@ class JobRequest(JobOptions):
         return (defaults or Options()).with_plain(own)
 
 
-class Kept(_Input):
+class ObjectChoice(_Input):
     """Which of the found objects to reconstruct, and boxes to add to them."""
 
     model_config = ConfigDict(
@@ -216,7 +216,7 @@ class Kept(_Input):
     )
 
 
-class Selection(Kept):
+class Selection(ObjectChoice):
     """What was chosen, as the queue stores it.
 
     Attributes:
@@ -233,7 +233,7 @@ class DrawnMask(_Input):
     mask: Runs
 
 
-class Choice(Kept):
+class Choice(ObjectChoice):
     """Which of the found objects to reconstruct, and what to add to them as boxes and masks."""
 
     masks: tuple[DrawnMask, ...] = Field((), max_length=MAX_BOXES)

@@ -46,9 +46,9 @@ class _Page(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if "gzip" in Headers(scope=scope).get("accept-encoding", ""):
-            packed = f"{path}.gz"
-            if self.lookup_path(packed)[1] is not None:
-                response = await super().get_response(packed, scope)
+            gzip_path = f"{path}.gz"
+            if self.lookup_path(gzip_path)[1] is not None:
+                response = await super().get_response(gzip_path, scope)
                 kind, _ = mimetypes.guess_type(path)
                 response.headers["Content-Type"] = kind or "application/octet-stream"
                 response.headers["Content-Encoding"] = "gzip"

@@ -162,7 +162,9 @@ def _job(folder: JobFolder, job_id: str, owners: Sequence[str]) -> JobRow:
     """
     manifest = _manifest(folder.scene)
     revision, edits = _edits_record(folder)
-    unwritten = manifest is not None and edits is not None and not _written(folder.scene, edits)
+    unwritten = (
+        manifest is not None and edits is not None and not _are_edits_applied(folder.scene, edits)
+    )
     if folder.record.exists():
         record = json.loads(folder.record.read_bytes())
         if record["version"] > VERSION:
@@ -241,7 +243,7 @@ def _edits_record(folder: JobFolder) -> tuple[int, bytes | None]:
     return (revision, edits.to_bytes()) if 0 < revision < 2**31 else (0, None)
 
 
-def _written(scene: Path, document: bytes) -> bool:
+def _are_edits_applied(scene: Path, document: bytes) -> bool:
     """Whether a scene's files are those of its edits."""
     if not (scene / MANIFEST_NAME).exists():
         return False

@@ -29,7 +29,7 @@ class Repeats:
         self._log, self._seconds = log, seconds
         self._lock = threading.Lock()
         # Kind -> when it was last said, and how often it happened since.
-        self._said: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._reports: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     @contextmanager
     def outlive(self, what: str) -> Iterator[None]:
@@ -51,14 +51,14 @@ class Repeats:
         """
         kind, now = f"{what} {type(exc).__name__}", time.monotonic()
         with self._lock:
-            then, count = self._said.get(kind, (-float("inf"), 0))
+            then, count = self._reports.get(kind, (-float("inf"), 0))
             if now - then < self._seconds:
-                self._said[kind] = (then, count + 1)
+                self._reports[kind] = (then, count + 1)
                 return
-            self._said[kind] = (now, 0)
-            self._said.move_to_end(kind)
-            if len(self._said) > KINDS:
-                self._said.popitem(last=False)
+            self._reports[kind] = (now, 0)
+            self._reports.move_to_end(kind)
+            if len(self._reports) > KINDS:
+                self._reports.popitem(last=False)
         if count or then > -float("inf"):
             self._log.error("%s: %r (%d more times since it was last said)", what, exc, count)
         else:

@@ -47,7 +47,7 @@ def make_share(data: DataFolder, job_id: str, seconds: float) -> tuple[str, Shar
     secret = secrets.token_urlsafe(32)
     share = Share(digest=_digest(secret), expires=time.time() + seconds)
     data.shares.mkdir(exist_ok=True)
-    write_json(_named(data, share.digest), {"job": job_id})
+    write_json(_share_file(data, share.digest), {"job": job_id})
     write_json(data.job(job_id).share, asdict(share))
     return secret, share
 
@@ -57,7 +57,7 @@ def end_share(data: DataFolder, job_id: str) -> None:
     share = share_of(data, job_id)
     data.job(job_id).share.unlink(missing_ok=True)
     if share is not None:
-        _named(data, share.digest).unlink(missing_ok=True)
+        _share_file(data, share.digest).unlink(missing_ok=True)
 
 
 def share_of(data: DataFolder, job_id: str) -> Share | None:
@@ -78,7 +78,7 @@ def shared_job(data: DataFolder, secret: str) -> str:
     if SECRET.fullmatch(secret):
         digest = _digest(secret)
         try:
-            job_id = str(json.loads(_named(data, digest).read_bytes())["job"])
+            job_id = str(json.loads(_share_file(data, digest).read_bytes())["job"])
         except (OSError, ValueError, TypeError, KeyError):
             job_id = ""
         share = share_of(data, job_id) if re.fullmatch("[0-9a-f]{32}", job_id) else None
@@ -91,7 +91,7 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _named(data: DataFolder, digest: str) -> Path:
+def _share_file(data: DataFolder, digest: str) -> Path:
     if not re.fullmatch("[0-9a-f]{64}", digest):
         raise ValueError("no digest")
     return data.shares / f"{digest}.json"

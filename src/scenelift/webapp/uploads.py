@@ -30,7 +30,7 @@ __all__ = [
     "FORM_SCHEMA",
     "Upload",
     "check_free_space",
-    "limited",
+    "check_limits",
     "receive_upload",
 ]
 
@@ -201,7 +201,7 @@ def _read_fields(form: FormData, settings: Settings) -> tuple[JobRequest, Upload
         {**usual, **values, "prompt": prompt, "review": _flag("review", review)}
     )
     request.options()  # reads what the model takes as text
-    return limited(request, settings), images[0]
+    return check_limits(request, settings), images[0]
 
 
 def _plain(f: OptionField, texts: list[str]) -> Any:
@@ -211,7 +211,7 @@ def _plain(f: OptionField, texts: list[str]) -> Any:
     return _flag(f.name, texts[0]) if f.plain is bool else texts[0]
 
 
-def limited(request: JobRequest, settings: Settings) -> JobRequest:
+def check_limits(request: JobRequest, settings: Settings) -> JobRequest:
     """A request with a prompt that says something, and no more objects than are allowed.
 
     One that stops for a look at the masks may say nothing: objects are then pointed at.
@@ -220,8 +220,8 @@ def limited(request: JobRequest, settings: Settings) -> JobRequest:
         InputError: no phrase, box or point was given.
     """
     prompt = request.prompt
-    drawn = any(given.positive for given in (*prompt.boxes, *prompt.points))
-    if not (prompt.phrases or drawn or request.review):
+    has_drawing = any(mark.positive for mark in (*prompt.boxes, *prompt.points))
+    if not (prompt.phrases or has_drawing or request.review):
         raise InputError(
             "Say what to lift out: a phrase in 'text_prompt', a box in 'boxes' or a point in "
             "'points'."

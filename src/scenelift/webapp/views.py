@@ -32,11 +32,11 @@ def job_view(
         typical: what the stages of its quality take here, see `Queue.typical_seconds`.
         starts_in: seconds until its turn, where they can be told.
     """
-    told = typical or {}
+    typical_seconds = typical or {}
     try:
-        return _view(job, positions, told, starts_in)
+        return _view(job, positions, typical_seconds, starts_in)
     except (ValidationError, LookupError, TypeError, ValueError, OverflowError):
-        return _view(unreadable(job), positions, told, None)
+        return _view(unreadable(job), positions, typical_seconds, None)
 
 
 def _view(
@@ -45,8 +45,8 @@ def _view(
     typical: Mapping[str, float],
     starts_in: float | None,
 ) -> Job:
-    done, options = job.has_scene, job.request.options()
-    overlay = "overlay.png" if done else "found/overlay.png"
+    has_scene, options = job.has_scene, job.request.options()
+    overlay = "overlay.png" if has_scene else "found/overlay.png"
     return Job(
         id=job.id,
         state=job.shown_state,
@@ -66,17 +66,17 @@ def _view(
         fraction=job.fraction if job.task == "lift" else 1.0,
         eta_seconds=job.eta if job.state == "running" and job.task == "lift" else None,
         attempt=job.attempt,
-        position=None if done else positions.get(job.id),
+        position=None if has_scene else positions.get(job.id),
         notes=job.notes,
         error=job.error,
         objects=[o.public(file_url(job.id, o.mask) if o.mask else None) for o in job.objects],
         image=Photo(width=job.width, height=job.height, url=file_url(job.id, "shown.jpg")),
         overlay_url=file_url(job.id, overlay) if job.objects else None,
         thumbnail_url=file_url(job.id, "thumbnail.jpg"),
-        manifest_url=file_url(job.id, MANIFEST_NAME) if done else None,
+        manifest_url=file_url(job.id, MANIFEST_NAME) if has_scene else None,
         files=[file_view(job.id, f) for f in job.files],
-        edit=edit_state(job, starts_in, typical) if done else None,
-        export=export_state(job, starts_in, typical) if done else None,
+        edit=edit_state(job, starts_in, typical) if has_scene else None,
+        export=export_state(job, starts_in, typical) if has_scene else None,
     )
 
 

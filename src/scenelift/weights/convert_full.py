@@ -119,11 +119,11 @@ def _published(weights: Path | None) -> Path:
 
 
 def _require_space(folder: Path, total: int, precision: str) -> None:
-    needed = total // 2 if precision == "fp16" else total
+    bytes_required = total // 2 if precision == "fp16" else total
     free = shutil.disk_usage(folder).free
-    if free < needed:
+    if free < bytes_required:
         raise WeightsError(
-            f"The conversion takes about {needed / 1e9:.1f} GB and {folder} has "
+            f"The conversion takes about {bytes_required / 1e9:.1f} GB and {folder} has "
             f"{free / 1e9:.1f} GB free. Free some space, or choose another folder with --out."
         )
 
@@ -139,12 +139,12 @@ def _write_all(
     report = report.at("convert")
     backbone: dict[str, tuple[str, Tensor]] = {}  # of the first copy: where it is, its value
     expected = total // 2 if precision == "fp16" else total
-    written, stem = 0, ""
+    byte_count, stem = 0, ""
 
     def count(size: int) -> None:
-        nonlocal written
-        written += size
-        report.update(written, expected, f"{stem}, {written / 1e9:.1f} GB written")
+        nonlocal byte_count
+        byte_count += size
+        report.update(byte_count, expected, f"{stem}, {byte_count / 1e9:.1f} GB written")
 
     for stem in stems:
         count(0)

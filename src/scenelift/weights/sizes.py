@@ -17,10 +17,10 @@ __all__ = ["size_table", "sizes"]
 def sizes() -> dict[str, tuple[str, str]]:
     """Bundle -> what is fetched and what is kept, as people say it: "283 MB", "88 MB"."""
     packages = {p for artefact in embedded.ARTEFACTS.values() for p in artefact.packages}
-    fetched = round(sum(package.megabytes for package in packages)) * 10**6
+    download_bytes = round(sum(package.megabytes for package in packages)) * 10**6
     hub = {name: spoken_size(bundle.size) for name, bundle in HUB_BUNDLES.items()}
     return {
-        "embedded": (spoken_size(fetched), spoken_size(embedded.KEPT_BYTES)),
+        "embedded": (spoken_size(download_bytes), spoken_size(embedded.KEPT_BYTES)),
         **{name: (size, size) for name, size in hub.items()},
     }
 
@@ -28,9 +28,9 @@ def sizes() -> dict[str, tuple[str, str]]:
 def size_table() -> str:
     """A Markdown table with a row for each bundle."""
     rows = ["| bundle | models | fetched | kept |", "| --- | --- | --- | --- |"]
-    for name, (fetched, stored) in sizes().items():
+    for name, (download, on_disk) in sizes().items():
         models = HUB_BUNDLES[name].names if name in HUB_BUNDLES else tuple(embedded.ARTEFACTS)
-        rows.append(f"| `{name}` | {', '.join(models)} | {fetched} | {stored} |")
+        rows.append(f"| `{name}` | {', '.join(models)} | {download} | {on_disk} |")
     return "\n".join(rows) + "\n"
 
 

@@ -110,9 +110,9 @@ def load_module(build: Callable[[], M], tensors: StateDict, *, source: str) -> M
     expected = {name: tuple(t.shape) for name, t in module.state_dict().items()}
     actual = {name: tuple(t.shape) for name, t in tensors.items()}
     complaints = [
-        _listed("missing", expected.keys() - actual.keys()),
-        _listed("left over", actual.keys() - expected.keys()),
-        _listed(
+        _name_list("missing", expected.keys() - actual.keys()),
+        _name_list("left over", actual.keys() - expected.keys()),
+        _name_list(
             "of another shape",
             (
                 f"{name} {list(actual[name])} instead of {list(expected[name])}"
@@ -153,10 +153,10 @@ def _first_line(exc: Exception) -> str:
     return (str(exc).splitlines() or [type(exc).__name__])[0][:200]
 
 
-def _listed(complaint: str, names: Iterable[str], most: int = 4) -> str:
+def _name_list(complaint: str, names: Iterable[str], most: int = 4) -> str:
     every = sorted(names)
     if not every:
         return ""
-    listed = ", ".join(every[:most])
+    names_text = ", ".join(every[:most])
     more = f" and {len(every) - most} more" if len(every) > most else ""
-    return f"{len(every)} {complaint} ({listed}{more})"
+    return f"{len(every)} {complaint} ({names_text}{more})"

@@ -135,13 +135,13 @@ class ServerSide(QueueFile):
                 c.execute("INSERT INTO edits VALUES (?, ?)", (job.id, edits))
             write_event(c, job.id, job.state)
 
-    def doomed(self) -> list[str]:
+    def jobs_to_remove(self) -> list[str]:
         """Deleted jobs that nobody works on: their files can go."""
         with self.connection() as c:
             rows = c.execute("SELECT id FROM jobs WHERE deleting AND state != 'running'").fetchall()
         return [row["id"] for row in rows]
 
-    def ended(self) -> list[JobRow]:
+    def finished_jobs(self) -> list[JobRow]:
         """Jobs that wait for nothing but their owner's look, oldest first."""
         with self.connection() as c:
             rows = c.execute(

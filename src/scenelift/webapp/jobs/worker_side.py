@@ -76,7 +76,7 @@ class WorkerSide(QueueFile):
             LeaseLost: the job is somebody else's by now.
         """
         with self.transaction() as c:
-            self._held(c, claim, "lease = ?", (time.time() + lease,))
+            self._update_claimed(c, claim, "lease = ?", (time.time() + lease,))
             row = c.execute("SELECT cancel FROM jobs WHERE id = ?", (claim.job,)).fetchone()
         return row["cancel"] is not None
 
@@ -103,7 +103,7 @@ class WorkerSide(QueueFile):
             LeaseLost: the job is somebody else's by now.
         """
         with self.transaction() as c:
-            self._held(
+            self._update_claimed(
                 c,
                 claim,
                 "stage = ?, fraction = ?, eta = ?, objects = ?, notes = ?",
@@ -151,7 +151,7 @@ class WorkerSide(QueueFile):
             values["notes"] = json.dumps(list(notes))
         columns = ", ".join(f"{column} = ?" for column in values)
         with self.transaction() as c:
-            self._held(c, claim, columns, tuple(values.values()))
+            self._update_claimed(c, claim, columns, tuple(values.values()))
             finish_job(c, claim.job, state, error)
 
     def release(self, claim: Claim, reason: str) -> None:
@@ -163,7 +163,7 @@ class WorkerSide(QueueFile):
             LeaseLost: the job is somebody else's by now.
         """
         with self.transaction() as c:
-            self._held(c, claim, "lease = NULL", ())
+            self._update_claimed(c, claim, "lease = NULL", ())
             row = c.execute("SELECT cancel FROM jobs WHERE id = ?", (claim.job,)).fetchone()
             if row["cancel"] is not None:
                 finish_job(c, claim.job, "cancelled")
@@ -218,7 +218,7 @@ class WorkerSide(QueueFile):
             LeaseLost: the job is somebody else's by now.
         """
         with self.transaction() as c:
-            self._held(c, claim, "taken = revision", ())
+            self._update_claimed(c, claim, "taken = revision", ())
             row = c.execute("SELECT document FROM edits WHERE job = ?", (claim.job,)).fetchone()
         return bytes(row["document"])
 
@@ -229,7 +229,7 @@ class WorkerSide(QueueFile):
             LeaseLost: the job is somebody else's by now.
         """
         with self.transaction() as c:
-            self._held(c, claim, "task = task", ())
+            self._update_claimed(c, claim, "task = task", ())
             rows = c.execute(
                 "SELECT name FROM exports WHERE job = ? ORDER BY number", (claim.job,)
             ).fetchall()
@@ -242,7 +242,7 @@ class WorkerSide(QueueFile):
             LeaseLost: the job is somebody else's by now.
         """
         with self.transaction() as c:
-            self._held(c, claim, "task = task", ())
+            self._update_claimed(c, claim, "task = task", ())
             c.execute("DELETE FROM exports WHERE job = ? AND name = ?", (claim.job, name))
 
     def tell(self, claim: Claim, kind: str, stage: str, fraction: float, eta: float | None) -> None:
@@ -252,7 +252,9 @@ class WorkerSide(QueueFile):
             LeaseLost: the job is somebody else's by now.
         """
         with self.transaction() as c:
-            self._held(c, claim, "stage = ?, fraction = ?, eta = ?", (stage, fraction, eta))
+            self._update_claimed(
+                c, claim, "stage = ?, fraction = ?, eta = ?", (stage, fraction, eta)
+            )
             write_event(c, claim.job, kind, stage=stage, stage_fraction=fraction)
 
     def beat(self, slot: int, pid: int, *, ready: bool, memory: int | None) -> None:
@@ -275,12 +277,14 @@ class WorkerSide(QueueFile):
                 )
 
     @staticmethod
-    def _held(c: sqlite3.Connection, claim: Claim, change: str, values: Sequence[Any]) -> None:
+    def _update_claimed(
+        c: sqlite3.Connection, claim: Claim, change: str, values: Sequence[Any]
+    ) -> None:
         """Change a job only while the claim holds."""
-        done = c.execute(
+        cursor = c.execute(
             f"UPDATE jobs SET {change} WHERE id = ? AND worker = ? AND attempt = ? "
             "AND state = 'running'",
             (*values, claim.job, claim.worker, claim.attempt),
         )
-        if done.rowcount != 1:
+        if cursor.rowcount != 1:
             raise LeaseLost(claim.job)

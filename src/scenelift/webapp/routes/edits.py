@@ -89,8 +89,8 @@ def get_original(job_id: JobId, path: str, request: Request, use: Use, owner: Ow
     """A file of the scene as its run wrote it, whatever was edited since."""
     job = use.queue.get(job_id, owner)
     original = original_of(_scene(use, job))
-    listed = {file.path: file.sha256 for file in read_manifest(original).files}
-    return send_file(original, path, listed | {MANIFEST_NAME: ""}, request)
+    digests = {file.path: file.sha256 for file in read_manifest(original).files}
+    return send_file(original, path, digests | {MANIFEST_NAME: ""}, request)
 
 
 def _put(

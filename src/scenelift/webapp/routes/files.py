@@ -59,7 +59,12 @@ def get_scene(job_id: JobId, request: Request, use: Use, owner: Owner) -> Respon
         raise NotFound("This job has no scene yet.")
     files = {media_type(f["path"]): f["path"] for f in reversed(job.files) if _whole(f["path"])}
     path = next(
-        (files[t] for t in _wanted(request.headers.get("accept", "*/*"), files) if t in files), None
+        (
+            files[t]
+            for t in _acceptable_types(request.headers.get("accept", "*/*"), files)
+            if t in files
+        ),
+        None,
     )
     if path is None:
         raise NotAcceptable(f"This scene was written as {', '.join(sorted(files))}.")
@@ -77,7 +82,7 @@ def _whole(path: str) -> bool:
     )
 
 
-def _wanted(accept: str, files: Mapping[str, str]) -> list[str]:
+def _acceptable_types(accept: str, files: Mapping[str, str]) -> list[str]:
     """Types that a client takes, the most wanted first; any model is the first of the files."""
     weights: dict[str, float] = {}
     for entry in accept.lower().split(","):
@@ -100,7 +105,7 @@ def get_object(job_id: JobId, path: str, request: Request, use: Use, owner: Owne
 
 def _serve(use: Services, job: JobRow, path: str, request: Request, *, download: bool) -> Response:
     folder = use.data.job(job.id)
-    own, listed = path.startswith("found/") or path in OWN, _listed(job)
+    own, listed = path.startswith("found/") or path in OWN, _digests_of_job(job)
     if path not in listed and job.has_scene:
         made = {file.path: file.sha256 for file in _made(folder).values()}
         if path in made:
@@ -118,18 +123,18 @@ def _made(folder: JobFolder) -> Mapping[str, FileModel]:
 
 
 def send_file(
-    folder: Path, path: str, listed: Mapping[str, str], request: Request, *, download: bool = False
+    folder: Path, path: str, digests: Mapping[str, str], request: Request, *, download: bool = False
 ) -> Response:
     """A file of a folder, if it is one of those that may be asked for.
 
     Args:
         path: below the folder.
-        listed: path -> SHA-256, "" where it is not known, of those that may be.
+        digests: path -> SHA-256, "" where it is not known, of those that may be.
 
     Raises:
         NotFound: it is none of them, or not there.
     """
-    if path not in listed:
+    if path not in digests:
         raise NotFound("This job has no such file.")
     file = folder / path
     # Names come from our own list; a link planted in the folder must still lead nowhere.
@@ -137,7 +142,7 @@ def send_file(
     if file.is_symlink() or not file.resolve().is_relative_to(inside) or not file.is_file():
         raise NotFound("This job has no such file any more.")
     status = file.stat()
-    etag = f'"{listed[path] or f"{status.st_mtime_ns:x}-{status.st_size:x}"}"'
+    etag = f'"{digests[path] or f"{status.st_mtime_ns:x}-{status.st_size:x}"}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if etag in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
         return Response(status_code=304, headers=headers)
@@ -149,15 +154,15 @@ def send_file(
     )
 
 
-def _listed(job: JobRow) -> dict[str, str]:
+def _digests_of_job(job: JobRow) -> dict[str, str]:
     """Path -> SHA-256 ("" where it is not known) of everything that may be asked for."""
-    listed: dict[str, str] = dict.fromkeys(OWN, "")
+    digests: dict[str, str] = dict.fromkeys(OWN, "")
     if job.objects:
-        listed["found/overlay.png"] = listed["found/instances.json"] = ""
-        listed |= {o.mask: "" for o in job.objects if o.mask}
+        digests["found/overlay.png"] = digests["found/instances.json"] = ""
+        digests |= {o.mask: "" for o in job.objects if o.mask}
         # Masks of the search stay: a page that shows the progress may ask just when it ends.
-        listed |= {o.search_mask: "" for o in job.objects if o.search_mask}
+        digests |= {o.search_mask: "" for o in job.objects if o.search_mask}
     if job.has_scene:
-        listed[MANIFEST_NAME] = ""
-        listed |= {f["path"]: f["sha256"] for f in job.files}
-    return listed
+        digests[MANIFEST_NAME] = ""
+        digests |= {f["path"]: f["sha256"] for f in job.files}
+    return digests

@@ -73,14 +73,18 @@ def _generated(job: JobRow, elapsed: float) -> Generated:
     objects = [
         o.public(url(o.mask) if o.mask else None) for o in job.objects if o.state != "dropped"
     ]
-    done = [o for o in objects if o.state == "done"]
-    count = f"{len(done)} object{'' if len(done) == 1 else 's'}"
-    lost = f"; {len(objects) - len(done)} failed" if len(done) < len(objects) else ""
+    finished_objects = [o for o in objects if o.state == "done"]
+    count = f"{len(finished_objects)} object{'' if len(finished_objects) == 1 else 's'}"
+    failures = (
+        f"; {len(objects) - len(finished_objects)} failed"
+        if len(finished_objects) < len(objects)
+        else ""
+    )
     return Generated(
         success=True,
         job_id=job.id,
-        message=f"Reconstructed {count}{lost}.",
-        num_objects=len(done),
+        message=f"Reconstructed {count}{failures}.",
+        num_objects=len(finished_objects),
         glb_url=url("scene.glb"),
         ply_url=url("scene.ply"),
         obj_url=url("scene.obj"),

@@ -39,7 +39,7 @@ from scenelift.webapp.uploads import (
     FORM_SCHEMA,
     Upload,
     check_free_space,
-    limited,
+    check_limits,
     receive_upload,
 )
 from scenelift.webapp.views import job_seconds, job_view
@@ -113,7 +113,7 @@ def delete_job(job_id: JobId, use: Use, owner: Owner) -> None:
 @router.post("/{job_id}/cancel")
 def cancel_job(job_id: JobId, use: Use, owner: Owner) -> Job:
     """Stop a job. A running one is `cancelled` within a second."""
-    return _view(use, _written(use, use.queue.cancel(job_id, owner)))
+    return _view(use, _write_back(use, use.queue.cancel(job_id, owner)))
 
 
 @router.post("/{job_id}/continue")
@@ -127,10 +127,10 @@ def continue_job(job_id: JobId, choice: Choice, use: Use, owner: Owner) -> Job:
     check_free_space(use.data, use.settings.min_free_bytes)
     use.queue.get(job_id, owner)
     selection = Selection.model_validate(choice.model_dump(exclude={"masks"}))
-    drawn = use.data.job(job_id).drawn(f"drawn-{new_job_id()}.json")
+    masks_file = use.data.job(job_id).drawn_masks(f"drawn-{new_job_id()}.json")
     if choice.masks:
-        selection = selection.model_copy(update={"drawn": drawn.name})
-        write_json(drawn, [mask.model_dump(mode="json") for mask in choice.masks])
+        selection = selection.model_copy(update={"drawn": masks_file.name})
+        write_json(masks_file, [mask.model_dump(mode="json") for mask in choice.masks])
     try:
         row = use.queue.select(
             job_id,
@@ -140,9 +140,9 @@ def continue_job(job_id: JobId, choice: Choice, use: Use, owner: Owner) -> Job:
             max_active=use.settings.jobs_per_token,
         )
     except BaseException:
-        drawn.unlink(missing_ok=True)
+        masks_file.unlink(missing_ok=True)
         raise
-    return _view(use, _written(use, row))
+    return _view(use, _write_back(use, row))
 
 
 @router.post("/{job_id}/click")
@@ -202,7 +202,7 @@ def look_again(job_id: JobId, boxes: Look, use: Use, owner: Owner) -> Job:
         max_queued=use.settings.max_queued,
         max_active=use.settings.jobs_per_token,
     )
-    return _view(use, _written(use, row))
+    return _view(use, _write_back(use, row))
 
 
 @router.post("/{job_id}/rerun", status_code=202)
@@ -212,7 +212,7 @@ def rerun_job(job_id: JobId, changes: Rerun, use: Use, owner: Owner) -> Job:
     old = use.queue.get(job_id, owner)
     if not old.readable:
         raise Conflict("The record of this job cannot be read. Upload the photo again.")
-    request = _changed(old, changes, use)
+    request = _request_of_rerun(old, changes, use)
     folder = JobFolder(use.data.incoming / new_job_id())
     folder.path.mkdir(parents=True)
     before = use.data.job(job_id)
@@ -287,10 +287,10 @@ def _enqueue(upload: Upload, use: Services, owner: str) -> JobRow:
     except BaseException:
         use.data.remove(home.path)
         raise
-    return _written(use, row)
+    return _write_back(use, row)
 
 
-def _written(use: Services, row: JobRow) -> JobRow:
+def _write_back(use: Services, row: JobRow) -> JobRow:
     """The job, once its folder says what the queue says."""
     write_record(use.data.job(row.id), row)
     return row
@@ -303,7 +303,7 @@ def _make_room(use: Services, job: JobRow) -> None:
         use.data.remove(use.data.job(job.id).path)
 
 
-def _changed(old: JobRow, changes: Rerun, use: Services) -> JobRequest:
+def _request_of_rerun(old: JobRow, changes: Rerun, use: Services) -> JobRequest:
     request = old.request
     # Boxes that were drawn in the review are as much part of what was asked for as the prompt's.
     boxes = (
@@ -327,9 +327,9 @@ def _changed(old: JobRow, changes: Rerun, use: Services) -> JobRequest:
             f"{MAX_BOXES}. Give `boxes`, with those that matter."
         )
     options = changes.model_dump(include=set(JobOptions.model_fields), exclude_none=True)
-    changed = request.model_copy(update={**options, "prompt": prompt})
-    use.qualities.check(changed.options().backends.quality)
-    return limited(changed, use.settings)
+    new_request = request.model_copy(update={**options, "prompt": prompt})
+    use.qualities.check(new_request.options().backends.quality)
+    return check_limits(new_request, use.settings)
 
 
 def _view(use: Services, job: JobRow) -> Job:

@@ -45,7 +45,9 @@ router = APIRouter(
 Secret = Annotated[str, Path(max_length=100)]
 DAY = 24 * 3600.0
 # What shows the scene; the photo, its masks and what was asked for are not part of it.
-SHOWN = re.compile(r"(scene\.[a-z.]+|scene_[^/]*\.png|preview\.[a-z0-9]+|background\.[a-z]+)")
+SHARED_FILES = re.compile(
+    r"(scene\.[a-z.]+|scene_[^/]*\.png|preview\.[a-z0-9]+|background\.[a-z]+)"
+)
 SHOWN_OF_OBJECTS = ("splats", "mesh")
 
 
@@ -110,15 +112,15 @@ def get_shared_page(secret: Secret, use: Use) -> Response:
 @router.get("/shared/{secret}/{path:path}", response_class=FileResponse)
 def get_shared_file(secret: Secret, path: str, request: Request, use: Use) -> Response:
     """A file of a scene that was shared."""
-    job = _shared(use, secret)
+    job = _job_of_share(use, secret)
     manifest = _manifest(use, job)
     if path == MANIFEST_NAME:
         return JSONResponse(manifest, headers={"Cache-Control": "no-store"})
-    listed = {file["path"]: file["sha256"] for file in manifest["files"]}
-    return send_file(use.data.job(job.id).scene, path, listed, request)
+    digests = {file["path"]: file["sha256"] for file in manifest["files"]}
+    return send_file(use.data.job(job.id).scene, path, digests, request)
 
 
-def _shared(use: Services, secret: str) -> JobRow:
+def _job_of_share(use: Services, secret: str) -> JobRow:
     jobs = use.queue.of_id(shared_job(use.data, secret))
     if not jobs or not jobs[0].has_scene:
         raise NotFound("The scene of this link is gone.")
@@ -129,13 +131,15 @@ def _manifest(use: Services, job: JobRow) -> dict[str, Any]:
     """What is said of a shared scene: its shapes and where they are, nothing of how it was made."""
     text = (use.data.job(job.id).scene / MANIFEST_NAME).read_bytes()
     manifest: dict[str, Any] = json.loads(text)
-    shown: set[str] = set()
+    object_files: set[str] = set()
     for thing in manifest["objects"]:
         thing["files"] = {k: v for k, v in thing["files"].items() if k in SHOWN_OF_OBJECTS}
         thing["notes"] = []
-        shown |= set(thing["files"].values())
+        object_files |= set(thing["files"].values())
     files = manifest["files"]
-    manifest["files"] = [f for f in files if f["path"] in shown or SHOWN.fullmatch(f["path"])]
+    manifest["files"] = [
+        f for f in files if f["path"] in object_files or SHARED_FILES.fullmatch(f["path"])
+    ]
     manifest["prompt"] = {"phrases": [], "boxes": [], "points": []}
     manifest["notes"] = manifest["dropped"] = manifest["failed"] = []
     return manifest
