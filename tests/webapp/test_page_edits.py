@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from contextlib import suppress
 
 import numpy as np
@@ -91,7 +92,9 @@ def test_a_scene_is_put_right_by_keyboard_and_undone_to_the_byte(visit, server, 
     expect(page.locator(".viewer[data-state=ready] .object-name b")).to_have_text(["red", "blue"])
 
 
-def test_the_pointer_chooses_and_drags_and_two_tabs_are_told(visit, server, axe_faults):
+def test_the_pointer_drags_two_tabs_are_told_and_all_is_taken_away(
+    visit, server, axe_faults, tmp_path
+):
     job = server.submit("red", "blue")
     server.wait(job)
     visitor = visit()
@@ -149,5 +152,26 @@ def test_the_pointer_chooses_and_drags_and_two_tabs_are_told(visit, server, axe_
     expect(row).to_contain_text("moved")
     save(page)
     assert server.http.get(url).json()["edits"]["scale"] is None
+
+    # Outside the editor: the scene of before from the same place, and everything to take away.
+    page.get_by_role("button", name="Close").click()
+    before = page.get_by_role("button", name="Before the edits")
+    for pressed in ("true", "false"):
+        before.click()
+        expect(before).to_have_attribute("aria-pressed", pressed)
+        page.locator(".viewer[data-state=ready]").wait_for(timeout=PATIENCE_MS)
+    page.get_by_text("Every format, films, a ZIP").press("Enter")
+    for name in ("scene.obj", "scene.stl", "scene.splat"):
+        page.locator(f"[id='choose-{name}']").press("Space")
+    page.get_by_role("button", name="Make 2 formats, ≈").press("Enter")
+    page.get_by_role("group", name="A turn around").get_by_role("button").press("Enter")
+    expect(page.get_by_role("link", name="turntable-circle-36x512.webp")).to_be_visible()
+    assert axe_faults(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    with page.expect_download() as download:
+        page.get_by_role("link", name="3 formats as ZIP").press("Enter")
+    download.value.save_as(tmp_path / "scene.zip")
+    with zipfile.ZipFile(tmp_path / "scene.zip") as archive:
+        assert {"scene.obj", "scene.stl", "scene.splat"} <= set(archive.namelist())
     with suppress(ValueError):  # the browser's own word for what the page asked about
         visitor.faults.remove(next(f for f in visitor.faults if "412" in f))

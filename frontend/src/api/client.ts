@@ -1,5 +1,5 @@
 import type { EditsDocument } from '../edit/document';
-import type { AddedBox, Choice, Click, Clicked, Config, Job, JobPage, NewJob, Problem, SceneEdits, ShareState } from './types';
+import type { AddedBox, Choice, Click, Clicked, Config, Job, JobPage, NewExports, NewJob, Problem, SceneEdits, SceneExports, ShareState } from './types';
 
 /** A call that the server refused, with the sentence that it has for the user. */
 export class ApiError extends Error {
@@ -95,6 +95,9 @@ export const api = {
       headers: { 'content-type': 'application/json', 'if-match': `"${revision}"` },
       body: JSON.stringify(edits),
     }),
+  exports: (id: string) => json<SceneExports>(`api/jobs/${encodeURIComponent(id)}/exports`),
+  ask: (id: string, what: NewExports) =>
+    json<SceneExports>(`api/jobs/${encodeURIComponent(id)}/exports`, post(what)),
   shared: (id: string) => json<ShareState>(`api/jobs/${encodeURIComponent(id)}/share`),
   share: (id: string, days: number) =>
     json<ShareState>(`api/jobs/${encodeURIComponent(id)}/share`, post({ days })),

@@ -164,6 +164,7 @@ export interface Job {
   image: { width: number; height: number; url: string };
   thumbnail_url: string | null;
   manifest_url: string | null;
+  files: JobFile[];
   /** Of its scene, where there is one. */
   edit: EditState | null;
   export: ExportState | null;

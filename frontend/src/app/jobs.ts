@@ -95,7 +95,13 @@ export class Jobs {
     }
     const job = this.#jobs.get(event.job);
     if (job?.edit && event.kind === 'edit_progress') {
-      this.put({ ...job, edit: { ...job.edit, state: 'writing', fraction: event.fraction } });
+      const { fraction, eta_seconds } = event;
+      this.put({ ...job, edit: { ...job.edit, state: 'writing', fraction, eta_seconds } });
+      return;
+    }
+    if (job?.export && event.kind === 'export_progress') {
+      const { fraction, eta_seconds } = event;
+      this.put({ ...job, export: { ...job.export, state: 'writing', fraction, eta_seconds } });
       return;
     }
     if (job && event.state === job.state && event.kind === 'stage_progress') {

@@ -5,14 +5,14 @@ import { History } from './document';
 
 /** The edits of one job's scene: what they are now, what they were, and what the server has. */
 export class Session {
-  readonly #job: string;
+  readonly job: string;
   readonly #history: History<EditsDocument>;
   readonly #listeners = new Set<() => void>();
   #saved: EditsDocument;
   #revision: number;
 
   constructor(job: string, loaded: SceneEdits) {
-    this.#job = job;
+    this.job = job;
     this.#saved = loaded.edits;
     this.#revision = loaded.revision;
     this.#history = new History(loaded.edits);
@@ -68,11 +68,11 @@ export class Session {
   async save(): Promise<SceneEdits | null> {
     const sent = this.edits;
     try {
-      const { revision } = await api.putEdits(this.#job, sent, this.#revision);
+      const { revision } = await api.putEdits(this.job, sent, this.#revision);
       this.#revision = revision;
       this.#saved = sent;
     } catch (error) {
-      if (error instanceof ApiError && error.problem.status === 412) return api.edits(this.#job);
+      if (error instanceof ApiError && error.problem.status === 412) return api.edits(this.job);
       throw error;
     }
     this.#tell();

@@ -16,6 +16,8 @@ export interface Manifest {
   failed: { index: number; label: string; reason: string }[];
   notes: string[];
   files: SceneFile[];
+  /** What was changed by hand after the run. */
+  edited?: { scale: number | null } | null;
 }
 
 /** Pinhole camera of input.png, in pixels; at the origin of its frame, looking along −z, y up. */

@@ -3,7 +3,7 @@ import type { Job } from '../api/types';
 import { confirmed } from '../ui/confirm';
 import { h } from '../ui/dom';
 import { icon } from '../ui/icons';
-import { plural } from '../ui/format';
+import { percent, plural } from '../ui/format';
 import { problemBox, problemOf } from '../ui/problem';
 import { againForm } from './again';
 import { sendSection } from './send';
@@ -16,32 +16,47 @@ export function resultView(job: Job, mostPhrases: number, shareDays: number, onS
   let turn = 0; // of what is shown: what was asked for before, and comes late, is dropped
   const heading = h('h1', {}), about = h('p', {});
   const edit = h('button', { type: 'button', class: 'button edit-scene', onclick: () => replace(openEditor) }, icon('edit'), 'Edit');
+  const before = h('button', { type: 'button', class: 'button', hidden: true, 'aria-pressed': 'false',
+    title: 'The scene as the run wrote it, from the same place' }, 'Before the edits');
   const host = h('div', { class: 'result' },
-    h('header', { class: 'scene-title' }, heading, about, h('span', { class: 'spacer' }), edit));
+    h('header', { class: 'scene-title' }, heading, about, h('span', { class: 'spacer' }), before, edit));
   const waiting = h('div', { class: 'opening' },
     h('img', { src: job.image.url, alt: '' }), h('p', { role: 'status' }, 'Opening the viewer…'));
 
   const describe = () => {
     heading.textContent = title(current);
-    about.textContent = facts(current);
+    about.textContent = [facts(current), writing(current)].filter(Boolean).join(' · ');
   };
-  const openViewer = async (): Promise<Shown> => {
+  /** @param first the scene as its run wrote it. @param stand where to look from. */
+  const openViewer = async (first = false, stand?: Stand): Promise<Shown> => {
     const written = current.edit?.written ?? 0;
-    const [{ Viewer }, { folderSource }] = await Promise.all([
-      import('../viewer/viewer'), import('../viewer/source'),
+    const [{ Viewer }, { folderSource }, { TakeAway }] = await Promise.all([
+      import('../viewer/viewer'), import('../viewer/source'), import('./takeAway'),
     ]);
-    const source = await folderSource(current.manifest_url ?? '');
+    const source = await folderSource(first ? `api/jobs/${job.id}/original/scene.json` : current.manifest_url ?? '');
+    const takeAway = new TakeAway(current);
     return {
       start(place) {
         const viewer = new Viewer(place, source);
-        edit.hidden = viewer.view === null;
+        const { view } = viewer;
+        const { edited } = source.manifest;
+        edit.hidden = view === null || first;
+        before.hidden = view === null || (!first && !edited);
+        before.setAttribute('aria-pressed', String(first));
+        if (view && stand) void view.loaded.then(() => view.stage.lookFrom(seenFrom(stand, edited?.scale ?? 1)));
+        before.onclick = () => {
+          if (view) replace(() => openViewer(!first, { viewpoint: view.stage.viewpoint, unit: edited?.scale ?? 1 }));
+        };
+        takeAway.follow(current.export);
         viewer.panel.append(
+          takeAway.element,
           sendSection(current, shareDays),
           h('section', {}, h('h2', {}, 'Same photo again'), againForm(current, mostPhrases, onSubmitted).element));
         return () => viewer.dispose();
       },
       follow() {
-        if ((current.edit?.written ?? 0) !== written) replace(openViewer);
+        takeAway.follow(current.export);
+        if ((current.edit?.written ?? 0) !== written) replace(() => openViewer());
       },
     };
   };
@@ -60,7 +75,7 @@ export function resultView(job: Job, mostPhrases: number, shareDays: number, onS
         const close = async () => {
           const sure = !editor.unsaved
             || await confirmed('Close without saving?', 'What you changed since you saved is lost.', 'Close');
-          if (sure) replace(openViewer);
+          if (sure) replace(() => openViewer());
         };
         const editor = new Editor(viewer.view, viewer.panel, new Session(job.id, edits), () => void close());
         follow = () => current.edit && editor.follow(current.edit);
@@ -79,7 +94,7 @@ export function resultView(job: Job, mostPhrases: number, shareDays: number, onS
     end();
     end = () => {};
     shown = null;
-    edit.hidden = true;
+    edit.hidden = before.hidden = true;
     host.append(waiting);
     open().then((opened) => {
       if (mine !== turn) return;
@@ -92,7 +107,7 @@ export function resultView(job: Job, mostPhrases: number, shareDays: number, onS
   };
   let end = () => {};
   describe();
-  replace(openViewer);
+  replace(() => openViewer());
   return {
     element: host,
     update(changed) {
@@ -113,6 +128,24 @@ interface Shown {
   start(place: HTMLElement): () => void;
   /** The job has changed. */
   follow(): void;
+}
+
+/** Where somebody looks at a scene from, and what one unit of the run is there. */
+interface Stand {
+  viewpoint: number[];
+  unit: number;
+}
+
+/** The same place in a scene whose unit is another one. */
+function seenFrom({ viewpoint, unit }: Stand, other: number): number[] {
+  return viewpoint.map((value, k) => (k < 6 ? (value * other) / unit : value));
+}
+
+/** How far edits are written, where they are. */
+function writing({ edit }: Job): string {
+  if (edit?.state === 'waiting') return 'edits wait to be written';
+  if (edit?.state === 'writing') return `writing edits, ${percent(edit.fraction)}`;
+  return edit?.state === 'cancelled' ? 'edits saved, not written' : '';
 }
 
 /** What is in the scene, or was asked for where that is not known yet. */
