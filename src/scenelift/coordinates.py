@@ -24,7 +24,7 @@ import numpy as np
 from scenelift.errors import InputError
 from scenelift.phrases import clean_phrase
 
-__all__ = ["Drawn", "drawn_boxes", "drawn_points"]
+__all__ = ["Mark", "drawn_boxes", "drawn_points"]
 
 # Names of x0, y0, x1, y1 in objects of JSON.
 CORNERS = (
@@ -37,7 +37,7 @@ CORNERS = (
 )
 SIZES = (("x", "y", "width", "height"), ("left", "top", "width", "height"), ("x", "y", "w", "h"))
 OTHERS = {"label", "name", "positive"}
-KNOWN = {
+KEYS = {
     4: OTHERS | {"box"} | {name for names in (*CORNERS, *SIZES) for name in names},
     2: OTHERS | {"point", "x", "y"},
 }
@@ -51,7 +51,7 @@ NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class Mark:
     """What one text, list or object says of a box or a point.
 
     Attributes:
@@ -65,13 +65,13 @@ class Drawn:
     positive: bool | None = None
 
 
-def drawn_boxes(value: Any) -> list[Drawn]:
+def drawn_boxes(value: Any) -> list[Mark]:
     """The boxes of whatever says some.
 
     Raises:
         InputError: something in it is no box, or an empty one.
     """
-    boxes = _drawn(value, 4)
+    boxes = _marks_of(value, 4)
     for box in boxes:
         x0, y0, x1, y1 = box.numbers
         if not (x1 > x0 and y1 > y0):
@@ -83,16 +83,16 @@ def drawn_boxes(value: Any) -> list[Drawn]:
     return boxes
 
 
-def drawn_points(value: Any) -> list[Drawn]:
+def drawn_points(value: Any) -> list[Mark]:
     """The points of whatever says some.
 
     Raises:
         InputError: something in it is no point.
     """
-    return _drawn(value, 2)
+    return _marks_of(value, 2)
 
 
-def _drawn(value: Any, count: int) -> list[Drawn]:
+def _marks_of(value: Any, count: int) -> list[Mark]:
     if isinstance(value, np.ndarray):
         value = cast("Any", value).tolist()
     if isinstance(value, str):
@@ -102,11 +102,11 @@ def _drawn(value: Any, count: int) -> list[Drawn]:
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         entries = cast("Sequence[Any]", value)
         if len(entries) == count and all(_is_number(entry) for entry in entries):
-            return [Drawn(tuple(float(v) for v in entries))]
+            return [Mark(tuple(float(v) for v in entries))]
         if count == 4 and (corners := _two_corners(entries)) is not None:
-            return [Drawn(corners)]
+            return [Mark(corners)]
         if not any(_is_number(entry) for entry in entries):
-            return [drawn for entry in entries for drawn in _drawn(entry, count)]
+            return [mark for entry in entries for mark in _marks_of(entry, count)]
     raise _refused(value, count)
 
 
@@ -122,11 +122,11 @@ def _two_corners(entries: Sequence[Any]) -> tuple[float, ...] | None:
     return tuple(float(v) for v in flat) if pairs and all(map(_is_number, flat)) else None
 
 
-def _of_text(text: str, count: int) -> list[Drawn]:
+def _of_text(text: str, count: int) -> list[Mark]:
     stripped = text.strip()
     if stripped[:1] in ("[", "{") and stripped[-1:] in ("]", "}"):
         try:
-            return _drawn(json.loads(stripped.replace("'", '"')), count)
+            return _marks_of(json.loads(stripped.replace("'", '"')), count)
         except (ValueError, RecursionError):
             pass
     pieces = [piece for piece in re.split(r"[;\n]", stripped) if piece.strip()]
@@ -135,13 +135,13 @@ def _of_text(text: str, count: int) -> list[Drawn]:
         # As where decimals have commas: 40,5; 60; 220; 300.
         label, _, first = pieces[0].rpartition("=")
         numbers = [n.strip().replace(",", ".") for n in (first, *pieces[1:])]
-        return [Drawn(tuple(map(float, numbers)), clean_phrase(label))]
+        return [Mark(tuple(map(float, numbers)), clean_phrase(label))]
     if not pieces:
         raise _refused(text, count)
     return [_of_one_text(piece, count) for piece in pieces]
 
 
-def _of_one_text(text: str, count: int) -> Drawn:
+def _of_one_text(text: str, count: int) -> Mark:
     label, _, written = text.rpartition("=")
     written = re.sub(r"[\[\](){}]", " ", written).strip()
     pieces = re.split(r"\s*,\s*|\s+", written)
@@ -150,20 +150,20 @@ def _of_one_text(text: str, count: int) -> Drawn:
     numbers = tuple(map(float, pieces))
     if not all(map(math.isfinite, numbers)):
         raise _refused(text, count)
-    return Drawn(numbers, clean_phrase(label))
+    return Mark(numbers, clean_phrase(label))
 
 
-def _of_mapping(entry: Mapping[Any, Any], count: int) -> Drawn:
+def _of_mapping(entry: Mapping[Any, Any], count: int) -> Mark:
     """One object of JSON, by the names of its fields."""
     label = next((entry[k] for k in ("label", "name") if entry.get(k)), "")
     positive = entry.get("positive")
     if not isinstance(label, str) or not isinstance(positive, bool | None):
         raise _refused(entry, count)
     fields = {str(k).casefold(): v for k, v in entry.items()}
-    if unknown := sorted(fields.keys() - KNOWN[count]):
+    if unknown := sorted(fields.keys() - KEYS[count]):
         raise InputError(
             f"{entry!r} has {unknown[0][:40]!r}, which no {'box' if count == 4 else 'point'} has. "
-            f"Known: {', '.join(sorted(KNOWN[count]))}."
+            f"Known: {', '.join(sorted(KEYS[count]))}."
         )
     numbers: Any = fields.get("box" if count == 4 else "point")
     for names in CORNERS if count == 4 else (("x", "y"),):
@@ -175,8 +175,8 @@ def _of_mapping(entry: Mapping[Any, Any], count: int) -> Drawn:
             numbers = [x, y, x + width, y + height]
     if numbers is None or isinstance(numbers, Mapping):
         raise _refused(entry, count)
-    (drawn,) = _drawn(numbers, count)
-    return Drawn(drawn.numbers, clean_phrase(label) or drawn.label, positive)
+    (mark,) = _marks_of(numbers, count)
+    return Mark(mark.numbers, clean_phrase(label) or mark.label, positive)
 
 
 def _is_number(value: Any) -> bool:

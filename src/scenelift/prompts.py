@@ -144,18 +144,18 @@ def _points_in_pixels(
             x, y = p.point
             if not (0 <= x <= width and 0 <= y <= height):
                 raise InputError(
-                    f"The point {_spoken(p.point)} lies outside the photo, which is {width} × "
+                    f"The point {_edges(p.point)} lies outside the photo, which is {width} × "
                     f"{height} pixels."
                 )
         return tuple(points), []
     beyond = [p for p in points if not all(0 <= v <= 1 for v in p.point)]
     if beyond:
         raise InputError(
-            f"The point {_spoken(in_parts[0].point)} is a part of the photo's width and height, or "
-            f"in its first pixel, and {_spoken(beyond[0].point)} is in pixels. Give all points in "
+            f"The point {_edges(in_parts[0].point)} is a part of the photo's width and height, or "
+            f"in its first pixel, and {_edges(beyond[0].point)} is in pixels. Give all points in "
             f"pixels (the photo has {width} × {height}), or all within 0…1."
         )
-    named = ", ".join(_spoken(p.point) for p in points)
+    named = ", ".join(_edges(p.point) for p in points)
     was = "The points {} were" if len(points) > 1 else "The point {} was"
     return tuple(replace(p, point=(p.point[0] * width, p.point[1] * height)) for p in points), [
         f"{was.format(named)} taken for parts of the photo's width and height."
@@ -176,22 +176,22 @@ def box_in_pixels(box: Box, width: int, height: int) -> tuple[Box, str]:
     x0, y0, x1, y1 = box
     if min(box) >= -PART_SLACK and max(box) <= 1 + PART_SLACK:
         x0, y0, x1, y1 = (min(max(v, 0.0), 1.0) for v in box)
-        note = f"The box {_spoken(box)} was taken for parts of the photo's width and height."
+        note = f"The box {_edges(box)} was taken for parts of the photo's width and height."
         return (x0 * width, y0 * height, x1 * width, y1 * height), note
     if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
         raise InputError(
-            f"The box {_spoken(box)} lies outside the photo, which is {width} × {height} pixels."
+            f"The box {_edges(box)} lies outside the photo, which is {width} × {height} pixels."
         )
     if x1 - x0 < LEAST_SIDE or y1 - y0 < LEAST_SIDE:
         raise InputError(
-            f"The box {_spoken(box)} is {x1 - x0:g} × {y1 - y0:g} pixels, too small for an object. "
+            f"The box {_edges(box)} is {x1 - x0:g} × {y1 - y0:g} pixels, too small for an object. "
             f"Give all corners in pixels (the photo has {width} × {height}), or all within 0…1, as "
             "parts of it."
         )
     return box, ""
 
 
-def _spoken(numbers: Sequence[float]) -> str:
+def _edges(numbers: Sequence[float]) -> str:
     return ",".join(f"{v:g}" for v in numbers)
 
 

@@ -262,7 +262,7 @@ class Steps:
     ) -> None:
         self._report, self._store, self._runtime = report, store, runtime or Runtime()
         self._key = digest(__version__, *depends)
-        self._compiling_told = False
+        self._compile_note_sent = False
         self._order: dict[str, None] = {}  # stages, as they first began
         self._timings: list[types.StageTiming] = []
 
@@ -339,8 +339,8 @@ class Steps:
         return self._key
 
     def _tell_compiling(self) -> None:
-        if not self._compiling_told:
-            self._compiling_told = True
+        if not self._compile_note_sent:
+            self._compile_note_sent = True
             self._report.note(COMPILING)
 
     def attempt(

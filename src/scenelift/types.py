@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.coordinates import Drawn, drawn_boxes, drawn_points
+from scenelift.coordinates import Mark, drawn_boxes, drawn_points
 from scenelift.errors import InputError
 from scenelift.phrases import split_phrases
 
@@ -135,7 +135,7 @@ class BoxPrompt:
     positive: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "box", _check_drawn(self, drawn_boxes(self.box)))
+        object.__setattr__(self, "box", _check_mark(self, drawn_boxes(self.box)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +154,7 @@ class PointPrompt:
     positive: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "point", _check_drawn(self, drawn_points(self.point)))
+        object.__setattr__(self, "point", _check_mark(self, drawn_points(self.point)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +231,7 @@ def _point_prompts(value: Any) -> list[PointPrompt]:
     ]
 
 
-def _check_drawn(drawn: BoxPrompt | PointPrompt, numbers: Sequence[Drawn]) -> tuple[float, ...]:
+def _check_mark(prompt: BoxPrompt | PointPrompt, numbers: Sequence[Mark]) -> tuple[float, ...]:
     """The numbers of a box or a point, whose label is a text.
 
     Raises:
@@ -239,8 +239,8 @@ def _check_drawn(drawn: BoxPrompt | PointPrompt, numbers: Sequence[Drawn]) -> tu
     """
     if len(numbers) != 1:
         raise InputError(f"{len(numbers)} boxes or points were given in place of one.")
-    if not isinstance(drawn.label, str):
-        raise InputError(f"The label {drawn.label!r} of a box or a point is no text.")
+    if not isinstance(prompt.label, str):
+        raise InputError(f"The label {prompt.label!r} of a box or a point is no text.")
     return numbers[0].numbers
 
 

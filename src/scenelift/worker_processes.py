@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO
 
-__all__ = ["end_worker", "join_or_exit", "start_worker", "stop_when_told", "stop_workers"]
+__all__ = ["end_worker", "join_or_exit", "on_stop_request", "start_worker", "stop_workers"]
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def stop_workers(processes: Sequence[Process], seconds: float) -> None:
         end_worker(process)
 
 
-def stop_when_told(
+def on_stop_request(
     stop: Callable[[], object],
     *,
     with_parent: bool,

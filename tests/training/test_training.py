@@ -171,7 +171,7 @@ def test_the_true_volume_begins_where_the_object_is_seen(store, pack):
     clear = torch.argsort(store.these_objects(torch.arange(store.objects)).visible)[-2:]
     batch = task._view(store, store.these_objects(clear), None)
     mask = nn.functional.avg_pool2d(batch.hints[:, :1], 2)[:, 0] == 1
-    both = mask & batch.covered
+    both = mask & batch.coverage
     assert both.sum() / mask.sum() > 0.9
     first = (batch.filled > 0.5).float().argmax(1)
     depth = NEAR + (first + 0.5) / BINS * (FAR - NEAR)

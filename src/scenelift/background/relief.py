@@ -113,7 +113,7 @@ def relief_behind(
     beyond = np.zeros_like(on_objects) if outside is None else sample_points(outside, place)
     free = valid & ~on_objects & ~beyond
     if not free.any():
-        return _nothing_seen(rays, place, depth_at, valid, planes)
+        return _hidden_everywhere(rays, place, depth_at, valid, planes)
     depth_at = np.where(free, sharpened(depth_at, _colours_at(pixels, place), free), depth_at)
     far = BACKDROP * float(np.quantile(depth_at[free], FARTHEST))
     depth = np.where(free, np.minimum(depth_at, far), far)
@@ -273,7 +273,7 @@ def _continued(
     return depth, surface
 
 
-def _nothing_seen(
+def _hidden_everywhere(
     rays: NDArray[np.float64],
     place: NDArray[np.float64],
     depth_at: NDArray[np.float64],

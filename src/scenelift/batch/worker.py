@@ -27,7 +27,7 @@ from scenelift.errors import SceneliftError
 from scenelift.io.files import write_json
 from scenelift.pipeline import Pipeline
 from scenelift.progress import CancelToken
-from scenelift.worker_processes import join_or_exit, stop_when_told
+from scenelift.worker_processes import join_or_exit, on_stop_request
 
 __all__ = ["Worker", "main"]
 
@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 write_json(args.problem, exc.problem())
             code.append(exc.exit_code)
 
-    stop_when_told(worker.stop, with_parent=args.parent)
+    on_stop_request(worker.stop, with_parent=args.parent)
     thread = threading.Thread(target=work, daemon=True, name="work")
     thread.start()
     join_or_exit(

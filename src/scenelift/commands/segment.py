@@ -40,12 +40,12 @@ def segment(
         from scenelift.segment import SEGMENTERS
         from scenelift.stages import Steps
 
-        chosen = Options.from_plain(options)
-        inputs.check_backends(chosen)
+        run_options = Options.from_plain(options)
+        inputs.check_backends(run_options)
         image = read_image(photo)
-        prompt = inputs.check_prompt(chosen, image)
+        prompt = inputs.check_prompt(run_options, image)
         check_photo(out, photo)
-        backends, models = chosen.backends, chosen.models
+        backends, models = run_options.backends, run_options.models
         name = backends.segmenter or choose_backends(backends.quality, models).names.segmenter
         runtime = Runtime.of(models, networks=SEGMENTERS.entry(name).networks)
         with claim_folder(out):

@@ -114,7 +114,7 @@ def scenes(
     with problems(as_json=False):
         from scenelift.training.run import SceneOptions, make_scenes
 
-        options = SceneOptions(count=count, held=held, workers=workers, seed=seed)
+        options = SceneOptions(count=count, held_out=held, workers=workers, seed=seed)
         make_scenes(folder, options, _say)
 
 
@@ -177,7 +177,7 @@ def head(
         trained = train_head(
             name,
             TrainOptions(
-                scenes=folder, capacity=capacity, at_least=at_least, held=held, device=device
+                scenes=folder, capacity=capacity, at_least=at_least, held_out=held, device=device
             ),
             loop,
             backbone=backbone or embedded.path("dinov2"),
@@ -251,7 +251,7 @@ def flow(
             weights=weights,
             data=data,
             out=out,
-            held=held,
+            held_out=held,
             encoder=encoder,
             device=device,
             matching=MatchingOptions(drop_condition=drop_condition),

@@ -117,7 +117,7 @@ def can_draw(rasteriser: str, seconds: float = PROBE_SECONDS) -> bool:
     if find_spec(rasteriser) is None:
         return False
     try:
-        tried = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", _PROGRAMS[rasteriser]],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -126,7 +126,7 @@ def can_draw(rasteriser: str, seconds: float = PROBE_SECONDS) -> bool:
         )
     except subprocess.TimeoutExpired:
         return False
-    return tried.returncode == 0
+    return process.returncode == 0
 
 
 def _missing(*packages: str) -> str:

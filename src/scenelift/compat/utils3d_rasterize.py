@@ -110,8 +110,8 @@ def rasterize_triangle_faces(
     if attr is not None:
         image = drawing["image"].clone()
         if not isinstance(antialiasing, bool):
-            chosen = list(antialiasing)
-            image[..., chosen] = draw(attr, smooth=True)["image"][..., chosen]
+            selection = list(antialiasing)
+            image[..., selection] = draw(attr, smooth=True)["image"][..., selection]
         result["image"] = image.movedim(-1, 1)
         if diff_attrs is not None:
             pairs = [2 * k + axis for k in diff_attrs for axis in (0, 1)]
@@ -139,12 +139,12 @@ def _named(answer: Mapping[str, Tensor] | Sequence[Tensor | None]) -> Mapping[st
 
 def _depth_buffer(
     depth: Tensor,  # [B, H, W], along −z of the camera
-    covered: Tensor,  # bool [B, H, W]
+    coverage: Tensor,  # bool [B, H, W]
     projection: Tensor,  # [(B,) 4, 4]
 ) -> Tensor:  # [B, H, W] in 0…1
     """What a depth buffer holds at a distance; the last two rows of a projection say it."""
-    z = torch.where(covered, -depth, torch.zeros_like(depth))
+    z = torch.where(coverage, -depth, torch.zeros_like(depth))
     rows = projection[..., 2:, 2:].expand(len(depth), 2, 2)[:, :, :, None, None]
     clip, w = (rows[:, k, 0] * z + rows[:, k, 1] for k in (0, 1))
-    buffer = clip / torch.where(covered, w, torch.ones_like(w))
-    return torch.where(covered, buffer * 0.5 + 0.5, torch.ones_like(depth))
+    buffer = clip / torch.where(coverage, w, torch.ones_like(w))
+    return torch.where(coverage, buffer * 0.5 + 0.5, torch.ones_like(depth))

@@ -58,9 +58,9 @@ def working_mask(image: Image, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
     size = (image.width, image.height)
     picture = Pillow.fromarray(mask.astype(np.uint8) * np.uint8(255))
-    covered = np.asarray(picture.resize(size, Pillow.Resampling.BOX))
-    inside = covered >= 128
-    return inside if inside.any() else covered > 0
+    coverage = np.asarray(picture.resize(size, Pillow.Resampling.BOX))
+    inside = coverage >= 128
+    return inside if inside.any() else coverage > 0
 
 
 def working_camera(image: Image, camera: Camera) -> Camera:

@@ -121,7 +121,7 @@ def _look(instance: Instance, camera: Camera) -> _Outline:
     cut_below = y1 >= camera.height - EDGE
     is_cut_off = cut_below or y0 <= EDGE or x0 <= EDGE or x1 >= camera.width - EDGE
     # What is cut off is taller than it appears; what is wide was perhaps lying down.
-    spread = SIZE_SPREAD if size.known else UNKNOWN_SIZE_SPREAD
+    spread = SIZE_SPREAD if size.in_table else UNKNOWN_SIZE_SPREAD
     return _Outline(
         by_size=camera.fy * size.height / (y1 - y0),
         spread=spread * (1.5 if is_cut_off else 1.0),

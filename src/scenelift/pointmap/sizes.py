@@ -26,10 +26,10 @@ class TypicalSize:
 
     height: float
     floor: bool = False
-    known: bool = True
+    in_table: bool = True
 
 
-UNKNOWN = TypicalSize(0.5, known=False)
+UNKNOWN = TypicalSize(0.5, in_table=False)
 
 _FLOOR: dict[float, str] = {
     0.3: "cat shoe sneaker skateboard",

@@ -19,7 +19,7 @@ from scenelift.reconstruct.occlusion import hidden_share
 from scenelift.reconstruct.slat import NO_SURFACE
 from scenelift.types import Instance, ObjectView, Reconstruction, Shape
 
-__all__ = ["matte_of", "occlusion_notes", "placed"]
+__all__ = ["matte_of", "occlusion_notes", "place_in_scene"]
 
 # Share of the outline beyond which an object is not whole, and of confidence below which a pose is
 # not to be relied on.
@@ -27,7 +27,7 @@ MOST_HIDDEN = 0.08
 UNSURE = 0.2
 
 
-def placed(
+def place_in_scene(
     shape: Shape,
     view: ObjectView,
     *,

@@ -20,7 +20,7 @@ from scenelift.models.trellis.preprocess import crop_on_black
 from scenelift.options import BackendOptions, ViewMode
 from scenelift.progress import Reporter
 from scenelift.reconstruct.detail import closest_matte, most_pixels
-from scenelift.reconstruct.placing import matte_of, placed
+from scenelift.reconstruct.placing import matte_of, place_in_scene
 from scenelift.reconstruct.slat import (
     Setup,
     SlatReconstructor,
@@ -112,7 +112,7 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
                 f"{photos} photos and {self._fewest_steps} steps: each step looks at one, so "
                 f"some were not looked at."
             )
-        return placed(
+        return place_in_scene(
             shape,
             view,
             place=self._place,

@@ -25,7 +25,7 @@ from scenelift.models.trellis2.model import Trellis2
 from scenelift.options import BackendOptions
 from scenelift.progress import Reporter
 from scenelift.reconstruct.detail import closest_matte, most_pixels
-from scenelift.reconstruct.placing import matte_of, placed
+from scenelift.reconstruct.placing import matte_of, place_in_scene
 from scenelift.reconstruct.slat import (
     Setup,
     SlatReconstructor,
@@ -102,7 +102,7 @@ class Trellis2Reconstructor(SlatReconstructor[Trellis2]):
         with freed_when_it_fails(self.model):
             surface = self.model.complete(first, report=report.part(0.0, 0.8))
             shape, _ = shape_of_surface(surface, OBJECT_FROM_ZUP, seed=seed)
-        return placed(
+        return place_in_scene(
             shape,
             view,
             place=self._place,

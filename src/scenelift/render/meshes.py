@@ -68,11 +68,11 @@ def render_mesh(
     if shading == "headlight":
         light *= _headlight(mesh, fine, view, face_id, weights, depth)[..., None]
 
-    covered = (face_id >= 0).astype(np.float32)
-    alpha = _average(covered, supersample)
+    coverage = (face_id >= 0).astype(np.float32)
+    alpha = _average(coverage, supersample)
     light = _average(light, supersample) + (1 - alpha[..., None]) * linear_from_srgb(background)
     if supersample > 1:
-        total = _average(np.where(covered > 0, depth, np.float32(0)), supersample)
+        total = _average(np.where(coverage > 0, depth, np.float32(0)), supersample)
         depth = np.full_like(total, np.inf)
         np.divide(total, alpha, out=depth, where=alpha > 0)
     return Rendering(

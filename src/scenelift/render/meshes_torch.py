@@ -49,12 +49,12 @@ def render_mesh_torch(
     if shading == "headlight":
         light = light * _headlight(mesh, fine, view, face_id, weights, depth)[..., None]
 
-    covered = (face_id >= 0).float()
-    alpha = _average(covered, supersample)
+    coverage = (face_id >= 0).float()
+    alpha = _average(coverage, supersample)
     behind = _linear(torch.tensor(background, dtype=torch.float32, device=device))
     light = _average(light, supersample) + (1 - alpha[..., None]) * behind
     if supersample > 1:
-        total = _average(torch.where(covered > 0, depth, 0.0), supersample)
+        total = _average(torch.where(coverage > 0, depth, 0.0), supersample)
         depth = torch.where(alpha > 0, total / alpha, torch.inf)
     return Rendering(
         color=_srgb(light).cpu().numpy(),
@@ -96,8 +96,8 @@ def rasterize_mesh(
     nearest = torch.full((height * width,), NOTHING, dtype=torch.int64, device=device)
     # Twice over the fragments: first find each pixel's nearest, then keep what belongs to it.
     for owner, pixel in _fragments(triangles, width, height):
-        covered, shares = _inside(triangles[owner], pixel, width)
-        owner, pixel, inverse = owner[covered], pixel[covered], shares[covered].sum(-1)
+        coverage, shares = _inside(triangles[owner], pixel, width)
+        owner, pixel, inverse = owner[coverage], pixel[coverage], shares[coverage].sum(-1)
         nearest.scatter_reduce_(0, pixel, _key(inverse, owner), "amin")
     face_id = torch.full_like(nearest, -1)
     barycentric = torch.zeros((height * width, 3), device=device)

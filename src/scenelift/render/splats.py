@@ -325,10 +325,10 @@ def _raster(first_tile, end, splats, starts, members, background, color, alpha, 
         for y in range(rows):
             for x in range(inside):
                 through = transmittance[y, x]
-                covered = one - through
+                coverage = one - through
                 for channel in range(3):
                     value = blended[y, channel, x] + through * background[channel]
                     color[top + y, left + x, channel] = min(max(value, np.float32(0)), one)
-                alpha[top + y, left + x] = covered
-                if covered > 0:
-                    depth[top + y, left + x] = blended[y, 3, x] / covered
+                alpha[top + y, left + x] = coverage
+                if coverage > 0:
+                    depth[top + y, left + x] = blended[y, 3, x] / coverage

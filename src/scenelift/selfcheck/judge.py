@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.selfcheck import photo as known
+from scenelift.selfcheck import photo as reference
 from scenelift.selfcheck.finding import Finding, figure, truth
 from scenelift.types import Gaussians, Mesh, PointMap, SceneObject, Segmentation, Shape
 
@@ -30,7 +30,7 @@ _VISIBLE = 0.05  # opacity
 
 def best_instance(segmentation: Segmentation) -> int | None:
     """Number of the instance that covers most of the cup's opening; None where none does."""
-    opening = known.cup_opening()
+    opening = reference.cup_opening()
     shares = [float(i.mask[opening].mean()) for i in segmentation.instances]
     best = int(np.argmax(shares)) if shares else None
     return best if best is not None and shares[best] > 0.5 else None
@@ -39,13 +39,13 @@ def best_instance(segmentation: Segmentation) -> int | None:
 def judge_segmentation(segmentation: Segmentation) -> list[Finding]:
     """The cup is found once, and little else is taken for it."""
     count = len(segmentation.instances)
-    findings = [figure("segment", f"objects called {known.PHRASE!r}", count, 1, 4)]
+    findings = [figure("segment", f"objects called {reference.PHRASE!r}", count, 1, 4)]
     if not segmentation.instances:
         return findings
     best = best_instance(segmentation)
     instance = segmentation.instances[0 if best is None else best]
-    opening, around = known.cup_opening(), known.surroundings()
-    cup, mask = known.cup(), instance.mask
+    opening, around = reference.cup_opening(), reference.surroundings()
+    cup, mask = reference.cup(), instance.mask
     return [
         *findings,
         figure("segment", "share of the cup's opening in its mask", mask[opening].mean(), 0.8),
@@ -73,7 +73,7 @@ def judge_points(points: PointMap) -> list[Finding]:
     ]
     if not there.any():
         return findings
-    middles = {name: _median(depth, place) for name, place in known.PLACES.items()}
+    middles = {name: _median(depth, place) for name, place in reference.PLACES.items()}
     low, high = np.percentile(depth[there], (2, 98))
     findings += [
         truth(
@@ -86,7 +86,7 @@ def judge_points(points: PointMap) -> list[Finding]:
     if points.scale != "relative":
         metres = float(np.median(depth[there])) * points.metres_per_unit
         findings.append(figure("pointmap", "distance, metres", metres, 0.1, 5))
-    ground = find_ground(points, [known.cup_instance()])
+    ground = find_ground(points, [reference.cup_instance()])
     if ground is None:
         findings.append(truth("pointmap", "a table is seen", ok=False))
     else:
@@ -105,7 +105,7 @@ def _judge_normals(points: PointMap) -> list[Finding]:
     there &= np.isfinite(points.points).all(-1)
     rays = points.points[there] / np.linalg.norm(points.points[there], axis=-1, keepdims=True)
     facing = -(points.normals[there] * rays).sum(-1)
-    table = _place(points.normals, known.PLACES["the table's near right corner"])
+    table = _place(points.normals, reference.PLACES["the table's near right corner"])
     alike = np.linalg.norm(np.nanmean(table, axis=0)) if len(table) else np.nan
     return [
         figure("pointmap", "share of normals that face the camera", (facing > 0).mean(), 0.9),
@@ -130,13 +130,14 @@ def _median(depth: NDArray, place: tuple[int, int, int, int]) -> float:
     return float(np.median(values)) if values.size else float("nan")
 
 
-def judge_object(lifted: SceneObject) -> list[Finding]:
+def judge_object(scene_object: SceneObject) -> list[Finding]:
     """Shape, colours and pose of the cup against what the photo shows.
 
     Args:
-        lifted: with its shape finished, in the pose that its reconstructor gave, and scored there.
+        scene_object: with its shape finished, in the pose that its reconstructor gave, and scored
+            there.
     """
-    shape, quality, findings = lifted.shape, lifted.quality, []
+    shape, quality, findings = scene_object.shape, scene_object.quality, []
     if "voxels" in quality:
         findings.append(figure("reconstruct", "voxels", quality["voxels"], 800, 80_000))
     if shape.gaussians is not None:

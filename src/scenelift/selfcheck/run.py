@@ -20,7 +20,7 @@ from scenelift.options import FinishOptions, LayoutOptions
 from scenelift.pipeline import Pipeline
 from scenelift.progress import Reporter, silent
 from scenelift.scene import Scene
-from scenelift.selfcheck import photo as known
+from scenelift.selfcheck import photo as reference
 from scenelift.selfcheck.finding import STAGES, Finding, Stage, truth
 from scenelift.selfcheck.judge import (
     Range,
@@ -86,7 +86,7 @@ def self_check(
         Cancelled: the user stopped it.
     """
     report = report or silent()
-    image = known.photo()
+    image = reference.photo()
     findings: list[Finding] = []
     seconds: dict[str, float] = {}
 
@@ -108,7 +108,7 @@ def self_check(
             seconds[stage] = time.perf_counter() - started
             report.at(stage).send("stage_finished", fraction=1.0)
 
-    def judged(stage: Stage, result: T | None, judge: Callable[[T], list[Finding]]) -> bool:
+    def passes(stage: Stage, result: T | None, judge: Callable[[T], list[Finding]]) -> bool:
         """Whether there is a result and it is plausible."""
         if result is None:
             return False
@@ -116,12 +116,12 @@ def self_check(
         findings.extend(stage_findings)
         return all(finding.ok for finding in stage_findings)
 
-    prompt = Prompt(phrases=(known.PHRASE,))
+    prompt = Prompt(phrases=(reference.PHRASE,))
     segmentation = attempt(
         "segment", lambda: pipeline.segmenter.segment(image, prompt, report.at("segment"))
     )
-    instance = known.cup_instance()
-    if judged("segment", segmentation, judge_segmentation) and segmentation is not None:
+    instance = reference.cup_instance()
+    if passes("segment", segmentation, judge_segmentation) and segmentation is not None:
         best = best_instance(segmentation)
         instance = segmentation.instances[best or 0]
 
@@ -129,8 +129,8 @@ def self_check(
         "pointmap",
         lambda: pipeline.pointmapper.estimate(image, [instance], report.at("pointmap")),
     )
-    if not judged("pointmap", points, judge_points) or points is None:
-        points = known.stand_in_points()
+    if not passes("pointmap", points, judge_points) or points is None:
+        points = reference.stand_in_points()
 
     if pipeline.reconstructor.name == "embedded":
         # Without what it sees with, it inflates outlines, which would pass for a shape here.
@@ -151,7 +151,7 @@ def self_check(
             ),
         )
     findings.extend(judge_internals(ranges))
-    judged("reconstruct", scene, _judge_scene)
+    passes("reconstruct", scene, _judge_scene)
     order = {stage: k for k, stage in enumerate(STAGES)}
     return SelfCheck(
         quality=quality,

@@ -79,8 +79,8 @@ def _code(line: str) -> str:
 
 def _doc(value: Any) -> str:
     """The docstring, its lists kept as they are written."""
-    said = inspect.getdoc(value) or ""
-    first, _, rest = said.partition("\n")
+    docstring = inspect.getdoc(value) or ""
+    first, _, rest = docstring.partition("\n")
     if not rest.strip():
         return f"\n{first}\n"
     return f"\n{first}\n\n```text\n{rest.strip(chr(10))}\n```\n"

@@ -197,9 +197,9 @@ def _prefixed(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
     return {prefix + name: t for prefix, part in parts.items() for name, t in part.items()}
 
 
-def _halved(tensors: Mapping[str, Tensor], chosen: Callable[[str], bool]) -> dict[str, Tensor]:
+def _halved(tensors: Mapping[str, Tensor], names: Callable[[str], bool]) -> dict[str, Tensor]:
     """The published decoders keep some of their tensors in half precision."""
-    return {name: t.half() if chosen(name) else t for name, t in tensors.items()}
+    return {name: t.half() if names(name) else t for name, t in tensors.items()}
 
 
 def _in_blocks(name: str) -> bool:

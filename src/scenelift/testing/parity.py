@@ -51,12 +51,12 @@ def check_case(folder: Path, name: str, *, salt: int = 0) -> Comparison:
         with torch.inference_mode():
             case = read_case(folder, name, salt=salt)
             checks = CHECKS
-            check = _known(name, CHECKS)
+            check = _known_problem(name, CHECKS)
             if check is None or (
                 check in parity_trellis.CHECKS and parity_trellis.recognises(case)
             ):
                 checks = parity_trellis.CHECKS
-                check = _known(name, checks)
+                check = _known_problem(name, checks)
             if check is None:
                 every = sorted({*CHECKS, *parity_trellis.CHECKS})
                 comparison.fail(f"no check has that name; known: {', '.join(every)}")
@@ -67,7 +67,7 @@ def check_case(folder: Path, name: str, *, salt: int = 0) -> Comparison:
     return comparison
 
 
-def _known(name: str, checks: Mapping[str, Check]) -> str | None:
+def _known_problem(name: str, checks: Mapping[str, Check]) -> str | None:
     """The check that a case's name stands for."""
     names = [check for check in checks if name == check or name.startswith(check + "_")]
     return max(names, key=len, default=None)

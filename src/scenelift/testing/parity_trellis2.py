@@ -72,21 +72,21 @@ class _Recorder:
     def __init__(self, network: Velocity) -> None:
         self._network = network
         self.states: list[Tensor] = []
-        self.told: list[float] = []
+        self.times: list[float] = []
         self.evaluations = 0
 
     def __call__(self, x: State, time: Tensor, view: int | None) -> State:
         self.evaluations += 1
         if view is not None:
             self.states.append(x[0])
-            self.told.append(1000 * float(time))
+            self.times.append(1000 * float(time))
         return self._network(x, time, view)
 
 
 def _compare_run(
     case: GoldenCase, comparison: Comparison, prefix: str, recorder: _Recorder
 ) -> None:
-    times = torch.tensor(recorder.told), torch.tensor(case.scalars[f"{prefix}network_t"])
+    times = torch.tensor(recorder.times), torch.tensor(case.scalars[f"{prefix}network_t"])
     comparison.close(f"{prefix}network_t", *times, atol=1e-3)  # in units of 1/1000
     counts = torch.tensor(recorder.evaluations), torch.tensor(case.scalars[f"{prefix}evaluations"])
     comparison.equal(f"{prefix}evaluations", *counts)
@@ -349,7 +349,7 @@ def _check_chain(case: GoldenCase, comparison: Comparison) -> None:
     def tensors(name: str) -> dict[str, Tensor]:
         return under_prefix(case.state, f"{name}/")
 
-    def drawn(count: int) -> Tensor:
+    def noise_of(count: int) -> Tensor:
         return torch.randn(count, 32, generator=generator)
 
     flow = read_flow(tensors("ss_flow"), case.name)
@@ -378,7 +378,9 @@ def _check_chain(case: GoldenCase, comparison: Comparison) -> None:
 
     def latents(cells: Tensor, condition: Tensor, names: Sequence[str]) -> list[Tensor]:
         """Shape and texture on these cells, each compared with what was recorded."""
-        x, _ = _latents(shape_flow, cells, drawn(len(cells)), condition, PUBLISHED.latent_sampling)
+        x, _ = _latents(
+            shape_flow, cells, noise_of(len(cells)), condition, PUBLISHED.latent_sampling
+        )
         shape = PUBLISHED.shape.restored(x)
         comparison.close(names[0], shape, case.output(names[0]), atol=6 * _ATOL_SAMPLED)
         if len(names) == 1:
@@ -387,7 +389,7 @@ def _check_chain(case: GoldenCase, comparison: Comparison) -> None:
         x, _ = _latents(
             texture_flow,
             cells,
-            drawn(len(cells)),
+            noise_of(len(cells)),
             condition,
             PUBLISHED.texture_sampling,
             beside,
@@ -414,7 +416,7 @@ def _check_chain(case: GoldenCase, comparison: Comparison) -> None:
     comparison.equal("cascade_coords", cells, case.output("cascade_coords"))
     generator = torch.Generator().manual_seed(int(scalars["meta.seed"]))
     torch.randn(1, 8, side, side, side, generator=generator)
-    drawn(len(coords))  # of the coarse shape
+    noise_of(len(coords))  # of the coarse shape
     latents(cells, case.input("cond_1024"), ("cascade_shape_slat", "cascade_tex_slat"))
 
 

@@ -139,7 +139,7 @@ def train(
         network = DistributedDataParallel(network, device_ids=ids)
     # Each process draws other batches, and a resumed run others than before.
     generator = torch.Generator(device).manual_seed(options.seed + 1000 * step + rank)
-    begun = saved = time.monotonic()
+    start = saved = time.monotonic()
     losses: list[float] = []
     sums: dict[str, Tensor] = {}
     figures: Figures = {}
@@ -164,7 +164,7 @@ def train(
         for name, value in {"loss": loss, **terms}.items():
             sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach()
 
-        elapsed = slowest(time.monotonic() - begun, device)
+        elapsed = slowest(time.monotonic() - start, device)
         stop = step >= options.steps or (
             options.seconds is not None and spent + elapsed >= options.seconds
         )

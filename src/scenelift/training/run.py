@@ -54,7 +54,7 @@ class SceneOptions:
     """
 
     count: int
-    held: int = 64
+    held_out: int = 64
     workers: int = 0
     seed: int = 0
     size: tuple[int, int] = (WIDTH, HEIGHT)
@@ -138,7 +138,7 @@ def _shards(folder: Path, worker: int, workers: int, options: SceneOptions) -> N
             pictures=pictures,
         )
 
-    make(options.held, "val", VAL_SHARD)
+    make(options.held_out, "val", VAL_SHARD)
     make(options.count, "train", 16)
 
 
@@ -150,7 +150,7 @@ class TrainOptions:
         scenes: folder of shards.
         capacity: most scenes on the device.
         at_least: scenes to wait for before the first step.
-        held: scenes kept out, to evaluate on.
+        held_out: scenes kept out, to evaluate on.
         device: "cuda", "cuda:1", "cpu".
         size: width and height of the scenes.
     """
@@ -158,7 +158,7 @@ class TrainOptions:
     scenes: Path
     capacity: int
     at_least: int
-    held: int = 64
+    held_out: int = 64
     device: str = "cuda"
     size: tuple[int, int] = (WIDTH, HEIGHT)
 
@@ -194,15 +194,15 @@ def train_head(
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
     torch.manual_seed(loop.seed)
-    held = SceneStore(options.held, options.size, device)
+    held_out = SceneStore(options.held_out, options.size, device)
     train_store = SceneStore(options.capacity, options.size, device)
-    held.follow(options.scenes, "val-*.npz", at_least=options.held, say=say)
+    held_out.follow(options.scenes, "val-*.npz", at_least=options.held_out, say=say)
     train_store.follow(options.scenes, "train-*.npz", at_least=options.at_least, say=say)
     features = Backbone.load(backbone).to(device)
     more = {}
     if name == "shape":
         more["volumes"] = Volumes.read(options.scenes / VOLUMES, device)
-    task = task_of(features, train_store, held, **more)
+    task = task_of(features, train_store, held_out, **more)
     if start is not None:
         begin(task.network, read_weights(start))
     count = sum(p.numel() for p in task.network.parameters())

@@ -58,8 +58,10 @@ def _of_graph(graph: onnx.GraphProto) -> dict[str, Tensor]:
             else:
                 weights[f"{_module(node.name)}.weight"] = matrix
         elif node.op_type == "LayerNormalization" and last:
-            for kind, given in zip(("weight", "bias"), node.input[1:3], strict=True):
-                weights[f"{_module(node.name)}.{kind}"] = np.asarray(values[given], np.float32)
+            for kind, tensor_name in zip(("weight", "bias"), node.input[1:3], strict=True):
+                weights[f"{_module(node.name)}.{kind}"] = np.asarray(
+                    values[tensor_name], np.float32
+                )
     return {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
 
 

@@ -16,7 +16,7 @@ from scenelift.training.backbone import PATCH
 from scenelift.training.network import CELLS
 from scenelift.training.store import SceneStore
 
-__all__ = ["Windows", "coarse", "developed", "looked", "normalised", "sampled"]
+__all__ = ["Windows", "coarse", "developed", "normalised", "sampled", "window_pictures"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,7 +67,7 @@ class Windows:
         return (along[..., :, None] & across[..., None, :]).float()
 
 
-def looked(
+def window_pictures(
     store: SceneStore, windows: Windows, patches: tuple[int, int]
 ) -> Tensor:  # [B, 3, 14h, 14w] in 0…1
     """The pictures in the windows; what lies beyond a photo is grey."""

@@ -26,9 +26,9 @@ class DoneJobAttempt(Attempt):
         super().__init__(*args, **kwargs)
         self._token = kwargs["token"]
         self._began = time.monotonic()
-        self._told = 0.0
-        known = self._queue.typical_seconds(self._quality)
-        self._typical = known.get(self._job.task)
+        self._last_tell = 0.0
+        typical_seconds = self._queue.typical_seconds(self._quality)
+        self._typical = typical_seconds.get(self._job.task)
 
     def _reporter(self, fraction_of: Callable[[Event], float | None]) -> Reporter:
         """A reporter that tells the queue how far the task is.
@@ -39,9 +39,9 @@ class DoneJobAttempt(Attempt):
 
         def on_event(event: Event) -> None:
             fraction, now = fraction_of(event), time.monotonic()
-            if fraction is None or now - self._told < LEAST_INTERVAL:
+            if fraction is None or now - self._last_tell < LEAST_INTERVAL:
                 return
-            self._told = now
+            self._last_tell = now
             kind = f"{self._job.task}_progress"
             self._queue.tell(
                 self._job.claim, kind, event.stage, min(fraction, 1.0), self._remaining(fraction)

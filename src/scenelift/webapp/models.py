@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from scenelift.coordinates import Drawn, drawn_boxes, drawn_points
+from scenelift.coordinates import Mark, drawn_boxes, drawn_points
 from scenelift.edit.document import Edits
 from scenelift.errors import InputError
 from scenelift.formats import EXTRA_FORMATS
@@ -92,11 +92,11 @@ def _is_plain(value: Any, model: type[BaseModel]) -> bool:
     return bool({"box", "point"} & fields.keys()) and fields.keys() <= model.model_fields.keys()
 
 
-def _one(drawn: list[Drawn], name: str) -> dict[str, Any]:
+def _one(mark: list[Mark], name: str) -> dict[str, Any]:
     """The fields of the only box or point that was written in another form."""
-    if len(drawn) != 1:
-        raise ValueError(f"{len(drawn)} of them stand in place of one {name}")
-    (only,) = drawn
+    if len(mark) != 1:
+        raise ValueError(f"{len(mark)} of them stand in place of one {name}")
+    (only,) = mark
     positive = {} if only.positive is None else {"positive": only.positive}
     return {name: only.numbers, "label": only.label, **positive}
 

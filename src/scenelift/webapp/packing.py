@@ -16,7 +16,7 @@ from scenelift.webapp.errors import Conflict
 __all__ = ["snapshot", "zip_stream"]
 
 BLOCK = 2**18
-TRIES = 5
+MOST_ATTEMPTS = 5
 # Texts of numbers shrink to a third; everything else is compressed already, or noise.
 TEXTS = frozenset({".obj", ".mtl", ".json", ".xml", ".urdf", ".stl"})
 
@@ -37,7 +37,7 @@ def snapshot(
         Conflict: files keep changing.
         SceneliftError: what `choose` raises.
     """
-    for _ in range(TRIES):
+    for _ in range(MOST_ATTEMPTS):
         folder = tempfile.TemporaryDirectory(dir=spool)
         try:
             before = sha256_of(scene / MANIFEST_NAME)

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect, Request
 
-from scenelift.coordinates import Drawn, drawn_boxes, drawn_points
+from scenelift.coordinates import Mark, drawn_boxes, drawn_points
 from scenelift.errors import InputError
 from scenelift.options import OptionField, fields_for
 from scenelift.options.schema import json_schema
@@ -188,10 +188,10 @@ def _read_fields(form: FormData, settings: Settings) -> tuple[JobRequest, Upload
     numbers = {name: values.pop(name) for name in JobPrompt.model_fields if name in values}
     prompt = {
         "phrases": parse_phrases(phrases, settings.max_phrases),
-        "boxes": _drawn(
+        "boxes": _parse_marks(
             "boxes", boxes, BOXES, drawn_boxes, '{"box": [40, 60, 220, 300], "label": "mug"}'
         ),
-        "points": _drawn(
+        "points": _parse_marks(
             "points", points, POINTS, drawn_points, '{"point": [120, 80], "label": "mug"}'
         ),
         **numbers,
@@ -230,8 +230,8 @@ def check_limits(request: JobRequest, settings: Settings) -> JobRequest:
     return request.model_copy(update={"prompt": prompt.model_copy(update={"max_objects": most})})
 
 
-def _drawn(
-    name: str, text: str, kind: TypeAdapter[Any], read: Callable[[Any], list[Drawn]], example: str
+def _parse_marks(
+    name: str, text: str, kind: TypeAdapter[Any], read: Callable[[Any], list[Mark]], example: str
 ) -> Any:
     """A field of boxes or points: a list in JSON, or as the command line has them."""
     if not text:

@@ -34,7 +34,7 @@ from scenelift.webapp.jobs import Claim, JobRow, LeaseLost, Queue, Task
 from scenelift.webapp.lifting import Attempt
 from scenelift.webapp.repeats import Repeats
 from scenelift.webapp.turns import Turns, YieldingToken
-from scenelift.worker_processes import join_or_exit, stop_when_told
+from scenelift.worker_processes import join_or_exit, on_stop_request
 
 __all__ = ["Worker", "main"]
 
@@ -261,7 +261,7 @@ def main(
                 lambda line: _write_all(args.answers, line),
                 fallback=fallback,
             ).take
-        stop_when_told(worker.stop, with_parent=args.parent, take=clicks)
+        on_stop_request(worker.stop, with_parent=args.parent, take=clicks)
         worker.run(options.backends.quality if args.preload else None)
 
 

@@ -100,8 +100,8 @@ class HubBundle:
         unknown = [name for name in only or () if name not in self.names]
         if unknown:
             raise InputError(f"No model is called {unknown[0]!r}. Known: {', '.join(self.names)}.")
-        chosen = [model for model in self.models if only is None or model.name in only]
-        return _download([m for m in chosen if _needs_fetching(m, weights)], report, weights)
+        models = [model for model in self.models if only is None or model.name in only]
+        return _download([m for m in models if _needs_fetching(m, weights)], report, weights)
 
 
 def _download(waiting: Sequence[Model], report: Reporter, weights: Path | None) -> list[str]:

@@ -145,11 +145,11 @@ def test_the_folder_to_begin_with_is_never_written(tiny_checkpoints, data, tmp_p
 def test_held_out_examples_are_spread_and_never_all(tmp_path, rng):
     for name in "abcd":
         write_example(tmp_path / name, rng)
-    train, held = find_examples(tmp_path, held=2)
+    train, held = find_examples(tmp_path, held_out=2)
     assert [e.folder.name for e in train] == ["a", "c"]
     assert [e.folder.name for e in held] == ["b", "d"]
     with pytest.raises(InputError, match="none is left"):
-        find_examples(tmp_path, held=4)
+        find_examples(tmp_path, held_out=4)
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path, rng):

@@ -119,7 +119,7 @@ class BoxMasker:
         if self._subject is not None:
             coarse = _agreed(coarse, self._subject.alpha(crop, report), allowed)
         if self._head is not None:
-            learned = _shown(*self._head.chance(pixels, box, others), window)
+            learned = _unoccluded(*self._head.chance(pixels, box, others), window)
             size = (learned.shape[1], learned.shape[0])
             coarse = _agreed(learned, resized(coarse, size).clip(0, 1), allowed)
         mask[y0:y1, x0:x1] = refine(crop, coarse, allowed)
@@ -245,7 +245,7 @@ def _sigmoid(x: NDArray) -> NDArray:
     return 1 / (1 + np.exp(-x.clip(-30, 30)))
 
 
-def _shown(
+def _unoccluded(
     view_box: tuple[float, float, float, float], chance: NDArray[np.float32], window: Window
 ) -> NDArray[np.float32]:
     """Chances over one window as they lie over another that is within it, a value a pixel."""

@@ -72,11 +72,13 @@ class Canvas:
         """
         height, width = self.full
         x0, y0, x1, y1 = box
-        spoken = ",".join(f"{v:g}" for v in box)
+        edges_text = ",".join(f"{v:g}" for v in box)
         if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
-            raise ValueError(f"its box {spoken} lies outside the photo, {width} × {height} pixels")
+            raise ValueError(
+                f"its box {edges_text} lies outside the photo, {width} × {height} pixels"
+            )
         if x1 - x0 < LEAST_SIDE or y1 - y0 < LEAST_SIDE:
-            raise ValueError(f"its box {spoken} is smaller than {LEAST_SIDE:g} pixels")
+            raise ValueError(f"its box {edges_text} is smaller than {LEAST_SIDE:g} pixels")
         return working_box(self.image, box)
 
     def unit(self, numbers: Sequence[float]) -> tuple[float, float]:

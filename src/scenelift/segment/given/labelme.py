@@ -38,8 +38,8 @@ def read_labelme(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outlin
         InputError: it is of a photo of another size, or a shape cannot be read.
     """
     size = (document.get("imageHeight"), document.get("imageWidth"))
-    said = size if all(isinstance(side, int) for side in size) else None
-    notes = about(canvas, path, document.get("imagePath"), said)
+    size_in_file = size if all(isinstance(side, int) for side in size) else None
+    notes = about(canvas, path, document.get("imagePath"), size_in_file)
     canvas_size = canvas.size if size == canvas.size else canvas.full
     outlines = []
     groups: dict[tuple[str, Any], NDArray[np.bool_]] = {}

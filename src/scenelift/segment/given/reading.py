@@ -247,7 +247,7 @@ def _read_instances_file(folder: Path, pile: _Pile) -> set[str]:
         raise InputError(
             f"{folder / INSTANCES_NAME} must be a list of {{label, score, box, mask}} objects."
         )
-    inside, listed = folder.resolve(), {INSTANCES_NAME}
+    inside, names = folder.resolve(), {INSTANCES_NAME}
     for number, entry in enumerate(entries):
         name = entry.get("mask") if isinstance(entry, dict) else None
         if not isinstance(name, str) or "\0" in name or len(name) > 255:
@@ -257,7 +257,7 @@ def _read_instances_file(folder: Path, pile: _Pile) -> set[str]:
             raise InputError(
                 f"{folder / INSTANCES_NAME}: entry {number} points outside its folder ({name!r})."
             )
-        listed.add(name)
+        names.add(name)
         if not file.exists():
             continue  # deleted by the user, who does not want this object
         layers = _layers(file).layers
@@ -271,7 +271,7 @@ def _read_instances_file(folder: Path, pile: _Pile) -> set[str]:
                 ),
                 file,
             )
-    return listed
+    return names
 
 
 def _read_file(file: Path, pile: _Pile) -> None:

@@ -89,7 +89,7 @@ def class_names(folder: Path) -> dict[int, str]:
             # "names: [cup, spoon]", or a line each, "0: cup" or "- cup"; no YAML reader is needed.
             if flat := re.search(r"^names:\s*\[(.*?)\]", text, re.MULTILINE | re.DOTALL):
                 return {k: n.strip().strip("'\"") for k, n in enumerate(flat[1].split(","))}
-            if listed := re.search(r"^names:\s*\n((?:[ \t]*(?:-|\d+:).*\n?)+)", text, re.MULTILINE):
-                rows = re.findall(r"^[ \t]*(?:-|\d+:)[ \t]*(.+?)[ \t]*$", listed[1], re.MULTILINE)
+            if names := re.search(r"^names:\s*\n((?:[ \t]*(?:-|\d+:).*\n?)+)", text, re.MULTILINE):
+                rows = re.findall(r"^[ \t]*(?:-|\d+:)[ \t]*(.+?)[ \t]*$", names[1], re.MULTILINE)
                 return {k: row.strip("'\"") for k, row in enumerate(rows)}
     return {}

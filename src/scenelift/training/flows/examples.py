@@ -137,25 +137,25 @@ class Example:
         )
 
 
-def find_examples(data: Path, *, held: int) -> tuple[list[Example], list[Example]]:
+def find_examples(data: Path, *, held_out: int) -> tuple[list[Example], list[Example]]:
     """The examples of a folder, in two parts: to train on, and to keep out.
 
     Args:
         data: folder of example folders.
-        held: how many to keep out, evenly spread over the sorted names.
+        held_out: how many to keep out, evenly spread over the sorted names.
 
     Raises:
         InputError: there are none, or too few for both parts.
     """
     examples = [Example(path.parent) for path in sorted(data.glob(f"*/{TRUTH}"))]
-    if len(examples) <= held:
+    if len(examples) <= held_out:
         raise InputError(
-            f"{data} has {len(examples)} examples (folders with a {TRUTH}), of which {held} are to "
-            f"be held out: none is left to train on."
+            f"{data} has {len(examples)} examples (folders with a {TRUTH}), of which {held_out} "
+            f"are to be held out: none is left to train on."
         )
-    if not held:
+    if not held_out:
         return examples, []
-    out = {len(examples) * (2 * k + 1) // (2 * held) for k in range(held)}
+    out = {len(examples) * (2 * k + 1) // (2 * held_out) for k in range(held_out)}
     return [e for i, e in enumerate(examples) if i not in out], [examples[i] for i in sorted(out)]
 
 

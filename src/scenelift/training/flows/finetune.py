@@ -45,7 +45,7 @@ class FinetuneOptions:
         weights: folder with the weights to begin with, published or converted; None for the cache.
         data: folder of examples.
         out: folder to write; must not be the one to begin with.
-        held: examples to keep out and evaluate on.
+        held_out: examples to keep out and evaluate on.
         encoder: file of a structure encoder, for examples that have voxels only.
         device: "cuda", "cuda:1", "cpu".
         matching: how examples are shown.
@@ -54,7 +54,7 @@ class FinetuneOptions:
     data: Path
     out: Path
     weights: Path | None = None
-    held: int = 4
+    held_out: int = 4
     encoder: Path | None = None
     device: str = "cuda"
     matching: MatchingOptions = field(default_factory=MatchingOptions)
@@ -117,7 +117,7 @@ def read_stage(name: str) -> Stage:
 def _task(
     stage: Stage, files: CheckpointFolder, options: FinetuneOptions, device: torch.device
 ) -> Task:
-    examples, held = find_examples(options.data, held=options.held)
+    examples, held_out = find_examples(options.data, held_out=options.held_out)
     if stage == "structure":
         condition = files.structure_condition().float().to(device)
         encoder = None
@@ -127,7 +127,7 @@ def _task(
             files.structure_flow(),
             condition,
             examples,
-            held,
+            held_out,
             image_size=_image_size(condition),
             options=options.matching,
             encoder=encoder,
@@ -139,7 +139,7 @@ def _task(
         files.latent_flow(),
         condition,
         examples,
-        held,
+        held_out,
         image_size=_image_size(condition),
         resolution=side * 2 ** (len(decoder.channels) - 1),
         settings=files.settings(),

@@ -60,7 +60,7 @@ class LatentTask:
         flow: what is trained, on its device.
         condition: frozen embedder of the stage, on the same device.
         examples: to train on.
-        held: to evaluate on.
+        held_out: to evaluate on.
         image_size: side of the embedder's pictures.
         resolution: cells along a side of the voxels' cube.
         settings: of the checkpoint, for the latents' normalisation.
@@ -72,7 +72,7 @@ class LatentTask:
         flow: LatentFlow,
         condition: ConditionEmbedder,
         examples: Sequence[Example],
-        held: Sequence[Example],
+        held_out: Sequence[Example],
         *,
         image_size: int,
         resolution: int,
@@ -81,17 +81,17 @@ class LatentTask:
     ) -> None:
         self.network: nn.Module = _Velocity(flow)
         self._params, self._condition = flow.params, condition
-        self._examples, self._held = examples, held
+        self._examples, self._held_out = examples, held_out
         self._size, self._resolution, self._options = image_size, resolution, options
         self._mean = torch.tensor(settings.latent_mean)
         self._std = torch.tensor(settings.latent_std)
 
     def batch(self, size: int, generator: torch.Generator) -> list[_Item]:
-        chosen = torch.randint(
+        rows = torch.randint(
             len(self._examples), (size,), generator=generator, device=generator.device
         )
         drop = self._options.drop_condition
-        return [self._of(self._examples[i], generator, drop) for i in chosen.tolist()]
+        return [self._of(self._examples[i], generator, drop) for i in rows.tolist()]
 
     def loss(self, network: nn.Module, batch: list[_Item]) -> tuple[Tensor, Mapping[str, Tensor]]:
         losses = [
@@ -103,7 +103,7 @@ class LatentTask:
     def evaluate(self, network: nn.Module) -> Mapping[str, float]:
         """Mean loss of the held-out examples, with the same noise and times every time."""
         generator = torch.Generator(next(network.parameters()).device).manual_seed(0)
-        items = [self._of(example, generator, 0.0) for example in self._held]
+        items = [self._of(example, generator, 0.0) for example in self._held_out]
         return {"held-out loss": float(self.loss(network, items)[0])} if items else {}
 
     @torch.no_grad()

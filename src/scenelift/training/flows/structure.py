@@ -62,7 +62,7 @@ class StructureTask:
         flow: what is trained, on its device.
         condition: frozen embedder of the stage, on the same device.
         examples: to train on.
-        held: to evaluate on.
+        held_out: to evaluate on.
         image_size: side of the embedder's pictures.
         options: of flow matching.
         encoder: makes the latent cube of examples that have voxels only.
@@ -73,7 +73,7 @@ class StructureTask:
         flow: StructureFlow,
         condition: ConditionEmbedder,
         examples: Sequence[Example],
-        held: Sequence[Example],
+        held_out: Sequence[Example],
         *,
         image_size: int,
         options: MatchingOptions,
@@ -82,16 +82,16 @@ class StructureTask:
         self.network: nn.Module = _Velocity(flow)
         self._params = flow.params
         self._condition, self._encoder = condition, encoder
-        self._examples, self._held = examples, held
+        self._examples, self._held_out = examples, held_out
         self._size, self._options = image_size, options
 
     def batch(self, size: int, generator: torch.Generator) -> _Batch:
         device = generator.device
-        chosen = torch.randint(
+        rows = torch.randint(
             len(self._examples), (size,), generator=generator, device=device
         ).tolist()
         silent = torch.rand(size, generator=generator, device=device) < self._options.drop_points
-        batch = self._of([self._examples[i] for i in chosen], silent.tolist(), generator)
+        batch = self._of([self._examples[i] for i in rows], silent.tolist(), generator)
         tokens = drop_conditions(batch.tokens, self._options.drop_condition, generator)
         return _Batch(tokens, batch.data, batch.noise, batch.time)
 
@@ -113,7 +113,8 @@ class StructureTask:
         """Mean loss of the held-out examples, with the same noise and times every time."""
         generator = torch.Generator(next(network.parameters()).device).manual_seed(0)
         losses = [
-            self.loss(network, self._of([example], [False], generator))[0] for example in self._held
+            self.loss(network, self._of([example], [False], generator))[0]
+            for example in self._held_out
         ]
         return {"held-out loss": float(torch.stack(losses).mean())} if losses else {}
 

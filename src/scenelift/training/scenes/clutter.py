@@ -105,15 +105,15 @@ def clutter(
     else:
         behind = _walls(kind == "close", depth, half, textures, rng)
 
-    placed: list[tuple[Model, NDArray[np.float64]]] = []
+    positions: list[tuple[Model, NDArray[np.float64]]] = []
     occupied: list[tuple[float, float, float]] = []
     floating = rng.random() < 0.2
     # Things touch, hide each other, and people sit on what they ride.
     apart = rng.uniform(0.12, 0.65) if varied else 0.6
     joined = 0.3 if varied and rng.random() < 0.6 else 0.0
     for _ in range(int(rng.integers(4, 26))):
-        chosen = rng.integers(len(models)) if shares is None else rng.choice(len(models), p=shares)
-        model = models[int(chosen)]
+        pieces = rng.integers(len(models)) if shares is None else rng.choice(len(models), p=shares)
+        model = models[int(pieces)]
         z = -depth * rng.uniform(0.18, 1.0) ** 0.8
         x = -z * camera.width / (2 * camera.fx) * rng.uniform(-1.05, 1.05)
         true_size = max(model.entry.size)
@@ -126,9 +126,9 @@ def clutter(
         if np.hypot(x, z) < 0.7 * radius + 0.15 * depth * 0.2:
             continue
         base = 0.0
-        near = bool(placed) and joined > 0 and rng.random() < joined
+        near = bool(positions) and joined > 0 and rng.random() < joined
         if near:
-            x, z, base = _joined(placed[int(rng.integers(len(placed)))], extent, rng)
+            x, z, base = _joined(positions[int(rng.integers(len(positions)))], extent, rng)
             if z > -0.12 * depth:
                 continue
         elif any(math.hypot(x - a, z - b) < apart * (radius + r) for a, b, r in occupied):
@@ -148,10 +148,10 @@ def clutter(
         world_from_object = np.eye(4)
         world_from_object[:3, :3] = side * rotation * stretch
         world_from_object[:3, 3] = centre
-        placed.append((model, world_from_object))
-    surfaces = [restyled(model.surface, textures, rng, painted=varied) for model, _ in placed]
+        positions.append((model, world_from_object))
+    surfaces = [restyled(model.surface, textures, rng, painted=varied) for model, _ in positions]
     return Clutter(
-        models=placed,
+        models=positions,
         surfaces=surfaces,
         behind=behind,
         view=view,

@@ -35,7 +35,7 @@ from scenelift.types import Camera
 __all__ = ["HEIGHT", "MOST_OBJECTS", "WIDTH", "SceneMaker", "Scenes", "make_shards"]
 
 WIDTH, HEIGHT = 512, 384
-PLANNED, PLANNED_HELD = 0.4, 0.5
+PLANNED, PLANNED_HELD_OUT = 0.4, 0.5
 """Share of scenes from `plans`, of training and of what is kept out; the rest is clutter."""
 CLOSE_UPS = 0.4
 """Share of scenes in which the camera turns to one object and zooms in on it."""
@@ -169,7 +169,7 @@ class SceneMaker:
         """One scene; the same seed gives the same scene."""
         rng = np.random.default_rng([*seed, self._split == "train"])
         while True:
-            planned = rng.random() < (PLANNED if self._varied else PLANNED_HELD)
+            planned = rng.random() < (PLANNED if self._varied else PLANNED_HELD_OUT)
             layout = self._planned(rng) if planned else self._cluttered(rng)
             if layout is not None and layout.objects:
                 if self._varied and rng.random() < CLOSE_UPS:
@@ -183,10 +183,10 @@ class SceneMaker:
 
     def _planned(self, rng: np.random.Generator) -> _Layout | None:
         plan = PLANS[rng.integers(len(PLANS))]
-        placed, (width, depth) = arrange(plan, self._split, rng, self._pack.draw)
-        if not placed:
+        arrangement, (width, depth) = arrange(plan, self._split, rng, self._pack.draw)
+        if not arrangement:
             return None
-        view = viewpoint(plan, placed, width, rng, self._size, fov=(38, 72))
+        view = viewpoint(plan, arrangement, width, rng, self._size, fov=(38, 72))
         if view is None:
             return None
         return _Layout(
@@ -196,7 +196,7 @@ class SceneMaker:
                     p.world_from_object,
                     restyled(p.surface, self._textures, rng, painted=self._varied),
                 )
-                for p in placed
+                for p in arrangement
             ],
             behind=backdrop(plan, width, depth, rng),
             view=view,
@@ -376,11 +376,11 @@ def _textures(pack: MeshPack, split: str) -> list[Texture]:
         for texture in model.surface.textures
         if min(texture.shape[:2]) >= 64
     ]
-    return [*paths, *(d for d in _drawn() for _ in range(max(1, len(paths) // 60)))]
+    return [*paths, *(d for d in _random_textures() for _ in range(max(1, len(paths) // 60)))]
 
 
 @lru_cache(maxsize=1)
-def _drawn() -> tuple[Texture, ...]:
+def _random_textures() -> tuple[Texture, ...]:
     rng = np.random.default_rng(1)
     objects = []
     for _ in range(6):

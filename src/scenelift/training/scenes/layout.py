@@ -117,7 +117,7 @@ class _Ground:
     width: float
     depth: float
     height: float
-    placed: list[PlacedObject] = field(default_factory=list)
+    objects: list[PlacedObject] = field(default_factory=list)
     on_top: dict[int, list[PlacedObject]] = field(default_factory=dict)
 
 
@@ -142,11 +142,11 @@ def arrange(
             continue
         candidate = _candidate(label, *shape)
         for _ in range(40):
-            placed = _try(slot, candidate, ground, rng)
-            if placed is not None:
-                ground.placed.append(placed)
+            objects = _try(slot, candidate, ground, rng)
+            if objects is not None:
+                ground.objects.append(objects)
                 break
-    return ground.placed, (ground.width, ground.depth)
+    return ground.objects, (ground.width, ground.depth)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -189,18 +189,18 @@ def _try(
 ) -> PlacedObject | None:
     match slot.spot:
         case "wall":
-            placed = _by_wall(what, ground, rng)
+            candidate = _by_wall(what, ground, rng)
         case "floor":
-            placed = _on_floor(what, ground, math.radians(slot.turn), rng)
+            candidate = _on_floor(what, ground, math.radians(slot.turn), rng)
         case "at":
-            placed = _at_table(what, ground, rng)
+            candidate = _at_table(what, ground, rng)
         case "top":
             return _on_top(what, ground, rng)
-    if placed is None or not _within(placed, ground):
+    if candidate is None or not _within(candidate, ground):
         return None
-    footprint = placed.footprint(GAP)
-    floor = [other for other in ground.placed if other.position[1] == ground.height]
-    return None if any(overlap(footprint, other.footprint()) for other in floor) else placed
+    footprint = candidate.footprint(GAP)
+    floor = [other for other in ground.objects if other.position[1] == ground.height]
+    return None if any(overlap(footprint, other.footprint()) for other in floor) else candidate
 
 
 def _by_wall(what: _Candidate, ground: _Ground, rng: np.random.Generator) -> PlacedObject | None:
@@ -227,7 +227,7 @@ def _on_floor(
 
 
 def _at_table(what: _Candidate, ground: _Ground, rng: np.random.Generator) -> PlacedObject | None:
-    tables = [p for p in ground.placed if p.label in ("dining table", "desk")]
+    tables = [p for p in ground.objects if p.label in ("dining table", "desk")]
     if not tables:
         return None
     table = tables[rng.integers(len(tables))]
@@ -248,11 +248,11 @@ FLAT_TOPS = frozenset(
 
 def _on_top(what: _Candidate, ground: _Ground, rng: np.random.Generator) -> PlacedObject | None:
     # Desks above 0.85 m have shelves on them: their highest point is not where things stand.
-    supports = [k for k, p in enumerate(ground.placed) if p.label in FLAT_TOPS and p.height < 0.95]
+    supports = [k for k, p in enumerate(ground.objects) if p.label in FLAT_TOPS and p.height < 0.95]
     if not supports:
         return None
     index = supports[rng.integers(len(supports))]
-    support = ground.placed[index]
+    support = ground.objects[index]
     radius = math.hypot(*what.half)
     # 80 % of the top, so that things stand on round tables too.
     free = [half * 0.8 - radius for half in support.half]
@@ -260,22 +260,22 @@ def _on_top(what: _Candidate, ground: _Ground, rng: np.random.Generator) -> Plac
         return None
     across, along = rng.uniform(-1, 1, 2) * free
     c, s = math.cos(support.yaw), math.sin(support.yaw)
-    placed = what.at(
+    candidate = what.at(
         support.position[0] + c * across + s * along,
         support.position[1] + support.height,
         support.position[2] - s * across + c * along,
         support.yaw + math.radians(rng.uniform(-35, 35)),
     )
     neighbours = ground.on_top.setdefault(index, [])
-    footprint = placed.footprint(GAP)
+    footprint = candidate.footprint(GAP)
     if any(overlap(footprint, other.footprint()) for other in neighbours):
         return None
-    neighbours.append(placed)
-    return placed
+    neighbours.append(candidate)
+    return candidate
 
 
-def _within(placed: PlacedObject, ground: _Ground) -> bool:
-    x, z = placed.footprint().T
+def _within(candidate: PlacedObject, ground: _Ground) -> bool:
+    x, z = candidate.footprint().T
     return bool(
         np.all(np.abs(x) <= ground.width / 2) and np.all(z >= -ground.depth) and np.all(z <= 0.1)
     )

@@ -62,7 +62,7 @@ def gather_pictures(source: Path, out: Path) -> dict[str, int]:
         InputError: there are no such lists.
     """
     count = dict.fromkeys(KINDS, 0)
-    for kind, path in _listed(source):
+    for kind, path in _files_of(source):
         picture = Pillow.open(path, formats=["JPEG", "PNG", "WEBP", "TIFF"]).convert("RGB")
         picture.thumbnail((SIDES[kind], SIDES[kind]), Pillow.Resampling.LANCZOS)
         target = out / kind / f"{path.stem}.jpg"
@@ -74,7 +74,7 @@ def gather_pictures(source: Path, out: Path) -> dict[str, int]:
     return count
 
 
-def _listed(source: Path) -> Iterator[tuple[str, Path]]:
+def _files_of(source: Path) -> Iterator[tuple[str, Path]]:
     for name in ("photos.jsonl", "textures.jsonl"):
         if not (source / name).is_file():
             continue

@@ -92,7 +92,7 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Hits:
-    found: NDArray[np.bool_]  # [N]; the rest has one row for each that is True
+    is_hit: NDArray[np.bool_]  # [N]; the rest has one row for each that is True
     face: NDArray[np.int32]
     distance: NDArray[np.float32]
     weights: NDArray[np.float32]  # barycentric [M, 3]
@@ -135,17 +135,17 @@ class Tracer:
         rays = (np.ascontiguousarray(x, np.float32) for x in (origins, directions))
         hits = self._cast(*rays)
         distance = np.full(len(origins), np.inf, np.float32)
-        distance[hits.found] = hits.distance
+        distance[hits.is_hit] = hits.distance
         return distance
 
     def _truth(
         self, hits: _Hits, view: View, directions: NDArray[np.float32]
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         numbers = np.full(len(directions), -1, np.int32)
-        numbers[hits.found] = self._numbers[hits.face]
+        numbers[hits.is_hit] = self._numbers[hits.face]
         depth = np.full(len(directions), np.nan, np.float32)
         forward = -view.world_from_camera[:3, 2]
-        depth[hits.found] = hits.distance * (directions[hits.found] @ forward)
+        depth[hits.is_hit] = hits.distance * (directions[hits.is_hit] @ forward)
         shape = (view.camera.height, view.camera.width)
         return numbers.reshape(shape), depth.reshape(shape)
 
@@ -193,22 +193,24 @@ class Tracer:
         points, geometric, smooth = self._surface_at(hits, origins, directions)
 
         irradiance = np.zeros((len(origins), 3), np.float32)
-        irradiance[hits.found] = self._irradiance(points, geometric, smooth, light, rng, light_rays)
+        irradiance[hits.is_hit] = self._irradiance(
+            points, geometric, smooth, light, rng, light_rays
+        )
         normals = np.zeros((len(origins), 3), np.float32)
-        normals[hits.found] = geometric
+        normals[hits.is_hit] = geometric
         distance = np.full(len(origins), 1e3, np.float32)
-        distance[hits.found] = hits.distance
+        distance[hits.is_hit] = hits.distance
         irradiance = _smooth_along_surfaces(
             irradiance.reshape(*shape, 3), normals.reshape(*shape, 3), distance.reshape(shape)
         ).reshape(-1, 3)
 
         color = sky.linear(directions)
-        color[hits.found] = self._albedo(hits) * irradiance[hits.found]
+        color[hits.is_hit] = self._albedo(hits) * irradiance[hits.is_hit]
         if self._gloss is not None:
-            shine = self._shine(hits, points, smooth, directions[hits.found], light, sky)
+            shine = self._shine(hits, points, smooth, directions[hits.is_hit], light, sky)
             # Where little light arrives, little of it is mirrored.
-            brightness = irradiance[hits.found].mean(1, keepdims=True).clip(0, 1)
-            color[hits.found] += shine * brightness
+            brightness = irradiance[hits.is_hit].mean(1, keepdims=True).clip(0, 1)
+            color[hits.is_hit] += shine * brightness
         height, width = view.camera.height, view.camera.width
         return color.reshape(height, samples, width, samples, 3).mean((1, 3))
 
@@ -217,7 +219,7 @@ class Tracer:
         hit = result["primID"] >= 0
         u, v = result["u"][hit], result["v"][hit]
         return _Hits(
-            found=hit,
+            is_hit=hit,
             face=result["primID"][hit],
             distance=result["tfar"][hit],
             weights=np.stack([1 - u - v, u, v], 1),
@@ -236,8 +238,8 @@ class Tracer:
         self, hits: _Hits, origins: NDArray[np.float32], directions: NDArray[np.float32]
     ) -> tuple[NDArray, NDArray, NDArray]:
         """Points, geometric and smooth normals [M, 3], both turned towards the camera."""
-        ahead = directions[hits.found]
-        points = origins[hits.found] + ahead * hits.distance[:, None]
+        ahead = directions[hits.is_hit]
+        points = origins[hits.is_hit] + ahead * hits.distance[:, None]
         corners = self._surface.faces[hits.face]
         a, b, c = (self._surface.vertices[corners[:, k]] for k in range(3))
         geometric = _unit(np.cross(b - a, c - a))

@@ -16,7 +16,7 @@ __all__ = ["viewpoint"]
 
 def viewpoint(
     plan: Plan,
-    placed: Sequence[PlacedObject],
+    objects: Sequence[PlacedObject],
     width: float,
     rng: np.random.Generator,
     size: tuple[int, int],
@@ -34,7 +34,7 @@ def viewpoint(
         None where no place in the room sees all objects.
     """
     camera = Camera.from_fov(*size, fov_deg=rng.uniform(*fov))
-    corners = np.concatenate([p.corners() for p in placed])
+    corners = np.concatenate([p.corners() for p in objects])
     target = (corners.min(0) + corners.max(0)) / 2
     azimuth = math.radians(rng.uniform(-28, 28))
     still_life = plan.backdrop == "table"

@@ -13,14 +13,14 @@ from scenelift.training.network import Head, HeadParams
 from scenelift.training.store import SceneStore
 from scenelift.training.views import coarse, developed, normalised
 
-__all__ = ["HeadTask", "Seen", "patch_grid"]
+__all__ = ["HeadInput", "HeadTask", "patch_grid"]
 
 FEATURE_NOISE = 0.06
 """Of a token's root mean square: what 8-bit activations add at run time (measured 0.04 to 0.09)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Seen:
+class HeadInput:
     """What a head is given.
 
     Attributes:
@@ -39,19 +39,19 @@ class HeadTask:
         params: of the head.
         backbone: frozen.
         train: scenes to learn from.
-        held: scenes kept out of training, or None.
+        held_out: scenes kept out of training, or None.
     """
 
     def __init__(
-        self, params: HeadParams, backbone: Backbone, train: SceneStore, held: SceneStore | None
+        self, params: HeadParams, backbone: Backbone, train: SceneStore, held_out: SceneStore | None
     ) -> None:
         self.backbone = backbone
         self.network: nn.Module = Head(params).to(train.device)
-        self.train, self.held = train, held
+        self.train, self.held_out = train, held_out
 
-    def seen(
+    def inputs(
         self, picture: Tensor, patches: tuple[int, int], generator: torch.Generator | None
-    ) -> Seen:
+    ) -> HeadInput:
         """Features of pictures [B, 3, 14h, 14w]; with a generator, of pictures made different."""
         if generator is not None:
             picture = developed(picture, generator)
@@ -62,7 +62,7 @@ class HeadTask:
             levels = [level.float() for level in self.backbone(picture)]
         if generator is not None:
             levels = [_noisy(level, generator) for level in levels]
-        return Seen(levels=levels, photo=coarse(picture, patches))
+        return HeadInput(levels=levels, photo=coarse(picture, patches))
 
 
 def _noisy(level: Tensor, generator: torch.Generator) -> Tensor:

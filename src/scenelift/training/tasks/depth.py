@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from scenelift.training.backbone import Backbone
 from scenelift.training.network import HeadParams
 from scenelift.training.store import SceneStore
-from scenelift.training.tasks.common import HeadTask, Seen, patch_grid
-from scenelift.training.views import Windows, looked, sampled
+from scenelift.training.tasks.common import HeadInput, HeadTask, patch_grid
+from scenelift.training.views import Windows, sampled, window_pictures
 
 __all__ = ["PARAMS", "DepthTask"]
 
@@ -37,10 +37,10 @@ SCALES = (1, 2, 4, 8)  # of the gradient terms, in cells
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Batch:
-    seen: Seen
+    inputs: HeadInput
     hints: Tensor
     depth: Tensor  # [B, H, W], 0 for the sky
-    known: Tensor  # bool [B, H, W]: not a photograph behind the objects
+    trusted: Tensor  # bool [B, H, W]: not a photograph behind the objects
     focal: Tensor  # [B], over the longer side
     up: Tensor  # [B, 3]
     metric: Tensor  # bool [B]
@@ -49,8 +49,8 @@ class _Batch:
 class DepthTask(HeadTask):
     """See the module."""
 
-    def __init__(self, backbone: Backbone, train: SceneStore, held: SceneStore | None) -> None:
-        super().__init__(PARAMS, backbone, train, held)
+    def __init__(self, backbone: Backbone, train: SceneStore, held_out: SceneStore | None) -> None:
+        super().__init__(PARAMS, backbone, train, held_out)
 
     def batch(self, size: int, generator: torch.Generator) -> _Batch:
         patches = patch_grid(GRIDS, generator)
@@ -58,10 +58,10 @@ class DepthTask(HeadTask):
         return self._view(self.train, scene, patches, generator)
 
     def loss(self, network: nn.Module, batch: _Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        maps, numbers = network(batch.seen.levels, batch.seen.photo, batch.hints)
+        maps, numbers = network(batch.inputs.levels, batch.inputs.photo, batch.hints)
         maps, numbers = maps.float(), numbers.float()
         log_depth, log_error, sky = maps.unbind(1)
-        solid = batch.known & (batch.depth > 0)
+        solid = batch.trusted & (batch.depth > 0)
         truth = batch.depth.clamp_min(1e-3).log()
         middle = _masked_median(truth, solid)  # [B]
         # Free of the scale: shifted until the median error is 0.
@@ -72,7 +72,7 @@ class DepthTask(HeadTask):
         edges = _gradient_error(error, solid)
         expected = (error.detach().abs() * (-log_error).exp() + log_error) * solid
         sure = expected.sum() / count
-        sky_loss = F.binary_cross_entropy_with_logits(sky, (~solid).float(), batch.known.float())
+        sky_loss = F.binary_cross_entropy_with_logits(sky, (~solid).float(), batch.trusted.float())
         # The map's own median should be 0, so that the number beside it is the scale.
         centred = _masked_median(log_depth, solid).abs().mean()
         scale = ((numbers[:, 0] - middle).abs() * batch.metric).mean()
@@ -87,13 +87,15 @@ class DepthTask(HeadTask):
 
     def evaluate(self, network: nn.Module) -> Mapping[str, float]:
         """AbsRel after one factor a photo, and errors of scale and field of view."""
-        if self.held is None:
+        if self.held_out is None:
             return {}
         rows = []
-        for start in range(0, self.held.scenes, 8):
-            scene = torch.arange(start, min(start + 8, self.held.scenes), device=self.held.device)
-            batch = self._view(self.held, scene, HELD_GRID, None)
-            maps, numbers = network(batch.seen.levels, batch.seen.photo, batch.hints)
+        for start in range(0, self.held_out.scenes, 8):
+            scene = torch.arange(
+                start, min(start + 8, self.held_out.scenes), device=self.held_out.device
+            )
+            batch = self._view(self.held_out, scene, HELD_GRID, None)
+            maps, numbers = network(batch.inputs.levels, batch.inputs.photo, batch.hints)
             for k in range(len(scene)):
                 solid = batch.depth[k] > 0
                 estimate, truth = maps[k, 0].float().exp()[solid], batch.depth[k][solid]
@@ -125,10 +127,10 @@ class DepthTask(HeadTask):
         up = torch.cat([store.up[scene, :1] * mirrored[:, None], store.up[scene, 1:]], 1)
         valid = depth >= 0
         return _Batch(
-            seen=self.seen(looked(store, windows, patches), patches, generator),
+            inputs=self.inputs(window_pictures(store, windows, patches), patches, generator),
             hints=position_hints(len(scene), patches, scene.device),
             depth=depth,
-            known=valid,
+            trusted=valid,
             focal=store.focal[scene] / torch.maximum(x1 - x0, y1 - y0),
             up=up,
             metric=store.metric[scene],

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from scenelift.training.backbone import Backbone
 from scenelift.training.network import CELLS, HeadParams
 from scenelift.training.store import Objects, SceneStore
-from scenelift.training.tasks.common import HeadTask, Seen, patch_grid
-from scenelift.training.views import Windows, looked, sampled
+from scenelift.training.tasks.common import HeadInput, HeadTask, patch_grid
+from scenelift.training.views import Windows, sampled, window_pictures
 
 __all__ = ["PARAMS", "MaskTask"]
 
@@ -29,12 +29,12 @@ JITTER = 0.04  # standard deviation of a box's sides, over its sides
 ROUGH, ROUGH_JITTER = 0.15, 0.14
 """Share of boxes that are off by more, as detectors' and people's are, and by how much."""
 NARROWEST = 0.5  # of the window's sides: thinner objects are not stretched further
-WITHOUT_RIVALS, RIVAL_KNOWN = 0.35, 0.8
+WITHOUT_RIVALS, RIVAL_SHARE = 0.35, 0.8
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Batch:
-    seen: Seen
+    inputs: HeadInput
     hints: Tensor
     truth: Tensor  # float [B, H, W], 0 or 1
 
@@ -42,15 +42,15 @@ class _Batch:
 class MaskTask(HeadTask):
     """See the module."""
 
-    def __init__(self, backbone: Backbone, train: SceneStore, held: SceneStore | None) -> None:
-        super().__init__(PARAMS, backbone, train, held)
+    def __init__(self, backbone: Backbone, train: SceneStore, held_out: SceneStore | None) -> None:
+        super().__init__(PARAMS, backbone, train, held_out)
 
     def batch(self, size: int, generator: torch.Generator) -> _Batch:
         patches = patch_grid(GRIDS, generator)
         return self._view(self.train, self.train.some_objects(size, generator), patches, generator)
 
     def loss(self, network: nn.Module, batch: _Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        maps, expected = network(batch.seen.levels, batch.seen.photo, batch.hints)
+        maps, expected = network(batch.inputs.levels, batch.inputs.photo, batch.hints)
         logits = maps[:, 0].float()
         each = F.binary_cross_entropy_with_logits(logits, batch.truth)
         chance = logits.sigmoid().flatten(1)
@@ -63,16 +63,22 @@ class MaskTask(HeadTask):
     def evaluate(self, network: nn.Module) -> Mapping[str, float]:
         """Mean IoU from boxes that are off by a little, with all rivals known; how far off the IoU
         is that the head expects."""
-        if self.held is None:
+        if self.held_out is None:
             return {}
         ious, errors = [], []
-        generator = torch.Generator(self.held.device).manual_seed(0)
-        for start in range(0, self.held.objects, 16):
-            index = torch.arange(start, min(start + 16, self.held.objects), device=self.held.device)
-            batch = self._view(
-                self.held, self.held.these_objects(index), HELD_GRID, generator, augment=False
+        generator = torch.Generator(self.held_out.device).manual_seed(0)
+        for start in range(0, self.held_out.objects, 16):
+            index = torch.arange(
+                start, min(start + 16, self.held_out.objects), device=self.held_out.device
             )
-            maps, expected = network(batch.seen.levels, batch.seen.photo, batch.hints)
+            batch = self._view(
+                self.held_out,
+                self.held_out.these_objects(index),
+                HELD_GRID,
+                generator,
+                augment=False,
+            )
+            maps, expected = network(batch.inputs.levels, batch.inputs.photo, batch.hints)
             ious.append(_iou(maps[:, 0].float(), batch.truth))
             errors.append((expected[:, 0].float().sigmoid() - ious[-1]).abs())
         every = torch.cat(ious)
@@ -114,7 +120,7 @@ class MaskTask(HeadTask):
         if augment:
             chance = torch.rand(other.shape, generator=generator, device=device)
             alone = torch.rand(count, generator=generator, device=device) < WITHOUT_RIVALS
-            other = other & (chance < RIVAL_KNOWN) & ~alone[:, None]
+            other = other & (chance < RIVAL_SHARE) & ~alone[:, None]
         own_area = (x1 - x0) * (y1 - y0)
         inside = windows.inside(rivals, rows, columns) * other[..., None, None]
         smaller = inside * (area < own_area[:, None])[..., None, None]
@@ -127,9 +133,9 @@ class MaskTask(HeadTask):
             ],
             1,
         )
-        picture = looked(store, windows, patches)
+        picture = window_pictures(store, windows, patches)
         return _Batch(
-            seen=self.seen(picture, patches, generator if augment else None),
+            inputs=self.inputs(picture, patches, generator if augment else None),
             hints=hints,
             truth=(numbers == objects.number[:, None, None]).float(),
         )

@@ -21,8 +21,8 @@ from scenelift.errors import InputError
 from scenelift.training.backbone import Backbone
 from scenelift.training.network import CELLS, HeadParams
 from scenelift.training.store import Objects, SceneStore
-from scenelift.training.tasks.common import HeadTask, Seen
-from scenelift.training.views import Windows, looked, sampled
+from scenelift.training.tasks.common import HeadInput, HeadTask
+from scenelift.training.views import Windows, sampled, window_pictures
 
 __all__ = ["BINS", "FAR", "NEAR", "PARAMS", "ShapeTask", "Volumes"]
 
@@ -77,11 +77,11 @@ class Volumes:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Batch:
-    seen: Seen
+    inputs: HeadInput
     hints: Tensor
     filled: Tensor  # float [B, BINS, H, W], share of the bin that is filled
     back: Tensor  # float [B, 3, H, W], colour of the last surface along the ray
-    covered: Tensor  # bool [B, H, W], rays that meet the object
+    coverage: Tensor  # bool [B, H, W], rays that meet the object
     up: Tensor  # [B, 3]
 
 
@@ -89,37 +89,39 @@ class ShapeTask(HeadTask):
     """See the module."""
 
     def __init__(
-        self, backbone: Backbone, train: SceneStore, held: SceneStore | None, volumes: Volumes
+        self, backbone: Backbone, train: SceneStore, held_out: SceneStore | None, volumes: Volumes
     ) -> None:
-        super().__init__(PARAMS, backbone, train, held)
+        super().__init__(PARAMS, backbone, train, held_out)
         self.volumes = volumes
 
     def batch(self, size: int, generator: torch.Generator) -> _Batch:
         return self._view(self.train, self.train.some_objects(size, generator), generator)
 
     def loss(self, network: nn.Module, batch: _Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        maps, up = network(batch.seen.levels, batch.seen.photo, batch.hints)
+        maps, up = network(batch.inputs.levels, batch.inputs.photo, batch.hints)
         maps, up = maps.float(), up.float()
         logits = maps[:, :BINS]
         each = F.binary_cross_entropy_with_logits(logits, batch.filled)
         chance, truth = logits.sigmoid().flatten(1), batch.filled.flatten(1)
         dice = 1 - (2 * (chance * truth).sum(1) + 1) / ((chance + truth).sum(1) + 1)
-        covered = batch.covered[:, None].float()
-        back = ((maps[:, BINS:].sigmoid() - batch.back).abs() * covered).sum()
-        back = back / (3 * covered.sum()).clamp_min(1)
+        coverage = batch.coverage[:, None].float()
+        back = ((maps[:, BINS:].sigmoid() - batch.back).abs() * coverage).sum()
+        back = back / (3 * coverage.sum()).clamp_min(1)
         level = 1 - F.cosine_similarity(up, batch.up).mean()
         total = 5 * each + dice.mean() + 0.2 * back + 0.3 * level
         return total, {"bce": each, "iou": _iou(logits, batch.filled).mean(), "back": back}
 
     def evaluate(self, network: nn.Module) -> Mapping[str, float]:
         """Mean IoU of filled bins, and the error of up in degrees."""
-        if self.held is None:
+        if self.held_out is None:
             return {}
         ious, turns = [], []
-        for start in range(0, self.held.objects, 16):
-            index = torch.arange(start, min(start + 16, self.held.objects), device=self.held.device)
-            batch = self._view(self.held, self.held.these_objects(index), None)
-            maps, up = network(batch.seen.levels, batch.seen.photo, batch.hints)
+        for start in range(0, self.held_out.objects, 16):
+            index = torch.arange(
+                start, min(start + 16, self.held_out.objects), device=self.held_out.device
+            )
+            batch = self._view(self.held_out, self.held_out.these_objects(index), None)
+            maps, up = network(batch.inputs.levels, batch.inputs.photo, batch.hints)
             ious.append(_iou(maps[:, :BINS].float(), batch.filled))
             cosine = F.cosine_similarity(up.float(), batch.up).clamp(-1, 1)
             turns.append(cosine.acos().rad2deg())
@@ -170,16 +172,18 @@ class ShapeTask(HeadTask):
             ],
             1,
         )
-        picture = looked(store, windows, PATCHES)
-        filled, back, covered = self._truth(store, windows, objects, middle, longer, focal, picture)
+        picture = window_pictures(store, windows, PATCHES)
+        filled, back, coverage = self._truth(
+            store, windows, objects, middle, longer, focal, picture
+        )
         up = store.up[objects.scene]
         mirrored = torch.where(flip, -1.0, 1.0)[:, None]
         return _Batch(
-            seen=self.seen(picture, PATCHES, generator),
+            inputs=self.inputs(picture, PATCHES, generator),
             hints=hints,
             filled=filled,
             back=back,
-            covered=covered,
+            coverage=coverage,
             up=torch.cat([up[:, :1] * mirrored, up[:, 1:]], 1),
         )
 
@@ -208,7 +212,7 @@ class ShapeTask(HeadTask):
         cubes = self.volumes.filled[objects.model][:, None].float()
         filled = F.grid_sample(cubes, local, align_corners=False)[:, 0]
         hit = filled > 0.5
-        covered = hit.any(1)
+        coverage = hit.any(1)
         last = BINS - 1 - hit.flip(1).float().argmax(1)
         first = hit.float().argmax(1)
         colours = self.volumes.colours[objects.model].float() / 255
@@ -221,11 +225,11 @@ class ShapeTask(HeadTask):
 
         # The photo's light and the model's tint, as far as one factor a channel holds them.
         small = F.interpolate(picture, (side, side), mode="area")
-        both = covered[:, None].float()
+        both = coverage[:, None].float()
         front = (colour_at(first) * both).sum((2, 3)) / both.sum((2, 3)).clamp_min(1)
         lit = (small * both).sum((2, 3)) / both.sum((2, 3)).clamp_min(1)
         factor = (lit / front.clamp_min(0.02)).clamp(0.2, 3)
-        return filled, (colour_at(last) * factor[..., None, None]).clamp(0, 1), covered
+        return filled, (colour_at(last) * factor[..., None, None]).clamp(0, 1), coverage
 
 
 def _rays(store: SceneStore, windows: Windows, focal: Tensor, side: int) -> Tensor:
@@ -244,7 +248,7 @@ def _disturbed(relief: Tensor, valid: Tensor, generator: torch.Generator) -> tup
     than what it is told (docs/log.md).
     """
     count, device = len(relief), relief.device
-    kind, amount, smooth, gone = torch.rand((4, count, 1, 1), generator=generator, device=device)
+    kind, amount, smooth, drop = torch.rand((4, count, 1, 1), generator=generator, device=device)
     estimated = (kind < ESTIMATED).float()
     stretch = torch.randn((count, 1, 1), generator=generator, device=device)
     bend = torch.randn((count, 1, 4, 4), generator=generator, device=device)
@@ -252,7 +256,7 @@ def _disturbed(relief: Tensor, valid: Tensor, generator: torch.Generator) -> tup
     bent = relief * (STRETCH * estimated * stretch).exp() + BEND * estimated * amount * bend
     blurred = F.avg_pool2d(bent[:, None].clamp(-3, 3), 7, 1, 3, count_include_pad=False)[:, 0]
     bent = torch.where(smooth < BLURRED, blurred, bent)
-    return bent, valid * (gone > WITHOUT_DEPTH).float()
+    return bent, valid * (drop > WITHOUT_DEPTH).float()
 
 
 def _iou(logits: Tensor, filled: Tensor) -> Tensor:  # [B]

@@ -69,10 +69,10 @@ def post_exports(job_id: JobId, new: NewExports, use: Use, owner: Owner) -> Scen
     """Make further files of the scene; those that are there are not made again."""
     job = use.queue.get(job_id, owner)
     folder, manifest, record = _scene(use, job)
-    wanted = _wanted(new)
+    exports = _exports_of_request(new)
     there = {file.path for file in manifest.files} | record.made.keys()
-    names = [export.name for export in wanted if export.name not in there]
-    _check_share(use, folder, manifest, wanted)
+    names = [export.name for export in exports if export.name not in there]
+    _check_share(use, folder, manifest, exports)
     use.queue.ask_exports(
         job_id,
         owner,
@@ -114,8 +114,8 @@ def get_zip(
         for each in name:
             if each not in paths:
                 raise NotFound(f"This scene has no file {each[:80]!r}.")
-        chosen = {path for each in name for path in (each, *parts_of(each, paths))}
-        return {path: paths[path] for path in chosen}
+        names = {path for each in name for path in (each, *parts_of(each, paths))}
+        return {path: paths[path] for path in names}
 
     folder = snapshot(_scene(use, job)[0].scene, choose, use.data.spool)
     return StreamingResponse(
@@ -142,7 +142,7 @@ def _scene(use: Services, job: JobRow) -> tuple[JobFolder, Manifest, ExportRecor
     return folder, read_manifest(folder.scene), record
 
 
-def _wanted(new: NewExports) -> list[Export]:
+def _exports_of_request(new: NewExports) -> list[Export]:
     """What was asked for.
 
     Raises:
@@ -158,14 +158,14 @@ def _wanted(new: NewExports) -> list[Export]:
     return [*(Format(kind=kind) for kind in read_formats(new.formats)), *loops]
 
 
-def _check_share(use: Services, job: JobFolder, manifest: Manifest, wanted: list[Export]) -> None:
+def _check_share(use: Services, job: JobFolder, manifest: Manifest, exports: list[Export]) -> None:
     """Refuse what could never be kept: the oldest jobs of an owner make room, this one cannot.
 
     Raises:
         StorageFull: the owner's share of the disk, or the disk itself, is too small.
     """
     check_free_space(use.data, use.settings.min_free_bytes)
-    expected = sum(expected_bytes(export, manifest) for export in wanted)
+    expected = sum(expected_bytes(export, manifest) for export in exports)
     room = use.settings.owner_bytes - folder_bytes(job.path)
     if expected > room:
         raise StorageFull(

@@ -105,16 +105,16 @@ def get_object(job_id: JobId, path: str, request: Request, use: Use, owner: Owne
 
 def _serve(use: Services, job: JobRow, path: str, request: Request, *, download: bool) -> Response:
     folder = use.data.job(job.id)
-    own, listed = path.startswith("found/") or path in OWN, _digests_of_job(job)
-    if path not in listed and job.has_scene:
-        made = {file.path: file.sha256 for file in _made(folder).values()}
-        if path in made:
-            return send_file(folder.exports, path, made, request, download=download)
+    own, digests = path.startswith("found/") or path in OWN, _digests_of_job(job)
+    if path not in digests and job.has_scene:
+        export_digests = {file.path: file.sha256 for file in _export_files(folder).values()}
+        if path in export_digests:
+            return send_file(folder.exports, path, export_digests, request, download=download)
     below = folder.path if own else folder.scene
-    return send_file(below, path, listed, request, download=download)
+    return send_file(below, path, digests, request, download=download)
 
 
-def _made(folder: JobFolder) -> Mapping[str, FileModel]:
+def _export_files(folder: JobFolder) -> Mapping[str, FileModel]:
     """Files made of a job's scene on demand."""
     try:
         return exports_of(folder).files

@@ -176,8 +176,8 @@ def _in_pixels(click: Click, job: JobRow) -> Click:
     points = tuple(p.to_prompt() for p in click.points)
     prompt, _ = in_pixels(Prompt(points=points), job.width, job.height)
     at = [
-        asked.model_copy(update={"point": p.point})
-        for asked, p in zip(click.points, prompt.points, strict=True)
+        mark_lists.model_copy(update={"point": p.point})
+        for mark_lists, p in zip(click.points, prompt.points, strict=True)
     ]
     box = None if click.box is None else box_in_pixels(click.box, job.width, job.height)[0]
     return click.model_copy(update={"points": tuple(at), "box": box})
