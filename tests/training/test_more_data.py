@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from dataclasses import replace
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image as Pillow
+from torch.distributed.run import parse_args
+from typer.main import get_command
 
+from scenelift.commands.train import app
 from scenelift.errors import InputError
+from scenelift.training import run
+from scenelift.training import store as store_module
 from scenelift.training.export import export_head
 from scenelift.training.network import Head, HeadParams
 from scenelift.training.processes import own_device
@@ -19,12 +28,14 @@ from scenelift.training.run import THREADS, _single_threads
 from scenelift.training.scenes import props
 from scenelift.training.scenes.catalogue import Entry
 from scenelift.training.scenes.generate import SceneMaker
+from scenelift.training.scenes.layout import Plan, Slot, arrange
 from scenelift.training.scenes.pack import MeshPack, Model, join_packs, write_pack
 from scenelift.training.scenes.photo import worn
 from scenelift.training.scenes.pictures import Pictures, gather_pictures
 from scenelift.training.scenes.raycast import Light, Sky, Tracer, View
 from scenelift.training.scenes.weights import share_of_models
 from scenelift.training.start import begin, read_weights
+from scenelift.training.store import SceneStore
 from scenelift.types import Camera
 
 SIZE = (96, 64)
@@ -228,3 +239,61 @@ def test_a_gpu_has_a_number(monkeypatch):
     assert own_device("cuda") == torch.device("cuda:3")
     assert own_device("cpu").type == "cpu"
     assert chosen == [torch.device("cuda:0"), torch.device("cuda:3")]
+
+
+def test_no_option_is_taken_by_torchrun():
+    """It parses what follows the program too, and refuses what could be one of its own."""
+    command = get_command(app).commands["head"]
+    names = [max(p.opts, key=len) for p in command.params if p.opts[0].startswith("--")]
+    assert "--initial" in names
+    own = ["train", "head", "shape", *(x for name in names for x in (name, "1"))]
+    seen = parse_args(["--nproc-per-node", "2", "-m", "scenelift", *own])
+    assert seen.training_script_args == own
+
+
+def test_what_is_wider_than_a_room_is_left_out():
+    model = box_model("huge")
+    huge = replace(model.entry, size=(9.0, 3.0, 2.0))
+    plan = Plan(
+        name="a room", width=(3, 4), depth=(2, 3), slots=(Slot(labels=("couch",), spot="wall"),)
+    )
+    rng = np.random.default_rng(0)
+    for _ in range(3):  # each tries all three walls
+        assert arrange(plan, "val", rng, lambda *_: (huge, model.surface))[0] == []
+
+
+def test_a_training_that_waits_says_for_what(monkeypatch, tmp_path):
+    monkeypatch.setattr(store_module, "PATIENCE", 0.0)
+    lines = []
+
+    def say(line):
+        lines.append(line)
+        store.scenes = 4
+
+    store = SceneStore(8, (96, 64), torch.device("cpu"))
+    store.follow(tmp_path, "val-*.npz", at_least=4, say=say)
+    assert lines[0] == f"waiting for val-*.npz in {tmp_path}: 0 of 4 scenes"
+
+
+def test_a_worker_that_fails_ends_the_others(monkeypatch, tmp_path):
+    """A training would wait for its scenes, and an error that comes last comes never."""
+    write_pack([box_model("a"), box_model("b", "val")], tmp_path / "meshes.npz")
+    (tmp_path / "volumes.npz").touch()
+    others = threading.Event()
+
+    def shards(folder, worker, *, workers, options):
+        if worker == 1:
+            raise ValueError("a scene went wrong")
+        others.wait(20)
+
+    monkeypatch.setattr(run, "_shards", shards)
+    monkeypatch.setattr(
+        run.multiprocessing, "get_context", lambda _: SimpleNamespace(Pool=ThreadPool)
+    )
+    begun = threading.Timer(15, others.set)
+    begun.start()
+    with pytest.raises(ValueError, match="a scene went wrong"):
+        run.make_scenes(tmp_path, run.SceneOptions(count=1, workers=2), lambda line: None)
+    assert not others.is_set()
+    begun.cancel()
+    others.set()

@@ -136,7 +136,11 @@ def head(
     start: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Weights to begin with: safetensors, or the ONNX of a head."
+            "--start",
+            "--initial",
+            metavar="FILE",
+            help="Weights to begin with: safetensors, or the ONNX of a head. Under torchrun it is "
+            "--initial: torchrun takes --start for its own --start-method.",
         ),
     ] = None,
     save_every: Annotated[

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,13 +79,18 @@ def make_scenes(folder: Path, options: SceneOptions, say: Callable[[str], None])
         colours = np.zeros((len(pack.models), 32, 32, 32, 3), np.uint8)
         for k, (some_filled, some_colours) in enumerate(parts):
             filled[k::workers], colours[k::workers] = some_filled, some_colours
-        partial = folder / f".{VOLUMES}"
-        with partial.open("wb") as file:
+        unfinished = folder / f".{VOLUMES}"
+        with unfinished.open("wb") as file:
             np.savez(file, filled=np.packbits(filled), colours=colours)
-        partial.replace(folder / VOLUMES)
+        unfinished.replace(folder / VOLUMES)
         say(f"volumes of {len(pack.models)} models in {time.monotonic() - started:.0f} s")
     with _single_threads(), context.Pool(workers) as pool:
-        pool.starmap(_shards, [(folder, k, workers, options) for k in range(workers)])
+        # In no order: the first worker that fails ends all of them and is reported. Otherwise the
+        # others would go on for hours beside a training that waits for its shards.
+        for _ in pool.imap_unordered(
+            partial(_shards, folder, workers=workers, options=options), range(workers)
+        ):
+            pass
     say(f"{options.count} scenes in {time.monotonic() - started:.0f} s")
 
 
@@ -117,7 +123,7 @@ def _volumes(path: Path, worker: int, workers: int) -> tuple[NDArray, NDArray]:
     )
 
 
-def _shards(folder: Path, worker: int, workers: int, options: SceneOptions) -> None:
+def _shards(folder: Path, worker: int, *, workers: int, options: SceneOptions) -> None:
     if hasattr(os, "sched_setaffinity"):
         # embree starts a thread a core in every process unless the process has but one.
         cores = sorted(os.sched_getaffinity(0))

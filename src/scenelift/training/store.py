@@ -17,6 +17,8 @@ from scenelift.training.scenes.generate import MOST_OBJECTS, Scenes
 
 __all__ = ["Objects", "SceneStore"]
 
+PATIENCE = 20.0
+"""Seconds between lines that say what is waited for."""
 OBJECTS_A_SCENE = 6.0
 """Room for so many objects a scene on average; what is beyond it is not trained on."""
 
@@ -166,6 +168,10 @@ class SceneStore:
                     time.sleep(1.0)
 
         threading.Thread(target=watch, daemon=True).start()
+        said = time.monotonic()
         while self.scenes < at_least and not self.full:
             time.sleep(0.5)
+            if time.monotonic() - said > PATIENCE:
+                said = time.monotonic()
+                say(f"waiting for {pattern} in {folder}: {self.scenes} of {at_least} scenes")
         say(f"{self.scenes} scenes, {self.objects} objects to begin with")

@@ -212,7 +212,10 @@ def _by_wall(what: _Candidate, ground: _Ground, rng: np.random.Generator) -> Pla
         if span <= 0:
             return None
         return what.at(rng.uniform(-span, span), ground.height, -ground.depth + reach, jitter)
-    z = rng.uniform(-ground.depth + what.half[0], -ground.depth * 0.35)
+    farthest, nearest = what.half[0] - ground.depth, -0.35 * ground.depth
+    if farthest > nearest:
+        return None
+    z = rng.uniform(farthest, nearest)
     sign = -1 if side == "left" else 1
     x = sign * (ground.width / 2 - reach)
     return what.at(x, ground.height, z, -sign * math.pi / 2 + jitter)
