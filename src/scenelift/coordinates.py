@@ -24,7 +24,7 @@ import numpy as np
 from scenelift.errors import InputError
 from scenelift.phrases import clean_phrase
 
-__all__ = ["Mark", "drawn_boxes", "drawn_points"]
+__all__ = ["Mark", "boxes_of", "points_of"]
 
 # Names of x0, y0, x1, y1 in objects of JSON.
 CORNERS = (
@@ -65,7 +65,7 @@ class Mark:
     positive: bool | None = None
 
 
-def drawn_boxes(value: Any) -> list[Mark]:
+def boxes_of(value: Any) -> list[Mark]:
     """The boxes of whatever says some.
 
     Raises:
@@ -75,15 +75,15 @@ def drawn_boxes(value: Any) -> list[Mark]:
     for box in boxes:
         x0, y0, x1, y1 = box.numbers
         if not (x1 > x0 and y1 > y0):
-            written = ",".join(f"{v:g}" for v in box.numbers)
+            text = ",".join(f"{v:g}" for v in box.numbers)
             raise InputError(
-                f"The box {written} is empty: x1 must exceed x0 and y1 must exceed y0 (of x, y, "
+                f"The box {text} is empty: x1 must exceed x0 and y1 must exceed y0 (of x, y, "
                 "width and height, x1 is x + width)."
             )
     return boxes
 
 
-def drawn_points(value: Any) -> list[Mark]:
+def points_of(value: Any) -> list[Mark]:
     """The points of whatever says some.
 
     Raises:
@@ -142,9 +142,9 @@ def _of_text(text: str, count: int) -> list[Mark]:
 
 
 def _of_one_text(text: str, count: int) -> Mark:
-    label, _, written = text.rpartition("=")
-    written = re.sub(r"[\[\](){}]", " ", written).strip()
-    pieces = re.split(r"\s*,\s*|\s+", written)
+    label, _, numbers_text = text.rpartition("=")
+    numbers_text = re.sub(r"[\[\](){}]", " ", numbers_text).strip()
+    pieces = re.split(r"\s*,\s*|\s+", numbers_text)
     if len(pieces) != count or not all(re.fullmatch(NUMBER, piece) for piece in pieces):
         raise _refused(text, count)
     numbers = tuple(map(float, pieces))
@@ -186,7 +186,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _refused(value: Any, count: int) -> InputError:
-    written = repr(value)
-    if len(written) > 120:
-        written = f"{written[:120]}…"
-    return InputError(f"{written} {EXPECTED[count]}.")
+    text = repr(value)
+    if len(text) > 120:
+        text = f"{text[:120]}…"
+    return InputError(f"{text} {EXPECTED[count]}.")

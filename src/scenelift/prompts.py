@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from scenelift.coordinates import drawn_boxes, drawn_points
+from scenelift.coordinates import boxes_of, points_of
 from scenelift.errors import InputError
 from scenelift.phrases import split_phrases
 from scenelift.types import Box, BoxPrompt, PointPrompt, Prompt
@@ -47,7 +47,7 @@ def parse_boxes(value: Any, *, positive: bool = True) -> tuple[BoxPrompt, ...]:
             label=d.label,
             positive=positive if d.positive is None else d.positive,
         )
-        for d in drawn_boxes(value)
+        for d in boxes_of(value)
     )
 
 
@@ -66,7 +66,7 @@ def parse_points(value: Any, *, positive: bool = True) -> tuple[PointPrompt, ...
             label=d.label,
             positive=positive if d.positive is None else d.positive,
         )
-        for d in drawn_points(value)
+        for d in points_of(value)
     )
 
 

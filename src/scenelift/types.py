@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.coordinates import Mark, drawn_boxes, drawn_points
+from scenelift.coordinates import Mark, boxes_of, points_of
 from scenelift.errors import InputError
 from scenelift.phrases import split_phrases
 
@@ -135,7 +135,7 @@ class BoxPrompt:
     positive: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "box", _check_mark(self, drawn_boxes(self.box)))
+        object.__setattr__(self, "box", _check_mark(self, boxes_of(self.box)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +154,7 @@ class PointPrompt:
     positive: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "point", _check_mark(self, drawn_points(self.point)))
+        object.__setattr__(self, "point", _check_mark(self, points_of(self.point)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +216,7 @@ def _all_of(kind: type[D], value: Any, read: Callable[[Any], list[D]]) -> tuple[
 def _box_prompts(value: Any) -> list[BoxPrompt]:
     return [
         BoxPrompt(box=cast("Box", d.numbers), label=d.label, positive=d.positive is not False)
-        for d in drawn_boxes(value)
+        for d in boxes_of(value)
     ]
 
 
@@ -227,7 +227,7 @@ def _point_prompts(value: Any) -> list[PointPrompt]:
             label=d.label,
             positive=d.positive is not False,
         )
-        for d in drawn_points(value)
+        for d in points_of(value)
     ]
 
 

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scenelift.batch.encodings import decode
 from scenelift.batch.items import ID_PATTERN, BatchItem, read_plan, write_plan
 from scenelift.batch.manifest import COLUMNS, read_items
 from scenelift.batch.sheets import plain_cell
 from scenelift.errors import InputError, ManifestError
 from scenelift.options import Options, SearchOptions, SeedOptions
+from scenelift.prompts import parse_prompt_phrases
 from scenelift.types import Prompt
 
 CHAIR = Options(search=SearchOptions(prompt=("chair",), max_objects=3), seeds=SeedOptions(seed=7))
@@ -242,6 +244,149 @@ def test_numbers_and_truth_are_read_as_other_countries_write_them(listed):
         CHAIR.seeds.seed,
     )
     assert (dict(second.options), second.seed) == ({"vertex_colors": False}, 3)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "prompt", "title"),
+    [
+        ("gb18030", "椅子；台灯", "GBK"),
+        ("cp932", "赤い椅子", "Shift-JIS"),
+        ("cp950", "紅色的椅子", "Big5"),
+        ("cp949", "고양이와 강아지가 있는 의자", "EUC-KR"),
+        ("cp1251", "красный стул", "Windows-1251"),
+        ("cp1250", "łyżka", "Windows-1250"),
+        ("cp1253", "φλιτζάνι", "Windows-1253"),
+        ("cp1256", "كرسي", "Windows-1256"),
+        ("cp850", "Schüssel", "850"),
+    ],
+)
+def test_sheets_of_other_countries_are_read_with_a_word(listed, encoding, prompt, title):
+    (listed / "m.csv").write_bytes(f"photo,prompt\na.png,{prompt}\n".encode(encoding))
+    notes = []
+    (item,) = read_items(listed / "m.csv", CHAIR, notes=notes)
+    assert item.prompt.phrases == parse_prompt_phrases([prompt])
+    assert title in notes[0]
+    assert "--encoding" in notes[0]
+
+
+@pytest.mark.parametrize("prompt", ["컵", "빨간 의자"])
+def test_a_sheet_that_several_countries_could_have_written_is_refused(listed, prompt):
+    data = f"photo,prompt\na.png,{prompt}\n".encode("cp949")
+    (listed / "m.csv").write_bytes(data)
+    with pytest.raises(InputError, match=f"'{prompt.split()[0]}'.* with --encoding cp949"):
+        read_items(listed / "m.csv", CHAIR)
+    (item,) = read_items(listed / "m.csv", CHAIR, encoding="cp949")
+    assert item.prompt.phrases == (prompt,)
+    assert decode(data, "m.csv", [], usual="cp949") == data.decode("cp949")
+    (listed / "컵.png").write_bytes(b"")  # whose name is right in one of them only
+    (listed / "m.csv").write_bytes(data.replace(b"a.png", "컵.png".encode("cp949")))
+    (item,) = read_items(listed / "m.csv", CHAIR)
+    assert (item.prompt.phrases, item.photo.name) == ((prompt,), "컵.png")
+    for wrong in ("klingon", "ascii"):
+        with pytest.raises(InputError, match="encoding"):
+            read_items(listed / "m.csv", CHAIR, encoding=wrong)
+
+
+def test_a_sheet_that_was_read_wrongly_before_is_mended_with_a_word(listed):
+    text = "photo,prompt\na.png,Schüssel\n"
+    write(listed, "m.csv", text.encode().decode("cp1252"))
+    notes = []
+    (item,) = read_items(listed / "m.csv", CHAIR, notes=notes)
+    assert item.prompt.phrases == ("Schüssel",)
+    assert "'SchÃ¼ssel'" in notes[0]
+    with pytest.raises(ManifestError, match=r"line 2: .*lost letters"):
+        read_items(write(listed, "m.csv", text.replace("ü", "\ufffd")), CHAIR)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("cafe\u0301 ö.png", "caf\u00e9 o\u0308.png"),
+        ("SUB\\B, C.PNG", "sub/b, c.png"),
+        ('"a.png"', "a.png"),
+        ("sub/b%2C%20c.png", "sub/b, c.png"),
+    ],
+)
+def test_photos_are_found_as_other_systems_write_their_names(listed, written, name):
+    (listed / name).write_bytes(b"")
+    (item,) = read_items(write(listed, "m.jsonl", json.dumps({"photo": written})), CHAIR)
+    assert item.photo.samefile(listed / name)
+    row = json.dumps({"photo": (listed / "a.png").as_uri(), "masks": [written]})
+    (item,) = read_items(write(listed, "m.jsonl", row), CHAIR)
+    assert (item.photo, item.options["masks"]) == (listed / "a.png", [str(listed / name)])
+
+
+def test_a_photo_that_could_be_two_or_is_elsewhere_is_refused(listed):
+    (listed / "A.png").write_bytes(b"")
+    with pytest.raises(ManifestError, match="no photo"):
+        read_items(write(listed, "m.jsonl", json.dumps({"photo": "A.PNG"})), CHAIR)
+    with pytest.raises(ManifestError, match=r"is an address\. Download"):
+        read_items(write(listed, "m.jsonl", '{"photo": "https://example.org/a.png"}'), CHAIR)
+
+
+@pytest.mark.parametrize("nothing", ["None", "NULL", "NaN", "N/A", "#N/A", "<NA>", "nan", " null "])
+def test_cells_that_say_nothing_are_empty(listed, nothing):
+    names = ("prompt", "box", "seed", "min_score", "vertex_colors", "preview_format", "formats")
+    text = f"photo,{','.join(names)},id\na.png{f',{nothing}' * (len(names) + 1)}\n"
+    (item,) = read_items(write(listed, "m.csv", text), CHAIR)
+    (plain,) = read_items(write(listed, "m.csv", "photo\na.png\n"), CHAIR)
+    assert item == plain
+    with pytest.raises(ManifestError, match="no photo is given"):
+        read_items(write(listed, "m.csv", f"photo\n{nothing}\n"), CHAIR)
+
+
+def test_none_may_be_a_word_of_a_column(listed):
+    text = "photo,background,preview_format\na.png,none,GIF\n"
+    (item,) = read_items(write(listed, "m.csv", text), CHAIR)
+    assert dict(item.options) == {"background": "none", "preview_format": "gif"}
+
+
+@pytest.mark.parametrize("head", [b"PK\3\4", b"\xd0\xcf\x11\xe0", b"PAR1", b" <html>", b"\x1f\x8b"])
+def test_what_is_no_text_is_told_whatever_it_is_called(listed, head):
+    (listed / "m.csv").write_bytes(head + b"\0\1")
+    with pytest.raises(InputError, match=r"m\.csv is .* Save its sheet as CSV UTF-8"):
+        read_items(listed / "m.csv", CHAIR)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "mug=1,2,30,40; 5,6,70,80",
+        "['mug=1,2,30,40', '5,6,70,80']",
+        '[{"box": [1, 2, 30, 40], "label": "mug"}, [5, 6, 70, 80]]',
+    ],
+)
+def test_a_cell_may_list_boxes_in_json(listed, cell):
+    (item,) = read_items(write(listed, "m.jsonl", json.dumps({"photo": "a.png", "box": cell})))
+    assert [(b.box, b.label) for b in item.prompt.boxes] == [
+        ((1, 2, 30, 40), "mug"),
+        ((5, 6, 70, 80), ""),
+    ]
+    quoted = cell.replace('"', '""')
+    assert read_items(write(listed, "m.csv", f'photo,box\na.png,"{quoted}"\n')) == [item]
+
+
+def test_json_is_read_in_every_form_that_tables_are_written_in(listed):
+    rows = [{"photo": "a.png", "box": [[1, 2, 30, 40]]}, {"photo": "photo.png", "box": None}]
+    columns = {name: [row[name] for row in rows] for name in ("photo", "box")}
+    forms = [
+        "\n".join(map(json.dumps, rows)),
+        json.dumps(rows, indent=1),
+        json.dumps({"items": rows, "version": 1}),
+        json.dumps(columns),
+        json.dumps({n: {str(k): v for k, v in enumerate(c)} for n, c in columns.items()}),
+        json.dumps({"columns": [*columns], "index": [0, 1], "data": [[*r.values()] for r in rows]}),
+        json.dumps({"schema": {"fields": []}, "data": rows}),
+    ]
+    read = [
+        read_items(write(listed, f"m.{suffix}", form), CHAIR)
+        for form in forms
+        for suffix in ("json", "jsonl", "csv")
+    ]
+    assert all(items == read[0] for items in read)
+    assert [len(i.prompt.boxes) for i in read[0]] == [1, 0]
+    with pytest.raises(ManifestError, match="line 1: expected a list"):
+        read_items(write(listed, "m.json", '{"a": 1}'), CHAIR)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,9 +17,13 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
+from scenelift.batch.encodings import decode
 from scenelift.batch.items import BatchItem
+from scenelift.batch.json_rows import json_rows
+from scenelift.batch.paths import Finder
 from scenelift.batch.settings import OF_ITEMS
-from scenelift.batch.sheets import csv_rows, decode
+from scenelift.batch.sheets import csv_rows
+from scenelift.coordinates import boxes_of, points_of
 from scenelift.errors import InputError, ManifestError
 from scenelift.options import OptionField, Options, fields_for
 from scenelift.options.schema import OptionModel, model_of
@@ -46,20 +51,41 @@ OTHER_PICTURES = frozenset(
 _YES = ("yes", "true", "1", "1.0", "wahr", "vrai", "verdadero", "vero", "y")
 _NO = ("no", "false", "0", "0.0", "falsch", "faux", "falso", "n")
 
+# As pandas, R, Excel, databases and programs write that there is nothing.
+EMPTY = frozenset(
+    {
+        *("", "nan", "-nan", "<na>", "na", "n/a", "#n/a", "#na", "#n/a n/a", "null", "none", "nil"),
+        *("nat", "undefined", "1.#qnan", "-1.#ind", "1.#ind", "-1.#qnan", "#value!", "#ref!"),
+    }
+)
+SHEETS = (".csv", ".tsv", ".tab", ".txt")
+# How boxes and points are read, and whether those of the column are meant.
+COORDINATES = {
+    "box": (boxes_of, True),
+    "exclude_box": (boxes_of, False),
+    "point": (points_of, True),
+    "not_point": (points_of, False),
+}
+
 Row = model_of("Row", "row", base=OptionModel, unsaid=True)
 FIELDS = {f.name: f for f in fields_for("row")}
 SEARCH = frozenset(f.name for f in fields_for("row", "search"))
 
 
 def read_items(
-    source: str | Path, defaults: Options | None = None, *, notes: list[str] | None = None
+    source: str | Path,
+    defaults: Options | None = None,
+    *,
+    notes: list[str] | None = None,
+    encoding: str = "",
 ) -> list[BatchItem]:
     """The items of a manifest, or of every photo in a folder and its subfolders.
 
     Args:
-        source: a folder, .csv, .tsv, .jsonl, or .json with a list of rows.
+        source: a folder, a table of text (.csv, .tsv, .txt), or JSON (.jsonl, .json).
         defaults: what a row gets that does not say otherwise.
         notes: gets what was assumed or left aside, in plain sentences.
+        encoding: of a file that is no UTF-8; "" to find out.
 
     Raises:
         InputError: there is no such file, or it is of no kind that is read.
@@ -75,21 +101,25 @@ def read_items(
             f"{source.name} is a workbook. Save its sheet as CSV UTF-8 (File, Save As), and give "
             "that."
         )
+    suffix = source.suffix.lower()
     try:
-        text = decode(source.read_bytes(), source.name, notes)
+        text = decode(
+            source.read_bytes(),
+            source.name,
+            notes,
+            encoding=encoding,
+            photos=lambda text: _photos_there(source, text) if suffix in SHEETS else None,
+        )
     except FileNotFoundError as exc:
         raise InputError(
             f"There is no file {source}. Give a CSV or JSONL manifest, or a folder of photos."
         ) from exc
     except OSError as exc:
         raise InputError(f"{source} cannot be read: {exc}.") from exc
-    suffix = source.suffix.lower()
-    if suffix in (".csv", ".tsv"):
-        rows = csv_rows(text, COLUMNS)
-    elif suffix in (".jsonl", ".ndjson"):
-        rows = _json_rows(text)
-    elif suffix == ".json":
-        rows = _json_list(text)
+    if suffix in SHEETS:
+        rows = json_rows(text) if text.lstrip()[:1] in ("[", "{") else csv_rows(text, COLUMNS)
+    elif suffix in (".jsonl", ".ndjson", ".json"):
+        rows = json_rows(text)
     else:
         raise InputError(
             f"{source.name} is no manifest that is read: name it .csv (a header and a row for each "
@@ -108,12 +138,12 @@ def _collect(
     items: list[BatchItem] = []
     problems: list[tuple[int, str]] = []
     counts: dict[str, int] = {}
-    folder = os.path.abspath(base)  # noqa: PTH100
+    finder = Finder(os.path.abspath(base))  # noqa: PTH100
     for line, row in rows:
         try:
             if isinstance(row, InputError):
                 raise row
-            item = _item(folder, row, defaults)
+            item = _item(finder, row, defaults)
             if item.id in counts:
                 raise InputError(
                     f"this row repeats line {counts[item.id]} ({item.id}); change its id or seed, "
@@ -168,77 +198,57 @@ def _photos(folder: Path, notes: list[str]) -> Iterator[tuple[int, str]]:
     yield from enumerate(sorted(paths), 1)
 
 
-def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | InputError]]:
-    # Not splitlines(): a phrase may hold U+2028, which JSON does not escape.
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as exc:
-            yield number, InputError(f"this is not JSON: {exc}")
-            continue
-        if isinstance(row, dict):
-            cells = cast("dict[str, Any]", row)
-            yield number, {k: v for k, v in cells.items() if v is not None}
-        else:
-            yield number, InputError(f"expected a JSON object, got {str(row)[:40]}")
+def _photos_there(source: Path, text: str) -> int | None:
+    """How many photos whose names are beyond ASCII are there; None where one is missing."""
+    finder = Finder(os.path.abspath(source.parent))  # noqa: PTH100
+    rows = (row for _, row in csv_rows(text, COLUMNS) if not isinstance(row, InputError))
+    names = {name for row in rows if not (name := str(row.get("photo", ""))).isascii()}
+    return len(names) or None if all(finder.find(name) for name in names) else None
 
 
-def _json_list(text: str) -> Iterator[tuple[int, Mapping[str, Any] | InputError]]:
-    """Rows of a list of objects, as pandas writes it with `orient="records"`."""
-    try:
-        rows = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        yield 1, InputError(f"this is not JSON: {exc}")
-        return
-    if not isinstance(rows, list):
-        yield 1, InputError("expected a list of JSON objects")
-        return
-    for number, row in enumerate(cast("list[Any]", rows), 1):
-        if isinstance(row, dict):
-            cells = cast("dict[str, Any]", row)
-            yield number, {k: v for k, v in cells.items() if v is not None}
-        else:
-            yield number, InputError(f"expected a JSON object, got {str(row)[:40]}")
-
-
-def _item(base: str, row: Mapping[str, Any], defaults: Options) -> BatchItem:
+def _item(finder: Finder, row: Mapping[str, Any], defaults: Options) -> BatchItem:
     unknown = [name for name in row if name not in COLUMNS]
     if unknown:
         raise InputError(
             f"unknown column {', '.join(map(repr, unknown))}; known: {', '.join(COLUMNS)}"
         )
     photo_text = str(row.get("photo", ""))
-    if not photo_text:
+    if _is_empty(photo_text):
         raise InputError("no photo is given")
-    photo = _path(base, photo_text)
-    if "\\" in photo_text and not os.path.isfile(photo):  # noqa: PTH113  as Windows writes paths
-        return _item(base, {**row, "photo": photo_text.replace("\\", "/")}, defaults)
+    photo = finder.path(photo_text)
     if not os.path.isfile(photo):  # noqa: PTH113
-        raise InputError(f"there is no photo {photo[:300]}")
+        match = finder.find(photo_text)
+        if match is None or not os.path.isfile(match[0]):  # noqa: PTH113
+            raise InputError(f"there is no photo {photo[:300]}")
+        photo, photo_text = match
     cells = {name: value for name, value in row.items() if name not in ("photo", "seed", "id")}
     own, prompt = _request_of_row(cells, defaults)
+    id = str(row.get("id", ""))
     item = BatchItem.of(
         Path(photo),
         prompt,
         _values({"seed": row.get("seed")}).get("seed", defaults.seeds.seed),
-        id=str(row.get("id", "")),
+        id="" if _is_empty(id) else id,
         photo_text=Path(photo_text).as_posix(),
         options=own,
     )
     paths: dict[str, Any] = {}
     if "masks" in own:
-        paths["masks"] = [_path(base, mask) for mask in own["masks"]]
+        paths["masks"] = [_there(finder, mask) for mask in own["masks"]]
     if "depth" in own:
-        paths["depth"] = _path(base, own["depth"])
+        paths["depth"] = _there(finder, own["depth"])
     return replace(item, options=own | paths)
 
 
-def _path(base: str, photo_text: str) -> str:
-    """A path as the manifest writes it, seen from its folder."""
-    # In text: a path object for each step would take most of the time for a hundred thousand rows.
-    return os.path.normpath(os.path.join(base, photo_text))  # noqa: PTH118
+def _there(finder: Finder, text: str) -> str:
+    """A path as the manifest writes it, to the file that it means where there is one."""
+    match = finder.find(text)
+    return finder.path(text) if match is None else match[0]
+
+
+def _is_empty(text: str) -> bool:
+    """Whether a cell says that it says nothing, as programs write it."""
+    return text.strip().casefold() in EMPTY
 
 
 def _request_of_row(row: Mapping[str, Any], defaults: Options) -> tuple[dict[str, Any], Prompt]:
@@ -292,8 +302,12 @@ def _cell(f: OptionField, value: Any) -> Any:
         InputError: it is of another type.
     """
     text = str(value).strip()
-    if value is None or text == "" or (not f.is_list and text.lower() in ("nan", "<na>")):
+    if value is None or (_is_empty(text) and text.casefold() not in f.choices):
         return None
+    if f.choices and text.casefold() not in EMPTY:  # "None" may be a word, or nothing at all
+        return text.casefold() if text.casefold() in f.choices else text
+    if f.name in COORDINATES:
+        return _coordinates(f, value)
     if f.is_list:
         # A prompt that is one text is read as people write lists: with semicolons or otherwise.
         return [text] if f.name == "prompt" and isinstance(value, str) else _list(value)
@@ -310,6 +324,23 @@ def _cell(f: OptionField, value: Any) -> Any:
             f"{whole}, or what is meant, without it."
         )
     return _point(text) if f.plain in (int, float) else value
+
+
+def _coordinates(f: OptionField, value: Any) -> list[str]:
+    """Boxes or points of a cell in any form, as the command line has them.
+
+    Raises:
+        InputError: one is none, or says the opposite of its column.
+    """
+    read, meant = COORDINATES[f.name]
+    shapes = read(value)
+    if any(d.positive not in (None, meant) for d in shapes):
+        raise InputError(f"{f.name} has one whose 'positive' is {not meant}; give another column")
+    return [
+        f"{d.label}={numbers}" if d.label else numbers
+        for d in shapes
+        for numbers in (",".join(map(repr, d.numbers)),)
+    ]
 
 
 def _expected(f: OptionField) -> str:
@@ -344,10 +375,15 @@ def _prompt(values: Mapping[str, Any], defaults: Options) -> Prompt:
 
 def _list(value: Any) -> list[str]:
     """Texts of a cell: a list in JSON, separated by semicolons in a string."""
-    texts: list[Any] = (
-        cast("list[Any]", value) if isinstance(value, list) else str(value).split(";")
-    )
-    return [str(t).strip() for t in texts if str(t).strip()]
+    texts: Any = value
+    if isinstance(value, str):
+        texts = value.split(";")
+        if value.strip().startswith("["):
+            with suppress(ValueError, RecursionError):  # a name may begin so
+                texts = json.loads(value.replace("'", '"'))
+    if not isinstance(texts, list):
+        texts = [value]
+    return [str(t).strip() for t in cast("list[Any]", texts) if not _is_empty(str(t))]
 
 
 def _point(text: str) -> str:

@@ -1,6 +1,5 @@
 """Tables of text as pandas, Excel and others write them → rows.
 
-encoding      UTF-8, with and without mark; UTF-16 and UTF-32; else Windows-1252, which is noted
 separator     comma, semicolon, tab or bar: the one that gives a column 'photo'; "sep=;" too
 header        in any case, with blanks or hyphens for underscores
 nameless      pandas' index, and what Excel leaves behind the last column, are passed over
@@ -9,7 +8,6 @@ empty rows    are passed over
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import itertools
@@ -18,47 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from scenelift.errors import InputError
 
-__all__ = ["csv_rows", "decode", "plain_cell"]
+__all__ = ["csv_rows", "plain_cell"]
 
 SEPARATORS = ",;\t|"
-MARKS = (  # the longer first: UTF-32's begins with UTF-16's
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 # What a spreadsheet would run instead of show (OWASP, "CSV injection").
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 Row = tuple[int, Mapping[str, str] | InputError]
-
-
-def decode(data: bytes, name: str, notes: list[str]) -> str:
-    """A table's text; an encoding that had to be guessed goes to `notes`.
-
-    Raises:
-        InputError: it is no text.
-    """
-    encoding = next((e for mark, e in MARKS if data.startswith(mark)), None)
-    if encoding is None and b"\0" in data[:4]:
-        encoding = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"  # without a mark
-    try:
-        return data.decode(encoding or "utf-8")
-    except UnicodeDecodeError as exc:
-        if encoding or b"\0" in data:
-            raise InputError(f"{name} is no text: {exc}. Save it as CSV UTF-8.") from exc
-    try:
-        text = data.decode("cp1252")
-    except UnicodeDecodeError as exc:
-        raise InputError(
-            f"{name} is neither UTF-8 nor Windows-1252 text: {exc}. Save it as CSV UTF-8."
-        ) from exc
-    notes.append(
-        f"{name} is no UTF-8 and was read as Windows-1252. Where names look wrong, save it as CSV "
-        "UTF-8."
-    )
-    return text
 
 
 def csv_rows(text: str, columns: Sequence[str]) -> Iterator[Row]:
@@ -111,6 +75,15 @@ def _row(cells: list[str], header: list[str], line: int) -> Iterator[Row]:
     ]
     if beyond:
         yield line, InputError("more fields than the header names")
+    elif any("\ufffd" in cell for cell in cells):
+        damaged_cell = next(cell for cell in cells if "\ufffd" in cell)
+        yield (
+            line,
+            InputError(
+                f"{damaged_cell[:40]!r} has lost letters (\ufffd): it was saved in an encoding "
+                "that lacks them. Save the sheet as CSV UTF-8"
+            ),
+        )
     elif nameless:
         yield line, InputError(f"{nameless[0][:40]!r} stands in a column without a name")
     else:

@@ -38,6 +38,10 @@ def batch(
         typer.Argument(metavar="MANIFEST|FOLDER", help="CSV, JSONL, or a folder of photos."),
     ] = None,
     out: inputs.OutOption = Path("out"),
+    encoding: Annotated[
+        str,
+        typer.Option("--encoding", help="Of a manifest that is no UTF-8: gb18030, cp932, cp1250…"),
+    ] = "",
     join: Annotated[
         Path | None,
         typer.Option("--join", help="Work along on the batch in this folder, as it was begun."),
@@ -148,7 +152,7 @@ def batch(
             )
             BatchFolder(out.absolute()).check_inputs([manifest.absolute()])
             notes: list[str] = []
-            items = read_items(manifest, run_options, notes=notes)
+            items = read_items(manifest, run_options, notes=notes, encoding=encoding)
             for note in notes:
                 typer.echo(note, err=True)
             _check_quality(settings, on)

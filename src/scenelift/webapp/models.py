@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from scenelift.coordinates import Mark, drawn_boxes, drawn_points
+from scenelift.coordinates import Mark, boxes_of, points_of
 from scenelift.edit.document import Edits
 from scenelift.errors import InputError
 from scenelift.formats import EXTRA_FORMATS
@@ -112,7 +112,7 @@ class AddedBox(_Input):
     @model_validator(mode="before")
     @classmethod
     def _in_any_form(cls, value: Any) -> Any:
-        return value if _is_plain(value, cls) else _one(drawn_boxes(value), "box")
+        return value if _is_plain(value, cls) else _one(boxes_of(value), "box")
 
     @field_validator("box")
     @classmethod
@@ -146,7 +146,7 @@ class Point(_Input):
     @model_validator(mode="before")
     @classmethod
     def _in_any_form(cls, value: Any) -> Any:
-        return value if _is_plain(value, cls) else _one(drawn_points(value), "point")
+        return value if _is_plain(value, cls) else _one(points_of(value), "point")
 
     def to_prompt(self) -> PointPrompt:
         return PointPrompt(point=self.point, label=self.label, positive=self.positive)

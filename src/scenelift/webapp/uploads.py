@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect, Request
 
-from scenelift.coordinates import Mark, drawn_boxes, drawn_points
+from scenelift.coordinates import Mark, boxes_of, points_of
 from scenelift.errors import InputError
 from scenelift.options import OptionField, fields_for
 from scenelift.options.schema import json_schema
@@ -189,10 +189,10 @@ def _read_fields(form: FormData, settings: Settings) -> tuple[JobRequest, Upload
     prompt = {
         "phrases": parse_phrases(phrases, settings.max_phrases),
         "boxes": _parse_marks(
-            "boxes", boxes, BOXES, drawn_boxes, '{"box": [40, 60, 220, 300], "label": "mug"}'
+            "boxes", boxes, BOXES, boxes_of, '{"box": [40, 60, 220, 300], "label": "mug"}'
         ),
         "points": _parse_marks(
-            "points", points, POINTS, drawn_points, '{"point": [120, 80], "label": "mug"}'
+            "points", points, POINTS, points_of, '{"point": [120, 80], "label": "mug"}'
         ),
         **numbers,
     }
