@@ -80,7 +80,7 @@ def test_sam3d_sees_the_networks_own_points(tiny_checkpoints):
     def condition(points):
         reconstructor.begin(image, points)
         view = ObjectView(image=image, instance=instance, points=points)
-        return view, reconstructor._condition(view).points
+        return view, reconstructor._inputs(view).points
 
     (view, seen), (_, expected) = condition(both), condition(own)
     np.testing.assert_array_equal(seen.crop, expected.crop)

@@ -66,7 +66,7 @@ def test_sam3d_sees_the_stripes(tiny_checkpoints, photos, instance):
 def _condition(reconstructor, photo, instance):
     points = PlanePointMapper().estimate(photo, [instance], silent())
     reconstructor.begin(photo, points)
-    return reconstructor._condition(ObjectView(image=photo, instance=instance, points=points))
+    return reconstructor._inputs(ObjectView(image=photo, instance=instance, points=points))
 
 
 def test_trellis_sees_the_stripes(tiny_open, photos, instance):

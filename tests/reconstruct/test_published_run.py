@@ -73,7 +73,7 @@ def run(tmp_path_factory):
         points=PointMap(points=points * np.float32([-1, 1, -1]), camera=camera, source="given"),
     )
     reconstructor.begin(view.image, view.points)
-    images = reconstructor._condition(view)
+    images = reconstructor._inputs(view)
     (begun,) = reconstructor.model.begin(images, seeds=[CASE["seed"]], report=silent())
     coords = reconstructor.model._occupied(begun).coords
     lifted = reconstructor.model.complete(images, begun, report=silent())

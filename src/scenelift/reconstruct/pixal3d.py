@@ -7,9 +7,9 @@ search, and nothing that could come out back to front.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +22,16 @@ from scenelift.models.pixal3d.preprocess import BOX_FACTOR
 from scenelift.models.slat.first_stage import FirstStageResult
 from scenelift.models.trellis.preprocess import crop_box, crop_on_black, shrunk
 from scenelift.models.trellis2.checkpoints import Trellis2Folder
-from scenelift.options import BackendOptions
 from scenelift.progress import Reporter
 from scenelift.reconstruct.detail import closest_matte, most_pixels
 from scenelift.reconstruct.occlusion import hidden_share
 from scenelift.reconstruct.placing import matte_of, occlusion_notes
 from scenelift.reconstruct.slat import (
     NO_SURFACE,
+    UNDISTILLED,
     Setup,
     SlatReconstructor,
     freed_when_it_fails,
-    reports_of,
 )
 from scenelift.reconstruct.surface import shape_of_surface
 from scenelift.reconstruct.trellis2 import (
@@ -41,7 +40,6 @@ from scenelift.reconstruct.trellis2 import (
     structure_decoder_folder,
 )
 from scenelift.render.meshes import render_mesh
-from scenelift.runtime import Runtime
 from scenelift.types import Camera, Mesh, ObjectView, Pose, Reconstruction
 from scenelift.weights.content import fingerprint
 from scenelift.weights.locate import require
@@ -157,24 +155,16 @@ def pose_in_view(mesh: Mesh, crop: CropView, view: ObjectView) -> tuple[Pose, di
 
 
 class Pixal3DReconstructor(SlatReconstructor[Pixal3D]):
-    """A `SeveralSeedsReconstructor`."""
+    """Reconstructs with Pixal3D, as the photo's camera sees the object."""
 
     name = "pixal3d"
     title = "Pixal3D"
+    first_share = 0.2
+    fixed_options = UNDISTILLED
 
     @classmethod
-    def load(cls, options: BackendOptions | Runtime) -> Pixal3DReconstructor:
-        """Load the weights that the options name, or those in the cache.
-
-        Args:
-            options: `ReconstructionOptions`, or others for the published settings.
-
-        Raises:
-            WeightsError: they are missing, damaged, or of another model.
-            InputError: a kind is asked for that it does not have.
-            SetupError: the device is not there.
-        """
-        setup = published_types(Setup.of(options, distilled=False, splats_per_voxel=32))
+    def _load(cls, setup: Setup) -> Self:
+        setup = published_types(setup)
         kind = setup.options.voxel_kind
         files = Trellis2Folder(
             require("pixal3d", setup.options.weights),
@@ -186,25 +176,30 @@ class Pixal3DReconstructor(SlatReconstructor[Pixal3D]):
         weights = f"pixal3d {fingerprint([*files.weight_files(kind), naf])}"
         return cls(model, version=setup.version(weights, model.sampling, kind))
 
-    def start_samples(
-        self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
-    ) -> list[Callable[[], Reconstruction]]:
-        self._begin(report)
-        picture, crop = _cropped(view)
-        first, rest = reports_of(report, len(seeds), together=0.2)
-        with freed_when_it_fails(self.model):
-            first_stages = self.model.begin_view(
-                View(picture=picture, fov=crop.fov), seeds=list(seeds), report=first
-            )
-        return [
-            partial(self._complete, one, crop, view, seed, part)
-            for one, seed, part in zip(first_stages, seeds, rest, strict=True)
-        ]
+    def _inputs(self, view: ObjectView) -> tuple[NDArray[np.uint8], CropView]:
+        """The object alone, on black, and the camera that looks at it."""
+        matte = closest_matte(view.image, matte_of(view.instance))
+        pixels, alpha = shrunk(most_pixels(view.image), matte, most=MOST_PIXELS)
+        picture = crop_on_black(pixels, alpha, size=None, factor=BOX_FACTOR)
+        scale = view.camera.width / alpha.shape[1]
+        x0, y0, x1, y1 = (scale * c for c in crop_box(alpha, factor=BOX_FACTOR))
+        return picture, crop_view((x0, y0, x1, y1), view.camera)
+
+    def _first_stages(
+        self,
+        inputs: tuple[NDArray[np.uint8], CropView],
+        *,
+        seeds: Sequence[int],
+        report: Reporter,
+    ) -> list[FirstStageResult]:
+        picture, crop = inputs
+        view = View(picture=picture, fov=crop.fov)
+        return self.model.begin_view(view, seeds=list(seeds), report=report)
 
     def _complete(
         self,
         first: FirstStageResult,
-        crop: CropView,
+        inputs: tuple[NDArray[np.uint8], CropView],
         view: ObjectView,
         seed: int,
         report: Reporter,
@@ -217,7 +212,7 @@ class Pixal3DReconstructor(SlatReconstructor[Pixal3D]):
             raise ReconstructionError(NO_SURFACE)
         report.update(0.98, message="placing")
         own_size = Mesh(vertices=shape.mesh.vertices / np.float32(shrink), faces=shape.mesh.faces)
-        pose, quality = pose_in_view(own_size, crop, view)
+        pose, quality = pose_in_view(own_size, inputs[1], view)
         hidden = hidden_share(view.mask, view.points.points)
         return Reconstruction(
             shape=shape,
@@ -227,13 +222,3 @@ class Pixal3DReconstructor(SlatReconstructor[Pixal3D]):
             quality={"voxels": float(surface.tokens), "hidden_outline": hidden, **quality},
             notes=(*surface.notes, *occlusion_notes(hidden, self.title)),
         )
-
-
-def _cropped(view: ObjectView) -> tuple[NDArray[np.uint8], CropView]:
-    """What the networks see of one object, and the camera that looks at it."""
-    matte = closest_matte(view.image, matte_of(view.instance))
-    pixels, alpha = shrunk(most_pixels(view.image), matte, most=MOST_PIXELS)
-    picture = crop_on_black(pixels, alpha, size=None, factor=BOX_FACTOR)
-    scale = view.camera.width / alpha.shape[1]
-    x0, y0, x1, y1 = (scale * c for c in crop_box(alpha, factor=BOX_FACTOR))
-    return picture, crop_view((x0, y0, x1, y1), view.camera)

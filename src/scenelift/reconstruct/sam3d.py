@@ -6,10 +6,10 @@ of ours: y up, inside [−0.5, 0.5]³, with the pose that puts it back where it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -31,10 +31,8 @@ from scenelift.reconstruct.slat import (
     Setup,
     SlatReconstructor,
     freed_when_it_fails,
-    reports_of,
     shape_of,
 )
-from scenelift.runtime import Runtime
 from scenelift.types import Image, ObjectView, PointMap, Pose, Reconstruction
 from scenelift.weights.content import fingerprint
 from scenelift.weights.locate import require
@@ -53,10 +51,11 @@ class _PhotoTensors:
 
 
 class SAM3DReconstructor(SlatReconstructor[SAM3D]):
-    """A `SeveralSeedsReconstructor`; arguments as for `SlatReconstructor`."""
+    """Reconstructs with SAM 3D Objects; arguments as for `SlatReconstructor`."""
 
     name = "sam3d"
     title = "SAM 3D Objects"
+    first_share = 0.45
 
     def __init__(self, model: SAM3D, *, version: str) -> None:
         super().__init__(model, version=version)
@@ -64,17 +63,7 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
         self._photo: _PhotoTensors | None = None
 
     @classmethod
-    def load(cls, options: BackendOptions | Runtime) -> SAM3DReconstructor:
-        """Load the weights that the options name, or those in the cache.
-
-        Args:
-            options: `ReconstructionOptions`, or others for the published settings.
-
-        Raises:
-            WeightsError: they are missing, damaged, or of another model.
-            SetupError: the device is not there.
-        """
-        setup = Setup.of(options)
+    def _load(cls, setup: Setup) -> Self:
         options = setup.options
         files = CheckpointFolder(checkpoint_folder(options))
         networks = load_models(files.folder, splats_per_voxel=options.splats_per_voxel)
@@ -89,33 +78,32 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
         """Start a new photo; the first of its objects brings it to the device."""
         self._image, self._photo = image, None
 
-    def start_samples(
-        self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
-    ) -> list[Callable[[], Reconstruction]]:
-        self._begin(report)
-        first, rest = reports_of(report, len(seeds), together=0.45)
+    def _first_stages(
+        self, inputs: ConditionImages, *, seeds: Sequence[int], report: Reporter
+    ) -> list[FirstStageResult]:
+        return self.model.begin(inputs, seeds=seeds, report=report)
+
+    def _complete(
+        self,
+        first: FirstStageResult,
+        inputs: ConditionImages,
+        view: ObjectView,
+        seed: int,
+        report: Reporter,
+    ) -> Reconstruction:
         with freed_when_it_fails(self.model):
-            images = self._condition(view)
-            first_stages = self.model.begin(images, seeds=seeds, report=first)
-        notes = _notes_on(view)
-
-        def complete(one: FirstStageResult, report: Reporter) -> Reconstruction:
-            with freed_when_it_fails(self.model):
-                output = self.model.complete(images, one, report=report)
-            reconstruction = reconstruction_of(output, notes)
-            return replace(
-                reconstruction, pose=pose_for_camera(reconstruction.pose, view.mask, view.points)
-            )
-
-        return [partial(complete, one, part) for one, part in zip(first_stages, rest, strict=True)]
+            output = self.model.complete(inputs, first, report=report)
+        reconstruction = reconstruction_of(output, _notes_on(view))
+        return replace(
+            reconstruction, pose=pose_for_camera(reconstruction.pose, view.mask, view.points)
+        )
 
     def release(self) -> None:
         """Free the device's memory; the next object takes it again."""
         self._photo = None
         super().release()
 
-    def _condition(self, view: ObjectView) -> ConditionImages:
-        """What the networks see of one object."""
+    def _inputs(self, view: ObjectView) -> ConditionImages:
         if view.image is not self._image:
             raise ValueError("begin(image, points) comes before the first object of a photo")
         device = self.model.device

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from functools import partial
+from types import MappingProxyType
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from scenelift.errors import DeviceMemoryError
 from scenelift.geometry.transforms import quaternion_from_matrix, transform_gaussians
 from scenelift.models.slat.acceleration import accelerate
 from scenelift.models.slat.checkpoints import StructureModels
-from scenelift.models.slat.first_stage import FirstStage, Sampling
+from scenelift.models.slat.first_stage import FirstStage, FirstStageResult, Sampling
 from scenelift.models.slat.flexicubes import SurfaceMesh
 from scenelift.models.slat.frame import OBJECT_FROM_ZUP
 from scenelift.models.slat.model import LiftedShape
@@ -37,12 +39,15 @@ from scenelift.types import (
 
 __all__ = [
     "NO_SURFACE",
+    "UNDISTILLED",
     "Setup",
     "SlatReconstructor",
     "freed_when_it_fails",
-    "reports_of",
     "shape_of",
 ]
+
+UNDISTILLED: Mapping[str, Any] = MappingProxyType({"distilled": False, "splats_per_voxel": 32})
+"""`fixed_options` of models whose flows were never distilled, with one decoder of splats."""
 
 NO_SURFACE = "The model drew no surface for this object: it has splats only."
 
@@ -118,31 +123,55 @@ class Setup:
 
 
 class SlatReconstructor(ABC, Generic[M]):
-    """What both reconstructors keep; their networks stay loaded between objects and photos.
+    """A `SeveralSeedsReconstructor`; the networks stay loaded between objects and photos.
 
     Args:
         model: the networks and their device.
         version: names the weights, and whatever else changes results.
     """
 
-    title: str
+    title: ClassVar[str]
     """What people call the model."""
+
+    first_share: ClassVar[float]
+    """Part of an object's time that the first stage takes, which seeds share."""
+
+    fixed_options: ClassVar[Mapping[str, Any]] = {}
+    """Options in which the model has no choice."""
 
     def __init__(self, model: M, *, version: str) -> None:
         self.model = model
         self.version = version
         self._cpu_warned = False
 
+    @classmethod
+    def load(cls, options: BackendOptions | Runtime) -> Self:
+        """Load the weights that the options name, or those in the cache.
+
+        Args:
+            options: `ReconstructionOptions`, or others for the published settings.
+
+        Raises:
+            WeightsError: they are missing, damaged, or of another model.
+            InputError: a kind of the model is asked for that there is not.
+            SetupError: the device is not there.
+        """
+        return cls._load(Setup.of(options, **cls.fixed_options))
+
+    @classmethod
+    @abstractmethod
+    def _load(cls, setup: Setup) -> Self:
+        """Find and read the weights, and name them in the version."""
+
     def begin(self, image: Image, points: PointMap) -> None:
         """Start a new photo; most models keep nothing of it."""
 
-    @abstractmethod
     def start_samples(
         self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
     ) -> list[Callable[[], Reconstruction]]:
-        """First stage of several seeds together; what remains of each is left to be called.
+        """Run the first stage of several seeds together; the rest of each is left to be called.
 
-        The other objects do not matter.
+        The other objects do not matter: the points tell what is hidden.
 
         Raises:
             InputError: the mask is too small.
@@ -150,6 +179,33 @@ class SlatReconstructor(ABC, Generic[M]):
                 where the model made nothing of the object.
             Cancelled: the user stopped the run.
         """
+        self._begin(report)
+        each = (1 - self.first_share) / len(seeds)
+        starts = [self.first_share + k * each for k in range(len(seeds))]
+        with freed_when_it_fails(self.model):
+            inputs = self._inputs(view)
+            first = report.part(0.0, self.first_share)
+            first_stages = self._first_stages(inputs, seeds=seeds, report=first)
+        return [
+            partial(self._complete, one, inputs, view, seed, report.part(start, start + each))
+            for one, seed, start in zip(first_stages, seeds, starts, strict=True)
+        ]
+
+    @abstractmethod
+    def _inputs(self, view: ObjectView) -> Any:
+        """What the networks see of one object."""
+
+    @abstractmethod
+    def _first_stages(
+        self, inputs: Any, *, seeds: Sequence[int], report: Reporter
+    ) -> list[FirstStageResult]:
+        """Run the first stage of all seeds."""
+
+    @abstractmethod
+    def _complete(
+        self, first: FirstStageResult, inputs: Any, view: ObjectView, seed: int, report: Reporter
+    ) -> Reconstruction:
+        """Run the second stage for one seed, and give the object its place."""
 
     def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
         """Reconstruct one object with one seed; `start_samples` says what it raises."""
@@ -166,14 +222,6 @@ class SlatReconstructor(ABC, Generic[M]):
         if self.model.device.type == "cpu" and not self._cpu_warned:
             self._cpu_warned = True
             report.note(f"{self.title} runs on the CPU here: minutes an object, on a GPU seconds.")
-
-
-def reports_of(report: Reporter, seeds: int, *, together: float) -> tuple[Reporter, list[Reporter]]:
-    """Where tries report to: first all together, for that share of the time, then one by one."""
-    each = (1 - together) / seeds
-    return report.part(0.0, together), [
-        report.part(together + k * each, together + (k + 1) * each) for k in range(seeds)
-    ]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ Where it stands is fitted afterwards to what the photo shows of it (`compose.fit
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,12 @@ from scenelift.progress import Reporter
 from scenelift.reconstruct.detail import closest_matte, most_pixels
 from scenelift.reconstruct.placing import matte_of, place_in_scene
 from scenelift.reconstruct.slat import (
+    UNDISTILLED,
     Setup,
     SlatReconstructor,
     freed_when_it_fails,
-    reports_of,
     shape_of,
 )
-from scenelift.runtime import Runtime
 from scenelift.types import ObjectView, Reconstruction, View
 from scenelift.weights.content import fingerprint
 from scenelift.weights.locate import require
@@ -47,6 +46,8 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
 
     name = "trellis"
     title = "TRELLIS"
+    first_share = 0.36
+    fixed_options = UNDISTILLED
 
     def __init__(
         self,
@@ -61,18 +62,7 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
         self.view_mode: ViewMode = view_mode
 
     @classmethod
-    def load(cls, options: BackendOptions | Runtime) -> TrellisReconstructor:
-        """Load the weights that the options name, or those in the cache.
-
-        Args:
-            options: `ReconstructionOptions`, or others for the published settings.
-
-        Raises:
-            WeightsError: they are missing, damaged, or of another model.
-            SetupError: the device is not there.
-        """
-        # Its first flow was never distilled, and it has one decoder of splats.
-        setup = Setup.of(options, distilled=False, splats_per_voxel=32)
+    def _load(cls, setup: Setup) -> Self:
         options = setup.options
         files = _files(options)
         model = setup.build(Trellis, load_models(files))
@@ -80,33 +70,27 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
         version = setup.version(weights, model.sampling, options.view_mode)
         return cls(model, version=version, view_mode=options.view_mode)
 
-    def start_samples(
-        self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
-    ) -> list[Callable[[], Reconstruction]]:
-        # The other objects do not matter: the points tell what is hidden.
-        self._begin(report)
-        first, rest = reports_of(report, len(seeds), together=0.36)
-        with freed_when_it_fails(self.model):
-            first_stages = self.model.begin(
-                [self._picture(one) for one in (view, *view.further)],
-                seeds=seeds,
-                mode=self.view_mode,
-                report=first,
-            )
-        return [
-            partial(self._complete, one, view, seed, part)
-            for one, seed, part in zip(first_stages, seeds, rest, strict=True)
-        ]
+    def _inputs(self, view: ObjectView) -> list[NDArray[np.uint8]]:
+        return [self._picture(one) for one in (view, *view.further)]
+
+    def _first_stages(
+        self, inputs: list[NDArray[np.uint8]], *, seeds: Sequence[int], report: Reporter
+    ) -> list[FirstStageResult]:
+        return self.model.begin(inputs, seeds=seeds, mode=self.view_mode, report=report)
 
     def _complete(
-        self, first: FirstStageResult, view: ObjectView, seed: int, report: Reporter
+        self,
+        first: FirstStageResult,
+        inputs: list[NDArray[np.uint8]],
+        view: ObjectView,
+        seed: int,
+        report: Reporter,
     ) -> Reconstruction:
-        """The second stage for one seed, and its place where the first photo shows it."""
         with freed_when_it_fails(self.model):
             output = self.model.complete(first, mode=self.view_mode, report=report.part(0.0, 0.7))
         shape, _ = shape_of(output)
         notes = [*output.notes]
-        photos = 1 + len(view.further)
+        photos = len(inputs)
         if self.view_mode == "stochastic" and photos > self._fewest_steps:
             notes.append(
                 f"{photos} photos and {self._fewest_steps} steps: each step looks at one, so "

@@ -6,8 +6,8 @@ Like TRELLIS it gives an object upright and turned as its seed would have it: it
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +26,9 @@ from scenelift.options import BackendOptions
 from scenelift.progress import Reporter
 from scenelift.reconstruct.detail import closest_matte, most_pixels
 from scenelift.reconstruct.placing import matte_of, place_in_scene
-from scenelift.reconstruct.slat import (
-    Setup,
-    SlatReconstructor,
-    freed_when_it_fails,
-    reports_of,
-)
+from scenelift.reconstruct.slat import UNDISTILLED, Setup, SlatReconstructor, freed_when_it_fails
 from scenelift.reconstruct.surface import shape_of_surface
-from scenelift.runtime import Runtime
-from scenelift.types import ObjectView, Reconstruction, View
+from scenelift.types import ObjectView, Reconstruction
 from scenelift.weights.content import fingerprint
 from scenelift.weights.locate import locate, require
 
@@ -48,7 +42,7 @@ STRUCTURE_REPOSITORY = "/".join(PUBLISHED_STRUCTURE_DECODER.split("/")[:2])
 
 
 class Trellis2Reconstructor(SlatReconstructor[Trellis2]):
-    """A `SeveralSeedsReconstructor`.
+    """Reconstructs with TRELLIS.2, and finds the object's place.
 
     Args:
         model, version: as for `SlatReconstructor`.
@@ -57,6 +51,8 @@ class Trellis2Reconstructor(SlatReconstructor[Trellis2]):
 
     name = "trellis2"
     title = "TRELLIS.2"
+    first_share = 0.2
+    fixed_options = UNDISTILLED
 
     def __init__(
         self, model: Trellis2, *, version: str, place: Callable[..., FittedPose] = fit_pose
@@ -65,40 +61,33 @@ class Trellis2Reconstructor(SlatReconstructor[Trellis2]):
         self._place = place
 
     @classmethod
-    def load(cls, options: BackendOptions | Runtime) -> Trellis2Reconstructor:
-        """Load the weights that the options name, or those in the cache.
-
-        Args:
-            options: `ReconstructionOptions`, or others for the published settings.
-
-        Raises:
-            WeightsError: they are missing, damaged, or of another model.
-            SetupError: the device is not there.
-        """
-        setup = published_types(Setup.of(options, distilled=False, splats_per_voxel=32))
+    def _load(cls, setup: Setup) -> Self:
+        setup = published_types(setup)
         kind = setup.options.voxel_kind
         files = _files(setup.options)
         model = setup.build(Trellis2, load_models(files, kind))
         weights = f"trellis.2-4b {fingerprint(files.weight_files(kind))}"
         return cls(model, version=setup.version(weights, model.sampling, kind))
 
-    def start_samples(
-        self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
-    ) -> list[Callable[[], Reconstruction]]:
-        # The other objects do not matter: the points tell what is hidden.
-        self._begin(report)
-        first, rest = reports_of(report, len(seeds), together=0.2)
-        with freed_when_it_fails(self.model):
-            first_stages = self.model.begin(_picture(view), seeds=seeds, report=first)
-        return [
-            partial(self._complete, one, view, seed, part)
-            for one, seed, part in zip(first_stages, seeds, rest, strict=True)
-        ]
+    def _inputs(self, view: ObjectView) -> NDArray[np.uint8]:
+        """The object alone, on black."""
+        matte = closest_matte(view.image, matte_of(view.instance))
+        pixels, alpha = shrunk(most_pixels(view.image), matte, most=MOST_PIXELS)
+        return crop_on_black(pixels, alpha, size=None, factor=BOX_FACTOR)
+
+    def _first_stages(
+        self, inputs: NDArray[np.uint8], *, seeds: Sequence[int], report: Reporter
+    ) -> list[FirstStageResult]:
+        return self.model.begin(inputs, seeds=seeds, report=report)
 
     def _complete(
-        self, first: FirstStageResult, view: ObjectView, seed: int, report: Reporter
+        self,
+        first: FirstStageResult,
+        inputs: NDArray[np.uint8],
+        view: ObjectView,
+        seed: int,
+        report: Reporter,
     ) -> Reconstruction:
-        """The second stage for one seed, and the object's place."""
         with freed_when_it_fails(self.model):
             surface = self.model.complete(first, report=report.part(0.0, 0.8))
             shape, _ = shape_of_surface(surface, OBJECT_FROM_ZUP, seed=seed)
@@ -119,13 +108,6 @@ def published_types(setup: Setup) -> Setup:
     if setup.options.precision != "auto" or setup.runtime.torch_device.type != "cuda":
         return setup
     return Setup.of(setup.runtime, precision="bfloat16")
-
-
-def _picture(view: View) -> NDArray[np.uint8]:
-    """What the networks see of one object: it alone, on black."""
-    matte = closest_matte(view.image, matte_of(view.instance))
-    pixels, alpha = shrunk(most_pixels(view.image), matte, most=MOST_PIXELS)
-    return crop_on_black(pixels, alpha, size=None, factor=BOX_FACTOR)
 
 
 def _files(options: BackendOptions) -> Trellis2Folder:
