@@ -1,15 +1,14 @@
 """Pictures of masks → one mask an object.
 
     alpha        where the visible pixels are one colour, or a photo's: the alpha is the mask
+    cut-out      what was cut out of a photo, on transparent, black or white: one mask
     one mask     two values, or one mask with a soft edge: the brighter half
     numbers      grey, or a palette of greys: one value an object, black is none
     colours      RGB, RGBA, a palette of colours: one colour an object; transparent is none, else
                  black, else what most of the picture's border shows
 
-A palette is read by its colours, as every viewer shows it. Numbers or colours are told from soft
-edges by areas: an object has pixels whose neighbours are all its own. Pixels of blended colours
-between two objects go to the nearer one. A highest number far above the others (255 beside 1 and 2)
-marks what belongs to none, as PASCAL VOC and Cityscapes have it.
+A palette is read by its colours, as every viewer shows it. Pixels of blended colours between two
+objects go to the nearer one, and what a lossy format did to a plain colour is undone (`plain`).
 """
 
 from __future__ import annotations
@@ -20,222 +19,330 @@ from typing import Any
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
+from PIL import ImageOps
+from scipy import ndimage
 
 from scenelift.errors import InputError
+from scenelift.segment.given.cutout import is_posterised, looks_like_photo
+from scenelift.segment.given.layers import MOST_LAYERS, Layer, Layers, one_mask
+from scenelift.segment.given.numbers import (
+    inside,
+    layers_of_numbers,
+    layers_of_values,
+    trimap,
+    void_note,
+    void_of,
+)
+from scenelift.segment.given.plain import LEAST_PIXELS, NEAR, nearest_of, plain_colours
+from scenelift.types import Image
 
-__all__ = ["Layer", "Layers", "layers_of_array", "layers_of_picture"]
+__all__ = ["layers_of_picture"]
 
-# Fewer pixels of a value or colour are an accident of blending, not an object.
-LEAST_PIXELS = 16
-MOST_LAYERS = 1000
 # A picture of labels has most of its pixels in areas of one colour; a photo has not.
 SOLID_SHARE = 0.8
-# Up to so many numbers 1, 2, 3… are numbers whatever their shapes; more could be a smooth ramp.
-FEW = 16
+# So many colours beyond those with areas are blends or noise.
+FEW_BLENDS = 16
+# How far a lossy format moves black and white.
+PLAIN_NOISE = 20
+# How far JPEG's halos reach from an edge, with its colours at half the size.
+HALO = 4
+# Holes of a cut-out that are the object's where no photo tells, in parts of the object.
+SMALL_HOLE = 0.005
+# PASCAL VOC's colour of what belongs to no object, and how far a lossy format moves its colours.
+VOC_VOID, VOC_NEAR = (224, 224, 192), 8
+
+
+def layers_of_picture(picture: PIL.Image.Image, name: str, photo: Image | None = None) -> Layers:
+    """Take a picture of masks apart.
+
+    Args:
+        picture: one page.
+        name: of its file.
+        photo: what it lies on, by which a cut-out is told; None where that is not known.
+
+    Raises:
+        InputError: its colours blend into each other: it is a photo or a drawing; or it holds
+            numbers in a format that does not keep them.
+    """
+    is_jpeg = picture.format in ("JPEG", "MPO")
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode in ("P", "PA"):
+        indices = np.asarray(picture.getchannel(0) if picture.mode == "PA" else picture)
+        rgba = np.array(picture.convert("RGBA"))
+        used = np.unique(indices)
+        colours = {tuple(rgba[indices == k][0].tolist()) for k in used}
+        if len(colours) == 1 and len(used) > 1:
+            return layers_of_numbers(indices)  # a palette that nobody filled in
+        return _colours(rgba, name, photo, indices=indices)
+    if picture.mode == "L":
+        return _grey(np.asarray(picture), name, photo, is_jpeg=is_jpeg)
+    if picture.mode == "F" or picture.mode[0] in "1I":
+        return layers_of_values(np.asarray(picture))
+    return _colours(np.array(picture.convert("RGBA")), name, photo, is_jpeg=is_jpeg)
+
+
+def _grey(
+    grey: NDArray[np.uint8], name: str, photo: Image | None, *, is_jpeg: bool = False
+) -> Layers:
+    """Objects by grey value, one mask, or a cut-out of the photo without its colours."""
+    present = np.unique(grey)
+    if len(present) > 2 or present[0] > 0:
+        rgb = np.repeat(grey[..., None], 3, -1)
+        if looks_like_photo(rgb, np.ones(grey.shape, np.bool_), photo):
+            return Layers(layers=(), is_photo=True)
+        ground = _plain_ground(rgb, photo)
+        if ground is not None and looks_like_photo(rgb, ~ground.mask, photo):
+            return _cut_out(_without_halo(ground, rgb, photo), photo)
+        if is_jpeg and present[-1] <= NEAR:
+            raise InputError(
+                f"{name} has numbers up to {present[-1]} as JPEG, which does not keep such small "
+                "ones apart. Save the labels as PNG."
+            )
+    layers = layers_of_numbers(grey)
+    if len(layers.layers) == 1 and layers.layers[0].key is None and len(present) > 3:
+        layers = _lossy_numbers(grey) or layers
+    return layers
+
+
+def _lossy_numbers(grey: NDArray[np.uint8]) -> Layers | None:
+    """Objects by grey values that a lossy format has spread, None where it is one mask."""
+    rgb = np.repeat(grey[..., None], 3, -1)
+    plain = plain_colours(rgb, np.ones(grey.shape, np.bool_))
+    if plain is None or len(plain.colours) < 3:
+        return None
+    values = plain.colours[:, 0].astype(np.int32)
+    # Next to black is black, and so on: the values that tools choose for ground, unknown, object.
+    for usual in (0, 128, 255):
+        values[abs(values - usual) <= PLAIN_NOISE // 4] = usual
+    snapped = values[plain.labels]
+    if not plain.holds(snapped > 0):
+        return None
+    if is_posterised(np.where(snapped > 0, plain.labels, -1), plain.colours):
+        return None
+    return trimap(snapped) or layers_of_numbers(snapped)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Layer:
-    """One mask of a picture.
+class _Areas:
+    """A picture as areas of colours: `labels` [H, W] say which of `colours` [K, 3], -1 for none."""
 
-    Attributes:
-        mask: bool [H, W], not empty.
-        key: its number or its colour (r, g, b), None where the picture is one mask.
-    """
-
-    mask: NDArray[np.bool_]
-    key: int | tuple[int, int, int] | None = None
+    labels: NDArray[np.int32]
+    colours: NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layers:
-    """What a picture holds; `void` is the number of what belongs to no object, where it has one."""
-
-    layers: tuple[Layer, ...]
-    void: int | None = None
-
-
-def layers_of_picture(picture: PIL.Image.Image, name: str) -> Layers:
-    """Take a picture of masks apart.
-
-    Raises:
-        InputError: its colours blend into each other: it is a photo or a drawing.
-    """
-    if picture.mode in ("P", "PA"):
-        indices = np.asarray(picture.getchannel(0) if picture.mode == "PA" else picture)
-        rgba = np.asarray(picture.convert("RGBA"))
-        palette_indices = np.unique(indices)
-        colours = {tuple(rgba[indices == k][0].tolist()) for k in palette_indices}
-        if len(colours) == 1 and len(palette_indices) > 1:
-            return _numbers(indices.astype(np.int32))  # a palette that nobody filled in
-        return _colours(rgba, name, indices=indices)
-    if picture.mode in ("1", "L", "I", "I;16", "I;16L", "I;16B", "F"):
-        return layers_of_array(np.asarray(picture), name)
-    return _colours(np.asarray(picture.convert("RGBA")), name)
-
-
-def layers_of_array(values: NDArray, name: str) -> Layers:
-    """Take an array apart: bool or numbers [H, W], or a stack of masks [N, H, W].
-
-    Raises:
-        InputError: it has another shape or type.
-    """
-    if values.ndim == 4 and 1 in (values.shape[0], values.shape[1]):
-        values = values[0] if values.shape[0] == 1 else values[:, 0]  # [1, N, H, W], [N, 1, H, W]
-    if values.dtype.kind not in "buif" or values.ndim not in (2, 3) or not values.size:
-        raise InputError(
-            f"{name} holds {values.dtype} {list(values.shape)}; a mask [H, W], numbers of objects "
-            "[H, W] or a stack of masks [N, H, W] were expected."
-        )
-    if values.ndim == 3:
-        if len(values) > MOST_LAYERS:
-            raise InputError(f"{name} holds {len(values)} masks; up to {MOST_LAYERS} are read.")
-        masks = [_brighter_half(np.nan_to_num(each)) for each in values]
-        return Layers(layers=tuple(Layer(mask=m, key=k) for k, m in enumerate(masks) if m.any()))
-    if values.dtype.kind == "f":
-        finite = np.nan_to_num(values)
-        whole = np.array_equal(finite, np.round(finite)) and abs(finite).max() < 2**31
-        if not whole:
-            return _one(_brighter_half(finite))
-        values = finite
-    return _numbers(values.astype(np.int32))
-
-
-def _one(mask: NDArray[np.bool_]) -> Layers:
-    return Layers(layers=(Layer(mask=mask),) if mask.any() else ())
-
-
-def _brighter_half(values: NDArray) -> NDArray[np.bool_]:
-    """One mask: of two values the higher; of more, those in the upper half of what there is."""
-    if values.dtype == np.bool_:
-        return values
-    top, bottom = values.max(initial=0), values.min(initial=0)
-    if top <= 0:
-        return np.zeros(values.shape, np.bool_)
-    if top != bottom and np.isin(values, (top, bottom)).all():
-        return values == top
-    return values >= (128 if 128 <= top <= 255 else top / 2)
-
-
-def _numbers(values: NDArray[np.int32]) -> Layers:
-    """Objects by number, or one mask."""
-    ids, counts = np.unique(values[values != 0], return_counts=True)
-    if len(ids) == 2 and (values != 0).all():
-        return _one(values == ids[1])  # the darker value is what is around it
-    if len(ids) < 2 or len(ids) > MOST_LAYERS:
-        return _one(_brighter_half(values))
-    solid = set(np.unique(values[_inside(values)]).tolist())
-    void = _void(ids)
-    objects = ids[:-1] if void is not None else ids
-    areas = counts[: len(objects)]
-    if void is not None and not all(
-        k in solid and area >= LEAST_PIXELS for k, area in zip(objects.tolist(), areas, strict=True)
-    ):
-        void, objects, areas = None, ids, counts
-    if not _are_numbers(values, objects, areas, solid):
-        return _one(_brighter_half(values))
-    return Layers(
-        layers=tuple(Layer(mask=values == k, key=int(k)) for k in objects.tolist()), void=void
-    )
-
-
-def _void(ids: NDArray[np.int32]) -> int | None:
-    """The highest number a picture can hold, where it is far above all others."""
-    ids = ids[ids > 0]
-    if len(ids) < 2:
-        return None
-    top = int(ids[-1])
-    steps = np.diff(np.concatenate([[0], ids]))
-    return top if top in (255, 65535) and steps[-1] > 2 * steps[:-1].max() else None
-
-
-def _are_numbers(
-    values: NDArray[np.int32], ids: NDArray[np.int32], areas: NDArray[np.intp], solid: set[int]
-) -> bool:
-    """Whether grey values are numbers of objects, not the soft edge of one mask."""
-    if len(ids) == 1:
-        return True
-    if len(ids) <= FEW and ids[-1] <= len(ids) + 1:
-        return True  # 1, 2, 3…: no edge is that dark
-    with_area = [k in solid and a >= LEAST_PIXELS for k, a in zip(ids.tolist(), areas, strict=True)]
-    if np.mean(with_area) <= 0.5:
-        return False
-    if len(ids) <= FEW:
-        return True
-    # A wide ramp has areas too, but its neighbours differ by little.
-    steps = abs(np.diff(values, axis=1))
-    return bool(np.median(steps[steps > 0]) > 2)
-
-
-def _inside(values: NDArray) -> NDArray[np.bool_]:
-    """Pixels whose neighbours above, below, left and right are as they are."""
-    inside = np.zeros(values.shape, np.bool_)
-    middle = values[1:-1, 1:-1]
-    inside[1:-1, 1:-1] = (
-        (values[:-2, 1:-1] == middle)
-        & (values[2:, 1:-1] == middle)
-        & (values[1:-1, :-2] == middle)
-        & (values[1:-1, 2:] == middle)
-    )
-    return inside
-
-
-def _colours(rgba: NDArray[np.uint8], name: str, indices: NDArray | None = None) -> Layers:
+def _colours(
+    rgba: NDArray[np.uint8],
+    name: str,
+    photo: Image | None,
+    *,
+    indices: NDArray[Any] | None = None,
+    is_jpeg: bool = False,
+) -> Layers:
     """Objects by colour, or one mask; `indices` are those of a palette."""
-    visible = rgba[..., 3] >= 128
-    red, green, blue = (rgba[..., channel] for channel in range(3))
+    rgb, visible = rgba[..., :3], rgba[..., 3] >= 128
     opaque = bool(visible.all())
-    if opaque and (red == green).all() and (red == blue).all():
-        return _numbers(red.astype(np.int32))
-    codes = (red.astype(np.int32) << 16) | (green.astype(np.int32) << 8) | blue
-    codes[~visible] = -1
-    void = None
-    if indices is not None and (void := _void(np.unique(indices).astype(np.int32))) is not None:
-        codes[indices == void] = 0 if opaque else -1
-    solid, counts = np.unique(codes[_inside(codes)], return_counts=True)
-    solid = solid[counts >= LEAST_PIXELS]
-    solid_pixels = np.isin(codes, solid)
-    background = {_background(codes)} if opaque else {-1, *([0] if len(solid) > 2 else [])}
-    labels = [k for k in solid.tolist() if k not in background]
-    if solid_pixels.mean() < SOLID_SHARE or not labels or len(labels) > MOST_LAYERS:
+    if opaque and (rgb == rgb[..., :1]).all():
+        return _grey(rgb[..., 0], name, photo, is_jpeg=is_jpeg)
+    notes: list[str] = []
+    if indices is not None and (void := void_of(np.unique(indices).astype(np.int32))) is not None:
+        rgb[indices == void] = 0
         if not opaque:
-            return _one(visible)
-        if all((abs(red.astype(np.int16) - c) <= 8).all() for c in (green, blue)):
-            return _one(_brighter_half(green))  # grey, but for the noise of a lossy format
-        raise InputError(
-            f"{name} has colours that blend into each other, as a photo has. Give a picture with "
-            "one plain colour an object on black, or one white-on-black PNG an object."
-        )
-    if not opaque and len(solid) <= 2:
-        return _one(visible)
-    if not solid_pixels.all():
-        codes = _to_nearest(codes, solid_pixels)
-    place = {k: int(np.argmax(codes == k)) for k in labels}
+            visible &= indices != void
+        notes.append(void_note(void))
+    if looks_like_photo(rgb, visible, photo):
+        return Layers(layers=(), is_photo=True) if opaque else one_mask(visible)
+    ground = _plain_ground(rgb, photo) if opaque else None
+    if ground is not None and looks_like_photo(rgb, ~ground.mask, photo):
+        return _cut_out(_without_halo(ground, rgb, photo), photo)
+    areas = _areas(rgb, visible)
+    if areas is not None:
+        return _objects(areas, opaque=opaque, indices=indices, notes=notes)
+    if not opaque:
+        return one_mask(visible)
+    if (np.ptp(rgb.astype(np.int16), axis=-1) <= PLAIN_NOISE).all():
+        return _grey(rgb[..., 1], name, None, is_jpeg=is_jpeg)  # but for a lossy format's noise
+    if ground is not None:
+        return _cut_out(ground, photo)
+    raise InputError(
+        f"{name} has colours that blend into each other, as a photo has. Give a picture with "
+        "one plain colour an object on black, a cut-out on transparent, black or white, or one "
+        "white-on-black PNG an object."
+    )
+
+
+def _areas(rgb: NDArray[np.uint8], visible: NDArray[np.bool_]) -> _Areas | None:
+    """The colours that have areas, each pixel with one; None where it is a photo."""
+    codes = (rgb[..., 0].astype(np.int32) << 16) | (rgb[..., 1].astype(np.int32) << 8) | rgb[..., 2]
+    codes[~visible] = -1
+    solid, counts = np.unique(codes[inside(codes)], return_counts=True)
+    solid = solid[(counts >= LEAST_PIXELS) & (solid >= 0)]
+    plain = None
+    used = np.count_nonzero(np.bincount(codes[visible], minlength=1 << 24))
+    if used - len(solid) > max(FEW_BLENDS, len(solid)):
+        plain = plain_colours(rgb, visible)
+        if plain is None:
+            return None
+        areas = _Areas(labels=plain.labels, colours=plain.colours)
+    else:
+        is_solid = np.isin(codes, solid) | ~visible
+        if not len(solid) or len(solid) > MOST_LAYERS or is_solid.mean() < SOLID_SHARE:
+            return None
+        labels = np.searchsorted(solid, nearest_of(codes, is_solid)).astype(np.int32)
+        labels[~visible | ~np.isin(nearest_of(codes, is_solid), solid)] = -1
+        colours = np.stack([solid >> 16, solid >> 8 & 255, solid & 255], -1).astype(np.uint8)
+        areas = _Areas(labels=labels, colours=colours)
+    ground = _ground_of(areas, opaque=bool(visible.all()))
+    objects = np.where(np.isin(areas.labels, list(ground)), -1, areas.labels)
+    if plain is not None and not plain.holds(objects >= 0):
+        return None
+    return None if is_posterised(objects, areas.colours) or not (objects >= 0).any() else areas
+
+
+def _objects(
+    areas: _Areas, *, opaque: bool, indices: NDArray[Any] | None, notes: list[str]
+) -> Layers:
+    """One mask a colour, but for the ground's."""
+    ground = _ground_of(areas, opaque=opaque)
+    numbers = [k for k in np.unique(areas.labels).tolist() if k >= 0 and k not in ground]
+    void = _voc_void(areas.colours, numbers, ground)
+    if void is not None:
+        numbers.remove(void)
+        notes = [*notes, void_note(VOC_VOID)]
+    if not opaque and len(np.unique(areas.labels[areas.labels >= 0])) == 1:
+        return one_mask(areas.labels >= 0, *notes)
+    place = {k: int(np.argmax(areas.labels == k)) for k in numbers}
     if indices is not None:  # in the order of their numbers; else as they come from the top
         place = {k: int(indices.flat[at]) for k, at in place.items()}
-    return Layers(
-        layers=tuple(
-            Layer(mask=codes == k, key=(k >> 16, k >> 8 & 255, k & 255))
-            for k in sorted(labels, key=place.__getitem__)
-        ),
-        void=void,
-    )
+    layers: list[Layer] = []
+    for k in sorted(numbers, key=place.__getitem__):
+        red, green, blue = (int(c) for c in areas.colours[k])
+        layers.append(Layer(mask=areas.labels == k, key=(red, green, blue)))
+    return Layers(layers=tuple(layers), notes=tuple(notes))
 
 
-def _background(codes: NDArray[np.int32]) -> int:
-    """Black where there is some, else the colour of most of the border."""
-    if (codes == 0).any():
-        return 0
-    border = np.concatenate([codes[0], codes[-1], codes[:, 0], codes[:, -1]])
-    values, counts = np.unique(border, return_counts=True)
-    return int(values[counts.argmax()])
+def _ground_of(areas: _Areas, *, opaque: bool) -> set[int]:
+    """Black where there is some, else the colour of most of the border; under alpha it is clear."""
+    used = [k for k in np.unique(areas.labels).tolist() if k >= 0]
+    exact = [k for k in used if not areas.colours[k].any()]
+    noisy = [k for k in used if areas.colours[k].max() <= PLAIN_NOISE // 4]
+    # Numbers in one channel may be next to black: there, only black itself is.
+    black = exact or (noisy if len(noisy) == 1 else [])
+    if not opaque:
+        return set(black) if len(used) > 1 else set()
+    if black:
+        return set(black)
+    labels = areas.labels
+    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    return {int(np.bincount(border[border >= 0]).argmax())}
 
 
-def _to_nearest(codes: NDArray[np.int32], solid_pixels: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Blended pixels take the colour of the nearest plain one."""
-    from scipy import ndimage
+def _voc_void(colours: NDArray[np.uint8], numbers: list[int], ground: set[int]) -> int | None:
+    """Which colour is PASCAL VOC's rim, where all colours are of its palette."""
 
-    nearest: Any = ndimage.distance_transform_edt(
-        ~solid_pixels, return_distances=False, return_indices=True
-    )
-    return codes[nearest[0], nearest[1]]
+    def near(k: int, colour: object) -> bool:
+        return bool(abs(colours[k].astype(int) - np.array(colour)).max() <= VOC_NEAR)
+
+    voids = [k for k in numbers if near(k, VOC_VOID)]
+    others = [k for k in numbers if k not in voids]
+    palette = _voc_palette()
+    black = all(colours[k].max() <= PLAIN_NOISE for k in ground)
+    if len(voids) != 1 or not others or not black:
+        return None
+    of_voc = all((abs(palette - colours[k]).max(1) <= VOC_NEAR).any() for k in others)
+    return voids[0] if of_voc else None
+
+
+def _voc_palette() -> NDArray[np.int32]:
+    """The colours of VOC's numbers 0…254: three bits of a number go to the top of each channel."""
+    numbers = np.arange(255)
+    palette = np.zeros((255, 3), np.int32)
+    for level in range(8):
+        for channel in range(3):
+            palette[:, channel] |= (numbers >> (3 * level + channel) & 1) << (7 - level)
+    return palette
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Ground:
+    """The ground of a cut-out: `mask` [H, W], and `colour` 0 for black, 255 for white."""
+
+    mask: NDArray[np.bool_]
+    colour: int
+
+
+def _plain_ground(rgb: NDArray[np.uint8], photo: Image | None = None) -> _Ground | None:
+    """A cut-out's black or white ground, None where there is none of either."""
+    border = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
+    for colour in (0, 255):
+        plain = border[_away(border, colour) <= PLAIN_NOISE]
+        if len(plain) <= len(border) / 2:
+            continue
+        # What lossy formats leave in the ground is told from the object's own dark parts by what
+        # the photo shows; without it, only what an exact ground has is ground.
+        away = _away(rgb, colour)
+        is_exact = np.mean(_away(plain, colour) == 0) > 0.99
+        is_ground = away <= (1 if is_exact and photo is None else PLAIN_NOISE)
+        shown = _shown(photo, rgb.shape[:2])
+        if shown is not None:
+            like = abs(shown.astype(np.int16) - rgb).max(-1)
+            is_ground &= (away == 0) | (like + 2 >= _away(shown, colour))
+        if 0.05 < is_ground.mean() < 1:
+            return _Ground(mask=_without_specks(is_ground), colour=colour)
+    return None
+
+
+def _without_halo(ground: _Ground, rgb: NDArray[np.uint8], photo: Image | None) -> _Ground:
+    """The ground with what a lossy format drew around the object: nearer to it than the photo."""
+    shown = _shown(photo, rgb.shape[:2])
+    if shown is None:
+        return ground
+    rim = ndimage.binary_dilation(ground.mask, iterations=HALO) & ~ground.mask
+    halo = rim.copy()
+    own = rgb[rim].astype(np.int16)
+    halo[rim] = abs(own - shown[rim]).max(-1) > abs(own - ground.colour).max(-1)
+    return _Ground(mask=_without_specks(ground.mask | halo), colour=ground.colour)
+
+
+def _away(rgb: NDArray[np.uint8], colour: int) -> NDArray[np.uint8]:
+    """How far colours are from black or white."""
+    return rgb.max(-1) if colour == 0 else 255 - rgb.min(-1)
+
+
+def _shown(photo: Image | None, size: tuple[int, int]) -> NDArray[np.uint8] | None:
+    """The photo's pixels at a picture's size, None where there is none or it is of one colour."""
+    if photo is None or photo.pixels.std(axis=(0, 1)).max() < 2:
+        return None
+    height, width = size
+    rows = ((np.arange(height) + 0.5) * photo.height / height).astype(int)
+    columns = ((np.arange(width) + 0.5) * photo.width / width).astype(int)
+    return photo.pixels[rows[:, None], columns]
+
+
+def _without_specks(ground: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The ground with what lies in it in fewer pixels than an object has."""
+    pieces: Any
+    pieces, _ = ndimage.label(~ground)
+    small = np.bincount(pieces.ravel()) < LEAST_PIXELS
+    small[0] = False
+    return ground | small[pieces]
+
+
+def _cut_out(ground: _Ground, photo: Image | None) -> Layers:
+    """What is not ground as one mask, with the parts of it that have the ground's own colour.
+
+    A hole is the object's where the photo shows that colour there, too; without a photo, where it
+    is small.
+    """
+    mask = ~ground.mask
+    pieces: Any
+    pieces, count = ndimage.label(ground.mask)
+    edge = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    holes = np.ones(count + 1, np.bool_)
+    holes[np.unique(edge)] = holes[0] = False
+    shown = _shown(photo, mask.shape)
+    if shown is None:
+        return one_mask(mask | (holes & (sizes <= SMALL_HOLE * mask.sum()))[pieces])
+    alike = _away(shown, ground.colour) <= 2 * PLAIN_NOISE
+    own = np.bincount(pieces.ravel(), alike.ravel(), minlength=count + 1) / np.maximum(sizes, 1)
+    return one_mask(mask | (holes & (own > 0.5))[pieces])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 import warnings
 import zlib
 from collections.abc import Sequence
@@ -22,17 +23,19 @@ import PIL.Image
 
 from scenelift.errors import InputError
 from scenelift.io.arrays import read_arrays
-from scenelift.io.image import MAX_FILE_BYTES, MAX_PIXELS
+from scenelift.io.image import MAX_FILE_BYTES, known_formats
 from scenelift.prompts import MAX_PHRASE_CHARACTERS
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import is_coco, read_coco
 from scenelift.segment.given.cvat import read_cvat
 from scenelift.segment.given.label_studio import is_label_studio, read_label_studio
 from scenelift.segment.given.labelme import is_labelme, read_labelme
+from scenelift.segment.given.layers import Layers
 from scenelift.segment.given.names import name_from_file, natural
-from scenelift.segment.given.pictures import Layers, layers_of_array, layers_of_picture
+from scenelift.segment.given.pages import layers_of_pages
 from scenelift.segment.given.segmenter import INSTANCES_NAME
 from scenelift.segment.given.shapes import Outline, score_of, stem_of
+from scenelift.segment.given.stacks import layers_of_array
 from scenelift.segment.given.supervisely import is_supervisely, read_supervisely
 from scenelift.segment.given.voc import is_voc, read_voc
 from scenelift.segment.given.yolo import CLASS_FILES, is_yolo, read_yolo
@@ -41,8 +44,8 @@ from scenelift.types import BoxPrompt, Instance, Size
 __all__ = ["GivenObjects", "load_masks", "read_given"]
 
 MAX_MASKS = 1000
-PICTURE_FORMATS = ("PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG", "PPM")
-PICTURES = (".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".jpg", ".jpeg")
+# Beyond what photos may be: what Netpbm's tools and many research codes write.
+MASK_FORMATS = ("PPM",)
 ARRAYS = (".npy", ".npz")
 ANNOTATION_FILES = (".json", ".xml", ".txt")
 # What names classes and colours beside them.
@@ -58,6 +61,8 @@ ANNOTATIONS = (
 NO_MASKS = ("overlay.png", "input.png", "preview.png", "preview.gif", "scene.json")
 # What operating systems leave in folders.
 LITTER = ("thumbs.db", "desktop.ini")
+# What `labelmap.txt` calls colours that are no object.
+NO_OBJECTS = ("background", "void", "ignore", "ignored", "unlabeled", "unlabelled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,13 +211,13 @@ def _read_folder(folder: Path, pile: _Pile) -> None:
             continue
         if _is_photo(file, pile.canvas.photo):
             continue
-        suffixes = (*PICTURES, *ARRAYS, *ANNOTATION_FILES)
+        suffixes = (*_picture_suffixes(), *ARRAYS, *ANNOTATION_FILES)
         if file in others:
             continue
         if file.suffix.lower() == ".txt" and not is_yolo(file):
             aside += [] if name in NAMING else [file.name]
         elif file.suffix.lower() in suffixes and file.is_file() and name not in NAMING:
-            _read_file(file, pile)
+            _read_file(file, pile, of_folder=True)
         elif name not in NAMING:
             aside.append(file.name)
     if aside:
@@ -260,7 +265,7 @@ def _read_instances_file(folder: Path, pile: _Pile) -> set[str]:
         names.add(name)
         if not file.exists():
             continue  # deleted by the user, who does not want this object
-        layers = _layers(file).layers
+        layers = _layers(file, pile.canvas).layers
         if layers:
             mask = np.any([layer.mask for layer in layers], axis=0)
             pile.add(
@@ -274,7 +279,7 @@ def _read_instances_file(folder: Path, pile: _Pile) -> set[str]:
     return names
 
 
-def _read_file(file: Path, pile: _Pile) -> None:
+def _read_file(file: Path, pile: _Pile, *, of_folder: bool = False) -> None:
     suffix = file.suffix.lower()
     if suffix in ANNOTATION_FILES:
         outlines, notes = _annotations(file, pile.canvas)
@@ -282,15 +287,24 @@ def _read_file(file: Path, pile: _Pile) -> None:
         for outline in outlines:
             pile.add(outline, file)
         return
-    layers = _layers(file)
-    if layers.void is not None:
-        pile.notes.append(f"{file.name}: {layers.void} was taken to mark what is no object.")
+    layers = _layers(file, pile.canvas)
+    if layers.is_photo:
+        if not of_folder:
+            raise InputError(
+                f"{file.name} is the photo itself, not a mask. Give a picture that is white where "
+                "the object is and black elsewhere, or the object cut out on a transparent ground."
+            )
+        pile.notes.append(f"{file.name} is a copy of the photo: passed over.")
+        return
+    pile.notes += [f"{file.name}: {note}" for note in layers.notes]
     called = _colour_names(file.parent)
     # The name of a file with several objects is that of none of them.
     name = name_from_file(file, pile.canvas.photo) if len(layers.layers) == 1 else ""
     for layer in layers.layers:
-        mask = pile.canvas.fitted(layer.mask, file.name)
-        pile.add(Outline(label=called.get(layer.key, ""), mask=mask), file, name)
+        label = called.get(layer.key, layer.name)
+        if label.casefold() in NO_OBJECTS and layer.key in called:
+            continue
+        pile.add(Outline(label=label, mask=pile.canvas.fitted(layer.mask, file.name)), file, name)
 
 
 def _annotations(file: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
@@ -341,20 +355,25 @@ def _of_xml(file: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
     return (read_voc if is_voc(root) else read_cvat)(root, file, canvas)
 
 
-def _layers(file: Path) -> Layers:
+def _picture_formats() -> list[str]:
+    """What a mask may be: whatever a photo may be, and `MASK_FORMATS`."""
+    return [*known_formats(), *(f for f in MASK_FORMATS if f in PIL.Image.OPEN)]
+
+
+def _picture_suffixes() -> tuple[str, ...]:
+    formats = _picture_formats()
+    return tuple(s for s, f in PIL.Image.registered_extensions().items() if f in formats)
+
+
+def _layers(file: Path, canvas: Canvas) -> Layers:
     if file.suffix.lower() in ARRAYS:
-        return _array_layers(file)
+        return _array_layers(file, canvas)
     try:
         _check_bytes(file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            PIL.Image.init()
-            formats = [f for f in PICTURE_FORMATS if f in PIL.Image.OPEN]
-            with PIL.Image.open(file, formats=formats) as picture:
-                if picture.width * picture.height > MAX_PIXELS:
-                    raise InputError(f"{file.name} has more than {MAX_PIXELS // 10**6} megapixels.")
-                picture.load()
-                return layers_of_picture(picture, file.name)
+            with PIL.Image.open(file, formats=_picture_formats()) as picture:
+                return layers_of_pages(picture, file.name, canvas.image)
     except (
         OSError,
         SyntaxError,
@@ -362,6 +381,8 @@ def _layers(file: Path) -> Layers:
         TypeError,
         LookupError,
         MemoryError,
+        EOFError,
+        struct.error,
         PIL.Image.DecompressionBombError,
     ) as exc:
         raise InputError(
@@ -370,12 +391,12 @@ def _layers(file: Path) -> Layers:
         ) from exc
 
 
-def _array_layers(file: Path) -> Layers:
+def _array_layers(file: Path, canvas: Canvas) -> Layers:
     try:
         (values,) = read_arrays(file, lambda names: _masks_among(names, file)).values()
     except OSError as exc:
         raise InputError(f"{file.name} cannot be read as masks: {exc}") from exc
-    return layers_of_array(values, file.name)
+    return layers_of_array(values, file.name, (canvas.full, canvas.size), canvas.image)
 
 
 def _masks_among(names: tuple[str, ...], file: Path) -> tuple[str, ...]:

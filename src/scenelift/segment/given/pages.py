@@ -1,0 +1,83 @@
+"""Pages of a TIFF, frames of an animation: one mask or more each, as in a stack."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import PIL.Image
+from PIL import ImageOps
+
+from scenelift.errors import InputError
+from scenelift.io.image import MAX_PIXELS
+from scenelift.segment.given.layers import MOST_LAYERS, Layer, Layers
+from scenelift.segment.given.pictures import layers_of_picture
+from scenelift.types import Image
+
+__all__ = ["layers_of_pages"]
+
+# Of all pages together: a thousand masks of a megapixel, or a hundred of ten.
+MOST_PIXELS = 2**30
+# TIFF's tags: what kind of page it is (bit 0: a smaller copy of another), and what it is called.
+KIND_OF_PAGE, NAME_OF_PAGE = 254, 285
+SMALLER_COPY = 1
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
+PLANES, APART = 284, 2
+SOFTWARE = 305
+
+
+def layers_of_pages(picture: PIL.Image.Image, name: str, photo: Image | None = None) -> Layers:
+    """Take the pages of an opened picture apart.
+
+    Smaller copies that a TIFF has of its pages are passed over; so are the further pictures in a
+    phone's JPEG, which are no masks.
+
+    Raises:
+        InputError: one is larger than we read, there are too many, or as for `layers_of_picture`.
+    """
+    layers: list[Layer] = []
+    notes: list[str] = []
+    number, pixels = 0, 0
+    software = getattr(picture, "tag_v2", {}).get(SOFTWARE)  # of the first page only
+    by_tifffile = str(software or "").startswith("tifffile")
+    while True:
+        if picture.width * picture.height > MAX_PIXELS:
+            raise InputError(f"{name} has more than {MAX_PIXELS // 10**6} megapixels.")
+        tags = getattr(picture, "tag_v2", {})
+        if not (number and int(tags.get(KIND_OF_PAGE) or 0) & SMALLER_COPY):
+            pixels += picture.width * picture.height
+            picture.load()
+            take_apart = _as_arrays_have_it if by_tifffile else layers_of_picture
+            page = take_apart(picture, name, photo)
+            if page.is_photo and not number:
+                return page
+            called = str(tags.get(NAME_OF_PAGE) or "").strip()
+            title = called if len(page.layers) == 1 else ""
+            layers += [replace(layer, name=title) for layer in page.layers]
+            notes += page.notes
+        if picture.format == "MPO":
+            break
+        number += 1
+        if number > MOST_LAYERS or pixels > MOST_PIXELS or len(layers) > MOST_LAYERS:
+            raise InputError(
+                f"{name} has more pages than are read as masks (up to {MOST_LAYERS}, of "
+                f"{MOST_PIXELS // 10**6} megapixels together). Split it."
+            )
+        try:
+            picture.seek(number)
+        except EOFError:
+            break
+    return Layers(layers=tuple(layers), notes=tuple(dict.fromkeys(notes)))
+
+
+def _as_arrays_have_it(picture: PIL.Image.Image, name: str, photo: Image | None) -> Layers:
+    """A page that tifffile wrote (scikit-image and imageio do by it), whose forms stand for arrays.
+
+    It writes bool with white as 0, and a stack of three or four masks as the planes of a colour.
+    """
+    tags = getattr(picture, "tag_v2", {})
+    if picture.mode == "1" and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        return layers_of_picture(ImageOps.invert(picture.convert("L")), name, photo)
+    if tags.get(PLANES) == APART and len(picture.getbands()) > 2:
+        parts = [layers_of_picture(band, name, photo) for band in picture.split()]
+        return Layers(layers=tuple(layer for part in parts for layer in part.layers))
+    return layers_of_picture(picture, name, photo)

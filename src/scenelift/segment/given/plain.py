@@ -1,0 +1,222 @@
+"""Plain colours that a lossy format or a soft brush has spread, and which pixel belongs to which.
+
+JPEG and lossy WebP move a colour by a few steps and draw halos along edges; resizing blends
+colours. What was painted shows as peaks: many flat pixels at nearly one colour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+__all__ = ["LEAST_PIXELS", "PlainColours", "nearest_of", "plain_colours", "touching_pairs"]
+
+# Fewer pixels of a value or colour are an accident of blending, not an object.
+LEAST_PIXELS = 16
+# Most that a flat area's neighbours differ by, and that a colour is away from its peak: JPEG of
+# quality 30 stays within both but along edges.
+FLAT_STEP, NEAR = 12, 24
+# Labels are mostly so near to their colours, photos are not.
+NOISE = 6
+# Of the flat pixels of labels as JPEG of quality 30, 0.96 are close, of cut-out photos 0.7; and of
+# all pixels of an object so many are flat, unless it is all edges.
+CLOSE_SHARE, LEAST_FLAT = 0.85, 0.3
+# Of a painted colour's flat pixels at least half are so near to its peak; a ramp has no peak.
+CORE, CORE_SHARE = 10, 0.5
+MOST_COLOURS = 256
+# After so many peaks that cover less than half of what is flat, it is a photo.
+PEAKS_OF_A_PHOTO = 48
+# Halos lie between the colours of both sides, their chroma within so much of the line.
+OFF_LINE = 20.0
+TO_CHROMA = np.array([[-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PlainColours:
+    """A picture as areas of plain colours.
+
+    Attributes:
+        colours: uint8 [K, 3], the one with most pixels first.
+        labels: int32 [H, W], which colour a pixel belongs to, -1 where nothing is visible.
+        flat: bool [H, W], visible pixels whose neighbours are nearly as they are.
+        close: bool [H, W], pixels that are within noise of their colour: most flat ones of labels,
+            few of a photo.
+    """
+
+    colours: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+    flat: NDArray[np.bool_]
+    close: NDArray[np.bool_]
+
+    def holds(self, area: NDArray[np.bool_]) -> bool:
+        """Whether an area of the picture consists of its plain colours, but for its edges."""
+        flat = self.flat & area
+        if flat.sum() < max(LEAST_FLAT * area.sum(), 1):
+            return False
+        return bool(self.close[flat].mean() >= CLOSE_SHARE)
+
+
+def plain_colours(rgb: NDArray[np.uint8], visible: NDArray[np.bool_]) -> PlainColours | None:
+    """Find the plain colours of a picture [H, W, 3]; None where it has none."""
+    codes = (rgb[..., 0].astype(np.int32) << 16) | (rgb[..., 1].astype(np.int32) << 8) | rgb[..., 2]
+    flat = ndimage.minimum_filter(visible, 3)
+    for channel in range(3):
+        low, high = (f(rgb[..., channel], 3) for f in (_lowest, _highest))
+        flat &= high - low <= FLAT_STEP
+    peaks = _peaks(codes[flat])
+    if not len(peaks):
+        return None
+    labels, near = _labelled(codes, peaks)
+    labels[~visible] = -1
+    near &= visible
+    real = _real(np.where(near, labels, -1), peaks)
+    if not len(real):
+        return None
+    if len(real) < len(peaks):
+        peaks = peaks[real]
+        labels, near = _labelled(codes, peaks)
+        labels[~visible] = -1
+        near &= visible
+    sure = near & _around(labels, near, flat)
+    if not sure.any():
+        return None
+    labels = np.where(visible, nearest_of(labels, sure), -1)
+    own = np.rint(peaks).astype(np.int16)[labels]
+    return PlainColours(
+        colours=np.rint(peaks).astype(np.uint8),
+        labels=labels,
+        flat=flat,
+        close=visible & (abs(rgb - own).max(-1) <= NOISE),
+    )
+
+
+def nearest_of(labels: NDArray[np.int32], sure: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Labels [H, W] in which what is not sure has taken over the nearest sure pixel's."""
+    if sure.all():
+        return labels
+    nearest: Any = ndimage.distance_transform_edt(
+        ~sure, return_distances=False, return_indices=True
+    )
+    return labels[nearest[0], nearest[1]]
+
+
+def touching_pairs(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Labels [N, 2] of neighbouring pixels that differ, in rows and columns."""
+    pairs = [
+        np.stack([labels[:, :-1].ravel(), labels[:, 1:].ravel()], 1),
+        np.stack([labels[:-1].ravel(), labels[1:].ravel()], 1),
+    ]
+    return np.concatenate([p[p[:, 0] != p[:, 1]] for p in pairs])
+
+
+def _lowest(values: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    return ndimage.minimum_filter(values, size)
+
+
+def _highest(values: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    return ndimage.maximum_filter(values, size)
+
+
+def _rgb(codes: NDArray[np.int32]) -> NDArray[np.float64]:
+    return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], -1).astype(np.float64)
+
+
+def _peaks(codes: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Colours [K, 3] around which flat pixels gather, the most frequent first."""
+    values, counts = np.unique(codes, return_counts=True)
+    colours, total = _rgb(values), counts.sum()
+    all_colours, all_counts = colours, counts
+    peaks: list[NDArray[np.float64]] = []
+    covered = 0
+    for tried in range(2 * MOST_COLOURS):
+        if not len(counts) or len(peaks) >= MOST_COLOURS:
+            break
+        if tried == PEAKS_OF_A_PHOTO and covered < total / 2:
+            return np.zeros((0, 3))
+        top = colours[counts.argmax()]
+        close = abs(colours - top).max(1) <= CORE
+        centre = np.average(colours[close], axis=0, weights=counts[close])
+        away = abs(colours - centre).max(1)
+        members = int(counts[away <= NEAR].sum())
+        if members < LEAST_PIXELS:
+            # The next may have its pixels in more colours.
+            keep = ~close
+        else:
+            # Among all, so that what an earlier peak took does not make a peak of its rest.
+            around = abs(all_colours - centre).max(1)
+            if all_counts[around <= CORE].sum() >= CORE_SHARE * all_counts[around <= NEAR].sum():
+                peaks.append(centre)
+                covered += members
+            keep = (away > NEAR) & ~close
+        colours, counts = colours[keep], counts[keep]
+    return np.array(peaks).reshape(-1, 3)
+
+
+def _labelled(
+    codes: NDArray[np.int32], peaks: NDArray[np.float64]
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Each pixel's nearest peak [H, W], and whether it is near."""
+    used = np.flatnonzero(np.bincount(codes.ravel(), minlength=1 << 24))
+    distance, nearest = cKDTree(peaks).query(_rgb(used.astype(np.int32)), p=np.inf)
+    table, is_near = np.zeros(1 << 24, np.int32), np.zeros(1 << 24, np.bool_)
+    table[used], is_near[used] = nearest, distance <= NEAR
+    return table[codes], is_near[codes]
+
+
+def _real(labels: NDArray[np.int32], peaks: NDArray[np.float64]) -> list[int]:
+    """Peaks that are areas of their own, not the halo between two others."""
+    thick = (_lowest_label(labels) == _highest_label(labels)) & (labels >= 0)
+    broad = set(np.unique(labels[thick]).tolist())
+    real: list[int] = []
+    for number in range(len(peaks)):
+        if number in broad:
+            real.append(number)
+            continue
+        near_it = ndimage.binary_dilation(labels == number, np.ones((3, 3)), iterations=4)
+        sides = [k for k in np.unique(labels[near_it]).tolist() if k in broad]
+        if not any(
+            _is_blend(peaks[number], peaks[a], peaks[b])
+            for i, a in enumerate(sides)
+            for b in sides[i + 1 :]
+        ):
+            real.append(number)
+    return real
+
+
+def _lowest_label(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    return ndimage.minimum_filter(labels, 5)
+
+
+def _highest_label(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    return ndimage.maximum_filter(labels, 5)
+
+
+def _is_blend(
+    colour: NDArray[np.float64], one: NDArray[np.float64], other: NDArray[np.float64]
+) -> bool:
+    """Whether a colour's chroma lies between two others'; its brightness has edges of its own."""
+    chroma, start, end = (TO_CHROMA @ c for c in (colour, one, other))
+    line = end - start
+    along = float(np.clip((chroma - start) @ line / max(float(line @ line), 1e-9), 0, 1))
+    bright = [float(c @ (0.299, 0.587, 0.114)) for c in (colour, one, other)]
+    between = min(bright[1:]) - NEAR <= bright[0] <= max(bright[1:]) + NEAR
+    return between and float(np.linalg.norm(chroma - start - along * line)) <= OFF_LINE
+
+
+def _around(
+    labels: NDArray[np.int32], near: NDArray[np.bool_], flat: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Pixels of areas with a flat one that are no specks: blends may look like a third colour."""
+    from skimage.measure import label
+
+    areas = label(np.where(near, labels + 1, 0), connectivity=1, background=0)
+    sizes = np.bincount(areas.ravel())
+    flats = np.bincount(areas[flat & near], minlength=len(sizes))
+    good = (flats > 0) & (sizes >= LEAST_PIXELS)
+    good[0] = False
+    return good[areas]

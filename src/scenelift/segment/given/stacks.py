@@ -1,0 +1,60 @@
+"""NumPy arrays of masks → one mask an object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from scenelift.errors import InputError
+from scenelift.segment.given.layers import MOST_LAYERS, Layer, Layers
+from scenelift.segment.given.numbers import above_zero, brighter_half, layers_of_values
+from scenelift.segment.given.pictures import layers_of_picture
+from scenelift.types import Image, Size
+
+__all__ = ["layers_of_array"]
+
+
+def layers_of_array(
+    values: NDArray[Any], name: str, sizes: Sequence[Size] = (), photo: Image | None = None
+) -> Layers:
+    """Take an array apart: bool, numbers or logits [H, W], a stack of masks, or a picture.
+
+    Args:
+        values: [H, W], or with axes of length 1 around it; [N, H, W] or [H, W, N]; uint8 colours
+            [H, W, 3] or [H, W, 4].
+        name: of the file.
+        sizes: heights and widths of the photo, by which a stack's axes are told.
+        photo: the photo, to tell cut-outs.
+
+    Raises:
+        InputError: it has another shape or type.
+    """
+    while values.ndim > 3 and 1 in values.shape:
+        values = values.squeeze(values.shape.index(1))
+    if values.dtype.kind not in "buif" or values.ndim not in (2, 3) or not values.size:
+        raise InputError(
+            f"{name} holds {values.dtype} {list(values.shape)}; a mask [H, W], numbers of objects "
+            "[H, W] or a stack of masks [N, H, W] were expected."
+        )
+    if values.ndim == 3:
+        fits = [values.shape[1:] in sizes, values.shape[:2] in sizes]
+        if _is_colour_picture(values) and (fits[1] or not fits[0]):
+            return layers_of_picture(PIL.Image.fromarray(values), name, photo)
+        if fits[1] and not fits[0]:
+            values = np.moveaxis(values, -1, 0)
+        if len(values) > MOST_LAYERS:
+            raise InputError(f"{name} holds {len(values)} masks; up to {MOST_LAYERS} are read.")
+        if values.dtype.kind == "f":
+            values = np.nan_to_num(values)
+        masks = [brighter_half(each) for each in above_zero(values)]
+        return Layers(layers=tuple(Layer(mask=m, key=k) for k, m in enumerate(masks) if m.any()))
+    return layers_of_values(values)
+
+
+def _is_colour_picture(values: NDArray[Any]) -> bool:
+    """Whether an array is a picture [H, W, 3 or 4], not three or four masks."""
+    return values.dtype == np.uint8 and values.shape[-1] in (3, 4) and int(values.max()) > 1
