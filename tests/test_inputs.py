@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -295,6 +297,10 @@ def test_point_mappers_and_reconstructors_are_blamed_likewise():
     )
     with pytest.raises(BackendFault, match="no point at all"):
         check_points(nothing, PHOTO, backend="mine")
+    for value, reason in ((-np.inf, "2400 of its points are infinite"), (2.0, "z > 0, behind")):
+        points = np.full((40, 60, 3), value, np.float32)
+        with pytest.raises(BackendFault, match=f"point mapper 'mine'.*{reason}"):
+            check_points(replace(nothing, points=points), PHOTO, backend="mine")
     empty = Reconstruction(shape=Shape(), pose=Pose())
     for result, reason in (((1, 2), "a tuple"), (empty, "neither splats nor a mesh")):
         with pytest.raises(BackendFault, match=f"reconstructor 'mine'.*{reason}"):

@@ -52,7 +52,8 @@ def check_points(result: object, image: Image, *, backend: str) -> PointMap:
     """A point mapper's result, if it has a point for the photo's pixels.
 
     Raises:
-        BackendFault: it is something else, of another size, or without any point.
+        BackendFault: it is something else, of another size, without any point, or has points that
+            are infinite or behind the camera.
     """
     points = _expect(result, PointMap, "point mapper", backend, "estimate")
     rows, columns = points.points.shape[:2]
@@ -62,8 +63,22 @@ def check_points(result: object, image: Image, *, backend: str) -> PointMap:
             backend,
             f"its point map is {columns} × {rows}, the photo {image.width} × {image.height}",
         )
-    if not np.isfinite(points.points).all(-1).any():
+    infinite = int(np.isinf(points.points).any(-1).sum())
+    if infinite:
+        raise BackendFault(
+            "point mapper",
+            backend,
+            f"{infinite} of its points are infinite; NaN was expected where there is none",
+        )
+    finite = np.isfinite(points.points).all(-1)
+    if not finite.any():
         raise BackendFault("point mapper", backend, "its point map has no point at all")
+    if (points.points[..., 2][finite] > 0).mean() > 0.5:
+        raise BackendFault(
+            "point mapper",
+            backend,
+            "its points have z > 0, behind the camera; x right, y up, z backward was expected",
+        )
     return points
 
 

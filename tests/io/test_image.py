@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import tifffile
 from PIL import ExifTags, ImageCms, PngImagePlugin
+from tests.drivers.pictures import png_of_16_bits
 
 from scenelift.errors import ImageError
 from scenelift.io.image import MAX_PIXELS, read_image
@@ -111,6 +113,117 @@ def test_twelve_bits_in_sixteen_are_as_bright_as_they_were(tmp_path):
     tiff = PIL.Image.fromarray(np.asarray(values, np.int32) * 70000)
     tiff.save(tmp_path / "a.tif")  # 32 bits
     assert read_image(tmp_path / "a.tif").pixels.max() == 255
+
+
+# Values of a sensor's 12 bits that are told apart only by all their bits.
+TWELVE = np.array([0, 1, 16, 17, 1000, 2047, 4000, 4095], np.uint16).repeat(2)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "channels"),
+    [("png", 2), ("png", 3), ("png", 4), ("tif", 3), ("packed.tif", 4), ("motorola.tif", 3)],
+)
+def test_twelve_bits_of_a_colour_are_as_bright_as_they_were(tmp_path, suffix, channels):
+    values = np.tile(TWELVE[None, :, None], (16, 1, channels))
+    if channels in (2, 4):
+        values[..., -1] = 65535
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "png":
+        path.write_bytes(png_of_16_bits(values))
+    else:
+        tifffile.imwrite(
+            path,
+            values,
+            photometric="rgb",
+            extrasamples=["unassalpha"] if channels == 4 else None,
+            compression="zlib" if "packed" in suffix else None,
+            byteorder=">" if "motorola" in suffix else "<",
+        )
+    image = read_image(path)
+    expected = np.round(TWELVE * (255 / 4095)).astype(int)
+    np.testing.assert_array_equal(image.pixels[3], np.repeat(expected[:, None], 3, 1))
+    assert "4095: they were read as 12 bits" in image.notes[0]
+
+
+def test_sixteen_bits_of_a_bright_colour_are_as_before(tmp_path):
+    values = np.tile(np.linspace(0, 65535, 48).astype(np.uint16)[:, None, None], (1, 16, 3))
+    (tmp_path / "a.png").write_bytes(png_of_16_bits(values))
+    image = read_image(tmp_path / "a.png")
+    np.testing.assert_allclose(image.pixels[:, 0, 0], values[:, 0, 0] / 257, atol=1)
+    assert not image.notes
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_the_gamma_of_sixteen_bits_is_applied_to_all_of_them(tmp_path, channels):
+    """1/10 000 of white is 0.33 of 255 in sRGB, 1 % is 25.4, and 21.4 % its middle."""
+    light = np.array([0.0001, 0.01, 0.214, 1.0])
+    values = np.tile((light * 65535).round()[:, None, None].repeat(8, 0), (1, 16, channels))
+    if channels == 2:
+        values[..., 1] = 65535
+    png = png_of_16_bits(values, gAMA=struct.pack(">I", 100_000))
+    (tmp_path / "a.png").write_bytes(png)
+    image = read_image(tmp_path / "a.png")
+    np.testing.assert_allclose(image.pixels[::8, 0, 0], [0, 25, 127, 255], atol=0.6)
+    assert "gamma of 1" in image.notes[0]
+
+
+def stated(colour, *, primaries, transfer, full=1):
+    """A PNG of one colour (parts of 1) with a cICP chunk."""
+    values = np.tile(np.array(colour) * 65535, (32, 32, 1)).round()
+    return png_of_16_bits(values, cICP=bytes([primaries, transfer, 0, full]))
+
+
+# Display P3 as its profile has it (see above); 26 and 203 cd/m² as BT.2408 lists them in PQ and
+# HLG, the latter white, the former 12.8 % of it; red of BT.2020 that sRGB has not.
+@pytest.mark.parametrize(
+    ("numbers", "colour", "expected"),
+    [
+        ((1, 13), (0.2, 0.5, 0.8), (51, 128, 204)),
+        ((2, 2), (0.2, 0.5, 0.8), (51, 128, 204)),
+        ((12, 13), (190 / 255, 150 / 255, 130 / 255), (199, 149, 128)),
+        ((1, 8), (0.214, 0.01, 1), (127, 25, 255)),
+        ((1, 13, 0), (16 / 256, 126 / 256, 235 / 256), (0, 128, 255)),
+        ((9, 16), (0.5807,) * 3, (255, 255, 255)),
+        ((9, 16), (0.3803,) * 3, (101, 101, 101)),
+        ((9, 18), (0.75,) * 3, (255, 255, 255)),
+        ((9, 18), (0.3768,) * 3, (101, 101, 101)),
+        ((9, 13), (1, 0, 0), (255, 0, 0)),
+    ],
+)
+def test_code_points_of_a_png_count(tmp_path, numbers, colour, expected):
+    primaries, transfer, *full = numbers
+    full = full[0] if full else 1
+    png = stated(colour, primaries=primaries, transfer=transfer, full=full)
+    (tmp_path / "a.png").write_bytes(png)
+    image = read_image(tmp_path / "a.png")
+    np.testing.assert_allclose(image.pixels[3, 3], expected, atol=1)
+    assert any("HDR" in note for note in image.notes) == (transfer in (16, 18))
+
+
+def test_highlights_beyond_white_keep_their_order_and_hue(tmp_path):
+    """Greys up to 1000 cd/m² (PQ 0.75) stay apart; what is darker than half of white stays."""
+    values = np.tile(np.linspace(0.3, 0.7518, 32)[:, None, None] * 65535, (1, 16, 3)).round()
+    (tmp_path / "a.png").write_bytes(png_of_16_bits(values, cICP=bytes([9, 16, 0, 1])))
+    greys = read_image(tmp_path / "a.png").pixels[:, 0].astype(int)
+    assert (np.diff(greys[:, 0]) > 0).all()
+    assert greys[-1].tolist() == [255, 255, 255]
+    white = greys[np.argmin(abs(np.linspace(0.3, 0.7518, 32) - 0.5807))]
+    assert 200 < white[0] < 250
+    orange = np.tile(np.array([0.75, 0.7, 0.5]) * 65535, (32, 32, 1)).round()
+    (tmp_path / "b.png").write_bytes(png_of_16_bits(orange, cICP=bytes([1, 16, 0, 1])))
+    red, green, blue = read_image(tmp_path / "b.png").pixels[0, 0].astype(int)
+    assert red > green > blue > 50
+
+
+def test_code_points_of_an_avif_count(tmp_path):
+    flat = PIL.Image.new("RGB", (32, 32), (190, 150, 130))
+    flat.save(tmp_path / "a.avif", quality=95)
+    plain = (tmp_path / "a.avif").read_bytes()
+    at = plain.index(b"colrnclx") + 8
+    (tmp_path / "p3.avif").write_bytes(plain[:at] + struct.pack(">HH", 12, 13) + plain[at + 4 :])
+    for name, expected in (("a", (190, 150, 130)), ("p3", (199, 149, 128))):
+        pixels = read_image(tmp_path / f"{name}.avif").pixels
+        np.testing.assert_allclose(pixels[16, 16], expected, atol=3)
 
 
 def stated_by_exif(path, picture):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import PIL.Image
 import pytest
+import tifffile
+from tests.drivers.pictures import png_of_16_bits
 
 from scenelift.errors import InputError
 from scenelift.pointmap.given import GivenPointMapper
@@ -104,6 +106,11 @@ def huge_claim():
         ("a.jpg", lambda p: p.write_bytes(b""), "no depth file"),
         ("a.png", lambda p: PIL.Image.new("L", (60, 40), 9).save(p), "8-bit grey.*--depth-scale"),
         ("a.npy", lambda p: np.save(p, ramp() * 1000), "median depth of 2000.*0.001"),
+        ("a.npz", lambda p: np.savez(p, depth=ramp(), K=np.ones((4, 4))), "4×4.*Give its 3×3"),
+        ("a.npz", lambda p: np.savez(p, depth=ramp(), K=np.eye(3)[[1, 2, 0]]), "turns or mirrors"),
+        ("a.npz", lambda p: np.savez(p, depth=ramp(), focal=1.2), "focal 1.2 is no focal length"),
+        ("a.npz", lambda p: np.savez(p, depth=ramp(), cx=30, cy=20), "no focal length. Add fx"),
+        ("a.npz", lambda p: np.savez(p, depth=ramp(), fx=np.ones(2)), "'fx' must be one finite"),
     ],
 )
 def test_what_is_no_depth_is_refused(tmp_path, name, make, message):
@@ -133,6 +140,11 @@ def write_exr(path, **channels):
         file.write(str(path))
 
 
+def halves(depth):
+    """Rounded to steps that 16 bits of floating point have exactly, up to 4 m."""
+    return (np.round(depth * 512) / 512).astype(np.float16)
+
+
 WRITERS = {
     "exr-z": ("d.exr", lambda p, d: write_exr(p, Z=d)),
     "exr-blender": ("d.exr", lambda p, d: write_exr(p, **{"ViewLayer.Depth.Z": d})),
@@ -144,6 +156,32 @@ WRITERS = {
     "tiff-float": ("d.tiff", lambda p, d: PIL.Image.fromarray(d).save(p)),
     "tiff-16": (
         "d.tif",
+        lambda p, d: PIL.Image.fromarray(np.round(d * 1000).astype(np.uint16)).save(p),
+    ),
+    "tiff-float64": ("d.tif", lambda p, d: tifffile.imwrite(p, d.astype(np.float64))),
+    "tiff-float64-big-packed": (
+        "d.tif",
+        lambda p, d: tifffile.imwrite(p, d.astype(">f8"), bigtiff=True, compression="zlib"),
+    ),
+    "tiff-float16": ("d.tif", lambda p, d: tifffile.imwrite(p, halves(d), tile=(16, 16))),
+    "tiff-float16-motorola": (
+        "d.tif",
+        lambda p, d: tifffile.imwrite(p, halves(d), byteorder=">", compression="zlib"),
+    ),
+    "tiff-points": (
+        "d.tiff",
+        lambda p, d: tifffile.imwrite(p, np.dstack([d * 2, d * 3, d]), photometric="rgb"),
+    ),
+    "tiff-grey-as-colour": (
+        "d.tiff",
+        lambda p, d: tifffile.imwrite(p, np.dstack([d] * 3), photometric="rgb"),
+    ),
+    "png-48-bits": (
+        "d.png",
+        lambda p, d: p.write_bytes(png_of_16_bits(np.dstack([np.round(d * 1000)] * 3))),
+    ),
+    "pgm-16": (
+        "d.pgm",
         lambda p, d: PIL.Image.fromarray(np.round(d * 1000).astype(np.uint16)).save(p),
     ),
     "npy-16": ("d.npy", lambda p, d: np.save(p, np.round(d * 1000).astype(np.uint16))),
@@ -161,8 +199,9 @@ def test_depth_is_in_metres_whatever_wrote_it(tmp_path, kind):
     name, write = WRITERS[kind]
     write(tmp_path / name, ramp())
     result = estimate(tmp_path / name)
-    # Whole millimetres are half a millimetre off at most.
-    np.testing.assert_allclose(-result.points[..., 2], ramp(), atol=5.1e-4)
+    # Whole millimetres are half a millimetre off at most, 512 steps a metre one.
+    atol = 1e-3 if "float16" in kind else 5.1e-4
+    np.testing.assert_allclose(-result.points[..., 2], ramp(), atol=atol)
 
 
 def test_points_of_opencv_are_turned_into_our_frame(tmp_path):
@@ -183,10 +222,18 @@ K = np.array([[72.0, 0, 30], [0, 72.0, 20], [0, 0, 1]])  # of the photo's 60 × 
         ("camera_matrix", K.T),
         ("intrinsics", [72.0, 72.0, 30.0, 20.0]),
         ("intrinsics", K / [[2], [2], [1]]),  # of the depth's 30 × 20
+        ("K", np.pad(K, (0, 1)) + np.diag([0, 0, 0, 1])),
+        ("K", np.pad(K, [(0, 0), (0, 1)]) * 2),  # a projection, of any scale
+        ("fx fy cx cy", [72.0, 72.0, 30.0, 20.0]),
+        ("fx fy cx cy", [1.2, 1.8, 0.5, 0.5]),
+        ("fx fy", [36.0, 36.0]),  # without a middle: pixels of the depth's 30 × 20
+        ("focal", [36.0]),
+        ("focallength_px", [[36.0]]),
     ],
 )
 def test_intrinsics_are_understood_as_they_come(tmp_path, name, value):
-    np.savez(tmp_path / "d.npz", depth=ramp(20, 30), **{name: value})
+    numbers = dict(zip(name.split(), value, strict=True)) if name[0] == "f" else {name: value}
+    np.savez(tmp_path / "d.npz", depth=ramp(20, 30), **numbers)
     camera = estimate(tmp_path / "d.npz").camera
     np.testing.assert_allclose([camera.fx, camera.fy, camera.cx, camera.cy], [72, 72, 30, 20])
 
@@ -204,3 +251,8 @@ def test_what_a_mask_leaves_out_and_what_lies_at_infinity_is_no_point(tmp_path):
     points = estimate(tmp_path / "d.npz").points
     assert np.isnan(points[[0, 5], [0, 5]]).all()
     assert np.isfinite(points).all(-1).sum() == 40 * 60 - 2
+
+
+def test_what_a_file_has_beside_the_depth_is_told(tmp_path):
+    np.savez(tmp_path / "d.npz", depth=ramp(), fov=60.0, mask=np.ones((40, 60), np.uint8))
+    assert estimate(tmp_path / "d.npz").notes == ("d.npz: fov was not used.",)

@@ -84,7 +84,7 @@ def _read(file: IO[bytes]) -> NDArray[Any]:
         raise ValueError(f"version {version} of the format is not known")
     shape, in_columns, dtype = header(file)
     if dtype.hasobject:
-        raise ValueError("it holds Python objects, which are not read")
+        raise ValueError("it holds Python objects, which are not read: save the arrays alone")
     size = math.prod(shape) * dtype.itemsize
     if size > MAX_ARRAY_BYTES or len(shape) > 8:
         raise ValueError(f"it claims {list(shape)} values of {dtype}, more than any photo has")

@@ -19,8 +19,10 @@ import PIL.Image
 from PIL import ExifTags, ImageOps, UnidentifiedImageError
 
 from scenelift.errors import ImageError
-from scenelift.io.colour import to_srgb
+from scenelift.io.cicp import code_points
+from scenelift.io.colour import needs_all_bits, to_srgb
 from scenelift.io.files import display_path
+from scenelift.io.wide import wide_channels, wide_layout
 from scenelift.types import Image
 
 __all__ = [
@@ -98,7 +100,7 @@ def image_of_picture(picture: object, *, max_side: int = MAX_SIDE) -> Image | No
     notes: list[str] = []
     _check_size(picture.size, name)
     focal_35mm = _focal_35mm(picture)
-    rgb = to_srgb(ImageOps.exif_transpose(picture), notes)
+    rgb = _upright(to_srgb(picture, notes), picture)
     return _sized(rgb, rgb.size, name, focal_35mm, notes, max_side, detail=True)
 
 
@@ -129,11 +131,17 @@ def _read(file: BinaryIO, name: str, max_side: int, detail: bool) -> Image:
                 width, height = picture.size
                 if width * height > MAX_DETAIL_PIXELS:
                     picture.draft(picture.mode, (width // 2, height // 2))
+                layout, points = wide_layout(picture), code_points(file, picture)
                 picture.load()
                 focal_35mm = _focal_35mm(picture)
-                upright = ImageOps.exif_transpose(picture)
-                swaps_sides = upright.size != picture.size  # by a quarter
-                rgb = to_srgb(upright, notes)
+                wide = None
+                if layout and needs_all_bits(picture, points):
+                    wide = wide_channels(picture, layout, file)
+                rgb = to_srgb(picture, notes, points=points, wide=wide)
+                del wide
+                decoded_size = rgb.size
+                rgb = _upright(rgb, picture)
+                swaps_sides = rgb.size != decoded_size  # by a quarter
     except UnidentifiedImageError as exc:
         file.seek(0)
         if _is_heic(file.read(32)) and "HEIF" not in formats:
@@ -169,6 +177,13 @@ def _read(file: BinaryIO, name: str, max_side: int, detail: bool) -> Image:
 
     own_size = (height, width) if swaps_sides else (width, height)
     return _sized(rgb, own_size, name, focal_35mm, notes, max_side, detail)
+
+
+def _upright(rgb: PIL.Image.Image, picture: PIL.Image.Image) -> PIL.Image.Image:
+    """A picture's colours turned as its EXIF says."""
+    rgb.info = {}  # or an orientation in its own metadata would count
+    rgb.getexif()[ExifTags.Base.Orientation] = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    return ImageOps.exif_transpose(rgb)
 
 
 def _sized(

@@ -39,6 +39,7 @@ class GivenPointMapper:
         values: float32 [h, w] depth or [h, w, 3] points.
         camera: fx, fy, cx, cy by the rule above, or None: then the photo's EXIF focal length
             decides, or a usual field of view.
+        notes: told with the result.
     """
 
     name = "given"
@@ -47,8 +48,9 @@ class GivenPointMapper:
         self,
         values: NDArray[np.float32],
         camera: tuple[float, float, float, float] | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
-        self._values, self._given_camera = values, camera
+        self._values, self._given_camera, self._notes = values, camera, notes
         self.version = digest(values, camera)[:16]
 
     @classmethod
@@ -61,7 +63,7 @@ class GivenPointMapper:
         if scale is not None and not (np.isfinite(scale) and scale > 0):
             raise InputError(f"--depth-scale must be a positive number, got {scale}.")
         file = read_depth_file(path, scale)
-        return cls(file.values, file.camera)
+        return cls(file.values, file.camera, file.notes)
 
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
         """The given depth as a point map of the photo's size.
@@ -87,7 +89,13 @@ class GivenPointMapper:
         else:
             usable = np.isfinite(values).all(-1) & (values[..., 2] < 0)
             points = np.where(usable[..., None], values, np.float32(np.nan)).astype(np.float32)
-        return PointMap(points=points, camera=camera, scale="measured", source=self.name)
+        return PointMap(
+            points=points,
+            camera=camera,
+            scale="measured",
+            source=self.name,
+            notes=self._notes,
+        )
 
     def _camera(self, image: Image) -> Camera:
         if self._given_camera is None:

@@ -7,10 +7,13 @@ differ by little.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from scenelift.geometry.regions import regions
 from scenelift.segment.given.plain import LEAST_PIXELS, touching_pairs
 from scenelift.types import Image
 
@@ -21,6 +24,9 @@ __all__ = ["is_posterised", "looks_like_photo"]
 SAME, NEAR_ENOUGH = 6.0, 50.0
 # A photo in four colours explains so much of how the photo itself varies; labels explain nothing.
 EXPLAINED = 0.4
+# Few colours are the means of what they stand for, or its floor, so that their error is no more
+# than so many times how the photo varies under one of them. Colours are taken together by so much.
+WITHIN, BIN = 5.0, 16
 # Compared at no more than so many pixels.
 MOST_COMPARED = 2**19
 # Crumbs: how many of all areas are specks, and how many areas a colour has.
@@ -40,7 +46,7 @@ def looks_like_photo(rgb: NDArray[np.uint8], area: NDArray[np.bool_], photo: Ima
     """
     if photo is None or photo.pixels.std(axis=(0, 1)).max() < 2:
         return False  # a stand-in of one colour
-    inner = ndimage.minimum_filter(area, 5)
+    inner: Any = ndimage.minimum_filter(area, 5)
     rows, columns = np.nonzero(inner if inner.sum() >= LEAST_PIXELS else area)
     if len(rows) < LEAST_PIXELS:
         return False
@@ -59,13 +65,22 @@ def looks_like_photo(rgb: NDArray[np.uint8], area: NDArray[np.bool_], photo: Ima
     if float(np.sort(error)[: max(1, int(0.95 * len(error)))].mean()) <= SAME**2:
         return True
     # Labels may be of the objects' own colours, but follow nothing inside them.
-    pieces, count = ndimage.label(area)
-    piece = pieces[rows, columns]
-    sizes = np.maximum(np.bincount(piece, minlength=count + 1), 1)
-    means = np.stack([np.bincount(piece, c, minlength=count + 1) / sizes for c in shown.T], -1)
-    variance = float(((shown - means[piece]) ** 2).mean())
+    pieces, _ = regions(area)
+    variance = _variance(shown, pieces[rows, columns])
     mean_error = float(error.mean())
-    return mean_error <= NEAR_ENOUGH**2 and mean_error <= (1 - EXPLAINED) * variance
+    if mean_error > NEAR_ENOUGH**2 or mean_error > (1 - EXPLAINED) * variance:
+        return False
+    bins = (picture // BIN).astype(np.int64) @ (64 ** np.arange(picture.shape[1]))
+    return (
+        mean_error <= WITHIN * _variance(shown, np.unique(bins, return_inverse=True)[1]) + SAME**2
+    )
+
+
+def _variance(values: NDArray[np.float32], groups: NDArray[np.integer[Any]]) -> float:
+    """How much colours [N, C] vary within groups [N]."""
+    sizes = np.maximum(np.bincount(groups), 1)
+    means = np.stack([np.bincount(groups, c) / sizes for c in values.T], -1)
+    return float(((values - means[groups]) ** 2).mean())
 
 
 def is_posterised(labels: NDArray[np.int32], colours: NDArray[np.uint8]) -> bool:
@@ -80,7 +95,7 @@ def is_posterised(labels: NDArray[np.int32], colours: NDArray[np.uint8]) -> bool
     used = np.unique(labels[labels >= 0])
     if len(used) < BANDS:
         return False
-    areas = label(labels + 1, connectivity=2, background=0)
+    areas: Any = label(labels + 1, connectivity=2, background=0)
     sizes = np.bincount(areas.ravel())[1:]
     crumbs = float((sizes < LEAST_PIXELS).mean()) > SPECKS
     if crumbs and len(sizes) > AREAS_A_COLOUR * len(used):

@@ -20,10 +20,10 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 from PIL import ImageOps
-from scipy import ndimage
 
 from scenelift.errors import InputError
 from scenelift.segment.given.cutout import is_posterised, looks_like_photo
+from scenelift.segment.given.ground import PLAIN_NOISE, cut_out, plain_ground, without_halo
 from scenelift.segment.given.layers import MOST_LAYERS, Layer, Layers, one_mask
 from scenelift.segment.given.numbers import (
     inside,
@@ -42,12 +42,6 @@ __all__ = ["layers_of_picture"]
 SOLID_SHARE = 0.8
 # So many colours beyond those with areas are blends or noise.
 FEW_BLENDS = 16
-# How far a lossy format moves black and white.
-PLAIN_NOISE = 20
-# How far JPEG's halos reach from an edge, with its colours at half the size.
-HALO = 4
-# Holes of a cut-out that are the object's where no photo tells, in parts of the object.
-SMALL_HOLE = 0.005
 # PASCAL VOC's colour of what belongs to no object, and how far a lossy format moves its colours.
 VOC_VOID, VOC_NEAR = (224, 224, 192), 8
 
@@ -90,9 +84,9 @@ def _grey(
         rgb = np.repeat(grey[..., None], 3, -1)
         if looks_like_photo(rgb, np.ones(grey.shape, np.bool_), photo):
             return Layers(layers=(), is_photo=True)
-        ground = _plain_ground(rgb, photo)
+        ground = plain_ground(rgb, photo)
         if ground is not None and looks_like_photo(rgb, ~ground.mask, photo):
-            return _cut_out(_without_halo(ground, rgb, photo), photo)
+            return cut_out(without_halo(ground, rgb, photo), rgb, photo)
         if is_jpeg and present[-1] <= NEAR:
             raise InputError(
                 f"{name} has numbers up to {present[-1]} as JPEG, which does not keep such small "
@@ -151,9 +145,9 @@ def _colours(
         notes.append(void_note(void))
     if looks_like_photo(rgb, visible, photo):
         return Layers(layers=(), is_photo=True) if opaque else one_mask(visible)
-    ground = _plain_ground(rgb, photo) if opaque else None
+    ground = plain_ground(rgb, photo) if opaque else None
     if ground is not None and looks_like_photo(rgb, ~ground.mask, photo):
-        return _cut_out(_without_halo(ground, rgb, photo), photo)
+        return cut_out(without_halo(ground, rgb, photo), rgb, photo)
     areas = _areas(rgb, visible)
     if areas is not None:
         return _objects(areas, opaque=opaque, indices=indices, notes=notes)
@@ -162,7 +156,7 @@ def _colours(
     if (np.ptp(rgb.astype(np.int16), axis=-1) <= PLAIN_NOISE).all():
         return _grey(rgb[..., 1], name, None, is_jpeg=is_jpeg)  # but for a lossy format's noise
     if ground is not None:
-        return _cut_out(ground, photo)
+        return cut_out(ground, rgb, photo)
     raise InputError(
         f"{name} has colours that blend into each other, as a photo has. Give a picture with "
         "one plain colour an object on black, a cut-out on transparent, black or white, or one "
@@ -260,89 +254,3 @@ def _voc_palette() -> NDArray[np.int32]:
         for channel in range(3):
             palette[:, channel] |= (numbers >> (3 * level + channel) & 1) << (7 - level)
     return palette
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Ground:
-    """The ground of a cut-out: `mask` [H, W], and `colour` 0 for black, 255 for white."""
-
-    mask: NDArray[np.bool_]
-    colour: int
-
-
-def _plain_ground(rgb: NDArray[np.uint8], photo: Image | None = None) -> _Ground | None:
-    """A cut-out's black or white ground, None where there is none of either."""
-    border = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
-    for colour in (0, 255):
-        plain = border[_away(border, colour) <= PLAIN_NOISE]
-        if len(plain) <= len(border) / 2:
-            continue
-        # What lossy formats leave in the ground is told from the object's own dark parts by what
-        # the photo shows; without it, only what an exact ground has is ground.
-        away = _away(rgb, colour)
-        is_exact = np.mean(_away(plain, colour) == 0) > 0.99
-        is_ground = away <= (1 if is_exact and photo is None else PLAIN_NOISE)
-        shown = _shown(photo, rgb.shape[:2])
-        if shown is not None:
-            like = abs(shown.astype(np.int16) - rgb).max(-1)
-            is_ground &= (away == 0) | (like + 2 >= _away(shown, colour))
-        if 0.05 < is_ground.mean() < 1:
-            return _Ground(mask=_without_specks(is_ground), colour=colour)
-    return None
-
-
-def _without_halo(ground: _Ground, rgb: NDArray[np.uint8], photo: Image | None) -> _Ground:
-    """The ground with what a lossy format drew around the object: nearer to it than the photo."""
-    shown = _shown(photo, rgb.shape[:2])
-    if shown is None:
-        return ground
-    rim = ndimage.binary_dilation(ground.mask, iterations=HALO) & ~ground.mask
-    halo = rim.copy()
-    own = rgb[rim].astype(np.int16)
-    halo[rim] = abs(own - shown[rim]).max(-1) > abs(own - ground.colour).max(-1)
-    return _Ground(mask=_without_specks(ground.mask | halo), colour=ground.colour)
-
-
-def _away(rgb: NDArray[np.uint8], colour: int) -> NDArray[np.uint8]:
-    """How far colours are from black or white."""
-    return rgb.max(-1) if colour == 0 else 255 - rgb.min(-1)
-
-
-def _shown(photo: Image | None, size: tuple[int, int]) -> NDArray[np.uint8] | None:
-    """The photo's pixels at a picture's size, None where there is none or it is of one colour."""
-    if photo is None or photo.pixels.std(axis=(0, 1)).max() < 2:
-        return None
-    height, width = size
-    rows = ((np.arange(height) + 0.5) * photo.height / height).astype(int)
-    columns = ((np.arange(width) + 0.5) * photo.width / width).astype(int)
-    return photo.pixels[rows[:, None], columns]
-
-
-def _without_specks(ground: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The ground with what lies in it in fewer pixels than an object has."""
-    pieces: Any
-    pieces, _ = ndimage.label(~ground)
-    small = np.bincount(pieces.ravel()) < LEAST_PIXELS
-    small[0] = False
-    return ground | small[pieces]
-
-
-def _cut_out(ground: _Ground, photo: Image | None) -> Layers:
-    """What is not ground as one mask, with the parts of it that have the ground's own colour.
-
-    A hole is the object's where the photo shows that colour there, too; without a photo, where it
-    is small.
-    """
-    mask = ~ground.mask
-    pieces: Any
-    pieces, count = ndimage.label(ground.mask)
-    edge = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
-    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
-    holes = np.ones(count + 1, np.bool_)
-    holes[np.unique(edge)] = holes[0] = False
-    shown = _shown(photo, mask.shape)
-    if shown is None:
-        return one_mask(mask | (holes & (sizes <= SMALL_HOLE * mask.sum()))[pieces])
-    alike = _away(shown, ground.colour) <= 2 * PLAIN_NOISE
-    own = np.bincount(pieces.ravel(), alike.ravel(), minlength=count + 1) / np.maximum(sizes, 1)
-    return one_mask(mask | (holes & (own > 0.5))[pieces])

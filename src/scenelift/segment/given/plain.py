@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
+
+from scenelift.geometry.regions import nearest_inside
 
 __all__ = ["LEAST_PIXELS", "PlainColours", "nearest_of", "plain_colours", "touching_pairs"]
 
@@ -64,7 +66,7 @@ class PlainColours:
 def plain_colours(rgb: NDArray[np.uint8], visible: NDArray[np.bool_]) -> PlainColours | None:
     """Find the plain colours of a picture [H, W, 3]; None where it has none."""
     codes = (rgb[..., 0].astype(np.int32) << 16) | (rgb[..., 1].astype(np.int32) << 8) | rgb[..., 2]
-    flat = ndimage.minimum_filter(visible, 3)
+    flat: Any = ndimage.minimum_filter(visible, 3)
     for channel in range(3):
         low, high = (f(rgb[..., channel], 3) for f in (_lowest, _highest))
         flat &= high - low <= FLAT_STEP
@@ -99,10 +101,8 @@ def nearest_of(labels: NDArray[np.int32], sure: NDArray[np.bool_]) -> NDArray[np
     """Labels [H, W] in which what is not sure has taken over the nearest sure pixel's."""
     if sure.all():
         return labels
-    nearest: Any = ndimage.distance_transform_edt(
-        ~sure, return_distances=False, return_indices=True
-    )
-    return labels[nearest[0], nearest[1]]
+    rows, columns = nearest_inside(sure)
+    return labels[rows, columns]
 
 
 def touching_pairs(labels: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -114,11 +114,11 @@ def touching_pairs(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.concatenate([p[p[:, 0] != p[:, 1]] for p in pairs])
 
 
-def _lowest(values: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def _lowest(values: NDArray[Any], size: int) -> Any:
     return ndimage.minimum_filter(values, size)
 
 
-def _highest(values: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def _highest(values: NDArray[Any], size: int) -> Any:
     return ndimage.maximum_filter(values, size)
 
 
@@ -162,7 +162,7 @@ def _labelled(
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
     """Each pixel's nearest peak [H, W], and whether it is near."""
     used = np.flatnonzero(np.bincount(codes.ravel(), minlength=1 << 24))
-    distance, nearest = cKDTree(peaks).query(_rgb(used.astype(np.int32)), p=np.inf)
+    distance, nearest = KDTree(peaks).query(_rgb(used.astype(np.int32)), p=np.inf)
     table, is_near = np.zeros(1 << 24, np.int32), np.zeros(1 << 24, np.bool_)
     table[used], is_near[used] = nearest, distance <= NEAR
     return table[codes], is_near[codes]
@@ -170,14 +170,14 @@ def _labelled(
 
 def _real(labels: NDArray[np.int32], peaks: NDArray[np.float64]) -> list[int]:
     """Peaks that are areas of their own, not the halo between two others."""
-    thick = (_lowest_label(labels) == _highest_label(labels)) & (labels >= 0)
+    thick = (_lowest(labels, 5) == _highest(labels, 5)) & (labels >= 0)
     broad = set(np.unique(labels[thick]).tolist())
     real: list[int] = []
     for number in range(len(peaks)):
         if number in broad:
             real.append(number)
             continue
-        near_it = ndimage.binary_dilation(labels == number, np.ones((3, 3)), iterations=4)
+        near_it: Any = ndimage.binary_dilation(labels == number, np.ones((3, 3)), iterations=4)
         sides = [k for k in np.unique(labels[near_it]).tolist() if k in broad]
         if not any(
             _is_blend(peaks[number], peaks[a], peaks[b])
@@ -186,14 +186,6 @@ def _real(labels: NDArray[np.int32], peaks: NDArray[np.float64]) -> list[int]:
         ):
             real.append(number)
     return real
-
-
-def _lowest_label(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    return ndimage.minimum_filter(labels, 5)
-
-
-def _highest_label(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    return ndimage.maximum_filter(labels, 5)
 
 
 def _is_blend(
@@ -214,7 +206,7 @@ def _around(
     """Pixels of areas with a flat one that are no specks: blends may look like a third colour."""
     from skimage.measure import label
 
-    areas = label(np.where(near, labels + 1, 0), connectivity=1, background=0)
+    areas: Any = label(np.where(near, labels + 1, 0), connectivity=1, background=0)
     sizes = np.bincount(areas.ravel())
     flats = np.bincount(areas[flat & near], minlength=len(sizes))
     good = (flats > 0) & (sizes >= LEAST_PIXELS)

@@ -1,0 +1,87 @@
+"""Numbers in TIFF files, those that Pillow does not know by itself among them.
+
+Floating point of 16 and 64 bits comes through Pillow's decoder (and so in every compression that
+libtiff has), several channels of floating point through tifffile.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+from PIL import TiffImagePlugin
+
+from scenelift.errors import InputError
+
+__all__ = ["is_half_float", "numbers_of", "read_channels"]
+
+SAMPLE_FORMAT, FLOATING = 339, 3
+BITS = 258
+
+# Byte order, brightness grows, kind of number, bits from the left, bits, further channels ->
+# Pillow's mode and layout. It has no mode of 16 floating-point bits: they come as whole numbers.
+_LAYOUTS = {
+    (TiffImagePlugin.II, 1, (FLOATING,), 1, (64,), ()): ("F", "F;64F"),
+    (TiffImagePlugin.MM, 1, (FLOATING,), 1, (64,), ()): ("F", "F;64BF"),
+    (TiffImagePlugin.II, 1, (FLOATING,), 1, (16,), ()): ("I;16", "I;16"),
+    (TiffImagePlugin.MM, 1, (FLOATING,), 1, (16,), ()): ("I;16B", "I;16B"),
+}
+for _form, _layout in _LAYOUTS.items():
+    TiffImagePlugin.OPEN_INFO.setdefault(_form, _layout)
+
+
+def is_half_float(picture: PIL.Image.Image) -> bool:
+    """Whether a picture's numbers are floating point of 16 bits, which Pillow shows as whole."""
+    tags: Any = getattr(picture, "tag_v2", {})
+    return tags.get(SAMPLE_FORMAT) == (FLOATING,) and tags.get(BITS) == (16,)
+
+
+def numbers_of(picture: PIL.Image.Image) -> NDArray[Any]:
+    """The values [H, W] of a picture of one channel."""
+    values = np.asarray(picture)
+    if not is_half_float(picture):
+        return values
+    order = ">" if picture.mode == "I;16B" else "<"
+    # Pillow's arrays have the machine's order, whatever the file's.
+    whole = values.astype(values.dtype.newbyteorder(order))
+    return whole.view(np.dtype(np.float16).newbyteorder(order)).astype(np.float32)
+
+
+def read_channels(path: Path, most_bytes: int) -> NDArray[Any] | None:
+    """The first page [H, W, C] or [H, W] of a TIFF that Pillow does not read; None for no TIFF.
+
+    Raises:
+        InputError: it is damaged, too large, or packed in a way that is not read here.
+    """
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            page = file.pages[0]
+            if page.nbytes > most_bytes:
+                raise InputError(
+                    f"{path.name} claims {list(page.shape)} values, more than we read."
+                )
+            return page.asarray()
+    except tifffile.TiffFileError:
+        return None
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        RuntimeError,
+        ImportError,
+        struct.error,
+        MemoryError,
+        OverflowError,
+    ) as exc:
+        raise InputError(
+            f"{path.name} cannot be read as TIFF ({exc}). Save it without compression, or the "
+            "array as .npy."
+        ) from exc

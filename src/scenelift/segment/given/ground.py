@@ -1,0 +1,117 @@
+"""A cut-out's ground of black or white, and what is cut out of it.
+
+Lossy formats leave noise in the ground and halos around the object; the object has dark or bright
+parts of its own. What the photo shows there tells them apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from scenelift.geometry.regions import regions
+from scenelift.segment.given.layers import Layers, one_mask
+from scenelift.segment.given.plain import LEAST_PIXELS
+from scenelift.types import Image
+
+__all__ = ["PLAIN_NOISE", "Ground", "cut_out", "plain_ground", "without_halo"]
+
+# How far a lossy format moves black and white.
+PLAIN_NOISE = 20
+# How far JPEG's halos reach from an edge, with its colours at half the size.
+HALO = 4
+# Holes of a cut-out that are the object's where no photo tells, in parts of the object.
+SMALL_HOLE = 0.005
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ground:
+    """The ground of a cut-out: `mask` [H, W], and `colour` 0 for black, 255 for white."""
+
+    mask: NDArray[np.bool_]
+    colour: int
+
+
+def plain_ground(rgb: NDArray[np.uint8], photo: Image | None = None) -> Ground | None:
+    """A cut-out's black or white ground, None where there is none of either."""
+    border = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
+    for colour in (0, 255):
+        plain = border[_away(border, colour) <= PLAIN_NOISE]
+        if len(plain) <= len(border) / 2:
+            continue
+        # What lossy formats leave in the ground is told from the object's own dark parts by what
+        # the photo shows; without it, only what an exact ground has is ground.
+        away = _away(rgb, colour)
+        is_exact = np.mean(_away(plain, colour) == 0) > 0.99
+        is_ground = away <= (1 if is_exact and photo is None else PLAIN_NOISE)
+        shown = _shown(photo, rgb)
+        if shown is not None:
+            like = abs(shown.astype(np.int16) - rgb).max(-1)
+            is_ground &= (away == 0) | (like + 2 >= _away(shown, colour))
+        if 0.05 < is_ground.mean() < 1:
+            return Ground(mask=_without_specks(is_ground), colour=colour)
+    return None
+
+
+def without_halo(ground: Ground, rgb: NDArray[np.uint8], photo: Image | None) -> Ground:
+    """The ground with what a lossy format drew around the object: nearer to it than the photo."""
+    shown = _shown(photo, rgb)
+    if shown is None:
+        return ground
+    rim: Any = ndimage.binary_dilation(ground.mask, iterations=HALO)
+    rim &= ~ground.mask
+    halo = rim.copy()
+    own = rgb[rim].astype(np.int16)
+    halo[rim] = abs(own - shown[rim]).max(-1) > abs(own - ground.colour).max(-1)
+    return Ground(mask=_without_specks(ground.mask | halo), colour=ground.colour)
+
+
+def _away(rgb: NDArray[np.uint8], colour: int) -> NDArray[np.uint8]:
+    """How far colours are from black or white."""
+    return rgb.max(-1) if colour == 0 else 255 - rgb.min(-1)
+
+
+def _shown(photo: Image | None, rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """What the photo shows at a picture's pixels, grey for a grey one; None where none is known."""
+    if photo is None or photo.pixels.std(axis=(0, 1)).max() < 2:
+        return None
+    height, width = rgb.shape[:2]
+    rows = ((np.arange(height) + 0.5) * photo.height / height).astype(int)
+    columns = ((np.arange(width) + 0.5) * photo.width / width).astype(int)
+    shown = photo.pixels[rows[:, None], columns]
+    if (rgb != rgb[..., :1]).any():
+        return shown
+    return np.repeat(np.asarray(PIL.Image.fromarray(shown).convert("L"))[..., None], 3, -1)
+
+
+def _without_specks(ground: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The ground with what lies in it in fewer pixels than an object has."""
+    pieces, _ = regions(~ground)
+    small = np.bincount(pieces.ravel()) < LEAST_PIXELS
+    small[0] = False
+    return ground | small[pieces]
+
+
+def cut_out(ground: Ground, rgb: NDArray[np.uint8], photo: Image | None) -> Layers:
+    """What is not ground as one mask, with the parts of it that have the ground's own colour.
+
+    A hole is the object's where the photo shows that colour there, too; without a photo, where it
+    is small.
+    """
+    mask = ~ground.mask
+    pieces, count = regions(ground.mask)
+    edge = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    holes = np.ones(count + 1, np.bool_)
+    holes[np.unique(edge)] = holes[0] = False
+    shown = _shown(photo, rgb)
+    if shown is None:
+        return one_mask(mask | (holes & (sizes <= SMALL_HOLE * mask.sum()))[pieces])
+    alike = _away(shown, ground.colour) <= 2 * PLAIN_NOISE
+    own = np.bincount(pieces.ravel(), alike.ravel(), minlength=count + 1) / np.maximum(sizes, 1)
+    return one_mask(mask | (holes & (own > 0.5))[pieces])
