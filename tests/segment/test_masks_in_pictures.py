@@ -31,8 +31,8 @@ def blob(x: int, y: int, radius: int) -> np.ndarray:
 LEFT = blob(80, 80, 50)
 RIGHT = blob(150, 85, 45) & ~LEFT  # they touch
 NUMBERS = LEFT + 2 * RIGHT.astype(np.uint8)
-BAND = ndimage.binary_dilation(LEFT, iterations=4) & ~ndimage.binary_erosion(LEFT, iterations=4)
-INNER = LEFT & ~BAND
+INNER = np.asarray(ndimage.binary_erosion(LEFT, iterations=4), bool)
+BAND = np.asarray(ndimage.binary_dilation(LEFT, iterations=4), bool) & ~INNER
 RIM = (ndimage.grey_dilation(NUMBERS, 11) != NUMBERS) & (NUMBERS == 0)
 
 

@@ -274,7 +274,7 @@ class InputOptions:
     )
     depth: Path | None = option(
         None,
-        help="Depth of the photo: 16-bit PNG, .npy or .npz, in place of a model.",
+        help="Depth of the photo in place of a model: .npy, .npz, .exr, .tiff, .pfm or 16-bit PNG.",
         changes="pointmap",
         example="depth.npy",
         left_out={
