@@ -43,8 +43,8 @@ def wide_channels(picture: PIL.Image.Image, layout: str, file: BinaryIO) -> NDAr
     file.seek(0)
     again: Any = PIL.Image.open(file, formats=[picture.format] if picture.format else None)
     is_grey = layout == _GREY_AND_ALPHA
-    wanted = _BOTH if is_grey else _LOWER_BYTE[layout]
-    again.tile = [tile._replace(args=_with_layout(tile.args, wanted)) for tile in again.tile]
+    other_layout = _BOTH if is_grey else _LOWER_BYTE[layout]
+    again.tile = [tile._replace(args=_with_layout(tile.args, other_layout)) for tile in again.tile]
     if is_grey:
         again._mode = "I"
         return (np.asarray(again).view(np.uint32) >> 16).astype(np.uint16)

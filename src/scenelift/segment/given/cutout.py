@@ -54,25 +54,26 @@ def looks_like_photo(rgb: NDArray[np.uint8], area: NDArray[np.bool_], photo: Ima
     rows, columns = rows[::step], columns[::step]
     height, width = area.shape
     picture = rgb[rows, columns].astype(np.float32)
-    shown = photo.pixels[
+    photo_pixels = photo.pixels[
         ((rows + 0.5) * photo.height / height).astype(int),
         ((columns + 0.5) * photo.width / width).astype(int),
     ].astype(np.float32)
     if (np.ptp(picture, axis=1) <= 8).all():
-        shown = (shown @ np.array([0.299, 0.587, 0.114], np.float32))[:, None]
+        photo_pixels = (photo_pixels @ np.array([0.299, 0.587, 0.114], np.float32))[:, None]
         picture = picture.mean(1, keepdims=True)
-    error = ((picture - shown) ** 2).mean(1)
+    error = ((picture - photo_pixels) ** 2).mean(1)
     if float(np.sort(error)[: max(1, int(0.95 * len(error)))].mean()) <= SAME**2:
         return True
     # Labels may be of the objects' own colours, but follow nothing inside them.
     pieces, _ = regions(area)
-    variance = _variance(shown, pieces[rows, columns])
+    variance = _variance(photo_pixels, pieces[rows, columns])
     mean_error = float(error.mean())
     if mean_error > NEAR_ENOUGH**2 or mean_error > (1 - EXPLAINED) * variance:
         return False
     bins = (picture // BIN).astype(np.int64) @ (64 ** np.arange(picture.shape[1]))
     return (
-        mean_error <= WITHIN * _variance(shown, np.unique(bins, return_inverse=True)[1]) + SAME**2
+        mean_error
+        <= WITHIN * _variance(photo_pixels, np.unique(bins, return_inverse=True)[1]) + SAME**2
     )
 
 

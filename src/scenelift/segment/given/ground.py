@@ -49,10 +49,10 @@ def plain_ground(rgb: NDArray[np.uint8], photo: Image | None = None) -> Ground |
         away = _away(rgb, colour)
         is_exact = np.mean(_away(plain, colour) == 0) > 0.99
         is_ground = away <= (1 if is_exact and photo is None else PLAIN_NOISE)
-        shown = _shown(photo, rgb)
-        if shown is not None:
-            like = abs(shown.astype(np.int16) - rgb).max(-1)
-            is_ground &= (away == 0) | (like + 2 >= _away(shown, colour))
+        photo_pixels = _photo_at(photo, rgb)
+        if photo_pixels is not None:
+            like = abs(photo_pixels.astype(np.int16) - rgb).max(-1)
+            is_ground &= (away == 0) | (like + 2 >= _away(photo_pixels, colour))
         if 0.05 < is_ground.mean() < 1:
             return Ground(mask=_without_specks(is_ground), colour=colour)
     return None
@@ -60,14 +60,14 @@ def plain_ground(rgb: NDArray[np.uint8], photo: Image | None = None) -> Ground |
 
 def without_halo(ground: Ground, rgb: NDArray[np.uint8], photo: Image | None) -> Ground:
     """The ground with what a lossy format drew around the object: nearer to it than the photo."""
-    shown = _shown(photo, rgb)
-    if shown is None:
+    photo_pixels = _photo_at(photo, rgb)
+    if photo_pixels is None:
         return ground
     rim: Any = ndimage.binary_dilation(ground.mask, iterations=HALO)
     rim &= ~ground.mask
     halo = rim.copy()
     own = rgb[rim].astype(np.int16)
-    halo[rim] = abs(own - shown[rim]).max(-1) > abs(own - ground.colour).max(-1)
+    halo[rim] = abs(own - photo_pixels[rim]).max(-1) > abs(own - ground.colour).max(-1)
     return Ground(mask=_without_specks(ground.mask | halo), colour=ground.colour)
 
 
@@ -76,17 +76,17 @@ def _away(rgb: NDArray[np.uint8], colour: int) -> NDArray[np.uint8]:
     return rgb.max(-1) if colour == 0 else 255 - rgb.min(-1)
 
 
-def _shown(photo: Image | None, rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+def _photo_at(photo: Image | None, rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     """What the photo shows at a picture's pixels, grey for a grey one; None where none is known."""
     if photo is None or photo.pixels.std(axis=(0, 1)).max() < 2:
         return None
     height, width = rgb.shape[:2]
     rows = ((np.arange(height) + 0.5) * photo.height / height).astype(int)
     columns = ((np.arange(width) + 0.5) * photo.width / width).astype(int)
-    shown = photo.pixels[rows[:, None], columns]
+    photo_pixels = photo.pixels[rows[:, None], columns]
     if (rgb != rgb[..., :1]).any():
-        return shown
-    return np.repeat(np.asarray(PIL.Image.fromarray(shown).convert("L"))[..., None], 3, -1)
+        return photo_pixels
+    return np.repeat(np.asarray(PIL.Image.fromarray(photo_pixels).convert("L"))[..., None], 3, -1)
 
 
 def _without_specks(ground: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -109,9 +109,9 @@ def cut_out(ground: Ground, rgb: NDArray[np.uint8], photo: Image | None) -> Laye
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)
     holes = np.ones(count + 1, np.bool_)
     holes[np.unique(edge)] = holes[0] = False
-    shown = _shown(photo, rgb)
-    if shown is None:
+    photo_pixels = _photo_at(photo, rgb)
+    if photo_pixels is None:
         return one_mask(mask | (holes & (sizes <= SMALL_HOLE * mask.sum()))[pieces])
-    alike = _away(shown, ground.colour) <= 2 * PLAIN_NOISE
+    alike = _away(photo_pixels, ground.colour) <= 2 * PLAIN_NOISE
     own = np.bincount(pieces.ravel(), alike.ravel(), minlength=count + 1) / np.maximum(sizes, 1)
     return one_mask(mask | (holes & (own > 0.5))[pieces])

@@ -92,18 +92,18 @@ def trimap(values: NDArray[Any]) -> Layers | None:
         return None
     low, middle, top = (float(v) for v in present)
     if low == 0 and top > 0 and abs(middle / top - 128 / 255) < 0.01 and top in (1.0, 254.0, 255.0):
-        ground, unknown, known = low, middle, top
+        ground, unknown, sure = low, middle, top
     elif (low, middle, top) == (1, 2, 3):
-        ground, unknown, known = middle, top, low
+        ground, unknown, sure = middle, top, low
     else:
         return None
     indices = np.searchsorted(present, values).astype(np.int32)
     pairs = touching_pairs(indices)
-    ends = np.searchsorted(present, (ground, known))
+    ends = np.searchsorted(present, (ground, sure))
     if np.isin(pairs, ends).all(1).sum() > MOST_TOUCHING * len(pairs):
         return None
-    note = f"it was read as a trimap: {known:g} is the object, {unknown:g} is unknown and left out."
-    return one_mask(values == known, note)
+    note = f"it was read as a trimap: {sure:g} is the object, {unknown:g} is unknown and left out."
+    return one_mask(values == sure, note)
 
 
 def brighter_half(values: NDArray[Any]) -> NDArray[np.bool_]:

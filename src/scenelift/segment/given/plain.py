@@ -133,10 +133,10 @@ def _peaks(codes: NDArray[np.int32]) -> NDArray[np.float64]:
     all_colours, all_counts = colours, counts
     peaks: list[NDArray[np.float64]] = []
     covered = 0
-    for tried in range(2 * MOST_COLOURS):
+    for attempt in range(2 * MOST_COLOURS):
         if not len(counts) or len(peaks) >= MOST_COLOURS:
             break
-        if tried == PEAKS_OF_A_PHOTO and covered < total / 2:
+        if attempt == PEAKS_OF_A_PHOTO and covered < total / 2:
             return np.zeros((0, 3))
         top = colours[counts.argmax()]
         close = abs(colours - top).max(1) <= CORE
