@@ -49,7 +49,7 @@ from scenelift.models.trellis2.config import PUBLISHED
 from scenelift.models.trellis2.decoder import VoxelDecoder
 from scenelift.models.trellis2.dual_grid import dual_grid_mesh
 from scenelift.models.trellis2.flow import VoxelFlow
-from scenelift.models.trellis2.model import Trellis2, _Decoded
+from scenelift.models.trellis2.model import Trellis2, _DecodedShape
 from scenelift.options import UNLIMITED, FinishOptions, ReconstructionOptions, VoxelKind
 from scenelift.progress import Reporter, silent
 from scenelift.reconstruct.surface import shape_of_surface
@@ -146,13 +146,13 @@ class Planted(Trellis2):
         super()._finer_cells(coords, side, resolution)
         return self.fine.tokens.coords, resolution
 
-    def _decode_shape(self, shape: SparseTensor, resolution: int) -> _Decoded:
+    def _decode_shape(self, shape: SparseTensor, resolution: int) -> _DecodedShape:
         with self.memory.running(self.models.shape_decoder, working=GIB) as decoder:
             decoded = decoder(shape, self.fine.logits)
         cells = decoded.voxels.coords[:, 1:]
         surface = dual_grid_mesh(cells, self.fine.grid, resolution)
         voxels = Voxels(decoded.voxels.coords, decoded.voxels.resolution)
-        return _Decoded(surface=surface, voxels=voxels, logits=self.fine.logits)
+        return _DecodedShape(surface=surface, voxels=voxels, logits=self.fine.logits)
 
     def _decode_texture(self, texture: SparseTensor, logits: Sequence[Tensor]) -> Tensor:
         super()._decode_texture(texture, logits)

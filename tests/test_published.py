@@ -3,7 +3,7 @@
 import pytest
 
 from scenelift.options import BackendOptions, LayoutOptions, Options
-from scenelift.options.every import PUBLISHED, option_named
+from scenelift.options.every import PUBLISHED_VALUES, option_named
 from scenelift.pipeline import Pipeline
 from scenelift.pointmap.moge import MoGePointMapper
 from scenelift.testing.fakes import (
@@ -17,14 +17,14 @@ AS_THEY_CAME = LayoutOptions(refine=False, repair=False)
 
 
 def values(options):
-    found = {name: option_named(name) for name in PUBLISHED}
+    found = {name: option_named(name) for name in PUBLISHED_VALUES}
     return {name: getattr(getattr(options, f.group), f.field) for name, f in found.items()}
 
 
 def test_it_sets_all_that_it_stands_for_and_nothing_without_it():
-    assert values(Options.from_plain({"published": True})) == PUBLISHED
+    assert values(Options.from_plain({"published": True})) == PUBLISHED_VALUES
     defaults = values(Options.from_plain({}))
-    assert all(defaults[name] != value for name, value in PUBLISHED.items())
+    assert all(defaults[name] != value for name, value in PUBLISHED_VALUES.items())
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_it_sets_all_that_it_stands_for_and_nothing_without_it():
 )
 def test_what_is_said_stays(name, plain, value):
     options = Options.from_plain({"published": True, name: plain})
-    assert values(options) == {**PUBLISHED, name: value}
+    assert values(options) == {**PUBLISHED_VALUES, name: value}
 
 
 class Seeds(BallReconstructor):
