@@ -46,6 +46,14 @@ class Desk:
         self.queue.finish(claimed.claim, "done", files=self.files)
         write_record(self.folder, self.job)
 
+    @classmethod
+    def of(cls, data: Path, job_id: str) -> Desk:
+        """The same in another process."""
+        desk = cls.__new__(cls)
+        desk.data, desk.id = DataFolder(data, reserve_bytes=10_000), job_id
+        desk.queue, desk.folder = Queue(desk.data.database), desk.data.job(job_id)
+        return desk
+
     @property
     def job(self) -> JobRow:
         return self.queue.get(self.id)

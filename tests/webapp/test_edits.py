@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 from tests.drivers.desk import Desk
@@ -11,12 +13,15 @@ from tests.drivers.web import fake_pipeline
 
 from scenelift.edit import Edits, ObjectEdit
 from scenelift.errors import EditsError
+from scenelift.io.files import sha256_of
 from scenelift.io.glb import read_glb
-from scenelift.output.manifest import read_manifest
+from scenelift.output.manifest import MANIFEST_NAME, read_manifest
+from scenelift.output.original import check_original, original_of
 from scenelift.progress import CancelToken
 from scenelift.testing.fakes import disc_photo
 from scenelift.webapp.access import LOCAL_OWNER
 from scenelift.webapp.errors import Outdated
+from scenelift.webapp.exports import exports_of
 from scenelift.webapp.views import job_view
 
 MOVED = {"rotation": [1, 0, 0, 0], "translation": [3, 2, -5], "scale": 0.5}
@@ -166,3 +171,48 @@ def test_a_lost_queue_loses_no_edits_not_even_half_written_ones(desk):
     desk.put(Edits(scene=wanted.scene))
     desk.attempt().run()
     assert sorted(f["path"] for f in desk.job.files) == sorted(f["path"] for f in desk.files)
+
+
+def test_a_killed_worker_leaves_the_old_scene_or_the_new_one(desk):
+    """SIGKILL at every few changes of the file system, from the first to the last."""
+    line = [sys.executable, "-m", "tests.drivers.killed_worker", str(desk.data.path), desk.id]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(line, **pipes) as worker:
+
+        def killed_at(change):
+            print(change, file=worker.stdin, flush=True)
+            return worker.stdout.readline().strip()
+
+        desk.put(desk.edits(scale=1.0))
+        killed_at(0)  # the first edit keeps the original, too
+        desk.put(desk.edits(scale=2.0))
+        changes = int(killed_at(0))
+        seen, scale = set(), 2.0
+        for last in (*range(1, changes, changes // 5), changes - 1, changes):
+            before, scale = scale, scale + 1
+            desk.put(desk.edits(scale=scale))
+            assert killed_at(last) == "killed"
+            scene = desk.folder.scene
+            if (scene / MANIFEST_NAME).exists():
+                manifest = check_original(scene)  # every file is as it says
+                assert manifest.edited.scale in (before, scale)
+                seen.add("old" if manifest.edited.scale == before else "new")
+            else:
+                check_original(original_of(scene))
+                seen.add("between")
+            desk.queue.recover(desk.SLOT, "it was killed")
+            assert desk.job.shown_state == "done"
+            if desk.job.task == "edit":  # else it died when all was said
+                desk.attempt().run()
+            assert check_original(scene).edited.scale == scale
+        assert seen == {"old", "between", "new"}
+
+        desk.queue.ask_exports(desk.id, LOCAL_OWNER, ["scene.stl", "scene.splat"])
+        for last in range(2, 99, 3):
+            if killed_at(last) != "killed":
+                break
+            desk.queue.recover(desk.SLOT, "it was killed", outage=True)
+            for path, file in exports_of(desk.folder).files.items():
+                assert sha256_of(desk.folder.exports / path) == file.sha256
+        assert set(exports_of(desk.folder).files) == {"scene.stl", "scene.splat"}
+        worker.stdin.close()
