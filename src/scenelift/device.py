@@ -6,6 +6,7 @@ PyTorch is imported when a function is called, so that reading options costs not
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from scenelift.errors import InputError, SetupError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "choose_device",
     "choose_dtype",
+    "current_device",
     "limit_memory",
     "memory_cap",
     "split_devices",
@@ -109,6 +111,16 @@ def limit_memory(device: torch.device, vram_bytes: int | None) -> int | None:
     torch.cuda.set_per_process_memory_fraction(share, index)  # pyright: ignore[reportUnknownMemberType]
     _caps[index] = budget
     return budget
+
+
+def current_device(device: torch.device) -> AbstractContextManager[object]:
+    """Within it, a CUDA device is the current one, on which Triton launches its kernels.
+
+    Of other devices there is none: on a CPU, Triton interprets its kernels where a test asks so.
+    """
+    import torch
+
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def memory_cap(device: torch.device) -> int | None:

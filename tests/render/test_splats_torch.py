@@ -20,6 +20,7 @@ from scenelift.render.splats_torch import (  # noqa: E402
     blend_tiles,
     draw_splats,
     list_pairs,
+    project,
 )
 
 KERNEL_RUNS = find_spec("triton") is not None and (
@@ -145,3 +146,26 @@ def test_the_kernel_blends_as_plain_tensors_do():
     difference = (actual - blend_tiles(pairs, starts, *size)).abs()
     assert difference[..., [0, 1, 2, 4]].max() < 2 / 255
     assert (difference > 1e-4).float().mean() < 3e-3
+
+
+@pytest.mark.skipif(not KERNEL_RUNS, reason="needs a CUDA device, or TRITON_INTERPRET=1")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of NumPy, which interprets it
+@pytest.mark.parametrize("bad", [0.5, np.nan, np.inf, 1e38])
+def test_the_kernel_projects_as_plain_tensors_do(bad):
+    from scenelift.render.project_triton import project_triton
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    gaussians = some_splats(1100, scale=0.2)
+    gaussians.scales[:50, 0], gaussians.scales[50:100, :2] = 0, 0
+    for k, name in enumerate(("means", "scales", "rotations", "opacities")):
+        getattr(gaussians, name)[200 + k] = bad
+    splats = SplatTensors.from_gaussians(gaussians, device)
+    view = torch.eye(4, device=device)
+    view[2, 2] = -1
+    table, reach, visible = project(splats, OFF_CENTRE, view, 0.01)
+    own_table, own_reach, own_visible = project_triton(splats, OFF_CENTRE, view, 0.01)
+    assert 100 < int(visible.sum()) < 1100
+    assert int((visible != own_visible).sum()) <= 2  # at a threshold
+    both = visible & own_visible
+    torch.testing.assert_close(own_table[both], table[both], rtol=2e-3, atol=2e-3)
+    torch.testing.assert_close(own_reach[both], reach[both], rtol=2e-3, atol=2e-3)

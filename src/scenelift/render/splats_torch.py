@@ -37,6 +37,7 @@ __all__ = [
     "blend_tiles",
     "draw_splats",
     "list_pairs",
+    "project",
     "rotation_matrices",
 ]
 
@@ -174,18 +175,33 @@ def _screen(
     """Splats that can be seen, where they are on the screen."""
     view = np.diag([1.0, -1, -1, 1]) @ camera_from_scene(scene_from_camera)
     on_device = torch.tensor(view, dtype=torch.float32, device=splats.means.device)
+    if splats.means.device.type == "cuda" and _has_triton():
+        from scenelift.render.project_triton import project_triton as project_some
+    else:
+        project_some = project
     parts = [
-        _project(splats.part(first, first + SPLATS_AT_ONCE), camera, on_device, near)
+        project_some(splats.part(first, first + SPLATS_AT_ONCE), camera, on_device, near)
         for first in range(0, max(1, len(splats.means)), SPLATS_AT_ONCE)
     ]
-    table = torch.cat([part.table for part in parts])
-    reach = torch.cat([part.reach for part in parts])
-    order = torch.argsort(table[:, 6], stable=True)
-    return _Screen(table=table[order], reach=reach[order])
+    table, reach, visible = (torch.cat(columns) for columns in zip(*parts, strict=True))
+    seen = visible.nonzero()[:, 0]
+    seen = seen[torch.argsort(table[seen, 6], stable=True)]
+    return _Screen(table=torch.cat([table[seen], splats.rgb[seen]], -1), reach=reach[seen])
 
 
-def _project(splats: SplatTensors, camera: Camera, view: Tensor, near: float) -> _Screen:
-    """Of some splats those that can be seen, in their order."""
+def project(
+    splats: SplatTensors, camera: Camera, view: Tensor, near: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Where splats are on the screen.
+
+    Args:
+        view: float32 [4, 4], camera from scene; the camera's x is right, y down, z forward.
+
+    Returns:
+        table: float32 [N, 7]: u, v, conic a b c, opacity, depth.
+        reach: float32 [N, 2], how far from their centre they can be seen, in pixels.
+        visible: bool [N], which can be seen; the others' numbers mean nothing.
+    """
     fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
     width, height = camera.width, camera.height
     x, y, z = (splats.means @ view[:3, :3].T + view[:3, 3]).unbind(-1)
@@ -226,12 +242,8 @@ def _project(splats: SplatTensors, camera: Camera, view: Tensor, near: float) ->
         & (v + reach_y >= 0)
         & (v - reach_y <= height)
     )
-    indices = visible.nonzero()[:, 0]
     table = torch.stack([u, v, var_v / dilated, -cov / dilated, var_u / dilated, opacity, z], -1)
-    return _Screen(
-        table=torch.cat([table[indices], splats.rgb[indices]], -1),
-        reach=torch.stack([reach_x[indices], reach_y[indices]], -1),
-    )
+    return table, torch.stack([reach_x, reach_y], -1), visible
 
 
 def rotation_matrices(quaternions: Tensor) -> Tensor:  # [N, 4] -> [N, 3, 3]

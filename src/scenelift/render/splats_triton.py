@@ -11,6 +11,7 @@ import triton  # pyright: ignore[reportMissingImports]
 import triton.language as tl  # pyright: ignore[reportMissingImports]
 from torch import Tensor
 
+from scenelift.device import current_device
 from scenelift.render.splatting import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE, TILE
 
 __all__ = ["blend_tiles_triton"]
@@ -89,7 +90,7 @@ def blend_tiles_triton(
     """Contract of `blend_tiles`; contiguous tensors on one CUDA device."""
     out = torch.empty((height, width, 5), device=pairs.device)
     columns, rows = triton.cdiv(width, TILE), triton.cdiv(height, TILE)
-    with torch.cuda.device(pairs.device):  # Triton launches on the current one
+    with current_device(pairs.device):
         _blend[(columns * rows,)](  # pyright: ignore[reportIndexIssue]
             pairs.contiguous(),
             starts,
