@@ -158,11 +158,12 @@ def test_pieces_become_smaller_where_memory_runs_out(monkeypatch):
 
     arguments, inner, tried = arguments_of_a_bake(large=False), bake_torch._Near.table, []
 
-    def scarce(near, splats, first, end, *rest):
-        tried.append(int(near.bounds.diff(dim=1).sum(0)[first:end].sum()))
+    def scarce(near, *rest):
+        *_, first, end, _ = rest
+        tried.append(int(near.bounds[end] - near.bounds[first]))
         if tried[-1] > 10_000:
             raise torch.OutOfMemoryError("no room")
-        return inner(near, splats, first, end, *rest)
+        return inner(near, *rest)
 
     whole = bake_gaussians(*arguments, TORCH)
     monkeypatch.setattr(bake_torch._Near, "table", scarce)
@@ -215,3 +216,73 @@ def test_a_mesh_finished_by_torch_is_closed_textured_and_says_what_it_cost():
     assert len(done.mesh.faces) <= 300
     assert done.mesh.texture is not None
     assert done.seconds["thin"] > 0
+
+
+@pytest.mark.skipif(not KERNEL_RUNS, reason="needs a CUDA device, or TRITON_INTERPRET=1")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of NumPy, which interprets it
+def test_kernels_take_the_steps_of_thinning_that_plain_tensors_take():
+    from scenelift.finish import thinning
+    from scenelift.finish import thinning_triton as kernels
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    mesh = ball(4)
+    points = torch.from_numpy(mesh.vertices.astype(np.float64)).to(device)
+    points += 0.003 * torch.randn(points.shape, generator=torch.Generator().manual_seed(1)).to(
+        points
+    )
+    faces = torch.from_numpy(mesh.faces.astype(np.int64)).to(device)
+    quadrics = thinning._quadrics(points, faces)
+    ends = thinning._edges(faces, len(points)).ends
+    at, cost = thinning.best_points(points, quadrics, ends)
+    own_at, own_cost = kernels.best_points_triton(points, quadrics, ends)
+    torch.testing.assert_close(own_at, at, rtol=0, atol=1e-9)
+    torch.testing.assert_close(own_cost, cost, rtol=1e-9, atol=1e-15)
+
+    lots = torch.randperm(len(ends), generator=torch.Generator().manual_seed(2)).to(device)
+    lots[cost > cost.median()] = len(ends)
+    chosen = thinning.apart_by_lot(lots, ends, faces, len(points))
+    assert 100 < int(chosen.sum()) < len(ends) // 2
+    assert torch.equal(kernels.apart_by_lot_triton(lots, ends, faces, len(points)), chosen)
+
+    collapses = chosen.nonzero()[:, 0]
+    of_vertex = torch.full((len(points),), -1, device=device)
+    for k in range(2):
+        of_vertex[ends[collapses, k]] = torch.arange(len(collapses), device=device)
+    far = at[collapses] * 1.04  # where some faces turn
+    fine = thinning.shape_stays(points, faces, of_vertex, far)
+    assert 0 < int(fine.sum()) < len(fine)
+    assert torch.equal(kernels.shape_stays_triton(points, faces, of_vertex, far), fine)
+
+
+@pytest.mark.skipif(not KERNEL_RUNS, reason="needs a CUDA device, or TRITON_INTERPRET=1")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of NumPy, which interprets it
+def test_kernels_see_splats_as_plain_tensors_do():
+    from scenelift.finish import bake_torch, bake_triton
+    from scenelift.render.splats_torch import SplatTensors
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    splats = bake_torch._Cells.of(
+        SplatTensors.from_gaussians(noisy_splats(3000), device), 0.01, 0.06
+    )
+    points = torch.from_numpy(noisy_splats(800, seed=5).means).to(device)
+    patches = bake_torch._Patches.of(
+        points, points / points.norm(dim=1, keepdim=True), torch.arange(800, device=device) // 2
+    )
+    frames = bake_torch._lines_of_sight(patches)
+    rng = torch.Generator().manual_seed(3)
+    patch, _ = torch.randint(0, 400, (5000,), generator=rng).sort()
+    splat = torch.randint(0, 3000, (5000,), generator=rng)
+    arguments = (splats, patches, frames)
+    pairs = (patch.to(device), splat.to(device))
+    met, own = bake_torch.meet(*arguments, *pairs), bake_triton.meet_triton(*arguments, *pairs)
+    assert 100 < int(met.sum()) < met.numel()
+    assert int((met != own).sum()) <= 1  # at a threshold
+    pair, sight = met.nonzero().unbind(1)
+    rows = (pairs[0][pair], pairs[1][pair], sight)
+    table, key = bake_torch.look(*arguments, 1e-4, *rows)
+    own_table, own_key = bake_triton.look_triton(*arguments, 1e-4, *rows)
+    torch.testing.assert_close(own_table, table, rtol=1e-3, atol=1e-4)
+    lines, own_lines = (k + (1 << 31) >> 32 for k in (key, own_key))
+    assert torch.equal(own_lines, lines)
+    # Of depths near 0, whose bits are many, some differ by more.
+    assert float(((own_key - key).abs() < 1 << 10).float().mean()) > 0.99

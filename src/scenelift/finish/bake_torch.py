@@ -16,7 +16,7 @@ pairs of patch and splat, P pairs of line of sight and splat.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
@@ -40,7 +40,7 @@ from scenelift.finish.sights import CLEAR, CROWD, SIGHTS, TILT
 from scenelift.render.splats_torch import SplatTensors, rotation_matrices
 from scenelift.types import Gaussians
 
-__all__ = ["blend_patches", "blend_splats"]
+__all__ = ["blend_patches", "blend_splats", "look", "meet"]
 
 ASK_AFTER = 16  # steps of a line of sight: whether all have left the grid
 PATCHES_AT_ONCE = 2048  # whose splats are counted together
@@ -94,19 +94,18 @@ def _blend_some(
     most: int,
 ) -> int:
     """Bake patches from `begin` on, in pieces of so many pairs; which is the first left to do."""
-    blend = blend_patches
-    if blended.device.type == "cuda" and find_spec("triton") is not None:
-        from scenelift.finish.bake_triton import blend_patches_triton as blend
+    steps = _steps(blended.device)
     for first, end, runs in _pieces(splats, patches, begin, begin + PATCHES_AT_ONCE, most):
         some, sight_frames = patches.part(first, end), frames[first:end]
-        near = _Near.of(splats, some, sight_frames, runs)
+        near = _Near.of(splats, some, sight_frames, runs, steps)
         for one, last in near.pieces(most):
             few, look = some.part(one, last), sight_frames[one:last].flatten(0, 1)  # [S, 3, 3]
-            table, starts = near.table(splats, one, last, look, (BLUR * texel) ** 2)
+            blur = (BLUR * texel) ** 2
+            table, starts = near.table(splats, some, sight_frames, blur, one, last, steps)
             offsets = (few.points - few.centre[:, None]).repeat_interleave(SIGHTS, 0)
             at = (offsets @ look[:, :2].transpose(1, 2)).contiguous()  # [S, W, 2]
             there = few.there.repeat_interleave(SIGHTS, 0)
-            blended_sights = blend(table, starts, at, there).unflatten(0, (-1, SIGHTS))
+            blended_sights = steps.blend(table, starts, at, there).unflatten(0, (-1, SIGHTS))
             mean = (blended_sights * weight[first + one : first + last, :, None, None]).sum(
                 1
             )  # [G, W, 4]
@@ -381,23 +380,27 @@ def _lines_of_sight(patches: _Patches) -> Tensor:  # [G, SIGHTS, 3, 3]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Near:
-    """Splats that the lines of sight of some patches meet.
+    """Splats that the lines of sight of some patches meet, patch by patch.
 
     Attributes:
-        patch: int64 [C], splat: int64 [C], offset: [C, 3] from the patch's centre: of every pair of
-            a patch and a splat that may be met.
-        meetings: for each of SIGHTS, of the pairs that meet there, in order: which, how deep.
-        bounds: int64 [SIGHTS, G + 1], where each patch begins among those.
+        patch: int64 [P], splat: int64 [P], sight: int64 [P], one of SIGHTS.
+        bounds: int64 [G + 1], where each patch begins.
     """
 
     patch: Tensor
     splat: Tensor
-    offset: Tensor
-    meetings: list[tuple[Tensor, Tensor]]
+    sight: Tensor
     bounds: Tensor
 
     @classmethod
-    def of(cls, splats: _Cells, patches: _Patches, frames: Tensor, runs: Sequence[_Runs]) -> _Near:
+    def of(
+        cls,
+        splats: _Cells,
+        patches: _Patches,
+        frames: Tensor,
+        runs: Sequence[_Runs],
+        steps: _Steps,
+    ) -> _Near:
         """Look at all pairs.
 
         Args:
@@ -407,80 +410,128 @@ class _Near:
         if len(runs) > 1:
             patch, order = patch.sort(stable=True)
             splat = splat[order]
-        offset = splats.means[splat] - patches.centre[patch]
-        square = offset.square().sum(1)
-        reach = patches.reach[patch]
-        limit = (reach + splats.radii[splat]).square()
-        # Of those in a cube, who are too far off for any line of sight.
-        deepest = (reach + max(BEHIND, IN_FRONT)).square()
-        close = (square <= (limit + deepest) * (1 + 1e-5)).nonzero()[:, 0]
-        patch, splat, offset = patch[close], splat[close], offset[close]
-        square, reach, limit = square[close], reach[close], limit[close]
+        pair, sight = steps.meet(splats, patches, frames, patch, splat).nonzero().unbind(1)
+        patch = patch[pair]
         edges = torch.arange(len(frames) + 1, device=patch.device)
-        meetings, bounds = [], []
-        for sight in range(SIGHTS):
-            height = (offset * frames[:, sight, 2][patch]).sum(1)
-            near = (height <= IN_FRONT + reach) & (height >= -BEHIND - reach)
-            near = (near & (square - height.square() <= limit)).nonzero()[:, 0]
-            meetings.append((near, -height[near]))
-            bounds.append(torch.searchsorted(patch[near], edges))
-        return cls(
-            patch=patch, splat=splat, offset=offset, meetings=meetings, bounds=torch.stack(bounds)
-        )
+        bounds = torch.searchsorted(patch, edges)
+        return cls(patch=patch, splat=splat[pair], sight=sight, bounds=bounds)
 
     def pieces(self, most: int) -> list[tuple[int, int]]:
         """Patches in pieces that meet at most so many, or of one patch: first and end."""
-        return _split_evenly(self.bounds.diff(dim=1).sum(0), most)
+        return _split_evenly(self.bounds.diff(), most)
 
     def table(
-        self, splats: _Cells, first: int, end: int, frames: Tensor, blur: float
+        self,
+        splats: _Cells,
+        patches: _Patches,
+        frames: Tensor,
+        blur: float,
+        first: int,
+        end: int,
+        steps: _Steps,
     ) -> tuple[Tensor, Tensor]:
-        """What every line of sight of some patches has to blend, front to back.
+        """What every line of sight of the patches `first` to `end` has to blend, front to back.
 
         Args:
-            frames: [S, 3, 3], of these patches' lines of sight.
             blur: variance of the anti-aliasing.
 
         Returns:
             table: float32 [P, 9]: u, v, the exponent's factors of du² du·dv dv², opacity, rgb.
             starts: int32 [S + 1], where each line of sight begins.
         """
-        nears, depths, sights = [], [], []
-        ranges = self.bounds[:, [first, end]].tolist()
-        for sight, ((near, depth), (begin, stop)) in enumerate(
-            zip(self.meetings, ranges, strict=True)
-        ):
-            nears.append(near[begin:stop])
-            depths.append(depth[begin:stop])
-            sights.append(SIGHTS * (self.patch[near[begin:stop]] - first) + sight)
-        near, depth, sight = torch.cat(nears), torch.cat(depths), torch.cat(sights)
-        bits = depth.view(torch.int32).to(torch.int64)
-        ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)  # integers in the floats' order
-        _, order = ((sight << 32) + ordered).sort(stable=True)
-        sight, near = sight[order], near[order]
-        edges = torch.arange(len(frames) + 1, device=sight.device)
-        starts = torch.searchsorted(sight, edges, out_int32=True)
+        begin, stop = self.bounds[[first, end]].tolist()
+        patch, splat, sight = (x[begin:stop] for x in (self.patch, self.splat, self.sight))
+        table, key = steps.look(splats, patches, frames, blur, patch, splat, sight)
+        key, order = key.sort(stable=True)
+        edges = torch.arange(SIGHTS * first, SIGHTS * end + 1, device=key.device) << 32
+        # Depths are positive or negative: the lowest key of a line of sight is 2³¹ below its edge.
+        return table[order], torch.searchsorted(key, edges - (1 << 31), out_int32=True)
 
-        offset, splat = self.offset[near], self.splat[near]
-        right, up = frames[sight, 0], frames[sight, 1]
-        axes = splats.axes[splat]
-        along = (axes * right[:, :, None]).sum(1)  # [P, 3]
-        across = (axes * up[:, :, None]).sum(1)
-        var_u, var_v = along.square().sum(1), across.square().sum(1)
-        cov = (along * across).sum(1)
-        sharp = (var_u * var_v - cov * cov).clamp(min=0)
-        var_u, var_v = var_u + blur, var_v + blur
-        determinant = var_u * var_v - cov * cov
-        opacity = splats.opacities[splat] * (sharp / determinant).sqrt()
-        columns = [
-            (offset * right).sum(1),
-            (offset * up).sum(1),
-            -0.5 * var_v / determinant,
-            cov / determinant,
-            -0.5 * var_u / determinant,
-            torch.where(opacity >= MIN_ALPHA, opacity, 0.0),
-        ]
-        return torch.cat([torch.stack(columns, 1), splats.rgb[splat]], 1), starts
+
+def meet(splats: _Cells, patches: _Patches, frames: Tensor, patch: Tensor, splat: Tensor) -> Tensor:
+    """Which lines of sight of a patch may meet a splat, bool [C, SIGHTS] for C pairs of them.
+
+    Args:
+        frames: [G, SIGHTS, 3, 3] of the patches.
+        patch, splat: int64 [C].
+    """
+    offset = splats.means[splat] - patches.centre[patch]
+    square = offset.square().sum(1)
+    reach = patches.reach[patch]
+    limit = (reach + splats.radii[splat]).square()
+    columns = []
+    for sight in range(SIGHTS):
+        height = (offset * frames[:, sight, 2][patch]).sum(1)
+        near = (height <= IN_FRONT + reach) & (height >= -BEHIND - reach)
+        columns.append(near & (square - height.square() <= limit))
+    return torch.stack(columns, 1)
+
+
+def look(
+    splats: _Cells,
+    patches: _Patches,
+    frames: Tensor,
+    blur: float,
+    patch: Tensor,
+    splat: Tensor,
+    sight: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Splats as lines of sight see them, and keys in whose order they are blended.
+
+    Args:
+        frames: [G, SIGHTS, 3, 3] of the patches.
+        blur: variance of the anti-aliasing.
+        patch, splat, sight: int64 [P].
+
+    Returns:
+        table: float32 [P, 9], see `_Near.table`.
+        key: int64 [P], by line of sight and then by depth.
+    """
+    offset = splats.means[splat] - patches.centre[patch]
+    right, up, toward = frames[patch, sight].unbind(1)
+    depth = -(offset * toward).sum(1)
+    bits = depth.view(torch.int32).to(torch.int64)
+    ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)  # integers in the floats' order
+    axes = splats.axes[splat]
+    along = (axes * right[:, :, None]).sum(1)  # [P, 3]
+    across = (axes * up[:, :, None]).sum(1)
+    var_u, var_v = along.square().sum(1), across.square().sum(1)
+    cov = (along * across).sum(1)
+    sharp = (var_u * var_v - cov * cov).clamp(min=0)
+    var_u, var_v = var_u + blur, var_v + blur
+    determinant = var_u * var_v - cov * cov
+    opacity = splats.opacities[splat] * (sharp / determinant).sqrt()
+    columns = [
+        (offset * right).sum(1),
+        (offset * up).sum(1),
+        -0.5 * var_v / determinant,
+        cov / determinant,
+        -0.5 * var_u / determinant,
+        torch.where(opacity >= MIN_ALPHA, opacity, 0.0),
+    ]
+    table = torch.cat([torch.stack(columns, 1), splats.rgb[splat]], 1)
+    return table, ((SIGHTS * patch + sight) << 32) + ordered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Steps:
+    """The steps that have kernels of their own on CUDA: a hundred small ones each else."""
+
+    meet: Callable[[_Cells, _Patches, Tensor, Tensor, Tensor], Tensor]
+    look: Callable[[_Cells, _Patches, Tensor, float, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+    blend: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+def _steps(device: torch.device) -> _Steps:
+    if device.type != "cuda" or find_spec("triton") is None:
+        return _Steps(meet=meet, look=look, blend=blend_patches)
+    from scenelift.finish import bake_triton as kernels
+
+    return _Steps(
+        meet=kernels.meet_triton,
+        look=kernels.look_triton,
+        blend=kernels.blend_patches_triton,
+    )
 
 
 def blend_patches(table: Tensor, starts: Tensor, at: Tensor, there: Tensor) -> Tensor:

@@ -1,19 +1,213 @@
-"""Blend patches of a texture on CUDA; `bake_torch.blend_patches` is the definition.
+"""Steps of baking on CUDA; `bake_torch.py` has their definitions: `meet`, `look`, `blend_patches`.
 
-One program a line of sight. A splat's numbers are the same for all its texels, so they are read as
-scalars, as in `render/splats_triton.py`.
+`_blend` is one program a line of sight. A splat's numbers are the same for all its texels, so they
+are read as scalars, as in `render/splats_triton.py`.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 import triton  # pyright: ignore[reportMissingImports]
 import triton.language as tl  # pyright: ignore[reportMissingImports]
 from torch import Tensor
 
-from scenelift.finish.blending import AT_ONCE, DARKEST, MAX_ALPHA, OPAQUE
+from scenelift.device import current_device
+from scenelift.finish.blending import (
+    AT_ONCE,
+    BEHIND,
+    DARKEST,
+    IN_FRONT,
+    MAX_ALPHA,
+    MIN_ALPHA,
+    OPAQUE,
+)
+from scenelift.finish.sights import SIGHTS
 
-__all__ = ["blend_patches_triton"]
+if TYPE_CHECKING:
+    from scenelift.finish.bake_torch import _Cells, _Patches
+
+__all__ = ["blend_patches_triton", "look_triton", "meet_triton"]
+
+ROWS = 256  # pairs of one program
+
+
+@triton.jit
+def _vector(rows, at, there):
+    at = 3 * at
+    x = tl.load(rows + at, mask=there, other=0.0)
+    y = tl.load(rows + at + 1, mask=there, other=0.0)
+    return x, y, tl.load(rows + at + 2, mask=there, other=0.0)
+
+
+@triton.jit
+def _offset(means, centre, patch, splat, there):
+    x, y, z = _vector(means, splat, there)
+    from_x, from_y, from_z = _vector(centre, patch, there)
+    return x - from_x, y - from_y, z - from_z
+
+
+@triton.jit
+def _meet(
+    means,  # [N, 3]
+    radii,  # [N]
+    centre,  # [G, 3]
+    reaches,  # [G]
+    frames,  # [G, SIGHTS, 3, 3]
+    patches,  # [C]
+    splats,  # [C]
+    met,  # [C, SIGHTS]
+    count,
+    ROWS: tl.constexpr,
+    SIGHTS: tl.constexpr,
+    BEHIND: tl.constexpr,
+    IN_FRONT: tl.constexpr,
+):
+    c = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    there = c < count
+    patch = tl.load(patches + c, mask=there, other=0)
+    splat = tl.load(splats + c, mask=there, other=0)
+    x, y, z = _offset(means, centre, patch, splat, there)
+    square = x * x + y * y + z * z
+    reach = tl.load(reaches + patch, mask=there, other=0.0)
+    limit = reach + tl.load(radii + splat, mask=there, other=0.0)
+    for sight in tl.static_range(SIGHTS):
+        fx, fy, fz = _vector(frames, (patch * SIGHTS + sight) * 3 + 2, there)
+        height = x * fx + y * fy + z * fz
+        near = (height <= IN_FRONT + reach) & (height >= -BEHIND - reach)
+        near = near & (square - height * height <= limit * limit)
+        tl.store(met + c * SIGHTS + sight, near, mask=there)
+
+
+def meet_triton(
+    splats: _Cells, patches: _Patches, frames: Tensor, patch: Tensor, splat: Tensor
+) -> Tensor:
+    """Contract of `meet`."""
+    met = torch.empty((len(patch), SIGHTS), dtype=torch.bool, device=patch.device)
+    if len(patch):
+        with current_device(patch.device):
+            _meet[(triton.cdiv(len(patch), ROWS),)](  # pyright: ignore[reportIndexIssue]
+                splats.means.contiguous(),
+                splats.radii.contiguous(),
+                patches.centre.contiguous(),
+                patches.reach.contiguous(),
+                frames.contiguous(),
+                patch,
+                splat,
+                met,
+                len(patch),
+                ROWS=ROWS,
+                SIGHTS=SIGHTS,
+                BEHIND=BEHIND,
+                IN_FRONT=IN_FRONT,
+            )
+    return met
+
+
+@triton.jit
+def _seen_along(axes, splat, x, y, z, there):
+    """A splat's three axes [3, 3] along a direction."""
+    at = axes + 9 * splat
+    a = tl.load(at, mask=there, other=0.0) * x
+    a += tl.load(at + 3, mask=there, other=0.0) * y
+    a += tl.load(at + 6, mask=there, other=0.0) * z
+    b = tl.load(at + 1, mask=there, other=0.0) * x
+    b += tl.load(at + 4, mask=there, other=0.0) * y
+    b += tl.load(at + 7, mask=there, other=0.0) * z
+    c = tl.load(at + 2, mask=there, other=0.0) * x
+    c += tl.load(at + 5, mask=there, other=0.0) * y
+    c += tl.load(at + 8, mask=there, other=0.0) * z
+    return a, b, c
+
+
+@triton.jit
+def _look(
+    means,  # [N, 3]
+    axes,  # [N, 3, 3]
+    opacities,  # [N]
+    rgb,  # [N, 3]
+    centre,  # [G, 3]
+    frames,  # [G, SIGHTS, 3, 3]
+    patches,  # [P]
+    splats,  # [P]
+    sights,  # [P]
+    table,  # [P, 9]
+    key,  # [P]
+    count,
+    blur,
+    ROWS: tl.constexpr,
+    SIGHTS: tl.constexpr,
+    MIN_ALPHA: tl.constexpr,
+):
+    p = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    there = p < count
+    patch = tl.load(patches + p, mask=there, other=0)
+    splat = tl.load(splats + p, mask=there, other=0)
+    line = SIGHTS * patch + tl.load(sights + p, mask=there, other=0)
+    x, y, z = _offset(means, centre, patch, splat, there)
+    rx, ry, rz = _vector(frames, 3 * line, there)
+    ux, uy, uz = _vector(frames, 3 * line + 1, there)
+    fx, fy, fz = _vector(frames, 3 * line + 2, there)
+    depth = -(x * fx + y * fy + z * fz)
+    bits = depth.to(tl.int32, bitcast=True).to(tl.int64)
+    tl.store(key + p, (line << 32) + tl.where(bits < 0, bits ^ 0x7FFFFFFF, bits), mask=there)
+
+    ra, rb, rc = _seen_along(axes, splat, rx, ry, rz, there)
+    ua, ub, uc = _seen_along(axes, splat, ux, uy, uz, there)
+    var_u, var_v = ra * ra + rb * rb + rc * rc, ua * ua + ub * ub + uc * uc
+    cov = ra * ua + rb * ub + rc * uc
+    sharp = tl.maximum(var_u * var_v - cov * cov, 0.0)
+    var_u += blur
+    var_v += blur
+    determinant = var_u * var_v - cov * cov
+    opacity = tl.load(opacities + splat, mask=there, other=0.0) * tl.sqrt(sharp / determinant)
+    red, green, blue = _vector(rgb, splat, there)
+    row = table + 9 * p
+    tl.store(row, x * rx + y * ry + z * rz, mask=there)
+    tl.store(row + 1, x * ux + y * uy + z * uz, mask=there)
+    tl.store(row + 2, -0.5 * var_v / determinant, mask=there)
+    tl.store(row + 3, cov / determinant, mask=there)
+    tl.store(row + 4, -0.5 * var_u / determinant, mask=there)
+    tl.store(row + 5, tl.where(opacity >= MIN_ALPHA, opacity, 0.0), mask=there)
+    tl.store(row + 6, red, mask=there)
+    tl.store(row + 7, green, mask=there)
+    tl.store(row + 8, blue, mask=there)
+
+
+def look_triton(
+    splats: _Cells,
+    patches: _Patches,
+    frames: Tensor,
+    blur: float,
+    patch: Tensor,
+    splat: Tensor,
+    sight: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Contract of `look`."""
+    table = torch.empty((len(patch), 9), device=patch.device)
+    key = torch.empty(len(patch), dtype=torch.int64, device=patch.device)
+    if len(patch):
+        with current_device(patch.device):
+            _look[(triton.cdiv(len(patch), ROWS),)](  # pyright: ignore[reportIndexIssue]
+                splats.means.contiguous(),
+                splats.axes.contiguous(),
+                splats.opacities.contiguous(),
+                splats.rgb.contiguous(),
+                patches.centre.contiguous(),
+                frames.contiguous(),
+                patch.contiguous(),
+                splat.contiguous(),
+                sight.contiguous(),
+                table,
+                key,
+                len(patch),
+                float(blur),
+                ROWS=ROWS,
+                SIGHTS=SIGHTS,
+                MIN_ALPHA=MIN_ALPHA,
+            )
+    return table, key
 
 
 @triton.jit
@@ -74,7 +268,7 @@ def blend_patches_triton(table: Tensor, starts: Tensor, at: Tensor, there: Tenso
     """Contract of `blend_patches`; contiguous tensors on one CUDA device."""
     sights, width = there.shape
     out = torch.empty((sights, width, 4), device=at.device)
-    with torch.cuda.device(at.device):  # Triton launches on the current one
+    with current_device(at.device):
         _blend[(sights,)](  # pyright: ignore[reportIndexIssue]
             table.contiguous(),
             starts,

@@ -10,7 +10,9 @@ Shape letters: V vertices, F faces, E edges with two faces, K edges that collaps
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from torch import Tensor
 
 from scenelift.types import Mesh
 
-__all__ = ["thin"]
+__all__ = ["apart_by_lot", "best_points", "shape_stays", "thin"]
 
 ROUNDS = 60
 PASSES = 4  # at choosing edges in a round
@@ -90,6 +92,27 @@ class _Edges:
     valence: Tensor
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Steps:
+    """The steps of a round that have kernels of their own on CUDA: hundreds of small ones else."""
+
+    best_points: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+    apart_by_lot: Callable[[Tensor, Tensor, Tensor, int], Tensor]
+    shape_stays: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+def _steps(device: torch.device) -> _Steps:
+    if device.type != "cuda" or find_spec("triton") is None:
+        return _Steps(best_points=best_points, apart_by_lot=apart_by_lot, shape_stays=shape_stays)
+    from scenelift.finish import thinning_triton as kernels
+
+    return _Steps(
+        best_points=kernels.best_points_triton,
+        apart_by_lot=kernels.apart_by_lot_triton,
+        shape_stays=kernels.shape_stays_triton,
+    )
+
+
 def _collapsed(points: Tensor, faces: Tensor, target: int) -> tuple[Tensor, Tensor]:
     """Vertices [V, 3], of which many are unused, and the faces that are left."""
     low, high = points.amin(0), points.amax(0)
@@ -97,15 +120,16 @@ def _collapsed(points: Tensor, faces: Tensor, target: int) -> tuple[Tensor, Tens
     points = (points - (low + high) / 2) / size
     quadrics = _quadrics(points, faces)
     random = torch.Generator(points.device).manual_seed(0)
+    steps = _steps(points.device)
     for _ in range(ROUNDS):
         most = (len(faces) - target) // 2  # a collapse takes two
         if most < 1:
             break
         edges = _edges(faces, len(points))
-        at, cost = _best_points(points, quadrics, edges.ends)
+        at, cost = steps.best_points(points, quadrics, edges.ends)
         cost = cost.where(~edges.locked[edges.ends].any(1), torch.inf)
-        edge_rows = _independent(cost, edges.ends, faces, len(points), random)
-        edge_rows = edge_rows[_sound(points, faces, edges, edge_rows, at[edge_rows])]
+        edge_rows = _independent(cost, edges.ends, faces, len(points), random, steps)
+        edge_rows = edge_rows[_sound(points, faces, edges, edge_rows, at[edge_rows], steps)]
         if len(edge_rows) > most:
             edge_rows = edge_rows[cost[edge_rows].argsort(stable=True)[:most]]
         if 2 * len(edge_rows) < LEAST_PROGRESS * len(faces) and len(edge_rows) < most:
@@ -158,15 +182,15 @@ def _edges(faces: Tensor, vertex_count: int) -> _Edges:
     key, order = key.sort(stable=True)
     unique, count = torch.unique_consecutive(key, return_counts=True)
     first = count.cumsum(0) - count
-    paired = count == 2
+    paired = (count == 2).nonzero()[:, 0]
     locked = torch.zeros(vertex_count, dtype=torch.bool, device=faces.device)
-    other = unique[~paired]
+    other = unique[count != 2]
     locked[other // vertex_count] = True
     locked[other % vertex_count] = True
-    begin = first[paired]
+    begin, pairs = first[paired], unique[paired]
     sides = torch.stack([order[begin], order[begin + 1]], 1)  # half-edges [E, 2]
     third = faces.roll(-2, 1).reshape(-1)
-    ends = torch.stack([unique[paired] // vertex_count, unique[paired] % vertex_count], 1)
+    ends = torch.stack([pairs // vertex_count, pairs % vertex_count], 1)
     return _Edges(
         ends=ends,
         opposite=third[sides],
@@ -175,14 +199,14 @@ def _edges(faces: Tensor, vertex_count: int) -> _Edges:
     )
 
 
-def _best_points(points: Tensor, quadrics: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+def best_points(points: Tensor, quadrics: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
     """Where the vertex goes when an edge collapses [E, 3], and what that costs [E]."""
-    parts = [_placed_some(points, quadrics, some) for some in ends.split(ROWS_AT_ONCE)]
+    parts = [_best_points_of_some(points, quadrics, some) for some in ends.split(ROWS_AT_ONCE)]
     at, cost = zip(*parts, strict=True)
     return torch.cat(at), torch.cat(cost)
 
 
-def _placed_some(points: Tensor, quadrics: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+def _best_points_of_some(points: Tensor, quadrics: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
     xx, xy, xz, yy, yz, zz, bx, by, bz, rest = quadrics[ends].sum(1).unbind(1)
     a, b = points[ends].unbind(1)
     middle = (a + b) / 2
@@ -215,41 +239,57 @@ def _placed_some(points: Tensor, quadrics: Tensor, ends: Tensor) -> tuple[Tensor
 
 
 def _independent(
-    cost: Tensor, ends: Tensor, faces: Tensor, vertex_count: int, random: torch.Generator
+    cost: Tensor,
+    ends: Tensor,
+    faces: Tensor,
+    vertex_count: int,
+    random: torch.Generator,
+    steps: _Steps,
 ) -> Tensor:
-    """Cheap edges [K] of which no two touch one face, in the manner of Luby (1986).
-
-    Edges draw lots; one that has the lowest of all whose faces it touches is chosen.
-    """
+    """Cheap edges [K] of which no two touch one face."""
     free = torch.isfinite(cost)
-    count = int(free.sum())
-    if not count:
+    if not len(cost):
         return torch.zeros(0, dtype=torch.int64, device=cost.device)
-    # Sorted, because CUDA has a single block look for `kthvalue`.
-    limit = cost[free].sort().values[max(1, int(CHEAP * count)) - 1]
+    # Sorted, because CUDA has a single block look for `kthvalue`; what is infinite comes last.
+    last = ((CHEAP * free.sum()).to(torch.int64) - 1).clamp(min=0)
+    limit = cost.sort().values[last]
     lots = torch.randperm(len(cost), generator=random, device=cost.device)
-    lots[cost > limit] = len(cost)
-    selection = torch.zeros(len(cost), dtype=torch.bool, device=cost.device)
+    lots[(cost > limit) | ~free] = len(cost)
+    return steps.apart_by_lot(lots, ends, faces, vertex_count).nonzero()[:, 0]
+
+
+def apart_by_lot(lots: Tensor, ends: Tensor, faces: Tensor, vertex_count: int) -> Tensor:
+    """Edges, bool [E], of which no two touch one face, in the manner of Luby (1986).
+
+    One that has drawn the lowest lot of all whose faces it touches is taken.
+
+    Args:
+        lots: int64 [E], all different; E of those that may not be taken.
+    """
+    none = len(lots)
+    selection = torch.zeros(none, dtype=torch.bool, device=lots.device)
     for _ in range(PASSES):
-        lowest = torch.full((vertex_count,), len(cost), device=cost.device)
+        lowest = torch.full((vertex_count,), none, device=lots.device)
         for k in range(2):
             lowest.scatter_reduce_(0, ends[:, k], lots, "amin")
         of_face = lowest[faces].amin(1)
-        around = torch.full_like(lowest, len(cost))
+        around = torch.full_like(lowest, none)
         for k in range(3):
             around.scatter_reduce_(0, faces[:, k], of_face, "amin")
-        now = (lots < len(cost)) & (around[ends] == lots[:, None]).all(1)
+        now = (lots < none) & (around[ends] == lots[:, None]).all(1)
         selection |= now
-        is_end = torch.zeros(vertex_count, dtype=torch.bool, device=cost.device)
+        is_end = torch.zeros(vertex_count, dtype=torch.bool, device=lots.device)
         is_end[ends[now].reshape(-1)] = True
         has_end = is_end[faces].any(1)
         near = torch.zeros_like(is_end)
         near[faces[has_end].reshape(-1)] = True
-        lots[near[ends].any(1)] = len(cost)
-    return selection.nonzero()[:, 0]
+        lots = lots.where(~near[ends].any(1), none)
+    return selection
 
 
-def _sound(points: Tensor, faces: Tensor, edges: _Edges, edge_rows: Tensor, at: Tensor) -> Tensor:
+def _sound(
+    points: Tensor, faces: Tensor, edges: _Edges, edge_rows: Tensor, at: Tensor, steps: _Steps
+) -> Tensor:
     """Which of the chosen edges [K] leave a manifold, and no face turned over or drawn to a line.
 
     The ends of an edge may have no neighbour in common but the two faces' third corners, and
@@ -263,13 +303,23 @@ def _sound(points: Tensor, faces: Tensor, edges: _Edges, edge_rows: Tensor, at: 
         of_vertex[ends[:, k]] = number
 
     own = of_vertex[edges.ends]  # [E, 2]
-    leaving = (own >= 0).sum(1) == 1
-    collapse = own[leaving].amax(1)
-    outer = torch.where(own[leaving, 0] < 0, edges.ends[leaving, 0], edges.ends[leaving, 1])
-    pair, times = torch.unique(collapse * vertex_count + outer, return_counts=True)
+    leaving = ((own >= 0).sum(1) == 1).nonzero()[:, 0]
+    own, beside = own[leaving], edges.ends[leaving]
+    outer = torch.where(own[:, 0] < 0, beside[:, 0], beside[:, 1])
+    pair, times = torch.unique(own.amax(1) * vertex_count + outer, return_counts=True)
     common_neighbours = torch.bincount(pair[times > 1] // vertex_count, minlength=count)
     fine = (common_neighbours == 2) & (edges.valence[edges.opposite[edge_rows]] > 3).all(1)
+    return fine & steps.shape_stays(points, faces, of_vertex, at)
 
+
+def shape_stays(points: Tensor, faces: Tensor, of_vertex: Tensor, at: Tensor) -> Tensor:
+    """Which collapses [K] turn no face over and draw none to a line.
+
+    Args:
+        of_vertex: int64 [V], the collapse that takes each vertex along, -1 for none.
+        at: [K, 3], where to.
+    """
+    fine = torch.ones(len(at), dtype=torch.bool, device=points.device)
     for some in faces.split(ROWS_AT_ONCE):
         touching = of_vertex[some]  # [F, 3]
         around = ((touching >= 0).sum(1) == 1).nonzero()[:, 0]
