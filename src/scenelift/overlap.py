@@ -7,10 +7,12 @@ order and their bytes are those of one object after the other.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 from scenelift.apart import calls_apart
 from scenelift.threads import quick_turns
@@ -20,9 +22,9 @@ __all__ = ["overlapped"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Objects that are finished at the same time: it takes a GPU and 16 cores less time than making the
-# next one does, and two would take turns with each other and with it for Python's lock.
-AT_ONCE = 1
+# Objects that are finished at the same time. Beside networks on a GPU, finishing mostly waits for
+# room there, and two take about as long as one.
+AT_ONCE, AT_ONCE_BESIDE_A_GPU = 1, 2
 AHEAD = 2  # objects that wait for it: a decoded mesh and its splats take some 100 MB
 
 
@@ -48,6 +50,7 @@ def overlapped(
         meanwhile: called here now and then while nothing is left but to wait; may raise.
     """
     results: list[Future[R]] = []
+    at_once = AT_ONCE_BESIDE_A_GPU if device.startswith("cuda") else AT_ONCE
 
     def work(k: int, first_result: T) -> R:
         with _own_stream(device), calls_apart(device.startswith("cuda")):
@@ -65,11 +68,11 @@ def overlapped(
             meanwhile()
             wait(unfinished, timeout=0.05, return_when=FIRST_COMPLETED)
 
-    with quick_turns(), ThreadPoolExecutor(AT_ONCE, thread_name_prefix="finish") as pool:
+    with quick_turns(), ThreadPoolExecutor(at_once, thread_name_prefix="finish") as pool:
         try:
             for k in items:
                 results.append(pool.submit(work, k, first(k)))
-                wait_for(AT_ONCE + AHEAD)
+                wait_for(at_once + AHEAD)
             wait_for(0)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -81,4 +84,13 @@ def _own_stream(device: str) -> AbstractContextManager[object]:
         return nullcontext()
     import torch
 
-    return torch.cuda.stream(torch.cuda.Stream(torch.device(device), priority=-1))
+    return torch.cuda.stream(_stream(device, threading.current_thread().name))
+
+
+@cache
+def _stream(device: str, thread: str) -> Any:
+    """One for all objects: memory that is freed stays with its stream, and each new one would take
+    its own."""
+    import torch
+
+    return torch.cuda.Stream(torch.device(device), priority=-1)
