@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from scenelift.geometry.regions import distance_inside, nearest_inside
+from scenelift.threads import side_by_side
 
 __all__ = ["hidden_by"]
 
@@ -75,9 +76,11 @@ def _shadow_below(
     below = rows < np.arange(mask.shape[0])[:, None] - 0.5 * np.abs(
         columns - np.arange(mask.shape[1])
     )
-    weight = ndimage.gaussian_filter((~(mask | rim)).astype(np.float32), sigma, truncate=2.5)
     light = values.mean(-1)
-    around = ndimage.gaussian_filter(light * ~(mask | rim), sigma, truncate=2.5)
+    weight, around = side_by_side(
+        lambda x: ndimage.gaussian_filter(x, sigma, truncate=2.5),
+        [(~(mask | rim)).astype(np.float32), light * ~(mask | rim)],
+    )
     return rim & below & (light < DARKER * around / np.maximum(weight, 1e-6))
 
 
@@ -90,12 +93,17 @@ def _misfit(
         return np.asarray(ndimage.gaussian_filter(x, sigma, truncate=2.5), np.float32)
 
     inside = where.astype(np.float32)
-    weight = np.maximum(around(inside), 1e-6)
+    channels = [values[..., k] for k in range(values.shape[2])]
+    blurred = side_by_side(
+        around, [inside, *(c * inside for c in channels), *(c**2 * inside for c in channels)]
+    )
+    weight, *sums = blurred
+    weight = np.maximum(weight, 1e-6)
+    means, squares = sums[: len(channels)], sums[len(channels) :]
     misfit = np.zeros(where.shape, np.float32)
-    for k in range(values.shape[2]):
-        channel = values[..., k]
-        mean = around(channel * inside) / weight
-        spread = around(channel**2 * inside) / weight - mean**2
+    for channel, total, square in zip(channels, means, squares, strict=True):
+        mean = total / weight
+        spread = square / weight - mean**2
         variance = np.maximum(spread, 0) + NOISE**2
         misfit += ((channel - mean) ** 2 / variance + np.log(variance)) / 2
     return misfit

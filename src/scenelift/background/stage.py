@@ -27,6 +27,7 @@ from scenelift.background.shape import JUMP, Layer, count_faces, mesh_of, splats
 from scenelift.compose.ground import find_ground
 from scenelift.geometry.transforms import pose_matrix, transform_gaussians, transform_points
 from scenelift.progress import Reporter, silent
+from scenelift.threads import side_by_side
 from scenelift.types import (
     Background,
     Gaussians,
@@ -215,9 +216,9 @@ def _walls(
 def _blurred(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The light and the colours of a picture, and nothing that could be taken for a thing."""
     sigma = BLUR * max(pixels.shape[:2])
-    return np.asarray(ndimage.gaussian_filter(pixels.astype(np.float32), (sigma, sigma, 0))).astype(
-        np.uint8
-    )
+    channels = (pixels[..., k].astype(np.float32) for k in range(pixels.shape[2]))
+    blurred = side_by_side(lambda c: ndimage.gaussian_filter(c, sigma), channels)
+    return np.stack(list(blurred), -1).astype(np.uint8)
 
 
 def _grown(crossings: NDArray[np.bool_]) -> NDArray[np.bool_]:
