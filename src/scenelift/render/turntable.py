@@ -130,7 +130,8 @@ def photo_cameras(
         max(1, round(camera.width * factor)), max(1, round(camera.height * factor))
     )
     pose = np.eye(4) if scene_from_camera is None else scene_from_camera
-    low, high = np.quantile(np.asarray(points, np.float64), (0.1, 0.9), axis=0)
+    sample = points[:: math.ceil(len(points) / ENOUGH_TO_FRAME)]
+    low, high = np.quantile(np.asarray(sample, np.float64), (0.1, 0.9), axis=0)
     pivot = (low + high) / 2
     views = []
     for k in range(frames):
@@ -172,23 +173,24 @@ def render_turntable(
         Cancelled: the user stopped the run.
     """
     points = _what_matters(gaussians)
-    views = turntable_cameras(
-        points,
-        camera,
-        scene_from_camera,
-        frames=frames,
-        swing_deg=swing_deg,
-        path=path,
-        size=size,
-    )
     low, high = _bounds(points)
     near = 1e-3 * float((high - low).max())  # far in front of what is framed
     if surroundings is not None:
         red, green, blue = surroundings.rgb.mean(0).tolist() if len(surroundings) else background
         background = (red, green, blue)  # where the photo ended
         gaussians = concatenate_gaussians([gaussians, surroundings])
-        if path == "swing":
-            views = photo_cameras(points, camera, scene_from_camera, frames=frames, size=size)
+    if surroundings is not None and path == "swing":
+        views = photo_cameras(points, camera, scene_from_camera, frames=frames, size=size)
+    else:
+        views = turntable_cameras(
+            points,
+            camera,
+            scene_from_camera,
+            frames=frames,
+            swing_deg=swing_deg,
+            path=path,
+            size=size,
+        )
     draw = splat_renderer(gaussians, device)
     pictures: dict[bytes, NDArray[np.uint8]] = {}  # a swing sees almost every view twice
     loop = []
