@@ -53,7 +53,10 @@ from scenelift.runtime import Runtime
 from scenelift.segment.given import GivenSegmenter
 
 GIB = 2**30
-STAGES = ("segment", "pointmap", "reconstruct", "finish", "compose", "preview", "write")
+STAGES = (
+    *("segment", "pointmap", "reconstruct", "finish"),
+    *("compose", "background", "preview", "write"),
+)
 PUBLISHED = """published, by their authors (other hardware, other objects):
   SAM 3D Objects, networks alone, one object on an H100    5.3 s; its texture some 30 s more
   SAM 3D Objects, scenes of 27 objects, GPU not named      230 to 462 s"""
@@ -68,6 +71,8 @@ class Run:
         first_object: seconds until one object was finished.
         stages: seconds of each, summed over the objects.
         allocated, held: GiB of the device at the peak. host: GiB of this process, so far.
+        retries: how often PyTorch gave back all the memory that it kept, to get some: the device
+            waits for that.
         notes: of the scene's manifest, which say what could not be done as wanted.
     """
 
@@ -78,6 +83,7 @@ class Run:
     allocated: float
     held: float
     host: float
+    retries: int
     faces: list[int]
     textured: int
     notes: list[str] = field(default_factory=list)
@@ -91,6 +97,7 @@ def lift(pipeline: Pipeline, planting: Planting, folder: Path, devices: Sequence
     if cuda:
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
+    retries = _retries(device)
     finished: list[float] = []
 
     def listen(event: Event) -> None:
@@ -116,12 +123,17 @@ def lift(pipeline: Pipeline, planting: Planting, folder: Path, devices: Sequence
         allocated=torch.cuda.max_memory_allocated(device) / GIB if cuda else 0.0,
         held=torch.cuda.max_memory_reserved(device) / GIB if cuda else 0.0,
         host=(peak_memory_bytes() or 0) / GIB,
+        retries=_retries(device) - retries,
         faces=[o.faces for o in manifest.objects],
         textured=sum(
             o.shape.mesh is not None and o.shape.mesh.texture is not None for o in scene.objects
         ),
         notes=list(dict.fromkeys(notes)),
     )
+
+
+def _retries(device: torch.device) -> int:
+    return torch.cuda.memory_stats(device)["num_alloc_retries"] if device.type == "cuda" else 0
 
 
 @contextmanager
@@ -229,6 +241,7 @@ def _measure(
         f"  first object after {made[0].first_object:.1f} s in the first run, "
         f"{best.first_object:.1f} s warm; {best.textured} of {count} textured, "
         f"at most {max(best.faces, default=0):,} faces"
+        f"{f'; memory given back {best.retries} times' if best.retries else ''}"
     )
     for note in best.notes:
         say(f"  note: {note}")

@@ -1,13 +1,14 @@
 """Time TRELLIS.2 on one device, with random weights of the published sizes and a planted surface.
 
     python -m benchmarks.trellis2_gpu [--size tiny] [--device cpu] [--kinds 512,1024_cascade]
-        [--compile] [--budgets] [--repeats 3] [--stacks FILE] [--json FILE]
+        [--model pixal3d] [--compile] [--budgets] [--repeats 3] [--stacks FILE] [--json FILE]
 
 lifts one object through the model's own code and finishes its mesh. Random weights make no object,
 so its voxels, its surface and its materials are a hollow ball's, some 20 000 tokens at 1024, each
 split into as many fine voxels as a real surface's would be. For every stage: calls, milliseconds
 (median of the repeats) and GiB at its peak; then the whole object, best of the repeats. `--budgets`
-runs again within 8 GB (512) and 12 GB (1024). The published figures are their authors': 3 s and
+runs again within 8 GB (512) and 12 GB (1024). Pixal3D has the same networks, told of every token's
+own pixel, and cascades only. The published figures are their authors': 3 s and
 17 s on an H100, without a texture.
 """
 
@@ -22,7 +23,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # nothing need be in
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.stacks import watching
@@ -39,8 +41,11 @@ from scenelift.finish.stage import finish_mesh
 from scenelift.models.layers.attention import PixelCondition
 from scenelift.models.layers.dinov3 import DinoV3
 from scenelift.models.layers.sparse import SparseTensor, Voxels
+from scenelift.models.pixal3d.checkpoints import Pixal3DModels
+from scenelift.models.pixal3d.model import Pixal3D, View
+from scenelift.models.pixal3d.naf import NAF
 from scenelift.models.slat.acceleration import accelerate
-from scenelift.models.slat.first_stage import Sampling
+from scenelift.models.slat.first_stage import Begun, Sampling
 from scenelift.models.slat.frame import OBJECT_FROM_ZUP
 from scenelift.models.slat.sampling import SamplingParams, State
 from scenelift.models.slat.structure_decoder import StructureDecoder
@@ -58,7 +63,10 @@ from scenelift.testing.planted_surface import PlantedSurface, Solid, plant, stri
 from scenelift.testing.random_networks import draw
 
 GIB = 2**30
-STAGES = ("_look", "_structure", "_logits", "_sample", "_split", "_decode_shape", "_decode_texture")
+STAGES = (
+    *("_look", "_told", "_structure", "_logits", "_sample"),
+    *("_split", "_decode_shape", "_decode_texture"),
+)
 BUDGETS = {"512": 8 * 10**9, "1024_cascade": 12 * 10**9}
 
 
@@ -70,7 +78,9 @@ def hollow_ball(outer: float = 0.45, inner: float = 0.28) -> Solid:
     return distance
 
 
-def made_up_models(sizes: Sizes2, kind: VoxelKind, device: torch.device) -> Trellis2Models:
+def made_up_models(
+    sizes: Sizes2, kind: VoxelKind, device: torch.device, *, pixal3d: bool = False
+) -> Trellis2Models:
     """All networks with random weights, on the host in the types that they run in."""
     half, flow = (torch.float16, torch.bfloat16) if device.type == "cuda" else (torch.float32,) * 2
     latent = sizes.decoder.latent_channels
@@ -81,10 +91,13 @@ def made_up_models(sizes: Sizes2, kind: VoxelKind, device: torch.device) -> Trel
 
     def voxel_flow(i: int, o: int, *, varying: bool = True) -> VoxelFlow:
         params = replace(sizes.flow, in_channels=i, out_channels=o)
+        if pixal3d:  # coarse features of a token's pixel, and fine ones beside
+            told = sizes.dino.width * (2 if varying else 1)
+            params = replace(params, block=replace(params.block, pixel_width=told))
         return one(lambda: VoxelFlow(params, varying_tokens=varying), flow)
 
     texture = replace(sizes.decoder, out_channels=6, decides=False)
-    return Trellis2Models(
+    networks = Trellis2Models(
         settings=PUBLISHED,
         kind=kind,
         image_embedder=one(lambda: DinoV3(sizes.dino), torch.float32),
@@ -97,9 +110,13 @@ def made_up_models(sizes: Sizes2, kind: VoxelKind, device: torch.device) -> Trel
         shape_decoder=one(lambda: VoxelDecoder(sizes.decoder), half),
         texture_decoder=one(lambda: VoxelDecoder(texture), half),
     )
+    if not pixal3d:
+        return networks
+    shared = {f.name: getattr(networks, f.name) for f in fields(networks)}
+    return Pixal3DModels(**shared, naf=one(lambda: NAF(sizes.naf_width), torch.float32))
 
 
-class Planted(Trellis2):
+class _Planted(Trellis2):
     """The model, with a hollow ball where its networks decide what there is."""
 
     coarse: PlantedSurface
@@ -159,6 +176,16 @@ class Planted(Trellis2):
         return self.fine.attributes
 
 
+class Planted(_Planted):
+    def begin_one(self, picture: NDArray[np.uint8], report: Reporter) -> Begun:
+        return self.begin(picture, seeds=[1], report=report)[0]
+
+
+class PlantedPixal3D(_Planted, Pixal3D):
+    def begin_one(self, picture: NDArray[np.uint8], report: Reporter) -> Begun:
+        return self.begin_view(View(picture=picture, fov=0.6), seeds=[1], report=report)[0]
+
+
 class Clock:
     """Times methods of a model, waiting for the device around each."""
 
@@ -196,11 +223,11 @@ class Clock:
             setattr(model, name, timed)
 
 
-def one_object(model: Planted, clock: Clock, report: Reporter) -> dict[str, float]:
+def one_object(model: Planted | PlantedPixal3D, clock: Clock, report: Reporter) -> dict[str, float]:
     """Picture to finished mesh; how much of everything there was."""
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (512, 512, 3), dtype=np.uint8)
-    (begun,) = model.begin(picture, seeds=[1], report=report)
+    begun = model.begin_one(picture, report)
     lifted = model.complete(begun, report=report)
     with clock.stage("shape"):
         shape, _ = shape_of_surface(lifted, OBJECT_FROM_ZUP, seed=1)
@@ -233,10 +260,11 @@ def run(
 ) -> dict[str, Any]:
     if device.type == "cuda":
         limit_memory(device, UNLIMITED)  # the networks are drawn there
-    models = made_up_models(sizes, kind, device)
+    pixal3d = options.model == "pixal3d"
+    models = made_up_models(sizes, kind, device, pixal3d=pixal3d)
     for network in models.accelerable:
         accelerate(network, device, compile=options.compile)
-    model = Planted(
+    model = (PlantedPixal3D if pixal3d else Planted)(
         models,
         device=device,
         dtype=torch.bfloat16 if device.type == "cuda" else torch.float32,
@@ -271,7 +299,7 @@ def run(
         "shape": models.settings.latent_sampling,
         "texture": models.settings.texture_sampling,
     }
-    label = f"{kind}{', compiled' if options.compile else ''}"
+    label = f"{options.model}, {kind}{', compiled' if options.compile else ''}"
     label += f", within {limit / 1e9:.0f} GB" if limit else ""
     print(f"\n{label}: {', '.join(f'{v:,} {k}' for k, v in amounts.items())}")
     for name, times in clock.taken.items():
@@ -298,6 +326,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", choices=("tiny", "full"), default="full")
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--model", choices=("trellis2", "pixal3d"), default="trellis2")
     parser.add_argument("--kinds", default="512,1024_cascade")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--budgets", action="store_true", help="again within 8 and 12 GB")

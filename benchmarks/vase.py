@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from scenelift.geometry.isosurface import isosurface
 from scenelift.geometry.transforms import quaternion_from_matrix
+from scenelift.threads import side_by_side
 from scenelift.types import Gaussians, Mesh
 
 __all__ = ["decoded_vase", "splats_of_vase", "vase_colors"]
@@ -46,7 +47,11 @@ def vase_colors(points: NDArray) -> NDArray[np.float64]:  # [N, 3] -> [N, 3] in 
 def decoded_vase(grid: int) -> Mesh:
     """As a decoder's mesh: marching cubes on `grid`³ cells, colours on the vertices."""
     t = np.linspace(-0.5, 0.5, grid, dtype=np.float32)
-    distance = _signed_distance(t[:, None, None], t[None, :, None], t[None, None, :])
+    slabs = side_by_side(
+        lambda x: _signed_distance(x[:, None, None], t[None, :, None], t[None, None, :]),
+        np.array_split(t, 16),
+    )
+    distance = np.concatenate(list(slabs))
     at, faces = isosurface(-distance)
     vertices = (at / (grid - 1) - 0.5).astype(np.float32)
     colors = np.rint(vase_colors(vertices) * 255).astype(np.uint8)

@@ -124,6 +124,8 @@ def draw(
             scale = 0.2 if name.endswith(_BRANCH_ENDS) else 1.0
             parameter.mul_(scale / math.sqrt(parameter[0].numel()))
     for name, buffer in network.named_buffers():
-        assert name.endswith("offset_perturbation")
-        buffer.copy_(hammersley_offsets(len(buffer)))
+        assert name.endswith(("offset_perturbation", "periods"))
+        offsets = name.endswith("offset_perturbation")
+        # Angles follow from a formula, whatever the file's periods are.
+        buffer.copy_(hammersley_offsets(len(buffer)) if offsets else torch.zeros(len(buffer)))
     return prepare(network, device, dtype=dtype, compile=compile)
