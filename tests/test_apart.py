@@ -87,7 +87,7 @@ def test_other_threads_go_on_meanwhile():
 def test_a_helper_that_dies_is_replaced_and_the_call_is_made():
     with calls_apart():
         first = apart(os.getpid)
-        helper = module._lent.get()
+        helper = module._own_helper.get()
         assert helper is not None
         process = helper._process
         assert process is not None

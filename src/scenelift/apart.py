@@ -36,12 +36,12 @@ def calls_apart(enabled: bool = True) -> Iterator[None]:
         yield
         return
     helper = _idle.pop() if _idle else _Helper()
-    token = _lent.set(helper)
+    token = _own_helper.set(helper)
     helper.start()
     try:
         yield
     finally:
-        _lent.reset(token)
+        _own_helper.reset(token)
         _idle.append(helper)
 
 
@@ -52,7 +52,7 @@ def apart(function: Callable[..., R], *arguments: Any) -> R:
         function: of a module's top level.
         arguments: can be pickled; they are small beside what the call costs.
     """
-    helper = _lent.get()
+    helper = _own_helper.get()
     if helper is not None:
         try:
             return helper.call(function, arguments)
@@ -108,7 +108,7 @@ class _Helper:
         return self._process
 
 
-_lent: ContextVar[_Helper | None] = ContextVar("helper", default=None)
+_own_helper: ContextVar[_Helper | None] = ContextVar("helper", default=None)
 _idle: list[_Helper] = []  # of earlier calls: starting one takes a second
 
 
