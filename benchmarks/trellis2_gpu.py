@@ -45,7 +45,7 @@ from scenelift.models.pixal3d.checkpoints import Pixal3DModels
 from scenelift.models.pixal3d.model import Pixal3D, View
 from scenelift.models.pixal3d.naf import NAF
 from scenelift.models.slat.acceleration import accelerate
-from scenelift.models.slat.first_stage import Begun, Sampling
+from scenelift.models.slat.first_stage import FirstStageResult, Sampling
 from scenelift.models.slat.frame import OBJECT_FROM_ZUP
 from scenelift.models.slat.sampling import SamplingParams, State
 from scenelift.models.slat.structure_decoder import StructureDecoder
@@ -64,7 +64,7 @@ from scenelift.testing.random_networks import draw
 
 GIB = 2**30
 STAGES = (
-    *("_look", "_told", "_structure", "_logits", "_sample"),
+    *("_look", "_condition_on_cells", "_structure", "_logits", "_sample"),
     *("_split", "_decode_shape", "_decode_texture"),
 )
 BUDGETS = {"512": 8 * 10**9, "1024_cascade": 12 * 10**9}
@@ -177,12 +177,12 @@ class _Planted(Trellis2):
 
 
 class Planted(_Planted):
-    def begin_one(self, picture: NDArray[np.uint8], report: Reporter) -> Begun:
+    def begin_one(self, picture: NDArray[np.uint8], report: Reporter) -> FirstStageResult:
         return self.begin(picture, seeds=[1], report=report)[0]
 
 
 class PlantedPixal3D(_Planted, Pixal3D):
-    def begin_one(self, picture: NDArray[np.uint8], report: Reporter) -> Begun:
+    def begin_one(self, picture: NDArray[np.uint8], report: Reporter) -> FirstStageResult:
         return self.begin_view(View(picture=picture, fov=0.6), seeds=[1], report=report)[0]
 
 
@@ -227,8 +227,8 @@ def one_object(model: Planted | PlantedPixal3D, clock: Clock, report: Reporter) 
     """Picture to finished mesh; how much of everything there was."""
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (512, 512, 3), dtype=np.uint8)
-    begun = model.begin_one(picture, report)
-    lifted = model.complete(begun, report=report)
+    first = model.begin_one(picture, report)
+    lifted = model.complete(first, report=report)
     with clock.stage("shape"):
         shape, _ = shape_of_surface(lifted, OBJECT_FROM_ZUP, seed=1)
     assert shape.mesh is not None
