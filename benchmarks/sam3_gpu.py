@@ -26,7 +26,7 @@ from scenelift.progress import silent
 from scenelift.segment.pretrained import Sam3Model, Sam3Processor, load_processor
 from scenelift.segment.published import COMMON
 from scenelift.segment.sam3 import SAM3Segmenter
-from scenelift.segment.sam3_network import Found, Query, SAM3Network
+from scenelift.segment.sam3_network import Query, SAM3Network, Sam3Result
 from scenelift.testing.tiny_segmenters import write_sam3
 from scenelift.types import Image, Prompt
 
@@ -68,10 +68,10 @@ def milliseconds(step: Callable[[], object], repeats: int) -> tuple[float, float
     return statistics.median(times), peak
 
 
-def found_by(network: SAM3Network, queries: list[Query]) -> list[Found]:
+def found_by(network: SAM3Network, queries: list[Query]) -> list[Sam3Result]:
     """Everything found, copied out of the buffers that the next batch overwrites."""
     return [
-        Found(scores=f.scores.clone(), boxes=f.boxes.clone(), logits=f.logits.clone())
+        Sam3Result(scores=f.scores.clone(), boxes=f.boxes.clone(), logits=f.logits.clone())
         for batch in network.find(queries)
         for f in batch
     ]

@@ -74,5 +74,6 @@ def test_no_variable_is_called_after_what_happened_to_it():
         if is_participle(name)
     }
     lines = [f"{file}:{line} {name}" for file, name, line in bound if (file, name) not in PUBLIC]
+    # Name it after what it is: detections, visible_faces, remaining_seconds (CONTRIBUTING, Words).
     assert not sorted(lines)
     assert {(file, name) for file, name, _ in bound} == PUBLIC.keys()  # none that is needless

@@ -57,7 +57,7 @@ def _meet(
     frames,  # [G, SIGHTS, 3, 3]
     patches,  # [C]
     splats,  # [C]
-    met,  # [C, SIGHTS]
+    crossings,  # [C, SIGHTS]
     count,
     ROWS: tl.constexpr,
     SIGHTS: tl.constexpr,
@@ -77,14 +77,14 @@ def _meet(
         height = x * fx + y * fy + z * fz
         near = (height <= IN_FRONT + reach) & (height >= -BEHIND - reach)
         near = near & (square - height * height <= limit * limit)
-        tl.store(met + c * SIGHTS + sight, near, mask=there)
+        tl.store(crossings + c * SIGHTS + sight, near, mask=there)
 
 
 def meet_triton(
     splats: _Cells, patches: _Patches, frames: Tensor, patch: Tensor, splat: Tensor
 ) -> Tensor:
     """Contract of `meet`."""
-    met = torch.empty((len(patch), SIGHTS), dtype=torch.bool, device=patch.device)
+    crossings = torch.empty((len(patch), SIGHTS), dtype=torch.bool, device=patch.device)
     if len(patch):
         with current_device(patch.device):
             _meet[(triton.cdiv(len(patch), ROWS),)](  # pyright: ignore[reportIndexIssue]
@@ -95,14 +95,14 @@ def meet_triton(
                 frames.contiguous(),
                 patch,
                 splat,
-                met,
+                crossings,
                 len(patch),
                 ROWS=ROWS,
                 SIGHTS=SIGHTS,
                 BEHIND=BEHIND,
                 IN_FRONT=IN_FRONT,
             )
-    return met
+    return crossings
 
 
 @triton.jit

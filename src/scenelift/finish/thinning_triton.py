@@ -111,11 +111,11 @@ def _programs(rows: int) -> tuple[int]:
 def _lowest_of_vertices(lots, ends, lowest, count, none, ROWS: tl.constexpr):
     e = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     lot = tl.load(lots + e, mask=e < count, other=none)
-    drawn = lot < none
-    a = tl.load(ends + 2 * e, mask=drawn, other=0)
-    b = tl.load(ends + 2 * e + 1, mask=drawn, other=0)
-    tl.atomic_min(lowest + a, lot, mask=drawn, sem="relaxed")
-    tl.atomic_min(lowest + b, lot, mask=drawn, sem="relaxed")
+    has_lot = lot < none
+    a = tl.load(ends + 2 * e, mask=has_lot, other=0)
+    b = tl.load(ends + 2 * e + 1, mask=has_lot, other=0)
+    tl.atomic_min(lowest + a, lot, mask=has_lot, sem="relaxed")
+    tl.atomic_min(lowest + b, lot, mask=has_lot, sem="relaxed")
 
 
 @triton.jit
@@ -134,21 +134,21 @@ def _lowest_around(lowest, faces, around, count, none, ROWS: tl.constexpr):
         tl.load(lowest + a, mask=there, other=none), tl.load(lowest + b, mask=there, other=none)
     )
     lot = tl.minimum(lot, tl.load(lowest + c, mask=there, other=none))
-    drawn = there & (lot < none)
-    tl.atomic_min(around + a, lot, mask=drawn, sem="relaxed")
-    tl.atomic_min(around + b, lot, mask=drawn, sem="relaxed")
-    tl.atomic_min(around + c, lot, mask=drawn, sem="relaxed")
+    has_lot = there & (lot < none)
+    tl.atomic_min(around + a, lot, mask=has_lot, sem="relaxed")
+    tl.atomic_min(around + b, lot, mask=has_lot, sem="relaxed")
+    tl.atomic_min(around + c, lot, mask=has_lot, sem="relaxed")
 
 
 @triton.jit
 def _choose(lots, ends, around, selection, is_end, count, none, ROWS: tl.constexpr):
     e = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     lot = tl.load(lots + e, mask=e < count, other=none)
-    drawn = lot < none
-    a = tl.load(ends + 2 * e, mask=drawn, other=0)
-    b = tl.load(ends + 2 * e + 1, mask=drawn, other=0)
-    now = drawn & (tl.load(around + a, mask=drawn, other=-1) == lot)
-    now = now & (tl.load(around + b, mask=drawn, other=-1) == lot)
+    has_lot = lot < none
+    a = tl.load(ends + 2 * e, mask=has_lot, other=0)
+    b = tl.load(ends + 2 * e + 1, mask=has_lot, other=0)
+    now = has_lot & (tl.load(around + a, mask=has_lot, other=-1) == lot)
+    now = now & (tl.load(around + b, mask=has_lot, other=-1) == lot)
     yes = tl.full((ROWS,), 1, tl.int8)
     tl.store(selection + e, yes, mask=now)
     tl.store(is_end + a, yes, mask=now)

@@ -118,12 +118,12 @@ def _project(
     radius = tl.sqrt(tl.maximum(2 * tl.log(opacity / MIN_ALPHA), 0.0))
     u, v = cx + fx * x / z, cy + fy * y / z
     reach_x, reach_y = radius * tl.sqrt(var_u), radius * tl.sqrt(var_v)
-    seen = (z > near) & _finite(x + y + z) & (own >= MIN_ALPHA) & (norm > 0) & _finite(norm)
-    seen &= (opacity >= MIN_ALPHA) & _finite(dilated)
-    seen &= (tl.abs(u) < LARGEST) & (tl.abs(v) < LARGEST)
-    seen &= (reach_x < LARGEST) & (reach_y < LARGEST)
-    seen &= (u + reach_x >= 0) & (u - reach_x <= width)
-    seen &= (v + reach_y >= 0) & (v - reach_y <= height)
+    on_screen = (z > near) & _finite(x + y + z) & (own >= MIN_ALPHA) & (norm > 0) & _finite(norm)
+    on_screen &= (opacity >= MIN_ALPHA) & _finite(dilated)
+    on_screen &= (tl.abs(u) < LARGEST) & (tl.abs(v) < LARGEST)
+    on_screen &= (reach_x < LARGEST) & (reach_y < LARGEST)
+    on_screen &= (u + reach_x >= 0) & (u - reach_x <= width)
+    on_screen &= (v + reach_y >= 0) & (v - reach_y <= height)
 
     row = table + 7 * n
     tl.store(row, u, mask=there)
@@ -135,7 +135,7 @@ def _project(
     tl.store(row + 6, z, mask=there)
     tl.store(reach + 2 * n, reach_x, mask=there)
     tl.store(reach + 2 * n + 1, reach_y, mask=there)
-    tl.store(visible + n, seen, mask=there)
+    tl.store(visible + n, on_screen, mask=there)
 
 
 def project_triton(

@@ -184,9 +184,9 @@ def _screen(
         for first in range(0, max(1, len(splats.means)), SPLATS_AT_ONCE)
     ]
     table, reach, visible = (torch.cat(columns) for columns in zip(*parts, strict=True))
-    seen = visible.nonzero()[:, 0]
-    seen = seen[torch.argsort(table[seen, 6], stable=True)]
-    return _Screen(table=torch.cat([table[seen], splats.rgb[seen]], -1), reach=reach[seen])
+    rows = visible.nonzero()[:, 0]
+    rows = rows[torch.argsort(table[rows, 6], stable=True)]
+    return _Screen(table=torch.cat([table[rows], splats.rgb[rows]], -1), reach=reach[rows])
 
 
 def project(

@@ -168,10 +168,10 @@ class SceneStore:
                     time.sleep(1.0)
 
         threading.Thread(target=watch, daemon=True).start()
-        said = time.monotonic()
+        last_message = time.monotonic()
         while self.scenes < at_least and not self.full:
             time.sleep(0.5)
-            if time.monotonic() - said > PATIENCE:
-                said = time.monotonic()
+            if time.monotonic() - last_message > PATIENCE:
+                last_message = time.monotonic()
                 say(f"waiting for {pattern} in {folder}: {self.scenes} of {at_least} scenes")
         say(f"{self.scenes} scenes, {self.objects} objects to begin with")

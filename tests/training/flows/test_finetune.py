@@ -63,7 +63,7 @@ def options_for(checkpoints, data, tmp_path, **given):
         out=tmp_path / "out",
         device="cpu",
         matching=MATCHING,
-        **({"held": 0} | given),
+        **({"held_out": 0} | given),
     )
 
 
@@ -89,7 +89,7 @@ def test_the_loss_falls_and_the_result_loads_like_any_checkpoint(
 
 def test_a_run_goes_on_from_where_it_was(tiny_checkpoints, data, tmp_path):
     folder = CheckpointFolder(tiny_checkpoints).folder
-    options, said = options_for(folder, data, tmp_path, held=1), []
+    options, said = options_for(folder, data, tmp_path, held_out=1), []
     for steps in (2, 4):
         loop = LoopOptions(steps=steps, batch=1, every=1)
         finetune("structure", options, loop, resume=tmp_path / "state.pt", say=said.append)
