@@ -18,6 +18,7 @@ from scenelift.errors import Cancelled, InputError, OutputError
 from scenelift.io.files import TEMPORARY_PREFIX, atomic_write, remove_leftovers, sha256_of
 from scenelift.output import preview
 from scenelift.output.folder import WORK_FOLDER, check_inputs, claim_folder, is_scene_file
+from scenelift.output.instances import check_photo
 from scenelift.output.manifest import MANIFEST_NAME, read_manifest
 from scenelift.progress import CancelToken, Reporter, silent
 from scenelift.runs import RunSpec, run_job
@@ -123,6 +124,42 @@ def test_a_photo_under_the_name_of_an_output_is_refused_before_any_work(
         with pytest.raises(InputError, match="would be replaced"):
             run_job(spec(given, out), pipeline, silent())
     assert below(out) == before
+
+
+@pytest.mark.parametrize("target", ["theirs.png", "gone.png", "folder"])
+@pytest.mark.parametrize("name", ["input.png", "scene.json", "objects", "objects/00_red"])
+def test_a_link_under_the_name_of_an_output_is_refused_and_stays(
+    photo, pipeline, tmp_path, name, target
+):
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    (elsewhere / "folder").mkdir(parents=True)
+    shutil.copy(photo, elsewhere / "theirs.png")
+    (out / name).parent.mkdir(parents=True)
+    (out / name).symlink_to(elsewhere / target)
+    before = below(elsewhere)
+    with pytest.raises(InputError, match=f"{name} is a link to .*{target}.*another --out"):
+        run_job(spec(photo, out), pipeline, silent())
+    assert (out / name).is_symlink()
+    assert below(elsewhere) == before
+
+
+@pytest.mark.parametrize("name", ["00_cup.png", "instances.json", "overlay.png"])
+def test_a_link_under_the_name_of_a_mask_is_refused(photo, tmp_path, name):
+    (tmp_path / name).symlink_to(photo)
+    with pytest.raises(InputError, match=f"{name} is a link to"):
+        check_photo(tmp_path, photo)
+    (tmp_path / name).rename(tmp_path / "other.png")
+    check_photo(tmp_path, photo)
+
+
+def test_a_link_under_another_name_or_to_the_whole_folder_is_followed(photo, pipeline, tmp_path):
+    (tmp_path / "disk").mkdir()
+    out = tmp_path / "out"
+    out.symlink_to(tmp_path / "disk")
+    (out / "notes.txt").symlink_to(tmp_path / "gone.txt")
+    run_job(spec(photo, out), pipeline, silent())
+    assert (tmp_path / "disk" / "scene.json").is_file()
+    assert (out / "notes.txt").is_symlink()
 
 
 @pytest.mark.parametrize("name", ["photo.png", "scene.jpg", "inputs/input.png", "my_scene.png"])

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
@@ -31,6 +31,7 @@ __all__ = [
     "ORIGINAL",
     "WORK_FOLDER",
     "check_inputs",
+    "check_links",
     "claim_folder",
     "forget_original",
     "forget_unfinished",
@@ -90,6 +91,34 @@ def check_inputs(folder: Path, inputs: Iterable[Path]) -> None:
             )
 
 
+def check_links(folder: Path, is_ours: Callable[[str], bool]) -> None:
+    """Refuse an output folder in which a symbolic link stands where we would write.
+
+    A file of ours would take the link's place, or go through it into a folder of somebody else's.
+
+    Args:
+        folder: of the output; it may be a link itself, and need not exist.
+        is_ours: whether we may write a file of this name (a path below the folder).
+
+    Raises:
+        InputError: there is such a link.
+    """
+    for parent, folders, files in os.walk(folder):
+        below = Path(parent).relative_to(folder)
+        # The folder for unfinished work is ours, wherever it lies.
+        folders[:] = [name for name in folders if (below / name).as_posix() != WORK_FOLDER]
+        for name in sorted((*folders, *files)):
+            path = (below / name).as_posix()
+            link = folder / path
+            if link.is_symlink() and (is_ours(path) or is_ours(f"{path}/x")):
+                raise InputError(
+                    f"{link} is a link to {link.readlink()}, and we would write a file there: it "
+                    "would take the link's place, or land behind it. Remove the link, or choose "
+                    "another --out."
+                )
+        folders[:] = [name for name in folders if is_ours((below / name / "x").as_posix())]
+
+
 @contextmanager
 def claim_folder(folder: Path) -> Iterator[Path]:
     """Be the only one that writes results to a folder.
@@ -98,8 +127,10 @@ def claim_folder(folder: Path) -> Iterator[Path]:
         The folder for unfinished work inside it. It goes at the end if it is empty.
 
     Raises:
+        InputError: a link stands in it under a name of ours.
         OutputError: another run has it, or it cannot be written.
     """
+    check_links(folder, is_scene_file)
     prepare_output_folder(folder)
     work = folder / WORK_FOLDER
     lock = _lock(work)

@@ -18,6 +18,7 @@ import numpy as np
 from scenelift.errors import InputError
 from scenelift.io.animation import write_png
 from scenelift.io.files import write_json
+from scenelift.output.folder import check_links
 from scenelift.output.overlay import draw_overlay
 from scenelift.segment.given import INSTANCES_NAME
 from scenelift.types import Image, Segmentation, object_name
@@ -32,8 +33,9 @@ def check_photo(folder: Path, photo: Path) -> None:
     """Refuse a folder in which masks or overlay would replace the photo.
 
     Raises:
-        InputError: the photo lies there under the name of one of them.
+        InputError: the photo lies there under the name of one of them, or a link does.
     """
+    check_links(folder, _is_ours)
     real = photo.resolve()
     inside = real.parent == folder.resolve()
     if inside and (real.name == OVERLAY_NAME or _MASK_NAME.fullmatch(real.name)):
@@ -41,6 +43,10 @@ def check_photo(folder: Path, photo: Path) -> None:
             f"{photo} might be replaced: masks and overlay are written to {folder}, under names "
             "like this one. Choose another --out, or move the photo."
         )
+
+
+def _is_ours(name: str) -> bool:
+    return name in (INSTANCES_NAME, OVERLAY_NAME) or bool(_MASK_NAME.fullmatch(name))
 
 
 def write_instances(folder: Path, image: Image, segmentation: Segmentation) -> list[dict[str, Any]]:
