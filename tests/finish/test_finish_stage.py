@@ -51,6 +51,18 @@ def welded(mesh: Mesh) -> np.ndarray:
     return place.reshape(-1)[mesh.faces]
 
 
+@pytest.mark.parametrize("budget", [60, 300])
+def test_filled_holes_do_not_lift_a_mesh_above_its_budget(budget):
+    mesh = ball()
+    middles = mesh.vertices[mesh.faces].mean(1)
+    axes = np.random.default_rng(0).normal(size=(14, 3)).astype(np.float32)
+    holes = (axes @ middles.T > 0.38 * np.linalg.norm(axes, axis=1, keepdims=True)).any(0)
+    open_ball = Mesh(vertices=mesh.vertices, faces=mesh.faces[~holes], colors=mesh.colors)
+    done = finish_mesh(open_ball, None, FinishOptions(faces=budget, vertex_colors=True))
+    assert 0.9 * budget < len(done.mesh.faces) <= budget
+    assert done.quality["mesh_holes_closed"] >= 2
+
+
 def test_a_finished_mesh_is_within_its_budget_closed_and_textured():
     done = finish_mesh(ball(), None, SMALL)
     assert len(done.mesh.faces) <= 400

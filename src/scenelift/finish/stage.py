@@ -17,7 +17,7 @@ from scenelift.errors import Cancelled, ReconstructionError
 from scenelift.finish.bake import bake_gaussians, patches_of
 from scenelift.finish.clean import clean
 from scenelift.finish.decimation import decimate
-from scenelift.finish.holes import repair
+from scenelift.finish.holes import Repaired, repair
 from scenelift.finish.materials import MaterialSource, mapped, material_bytes
 from scenelift.finish.nearest import Nearest, nearest
 from scenelift.finish.normal_map import normal_map, vertex_tangents
@@ -51,6 +51,8 @@ THINNED = 5  # times the budget: what edges collapsed at once leave for `decimat
 PIECE = 16
 # Of the diagonal's square: a surface with less area is a line, and what it has is rounding.
 LEAST_AREA = 1e-5
+# Filling holes adds faces: so often they are taken away again, down to a tetrahedron.
+MOST_ROUNDS, LEAST_FACES = 4, 4
 GREY = 0.8  # sRGB, of a surface that nothing gives a colour
 
 
@@ -175,13 +177,17 @@ def finish_mesh(
         raise ReconstructionError(
             f"of {len(mesh.faces)} faces none has finite corners and an area."
         )
-    sound = step("repair", 0.5, lambda: repair(light))
+    sound = step("repair", 0.5, lambda: _within(repair(light), options.faces))
     surface = sound.mesh
     normals = vertex_normals(surface.vertices, surface.faces)
     broken = cleaned.broken / max(1, len(mesh.faces))
     notes = [
         *([f"{broken:.0%} of the decoded faces were broken and are left out."] * (broken >= 0.01)),
         *([_crowded_note(cleaned.crowded, options)] * (cleaned.crowded > 0)),
+        *(
+            [f"It has {len(surface.faces)} faces: fewer would tear it."]
+            * (not _fits(surface, options))
+        ),
         *([f"The surface stays open at {sound.open_loops} loops."] * (sound.open_loops > 0)),
     ]
     quality = {
@@ -371,6 +377,21 @@ def _has_area(mesh: Mesh) -> bool:
     square = float((np.ptp(mesh.vertices.astype(np.float64), axis=0) ** 2).sum())
     area = 0.5 * np.linalg.norm(face_normals(mesh.vertices, mesh.faces), axis=1).sum()
     return bool(area > LEAST_AREA * square)
+
+
+def _within(sound: Repaired, faces: int | None) -> Repaired:
+    """A repaired mesh without the faces by which its filled holes went beyond the budget."""
+    closed = sound.closed
+    for _ in range(MOST_ROUNDS):
+        count = len(sound.mesh.faces)
+        if faces is None or count <= faces:
+            break
+        fewer = clean(decimate(sound.mesh, max(LEAST_FACES, 2 * faces - count))).mesh
+        if not _has_area(fewer):
+            break
+        sound = repair(fewer)
+        closed += sound.closed
+    return replace(sound, closed=closed)
 
 
 def _fits(mesh: Mesh, options: FinishOptions) -> bool:
