@@ -9,13 +9,15 @@ import PIL.Image
 import pytest
 
 from scenelift.contracts import check_points, check_reconstruction, check_segmentation
-from scenelift.errors import BackendFault, ImageError, InputError
+from scenelift.errors import BackendFault, BackendUnavailable, ImageError, InputError
 from scenelift.inputs import as_image, as_prompt, as_seed
 from scenelift.io.ply import read_ply, write_ply
-from scenelift.options import BackendOptions
+from scenelift.options import BackendOptions, LayoutOptions
 from scenelift.pipeline import Pipeline, find_objects
 from scenelift.progress import silent
 from scenelift.prompts import in_pixels, parse_prompt_phrases
+from scenelift.registry import Backend
+from scenelift.segment import SEGMENTERS
 from scenelift.testing.fakes import (
     BallReconstructor,
     ColorSegmenter,
@@ -305,3 +307,159 @@ def test_point_mappers_and_reconstructors_are_blamed_likewise():
     for result, reason in (((1, 2), "a tuple"), (empty, "neither splats nor a mesh")):
         with pytest.raises(BackendFault, match=f"reconstructor 'mine'.*{reason}"):
             check_reconstruction(result, backend="mine")
+
+
+def disc() -> np.ndarray:
+    mask = np.zeros((120, 160), bool)
+    mask[40:80, 30:70] = True
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("masks", "labels"),
+    [
+        (disc(), ["thing"]),
+        (disc().astype(np.float32)[None], ["thing"]),
+        (np.stack([disc(), ~disc()]), ["thing", "thing"]),
+        (disc() + 2 * np.roll(disc(), 60, 1).astype(int), ["thing", "thing"]),
+        (PIL.Image.fromarray(disc()), ["thing"]),
+        ([disc(), PIL.Image.fromarray(disc())], ["thing", "thing"]),
+        ({"cup": disc(), "table": ~disc()}, ["cup", "table"]),
+        (Instance(mask=disc(), label="cup", score=0.5, box=(30, 40, 70, 80)), ["cup"]),
+    ],
+)
+def test_masks_are_arrays_and_pictures_too(masks, labels):
+    image = disc_photo()
+    pipeline = Pipeline(ColorSegmenter(), PlanePointMapper(), BallReconstructor())
+    with_masks = pipeline.with_inputs(image, masks=masks, prompt="thing")
+    found = with_masks.segmenter.segment(image, Prompt(), silent()).instances
+    assert [i.label for i in found] == labels
+    np.testing.assert_array_equal(found[0].mask, disc())
+
+
+def test_depth_is_an_array_or_a_picture_too():
+    image = disc_photo()
+    pipeline = Pipeline(ColorSegmenter(), PlanePointMapper(), BallReconstructor())
+    for depth in (
+        np.full((120, 160), 1.5),
+        np.full((1, 120, 160), 1500, np.uint16),
+        PIL.Image.fromarray(np.full((120, 160), 1500, np.uint16)),
+    ):
+        mapper = pipeline.with_inputs(image, depth=depth).pointmapper
+        points = mapper.estimate(image, (), silent()).points
+        np.testing.assert_allclose(points[..., 2], -1.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"masks": np.zeros((0, 160), bool)}, "mask 0 holds bool"),
+        ({"masks": np.zeros((120, 160), bool)}, "mask 0 is empty"),
+        ({"masks": disc()[:60]}, "160 × 60 pixels, the photo is 160 × 120"),
+        ({"masks": 7}, "A mask is '7', a int; a path"),
+        ({"masks": [disc(), None]}, "A mask is 'None'"),
+        ({"masks": b"m.png"}, "a bytes; a path"),
+        ({"depth": np.zeros((0, 4))}, "depth holds float64"),
+        ({"depth": np.ones((120, 160), np.uint8)}, "8 bits"),
+        ({"depth": np.ones((120, 160)), "depth_scale": -1}, "positive"),
+        ({"depth": np.ones((120, 160)), "depth_scale": "1"}, "depth_scale is '1', a str"),
+        ({"depth": 7}, "depth holds int64"),
+        ({"prompt": b"cup"}, "prompt is b'cup'"),
+    ],
+)
+def test_what_is_no_mask_or_depth_is_refused(given, message):
+    pipeline = Pipeline(ColorSegmenter(), PlanePointMapper(), BallReconstructor())
+    with pytest.raises(InputError, match=message):
+        pipeline.with_inputs(disc_photo(), **given)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"prompt": Prompt(phrases="red", min_score=2)}, "min_score is 2; expected 0 to 1"),
+        ({"prompt": Prompt(phrases="red", min_score="high")}, "min_score is 'high', a str"),
+        ({"prompt": Prompt(phrases="red", mask_threshold=float("nan"))}, "mask_threshold is nan"),
+        ({"prompt": Prompt(phrases="red", max_objects=0)}, "max_objects is 0; expected 1 to"),
+        ({"prompt": Prompt(phrases="red", max_objects=1.5)}, "max_objects is 1.5"),
+        ({"best_of": 0}, "best_of is 0; expected 1 to"),
+        ({"best_of": "2"}, "best_of is '2', a str"),
+        ({"same_seed": "yes"}, "same_seed is 'yes', a str; expected True or False"),
+        ({"layout": 7}, r"layout is '7', a int; LayoutOptions\(…\) was expected"),
+        ({"layout": {"refin": True}}, "layout has no such option: .*refin"),
+        ({"layout": {"refine": "no"}}, "refine is 'no', a str"),
+        ({"finish": {"faces": 1}}, "faces is 1; expected"),
+        ({"photo": np.zeros((0, 9, 3), np.uint8)}, "photo is an array uint8"),
+    ],
+)
+def test_options_out_of_range_or_of_another_type_are_refused_by_name(asked, message):
+    pipeline = Pipeline(ColorSegmenter(), PlanePointMapper(), BallReconstructor())
+    with pytest.raises(InputError, match=message):
+        pipeline.run(**{"photo": disc_photo(), "prompt": "red", **asked})
+
+
+def test_numbers_of_numpy_and_what_front_ends_write_are_taken():
+    prompt = as_prompt(Prompt(phrases="red", max_objects=np.int64(2), min_score=np.float32(0.5)))
+    assert (prompt.max_objects, prompt.min_score) == (2, 0.5)
+    assert type(prompt.max_objects) is int
+    options = BackendOptions(vram_bytes="8GB", threads=np.int16(2), device=1)
+    assert (options.vram_bytes, options.threads, options.device) == (8 * 10**9, 2, "cuda:1")
+    assert as_prompt(np.array(["cup", "spoon"])).phrases == ("cup", "spoon")
+    layout = LayoutOptions(refine=np.bool_(False), known="door=2m")
+    assert (layout.refine, layout.known[0].metres) == (False, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("device", "name"),
+    [
+        (None, "auto"),
+        ("CPU", "cpu"),
+        (0, "cuda:0"),
+        (np.int64(1), "cuda:1"),
+        ("gpu", "cuda"),
+        ("GPU:1", "cuda:1"),
+        ("cuda:0, cuda:1", "cuda:0,cuda:1"),
+    ],
+)
+def test_a_device_is_called_as_other_libraries_call_it(device, name):
+    assert BackendOptions(device=device).device == name
+
+
+@pytest.mark.parametrize("device", ["tpu", "", -1, True, 1.5, b"cpu", "cuda:x", ["cuda:0"]])
+def test_what_is_no_device_is_refused_with_what_is(device):
+    with pytest.raises(InputError, match=r"device is .*expected auto, cpu, cuda"):
+        BackendOptions(device=device)
+
+
+def test_a_backend_may_be_a_name_and_prepare_nothing(monkeypatch):
+    color = Backend(name="fake-color", load=lambda runtime: ColorSegmenter())
+    monkeypatch.setitem(SEGMENTERS._backends, "fake-color", color)
+
+    class Plain:
+        """Makes a ball of everything, and has no `begin`."""
+
+        name, version = "plain", "1"
+
+        def reconstruct(self, view, *, seed, report):
+            return BallReconstructor().reconstruct(view, seed=seed, report=report)
+
+    pipeline = Pipeline("fake-color", PlanePointMapper(), BallReconstructor())
+    assert pipeline.with_backends(segmenter="fake-color").segmenter.name == "fake-color"
+    scene = pipeline.with_backends(reconstructor=Plain()).run(
+        disc_photo(), "red", layout={"refine": False, "background": "none"}
+    )
+    assert [o.instance.label for o in scene.objects] == ["red"]
+
+
+@pytest.mark.parametrize(
+    ("backends", "error", "message"),
+    [
+        ({"segmenter": ColorSegmenter}, InputError, "the class ColorSegmenter; give an instance"),
+        ({"segmenter": "klingon"}, BackendUnavailable, "'klingon' cannot be used"),
+        ({"reconstructor": 7}, InputError, r"a int, which lacks the method reconstruct\(\)"),
+        ({"pointmapper": Mine(None)}, InputError, r"lacks the method estimate\(\)"),
+    ],
+)
+def test_what_is_no_backend_is_refused_before_it_runs(backends, error, message):
+    pipeline = Pipeline(ColorSegmenter(), PlanePointMapper(), BallReconstructor())
+    with pytest.raises(error, match=message):
+        pipeline.with_backends(**backends)

@@ -10,12 +10,39 @@ from typing import TypeVar
 
 import numpy as np
 
-from scenelift.errors import BackendFault
+from scenelift.errors import BackendFault, InputError
 from scenelift.types import Image, Instance, PointMap, Reconstruction, Segmentation
 
-__all__ = ["check_points", "check_reconstruction", "check_segmentation"]
+__all__ = ["check_backend", "check_points", "check_reconstruction", "check_segmentation"]
 
 T = TypeVar("T")
+
+
+METHODS = {
+    "segmenter": ("segment",),
+    "point mapper": ("estimate",),
+    "reconstructor": ("reconstruct",),
+}
+
+
+def check_backend(backend: object, role: str) -> None:
+    """Refuse what is no backend, before anything runs.
+
+    Raises:
+        InputError: it is a class or a module, or lacks a method, a name or a version.
+    """
+    if isinstance(backend, type):
+        raise InputError(
+            f"The {role} is the class {backend.__name__}; give an instance: {backend.__name__}(…)."
+        )
+    methods = [m for m in METHODS[role] if not callable(getattr(backend, m, None))]
+    texts = [n for n in ("name", "version") if not isinstance(getattr(backend, n, None), str)]
+    if methods or texts:
+        lacks = [f"the method {m}()" for m in methods] + [f"the text {n!r}" for n in texts]
+        raise InputError(
+            f"The {role} is {_kind(backend)}, which lacks {' and '.join(lacks)}. "
+            "docs/pipeline.md says what a backend has; a text names one that scenelift knows."
+        )
 
 
 def check_segmentation(result: object, image: Image, *, backend: str) -> Segmentation:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.errors import ImageError, InputError
-from scenelift.options import MAX_SEED
+from scenelift.options import MAX_SEED, SearchOptions
 from scenelift.prompts import check_phrases, in_pixels, parse_prompt_phrases
 from scenelift.types import Image, Prompt
 
 if TYPE_CHECKING:
     import PIL.Image
 
-__all__ = ["Photo", "as_image", "as_prompt", "as_seed", "working_prompt"]
+T = TypeVar("T")
+
+__all__ = ["Photo", "as_image", "as_options", "as_prompt", "as_seed", "working_prompt"]
 
 Photo: TypeAlias = "str | Path | Image | NDArray[np.uint8] | PIL.Image.Image"
 """A path, an `Image`, uint8 [H, W, 3] in sRGB, or a picture of Pillow's."""
@@ -38,7 +40,8 @@ def as_image(photo: Photo) -> Image:
     if isinstance(photo, str | Path):
         return read_image(photo)
     if isinstance(photo, np.ndarray):
-        if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
+        rgb = photo.ndim == 3 and photo.shape[2] == 3 and photo.dtype == np.uint8
+        if not rgb or not photo.size:
             raise ImageError(
                 f"The photo is an array {photo.dtype} {list(photo.shape)}; uint8 [H, W, 3] in sRGB "
                 "was expected (255 for white, RGB and not BGR)."
@@ -62,7 +65,20 @@ def as_prompt(prompt: str | Sequence[str] | Prompt) -> Prompt:
     if isinstance(prompt, Prompt):
         if not (prompt.phrases or prompt.boxes or prompt.points):
             parse_prompt_phrases([""])
-        return replace(prompt, phrases=check_phrases(prompt.phrases))
+        numbers = SearchOptions(
+            min_score=prompt.min_score,
+            mask_threshold=prompt.mask_threshold,
+            max_objects=prompt.max_objects,
+        )
+        return replace(
+            prompt,
+            phrases=check_phrases(prompt.phrases),
+            min_score=numbers.min_score,
+            mask_threshold=numbers.mask_threshold,
+            max_objects=numbers.max_objects,
+        )
+    if isinstance(prompt, np.ndarray):
+        prompt = cast("list[str]", prompt.ravel().tolist())
     texts = [prompt] if isinstance(prompt, str) else prompt
     if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
         raise InputError(
@@ -70,6 +86,26 @@ def as_prompt(prompt: str | Sequence[str] | Prompt) -> Prompt:
             "Prompt was expected. For boxes: Prompt(boxes=[(x0, y0, x1, y1)])."
         )
     return Prompt(phrases=parse_prompt_phrases(list(texts) or [""]))
+
+
+def as_options(value: Any, kind: type[T], name: str) -> T:
+    """Options of a caller's, or the usual ones for None; a dictionary is its fields.
+
+    Raises:
+        InputError: it is something else, or has a field that there is not.
+    """
+    if value is None:
+        return kind()
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, dict):
+        try:
+            return kind(**cast("dict[str, Any]", value))
+        except TypeError as exc:
+            raise InputError(f"{name} has no such option: {exc}.") from exc
+    raise InputError(
+        f"{name} is {str(value)[:60]!r}, a {type(value).__name__}; {kind.__name__}(…) was expected."
+    )
 
 
 def as_seed(seed: int) -> int:

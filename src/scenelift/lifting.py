@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from scenelift.contracts import check_reconstruction
 from scenelift.options import FinishOptions
 from scenelift.overlap import overlapped
-from scenelift.reconstruct import Reconstructor
+from scenelift.reconstruct import Reconstructor, begin_photo
 from scenelift.stages import Steps, digest
 from scenelift.tries import reconstruct_best
 from scenelift.types import FailedObject, Image, Instance, ObjectView, PointMap, Reconstruction
@@ -89,7 +89,7 @@ class Lifting:
             Cancelled: the user stopped the run.
             SetupError, OutputError: no other object would fare better.
         """
-        self.reconstructor.begin(self.photo.image, self.photo.points)
+        begin_photo(self.reconstructor, self.photo.image, self.photo.points)
         return overlapped(
             indices,
             self.reconstruct,

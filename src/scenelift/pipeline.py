@@ -17,18 +17,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from scenelift.contracts import check_points, check_segmentation
+from scenelift.contracts import check_backend, check_points, check_segmentation
 from scenelift.crew import Crew, crew_of
 from scenelift.errors import InputError, NothingFound, ObjectFailed
-from scenelift.inputs import Photo, as_image, as_prompt, as_seed, working_prompt
+from scenelift.inputs import Photo, as_image, as_options, as_prompt, as_seed, working_prompt
 from scenelift.lifting import Lifting, PhotoObjects
-from scenelift.options import BackendOptions, FinishOptions, LayoutOptions
+from scenelift.options import (
+    BackendOptions,
+    BackendSelection,
+    FinishOptions,
+    InputOptions,
+    LayoutOptions,
+    SeedOptions,
+)
 from scenelift.pointmap import POINT_MAPPERS, PointMapper
 from scenelift.progress import Reporter, silent
 from scenelift.qualities import FROM_FILES, Choice, choose_backends, uses_networks
 from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
+from scenelift.registry import Registry
 from scenelift.runtime import Runtime
 from scenelift.scene import Scene
 from scenelift.segment import SEGMENTERS, Segmenter
@@ -55,7 +63,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Pipeline", "SAM3SAM3DPipeline", "find_objects", "segment_photo"]
 
-Files: TypeAlias = str | Path | Sequence[str | Path]
+Masks: TypeAlias = Any
+"""Files or folders with masks, arrays bool [H, W] or [N, H, W], pictures of Pillow's, instances, a
+list or a dictionary (name: mask) of these."""
+Depth: TypeAlias = Any
+"""A file with depth or points; an array or a tensor [H, W] or [H, W, 3]; a picture of Pillow's."""
+B = TypeVar("B")
 
 
 class Pipeline:
@@ -65,7 +78,7 @@ class Pipeline:
     `scenelift.testing` has small ones.
 
     Args:
-        segmenter: finds the objects.
+        segmenter: finds the objects; it, as the others, may be the name of a registered one.
         pointmapper: estimates camera and points.
         reconstructor: gives each object its shape and pose.
         choice: how the backends were chosen; recorded with the scene.
@@ -77,19 +90,19 @@ class Pipeline:
 
     def __init__(
         self,
-        segmenter: Segmenter,
-        pointmapper: PointMapper,
-        reconstructor: Reconstructor,
+        segmenter: Segmenter | str,
+        pointmapper: PointMapper | str,
+        reconstructor: Reconstructor | str,
         *,
         choice: Choice | None = None,
         runtime: Runtime | None = None,
         crew: Crew | None = None,
     ) -> None:
-        self.segmenter = segmenter
-        self.pointmapper = pointmapper
-        self.reconstructor = reconstructor
         self.choice = choice
         self.runtime = runtime or Runtime()
+        self.segmenter = _backend(segmenter, SEGMENTERS, self.runtime)
+        self.pointmapper = _backend(pointmapper, POINT_MAPPERS, self.runtime)
+        self.reconstructor = _backend(reconstructor, RECONSTRUCTORS, self.runtime)
         self.crew = crew
 
     @classmethod
@@ -111,8 +124,8 @@ class Pipeline:
         segmenter: str | None = None,
         pointmapper: str | None = None,
         reconstructor: str | None = None,
-        masks: Files = (),
-        depth: str | Path | None = None,
+        masks: Masks = (),
+        depth: Depth | None = None,
         depth_scale: float | None = None,
         photo: Photo | None = None,
         image: Image | None = None,
@@ -128,8 +141,11 @@ class Pipeline:
                 run here.
             options: where models are, where they run and how; made one `Runtime` for all of them.
             segmenter, pointmapper, reconstructor: the name of one in place of the quality's own.
-            masks: files or folders with masks (`segment/given.py`), in place of a segmenter.
-            depth: a file with depth or points (`pointmap/given.py`), in place of a point mapper.
+            masks: files or folders with masks (docs/segment-models.md), arrays bool [H, W] or
+                [N, H, W], pictures of Pillow's, instances, or a list or a dictionary (name: mask)
+                of these, in place of a segmenter.
+            depth: a file with depth or points (docs/conventions.md), an array [H, W] or
+                [H, W, 3], or a picture of Pillow's, in place of a point mapper.
             depth_scale: units per step of the depth; None for its form's own.
             photo: whose masks those are; needed with `masks`, which are checked against it.
             image: the photo, by a caller that has decoded it.
@@ -140,17 +156,24 @@ class Pipeline:
             InputError: masks or depth cannot be used.
             SetupError: something that is needed is missing here; the message says what.
         """
-        options = options or BackendOptions()
+        options = as_options(options, BackendOptions, "options")
+        inputs = InputOptions(depth_scale=depth_scale)
+        BackendSelection(  # refuses what is no name
+            quality=quality,
+            segmenter=segmenter,
+            pointmapper=pointmapper,
+            reconstructor=reconstructor,
+        )
         prompt = _maybe_prompt(prompt)
-        objects = _given_masks(masks, photo, prompt, image) if masks else None
+        objects = _given_masks(masks, photo, prompt, image) if _is_some(masks) else None
         choice = choose_backends(
             quality,
             options,
             segmenter=FROM_FILES if objects and not _needs_cutter(objects, prompt) else segmenter,
-            pointmapper=FROM_FILES if depth else pointmapper,
+            pointmapper=FROM_FILES if depth is not None else pointmapper,
             reconstructor=reconstructor,
         )
-        own_depth = _given_depth(depth, depth_scale) if depth else None
+        own_depth = None if depth is None else _given_depth(depth, inputs.depth_scale)
         names, runtime = choice.names, Runtime.of(options, networks=uses_networks(choice.names))
         model = None if names.segmenter == FROM_FILES else SEGMENTERS.load(names.segmenter, runtime)
         finder = _given_segmenter(objects, model) if objects else model
@@ -165,28 +188,34 @@ class Pipeline:
         self,
         photo: Photo,
         *,
-        masks: Files = (),
-        depth: str | Path | None = None,
+        masks: Masks = (),
+        depth: Depth | None = None,
         depth_scale: float | None = None,
         prompt: str | Sequence[str] | Prompt | None = None,
     ) -> Pipeline:
         """This pipeline with masks or depth of one photo; arguments and errors as for `build`."""
         prompt = _maybe_prompt(prompt)
-        objects = _given_masks(masks, photo, prompt) if masks else None
+        inputs = InputOptions(depth_scale=depth_scale)
+        objects = _given_masks(masks, photo, prompt) if _is_some(masks) else None
         cutter = self.segmenter if objects and _needs_cutter(objects, prompt) else None
         return self.with_backends(
             segmenter=_given_segmenter(objects, cutter) if objects else None,
-            pointmapper=_given_depth(depth, depth_scale) if depth else None,
+            pointmapper=None if depth is None else _given_depth(depth, inputs.depth_scale),
         )
 
     def with_backends(
         self,
         *,
-        segmenter: Segmenter | None = None,
-        pointmapper: PointMapper | None = None,
-        reconstructor: Reconstructor | None = None,
+        segmenter: Segmenter | str | None = None,
+        pointmapper: PointMapper | str | None = None,
+        reconstructor: Reconstructor | str | None = None,
     ) -> Pipeline:
-        """This pipeline with others in place of some backends; a reconstructor works alone."""
+        """This pipeline with others in place of some backends; a reconstructor works alone.
+
+        Raises:
+            InputError: one is no backend.
+            BackendUnavailable: there is none of a name, or it cannot run here.
+        """
         return Pipeline(
             segmenter or self.segmenter,
             pointmapper or self.pointmapper,
@@ -228,8 +257,11 @@ class Pipeline:
             ObjectFailed: objects were found, and not one could be reconstructed.
             Cancelled: the user stopped the run.
         """
-        image, prompt, seed = as_image(photo), as_prompt(prompt), as_seed(seed)
-        layout, finish = layout or LayoutOptions(), finish or FinishOptions()
+        image, prompt = as_image(photo), as_prompt(prompt)
+        seeds = SeedOptions(seed=as_seed(seed), best_of=best_of, same_seed=same_seed)
+        seed, best_of, same_seed = seeds.seed, seeds.best_of, seeds.same_seed
+        layout = as_options(layout, LayoutOptions, "layout")
+        finish = as_options(finish, FinishOptions, "finish")
         report = (report or silent()).from_threads()
         steps = Steps(report, store, self.runtime, depends=(image, prompt))
         segmentation = segment_photo(self.segmenter, image, prompt, steps)
@@ -491,21 +523,20 @@ def _lay_out(
 
 
 def _given_masks(
-    masks: Files, photo: Photo | None, prompt: Prompt | None, image: Image | None = None
+    masks: Masks, photo: Photo | None, prompt: Prompt | None, image: Image | None = None
 ) -> GivenObjects:
     """What the user's files say of a photo's objects.
 
     Raises:
         InputError: they cannot be used, or no photo is there to check them against.
     """
-    from scenelift.segment.given import Canvas, read_given
+    from scenelift.segment.given import Canvas, mask_sources, read_given
 
     if photo is None:
         raise InputError("Masks belong to a photo: give Pipeline.build that photo too.")
     file = Path(photo) if isinstance(photo, str | Path) else None
-    paths = [Path(m) for m in ([masks] if isinstance(masks, str | Path) else masks)]
     canvas = Canvas.of_image(as_image(photo) if image is None else image, file)
-    return read_given(paths, canvas, prompt.phrases if prompt else ())
+    return read_given(mask_sources(masks), canvas, prompt.phrases if prompt else ())
 
 
 def _maybe_prompt(prompt: str | Sequence[str] | Prompt | None) -> Prompt | None:
@@ -528,10 +559,30 @@ def _given_segmenter(objects: GivenObjects, cutter: Segmenter | None) -> Segment
     )
 
 
-def _given_depth(depth: str | Path, scale: float | None) -> PointMapper:
+def _given_depth(depth: Depth, scale: float | None) -> PointMapper:
     from scenelift.pointmap.given import GivenPointMapper
 
-    return GivenPointMapper.from_file(Path(depth), scale=scale)
+    if isinstance(depth, str | Path):
+        return GivenPointMapper.from_file(Path(depth), scale=scale)
+    return GivenPointMapper.from_array(depth, scale=scale)
+
+
+def _is_some(masks: Masks) -> bool:
+    """Whether masks were given: an empty list is none, an empty array is a fault of its own."""
+    return masks is not None and not (isinstance(masks, list | tuple | dict) and not masks)
+
+
+def _backend(backend: B | str, registry: Registry[B], runtime: Runtime) -> B:
+    """A backend of a caller's, or the one of a name.
+
+    Raises:
+        InputError: it is none.
+        BackendUnavailable: there is none of that name, or it cannot run here.
+    """
+    if isinstance(backend, str):
+        return registry.load(backend, runtime)
+    check_backend(backend, registry.role)
+    return backend
 
 
 def segment_photo(segmenter: Segmenter, image: Image, prompt: Prompt, steps: Steps) -> Segmentation:

@@ -6,12 +6,12 @@ docs/options.md all come from the fields in `groups.py`. This package is below e
 
 from __future__ import annotations
 
+from scenelift.options.checks import check_options
 from scenelift.options.definition import (
     FRONT_ENDS,
     FrontEnd,
     Option,
     OptionField,
-    check_ranges,
     option,
 )
 from scenelift.options.every import OPTIONS, Options, fields_for, option_named
@@ -78,7 +78,7 @@ __all__ = [
     "SplatFrame",
     "ViewMode",
     "VoxelKind",
-    "check_ranges",
+    "check_options",
     "fields_for",
     "option",
     "option_named",

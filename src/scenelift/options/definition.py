@@ -15,11 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
-from scenelift.errors import InputError
-
-__all__ = ["FRONT_ENDS", "FrontEnd", "Option", "OptionField", "Stage", "check_ranges", "option"]
+__all__ = ["FRONT_ENDS", "FrontEnd", "Option", "OptionField", "Stage", "fields_of", "option"]
 
 FrontEnd = Literal["run", "segment", "batch", "serve", "row", "job"]
 """Three commands that work, the command that serves, a row of a batch's manifest, a job of the
@@ -155,31 +153,6 @@ def fields_of(cls: type) -> Mapping[str, tuple[Option, Any, Any]]:
         for f in dataclasses.fields(cls)
         if (spec := f.metadata.get("option")) is not None
     }
-
-
-def check_ranges(options: Any) -> None:
-    """Refuse numbers out of range and words that are none of the choices.
-
-    Raises:
-        InputError: names the option, the value and what is allowed.
-    """
-    for name, (spec, _, plain) in fields_of(cast("type[Any]", type(options))).items():
-        value = getattr(options, name)
-        word = spec.name or name
-        if value is None:
-            continue
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            low, high = spec.ge, spec.le
-            if (low is not None and not value >= low) or (high is not None and not value <= high):
-                raise InputError(f"{word} is {value}; expected {_range(low, high)}.")
-        elif get_origin(plain) is Literal and spec.read is None and value not in get_args(plain):
-            raise InputError(f"{word} is {value!r}; expected one of {', '.join(get_args(plain))}.")
-
-
-def _range(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return f"{low} or more" if low is not None else f"at most {high}"
-    return f"{low} to {high}"
 
 
 def _plain_type(hint: Any) -> Any:

@@ -10,14 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from scenelift.errors import InputError
 from scenelift.formats import formats_help
-from scenelift.options.definition import check_ranges, option
+from scenelift.options.checks import check_options
+from scenelift.options.definition import option
 from scenelift.options.readers import (
     Density,
     KnownLength,
     read_boxes,
     read_bytes,
     read_densities,
+    read_device,
     read_few_splats,
     read_formats,
     read_known,
@@ -180,7 +183,7 @@ class SearchOptions:
     )
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_options(self)
 
     def to_prompt(self, *, optional: bool = False) -> Prompt:
         """The prompt; `optional` where masks are there in its place.
@@ -247,6 +250,9 @@ class BackendSelection:
         },
     )
 
+    def __post_init__(self) -> None:
+        check_options(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputOptions:
@@ -296,6 +302,9 @@ class InputOptions:
             "job": _NO_PATHS,
         },
     )
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -372,9 +381,13 @@ class BackendOptions:
     )
 
     def __post_init__(self) -> None:
-        if isinstance(self.weights, str):
-            object.__setattr__(self, "weights", Path(self.weights))
-        check_ranges(self)
+        object.__setattr__(self, "device", read_device(self.device))
+        check_options(self)
+        if self.vram_bytes is not None and self.vram_bytes <= 0:
+            raise InputError(
+                f"vram is {self.vram_bytes} bytes; expected more than 0, None for what is usual, "
+                "or a text such as '8GB'."
+            )
 
 
 FAST_STEPS = 12
@@ -558,7 +571,7 @@ class SeedOptions:
     )
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_options(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -639,7 +652,7 @@ class LayoutOptions:
     )
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_options(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -694,7 +707,7 @@ class FinishOptions:
     )
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_options(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -791,4 +804,4 @@ class ExportOptions:
     )
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_options(self)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.util import find_spec
+from typing import Any
 
 from scenelift.errors import InputError, SetupError
 from scenelift.formats import EXTRA_FORMATS
@@ -22,6 +23,7 @@ __all__ = [
     "read_boxes",
     "read_bytes",
     "read_densities",
+    "read_device",
     "read_few_splats",
     "read_formats",
     "read_known",
@@ -183,6 +185,31 @@ def read_points(texts: Sequence[str], *, positive: bool = True) -> tuple[PointPr
 def show_points(points: Sequence[PointPrompt]) -> list[str]:
     """What `read_points` reads."""
     return [show_point(point) for point in points]
+
+
+def read_device(device: Any) -> str:
+    """A device as PyTorch names it: "CPU" is "cpu", 1 is "cuda:1", "gpu" is "cuda", None "auto".
+
+    Raises:
+        InputError: it is none.
+    """
+    name = device
+    if device is None:
+        name = "auto"
+    elif not isinstance(device, bool) and hasattr(device, "__index__") and int(device) >= 0:
+        name = f"cuda:{int(device)}"
+    elif type(device).__module__.partition(".")[0] == "torch":
+        name = str(device)
+    if isinstance(name, str):
+        name = re.sub(r"\bgpu\b", "cuda", "".join(name.lower().split()))
+        if re.fullmatch(
+            r"auto|(?:cpu|mps|xpu)(?::\d+)?|cuda:all|cuda(?::\d+)?(?:,cuda:\d+)*", name
+        ):
+            return name
+    raise InputError(
+        f"device is {device!r}; expected auto, cpu, cuda, cuda:1, several such as cuda:0,cuda:1, "
+        "cuda:all, or mps."
+    )
 
 
 def read_few_splats(few: bool) -> int:

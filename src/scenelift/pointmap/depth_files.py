@@ -27,7 +27,7 @@ from scenelift.io.image import MAX_FILE_BYTES, MAX_PIXELS
 from scenelift.io.tiff import numbers_of, read_channels
 from scenelift.io.wide import wide_channels, wide_layout
 
-__all__ = ["DepthFile", "read_depth_file"]
+__all__ = ["DepthFile", "camera_of_array", "depth_of_array", "read_depth_file"]
 
 MILLIMETRE = 0.001
 # Beyond this no object shows: Blender writes 1e10 where there is nothing.
@@ -103,6 +103,25 @@ def read_depth_file(path: Path, scale: float | None = None) -> DepthFile:
     ) as exc:
         raise InputError(f"{path.name} cannot be read as depth: {exc}") from exc
     return DepthFile(values=_in_metres(values, path, scale), camera=camera, notes=notes)
+
+
+def depth_of_array(values: NDArray, scale: float | None = None) -> NDArray[np.float32]:
+    """Depth [H, W] or points [H, W, 3] that a caller holds, as `read_depth_file` gives them.
+
+    Raises:
+        InputError: it has another shape or type, or holds no depth.
+    """
+    name = Path("depth")
+    return _in_metres(_plain(values, name), name, scale)
+
+
+def camera_of_array(k: NDArray) -> tuple[float, float, float, float]:
+    """fx, fy, cx, cy of intrinsics that a caller holds.
+
+    Raises:
+        InputError: they are none.
+    """
+    return _camera(k, "camera", Path("depth"))
 
 
 def _from_arrays(

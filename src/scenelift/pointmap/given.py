@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from scenelift.errors import InputError
 from scenelift.geometry.default_camera import default_camera
 from scenelift.geometry.photo_size import photo_size
-from scenelift.pointmap.depth_files import read_depth_file
+from scenelift.pointmap.depth_files import camera_of_array, depth_of_array, read_depth_file
 from scenelift.progress import Reporter
 from scenelift.stages import digest
 from scenelift.types import Camera, Image, Instance, PointMap, Size
@@ -64,6 +65,32 @@ class GivenPointMapper:
             raise InputError(f"--depth-scale must be a positive number, got {scale}.")
         file = read_depth_file(path, scale)
         return cls(file.values, file.camera, file.notes)
+
+    @classmethod
+    def from_array(
+        cls, values: Any, *, scale: float | None = None, camera: Any = None
+    ) -> GivenPointMapper:
+        """Take depth [H, W] or points [H, W, 3] that are there, by the rules for files.
+
+        Args:
+            values: an array, a tensor, or a picture of Pillow's in one channel.
+            scale: units per step; None for metres in floating point, millimetres in whole numbers.
+            camera: fx, fy, cx, cy or a matrix 3×3, by the rule above.
+
+        Raises:
+            InputError: it is none of these, or holds no depth at all.
+        """
+        if scale is not None and not (np.isfinite(scale) and scale > 0):
+            raise InputError(f"depth_scale must be a positive number, got {scale}.")
+        tensor = values.detach().cpu() if hasattr(values, "detach") else values
+        array = np.asarray(tensor)
+        if array.dtype == np.uint8 and scale is None:
+            raise InputError(
+                "The depth has 8 bits, which no depth camera writes: say what one step means with "
+                "depth_scale (metres a step), or give the depth itself."
+            )
+        intrinsics = None if camera is None else camera_of_array(np.asarray(camera))
+        return cls(depth_of_array(array, scale), intrinsics)
 
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
         """The given depth as a point map of the photo's size.

@@ -6,6 +6,7 @@ from scenelift.reconstruct.base import (
     Reconstructor,
     SeveralSeedsReconstructor,
     SeveralViewsReconstructor,
+    begin_photo,
 )
 from scenelift.registry import Backend
 from scenelift.runtime import Runtime
@@ -15,6 +16,7 @@ __all__ = [
     "Reconstructor",
     "SeveralSeedsReconstructor",
     "SeveralViewsReconstructor",
+    "begin_photo",
 ]
 
 

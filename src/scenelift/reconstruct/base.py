@@ -15,6 +15,7 @@ __all__ = [
     "Reconstructor",
     "SeveralSeedsReconstructor",
     "SeveralViewsReconstructor",
+    "begin_photo",
 ]
 
 
@@ -28,7 +29,8 @@ class Reconstructor(Protocol):
         """Start a new photo: all objects up to the next call are of this one.
 
         The place to prepare what a photo's objects share, and to free what the last photo left.
-        It costs nothing until an object follows: a resumed run may have none left.
+        It costs nothing until an object follows: a resumed run may have none left. A reconstructor
+        that prepares nothing may lack it.
         """
         ...
 
@@ -45,6 +47,13 @@ class Reconstructor(Protocol):
             and units of `view.points`.
         """
         ...
+
+
+def begin_photo(reconstructor: Reconstructor, image: Image, points: PointMap) -> None:
+    """Tell a reconstructor that a new photo starts; one that prepares nothing needs no `begin`."""
+    begin = getattr(reconstructor, "begin", None)
+    if begin is not None:
+        begin(image, points)
 
 
 @runtime_checkable

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from scenelift.segment.given.canvas import Canvas
+from scenelift.segment.given.pixels import MaskSource, mask_sources
 from scenelift.segment.given.reading import GivenObjects, load_masks, read_given
 from scenelift.segment.given.segmenter import INSTANCES_NAME, GivenSegmenter
 
@@ -22,6 +23,8 @@ __all__ = [
     "Canvas",
     "GivenObjects",
     "GivenSegmenter",
+    "MaskSource",
     "load_masks",
+    "mask_sources",
     "read_given",
 ]

@@ -33,6 +33,7 @@ from scenelift.segment.given.labelme import is_labelme, read_labelme
 from scenelift.segment.given.layers import Layers
 from scenelift.segment.given.names import name_from_file, natural
 from scenelift.segment.given.pages import layers_of_pages
+from scenelift.segment.given.pixels import MaskSource, outlines_of
 from scenelift.segment.given.segmenter import INSTANCES_NAME
 from scenelift.segment.given.shapes import Outline, score_of, stem_of
 from scenelift.segment.given.stacks import layers_of_array
@@ -122,11 +123,14 @@ def load_masks(paths: Sequence[Path], size: Size, label: str = "") -> tuple[Inst
     return objects.instances
 
 
-def read_given(paths: Sequence[Path], canvas: Canvas, phrases: Sequence[str] = ()) -> GivenObjects:
-    """Read masks and boxes from files and folders.
+def read_given(
+    paths: Sequence[MaskSource], canvas: Canvas, phrases: Sequence[str] = ()
+) -> GivenObjects:
+    """Read masks and boxes from files and folders, or take those that are there.
 
     Args:
-        paths: in any of the forms of `scenelift.segment.given`.
+        paths: in any of the forms of `scenelift.segment.given`, or as `pixels.mask_sources`
+            gives them.
         canvas: the photo they lie on.
         phrases: names for what the files do not name.
 
@@ -135,10 +139,16 @@ def read_given(paths: Sequence[Path], canvas: Canvas, phrases: Sequence[str] = (
             files outside its folder, or is of several photos; or phrases fit no order.
     """
     pile = _Pile(canvas)
-    for path in paths:
-        _read(path, pile)
+    for number, source in enumerate(paths):
+        if isinstance(source, Path):
+            _read(source, pile)
+            continue
+        outlines, notes = outlines_of(source, number, canvas)
+        pile.notes += notes
+        for outline in outlines:
+            pile.add(outline, Path(f"mask {number}"))
     if not pile.outlines:
-        names_text = ", ".join(str(p) for p in paths)
+        names_text = ", ".join(str(p) for p in paths if isinstance(p, Path)) or "what was given"
         reason = " ".join(["", *pile.notes])
         raise InputError(
             f"No mask in {names_text}.{reason} Give PNGs that are white where the object is."

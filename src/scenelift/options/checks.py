@@ -1,0 +1,129 @@
+"""Values of options that come from Python: of the right type, within range, or refused by name.
+
+What means the same is taken: numbers of NumPy, 7.0 for 7, a text for a path, a lone value for a
+tuple of one, and whatever front ends write ("8GB", "door=2.0m").
+"""
+
+from __future__ import annotations
+
+import math
+import types
+import typing
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, cast, get_args, get_origin
+
+from scenelift.errors import InputError
+from scenelift.options.definition import Option, fields_of
+
+__all__ = ["check_options"]
+
+
+def check_options(options: Any) -> None:
+    """Bring every option of a group to its type, and refuse what has another or is out of range.
+
+    For `__post_init__` of a frozen dataclass.
+
+    Raises:
+        InputError: names the option, the value and what is allowed.
+    """
+    cls = cast("type[Any]", type(options))
+    hints = _hints(cls)
+    for name, (spec, _, plain) in fields_of(cls).items():
+        value = getattr(options, name)
+        checked = _checked(value, hints[name], spec, spec.name or name, plain)
+        if checked is not value:
+            object.__setattr__(options, name, checked)
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _checked(value: Any, hint: Any, spec: Option, word: str, plain: Any) -> Any:
+    """A value of a field's type."""
+    kinds = get_args(hint) if get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    if value is None and types.NoneType in kinds:
+        return None
+    (kind,) = [k for k in kinds if k is not types.NoneType]
+    if value is not None and getattr(value, "ndim", None) == 0:  # a number of NumPy's
+        value = value.item()
+    if get_origin(kind) is tuple:
+        return _several(value, get_args(kind)[0], spec, word)
+    if isinstance(value, str) and spec.read is not None and kind is not str:
+        return spec.read(value)
+    if get_origin(kind) is Literal:
+        return _one_of(value, get_args(kind), word)
+    if kind is bool:
+        if value in (0, 1) and isinstance(value, bool | int):
+            return bool(value)
+        raise _refused(word, value, "True or False")
+    if kind in (int, float):
+        return _number(value, kind, spec, word)
+    if kind is Path:
+        if isinstance(value, str | Path) and str(value):
+            return Path(value)
+        raise _refused(word, value, "a path")
+    if kind is str and not isinstance(value, str):
+        raise _refused(word, value, "a text")
+    if get_origin(plain) is Literal and spec.read is None:
+        return _one_of(value, get_args(plain), word)
+    return value
+
+
+def _several(value: Any, item: Any, spec: Option, word: str) -> tuple[Any, ...]:
+    """A tuple of a field that holds several."""
+    if isinstance(value, (str, Path, bytes, item)):
+        value = (value,)
+    try:
+        items = tuple(value)
+    except TypeError:
+        raise _refused(word, value, f"several of {item.__name__}") from None
+    if all(isinstance(each, item) for each in items):
+        return items
+    if spec.read is not None and all(isinstance(each, str) for each in items):
+        return tuple(spec.read(list(items)))
+    if item is Path and all(isinstance(each, str) for each in items):
+        return tuple(map(Path, items))
+    if spec.read is not None and not any(isinstance(each, bytes) for each in items):
+        return tuple(spec.read(value))
+    wrong = next(each for each in items if not isinstance(each, item))
+    raise _refused(word, wrong, f"a {'text' if item is str else item.__name__}")
+
+
+def _one_of(value: Any, choices: tuple[Any, ...], word: str) -> Any:
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        for choice in choices:  # 512 and "512" are one
+            if str(choice) == str(value):
+                return choice
+    raise InputError(f"{word} is {value!r}; expected one of {', '.join(map(str, choices))}.")
+
+
+def _number(value: Any, kind: type, spec: Option, word: str) -> int | float | None:
+    low, high = spec.ge, spec.le
+    noun = "a whole number" if kind is int else "a number"
+    span = f", {_range(low, high)}" if low is not None or high is not None else ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _refused(word, value, noun + span)
+    if not math.isfinite(value) or (kind is int and value != int(value)):
+        raise InputError(f"{word} is {value}; expected {noun}{span}.")
+    if spec.zero_is_none and value == 0:
+        return None
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise InputError(f"{word} is {value}; expected {_range(low, high)}.")
+    if isinstance(value, float) == (kind is float):
+        return value
+    return int(value) if kind is int else float(value)
+
+
+def _refused(word: str, value: Any, expected: str) -> InputError:
+    text = repr(value)
+    shown = f"{text[:60]}…" if len(text) > 60 else text
+    return InputError(f"{word} is {shown}, a {type(value).__name__}; expected {expected}.")
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return f"{low} or more" if low is not None else f"at most {high}"
+    return f"{low} to {high}"
