@@ -191,6 +191,8 @@ def test_points_are_read_likewise():
     point = PointPrompt(point=(3.0, 4.0))
     for written in ("3,4", "(3, 4)", [3, 4], [[3, 4]], np.array([[3, 4]]), {"x": 3, "y": 4}, point):
         assert Prompt(points=written).points == (point,)
+    assert [p.point for p in Prompt(points="1,2; 3,4").points] == [(1, 2), (3, 4)]
+    assert [p.point for p in Prompt(points="1;2").points] == [(1, 2)]
     (beside,) = Prompt(points='{"point": [3, 4], "label": "mug#2", "positive": false}').points
     assert beside == PointPrompt(point=(3, 4), label="mug#2", positive=False)
 
@@ -200,6 +202,7 @@ def test_points_are_read_likewise():
     [
         ((3, 2, 1, 4), "box 3,2,1,4 is empty: x1 must exceed x0"),
         ("1,2,3", "'1,2,3' is not a box"),
+        ("1;2;3;and 4", "is not a box"),
         ("1,2,3,4,5", "is not a box"),
         ("nan,1,2,3", "is not a box"),
         ([1, 2, float("inf"), 4], "is not a box"),
@@ -207,6 +210,8 @@ def test_points_are_read_likewise():
         (7, "7 is not a box"),
         (None, "None is not a box"),
         (b"1,2,3,4", "is not a box"),
+        ({"box": []}, "is not a box"),
+        ({"box": [[1, 2, 3, 4], [1, 2, 3, 4]]}, "is not a box"),
         ({"bbox": [1, 2, 3, 4]}, "has 'bbox', which no box has. Known: bottom"),
         ([[1, 2, 3]], "is not a box"),
     ],

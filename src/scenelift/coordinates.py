@@ -130,7 +130,8 @@ def _of_text(text: str, count: int) -> list[Mark]:
         except (ValueError, RecursionError):
             pass
     pieces = [piece for piece in re.split(r"[;\n]", stripped) if piece.strip()]
-    lone = r"[^=]*=?\s*[-+]?\d+(?:[.,]\d+)?\s*"
+    # Of points, "1,2; 3,4" are two.
+    lone = rf"(?:[^=]*=)?\s*[-+]?\d+(?:[{'.,' if count == 4 else '.'}]\d+)?\s*"
     if len(pieces) == count and all(re.fullmatch(lone, piece) for piece in pieces):
         # As where decimals have commas: 40,5; 60; 220; 300.
         label, _, first = pieces[0].rpartition("=")
@@ -175,7 +176,10 @@ def _of_mapping(entry: Mapping[Any, Any], count: int) -> Mark:
             numbers = [x, y, x + width, y + height]
     if numbers is None or isinstance(numbers, Mapping):
         raise _refused(entry, count)
-    (mark,) = _marks_of(numbers, count)
+    marks = _marks_of(numbers, count)
+    if len(marks) != 1:
+        raise _refused(entry, count)
+    mark = marks[0]
     return Mark(mark.numbers, clean_phrase(label) or mark.label, positive)
 
 

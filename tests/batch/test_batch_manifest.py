@@ -377,6 +377,13 @@ def test_json_is_read_in_every_form_that_tables_are_written_in(listed):
         json.dumps({n: {str(k): v for k, v in enumerate(c)} for n, c in columns.items()}),
         json.dumps({"columns": [*columns], "index": [0, 1], "data": [[*r.values()] for r in rows]}),
         json.dumps({"schema": {"fields": []}, "data": rows}),
+        json.dumps(
+            {
+                "schema": {"primaryKey": ["index"]},
+                "data": [{"index": k, **row} for k, row in enumerate(rows)],
+            }
+        ),
+        json.dumps({str(k): row for k, row in enumerate(rows)}),
     ]
     read = [
         read_items(write(listed, f"m.{suffix}", form), CHAIR)

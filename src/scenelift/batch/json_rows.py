@@ -91,9 +91,22 @@ def _rows(document: Any) -> list[Any] | None:
             else row
             for row in rows
         ]
+    if table and all(isinstance(v, dict) and "photo" in v for v in table.values()):
+        return list(table.values())
+    schema = table.get("schema")
+    if isinstance(schema, dict) and isinstance(data, list):
+        index = cast("dict[str, Any]", schema).get("primaryKey") or []
+        rows = cast("list[Any]", data)
+        return [_without(row, index) if isinstance(row, dict) else row for row in rows]
     lists = [cast("list[Any]", v) for v in table.values() if isinstance(v, list)]
     lists = [rows for rows in lists if rows and isinstance(rows[0], dict)]
     return lists[0] if len(lists) == 1 else None
+
+
+def _without(row: Any, names: Any) -> dict[str, Any]:
+    """A row without the columns of pandas' index."""
+    cells = cast("dict[str, Any]", row)
+    return {n: v for n, v in cells.items() if n == "photo" or n not in names}
 
 
 def _columns(table: dict[str, Any]) -> list[dict[str, Any]]:
