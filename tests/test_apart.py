@@ -24,7 +24,7 @@ from scenelift.types import Mesh
 @pytest.fixture(autouse=True, scope="module")
 def no_helper_left():
     yield
-    module._stop_idle()
+    module._HELPER.stop()
 
 
 def test_calls_are_made_here_unless_asked_for():
@@ -40,22 +40,6 @@ def test_calls_are_made_in_one_other_process_and_give_the_same():
         assert apart(os.getpid) == other
     with calls_apart(False):
         assert apart(os.getpid) == os.getpid()
-
-
-def test_threads_have_helpers_of_their_own_and_later_ones_take_them_over():
-    others: list[int] = []
-
-    def ask() -> None:
-        with calls_apart():
-            others.append(apart(os.getpid))
-
-    with calls_apart():
-        own = apart(os.getpid)
-        for _ in range(2):
-            thread = threading.Thread(target=ask)
-            thread.start()
-            thread.join()
-    assert others[0] == others[1] != own
 
 
 def test_errors_come_back():
@@ -87,9 +71,7 @@ def test_other_threads_go_on_meanwhile():
 def test_a_helper_that_dies_is_replaced_and_the_call_is_made():
     with calls_apart():
         first = apart(os.getpid)
-        helper = module._own_helper.get()
-        assert helper is not None
-        process = helper._process
+        process = module._HELPER._process
         assert process is not None
         process.kill()
         process.wait()

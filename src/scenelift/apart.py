@@ -1,8 +1,8 @@
-"""Calls in helper processes, for libraries that hold Python's lock while they compute.
+"""Calls in a helper process, for libraries that hold Python's lock while they compute.
 
 fast-simplification and xatlas do, for tenths of a second an object: meanwhile no thread could feed
 a GPU. Where none computes, and where there is no helper to be had, the call is made here. Results
-are the same. Every thread that makes such calls has a helper of its own meanwhile.
+are the same.
 
     python -m scenelift.apart      is the helper: it answers calls from its standard input
 """
@@ -18,6 +18,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, BinaryIO, TypeVar
@@ -28,58 +29,58 @@ log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
+_enabled: ContextVar[bool] = ContextVar("calls apart", default=False)
+
 
 @contextlib.contextmanager
 def calls_apart(enabled: bool = True) -> Iterator[None]:
-    """Within it, in this thread, `apart` uses a helper, which is started."""
-    if not enabled:
-        yield
-        return
-    helper = _idle.pop() if _idle else _Helper()
-    token = _own_helper.set(helper)
-    helper.start()
+    """Within it, in this thread, `apart` uses the helper, which is started."""
+    token = _enabled.set(enabled)
+    if enabled:
+        _HELPER.start()
     try:
         yield
     finally:
-        _own_helper.reset(token)
-        _idle.append(helper)
+        _enabled.reset(token)
 
 
 def apart(function: Callable[..., R], *arguments: Any) -> R:
-    """`function(*arguments)`, in a helper where `calls_apart` says so.
+    """`function(*arguments)`, in the helper where `calls_apart` says so.
 
     Args:
         function: of a module's top level.
         arguments: can be pickled; they are small beside what the call costs.
     """
-    helper = _own_helper.get()
-    if helper is not None:
+    if _enabled.get():
         try:
-            return helper.call(function, arguments)
+            return _HELPER.call(function, arguments)
         except (OSError, EOFError, pickle.UnpicklingError) as exc:
             log.info("the helper process is gone (%s); computing here", exc)
-            helper.stop()
+            _HELPER.stop()
     return function(*arguments)
 
 
 class _Helper:
-    """A helper process of this one, for one thread at a time."""
+    """The helper process of this one."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self._running()
+        with self._lock:
+            self._running()
 
     def call(self, function: Callable[..., R], arguments: tuple[Any, ...]) -> R:
         """Raises: what the function does; OSError or EOFError where the process has ended."""
-        process = self._running()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        request = (function.__module__, function.__qualname__, arguments)
-        pickle.dump(request, process.stdin, protocol=5)
-        process.stdin.flush()
-        fine, value = pickle.load(process.stdout)  # noqa: S301 - our own child's
+        with self._lock:
+            process = self._running()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            request = (function.__module__, function.__qualname__, arguments)
+            pickle.dump(request, process.stdin, protocol=5)
+            process.stdin.flush()
+            fine, value = pickle.load(process.stdout)  # noqa: S301 - our own child's
         if not fine:
             raise value
         return value
@@ -108,18 +109,10 @@ class _Helper:
         return self._process
 
 
-_own_helper: ContextVar[_Helper | None] = ContextVar("helper", default=None)
-_idle: list[_Helper] = []  # of earlier calls: starting one takes a second
-
-
-def _stop_idle() -> None:
-    while _idle:
-        _idle.pop().stop()
-
-
-atexit.register(_stop_idle)
-if hasattr(os, "register_at_fork"):  # the parent's helpers are the parent's
-    os.register_at_fork(after_in_child=_idle.clear)
+_HELPER = _Helper()
+atexit.register(_HELPER.stop)
+if hasattr(os, "register_at_fork"):  # the parent's helper is the parent's
+    os.register_at_fork(after_in_child=_HELPER.__init__)
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:

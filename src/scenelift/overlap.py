@@ -22,9 +22,9 @@ __all__ = ["overlapped"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Objects that are finished at the same time. Beside networks on a GPU, finishing mostly waits for
-# room there, and two take about as long as one.
-AT_ONCE, AT_ONCE_BESIDE_A_GPU = 1, 2
+# Objects that are finished at the same time: it takes a GPU and 16 cores about as long as making the
+# next one does. With two, four objects took as long on an H100, and memory for both.
+AT_ONCE = 1
 AHEAD = 2  # objects that wait for it: a decoded mesh and its splats take some 100 MB
 
 
@@ -50,7 +50,6 @@ def overlapped(
         meanwhile: called here now and then while nothing is left but to wait; may raise.
     """
     results: list[Future[R]] = []
-    at_once = AT_ONCE_BESIDE_A_GPU if device.startswith("cuda") else AT_ONCE
 
     def work(k: int, first_result: T) -> R:
         with _own_stream(device), calls_apart(device.startswith("cuda")):
@@ -68,11 +67,11 @@ def overlapped(
             meanwhile()
             wait(unfinished, timeout=0.05, return_when=FIRST_COMPLETED)
 
-    with quick_turns(), ThreadPoolExecutor(at_once, thread_name_prefix="finish") as pool:
+    with quick_turns(), ThreadPoolExecutor(AT_ONCE, thread_name_prefix="finish") as pool:
         try:
             for k in items:
                 results.append(pool.submit(work, k, first(k)))
-                wait_for(at_once + AHEAD)
+                wait_for(AT_ONCE + AHEAD)
             wait_for(0)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
