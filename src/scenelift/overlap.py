@@ -22,8 +22,8 @@ __all__ = ["overlapped"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Objects that are finished at the same time: it takes a GPU and 16 cores about as long as making the
-# next one does. With two, four objects took as long on an H100, and memory for both.
+# Objects that are finished at the same time: on a GPU and 16 cores it takes about as long as making
+# the next one. With two at a time four objects took as long, and memory for both.
 AT_ONCE = 1
 AHEAD = 2  # objects that wait for it: a decoded mesh and its splats take some 100 MB
 
