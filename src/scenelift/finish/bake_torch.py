@@ -43,6 +43,7 @@ from scenelift.types import Gaussians
 __all__ = ["blend_patches", "blend_splats", "look", "meet"]
 
 ASK_AFTER = 16  # steps of a line of sight: whether all have left the grid
+PLACES_AT_ONCE = 1 << 22  # along lines of sight, that are looked at together
 PATCHES_AT_ONCE = 2048  # whose splats are counted together
 # Pairs of patch and splat that are looked at together, of 0.3 KB each, and of line of sight and
 # splat that are sorted and blended together, likewise; and how few where memory runs out.
@@ -335,16 +336,22 @@ class _Cells:
         whole = self.whole
         crowded = whole.starts.diff() >= CROWD
         blocked = torch.zeros(toward.shape[:2], dtype=torch.bool, device=centre.device)
-        for step in range(2 * int(whole.size.sum())):
-            along = whole.cell * (CLEAR + step / 2)
-            at = (centre[:, None] + along * toward - whole.low) / whole.cell
+        count, at_once = 2 * int(whole.size.sum()), ASK_AFTER
+        while at_once > 1 and blocked.numel() * at_once > PLACES_AT_ONCE:
+            at_once //= 2
+        along = torch.tensor(
+            [whole.cell * (CLEAR + step / 2) for step in range(count)], device=centre.device
+        )
+        for first in range(0, count, at_once):
+            away = along[first : first + at_once, None] * toward[:, :, None]  # [G, SIGHTS, K, 3]
+            at = (centre[:, None, None] + away - whole.low) / whole.cell
             at = at.floor().to(torch.int64)
             inside = ((at >= 0) & (at < whole.size)).all(-1)
-            # Asking makes the CPU wait for the GPU.
-            if step % ASK_AFTER == ASK_AFTER - 1 and not inside.any():
-                break
             number = (at[..., 0] * whole.size[1] + at[..., 1]) * whole.size[2] + at[..., 2]
-            blocked |= inside & crowded[number.clamp(0, len(crowded) - 1)]
+            blocked |= (inside & crowded[number.clamp(0, len(crowded) - 1)]).any(-1)
+            # Asking makes the CPU wait for the GPU.
+            if (first + at_once) % ASK_AFTER == 0 and not inside[..., -1].any():
+                break
         weight = torch.where(blocked.all(1, keepdim=True), 1.0, (~blocked).to(torch.float32))
         return weight / weight.sum(1, keepdim=True)
 
