@@ -313,6 +313,7 @@ def test_coordinates_of_other_tools_are_pixels_or_parts_of_the_photo(tmp_path, n
         ("a.json", coco(segmentation=[[400, 1, 500, 1, 500, 90]]), "cup covers no pixel"),
         ("a.txt", "0 80 60 20 30", "a.txt: line 1 has 80, which is no part"),
         ("a.txt", "cup 0.5 0.5 0.1 0.1", "line 1 is 'cup 0.5"),
+        ("a.xml", VOC.replace("80", "left"), "object 0 has the corners .*'left'.*four numbers"),
         ("a.xml", VOC.replace("<width>320", "<width>640"), "of 640 × 240 pixels, and photo.png"),
     ],
 )
@@ -320,6 +321,16 @@ def test_coordinates_of_other_tools_that_mean_neither_are_refused(tmp_path, name
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=message):
         read(tmp_path / name)
+
+
+def test_a_turned_rectangle_of_label_studio_is_the_box_that_holds_it(tmp_path):
+    value = {"x": 50, "y": 25, "width": 25, "height": 25, "rotation": 90, "labels": ["cup"]}
+    region = {"type": "rectangle", "original_width": 320, "original_height": 240, "value": value}
+    task = {"data": {"image": "photo.png"}, "annotations": [{"result": [region]}]}
+    (tmp_path / "a.json").write_text(json.dumps([task]))
+    (cup,) = read(tmp_path / "a.json").boxes
+    # 80 × 60 pixels, turned clockwise about the corner at 160, 60: they lie to its left.
+    np.testing.assert_allclose(cup.box, (100, 60, 160, 140))
 
 
 def test_only_crowds_are_answered_with_what_to_give(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,13 @@ def _outline(region: dict[str, Any], canvas: Canvas) -> Outline | None:
         return Outline(label=label, mask=canvas.fitted(polygons_mask([xy], canvas.full), label))
     if kind in ("rectanglelabels", "rectangle"):
         x, y, w, h = (float(value[k]) / 100 for k in ("x", "y", "width", "height"))
-        box = box_of_numbers(x * width, y * height, (x + w) * width, (y + h) * height)
+        # Turned about its top left corner, clockwise; the box is what holds all of it.
+        turn = math.radians(float(value.get("rotation") or 0))
+        across = np.array([0, w, w, 0]) * width
+        down = np.array([0, 0, h, h]) * height
+        xs = x * width + across * math.cos(turn) - down * math.sin(turn)
+        ys = y * height + across * math.sin(turn) + down * math.cos(turn)
+        box = box_of_numbers(float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max()))
         return Outline(label=label, box=canvas.box(box))
     if kind in ("brushlabels", "brush") and value.get("format") == "rle":
         size = (int(region["original_height"]), int(region["original_width"]))

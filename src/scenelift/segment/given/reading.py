@@ -440,4 +440,5 @@ def _json(path: Path) -> Any:
         _check_bytes(path)
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as exc:
-        raise InputError(f"{path} cannot be read as JSON: {exc}") from exc
+        advice = " Save it as UTF-8." if isinstance(exc, UnicodeDecodeError) else ""
+        raise InputError(f"{path} cannot be read as JSON: {exc}.{advice}") from exc
