@@ -9,7 +9,7 @@ OUT ?= out/demo
 WORKERS ?= 2
 
 .PHONY: help demo test test-interop test-slurm test-wheel check fix page serve wheel bench bench-light bench-quality bench-faults bench-faults-embedded \
-  bench-load bench-page bench-batch bench-hostile record-bytes same-bytes containers-check images clean
+  bench-load bench-page bench-work bench-batch bench-hostile record-bytes same-bytes containers-check images clean
 
 help:  ## list these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -132,6 +132,9 @@ bench-load: $(VENV)/.dev  ## the web app's health, events and memory under load 
 
 bench-page: $(VENV)/.dev $(PAGE)  ## what an open page takes from the processor (2 minutes)
 	$(BIN)/python -m benchmarks.page_idle
+
+bench-work: $(VENV)/.dev $(PAGE)  ## what a click on the photo and a drag in the editor take (2 minutes)
+	$(BIN)/python -m benchmarks.page_work
 
 bench-batch: $(VENV)/.dev  ## what a batch costs beyond its models (5 minutes)
 	$(BIN)/python -m benchmarks.batch --dask

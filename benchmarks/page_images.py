@@ -1,6 +1,6 @@
 """Make the pictures of the web app's page again: docs/images/page-*.jpg and mesh-beside-splats.jpg.
 
-    python benchmarks/page_images.py [--out docs/images]
+    python benchmarks/page_images.py [--out docs/images] [--narrow FOLDER]
 
 A real job of the embedded quality on a real photo (coffee, Rachel Michetti, CC0), made through the
 page as a user makes it. The same scene's splats (spark) and GLB (three.js) stand side by side in
@@ -61,6 +61,8 @@ def make_scene(page: Page, out: Path) -> None:
     page.get_by_label("Name of box 1").fill("spoon")
     page.locator("h1").click()
     take(page, out / "page-masks.jpg")
+    page.get_by_role("button", name="Correct spoon").click()
+    take(page, out / "page-workbench.jpg")
     page.get_by_role("button", name="Reconstruct 2 objects").click()
     expect(page.locator(".object-progress .running")).to_be_visible()
     take(page, out / "page-working.jpg", settle=0.2)
@@ -77,9 +79,9 @@ def show_again(browser: Browser, url: str, where: str, path: Path, **context: ob
     visitor.close()
 
 
-def show_editor(browser: Browser, url: str, where: str, path: Path) -> None:
+def show_editor(browser: Browser, url: str, where: str, path: Path, **context: object) -> None:
     """The editor, with the first object chosen and turned, and its splats about to be cleaned."""
-    visitor = VisitedPage(browser, url)
+    visitor = VisitedPage(browser, url, **context)
     page = visitor.page
     page.evaluate("hash => { location.hash = hash }", where)
     page.get_by_role("button", name="Edit", exact=True).click()
@@ -88,6 +90,24 @@ def show_editor(browser: Browser, url: str, where: str, path: Path) -> None:
     page.get_by_label("Turn y", exact=True).press("Tab")
     page.get_by_role("button", name="Turn", exact=True).click()
     take(page, path, settle=4)
+    visitor.close()
+
+
+def show_downloads(browser: Browser, url: str, where: str, path: Path, **context: object) -> None:
+    """Formats that were made, that are being made, and that may be."""
+    visitor = VisitedPage(browser, url, **context)
+    page = visitor.page
+    page.evaluate("hash => { location.hash = hash }", where)
+    expect(page.locator(".viewer[data-state=ready]")).to_be_visible()
+    page.get_by_text("Every format, films, a ZIP").click()
+    for name in ("scene.obj", "scene.spz", "scene.usdz"):
+        page.locator(f"[id='choose-{name}']").check()
+    make = page.get_by_role("button", name="Make 2 formats")
+    if make.is_visible():
+        make.click()
+    expect(page.get_by_role("link", name="3 formats as ZIP")).to_be_visible()
+    page.get_by_role("group", name="A turn around").scroll_into_view_if_needed()
+    take(page, path)
     visitor.close()
 
 
@@ -143,7 +163,9 @@ def first_visit(browser: Browser, url: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
-    out: Path = parser.parse_args().out
+    parser.add_argument("--narrow", type=Path, help="editor and downloads at 360 px, to look at")
+    args = parser.parse_args()
+    out: Path = args.out
     out.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=1000 * PATIENCE)
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
@@ -158,6 +180,10 @@ def main() -> None:
             show_again(browser, server.url, where, out / "page-dark.jpg", color_scheme="dark")
             show_again(browser, server.url, where, out / "page-phone.jpg", **PHONE)
             show_editor(browser, server.url, where, out / "page-edit.jpg")
+            show_downloads(browser, server.url, where, out / "page-downloads.jpg")
+            if args.narrow is not None:
+                show_editor(browser, server.url, where, args.narrow / "edit.jpg", **PHONE)
+                show_downloads(browser, server.url, where, args.narrow / "downloads.jpg", **PHONE)
             beside(browser, server.url, where, out / "mesh-beside-splats.jpg")
         finally:
             server.close()

@@ -40,7 +40,7 @@ LONGEST = 240.0  # seconds, then a scene counts as not shown
 TURNING = 8.0  # seconds
 
 
-def write_tori(folder: Path, count: int, splats: int, *, meshes: bool) -> None:
+def write_tori(folder: Path, count: int, splats: int, *, meshes: bool) -> Manifest:
     """An output folder with tori side by side; benchmarks.render's, whose centre is (0, 0, −4)."""
     gaussians, mesh = splat_torus(splats), mesh_torus()
     objects = []
@@ -87,6 +87,7 @@ def write_tori(folder: Path, count: int, splats: int, *, meshes: bool) -> None:
         ],
     )
     write_json(folder / MANIFEST_NAME, manifest.model_dump(mode="json"))
+    return manifest
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from scenelift.edit import Edits, ObjectEdit, no_edits
 from scenelift.options import ExportOptions, Options
+from scenelift.output.manifest import Manifest
 from scenelift.output.scene import write_scene
 from scenelift.pipeline import Pipeline
 from scenelift.progress import CancelToken
@@ -30,15 +32,19 @@ class Desk:
 
     SLOT = 7  # which no worker of a server over the same folder has
 
-    def __init__(self, path: Path, scene: Scene) -> None:
+    def __init__(self, path: Path, scene: Scene | Callable[[Path], Manifest]) -> None:
+        """The job's scene, or what writes one into a folder."""
         self.data = DataFolder(path / "data", reserve_bytes=10_000)
         self.data.prepare()
         self.queue = Queue(self.data.database)
         request = JobRequest.model_validate({"prompt": {"phrases": ["red"]}, "quality": "fake"})
         job = NewJob(id=new_job_id(), owner=LOCAL_OWNER, request=request, width=160, height=120)
         self.id, self.folder = job.id, self.data.job(job.id)
-        options = ExportOptions(preview_frames=1, preview_size=32)
-        manifest = write_scene(scene, self.folder.scene, options=options)
+        if isinstance(scene, Scene):
+            options = ExportOptions(preview_frames=1, preview_size=32)
+            manifest = write_scene(scene, self.folder.scene, options=options)
+        else:
+            manifest = scene(self.folder.scene)
         self.queue.add(job)
         claimed = self.queue.claim(self.SLOT, lease=60)
         assert claimed is not None

@@ -9,9 +9,11 @@ import pytest
 from playwright.sync_api import expect
 from starlette.testclient import TestClient
 from tests.drivers.browser import PATIENCE_MS, VisitedPage, chromium, find_chromium
+from tests.drivers.desk import Desk
 from tests.drivers.live_server import FAKE_SERVER, LiveServer
-from tests.drivers.web import FakeQualities, fake_settings
+from tests.drivers.web import FakeQualities, fake_pipeline, fake_settings
 
+from scenelift.testing.fakes import disc_photo
 from scenelift.webapp.app import create_app
 from scenelift.webapp.page import STATIC
 
@@ -45,6 +47,18 @@ def make_server(tmp_path):
 def own_server(make_server):
     """A server that the test may break."""
     return make_server()
+
+
+@pytest.fixture(scope="session")
+def lifted():
+    """A scene of the fake models."""
+    return fake_pipeline().run(disc_photo(), "red; blue")
+
+
+@pytest.fixture
+def desk(lifted, tmp_path):
+    """A data folder whose one job has that scene."""
+    return Desk(tmp_path, lifted)
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,6 @@ import subprocess
 import sys
 
 import pytest
-from tests.drivers.desk import Desk
-from tests.drivers.web import fake_pipeline
 
 from scenelift.edit import Edits, ObjectEdit
 from scenelift.errors import EditsError
@@ -18,7 +16,6 @@ from scenelift.io.glb import read_glb
 from scenelift.output.manifest import MANIFEST_NAME, read_manifest
 from scenelift.output.original import check_original, original_of
 from scenelift.progress import CancelToken
-from scenelift.testing.fakes import disc_photo
 from scenelift.webapp.access import LOCAL_OWNER
 from scenelift.webapp.errors import Outdated
 from scenelift.webapp.exports import exports_of
@@ -83,16 +80,6 @@ def test_a_scene_is_edited_and_two_tabs_do_not_overwrite_each_other(server, tmp_
     assert put(edits, '"1"').status_code == 200
     server.until(lambda: server.job(job_id)["edit"]["written"] == 2)
     assert server.job(job_id)["files"] == first["files"]
-
-
-@pytest.fixture(scope="module")
-def lifted():
-    return fake_pipeline().run(disc_photo(), "red; blue")
-
-
-@pytest.fixture
-def desk(lifted, tmp_path):
-    return Desk(tmp_path, lifted)
 
 
 def test_a_job_stays_done_whoever_dies_and_the_next_worker_finishes(desk):
@@ -188,7 +175,7 @@ def test_a_killed_worker_leaves_the_old_scene_or_the_new_one(desk):
         desk.put(desk.edits(scale=2.0))
         changes = int(killed_at(0))
         seen, scale = set(), 2.0
-        for last in (*range(1, changes, changes // 5), changes - 1, changes):
+        for last in (*range(1, changes, changes // 3), changes - 1, changes):
             before, scale = scale, scale + 1
             desk.put(desk.edits(scale=scale))
             assert killed_at(last) == "killed"

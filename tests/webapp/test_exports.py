@@ -11,8 +11,7 @@ import zipfile
 import PIL.Image
 import pytest
 from starlette.testclient import TestClient
-from tests.drivers.desk import Desk
-from tests.drivers.web import FakeQualities, fake_pipeline, fake_settings
+from tests.drivers.web import FakeQualities, fake_settings
 from tests.webapp.conftest import NO_WORKER
 
 from scenelift.edit import ObjectEdit
@@ -22,23 +21,12 @@ from scenelift.options import ExportOptions
 from scenelift.output.export import export_of
 from scenelift.output.scene import write_scene
 from scenelift.progress import CancelToken
-from scenelift.testing.fakes import disc_photo
 from scenelift.webapp.access import LOCAL_OWNER
 from scenelift.webapp.app import create_app
 from scenelift.webapp.housekeeping import folder_bytes
 from scenelift.webapp.settings import Settings
 
 LOOP = {"path": "circle", "format": "webp", "frames": 3, "size": 48}
-
-
-@pytest.fixture(scope="module")
-def lifted():
-    return fake_pipeline().run(disc_photo(), "red; blue")
-
-
-@pytest.fixture
-def desk(lifted, tmp_path):
-    return Desk(tmp_path, lifted)
 
 
 @pytest.fixture

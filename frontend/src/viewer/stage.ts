@@ -73,6 +73,7 @@ export class Stage {
   #scheduled = 0;
   #movedAt = 0; // when the last picture was drawn, if it had moved
   #moving = false;
+  #moves = 0;
   #rest = 0;
   #flight: Flight | null = null;
   #turning = false;
@@ -350,11 +351,17 @@ export class Stage {
     if (!this.#moving) this.onMotion((this.#moving = true));
     this.#spark.lodSplatCount = this.#budget.inMotion;
     clearTimeout(this.#rest);
-    this.#rest = window.setTimeout(() => {
-      this.onMotion((this.#moving = false));
-      this.#spark.lodSplatCount = this.#budget.atRest;
-      this.invalidate();
-    }, REST_MS);
+    const move = ++this.#moves;
+    // A picture may take longer than the pause: there is none while the next one still moves.
+    this.#rest = window.setTimeout(() => requestAnimationFrame(() => {
+      if (move === this.#moves && !this.#disposed) this.#comeToRest();
+    }), REST_MS);
+  }
+
+  #comeToRest(): void {
+    this.onMotion((this.#moving = false));
+    this.#spark.lodSplatCount = this.#budget.atRest;
+    this.invalidate();
   }
 
   #size(): Size {
