@@ -23,7 +23,7 @@ from tests.drivers.browser import VisitedPage, chromium
 from tests.drivers.live_server import LiveServer
 
 SERVE = (sys.executable, "-m", "scenelift", "serve", "--quality", "embedded")
-PATIENCE = 180.0  # seconds; one job and the load of its models
+PATIENCE = 400.0  # seconds; one job and the load of its models
 # Around the spoon, in shares of the photo.
 SPOON = (0.53, 0.47, 0.685, 0.84)
 EDGE, TOOLBAR = 4, 108  # pixels of the picture's frame, and of what covers it below
@@ -58,12 +58,16 @@ def make_scene(page: Page, out: Path) -> None:
     page.mouse.down()
     page.mouse.move(*corners[1], steps=5)
     page.mouse.up()
-    page.get_by_label("Name of box 1").fill("spoon")
-    page.locator("h1").click()
-    take(page, out / "page-masks.jpg")
-    page.get_by_role("button", name="Correct spoon").click()
+    field = page.get_by_label("Name of object")
+    field.fill("spoon")
+    field.press("Tab")
+    proceed = page.get_by_role("button", name="Reconstruct 2 objects")
+    expect(proceed).to_be_enabled()
+    page.get_by_role("button", name="Brush").click()
     take(page, out / "page-workbench.jpg")
-    page.get_by_role("button", name="Reconstruct 2 objects").click()
+    page.get_by_role("button", name="Done").click()
+    take(page, out / "page-masks.jpg")
+    proceed.click()
     expect(page.locator(".object-progress .running")).to_be_visible()
     take(page, out / "page-working.jpg", settle=0.2)
     expect(page.locator(".viewer[data-state=ready]")).to_be_visible()
