@@ -265,3 +265,22 @@ def test_the_form_has_every_option_of_a_job_in_the_words_of_the_command_line(vis
         field = page.locator(f"#{input_id}")
         expect(field).to_have_accessible_name(option["title"])
         expect(field).to_have_accessible_description(option["description"])
+
+
+def test_a_long_word_widens_no_page_of_a_phone(visit, server):
+    """The name of an object on its scene's page, phrases in the form of one that failed."""
+    word = "Rindfleischetikettierungsüberwachungsaufgabenübertragungsgesetz"
+    page = visit(viewport={"width": 360, "height": 740}, has_touch=True).page
+    job = server.submit("red", review="true")
+    server.wait(job, "review")
+    choice = {"keep": [0], "names": {"0": word}}
+    server.http.post(f"/api/jobs/{job}/continue", json=choice).raise_for_status()
+    server.wait(job)
+    open_job(page, job)
+    expect(page.get_by_role("heading", name=word)).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    other = server.submit(word, "red cup")
+    server.wait(other)
+    open_job(page, other)
+    expect(page.locator(".chip", has_text=word)).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
