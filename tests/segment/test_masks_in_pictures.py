@@ -69,6 +69,7 @@ def with_alpha(colours: PIL.Image.Image) -> PIL.Image.Image:
     return PIL.Image.merge("RGBA", (*colours.convert("RGB").split(), cut(colours).getchannel("A")))
 
 
+WHERE = PIL.Image.fromarray(LEFT)
 Maker = Callable[[PIL.Image.Image], PIL.Image.Image]
 CUT_OUTS: dict[str, tuple[Maker, str, float]] = {
     "16 colours": (lambda p: with_alpha(p.quantize(16)), "a.png", 1),
@@ -89,6 +90,11 @@ CUT_OUTS: dict[str, tuple[Maker, str, float]] = {
     "on white": (lambda p: cut(p, 255), "a.png", 0.98),
     "on black, JPEG": (lambda p: cut(p, 0), "a.jpg", 0.95),
     "on white, JPEG": (lambda p: cut(p, 255), "a.jpg", 0.95),
+    "on green, JPEG": (
+        lambda p: PIL.Image.composite(p, PIL.Image.new("RGB", p.size, (0, 177, 64)), WHERE),
+        "a.jpg",
+        0.95,
+    ),
     "on black, grey": (lambda p: cut(p, 0).convert("L"), "a.png", 0.97),
     "on white, grey JPEG": (lambda p: cut(p, 255).convert("L"), "a.jpg", 0.94),
 }
@@ -212,6 +218,8 @@ def thumbnails(path: Path) -> None:
         ("a.tif", thumbnails),
         ("a.tif", lambda p: tifffile.imwrite(p, NUMBERS.astype(np.float64))),
         ("a.tif", lambda p: tifffile.imwrite(p, STACK.astype(np.float16))),
+        ("a.tif", lambda p: tifffile.imwrite(p, NUMBERS.astype(np.int64))),
+        ("a.tif", lambda p: tifffile.imwrite(p, STACK.astype(np.uint64))),
         ("a.pgm", lambda p: PIL.Image.fromarray(NUMBERS).save(p)),
     ],
 )  # fmt: skip
@@ -262,6 +270,7 @@ IGNORED = np.where(RIM, -100, NUMBERS.astype(np.int64))
         (COLOURS, [LEFT, RIGHT]),
         (np.repeat((LEFT * np.uint8(255))[..., None], 3, -1), [LEFT]),
         (np.where(BAND, 0.5, LEFT), [INNER]),
+        (np.stack([0.8 - 0.6 * LEFT, 0.2 + 0.6 * LEFT]), [LEFT]),
     ],
 )
 def test_arrays_are_cut_and_turned_as_they_are_meant(tmp_path, photo, values, masks):
@@ -304,3 +313,22 @@ def test_a_page_that_ends_early_is_refused_by_its_name(tmp_path, photo):
     (tmp_path / "c.tif").write_bytes(data)
     with pytest.raises(InputError, match=r"c\.tif"):
         read(tmp_path / "c.tif", photo)
+
+
+def test_arrays_of_one_file_are_masks_by_their_names(tmp_path, photo):
+    np.savez(tmp_path / "a.npz", cup=LEFT, red_spoon=RIGHT, scores=np.ones(2))
+    given = read(tmp_path / "a.npz", photo)
+    assert [i.label for i in given.instances] == ["cup", "red spoon"]
+    assert given.notes == ("a.npz: scores is no mask.",)
+    np.savez(tmp_path / "b.npz", LEFT, RIGHT)
+    check(tmp_path / "b.npz", photo, LEFT, RIGHT)
+    assert [i.label for i in read(tmp_path / "b.npz", photo).instances] == ["object"] * 2
+    np.savez(tmp_path / "c.npz", a=np.ones(3), b=np.ones((9, 9)))
+    with pytest.raises(InputError, match=r"c\.npz holds a, b; .*masks of the photo's 240 × 160"):
+        read(tmp_path / "c.npz", photo)
+
+
+def test_a_mask_on_its_side_is_refused_with_what_to_do(tmp_path, photo):
+    np.save(tmp_path / "a.npy", LEFT.T)
+    with pytest.raises(InputError, match=r"160 × 240 pixels.*sides are swapped: turn it"):
+        read(tmp_path / "a.npy", photo)

@@ -38,6 +38,7 @@ __all__ = [
 
 # MPO, what phones write for bursts and depth, comes through Pillow's JPEG reader.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MAX_FILE_BYTES = 256 * 2**20
 # 16 384 × 8 192: beyond any phone's or camera's single shot, and 400 MB once decoded.
 MAX_PIXELS = 2**27
@@ -148,6 +149,12 @@ def _read(file: BinaryIO, name: str, max_side: int, detail: bool) -> Image:
             raise ImageError(
                 f"{name} is a HEIC photo, which needs one more package: "
                 "pip install 'scenelift[heic]'. Or export it as JPEG."
+            ) from exc
+        file.seek(0)
+        if file.read(4) in TIFF_STARTS:
+            raise ImageError(
+                f"{name} is a TIFF of a kind that is not read, of floating-point colours or 12 "
+                "packed bits, say. Export it as PNG or JPEG, or with 8 or 16 bits a channel."
             ) from exc
         raise ImageError(
             f"{name} is not a picture we can read. Formats: {_format_names()}."

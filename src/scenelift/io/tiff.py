@@ -19,6 +19,7 @@ from scenelift.errors import InputError
 
 __all__ = ["is_half_float", "numbers_of", "read_channels"]
 
+MOST_PAGES = 1000
 SAMPLE_FORMAT, FLOATING = 339, 3
 BITS = 258
 
@@ -52,7 +53,9 @@ def numbers_of(picture: PIL.Image.Image) -> NDArray[Any]:
 
 
 def read_channels(path: Path, most_bytes: int) -> NDArray[Any] | None:
-    """The first page [H, W, C] or [H, W] of a TIFF that Pillow does not read; None for no TIFF.
+    """The pages of a TIFF that Pillow does not read; None for no TIFF.
+
+    One page is [H, W, C] or [H, W], several of one form are a stack of those.
 
     Raises:
         InputError: it is damaged, too large, or packed in a way that is not read here.
@@ -61,12 +64,14 @@ def read_channels(path: Path, most_bytes: int) -> NDArray[Any] | None:
 
     try:
         with tifffile.TiffFile(path) as file:
-            page = file.pages[0]
-            if page.nbytes > most_bytes:
+            pages = [file.pages[k] for k in range(min(len(file.pages), MOST_PAGES))]
+            if sum(page.nbytes for page in pages) > most_bytes:
                 raise InputError(
-                    f"{path.name} claims {list(page.shape)} values, more than we read."
+                    f"{path.name} claims {len(pages)} pages of {list(pages[0].shape)} values, more "
+                    "than any photo has. Give what belongs to one photo."
                 )
-            return page.asarray()
+            arrays = [page.asarray() for page in pages if page.shape == pages[0].shape]
+            return arrays[0] if len(arrays) == 1 else np.stack(arrays)
     except tifffile.TiffFileError:
         return None
     except (

@@ -57,10 +57,12 @@ class Canvas:
             InputError: it has neither.
         """
         if mask.shape not in (self.size, self.full):
+            lying = mask.shape[::-1] in (self.size, self.full)
+            hint = " Its sides are swapped: turn it (an array: .T)." if lying else ""
             raise InputError(
                 f"The mask {name!r} is {mask.shape[1]} × {mask.shape[0]} pixels, the photo is "
                 f"{self.full[1]} × {self.full[0]}. Masks must have the photo's size (after its "
-                "EXIF orientation)."
+                f"EXIF orientation).{hint}"
             )
         return working_mask(self.image, mask)
 

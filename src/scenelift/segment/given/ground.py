@@ -1,4 +1,4 @@
-"""A cut-out's ground of black or white, and what is cut out of it.
+"""A cut-out's ground of one colour, and what is cut out of it.
 
 Lossy formats leave noise in the ground and halos around the object; the object has dark or bright
 parts of its own. What the photo shows there tells them apart.
@@ -21,6 +21,7 @@ from scenelift.types import Image
 
 __all__ = ["PLAIN_NOISE", "Ground", "cut_out", "plain_ground", "without_halo"]
 
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 # How far a lossy format moves black and white.
 PLAIN_NOISE = 20
 # How far JPEG's halos reach from an edge, with its colours at half the size.
@@ -31,16 +32,23 @@ SMALL_HOLE = 0.005
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ground:
-    """The ground of a cut-out: `mask` [H, W], and `colour` 0 for black, 255 for white."""
+    """The ground of a cut-out: `mask` [H, W], and `colour` (red, green, blue)."""
 
     mask: NDArray[np.bool_]
-    colour: int
+    colour: tuple[int, int, int]
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it is black or white, which few photos' surroundings are."""
+        return self.colour in (BLACK, WHITE)
 
 
 def plain_ground(rgb: NDArray[np.uint8], photo: Image | None = None) -> Ground | None:
-    """A cut-out's black or white ground, None where there is none of either."""
+    """A cut-out's ground: black, white, else what the border mostly is; None where it is mixed."""
     border = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
-    for colour in (0, 255):
+    colours, counts = np.unique(border, axis=0, return_counts=True)
+    red, green, blue = (int(c) for c in colours[counts.argmax()])
+    for colour in dict.fromkeys([BLACK, WHITE, (red, green, blue)]):
         plain = border[_away(border, colour) <= PLAIN_NOISE]
         if len(plain) <= len(border) / 2:
             continue
@@ -67,13 +75,15 @@ def without_halo(ground: Ground, rgb: NDArray[np.uint8], photo: Image | None) ->
     rim &= ~ground.mask
     halo = rim.copy()
     own = rgb[rim].astype(np.int16)
-    halo[rim] = abs(own - photo_pixels[rim]).max(-1) > abs(own - ground.colour).max(-1)
+    halo[rim] = abs(own - photo_pixels[rim]).max(-1) > abs(own - np.array(ground.colour)).max(-1)
     return Ground(mask=_without_specks(ground.mask | halo), colour=ground.colour)
 
 
-def _away(rgb: NDArray[np.uint8], colour: int) -> NDArray[np.uint8]:
-    """How far colours are from black or white."""
-    return rgb.max(-1) if colour == 0 else 255 - rgb.min(-1)
+def _away(rgb: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[Any]:
+    """How far colours are from another one, in the channel where they differ most."""
+    if colour in (BLACK, WHITE):
+        return rgb.max(-1) if colour == BLACK else 255 - rgb.min(-1)
+    return abs(rgb.astype(np.int16) - np.array(colour, np.int16)).max(-1)
 
 
 def _photo_at(photo: Image | None, rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | None:

@@ -14,7 +14,7 @@ SAY_NOTHING = frozenset(
         *("segmentation", "segmented", "seg", "alpha", "matte", "image", "img", "photo", "picture"),
         *("layer", "untitled", "copy", "dsc", "frame", "output", "out", "result", "binary", "bw"),
         *("class", "id", "ids", "gt", "annotation", "annotations", "task", "brush", "labelids"),
-        *("instanceids", "color", "colour", "gtfine"),
+        *("arr", "array", "instanceids", "color", "colour", "gtfine"),
     }
 )
 

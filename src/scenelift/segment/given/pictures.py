@@ -155,7 +155,7 @@ def _colours(
         return one_mask(visible)
     if (np.ptp(rgb.astype(np.int16), axis=-1) <= PLAIN_NOISE).all():
         return _grey(rgb[..., 1], name, None, is_jpeg=is_jpeg)  # but for a lossy format's noise
-    if ground is not None:
+    if ground is not None and ground.is_usual:
         return cut_out(ground, rgb, photo)
     raise InputError(
         f"{name} has colours that blend into each other, as a photo has. Give a picture with "

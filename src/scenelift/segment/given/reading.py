@@ -13,7 +13,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -22,15 +22,16 @@ import numpy as np
 import PIL.Image
 
 from scenelift.errors import InputError
-from scenelift.io.arrays import read_arrays
+from scenelift.io.arrays import MAX_ARRAY_BYTES, read_arrays
 from scenelift.io.image import MAX_FILE_BYTES, known_formats
+from scenelift.io.tiff import read_channels
 from scenelift.prompts import MAX_PHRASE_CHARACTERS
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import is_coco, read_coco
 from scenelift.segment.given.cvat import read_cvat
 from scenelift.segment.given.label_studio import is_label_studio, read_label_studio
 from scenelift.segment.given.labelme import is_labelme, read_labelme
-from scenelift.segment.given.layers import Layers
+from scenelift.segment.given.layers import Layer, Layers
 from scenelift.segment.given.names import name_from_file, natural
 from scenelift.segment.given.pages import layers_of_pages
 from scenelift.segment.given.pixels import MaskSource, outlines_of
@@ -384,6 +385,11 @@ def _layers(file: Path, canvas: Canvas) -> Layers:
             warnings.simplefilter("ignore")
             with PIL.Image.open(file, formats=_picture_formats()) as picture:
                 return layers_of_pages(picture, file.name, canvas.image)
+    except PIL.UnidentifiedImageError as exc:
+        values = read_channels(file, MAX_ARRAY_BYTES)
+        if values is None:
+            raise _unreadable(file, exc) from exc
+        return layers_of_array(values, file.name, (canvas.full, canvas.size), canvas.image)
     except (
         OSError,
         SyntaxError,
@@ -395,27 +401,56 @@ def _layers(file: Path, canvas: Canvas) -> Layers:
         struct.error,
         PIL.Image.DecompressionBombError,
     ) as exc:
-        raise InputError(
-            f"{file.name} cannot be read as a mask ({exc}). Give a PNG of the photo's size, white "
-            "where the object is."
-        ) from exc
+        raise _unreadable(file, exc) from exc
+
+
+def _unreadable(file: Path, exc: Exception) -> InputError:
+    return InputError(
+        f"{file.name} cannot be read as a mask ({exc}). Give a PNG of the photo's size, white "
+        "where the object is."
+    )
 
 
 def _array_layers(file: Path, canvas: Canvas) -> Layers:
+    """Masks of an array, or of several by their names: of those that have the photo's size."""
+    sizes = (canvas.full, canvas.size)
     try:
-        (values,) = read_arrays(file, lambda names: _masks_among(names, file)).values()
+        names = _names_of_masks(file)
+        if len(names) == 1:
+            (values,) = read_arrays(file, lambda _: names).values()
+            return layers_of_array(values, file.name, sizes, canvas.image)
+        layers: list[Layer] = []
+        others: list[str] = []
+        for name in names:  # one at a time: all together may be larger than the memory
+            (values,) = read_arrays(file, lambda _, name=name: (name,)).values()
+            if values.squeeze().shape not in sizes:
+                others.append(name)
+                continue
+            parts = layers_of_array(values, file.name, sizes, canvas.image).layers
+            label = "" if len(parts) > 1 else name_from_file(Path(name))
+            layers += [replace(layer, key=None, name=label) for layer in parts]
     except OSError as exc:
         raise InputError(f"{file.name} cannot be read as masks: {exc}") from exc
-    return layers_of_array(values, file.name, (canvas.full, canvas.size), canvas.image)
-
-
-def _masks_among(names: tuple[str, ...], file: Path) -> tuple[str, ...]:
-    usual = [n for n in ("masks", "mask", "labels", "segmentation", "arr_0") if n in names]
-    if not usual and len(names) != 1:
+    if not layers:
         raise InputError(
-            f"{file.name} holds {', '.join(names) or 'nothing'}; an array 'masks' was expected."
+            f"{file.name} holds {', '.join(names) or 'nothing'}; an array 'masks', or masks of the "
+            f"photo's {canvas.full[1]} × {canvas.full[0]}, were expected."
         )
-    return (usual[0] if usual else names[0],)
+    notes = (f"{', '.join(others)} {'is' if len(others) == 1 else 'are'} no mask.",)
+    return Layers(layers=tuple(layers), notes=notes if others else ())
+
+
+def _names_of_masks(file: Path) -> tuple[str, ...]:
+    """The array of the usual name in an .npz, else all; "" for the one of an .npy."""
+    names: list[str] = []
+
+    def choose(stored: tuple[str, ...]) -> tuple[str, ...]:
+        names.extend(stored)
+        return ()
+
+    read_arrays(file, choose)
+    usual = [n for n in ("masks", "mask", "labels", "segmentation") if n in names]
+    return (usual[0],) if usual else tuple(names[:MAX_MASKS])
 
 
 def _check_bytes(file: Path) -> None:

@@ -50,9 +50,28 @@ def layers_of_array(
             raise InputError(f"{name} holds {len(values)} masks; up to {MOST_LAYERS} are read.")
         if values.dtype.kind == "f":
             values = np.nan_to_num(values)
+        if len(values) > 1 and _are_chances(values):
+            return _likeliest(values)
         masks = [brighter_half(each) for each in above_zero(values)]
         return Layers(layers=tuple(Layer(mask=m, key=k) for k, m in enumerate(masks) if m.any()))
     return layers_of_values(values)
+
+
+def _are_chances(values: NDArray[Any]) -> bool:
+    """Whether a stack holds the chance of each class, as a softmax gives them: parts of 1."""
+    if values.dtype.kind != "f" or values.min() < 0 or np.isin(values, (0, 1)).all():
+        return False
+    return bool(np.allclose(values.sum(0), 1, atol=0.01))
+
+
+def _likeliest(values: NDArray[Any]) -> Layers:
+    """Classes where they are likelier than all others; the first is the ground."""
+    classes = values.argmax(0)
+    numbers = [k for k in np.unique(classes).tolist() if k > 0]
+    return Layers(
+        layers=tuple(Layer(mask=classes == k, key=k) for k in numbers),
+        notes=("it was read as the chances of classes, of which the first is the ground.",),
+    )
 
 
 def _is_colour_picture(values: NDArray[Any]) -> bool:
