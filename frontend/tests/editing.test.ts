@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { area, boxOf, fromRuns, joined, painted, parts, resized, toRuns, type Bits } from '../src/canvas/bits';
-import { Editing, type Asked } from '../src/canvas/editing';
+import { Editing, type MaskRequest } from '../src/canvas/editing';
 
 /** A mask from lines of "#" and ".". */
 function drawn(...lines: string[]): Bits {
@@ -26,9 +26,9 @@ test('masks are joined, painted, enlarged and taken apart', () => {
   expect(resized(TWO, 8, 6).data.reduce((sum, v) => sum + v, 0)).toBe(12);
 });
 
-function editing(): { desk: Editing; asked: Asked[] } {
-  const asked: Asked[] = [];
-  const found = { label: 'cup', detail: '', kept: true, found: 0, bits: TWO, base: TWO, box: null, taps: [] };
+function editing(): { desk: Editing; asked: MaskRequest[] } {
+  const asked: MaskRequest[] = [];
+  const found = { label: 'cup', detail: '', included: true, index: 0, bits: TWO, base: TWO, box: null, taps: [] };
   const desk = new Editing([found], (what) => {
     asked.push(what);
     return Promise.resolve(drawn('#...', '....', '....'));
@@ -64,7 +64,7 @@ test('a click starts from the mask that was found; several are sent together', a
   await desk.tap({ x: 2, y: 1, positive: true });
   expect(asked.map((a) => a.taps.length)).toEqual([1, 2]);
   expect(asked[1]?.base).toBe(TWO);
-  expect(desk.selected?.found).toBeNull(); // no longer as it was found
+  expect(desk.selected?.index).toBeNull(); // no longer as it was found
   desk.select(null);
   await desk.tap({ x: 0, y: 0, positive: true });
   expect(asked[2]).toMatchObject({ base: null, taps: [{ x: 0, y: 0 }] });

@@ -140,8 +140,8 @@ export class Jobs {
 
   /** A browser opens six connections to a server: tabs that nobody sees give theirs back. */
   #listen(): void {
-    const seen = !document.hidden || this.list().some((job) => isUnderWay(job));
-    if (this.#stream) this.#stream.listening = seen;
+    const visible = !document.hidden || this.list().some((job) => isUnderWay(job));
+    if (this.#stream) this.#stream.listening = visible;
   }
 }
 

@@ -37,7 +37,7 @@ export class DrawnBoxes {
   get marks(): Mark[] {
     return this.#boxes.map(({ box, label }, k) => ({
       number: this.#first + k, label: label || `box ${k + 1}`, detail: '', box, maskUrl: null,
-      kept: true,
+      included: true,
     }));
   }
 
@@ -68,26 +68,26 @@ export class DrawnBoxes {
   }
 
   #draw(): void {
-    this.rows.replaceChildren(...this.#boxes.map((drawn, k) => this.#row(drawn, k)));
+    this.rows.replaceChildren(...this.#boxes.map((added, k) => this.#row(added, k)));
   }
 
-  #row(drawn: AddedBox, k: number): HTMLElement {
+  #row(added: AddedBox, k: number): HTMLElement {
     const move = (e: KeyboardEvent) => {
       const { width, height } = this.#photo;
-      const box = nudge(e.key, drawn.box, width, height, e.shiftKey);
+      const box = nudge(e.key, added.box, width, height, e.shiftKey);
       if (!box) return;
       e.preventDefault();
-      drawn.box = box;
+      added.box = box;
       this.#onChange();
     };
     const name = (e: Event) => {
-      drawn.label = (e.target as HTMLInputElement).value;
+      added.label = (e.target as HTMLInputElement).value;
       this.#onChange();
     };
     return h(
       'li', { style: `--mark:${css(objectColor(this.#first + k))}` },
       h('input', {
-        type: 'text', value: drawn.label, placeholder: 'What is it?', maxlength: 80,
+        type: 'text', value: added.label, placeholder: 'What is it?', maxlength: 80,
         'aria-label': `Name of box ${k + 1}`, autocomplete: 'off', autocapitalize: 'none', oninput: name,
       }),
       iconButton(icon('move'), `Move box ${k + 1}: arrow keys; with Shift, its size`, () => {}, {

@@ -19,9 +19,9 @@ export interface Thing {
   readonly label: string;
   /** The model's own words about it. */
   readonly detail: string;
-  readonly kept: boolean;
+  readonly included: boolean;
   /** Its number among those that were found, while its mask is the one that was found. */
-  readonly found: number | null;
+  readonly index: number | null;
   readonly bits: Bits;
   /** What clicks start from: a mask, or a box, or nothing. */
   readonly base: Bits | null;
@@ -34,7 +34,7 @@ interface State {
   readonly selected: number | null;
 }
 
-export interface Asked {
+export interface MaskRequest {
   taps: readonly Tap[];
   box: Box | null;
   base: Bits | null;
@@ -52,14 +52,14 @@ export class Editing {
   #next = 0;
   #work: Promise<void> = Promise.resolve();
   #waiting = 0;
-  readonly #cut: (asked: Asked) => Promise<Bits>;
+  readonly #cut: (request: MaskRequest) => Promise<Bits>;
   readonly #onChange: () => void;
 
   /** `cut` gives the mask of what was clicked. */
   constructor(
-    found: readonly Omit<Thing, 'id'>[], cut: (asked: Asked) => Promise<Bits>, onChange: () => void,
+    things: readonly Omit<Thing, 'id'>[], cut: (request: MaskRequest) => Promise<Bits>, onChange: () => void,
   ) {
-    this.#state = { things: found.map((thing) => ({ ...thing, id: this.#next++ })), selected: null };
+    this.#state = { things: things.map((thing) => ({ ...thing, id: this.#next++ })), selected: null };
     this.#cut = cut;
     this.#onChange = onChange;
   }
@@ -112,7 +112,7 @@ export class Editing {
   }
 
   toggle(id: number): void {
-    this.#replace(id, (thing) => ({ ...thing, kept: !thing.kept }));
+    this.#replace(id, (thing) => ({ ...thing, included: !thing.included }));
   }
 
   rename(id: number, label: string): void {
@@ -135,7 +135,7 @@ export class Editing {
       }
       const taps = [...thing.taps, tap];
       const bits = await this.#cut({ taps, box: thing.box, base: thing.base });
-      this.#replace(thing.id, (now) => ({ ...now, bits, taps, found: null }));
+      this.#replace(thing.id, (now) => ({ ...now, bits, taps, index: null }));
     });
   }
 
@@ -154,7 +154,7 @@ export class Editing {
   }
 
   merge(id: number, other: number): void {
-    const [a, b] = [id, other].map((wanted) => this.things.find((thing) => thing.id === wanted));
+    const [a, b] = [id, other].map((key) => this.things.find((thing) => thing.id === key));
     if (!a || !b) return;
     const things = this.things
       .filter((thing) => thing.id !== other)
@@ -191,7 +191,7 @@ export class Editing {
     if (area(bits) <= LEAST * bits.data.length) throw new Error('Nothing was found there. Draw a box around it, or paint it.');
     const id = this.#next++;
     const thing = {
-      id, label: '', detail: '', kept: true, found: null, bits, base: null, box: null, taps: [], ...from,
+      id, label: '', detail: '', included: true, index: null, bits, base: null, box: null, taps: [], ...from,
     };
     this.#commit({ things: [...this.things, thing], selected: id });
   }
@@ -211,5 +211,5 @@ export class Editing {
 
 /** The object with a mask that was made by hand: clicks start from it. */
 function redrawn(thing: Thing, bits: Bits): Thing {
-  return { ...thing, bits, base: bits, box: null, taps: [], found: null, detail: '' };
+  return { ...thing, bits, base: bits, box: null, taps: [], index: null, detail: '' };
 }

@@ -14,7 +14,7 @@ export interface Mark {
   detail: string;
   box: Box;
   maskUrl: string | null;
-  kept: boolean;
+  included: boolean;
 }
 
 export interface PhotoActions {
@@ -91,7 +91,7 @@ export class PhotoCanvas {
         ].join(';');
         const text = h('span', { class: 'tag' }, h('b', {}, mark.label), mark.detail || null);
         const kind = mark.maskUrl ? 'mark' : 'mark boxed';
-        return h('div', { class: mark.kept ? kind : `${kind} dropped`, style: place, 'data-mark': k }, text);
+        return h('div', { class: mark.included ? kind : `${kind} dropped`, style: place, 'data-mark': k }, text);
       }),
     );
   }
@@ -103,7 +103,7 @@ export class PhotoCanvas {
     for (const mark of this.#marks) {
       const mask = mark.maskUrl ? this.#masks.get(mark.maskUrl) : undefined;
       if (!mask) continue;
-      context.globalAlpha = mark.kept ? 1 : 0.22;
+      context.globalAlpha = mark.included ? 1 : 0.22;
       context.drawImage(mask.picture, 0, 0);
     }
   }

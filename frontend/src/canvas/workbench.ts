@@ -74,8 +74,8 @@ export class Workbench {
     if (!context) return;
     context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
     for (const thing of this.#things) {
-      const away = !thing.kept || (this.#selected !== null && thing.id !== this.#selected);
-      context.globalAlpha = away ? (thing.kept ? 0.45 : 0.2) : 1;
+      const away = !thing.included || (this.#selected !== null && thing.id !== this.#selected);
+      context.globalAlpha = away ? (thing.included ? 0.45 : 0.2) : 1;
       context.drawImage(this.#picture(thing), 0, 0);
     }
     context.globalAlpha = 1;
@@ -95,16 +95,16 @@ export class Workbench {
 
   #picture(thing: Thing): HTMLCanvasElement {
     const color = objectColor(thing.id);
-    const known = this.#pictures.get(thing.bits) ?? new Map<string, HTMLCanvasElement>();
-    this.#pictures.set(thing.bits, known);
-    let picture = known.get(css(color));
+    const ofThing = this.#pictures.get(thing.bits) ?? new Map<string, HTMLCanvasElement>();
+    this.#pictures.set(thing.bits, ofThing);
+    let picture = ofThing.get(css(color));
     if (!picture) {
       const { width, height, data } = thing.bits;
       picture = h('canvas', { width, height });
       const pixels = new ImageData(width, height);
       paint(pixels.data, data, width, height, color);
       picture.getContext('2d')?.putImageData(pixels, 0, 0);
-      known.set(css(color), picture);
+      ofThing.set(css(color), picture);
     }
     return picture;
   }
@@ -118,7 +118,7 @@ export class Workbench {
         `width:${(100 * (x1 - x0)) / width}%`, `height:${(100 * (y1 - y0)) / height}%`,
         `--mark:${css(objectColor(thing.id))}`,
       ].join(';');
-      const kind = ['mark', thing.kept ? '' : 'dropped', thing.id === this.#selected ? 'selected' : ''].join(' ');
+      const kind = ['mark', thing.included ? '' : 'dropped', thing.id === this.#selected ? 'selected' : ''].join(' ');
       return h('div', { class: kind, style: place },
         h('span', { class: 'tag' }, h('b', {}, thing.label || 'object'), thing.detail || null));
     }));

@@ -32,17 +32,17 @@ export class Cleaning {
   }
 
   async show(removed: readonly Run[]): Promise<void> {
-    const gone = maskOf(removed, this.splats.count);
+    const removal = maskOf(removed, this.splats.count);
     if (removed.length === 0 && this.count === 0) {
       await this.#node.paint(null, this.#source);
       return;
     }
     const rgba = this.splats.rgba.slice();
-    for (let k = 0; k < gone.length; k++) {
+    for (let k = 0; k < removal.length; k++) {
       if (this.selected[k]) {
         rgba.set(SELECTED, 4 * k);
         rgba[4 * k + 3] = Math.max(LEAST_SHOWN, rgba[4 * k + 3] ?? 0);
-      } else if (gone[k]) rgba[4 * k + 3] = 0;
+      } else if (removal[k]) rgba[4 * k + 3] = 0;
     }
     await this.#node.paint(rgba, this.#source);
   }

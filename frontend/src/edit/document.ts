@@ -43,11 +43,11 @@ export function withoutEntry(edits: EditsDocument, object: number): EditsDocumen
 
 /** A number for a copy, which no object of the scene has nor ever had. */
 export function nextNumber(edits: EditsDocument, manifest: Manifest): number {
-  const taken = [
+  const numbers = [
     ...manifest.objects.map((o) => o.index), ...manifest.failed.map((f) => f.index),
     ...edits.objects.map((entry) => entry.object),
   ];
-  return Math.max(-1, ...taken) + 1;
+  return Math.max(-1, ...numbers) + 1;
 }
 
 /** The runs of splats that a mask has set. */

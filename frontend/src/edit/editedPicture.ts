@@ -51,9 +51,9 @@ export class EditedPicture {
     return absent.length > 0;
   }
 
-  outline(object: number | null, shown: boolean): void {
+  outline(object: number | null, visible: boolean): void {
     const node = this.node(object);
-    this.#frame.visible = !!node?.loaded && !node.hidden && shown;
+    this.#frame.visible = !!node?.loaded && !node.hidden && visible;
     if (node && this.#frame.visible) this.#frame.box.copy(node.bounds());
   }
 

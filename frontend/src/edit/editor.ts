@@ -172,9 +172,9 @@ export class Editor {
 
   #attach(): void {
     const node = this.#picture.node(this.#scene.selected);
-    const shown = this.#saving.showsBefore || !node || node.hidden ? null : node;
-    const volume = this.#splats.handle(shown);
-    this.#gizmo.attach(volume ?? shown?.group ?? null, this.#tool, volume === null);
+    const visibleNode = this.#saving.showsBefore || !node || node.hidden ? null : node;
+    const volume = this.#splats.handle(visibleNode);
+    this.#gizmo.attach(volume ?? visibleNode?.group ?? null, this.#tool, volume === null);
     this.#view.stage.invalidate();
   }
 

@@ -18,7 +18,7 @@ export class MeasurePanel {
   readonly element: HTMLElement;
   readonly #length = h('output', { class: 'length', 'aria-live': 'polite' });
   readonly #what: HTMLSelectElement;
-  readonly #known: NumberField;
+  readonly #knownLength: NumberField;
   readonly #set: HTMLButtonElement;
   readonly #scale = h('small', {});
   readonly #reset: HTMLButtonElement;
@@ -27,16 +27,16 @@ export class MeasurePanel {
     this.#what = h('select', { class: 'text-input', 'aria-label': 'What is measured', onchange: () => actions.measure(this.#what.value as Measured) },
       h('option', { value: 'points' }, 'between two points'), h('option', { value: 'height' }, 'height of the object'),
       h('option', { value: 'width' }, 'width of the object'), h('option', { value: 'depth' }, 'depth of the object'));
-    this.#known = new NumberField('It is', () => {}, { step: 0.01, min: 0, name: 'Known length in metres' });
+    this.#knownLength = new NumberField('It is', () => {}, { step: 0.01, min: 0, name: 'Known length in metres' });
     this.#set = button('Set scale', () => {
-      if (this.#known.value > 0) actions.setLength(this.#known.value);
+      if (this.#knownLength.value > 0) actions.setLength(this.#knownLength.value);
     });
     this.#reset = button('Reset scale', actions.resetScale);
     this.element = h('section', { class: 'edit-section' },
       h('h2', {}, 'Measure'),
       h('div', { class: 'row wrap' }, this.#what, button('Pick points', actions.pick)),
       this.#length,
-      h('div', { class: 'row wrap' }, this.#known.element, h('span', {}, 'm'), this.#set, this.#reset),
+      h('div', { class: 'row wrap' }, this.#knownLength.element, h('span', {}, 'm'), this.#set, this.#reset),
       this.#scale);
   }
 

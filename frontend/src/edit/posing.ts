@@ -65,8 +65,8 @@ export function reach(points: Iterable<Vector3>, pose: Pose, along: Vector3): [n
  * others stand (the middle one of them).
  */
 export function groundFor(bottom: number, levels: readonly number[], others: readonly number[]): number | null {
-  const known = levels.length > 0 ? [...levels] : null;
-  if (known) return known.sort((a, b) => Math.abs(a - bottom) - Math.abs(b - bottom))[0] ?? null;
+  const heights = levels.length > 0 ? [...levels] : null;
+  if (heights) return heights.sort((a, b) => Math.abs(a - bottom) - Math.abs(b - bottom))[0] ?? null;
   const sorted = [...others].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? null;
 }

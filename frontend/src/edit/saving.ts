@@ -18,7 +18,7 @@ export class Saving {
   readonly #before: HTMLButtonElement;
   readonly #save: HTMLButtonElement;
   readonly #stop: HTMLButtonElement;
-  readonly #told = h('p', { class: 'hint', role: 'status' });
+  readonly #status = h('p', { class: 'hint', role: 'status' });
   readonly #onKey = (event: KeyboardEvent) => this.#key(event);
   readonly #onLeave = (event: BeforeUnloadEvent) => {
     if (this.#session.unsaved) event.preventDefault();
@@ -44,7 +44,7 @@ export class Saving {
         h('h2', {}, 'Edit'), h('span', { class: 'spacer' }), this.#undo, this.#redo, this.#before),
       h('div', { class: 'row' },
         this.#save, this.#stop, h('button', { type: 'button', class: 'button', onclick: close }, 'Close')),
-      this.#told);
+      this.#status);
     document.addEventListener('keydown', this.#onKey);
     window.addEventListener('beforeunload', this.#onLeave);
   }
@@ -81,12 +81,12 @@ export class Saving {
     this.#redo.disabled = !session.canRedo;
     // What was stopped or failed may be tried again.
     this.#save.disabled = !session.unsaved && this.state !== 'cancelled' && this.state !== 'failed';
-    if (session.unsaved && this.#told.dataset.from === 'server') this.say(''); // of what was saved before
+    if (session.unsaved && this.#status.dataset.from === 'server') this.say(''); // of what was saved before
   }
 
   say(text: string, from: 'server' | 'here' = 'here'): void {
-    this.#told.textContent = text;
-    this.#told.dataset.from = from;
+    this.#status.textContent = text;
+    this.#status.dataset.from = from;
   }
 
   dispose(): void {

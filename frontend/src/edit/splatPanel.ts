@@ -23,7 +23,7 @@ export class SplatPanel {
   readonly #kind: Choice<Volume['kind']>;
   readonly #centre: AxesField;
   readonly #half: AxesField;
-  readonly #told = h('p', { class: 'hint', role: 'status' });
+  readonly #status = h('p', { class: 'hint', role: 'status' });
   readonly #remove: HTMLButtonElement;
   readonly #restore: HTMLButtonElement;
   readonly #all: HTMLButtonElement;
@@ -43,7 +43,7 @@ export class SplatPanel {
       h('div', { class: 'row wrap' },
         button('Select inside', actions.selectInside), button('Suggest floaters', actions.selectFloaters)),
       h('div', { class: 'row wrap' }, faint.element, button('Select faint', () => actions.selectFaint(faint.value))),
-      this.#told,
+      this.#status,
       h('div', { class: 'row wrap' },
         this.#remove, this.#restore, button('Select none', actions.selectNone), this.#all)));
     this.element = h('section', {}, this.#fold);
@@ -67,7 +67,7 @@ export class SplatPanel {
   }
 
   show(selected: number, removed: number, of: number): void {
-    this.#told.textContent =
+    this.#status.textContent =
       `${plural(selected, 'splat')} selected; ${count(removed)} of ${count(of)} deleted.`;
     this.#remove.disabled = this.#restore.disabled = selected === 0;
     this.#all.disabled = removed === 0;

@@ -41,10 +41,10 @@ export class SplatWork {
       },
       selectInside: () => this.#mark((c) => inside(c.splats, this.#volume.volume)),
       selectFaint: (opacity) => this.#mark((c) => fainterThan(c.splats, opacity)),
-      selectFloaters: () => this.#mark((c, gone) => floaters(c.splats, gone)),
+      selectFloaters: () => this.#mark((c, removal) => floaters(c.splats, removal)),
       selectNone: () => this.#mark((c) => new Uint8Array(c.splats.count)),
-      remove: () => void this.#change((gone, marked) => gone | marked),
-      restore: () => void this.#change((gone, marked) => gone & (1 - marked)),
+      remove: () => void this.#change((removal, marked) => removal | marked),
+      restore: () => void this.#change((removal, marked) => removal & (1 - marked)),
       restoreAll: () => {
         const object = around.selected();
         if (object !== null) session.put(changed(session.edits, object, { splats_removed: [] }));
@@ -100,32 +100,32 @@ export class SplatWork {
   #cleaning(object: number): Promise<Cleaning> | null {
     const node = this.#around.nodeOf(object);
     if (!node) return null;
-    const known = this.#cleanings.get(object);
-    if (known) return known;
-    const begun = Cleaning.of(node, this.#around.view.source);
-    this.#cleanings.set(object, begun);
-    return begun;
+    const cached = this.#cleanings.get(object);
+    if (cached) return cached;
+    const newCleaning = Cleaning.of(node, this.#around.view.source);
+    this.#cleanings.set(object, newCleaning);
+    return newCleaning;
   }
 
-  #gone(object: number, cleaning: Cleaning): Uint8Array {
+  #removal(object: number, cleaning: Cleaning): Uint8Array {
     return maskOf(entryOf(this.#around.session.edits, object).splats_removed, cleaning.splats.count);
   }
 
-  #mark(choose: (cleaning: Cleaning, gone: Uint8Array) => Uint8Array): void {
+  #mark(choose: (cleaning: Cleaning, removal: Uint8Array) => Uint8Array): void {
     const object = this.#around.selected();
-    const begun = object === null ? null : this.#cleaning(object);
-    if (object === null || !begun) return;
-    begun.then((cleaning) => {
-      cleaning.selected = choose(cleaning, this.#gone(object, cleaning));
+    const newCleaning = object === null ? null : this.#cleaning(object);
+    if (object === null || !newCleaning) return;
+    newCleaning.then((cleaning) => {
+      cleaning.selected = choose(cleaning, this.#removal(object, cleaning));
       this.#around.show();
     }).catch((error: unknown) => this.#around.say(problemOf(error).detail));
   }
 
-  async #change(change: (gone: number, marked: number) => number): Promise<void> {
+  async #change(change: (removal: number, marked: number) => number): Promise<void> {
     const object = this.#around.selected();
     const cleaning = object === null ? null : await this.#cleaning(object);
     if (object === null || !cleaning) return;
-    const next = this.#gone(object, cleaning).map((value, k) => change(value, cleaning.selected[k] ?? 0));
+    const next = this.#removal(object, cleaning).map((value, k) => change(value, cleaning.selected[k] ?? 0));
     if (next.every((value) => value === 1)) {
       this.#around.say('An object keeps one of its splats at least. Delete the object instead.');
       return;

@@ -27,14 +27,14 @@ const AR_PICTURE = `data:image/svg+xml,${encodeURIComponent(
 
 /** Every file of the scene with its size; the ones that people come for first. */
 export function downloads(source: Source): HTMLElement {
-  const known = source.manifest.files.filter((f) => f.path in ABOUT);
+  const mainFiles = source.manifest.files.filter((f) => f.path in ABOUT);
   const others = source.manifest.files.filter((f) => !(f.path in ABOUT));
-  known.sort((a, b) => Object.keys(ABOUT).indexOf(a.path) - Object.keys(ABOUT).indexOf(b.path));
+  mainFiles.sort((a, b) => Object.keys(ABOUT).indexOf(a.path) - Object.keys(ABOUT).indexOf(b.path));
   return h(
     'div',
     { class: 'downloads' },
     h('ul', {},
-      ...known.map((f) => {
+      ...mainFiles.map((f) => {
         const [name, use] = ABOUT[f.path] ?? [f.path, ''];
         const parts = f.path === 'scene.obj' ? partsOfObj(source.manifest.files) : [];
         return parts.length > 1 ? bundle(source, parts, name, use, 'scene-obj.zip') : entry(source, f, name, use);
@@ -43,7 +43,7 @@ export function downloads(source: Source): HTMLElement {
         bundle(source, source.manifest.files, 'Everything', 'all files as a ZIP', 'scene.zip')),
     others.length > 0 &&
       h('details', {},
-        h('summary', {}, `${known.length > 0 ? 'All other files' : 'Files'} (${others.length})`),
+        h('summary', {}, `${mainFiles.length > 0 ? 'All other files' : 'Files'} (${others.length})`),
         h('ul', {}, ...others.map((f) => entry(source, f, f.path, '')))),
   );
 }
@@ -78,25 +78,25 @@ export function partsOfObj(files: readonly SceneFile[]): SceneFile[] {
 function bundle(
   source: Source, parts: readonly SceneFile[], name: string, use: string, as: string,
 ): HTMLElement {
-  const said = h('small', {}, use);
+  const hint = h('small', {}, use);
   const button = h('button', { type: 'button', class: 'file', onclick: () => void gather() },
-    icon('download'), h('span', {}, h('b', {}, name), said),
+    icon('download'), h('span', {}, h('b', {}, name), hint),
     h('small', { class: 'size' }, bytes(parts.reduce((sum, f) => sum + f.bytes, 0))));
   const gather = async () => {
     button.disabled = true;
     try {
       const files: Zippable = {};
       for (const [k, part] of parts.entries()) {
-        said.textContent = `file ${k + 1} of ${parts.length} …`;
+        hint.textContent = `file ${k + 1} of ${parts.length} …`;
         files[part.path] = [new Uint8Array(await source.bytes(part.path)), { level: 0 }];
       }
       if (parts.length === source.manifest.files.length) {
         files['scene.json'] ??= new TextEncoder().encode(JSON.stringify(source.manifest, null, 2));
       }
       save(new Blob([zipSync(files) as BlobPart], { type: 'application/zip' }), as);
-      said.textContent = use;
+      hint.textContent = use;
     } catch (error) {
-      said.textContent = error instanceof Error ? error.message : 'It could not be gathered.';
+      hint.textContent = error instanceof Error ? error.message : 'It could not be gathered.';
     }
     button.disabled = false;
   };

@@ -26,7 +26,7 @@ export class Environment {
 
   light(material: unknown): void {
     if (!reflects(material)) return;
-    material.envMap = this.#light ??= this.#drawn();
+    material.envMap = this.#light ??= this.#texture();
     material.envMapIntensity = BRIGHTNESS;
     material.needsUpdate = true;
   }
@@ -36,7 +36,7 @@ export class Environment {
     this.#light = null;
   }
 
-  #drawn(): Texture {
+  #texture(): Texture {
     const generator = new PMREMGenerator(this.#renderer);
     const room = new RoomEnvironment();
     const { texture } = generator.fromScene(room, 0.04);

@@ -150,10 +150,10 @@ export class LiveView {
     ray.setFromCamera(new Vector2(
       (2 * (x - frame.left)) / frame.width - 1, 1 - (2 * (y - frame.top)) / frame.height,
     ), this.stage.camera);
-    const shown = this.nodes.filter((n) => !n.hidden);
-    const hit = ray.intersectObjects(shown.map((n) => n.group), true)
+    const visibleNodes = this.nodes.filter((n) => !n.hidden);
+    const hit = ray.intersectObjects(visibleNodes.map((n) => n.group), true)
       .find((each) => each.object instanceof Mesh && each.object.name !== 'volume');
-    const node = shown.find((n) => hit && isInside(hit.object, n.group));
+    const node = visibleNodes.find((n) => hit && isInside(hit.object, n.group));
     return { node: node ?? null, place: node && hit ? hit.point : null };
   }
 
@@ -250,8 +250,8 @@ export class LiveView {
   /** From the photo's side, a little to the right and from above. */
   #frameAll(animate = true): void {
     this.#leavePhoto();
-    const shown = this.nodes.filter((n) => !n.hidden);
-    const box = this.#box(shown.length ? shown : this.nodes);
+    const visibleNodes = this.nodes.filter((n) => !n.hidden);
+    const box = this.#box(visibleNodes.length ? visibleNodes : this.nodes);
     if (!box.isEmpty()) this.stage.frame(box, this.#viewDirection(), animate);
   }
 

@@ -16,9 +16,9 @@ export function lookSection(view: LiveView): HTMLElement {
   grid.addEventListener('change', () => view.showGrid(grid.checked));
   const width = h('select', { id: 'look-width', 'aria-label': 'Width of the picture' },
     ...WIDTHS.map(([pixels, name]) => h('option', { value: pixels }, name)));
-  const back = h('button', { type: 'button', class: 'button', onclick: () => view.stage.lookFrom(kept()) }, 'Go back to it');
+  const back = h('button', { type: 'button', class: 'button', onclick: () => view.stage.lookFrom(stored()) }, 'Go back to it');
   const place = `scenelift view ${view.source.manifest.fingerprint}`;
-  const kept = (): number[] | null => {
+  const stored = (): number[] | null => {
     try {
       const numbers: unknown = JSON.parse(localStorage.getItem(place) ?? 'null');
       return Array.isArray(numbers) && numbers.length === 9 && numbers.every(Number.isFinite) ? (numbers as number[]) : null;
@@ -26,7 +26,7 @@ export function lookSection(view: LiveView): HTMLElement {
       return null;
     }
   };
-  back.disabled = kept() === null;
+  back.disabled = stored() === null;
   const keep = h('button', { type: 'button', class: 'button', onclick: () => {
     try {
       localStorage.setItem(place, JSON.stringify(view.stage.viewpoint));

@@ -19,16 +19,16 @@ export function sampledPly(file: ArrayBuffer, most: number): ArrayBuffer | null 
   const start = end + 'end_header\n'.length;
   const bytes = 4 * properties.length;
   const step = Math.ceil(vertices / most);
-  const kept = Math.floor(Math.min(vertices, (file.byteLength - start) / bytes) / step);
+  const count = Math.floor(Math.min(vertices, (file.byteLength - start) / bytes) / step);
   const header = new TextEncoder().encode(
-    headerText.slice(0, start).replace(/element vertex \d+/, `element vertex ${kept}`),
+    headerText.slice(0, start).replace(/element vertex \d+/, `element vertex ${count}`),
   );
-  const sample = new Uint8Array(header.length + kept * bytes);
+  const sample = new Uint8Array(header.length + count * bytes);
   sample.set(header);
   const view = new DataView(sample.buffer);
   const scales = properties.flatMap((line, k) => (line.includes(' scale_') ? [4 * k] : []));
   const wider = Math.log(Math.sqrt(step)); // splats lie on surfaces; the file's scales are logs
-  for (let k = 0; k < kept; k++) {
+  for (let k = 0; k < count; k++) {
     const at = header.length + k * bytes;
     sample.set(new Uint8Array(file, start + k * step * bytes, bytes), at);
     for (const scale of scales) {

@@ -57,8 +57,8 @@ export function embeddedSource({ manifest, files }: Embedded): Source {
     manifest: { ...manifest, files: manifest.files.filter((f) => f.path in files) },
     bytes,
     async url(path) {
-      const known = urls.get(path);
-      if (known) return known;
+      const earlier = urls.get(path);
+      if (earlier) return earlier;
       const url = URL.createObjectURL(new Blob([await bytes(path)]));
       urls.set(path, url);
       return url;

@@ -7,20 +7,20 @@ import { problemBox, problemOf } from '../ui/problem';
 
 /** The same photo again, with another seed, other phrases and, where they can be drawn, boxes. */
 export function againForm(
-  job: Job, mostPhrases: number, onSubmitted: (job: Job) => void, drawn: DrawnBoxes | null = null,
+  job: Job, mostPhrases: number, onSubmitted: (job: Job) => void, boxes: DrawnBoxes | null = null,
 ): { element: HTMLElement; suggest: (phrase: string) => void } {
   const chips = new Chips('again-phrases', 'other things', mostPhrases);
   chips.values = job.prompt.phrases;
   const seed = h('input', { id: 'again-seed', type: 'number', min: 0, max: 4294967295, value: job.seed + 1 });
   const problem = h('div', { class: 'form-problem' });
-  const run = h('button', { type: 'submit', class: drawn ? 'button primary wide' : 'button wide' }, 'Run again');
+  const run = h('button', { type: 'submit', class: boxes ? 'button primary wide' : 'button wide' }, 'Run again');
   const submit = async (e: Event) => {
     e.preventDefault();
     run.disabled = true;
     try {
       onSubmitted(await api.rerun(job.id, {
         seed: Number(seed.value) || 0, text_prompt: chips.values,
-        ...(drawn ? { boxes: drawn.values } : {}),
+        ...(boxes ? { boxes: boxes.values } : {}),
       }));
     } catch (error) {
       problem.replaceChildren(problemBox(problemOf(error)));
@@ -30,7 +30,7 @@ export function againForm(
   return {
     element: h('form', { class: 'again', onsubmit: submit as EventListener },
       h('div', { class: 'field' }, h('label', { for: 'again-phrases' }, 'Things to find'), chips.element),
-      drawn?.rows, drawn?.button,
+      boxes?.rows, boxes?.button,
       h('div', { class: 'field' }, h('label', { for: 'again-seed' }, 'Seed'), seed),
       problem, run),
     suggest: (phrase) => (chips.values = [phrase]),

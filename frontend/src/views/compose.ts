@@ -42,8 +42,8 @@ export function composeView(config: Config, onSubmitted: (job: Job) => void): Vi
       start(`${photo.name} is damaged: this browser cannot show it. Copy or export the photo again.`);
       return;
     }
-    const shown = size && { url, ...size };
-    screen.replaceChildren(photoForm(config, photo, shown, phrases, start, onSubmitted));
+    const preview = size && { url, ...size };
+    screen.replaceChildren(photoForm(config, photo, preview, phrases, start, onSubmitted));
     screen.querySelector<HTMLInputElement>('#phrases')?.focus({ preventScroll: true });
   };
   const start = (problem = '') => {

@@ -8,12 +8,12 @@ import type { View } from './view';
 
 /** A job that failed or was stopped: why, and what to do next. */
 export function endedView(job: Job, mostPhrases: number, onSubmitted: (job: Job) => void): View {
-  const drawn = new DrawnBoxes(job.image, 0, () => void canvas.show(drawn.marks), job.prompt.boxes);
+  const boxes = new DrawnBoxes(job.image, 0, () => void canvas.show(boxes.marks), job.prompt.boxes);
   const canvas = new PhotoCanvas(job.image, 'The photo', {
-    draw: (box) => drawn.add(box), toggle: (mark) => drawn.remove(mark),
+    draw: (box) => boxes.add(box), toggle: (mark) => boxes.remove(mark),
   });
-  void canvas.show(drawn.marks);
-  const again = againForm(job, mostPhrases, onSubmitted, drawn);
+  void canvas.show(boxes.marks);
+  const again = againForm(job, mostPhrases, onSubmitted, boxes);
   return {
     element: h(
       'div', { class: 'split' },

@@ -22,27 +22,27 @@ const QUALITIES: Record<string, string> = {
 /**
  * What to lift out of a photo, and how.
  *
- * `shown` is the photo at the size that boxes refer to; null where this browser cannot show it.
+ * `preview` is the photo at the size that boxes refer to; null where this browser cannot show it.
  */
 export function photoForm(
-  config: Config, photo: File, shown: { url: string; width: number; height: number } | null,
+  config: Config, photo: File, preview: { url: string; width: number; height: number } | null,
   phrases: string[], back: () => void, onSubmitted: (job: Job) => void,
 ): HTMLElement {
   const problem = h('div', { class: 'form-problem' });
   const review = h('input', { type: 'checkbox', id: 'review', checked: true });
   const submit = h('button', { type: 'submit', class: 'button primary wide' }, 'Find objects');
   const chips = new Chips('phrases', 'chair, lamp, …', config.limits.max_phrases, () => check());
-  const { frame, drawn } = drawing(shown, () => check());
+  const { frame, boxes } = drawing(preview, () => check());
   const words = SUBJECTS.map((word) => h('button', {
     type: 'button', class: 'chip add', 'aria-label': `Add ${word}`,
     onclick: () => (chips.values = [...chips.values, word]),
   }, icon('plus'), word));
   const check = () => {
-    const chosen = chips.values;
-    const none = chosen.length === 0 && !drawn?.values.length;
+    const phrasesNow = chips.values;
+    const none = phrasesNow.length === 0 && !boxes?.values.length;
     submit.disabled = none && !review.checked; // else everything is pointed at
     submit.textContent = !review.checked ? 'Make the scene' : none ? 'Point at things' : 'Find objects';
-    words.forEach((button, k) => (button.hidden = chosen.includes(SUBJECTS[k] ?? '')));
+    words.forEach((button, k) => (button.hidden = phrasesNow.includes(SUBJECTS[k] ?? '')));
   };
   review.addEventListener('change', () => check());
   const seed = h('input', { id: 'seed', type: 'number', min: 0, max: config.options.seed?.maximum, value: 0 });
@@ -69,7 +69,7 @@ export function photoForm(
     problem.replaceChildren(sending);
     try {
       onSubmitted(await api.submit({
-        photo, boxes: drawn?.values ?? [], phrases: chips.values, seed: Number(seed.value) || 0,
+        photo, boxes: boxes?.values ?? [], phrases: chips.values, seed: Number(seed.value) || 0,
         maxObjects: most.value ? Number(most.value) : null,
         quality: quality.value, review: review.checked, options: options.values(),
       }, (sent) => (sending.textContent = sent < 1 ? `Sending the photo, ${percent(Math.floor(sent * 10) / 10)}` : 'Looking at the photo…')));
@@ -87,8 +87,8 @@ export function photoForm(
         h('label', { for: 'phrases' }, 'Things to find'),
         chips.element,
         h('div', { class: 'suggestions' }, ...words)),
-      drawn && h('p', { class: 'hint' }, 'Or drag a box around something on the photo, or leave it all empty and point at things.'),
-      drawn?.rows, drawn?.button,
+      boxes && h('p', { class: 'hint' }, 'Or drag a box around something on the photo, or leave it all empty and point at things.'),
+      boxes?.rows, boxes?.button,
       h('div', { class: 'field' }, h('label', { for: 'quality' }, 'Quality'), quality),
       more,
       problem,
@@ -98,20 +98,20 @@ export function photoForm(
 }
 
 function drawing(
-  shown: { url: string; width: number; height: number } | null, onChange: () => void,
-): { frame: HTMLElement; drawn: DrawnBoxes | null } {
-  if (!shown) {
+  preview: { url: string; width: number; height: number } | null, onChange: () => void,
+): { frame: HTMLElement; boxes: DrawnBoxes | null } {
+  if (!preview) {
     const text = 'This browser cannot show the photo. The server can read more kinds, HEIC among them.';
-    return { frame: h('div', { class: 'photo-frame' }, h('p', { class: 'hint' }, text)), drawn: null };
+    return { frame: h('div', { class: 'photo-frame' }, h('p', { class: 'hint' }, text)), boxes: null };
   }
-  const drawn = new DrawnBoxes(shown, 0, () => {
-    void canvas.show(drawn.marks);
+  const boxes = new DrawnBoxes(preview, 0, () => {
+    void canvas.show(boxes.marks);
     onChange();
   });
-  const canvas = new PhotoCanvas(shown, 'The chosen photo', {
-    draw: (box) => drawn.add(box), toggle: (mark) => drawn.remove(mark),
+  const canvas = new PhotoCanvas(preview, 'The chosen photo', {
+    draw: (box) => boxes.add(box), toggle: (mark) => boxes.remove(mark),
   });
-  return { frame: h('div', { class: 'photo-frame' }, canvas.element), drawn };
+  return { frame: h('div', { class: 'photo-frame' }, canvas.element), boxes };
 }
 
 function qualities({ qualities, default_quality }: Config): HTMLSelectElement {

@@ -20,7 +20,7 @@ export class History {
   readonly #more: HTMLButtonElement;
   readonly #about = h('p', { class: 'about' });
   readonly #jobs: Jobs;
-  readonly #entries = new Map<string, { element: HTMLElement; shown: string }>();
+  readonly #entries = new Map<string, { element: HTMLElement; contents: string }>();
   #current: string | null = null;
 
   constructor(jobs: Jobs) {
@@ -45,11 +45,11 @@ export class History {
     const jobs = this.#jobs.list();
     // Entries that did not change stay as they are, so that focus and pictures do too.
     const elements = jobs.map((job) => {
-      const shown = JSON.stringify([job.state, Math.round(100 * job.fraction), title(job), job.id === this.#current, ago(job.created)]);
-      const known = this.#entries.get(job.id);
-      if (known?.shown === shown) return known.element;
+      const contents = JSON.stringify([job.state, Math.round(100 * job.fraction), title(job), job.id === this.#current, ago(job.created)]);
+      const earlier = this.#entries.get(job.id);
+      if (earlier?.contents === contents) return earlier.element;
       const element = this.#entry(job);
-      this.#entries.set(job.id, { element, shown });
+      this.#entries.set(job.id, { element, contents });
       return element;
     });
     const same = elements.length > 0 && elements.length === this.#list.children.length && elements.every((e, k) => e === this.#list.children[k]);

@@ -16,7 +16,7 @@ export function progressView(first: Job, onChanged: (job: Job) => void): View {
   const left = h('p', { class: 'left' });
   const list = h('ol', { class: 'stages' });
   const objects = h('ul', { class: 'object-progress' });
-  const spoken = h('p', { class: 'sr-only', role: 'status' });
+  const announcement = h('p', { class: 'sr-only', role: 'status' });
   let marked = -1;
 
   const update = (job: Job) => {
@@ -31,25 +31,25 @@ export function progressView(first: Job, onChanged: (job: Job) => void): View {
     left.textContent = text;
     setBar(bar, job.fraction);
     bar.classList.toggle('idle', waiting);
-    if (spoken.textContent !== title.textContent) spoken.textContent = title.textContent;
+    if (announcement.textContent !== title.textContent) announcement.textContent = title.textContent;
     list.replaceChildren(...all.map(({ title: label, seconds }, k) => {
       const state = k < at ? 'past' : k === at && !waiting ? 'now' : 'later';
       return h('li', { class: state, 'aria-current': state === 'now' && 'step' },
         h('span', { class: 'dot-mark' }, state === 'past' ? icon('check') : null), label,
         state !== 'past' && seconds !== null && h('small', {}, `about ${duration(Math.max(1, seconds))}`));
     }));
-    const shown = job.objects.flatMap((o) => (o.index === null ? [] : [{ ...o, index: o.index }]));
-    objects.replaceChildren(...shown.map((o) => {
+    const things = job.objects.flatMap((o) => (o.index === null ? [] : [{ ...o, index: o.index }]));
+    objects.replaceChildren(...things.map((o) => {
       const line = h('div', { class: 'bar', role: 'progressbar', 'aria-label': o.label, 'aria-valuemin': 0, 'aria-valuemax': 100 }, h('i'));
       setBar(line, o.state === 'done' ? 1 : o.fraction);
       const note = { waiting: 'waiting', running: percent(o.fraction), done: 'done', failed: 'failed', dropped: 'left out' }[o.state];
       return h('li', { class: o.state, style: `--mark:${css(objectColor(o.index))}`, title: o.reason },
         h('span', { class: 'swatch', style: 'background:var(--mark)' }), h('b', {}, o.label), line, h('small', {}, note));
     }));
-    if (shown.length !== marked) {
-      marked = shown.length;
-      void canvas.show(shown.map((o) => ({
-        number: o.index, label: o.label, detail: '', box: o.box, maskUrl: o.mask_url, kept: true,
+    if (things.length !== marked) {
+      marked = things.length;
+      void canvas.show(things.map((o) => ({
+        number: o.index, label: o.label, detail: '', box: o.box, maskUrl: o.mask_url, included: true,
       })));
     }
   };
@@ -67,7 +67,7 @@ export function progressView(first: Job, onChanged: (job: Job) => void): View {
     element: h(
       'div', { class: 'split' },
       h('div', { class: 'photo-frame working' }, canvas.element),
-      h('div', { class: 'side' }, title, left, bar, spoken, list, objects, cancel)),
+      h('div', { class: 'side' }, title, left, bar, announcement, list, objects, cancel)),
     update,
   };
 }

@@ -12,7 +12,7 @@ import type { View } from './view';
 /** The finished scene. Viewer and editor are code of their own, loaded when first needed. */
 export function resultView(job: Job, mostPhrases: number, shareDays: number, onSubmitted: (job: Job) => void): View {
   let current = job;
-  let shown: Shown | null = null;
+  let resultView: ResultView | null = null;
   let turn = 0; // of what is shown: what was asked for before, and comes late, is dropped
   const heading = h('h1', {}), about = h('p', {});
   const edit = h('button', { type: 'button', class: 'button edit-scene', onclick: () => replace(openEditor) }, icon('edit'), 'Edit');
@@ -28,7 +28,7 @@ export function resultView(job: Job, mostPhrases: number, shareDays: number, onS
     about.textContent = [facts(current), writing(current)].filter(Boolean).join(' · ');
   };
   /** @param first the scene as its run wrote it. @param stand where to look from. */
-  const openViewer = async (first = false, stand?: Stand): Promise<Shown> => {
+  const openViewer = async (first = false, stand?: Stand): Promise<ResultView> => {
     const written = current.edit?.written ?? 0;
     const [{ Viewer }, { folderSource }, { TakeAway }] = await Promise.all([
       import('../viewer/viewer'), import('../viewer/source'), import('./takeAway'),
@@ -60,7 +60,7 @@ export function resultView(job: Job, mostPhrases: number, shareDays: number, onS
       },
     };
   };
-  const openEditor = async (): Promise<Shown> => {
+  const openEditor = async (): Promise<ResultView> => {
     const [{ Viewer }, { folderSource }, { Editor }, { Session }, edits] = await Promise.all([
       import('../viewer/viewer'), import('../viewer/source'), import('../edit/editor'), import('../edit/session'),
       api.edits(job.id),
@@ -89,17 +89,17 @@ export function resultView(job: Job, mostPhrases: number, shareDays: number, onS
     };
   };
 
-  const replace = (open: () => Promise<Shown>) => {
+  const replace = (open: () => Promise<ResultView>) => {
     const mine = ++turn;
     end();
     end = () => {};
-    shown = null;
+    resultView = null;
     edit.hidden = before.hidden = true;
     host.append(waiting);
     open().then((opened) => {
       if (mine !== turn) return;
       waiting.remove();
-      shown = opened;
+      resultView = opened;
       end = opened.start(host);
     }).catch((error: unknown) => {
       if (mine === turn) waiting.replaceChildren(problemBox(problemOf(error)));
@@ -113,7 +113,7 @@ export function resultView(job: Job, mostPhrases: number, shareDays: number, onS
     update(changed) {
       current = changed;
       describe();
-      shown?.follow();
+      resultView?.follow();
     },
     dispose() {
       turn++;
@@ -123,7 +123,7 @@ export function resultView(job: Job, mostPhrases: number, shareDays: number, onS
 }
 
 /** A viewer or an editor that has what it needs. */
-interface Shown {
+interface ResultView {
   /** Returns what ends it. */
   start(place: HTMLElement): () => void;
   /** The job has changed. */
@@ -155,6 +155,6 @@ export function title(job: Job): string {
 }
 
 function facts(job: Job): string {
-  const made = job.objects.filter((o) => o.state === 'done').length;
-  return [plural(made, 'object'), `quality ${job.quality}`, `seed ${job.seed}`].join(' · ');
+  const count = job.objects.filter((o) => o.state === 'done').length;
+  return [plural(count, 'object'), `quality ${job.quality}`, `seed ${job.seed}`].join(' · ');
 }

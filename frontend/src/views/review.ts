@@ -31,8 +31,8 @@ export function reviewView(job: Job, onChanged: (job: Job) => void): View {
   const side = h('div', { class: 'side' }, h('p', { class: 'hint', role: 'status' }, 'Loading the masks…'));
   const frame = h('div', { class: 'photo-frame' });
   let dispose = () => {};
-  void foundThings(job, size).then((found) => {
-    const bench = new Review(job, size, found, onChanged);
+  void foundThings(job, size).then((proposals) => {
+    const bench = new Review(job, size, proposals, onChanged);
     frame.append(bench.photo);
     side.replaceChildren(...bench.panel);
     dispose = () => bench.dispose();
@@ -41,8 +41,8 @@ export function reviewView(job: Job, onChanged: (job: Job) => void): View {
 }
 
 async function foundThings(job: Job, size: { width: number; height: number }): Promise<Omit<Thing, 'id'>[]> {
-  const found = job.objects.flatMap((o) => (o.index === null ? [] : [{ ...o, index: o.index }]));
-  return Promise.all(found.map(async (o) => {
+  const proposals = job.objects.flatMap((o) => (o.index === null ? [] : [{ ...o, index: o.index }]));
+  return Promise.all(proposals.map(async (o) => {
     let bits: Bits = { ...size, data: new Uint8Array(size.width * size.height) };
     try {
       if (o.mask_url) bits = await loadBits(o.mask_url, size.width, size.height);
@@ -50,7 +50,7 @@ async function foundThings(job: Job, size: { width: number; height: number }): P
       // Its job may just have been deleted.
     }
     const detail = o.score < 1 ? percent(o.score) : '';
-    return { label: o.label, detail, kept: true, found: o.index, bits, base: bits, box: null, taps: [] };
+    return { label: o.label, detail, included: true, index: o.index, bits, base: bits, box: null, taps: [] };
   }));
 }
 
@@ -74,12 +74,12 @@ class Review {
   #busy = false; // the last click was answered by the quick models
 
   constructor(
-    job: Job, size: { width: number; height: number }, found: readonly Omit<Thing, 'id'>[],
+    job: Job, size: { width: number; height: number }, proposals: readonly Omit<Thing, 'id'>[],
     onChanged: (job: Job) => void,
   ) {
     this.#job = job;
     this.#onChanged = onChanged;
-    this.#editing = new Editing(found, async ({ taps, box, base }) => {
+    this.#editing = new Editing(proposals, async ({ taps, box, base }) => {
       const answer = await api.click(job.id, {
         points: taps.map(({ x, y, positive }) => ({ point: pointOf(x, y), positive })),
         ...(box ? { box } : {}), ...(base ? { mask: toRuns(base) } : {}),
@@ -119,7 +119,7 @@ class Review {
     this.#redo = iconButton(icon('redo'), 'Redo', () => this.#editing.redo(), { 'aria-keyshortcuts': 'Control+Shift+Z' });
     this.#proceed = h('button', { type: 'button', class: 'button primary wide', onclick: () => void this.#go() });
     document.addEventListener('keydown', this.#keys);
-    const heading = found.length ? `Found ${plural(found.length, 'object')}` : 'Point at what should be lifted out';
+    const heading = proposals.length ? `Found ${plural(proposals.length, 'object')}` : 'Point at what should be lifted out';
     this.panel = [
       h('div', { class: 'bench-title' }, h('h1', {}, heading), this.#undo, this.#redo),
       h('p', { class: 'hint' }, 'Click an object to drop or keep it, anything else to add it. Drag a box for more.'),
@@ -175,21 +175,21 @@ class Review {
   #refresh(): void {
     const { things, selected, waiting } = this.#editing;
     this.#bench.show(things, selected?.id ?? null);
-    const shown = things.map((thing) => {
+    const elements = things.map((thing) => {
       const row = this.#rows.get(thing.id) ?? new Row(thing, this.#editing);
       this.#rows.set(thing.id, row);
       row.show(thing, thing.id === selected?.id);
       return row.element;
     });
-    const same = shown.length === this.#list.children.length && shown.every((row, k) => row === this.#list.children[k]);
-    if (!same) this.#list.replaceChildren(...shown);
+    const same = elements.length === this.#list.children.length && elements.every((row, k) => row === this.#list.children[k]);
+    if (!same) this.#list.replaceChildren(...elements);
     this.#showSelection(selected);
     this.#undo.disabled = !this.#editing.canUndo;
     this.#redo.disabled = !this.#editing.canRedo;
     this.#status.textContent = waiting
       ? 'Cutting it out…'
       : this.#busy ? 'The models are at work on another job, so the quick ones answered. Click again later for a better mask.' : '';
-    const n = things.filter((thing) => thing.kept).length;
+    const n = things.filter((thing) => thing.included).length;
     this.#proceed.textContent = n ? `Reconstruct ${plural(n, 'object')}` : 'Nothing to reconstruct';
     this.#proceed.disabled = n === 0;
   }
@@ -224,15 +224,15 @@ class Review {
   async #go(): Promise<void> {
     this.#proceed.disabled = true;
     await this.#editing.settled();
-    const kept = this.#editing.things.filter((thing) => thing.kept);
-    const asFound = kept.filter((thing) => thing.found !== null);
+    const includedThings = this.#editing.things.filter((thing) => thing.included);
+    const unchanged = includedThings.filter((thing) => thing.index !== null);
     const words = new Map(this.#job.objects.map((o) => [o.index, o.label]));
-    const renamed = asFound.filter((thing) => thing.label && thing.label !== words.get(thing.found));
+    const renamed = unchanged.filter((thing) => thing.label && thing.label !== words.get(thing.index));
     try {
       this.#onChanged(await api.proceed(this.#job.id, {
-        keep: asFound.map((thing) => thing.found ?? 0),
-        names: Object.fromEntries(renamed.map((thing) => [thing.found ?? 0, thing.label])),
-        masks: kept.filter((thing) => thing.found === null).map((thing) => ({ label: thing.label, mask: toRuns(thing.bits) })),
+        keep: unchanged.map((thing) => thing.index ?? 0),
+        names: Object.fromEntries(renamed.map((thing) => [thing.index ?? 0, thing.label])),
+        masks: includedThings.filter((thing) => thing.index === null).map((thing) => ({ label: thing.label, mask: toRuns(thing.bits) })),
       }));
     } catch (error) {
       this.#proceed.disabled = false;
@@ -263,7 +263,7 @@ class Row {
 
   show(thing: Thing, selected: boolean): void {
     const called = thing.label || 'object';
-    this.#keep.checked = thing.kept;
+    this.#keep.checked = thing.included;
     this.#keep.setAttribute('aria-label', `Keep ${called}`);
     if (document.activeElement !== this.#name) this.#name.value = thing.label;
     this.#name.setAttribute('aria-label', `Name of ${called}`);

@@ -32,11 +32,11 @@ export class TakeAway {
   readonly #job: Job;
   readonly #chosen = new Set<string>();
   readonly #list = h('ul', { class: 'choices-list' });
-  readonly #made = h('ul', { class: 'made' });
+  readonly #exportList = h('ul', { class: 'made' });
   readonly #make = h('button', { type: 'button', class: 'button', onclick: () => this.#makeChosen() });
   readonly #zip = h('a', { class: 'button', download: 'scene.zip' });
   readonly #all = h('a', { class: 'button', download: 'scene.zip' });
-  readonly #told = h('p', { class: 'hint', role: 'status' });
+  readonly #status = h('p', { class: 'hint', role: 'status' });
   readonly #stop = h('button', { type: 'button', class: 'button', hidden: true, onclick: () => this.#run(api.cancel(this.#job.id)) }, 'Stop');
   readonly #kinds = h('select', { id: 'loop-format' });
   #exports: SceneExports | null = null;
@@ -56,7 +56,7 @@ export class TakeAway {
     this.element = h('section', { class: 'downloads take-away' },
       h('details', {},
         h('summary', {}, 'Every format, films, a ZIP'),
-        this.#told, this.#stop,
+        this.#status, this.#stop,
         h('fieldset', {}, h('legend', {}, 'Formats'), this.#list,
           h('div', { class: 'selection-tools' }, this.#make, this.#zip, this.#all)),
         h('fieldset', { class: 'loop' }, h('legend', {}, 'A turn around the scene'),
@@ -64,7 +64,7 @@ export class TakeAway {
           make(() => ({ turntables: [{ path: path.value, format: this.#kinds.value, frames: Number(frames.value), size: Number(size.value) }] }))),
         h('fieldset', { class: 'loop' }, h('legend', {}, 'A picture from the photo’s side'),
           pictureField, make(() => ({ pictures: [{ size: Number(picture.value) }] }))),
-        this.#made));
+        this.#exportList));
     this.element.querySelector('details')?.addEventListener('toggle', () => this.#load());
   }
 
@@ -79,7 +79,7 @@ export class TakeAway {
       writing: `Making them, ${percent(state.fraction)}${time}.`,
       failed: `Not made: ${state.error?.detail ?? 'see the server’s log'}`,
     };
-    if (busy || state.state !== this.#state) this.#told.textContent = words[state.state];
+    if (busy || state.state !== this.#state) this.#status.textContent = words[state.state];
     this.#stop.hidden = !busy;
     this.element.dataset.state = state.state;
     if (state.state !== this.#state) this.#load();
@@ -124,7 +124,7 @@ export class TakeAway {
     this.#list.replaceChildren(...this.#choosable().map((one) => this.#row(one)));
     if (focused?.startsWith('choose-')) document.getElementById(focused)?.focus();
     const failed = Object.entries(exports.refused).filter(([name]) => !exports.formats.some((f) => f.name === name));
-    this.#made.replaceChildren(
+    this.#exportList.replaceChildren(
       ...exports.loops.map((file) => h('li', {}, fileLink(file))),
       ...failed.map(([name, why]) => h('li', { class: 'hint' }, `${name}: ${why}`)));
     this.#all.href = exports.zip_url;
@@ -161,7 +161,7 @@ export class TakeAway {
   }
 
   #run(work: Promise<unknown>): void {
-    work.catch((error: unknown) => (this.#told.textContent = problemOf(error).detail));
+    work.catch((error: unknown) => (this.#status.textContent = problemOf(error).detail));
   }
 }
 
