@@ -139,8 +139,9 @@ bench-work: $(VENV)/.dev $(PAGE)  ## what a click on the photo and a drag in the
 bench-batch: $(VENV)/.dev  ## what a batch costs beyond its models (5 minutes)
 	$(BIN)/python -m benchmarks.batch --dask
 
-bench-hostile: $(VENV)/.dev  ## ten thousand damaged uploads (1 minute)
+bench-hostile: $(VENV)/.dev  ## ten thousand damaged uploads, odd texts and tables (1 minute)
 	$(BIN)/python -m benchmarks.hostile
+	$(BIN)/python -m benchmarks.texts
 
 BYTES ?= out/bytes.json
 RUNS ?= fakes,sam3,grounded-sam2,sam3d,trellis,embedded

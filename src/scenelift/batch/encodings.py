@@ -103,7 +103,10 @@ def decode(
     texts = {page: text for page in PAGES if (text := _read(data, page.name)) is not None}
     page = _page_of(texts, photos, usual or locale.getencoding())
     if page is None:
-        offered = {p: t for p, t in texts.items() if p is WESTERN or p.sense(t)} or texts
+        offered = {
+            p: t for p, t in texts.items() if p is WESTERN or p.sense(t) or p.sense(t.lower())
+        }
+        offered = offered or texts
         readings = "; ".join(f"{_sample(t)} with --encoding {p.name}" for p, t in offered.items())
         raise InputError(
             f"{name} is no UTF-8, and what its letters are cannot be told. It reads "
