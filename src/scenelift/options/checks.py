@@ -119,8 +119,8 @@ def _number(value: Any, kind: type, spec: Option, word: str) -> int | float | No
 
 def _refused(word: str, value: Any, expected: str) -> InputError:
     text = repr(value)
-    shown = f"{text[:60]}…" if len(text) > 60 else text
-    return InputError(f"{word} is {shown}, a {type(value).__name__}; expected {expected}.")
+    excerpt = f"{text[:60]}…" if len(text) > 60 else text
+    return InputError(f"{word} is {excerpt}, a {type(value).__name__}; expected {expected}.")
 
 
 def _range(low: float | None, high: float | None) -> str:
