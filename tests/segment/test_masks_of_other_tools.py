@@ -286,6 +286,58 @@ IN_PARTS = {  # written from each tool's description
     "labelme's polygon.json": labelme([[X0, Y0], [X1, Y0], [X1, Y1], [X0, Y1]], "polygon"),
     "YOLO's box.txt": f"0 {(X0 + X1) / 2} {(Y0 + Y1) / 2} {X1 - X0} {Y1 - Y0} 0.5\n\n",
     "YOLO's polygon.txt": f"0 {X0} {Y0} {X1} {Y0} {X1} {Y1} {X0} {Y1}",
+    "VIA.json": json.dumps(
+        {
+            "other.png9": {"filename": "other.png", "regions": []},
+            "photo.png7": {
+                "filename": "photo.png",
+                "regions": [
+                    {
+                        "shape_attributes": {
+                            "name": "polygon",
+                            "all_points_x": [80, 160, 160, 80],
+                            "all_points_y": [60, 60, 120, 120],
+                        },
+                        "region_attributes": {"type": {"cup": True}},
+                    }
+                ],
+            },
+        }
+    ),
+    "VIA of version 1.json": json.dumps(
+        {
+            "_via_img_metadata": {
+                "photo.png7": {
+                    "filename": "photo.png",
+                    "regions": {
+                        "0": {
+                            "shape_attributes": {
+                                **{"name": "rect", "x": 80, "y": 60, "width": 80, "height": 60}
+                            },
+                            "region_attributes": {"label": "cup"},
+                        },
+                        "1": {"shape_attributes": {"name": "point", "cx": 1, "cy": 1}},
+                    },
+                }
+            }
+        }
+    ),
+    "VIA's ellipse.json": json.dumps(
+        {
+            "a": {
+                "filename": "photo.png",
+                "regions": [
+                    {
+                        "shape_attributes": {
+                            **{"name": "ellipse", "cx": 120, "cy": 90, "rx": 30, "ry": 40},
+                            "theta": np.pi / 2,
+                        },
+                        "region_attributes": {"name": "cup"},
+                    }
+                ],
+            }
+        }
+    ),
     "VOC.xml": VOC,
     "VOC in parts.xml": VOC.replace(">80<", f">{X0}<").replace(">60<", f">{Y0}<").replace(
         ">160<", f">{X1}<").replace(">120<", f">{Y1}<"),

@@ -39,6 +39,7 @@ from scenelift.segment.given.segmenter import INSTANCES_NAME
 from scenelift.segment.given.shapes import Outline, score_of, stem_of
 from scenelift.segment.given.stacks import layers_of_array
 from scenelift.segment.given.supervisely import is_supervisely, read_supervisely
+from scenelift.segment.given.via import is_via, read_via
 from scenelift.segment.given.voc import is_voc, read_voc
 from scenelift.segment.given.yolo import CLASS_FILES, is_yolo, read_yolo
 from scenelift.types import BoxPrompt, Instance, Size
@@ -58,6 +59,7 @@ ANNOTATIONS = (
     (is_coco, read_coco),
     (is_labelme, read_labelme),
     (is_supervisely, read_supervisely),
+    (is_via, read_via),
 )
 # What `scenelift segment` and `scenelift run` write beside masks.
 NO_MASKS = ("overlay.png", "input.png", "preview.png", "preview.gif", "scene.json")
@@ -345,7 +347,7 @@ def _annotations(file: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
         raise InputError(f"{file.name} cannot be read as annotations: {exc}") from exc
     raise InputError(
         f"{file.name} holds no COCO annotations (a list, or under 'annotations'), and nothing of "
-        "labelme, Label Studio or Supervisely. Most tools export COCO: choose that."
+        "labelme, Label Studio, Supervisely or VIA. Most tools export COCO: choose that."
     )
 
 
