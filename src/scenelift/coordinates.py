@@ -93,8 +93,8 @@ def points_of(value: Any) -> list[Mark]:
 
 
 def _marks_of(value: Any, count: int) -> list[Mark]:
-    if isinstance(value, np.ndarray):
-        value = cast("Any", value).tolist()
+    if hasattr(value, "tolist"):  # arrays, tensors, columns of pandas
+        value = value.tolist()
     if isinstance(value, str):
         return _of_text(value, count)
     if isinstance(value, Mapping):
