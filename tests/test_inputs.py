@@ -331,6 +331,8 @@ def disc() -> np.ndarray:
         (PIL.Image.fromarray(disc()), ["thing"]),
         ([disc(), PIL.Image.fromarray(disc())], ["thing", "thing"]),
         ({"cup": disc(), "table": ~disc()}, ["cup", "table"]),
+        ([{"segmentation": disc(), "area": 1600, "bbox": [30, 40, 40, 40]}], ["thing"]),
+        ([{"mask": PIL.Image.fromarray(disc()), "label": "cup", "score": 0.9}], ["cup"]),
         (Instance(mask=disc(), label="cup", score=0.5, box=(30, 40, 70, 80)), ["cup"]),
     ],
 )
@@ -365,6 +367,7 @@ def test_depth_is_an_array_or_a_picture_too():
         ({"masks": 7}, "A mask is '7', a int; a path"),
         ({"masks": [disc(), None]}, "A mask is 'None'"),
         ({"masks": b"m.png"}, "a bytes; a path"),
+        ({"masks": " "}, "A mask is ' '"),
         ({"depth": np.zeros((0, 4))}, "depth holds float64"),
         ({"depth": np.ones((120, 160), np.uint8)}, "8 bits"),
         ({"depth": np.ones((120, 160)), "depth_scale": -1}, "positive"),

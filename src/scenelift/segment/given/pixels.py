@@ -25,21 +25,25 @@ one of these."""
 
 
 def mask_sources(masks: Any) -> list[MaskSource]:
-    """One or several masks of a caller's, each by itself.
+    """One or several masks of a caller's, each by itself; a dictionary has them by their names.
 
     Raises:
         InputError: something in it is none.
     """
     if isinstance(masks, Mapping):
         named = cast("Mapping[Any, Any]", masks)
+        for key in ("mask", "segmentation"):  # as transformers and SAM return one
+            if key in named:
+                label = str(named.get("label") or "")
+                return [(label, source) for source in mask_sources(named[key])]
         return [(str(n), s) for n, value in named.items() for s in mask_sources(value)]
-    if isinstance(masks, str | Path):
+    if isinstance(masks, Path) or (isinstance(masks, str) and masks.strip()):
         return [Path(masks)]
     if isinstance(masks, Instance | PIL.Image.Image):
         return [masks]
     if hasattr(masks, "__array__") and not isinstance(masks, list | tuple):
         return [_array(masks)]
-    if isinstance(masks, Sequence) and not isinstance(masks, bytes | bytearray):
+    if isinstance(masks, Sequence) and not isinstance(masks, str | bytes | bytearray):
         entries = cast("Sequence[Any]", masks)
         return [source for entry in entries for source in mask_sources(entry)]
     raise InputError(
