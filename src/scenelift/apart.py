@@ -34,7 +34,7 @@ _enabled: ContextVar[bool] = ContextVar("calls apart", default=False)
 
 @contextlib.contextmanager
 def calls_apart(enabled: bool = True) -> Iterator[None]:
-    """Within it, in this thread, `apart` uses the helper, which is started."""
+    """Start the helper process, and let `apart` use it within the block, in this thread."""
     token = _enabled.set(enabled)
     if enabled:
         _HELPER.start()
@@ -45,7 +45,7 @@ def calls_apart(enabled: bool = True) -> Iterator[None]:
 
 
 def apart(function: Callable[..., R], *arguments: Any) -> R:
-    """`function(*arguments)`, in the helper where `calls_apart` says so.
+    """Call a function, in the helper process within `calls_apart`, else here.
 
     Args:
         function: of a module's top level.

@@ -79,7 +79,7 @@ class Crew:
     def lift(
         self, photo: PhotoObjects, stages: Steps, report: Reporter
     ) -> list[Reconstruction | FailedObject]:
-        """All objects of a photo; arguments and errors as for `Lifting.run`.
+        """Lift all objects of a photo; arguments and errors as for `Lifting.run`.
 
         Args:
             photo: whose objects.
@@ -232,7 +232,7 @@ def _work(
     answers: Any,
     stop: ProcessEvent,
 ) -> None:
-    """What a process does until it is told to end."""
+    """Lift objects in a process until the leading process ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that leads tells it to stop
     reconstructor: Reconstructor | None = None
     failed = None

@@ -127,7 +127,7 @@ def parts_of(name: str, paths: Iterable[str]) -> list[str]:
 
 
 def formats_help() -> str:
-    """What each format is for, in one sentence."""
+    """Describe every format in one sentence, for --help."""
     return "; ".join(f"{kind} ({one.readers})" for kind, one in EXTRA_FORMATS.items())
 
 
@@ -154,5 +154,5 @@ _MEDIA_TYPES = {
 
 
 def media_type(name: str) -> str:
-    """What a server says that a file of a scene is."""
+    """Media type of a file of a scene."""
     return _MEDIA_TYPES.get(PurePosixPath(name).suffix.lower(), UNNAMED)

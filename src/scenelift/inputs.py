@@ -27,7 +27,7 @@ Photo: TypeAlias = "str | Path | Image | NDArray[np.uint8] | PIL.Image.Image"
 
 
 def as_image(photo: Photo) -> Image:
-    """Whatever a caller has for a photo as an `Image`.
+    """Read a photo in any form that callers have it in.
 
     Raises:
         ImageError: a path that holds no usable photo, or pixels of another kind than uint8
@@ -57,7 +57,7 @@ def as_image(photo: Photo) -> Image:
 
 
 def as_prompt(prompt: str | Sequence[str] | Prompt) -> Prompt:
-    """Whatever a caller has for a prompt as a checked `Prompt`.
+    """Read and check a prompt in any form that callers have it in.
 
     Raises:
         InputError: it is none, empty, too long, or has too many phrases.

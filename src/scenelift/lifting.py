@@ -41,7 +41,7 @@ class PhotoObjects:
     same_seed: bool = False
 
     def seed_of(self, index: int) -> int:
-        """Of one object."""
+        """Seed of one object."""
         return self.seed if self.same_seed else self.seed + index
 
     def view_of(self, index: int) -> ObjectView:

@@ -525,7 +525,7 @@ def _lay_out(
 def _given_masks(
     masks: Masks, photo: Photo | None, prompt: Prompt | None, image: Image | None = None
 ) -> GivenObjects:
-    """What the user's files say of a photo's objects.
+    """Read the user's mask files for a photo.
 
     Raises:
         InputError: they cannot be used, or no photo is there to check them against.
@@ -540,7 +540,7 @@ def _given_masks(
 
 
 def _maybe_prompt(prompt: str | Sequence[str] | Prompt | None) -> Prompt | None:
-    """What a caller wrote as a prompt; one that asks for nothing is fine beside masks."""
+    """Read a prompt, which may be empty beside masks."""
     return prompt if prompt is None or isinstance(prompt, Prompt) else as_prompt(prompt)
 
 
@@ -625,7 +625,7 @@ def find_objects(
 
 
 def _unmet(segmentation: Segmentation, prompt: Prompt) -> list[str]:
-    """What to say of phrases and drawn boxes that gave no object of their own."""
+    """Notes on phrases and boxes that gave no object of their own."""
     matched = {instance.label for instance in segmentation.instances}
     doubles = {d.label: d.double_of for d in segmentation.dropped if d.double_of}
     notes: list[str] = []

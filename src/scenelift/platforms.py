@@ -11,7 +11,7 @@ __all__ = ["expect_posix_locks", "untested"]
 
 
 def untested(platform: str = sys.platform) -> str:
-    """What nobody has tried on a system, as a sentence; "" for those that are tested or meant.
+    """Describe what is untested on a system; "" where nothing is.
 
     Args:
         platform: as `sys.platform` names it.

@@ -166,7 +166,7 @@ class Reporter:
         )
 
     def update(self, amount: float, total: float = 1.0, message: str = "") -> None:
-        """Say that `amount` of `total` is done; a place where the run can be stopped."""
+        """Report that `amount` of `total` is done; raises Cancelled once the run is stopped."""
         self.check()
         self.send("stage_progress", message, min(1.0, amount / total) if total else 1.0)
 

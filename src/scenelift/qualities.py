@@ -65,7 +65,7 @@ class Choice:
 
 
 def lacking(names: BackendNames, options: BackendOptions) -> list[str]:
-    """What a set of backends lacks on this machine; empty when it can run."""
+    """List what a set of backends lacks on this machine; empty when it can run."""
     from scenelift.pointmap import POINT_MAPPERS
     from scenelift.reconstruct import RECONSTRUCTORS
     from scenelift.segment import SEGMENTERS

@@ -57,7 +57,7 @@ class RunSpec:
     def of(
         cls, photo: Path, prompt: Prompt, out: Path, options: Options, *, force: bool = False
     ) -> RunSpec:
-        """What to do, as options say it; the prompt is already made of them."""
+        """Make a job description from options and a prompt."""
         return cls(
             photo=photo,
             prompt=prompt,

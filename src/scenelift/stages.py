@@ -121,7 +121,7 @@ def _feed(part: Any, update: Callable[[bytes], object]) -> None:
 
 
 def outcome_of(step: Callable[[], T], name: str) -> T | Exception:
-    """What a step gives, or the error that it failed with, so that others can go on.
+    """Run a step, and return its result or its error, so that others can go on.
 
     The error comes without its frames: they hold what the step held, memory of a device too.
 

@@ -1,4 +1,4 @@
-"""Several tries of one object, each with a seed of its own, of which the best is kept.
+"""Best of N: several samples of one object, each with its own seed, of which the best stays.
 
 A reconstructor that can go a part of the way with all seeds at once (`SeveralSeedsReconstructor`)
 does; any other is asked once for every seed.
@@ -75,7 +75,7 @@ def _start(
     seeds: Sequence[int],
     report: Reporter,
 ) -> Sequence[Callable[[], Reconstruction]]:
-    """What remains to be done for every seed."""
+    """Start all seeds, and return the rest of the work of each."""
     if isinstance(reconstructor, SeveralSeedsReconstructor):
         return reconstructor.start_samples(view, seeds=seeds, report=report)
     return [

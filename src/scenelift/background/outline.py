@@ -37,7 +37,7 @@ class Pieces:
         return len(self.points)
 
     def only(self, rows: NDArray[np.bool_]) -> Pieces:
-        """Some of them."""
+        """The pieces that a mask selects."""
         return Pieces(
             points=self.points[rows], place=self.place[rows], on_plane=self.on_plane[rows]
         )

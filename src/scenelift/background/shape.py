@@ -77,7 +77,7 @@ def cells_of(layer: Layer, *, planes_only: bool) -> NDArray[np.bool_]:
 
 
 def count_faces(layers: Sequence[Layer], *, planes_only: bool) -> int:
-    """How many faces `mesh_of` gives."""
+    """Count the faces that `mesh_of` gives."""
     return sum(
         2 * int(cells_of(layer, planes_only=planes_only).sum())
         + len(layer.pieces(planes_only=planes_only))

@@ -167,7 +167,7 @@ class Attempt:
 
 
 def _facts(manifest: Manifest, seconds: float) -> dict[str, Any]:
-    """What the summary and the tables tell of a scene."""
+    """The facts of a scene for the summary and the tables."""
     return {
         "seconds": round(seconds, 3),
         "quality": manifest.quality,

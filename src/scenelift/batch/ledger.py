@@ -100,7 +100,7 @@ class Ledger:
         return self._clock.now() - last_beat < claim.lease
 
     def renew(self, claim: Entry) -> None:
-        """Say that the claim's worker lives.
+        """Renew the lease of a claim.
 
         Raises:
             ClaimLost: somebody took over.

@@ -355,7 +355,7 @@ def _expected(f: OptionField) -> str:
 
 
 def _prompt(values: Mapping[str, Any], defaults: Options) -> Prompt:
-    """What the row looks for, and the defaults where it names nothing."""
+    """The prompt of a row, completed from the defaults."""
     own = Options.from_plain({k: v for k, v in values.items() if k in SEARCH}).search
     usual = defaults.search
     if not own.prompt and not own.box:

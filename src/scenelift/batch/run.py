@@ -104,7 +104,7 @@ def run_batch(
 
 
 def retry_failed(progress: BatchProgress) -> int:
-    """Let failed items wait again; the number of them."""
+    """Queue failed items again, and count them."""
     progress.refresh_first()
     ledger = Ledger(progress.folder, WorkerIdentity.here())
     entries = [progress.entries.get(item.id) for item in progress.items]

@@ -60,7 +60,7 @@ class BatchSettings:
         return cls(**own, options=Options.from_plain(value["options"]))
 
     def values_of_results(self) -> dict[str, Any]:
-        """What results depend on, by the name of its option."""
+        """The values that results depend on, by option name."""
         values = self.options.to_plain()
         names = [f.name for f in OPTIONS if f.option.changes and f.name not in OF_ITEMS]
         return {name: values[name] for name in names} | {"pipeline": self.pipeline}

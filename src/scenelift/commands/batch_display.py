@@ -31,7 +31,7 @@ WORDS: tuple[tuple[State, str], ...] = (
 def show_progress(
     progress: BatchProgress, executor: Executor, *, quiet: bool
 ) -> Iterator[tuple[Callable[[Entry], None], Callable[[], None]]]:
-    """What to call with each entry and at each moment: a bar on a terminal, lines in a log."""
+    """Callbacks that show progress: a bar on a terminal, lines in a log."""
     started = time.monotonic()
 
     def line(entry: Entry) -> str:

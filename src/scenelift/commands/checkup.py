@@ -65,7 +65,7 @@ def examine(options: BackendOptions, *, deep: bool = False) -> dict[str, Any]:
 
 
 def devices(requested: str = "auto") -> dict[str, Any]:
-    """What PyTorch can compute on; it is imported where it is installed.
+    """List the devices of PyTorch, which is imported where it is installed.
 
     Args:
         requested: value of `--device`.

@@ -88,7 +88,7 @@ class PlacedObject:
 
     @property
     def distance(self) -> float:
-        """Of its middle from the camera, in scene units."""
+        """Distance of its middle from the camera, in scene units."""
         return float(np.linalg.norm(self.pose @ [*self.centre, 1]))
 
     @property

@@ -41,7 +41,7 @@ class Solid:
         return self.low + (index[:: max(1, -(-len(index) // most))] + 0.5) * self.voxel
 
     def corners(self) -> NDArray[np.float64]:  # [8, 3]
-        """Of the box around all voxels."""
+        """Corners of the box around all voxels."""
         ends = np.stack(np.meshgrid(*[[0, n] for n in self.occupancy.shape], indexing="ij"), -1)
         return self.low + ends.reshape(-1, 3) * self.voxel
 
@@ -54,7 +54,7 @@ class Solid:
 
 
 def solid_of(points: NDArray[np.floating], down: NDArray[np.float64]) -> Solid:
-    """What a surface encloses, together with what it stands on.
+    """Voxels inside a surface, and between it and what it stands on.
 
     Args:
         points: [N, 3] on the surface, close enough to fill the voxels it crosses.

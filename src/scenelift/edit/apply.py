@@ -45,7 +45,7 @@ def apply_edits(scene: Scene, edits: Edits) -> Scene:
 
 
 def changes_of(entry: ObjectEdit) -> list[str]:
-    """What was done to an object, in words for the manifest."""
+    """Describe the edits of an object, for the manifest."""
     removal_count = sum(count for _, count in entry.splats_removed)
     words = {
         f"a copy of object {entry.copy_of}": entry.copy_of is not None,

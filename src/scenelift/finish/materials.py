@@ -72,7 +72,7 @@ def mapped(mesh: Mesh, pixels: NDArray[np.uint8]) -> Mesh:  # [h, w, 6]
 
 
 def alpha_mode_of(alpha: NDArray[np.uint8]) -> AlphaMode:
-    """What texels' alpha asks for: nothing, a cut-out, or glass.
+    """Choose glTF's alpha mode from texels' alpha: opaque, a cut-out, or glass.
 
     A cut-out is drawn in any order, which blending is not: it is preferred where alpha allows.
     """

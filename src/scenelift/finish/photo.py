@@ -172,7 +172,7 @@ def _crop(view: ObjectView) -> tuple[Camera, NDArray[np.float32], NDArray[np.boo
 def _margin(
     mask: NDArray[np.bool_], on_mesh: NDArray[np.bool_], depth: NDArray[np.float32], step: float
 ) -> NDArray[np.float32]:
-    """How far inside the visible surface each pixel lies: 0 at its edges, 1 from FADE on."""
+    """Distance of each pixel from the edge of the visible surface: 0 there, 1 from FADE on."""
     solid = np.where(on_mesh, depth, np.inf)
     with np.errstate(invalid="ignore"):
         edge = maximum_filter(solid, 3) - minimum_filter(solid, 3) > step

@@ -36,11 +36,11 @@ class Texels:
 
     @property
     def count(self) -> int:
-        """How many of them have their centre on the surface."""
+        """Number of texels whose centre is on the surface."""
         return int((self.weights >= 0).all(1).sum())
 
     def part(self, some: slice) -> Texels:
-        """Some of them, of the same texture."""
+        """A slice of the texels, of the same texture."""
         return Texels(
             size=self.size,
             index=self.index[some],

@@ -10,7 +10,7 @@ __all__ = ["find_ffmpeg"]
 
 
 def find_ffmpeg() -> str:
-    """Where ffmpeg is.
+    """Find the ffmpeg program.
 
     Raises:
         SetupError: nowhere.

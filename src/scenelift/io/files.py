@@ -37,7 +37,7 @@ _ABANDONED_SECONDS = 24 * 3600.0
 
 
 def explain_failure(path: Path, exc: OSError) -> OutputError:
-    """Why a file or folder could not be written, and what to do about it."""
+    """Explain why a file or folder could not be written, and what to do about it."""
     next_step = {
         errno.ENOSPC: "The disk is full: free some space and run again, finished stages are kept.",
         errno.EDQUOT: "The disk quota is used up: free some space and run again.",

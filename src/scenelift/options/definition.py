@@ -94,12 +94,12 @@ class OptionField:
 
     @property
     def name(self) -> str:
-        """What every front end calls it."""
+        """Its name in every front end."""
         return self.option.name or self.field
 
     @property
     def flag(self) -> str:
-        """What the command line calls it first."""
+        """Its first flag on the command line."""
         return self.option.flags[0] if self.option.flags else "--" + self.name.replace("_", "-")
 
     @property

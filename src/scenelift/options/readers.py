@@ -173,7 +173,7 @@ def read_boxes(texts: Sequence[str], *, positive: bool = True) -> tuple[BoxPromp
 
 
 def show_boxes(boxes: Sequence[BoxPrompt]) -> list[str]:
-    """What `read_boxes` reads."""
+    """Write boxes as `read_boxes` reads them."""
     return [show_box(box) for box in boxes]
 
 
@@ -183,7 +183,7 @@ def read_points(texts: Sequence[str], *, positive: bool = True) -> tuple[PointPr
 
 
 def show_points(points: Sequence[PointPrompt]) -> list[str]:
-    """What `read_points` reads."""
+    """Write points as `read_points` reads them."""
     return [show_point(point) for point in points]
 
 
@@ -218,5 +218,5 @@ def read_few_splats(few: bool) -> int:
 
 
 def show_few_splats(count: int) -> bool:
-    """What `read_few_splats` reads."""
+    """Write a number of splats as `read_few_splats` reads it."""
     return count == 4

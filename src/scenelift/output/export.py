@@ -89,7 +89,7 @@ Export = Format | Turntable | Picture
 
 
 def export_of(name: str) -> Export:
-    """What a file's name says.
+    """Read format and view from a file's name.
 
     Raises:
         InputError: no such file is made on demand.

@@ -78,7 +78,7 @@ class ExtraFiles:
 
     @classmethod
     def of(cls, scene: Scene, options: ExportOptions) -> ExtraFiles:
-        """Those of a scene, by the options of a run."""
+        """The extra files of a scene that a run's options ask for."""
         return cls(
             scene.objects,
             metres=scene.units == "metres",

@@ -307,7 +307,7 @@ def _write_object(o: SceneObject, put: Callable[[str, Callable[[Path], None]], s
 def _fewer_splats(
     objects: tuple[SceneObject, ...], most: int
 ) -> tuple[tuple[SceneObject, ...], list[str]]:
-    """What is left of the objects, and what that costs, in a sentence."""
+    """Reduce the objects' splats, with a note on what that costs."""
     from scenelift.finish.prune import prune_objects
 
     before = sum(len(o.shape.gaussians or ()) for o in objects)

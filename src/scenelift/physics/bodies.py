@@ -50,7 +50,7 @@ class Body:
 
     @property
     def mass(self) -> float:
-        """In kg, of the volume of the colliders."""
+        """Mass in kg, from the volume of the colliders."""
         return self.density * sum(h.volume for h in self.hulls)
 
     @property

@@ -23,21 +23,21 @@ METRIC_SIZES = {
 
 
 def weight_file(options: BackendOptions) -> Path:
-    """Where MoGe's weights are, or should be."""
+    """Path of MoGe's weights, whether they are there or not."""
     folder = locate("moge", options.weights) or home_of("moge", options.weights)
     converted = folder / "model.safetensors"
     return converted if converted.is_file() else folder / "model.pt"
 
 
 def lacks(options: BackendOptions) -> list[str]:
-    """What this backend needs and does not find."""
+    """List what this backend lacks here."""
     if not weight_file(options).is_file():
         return [*_lacking_packages(), "no weights of MoGe: scenelift models download full"]
     return _lacking_packages()
 
 
 def metric_weight_file(name: str, options: BackendOptions) -> Path:
-    """Where the weights of a backend of MoGe-2 are, or should be.
+    """Path of the weights of a backend of MoGe-2, whether they are there or not.
 
     Args:
         name: one of `METRIC_SIZES`.
@@ -52,7 +52,7 @@ def metric_weight_file(name: str, options: BackendOptions) -> Path:
 
 
 def metric_lacks(name: str, options: BackendOptions) -> list[str]:
-    """What a backend of MoGe-2 needs and does not find."""
+    """List what a backend of MoGe-2 lacks here."""
     if not metric_weight_file(name, options).is_file():
         bundle = "light" if name == "moge-2-small" else "open"
         lacking = f"no weights of MoGe-2: scenelift models download {bundle}"

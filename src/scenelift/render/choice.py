@@ -38,7 +38,7 @@ class SplatRenderer(Protocol):
 
 
 def splat_renderer(gaussians: Gaussians, device: str = "cpu") -> SplatRenderer:
-    """What draws these splats on a device (`Runtime.device`), to which they are uploaded once.
+    """Make a renderer of these splats on a device, to which they are uploaded once.
 
     Where they do not fit into a GPU's memory, the CPU draws them.
     """

@@ -94,7 +94,7 @@ class TakesClicks(Protocol):
 
     @property
     def clicker(self) -> Clicker | None:
-        """What it answers them with; None where what it was loaded from takes none."""
+        """Its clicker, None where the loaded model takes no clicks."""
         ...
 
 
@@ -135,7 +135,7 @@ class FeatureCache:
 
 
 def clicker_of(segmenter: Segmenter) -> Clicker:
-    """What a segmenter answers clicks with.
+    """The clicker of a segmenter.
 
     Raises:
         InputError: it takes none.

@@ -31,7 +31,7 @@ def lacking_packages() -> list[str]:
 
 
 def lacking_weights(model: Model, weights: Path | None, repository: str | None = None) -> list[str]:
-    """Why the weights cannot be loaded, as a sentence with the next step; empty when they can."""
+    """Explain why the weights cannot be loaded, and what to do; empty when they can."""
     try:
         folder_of(model, weights, repository)
     except WeightsError as exc:

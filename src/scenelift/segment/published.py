@@ -40,12 +40,12 @@ COMMON = (
 
 
 def sam3_lacks(options: BackendOptions) -> list[str]:
-    """What "sam3" lacks here."""
+    """List what "sam3" lacks here."""
     return [*lacking_packages(), *lacking_weights(SAM3, options.weights, options.model)]
 
 
 def grounded_sam2_lacks(options: BackendOptions, name: str = "grounded-sam2") -> list[str]:
-    """What one of `GROUNDED_PAIRS` lacks here."""
+    """List what one of `GROUNDED_PAIRS` lacks here."""
     return [
         *lacking_packages(),
         *(

@@ -208,7 +208,7 @@ class SAM3Segmenter:
 
 
 def queries_of(prompt: Prompt) -> dict[str, Query]:
-    """What the network is asked, by the label that its objects get.
+    """Queries of the network, by the label that their objects get.
 
     A phrase is asked together with the boxes that bear its name and with every nameless negative
     box. Nameless positive boxes go to the phrase where there is one, and are a query of their own

@@ -79,7 +79,7 @@ class Estimate:
         self._fraction = 0.0
 
     def set_objects(self, objects: int) -> None:
-        """So many objects will be reconstructed."""
+        """Set the number of objects that will be reconstructed."""
         self._objects = objects
 
     def at(self, stage: str, object_index: int | None, fraction: float) -> None:
@@ -89,7 +89,7 @@ class Estimate:
             self._fractions[key] = max(fraction, self._fractions.get(key, 0.0))
 
     def fraction(self) -> float:
-        """Of the whole, 0…1; never goes back."""
+        """Fraction of the whole job, 0…1; it never goes back."""
         seconds = sum(self._seconds[stage] * f for (stage, _), f in self._fractions.items())
         self._fraction = max(self._fraction, min(1.0, seconds / self._total()))
         return self._fraction

@@ -43,7 +43,7 @@ class ExportRecord(BaseModel):
 
 
 def exports_of(folder: JobFolder) -> ExportRecord:
-    """What was made of a job's scene as it is now.
+    """Read the record of files made of a job's scene as it is now.
 
     Raises:
         OSError: it has no scene, or its files are changing places just now.

@@ -71,7 +71,7 @@ def choose(
     masks: Sequence[DrawnMask] = (),
     most: int,
 ) -> Segmentation:
-    """What the user kept, followed by what they drew boxes around and what they painted.
+    """Build the segmentation of the user's choice: kept objects, then boxes, then painted masks.
 
     Args:
         masks: of objects that were clicked and painted.

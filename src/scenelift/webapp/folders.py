@@ -46,12 +46,12 @@ class JobFolder:
 
     @property
     def record(self) -> Path:
-        """What was asked for, and whose it is: see `records.py`."""
+        """File with the job's request and owner: see `records.py`."""
         return self.path / "job.json"
 
     @property
     def edits(self) -> Path:
-        """What was changed of the scene by hand, as it was put last."""
+        """File with the scene's edits as they were sent last."""
         return self.path / "edits.json"
 
     @property
@@ -79,7 +79,7 @@ class JobFolder:
 
     @property
     def stages(self) -> Path:
-        """What the search for objects returned, exactly."""
+        """Folder with the exact result of the search for objects."""
         return self.path / "stages"
 
     @property

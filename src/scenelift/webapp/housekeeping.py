@@ -61,7 +61,7 @@ class Housekeeper:
         self._thread.join()
 
     def tidy(self) -> None:
-        """One round."""
+        """Tidy once: remove deleted, orphaned and old jobs, and old events."""
         self._data.keep_reserve()
         self.remove_deleted()
         by_age = self._clock.trusted()

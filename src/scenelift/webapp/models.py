@@ -191,7 +191,7 @@ class JobRequest(JobOptions):
         return cast("object", value)
 
     def options(self, defaults: Options | None = None) -> Options:
-        """What the job runs with.
+        """The job's options, completed from the defaults.
 
         Raises:
             InputError: a value cannot be read, or is out of range.

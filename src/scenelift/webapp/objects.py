@@ -59,7 +59,7 @@ class StoredObject(ObjectFacts):
         return f"found/{object_name(self.index, self.label)}.png"
 
     def public(self, mask_url: str | None) -> JobObject:
-        """As callers see it."""
+        """The object as the interface shows it."""
         return JobObject(**self.model_dump(exclude={"mask"}), mask_url=mask_url)
 
 
@@ -81,7 +81,7 @@ def objects_json(objects: Sequence[StoredObject]) -> str:
 
 
 def of_segmentation(segmentation: Segmentation, size: Size) -> list[StoredObject]:
-    """What is shown once the masks are there: objects first, then what was left out.
+    """Objects of a segmentation, followed by the candidates left out.
 
     Args:
         segmentation: with boxes in the pixels that are worked at.
@@ -99,7 +99,7 @@ def of_segmentation(segmentation: Segmentation, size: Size) -> list[StoredObject
 
 
 def of_manifest(manifest: Manifest, size: Size) -> list[StoredObject]:
-    """What is shown of a finished scene; masks are now the scene's own."""
+    """Objects of a finished scene, with the scene's own masks."""
     working = (manifest.camera.width, manifest.camera.height)
     objects = [
         _stored(

@@ -36,7 +36,7 @@ def problem_response(exc: SceneliftError, path: str) -> JSONResponse:
 
 
 def bad_fields(errors: Sequence[Any]) -> InputError:
-    """What pydantic found, as a sentence."""
+    """Describe pydantic's errors in a sentence."""
     parts: list[str] = []
     for error in errors[:5]:
         where = ".".join(str(part) for part in error["loc"] if part not in ("body", "query"))

@@ -18,7 +18,7 @@ class Qualities(Protocol):
 
     @property
     def names(self) -> list[str]:
-        """Those that can run here, the usual one first."""
+        """Names of the qualities that can run here, the usual one first."""
         ...
 
     def check(self, quality: str) -> None:

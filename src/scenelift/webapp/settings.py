@@ -159,7 +159,7 @@ class Settings(model_of("ServeOptions", "serve", base=BaseSettings)):
 
     @property
     def options(self) -> Options:
-        """What every job runs with, as far as it does not say otherwise.
+        """Default options of every job.
 
         Raises:
             InputError: a value cannot be read.
@@ -177,7 +177,7 @@ class Settings(model_of("ServeOptions", "serve", base=BaseSettings)):
 
     @property
     def owner_bytes(self) -> int:
-        """What the jobs of one token may take."""
+        """Most bytes on disk for the jobs of one token."""
         if self.stored_bytes_per_token is not None:
             return self.stored_bytes_per_token
         return self.max_stored_bytes // max(1, len(self.tokens))

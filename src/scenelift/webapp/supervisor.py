@@ -204,7 +204,7 @@ class Supervisor:
 
 
 def _explain(code: int) -> str:
-    """How a process ended, for people."""
+    """Explain how a process ended."""
     if code == -signal.SIGKILL:
         return "it was killed, perhaps because memory ran out"
     if code < 0:

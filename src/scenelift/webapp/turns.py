@@ -33,7 +33,7 @@ class Turns:
                 self._changed.notify_all()
 
     def make_way(self) -> None:
-        """Let a click that waits be answered now; called between two steps of a job."""
+        """Answer waiting clicks; called between two steps of a job."""
         if not self._waiting or self._job != threading.get_ident():
             return
         with self._changed:

@@ -152,7 +152,7 @@ def file_view(job_id: str, file: Mapping[str, Any]) -> File:
 
 
 def file_url(job_id: str, path: str) -> str:
-    """Where a file of a job is."""
+    """URL of a file of a job."""
     return f"/api/jobs/{job_id}/files/{quote(path)}"
 
 

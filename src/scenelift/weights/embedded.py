@@ -262,7 +262,7 @@ ARTEFACTS: Mapping[str, Artefact] = {
 
 
 def path(name: str, weights: Path | None = None, *, file: str | None = None) -> Path:
-    """Where an artefact's file is, once its content is known to be what was written.
+    """Path of an artefact's file, after a check of its content.
 
     Args:
         name: of the artefact.
@@ -284,7 +284,7 @@ def path(name: str, weights: Path | None = None, *, file: str | None = None) -> 
 
 
 def missing_for(role: Role, weights: Path | None = None) -> list[str]:
-    """What a role cannot run without and is not usable, as sentences. Reads no weights."""
+    """List artefacts that a role needs and that cannot be used. Reads no weights."""
     problems = (
         store.problem(_folder(weights), artefact)
         for artefact in ARTEFACTS.values()
@@ -294,7 +294,7 @@ def missing_for(role: Role, weights: Path | None = None) -> list[str]:
 
 
 def status(weights: Path | None = None, *, verify: bool = False) -> list[ArtefactStatus]:
-    """How every artefact stands; with `verify`, every byte is read and compared."""
+    """Status of every artefact; with `verify`, every byte is read and compared."""
     return [store.status_of(_folder(weights), a, verify=verify) for a in ARTEFACTS.values()]
 
 

@@ -68,7 +68,7 @@ class HubRepository:
         return f"https://huggingface.co/{self.hub_id}"
 
     def address(self, path: str) -> str:
-        """Where a file is fetched from."""
+        """URL of a file."""
         from huggingface_hub import hf_hub_url
 
         # The library reads HF_ENDPOINT when it is imported, which may have been long ago.
@@ -101,7 +101,7 @@ class WebFolder:
         return False
 
     def address(self, path: str) -> str:
-        """Where a file is fetched from."""
+        """URL of a file."""
         return self.base + path
 
 
@@ -109,7 +109,7 @@ Repository = HubRepository | WebFolder
 
 
 def missing_bytes(file: HubFile, repository: Repository, folder: Path) -> int:
-    """How much of a file is still to be fetched, as far as its size is known."""
+    """Bytes of a file that are not downloaded yet, as far as its size is known."""
     if (folder / file.name).is_file():
         return 0
     partial = _partial(file, repository, folder)
@@ -207,7 +207,7 @@ def _partial(file: HubFile, repository: Repository, folder: Path) -> Path:
 
 
 def _counter(on_bytes: Callable[[int], None]) -> type[Any]:
-    """What the library takes for a progress bar: one that draws nothing and tells us."""
+    """A progress bar for the hub's library that draws nothing and reports to us."""
     from tqdm import tqdm
 
     class Counter(tqdm):

@@ -55,7 +55,7 @@ class HubBundle:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of its models in `published.MODELS`, in the order of the pipeline."""
+        """Names of its models in `published.MODELS`, in the order of the pipeline."""
         return of_quality(self.quality)
 
     @property
@@ -68,7 +68,7 @@ class HubBundle:
         return sum(model.size for model in self.models)
 
     def status(self, weights: Path | None = None, *, verify: bool = False) -> list[ArtefactStatus]:
-        """How every model stands; with `verify`, every byte is read and compared.
+        """Status of every model; with `verify`, every byte is read and compared.
 
         Without it, sizes are looked at, and whether they and the dates are those of the last time.
         """

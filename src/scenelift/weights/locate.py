@@ -29,7 +29,7 @@ __all__ = ["home_of", "hub_cache", "in_hub_cache", "locate", "looked_in", "place
 
 
 def home_of(name: str, weights: Path | None = None) -> Path:
-    """Where a model's files are put when they are fetched."""
+    """Folder that a model is downloaded to."""
     bundle, _, _ = name.partition("-safetensors")
     return weights_folder(weights) / published.MODELS[bundle].bundle / name
 
@@ -73,7 +73,7 @@ def require(name: str, weights: Path | None = None) -> Path:
 
 
 def looked_in(name: str, weights: Path | None = None) -> str:
-    """Where a model was looked for and how to get it, as the end of a sentence."""
+    """Describe where a model was searched and how to get it, as the end of a sentence."""
     model = published.MODELS[name]
     roots = dict.fromkeys((weights_folder(weights), weights_folder()))
     where = [str(root) for root in roots]

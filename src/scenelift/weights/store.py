@@ -68,7 +68,7 @@ def install(folder: Path, artefact: Artefact, contents: Mapping[str, bytes]) -> 
 
 
 def problem(folder: Path, artefact: Artefact) -> str:
-    """Why an artefact cannot be used, "" if it can. Looks at names and sizes, not at contents."""
+    """Explain why an artefact cannot be used, "" if it can; by names and sizes, not contents."""
     target = folder / artefact.name
     manifest = _read_manifest(target)
     if manifest is None:
@@ -88,7 +88,7 @@ def problem(folder: Path, artefact: Artefact) -> str:
 
 
 def damage(folder: Path, artefact: Artefact, *, again: bool = False) -> str:
-    """Why an artefact's contents are not what was written, "" if they are.
+    """Explain how an artefact's contents are damaged, "" if they are not.
 
     Args:
         folder: where artefacts are kept.
@@ -108,7 +108,7 @@ def damage(folder: Path, artefact: Artefact, *, again: bool = False) -> str:
 
 
 def status_of(folder: Path, artefact: Artefact, *, verify: bool = False) -> ArtefactStatus:
-    """How an artefact stands; with `verify`, its contents are read and compared too."""
+    """Status of an artefact; with `verify`, its contents are read and compared too."""
     issue = problem(folder, artefact)
     checked = verify and not issue
     if checked:

@@ -209,7 +209,7 @@ _PARENTS = tuple(
 
 
 def use_sparse_conv(network: nn.Module, conv: SparseConv) -> None:
-    """Let all sparse convolutions of a network run by one implementation.
+    """Choose the implementation of all sparse convolutions of a network.
 
     Networks are built with the reference, which runs anywhere; where they end up decides what is
     faster (`scenelift.models.ops.sparse_conv.best_sparse_conv`).

@@ -119,7 +119,7 @@ class ConditionEmbedder(Fuser):
 
     @property
     def dino_embedders(self) -> list[DinoEmbedder]:
-        """That of pictures and that of masks."""
+        """The embedders of pictures and of masks."""
         return [e for e in self.module_list if isinstance(e, DinoEmbedder)]
 
     def embed(self, images: ConditionImages, *, use_points: bool = True) -> Tensor:

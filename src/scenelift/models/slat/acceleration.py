@@ -126,7 +126,7 @@ class Recordings:
 
     @property
     def nbytes(self) -> int:
-        """What the kept context takes."""
+        """Bytes of the stored context."""
         return 0 if self._latest is None else sum(t.nbytes for t in tensors_in(self._latest[1]))
 
     def of(

@@ -83,7 +83,7 @@ class Sampling:
 
     @classmethod
     def of(cls, options: ReconstructionOptions, settings: SamplingSettings) -> Sampling:
-        """What the options ask for, and else the checkpoint."""
+        """Sampling parameters from the options, else from the checkpoint."""
         structure, latent = settings.structure_sampling, settings.latent_sampling
         texture = settings.texture_sampling
         if options.distilled:

@@ -182,6 +182,6 @@ def _spread(x: Tensor, params: SamplingParams) -> Tensor:  # [B, …] -> [B, 1, 
 
 
 def _mean(velocities: Sequence[State]) -> State:
-    """In float32."""
+    """Mean in float32."""
     parts = zip(*velocities, strict=True)
     return tuple(torch.stack([v.float() for v in views]).mean(0) for views in parts)

@@ -50,7 +50,7 @@ class GivenSegmenter:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What the objects are called, each name once."""
+        """Labels of the objects, each once."""
         return tuple(dict.fromkeys(i.label for i in (*self._instances, *self._boxes)))
 
     def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:

@@ -206,7 +206,7 @@ class QueueFile:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of the block's changes or none."""
+        """Make all of the block's changes, or none."""
         with self.connection() as c:
             c.execute("BEGIN IMMEDIATE")
             try:

@@ -144,7 +144,7 @@ def job_from_row(row: sqlite3.Row) -> JobRow:
 
 
 def unreadable(row: sqlite3.Row | JobRow) -> JobRow:
-    """What is shown of a job whose row makes no sense to this version."""
+    """A stand-in for a job whose row this version cannot read."""
 
     def value(name: str) -> Any:
         return getattr(row, name) if isinstance(row, JobRow) else row[name]

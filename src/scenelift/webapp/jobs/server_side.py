@@ -24,12 +24,12 @@ class ServerSide(QueueFile):
         return [(job_from_row(row), row["lease"]) for row in rows]
 
     def workers(self) -> list[dict[str, Any]]:
-        """What each worker last said about itself."""
+        """The latest report of every worker."""
         with self.connection() as c:
             return [dict(row) for row in c.execute("SELECT * FROM workers ORDER BY slot")]
 
     def typical_seconds(self, quality: str) -> dict[str, float]:
-        """How long the stages of a quality take here, as far as it is known."""
+        """Typical seconds of the stages of a quality on this server."""
         with self.connection() as c:
             rows = c.execute(
                 "SELECT stage, typical FROM timings WHERE quality = ?", (quality,)

@@ -258,7 +258,7 @@ class WorkerSide(QueueFile):
             write_event(c, claim.job, kind, stage=stage, stage_fraction=fraction)
 
     def beat(self, slot: int, pid: int, *, ready: bool, memory: int | None) -> None:
-        """Say that the worker of a slot lives."""
+        """Record the heartbeat of a slot's worker."""
         with self.transaction() as c:
             c.execute(
                 "INSERT OR REPLACE INTO workers (slot, pid, seen, ready, memory) "

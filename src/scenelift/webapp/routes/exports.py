@@ -143,7 +143,7 @@ def _scene(use: Services, job: JobRow) -> tuple[JobFolder, Manifest, ExportRecor
 
 
 def _exports_of_request(new: NewExports) -> list[Export]:
-    """What was asked for.
+    """The exports that a request asks for.
 
     Raises:
         InputError: a format is unknown, or a loop has too many pixels.
@@ -215,7 +215,7 @@ def _answer(use: Services, job: JobRow, waiting: list[str]) -> SceneExports:
 
 
 def _lacks(kind: str) -> str | None:
-    """Why a format cannot be made by this installation."""
+    """Explain why this installation cannot make a format."""
     try:
         read_formats([kind])
     except SetupError as exc:
