@@ -213,7 +213,7 @@ def test_points_are_read_likewise():
         (b"1,2,3,4", "is not a box"),
         ({"box": []}, "is not a box"),
         ({"box": [[1, 2, 3, 4], [1, 2, 3, 4]]}, "is not a box"),
-        ({"bbox": [1, 2, 3, 4]}, "has 'bbox', which no box has. Known: bottom"),
+        ({"bounds": [1, 2, 3, 4]}, "has 'bounds', which no box has. Known: bottom"),
         ([[1, 2, 3]], "is not a box"),
     ],
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from scenelift.coordinates import boxes_of, points_of
+from scenelift.coordinates import boxes_of, may_be_thousands, points_of
 from scenelift.errors import InputError
 from scenelift.phrases import split_phrases
 from scenelift.types import Box, BoxPrompt, PointPrompt, Prompt
@@ -206,5 +206,6 @@ def show_point(point: PointPrompt) -> str:
 
 
 def _labelled(label: str, values: Sequence[float]) -> str:
-    numbers = ",".join(f"{v:g}" if float(f"{v:g}") == v else repr(v) for v in values)
+    texts = [f"{v:g}" if float(f"{v:g}") == v else repr(v) for v in values]
+    numbers = ",".join(map(repr, values) if may_be_thousands(texts) else texts)
     return f"{label}={numbers}" if label else numbers
