@@ -18,21 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scenelift.finish.thinning_limits import HOLD, PASSES, SHORT, SLIM, TURN
 from scenelift.types import Mesh
 
 __all__ = ["apart_by_lot", "best_points", "shape_stays", "thin"]
 
 ROUNDS = 60
-PASSES = 4  # at choosing edges in a round
 CHEAP = 0.5  # share of the edges that may go in a round
 # A round that takes off less than this share of the faces was the last: the rest is locked.
 LEAST_PROGRESS = 0.002
-# What a collapse costs besides its distance to the planes: so much of the edge's squared length.
-SHORT = 1e-4
-# How firmly a new vertex is held to the middle of its edge where the planes leave it free.
-HOLD = 1e-3
-TURN = 0.2  # cosine: no face may turn further
-SLIM = 0.02  # twice the area over the longest squared edge: no face may become slimmer
 # Faces or edges that are computed with together: bounds the memory, four million faces take 1.5 GB.
 ROWS_AT_ONCE = 1 << 21
 

@@ -15,7 +15,7 @@ import triton.language as tl  # pyright: ignore[reportMissingImports]
 from torch import Tensor
 
 from scenelift.device import current_device
-from scenelift.finish.thinning import HOLD, PASSES, SHORT, SLIM, TURN
+from scenelift.finish.thinning_limits import HOLD, PASSES, SHORT, SLIM, TURN
 
 __all__ = ["apart_by_lot_triton", "best_points_triton", "shape_stays_triton"]
 
