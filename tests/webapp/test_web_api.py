@@ -70,6 +70,7 @@ def test_phrases_boxes_and_points_are_read_in_every_form(server):
         prompt = asked(boxes=boxes, points={"x": 0.5, "y": 0.5})
         assert prompt["boxes"] == [plain]
         assert prompt["points"] == [{"point": [0.5, 0.5], "label": "", "positive": True}]
+    assert asked(boxes=None, text_prompt="red")["boxes"] == []
     for field, value in (
         ("boxes", [0.5, 0.5, 1.5, 1.2]),
         ("boxes", [{"box": [1, 2, 30, 40], "lable": "x"}]),

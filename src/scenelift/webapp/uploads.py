@@ -234,7 +234,7 @@ def _parse_marks(
     name: str, text: str, kind: TypeAdapter[Any], read: Callable[[Any], list[Mark]], example: str
 ) -> Any:
     """A field of boxes or points: a list in JSON, or as the command line has them."""
-    if not text:
+    if text in ("", "null"):  # as JavaScript writes what was not said
         return ()
     try:
         value: Any = json.loads(text) if text[0] in "[{" else text
