@@ -110,7 +110,7 @@ def show_downloads(browser: Browser, url: str, where: str, path: Path, **context
     if make.is_visible():
         make.click()
     expect(page.get_by_role("link", name="3 formats as ZIP")).to_be_visible()
-    page.get_by_role("group", name="A turn around").scroll_into_view_if_needed()
+    page.get_by_text("Every format, films, a ZIP").evaluate("at => at.scrollIntoView()")
     take(page, path)
     visitor.close()
 

@@ -25,8 +25,12 @@ const AR_PICTURE = `data:image/svg+xml,${encodeURIComponent(
   '<svg xmlns="http://www.w3.org/2000/svg" width="120" height="40"><rect width="120" height="40" rx="10" fill="#4353d9"/>' +
   '<text x="60" y="25" text-anchor="middle" font-family="system-ui" font-size="13" fill="#fff">In your room</text></svg>')}`;
 
-/** Every file of the scene with its size; the ones that people come for first. */
-export function downloads(source: Source): HTMLElement {
+/**
+ * Every file of the scene with its size; the ones that people come for first.
+ *
+ * @param zip where a server packs everything; without one this page does it.
+ */
+export function downloads(source: Source, zip: string | null): HTMLElement {
   const mainFiles = source.manifest.files.filter((f) => f.path in ABOUT);
   const others = source.manifest.files.filter((f) => !(f.path in ABOUT));
   mainFiles.sort((a, b) => Object.keys(ABOUT).indexOf(a.path) - Object.keys(ABOUT).indexOf(b.path));
@@ -39,13 +43,20 @@ export function downloads(source: Source): HTMLElement {
         const parts = f.path === 'scene.obj' ? partsOfObj(source.manifest.files) : [];
         return parts.length > 1 ? bundle(source, parts, name, use, 'scene-obj.zip') : entry(source, f, name, use);
       }),
-      source.manifest.files.length > 1 &&
-        bundle(source, source.manifest.files, 'Everything', 'all files as a ZIP', 'scene.zip')),
+      source.manifest.files.length > 1 && (zip === null
+        ? bundle(source, source.manifest.files, 'Everything', 'all files as a ZIP', 'scene.zip')
+        : packed(zip, source.manifest.files))),
     others.length > 0 &&
       h('details', {},
         h('summary', {}, `${mainFiles.length > 0 ? 'All other files' : 'Files'} (${others.length})`),
         h('ul', {}, ...others.map((f) => entry(source, f, f.path, '')))),
   );
+}
+
+function packed(zip: string, files: readonly SceneFile[]): HTMLElement {
+  return h('li', {}, h('a', { class: 'file', href: zip, download: 'scene.zip' }, icon('download'),
+    h('span', {}, h('b', {}, 'Everything'), h('small', {}, 'all files as a ZIP')),
+    h('small', { class: 'size' }, bytes(files.reduce((sum, f) => sum + f.bytes, 0)))));
 }
 
 function entry(source: Source, file: SceneFile, name: string, use: string): HTMLElement {

@@ -19,8 +19,8 @@ export class Viewer {
   readonly #source: Source;
   #view: LiveView | null = null;
 
-  /** @param bare leaves the panel to the caller. */
-  constructor(host: HTMLElement, source: Source, { bare = false } = {}) {
+  /** @param bare leaves the panel to the caller. @param zip where a server packs all files. */
+  constructor(host: HTMLElement, source: Source, { bare = false, zip = null as string | null } = {}) {
     this.#source = source;
     const { manifest } = source;
     const picture = h('div', { class: 'view' });
@@ -29,7 +29,7 @@ export class Viewer {
       'aside',
       { class: 'panel', 'aria-label': 'Scene' },
       !bare && objects,
-      !bare && h('section', {}, h('h2', {}, 'Download'), downloads(source)),
+      !bare && h('section', {}, h('h2', {}, 'Download'), downloads(source, zip)),
       !bare && manifest.notes.length > 0 &&
         h('section', { class: 'notes' }, h('h2', {}, 'Notes'),
           h('ul', {}, ...manifest.notes.map((note) => h('li', {}, note)))),

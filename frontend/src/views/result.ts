@@ -37,7 +37,7 @@ export function resultView(job: Job, mostPhrases: number, shareDays: number, onS
     const takeAway = new TakeAway(current);
     return {
       start(place) {
-        const viewer = new Viewer(place, source);
+        const viewer = new Viewer(place, source, { zip: first ? null : `api/jobs/${job.id}/scene.zip` });
         const { view } = viewer;
         const { edited } = source.manifest;
         edit.hidden = view === null || first;

@@ -11,6 +11,7 @@ const OWN: readonly [file: string, name: string, use: string][] = [
   ['scene.ply', 'PLY splats', 'splat viewers and editors'],
   ['scene.obj', 'OBJ mesh', 'with its materials and textures'],
 ];
+const OF_OBJ = /^scene(\.mtl|_[^/]*\.png)$/;
 const PATHS: readonly [string, string][] = [['swing', 'Swing'], ['circle', 'Circle'], ['flight', 'Flight']];
 const SIZES = [256, 512, 720, 1024];
 const PICTURES = [1024, 2048, 4096];
@@ -106,8 +107,9 @@ export class TakeAway {
   #choosable(): Choosable[] {
     if (!this.#exports) return [];
     const own = OWN.flatMap(([name, title, use]) => {
-      const file = this.#job.files.find((f) => f.name === name);
-      return file ? [{ name, title, use, size: file.bytes, there: true, refused: null, format: null }] : [];
+      const files = this.#job.files.filter((f) => f.name === name || (name === 'scene.obj' && OF_OBJ.test(f.name)));
+      const size = files.reduce((sum, f) => sum + f.bytes, 0);
+      return files.length ? [{ name, title, use, size, there: true, refused: null, format: null }] : [];
     });
     return [...own, ...this.#exports.formats.map((f) => ({
       name: f.name, title: f.format, use: f.readers, size: f.expected_bytes, there: f.state === 'made',
