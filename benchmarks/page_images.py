@@ -39,7 +39,7 @@ PHONE = {
 def take(page: Page, path: Path, *, settle: float = 1.5) -> None:
     page.mouse.move(0, 0)
     page.wait_for_timeout(1000 * settle)  # until pictures are decoded and the splats are sorted
-    page.screenshot(path=path, type="jpeg", quality=88)
+    page.screenshot(path=path, type="jpeg", quality=72)
 
 
 def make_scene(page: Page, out: Path) -> None:
