@@ -1,6 +1,7 @@
 """Files of other tools, made by them or from their documented formats, and read back.
 
-    pip install pycocotools labelme label-studio-converter pandas scikit-image tifffile
+    pip install pycocotools labelme label-studio-converter pandas scikit-image tifffile imageio
+    pip install opencv-python-headless
     apt-get install imagemagick gimp libreoffice-calc
     python -m benchmarks.other_tools
 
@@ -280,6 +281,95 @@ def imagemagick(target: str, *options: str) -> Maker:
     return make
 
 
+def written(target: str, write: Callable[[Path], object]) -> Maker:
+    """A file that one call of a tool writes."""
+
+    def make(folder: Path) -> str:
+        write(folder / target)
+        return target
+
+    return make
+
+
+def _opencv(call: str, *arguments: Any) -> Callable[[Path], object]:
+    def write(path: Path) -> None:
+        import cv2
+
+        if not getattr(cv2, call)(str(path), *(a() if callable(a) else a for a in arguments)):
+            raise ValueError(f"OpenCV did not write {path.name}")
+
+    return write
+
+
+def _jet() -> NDArray[np.uint8]:
+    import cv2
+
+    return np.asarray(cv2.applyColorMap(numbers() * np.uint8(100), cv2.COLORMAP_JET), np.uint8)
+
+
+def _imageio(values: Callable[[], NDArray[Any]]) -> Callable[[Path], object]:
+    def write(path: Path) -> None:
+        import imageio.v3
+
+        imageio.v3.imwrite(path, values())
+
+    return write
+
+
+def _skimage(values: Callable[[], NDArray[Any]]) -> Callable[[Path], object]:
+    def write(path: Path) -> None:
+        import skimage.io
+
+        skimage.io.imsave(str(path), values(), check_contrast=False)
+
+    return write
+
+
+def _label2rgb() -> NDArray[np.uint8]:
+    import skimage.color
+    import skimage.util
+
+    colours: Any = skimage.color.label2rgb(numbers(), bg_label=0)
+    return np.asarray(skimage.util.img_as_ubyte(colours), np.uint8)
+
+
+def _picture(**options: Any) -> Callable[[Path], object]:
+    return lambda path: PIL.Image.fromarray(COLOURS[numbers()]).save(path, **options)
+
+
+def _white(masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    return masks * np.uint8(255)
+
+
+# Lossy formats keep an overlap of .95 and more, all else every pixel.
+PICTURES: dict[str, Maker] = {
+    "JPEG of quality 75 by Pillow": written("masks.jpg", _picture(quality=75)),
+    "JPEG of quality 30 by Pillow": written("masks.jpg", _picture(quality=30)),
+    "lossy WebP by Pillow": written("masks.webp", _picture(quality=50)),
+    "AVIF by Pillow": written("masks.avif", _picture(quality=60)),
+    "OpenCV, pages of a TIFF": written(
+        "masks.tiff", _opencv("imwritemulti", lambda: list(_white(truth())))
+    ),
+    "OpenCV, float64 TIFF": written(
+        "masks.tiff", _opencv("imwrite", lambda: numbers().astype(np.float64))
+    ),
+    "OpenCV, colour map JET as JPEG": written("masks.jpg", _opencv("imwrite", _jet)),
+    "OpenCV, colour map JET as PNG": written("masks.png", _opencv("imwrite", _jet)),
+    "imageio, animated GIF": written("masks.gif", _imageio(lambda: _white(truth()))),
+    "imageio, TIFF of a bool stack": written("masks.tif", _imageio(truth)),
+    "scikit-image, label2rgb": written("masks.png", _skimage(_label2rgb)),
+    "scikit-image, int64 TIFF": written("masks.tif", _skimage(lambda: numbers().astype(np.int64))),
+    "NumPy, logits": written(
+        "masks.npy", lambda path: np.save(path, np.where(truth(), 3.5, -8.0).astype(np.float32))
+    ),
+    "NumPy, [H, W, N]": written(
+        "masks.npy", lambda path: np.save(path, np.moveaxis(truth(), 0, -1))
+    ),
+    "NumPy, arrays by name": written(
+        "masks.npz", lambda path: np.savez(path, ball=truth()[0], box=truth()[1])
+    ),
+}
+
 INDEXED = '(gimp-image-convert-indexed image 0 0 8 FALSE FALSE "")'
 GREY = "(gimp-image-convert-grayscale image)"
 
@@ -325,6 +415,7 @@ MASKS: dict[str, tuple[str, Maker]] = {
     "tifffile, packed TIFF": ("tool", tifffile_labels),
     "NumPy, as SAM's predictors return them": ("tool", sam_stack),
     **{f"ImageMagick, {name}": ("tool", imagemagick(*args)) for name, args in MAGICK.items()},
+    **{name: ("tool", make) for name, make in PICTURES.items()},
     "GIMP, PNG": ("tool", gimp("masks.png")),
     "GIMP, indexed PNG": ("tool", gimp("masks.png", convert=INDEXED)),
     "GIMP, indexed GIF": ("tool", gimp("masks.gif", convert=INDEXED)),
