@@ -25,6 +25,7 @@ from scenelift.batch.settings import OF_ITEMS
 from scenelift.batch.sheets import csv_rows
 from scenelift.coordinates import boxes_of, points_of
 from scenelift.errors import InputError, ManifestError
+from scenelift.io.regular import check_regular
 from scenelift.options import OptionField, Options, fields_for
 from scenelift.options.schema import OptionModel, model_of
 from scenelift.types import Prompt
@@ -102,6 +103,7 @@ def read_items(
             "that."
         )
     suffix = source.suffix.lower()
+    check_regular(source)
     try:
         text = decode(
             source.read_bytes(),

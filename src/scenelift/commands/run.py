@@ -53,7 +53,7 @@ def run(
 
     Example: scenelift run front.jpg side.jpg --same-object --prompt shoe --quality open
     """
-    with problems(json), listen(quiet=json, verbose=verbose) as report:
+    with problems(json), listen(quiet=json, verbose=verbose, reads_first=True) as report:
         from scenelift.io.image import read_image
         from scenelift.output.folder import check_inputs, claim_folder
         from scenelift.pipeline import Pipeline

@@ -30,7 +30,7 @@ def segment(
 
     Example: scenelift segment desk.jpg --prompt cup --out out/masks
     """
-    with problems(json), listen(quiet=json, verbose=verbose) as report:
+    with problems(json), listen(quiet=json, verbose=verbose, reads_first=True) as report:
         from scenelift.io.image import read_image
         from scenelift.output.folder import claim_folder
         from scenelift.output.instances import check_photo, write_instances

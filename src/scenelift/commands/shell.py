@@ -6,13 +6,13 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from scenelift.errors import SceneliftError
+from scenelift.errors import Cancelled, SceneliftError
 from scenelift.progress import CancelToken, Event, Reporter
 from scenelift.stage_names import TITLES
 
@@ -42,7 +42,9 @@ def problems(as_json: bool) -> Iterator[None]:
 
 
 @contextmanager
-def listen(*, quiet: bool = False, verbose: bool = False) -> Iterator[Reporter]:
+def listen(
+    *, quiet: bool = False, verbose: bool = False, reads_first: bool = False
+) -> Iterator[Reporter]:
     """A reporter that shows progress on standard error and stops on Ctrl-C or SIGTERM.
 
     Bars on a terminal, one line a finished stage in a log. The first signal asks the stages to
@@ -51,6 +53,8 @@ def listen(*, quiet: bool = False, verbose: bool = False) -> Iterator[Reporter]:
     Args:
         quiet: show nothing.
         verbose: show log messages too.
+        reads_first: the command reads files of the user's before its run starts. Nothing can be
+            lost then, and a read may wait for ever, so that the first signal interrupts it.
     """
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.ERROR,
@@ -59,28 +63,40 @@ def listen(*, quiet: bool = False, verbose: bool = False) -> Iterator[Reporter]:
     for chatty in ("numba", "PIL", "matplotlib"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     token = CancelToken()
+    is_reading = reads_first
 
     def stop(signum: int, frame: object) -> None:
         if token.cancelled:
             raise KeyboardInterrupt
         token.cancel()
+        if is_reading:
+            raise Cancelled("The run was stopped before it began.")
         again = "press Ctrl-C again to stop at once"
         if signum == signal.SIGTERM:
             again = "what is finished is kept, running again resumes"
         typer.echo(f"Stopping after this step; {again}.", err=True)
 
+    def reporter(show: Callable[[Event], None]) -> Reporter:
+        def emit(event: Event) -> None:
+            nonlocal is_reading
+            if event.kind in ("run_started", "stage_started"):
+                is_reading = False
+            show(event)
+
+        return Reporter(emit, token=token)
+
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         if quiet:
-            yield Reporter(lambda event: None, token=token)
+            yield reporter(lambda event: None)
         elif sys.stderr.isatty():
             from rich.console import Console
 
             console = Console(stderr=True)
             with _bars(console) as progress:
-                yield Reporter(_BarDisplay(console, progress).show, token=token)
+                yield reporter(_BarDisplay(console, progress).show)
         else:
-            yield Reporter(_show_line, token=token)
+            yield reporter(_show_line)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

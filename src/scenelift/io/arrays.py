@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scenelift.errors import InputError
 from scenelift.io.image import MAX_FILE_BYTES
+from scenelift.io.regular import check_regular
 
 __all__ = ["MAX_ARRAY_BYTES", "read_arrays"]
 
@@ -34,6 +35,7 @@ def read_arrays(
         InputError: it is neither, is damaged, holds Python objects, or is larger than we read.
         OSError: it cannot be opened.
     """
+    check_regular(path)
     if path.stat().st_size > MAX_FILE_BYTES * 4:
         raise InputError(f"{path.name} is larger than {MAX_FILE_BYTES * 4 // 2**20} MiB.")
     try:

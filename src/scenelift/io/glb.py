@@ -27,6 +27,7 @@ from scenelift.errors import InputError
 from scenelift.geometry.transforms import compose_transform, pose_from_matrix
 from scenelift.io.files import write_bytes
 from scenelift.io.png import png_bytes
+from scenelift.io.regular import check_regular
 from scenelift.render.color import linear_from_srgb, srgb_from_linear
 from scenelift.types import PLAIN_MATERIAL, AlphaMode, Gaussians, Material, Mesh
 
@@ -329,6 +330,7 @@ def read_glb(path: Path) -> list[GlbNode]:
     Raises:
         InputError: the file is missing, damaged, or holds what we do not write.
     """
+    check_regular(path)
     try:
         data = path.read_bytes()
     except OSError as exc:
@@ -353,6 +355,7 @@ def read_glb_splats(path: str | Path) -> list[tuple[Gaussians, NDArray[np.float6
         InputError: the file is missing or damaged.
     """
     path = Path(path)
+    check_regular(path)
     try:
         data = path.read_bytes()
     except OSError as exc:

@@ -22,6 +22,7 @@ from scenelift.errors import ImageError
 from scenelift.io.cicp import code_points
 from scenelift.io.colour import needs_all_bits, to_srgb
 from scenelift.io.files import display_path
+from scenelift.io.regular import check_regular
 from scenelift.io.wide import wide_channels, wide_layout
 from scenelift.types import Image
 
@@ -73,6 +74,7 @@ def read_image(
     """
     if isinstance(source, str | Path):
         name = display_path(Path(source).name)
+        check_regular(source, ImageError)
         try:
             with Path(source).open("rb") as file:
                 return _read(file, name, max_side, detail)

@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scenelift.errors import InputError
+from scenelift.io.regular import check_regular
 
 __all__ = [
     "MANIFEST_NAME",
@@ -250,6 +251,7 @@ def read_manifest(folder: Path) -> Manifest:
         InputError: there is none, or it is not one of ours.
     """
     path = folder / MANIFEST_NAME
+    check_regular(path)
     try:
         return Manifest.model_validate(json.loads(path.read_bytes()))
     except FileNotFoundError as exc:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scenelift.errors import InputError
 from scenelift.io.arrays import MAX_ARRAY_BYTES, read_arrays
 from scenelift.io.image import MAX_FILE_BYTES, MAX_PIXELS
+from scenelift.io.regular import check_regular
 from scenelift.io.tiff import numbers_of, read_channels
 from scenelift.io.wide import wide_channels, wide_layout
 
@@ -73,6 +74,7 @@ def read_depth_file(path: Path, scale: float | None = None) -> DepthFile:
     Raises:
         InputError: it is missing, of another form, damaged, or in a unit that cannot be told.
     """
+    check_regular(path)
     suffix = path.suffix.lower()
     try:
         if path.stat().st_size > MAX_FILE_BYTES * 4:

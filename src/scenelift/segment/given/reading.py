@@ -24,6 +24,7 @@ import PIL.Image
 from scenelift.errors import InputError
 from scenelift.io.arrays import MAX_ARRAY_BYTES, read_arrays
 from scenelift.io.image import MAX_FILE_BYTES, known_formats
+from scenelift.io.regular import check_regular
 from scenelift.io.tiff import read_channels
 from scenelift.prompts import MAX_PHRASE_CHARACTERS
 from scenelift.segment.given.canvas import Canvas
@@ -293,6 +294,7 @@ def _read_instances_file(folder: Path, pile: _Pile) -> set[str]:
 
 
 def _read_file(file: Path, pile: _Pile, *, of_folder: bool = False) -> None:
+    check_regular(file)
     suffix = file.suffix.lower()
     if suffix in ANNOTATION_FILES:
         outlines, notes = _annotations(file, pile.canvas)
@@ -456,6 +458,7 @@ def _names_of_masks(file: Path) -> tuple[str, ...]:
 
 
 def _check_bytes(file: Path) -> None:
+    check_regular(file)
     if file.stat().st_size > MAX_FILE_BYTES:
         raise InputError(f"{file.name} is larger than {MAX_FILE_BYTES // 2**20} MiB.")
 
@@ -464,6 +467,7 @@ def _colour_names(folder: Path) -> dict[Any, str]:
     """Names of colours from CVAT's `labelmap.txt`: "cup:250,50,83::" in the folder or above."""
     for file in (folder / "labelmap.txt", folder.parent / "labelmap.txt"):
         try:
+            check_regular(file)
             text = file.read_text("utf-8") if file.stat().st_size < 2**20 else ""
         except (OSError, UnicodeDecodeError):
             continue

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from scenelift.errors import InputError
+from scenelift.io.regular import check_regular
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import polygons_mask
 from scenelift.segment.given.shapes import Outline, box_of_numbers
@@ -23,6 +24,8 @@ CLASS_FILES = ("classes.txt", "obj.names", "data.yaml", "dataset.yaml")
 
 def is_yolo(file: Path) -> bool:
     """Whether a text file begins with a line of numbers."""
+    if not file.is_file():
+        return False
     try:
         with file.open("rb") as stream:
             first = stream.read(4096).lstrip().split(b"\n", 1)[0]
@@ -81,6 +84,7 @@ def class_names(folder: Path) -> dict[int, str]:
         for name in CLASS_FILES:
             file = place / name
             try:
+                check_regular(file)
                 text = file.read_text("utf-8-sig") if file.stat().st_size < 2**20 else ""
             except (OSError, UnicodeDecodeError):
                 continue

@@ -1,0 +1,41 @@
+"""Only regular files are opened: reading a pipe that nobody writes to would wait for ever."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from scenelift.errors import InputError, SceneliftError
+from scenelift.io.files import display_path
+
+__all__ = ["check_regular"]
+
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def check_regular(path: str | Path, error: type[SceneliftError] = InputError) -> None:
+    """Refuse a pipe, a socket or a device before it is opened.
+
+    Args:
+        path: what a user named; links are followed. Whoever opens it says what is wrong with one
+            that is missing, a folder, or may not be read.
+        error: what is raised.
+
+    Raises:
+        SceneliftError: it is none of what a reader can read.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return
+    for is_kind, name in _KINDS:
+        if is_kind(mode):
+            raise error(
+                f"{display_path(path)} is no regular file but {name}. Save what it gives to a file "
+                "and give that."
+            )
