@@ -25,8 +25,8 @@ LEAST_PIXELS = 16
 FLAT_STEP, NEAR = 12, 24
 # Labels are mostly so near to their colours, photos are not.
 NOISE = 6
-# Of all pixels of labels as JPEG of quality 30, 0.9 are close, and more of the flat ones; of cut-out
-# photos up to 0.72. Of an object's pixels so many are flat, unless it is all edges.
+# Of all pixels of labels as JPEG of quality 30, 0.9 are close, and more of the flat ones; of photos
+# that were cut out up to 0.72. Of an object's pixels so many are flat, unless it is all edges.
 CLOSE_SHARE, LEAST_FLAT = 0.85, 0.3
 # Of a painted colour's flat pixels at least half are so near to its peak; a ramp has no peak.
 CORE, CORE_SHARE = 10, 0.5
