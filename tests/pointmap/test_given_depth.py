@@ -111,6 +111,14 @@ def huge_claim():
         ("a.npz", lambda p: np.savez(p, depth=ramp(), focal=1.2), "focal 1.2 is no focal length"),
         ("a.npz", lambda p: np.savez(p, depth=ramp(), cx=30, cy=20), "no focal length. Add fx"),
         ("a.npz", lambda p: np.savez(p, depth=ramp(), fx=np.ones(2)), "'fx' must be one finite"),
+        ("a.npz", lambda p: np.savez(p, depth=ramp(), fov_x=170.0), "an angle of view in degrees"),
+        ("a.npy", lambda p: np.save(p, ramp().astype(np.uint8)), "8-bit numbers.*--depth-scale"),
+        ("a.npy", lambda p: np.save(p, ramp().round().astype(int)), "median of 2, .*--depth-scale"),
+        ("a.npy", lambda p: np.save(p, (ramp() - 1) / 2), "0 to 1 exactly.*metres are lost"),
+        ("a.npy", lambda p: np.save(p, np.full((40, 60), -1.0)), "no point in front"),
+        ("a.npz", lambda p: np.savez(p, depth=ramp(), depth_scale=-1.0), "one positive number"),
+        ("a.npz", lambda p: np.savez(p, disparity=-ramp()), "no positive disparity"),
+        ("a.tif", lambda p: tifffile.imwrite(p, np.stack([ramp()] * 2)), "has several pages"),
     ],
 )
 def test_what_is_no_depth_is_refused(tmp_path, name, make, message):
@@ -228,6 +236,14 @@ K = np.array([[72.0, 0, 30], [0, 72.0, 20], [0, 0, 1]])  # of the photo's 60 × 
         ("fx fy cx cy", [1.2, 1.8, 0.5, 0.5]),
         ("fx fy", [36.0, 36.0]),  # without a middle: pixels of the depth's 30 × 20
         ("focal", [36.0]),
+        ("fov_x", [np.rad2deg(2 * np.arctan(30 / 72))]),
+        ("fov_y", [2 * np.arctan(20 / 72)]),  # radians
+        ("cameraMatrix", K),
+        ("Intrinsics", K),
+        ("cam_intrinsics", K),
+        ("intrinsic_matrix", K),
+        ("mtx", K),
+        ("k", K),
         ("focallength_px", [[36.0]]),
     ],
 )
@@ -254,5 +270,58 @@ def test_what_a_mask_leaves_out_and_what_lies_at_infinity_is_no_point(tmp_path):
 
 
 def test_what_a_file_has_beside_the_depth_is_told(tmp_path):
-    np.savez(tmp_path / "d.npz", depth=ramp(), fov=60.0, mask=np.ones((40, 60), np.uint8))
-    assert estimate(tmp_path / "d.npz").notes == ("d.npz: fov was not used.",)
+    np.savez(tmp_path / "d.npz", depth=ramp(), pose=np.eye(4), mask=np.ones((40, 60), np.uint8))
+    assert estimate(tmp_path / "d.npz").notes == ("d.npz: pose was not used.",)
+
+
+@pytest.mark.parametrize("name", ["disparity", "disp", "inv_depth", "inverseDepth"])
+def test_disparity_is_one_over_depth_without_metres_unless_a_scale_gives_them(tmp_path, name):
+    np.savez(tmp_path / "d.npz", **{name: 40 / ramp()})
+    result = estimate(tmp_path / "d.npz")
+    assert result.scale == "relative"
+    assert "disparity was read as 1/depth" in result.notes[0]
+    depth = -result.points[..., 2]
+    np.testing.assert_allclose(depth / depth[0, 0], ramp(), rtol=1e-5)
+    result = estimate(tmp_path / "d.npz", scale=40)  # focal length × baseline
+    assert (result.scale, result.notes) == ("measured", ())
+    np.testing.assert_allclose(-result.points[..., 2], ramp(), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("scale", "steps"), [(5000, 5000), (0.001, 1000), (0.0002, 5000)])
+def test_the_unit_that_a_file_states_is_used_either_way_round(tmp_path, scale, steps):
+    whole = (ramp() * steps).astype(np.uint16)
+    np.savez(tmp_path / "d.npz", depth=whole, Depth_Scale=scale)
+    np.testing.assert_allclose(-estimate(tmp_path / "d.npz").points[..., 2], ramp(), atol=1e-3)
+    assert estimate(tmp_path / "d.npz", scale=0.01).points[0, 0, 2] == pytest.approx(-steps / 100)
+
+
+def test_the_highest_number_of_16_bits_is_no_depth(tmp_path):
+    values = np.full((40, 60), 1500, np.uint16)
+    values[:5] = 65535
+    np.save(tmp_path / "d.npy", values)
+    PIL.Image.fromarray(values).save(tmp_path / "d.png")
+    for name in ("d.npy", "d.png"):
+        points = estimate(tmp_path / name).points
+        assert np.isnan(points[:5]).all()
+        np.testing.assert_allclose(points[5:, :, 2], -1.5, rtol=1e-6)
+
+
+def test_depth_of_opengl_is_turned_and_what_may_be_normalised_is_told(tmp_path):
+    np.save(tmp_path / "d.npy", -ramp())
+    result = estimate(tmp_path / "d.npy")
+    np.testing.assert_array_equal(-result.points[..., 2], ramp())
+    assert "its sign was turned" in result.notes[0]
+    np.save(tmp_path / "d.npy", ramp() / 4)
+    assert "0.25 to 0.75 was taken for metres" in estimate(tmp_path / "d.npy").notes[0]
+    np.save(tmp_path / "d.npy", ramp() * 200)
+    assert "save them in an .npz as 'disparity'" in estimate(tmp_path / "d.npy").notes[0]
+
+
+def test_a_crops_axis_is_taken_skew_is_told_and_half_in_parts_is_refused(tmp_path):
+    np.savez(tmp_path / "d.npz", depth=ramp(), K=np.add(K, [[0, 5, 20], [0, 0, -10], [0] * 3]))
+    result = estimate(tmp_path / "d.npz")
+    assert (result.camera.fx, result.camera.cx, result.camera.cy) == (72, 50, 10)
+    assert result.notes == ("d.npz: the skew in 'K' (5) was left out.",)
+    np.savez(tmp_path / "d.npz", depth=ramp(), fx=300.0, cx=0.5, cy=0.5)
+    with pytest.raises(InputError, match="focal lengths in pixels"):
+        estimate(tmp_path / "d.npz")

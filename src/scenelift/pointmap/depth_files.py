@@ -7,7 +7,8 @@
     .pfm                  depth in one channel
 
 Floating-point numbers are metres, whole ones are millimetres (as depth cameras write them, in
-whichever file); a scale of the user's replaces either. Points with z > 0 are in the frame of OpenCV
+whichever file); a scale of the file's or the user's replaces either. Arrays that are called
+disparity or inverse depth are one over depth. Points with z > 0 are in the frame of OpenCV
 and MoGe (x right, y down, z forward) and are turned into ours.
 """
 
@@ -27,25 +28,48 @@ from scenelift.io.image import MAX_FILE_BYTES, MAX_PIXELS
 from scenelift.io.regular import check_regular
 from scenelift.io.tiff import numbers_of, read_channels
 from scenelift.io.wide import wide_channels, wide_layout
+from scenelift.pointmap.depth_cameras import (
+    CAMERAS,
+    SCALARS,
+    Intrinsics,
+    camera_of_matrix,
+    camera_of_scalars,
+    plain_name,
+)
 
 __all__ = ["DepthFile", "camera_of_array", "depth_of_array", "read_depth_file"]
 
 MILLIMETRE = 0.001
 # Beyond this no object shows: Blender writes 1e10 where there is nothing.
 NOTHING = 1e6
+# Whole numbers whose middle would be nearer than this, in metres, are no millimetres.
+NEAREST_MIDDLE = 0.03
+# What depth cameras write into 16 bits where they see nothing.
+NO_DATA = 65535
 # A photo whose middle lies farther off is taken for one in millimetres that does not say so.
 FARTHEST_MIDDLE = 1000.0
+# Beyond this it may be so, of landscapes; relative networks write such numbers, too.
+FAR_MIDDLE = 100.0
 
-POINTS = ("points", "point_map", "pointmap", "xyz")
-DEPTHS = ("depth", "depth_map", "depths", "z")
-CAMERAS = ("intrinsics", "K", "k", "camera_matrix", "cam_K", "intrinsic", "camera_intrinsics")
-# Numbers of their own in place of a matrix: both focal lengths or one, and the middle.
-FOCALS = ("fx", "focal", "focal_length", "focallength_px", "focal_px", "f_px", "f")
-SCALARS = (*FOCALS, "fy", "cx", "cy")
-# A focal length in pixels lies between these parts of the width: a view of 150° and of 1°.
-LEAST_FOCAL, MOST_FOCAL = 0.13, 60.0
-MASKS = ("mask", "valid", "valid_mask")
+# Names are compared as `plain_name` gives them.
+POINTS = ("points", "pointmap", "xyz")
+DEPTHS = (
+    *("depth", "depthmap", "depths", "z", "depthm", "preddepth", "predicteddepth", "metricdepth"),
+    *("depthpred", "depthmm"),
+)
+# One over depth, as stereo and relative networks have it.
+INVERSES = (
+    *("disparity", "disp", "disparitymap", "preddisparity", "predicteddisparity"),
+    *("invdepth", "inversedepth", "inversedepthmap", "idepth", "depthinv", "depthinverse"),
+)
+# Steps a metre where it is above 1 (as TUM's 5000), else metres a step (as RealSense's 0.001).
+UNITS = ("depthscale", "depthfactor", "depthunit", "depthunits")
+MASKS = ("mask", "valid", "validmask")
 CHANNELS = ("Z", "depth.Z", "depth.V", "Depth.Z", "depth", "Depth", "Y", "V", "R")
+
+
+# TIFF's kinds of pages, by bits of this tag.
+KIND_OF_PAGE, SMALLER_COPY, A_MASK = 254, 1, 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,12 +80,31 @@ class DepthFile:
         values: float32 [h, w] depth along the viewing axis in metres, or [h, w, 3] points in our
             camera frame; 0, negative or not finite where there is none.
         camera: fx, fy, cx, cy as the file has them, None where it has none.
-        notes: what of it was not used, in plain sentences.
+        notes: what of it was not used, and what was assumed, in plain sentences.
+        has_metres: whether the unit is metres; where not, lengths are relative.
     """
 
     values: NDArray[np.float32]
-    camera: tuple[float, float, float, float] | None = None
+    camera: Intrinsics | None = None
     notes: tuple[str, ...] = ()
+    has_metres: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
+class _Content:
+    """What an array file holds, before its unit is known.
+
+    Attributes:
+        values: the array of depth or points.
+        camera: as in `DepthFile`.
+        is_inverse: the values are one over depth.
+        scale: metres of one step, None where the file does not say.
+    """
+
+    values: NDArray
+    camera: Intrinsics | None = None
+    is_inverse: bool = False
+    scale: float | None = None
 
 
 def read_depth_file(path: Path, scale: float | None = None) -> DepthFile:
@@ -79,14 +122,13 @@ def read_depth_file(path: Path, scale: float | None = None) -> DepthFile:
     try:
         if path.stat().st_size > MAX_FILE_BYTES * 4:
             raise InputError(f"{path.name} is larger than {MAX_FILE_BYTES * 4 // 2**20} MiB.")
-        camera = None
-        notes: tuple[str, ...] = ()
+        notes: list[str] = []
         if suffix in (".npy", ".npz"):
-            values, camera, notes = _from_arrays(path)
+            content = _from_arrays(path, notes)
         elif suffix in (".png", ".tif", ".tiff", ".pfm", ".pgm"):
-            values = _from_picture(path, scale)
+            content = _Content(values=_from_picture(path, scale))
         elif suffix == ".exr":
-            values = _from_exr(path)
+            content = _Content(values=_from_exr(path))
         else:
             raise InputError(
                 f"{path.name} is no depth file. Give .npy, .npz, .exr, .tiff, .pfm or a 16-bit "
@@ -104,53 +146,73 @@ def read_depth_file(path: Path, scale: float | None = None) -> DepthFile:
         PIL.Image.DecompressionBombError,
     ) as exc:
         raise InputError(f"{path.name} cannot be read as depth: {exc}") from exc
-    return DepthFile(values=_in_metres(values, path, scale), camera=camera, notes=notes)
+    scale = scale or content.scale
+    if content.is_inverse:
+        return _of_inverse(content, path, scale, notes)
+    values = content.values
+    if values.dtype.kind in "iu" and values.dtype.itemsize == 1 and scale is None:
+        raise InputError(_no_unit(path, "8-bit numbers"))
+    values = _in_metres(values, path, scale, notes)
+    return DepthFile(values=values, camera=content.camera, notes=tuple(notes))
 
 
-def depth_of_array(values: NDArray, scale: float | None = None) -> NDArray[np.float32]:
+def depth_of_array(values: NDArray, scale: float | None, notes: list[str]) -> NDArray[np.float32]:
     """Depth [H, W] or points [H, W, 3] that a caller holds, as `read_depth_file` gives them.
+
+    Args:
+        values: the array.
+        scale: metres of one unit, None for the rule above.
+        notes: gets what was assumed.
 
     Raises:
         InputError: it has another shape or type, or holds no depth.
     """
     name = Path("depth")
-    return _in_metres(_plain(values, name), name, scale)
+    return _in_metres(_plain(values, name), name, scale, notes)
 
 
-def camera_of_array(k: NDArray) -> tuple[float, float, float, float]:
-    """fx, fy, cx, cy of intrinsics that a caller holds.
+def camera_of_array(k: NDArray, notes: list[str]) -> Intrinsics:
+    """fx, fy, cx, cy of intrinsics that a caller holds; `notes` gets what of them is not used.
 
     Raises:
         InputError: they are none.
     """
-    return _camera(k, "camera", Path("depth"))
+    return camera_of_matrix(k, "camera", Path("depth"), notes)
 
 
-def _from_arrays(
-    path: Path,
-) -> tuple[NDArray, tuple[float, float, float, float] | None, tuple[str, ...]]:
+def _from_arrays(path: Path, notes: list[str]) -> _Content:
     others: list[str] = []
-    arrays = read_arrays(path, lambda names: _arrays_to_read(names, path, others))
-    masks = {n: arrays.pop(n) for n in MASKS if n in arrays}
-    cameras = [_camera(arrays.pop(n), n, path) for n in CAMERAS if n in arrays]
-    scalars = {n: arrays.pop(n) for n in SCALARS if n in arrays}
-    name, values = next(iter(arrays.items()))
-    values = _plain(values, path, are_points=name in POINTS)
-    if scalars and not cameras:
-        cameras = [_camera_of_scalars(scalars, values, path)]
-    for mask in masks.values():
+    by_name = read_arrays(path, lambda names: _arrays_to_read(names, path, others))
+    (name, values), *beside = by_name.items()
+    arrays = {plain_name(n): array for n, array in beside}
+    values = _plain(values, path, are_points=plain_name(name) in POINTS)
+    scalars = {n: array for n, array in arrays.items() if n in SCALARS}
+    matrices = [n for n, _ in beside if plain_name(n) in CAMERAS]
+    camera = None
+    if matrices:
+        camera = camera_of_matrix(by_name[matrices[0]], matrices[0], path, notes)
+    elif scalars:
+        camera = camera_of_scalars(scalars, values, path)
+    for mask in (arrays[n] for n in MASKS if n in arrays):
         if mask.squeeze().shape == values.shape[:2] and mask.dtype.kind in "bui":
             outside = mask.squeeze() == 0
             values = values.copy()
             values[outside] = np.nan if values.dtype.kind == "f" else 0
-    notes = (f"{path.name}: {', '.join(others)} was not used.",) if others else ()
-    return values, cameras[0] if cameras else None, notes
+    if others:
+        notes.append(f"{path.name}: {', '.join(others)} was not used.")
+    return _Content(
+        values=values,
+        camera=camera,
+        is_inverse=plain_name(name) in INVERSES and values.ndim == 2,
+        scale=next((_scale_of(arrays[n], n, path) for n in UNITS if n in arrays), None),
+    )
 
 
 def _arrays_to_read(names: tuple[str, ...], path: Path, others: list[str]) -> tuple[str, ...]:
-    """The array of depth or points, then those of masks and cameras; the `others` are added to."""
-    values = [n for n in (*DEPTHS, *POINTS, "arr_0") if n in names]
-    beside = [n for n in names if n in (*CAMERAS, *SCALARS, *MASKS)]
+    """The array of depth or points, then what belongs to it; the `others` are added to."""
+    known = {plain_name(n): n for n in reversed(names)}
+    values = [known[n] for n in (*DEPTHS, *POINTS, *INVERSES, "arr0") if n in known]
+    beside = [n for n in names if plain_name(n) in (*CAMERAS, *SCALARS, *MASKS, *UNITS)]
     rest = [n for n in names if n not in beside]
     if not values and len(rest) == 1:
         values = rest
@@ -161,6 +223,14 @@ def _arrays_to_read(names: tuple[str, ...], path: Path, others: list[str]) -> tu
         )
     others += [n for n in rest if n != values[0]]
     return (values[0], *beside)
+
+
+def _scale_of(value: NDArray, name: str, path: Path) -> float:
+    """Metres of one step, of a number that says it either way round."""
+    number = float(value.reshape(-1)[0]) if value.size == 1 and value.dtype.kind in "fiu" else 0.0
+    if not (np.isfinite(number) and number > 0):
+        raise InputError(f"{path.name}: {name!r} must be one positive number.")
+    return 1 / number if number > 1 else number
 
 
 def _plain(values: NDArray, path: Path, *, are_points: bool = False) -> NDArray:
@@ -220,12 +290,31 @@ def _from_pillow(path: Path, scale: float | None) -> NDArray:
                     "floating point in one channel."
                 )
             if picture.mode == "L" and scale is None:
+                raise InputError(_no_unit(path, "8-bit grey"))
+            values = numbers_of(picture)
+            if _has_further_page(picture):
                 raise InputError(
-                    f"{path.name} has 8-bit grey, which no depth camera writes: what one step "
-                    "means must be told with --depth-scale (metres a step). If it is a picture of "
-                    "depth to look at, give the depth itself, as 16-bit PNG, .exr or .npy."
+                    f"{path.name} has several pages; depth is one [H, W]. Save the page that "
+                    "belongs to the photo alone."
                 )
-            return numbers_of(picture)
+            return values
+
+
+def _has_further_page(picture: PIL.Image.Image) -> bool:
+    """Whether there is a second page that is no smaller copy and no mask of the first."""
+    try:
+        picture.seek(1)
+    except EOFError:
+        return False
+    return not int(getattr(picture, "tag_v2", {}).get(KIND_OF_PAGE) or 0) & (SMALLER_COPY | A_MASK)
+
+
+def _no_unit(path: Path, kind: str) -> str:
+    return (
+        f"{path.name} has {kind}, which no depth camera writes: what one step means must be told "
+        "with --depth-scale (metres a step). If it is a picture of depth to look at, give the "
+        "depth itself, as 16-bit PNG, .exr or .npy."
+    )
 
 
 def _from_exr(path: Path) -> NDArray:
@@ -260,14 +349,43 @@ def _from_exr(path: Path) -> NDArray:
     return channels[min(depth_channels, key=lambda n: order.get(n, 1))].astype(np.float32)
 
 
-def _in_metres(values: NDArray, path: Path, scale: float | None) -> NDArray[np.float32]:
+def _of_inverse(content: _Content, path: Path, scale: float | None, notes: list[str]) -> DepthFile:
+    """Depth from one over it: in metres where a scale is known, else with a middle of 1."""
+    inverse = content.values.astype(np.float32)
+    usable = np.isfinite(inverse) & (inverse > 0)
+    if not usable.any():
+        raise InputError(f"{path.name} has no positive disparity.")
+    depth = np.full(inverse.shape, np.nan, np.float32)
+    depth[usable] = 1 / inverse[usable]
+    depth *= np.float32(scale or 1 / np.median(depth[usable]))
+    depth[~(depth < NOTHING)] = np.nan
+    if scale is None:
+        notes.append(
+            f"{path.name}: disparity was read as 1/depth, whose unit is not known: lengths are "
+            "relative. With --depth-scale S, depth is S/disparity metres (focal length × baseline; "
+            "1 for inverse metres). Of networks that leave its zero open (MiDaS, Depth Anything) "
+            "the scene is bent."
+        )
+    return DepthFile(
+        values=depth, camera=content.camera, notes=tuple(notes), has_metres=scale is not None
+    )
+
+
+def _in_metres(
+    values: NDArray, path: Path, scale: float | None, notes: list[str]
+) -> NDArray[np.float32]:
     whole = values.dtype.kind in "iu"
     metres = values.astype(np.float32) * np.float32(scale or (MILLIMETRE if whole else 1))
+    if values.dtype == np.uint16:
+        metres[values == NO_DATA] = np.nan
     depth = metres if metres.ndim == 2 else metres[..., 2]
     usable = np.isfinite(depth) & (abs(depth) < NOTHING)
     if metres.ndim == 3 and (depth[usable] > 0).sum() > 0.5 * usable.sum():
         metres = metres * np.array([1, -1, -1], np.float32)
         depth = metres[..., 2]
+    if metres.ndim == 2 and _is_all_behind(depth[usable]):
+        notes.append(f"{path.name}: all depth is negative, as OpenGL has it: its sign was turned.")
+        metres = depth = -metres
     ahead = usable & ((depth > 0) if metres.ndim == 2 else (depth < 0))
     if not ahead.any():
         raise InputError(
@@ -280,71 +398,44 @@ def _in_metres(values: NDArray, path: Path, scale: float | None) -> NDArray[np.f
             f"{path.name} has a median depth of {middle:.0f}, which would be metres. If those are "
             "millimetres, add --depth-scale 0.001; if they are metres, --depth-scale 1."
         )
+    if scale is None and middle > FAR_MIDDLE:
+        notes.append(
+            f"{path.name}: a median depth of {middle:.0f} was taken for metres. If the numbers are "
+            "disparity, save them in an .npz as 'disparity'."
+        )
+    if scale is None and whole and middle < NEAREST_MIDDLE:
+        raise InputError(
+            f"{path.name} has whole numbers with a median of {middle / MILLIMETRE:.0f}, which "
+            "would be millimetres. If they are metres, add --depth-scale 1; centimetres, 0.01."
+        )
+    if scale is None and metres.ndim == 2 and not whole:
+        _check_is_no_part(depth[usable], path, notes)
     nothing = ~usable if metres.ndim == 2 else ~usable[..., None]
     return np.where(nothing, np.float32(np.nan), metres)
 
 
-def _camera_of_scalars(
-    scalars: dict[str, NDArray], values: NDArray, path: Path
-) -> tuple[float, float, float, float]:
-    """fx, fy, cx, cy of single numbers; what is missing is the other's, or the depth's middle."""
-    numbers: dict[str, float] = {}
-    for name, value in scalars.items():
-        if value.size != 1 or value.dtype.kind not in "fiu" or not np.isfinite(value).all():
-            raise InputError(f"{path.name}: {name!r} must be one finite number, in pixels.")
-        numbers[name] = float(value.reshape(-1)[0])
-    focals = [n for n in FOCALS if n in numbers] or [n for n in ("fy",) if n in numbers]
-    if not focals:
-        raise InputError(
-            f"{path.name} has {' and '.join(numbers)} and no focal length. Add fx (and fy), or a "
-            "3×3 matrix 'K'."
-        )
-    fx = numbers[focals[0]]
-    fy = numbers.get("fy", fx)
-    if not (fx > 0 and fy > 0):
-        raise InputError(f"{path.name}: the focal length {focals[0]!r} must be positive.")
-    height, width = values.shape[:2]
-    if "cx" in numbers and "cy" in numbers:
-        return fx, fy, numbers["cx"], numbers["cy"]
-    if not LEAST_FOCAL * width <= fx <= MOST_FOCAL * width:
-        raise InputError(
-            f"{path.name}: {focals[0]} {fx:g} is no focal length in pixels of the depth's "
-            f"{width} × {height}. Give it in those pixels, or fx, fy, cx and cy together."
-        )
-    middle = {"cx": float(width) / 2, "cy": float(height) / 2} | numbers
-    return fx, fy, middle["cx"], middle["cy"]
+def _is_all_behind(depth: NDArray[np.float32]) -> bool:
+    """Whether depths are negative but for zeros, and not one number that marks nothing."""
+    there = depth[depth != 0]
+    return there.size > 0 and bool((there < 0).all()) and there.min() < there.max()
 
 
-def _camera(k: NDArray, name: str, path: Path) -> tuple[float, float, float, float]:
-    """fx, fy, cx, cy of a matrix 3×3, 3×4 or 4×4 (or with axes of length 1), or of those four."""
-    k = k.squeeze()
-    if k.dtype.kind not in "fiu" or not np.isfinite(k).all():
-        raise InputError(f"{path.name}: {name!r} must be a finite 3×3 matrix.")
-    if k.shape == (4,):
-        fx, fy, cx, cy = (float(v) for v in k)
-    elif k.shape in ((3, 3), (3, 4), (4, 4)):
-        if k.shape == (4, 4):
-            rest = np.array([*k[3], *k[:3, 3]])
-            if not np.array_equal(rest, [0, 0, 0, 1, 0, 0, 0]):
-                raise InputError(
-                    f"{path.name}: {name!r} is 4×4 and does more than a camera's intrinsics (its "
-                    "last row and column are not those of the identity). Give its 3×3 matrix."
-                )
-        k = k[:3, :3]
-        if k[2, 0] and k[2, 1] and not (k[0, 2] or k[1, 2]):
-            k = k.T  # MATLAB's multiplies from the other side
-        if abs(k[1, 0]) + abs(k[2, 0]) + abs(k[2, 1]) > 1e-6 * abs(k).max():
-            raise InputError(
-                f"{path.name}: {name!r} turns or mirrors, as a camera's pose does: its lower left "
-                "must be 0. Give the matrix of intrinsics, [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]."
-            )
-        k = k / (k[2, 2] or 1)
-        fx, fy, cx, cy = float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2])
-    else:
+def _check_is_no_part(depth: NDArray[np.float32], path: Path, notes: list[str]) -> None:
+    """Refuse depth that was stretched to 0…1, and tell of depth that may have been.
+
+    Raises:
+        InputError: it goes from 0 to 1 exactly.
+    """
+    low, high = float(depth.min()), float(depth.max())
+    if high > 1:
+        return
+    if high == 1 and low == 0:
         raise InputError(
-            f"{path.name}: {name!r} is {list(k.shape)}, not a 3×3 matrix. Give "
-            "[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]."
+            f"{path.name} goes from 0 to 1 exactly, as depth does that was normalised to look at: "
+            "its metres are lost. Give the depth itself; if 1 is so many metres, add --depth-scale "
+            "with their number."
         )
-    if not (fx > 0 and fy > 0):
-        raise InputError(f"{path.name}: the focal lengths in {name!r} must be positive.")
-    return fx, fy, cx, cy
+    notes.append(
+        f"{path.name}: depth of {low:.3g} to {high:.3g} was taken for metres. If it was "
+        "normalised, give the depth itself."
+    )

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from scenelift.errors import InputError
 from scenelift.geometry.default_camera import default_camera
 from scenelift.geometry.photo_size import photo_size
+from scenelift.pointmap.depth_cameras import MOST_FOCAL, Intrinsics
 from scenelift.pointmap.depth_files import camera_of_array, depth_of_array, read_depth_file
 from scenelift.progress import Reporter
 from scenelift.stages import digest
-from scenelift.types import Camera, Image, Instance, PointMap, Size
+from scenelift.types import Camera, Image, Instance, PointMap, Scale, Size
 
 __all__ = ["GivenPointMapper"]
 
@@ -31,6 +32,8 @@ __all__ = ["GivenPointMapper"]
 ASPECT_TOLERANCE = 0.02
 # A picture's middle may lie so far from its camera's axis, as a factor of both sides together.
 MOST_OFF_AXIS = 2.0
+# Beyond this factor between both sides, the axis is no middle of a picture of these proportions.
+MOST_ALONG = 1.25
 
 
 class GivenPointMapper:
@@ -41,6 +44,7 @@ class GivenPointMapper:
         camera: fx, fy, cx, cy by the rule above, or None: then the photo's EXIF focal length
             decides, or a usual field of view.
         notes: told with the result.
+        has_metres: whether the unit is metres; where not, lengths are relative.
     """
 
     name = "given"
@@ -48,11 +52,14 @@ class GivenPointMapper:
     def __init__(
         self,
         values: NDArray[np.float32],
-        camera: tuple[float, float, float, float] | None = None,
+        camera: Intrinsics | None = None,
         notes: tuple[str, ...] = (),
+        *,
+        has_metres: bool = True,
     ) -> None:
         self._values, self._given_camera, self._notes = values, camera, notes
-        self.version = digest(values, camera)[:16]
+        self._scale: Scale = "measured" if has_metres else "relative"
+        self.version = digest(values, camera, self._scale)[:16]
 
     @classmethod
     def from_file(cls, path: Path, *, scale: float | None = None) -> GivenPointMapper:
@@ -64,7 +71,7 @@ class GivenPointMapper:
         if scale is not None and not (np.isfinite(scale) and scale > 0):
             raise InputError(f"--depth-scale must be a positive number, got {scale}.")
         file = read_depth_file(path, scale)
-        return cls(file.values, file.camera, file.notes)
+        return cls(file.values, file.camera, file.notes, has_metres=file.has_metres)
 
     @classmethod
     def from_array(
@@ -89,8 +96,9 @@ class GivenPointMapper:
                 "The depth has 8 bits, which no depth camera writes: say what one step means with "
                 "depth_scale (metres a step), or give the depth itself."
             )
-        intrinsics = None if camera is None else camera_of_array(np.asarray(camera))
-        return cls(depth_of_array(array, scale), intrinsics)
+        notes: list[str] = []
+        intrinsics = None if camera is None else camera_of_array(np.asarray(camera), notes)
+        return cls(depth_of_array(array, scale, notes), intrinsics, tuple(notes))
 
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
         """The given depth as a point map of the photo's size.
@@ -119,7 +127,7 @@ class GivenPointMapper:
         return PointMap(
             points=points,
             camera=camera,
-            scale="measured",
+            scale=self._scale,
             source=self.name,
             notes=self._notes,
         )
@@ -130,6 +138,12 @@ class GivenPointMapper:
         fx, fy, cx, cy = self._given_camera
         if 0 < cx < 1 and 0 < cy < 1:
             height, width = image.height, image.width
+            if max(fx, fy) > MOST_FOCAL:
+                raise InputError(
+                    f"The intrinsics beside the depth have their middle in parts of the picture "
+                    f"({cx:g}, {cy:g}) and focal lengths in pixels ({fx:g}, {fy:g}). Give all four "
+                    "in pixels, or all in parts."
+                )
             fx, fy, cx, cy = fx * width, fy * height, cx * width, cy * height
         else:
             height, width = self._size_of_camera(cx, cy, image)
@@ -146,11 +160,14 @@ class GivenPointMapper:
             return sum(abs(math.log(side)) for side in sides) if min(sides) > 0 else math.inf
 
         best = min(sizes, key=off_axis)
-        if off_axis(best) > math.log(MOST_OFF_AXIS):
+        # Half or twice as many pixels move the axis along the diagonal; a crop moves it anywhere.
+        along = abs(math.log(cx / cy * best[0] / best[1])) if min(cx, cy) > 0 else 0.0
+        is_crop = along > math.log(MOST_ALONG) and cx < best[1] and cy < best[0]
+        if off_axis(best) > math.log(MOST_OFF_AXIS) and not is_crop:
             raise InputError(
                 f"The intrinsics beside the depth have the camera's axis at {cx:g}, {cy:g}: the "
                 f"middle of a picture of about {2 * cx:.0f} × {2 * cy:.0f} pixels. The depth is "
                 f"{sizes[0][1]} × {sizes[0][0]}, the photo {own[0]} × {own[1]}. Scale "
-                "them to one of those."
+                "them to one of those; of a crop, take its corner off cx and cy."
             )
         return best
