@@ -385,11 +385,6 @@ def test_what_is_no_mask_or_depth_is_refused(given, message):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"prompt": Prompt(phrases="red", min_score=2)}, "min_score is 2; expected 0 to 1"),
-        ({"prompt": Prompt(phrases="red", min_score="high")}, "min_score is 'high', a str"),
-        ({"prompt": Prompt(phrases="red", mask_threshold=float("nan"))}, "mask_threshold is nan"),
-        ({"prompt": Prompt(phrases="red", max_objects=0)}, "max_objects is 0; expected 1 to"),
-        ({"prompt": Prompt(phrases="red", max_objects=1.5)}, "max_objects is 1.5"),
         ({"best_of": 0}, "best_of is 0; expected 1 to"),
         ({"best_of": "2"}, "best_of is '2', a str"),
         ({"same_seed": "yes"}, "same_seed is 'yes', a str; expected True or False"),

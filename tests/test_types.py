@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenelift.errors import InputError
+from scenelift.errors import ImageError, InputError
 from scenelift.types import (
     Camera,
     Gaussians,
@@ -23,10 +23,10 @@ from scenelift.types import (
 
 def test_an_image_is_uint8_rgb():
     with pytest.raises(
-        ValueError, match=r"expected uint8 \[any, any, 3\], got float64 \[4, 5, 3\]"
+        ImageError, match=r"expected uint8 \[any, any, 3\], got float64 \[4, 5, 3\]"
     ):
         Image(pixels=np.zeros((4, 5, 3)))
-    with pytest.raises(ValueError, match=r"got uint8 \[4, 5\]"):
+    with pytest.raises(ImageError, match=r"got uint8 \[4, 5\]"):
         Image(pixels=np.zeros((4, 5), np.uint8))
 
 

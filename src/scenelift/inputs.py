@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
@@ -11,19 +11,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.errors import ImageError, InputError
-from scenelift.options import MAX_SEED, SearchOptions
+from scenelift.options import MAX_SEED
+from scenelift.progress import Event, Reporter, silent
 from scenelift.prompts import check_phrases, in_pixels, parse_prompt_phrases
-from scenelift.types import Image, Prompt
+from scenelift.types import Image, Prompt, photo_advice
 
 if TYPE_CHECKING:
     import PIL.Image
 
+    from scenelift.stages import StageStore
+
 T = TypeVar("T")
 
-__all__ = ["Photo", "as_image", "as_options", "as_prompt", "as_seed", "working_prompt"]
+__all__ = [
+    "Photo",
+    "as_image",
+    "as_options",
+    "as_prompt",
+    "as_report",
+    "as_seed",
+    "as_store",
+    "working_prompt",
+]
 
 Photo: TypeAlias = "str | Path | Image | NDArray[np.uint8] | PIL.Image.Image"
-"""A path, an `Image`, uint8 [H, W, 3] in sRGB, or a picture of Pillow's."""
+"""A path, an `Image`, a picture of Pillow's, or uint8 in sRGB: [H, W, 3], grey [H, W], RGBA."""
 
 
 def as_image(photo: Photo) -> Image:
@@ -31,7 +43,7 @@ def as_image(photo: Photo) -> Image:
 
     Raises:
         ImageError: a path that holds no usable photo, or pixels of another kind than uint8
-            [H, W, 3].
+            [H, W, 3], grey [H, W] or RGBA [H, W, 4].
     """
     if isinstance(photo, Image):
         return photo
@@ -40,20 +52,73 @@ def as_image(photo: Photo) -> Image:
     if isinstance(photo, str | Path):
         return read_image(photo)
     if isinstance(photo, np.ndarray):
-        rgb = photo.ndim == 3 and photo.shape[2] == 3 and photo.dtype == np.uint8
-        if not rgb or not photo.size:
-            raise ImageError(
-                f"The photo is an array {photo.dtype} {list(photo.shape)}; uint8 [H, W, 3] in sRGB "
-                "was expected (255 for white, RGB and not BGR)."
-            )
-        return Image(pixels=np.ascontiguousarray(photo))
+        return _image_of_array(photo)
     picture = image_of_picture(photo)
     if picture is None:
         raise ImageError(
             f"The photo is a {type(photo).__name__}; a path, an Image, a picture of Pillow's or an "
-            "array uint8 [H, W, 3] was expected."
+            "array uint8 [H, W, 3] (or grey, or RGBA) was expected."
         )
     return picture
+
+
+def _image_of_array(array: NDArray[Any]) -> Image:
+    """RGB as it is; grey and RGBA as a picture file of them would be read."""
+    from scenelift.io.image import image_of_picture
+
+    if array.dtype == np.uint8 and array.size:
+        if array.ndim == 3 and array.shape[2] == 1:
+            array = array[..., 0]
+        if array.ndim == 2:
+            array = np.repeat(array[..., None], 3, axis=2)
+        if array.ndim == 3 and array.shape[2] == 4:
+            import PIL.Image
+
+            image = image_of_picture(PIL.Image.fromarray(np.ascontiguousarray(array)))
+            assert image is not None
+            return image
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
+        raise ImageError(
+            f"The photo is an array {array.dtype} {list(array.shape)}; uint8 [H, W, 3] in sRGB was "
+            f"expected (255 for white, RGB and not BGR), or grey, or RGBA. {photo_advice(array)}"
+        )
+    return Image(pixels=np.ascontiguousarray(array))
+
+
+def as_report(report: Any) -> Reporter:
+    """Where progress goes: a `Reporter`, a function of each event, or None for nowhere.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if report is None:
+        return silent()
+    if isinstance(report, Reporter):
+        return report
+    if callable(report):
+        return Reporter(cast("Callable[[Event], None]", report))
+    raise InputError(
+        f"report is {str(report)[:60]!r}, a {type(report).__name__}; a Reporter or a function that "
+        "takes each event was expected."
+    )
+
+
+def as_store(store: Any) -> StageStore | None:
+    """Where stage results are kept: a `StageStore`, a folder for one, or None for nowhere.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    from scenelift.stages import StageStore
+
+    if store is None or (hasattr(store, "load") and hasattr(store, "save")):
+        return store
+    if isinstance(store, str | Path) and str(store):
+        return StageStore(Path(store))
+    raise InputError(
+        f"store is {str(store)[:60]!r}, a {type(store).__name__}; a StageStore or a folder was "
+        "expected."
+    )
 
 
 def as_prompt(prompt: str | Sequence[str] | Prompt) -> Prompt:
@@ -65,18 +130,7 @@ def as_prompt(prompt: str | Sequence[str] | Prompt) -> Prompt:
     if isinstance(prompt, Prompt):
         if not (prompt.phrases or prompt.boxes or prompt.points):
             parse_prompt_phrases([""])
-        numbers = SearchOptions(
-            min_score=prompt.min_score,
-            mask_threshold=prompt.mask_threshold,
-            max_objects=prompt.max_objects,
-        )
-        return replace(
-            prompt,
-            phrases=check_phrases(prompt.phrases),
-            min_score=numbers.min_score,
-            mask_threshold=numbers.mask_threshold,
-            max_objects=numbers.max_objects,
-        )
+        return replace(prompt, phrases=check_phrases(prompt.phrases))
     if isinstance(prompt, np.ndarray):
         prompt = cast("list[str]", prompt.ravel().tolist())
     texts = [prompt] if isinstance(prompt, str) else prompt

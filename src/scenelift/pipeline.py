@@ -22,7 +22,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from scenelift.contracts import check_backend, check_points, check_segmentation
 from scenelift.crew import Crew, crew_of
 from scenelift.errors import InputError, NothingFound, ObjectFailed
-from scenelift.inputs import Photo, as_image, as_options, as_prompt, as_seed, working_prompt
+from scenelift.inputs import (
+    Photo,
+    as_image,
+    as_options,
+    as_prompt,
+    as_report,
+    as_seed,
+    as_store,
+    working_prompt,
+)
 from scenelift.lifting import Lifting, PhotoObjects
 from scenelift.options import (
     BackendOptions,
@@ -33,7 +42,7 @@ from scenelift.options import (
     SeedOptions,
 )
 from scenelift.pointmap import POINT_MAPPERS, PointMapper
-from scenelift.progress import Reporter, silent
+from scenelift.progress import Reporter
 from scenelift.qualities import FROM_FILES, Choice, choose_backends, uses_networks
 from scenelift.reconstruct import RECONSTRUCTORS, Reconstructor
 from scenelift.registry import Registry
@@ -241,7 +250,8 @@ class Pipeline:
         """Turn one photo and a prompt into a scene.
 
         Args:
-            photo: path, `Image`, a picture of Pillow's, or uint8 [H, W, 3] sRGB.
+            photo: path, `Image`, a picture of Pillow's, or uint8 in sRGB: [H, W, 3], grey [H, W],
+                RGBA [H, W, 4].
             prompt: a phrase, several ("chair, table" or a list), or a `Prompt` with boxes.
             seed: makes the result repeatable; object k uses seed + k.
             best_of: reconstruct every object with so many seeds and take the best.
@@ -262,7 +272,7 @@ class Pipeline:
         seed, best_of, same_seed = seeds.seed, seeds.best_of, seeds.same_seed
         layout = as_options(layout, LayoutOptions, "layout")
         finish = as_options(finish, FinishOptions, "finish")
-        report = (report or silent()).from_threads()
+        report, store = as_report(report).from_threads(), as_store(store)
         steps = Steps(report, store, self.runtime, depends=(image, prompt))
         segmentation = segment_photo(self.segmenter, image, prompt, steps)
         points = self._estimate(image, segmentation.instances, steps)

@@ -18,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.coordinates import Mark, boxes_of, points_of
-from scenelift.errors import InputError
+from scenelift.errors import ImageError, InputError
+from scenelift.numbers import checked_number
 from scenelift.phrases import split_phrases
 
 __all__ = [
     "PLAIN_MATERIAL",
+    "PROMPT_NUMBERS",
     "SH_C0",
     "AlphaMode",
     "Background",
@@ -51,6 +53,7 @@ __all__ = [
     "StageTiming",
     "View",
     "object_name",
+    "photo_advice",
 ]
 
 D = TypeVar("D", "BoxPrompt", "PointPrompt")
@@ -60,6 +63,14 @@ SH_C0 = 0.28209479177387814
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in continuous pixel coordinates, x1 > x0 and y1 > y0."""
+
+
+PROMPT_NUMBERS = {
+    "min_score": (float, 0, 1),
+    "mask_threshold": (float, 0.01, 0.99),
+    "max_objects": (int, 1, 1000),
+}
+"""Type, least and largest value of a prompt's numbers."""
 
 
 Size = tuple[int, int]
@@ -80,6 +91,43 @@ def _expect(name: str, array: NDArray[Any], shape: tuple[int | None, ...], dtype
             f"{name}: expected {np.dtype(dtype).name} [{expected}], "
             f"got {array.dtype.name} {list(array.shape)}"
         )
+
+
+def _expect_photo(pixels: Any) -> None:
+    """Refuse what is no picture, with what to do about it.
+
+    Raises:
+        ImageError: it is not uint8 [H, W, 3], or empty.
+    """
+    if not isinstance(pixels, np.ndarray):
+        raise ImageError(
+            f"pixels is a {type(pixels).__name__}; uint8 [H, W, 3] in sRGB was expected. Give "
+            "np.asarray(pixels, np.uint8)."
+        )
+    array = cast("NDArray[Any]", pixels)
+    try:
+        _expect("pixels", array, (None, None, 3), np.uint8)
+    except ValueError as exc:
+        raise ImageError(f"{exc}, in sRGB. {photo_advice(array)}") from exc
+    if not array.size:
+        raise ImageError(f"pixels is empty, {list(array.shape)}. Check how it was cut out.")
+
+
+def photo_advice(array: NDArray[Any]) -> str:
+    """What makes uint8 [H, W, 3] of an array that is not."""
+    if array.ndim == 4:
+        return "Give one photo: pixels[0] of a batch."
+    if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):
+        return "Channels come last: give pixels.transpose(1, 2, 0)."
+    if array.dtype == np.bool_:
+        return "A mask is no photo: it goes to `masks`."
+    if array.dtype == np.uint16:
+        return "Of 16 bits, give (pixels / 257).round().astype(np.uint8), or the file's path."
+    if np.issubdtype(array.dtype, np.floating):
+        return "Of 0…1 in sRGB, give (pixels * 255).round().astype(np.uint8)."
+    if array.dtype != np.uint8:
+        return "Give pixels.astype(np.uint8), if all are within 0…255."
+    return "Grey and RGBA arrays may be given as they are to Pipeline.run, in place of an Image."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,7 +155,7 @@ class Image:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _expect("pixels", self.pixels, (None, None, 3), np.uint8)
+        _expect_photo(self.pixels)
         if self.detail is not None:
             _expect("detail", self.detail, (None, None, 3), np.uint8)
 
@@ -170,7 +218,7 @@ class Prompt:
         max_objects: keep that many objects at most, those with the best scores; None for all.
     """
 
-    phrases: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = field(default=(), kw_only=False)
     boxes: tuple[BoxPrompt, ...] = ()
     points: tuple[PointPrompt, ...] = ()
     min_score: float | None = None
@@ -182,22 +230,22 @@ class Prompt:
         object.__setattr__(self, "phrases", _phrases(self.phrases))
         object.__setattr__(self, "boxes", _all_of(BoxPrompt, self.boxes, _box_prompts))
         object.__setattr__(self, "points", _all_of(PointPrompt, self.points, _point_prompts))
+        for name, (kind, low, high) in PROMPT_NUMBERS.items():
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, checked_number(value, kind, name, low, high))
 
 
 def _phrases(phrases: Any) -> tuple[str, ...]:
     """The phrases of one text, or of several that are told apart already."""
     if isinstance(phrases, str):
         return tuple(dict.fromkeys(split_phrases(phrases)))
-    if phrases is None or isinstance(phrases, bytes | bytearray | Mapping):
+    plural = not isinstance(phrases, bytes | bytearray | Mapping) and np.iterable(phrases)
+    texts = tuple(cast("Sequence[str]", phrases)) if plural else ()
+    if not plural or not all(isinstance(text, str) for text in texts):
         raise InputError(
             f"The phrases are {phrases!r}; a text ('cup; spoon') or a list of texts was expected."
         )
-    try:
-        return tuple(cast("Sequence[str]", phrases))
-    except TypeError:
-        raise InputError(
-            f"The phrases are {phrases!r}; a text ('cup; spoon') or a list of texts was expected."
-        ) from None
+    return texts
 
 
 def _all_of(kind: type[D], value: Any, read: Callable[[Any], list[D]]) -> tuple[D, ...]:

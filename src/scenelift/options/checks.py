@@ -6,7 +6,6 @@ tuple of one, and whatever front ends write ("8GB", "door=2.0m").
 
 from __future__ import annotations
 
-import math
 import types
 import typing
 from functools import cache
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin
 
 from scenelift.errors import InputError
+from scenelift.numbers import checked_number, wrong_type
 from scenelift.options.definition import Option, fields_of
 
 __all__ = ["check_options"]
@@ -58,15 +58,17 @@ def _checked(value: Any, hint: Any, spec: Option, word: str, plain: Any) -> Any:
     if kind is bool:
         if value in (0, 1) and isinstance(value, bool | int):
             return bool(value)
-        raise _refused(word, value, "True or False")
+        raise wrong_type(word, value, "True or False")
     if kind in (int, float):
-        return _number(value, kind, spec, word)
+        if spec.zero_is_none and value == 0 and not isinstance(value, bool):
+            return None
+        return checked_number(value, cast("type[int | float]", kind), word, spec.ge, spec.le)
     if kind is Path:
         if isinstance(value, str | Path) and str(value):
             return Path(value)
-        raise _refused(word, value, "a path")
+        raise wrong_type(word, value, "a path")
     if kind is str and not isinstance(value, str):
-        raise _refused(word, value, "a text")
+        raise wrong_type(word, value, "a text")
     if get_origin(plain) is Literal and spec.read is None:
         return _one_of(value, get_args(plain), word)
     return value
@@ -79,7 +81,7 @@ def _several(value: Any, item: Any, spec: Option, word: str) -> tuple[Any, ...]:
     try:
         items = tuple(value)
     except TypeError:
-        raise _refused(word, value, f"several of {item.__name__}") from None
+        raise wrong_type(word, value, f"several of {item.__name__}") from None
     if all(isinstance(each, item) for each in items):
         return items
     if spec.read is not None and all(isinstance(each, str) for each in items):
@@ -89,7 +91,7 @@ def _several(value: Any, item: Any, spec: Option, word: str) -> tuple[Any, ...]:
     if spec.read is not None and not any(isinstance(each, bytes) for each in items):
         return tuple(spec.read(value))
     wrong = next(each for each in items if not isinstance(each, item))
-    raise _refused(word, wrong, f"a {'text' if item is str else item.__name__}")
+    raise wrong_type(word, wrong, f"a {'text' if item is str else item.__name__}")
 
 
 def _one_of(value: Any, choices: tuple[Any, ...], word: str) -> Any:
@@ -98,32 +100,3 @@ def _one_of(value: Any, choices: tuple[Any, ...], word: str) -> Any:
             if str(choice) == str(value):
                 return choice
     raise InputError(f"{word} is {value!r}; expected one of {', '.join(map(str, choices))}.")
-
-
-def _number(value: Any, kind: type, spec: Option, word: str) -> int | float | None:
-    low, high = spec.ge, spec.le
-    noun = "a whole number" if kind is int else "a number"
-    span = f", {_range(low, high)}" if low is not None or high is not None else ""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _refused(word, value, noun + span)
-    if not math.isfinite(value) or (kind is int and value != int(value)):
-        raise InputError(f"{word} is {value}; expected {noun}{span}.")
-    if spec.zero_is_none and value == 0:
-        return None
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise InputError(f"{word} is {value}; expected {_range(low, high)}.")
-    if isinstance(value, float) == (kind is float):
-        return value
-    return int(value) if kind is int else float(value)
-
-
-def _refused(word: str, value: Any, expected: str) -> InputError:
-    text = repr(value)
-    excerpt = f"{text[:60]}…" if len(text) > 60 else text
-    return InputError(f"{word} is {excerpt}, a {type(value).__name__}; expected {expected}.")
-
-
-def _range(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return f"{low} or more" if low is not None else f"at most {high}"
-    return f"{low} to {high}"

@@ -35,7 +35,7 @@ from scenelift.options.readers import (
 from scenelift.prompts import (
     parse_prompt_phrases,
 )
-from scenelift.types import BoxPrompt, PointPrompt, Prompt
+from scenelift.types import PROMPT_NUMBERS, BoxPrompt, PointPrompt, Prompt
 
 __all__ = [
     "MAX_SEED",
@@ -157,8 +157,8 @@ class SearchOptions:
         help="Take the best-scored only, so many.",
         changes="segment",
         example=2,
-        ge=1,
-        le=1000,
+        ge=PROMPT_NUMBERS["max_objects"][1],
+        le=PROMPT_NUMBERS["max_objects"][2],
         title="At most",
         left_out={"serve": "SCENELIFT_MAX_OBJECTS is what a job may ask for at most"},
     )
@@ -167,8 +167,8 @@ class SearchOptions:
         help="Take objects of at least this score.",
         changes="segment",
         example=0.25,
-        ge=0,
-        le=1,
+        ge=PROMPT_NUMBERS["min_score"][1],
+        le=PROMPT_NUMBERS["min_score"][2],
         title="Least score",
         left_out={"serve": _BY_JOB},
     )
@@ -177,8 +177,8 @@ class SearchOptions:
         help="How sure a pixel must be to belong to an object (0.5): higher makes masks smaller.",
         changes="segment",
         example=0.4,
-        ge=0.01,
-        le=0.99,
+        ge=PROMPT_NUMBERS["mask_threshold"][1],
+        le=PROMPT_NUMBERS["mask_threshold"][2],
         left_out={"serve": _BY_JOB},
     )
 

@@ -26,6 +26,13 @@ Backends of your own: any object with the methods of `scenelift.segment.Segmente
 Poses that a reconstructor returns are improved by default, against mask, points and colours, and
 things are made to stand. `layout=LayoutOptions(refine=False, repair=False)` keeps them as they are;
 so does `in_place=True` on a `Reconstruction`, for that object.
+
+Photos are paths, pictures of Pillow's or arrays uint8 in sRGB: [H, W, 3] (RGB, not BGR), grey
+[H, W] or [H, W, 1], and RGBA, which is laid on a ground as a file's would be. Floating-point
+numbers, 16 bits, channels first and batches can mean several things and are refused with the line
+that makes a photo of them. `Image(pixels=…)` is what stages exchange, uint8 [H, W, 3] only.
+`Prompt("cup; spoon")` is its phrases; its numbers are checked where it is made. `report` is a
+`Reporter` or a function of each event, `store` a `StageStore` or a folder.
 """
 
 
