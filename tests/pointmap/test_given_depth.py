@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -276,7 +278,8 @@ def test_what_a_file_has_beside_the_depth_is_told(tmp_path):
 
 @pytest.mark.parametrize("name", ["disparity", "disp", "inv_depth", "inverseDepth"])
 def test_disparity_is_one_over_depth_without_metres_unless_a_scale_gives_them(tmp_path, name):
-    np.savez(tmp_path / "d.npz", **{name: 40 / ramp()})
+    arrays: dict[str, Any] = {name: 40 / ramp()}
+    np.savez(tmp_path / "d.npz", **arrays)
     result = estimate(tmp_path / "d.npz")
     assert result.scale == "relative"
     assert "disparity was read as 1/depth" in result.notes[0]

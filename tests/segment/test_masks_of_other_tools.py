@@ -388,7 +388,7 @@ def test_a_turned_rectangle_of_label_studio_is_the_box_that_holds_it(tmp_path):
 def test_only_crowds_are_answered_with_what_to_give(tmp_path):
     crowd = {"iscrowd": 1, "segmentation": {"size": [240, 320], "counts": [0, 240 * 320]}}
     (tmp_path / "a.json").write_text(json.dumps([crowd, crowd]))
-    with pytest.raises(InputError, match=r"all 2 annotations are crowds.*boxes.*--box"):
+    with pytest.raises(InputError, match=r"all annotations \(2\) are crowds.*boxes.*--box"):
         read(tmp_path / "a.json")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from scenelift.segment.given.shapes import Outline, about, box_of_numbers, file_
 from scenelift.types import Size
 
 __all__ = ["is_coco", "read_coco"]
+
+# Corners may lie so far outside the photo, in parts of its longer side, as tools round them.
+BEYOND = 0.02
 
 
 def is_coco(document: Any) -> bool:
@@ -39,26 +42,27 @@ def read_coco(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline],
     entries = [(number, entry) for number, entry in enumerate(entries)]
     for number, entry in entries:
         if not isinstance(entry, dict) or not ("segmentation" in entry or "bbox" in entry):
-            raise InputError(
-                f"{path.name}: annotation {number} has no 'segmentation' and no 'bbox'."
-            )
+            raise InputError(f"{path.name}: annotation {number} {_lack(entry)}")
     own, notes = _of_this_photo(document, entries, path, canvas)
     outlines = []
     unit = canvas.unit(_coordinates(own))
     if unit != (1.0, 1.0):
         notes.append(f"{path.name}: coordinates were taken for parts of the photo's sides.")
     crowds = [entry for _, entry in own if _is_crowd(entry)]
-    if len(crowds) == len(own) > 1:
+    if len(crowds) == len(own) > 0:
         raise InputError(
-            f"{path.name}: all {len(own)} annotations are crowds (iscrowd), which are groups and "
+            f"{path.name}: all annotations ({len(own)}) are crowds (iscrowd), which are groups and "
             "no objects. Give annotations of single objects, or boxes around them with --box."
         )
     for number, entry in own:
-        if _is_crowd(entry) and len(own) > 1:
+        if _is_crowd(entry):
             notes.append(f"{path.name}: annotation {number} is a crowd, not an object: left aside.")
             continue
         try:
             outlines.append(_outline(entry, names, canvas, unit))
+            notes += [
+                f"{path.name}: annotation {number} {n}" for n in _faults(entry, names, canvas, unit)
+            ]
         except (ValueError, TypeError, KeyError, IndexError, OverflowError) as exc:
             raise InputError(f"{path.name}: annotation {number} cannot be read: {exc}") from exc
     return outlines, notes
@@ -66,6 +70,11 @@ def read_coco(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline],
 
 def _names(document: dict[str, Any]) -> dict[str, str]:
     categories = document.get("categories")
+    if isinstance(categories, dict):  # number: name, or number: category
+        categories = [
+            {"id": number, "name": c.get("name") if isinstance(c, dict) else c}
+            for number, c in cast("dict[Any, Any]", categories).items()
+        ]
     return {
         _id(category.get("id")): str(category["name"])
         for category in (categories if isinstance(categories, list) else [])
@@ -158,8 +167,7 @@ def _is_crowd(entry: dict[str, Any]) -> bool:
 def _outline(
     entry: dict[str, Any], names: dict[str, str], canvas: Canvas, unit: tuple[float, float]
 ) -> Outline:
-    label = names.get(_id(entry.get("category_id")))
-    label = label or str(entry.get("label") or entry.get("category_name") or "")
+    label = _label(entry, names)
     segmentation = entry.get("segmentation")
     if segmentation:
         mask = canvas.fitted(coco_mask(segmentation, canvas, unit), label or "annotation")
@@ -170,6 +178,47 @@ def _outline(
         corners = (x * unit[0], y * unit[1], (x + width) * unit[0], (y + height) * unit[1])
         return Outline(label=label, score=score_of(entry), box=canvas.box(box_of_numbers(*corners)))
     return Outline(label=label, score=score_of(entry))
+
+
+def _label(entry: dict[str, Any], names: dict[str, str]) -> str:
+    """What an annotation is called: by its category's number, else by a name of its own."""
+    label = names.get(_id(entry.get("category_id")))
+    own = (entry.get(key) for key in ("label", "class_name", "category_name", "category", "name"))
+    return label or next((text for text in own if isinstance(text, str) and text), "")
+
+
+def _faults(
+    entry: dict[str, Any], names: dict[str, str], canvas: Canvas, unit: tuple[float, float]
+) -> list[str]:
+    """What of an annotation is odd and was taken all the same, as ends of sentences."""
+    faults: list[str] = []
+    if names and "category_id" in entry and not _label(entry, names):
+        faults.append(
+            f"has the category {entry['category_id']}, which is in no list of categories."
+        )
+    segmentation = entry.get("segmentation")
+    if segmentation and isinstance(segmentation, list):
+        polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
+        corners = np.concatenate([np.array(p, np.float64).reshape(-1, 2) for p in polygons]) * unit
+        height, width = canvas.full
+        slack = 1 + BEYOND * max(width, height)
+        if (corners < -slack).any() or (corners > (width + slack, height + slack)).any():
+            faults.append("reaches beyond the photo: it was cut off at the edge.")
+    return faults
+
+
+def _lack(entry: Any) -> str:
+    """Why an annotation is no object, and what to do, as the end of a sentence."""
+    lack = "has no 'segmentation' and no 'bbox'."
+    if not isinstance(entry, dict):
+        return lack
+    if "segments_info" in entry:
+        return (
+            f"{lack[:-1]}: it is a panoptic one. Give the PNG beside it, whose colours are masks."
+        )
+    if "keypoints" in entry:
+        return f"{lack[:-1]}, only keypoints. Export boxes or polygons, or draw a box with --box."
+    return lack
 
 
 def _check_sides(

@@ -20,11 +20,13 @@ class Layer:
         mask: bool [H, W], not empty.
         key: its number or its colour (r, g, b), None where the picture is one mask.
         name: what the file calls it (a page of a TIFF may have a name), "" where it says nothing.
+        score: what the file says, in 0…1.
     """
 
     mask: NDArray[np.bool_]
     key: int | tuple[int, int, int] | None = None
     name: str = ""
+    score: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

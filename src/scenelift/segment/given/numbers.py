@@ -38,7 +38,7 @@ def layers_of_values(values: NDArray[Any]) -> Layers:
         return one_mask(values)
     if values.dtype.kind == "f":
         values = np.nan_to_num(values)
-        if not np.array_equal(values, np.round(values)) or abs(values).max() >= 2**31:
+        if not np.array_equal(values, np.round(values)) or float(abs(values).max()) >= 2**31:
             return trimap(values) or one_mask(brighter_half(above_zero(values)))
     return layers_of_numbers(values)
 
@@ -70,10 +70,20 @@ def layers_of_numbers(values: NDArray[Any]) -> Layers:
         void, objects, areas = None, ids, counts
     if not _are_numbers(values, objects, areas, solid):
         return one_mask(brighter_half(values))
+    notes = [] if void is None else [void_note(void)]
+    if void is None and ids.tolist() == [1, 2] and _is_around(values):
+        notes.append("1 lies all around 2: if it is a trimap, save it as 0, 128 and 255.")
     return Layers(
         layers=tuple(Layer(mask=values == k, key=int(k)) for k in objects.tolist()),
-        notes=() if void is None else (void_note(void),),
+        notes=tuple(notes),
     )
+
+
+def _is_around(values: NDArray[np.int32]) -> bool:
+    """Whether 1 lies between 0 and 2 wherever they could meet."""
+    pairs = touching_pairs(values)
+    meet = np.isin(pairs, (0, 2)).all(1).sum() > MOST_TOUCHING * len(pairs)
+    return bool(not meet and np.isin(pairs, (1, 2)).all(1).any())
 
 
 def void_note(void: object) -> str:

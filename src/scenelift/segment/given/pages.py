@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import PIL.Image
 from PIL import ImageOps
 
@@ -72,12 +74,21 @@ def layers_of_pages(picture: PIL.Image.Image, name: str, photo: Image | None = N
 def _as_arrays_have_it(picture: PIL.Image.Image, name: str, photo: Image | None) -> Layers:
     """A page that tifffile wrote (scikit-image and imageio do by it), whose forms stand for arrays.
 
-    It writes bool with white as 0, and a stack of three or four masks as the planes of a colour.
+    It writes bool with white as 0, and a stack of three or four masks as the planes of a colour. As
+    long as masks do not overlap, the colours say the same.
     """
     tags = getattr(picture, "tag_v2", {})
     if picture.mode == "1" and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
         return layers_of_picture(ImageOps.invert(picture.convert("L")), name, photo)
-    if tags.get(PLANES) == APART and len(picture.getbands()) > 2:
+    if tags.get(PLANES) == APART and _are_masks(picture.split()):
         parts = [layers_of_picture(band, name, photo) for band in picture.split()]
         return Layers(layers=tuple(layer for part in parts for layer in part.layers))
     return layers_of_picture(picture, name, photo)
+
+
+def _are_masks(planes: Sequence[PIL.Image.Image]) -> bool:
+    """Whether planes of a colour are masks: of two values each, and more than one at a pixel."""
+    values = [np.asarray(plane) for plane in planes]
+    if len(values) < 3 or any(len(np.unique(v)) > 2 or v.min() for v in values):
+        return False
+    return bool((np.sum([v > 0 for v in values], 0) > 1).any())

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import ImageOps
 
 from scenelift.errors import InputError
+from scenelift.segment.given.checkerboard import cut_off_checkerboard
 from scenelift.segment.given.cutout import is_posterised, looks_like_photo
 from scenelift.segment.given.ground import PLAIN_NOISE, cut_out, plain_ground, without_halo
 from scenelift.segment.given.layers import MOST_LAYERS, Layer, Layers, one_mask
@@ -145,6 +146,8 @@ def _colours(
         notes.append(void_note(void))
     if looks_like_photo(rgb, visible, photo):
         return Layers(layers=(), is_photo=True) if opaque else one_mask(visible)
+    if opaque and (on_board := cut_off_checkerboard(rgb)) is not None:
+        return on_board
     ground = plain_ground(rgb, photo) if opaque else None
     if ground is not None and looks_like_photo(rgb, ~ground.mask, photo):
         return cut_out(without_halo(ground, rgb, photo), rgb, photo)

@@ -27,6 +27,7 @@ from scenelift.io.image import MAX_FILE_BYTES, known_formats
 from scenelift.io.regular import check_regular
 from scenelift.io.tiff import read_channels
 from scenelift.prompts import MAX_PHRASE_CHARACTERS
+from scenelift.segment.given.array_facts import with_facts
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import is_coco, read_coco
 from scenelift.segment.given.cvat import read_cvat
@@ -52,6 +53,7 @@ MAX_MASKS = 1000
 MASK_FORMATS = ("PPM",)
 ARRAYS = (".npy", ".npz")
 ANNOTATION_FILES = (".json", ".xml", ".txt")
+PACKED = (".gz", ".zip", ".bz2", ".xz", ".7z", ".tar", ".tgz", ".zst", ".rar")
 # What names classes and colours beside them.
 NAMING = ("labelmap.txt", *CLASS_FILES)
 # The first that fits a document reads it.
@@ -319,7 +321,8 @@ def _read_file(file: Path, pile: _Pile, *, of_folder: bool = False) -> None:
         label = called.get(layer.key, layer.name)
         if label.casefold() in NO_OBJECTS and layer.key in called:
             continue
-        pile.add(Outline(label=label, mask=pile.canvas.fitted(layer.mask, file.name)), file, name)
+        mask = pile.canvas.fitted(layer.mask, file.name)
+        pile.add(Outline(label=label, score=layer.score, mask=mask), file, name)
 
 
 def _annotations(file: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
@@ -409,6 +412,8 @@ def _layers(file: Path, canvas: Canvas) -> Layers:
 
 
 def _unreadable(file: Path, exc: Exception) -> InputError:
+    if file.suffix.lower() in PACKED:
+        return InputError(f"{file.name} is packed. Unpack it, and give what is inside.")
     return InputError(
         f"{file.name} cannot be read as a mask ({exc}). Give a PNG of the photo's size, white "
         "where the object is."
@@ -419,10 +424,11 @@ def _array_layers(file: Path, canvas: Canvas) -> Layers:
     """Masks of an array, or of several by their names: of those that have the photo's size."""
     sizes = (canvas.full, canvas.size)
     try:
-        names = _names_of_masks(file)
+        names, stored = _names_of_masks(file)
         if len(names) == 1:
             (values,) = read_arrays(file, lambda _: names).values()
-            return layers_of_array(values, file.name, sizes, canvas.image)
+            stack = layers_of_array(values, file.name, sizes, canvas.image)
+            return with_facts(stack, file, [n for n in stored if n != names[0]])
         layers: list[Layer] = []
         others: list[str] = []
         for name in names:  # one at a time: all together may be larger than the memory
@@ -444,8 +450,8 @@ def _array_layers(file: Path, canvas: Canvas) -> Layers:
     return Layers(layers=tuple(layers), notes=notes if others else ())
 
 
-def _names_of_masks(file: Path) -> tuple[str, ...]:
-    """The array of the usual name in an .npz, else all; "" for the one of an .npy."""
+def _names_of_masks(file: Path) -> tuple[tuple[str, ...], list[str]]:
+    """The array of the usual name in an .npz, else all ("" for the one of an .npy); and all."""
     names: list[str] = []
 
     def choose(stored: tuple[str, ...]) -> tuple[str, ...]:
@@ -454,7 +460,7 @@ def _names_of_masks(file: Path) -> tuple[str, ...]:
 
     read_arrays(file, choose)
     usual = [n for n in ("masks", "mask", "labels", "segmentation") if n in names]
-    return (usual[0],) if usual else tuple(names[:MAX_MASKS])
+    return (usual[0],) if usual else tuple(names[:MAX_MASKS]), names
 
 
 def _check_bytes(file: Path) -> None:

@@ -53,7 +53,17 @@ def layers_of_array(
         if len(values) > 1 and _are_chances(values):
             return _likeliest(values)
         masks = [brighter_half(each) for each in above_zero(values)]
-        return Layers(layers=tuple(Layer(mask=m, key=k) for k, m in enumerate(masks) if m.any()))
+        notes: list[str] = []
+        if len(masks) > 1 and (np.sum(masks, 0) == 1).all() and _is_ground(masks[0]):
+            if values.dtype.kind == "f" and (values < 0).any():
+                masks[0] = np.zeros_like(masks[0])
+                notes.append(
+                    "it was read as the logits of classes, of which the first is the ground."
+                )
+            else:
+                notes.append("its masks fill the photo: is the first one the ground? Leave it out.")
+        layers = tuple(Layer(mask=m, key=k) for k, m in enumerate(masks) if m.any())
+        return Layers(layers=layers, notes=tuple(notes))
     return layers_of_values(values)
 
 
@@ -62,6 +72,12 @@ def _are_chances(values: NDArray[Any]) -> bool:
     if values.dtype.kind != "f" or values.min() < 0 or np.isin(values, (0, 1)).all():
         return False
     return bool(np.allclose(values.sum(0), 1, atol=0.01))
+
+
+def _is_ground(mask: NDArray[np.bool_]) -> bool:
+    """Whether most of the photo's border is in a mask."""
+    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    return bool(border.mean() > 0.5)
 
 
 def _likeliest(values: NDArray[Any]) -> Layers:

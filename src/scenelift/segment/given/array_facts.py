@@ -1,0 +1,68 @@
+"""What arrays beside a stack of masks say of each: names, classes and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.errors import InputError
+from scenelift.io.arrays import read_arrays
+from scenelift.segment.given.layers import Layer, Layers
+from scenelift.segment.given.yolo import class_names
+
+__all__ = ["with_facts"]
+
+LABELS = ("labels", "label", "names", "name", "class_names", "phrases", "classes", "categories")
+CLASSES = ("class_ids", "class_id", "category_ids", "pred_classes", *LABELS)
+SCORES = ("scores", "score", "confidences", "confidence", "conf")
+# Numbers and names of a thousand masks are small; what is larger is no such list.
+MOST = 1000
+
+
+def with_facts(layers: Layers, file: Path, names: Sequence[str]) -> Layers:
+    """The layers of a stack with the names and scores that the file has for them.
+
+    Args:
+        layers: of the stack; their key is their place in it.
+        file: .npz.
+        names: of its other arrays.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    notes = list(layers.notes)
+    for name in names:
+        if name not in (*CLASSES, *SCORES):
+            continue
+        try:
+            arrays |= read_arrays(file, lambda _, name=name: (name,))
+        except InputError:
+            notes.append(f"its {name} hold Python objects, which are not read.")
+    texts = next((arrays[n] for n in LABELS if n in arrays and arrays[n].dtype.kind in "US"), None)
+    numbers = next(
+        (arrays[n] for n in CLASSES if n in arrays and arrays[n].dtype.kind in "iu"), None
+    )
+    scores = next((arrays[n] for n in SCORES if n in arrays and arrays[n].dtype.kind == "f"), None)
+    called = class_names(file.parent) if texts is None and numbers is not None else {}
+    result: list[Layer] = []
+    for number, layer in enumerate(layers.layers):
+        place = layer.key if isinstance(layer.key, int) else number
+        text = _entry(texts, place)
+        label = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text or "")
+        label = label or called.get(_entry(numbers, place), "")
+        score = _entry(scores, place)
+        if score is None or not 0 <= score <= 1:
+            score = 1.0
+        result.append(replace(layer, name=label or layer.name, score=float(score)))
+    return Layers(layers=tuple(result), notes=tuple(notes), is_photo=layers.is_photo)
+
+
+def _entry(values: NDArray[Any] | None, place: int) -> Any:
+    """One entry of a list, None where there is no list or it ends before."""
+    if values is None or values.size > MOST:
+        return None
+    flat = np.ravel(values)
+    return flat[place].item() if place < len(flat) else None

@@ -1,0 +1,138 @@
+"""What files say of their masks beside the pixels, and forms that stand for something else."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import PIL.Image
+import pytest
+import tifffile
+
+from scenelift.errors import InputError
+from scenelift.segment.given import Canvas, read_given
+from scenelift.types import Image
+
+SIZE = (60, 80)
+ROWS, COLUMNS = np.mgrid[: SIZE[0], : SIZE[1]]
+BALL = (COLUMNS - 20) ** 2 + (ROWS - 30) ** 2 <= 12**2
+BOX = (COLUMNS >= 50) & (COLUMNS < 70) & (ROWS >= 20) & (ROWS < 45)
+STACK = np.stack([BALL, BOX])
+PHOTO = np.random.default_rng(0).integers(40, 200, (*SIZE, 3)).astype(np.uint8)
+POLYGON = [[10, 10, 40, 10, 40, 40, 10, 40]]
+
+
+def read(path):
+    return read_given([path], Canvas.of_image(Image(pixels=PHOTO), path.with_name("photo.png")))
+
+
+def read_json(folder, document, name="a.json"):
+    (folder / name).write_text(json.dumps(document))
+    return read(folder / name)
+
+
+def check(objects, *masks):
+    assert len(objects.instances) == len(masks)
+    for instance, mask in zip(objects.instances, masks, strict=True):
+        np.testing.assert_array_equal(instance.mask, mask)
+
+
+def test_a_colour_picture_in_planes_is_read_as_the_same_one_in_png(tmp_path):
+    one_hot = np.stack([~(BALL | BOX), BALL, BOX]) * np.uint8(255)
+    colours = np.zeros((*SIZE, 3), np.uint8)
+    colours[BALL], colours[BOX] = (220, 20, 60), (60, 80, 142)
+    for picture in (one_hot, np.moveaxis(colours, -1, 0).copy()):
+        file = tmp_path / "a.tif"
+        tifffile.imwrite(file, picture, photometric="rgb", planarconfig="separate")
+        PIL.Image.fromarray(np.moveaxis(picture, 0, -1)).save(tmp_path / "a.png")
+        check(read(tmp_path / "a.png"), BALL, BOX)
+        check(read(file), BALL, BOX)
+
+
+def test_labels_scores_and_classes_beside_a_stack_are_its_objects(tmp_path):
+    file = tmp_path / "a.npz"
+    np.savez(file, masks=STACK, labels=np.array(["ball", "box"]), scores=np.array([0.5, 0.9]))
+    assert [(i.label, i.score) for i in read(file).instances] == [("ball", 0.5), ("box", 0.9)]
+    # An empty mask takes its name with it.
+    stack = np.stack([BALL & False, BOX])
+    np.savez(
+        file, masks=stack, class_names=np.array([b"ball", b"box"]), scores=np.array([1.0, 0.0])
+    )
+    assert [(i.label, i.score) for i in read(file).instances] == [("box", 0.0)]
+    np.savez(file, masks=np.moveaxis(STACK, 0, -1), class_ids=np.array([1, 0]))
+    assert [i.label for i in read(file).instances] == ["object", "object"]
+    (tmp_path / "classes.txt").write_text("box\nball\n")
+    assert [i.label for i in read(file).instances] == ["ball", "box"]
+    np.savez(file, masks=STACK, labels=np.array([None, "x"], dtype=object))
+    assert "labels hold Python objects" in read(file).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("entry", "document"),
+    [
+        ({"class_name": "ball"}, None),
+        ({"category": "ball"}, None),
+        ({"label": "ball"}, None),
+        ({"name": "ball"}, None),
+        ({"category_id": 1}, {"categories": {"1": "ball"}}),
+        ({"category_id": "1"}, {"categories": {"1": {"name": "ball"}}}),
+        ({"category_id": 1, "name": "a7"}, {"categories": [{"id": 1, "name": "ball"}]}),
+    ],
+)
+def test_annotations_are_called_what_they_say_themselves(tmp_path, entry, document):
+    entries = [{"segmentation": POLYGON, "score": [0.25], **entry}]
+    given = read_json(
+        tmp_path, entries if document is None else {**document, "annotations": entries}
+    )
+    (instance,) = given.instances
+    assert (instance.label, instance.score, given.notes) == ("ball", 0.25, ())
+
+
+def test_odd_annotations_are_taken_with_a_note_or_refused_with_what_to_give(tmp_path):
+    categories = {"categories": [{"id": 1, "name": "ball"}]}
+    entry = {"category_id": 99, "segmentation": POLYGON}
+    given = read_json(tmp_path, {**categories, "annotations": [entry]})
+    assert "the category 99, which is in no list" in given.notes[0]
+    entry = {"category_id": 1, "segmentation": [[-20, 10, 40, 10, 40, 40]]}
+    given = read_json(tmp_path, {**categories, "annotations": [entry]})
+    assert "reaches beyond the photo: it was cut off" in given.notes[0]
+    crowd = {"iscrowd": 1, "segmentation": {"size": list(SIZE), "counts": [10, 100, 4690]}}
+    for entry, message in [
+        (crowd, r"all annotations \(1\) are crowds"),
+        ({"keypoints": [1, 2, 2]}, "only keypoints. Export boxes or polygons"),
+        ({"segments_info": []}, "panoptic one. Give the PNG beside it"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            read_json(tmp_path, {**categories, "annotations": [entry]})
+    (tmp_path / "a.json.gz").write_bytes(b"\x1f\x8b")
+    with pytest.raises(InputError, match="is packed"):
+        read(tmp_path / "a.json.gz")
+
+
+@pytest.mark.parametrize(("side", "suffix"), [(4, ".png"), (8, ".png"), (8, ".jpg"), (16, ".webp")])
+def test_a_checkerboard_is_no_object(tmp_path, side, suffix):
+    board = np.where((ROWS // side + COLUMNS // side) % 2, 255, 204)[..., None]
+    picture = np.where(BALL[..., None], PHOTO, board).astype(np.uint8)
+    PIL.Image.fromarray(picture).save(tmp_path / f"a{suffix}", quality=95)
+    given = read(tmp_path / f"a{suffix}")
+    (instance,) = given.instances
+    assert "its checkerboard was taken for what is transparent" in given.notes[0]
+    both = (instance.mask & BALL).sum() / (instance.mask | BALL).sum()
+    assert both == 1 if suffix == ".png" else both > 0.9
+
+
+def test_logits_of_classes_leave_out_the_ground_and_0_1_2_may_be_a_trimap(tmp_path):
+    classes = np.stack([~(BALL | BOX), BALL, BOX])
+    np.save(tmp_path / "a.npy", np.where(classes, 4.0, -2.0))
+    given = read(tmp_path / "a.npy")
+    check(given, BALL, BOX)
+    assert "the first is the ground" in given.notes[0]
+    np.save(tmp_path / "a.npy", classes)
+    given = read(tmp_path / "a.npy")
+    assert len(given.instances) == 3
+    assert "is the first one the ground" in given.notes[0]
+    inner = (COLUMNS - 20) ** 2 + (ROWS - 30) ** 2 <= 8**2
+    PIL.Image.fromarray(BALL * np.uint8(1) + inner).save(tmp_path / "a.png")
+    assert "1 lies all around 2" in read(tmp_path / "a.png").notes[0]
+    PIL.Image.fromarray(BALL * np.uint8(1) + BOX * np.uint8(2)).save(tmp_path / "b.png")
+    assert read(tmp_path / "b.png").notes == ()
