@@ -93,6 +93,18 @@ PHOTO = Image(pixels=np.zeros((40, 60, 3), np.uint8))
         ("a St. Bernard. cup.", ["a St. Bernard", "cup"]),
         ("cafe\u0301, \ufeffcup\u200b, \u2067كوب\u2069", ["café", "cup", "كوب"]),
         ("cup, etc.", ["cup"]),
+        ("① cup ② spoon", ["cup", "spoon"]),
+        ("⑴杯子⑵勺子", ["杯子", "勺子"]),
+        ("cup (red, big); spoon", ["cup (red, big)", "spoon"]),
+        ("cup (red and big)", ["cup (red and big)"]),
+        ("bottle （0,5 l；blue）, cup", ["bottle （0,5 l；blue）", "cup"]),
+        ('{"prompt": "cup"}', ["cup"]),
+        ('{"phrases": ["cup", "red, big spoon"]}', ["cup", "red, big spoon"]),
+        ('["cup"', ["cup"]),
+        ("[cup, spoon", ["cup", "spoon"]),
+        ("Cup; cup", ["Cup"]),
+        ("コップ・スプーン", ["コップ・スプーン"]),
+        ("¿taza?, ¡cuchara!", ["taza", "cuchara"]),
     ],
 )
 def test_a_list_is_read_as_people_write_it(text, phrases):
@@ -103,6 +115,11 @@ def test_a_list_is_read_as_people_write_it(text, phrases):
 def test_a_list_of_nothing_is_refused(text):
     with pytest.raises(InputError, match="prompt is empty"):
         parse_prompt_phrases([text])
+
+
+def test_an_object_of_json_is_no_phrase():
+    with pytest.raises(InputError, match="Give its phrases"):
+        parse_prompt_phrases(['{"a": "cup", "b": "spoon"}'])
 
 
 def test_a_lone_text_or_box_is_one_phrase_or_box():

@@ -1,11 +1,11 @@
 """One text → the phrases in it, as people write lists. `docs/prompts.md` states the rules.
 
     cup; spoon    cup, spoon    cup | spoon    杯子、勺子    كوب، ملعقة    cup • spoon    lines
-    1. cup 2. spoon    - cup    * cup    (a) cup
+    1. cup 2. spoon    - cup    * cup    (a) cup    ① cup ② spoon
     cup . spoon .    ["cup", "spoon"]    ('cup', 'spoon')    [cup, spoon]
     cup and spoon    cup & spoon    cup + spoon    cup / spoon    cup or spoon
 
-What stands in quotes is one phrase, whatever is in it.
+What stands in quotes is one phrase, whatever is in it; brackets within a phrase hold it together.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ import ast
 import json
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Any, cast
 
-__all__ = ["clean_phrase", "split_phrases"]
+from scenelift.errors import InputError
+
+__all__ = ["clean_phrase", "each_once", "split_phrases"]
 
 OPENING, CLOSING = "\"'`“„‘‚«‹「『《", "\"'`”“’‘»›」』》"
 PAIRS = {
@@ -29,7 +32,11 @@ SEPARATORS = ";,|；，、､｜،؛፣፤᠂।。｡•‣◦▪●\t\n\r\v\f\
 # A full stop after one of these ends no phrase.
 ABBREVIATIONS = r"(?:St|Mt|Mr|Mrs|Ms|Dr|Jr|Sr|No|vs|approx|[A-Z])"
 NUMBER = r"\(?(\d{1,2}|[a-z])[.):、．）]"
-BULLET = re.compile(r"^(?:[-*+–—‐·○☐☑✓✔➢→>]\s+|\[[ xX]\]\s*|[①-⑳]\s*)+")
+BULLET = re.compile(r"^(?:[-*+–—‐·○☐☑✓✔➢→>]\s+|\[[ xX]\]\s*)+")
+ENCLOSED = re.compile(r"[①-⒵⓪-⓿❶-➓㈠-㈩㊀-㊉]")  # numbers and letters in circles and brackets
+BRACKETS = {"(": ")", "[": "]", "{": "}", "（": "）", "［": "］", "【": "】"}
+# Names under which programs have phrases.
+FIELDS = frozenset({"prompt", "prompts", "phrase", "phrases", "text", "text_prompt"})
 NUMERAL = re.compile(r"\d,\d")  # "a 1,000 piece puzzle"
 TRAILING = " \t.!?…:。！？"
 
@@ -87,7 +94,7 @@ def clean_phrase(text: str) -> str:
     phrase = " ".join(_plain(text).split())
     while True:
         before = phrase
-        phrase = BULLET.sub("", phrase).strip(TRAILING.strip() + " ") if phrase else ""
+        phrase = BULLET.sub("", phrase).strip(TRAILING.strip() + " ¿¡") if phrase else ""
         phrase = _without_quotes(phrase)
         if phrase == before:
             return phrase
@@ -123,6 +130,8 @@ def _listed_literal(text: str) -> list[str] | None:
             value = read(written)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
+        if isinstance(value, dict):
+            value = _of_fields(cast("dict[Any, Any]", value))
         if isinstance(value, list | tuple):
             entries = cast("list[Any]", value)
             if all(isinstance(entry, str) for entry in entries):
@@ -130,12 +139,39 @@ def _listed_literal(text: str) -> list[str] | None:
     return None
 
 
+def _of_fields(fields: dict[Any, Any]) -> list[Any]:
+    """The phrases of an object of JSON, by its one field's name.
+
+    Raises:
+        InputError: it has others.
+    """
+    if fields.keys() <= FIELDS and len(fields) == 1:
+        (value,) = fields.values()
+        return cast("list[Any]", value) if isinstance(value, list) else [value]
+    raise InputError(
+        f"The prompt is {str(fields)[:80]!r}, an object of JSON. Give its phrases: 'cup; spoon' or "
+        '["cup", "spoon"].'
+    )
+
+
 def _without_brackets(text: str) -> str:
     """A list as YAML and people write it, "[cup, spoon]", without its brackets."""
     inner = text[1:-1]
     if text[:1] + text[-1:] in ("[]", "()", "{}") and not re.search(r"[\[\](){}]", inner):
         return inner
+    if text[:1] in ("[", "{") and BRACKETS[text[0]] not in text:  # one lost its other half
+        return text[1:]
+    if text[-1:] in ("]", "}") and not set("[{") & set(text):
+        return text[:-1]
     return text
+
+
+def each_once(phrases: Iterable[str]) -> tuple[str, ...]:
+    """Phrases without those that were there before, in whatever case."""
+    unique: dict[str, str] = {}
+    for phrase in phrases:
+        unique.setdefault(phrase.casefold(), phrase)
+    return tuple(unique.values())
 
 
 def _numbered(text: str) -> list[str]:
@@ -156,6 +192,8 @@ def _numbered(text: str) -> list[str]:
         elif re.match(r"[-*–—+]\s", line):
             mark = re.escape(line[0])
             lines += re.split(rf"(?:^|\s){mark}\s+", line)
+        elif ENCLOSED.match(line):
+            lines += ENCLOSED.split(line)
         else:
             lines.append(line)
     return lines
@@ -196,6 +234,8 @@ def _outside_quotes(text: str) -> list[str]:
                 pieces.append(text[at : min(ends) + 1])
                 start = at = min(ends) + 1
                 continue
+        if mark in BRACKETS and text[start:at].strip():
+            at = max(at, text.find(BRACKETS[mark], at))  # cup (red, big)
         if mark in SEPARATORS and not NUMERAL.match(text, max(at - 1, 0)):
             pieces.append(text[start:at])
             start = at + 1
@@ -239,8 +279,8 @@ def _joined_by_and(text: str) -> list[str]:
     """
     text = re.sub(r"^(?:and|or|&)\s+(?=\w)|(?<=\w)\s+(?:and|or|&)$", "", text)  # as ", and cup"
     parts = JOINTS.split(text)
-    if len(parts) == 1:
-        return parts
+    if len(parts) == 1 or any(sum(map(p.count, "([")) != sum(map(p.count, ")]")) for p in parts):
+        return [text]
     words = [[w.strip(".").casefold() for w in part.split()] for part in parts]
     for k, left in enumerate(words):
         last = k == len(words) - 1

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from scenelift.coordinates import boxes_of, may_be_thousands, points_of
 from scenelift.errors import InputError
-from scenelift.phrases import split_phrases
+from scenelift.phrases import each_once, split_phrases
 from scenelift.types import Box, BoxPrompt, PointPrompt, Prompt
 
 __all__ = [
@@ -108,7 +108,7 @@ def check_phrases(phrases: Sequence[str]) -> tuple[str, ...]:
             )
         if not phrase.isprintable():
             raise InputError(f"The phrase {phrase!r} has control characters. Use plain words.")
-    unique = tuple(dict.fromkeys(phrases))
+    unique = each_once(phrases)
     if len(unique) > MAX_PHRASES:
         raise InputError(
             f"{len(unique)} phrases were given; up to {MAX_PHRASES} are looked for in one run."

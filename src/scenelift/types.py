@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scenelift.coordinates import Mark, boxes_of, points_of
 from scenelift.errors import ImageError, InputError
 from scenelift.numbers import checked_number
-from scenelift.phrases import split_phrases
+from scenelift.phrases import each_once, split_phrases
 
 __all__ = [
     "PLAIN_MATERIAL",
@@ -238,7 +238,7 @@ class Prompt:
 def _phrases(phrases: Any) -> tuple[str, ...]:
     """The phrases of one text, or of several that are told apart already."""
     if isinstance(phrases, str):
-        return tuple(dict.fromkeys(split_phrases(phrases)))
+        return each_once(split_phrases(phrases))
     plural = not isinstance(phrases, bytes | bytearray | Mapping) and np.iterable(phrases)
     texts = tuple(cast("Sequence[str]", phrases)) if plural else ()
     if not plural or not all(isinstance(text, str) for text in texts):
