@@ -405,13 +405,73 @@ def test_json_is_read_in_every_form_that_tables_are_written_in(listed):
         ("photo,seed\na.png,7.5\n", "whole number"),
         ('photo,faces\na.png,"30,000"\n', "write 30000"),
         ("photo;faces\na.png;1.000.000\n", "write 1000000"),
-        ("file;prompt\na.png;cup\n", "'file', 'prompt'|'file'"),
+        ("file;image;prompt\na.png;a.png;cup\n", "'file'.* 'image'"),
+        ("Foto;prompt\na.png;cup\n", "'foto' .do you mean 'photo'"),
+        ("photo;Suchwort\na.png;cup\n", "'suchwort' .do you mean 'prompt'.*'#note'"),
+        ("photo,prompt,note\na.png,cup,mine\n", "'note'; columns .* called '#note'"),
+        ("a.png,cup\nsub/b.png,spoon\n", "no header; begin with a line of names"),
+        ("photo,prompt\na.png,cup, spoon\n", r'quotes ."a, b"'),
+        ("photo;box\na.png;0,1;0,2;0,5;0,6\n", r'quotes ."a; b"'),
+        ("photo,prompt\na.png,#NAME?\n", "line 2: prompt is #NAME"),
+        ("photo,prompt,seed\na.png,cup,1\na.png,cup,#REF!\n", "line 3: seed is #REF!"),
+        ("photo,prompt\n#VALUE!,cup\n", "photo is #VALUE!"),
+        ("photo,prompt,min_score\na.png,cup,#DIV/0!\n", "min_score is #DIV/0!"),
+        ("photo,prompt,seed\na.png,cup,1E+05\n", "'1E\\+05', which a spreadsheet has rounded"),
+        ("photo,prompt,min_score\na.png,cup,150%\n", "min_score"),
+        ('photo,box\na.png,"1.024,60,2.048,300"\n', "thousands"),
+        ('{"photo": "a.png", "photo": "b.png", "prompt": "cup"}\n', "'photo' twice"),
+        ('[{"photo": "a.png", "prompt": "cup", "prompt": "b"}]', "'prompt' twice"),
+        ('{"photo": "a.png", "Photo": "b.png", "prompt": "cup"}', "'photo' stands twice"),
+        ('{"photo": "a.png", "promt": "cup"}', "'promt' .do you mean 'prompt'"),
         ("sep=;\nphoto,prompt\na.png,cup\n", "columns are"),
     ],
 )
 def test_what_a_sheet_cannot_mean_is_refused(listed, text, problem):
     with pytest.raises(ManifestError, match=problem):
         read_items(write(listed, "m.csv", text), CHAIR)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "filename,prompt\na.png,chair\n",
+        "image,text_prompt,boxes\na.png,chair,\n",
+        "PHOTO;PROMPT;PO\u0130NT\na.png;chair;\n",
+        "# my list\n\n# of today\nphoto,prompt\na.png,chair\n",
+        "photo,prompt\r\na.png,chair\r\n\x1a",
+        'photo,prompt\n"=""a.png""",chair\n',
+        "photo,prompt,#note,_mine\na.png,chair,look here,1\n",
+        "photo,prompt\na.png,#N/A\n",
+        "a.png\n",
+        '{"image": "a.png", "text_prompt": "chair", "#note": 3}',
+    ],
+)
+def test_other_names_and_forms_of_a_table_are_read(listed, text):
+    (item,) = read_items(write(listed, "m.txt", text), CHAIR)
+    assert (item.photo, item.prompt.phrases) == (listed / "a.png", ("chair",))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "photo,xmin,ymin,xmax,ymax\na.png,10,20,100,120\n",
+        "photo;X;Y;Width;Height\na.png;10,0;20;90;100\n",
+        '{"file_name": "a.png", "left": 10, "top": 20, "right": 100, "bottom": 120}',
+    ],
+)
+def test_sides_of_a_box_may_have_columns_of_their_own(listed, text):
+    (item,) = read_items(write(listed, "m.csv", text), CHAIR)
+    assert [b.box for b in item.prompt.boxes] == [(10, 20, 100, 120)]
+
+
+def test_lines_count_from_the_top_and_percent_is_a_share(listed):
+    text = "# mine\nphoto,prompt,min_score\na.png,cup,50%\nnone.png,cup,\n"
+    with pytest.raises(ManifestError, match="line 4: there is no photo"):
+        read_items(write(listed, "m.csv", text), CHAIR)
+    (item,) = read_items(write(listed, "m.csv", text[: text.index("none")]), CHAIR)
+    assert item.prompt.min_score == 0.5
+    with pytest.raises(InputError, match=r"m\.csv is empty"):
+        read_items(write(listed, "m.csv", ""), CHAIR)
 
 
 def test_a_workbook_is_answered_with_how_to_save_it(listed):

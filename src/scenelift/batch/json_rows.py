@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from scenelift.batch.columns import known_names
 from scenelift.errors import InputError
 
 __all__ = ["json_rows"]
@@ -30,7 +31,7 @@ def json_rows(text: str) -> Iterator[Row]:
         yield from ((n, _line(line)) for n, line in lines)
         return
     try:
-        document: Any = json.loads(text) if lines else []
+        document: Any = _load(text) if lines else []
     except (ValueError, RecursionError) as exc:
         if len(lines) > 1 and not text.lstrip().startswith("["):
             yield from ((n, _line(line)) for n, line in lines)
@@ -50,16 +51,30 @@ def json_rows(text: str) -> Iterator[Row]:
     yield from ((n, _cells(row)) for n, row in enumerate(rows, 1))
 
 
+def _load(text: str) -> Any:
+    """A document in which no object has a name twice: the reader would silently take the last."""
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has {twice!r} twice")
+    return fields
+
+
 def _is_row(line: str) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
+        return isinstance(_load(line), dict)
     except (ValueError, RecursionError):
         return False
 
 
 def _line(line: str) -> Mapping[str, Any] | InputError:
     try:
-        return _cells(json.loads(line))
+        return _cells(_load(line))
     except (ValueError, RecursionError) as exc:
         return InputError(f"this is not JSON: {exc}")
 
@@ -76,7 +91,7 @@ def _rows(document: Any) -> list[Any] | None:
         return cast("list[Any]", document)
     if not isinstance(document, dict):
         return None
-    table = cast("dict[str, Any]", document)
+    table = _with_photo(cast("dict[str, Any]", document))
     photo, data = table.get("photo"), table.get("data")
     if isinstance(photo, list | dict):
         return _columns(table)
@@ -101,6 +116,15 @@ def _rows(document: Any) -> list[Any] | None:
     lists = [cast("list[Any]", v) for v in table.values() if isinstance(v, list)]
     lists = [rows for rows in lists if rows and isinstance(rows[0], dict)]
     return lists[0] if len(lists) == 1 else None
+
+
+def _with_photo(table: dict[str, Any]) -> dict[str, Any]:
+    """One row, or columns, under our names; a document that holds rows as it is."""
+    if any(isinstance(v, list) and any(isinstance(e, dict) for e in v) for v in table.values()):
+        return table
+    names = known_names(table)
+    renamed = {names[name]: value for name, value in table.items()}
+    return renamed if isinstance(renamed.get("photo"), str | list | dict) else table
 
 
 def _without(row: Any, names: Any) -> dict[str, Any]:

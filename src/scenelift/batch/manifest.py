@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
+from scenelift.batch.columns import PASSED_OVER, complaint_of, known_names, with_box
 from scenelift.batch.encodings import decode
 from scenelift.batch.items import BatchItem
 from scenelift.batch.json_rows import json_rows
@@ -56,7 +57,14 @@ _NO = ("no", "false", "0", "0.0", "falsch", "faux", "falso", "n")
 EMPTY = frozenset(
     {
         *("", "nan", "-nan", "<na>", "na", "n/a", "#n/a", "#na", "#n/a n/a", "null", "none", "nil"),
-        *("nat", "undefined", "1.#qnan", "-1.#ind", "1.#ind", "-1.#qnan", "#value!", "#ref!"),
+        *("nat", "undefined", "1.#qnan", "-1.#ind", "1.#ind", "-1.#qnan"),
+    }
+)
+# Of spreadsheets whose formula failed. #N/A is how they and pandas write that there is nothing.
+ERRORS = frozenset(
+    {
+        *("#name?", "#ref!", "#value!", "#div/0!", "#num!", "#null!", "#spill!", "#calc!"),
+        *("#getting_data", "#error!", "err:502", "err:504", "err:508", "err:522"),
     }
 )
 SHEETS = (".csv", ".tsv", ".tab", ".txt")
@@ -118,8 +126,14 @@ def read_items(
         ) from exc
     except OSError as exc:
         raise InputError(f"{source} cannot be read: {exc}.") from exc
+    if not text.strip("\x1a \t\r\n"):
+        raise InputError(f"{source.name} is empty. Give a row for each photo, below photo,prompt.")
     if suffix in SHEETS:
-        rows = json_rows(text) if text.lstrip()[:1] in ("[", "{") else csv_rows(text, COLUMNS)
+        rows = (
+            json_rows(text)
+            if text.lstrip()[:1] in ("[", "{")
+            else csv_rows(text, COLUMNS, PHOTO_SUFFIXES)
+        )
     elif suffix in (".jsonl", ".ndjson", ".json"):
         rows = json_rows(text)
     else:
@@ -203,17 +217,29 @@ def _photos(folder: Path, notes: list[str]) -> Iterator[tuple[int, str]]:
 def _photos_there(source: Path, text: str) -> int | None:
     """How many photos whose names are beyond ASCII are there; None where one is missing."""
     finder = Finder(os.path.abspath(source.parent))  # noqa: PTH100
-    rows = (row for _, row in csv_rows(text, COLUMNS) if not isinstance(row, InputError))
+    rows = (
+        row for _, row in csv_rows(text, COLUMNS, PHOTO_SUFFIXES) if not isinstance(row, InputError)
+    )
     names = {name for row in rows if not (name := str(row.get("photo", ""))).isascii()}
     return len(names) or None if all(finder.find(name) for name in names) else None
 
 
 def _item(finder: Finder, row: Mapping[str, Any], defaults: Options) -> BatchItem:
+    names = known_names(row)
+    meant = list(names.values())
+    if twice := next((name for name in meant if meant.count(name) > 1), ""):
+        raise InputError(f"{twice!r} stands twice, in other letters")
+    row = with_box(
+        {names[n]: cell for n, cell in row.items() if not names[n].startswith(PASSED_OVER)}
+    )
     unknown = [name for name in row if name not in COLUMNS]
     if unknown:
-        raise InputError(
-            f"unknown column {', '.join(map(repr, unknown))}; known: {', '.join(COLUMNS)}"
-        )
+        raise InputError(f"unknown column {complaint_of(unknown, COLUMNS)}")
+    for name, cell in row.items():
+        if str(cell).strip().casefold() in ERRORS:
+            raise InputError(
+                f"{name} is {cell}, an error of the spreadsheet; mend its formula, or empty it"
+            )
     photo_text = str(row.get("photo", ""))
     if _is_empty(photo_text):
         raise InputError("no photo is given")
@@ -325,6 +351,14 @@ def _cell(f: OptionField, value: Any) -> Any:
             f"{f.name} is {text!r}, where the separator can mean thousands or a fraction; write "
             f"{whole}, or what is meant, without it."
         )
+    if f.plain is int and re.fullmatch(r"\d+(?:[.,]\d+)?[eE]\+?\d+", text):
+        raise InputError(
+            f"{f.name} is {text!r}, which a spreadsheet has rounded; format the column as a number "
+            "without decimals, or write all its digits"
+        )
+    share = f.plain is float and f.option.le is not None and f.option.le <= 1
+    if share and re.fullmatch(r"\d+(?:[.,]\d+)?\s*%", text):
+        return repr(float(_point(text.rstrip("% "))) / 100)
     return _point(text) if f.plain in (int, float) else value
 
 

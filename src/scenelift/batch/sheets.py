@@ -1,7 +1,9 @@
 """Tables of text as pandas, Excel and others write them → rows.
 
 separator     comma, semicolon, tab or bar: the one that gives a column 'photo'; "sep=;" too
-header        in any case, with blanks or hyphens for underscores
+header        in any case, with blanks or hyphens for underscores; other programs' names (`columns`)
+comments      lines with # before the header, and empty ones, are passed over
+names alone   photos, one a line, need no header
 nameless      pandas' index, and what Excel leaves behind the last column, are passed over
 empty rows    are passed over
 """
@@ -12,8 +14,10 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import PurePath
 
+from scenelift.batch.columns import PASSED_OVER, complaint_of, known_names, sides_of
 from scenelift.errors import InputError
 
 __all__ = ["csv_rows", "plain_cell"]
@@ -25,46 +29,77 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 Row = tuple[int, Mapping[str, str] | InputError]
 
 
-def csv_rows(text: str, columns: Sequence[str]) -> Iterator[Row]:
+def csv_rows(text: str, columns: Sequence[str], suffixes: Collection[str] = ()) -> Iterator[Row]:
     """Line number and cells of every row, or what is wrong with it. Empty cells are left out.
 
     Args:
         text: of the whole file.
         columns: the names that there are; 'photo' must be among the header's.
+        suffixes: of photos, to tell a list of their names from a header.
     """
+    text = text.rstrip("\x1a")  # where DOS ends a file
     offset, separators = 0, SEPARATORS
     if match := re.match(r'"?sep=(.)"?(?:\r\n|\r|\n)', text, re.IGNORECASE):
         offset, separators, text = 1, match[1], text[match.end() :]
+    while match := re.match(r"[ \t]*(?:#[^\r\n]*)?(?:\r\n|\r|\n)", text):
+        offset, text = offset + 1, text[match.end() :]
+    if _names_alone(text, suffixes):
+        offset, text = offset - 1, f"photo\n{text}"
     separator, header = max(
-        ((s, _header(text, s)) for s in separators), key=lambda h: ("photo" in h[1], len(h[1]))
+        ((s, _header(text, s, columns)) for s in separators),
+        key=lambda h: ("photo" in h[1], len(h[1])),
     )
-    columns_with_names = [name for name in header if name and not name.startswith("unnamed:")]
-    unknown = [name for name in columns_with_names if name not in columns]
-    twice = sorted({name for name in columns_with_names if columns_with_names.count(name) > 1})
-    if "photo" not in header or unknown or twice:
-        complaint = ", ".join(map(repr, unknown)) or (
-            f"{twice[0]!r} twice" if twice else "no column 'photo'"
-        )
-        yield 1, InputError(f"the header has {complaint}; columns are {', '.join(columns)}")
+    sides = sides_of(header)
+    named = [n for n in header if n and n not in sides and not n.startswith(PASSED_OVER)]
+    unknown = [name for name in named if name not in columns]
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if twice:
+        yield 1 + offset, InputError(f"the header has {twice[0]!r} twice")
+        return
+    if "photo" not in header or unknown:
+        yield 1 + offset, InputError(_complaint(header, unknown, columns, suffixes))
         return
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         for cells in itertools.islice(reader, 1, None):
-            yield from _row(cells, header, reader.line_num + offset)
+            yield from _row(cells, header, reader.line_num + offset, separator)
     except csv.Error as exc:
         yield reader.line_num + offset, InputError(f"this is not CSV: {exc}")
 
 
-def _header(text: str, separator: str) -> list[str]:
+def _names_alone(text: str, suffixes: Collection[str]) -> bool:
+    """Whether a file is a list of photos, one a line."""
+    lines = [line.strip().strip('"') for line in text.splitlines() if line.strip()]
+    return bool(lines) and all(
+        PurePath(line).suffix.lower() in suffixes and not set(line) & set(";\t|") for line in lines
+    )
+
+
+def _complaint(
+    header: Sequence[str],
+    unknown: Sequence[str],
+    columns: Sequence[str],
+    suffixes: Collection[str],
+) -> str:
+    if any(PurePath(name).suffix in suffixes for name in header):
+        return "there is no header; begin with a line of names, such as photo,prompt"
+    if unknown:
+        return f"the header has {complaint_of(unknown, columns)}"
+    return f"the header has no column 'photo'; columns are {', '.join(columns)}"
+
+
+def _header(text: str, separator: str, columns: Sequence[str]) -> list[str]:
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         empty: list[str] = []
-        return [_column(name) for name in next(reader, empty)]
+        names = next(reader, empty)
     except csv.Error:
         return []
+    known = known_names(names)
+    return [known[name] for name in names]
 
 
-def _row(cells: list[str], header: list[str], line: int) -> Iterator[Row]:
+def _row(cells: list[str], header: list[str], line: int, separator: str) -> Iterator[Row]:
     if not any(cell.strip() for cell in cells):
         return
     beyond = [cell for cell in cells[len(header) :] if cell.strip()]
@@ -74,7 +109,13 @@ def _row(cells: list[str], header: list[str], line: int) -> Iterator[Row]:
         if not name and cell.strip() and not (place == 0 and cell.strip().isdecimal())
     ]
     if beyond:
-        yield line, InputError("more fields than the header names")
+        yield (
+            line,
+            InputError(
+                "more fields than the header names: put a cell that has the separator in it "
+                f'in quotes ("a{separator} b")'
+            ),
+        )
     elif any("\ufffd" in cell for cell in cells):
         damaged_cell = next(cell for cell in cells if "\ufffd" in cell)
         yield (
@@ -87,12 +128,15 @@ def _row(cells: list[str], header: list[str], line: int) -> Iterator[Row]:
     elif nameless:
         yield line, InputError(f"{nameless[0][:40]!r} stands in a column without a name")
     else:
-        row = {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
-        yield line, {n: c for n, c in row.items() if n and c and not n.startswith("unnamed:")}
+        row = {name: _cell(cell) for name, cell in zip(header, cells, strict=False)}
+        yield line, {n: c for n, c in row.items() if n and c and not n.startswith(PASSED_OVER)}
 
 
-def _column(name: str) -> str:
-    return name.strip().lower().replace(" ", "_").replace("-", "_")
+def _cell(text: str) -> str:
+    """A cell without blanks around it; ="a.png" is how texts are kept from Excel's guesses."""
+    text = text.strip()
+    kept = re.fullmatch(r'="([^"]*)"', text)
+    return kept[1].strip() if kept else text
 
 
 def plain_cell(value: object) -> object:

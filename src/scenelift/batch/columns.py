@@ -1,0 +1,98 @@
+"""Names of a table's columns, as people and other programs write them → ours.
+
+image, file, filename, file_name, image_path …    photo, where there is no 'photo'
+text_prompt, text, phrase, prompts …              prompt, where there is no 'prompt'
+xmin, ymin, xmax, ymax; x, y, width, height …     box, where there is no 'box'
+#note, _note                                      passed over
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from scenelift.coordinates import CENTRES, CORNERS, SIZES
+
+__all__ = ["PASSED_OVER", "complaint_of", "known_names", "sides_of", "with_box"]
+
+SYNONYMS = {
+    "photo": (
+        *("image", "file", "filename", "file_name", "image_path", "image_file", "image_name"),
+        *("img", "path", "filepath", "file_path", "photo_path"),
+    ),
+    "prompt": ("text_prompt", "text", "phrase", "phrases", "prompts", "query"),
+    "box": ("boxes",),
+    "point": ("points",),
+}
+# What people of other languages write, to be asked whether they mean it.
+HINTS = {
+    "photo": (
+        "picture",
+        "bild",
+        "datei",
+        "imagen",
+        "fichier",
+        "immagine",
+        "imagem",
+        "图片",
+        "写真",
+    ),
+    "prompt": ("suchwort", "begriff", "object", "texte", "texto", "label", "objet", "objeto"),
+    "box": ("bbox", "rahmen", "rectangle"),
+}
+# Of people's notes, and pandas' own.
+PASSED_OVER = ("#", "_", "unnamed:")
+SIDES = (*CORNERS, *SIZES, *CENTRES)
+
+
+def _plain(name: str) -> str:
+    """A column's name in small letters with underscores, Turkish capitals as well."""
+    plain = name.strip().replace("İ", "I").lower()
+    return plain.replace("\u0131", "i").replace(" ", "_").replace("-", "_")
+
+
+def known_names(names: Iterable[str]) -> dict[str, str]:
+    """Our name for each of a table's: its own where it is no other's.
+
+    A synonym counts where it is the only one, and the column itself is not there. Columns of a
+    box's sides keep their names (`with_box`), and so do those that `PASSED_OVER` tells.
+    """
+    plain = {name: _plain(name) for name in names}
+    present = set(plain.values())
+    meant: dict[str, str] = {}
+    for column, others in SYNONYMS.items():
+        among = present & set(others)
+        if column not in present and len(among) == 1:
+            meant[among.pop()] = column
+    return {name: meant.get(short, short) for name, short in plain.items()}
+
+
+def sides_of(names: Collection[str]) -> tuple[str, ...]:
+    """The columns in which a table has the sides of its boxes, () where it has none."""
+    if "box" in names:
+        return ()
+    return next((sides for sides in SIDES if set(sides) <= set(names)), ())
+
+
+def with_box(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row whose box stands in one cell, and not in one for each side."""
+    sides = sides_of(row.keys())
+    if not sides:
+        return dict(row)
+    cells = {name: str(row[name]).strip().replace(",", ".") for name in sides}
+    rest = {name: cell for name, cell in row.items() if name not in sides}
+    return rest | {"box": ", ".join(f"{name}={cell}" for name, cell in cells.items())}
+
+
+def complaint_of(unknown: Collection[str], columns: Collection[str]) -> str:
+    """What to do about names that no column has."""
+    texts: list[str] = []
+    for name in unknown:
+        hint = next((column for column, words in HINTS.items() if name in words), None)
+        near = [hint] if hint else difflib.get_close_matches(name, columns, 1)
+        texts.append(f"{name!r} (do you mean {near[0]!r}?)" if near else repr(name))
+    return (
+        f"{', '.join(texts)}; columns are {', '.join(columns)}. What is to be passed over is "
+        "called '#note'"
+    )
