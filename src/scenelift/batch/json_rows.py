@@ -123,6 +123,8 @@ def _with_photo(table: dict[str, Any]) -> dict[str, Any]:
     if any(isinstance(v, list) and any(isinstance(e, dict) for e in v) for v in table.values()):
         return table
     names = known_names(table)
+    if len(set(names.values())) < len(names):
+        return table  # which is refused where its names are read
     renamed = {names[name]: value for name, value in table.items()}
     return renamed if isinstance(renamed.get("photo"), str | list | dict) else table
 
