@@ -64,14 +64,15 @@ DRAG = """([x, y, seconds]) => new Promise(resolve => {
 })"""
 
 
-# Resolves when ten frames in a row were quick: nothing is drawn any more.
+# Resolves when ten frames in a row were quick: nothing is drawn any more; after a minute anyway.
 STILL = """() => new Promise(resolve => {
-    let before = performance.now(), quick = 0
+    const began = performance.now()
+    let before = began, quick = 0
     const next = () => {
         const now = performance.now()
         quick = now - before < 150 ? quick + 1 : 0
         before = now
-        if (quick === 10) resolve()
+        if (quick === 10 || now - began > 60000) resolve()
         else requestAnimationFrame(next)
     }
     requestAnimationFrame(next)
