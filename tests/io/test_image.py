@@ -421,3 +421,32 @@ def test_whoever_does_not_reconstruct_need_not_keep_them(tmp_path, monkeypatch, 
     assert image.own_size == (300, 200)
     assert "cut out" not in image.notes[0]
     np.testing.assert_array_equal(image.pixels, read_image(path, max_side=100).pixels)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "I;16"])
+def test_netpbm_is_a_photo(tmp_path, mode):
+    values = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    if mode == "RGB":
+        picture, expected = PIL.Image.fromarray(values), values
+    else:
+        grey = values[..., 0]
+        grey[0, 0] = 255
+        wide = grey.astype(np.uint16) * 257
+        picture = PIL.Image.fromarray(wide if mode == "I;16" else grey)
+        expected = np.repeat(grey[..., None], 3, -1)
+    picture.save(tmp_path / "a.ppm")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.ppm").pixels, expected)
+
+
+def test_what_cannot_be_worked_at_or_decoded_is_refused_with_the_reason(tmp_path):
+    PIL.Image.new("RGB", (9000, 20)).save(tmp_path / "pano.png")
+    with pytest.raises(ImageError, match=r"9000 × 20 pixels, of which 4096 × 9 would be left"):
+        read_image(tmp_path / "pano.png")
+    file = tmp_path / "a.tif"
+    PIL.Image.new("RGB", (20, 20)).save(file, compression="raw")
+    data = file.read_bytes()
+    tag = (259).to_bytes(2, "little") + (3).to_bytes(2, "little") + (1).to_bytes(4, "little")
+    at = data.index(tag) + len(tag)
+    file.write_bytes(data[:at] + (50001).to_bytes(2, "little") + data[at + 2 :])
+    with pytest.raises(ImageError, match="a TIFF compressed as WebP, which is not read"):
+        read_image(file)

@@ -136,3 +136,13 @@ def test_logits_of_classes_leave_out_the_ground_and_0_1_2_may_be_a_trimap(tmp_pa
     assert "1 lies all around 2" in read(tmp_path / "a.png").notes[0]
     PIL.Image.fromarray(BALL * np.uint8(1) + BOX * np.uint8(2)).save(tmp_path / "b.png")
     assert read(tmp_path / "b.png").notes == ()
+
+
+def test_alpha_below_half_is_cut_at_half_of_it_and_none_at_all_is_said(tmp_path):
+    for top in (255, 120):
+        alpha = (BALL * top).astype(np.uint8)
+        PIL.Image.fromarray(np.dstack([PHOTO, alpha])).save(tmp_path / "a.png")
+        check(read(tmp_path / "a.png"), BALL)
+    PIL.Image.fromarray(np.dstack([PHOTO, alpha * 0])).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="all of it is transparent: save it without alpha"):
+        read(tmp_path / "a.png")

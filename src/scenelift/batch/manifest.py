@@ -37,7 +37,7 @@ COLUMNS = ("photo", *(f.name for f in fields_for("row")), "id")
 PHOTO_SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".mpo"),
-        *(".heic", ".heif", ".jfif"),
+        *(".heic", ".heif", ".jfif", ".ppm", ".pnm"),
     }
 )
 
@@ -45,7 +45,7 @@ PHOTO_SUFFIXES = frozenset(
 OTHER_PICTURES = frozenset(
     {
         *(".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".raf", ".rw2", ".raw"),
-        *(".psd", ".svg", ".jxl", ".jp2", ".pdf", ".exr", ".hdr", ".tga", ".ppm"),
+        *(".psd", ".svg", ".jxl", ".jp2", ".pdf", ".exr", ".hdr", ".tga"),
     }
 )
 

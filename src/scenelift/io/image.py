@@ -38,8 +38,11 @@ __all__ = [
 ]
 
 # MPO, what phones write for bursts and depth, comes through Pillow's JPEG reader.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "PPM")
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# What libtiff is seldom built with: it says so on standard error and gives no reason.
+TIFF_COMPRESSION = 259
+SELDOM_BUILT = {34887: "LERC", 50001: "WebP", 50002: "JPEG XL"}
 MAX_FILE_BYTES = 256 * 2**20
 # 16 384 × 8 192: beyond any phone's or camera's single shot, and 400 MB once decoded.
 MAX_PIXELS = 2**27
@@ -126,6 +129,7 @@ def _read(file: BinaryIO, name: str, max_side: int, detail: bool) -> Image:
             formats = known_formats()
             with PIL.Image.open(file, formats=formats) as picture:
                 _check_size(picture.size, name)
+                _check_compression(picture, name)
                 if getattr(picture, "is_animated", False) and picture.format != "MPO":
                     # How many there are is not asked: counting millions takes a while.
                     notes.append(f"{name} is animated: its first frame was used.")
@@ -212,7 +216,13 @@ def _sized(
             # Formats that cannot be decoded at half their size are halved here.
             closest = rgb.reduce(2) if halved and rgb.size == own_size else rgb
         scale = max_side / max(rgb.size)
-        target = (max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale)))
+        target = (round(rgb.width * scale), round(rgb.height * scale))
+        if min(target) < MIN_SIDE:
+            raise ImageError(
+                f"{name} is {own_size[0]} × {own_size[1]} pixels, of which {target[0]} × "
+                f"{target[1]} would be left at a longest side of {max_side}; both sides need "
+                f"{MIN_SIDE}. Cut out the part that shows the objects."
+            )
         rgb = rgb.resize(target, PIL.Image.Resampling.LANCZOS, reducing_gap=3.0)
     reduced = rgb.size != own_size
     if reduced:
@@ -252,7 +262,17 @@ def _is_heic(start: bytes) -> bool:
 
 
 def _format_names() -> str:
-    return ", ".join("HEIC" if f == "HEIF" else f for f in known_formats())
+    usual = {"HEIF": "HEIC", "PPM": "PPM and PGM"}
+    return ", ".join(usual.get(f, f) for f in known_formats())
+
+
+def _check_compression(picture: PIL.Image.Image, name: str) -> None:
+    number = getattr(picture, "tag_v2", {}).get(TIFF_COMPRESSION)
+    if number in SELDOM_BUILT:
+        raise ImageError(
+            f"{name} is a TIFF compressed as {SELDOM_BUILT[number]}, which is not read. Save it "
+            "with LZW, ZIP or no compression, or as PNG."
+        )
 
 
 def _check_size(size: tuple[int, int], name: str) -> None:

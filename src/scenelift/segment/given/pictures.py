@@ -134,7 +134,11 @@ def _colours(
     is_jpeg: bool = False,
 ) -> Layers:
     """Objects by colour, or one mask; `indices` are those of a palette."""
-    rgb, visible = rgba[..., :3], rgba[..., 3] >= 128
+    rgb, alpha = rgba[..., :3], rgba[..., 3]
+    top = int(alpha.max())
+    if not top:
+        return Layers(layers=(), notes=("all of it is transparent: save it without alpha.",))
+    visible = alpha >= (128 if top >= 128 else (top + 1) // 2)  # half of what there is
     opaque = bool(visible.all())
     if opaque and (rgb == rgb[..., :1]).all():
         return _grey(rgb[..., 0], name, photo, is_jpeg=is_jpeg)

@@ -49,8 +49,6 @@ from scenelift.types import BoxPrompt, Instance, Size
 __all__ = ["GivenObjects", "load_masks", "read_given"]
 
 MAX_MASKS = 1000
-# Beyond what photos may be: what Netpbm's tools and many research codes write.
-MASK_FORMATS = ("PPM",)
 ARRAYS = (".npy", ".npz")
 ANNOTATION_FILES = (".json", ".xml", ".txt")
 PACKED = (".gz", ".zip", ".bz2", ".xz", ".7z", ".tar", ".tgz", ".zst", ".rar")
@@ -373,13 +371,8 @@ def _of_xml(file: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
     return (read_voc if is_voc(root) else read_cvat)(root, file, canvas)
 
 
-def _picture_formats() -> list[str]:
-    """What a mask may be: whatever a photo may be, and `MASK_FORMATS`."""
-    return [*known_formats(), *(f for f in MASK_FORMATS if f in PIL.Image.OPEN)]
-
-
 def _picture_suffixes() -> tuple[str, ...]:
-    formats = _picture_formats()
+    formats = known_formats()
     return tuple(s for s, f in PIL.Image.registered_extensions().items() if f in formats)
 
 
@@ -390,7 +383,7 @@ def _layers(file: Path, canvas: Canvas) -> Layers:
         _check_bytes(file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with PIL.Image.open(file, formats=_picture_formats()) as picture:
+            with PIL.Image.open(file, formats=known_formats()) as picture:
                 return layers_of_pages(picture, file.name, canvas.image)
     except PIL.UnidentifiedImageError as exc:
         values = read_channels(file, MAX_ARRAY_BYTES)
