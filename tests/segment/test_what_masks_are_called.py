@@ -19,6 +19,8 @@ BALL = (COLUMNS - 20) ** 2 + (ROWS - 30) ** 2 <= 12**2
 BOX = (COLUMNS >= 50) & (COLUMNS < 70) & (ROWS >= 20) & (ROWS < 45)
 STACK = np.stack([BALL, BOX])
 PHOTO = np.random.default_rng(0).integers(40, 200, (*SIZE, 3)).astype(np.uint8)
+SQUARE = [(10, 10), (40, 10), (40, 40), (10, 40)]
+INNER = [(20, 20), (30, 20), (30, 30), (20, 30)]
 POLYGON = [[10, 10, 40, 10, 40, 40, 10, 40]]
 
 
@@ -146,3 +148,32 @@ def test_alpha_below_half_is_cut_at_half_of_it_and_none_at_all_is_said(tmp_path)
     PIL.Image.fromarray(np.dstack([PHOTO, alpha * 0])).save(tmp_path / "a.png")
     with pytest.raises(InputError, match="all of it is transparent: save it without alpha"):
         read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_darwins_polygons_and_boxes_are_objects(tmp_path, version):
+    outer, hole = ([{"x": x, "y": y} for x, y in c] for c in (SQUARE, INNER))
+    polygon = {"paths": [outer, hole]} if version == 2 else {"path": outer}
+    annotations = [
+        {"name": "ball", "polygon": polygon},
+        {"name": "box", "bounding_box": {"x": 50, "y": 20, "w": 20, "h": 25}},
+        {"name": "line", "line": {"path": outer}},
+    ]
+    size = {"width": 80, "height": 60}
+    picture = {"image": {"filename": "photo.png", **size}}
+    if version == 2:
+        picture = {"item": {"name": "photo.png", "slots": [size]}}
+    given = read_json(tmp_path, {**picture, "annotations": annotations})
+    mask = np.zeros(SIZE, bool)
+    mask[10:40, 10:40] = True
+    if version == 2:
+        mask[20:30, 20:30] = False
+    check(given, mask)
+    assert [(b.label, b.box) for b in given.boxes] == [("box", (50, 20, 70, 45))]
+    assert given.notes == ("a.json: annotation 2 is no polygon and no box: left aside.",)
+
+
+def test_boxes_of_grounded_sam_are_two_corners(tmp_path):
+    entry = {"class_name": "box", "bbox": [30, 20, 70, 45], "score": [0.8]}
+    given = read_json(tmp_path, {"annotations": [entry], "box_format": "xyxy"})
+    assert [(b.label, b.box) for b in given.boxes] == [("box", (30, 20, 70, 45))]

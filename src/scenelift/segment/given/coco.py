@@ -39,6 +39,8 @@ def read_coco(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline],
     entries, names = document, {}
     if isinstance(document, dict):
         entries, names = document["annotations"], _names(document)
+        if document.get("box_format") == "xyxy":  # Grounded-SAM-2's
+            entries = [_with_sides(entry) for entry in entries]
     entries = [(number, entry) for number, entry in enumerate(entries)]
     for number, entry in entries:
         if not isinstance(entry, dict) or not ("segmentation" in entry or "bbox" in entry):
@@ -178,6 +180,15 @@ def _outline(
         corners = (x * unit[0], y * unit[1], (x + width) * unit[0], (y + height) * unit[1])
         return Outline(label=label, score=score_of(entry), box=canvas.box(box_of_numbers(*corners)))
     return Outline(label=label, score=score_of(entry))
+
+
+def _with_sides(entry: Any) -> Any:
+    """An annotation whose bbox is two corners as one whose bbox is a corner and its sides."""
+    box = entry.get("bbox") if isinstance(entry, dict) else None
+    if not isinstance(box, list) or len(box) != 4:
+        return entry
+    x0, y0, x1, y1 = box
+    return {**entry, "bbox": [x0, y0, x1 - x0, y1 - y0]}
 
 
 def _label(entry: dict[str, Any], names: dict[str, str]) -> str:

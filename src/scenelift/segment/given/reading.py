@@ -31,6 +31,7 @@ from scenelift.segment.given.array_facts import with_facts
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import is_coco, read_coco
 from scenelift.segment.given.cvat import read_cvat
+from scenelift.segment.given.darwin import is_darwin, read_darwin
 from scenelift.segment.given.label_studio import is_label_studio, read_label_studio
 from scenelift.segment.given.labelme import is_labelme, read_labelme
 from scenelift.segment.given.layers import Layer, Layers
@@ -57,6 +58,7 @@ NAMING = ("labelmap.txt", *CLASS_FILES)
 # The first that fits a document reads it.
 ANNOTATIONS = (
     (is_label_studio, read_label_studio),
+    (is_darwin, read_darwin),
     (is_coco, read_coco),
     (is_labelme, read_labelme),
     (is_supervisely, read_supervisely),
@@ -350,7 +352,7 @@ def _annotations(file: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
         raise InputError(f"{file.name} cannot be read as annotations: {exc}") from exc
     raise InputError(
         f"{file.name} holds no COCO annotations (a list, or under 'annotations'), and nothing of "
-        "labelme, Label Studio, Supervisely or VIA. Most tools export COCO: choose that."
+        "labelme, Label Studio, Supervisely, VIA or Darwin. Most tools export COCO: choose that."
     )
 
 
