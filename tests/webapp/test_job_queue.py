@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scenelift.webapp.errors import Conflict, NotAllowedYet, NotFound
-from scenelift.webapp.jobs import LeaseLost, NewJob, Progress, Queue, new_job_id
+from scenelift.webapp.jobs import LeaseLost, Limits, NewJob, Progress, Queue, new_job_id
 from scenelift.webapp.models import JobPrompt, JobRequest, Selection
 
 REQUEST = JobRequest(prompt=JobPrompt(phrases=("red",)))
@@ -149,10 +149,10 @@ def test_limits_hold_for_all_and_for_each(queue):
         add(queue)
     new = NewJob(id=new_job_id(), owner="ann", request=REQUEST, width=4, height=3)
     with pytest.raises(NotAllowedYet, match="2 jobs waiting or running"):
-        queue.add(new, max_active=2)
+        queue.add(new, Limits(active=2))
     with pytest.raises(NotAllowedYet, match="all that fit"):
-        queue.add(new, max_queued=2)
-    queue.add(new, max_active=3, max_queued=3)
+        queue.add(new, Limits(queued=2))
+    queue.add(new, Limits(active=3, queued=3))
 
 
 def test_event_numbers_are_never_given_twice(queue):

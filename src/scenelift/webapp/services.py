@@ -12,7 +12,7 @@ from scenelift.webapp.decoding import Decoder
 from scenelift.webapp.events import EventFeed
 from scenelift.webapp.folders import DataFolder
 from scenelift.webapp.housekeeping import Housekeeper
-from scenelift.webapp.jobs import Queue
+from scenelift.webapp.jobs import Limits, Queue
 from scenelift.webapp.metrics import Metrics
 from scenelift.webapp.qualities import Qualities
 from scenelift.webapp.settings import Settings
@@ -35,6 +35,11 @@ class Services:
     qualities: Qualities
     tokens: Tokens
     decoder: Decoder
+
+    @property
+    def limits(self) -> Limits:
+        """How many jobs may be queued."""
+        return Limits(queued=self.settings.max_queued, active=self.settings.jobs_per_token)
 
 
 def _services(request: Request) -> Services:

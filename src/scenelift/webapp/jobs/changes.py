@@ -1,18 +1,26 @@
-"""Changes that several sides of the queue make, each inside a transaction of theirs."""
+"""Reads and changes that several sides of the queue make, inside a transaction of theirs."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scenelift.webapp.errors import NotFound
 from scenelift.webapp.jobs.rows import JobRow, Task, job_from_row
 from scenelift.webapp.models import State
 
-__all__ = ["finish_job", "get_job", "queue_task", "requeue_job", "write_event"]
+__all__ = [
+    "export_names",
+    "finish_job",
+    "get_job",
+    "queue_task",
+    "requeue_job",
+    "select_jobs",
+    "write_event",
+]
 
 
 def get_job(c: sqlite3.Connection, job_id: str, owner: str | None) -> JobRow:
@@ -20,6 +28,17 @@ def get_job(c: sqlite3.Connection, job_id: str, owner: str | None) -> JobRow:
     if row is None or (owner is not None and row["owner"] != owner):
         raise NotFound("There is no such job. It may have been deleted.")
     return job_from_row(row)
+
+
+def select_jobs(c: sqlite3.Connection, where: str, values: Sequence[Any] = ()) -> list[JobRow]:
+    rows = c.execute(f"SELECT * FROM jobs WHERE {where}", values).fetchall()
+    return [job_from_row(row) for row in rows]
+
+
+def export_names(c: sqlite3.Connection, job_id: str) -> list[str]:
+    """Names of the files that are still to be made of a job's scene, in order."""
+    rows = c.execute("SELECT name FROM exports WHERE job = ? ORDER BY number", (job_id,)).fetchall()
+    return [row["name"] for row in rows]
 
 
 def finish_job(

@@ -7,9 +7,16 @@ import time
 from collections.abc import Sequence
 
 from scenelift.webapp.errors import Conflict, NotAllowedYet, Outdated
-from scenelift.webapp.jobs.changes import finish_job, get_job, queue_task, write_event
+from scenelift.webapp.jobs.changes import (
+    export_names,
+    finish_job,
+    get_job,
+    queue_task,
+    select_jobs,
+    write_event,
+)
 from scenelift.webapp.jobs.database import QueueFile
-from scenelift.webapp.jobs.rows import JobRow, NewJob, job_from_row
+from scenelift.webapp.jobs.rows import UNLIMITED, JobRow, Limits, NewJob
 from scenelift.webapp.models import JobRequest, Selection
 
 __all__ = ["OwnerSide"]
@@ -18,20 +25,14 @@ __all__ = ["OwnerSide"]
 class OwnerSide(QueueFile):
     """The queue as a caller of the interface sees it; jobs of others do not exist for them."""
 
-    def add(
-        self, job: NewJob, *, max_queued: int | None = None, max_active: int | None = None
-    ) -> JobRow:
+    def add(self, job: NewJob, limits: Limits = UNLIMITED) -> JobRow:
         """Queue a job. Once this returns, the job will end done or failed with a reason.
-
-        Args:
-            max_queued: most jobs that may wait, of all owners.
-            max_active: most jobs that may wait or run, of this owner.
 
         Raises:
             NotAllowedYet: the queue, or the owner's share of it, is full.
         """
         with self.transaction() as c:
-            self._check_room(c, job.owner, max_queued, max_active)
+            self._check_room(c, job.owner, limits)
             c.execute(
                 "INSERT INTO jobs (id, owner, state, request, width, height, created) "
                 "VALUES (?, ?, 'queued', ?, ?, ?, ?)",
@@ -47,14 +48,14 @@ class OwnerSide(QueueFile):
             write_event(c, job.id, "queued")
         return self.get(job.id)
 
-    def check_room(self, owner: str, *, max_queued: int, max_active: int) -> None:
+    def check_room(self, owner: str, limits: Limits) -> None:
         """Refuse before an upload what `add` would refuse after it.
 
         Raises:
             NotAllowedYet: the queue, or the owner's share of it, is full.
         """
         with self.connection() as c:
-            self._check_room(c, owner, max_queued, max_active)
+            self._check_room(c, owner, limits)
 
     def get(self, job_id: str, owner: str | None = None) -> JobRow:
         """A job.
@@ -76,12 +77,11 @@ class OwnerSide(QueueFile):
         """
         with self.connection() as c:
             below = get_job(c, before, owner).number if before else 2**62
-            rows = c.execute(
-                "SELECT * FROM jobs WHERE owner = ? AND number < ? AND NOT deleting "
-                "ORDER BY number DESC LIMIT ?",
+            return select_jobs(
+                c,
+                "owner = ? AND number < ? AND NOT deleting ORDER BY number DESC LIMIT ?",
                 (owner, below, limit),
-            ).fetchall()
-        return [job_from_row(row) for row in rows]
+            )
 
     def positions(self) -> dict[str, int]:
         """Place in the queue, from 1, of every waiting job."""
@@ -126,59 +126,39 @@ class OwnerSide(QueueFile):
             write_event(c, job_id, "deleted")
 
     def select(
-        self,
-        job_id: str,
-        owner: str,
-        selection: Selection,
-        *,
-        max_queued: int | None = None,
-        max_active: int | None = None,
+        self, job_id: str, owner: str, selection: Selection, limits: Limits = UNLIMITED
     ) -> JobRow:
-        """Queue a reviewed job again, to reconstruct what was chosen. Arguments as of `add`.
+        """Queue a reviewed job again, to reconstruct what was chosen.
 
         Raises:
             NotFound: see `get`.
             Conflict: the job is not waiting for a choice.
             NotAllowedYet: the queue, or the owner's share of it, is full.
         """
-        with self.transaction() as c:
-            job = get_job(c, job_id, owner)
-            if job.state != "review":
-                raise Conflict(f"This job is {job.state}; only a job in review can be continued.")
-            self._check_room(c, owner, max_queued, max_active)
-            c.execute(
-                "UPDATE jobs SET state = 'queued', selection = ?, attempt = 0, stage = '', "
-                "fraction = 0, eta = NULL, finished = NULL WHERE id = ?",
-                (selection.model_dump_json(), job_id),
-            )
-            write_event(c, job_id, "queued")
-        return self.get(job_id, owner)
+        return self._requeue_reviewed(
+            job_id, owner, limits, "be continued", "selection", selection.model_dump_json()
+        )
 
     def look_again(
-        self,
-        job_id: str,
-        owner: str,
-        request: JobRequest,
-        *,
-        max_queued: int | None = None,
-        max_active: int | None = None,
+        self, job_id: str, owner: str, request: JobRequest, limits: Limits = UNLIMITED
     ) -> JobRow:
-        """Queue a reviewed job to find its objects once more, as it asks for now.
+        """Queue a reviewed job to find its objects once more, as it asks for now; see `select`."""
+        return self._requeue_reviewed(
+            job_id, owner, limits, "look again", "request", request.model_dump_json()
+        )
 
-        Raises:
-            NotFound: see `get`.
-            NotAllowedYet: the queue, or the owner's share of it, is full.
-            Conflict: the job is not waiting for a choice.
-        """
+    def _requeue_reviewed(
+        self, job_id: str, owner: str, limits: Limits, action: str, column: str, value: str
+    ) -> JobRow:
         with self.transaction() as c:
             job = get_job(c, job_id, owner)
             if job.state != "review":
-                raise Conflict(f"This job is {job.state}; only a job in review can look again.")
-            self._check_room(c, owner, max_queued, max_active)
+                raise Conflict(f"This job is {job.state}; only a job in review can {action}.")
+            self._check_room(c, owner, limits)
             c.execute(
-                "UPDATE jobs SET state = 'queued', request = ?, attempt = 0, stage = '', "
+                f"UPDATE jobs SET state = 'queued', {column} = ?, attempt = 0, stage = '', "
                 "fraction = 0, eta = NULL, finished = NULL WHERE id = ?",
-                (request.model_dump_json(), job_id),
+                (value, job_id),
             )
             write_event(c, job_id, "queued")
         return self.get(job_id, owner)
@@ -233,22 +213,12 @@ class OwnerSide(QueueFile):
             NotFound: see `get`.
         """
         with self.transaction() as c:  # both of one moment
-            job = get_job(c, job_id, owner)
-            rows = c.execute(
-                "SELECT name FROM exports WHERE job = ? ORDER BY number", (job_id,)
-            ).fetchall()
-        return job, [row["name"] for row in rows]
+            return get_job(c, job_id, owner), export_names(c, job_id)
 
     def ask_exports(
-        self,
-        job_id: str,
-        owner: str,
-        names: Sequence[str],
-        *,
-        max_queued: int | None = None,
-        max_active: int | None = None,
+        self, job_id: str, owner: str, names: Sequence[str], limits: Limits = UNLIMITED
     ) -> JobRow:
-        """Have a worker make files of a finished job's scene; limits as of `add`.
+        """Have a worker make files of a finished job's scene.
 
         Args:
             names: of the files, see `output.export`.
@@ -265,7 +235,7 @@ class OwnerSide(QueueFile):
                     f"This job is {job.state}; files are made of the scene of a done one."
                 )
             if job.task == "lift":
-                self._check_room(c, owner, max_queued, max_active)
+                self._check_room(c, owner, limits)
             c.executemany(
                 "INSERT OR IGNORE INTO exports (job, name) VALUES (?, ?)",
                 [(job_id, name) for name in names],
@@ -276,11 +246,9 @@ class OwnerSide(QueueFile):
         return self.get(job_id, owner)
 
     @staticmethod
-    def _check_room(
-        c: sqlite3.Connection, owner: str, max_queued: int | None, max_active: int | None
-    ) -> None:
+    def _check_room(c: sqlite3.Connection, owner: str, limits: Limits) -> None:
         waiting = c.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()[0]
-        if max_queued is not None and waiting >= max_queued:
+        if limits.queued is not None and waiting >= limits.queued:
             raise NotAllowedYet(
                 f"{waiting} jobs are waiting, which is all that fit. Try again in a while.", 60
             )
@@ -288,7 +256,7 @@ class OwnerSide(QueueFile):
             "SELECT count(*) FROM jobs WHERE owner = ? AND state IN ('queued', 'running')",
             (owner,),
         ).fetchone()[0]
-        if max_active is not None and active >= max_active:
+        if limits.active is not None and active >= limits.active:
             raise NotAllowedYet(
                 f"You have {active} jobs waiting or running, which is all you may have at once. "
                 "Wait for one, or cancel one.",

@@ -14,9 +14,11 @@ from scenelift.webapp.models import JobRequest, Selection, State
 from scenelift.webapp.objects import StoredObject, read
 
 __all__ = [
+    "UNLIMITED",
     "Claim",
     "EventRow",
     "JobRow",
+    "Limits",
     "NewJob",
     "Progress",
     "Task",
@@ -38,6 +40,22 @@ class NewJob:
     request: JobRequest
     width: int
     height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How many jobs there may be.
+
+    Attributes:
+        queued: most that may wait, of all owners; None for any number.
+        active: most that may wait or run, of one owner; None for any number.
+    """
+
+    queued: int | None = None
+    active: int | None = None
+
+
+UNLIMITED = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

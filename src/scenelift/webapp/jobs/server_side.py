@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, get_args
 
-from scenelift.webapp.jobs.changes import write_event
+from scenelift.webapp.jobs.changes import select_jobs, write_event
 from scenelift.webapp.jobs.database import QueueFile
 from scenelift.webapp.jobs.rows import EventRow, JobRow, job_from_row
 from scenelift.webapp.models import State
@@ -39,12 +39,12 @@ class ServerSide(QueueFile):
     def before(self, number: int) -> list[JobRow]:
         """Jobs that run, or wait for a turn before that one's."""
         with self.connection() as c:
-            rows = c.execute(
-                "SELECT * FROM jobs WHERE state = 'running' OR "
-                "(state = 'queued' AND NOT deleting AND number < ?) ORDER BY number",
+            return select_jobs(
+                c,
+                "state = 'running' OR (state = 'queued' AND NOT deleting AND number < ?) "
+                "ORDER BY number",
                 (number,),
-            ).fetchall()
-        return [job_from_row(row) for row in rows]
+            )
 
     def stage_totals(self) -> list[tuple[str, str, float, int]]:
         """Quality, stage, seconds together, count."""
@@ -101,10 +101,7 @@ class ServerSide(QueueFile):
     def of_id(self, job_id: str) -> list[JobRow]:
         """The job of that id, whoever owns it; empty where there is none, or it is going."""
         with self.connection() as c:
-            rows = c.execute(
-                "SELECT * FROM jobs WHERE id = ? AND NOT deleting", (job_id,)
-            ).fetchall()
-        return [job_from_row(row) for row in rows]
+            return select_jobs(c, "id = ? AND NOT deleting", (job_id,))
 
     def restore(self, job: JobRow, edits: bytes | None = None) -> None:
         """Take up a job that another file of the queue knew, with the edits of its scene."""
@@ -144,11 +141,11 @@ class ServerSide(QueueFile):
     def finished_jobs(self) -> list[JobRow]:
         """Jobs that wait for nothing but their owner's look, oldest first."""
         with self.connection() as c:
-            rows = c.execute(
-                "SELECT * FROM jobs WHERE state IN ('done', 'failed', 'cancelled', 'review') "
-                "AND NOT deleting ORDER BY coalesce(finished, created), number"
-            ).fetchall()
-        return [job_from_row(row) for row in rows]
+            return select_jobs(
+                c,
+                "state IN ('done', 'failed', 'cancelled', 'review') AND NOT deleting "
+                "ORDER BY coalesce(finished, created), number",
+            )
 
     def purge(self, job_id: str) -> None:
         """Forget a job whose files are gone."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scenelift.webapp.errors import WorkerFailed
-from scenelift.webapp.jobs.changes import finish_job, requeue_job, write_event
+from scenelift.webapp.jobs.changes import export_names, finish_job, requeue_job, write_event
 from scenelift.webapp.jobs.database import QueueFile
 from scenelift.webapp.jobs.rows import Claim, JobRow, Progress, job_from_row
 from scenelift.webapp.models import State
@@ -230,10 +230,7 @@ class WorkerSide(QueueFile):
         """
         with self.transaction() as c:
             self._update_claimed(c, claim, "task = task", ())
-            rows = c.execute(
-                "SELECT name FROM exports WHERE job = ? ORDER BY number", (claim.job,)
-            ).fetchall()
-        return [row["name"] for row in rows]
+            return export_names(c, claim.job)
 
     def export_done(self, claim: Claim, name: str) -> None:
         """A file was made, or cannot be.

@@ -73,13 +73,7 @@ def post_exports(job_id: JobId, new: NewExports, use: Use, owner: Owner) -> Scen
     there = {file.path for file in manifest.files} | record.made.keys()
     names = [export.name for export in exports if export.name not in there]
     _check_share(use, folder, manifest, exports)
-    use.queue.ask_exports(
-        job_id,
-        owner,
-        names,
-        max_queued=use.settings.max_queued,
-        max_active=use.settings.jobs_per_token,
-    )
+    use.queue.ask_exports(job_id, owner, names, use.limits)
     return _answer(use, *use.queue.exports(job_id, owner))
 
 

@@ -132,13 +132,7 @@ def continue_job(job_id: JobId, choice: Choice, use: Use, owner: Owner) -> Job:
         selection = selection.model_copy(update={"drawn": masks_file.name})
         write_json(masks_file, [mask.model_dump(mode="json") for mask in choice.masks])
     try:
-        row = use.queue.select(
-            job_id,
-            owner,
-            selection,
-            max_queued=use.settings.max_queued,
-            max_active=use.settings.jobs_per_token,
-        )
+        row = use.queue.select(job_id, owner, selection, use.limits)
     except BaseException:
         masks_file.unlink(missing_ok=True)
         raise
@@ -195,13 +189,7 @@ def look_again(job_id: JobId, boxes: Look, use: Use, owner: Owner) -> Job:
     in_pixels(together.to_prompt(), job.width, job.height)
     request = job.request.model_copy(update={"prompt": together})
     check_free_space(use.data, use.settings.min_free_bytes)
-    row = use.queue.look_again(
-        job_id,
-        owner,
-        request,
-        max_queued=use.settings.max_queued,
-        max_active=use.settings.jobs_per_token,
-    )
+    row = use.queue.look_again(job_id, owner, request, use.limits)
     return _view(use, _write_back(use, row))
 
 
@@ -260,11 +248,7 @@ async def accept_upload(request: Request, use: Services, owner: str) -> JobRow:
 
 def _check_room(use: Services, owner: str) -> None:
     check_free_space(use.data, use.settings.min_free_bytes)
-    use.queue.check_room(
-        owner,
-        max_queued=use.settings.max_queued,
-        max_active=use.settings.jobs_per_token,
-    )
+    use.queue.check_room(owner, use.limits)
 
 
 def _enqueue(upload: Upload, use: Services, owner: str) -> JobRow:
@@ -281,8 +265,7 @@ def _enqueue(upload: Upload, use: Services, owner: str) -> JobRow:
                 width=upload.width,
                 height=upload.height,
             ),
-            max_queued=use.settings.max_queued,
-            max_active=use.settings.jobs_per_token,
+            use.limits,
         )
     except BaseException:
         use.data.remove(home.path)
