@@ -75,12 +75,25 @@ class Model:
         return all(any((folder / name).is_file() for name in group) for group in self.signs)
 
 
-def _file(path: str, size: int | None, sha256: str, *, needed: bool = True) -> HubFile:
-    return HubFile(name=path, path=path, size=size, sha256=sha256, needed=needed)
+def _files(table: str, *, folder: str = "", needed: bool = True) -> tuple[HubFile, ...]:
+    """Files of a repository.
 
-
-def _checkpoint(name: str, size: int, sha256: str, *, needed: bool = True) -> HubFile:
-    return HubFile(name=name, path=f"checkpoints/{name}", size=size, sha256=sha256, needed=needed)
+    Args:
+        table: name, size and SHA-256 of each; "-" where it is not known.
+        folder: of the repository, that they lie in, as "checkpoints/".
+        needed: see `HubFile`.
+    """
+    words = ["" if word == "-" else word for word in table.split()]
+    return tuple(
+        HubFile(
+            name=name,
+            path=folder + name,
+            size=int(size) if size else None,
+            sha256=sha256,
+            needed=needed,
+        )
+        for name, size, sha256 in zip(words[::3], words[1::3], words[2::3], strict=True)
+    )
 
 
 _SAM3 = Model(
@@ -97,20 +110,25 @@ _SAM3 = Model(
         gated=True,
     ),
     files=(
-        HubFile(
-            name="model.safetensors",
-            path="model.safetensors",
-            size=3_439_938_512,
-            sha256="6d06f0a5f84e435071fe6603e61d0b4cc7b40e0d39d487cfd4d67d8cc11cc14a",
+        *_files(
+            """
+            model.safetensors 3_439_938_512
+                6d06f0a5f84e435071fe6603e61d0b4cc7b40e0d39d487cfd4d67d8cc11cc14a
+            config.json - -
+            processor_config.json - -
+            tokenizer.json - -
+            tokenizer_config.json - -
+            """,
         ),
-        HubFile(name="config.json", path="config.json"),
-        HubFile(name="processor_config.json", path="processor_config.json"),
-        HubFile(name="tokenizer.json", path="tokenizer.json"),
-        HubFile(name="tokenizer_config.json", path="tokenizer_config.json"),
-        HubFile(name="special_tokens_map.json", path="special_tokens_map.json", needed=False),
-        HubFile(name="vocab.json", path="vocab.json", needed=False),
-        HubFile(name="merges.txt", path="merges.txt", needed=False),
-        HubFile(name="LICENSE", path="LICENSE", needed=False),
+        *_files(
+            """
+            special_tokens_map.json - -
+            vocab.json - -
+            merges.txt - -
+            LICENSE - -
+            """,
+            needed=False,
+        ),
     ),
     signs=(("config.json",), ("model.safetensors", "model.safetensors.index.json")),
 )
@@ -125,13 +143,10 @@ _MOGE = Model(
     repository=HubRepository(
         hub_id="Ruicheng/moge-vitl", revision="ad326bfb61facd6c52b5a825bc1e34d7c97d9672"
     ),
-    files=(
-        HubFile(
-            name="model.pt",
-            path="model.pt",
-            size=1_256_823_446,
-            sha256="da96b09a0485a3c45a5aa455e67743c8b4efc4dd8437c1f2aa93c2b4303d957f",
-        ),
+    files=_files(
+        """
+        model.pt 1_256_823_446 da96b09a0485a3c45a5aa455e67743c8b4efc4dd8437c1f2aa93c2b4303d957f
+        """,
     ),
     signs=(("model.pt", "model.safetensors"),),
 )
@@ -157,7 +172,7 @@ def _moge2(
         role="pointmap",
         licence="MIT; commercial use allowed",
         repository=HubRepository(hub_id=f"Ruicheng/moge-2-{size}", revision=revision),
-        files=(_file("model.pt", bytes_, sha256),),
+        files=_files(f"model.pt {bytes_} {sha256}"),
         signs=(("model.pt",),),
     )
 
@@ -213,74 +228,46 @@ _SAM3D = Model(
         gated=True,
     ),
     files=(
-        _checkpoint(
-            "pipeline.yaml",
-            3548,
-            "53c3d226b21df85c0bb3d16e6e4fa63abde0d6167525765eb929d02bfa9d358c",
+        *_files(
+            """
+            pipeline.yaml 3_548 53c3d226b21df85c0bb3d16e6e4fa63abde0d6167525765eb929d02bfa9d358c
+            ss_generator.yaml 5_076 3c265448bca7c057f94e3ef56adea3a895a10bcd9f15f992a41dd03fa35412cd
+            ss_generator.ckpt 6_690_136_964
+                225f40479e4cff4f39d6fa14c55be3abad1475bf55b61af3bec1e19ed2f6c146
+            ss_decoder.yaml 244 baacff269b664f84f7aa1896ebd66128065f6568cdb88d419d5c3d2ccb4193ae
+            ss_decoder.ckpt 147_609_242
+                6dac1cd7b7fda5a38e0614fadae441f1794f80e39ea2981f1ac8aff0a7e99340
+            slat_generator.yaml 1_986
+                53029fadff6fe34a0344381a16d64d65d0567d603484952712e8969319559c4e
+            slat_generator.ckpt 4_906_537_684
+                91529bde8e7daa12d09618a66c319e3a5a6398db6b23b958cedcb1c3f28faabb
+            slat_decoder_gs.yaml 576
+                53f054e02a0c185f0a6885d30bb6ca0ec92efe0a98148688e7f05f7c26afe670
+            slat_decoder_gs.ckpt 171_476_155
+                f8077c36a06eaf890dd93cda1937411f793dea1eb80b3dd9329f2038ba84a111
+            """,
+            folder="checkpoints/",
         ),
-        _checkpoint(
-            "ss_generator.yaml",
-            5076,
-            "3c265448bca7c057f94e3ef56adea3a895a10bcd9f15f992a41dd03fa35412cd",
-        ),
-        _checkpoint(
-            "ss_generator.ckpt",
-            6_690_136_964,
-            "225f40479e4cff4f39d6fa14c55be3abad1475bf55b61af3bec1e19ed2f6c146",
-        ),
-        _checkpoint(
-            "ss_decoder.yaml",
-            244,
-            "baacff269b664f84f7aa1896ebd66128065f6568cdb88d419d5c3d2ccb4193ae",
-        ),
-        _checkpoint(
-            "ss_decoder.ckpt",
-            147_609_242,
-            "6dac1cd7b7fda5a38e0614fadae441f1794f80e39ea2981f1ac8aff0a7e99340",
-        ),
-        _checkpoint(
-            "slat_generator.yaml",
-            1986,
-            "53029fadff6fe34a0344381a16d64d65d0567d603484952712e8969319559c4e",
-        ),
-        _checkpoint(
-            "slat_generator.ckpt",
-            4_906_537_684,
-            "91529bde8e7daa12d09618a66c319e3a5a6398db6b23b958cedcb1c3f28faabb",
-        ),
-        _checkpoint(
-            "slat_decoder_gs.yaml",
-            576,
-            "53f054e02a0c185f0a6885d30bb6ca0ec92efe0a98148688e7f05f7c26afe670",
-        ),
-        _checkpoint(
-            "slat_decoder_gs.ckpt",
-            171_476_155,
-            "f8077c36a06eaf890dd93cda1937411f793dea1eb80b3dd9329f2038ba84a111",
-        ),
-        _checkpoint(
-            "slat_decoder_gs_4.yaml",
-            575,
-            "3d1dfd4c56cdac56f30e0cf5eb310d4df973fe25c60ac0a462c86ca4e3bf8b48",
+        *_files(
+            """
+            slat_decoder_gs_4.yaml 575
+                3d1dfd4c56cdac56f30e0cf5eb310d4df973fe25c60ac0a462c86ca4e3bf8b48
+            slat_decoder_gs_4.ckpt 170_269_801
+                731a0eceaa47945b52aa27f650d695b2aea9cc70945751e5609e5cb5b49f0186
+            """,
+            folder="checkpoints/",
             needed=False,
         ),
-        _checkpoint(
-            "slat_decoder_gs_4.ckpt",
-            170_269_801,
-            "731a0eceaa47945b52aa27f650d695b2aea9cc70945751e5609e5cb5b49f0186",
-            needed=False,
+        *_files(
+            """
+            slat_decoder_mesh.yaml 300
+                8f46952764aa985c50109a56f0b4f07625cdb06457aaded74957d26f3520c69e
+            slat_decoder_mesh.ckpt 363_726_862
+                85907b37b67d8ce5b099a96629bdcfbd873eb407dee6b3aa9a75deb15038db33
+            """,
+            folder="checkpoints/",
         ),
-        _checkpoint(
-            "slat_decoder_mesh.yaml",
-            300,
-            "8f46952764aa985c50109a56f0b4f07625cdb06457aaded74957d26f3520c69e",
-        ),
-        _checkpoint(
-            "slat_decoder_mesh.ckpt",
-            363_726_862,
-            "85907b37b67d8ce5b099a96629bdcfbd873eb407dee6b3aa9a75deb15038db33",
-        ),
-        HubFile(name="LICENSE", path="LICENSE", needed=False),
+        *_files("LICENSE - -", needed=False),
     ),
     signs=(("pipeline.yaml",), ("ss_generator.ckpt", "ss_generator.safetensors")),
     bare=True,
@@ -298,38 +285,17 @@ _GROUNDING_DINO = Model(
         hub_id="IDEA-Research/grounding-dino-base",
         revision="12bdfa3120f3e7ec7b434d90674b3396eccf88eb",
     ),
-    files=(
-        _file(
-            "model.safetensors",
-            933_400_872,
-            "5548f844c928c4b6f411fa8cbcc2bfa8dbbba437cb1d513975519f93c2a9ed21",
-        ),
-        _file(
-            "config.json", None, "eda416dae6f49419ff831b1c190ec430a060b19aae688dbaf2425a075b650608"
-        ),
-        _file(
-            "preprocessor_config.json",
-            None,
-            "8454179ba95e2ad22947835aad7b45862a601fc0055ab88bf1ee70892d3aea60",
-        ),
-        _file(
-            "tokenizer.json",
-            None,
-            "d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66",
-        ),
-        _file(
-            "tokenizer_config.json",
-            None,
-            "d40ab645b68211910b9170d22433d43186a6ec8ee6fd10ba170524b25bf4fb56",
-        ),
-        _file(
-            "vocab.txt", None, "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
-        ),
-        _file(
-            "special_tokens_map.json",
-            None,
-            "b6d346be366a7d1d48332dbc9fdf3bf8960b5d879522b7799ddba59e76237ee3",
-        ),
+    files=_files(
+        """
+        model.safetensors 933_400_872
+            5548f844c928c4b6f411fa8cbcc2bfa8dbbba437cb1d513975519f93c2a9ed21
+        config.json - eda416dae6f49419ff831b1c190ec430a060b19aae688dbaf2425a075b650608
+        preprocessor_config.json - 8454179ba95e2ad22947835aad7b45862a601fc0055ab88bf1ee70892d3aea60
+        tokenizer.json - d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66
+        tokenizer_config.json - d40ab645b68211910b9170d22433d43186a6ec8ee6fd10ba170524b25bf4fb56
+        vocab.txt - 07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3
+        special_tokens_map.json - b6d346be366a7d1d48332dbc9fdf3bf8960b5d879522b7799ddba59e76237ee3
+        """,
     ),
     signs=(("config.json",), ("model.safetensors",)),
 )
@@ -348,25 +314,15 @@ _SAM2 = Model(
     repository=HubRepository(
         hub_id="facebook/sam2.1-hiera-large", revision="665f8e2ad61cf5f53d65644ff27c8ee525124610"
     ),
-    files=(
-        _file(
-            "model.safetensors",
-            897_897_416,
-            "dc407dce21301fd94abb395c5099b4f2c455fdc8a8f261ac3d0ea6d4cd197230",
-        ),
-        _file(
-            "config.json", 5705, "00446988cf4d617118d2d347eabe2c46aebed744628facdd540508be30b69ec3"
-        ),
-        _file(
-            "preprocessor_config.json",
-            683,
-            "6ebf229ee259368ce4a8d4f2fe893a72b053023710853e257253939e601f583d",
-        ),
-        _file(
-            "processor_config.json",
-            95,
-            "f8a68e865cfad115c1c2763f3d93eca7b1c622da06da2a9273eb437fb2389b6d",
-        ),
+    files=_files(
+        """
+        model.safetensors 897_897_416
+            dc407dce21301fd94abb395c5099b4f2c455fdc8a8f261ac3d0ea6d4cd197230
+        config.json 5_705 00446988cf4d617118d2d347eabe2c46aebed744628facdd540508be30b69ec3
+        preprocessor_config.json 683
+            6ebf229ee259368ce4a8d4f2fe893a72b053023710853e257253939e601f583d
+        processor_config.json 95 f8a68e865cfad115c1c2763f3d93eca7b1c622da06da2a9273eb437fb2389b6d
+        """,
     ),
     signs=(("config.json",), ("model.safetensors",)),
 )
@@ -384,15 +340,13 @@ _GROUNDING_DINO_TINY = Model(
         revision="a2bb814dd30d776dcf7e30523b00659f4f141c71",
     ),
     files=(
-        _file(
-            "model.safetensors",
-            689_359_096,
-            "1a2412ef99bd74bcd3c2a246fa1e48581f8889a1300c9051974741314fc042f3",
+        *_files(
+            """
+            model.safetensors 689_359_096
+                1a2412ef99bd74bcd3c2a246fa1e48581f8889a1300c9051974741314fc042f3
+            config.json - eec82c5ab66e16df12a9a212e68ac011779927c2536cf9078658e35d85f0c67a
+            """,
         ),
-        _file(
-            "config.json", None, "eec82c5ab66e16df12a9a212e68ac011779927c2536cf9078658e35d85f0c67a"
-        ),
-        # Processor and tokenizer are those of the large one.
         *(file for file in _GROUNDING_DINO.files if file.name not in _OWN_FILES),
     ),
     signs=(("config.json",), ("model.safetensors",)),
@@ -411,13 +365,12 @@ _SAM2_TINY = Model(
         hub_id="facebook/sam2.1-hiera-tiny", revision="de431c4043854a71d8101e17995dfe596bf101a5"
     ),
     files=(
-        _file(
-            "model.safetensors",
-            155_908_064,
-            "48c14467e5cf9e51870511feb72c89688e82dd74523142c0538b663e193ac2a7",
-        ),
-        _file(
-            "config.json", None, "860aff9751b139d83a4ad7df1e5535416fded533e0ead02625edbefcb9953cce"
+        *_files(
+            """
+            model.safetensors 155_908_064
+                48c14467e5cf9e51870511feb72c89688e82dd74523142c0538b663e193ac2a7
+            config.json - 860aff9751b139d83a4ad7df1e5535416fded533e0ead02625edbefcb9953cce
+            """,
         ),
         *(file for file in _SAM2.files if file.name not in _OWN_FILES),
     ),
@@ -435,38 +388,27 @@ _TRELLIS = Model(
         hub_id="microsoft/TRELLIS-image-large", revision="25e0d31ffbebe4b5a97464dd851910efc3002d96"
     ),
     files=(
-        _file("pipeline.json", 1987, "2686b6c9b3b0a100"),
-        _file("ckpts/ss_flow_img_dit_L_16l8_fp16.json", 385, "bf69161da7ece9a8"),
-        _file(
-            "ckpts/ss_flow_img_dit_L_16l8_fp16.safetensors",
-            1_130_770_840,
-            "96dc6bfd4136fd950af564dd16b4ae533c9ba6af8f26c670646b2a9f2789b1db",
+        *_files(
+            """
+            pipeline.json 1_987 2686b6c9b3b0a100
+            ckpts/ss_flow_img_dit_L_16l8_fp16.json 385 bf69161da7ece9a8
+            ckpts/ss_flow_img_dit_L_16l8_fp16.safetensors 1_130_770_840
+                96dc6bfd4136fd950af564dd16b4ae533c9ba6af8f26c670646b2a9f2789b1db
+            ckpts/ss_dec_conv3d_16l8_fp16.json 245 646781293f1cda74
+            ckpts/ss_dec_conv3d_16l8_fp16.safetensors 147_591_972
+                1c76d4a40519aa2d711cc263a8404105231ac26db31d946bed48b84fee79009a
+            ckpts/slat_flow_img_dit_L_64l8p2_fp16.json 442 c0a9bd57227f55cf
+            ckpts/slat_flow_img_dit_L_64l8p2_fp16.safetensors 1_203_755_136
+                693fb2a58ad497bd222007301eeec49d14d60f8c12d2f2f00c221fa747b4c66c
+            ckpts/slat_dec_gs_swin8_B_64l8gs32_fp16.json 843 ebe9d3eade6d9cb7
+            ckpts/slat_dec_gs_swin8_B_64l8gs32_fp16.safetensors 171_450_952
+                38c84bcef5ce0af1f48b1b5558dabc7575a13346043c41a7e0610f1fa619a161
+            ckpts/slat_dec_mesh_swin8_B_64l8m256c_fp16.json 372 293900795cb69cc9
+            ckpts/slat_dec_mesh_swin8_B_64l8m256c_fp16.safetensors 181_903_412
+                3e87aba94b5786407eb06d0502c1ed0885a0027a3f2b8537bfe15b0a92c01859
+            """,
         ),
-        _file("ckpts/ss_dec_conv3d_16l8_fp16.json", 245, "646781293f1cda74"),
-        _file(
-            "ckpts/ss_dec_conv3d_16l8_fp16.safetensors",
-            147_591_972,
-            "1c76d4a40519aa2d711cc263a8404105231ac26db31d946bed48b84fee79009a",
-        ),
-        _file("ckpts/slat_flow_img_dit_L_64l8p2_fp16.json", 442, "c0a9bd57227f55cf"),
-        _file(
-            "ckpts/slat_flow_img_dit_L_64l8p2_fp16.safetensors",
-            1_203_755_136,
-            "693fb2a58ad497bd222007301eeec49d14d60f8c12d2f2f00c221fa747b4c66c",
-        ),
-        _file("ckpts/slat_dec_gs_swin8_B_64l8gs32_fp16.json", 843, "ebe9d3eade6d9cb7"),
-        _file(
-            "ckpts/slat_dec_gs_swin8_B_64l8gs32_fp16.safetensors",
-            171_450_952,
-            "38c84bcef5ce0af1f48b1b5558dabc7575a13346043c41a7e0610f1fa619a161",
-        ),
-        _file("ckpts/slat_dec_mesh_swin8_B_64l8m256c_fp16.json", 372, "293900795cb69cc9"),
-        _file(
-            "ckpts/slat_dec_mesh_swin8_B_64l8m256c_fp16.safetensors",
-            181_903_412,
-            "3e87aba94b5786407eb06d0502c1ed0885a0027a3f2b8537bfe15b0a92c01859",
-        ),
-        _file("README.md", None, "", needed=False),  # states the licence
+        *_files("README.md - -", needed=False),  # states the licence
     ),
     signs=(("pipeline.json",), ("ckpts/ss_flow_img_dit_L_16l8_fp16.safetensors",)),
     bare=True,
@@ -483,12 +425,11 @@ _DINOV2 = Model(
         base="https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/",
         url="https://github.com/facebookresearch/dinov2",
     ),
-    files=(
-        _file(
-            "dinov2_vitl14_reg4_pretrain.pth",
-            1_217_607_321,
-            "36e4deffbaef061a2576705b0c36f93621e2ae20bf6274694821b0b492551b51",
-        ),
+    files=_files(
+        """
+        dinov2_vitl14_reg4_pretrain.pth 1_217_607_321
+            36e4deffbaef061a2576705b0c36f93621e2ae20bf6274694821b0b492551b51
+        """,
     ),
     signs=(("dinov2_vitl14_reg4_pretrain.pth",),),
     bare=True,
@@ -505,82 +446,40 @@ _TRELLIS2 = Model(
     licence="MIT; commercial use allowed",
     repository=HubRepository(hub_id="microsoft/TRELLIS.2-4B", revision=_TRELLIS2_REVISION),
     files=(
-        _file(
-            "pipeline.json",
-            4186,
-            "222c359ab1ed9bc6735a640a34f95d47f8681b9bc4aaa101bfb80274676253c6",
+        *_files(
+            """
+            pipeline.json 4_186 222c359ab1ed9bc6735a640a34f95d47f8681b9bc4aaa101bfb80274676253c6
+            ckpts/ss_flow_img_dit_1_3B_64_bf16.json 467
+                6cdfb636854f60ffcadd8c49244169cd449f34c5ccdb55b5ff7c04678f9c399e
+            ckpts/ss_flow_img_dit_1_3B_64_bf16.safetensors 2_584_426_920
+                ca01377c485bec418076d38ee80166d32dc776d744f2553b835cba1e97a7abf6
+            ckpts/slat_flow_img2shape_dit_1_3B_512_bf16.json 458
+                ddbd7a1d34ce9a8e7af2f6ef9ae686d9ab49f69e62dacb98d8409b511cdbd5e2
+            ckpts/slat_flow_img2shape_dit_1_3B_512_bf16.safetensors 2_584_574_424
+                ec5e0917ef9b7e25ad51dffc7d19687a42019871f94239f2fa7f86264c55b70f
+            ckpts/slat_flow_img2shape_dit_1_3B_1024_bf16.json 458
+                7ebd6d367393f52fee9e92c2b3d727a9026a338549c6a6fa84c7ea122140ffdd
+            ckpts/slat_flow_img2shape_dit_1_3B_1024_bf16.safetensors 2_584_574_424
+                07cd0596f634c5adc1890023d16023afc5eed02fb84b22bb23aff5bf0030fbbd
+            ckpts/slat_flow_imgshape2tex_dit_1_3B_512_bf16.json 458
+                3093796257a62f838d2e5578ac4580ca3b7d88d10b87d348065d3fdfcc4c2077
+            ckpts/slat_flow_imgshape2tex_dit_1_3B_512_bf16.safetensors 2_584_672_728
+                8371aa1c5d13be79dcd5ddfd2cf3835e902e204dc34427169a1c702828e1a94d
+            ckpts/slat_flow_imgshape2tex_dit_1_3B_1024_bf16.json 458
+                31f4fdad9974930e5e9324ac9dfb6ef7de6b30cea51854ba515ef827a8d353b2
+            ckpts/slat_flow_imgshape2tex_dit_1_3B_1024_bf16.safetensors 2_584_672_728
+                580401269059a339b8318ab9ced459a13ba63391721c83a6c383198c29e77686
+            ckpts/shape_dec_next_dc_f16c32_fp16.json 678
+                5f1b856dffce79466fb18f5f0eefc08f08c673b24b3c05b20359c0b6d318a209
+            ckpts/shape_dec_next_dc_f16c32_fp16.safetensors 948_490_494
+                e3b718d3e43e4f8780e9a24ac6fff231811a67e3b058e336e10fe654c911d581
+            ckpts/tex_dec_next_dc_f16c32_fp16.json 705
+                22074e4ab5b28e2b72d33a3fe61bf416134b89e12d0fc5c729f37da75da0c4d1
+            ckpts/tex_dec_next_dc_f16c32_fp16.safetensors 948_458_812
+                97ea69addea2ecd9312910f5f548234665eef51c088386180b7cd5b258645e3c
+            """,
         ),
-        _file(
-            "ckpts/ss_flow_img_dit_1_3B_64_bf16.json",
-            467,
-            "6cdfb636854f60ffcadd8c49244169cd449f34c5ccdb55b5ff7c04678f9c399e",
-        ),
-        _file(
-            "ckpts/ss_flow_img_dit_1_3B_64_bf16.safetensors",
-            2_584_426_920,
-            "ca01377c485bec418076d38ee80166d32dc776d744f2553b835cba1e97a7abf6",
-        ),
-        _file(
-            "ckpts/slat_flow_img2shape_dit_1_3B_512_bf16.json",
-            458,
-            "ddbd7a1d34ce9a8e7af2f6ef9ae686d9ab49f69e62dacb98d8409b511cdbd5e2",
-        ),
-        _file(
-            "ckpts/slat_flow_img2shape_dit_1_3B_512_bf16.safetensors",
-            2_584_574_424,
-            "ec5e0917ef9b7e25ad51dffc7d19687a42019871f94239f2fa7f86264c55b70f",
-        ),
-        _file(
-            "ckpts/slat_flow_img2shape_dit_1_3B_1024_bf16.json",
-            458,
-            "7ebd6d367393f52fee9e92c2b3d727a9026a338549c6a6fa84c7ea122140ffdd",
-        ),
-        _file(
-            "ckpts/slat_flow_img2shape_dit_1_3B_1024_bf16.safetensors",
-            2_584_574_424,
-            "07cd0596f634c5adc1890023d16023afc5eed02fb84b22bb23aff5bf0030fbbd",
-        ),
-        _file(
-            "ckpts/slat_flow_imgshape2tex_dit_1_3B_512_bf16.json",
-            458,
-            "3093796257a62f838d2e5578ac4580ca3b7d88d10b87d348065d3fdfcc4c2077",
-        ),
-        _file(
-            "ckpts/slat_flow_imgshape2tex_dit_1_3B_512_bf16.safetensors",
-            2_584_672_728,
-            "8371aa1c5d13be79dcd5ddfd2cf3835e902e204dc34427169a1c702828e1a94d",
-        ),
-        _file(
-            "ckpts/slat_flow_imgshape2tex_dit_1_3B_1024_bf16.json",
-            458,
-            "31f4fdad9974930e5e9324ac9dfb6ef7de6b30cea51854ba515ef827a8d353b2",
-        ),
-        _file(
-            "ckpts/slat_flow_imgshape2tex_dit_1_3B_1024_bf16.safetensors",
-            2_584_672_728,
-            "580401269059a339b8318ab9ced459a13ba63391721c83a6c383198c29e77686",
-        ),
-        _file(
-            "ckpts/shape_dec_next_dc_f16c32_fp16.json",
-            678,
-            "5f1b856dffce79466fb18f5f0eefc08f08c673b24b3c05b20359c0b6d318a209",
-        ),
-        _file(
-            "ckpts/shape_dec_next_dc_f16c32_fp16.safetensors",
-            948_490_494,
-            "e3b718d3e43e4f8780e9a24ac6fff231811a67e3b058e336e10fe654c911d581",
-        ),
-        _file(
-            "ckpts/tex_dec_next_dc_f16c32_fp16.json",
-            705,
-            "22074e4ab5b28e2b72d33a3fe61bf416134b89e12d0fc5c729f37da75da0c4d1",
-        ),
-        _file(
-            "ckpts/tex_dec_next_dc_f16c32_fp16.safetensors",
-            948_458_812,
-            "97ea69addea2ecd9312910f5f548234665eef51c088386180b7cd5b258645e3c",
-        ),
-        _file("README.md", None, "", needed=False),  # states the licence
+        *_files("README.md - -", needed=False),  # states the licence
     ),
     signs=(("pipeline.json",), ("ckpts/ss_flow_img_dit_1_3B_64_bf16.safetensors",)),
     bare=True,
@@ -615,15 +514,14 @@ _DINOV3 = Model(
         gated=True,
     ),
     files=(
-        _file(
-            "model.safetensors",
-            1_212_559_808,
-            "dcb2e45127cccbf1601e5f42fef165eea275c8e5213197e8dcf3f48822718179",
+        *_files(
+            """
+            model.safetensors 1_212_559_808
+                dcb2e45127cccbf1601e5f42fef165eea275c8e5213197e8dcf3f48822718179
+            config.json 745 135ecd23e34a70b6fbed8b083fdecb319b7e3a54e3d849258bbe4ddcf1783bb5
+            """,
         ),
-        _file(
-            "config.json", 745, "135ecd23e34a70b6fbed8b083fdecb319b7e3a54e3d849258bbe4ddcf1783bb5"
-        ),
-        _file("LICENSE.md", None, "", needed=False),
+        *_files("LICENSE.md - -", needed=False),
     ),
     signs=(("model.safetensors",),),
 )
@@ -641,7 +539,7 @@ _PIXAL3D = Model(
         base="https://huggingface.co/TencentARC/Pixal3D/",
         url="https://huggingface.co/TencentARC/Pixal3D",
     ),
-    files=(_file("pipeline.json", 4068, "", needed=False),),
+    files=_files("pipeline.json 4_068 -", needed=False),
     signs=(("pipeline.json",), ("ckpts/ss_flow_img_dit_1_3B_64_bf16.safetensors",)),
 )
 
@@ -654,12 +552,10 @@ _NAF = Model(
     repository=WebFolder(
         base="https://github.com/valeoai/NAF/", url="https://github.com/valeoai/NAF"
     ),
-    files=(
-        _file(
-            "naf_release.pth",
-            2_664_431,
-            "c096c1ab2217a5c3ac136365f721685e2201379cb69d509cfb0261183847c98f",
-        ),
+    files=_files(
+        """
+        naf_release.pth 2_664_431 c096c1ab2217a5c3ac136365f721685e2201379cb69d509cfb0261183847c98f
+        """,
     ),
     signs=(("naf_release.pth",),),
 )
