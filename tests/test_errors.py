@@ -11,7 +11,7 @@ from scenelift import errors
 ALL = [
     cls
     for name in errors.__all__
-    if issubclass(cls := getattr(errors, name), errors.SceneliftError)
+    if isinstance(cls := getattr(errors, name), type) and issubclass(cls, errors.SceneliftError)
 ]
 
 

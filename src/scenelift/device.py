@@ -9,7 +9,7 @@ import re
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from scenelift.errors import InputError, SetupError
+from scenelift.errors import InputError, SetupError, first_line
 from scenelift.options import Precision
 
 if TYPE_CHECKING:
@@ -52,9 +52,8 @@ def choose_device(name: str = "auto") -> torch.device:
         device = torch.device(split_devices(name)[0])
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as exc:
-        reason = (str(exc).splitlines() or [type(exc).__name__])[0]
         raise SetupError(
-            f"The device {name!r} cannot be used here: {reason}. "
+            f"The device {name!r} cannot be used here: {first_line(exc, 1000)}. "
             f"`--device auto` takes the best there is; `scenelift doctor` lists them."
         ) from exc
     return device

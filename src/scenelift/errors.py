@@ -43,6 +43,7 @@ __all__ = [
     "SceneliftError",
     "SetupError",
     "WeightsError",
+    "first_line",
 ]
 
 
@@ -272,3 +273,8 @@ class Cancelled(SceneliftError):
     exit_code = 130
     http_status = 409
     slug = "cancelled"
+
+
+def first_line(exc: BaseException, most: int = 200) -> str:
+    """First line of an error's message, cut at `most` characters; its class where it has none."""
+    return (str(exc).splitlines() or [""])[0][:most] or type(exc).__name__

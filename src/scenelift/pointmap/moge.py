@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -133,10 +132,6 @@ class MoGePointMapper:
         """Points and the mask's logits, on the device."""
         pixels = torch.tensor(image.pixels, device=self.device)
         picture = pixels.movedim(-1, 0)[None].float() / 255
-        with self.memory.running(self.network, working=_WORKING) as network, self._precision():
+        half = torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda")
+        with self.memory.running(self.network, working=_WORKING) as network, half:
             return network(picture, self.settings.tokens)
-
-    def _precision(self) -> AbstractContextManager[object]:
-        if self.device.type == "cuda":
-            return torch.autocast("cuda", dtype=torch.float16)
-        return nullcontext()

@@ -1,5 +1,7 @@
 """Stage 3, reconstruct: one object's pixels and points become its shape and pose."""
 
+from functools import partial
+
 from scenelift.options import BackendOptions
 from scenelift.reconstruct.base import (
     RECONSTRUCTORS,
@@ -18,6 +20,22 @@ __all__ = [
     "SeveralViewsReconstructor",
     "begin_photo",
 ]
+
+
+def _lacks(bundle: str, models: dict[str, str], options: BackendOptions) -> list[str]:
+    """Packages and weights that are not here."""
+    from importlib.util import find_spec
+
+    from scenelift.weights.locate import locate
+
+    missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
+    if missing:
+        return [f"{', '.join(missing)} not installed: pip install 'scenelift[full]'"]
+    return [
+        f"no weights of {title}: scenelift models download {bundle}"
+        for name, title in models.items()
+        if locate(name, options.weights) is None
+    ]
 
 
 def _load_embedded(runtime: Runtime) -> Reconstructor:
@@ -41,17 +59,13 @@ def _load_sam3d(runtime: Runtime) -> Reconstructor:
     return SAM3DReconstructor.load(runtime)
 
 
-def _sam3d_lacks(options: BackendOptions) -> list[str]:
-    return _lacks(options, "full", {"sam3d": "SAM 3D Objects"})
-
-
 RECONSTRUCTORS.add(
     Backend(
         name="sam3d",
         load=_load_sam3d,
         networks=True,
         shares_objects=True,
-        lacks=_sam3d_lacks,
+        lacks=partial(_lacks, "full", {"sam3d": "SAM 3D Objects"}),
         licence=(
             "code Apache-2.0; weights SAM License, gated: commercial use under its conditions, "
             "https://huggingface.co/facebook/sam-3d-objects"
@@ -66,17 +80,13 @@ def _load_trellis(runtime: Runtime) -> Reconstructor:
     return TrellisReconstructor.load(runtime)
 
 
-def _trellis_lacks(options: BackendOptions) -> list[str]:
-    return _lacks(options, "open", {"trellis": "TRELLIS", "dinov2-large": "DINOv2"})
-
-
 RECONSTRUCTORS.add(
     Backend(
         name="trellis",
         load=_load_trellis,
         networks=True,
         shares_objects=True,
-        lacks=_trellis_lacks,
+        lacks=partial(_lacks, "open", {"trellis": "TRELLIS", "dinov2-large": "DINOv2"}),
         licence=(
             "code and weights MIT, DINOv2 Apache-2.0: commercial use allowed, "
             "https://huggingface.co/microsoft/TRELLIS-image-large"
@@ -91,17 +101,13 @@ def _load_trellis2(runtime: Runtime) -> Reconstructor:
     return Trellis2Reconstructor.load(runtime)
 
 
-def _trellis2_lacks(options: BackendOptions) -> list[str]:
-    return _lacks(options, "pbr", {"trellis2": "TRELLIS.2", "dinov3-large": "DINOv3"})
-
-
 RECONSTRUCTORS.add(
     Backend(
         name="trellis2",
         load=_load_trellis2,
         networks=True,
         shares_objects=True,
-        lacks=_trellis2_lacks,
+        lacks=partial(_lacks, "pbr", {"trellis2": "TRELLIS.2", "dinov3-large": "DINOv3"}),
         licence=(
             "code and weights MIT; DINOv3 under the DINOv3 License, which allows commercial use "
             "under its conditions, https://huggingface.co/microsoft/TRELLIS.2-4B"
@@ -116,18 +122,15 @@ def _load_pixal3d(runtime: Runtime) -> Reconstructor:
     return Pixal3DReconstructor.load(runtime)
 
 
-def _pixal3d_lacks(options: BackendOptions) -> list[str]:
-    models = {"pixal3d": "Pixal3D", "naf": "NAF", "dinov3-large": "DINOv3"}
-    return _lacks(options, "pixal3d", models)
-
-
 RECONSTRUCTORS.add(
     Backend(
         name="pixal3d",
         load=_load_pixal3d,
         networks=True,
         shares_objects=True,
-        lacks=_pixal3d_lacks,
+        lacks=partial(
+            _lacks, "pixal3d", {"pixal3d": "Pixal3D", "naf": "NAF", "dinov3-large": "DINOv3"}
+        ),
         licence=(
             "code MIT since 20 May 2026, its weights not plainly so: read "
             "https://huggingface.co/TencentARC/Pixal3D before you use them; NAF Apache-2.0; DINOv3 "
@@ -135,22 +138,6 @@ RECONSTRUCTORS.add(
         ),
     )
 )
-
-
-def _lacks(options: BackendOptions, bundle: str, models: dict[str, str]) -> list[str]:
-    """Packages and weights that are not here."""
-    from importlib.util import find_spec
-
-    from scenelift.weights.locate import locate
-
-    missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
-    if missing:
-        return [f"{', '.join(missing)} not installed: pip install 'scenelift[full]'"]
-    return [
-        f"no weights of {title}: scenelift models download {bundle}"
-        for name, title in models.items()
-        if locate(name, options.weights) is None
-    ]
 
 
 def _load_official(runtime: Runtime) -> Reconstructor:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scenelift.errors import DeviceMemoryError
+from scenelift.errors import DeviceMemoryError, first_line
 from scenelift.geometry.transforms import quaternion_from_matrix, transform_gaussians
 from scenelift.models.slat.acceleration import accelerate
 from scenelift.models.slat.checkpoints import StructureModels
@@ -239,7 +239,7 @@ def freed_when_it_fails(model: FirstStage[Any]) -> Iterator[None]:
         # Without the error's frames, which hold what is to be freed.
         raise DeviceMemoryError(
             f"There is too little memory on {model.device} for this object, even with one "
-            f"network on it at a time ({_first_line(exc)}). Close what else uses it, or take "
+            f"network on it at a time ({first_line(exc)}). Close what else uses it, or take "
             f"`--device cpu`."
         ) from None
     finally:
@@ -286,7 +286,3 @@ def _clipped(gaussians: Gaussians) -> Gaussians:
     """Rounding of the turn must not carry a centre out of the cube."""
     np.clip(gaussians.means, -0.5, 0.5, out=gaussians.means)
     return gaussians
-
-
-def _first_line(exc: BaseException) -> str:
-    return (str(exc).splitlines() or [type(exc).__name__])[0][:200]

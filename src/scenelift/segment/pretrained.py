@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from scenelift.errors import DeviceMemoryError, WeightsError
+from scenelift.errors import DeviceMemoryError, WeightsError, first_line
 from scenelift.models.ops.deformable_attention import DeformableAttention
 from scenelift.segment.torchvision_ops import import_torchvision
 
@@ -142,10 +142,10 @@ def _translated(folder: Path) -> Iterator[None]:
     try:
         yield
     except _LOADING_ERRORS as exc:
-        reason = (str(exc).splitlines() or [type(exc).__name__])[0][:300]
         raise WeightsError(
-            f"The model in {folder} cannot be loaded: {reason} Fetch it again; the folder needs "
-            f"config.json, model.safetensors, and the files of processor and tokenizer."
+            f"The model in {folder} cannot be loaded: {first_line(exc, 300)} Fetch it "
+            "again; the folder needs config.json, model.safetensors, and the files of processor "
+            "and tokenizer."
         ) from exc
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scenelift.errors import SetupError, WeightsError
+from scenelift.errors import SetupError, WeightsError, first_line
 
 __all__ = ["HubFile", "HubRepository", "WebFolder", "fetch", "missing_bytes", "sha256_in_steps"]
 
@@ -249,8 +249,8 @@ def _explained(file: HubFile, repository: Repository, folder: Path) -> Iterator[
         ) from exc
     except (HTTPError, OfflineModeIsEnabled, ConnectionError) as exc:
         raise WeightsError(
-            f"{repository.url} cannot be reached from here ({_reason(exc)}). What has arrived is "
-            "kept, and running the same command again goes on."
+            f"{repository.url} cannot be reached from here ({first_line(exc, 120)}). What has "
+            "arrived is kept, and running the same command again goes on."
         ) from exc
     except OSError as exc:
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -283,7 +283,3 @@ def _signed_in() -> bool:
     from huggingface_hub import get_token
 
     return get_token() is not None
-
-
-def _reason(exc: BaseException) -> str:
-    return (str(exc).splitlines() or [""])[0][:120] or type(exc).__name__

@@ -4,15 +4,38 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import onnxruntime
 
 from scenelift.errors import WeightsError
 from scenelift.weights import embedded
 
-__all__ = ["session", "session_at"]
+__all__ = ["OneNetwork", "session", "session_at"]
 
 _ERRORS_ONLY = 3
+
+
+class OneNetwork:
+    """Base of the models that are one ONNX session.
+
+    Args:
+        network: the session.
+    """
+
+    artefact: ClassVar[str]
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+
+    @classmethod
+    def load(cls, weights: Path | None, threads: int = 0) -> Self:
+        """Build it from the installed weights.
+
+        Raises:
+            WeightsError: they are missing.
+        """
+        return cls(session(cls.artefact, weights, threads))
 
 
 def session(

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from scenelift.errors import SetupError, WeightsError
+from scenelift.errors import SetupError, WeightsError, first_line
 from scenelift.weights.tensor_files import read_tensors
 
 __all__ = ["StateDict", "load_module", "read_pickle", "read_state_dict", "under_prefix"]
@@ -76,7 +76,7 @@ def read_pickle(path: Path) -> Any:
     except pickle.UnpicklingError as exc:
         raise WeightsError(
             f"{path} is refused: it is damaged, or asks to run code while it is read, which weight "
-            f"files have no need for. Fetch it again from its publisher. ({_first_line(exc)})"
+            f"files have no need for. Fetch it again from its publisher. ({first_line(exc)})"
         ) from exc
     except (
         *(RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError),
@@ -145,12 +145,8 @@ def _damaged(path: Path, exc: Exception) -> WeightsError:
     return WeightsError(
         f"{path} cannot be read: it is cut short, damaged, or no weight file. "
         f"Fetch it again; `scenelift models verify` compares sizes and hashes. "
-        f"({_first_line(exc)})"
+        f"({first_line(exc)})"
     )
-
-
-def _first_line(exc: Exception) -> str:
-    return (str(exc).splitlines() or [type(exc).__name__])[0][:200]
 
 
 def _name_list(complaint: str, names: Iterable[str], most: int = 4) -> str:

@@ -15,11 +15,12 @@ from PIL import Image as Pillow
 from scenelift.weights.onnx_session import session, session_at
 from scenelift.weights.shipped import check_shipped
 
-__all__ = ["CELLS", "Head", "crop", "version"]
+__all__ = ["CELLS", "MEAN", "PATCH", "STD", "Head", "crop", "version"]
 
 PATCH = 14  # pixels of the backbone
 CELLS = 8  # pixels a patch of the photo and hints that a head sees beside the tokens
 LEVELS = ["h2", "h5", "h8", "feat"]
+# Of the photos that the networks learned from: ImageNet's.
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 GREY = (124, 116, 104)  # the mean, where a window reaches beyond the photo

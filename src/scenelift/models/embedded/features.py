@@ -6,42 +6,23 @@ Patches of one object have similar features wherever they lie, which is what mas
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from scenelift.weights.onnx_session import session
+from scenelift.models.embedded import MEAN, PATCH, STD
+from scenelift.weights.onnx_session import OneNetwork
 
 __all__ = ["PatchFeatures"]
 
-PATCH = 14  # pixels
-MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-STD = np.array([0.229, 0.224, 0.225], np.float32)
 # Thin crops get no finer grid than this along their length.
 MOST_PATCHES_A_SIDE = 64
 
 
-class PatchFeatures:
-    """Patch features of DINOv2 ViT-S/14.
+class PatchFeatures(OneNetwork):
+    """Patch features of DINOv2 ViT-S/14."""
 
-    Args:
-        network: its ONNX session.
-    """
-
-    def __init__(self, network: Any) -> None:
-        self._network = network
-
-    @classmethod
-    def load(cls, weights: Path | None, threads: int = 0) -> PatchFeatures:
-        """Build it from the installed weights.
-
-        Raises:
-            WeightsError: they are missing.
-        """
-        return cls(session("dinov2", weights, threads))
+    artefact = "dinov2"
 
     def grid(self, pixels: NDArray[np.uint8], patches: int) -> NDArray[np.float32]:
         """Features of a picture, resampled to square patches of about its own proportions.

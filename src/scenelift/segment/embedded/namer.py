@@ -7,44 +7,26 @@ names. Asked for a word that they do not have, the classifier looks at those box
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.models.embedded import crop
+from scenelift.models.embedded import MEAN, STD, crop
 from scenelift.progress import Reporter
-from scenelift.weights.onnx_session import session
+from scenelift.weights.onnx_session import OneNetwork
 
 __all__ = ["Namer"]
 
 PATCHES = (19, 19)  # 266 pixels a side; the classifier was trained at 260
-MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-STD = np.array([0.229, 0.224, 0.225], np.float32)
 MARGINS = (0.0, 0.15)
 """Of the box's longer side, around it: with its surroundings a thing is mostly, but not always,
 clearer; the better look counts."""
 
 
-class Namer:
-    """See the module.
+class Namer(OneNetwork):
+    """See the module."""
 
-    Args:
-        network: ONNX session of the classifier.
-    """
-
-    def __init__(self, network: Any) -> None:
-        self._network = network
-
-    @classmethod
-    def load(cls, weights: Path | None, threads: int = 0) -> Namer:
-        """Build it from the installed weights.
-
-        Raises:
-            WeightsError: they are missing.
-        """
-        return cls(session("efficientnet", weights, threads))
+    artefact = "efficientnet"
 
     def chances(
         self,

@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from scenelift.models.embedded import MEAN, STD
 from scenelift.progress import Reporter
-from scenelift.weights.onnx_session import session
+from scenelift.weights.onnx_session import OneNetwork
 
 __all__ = ["SubjectFinder"]
 
 INPUT_SIDE = 320
-MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
-class SubjectFinder:
-    """Separates what stands out from its background.
+class SubjectFinder(OneNetwork):
+    """Separates what stands out from its background."""
 
-    Args:
-        network: ONNX session of U²-Net-p.
-    """
-
-    def __init__(self, network: Any) -> None:
-        self._network = network
-
-    @classmethod
-    def load(cls, weights: Path | None, threads: int = 0) -> SubjectFinder:
-        """Build it from the installed weights.
-
-        Raises:
-            WeightsError: they are missing.
-        """
-        return cls(session("u2netp", weights, threads))
+    artefact = "u2netp"
 
     def alpha(self, pixels: NDArray[np.uint8], report: Reporter) -> NDArray[np.float32]:
         """Soft mask of the main object.

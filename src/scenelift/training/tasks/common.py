@@ -13,7 +13,7 @@ from scenelift.training.network import Head, HeadParams
 from scenelift.training.store import SceneStore
 from scenelift.training.views import coarse, developed, normalised
 
-__all__ = ["HeadInput", "HeadTask", "patch_grid"]
+__all__ = ["HeadInput", "HeadTask", "iou_of", "patch_grid"]
 
 FEATURE_NOISE = 0.06
 """Of a token's root mean square: what 8-bit activations add at run time (measured 0.04 to 0.09)."""
@@ -75,3 +75,9 @@ def patch_grid(choices: Sequence[tuple[int, int]], generator: torch.Generator) -
     """One of some numbers of patch rows and columns, at random."""
     index = torch.randint(len(choices), (), generator=generator, device=generator.device)
     return choices[int(index)]
+
+
+def iou_of(logits: Tensor, truth: Tensor) -> Tensor:  # [B]
+    """Intersection over union of what logits say and the truth, 0 or 1, of each of a batch."""
+    a, b = logits.flatten(1) > 0, truth.flatten(1) > 0.5
+    return (a & b).sum(1) / (a | b).sum(1).clamp_min(1)

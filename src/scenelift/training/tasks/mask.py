@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from scenelift.training.backbone import Backbone
 from scenelift.training.network import CELLS, HeadParams
 from scenelift.training.store import Objects, SceneStore
-from scenelift.training.tasks.common import HeadInput, HeadTask, patch_grid
+from scenelift.training.tasks.common import HeadInput, HeadTask, iou_of, patch_grid
 from scenelift.training.views import Windows, sampled, window_pictures
 
 __all__ = ["PARAMS", "MaskTask"]
@@ -56,7 +56,7 @@ class MaskTask(HeadTask):
         chance = logits.sigmoid().flatten(1)
         truth = batch.truth.flatten(1)
         dice = 1 - (2 * (chance * truth).sum(1) + 1) / ((chance + truth).sum(1) + 1)
-        overlap = _iou(logits.detach(), batch.truth)
+        overlap = iou_of(logits.detach(), batch.truth)
         sure = F.binary_cross_entropy_with_logits(expected[:, 0].float(), overlap)
         return each + dice.mean() + 0.1 * sure, {"bce": each, "iou": overlap.mean()}
 
@@ -79,7 +79,7 @@ class MaskTask(HeadTask):
                 augment=False,
             )
             maps, expected = network(batch.inputs.levels, batch.inputs.photo, batch.hints)
-            ious.append(_iou(maps[:, 0].float(), batch.truth))
+            ious.append(iou_of(maps[:, 0].float(), batch.truth))
             errors.append((expected[:, 0].float().sigmoid() - ious[-1]).abs())
         every = torch.cat(ious)
         return {
@@ -168,8 +168,3 @@ def _in_box(windows: Windows, box: Tensor, rows: int, columns: int) -> Tensor:
         [across[:, None].expand(-1, rows, -1), down[:, :, None].expand(-1, -1, columns)], 1
     )
     return both.clamp(-2, 2)
-
-
-def _iou(logits: Tensor, truth: Tensor) -> Tensor:  # [B]
-    a, b = logits.flatten(1) > 0, truth.flatten(1) > 0.5
-    return (a & b).sum(1) / (a | b).sum(1).clamp_min(1)

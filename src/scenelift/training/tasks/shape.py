@@ -21,7 +21,7 @@ from scenelift.errors import InputError
 from scenelift.training.backbone import Backbone
 from scenelift.training.network import CELLS, HeadParams
 from scenelift.training.store import Objects, SceneStore
-from scenelift.training.tasks.common import HeadInput, HeadTask
+from scenelift.training.tasks.common import HeadInput, HeadTask, iou_of
 from scenelift.training.views import Windows, sampled, window_pictures
 
 __all__ = ["BINS", "FAR", "NEAR", "PARAMS", "ShapeTask", "Volumes"]
@@ -109,7 +109,7 @@ class ShapeTask(HeadTask):
         back = back / (3 * coverage.sum()).clamp_min(1)
         level = 1 - F.cosine_similarity(up, batch.up).mean()
         total = 5 * each + dice.mean() + 0.2 * back + 0.3 * level
-        return total, {"bce": each, "iou": _iou(logits, batch.filled).mean(), "back": back}
+        return total, {"bce": each, "iou": iou_of(logits, batch.filled).mean(), "back": back}
 
     def evaluate(self, network: nn.Module) -> Mapping[str, float]:
         """Mean IoU of filled bins, and the error of up in degrees."""
@@ -122,7 +122,7 @@ class ShapeTask(HeadTask):
             )
             batch = self._view(self.held_out, self.held_out.these_objects(index), None)
             maps, up = network(batch.inputs.levels, batch.inputs.photo, batch.hints)
-            ious.append(_iou(maps[:, :BINS].float(), batch.filled))
+            ious.append(iou_of(maps[:, :BINS].float(), batch.filled))
             cosine = F.cosine_similarity(up.float(), batch.up).clamp(-1, 1)
             turns.append(cosine.acos().rad2deg())
         return {"IoU": float(torch.cat(ious).mean()), "up deg": float(torch.cat(turns).mean())}
@@ -257,8 +257,3 @@ def _disturbed(relief: Tensor, valid: Tensor, generator: torch.Generator) -> tup
     blurred = F.avg_pool2d(bent[:, None].clamp(-3, 3), 7, 1, 3, count_include_pad=False)[:, 0]
     bent = torch.where(smooth < BLURRED, blurred, bent)
     return bent, valid * (drop > WITHOUT_DEPTH).float()
-
-
-def _iou(logits: Tensor, filled: Tensor) -> Tensor:  # [B]
-    a, b = logits.flatten(1) > 0, filled.flatten(1) > 0.5
-    return (a & b).sum(1) / (a | b).sum(1).clamp_min(1)
