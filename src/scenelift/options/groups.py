@@ -32,9 +32,7 @@ from scenelift.options.readers import (
     show_known,
     show_points,
 )
-from scenelift.prompts import (
-    parse_prompt_phrases,
-)
+from scenelift.prompts import parse_prompt_phrases
 from scenelift.types import PROMPT_NUMBERS, BoxPrompt, PointPrompt, Prompt
 
 __all__ = [
@@ -85,10 +83,22 @@ _ONE_PHOTO = "it belongs to one photo, and is a column of the manifest"
 _NO_PATHS = "a server opens no file that a caller names"
 _LOADED = "models are loaded with it once, for all photos"
 _BY_JOB = "each job says it"
+_IN_BOXES = {"batch": _ONE_PHOTO, "serve": _BY_JOB, "job": "part of its field `boxes`"}
+_IN_POINTS = {**_IN_BOXES, "job": "part of its field `points`"}
+_BY_QUALITY = {"row": _LOADED, "job": "it chooses by quality what the server offers"}
+_FILES_OF_ONE_PHOTO = {"batch": _ONE_PHOTO, "serve": _NO_PATHS, "job": _NO_PATHS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchOptions:
+class OptionGroup:
+    """Base of the groups: values of the wrong type or out of range are refused."""
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOptions(OptionGroup):
     """What is looked for in the photo, and how much of it is taken.
 
     Attributes:
@@ -119,7 +129,7 @@ class SearchOptions:
         plain=list[str],
         read=read_boxes,
         show=show_boxes,
-        left_out={"batch": _ONE_PHOTO, "serve": _BY_JOB, "job": "part of its field `boxes`"},
+        left_out=_IN_BOXES,
     )
     exclude_box: tuple[BoxPrompt, ...] = option(
         (),
@@ -129,7 +139,7 @@ class SearchOptions:
         plain=list[str],
         read=partial(read_boxes, positive=False),
         show=show_boxes,
-        left_out={"batch": _ONE_PHOTO, "serve": _BY_JOB, "job": "part of its field `boxes`"},
+        left_out=_IN_BOXES,
     )
     point: tuple[PointPrompt, ...] = option(
         (),
@@ -140,7 +150,7 @@ class SearchOptions:
         plain=list[str],
         read=read_points,
         show=show_points,
-        left_out={"batch": _ONE_PHOTO, "serve": _BY_JOB, "job": "part of its field `points`"},
+        left_out=_IN_POINTS,
     )
     not_point: tuple[PointPrompt, ...] = option(
         (),
@@ -150,7 +160,7 @@ class SearchOptions:
         plain=list[str],
         read=partial(read_points, positive=False),
         show=show_points,
-        left_out={"batch": _ONE_PHOTO, "serve": _BY_JOB, "job": "part of its field `points`"},
+        left_out=_IN_POINTS,
     )
     max_objects: int | None = option(
         None,
@@ -182,9 +192,6 @@ class SearchOptions:
         left_out={"serve": _BY_JOB},
     )
 
-    def __post_init__(self) -> None:
-        check_options(self)
-
     def to_prompt(self, *, optional: bool = False) -> Prompt:
         """The prompt; `optional` where masks are there in its place.
 
@@ -204,7 +211,7 @@ class SearchOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackendSelection:
+class BackendSelection(OptionGroup):
     """Which models do it.
 
     Attributes:
@@ -224,18 +231,14 @@ class BackendSelection:
         help="sam3, grounded-sam2, grounded-sam2-tiny or embedded, in place of the quality's own.",
         changes="segment",
         example="fake-color",
-        left_out={"row": _LOADED, "job": "it chooses by quality what the server offers"},
+        left_out=_BY_QUALITY,
     )
     pointmapper: str | None = option(
         None,
         help="moge, moge-2, moge-2-small or embedded, in place of the quality's own.",
         changes="pointmap",
         example="fake-plane",
-        left_out={
-            "segment": _NOT_3D,
-            "row": _LOADED,
-            "job": "it chooses by quality what the server offers",
-        },
+        left_out={"segment": _NOT_3D, **_BY_QUALITY},
     )
     reconstructor: str | None = option(
         None,
@@ -243,19 +246,12 @@ class BackendSelection:
         "in place of the quality's own.",
         changes="reconstruct",
         example="fake-ball",
-        left_out={
-            "segment": _NOT_3D,
-            "row": _LOADED,
-            "job": "it chooses by quality what the server offers",
-        },
+        left_out={"segment": _NOT_3D, **_BY_QUALITY},
     )
-
-    def __post_init__(self) -> None:
-        check_options(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InputOptions:
+class InputOptions(OptionGroup):
     """What the user has in place of a model's result.
 
     Attributes:
@@ -271,44 +267,26 @@ class InputOptions:
         flags=("--masks-from", "--mask"),
         changes="segment",
         example=["mask.png"],
-        left_out={
-            "segment": "it makes them",
-            "batch": _ONE_PHOTO,
-            "serve": _NO_PATHS,
-            "job": _NO_PATHS,
-        },
+        left_out={"segment": "it makes them", **_FILES_OF_ONE_PHOTO},
     )
     depth: Path | None = option(
         None,
         help="Depth of the photo in place of a model: .npy, .npz, .exr, .tiff, .pfm or 16-bit PNG.",
         changes="pointmap",
         example="depth.npy",
-        left_out={
-            "segment": _NOT_3D,
-            "batch": _ONE_PHOTO,
-            "serve": _NO_PATHS,
-            "job": _NO_PATHS,
-        },
+        left_out={"segment": _NOT_3D, **_FILES_OF_ONE_PHOTO},
     )
     depth_scale: float | None = option(
         None,
         help="Units per step of a PNG depth (0.001: millimetres).",
         changes="pointmap",
         example=0.5,
-        left_out={
-            "segment": _NOT_3D,
-            "batch": _ONE_PHOTO,
-            "serve": _NO_PATHS,
-            "job": _NO_PATHS,
-        },
+        left_out={"segment": _NOT_3D, **_FILES_OF_ONE_PHOTO},
     )
-
-    def __post_init__(self) -> None:
-        check_options(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackendOptions:
+class BackendOptions(OptionGroup):
     """Where the models are, where they run, and what they may take.
 
     Attributes:
@@ -530,7 +508,7 @@ class ReconstructionOptions(BackendOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeedOptions:
+class SeedOptions(OptionGroup):
     """Which random numbers shapes are drawn with.
 
     Attributes:
@@ -570,12 +548,9 @@ class SeedOptions:
         },
     )
 
-    def __post_init__(self) -> None:
-        check_options(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PresetOptions:
+class PresetOptions(OptionGroup):
     """Words that stand for several options at once.
 
     Attributes:
@@ -602,7 +577,7 @@ _OF_A_RUN = {"segment": _NOT_3D, "serve": _BY_JOB}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayoutOptions:
+class LayoutOptions(OptionGroup):
     """What the compose stage does.
 
     Attributes:
@@ -651,12 +626,9 @@ class LayoutOptions:
         left_out=_OF_A_RUN,
     )
 
-    def __post_init__(self) -> None:
-        check_options(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FinishOptions:
+class FinishOptions(OptionGroup):
     """What becomes of a decoded mesh.
 
     Attributes:
@@ -706,12 +678,9 @@ class FinishOptions:
         left_out=_OF_A_RUN,
     )
 
-    def __post_init__(self) -> None:
-        check_options(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExportOptions:
+class ExportOptions(OptionGroup):
     """What is written besides the manifest.
 
     Attributes:
@@ -802,6 +771,3 @@ class ExportOptions:
         title="Most splats",
         left_out=_OF_A_RUN,
     )
-
-    def __post_init__(self) -> None:
-        check_options(self)
