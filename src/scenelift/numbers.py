@@ -42,8 +42,8 @@ def checked_number(
 def wrong_type(word: str, value: Any, expected: str) -> InputError:
     """The error of a value of another type."""
     text = repr(value)
-    shown = f"{text[:60]}…" if len(text) > 60 else text
-    return InputError(f"{word} is {shown}, a {type(value).__name__}; expected {expected}.")
+    short = f"{text[:60]}…" if len(text) > 60 else text
+    return InputError(f"{word} is {short}, a {type(value).__name__}; expected {expected}.")
 
 
 def _range(low: float | None, high: float | None) -> str:

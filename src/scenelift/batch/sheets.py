@@ -95,8 +95,8 @@ def _header(text: str, separator: str, columns: Sequence[str]) -> list[str]:
         names = next(reader, empty)
     except csv.Error:
         return []
-    known = known_names(names)
-    return [known[name] for name in names]
+    ours = known_names(names)
+    return [ours[name] for name in names]
 
 
 def _row(cells: list[str], header: list[str], line: int, separator: str) -> Iterator[Row]:
@@ -135,8 +135,8 @@ def _row(cells: list[str], header: list[str], line: int, separator: str) -> Iter
 def _cell(text: str) -> str:
     """A cell without blanks around it; ="a.png" is how texts are kept from Excel's guesses."""
     text = text.strip()
-    kept = re.fullmatch(r'="([^"]*)"', text)
-    return kept[1].strip() if kept else text
+    formula = re.fullmatch(r'="([^"]*)"', text)
+    return formula[1].strip() if formula else text
 
 
 def plain_cell(value: object) -> object:
