@@ -210,8 +210,8 @@ def _from_arrays(path: Path, notes: list[str]) -> _Content:
 
 def _arrays_to_read(names: tuple[str, ...], path: Path, others: list[str]) -> tuple[str, ...]:
     """The array of depth or points, then what belongs to it; the `others` are added to."""
-    known = {plain_name(n): n for n in reversed(names)}
-    values = [known[n] for n in (*DEPTHS, *POINTS, *INVERSES, "arr0") if n in known]
+    by_name = {plain_name(n): n for n in reversed(names)}
+    values = [by_name[n] for n in (*DEPTHS, *POINTS, *INVERSES, "arr0") if n in by_name]
     beside = [n for n in names if plain_name(n) in (*CAMERAS, *SCALARS, *MASKS, *UNITS)]
     rest = [n for n in names if n not in beside]
     if not values and len(rest) == 1:
