@@ -443,6 +443,9 @@ def test_what_cannot_be_worked_at_or_decoded_is_refused_with_the_reason(tmp_path
     with pytest.raises(ImageError, match=r"9000 × 20 pixels, of which 4096 × 9 would be left"):
         read_image(tmp_path / "pano.png")
     file = tmp_path / "a.tif"
+    PIL.Image.new("L", (5, 320)).save(file)
+    with pytest.raises(ImageError, match="If those are its channels, export three of them"):
+        read_image(file)
     PIL.Image.new("RGB", (20, 20)).save(file, compression="raw")
     data = file.read_bytes()
     tag = (259).to_bytes(2, "little") + (3).to_bytes(2, "little") + (1).to_bytes(4, "little")

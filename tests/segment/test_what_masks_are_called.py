@@ -177,3 +177,11 @@ def test_boxes_of_grounded_sam_are_two_corners(tmp_path):
     entry = {"class_name": "box", "bbox": [30, 20, 70, 45], "score": [0.8]}
     given = read_json(tmp_path, {"annotations": [entry], "box_format": "xyxy"})
     assert [(b.label, b.box) for b in given.boxes] == [("box", (30, 20, 70, 45))]
+
+
+def test_bare_run_lengths_are_masks(tmp_path):
+    flat = BOX.ravel("F").astype(int)
+    edges = [0, *(np.flatnonzero(np.diff(flat)) + 1).tolist(), flat.size]
+    mask = {"size": list(SIZE), "counts": np.diff(edges).tolist()}
+    check(read_json(tmp_path, mask), BOX)
+    check(read_json(tmp_path, [mask, mask]), BOX, BOX)

@@ -128,7 +128,7 @@ def _read(file: BinaryIO, name: str, max_side: int, detail: bool) -> Image:
             warnings.simplefilter("ignore")
             formats = known_formats()
             with PIL.Image.open(file, formats=formats) as picture:
-                _check_size(picture.size, name)
+                _check_size(picture.size, name, is_tiff=picture.format == "TIFF")
                 _check_compression(picture, name)
                 if getattr(picture, "is_animated", False) and picture.format != "MPO":
                     # How many there are is not asked: counting millions takes a while.
@@ -275,12 +275,15 @@ def _check_compression(picture: PIL.Image.Image, name: str) -> None:
         )
 
 
-def _check_size(size: tuple[int, int], name: str) -> None:
+def _check_size(size: tuple[int, int], name: str, *, is_tiff: bool = False) -> None:
     width, height = size
     if min(size) < MIN_SIDE:
+        advice = "Use the original photo."
+        if is_tiff and min(size) < 8:
+            advice = "If those are its channels, export three of them as PNG."
         raise ImageError(
             f"{name} is {width} × {height} pixels; both sides must have at least {MIN_SIDE}. "
-            "Use the original photo."
+            f"{advice}"
         )
     if width * height > MAX_PIXELS:
         raise ImageError(

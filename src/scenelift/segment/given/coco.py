@@ -22,11 +22,16 @@ BEYOND = 0.02
 def is_coco(document: Any) -> bool:
     """Whether a JSON document has the form of a data set or of a list of results."""
     if isinstance(document, dict):
-        return isinstance(document.get("annotations"), list)
+        return isinstance(document.get("annotations"), list) or _is_rle(document)
     return isinstance(document, list) and any(
-        isinstance(entry, dict) and ("segmentation" in entry or "bbox" in entry)
+        isinstance(entry, dict) and ("segmentation" in entry or "bbox" in entry or _is_rle(entry))
         for entry in document
     )
+
+
+def _is_rle(entry: Any) -> bool:
+    """Whether something is a mask as pycocotools packs it."""
+    return isinstance(entry, dict) and "counts" in entry and "size" in entry
 
 
 def read_coco(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
@@ -36,12 +41,13 @@ def read_coco(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline],
         InputError: they are of several photos and it cannot be told which is this one, or one of
             them cannot be read.
     """
-    entries, names = document, {}
-    if isinstance(document, dict):
+    entries, names = [document] if _is_rle(document) else document, {}
+    if isinstance(entries, dict):
         entries, names = document["annotations"], _names(document)
         if document.get("box_format") == "xyxy":  # Grounded-SAM-2's
             entries = [_with_sides(entry) for entry in entries]
-    entries = [(number, entry) for number, entry in enumerate(entries)]
+    entries = [{"segmentation": entry} if _is_rle(entry) else entry for entry in entries]
+    entries = list(enumerate(entries))
     for number, entry in entries:
         if not isinstance(entry, dict) or not ("segmentation" in entry or "bbox" in entry):
             raise InputError(f"{path.name}: annotation {number} {_lack(entry)}")
