@@ -21,7 +21,7 @@ from scenelift.geometry.transforms import transform_points
 from scenelift.render.color import linear_from_srgb, srgb_from_linear
 from scenelift.render.jit import compiled, kernel_array, spread
 from scenelift.render.rendering import Rendering, camera_from_scene
-from scenelift.render.shading import AMBIENT, PLAIN, Shading
+from scenelift.render.shading import AMBIENT, PLAIN, Shading, block_means
 from scenelift.types import Camera, Mesh
 
 __all__ = ["interpolate", "render_mesh"]
@@ -69,10 +69,10 @@ def render_mesh(
         light *= _headlight(mesh, fine, view, face_id, weights, depth)[..., None]
 
     coverage = (face_id >= 0).astype(np.float32)
-    alpha = _average(coverage, supersample)
-    light = _average(light, supersample) + (1 - alpha[..., None]) * linear_from_srgb(background)
+    alpha = block_means(coverage, supersample)
+    light = block_means(light, supersample) + (1 - alpha[..., None]) * linear_from_srgb(background)
     if supersample > 1:
-        total = _average(np.where(coverage > 0, depth, np.float32(0)), supersample)
+        total = block_means(np.where(coverage > 0, depth, np.float32(0)), supersample)
         depth = np.full_like(total, np.inf)
         np.divide(total, alpha, out=depth, where=alpha > 0)
     return Rendering(
@@ -184,14 +184,6 @@ def _headlight(
     lit = np.ones(face_id.shape, np.float32)
     lit[hit] = AMBIENT + (1 - AMBIENT) * np.minimum(cosine, 1)
     return lit
-
-
-def _average(samples: NDArray[np.float32], k: int) -> NDArray[np.float32]:
-    """Mean of k × k blocks of pixels."""
-    if k == 1:
-        return samples
-    height, width = samples.shape[0] // k, samples.shape[1] // k
-    return samples.reshape(height, k, width, k, *samples.shape[2:]).mean((1, 3))
 
 
 @compiled

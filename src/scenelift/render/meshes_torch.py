@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scenelift.render.rendering import Rendering, camera_from_scene
-from scenelift.render.shading import AMBIENT, PLAIN, Shading
+from scenelift.render.shading import AMBIENT, PLAIN, Shading, block_means
 from scenelift.types import Camera, Mesh
 
 __all__ = ["rasterize_mesh", "render_mesh_torch"]
@@ -50,11 +50,11 @@ def render_mesh_torch(
         light = light * _headlight(mesh, fine, view, face_id, weights, depth)[..., None]
 
     coverage = (face_id >= 0).float()
-    alpha = _average(coverage, supersample)
+    alpha = block_means(coverage, supersample)
     behind = _linear(torch.tensor(background, dtype=torch.float32, device=device))
-    light = _average(light, supersample) + (1 - alpha[..., None]) * behind
+    light = block_means(light, supersample) + (1 - alpha[..., None]) * behind
     if supersample > 1:
-        total = _average(torch.where(coverage > 0, depth, 0.0), supersample)
+        total = block_means(torch.where(coverage > 0, depth, 0.0), supersample)
         depth = torch.where(alpha > 0, total / alpha, torch.inf)
     return Rendering(
         color=_srgb(light).cpu().numpy(),
@@ -277,14 +277,6 @@ def _headlight(
     length = normal.norm(dim=-1) * rays.norm(dim=-1)
     cosine = (normal * rays).sum(-1).abs() / length.clamp(min=1e-30)
     return AMBIENT + (1 - AMBIENT) * cosine.clamp(max=1).nan_to_num(0)
-
-
-def _average(samples: Tensor, k: int) -> Tensor:
-    """Mean of k × k blocks of pixels."""
-    if k == 1:
-        return samples
-    height, width = samples.shape[0] // k, samples.shape[1] // k
-    return samples.reshape(height, k, width, k, *samples.shape[2:]).mean((1, 3))
 
 
 def _linear(srgb: Tensor) -> Tensor:
