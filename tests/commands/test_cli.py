@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from scenelift.cli import app
-from scenelift.output.instances import write_instances
+from scenelift.output.instances import check_masks, write_instances
 from scenelift.output.manifest import Manifest
 from scenelift.pointmap import POINT_MAPPERS
 from scenelift.progress import silent
@@ -236,6 +236,19 @@ def test_segment_does_not_replace_its_photo_and_clears_away_its_own_masks(photo,
     write_instances(out, image, one)
     names = {path.name for path in out.iterdir()}
     assert names == {"00_blue.png", "02_own.png", "instances.json", "overlay.png"}
+
+
+def test_segment_does_not_replace_masks_that_somebody_repainted(photo, tmp_path):
+    out = tmp_path / "masks"
+    out.mkdir()
+    image = disc_photo()
+    write_instances(out, image, ColorSegmenter().segment(image, Prompt(phrases=("red",)), silent()))
+    check_masks(out)
+    (out / "00_red.png").write_bytes(b"repainted")
+    result = CliRunner().invoke(app, ["segment", str(photo), "-p", "red", "--out", str(out)])
+    assert result.exit_code == 2
+    assert "was changed since scenelift wrote it" in " ".join(result.output.split())
+    assert (out / "00_red.png").read_bytes() == b"repainted"
 
 
 def test_no_console_and_no_file_name_ends_a_finished_run(tmp_path):

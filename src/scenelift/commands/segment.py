@@ -33,7 +33,7 @@ def segment(
     with problems(json), listen(quiet=json, verbose=verbose, reads_first=True) as report:
         from scenelift.io.image import read_image
         from scenelift.output.folder import claim_folder
-        from scenelift.output.instances import check_photo, write_instances
+        from scenelift.output.instances import check_masks, check_photo, write_instances
         from scenelift.pipeline import segment_photo
         from scenelift.qualities import choose_backends
         from scenelift.runtime import Runtime
@@ -45,6 +45,7 @@ def segment(
         image = read_image(photo)
         prompt = inputs.check_prompt(run_options, image)
         check_photo(out, photo)
+        check_masks(out)
         backends, models = run_options.backends, run_options.models
         name = backends.segmenter or choose_backends(backends.quality, models).names.segmenter
         runtime = Runtime.of(models, networks=SEGMENTERS.entry(name).networks)

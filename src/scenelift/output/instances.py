@@ -1,6 +1,6 @@
 """`instances.json`: masks as files that people can look at, edit and give back.
 
-instances.json   [{"label", "score", "box": [x0, y0, x1, y1], "mask": file name}, …]
+instances.json   [{"label", "score", "box": [x0, y0, x1, y1], "mask": file name, "sha256"}, …]
 00_cup.png       mask: 255 inside, 0 outside, at the photo's size
 overlay.png      the photo with numbered outlines
 """
@@ -17,13 +17,13 @@ import numpy as np
 
 from scenelift.errors import InputError
 from scenelift.io.animation import write_png
-from scenelift.io.files import write_json
+from scenelift.io.files import sha256_of, write_json
 from scenelift.output.folder import check_links
 from scenelift.output.overlay import draw_overlay
 from scenelift.segment.given import INSTANCES_NAME
 from scenelift.types import Image, Segmentation, object_name
 
-__all__ = ["check_photo", "write_instances"]
+__all__ = ["check_masks", "check_photo", "write_instances"]
 
 OVERLAY_NAME = "overlay.png"
 _MASK_NAME = re.compile(r"\d{2,}_[^/\\]*\.png")
@@ -45,6 +45,21 @@ def check_photo(folder: Path, photo: Path) -> None:
         )
 
 
+def check_masks(folder: Path) -> None:
+    """Refuse a folder whose masks somebody has changed, since new ones would replace them.
+
+    Raises:
+        InputError: a mask is not the one that `instances.json` lists.
+    """
+    for name, digest in _masks(folder).items():
+        path = folder / name
+        if digest and path.is_file() and sha256_of(path) != digest:
+            raise InputError(
+                f"{path} was changed since scenelift wrote it, and new masks would replace it. "
+                f"Choose another --out; or go on: scenelift run PHOTO --masks-from {folder}."
+            )
+
+
 def _is_ours(name: str) -> bool:
     return name in (INSTANCES_NAME, OVERLAY_NAME) or bool(_MASK_NAME.fullmatch(name))
 
@@ -57,7 +72,7 @@ def write_instances(folder: Path, image: Image, segmentation: Segmentation) -> l
     Raises:
         OutputError: the folder cannot be written.
     """
-    earlier = _mask_names(folder)
+    earlier = set(_masks(folder))
     entries: list[dict[str, Any]] = []
     for index, instance in enumerate(segmentation.instances):
         name = f"{object_name(index, instance.label)}.png"
@@ -68,6 +83,7 @@ def write_instances(folder: Path, image: Image, segmentation: Segmentation) -> l
                 "score": round(instance.score, 4),
                 "box": [round(v, 1) for v in instance.box],
                 "mask": name,
+                "sha256": sha256_of(folder / name),
             }
         )
     write_png(folder / OVERLAY_NAME, draw_overlay(image, segmentation.instances))
@@ -78,10 +94,10 @@ def write_instances(folder: Path, image: Image, segmentation: Segmentation) -> l
     return entries
 
 
-def _mask_names(folder: Path) -> set[str]:
-    """File names in the `instances.json` of a folder that look like masks of ours."""
+def _masks(folder: Path) -> dict[str, str]:
+    """Masks of ours in the `instances.json` of a folder: file name -> SHA-256, "" if not listed."""
     with suppress(OSError, ValueError, TypeError, RecursionError):
         entries = json.loads((folder / INSTANCES_NAME).read_bytes())
-        names = [entry.get("mask") for entry in entries if isinstance(entry, dict)]
-        return {n for n in names if isinstance(n, str) and _MASK_NAME.fullmatch(n)}
-    return set()
+        listed = {e.get("mask"): str(e.get("sha256", "")) for e in entries if isinstance(e, dict)}
+        return {n: d for n, d in listed.items() if isinstance(n, str) and _MASK_NAME.fullmatch(n)}
+    return {}

@@ -128,9 +128,9 @@ class Attempt:
         write_instances(folder.search, image, shortlist)
         self._on_segmentation(shortlist)
         segmenter = ChosenSegmenter(pipeline.segmenter, shortlist)
-        if not prompt.phrases:  # a run asks for something, if only by what it was called
-            labels = dict.fromkeys(instance.label for instance in shortlist.instances)
-            prompt = replace(prompt, phrases=tuple(labels))
+        # Names that were given in review are asked for, and no phrase of which nothing was kept.
+        labels = dict.fromkeys(instance.label for instance in shortlist.instances)
+        prompt = replace(prompt, phrases=tuple(labels))
         self._lift(pipeline.with_backends(segmenter=segmenter), prompt, image)
 
     def _on_segmentation(self, segmentation: Segmentation) -> None:
