@@ -10,8 +10,8 @@ With `--photos` (the folder of `python -m benchmarks.outlined fetch`) a second s
 rule: the first ten of the photographs that may be looked at often, the first noun of each list,
 three objects at most; where no detector knows the word, the boxes of the outlines. Each row is the
 photo, its own view drawn again from splats (with its PSNR), and both ends of the preview's swing.
-With `--shapes` beside it, a sheet of shapes: the first 24 photographs, the first noun and its best
-object alone, seen from the photo's side, the right, behind and the left.
+With `--shapes` beside it, a sheet of shapes: the first 24 photographs with outlines, the first noun
+and its best object alone, seen from the photo's side, the right, behind and the left.
 """
 
 from __future__ import annotations
@@ -107,13 +107,13 @@ def readme_pictures(folder: Path, out: Path, pipeline: Pipeline) -> None:
     """What `make demo` makes: what was found, the photo's own view, and how it swings."""
     source = folder / "readme.png"
     PIL.Image.fromarray(photo("coffee")).save(source)
-    small = ExportOptions(preview_size=320, preview_frames=20)
+    small = ExportOptions(preview_size=320, preview_frames=20, preview_format="webp")
     run_job(
         RunSpec(photo=source, prompt=DEMO, out=folder / "readme", export=small), pipeline, silent()
     )
     overlay = PIL.Image.open(folder / "readme" / "overlay.png").convert("RGB")
     overlay.save(out / "coffee-overlay.jpg", quality=85, optimize=True)
-    write_bytes(out / "coffee-preview.gif", (folder / "readme" / "preview.gif").read_bytes())
+    write_bytes(out / "coffee-preview.webp", (folder / "readme" / "preview.webp").read_bytes())
 
 
 def outlined_sheet(photos: Path, folder: Path, pipeline: Pipeline) -> PIL.Image.Image:
@@ -133,7 +133,7 @@ def outlined_sheet(photos: Path, folder: Path, pipeline: Pipeline) -> PIL.Image.
 
 def shapes_sheet(photos: Path, folder: Path, pipeline: Pipeline) -> PIL.Image.Image:
     """The sheet of single objects from four sides, two photographs a row."""
-    rows = json.loads(LIST.read_text(encoding="utf-8"))[:24]
+    rows = [r for r in json.loads(LIST.read_text(encoding="utf-8")) if r["objects"]][:24]
     export = ExportOptions(preview_size=384, preview_frames=4, preview_path="circle")
     strips = []
     for about in rows:
@@ -251,9 +251,7 @@ def main() -> None:
         for strip in strips:
             sheet.paste(strip, (0, top))
             top += strip.height
-        sheet.quantize(256, dither=PIL.Image.Dither.NONE).save(
-            out / "contact-sheet.png", optimize=True
-        )
+        sheet.save(out / "contact-sheet.jpg", quality=75, optimize=True)
         readme_pictures(Path(folder), out, pipeline)
 
 
