@@ -354,8 +354,8 @@ def _of_thousandths(numbers: Any, entry: Mapping[Any, Any]) -> list[float]:
 
 def _signed_points(fields: Mapping[Any, Any]) -> list[Mark]:
     """The points of Segment Anything's `point_coords` and `point_labels`."""
-    coords = cast("Any", fields.get("point_coords"))
-    signs = cast("Any", fields.get("point_labels", []))
+    coords = fields.get("point_coords")
+    signs: Any = fields.get("point_labels", [])
     labels: list[Any] = list(np.ravel(np.array(signs, object)))
     marks = _marks_of(coords, 2)
     if unknown := sorted(set(fields) - {"point_coords", "point_labels"}):

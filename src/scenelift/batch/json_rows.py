@@ -110,7 +110,7 @@ def _rows(document: Any) -> list[Any] | None:
         return list(table.values())
     schema = table.get("schema")
     if isinstance(schema, dict) and isinstance(data, list):
-        index = cast("dict[str, Any]", schema).get("primaryKey") or []
+        index: Any = cast("dict[str, Any]", schema).get("primaryKey") or []
         rows = cast("list[Any]", data)
         return [_without(row, index) if isinstance(row, dict) else row for row in rows]
     lists = [cast("list[Any]", v) for v in table.values() if isinstance(v, list)]
@@ -120,7 +120,8 @@ def _rows(document: Any) -> list[Any] | None:
 
 def _with_photo(table: dict[str, Any]) -> dict[str, Any]:
     """One row, or columns, under our names; a document that holds rows as it is."""
-    if any(isinstance(v, list) and any(isinstance(e, dict) for e in v) for v in table.values()):
+    lists = [cast("list[Any]", v) for v in table.values() if isinstance(v, list)]
+    if any(isinstance(e, dict) for values in lists for e in values):
         return table
     names = known_names(table)
     if len(set(names.values())) < len(names):

@@ -62,7 +62,7 @@ def _checked(value: Any, hint: Any, spec: Option, word: str, plain: Any) -> Any:
     if kind in (int, float):
         if spec.zero_is_none and value == 0 and not isinstance(value, bool):
             return None
-        return checked_number(value, cast("type[int | float]", kind), word, spec.ge, spec.le)
+        return checked_number(value, kind, word, spec.ge, spec.le)
     if kind is Path:
         if isinstance(value, str | Path) and str(value):
             return Path(value)

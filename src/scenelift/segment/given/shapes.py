@@ -88,8 +88,9 @@ def stem_of(file: object) -> str:
 
 def score_of(entry: Mapping[str, Any]) -> float:
     """The entry's 'score' where that is a chance (or a list of one), else 1."""
-    score = entry.get("score", 1.0)
+    score: Any = entry.get("score", 1.0)
     if isinstance(score, list) and len(score) == 1:
         score = score[0]
-    fits = isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 1
-    return float(score) if fits else 1.0
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+        return 1.0
+    return float(score)
