@@ -62,12 +62,10 @@ def photo(name: str) -> NDArray[np.uint8]:
 
 
 def tile(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """The picture inside a white square."""
+    """The picture, as large as fits into a column."""
     fitted = picture.convert("RGB")
     fitted.thumbnail((TILE - 8, TILE - 8), PIL.Image.Resampling.LANCZOS)
-    square = PIL.Image.new("RGB", (TILE, TILE), "white")
-    square.paste(fitted, ((TILE - fitted.width) // 2, (TILE - fitted.height) // 2))
-    return square
+    return fitted
 
 
 def frames(path: Path) -> list[PIL.Image.Image]:
@@ -95,11 +93,13 @@ def row(name: str, prompt: str | Prompt, folder: Path, pipeline: Pipeline) -> PI
         pictures = [PIL.Image.open(out / "overlay.png"), *frames(out / "preview.gif")]
         found = ", ".join(f"{o.label} {o.score:.2f}" for o in manifest.objects)
         caption = f"{name}, “{words}”: {found} ({manifest.wall_seconds or 0:.1f} s)"
-    strip = PIL.Image.new("RGB", (TILE * (1 + len(FRAMES)), TILE + CAPTION), "white")
+    tiles = [tile(picture) for picture in pictures]
+    height = max(picture.height for picture in tiles) + CAPTION
+    strip = PIL.Image.new("RGB", (TILE * (1 + len(FRAMES)), height), "white")
     font = PIL.ImageFont.load_default(15)
     PIL.ImageDraw.Draw(strip).text((8, 4), caption, fill="#222", font=font)
-    for k, picture in enumerate(pictures):
-        strip.paste(tile(picture), (k * TILE, CAPTION))
+    for k, picture in enumerate(tiles):
+        strip.paste(picture, (k * TILE, CAPTION))
     return strip
 
 
