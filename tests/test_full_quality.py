@@ -135,7 +135,7 @@ def test_the_command_line_runs_it_on_given_masks(tiny_checkpoints, photo, mask, 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--vram", "lots"), "no amount of memory"),
+        (("--vram", "lots"), "not an amount of memory"),
         (("--precision", "double"), "'double' is not one of"),
         (("--steps", "0"), "--steps"),
     ],

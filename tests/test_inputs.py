@@ -300,7 +300,7 @@ class Mine:
         (Segmentation(instances=(instance((60, 40)),)), "40 × 60 pixels, the photo 60 × 40"),
         (Segmentation(instances=(instance(score=7),)), "score 7"),
         (Segmentation(instances=(instance(label=None),)), "label None"),
-        (Segmentation(instances=("cup",)), "a str, no Instance"),
+        (Segmentation(instances=("cup",)), "a str, not an Instance"),
     ],
 )
 def test_a_segmenter_is_blamed_by_name_for_what_it_returns(result, reason):

@@ -1,4 +1,4 @@
-"""Calls in a helper process, for libraries that hold Python's lock while they compute.
+"""Call functions in a helper process, for libraries that block Python while they compute.
 
 fast-simplification and xatlas do, for tenths of a second an object: meanwhile no thread could feed
 a GPU. Where none computes, and where there is no helper to be had, the call is made here. Results
@@ -34,7 +34,7 @@ _enabled: ContextVar[bool] = ContextVar("calls apart", default=False)
 
 @contextlib.contextmanager
 def calls_apart(enabled: bool = True) -> Iterator[None]:
-    """Start the helper process, and let `apart` use it within the block, in this thread."""
+    """Start the helper process; within the block, `apart` uses it in this thread."""
     token = _enabled.set(enabled)
     if enabled:
         _HELPER.start()
@@ -45,7 +45,7 @@ def calls_apart(enabled: bool = True) -> Iterator[None]:
 
 
 def apart(function: Callable[..., R], *arguments: Any) -> R:
-    """Call a function, in the helper process within `calls_apart`, else here.
+    """Call a function: in the helper process within `calls_apart`, else here.
 
     Args:
         function: of a module's top level.
@@ -61,7 +61,7 @@ def apart(function: Callable[..., R], *arguments: Any) -> R:
 
 
 class _Helper:
-    """The helper process of this one."""
+    """A helper process of this one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -72,7 +72,7 @@ class _Helper:
             self._running()
 
     def call(self, function: Callable[..., R], arguments: tuple[Any, ...]) -> R:
-        """Raises: what the function does; OSError or EOFError where the process has ended."""
+        """Call a function in the helper; its errors are raised here."""
         with self._lock:
             process = self._running()
             assert process.stdin is not None
@@ -116,7 +116,7 @@ if hasattr(os, "register_at_fork"):  # the parent's helper is the parent's
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer calls until there are no more."""
+    """Answer calls until no more come."""
     while True:
         try:
             module, name, arguments = pickle.load(requests)  # noqa: S301 - our own parent's

@@ -1,4 +1,4 @@
-"""The `scenelift` command. Each subcommand lives in `commands/` and is a thin shell.
+"""The `scenelift` command. Each subcommand is a thin layer in `commands/`.
 
 Exit codes: 0 done, 2 bad usage or input, 3 nothing matched, 4 set-up missing, 5 some objects
 failed, 130 interrupted.

@@ -1,4 +1,4 @@
-"""What a backend must return, checked when it does: a wrong result is blamed on who made it.
+"""Check what backends return, so that a wrong result is blamed on the backend that made it.
 
 Backends of other people's are as welcome as ours. A mask of another size or a `None` would
 otherwise fail three stages later, in code that has nothing to do with it.
@@ -26,7 +26,7 @@ METHODS = {
 
 
 def check_backend(backend: object, role: str) -> None:
-    """Refuse what is no backend, before anything runs.
+    """Refuse an object that is not a backend, before anything runs.
 
     Raises:
         InputError: it is a class or a module, or lacks a method, a name or a version.
@@ -41,22 +41,24 @@ def check_backend(backend: object, role: str) -> None:
         lacks = [f"the method {m}()" for m in methods] + [f"the text {n!r}" for n in texts]
         raise InputError(
             f"The {role} is {_kind(backend)}, which lacks {' and '.join(lacks)}. "
-            "docs/pipeline.md says what a backend has; a text names one that scenelift knows."
+            "docs/pipeline.md says what a backend must have; built-in ones are given by name."
         )
 
 
 def check_segmentation(result: object, image: Image, *, backend: str) -> Segmentation:
-    """A segmenter's result, if its masks lie on the photo.
+    """Return a segmenter's result, after checking that its masks fit the photo.
 
     Raises:
-        BackendFault: it is something else, a mask has another size, or a score or a label is
-            none. An empty mask is a matter of its object, which fails alone.
+        BackendFault: it is something else, a mask has another size, or a score or a label
+            is invalid. An object with an empty mask fails later, alone.
     """
     segmentation = _expect(result, Segmentation, "segmenter", backend, "segment")
     for number, instance in enumerate(segmentation.instances):
         where = f"instance {number}"
         if not isinstance(instance, Instance):
-            raise BackendFault("segmenter", backend, f"{where} is {_kind(instance)}, no Instance")
+            raise BackendFault(
+                "segmenter", backend, f"{where} is {_kind(instance)}, not an Instance"
+            )
         if instance.mask.shape != (image.height, image.width):
             rows, columns = instance.mask.shape
             raise BackendFault(
@@ -76,7 +78,7 @@ def check_segmentation(result: object, image: Image, *, backend: str) -> Segment
 
 
 def check_points(result: object, image: Image, *, backend: str) -> PointMap:
-    """A point mapper's result, if it has a point for the photo's pixels.
+    """Return a point mapper's result, after checking that it fits the photo and has points.
 
     Raises:
         BackendFault: it is something else, of another size, without any point, or has points that
@@ -95,7 +97,7 @@ def check_points(result: object, image: Image, *, backend: str) -> PointMap:
         raise BackendFault(
             "point mapper",
             backend,
-            f"{infinite} of its points are infinite; NaN was expected where there is none",
+            f"{infinite} of its points are infinite; a pixel without a point must be NaN",
         )
     finite = np.isfinite(points.points).all(-1)
     if not finite.any():
@@ -110,19 +112,19 @@ def check_points(result: object, image: Image, *, backend: str) -> PointMap:
 
 
 def check_reconstruction(result: object, *, backend: str) -> Reconstruction:
-    """A reconstructor's result, if there is a shape in it.
+    """Return a reconstructor's result, after checking that it contains a shape.
 
     Raises:
-        BackendFault: it is something else, has neither splats nor mesh, or numbers that are none.
+        BackendFault: it is something else, has neither splats nor mesh, or non-finite numbers.
     """
     reconstruction = _expect(result, Reconstruction, "reconstructor", backend, "reconstruct")
     gaussians, mesh = reconstruction.shape.gaussians, reconstruction.shape.mesh
     if gaussians is None and mesh is None:
         raise BackendFault("reconstructor", backend, "it made neither splats nor a mesh")
     if gaussians is not None and not np.isfinite(gaussians.means).all():
-        raise BackendFault("reconstructor", backend, "its splats have places that are no numbers")
+        raise BackendFault("reconstructor", backend, "its splats have non-finite positions")
     if mesh is not None and not np.isfinite(mesh.vertices).all():
-        raise BackendFault("reconstructor", backend, "its mesh has vertices that are no numbers")
+        raise BackendFault("reconstructor", backend, "its mesh has non-finite vertices")
     return reconstruction
 
 

@@ -1,4 +1,4 @@
-"""Boxes and points as people and programs write them → a label and plain numbers.
+"""Read boxes and points as people and programs write them, as a label and plain numbers.
 
     40,60,220,300    mug=40,60,220,300    40 60 220 300    [40, 60, 220, 300]    40,5;60;220;300
     [[40, 60], [220, 300]]    {"box": [40, 60, 220, 300], "label": "mug"}
@@ -73,7 +73,7 @@ LARGEST = 100_000  # pixels of a side; what exceeds it is no number with a separ
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What one text, list or object says of a box or a point.
+    """What one text, list or object says about a box or a point.
 
     Attributes:
         numbers: x0, y0, x1, y1 of a box, x, y of a point; finite.
@@ -87,7 +87,7 @@ class Mark:
 
 
 def boxes_of(value: Any) -> list[Mark]:
-    """The boxes of whatever says some.
+    """Read boxes from text, lists or objects.
 
     Raises:
         InputError: something in it is no box, or an empty one.
@@ -105,7 +105,7 @@ def boxes_of(value: Any) -> list[Mark]:
 
 
 def points_of(value: Any) -> list[Mark]:
-    """The points of whatever says some.
+    """Read points from text, lists or objects.
 
     Raises:
         InputError: something in it is no point.
@@ -135,7 +135,7 @@ def _marks_of(value: Any, count: int) -> list[Mark]:
 
 
 def _corners(entries: Sequence[Any]) -> tuple[float, ...] | None:
-    """x0, y0, x1, y1 of [[x0, y0], [x1, y1]], or of a rectangle's four corners in their order."""
+    """Read x0, y0, x1, y1 from two corners, or from a rectangle's four corners in order."""
     if len(entries) not in (2, 4) or any(isinstance(e, str | Mapping) for e in entries):
         return None
     try:
@@ -150,14 +150,14 @@ def _corners(entries: Sequence[Any]) -> tuple[float, ...] | None:
     rectangle = _rectangle(numbers)
     if rectangle is None:
         raise InputError(
-            f"{list(entries)!r} is an outline, and no box: its sides are not upright. Give "
+            f"{list(entries)!r} is an outline, not a box: its sides are not upright. Give "
             "x0,y0,x1,y1 around it, or the outline as a mask (docs/segment-models.md)."
         )
     return rectangle
 
 
 def _rectangle(numbers: Sequence[float]) -> tuple[float, ...] | None:
-    """x0, y0, x1, y1 of four corners, each beside the next; None where sides are not upright."""
+    """Read x0, y0, x1, y1 from four corners in order; None if the sides are not upright."""
     points = list(zip(numbers[::2], numbers[1::2], strict=True))
     sides = zip(points, points[1:] + points[:1], strict=True)
     turns = [(a[0] == b[0], a[1] == b[1]) for a, b in sides]
@@ -190,7 +190,7 @@ def _of_text(text: str, count: int) -> list[Mark]:
 
 
 def _named_numbers(text: str) -> dict[str, float] | None:
-    """The fields of "x1=40, y1=60, x2=220, y2=300", also with colons; None where it is not so."""
+    """Read fields such as "x1=40, y1=60, x2=220, y2=300" or with colons; None for other text."""
     names = {n for fields in (*CORNERS, *SIZES, *CENTRES) for n in fields}
     text = re.sub(r"\s*([=:,;])\s*", r"\1", " ".join(text.split())).rstrip(",;")
     field = rf"([A-Za-z_]\w*)[=:]({NUMBER})(?: ?px)?"
@@ -216,7 +216,7 @@ def _of_one_text(text: str, count: int) -> Mark:
 
 
 def _four_pairs(pieces: Sequence[str], text: str) -> tuple[float, ...]:
-    """A box of "0,1 0,1 0,9 0,9", whose commas are decimal, or join each corner's x and y."""
+    """Refuse "0,1 0,1 0,9 0,9": its commas may be decimal, or join each corner's x and y."""
     x0, y0, x1, y1 = decimal = tuple(float(n.replace(",", ".")) for n in pieces)
     corners = _rectangle([float(v) for n in pieces for v in n.split(",")])
     if corners is not None and x1 > x0 and y1 > y0:
@@ -228,7 +228,7 @@ def _four_pairs(pieces: Sequence[str], text: str) -> tuple[float, ...]:
 
 
 def _numbers(pieces: Sequence[str], text: str, count: int) -> tuple[float, ...]:
-    """Numbers of a box or a point, each of which may be followed by px, or all of them by %."""
+    """Read numbers of a box or point; each may be followed by px, or all of them by %."""
     matches = [re.fullmatch(rf"({NUMBER})\s*(px|%)?", piece.strip()) for piece in pieces]
     plain = [match[1] for match in matches if match]
     units = {match[2] for match in matches if match}
@@ -252,7 +252,7 @@ def _numbers(pieces: Sequence[str], text: str, count: int) -> tuple[float, ...]:
 
 
 def may_be_thousands(numbers: Sequence[str]) -> bool:
-    """Whether the points in some of the numbers of a box or a point can separate thousands.
+    """Return whether points in numbers of a box or point can be thousands separators.
 
     They cannot where every number has one, as programs write fractions, or where no box is left
     without them.
@@ -269,7 +269,7 @@ def may_be_thousands(numbers: Sequence[str]) -> bool:
 
 
 def _of_mapping(entry: Mapping[Any, Any], count: int) -> Mark:
-    """One object of JSON, by the names of its fields."""
+    """Read one JSON object by the names of its fields."""
     fields = {re.sub(r"[\s-]", "_", str(k).strip().casefold()): v for k, v in entry.items()}
     label, positive = _label_of(entry, fields, count)
     for name, doubt in DOUBTFUL.items() if count == 4 else ():
@@ -309,7 +309,7 @@ def _of_mapping(entry: Mapping[Any, Any], count: int) -> Mark:
 def _label_of(
     entry: Mapping[Any, Any], fields: Mapping[str, Any], count: int
 ) -> tuple[str, bool | None]:
-    """What an object of JSON calls itself, and whether it says that it is meant.
+    """Read the label of a JSON object, and whether the object is wanted or excluded.
 
     A point's `label` may be 1 or 0, as Segment Anything writes that it is on the object or not.
     """
@@ -341,7 +341,7 @@ def _label_of(
 
 
 def _of_thousandths(numbers: Any, entry: Mapping[Any, Any]) -> list[float]:
-    """Gemini's `box_2d`: ymin, xmin, ymax, xmax in thousandths of the photo → parts of it."""
+    """Convert Gemini's `box_2d` (ymin, xmin, ymax, xmax in thousandths) to parts of the photo."""
     (mark,) = marks if len(marks := _marks_of(numbers, 4)) == 1 else (None,)
     if mark is None or not all(0 <= n <= 1000 for n in mark.numbers):
         raise InputError(
@@ -353,7 +353,7 @@ def _of_thousandths(numbers: Any, entry: Mapping[Any, Any]) -> list[float]:
 
 
 def _signed_points(fields: Mapping[Any, Any]) -> list[Mark]:
-    """The points of Segment Anything's `point_coords` and `point_labels`."""
+    """Read the points of Segment Anything's `point_coords` and `point_labels`."""
     coords = fields.get("point_coords")
     signs: Any = fields.get("point_labels", [])
     labels: list[Any] = list(np.ravel(np.array(signs, object)))
@@ -372,12 +372,12 @@ def _signed_points(fields: Mapping[Any, Any]) -> list[Mark]:
 
 
 def _is_sign(value: Any) -> bool:
-    """Whether a value is 0 or 1 (or False or True)."""
+    """Return whether a value is 0 or 1 (or False or True)."""
     return isinstance(value, int | float | np.number | np.bool_) and value in (0, 1)
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a value is a finite number, of Python or NumPy."""
+    """Return whether a value is a finite number, of Python or NumPy."""
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
     return number and math.isfinite(cast("float", value))
 

@@ -1,4 +1,4 @@
-"""Several GPUs for one scene: a process for each, which keeps its own reconstructor.
+"""Use several GPUs for one scene: each has a process that keeps its own reconstructor.
 
 The processes share one photo's objects: whoever is free takes the next. What comes out is what one
 process would have made, in the order of the objects; the stages' results are kept in the same
@@ -46,7 +46,7 @@ Outcome = Reconstruction | FailedObject
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _ObjectFile:
-    """An object is done: its number, and the file that says what became of it."""
+    """Message: an object is done, with its number and the file of its result."""
 
     index: int
     file: Path
@@ -54,7 +54,7 @@ class _ObjectFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Idle:
-    """A process has no more objects of the photo, or stopped because of an error."""
+    """Message: a process has no more objects of the photo, or stopped because of an error."""
 
     member: int
     timings: tuple[StageTiming, ...]
@@ -111,7 +111,7 @@ class Crew:
         return [outcomes[index] for index in range(len(photo.instances))]
 
     def close(self) -> None:
-        """End the processes; they are started again when they are needed."""
+        """End the processes; they start again when they are needed."""
         if not self._processes:
             return
         self._stop.set()
@@ -149,7 +149,7 @@ class Crew:
             process.start()
 
     def _collect(self, report: Reporter, outcomes: dict[int, Outcome]) -> list[_Idle]:
-        """Fill in what becomes of the objects, until all processes are idle again.
+        """Collect the objects' results until all processes are idle again.
 
         Meanwhile passes on what they report. A run that is stopped stops them too.
         """
@@ -186,13 +186,13 @@ class Crew:
             if member not in idle and not process.is_alive():
                 raise SetupError(
                     f"The process on {self.devices[member]} has ended with code "
-                    f"{process.exitcode}, most often for want of the machine's memory. Start "
+                    f"{process.exitcode}, most often because the machine's memory is full. Start "
                     f"again with fewer devices."
                 )
 
 
 def crew_of(reconstructor: str, options: BackendOptions) -> Crew | None:
-    """The processes that the options' devices ask for; None where one device does all the work.
+    """Start the processes that the devices ask for; None if one device does all the work.
 
     Args:
         reconstructor: the name of a registered one, loaded in each of them.
@@ -212,7 +212,7 @@ def _load(reconstructor: str, options: BackendOptions, device: str) -> Reconstru
 
 
 class _SharedToken(CancelToken):
-    """Set by the process that leads."""
+    """A stop signal that the leading process sets."""
 
     def __init__(self, stop: ProcessEvent) -> None:
         super().__init__()
@@ -232,7 +232,7 @@ def _work(
     answers: Any,
     stop: ProcessEvent,
 ) -> None:
-    """Lift objects in a process until the leading process ends it."""
+    """Lift objects in this process until the leading process ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that leads tells it to stop
     reconstructor: Reconstructor | None = None
     failed = None
@@ -277,7 +277,7 @@ def _work(
 
 
 class _Indices:
-    """The numbers of objects that this process gets, up to the end that is its own."""
+    """The numbers of objects for this process, up to the marker that ends them."""
 
     def __init__(self, queue: Any) -> None:
         self._queue, self._is_over = queue, False
@@ -291,20 +291,20 @@ class _Indices:
                 yield index
 
     def drain(self) -> None:
-        """Take what is left when the run has failed: it must not meet the next photo."""
+        """Discard numbers that a failed run has left, so that the next photo starts clean."""
         for _ in self:
             pass
 
 
 def _portable(error: Exception) -> Exception:
-    """An error that can be sent to another process: errors of ours may take other arguments."""
+    """Return an error that can be sent to another process: ours may take other arguments."""
     if type(error).__init__ is SceneliftError.__init__:
         return type(error)(str(error))
     return SetupError(f"{type(error).__name__}: {error}")
 
 
 def _choose(device: str) -> None:
-    """Make a device the process's own, so that nothing is put on another."""
+    """Make a device the current one of this process, so that it uses no other."""
     if device.startswith("cuda"):
         import torch
 

@@ -1,4 +1,4 @@
-"""Where networks run and in which precision: the meaning of `--device` and `--vram`.
+"""Choose device and precision of networks: the meaning of `--device` and `--vram`.
 
 PyTorch is imported when a function is called, so that reading options costs nothing.
 """
@@ -33,7 +33,7 @@ _caps: dict[int, int] = {}  # of this process, as they are PyTorch's too
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of a `--device` option.
+    """Return the device that a `--device` option means.
 
     "auto" takes a CUDA device where there is one, else the CPU. Apple's GPUs ("mps") have to be
     asked for by name: the models were not measured on them. Of several (`split_devices`) it is the
@@ -60,7 +60,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_dtype(device: torch.device, precision: Precision = "auto") -> torch.dtype:
-    """Type of the large matrices: as asked, or else float16 on CUDA and float32 elsewhere.
+    """Choose the type of large matrices: as requested, else float16 on CUDA and float32 elsewhere.
 
     Raises:
         SetupError: half precision on a CPU, where it is slower and not supported throughout.
@@ -79,7 +79,7 @@ def choose_dtype(device: torch.device, precision: Precision = "auto") -> torch.d
 
 
 def limit_memory(device: torch.device, vram_bytes: int | None) -> int | None:
-    """Let this process take no more than that of a CUDA device's memory, whatever model runs.
+    """Limit how much of a CUDA device's memory this process may take, whatever model runs.
 
     What goes beyond raises `torch.OutOfMemoryError`, to which stages answer by smaller pieces and
     by freeing some. Results do not depend on it.
@@ -113,9 +113,9 @@ def limit_memory(device: torch.device, vram_bytes: int | None) -> int | None:
 
 
 def current_device(device: torch.device) -> AbstractContextManager[object]:
-    """Within it, a CUDA device is the current one, on which Triton launches its kernels.
+    """Make a CUDA device current within a block, as Triton launches kernels on the current one.
 
-    Of other devices there is none: on a CPU, Triton interprets its kernels where a test asks so.
+    Other devices have no current one: on a CPU, Triton interprets its kernels where a test asks so.
     """
     import torch
 
@@ -123,12 +123,12 @@ def current_device(device: torch.device) -> AbstractContextManager[object]:
 
 
 def memory_cap(device: torch.device) -> int | None:
-    """Bytes that PyTorch may hold on a device, as `limit_memory` set it; None without a limit."""
+    """Return how many bytes `limit_memory` lets PyTorch hold on a device; None if no limit."""
     return _caps.get(_index(device)) if device.type == "cuda" else None
 
 
 def split_devices(name: str) -> tuple[str, ...]:
-    """The devices of a `--device` option: most often one.
+    """Return the devices of a `--device` option: most often one.
 
     "cuda:0,cuda:2" are two and "cuda:all" is every GPU: one scene's objects are shared among them.
 

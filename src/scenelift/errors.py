@@ -1,4 +1,4 @@
-"""Every error this package raises on purpose.
+"""The errors that this package raises on purpose.
 
 SceneliftError                 exit code
 ├── InputError              2  the photo, prompt, mask or option cannot be used as given
@@ -112,13 +112,13 @@ class ManifestError(InputError):
 
 
 class EditsError(InputError):
-    """Edits of a scene cannot be used: their form, a number, or an object that there is not."""
+    """Edits of a scene cannot be used: their form, a number, or an object that does not exist."""
 
     slug = "bad-edits"
 
 
 class OtherScene(EditsError):
-    """Edits belong to another scene than the one that they were given for."""
+    """Edits belong to another scene than the one that they are applied to."""
 
     http_status = 409
     slug = "other-scene"
@@ -168,7 +168,7 @@ class NothingFound(SceneliftError):
 
 
 class FormatError(OutputError):
-    """A scene, or a part of it, cannot be expressed in a format; the others are not affected."""
+    """A scene, or part of it, cannot be written in a format; other formats are not affected."""
 
     exit_code = 5
     slug = "format"
@@ -213,7 +213,7 @@ class BackendUnavailable(SetupError):
 
 
 class BackendFault(SceneliftError):
-    """A backend returned what its protocol does not allow; who wrote it must mend it.
+    """A backend returned what its protocol does not allow; its author must mend it.
 
     Attributes:
         role: what the backend does: "segmenter", "point mapper", "reconstructor".
@@ -233,7 +233,7 @@ class BackendFault(SceneliftError):
 
 
 class DeviceMemoryError(SceneliftError):
-    """A device, or the machine, has too little memory for what was asked, whatever was released.
+    """A device or the machine has too little memory, even after all that was possible was freed.
 
     The only error of its kind: PyTorch's and Python's own are turned into it (`Runtime.active`).
     """
@@ -244,7 +244,7 @@ class DeviceMemoryError(SceneliftError):
 
 
 class ReconstructionError(SceneliftError):
-    """A model made nothing usable of an object."""
+    """A model produced nothing usable for an object."""
 
     exit_code = 5
     http_status = 422
@@ -276,5 +276,5 @@ class Cancelled(SceneliftError):
 
 
 def first_line(exc: BaseException, most: int = 200) -> str:
-    """First line of an error's message, cut at `most` characters; its class where it has none."""
+    """Return the first line of an error's message, at most `most` characters, or its class name."""
     return (str(exc).splitlines() or [""])[0][:most] or type(exc).__name__

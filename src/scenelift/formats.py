@@ -109,12 +109,12 @@ EXTRA_FORMATS: dict[str, FileFormat] = {
 
 
 def extra_file(kind: str) -> str:
-    """Name of the file that a format is written to."""
+    """Return the name of the file that a format is written to."""
     return f"scene.{EXTRA_FORMATS[kind].ending}"
 
 
 def parts_of(name: str, paths: Iterable[str]) -> list[str]:
-    """Files that a file of a scene is of little use without: materials, pictures, meshes.
+    """Return the files that a scene's file needs beside it: materials, pictures, meshes.
 
     Args:
         name: of the file.
@@ -154,5 +154,5 @@ _MEDIA_TYPES = {
 
 
 def media_type(name: str) -> str:
-    """Media type of a file of a scene."""
+    """Return the media type of a scene's file."""
     return _MEDIA_TYPES.get(PurePosixPath(name).suffix.lower(), UNNAMED)

@@ -1,4 +1,4 @@
-"""What callers from Python may give for a photo, a prompt and a seed."""
+"""Convert what Python callers pass for a photo, a prompt, options and a seed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def as_image(photo: Photo) -> Image:
 
 
 def _image_of_array(array: NDArray[Any]) -> Image:
-    """RGB as it is; grey and RGBA as a picture file of them would be read."""
+    """Convert an array to RGB: RGB unchanged, grey and RGBA like a picture file of them."""
     from scenelift.io.image import image_of_picture
 
     if array.dtype == np.uint8 and array.size:
@@ -86,10 +86,10 @@ def _image_of_array(array: NDArray[Any]) -> Image:
 
 
 def as_report(report: Any) -> Reporter:
-    """Where progress goes: a `Reporter`, a function of each event, or None for nowhere.
+    """Convert `report` to a `Reporter`: it may be a function of each event, or None.
 
     Raises:
-        InputError: it is none of these.
+        InputError: it is something else.
     """
     if report is None:
         return silent()
@@ -104,10 +104,10 @@ def as_report(report: Any) -> Reporter:
 
 
 def as_store(store: Any) -> StageStore | None:
-    """Where stage results are kept: a `StageStore`, a folder for one, or None for nowhere.
+    """Convert `store` to a `StageStore`: it may be a folder, or None to store nothing.
 
     Raises:
-        InputError: it is none of these.
+        InputError: it is something else.
     """
     from scenelift.stages import StageStore
 
@@ -122,10 +122,10 @@ def as_store(store: Any) -> StageStore | None:
 
 
 def as_prompt(prompt: str | Sequence[str] | Prompt) -> Prompt:
-    """Read and check a prompt in any form that callers have it in.
+    """Read and check a prompt in any form that callers pass.
 
     Raises:
-        InputError: it is none, empty, too long, or has too many phrases.
+        InputError: it is not a prompt, empty, too long, or has too many phrases.
     """
     if isinstance(prompt, Prompt):
         if not (prompt.phrases or prompt.boxes or prompt.points):
@@ -143,7 +143,7 @@ def as_prompt(prompt: str | Sequence[str] | Prompt) -> Prompt:
 
 
 def as_options(value: Any, kind: type[T], name: str) -> T:
-    """Options of a caller's, or the usual ones for None; a dictionary is its fields.
+    """Return a caller's options, the defaults for None, or those of a dictionary.
 
     Raises:
         InputError: it is something else, or has a field that there is not.
@@ -163,7 +163,7 @@ def as_options(value: Any, kind: type[T], name: str) -> T:
 
 
 def as_seed(seed: int) -> int:
-    """A seed that random generators take.
+    """Check a seed for random generators.
 
     Raises:
         InputError: it is negative, too large, or no whole number.
@@ -178,7 +178,7 @@ def as_seed(seed: int) -> int:
 
 
 def working_prompt(image: Image, prompt: Prompt) -> tuple[Prompt, tuple[str, ...]]:
-    """A prompt with boxes and points brought to the picture that is worked at, and notes.
+    """Convert a prompt's boxes and points to the working picture; return it with notes.
 
     Raises:
         InputError: a box or a point lies outside the photo.

@@ -1,4 +1,4 @@
-"""What becomes of the objects of one photo, each on its own: reconstructed, then finished.
+"""Lift the objects of one photo one by one: reconstruct, then finish.
 
 `pipeline.py` runs it in its own process, `crew.py` in one process for each GPU.
 """
@@ -41,11 +41,11 @@ class PhotoObjects:
     same_seed: bool = False
 
     def seed_of(self, index: int) -> int:
-        """Seed of one object."""
+        """Return the seed of one object."""
         return self.seed if self.same_seed else self.seed + index
 
     def view_of(self, index: int) -> ObjectView:
-        """One object, with what the photo tells about it.
+        """Return one object, with what the photo says about it.
 
         Raises:
             InputError: its mask does not fit the photo.
@@ -66,7 +66,7 @@ class PhotoObjects:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Lifting:
-    """Objects of a photo in this process.
+    """Lifts objects of a photo in this process.
 
     Attributes:
         photo: whose objects.
@@ -83,7 +83,7 @@ class Lifting:
     on_object: Callable[[int, Reconstruction | FailedObject], object] = lambda index, outcome: None
 
     def run(self, indices: Iterable[int]) -> list[Reconstruction | FailedObject]:
-        """Every one of the objects: finished, or why it failed.
+        """Lift every one of the objects; each is finished, or has failed with a reason.
 
         Raises:
             Cancelled: the user stopped the run.

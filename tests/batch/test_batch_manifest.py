@@ -421,7 +421,7 @@ def test_json_is_read_in_every_form_that_tables_are_written_in(listed):
         ('photo,box\na.png,"1.024,60,2.048,300"\n', "thousands"),
         ('{"photo": "a.png", "photo": "b.png", "prompt": "cup"}\n', "'photo' twice"),
         ('[{"photo": "a.png", "prompt": "cup", "prompt": "b"}]', "'prompt' twice"),
-        ('{"photo": "a.png", "Photo": "b.png", "prompt": "cup"}', "'photo' stands twice"),
+        ('{"photo": "a.png", "Photo": "b.png", "prompt": "cup"}', "two columns mean 'photo'"),
         ('{"photo": "a.png", "promt": "cup"}', "'promt' .do you mean 'prompt'"),
         ("sep=;\nphoto,prompt\na.png,cup\n", "olumns are"),
     ],

@@ -48,5 +48,5 @@ def test_a_density_has_a_label(text, label, density):
 
 @pytest.mark.parametrize("text", ["cup", "=900", "cup=", "cup=0", "cup=-1", "cup=1lb", "cup=9e9"])
 def test_what_is_no_density_is_refused(text):
-    with pytest.raises(InputError, match=r"no density|more than 0"):
+    with pytest.raises(InputError, match=r"not give a density|more than 0"):
         read_densities([text])

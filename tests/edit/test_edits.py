@@ -286,7 +286,7 @@ def test_edits_that_do_not_fit_are_refused_before_anything_is_written(scene):
     first = contents(scene)
     wrong = {
         "object 9": ObjectEdit(object=9, name="x"),
-        "is an object's": ObjectEdit(object=1, copy_of=0),
+        "another object of the scene": ObjectEdit(object=1, copy_of=0),
         "up to number 2000": ObjectEdit(object=0, splats_removed=((1999, 2),)),
         "remove all": ObjectEdit(object=0, splats_removed=((0, 2000),)),
     }

@@ -29,13 +29,13 @@ def assert_usable(mesh: Mesh) -> None:
 
 
 def test_a_mesh_with_no_faces_is_refused():
-    with pytest.raises(ReconstructionError, match="of 0 faces none has finite corners"):
+    with pytest.raises(ReconstructionError, match="none of 0 faces has finite corners"):
         finish_mesh(mesh_of(np.zeros((0, 3)), np.zeros((0, 3))), None, SMALL)
 
 
 def test_a_mesh_of_vertices_that_are_nan_is_refused():
     ball = trimesh.creation.icosphere(subdivisions=2)
-    with pytest.raises(ReconstructionError, match="of 320 faces none has finite corners"):
+    with pytest.raises(ReconstructionError, match="none of 320 faces has finite corners"):
         finish_mesh(mesh_of(np.full_like(ball.vertices, np.nan), ball.faces), None, SMALL)
 
 

@@ -102,7 +102,7 @@ def test_a_mesh_of_nothing_leaves_the_object_without_one_and_says_so():
     nothing = Mesh(
         vertices=np.full((3, 3), np.nan, np.float32), faces=np.array([[0, 1, 2]], np.int32)
     )
-    with pytest.raises(ReconstructionError, match="none has finite corners"):
+    with pytest.raises(ReconstructionError, match="none of 1 faces has finite corners"):
         finish_mesh(nothing, None, SMALL)
     made, view = in_a_photo(nothing)
     result = finish(made, view, SMALL)

@@ -71,13 +71,13 @@ def _folder_of(path: Path) -> Path:
 def test_no_reader_opens_a_device(tmp_path, suffix, read, error):
     path = tmp_path / f"given{suffix}"
     path.symlink_to("/dev/null")  # a reader that opens it gets nothing, and says something else
-    with pytest.raises(error, match="is no regular file but a device"):
+    with pytest.raises(error, match="is not a regular file but a device"):
         read(path)
 
 
 def test_pipes_and_sockets_are_named_and_files_pass(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InputError, match=r"pipe is no regular file but a pipe\. Save what it"):
+    with pytest.raises(InputError, match=r"pipe is not a regular file but a pipe\. Save its"):
         check_regular(tmp_path / "pipe")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))

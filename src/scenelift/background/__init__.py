@@ -1,1 +1,1 @@
-"""What the photo shows around and behind the objects, as geometry: see docs/background.md."""
+"""Rebuild what the photo shows around and behind the objects: see docs/background.md."""

@@ -1,4 +1,4 @@
-"""The smoothest continuation of values into a hole."""
+"""Fill a hole with the smoothest continuation of the values around it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completing a picture behind what hides it, from patches of the rest of the picture.
+"""Complete a picture behind objects from patches of the rest of the picture.
 
 From coarse to fine, every patch that touches the hole is matched with the most similar one outside
 it, and the hole's pixels become the mean of what the matches say (Wexler, Shechtman, Irani,
@@ -34,7 +34,7 @@ def complete(
     hole: NDArray[np.bool_],
     regions: NDArray[np.int64] | None = None,
 ) -> NDArray[np.uint8]:
-    """Fill a hole of a picture with what plausibly is there; the rest stays as it is.
+    """Fill a picture's hole with what is plausibly there; the rest of the picture stays.
 
     The same input gives the same bytes.
 
@@ -74,7 +74,7 @@ def complete(
 
 
 def _sizes(height: int, width: int) -> list[tuple[int, int]]:
-    """Heights and widths of the levels, the coarsest first."""
+    """List heights and widths of the levels, the coarsest first."""
     factor = min(1.0, MATCHED / max(height, width))
     sizes = []
     while True:
@@ -91,7 +91,7 @@ def _level(
     regions: NDArray[np.int64],
     size: tuple[int, int],
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64]]:
-    """Picture, hole and regions at a size; a pixel that the hole touches is in the hole."""
+    """Scale picture, hole and regions to a size; a pixel that the hole touches is in the hole."""
     height, width = size
     valid = (~hole).astype(np.float32)
     weight = _resized(valid[..., None], size)[..., 0]
@@ -106,7 +106,7 @@ def _level(
 
 
 def _resized(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """[H, W, C] resampled, each pixel the mean of what it covers."""
+    """Resample [H, W, C]: each pixel is the mean of what it covers."""
     height, width = size
     planes = [
         np.asarray(
@@ -126,7 +126,7 @@ def _match(
     region: NDArray[np.int64],
     coarser: NDArray[np.int32] | None,
 ) -> NDArray[np.int32]:
-    """Improve the colours of the hole in place; where each pixel's match lies, [h, w, 2]."""
+    """Improve the hole's colours in place; return where each pixel's match is, [h, w, 2]."""
     height, width = unknown.shape
     sources = _whole_patches(unknown)
     match = np.zeros((height, width, 2), np.int32)
@@ -149,7 +149,7 @@ def _match(
 
 
 def _whole_patches(unknown: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Centres of patches that are in the picture and know all of their pixels."""
+    """Find the centres of patches inside the picture whose pixels are all known."""
     from scipy import ndimage
 
     side = 2 * RADIUS + 1
@@ -161,7 +161,7 @@ def _whole_patches(unknown: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _patch_centres(unknown: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Centres of patches with an unknown pixel."""
+    """Find the centres of patches with an unknown pixel."""
     from scipy import ndimage
 
     return np.asarray(ndimage.maximum_filter(unknown, 2 * RADIUS + 1), bool)
@@ -170,7 +170,7 @@ def _patch_centres(unknown: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _take_over(
     match: NDArray[np.int32], coarser: NDArray[np.int32], sources: NDArray[np.bool_]
 ) -> None:
-    """Start from the matches of the level before, where they are sources here too."""
+    """Start from the matches of the coarser level, if they are allowed as sources here."""
     height, width = sources.shape
     h, w = coarser.shape[:2]
     i = np.minimum(np.arange(height) * h // height, h - 1)
@@ -186,7 +186,7 @@ def _take_over(
 
 @compiled
 def _cost(colours, region, i, j, a, b, best):
-    """Mean squared difference of two patches over the pixels that both have, cut off at `best`."""
+    """Compute the mean squared difference of two patches where both are known, up to `best`."""
     height, width = region.shape
     total, count = 0.0, 0
     for di in range(-RADIUS, RADIUS + 1):
@@ -210,7 +210,7 @@ def _cost(colours, region, i, j, a, b, best):
 
 @compiled
 def _improve(colours, region, sources, candidates, places, match, costs, turn):
-    """One round of propagation and random search over all targets, forwards or backwards."""
+    """Run one round of propagation and random search over all targets, forwards or backwards."""
     height, width = region.shape
     state = np.uint64(turn + 1) * np.uint64(0x9E3779B97F4A7C15)
     step = 1 if turn % 2 == 0 else -1
@@ -254,7 +254,7 @@ def _improve(colours, region, sources, candidates, places, match, costs, turn):
 
 @compiled
 def _vote(colours, unknown, places, match, costs, typical):
-    """Every unknown pixel becomes the mean of what the matches of the patches around it say.
+    """Set every unknown pixel to the mean of what the matches of the patches around it say.
 
     Good matches count for more, or all texture would be averaged away.
     """
@@ -284,7 +284,7 @@ def _vote(colours, unknown, places, match, costs, typical):
 
 
 def _lit_as_around(colours: NDArray[np.float32], unknown: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The hole with the light of its surroundings: what was matched may lie in another light.
+    """Adapt the hole's light to its surroundings, as its matches may come from other light.
 
     The differences across the rim are continued smoothly into the hole.
     """
@@ -315,7 +315,7 @@ def _detailed(
     colours: NDArray[np.float32],
     match: NDArray[np.int32],
 ) -> NDArray[np.uint8]:
-    """The hole in full resolution: matched colours, and the detail of the places matched.
+    """Fill the hole in full resolution: matched colours with the detail of the matched places.
 
     What is finer than `BLEND` pixels of the last level comes from the match of the pixel itself,
     unblended; only the light over larger parts is the blend of all matches.

@@ -1,4 +1,4 @@
-"""More than the photo shows: what a camera that moves to the side sees beyond its edges."""
+"""Continue the photo beyond its edges, for cameras that move to the side."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Margin"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margin:
-    """Pixels that a photo is continued by.
+    """The pixels that are added around a photo.
 
     Attributes:
         left_right: at its left and at its right.
@@ -26,32 +26,32 @@ class Margin:
 
     @classmethod
     def of(cls, camera: Camera, sides: float, ends: float) -> Margin:
-        """Shares of the width and of the height."""
+        """Make the margin from shares of the width and of the height."""
         return cls(left_right=round(sides * camera.width), top_bottom=round(ends * camera.height))
 
     def around(self, values: NDArray, fill: float | bool) -> NDArray:
-        """[H, W, …] with one value in the margin."""
+        """Surround [H, W, …] with one value."""
         return np.pad(values, self._widths(values), constant_values=fill)
 
     def mirrored(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """[H, W, 3] continued by its mirror image: no seam, and the texture goes on."""
+        """Continue [H, W, 3] by its mirror image, which has no seam and continues the texture."""
         return np.pad(pixels, self._widths(pixels), mode="symmetric")
 
     def inside(self, values: NDArray) -> NDArray:
-        """[H, W, …] without the margin."""
+        """Cut the margin off [H, W, …]."""
         height, width = values.shape[:2]
         return values[
             self.top_bottom : height - self.top_bottom, self.left_right : width - self.left_right
         ]
 
     def photo_box(self, photo: NDArray) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of the photo [H, W, …] within its margin."""
+        """Left, top, right and bottom of the photo within the picture with its margin."""
         height, width = photo.shape[:2]
         x, y = self.left_right, self.top_bottom
         return x, y, x + width, y + height
 
     def points(self, points: PointMap) -> PointMap:
-        """The same camera with a larger picture; there are no points in the margin."""
+        """Enlarge the camera's picture by the margin, which has no points."""
         camera = points.camera
         return PointMap(
             points=self.around(points.points, np.nan),

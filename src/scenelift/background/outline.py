@@ -1,4 +1,4 @@
-"""Cells of a relief across a jump of the depth: the nearer part and the farther part, each whole.
+"""Split relief cells at a jump of the depth into a nearer and a farther part.
 
 The line between them runs where the photo's colours change (marching squares), so that outlines are
 those of the photo and thin things stay, at a grid much coarser than its pixels.
@@ -21,7 +21,7 @@ CONTRAST = 6.0  # grey levels between the two sides, below which the line runs t
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pieces:
-    """Triangles.
+    """Triangles of split cells.
 
     Attributes:
         points: float64 [T, 3, 3], their corners in the camera frame.
@@ -37,14 +37,14 @@ class Pieces:
         return len(self.points)
 
     def only(self, rows: NDArray[np.bool_]) -> Pieces:
-        """The pieces that a mask selects."""
+        """Select the pieces of a mask."""
         return Pieces(
             points=self.points[rows], place=self.place[rows], on_plane=self.on_plane[rows]
         )
 
 
 def pieces_of(relief: Relief, pixels: NDArray[np.uint8], selection: NDArray[np.bool_]) -> Pieces:
-    """The triangles of those cells of a relief that a jump of the depth goes through.
+    """Make the triangles of the relief cells that a jump of the depth crosses.
 
     Args:
         relief: depths.
@@ -83,7 +83,7 @@ def pieces_of(relief: Relief, pixels: NDArray[np.uint8], selection: NDArray[np.b
 
 
 def _between(depth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A depth [C] in the widest gap between the depths [C, 4] of each cell."""
+    """Return a depth [C] in the widest gap between the depths [C, 4] of each cell."""
     log = np.sort(np.log(depth), 1)
     gap = np.diff(log).argmax(1)
     at = np.arange(len(log))
@@ -93,7 +93,7 @@ def _between(depth: NDArray[np.float64]) -> NDArray[np.float64]:
 def _crossings(
     pixels: NDArray[np.uint8], start: NDArray[np.float64], end: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Where along edges [C, 4] between two places of a picture its colour changes most, in 0…1."""
+    """Find where the colour changes most along edges [C, 4] between two places, in 0…1."""
     height, width = pixels.shape[:2]
     along = (np.arange(SAMPLES) + 0.5)[:, None] / SAMPLES
     place = start[..., None, :] + along * (end - start)[..., None, :]  # [C, 4, S, 2]
@@ -111,7 +111,7 @@ def _crossings(
 
 
 def _triangles() -> dict[int, list[tuple[bool, list[int]]]]:
-    """Triangles for each set of near corners: of corners 0…3 and crossings 4…7 after them."""
+    """List triangles for each set of near corners, from corners 0…3 and crossings 4…7."""
     table: dict[int, list[tuple[bool, list[int]]]] = {}
     for code in range(1, 15):
         near = [bool(code >> k & 1) for k in range(4)]

@@ -1,4 +1,4 @@
-"""Floor, table tops and walls in a point map, each with the part of its plane that is there."""
+"""Find floor, table tops and walls in a point map, each as a rectangle in its plane."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MARGIN = 0.08  # of the extent, beyond what was seen of a plane
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Plane:
-    """A part of a plane: a rectangle in axes of its own.
+    """A rectangle in a plane, with axes of its own.
 
     Attributes:
         kind: "ground" for floors and table tops, "wall".
@@ -42,7 +42,7 @@ class Plane:
     high: NDArray[np.float64]
 
     def depth_along(self, rays: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How far rays from the camera reach to the rectangle, inf where they miss it.
+        """Compute how far rays from the camera reach to the rectangle; inf if they miss it.
 
         Args:
             rays: [..., 3], points at depth 1 (z = −1), so that results are depths.
@@ -58,7 +58,7 @@ class Plane:
 
 
 def ground_planes(ground: Ground | None) -> list[Plane]:
-    """The horizontal surfaces that the layout found, as far as they were seen."""
+    """Make planes of the horizontal surfaces that the layout found, as far as they are visible."""
     if ground is None:
         return []
     planes = []
@@ -76,7 +76,7 @@ def find_walls(
     *,
     seed: int = 0,
 ) -> list[Plane]:
-    """Upright planes with enough support, the best supported first.
+    """Find upright planes with enough support, the best supported first.
 
     Args:
         points: [N, 3], of what is no object.
@@ -113,7 +113,7 @@ def find_walls(
 def _plane(
     kind: str, normal: NDArray[np.float64], offset: float, points: NDArray[np.float64]
 ) -> Plane:
-    """The plane with the rectangle that its points fill."""
+    """Fit the rectangle to the points of a plane."""
     helper = np.array([1.0, 0, 0]) if abs(normal[0]) < 0.9 else np.array([0, 0, 1.0])
     first = helper - (helper @ normal) * normal
     first /= np.linalg.norm(first)
@@ -134,7 +134,7 @@ def _plane(
 def nearest_plane(
     planes: Sequence[Plane], rays: NDArray[np.float64], behind: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Depth and number of the plane that each ray meets first beyond a depth.
+    """Find depth and number of the first plane that each ray meets beyond a depth.
 
     Args:
         planes: P of them.

@@ -1,4 +1,4 @@
-"""The background as a grid of rays: how far each reaches once the objects are gone."""
+"""Rebuild the background as a grid of rays, each with its depth without the objects."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FARTHEST = 0.99  # quantile of depths that is not an outlier
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Relief:
-    """Depths on a grid whose outer rows and columns are the photo's rim.
+    """Depths on a grid whose outermost rows and columns are the photo's edge.
 
     Attributes:
         rays: float64 [h, w, 3], where each ray is at depth 1, in the camera frame.
@@ -61,7 +61,7 @@ class Relief:
 
 
 def grid_of(camera: Camera, cells: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rays and places of a grid of about `cells` cells over the whole photo."""
+    """Return rays and places of a grid of about `cells` cells over the whole photo."""
     w = max(2, round(np.sqrt(cells * camera.width / camera.height)))
     h = max(2, round(cells / w))
     x, y = np.meshgrid(np.linspace(0, camera.width, w + 1), np.linspace(0, camera.height, h + 1))
@@ -72,7 +72,7 @@ def grid_of(camera: Camera, cells: int) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def sample_points(values: NDArray, place: NDArray[np.float64]) -> NDArray:
-    """Values [H, W, …] of the pixels at places [h, w, 2]."""
+    """Read [H, W, …] at the pixels of places [h, w, 2]."""
     height, width = values.shape[:2]
     columns = np.clip(place[..., 0].astype(int), 0, width - 1)
     rows = np.clip(place[..., 1].astype(int), 0, height - 1)
@@ -89,7 +89,7 @@ def relief_behind(
     outside: NDArray[np.bool_] | None = None,
     solid: NDArray[np.float64] | None = None,
 ) -> Relief:
-    """Depths of the background: as seen where it is seen, behind the objects by what is around.
+    """Compute the background's depths: as measured where visible, continued behind the objects.
 
     Behind an object the depth goes on as at the nearest place of the rim: on a plane (the one that
     the ray meets first beyond the object's own surface) where the rim lies on one; elsewhere the
@@ -137,7 +137,7 @@ def relief_behind(
 
 
 def _front(solid: NDArray[np.float64], rays: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Depth [h, w] of the front of points [N, 3], the deepest of neighbours; inf where none is."""
+    """Compute the depth [h, w] of the front of points [N, 3], the deepest of neighbours, or inf."""
     from scipy import ndimage
 
     depth = -solid[:, 2]
@@ -154,14 +154,14 @@ def _front(solid: NDArray[np.float64], rays: NDArray[np.float64]) -> NDArray[np.
 
 
 def _own_depth(depth: NDArray[np.float64], on_objects: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Depth of the objects: at their outlines it may seem to be that of what is behind."""
+    """Correct the objects' depth at outlines, where it may look like the depth behind them."""
     from scipy import ndimage
 
     return np.asarray(ndimage.minimum_filter(np.where(on_objects, depth, np.inf), OUTLINE))
 
 
 def _colours_at(pixels: NDArray[np.uint8], place: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean colours [h, w, 3] of the photo around places."""
+    """Compute mean colours [h, w, 3] of the photo around places."""
     from scipy import ndimage
 
     side = max(1, round(float(place[0, 1, 0] - place[0, 0, 0])))
@@ -174,7 +174,7 @@ def _colours_at(pixels: NDArray[np.uint8], place: NDArray[np.float64]) -> NDArra
 def relief_behind_edges(
     relief: Relief, planes: Sequence[Plane], *, jump: float, reach: int
 ) -> Relief | None:
-    """A second layer behind what stands in front, or None where the depth has no jump.
+    """Make a second layer behind what stands in front, or None if the depth does not jump.
 
     Along every jump of the depth the nearer side is taken away for some cells, and the farther one
     goes on there as it does behind objects: from the side, one looks at it and not into a void.
@@ -215,7 +215,7 @@ def relief_behind_edges(
 
 
 def backstop(relief: Relief, *, reach: int) -> Relief:
-    """A coarse sheet behind all of a relief: what shows where the camera sees between its layers.
+    """Make a coarse sheet behind a relief, which shows through gaps between its layers.
 
     Args:
         relief: the first layer.
@@ -245,7 +245,7 @@ def _continued(
     behind: NDArray[np.float64],
     planes: Sequence[Plane],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Depth and surface with a hole filled from what is on its rim, nowhere nearer than `behind`.
+    """Fill a hole in depth and surface from its rim, nowhere nearer than `behind`.
 
     Args:
         hole: what to fill.
@@ -280,7 +280,7 @@ def _hidden_everywhere(
     valid: NDArray[np.bool_],
     planes: Sequence[Plane],
 ) -> Relief:
-    """Objects cover all that has a depth: planes where there are any, else a backdrop."""
+    """Make the background from planes, else a backdrop, where objects hide all of it."""
     far = BACKDROP * float(np.quantile(depth_at[valid], FARTHEST)) if valid.any() else 1.0
     depth, surface = nearest_plane(planes, rays, np.where(valid, depth_at * IN_FRONT, 0.0))
     surface = np.where(surface >= 0, surface, -2)

@@ -1,4 +1,4 @@
-"""Which pixels at a mask's rim still show the object, and must not be painted on what is behind."""
+"""Find pixels around a mask that still show the object, so that the background omits them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TRUST = (
 
 
 def hidden_by(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The mask with those pixels around it that look like the object and not like what is behind.
+    """Extend a mask by the pixels around it that look like the object, not like what is behind.
 
     Colours inside and outside are each a normal distribution around every pixel: a pixel of the
     rim goes to the likelier one, with the odds of its distance to the mask.
@@ -68,7 +68,7 @@ def _shadow_below(
     rim: NDArray[np.bool_],
     sigma: float,
 ) -> NDArray[np.bool_]:
-    """Pixels of the rim that are darker than what is around, and have a mask above them.
+    """Find pixels of the rim that are darker than their surroundings and lie below a mask.
 
     Where a thing stands, its shadow begins: taken for a part of it, a bright line would be left.
     """
@@ -87,7 +87,7 @@ def _shadow_below(
 def _misfit(
     values: NDArray[np.float32], where: NDArray[np.bool_], sigma: float
 ) -> NDArray[np.float32]:
-    """Minus log likelihood [H, W] of each pixel's colour under the colours around it in a part."""
+    """Compute minus log likelihood [H, W] of each colour under the colours around it in a part."""
 
     def around(x: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(ndimage.gaussian_filter(x, sigma, truncate=2.5), np.float32)

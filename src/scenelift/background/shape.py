@@ -1,4 +1,4 @@
-"""A relief as what files hold: a textured mesh and splats."""
+"""Turn a relief into a textured mesh and splats, as files hold them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Layer:
 
 
 def cells_of(layer: Layer, *, planes_only: bool) -> NDArray[np.bool_]:
-    """Which cells [h, w] of the grid are surface: not those across a jump of the depth."""
+    """Select the cells [h, w] of the grid that are surface, without those across a jump."""
     relief = layer.relief
     depth, surface = relief.depth, relief.surface
     corners = [depth[:-1, :-1], depth[:-1, 1:], depth[1:, :-1], depth[1:, 1:]]
@@ -86,7 +86,7 @@ def count_faces(layers: Sequence[Layer], *, planes_only: bool) -> int:
 
 
 def mesh_of(layers: Sequence[Layer], *, planes_only: bool) -> Mesh:
-    """A mesh of all layers; their pictures stand one above the other in its texture.
+    """Make one mesh of all layers, whose pictures are stacked in its texture.
 
     Args:
         layers: one or more, of one size.
@@ -124,7 +124,7 @@ def mesh_of(layers: Sequence[Layer], *, planes_only: bool) -> Mesh:
 
 
 def splats_of(layers: Sequence[Layer], *, planes_only: bool, most: int) -> Gaussians:
-    """Flat splats that tile all layers, each with its picture's colour at its place.
+    """Make flat splats that tile all layers, each with the colour of its place in the picture.
 
     What the photo shows has the finest; its margin, and what is behind edges, has coarser ones.
 
@@ -140,7 +140,7 @@ def splats_of(layers: Sequence[Layer], *, planes_only: bool, most: int) -> Gauss
 
 
 class _Tiling(Protocol):
-    """A part of a layer that splats are to cover: how many, and which they are."""
+    """A part of a layer that splats are to cover."""
 
     def count(self, finest: int) -> int: ...
 
@@ -162,7 +162,7 @@ def _tilings(layer: Layer, planes_only: bool) -> list[_Tiling]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Cells:
-    """Some cells of a layer, tiled by so many times fewer splats a side than the finest."""
+    """Some cells of a layer, tiled with so many times fewer splats a side than the finest."""
 
     layer: Layer
     mask: NDArray[np.bool_]
@@ -204,7 +204,7 @@ class _Cells:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Bits:
-    """Triangles of a layer, each cut into equal ones with a splat each."""
+    """Triangles of a layer, each cut into equal ones with one splat each."""
 
     layer: Layer
     pieces: Pieces
@@ -248,7 +248,7 @@ class _Bits:
 
 
 def _span(relief: Relief, means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What a cell spans [N] across the view, at the depth of points [N, 3]."""
+    """Return the width of a cell [N] across the view, at the depth of points [N, 3]."""
     return -means[:, 2] * float(relief.rays[0, 1, 0] - relief.rays[0, 0, 0])
 
 
@@ -259,7 +259,7 @@ def _flat(
     colours: NDArray[np.float64],
     longest: NDArray[np.float64],
 ) -> Gaussians:
-    """Splats [N] that cover parallelograms with these middles and sides, no longer than that."""
+    """Make splats [N] that cover parallelograms with these middles and sides, up to that length."""
     rotation, scales = _frames(across, down)
     scales = np.minimum(scales, OVERLAP * longest[:, None])
     return Gaussians(
@@ -274,7 +274,7 @@ def _flat(
 def _colours(
     pixels: NDArray[np.uint8], place: NDArray[np.float64], side: float
 ) -> NDArray[np.float64]:
-    """Colour [N, 3] of splats that cover squares of a picture, crisper than the picture."""
+    """Compute colours [N, 3] of splats over squares of a picture, sharpened."""
     height, width = pixels.shape[:2]
     small = Pillow.fromarray(pixels)
     if side > 1:  # a splat covers more than a pixel
@@ -292,7 +292,7 @@ def _colours(
 def _frames(
     across: NDArray[np.float64], down: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rotations [N, 3, 3] and standard deviations [N, 3] of splats over parallelograms."""
+    """Compute rotations [N, 3, 3] and standard deviations [N, 3] of splats over parallelograms."""
     tiny = 1e-12
     wide = np.linalg.norm(across, axis=1, keepdims=True)
     x = across / np.maximum(wide, tiny)

@@ -1,4 +1,4 @@
-"""Depths whose edges are steps at the photo's: networks give ramps, which look torn from beside."""
+"""Sharpen depth at the photo's edges: networks blur it, which looks torn from the side."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def sharpened(
     colours: NDArray[np.float64],
     usable: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Depths that jump where colours do: the weighted median of each cell's neighbourhood.
+    """Let depths jump where colours do, by the weighted median of each cell's neighbourhood.
 
     Neighbours count by how much they look like the cell (Ma and others, "Constant Time Weighted
     Median Filtering for Stereo Matching and Beyond", ICCV 2013). Where the depth hardly changes it
@@ -56,7 +56,7 @@ def sharpened(
 
 
 def _extremes(depth: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Nearest and farthest depth around each cell; NaN has no say."""
+    """Compute nearest and farthest depth around each cell; NaN is ignored."""
     from scipy import ndimage
 
     side = 2 * REACH + 1

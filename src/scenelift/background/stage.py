@@ -1,4 +1,4 @@
-"""The background stage: floor, walls and what else the photo shows, without the objects."""
+"""The background stage: rebuild floor, walls and surroundings without the objects."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def lift_background(
 
 
 def _points_of(objects: Sequence[SceneObject]) -> NDArray[np.float64]:
-    """Points [N, 3] of objects in the scene: means of their splats, or corners of their meshes."""
+    """Collect points [N, 3] of objects in the scene: means of their splats, or mesh corners."""
     points = [np.zeros((0, 3))]
     for o in objects:
         shape = o.shape
@@ -166,7 +166,7 @@ def _points_of(objects: Sequence[SceneObject]) -> NDArray[np.float64]:
 def _at_working_size(
     image: Image, points: PointMap, instances: Sequence[Instance]
 ) -> tuple[NDArray[np.uint8], PointMap, NDArray[np.bool_]]:
-    """Photo, points and all masks together, none larger than textures are."""
+    """Scale photo, point map and all masks together to at most the size of textures."""
     masked = np.zeros((image.height, image.width), bool)
     for instance in instances:
         masked |= instance.mask
@@ -191,7 +191,7 @@ def _at_working_size(
 def _walls(
     points: PointMap, hidden: NDArray[np.bool_], up: NDArray[np.float64], seed: int
 ) -> list[Plane]:
-    """Walls, from a coarse grid of points and their normals."""
+    """Find walls, from a coarse grid of points and their normals."""
     _, place = grid_of(points.camera, COARSE)
     grid = sample_points(points.points, place).astype(np.float64)
     on_objects = sample_points(hidden, place)
@@ -214,7 +214,7 @@ def _walls(
 
 
 def _blurred(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The light and the colours of a picture, and nothing that could be taken for a thing."""
+    """Blur a picture until nothing in it looks like a thing; light and colours stay."""
     sigma = BLUR * max(pixels.shape[:2])
     channels = (pixels[..., k].astype(np.float32) for k in range(pixels.shape[2]))
     blurred = side_by_side(lambda c: ndimage.gaussian_filter(c, sigma), channels)
@@ -222,12 +222,12 @@ def _blurred(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _grown(crossings: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Crossings of the grid that are or touch one of these."""
+    """Grow a mask by the grid's crossings that touch it."""
     return np.asarray(ndimage.binary_dilation(crossings, np.ones((3, 3), bool)), bool)
 
 
 def _over(values: NDArray, margin: Margin, photo: NDArray[np.bool_]) -> NDArray:
-    """The value of every pixel of photo and margin, from those at the grid's crossings."""
+    """Give every pixel of photo and margin the value of the nearest crossing of the grid."""
     h, w = values.shape
     height, width = margin.around(photo, False).shape
     rows = np.rint(np.linspace(0, h - 1, height)).astype(int)

@@ -1,4 +1,4 @@
-"""Thousands of photos: a ledger on a shared disk, and workers that share it. See `docs/batch.md`.
+"""Batches: run many photos with workers that share a ledger on a disk. See `docs/batch.md`.
 
 manifest, items      what to do
 ledger, journal      what was done, by whom

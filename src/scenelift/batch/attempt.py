@@ -1,4 +1,4 @@
-"""One attempt at one item: from a claim to an entry that ends it."""
+"""Run one attempt at one item, from its claim to the entry that ends it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CRASHED = 70
 
 
 class Crashed(Exception):
-    """The attempt ended in a way that leaves this process in an unknown state: end it."""
+    """The attempt left this process in an unknown state; the process must end."""
 
 
 class Attempt:
@@ -64,7 +64,7 @@ class Attempt:
         self._item, self._claim, self._token = item, claim, token
 
     def run(self, pipeline: Pipeline) -> Entry | None:
-        """The entry that ended the attempt; None where somebody else has the item now.
+        """Run the item; return the entry that ended the attempt, or None if the claim was lost.
 
         Raises:
             Crashed: after what cannot be explained, or lack of memory; it is recorded.
@@ -167,7 +167,7 @@ class Attempt:
 
 
 def _facts(manifest: Manifest, seconds: float) -> dict[str, Any]:
-    """The facts of a scene for the summary and the tables."""
+    """Collect a scene's facts for the summary and the tables."""
     return {
         "seconds": round(seconds, 3),
         "quality": manifest.quality,

@@ -1,4 +1,4 @@
-"""Names of a table's columns, as people and other programs write them → ours.
+"""Map the column names that people and other programs write to our own names.
 
 image, file, filename, file_name, image_path …    photo, where there is no 'photo'
 text_prompt, text, phrase, prompts …              prompt, where there is no 'prompt'
@@ -47,13 +47,13 @@ SIDES = (*CORNERS, *SIZES, *CENTRES)
 
 
 def _plain(name: str) -> str:
-    """A column's name in small letters with underscores, Turkish capitals as well."""
+    """Normalise a column's name: lower case (Turkish capitals too), with underscores."""
     plain = name.strip().replace("İ", "I").lower()
     return plain.replace("\u0131", "i").replace(" ", "_").replace("-", "_")
 
 
 def known_names(names: Iterable[str]) -> dict[str, str]:
-    """Our name for each of a table's: its own where it is no other's.
+    """Map a table's column names to ours; a name that is already one of ours stays.
 
     A synonym counts where it is the only one, and the column itself is not there. Columns of a
     box's sides keep their names (`with_box`), and so do those that `PASSED_OVER` tells.
@@ -69,14 +69,14 @@ def known_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def sides_of(names: Collection[str]) -> tuple[str, ...]:
-    """The columns in which a table has the sides of its boxes, () where it has none."""
+    """Return the columns that hold the sides of the table's boxes, or () if it has none."""
     if "box" in names:
         return ()
     return next((sides for sides in SIDES if set(sides) <= set(names)), ())
 
 
 def with_box(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row whose box stands in one cell, and not in one for each side."""
+    """Merge a box that is spread over four cells, one for each side, into one cell."""
     sides = sides_of(row.keys())
     if not sides:
         return dict(row)
@@ -86,7 +86,7 @@ def with_box(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def complaint_of(unknown: Collection[str], columns: Collection[str]) -> str:
-    """What to do about names that no column has."""
+    """Describe column names that we do not know, and suggest what to do about them."""
     texts: list[str] = []
     for name in unknown:
         hint = next((column for column, words in HINTS.items() if name in words), None)

@@ -1,4 +1,4 @@
-"""Bytes of a table → its text, whatever program of whatever country wrote it.
+"""Decode the bytes of a table to text, whatever program or country it comes from.
 
 UTF-8 is told by itself, UTF-16 and UTF-32 by their marks or zeros. A code page is told only where
 the bytes leave one: by the names of photos that are there, or because the words of all others make
@@ -30,7 +30,7 @@ MARKS = (  # the longer first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# What is no text at all, by its first bytes.
+# Files that are not text, by their first bytes.
 KINDS = (
     (b"PK\x03\x04", "a workbook (.xlsx, .ods) or another ZIP archive"),
     (b"\xd0\xcf\x11\xe0", "a workbook of an old Excel (.xls)"),
@@ -51,7 +51,7 @@ ACCENTED = "άέήίόύώΐΰΆΈΉΊΌΎΏ"
 
 @dataclass(frozen=True, slots=True)
 class CodePage:
-    """A way of writing letters as bytes that UTF-8 has replaced.
+    """A code page: an encoding of letters as bytes from before UTF-8.
 
     Attributes:
         name: Python's.
@@ -73,7 +73,7 @@ def decode(
     photos: Callable[[str], int | None] = lambda text: None,
     usual: str = "",
 ) -> str:
-    """A table's text; an encoding that had to be found out goes to `notes`.
+    """Decode a table; if its encoding had to be guessed, say so in `notes`.
 
     Args:
         data: the whole file.
@@ -84,7 +84,7 @@ def decode(
         usual: what programs of this machine write; "" asks the system.
 
     Raises:
-        InputError: it is no text, or it cannot be told what its letters are.
+        InputError: it is not text, or its encoding cannot be guessed.
     """
     kind = next((kind for mark, kind in KINDS if data.startswith(mark)), None)
     if kind is None and re.match(rb"\s*(?:<!doctype html|<html|<table)", data[:200], re.IGNORECASE):
@@ -103,7 +103,7 @@ def decode(
         return _once(data.decode(marked or "utf-8"), name, notes)
     except UnicodeDecodeError as exc:
         if marked or b"\0" in data:
-            raise InputError(f"{name} is no text: {exc}. Save it as CSV UTF-8.") from exc
+            raise InputError(f"{name} is not a text file: {exc}. Save it as CSV UTF-8.") from exc
     texts = {page: text for page in PAGES if (text := _read(data, page.name)) is not None}
     page = _page_of(texts, photos, usual or locale.getencoding())
     if page is None:
@@ -113,12 +113,12 @@ def decode(
         offered = offered or texts
         readings = "; ".join(f"{_sample(t)} with --encoding {p.name}" for p, t in offered.items())
         raise InputError(
-            f"{name} is no UTF-8, and what its letters are cannot be told. It reads "
-            f"{readings or 'nothing'}. Say which, or another, or save it as CSV UTF-8."
+            f"{name} is not UTF-8, and its encoding cannot be guessed. It reads "
+            f"{readings or 'nothing'}. Choose one of these or another, or save it as CSV UTF-8."
         )
     notes.append(
-        f"{name} is no UTF-8 and was read as {page.title} (words such as {_sample(texts[page])}). "
-        f"Where they look wrong, say --encoding, or save it as CSV UTF-8."
+        f"{name} is not UTF-8 and was read as {page.title} (words such as {_sample(texts[page])}). "
+        f"If they look wrong, set --encoding, or save it as CSV UTF-8."
     )
     return texts[page]
 
@@ -129,7 +129,7 @@ def _as_said(data: bytes, name: str, encoding: str) -> str:
     except LookupError as exc:
         names = ", ".join(page.name for page in PAGES)
         raise InputError(
-            f"There is no encoding {encoding!r}. Say utf-8, utf-16, {names}, or another that "
+            f"There is no encoding {encoding!r}. Use utf-8, utf-16, {names}, or another that "
             "Python knows."
         ) from exc
     except (UnicodeError, ValueError) as exc:
@@ -145,7 +145,7 @@ def _read(data: bytes, encoding: str) -> str | None:
 
 
 def _once(text: str, name: str, notes: list[str]) -> str:
-    """A text that was not read wrongly before it was saved, mended where it was.
+    """Repair text that was decoded with the wrong encoding before it was saved.
 
     UTF-8 that was taken for Windows-1252 has "Ã¼" for "ü": nobody writes a whole file so.
     """
@@ -165,7 +165,7 @@ def _once(text: str, name: str, notes: list[str]) -> str:
 def _page_of(
     texts: dict[CodePage, str], photos: Callable[[str], int | None], usual: str
 ) -> CodePage | None:
-    """The code page that a file is in; None where several could be meant, or none."""
+    """Guess a file's code page; None if several would fit, or none does."""
     with_photos = [page for page, text in texts.items() if photos(text)]
     if len({texts[page] for page in with_photos}) == 1:
         return with_photos[0]
@@ -188,18 +188,18 @@ def _page_of(
 
 
 def _sample(text: str) -> str:
-    """The first words with letters beyond ASCII."""
+    """Return the first words that contain letters beyond ASCII."""
     words = dict.fromkeys(re.findall(r"[^\s,;\"|]*[^\x00-\x7f][^\s,;\"|]*", text))
     return ", ".join(repr(word[:24]) for word in list(words)[:2])
 
 
 def _words(text: str) -> list[str]:
-    """Runs of letters of which one is beyond ASCII."""
+    """Split text into words, and return those that contain a letter beyond ASCII."""
     return [word for word in re.findall(r"[^\W\d_]+", text) if not word.isascii()]
 
 
 def _punctuated(text: str) -> bool:
-    """Whether signs beyond ASCII stand where people put them."""
+    """Return whether signs beyond ASCII stand where people put them."""
     for at, c in enumerate(text):
         before, after = text[at - 1 : at], text[at + 1 : at + 2]
         kind = unicodedata.category(c)[0]
@@ -222,7 +222,7 @@ def _cased(word: str) -> bool:
 
 
 def _latin(letters: str) -> Callable[[str], bool]:
-    """Sense of text in Latin letters, of which those beyond ASCII are among some."""
+    """Make a test of whether text in Latin letters makes sense, given its letters beyond ASCII."""
 
     def sense(text: str) -> bool:
         return _punctuated(text) and all(
@@ -237,7 +237,7 @@ def _latin(letters: str) -> Callable[[str], bool]:
 
 
 def _script(name: str, fits: Callable[[str], bool] = lambda word: True) -> Callable[[str], bool]:
-    """Sense of text whose words are of one script, in which their letters stand as they may."""
+    """Make a test of whether text makes sense as words of one script with the usual letters."""
 
     def sense(text: str) -> bool:
         return _punctuated(text) and all(
@@ -252,7 +252,7 @@ def _script(name: str, fits: Callable[[str], bool] = lambda word: True) -> Calla
 
 
 def _everyday(encoding: str, common: Callable[[str, bytes], bool]) -> Callable[[str], bool]:
-    """Sense of text in characters of two bytes, of which all are in everyday use."""
+    """Make a test of whether all two-byte characters of a text are in everyday use."""
 
     def usual(c: str) -> bool:
         try:

@@ -51,8 +51,10 @@ class Entry:
 
     @classmethod
     def from_json(cls, line: bytes) -> Entry:
-        """Raises:
-        ValueError: it is no entry.
+        """Read an entry from its line of JSON.
+
+        Raises:
+            ValueError: the line is not an entry.
         """
         try:
             entry = cls(**json.loads(line))

@@ -1,4 +1,4 @@
-"""Where everything of a batch lies.
+"""The folder of a batch: the paths in it, and how results move there.
 
 OUT/scenes/ID/                  results, as `scenelift run` writes them
 OUT/batch.json                  settings of the latest run, and its plan
@@ -39,7 +39,7 @@ _RESULT = re.compile(r"batch\.json|(items|objects)\.(csv|parquet)|(summary|index
 
 
 def shard(id: str) -> str:
-    """One of 256 folders: 40 items each for ten thousand, 4000 for a million."""
+    """Return the name of an item's shard, one of 256 folders, so that none grows too large."""
     return hashlib.sha256(id.encode()).hexdigest()[:2]
 
 
@@ -105,7 +105,7 @@ class BatchFolder:
         return self.state / "plans" / f"{name}.jsonl"
 
     def open_work(self, id: str, number: int, *, after_crash: bool) -> Path:
-        """The folder of a new claim, with what earlier attempts at the item left.
+        """Make the working folder of a new claim, with what earlier attempts at the item left.
 
         Args:
             after_crash: the claim follows one whose worker died, maybe after it had published.

@@ -1,4 +1,4 @@
-"""Who a worker is, and whether it lives: by its process here, by the server's clock elsewhere."""
+"""Identify workers, and tell which are alive: by process here, by the server's clock elsewhere."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class WorkerIdentity:
 
     @classmethod
     def here(cls) -> WorkerIdentity:
-        """A new identity of this process."""
+        """Make a new identity for this process."""
         host, pid = socket.gethostname().split(".")[0], os.getpid()
         return cls(
             name=f"{host}-{pid}-{secrets.token_hex(3)}",
@@ -58,7 +58,7 @@ class WorkerIdentity:
 
 
 def process_is_gone(worker: dict[str, Any]) -> bool:
-    """Whether a worker surely ended: it was a process of this machine and is there no more."""
+    """Return whether a worker has surely ended: it ran on this machine and its process is gone."""
     machine = worker.get("machine")
     if not machine or machine != _machine():
         return False
@@ -66,7 +66,7 @@ def process_is_gone(worker: dict[str, Any]) -> bool:
 
 
 class ServerClock:
-    """The file server's time, which ages of files on it are to be compared with.
+    """The file server's time, with which the ages of its files are compared.
 
     Clocks of nodes may differ by more than a lease. The server's is read off a file that it stamps
     itself, once a minute; in between, this machine's monotonic clock goes on from there.
@@ -81,7 +81,7 @@ class ServerClock:
         self._offset, self._sync_time = 0.0, -float("inf")
 
     def now(self) -> float:
-        """Seconds since the epoch, as the server counts them."""
+        """Return seconds since the epoch by the server's clock."""
         here = time.monotonic()
         if here - self._sync_time > CLOCK_SECONDS:
             # Gone again at once: a worker that is killed leaves none.
@@ -102,7 +102,7 @@ def _machine() -> str:
 
 
 def _start_ticks(pid: int) -> int | None:
-    """When a process started; None where there is none, or only its remains."""
+    """Return when a process started; None if it does not exist or is a zombie."""
     with suppress(OSError, ValueError, IndexError):
         # The command's name, in parentheses, may hold spaces and parentheses itself.
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""One row of a batch: a photo and what to lift out of it."""
+"""Items of a batch: each is one photo, and what to lift out of it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class BatchItem:
         photo_text: str = "",
         options: Mapping[str, Any] | None = None,
     ) -> BatchItem:
-        """An item with a name of its own.
+        """Make an item, and give it an id if it has none.
 
         Args:
             photo: absolute path.
@@ -106,12 +106,12 @@ class BatchItem:
 
 
 def write_plan(items: Iterable[BatchItem]) -> bytes:
-    """Items as JSON lines."""
+    """Write items as JSON lines."""
     return b"".join(json.dumps(i.to_json()).encode() + b"\n" for i in items)
 
 
 def read_plan(path: Path) -> Iterator[BatchItem]:
-    """The items that `write_plan` wrote.
+    """Read the items that `write_plan` wrote.
 
     Raises:
         InputError: the file is gone, or damaged.
@@ -138,6 +138,6 @@ def _as_dict(prompt: Prompt) -> dict[str, Any]:
 
 
 def _plain(stem: str) -> str:
-    """A photo's name with nothing in it that a shell or a URL would mind."""
+    """Make a photo's name safe for shells and URLs."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:STEM_CHARACTERS]
     return plain or "photo"

@@ -33,7 +33,7 @@ class JournalWriter:
 
 
 class JournalReader:
-    """The newest entry of every item, as far as the journals tell.
+    """Reads the newest entry of every item from all journals.
 
     Args:
         folder: of the journals.
@@ -50,7 +50,7 @@ class JournalReader:
         self.entries: dict[str, Entry] = {}
 
     def refresh(self, on_entry: Callable[[Entry], None] | None = None) -> None:
-        """Read what was appended since the last time.
+        """Read what was appended since the last call.
 
         Args:
             on_entry: is called with every entry that is newer than what was known.
@@ -64,7 +64,7 @@ class JournalReader:
         self._next_reading = now + (now - start) / READING_SHARE
 
     def refresh_sparingly(self) -> None:
-        """As `refresh`, unless reading has lately taken too much time."""
+        """Call `refresh`, unless reading has taken too much time lately."""
         if time.monotonic() >= self._next_reading:
             self.refresh()
 

@@ -1,4 +1,4 @@
-"""Rows of a manifest in JSON, in every form that programs write tables in.
+"""Read the rows of a JSON manifest, in every form in which programs write tables.
 
 {"photo": …} a line                        JSON lines, whatever the file is called
 [{"photo": …}, …]                          a list of rows
@@ -24,7 +24,7 @@ Row = tuple[int, Mapping[str, Any] | InputError]
 
 
 def json_rows(text: str) -> Iterator[Row]:
-    """Number and cells of every row, or what is wrong with it; cells of null are left out."""
+    """Yield the number and cells of every row, or its error; cells of null are left out."""
     # Not splitlines(): a phrase may hold U+2028, which JSON does not escape.
     lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
     if len(lines) > 1 and _is_row(lines[0][1]):
@@ -52,7 +52,7 @@ def json_rows(text: str) -> Iterator[Row]:
 
 
 def _load(text: str) -> Any:
-    """A document in which no object has a name twice: the reader would silently take the last."""
+    """Parse a document; refuse names that occur twice, of which json would take the last."""
     return json.loads(text, object_pairs_hook=_once)
 
 
@@ -61,7 +61,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"an object has {twice!r} twice")
+        raise ValueError(f"an object has the name {twice!r} twice")
     return fields
 
 
@@ -86,7 +86,7 @@ def _cells(row: Any) -> Mapping[str, Any] | InputError:
 
 
 def _rows(document: Any) -> list[Any] | None:
-    """The rows of a document, None where it holds none."""
+    """Return the rows of a document, or None if it contains none."""
     if isinstance(document, list):
         return cast("list[Any]", document)
     if not isinstance(document, dict):
@@ -119,7 +119,7 @@ def _rows(document: Any) -> list[Any] | None:
 
 
 def _with_photo(table: dict[str, Any]) -> dict[str, Any]:
-    """One row, or columns, under our names; a document that holds rows as it is."""
+    """Rename a row's or a table's columns to ours; return other documents as they are."""
     lists = [cast("list[Any]", v) for v in table.values() if isinstance(v, list)]
     if any(isinstance(e, dict) for values in lists for e in values):
         return table
@@ -131,13 +131,13 @@ def _with_photo(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without(row: Any, names: Any) -> dict[str, Any]:
-    """A row without the columns of pandas' index."""
+    """Return a row without the columns of pandas' index."""
     cells = cast("dict[str, Any]", row)
     return {n: v for n, v in cells.items() if n == "photo" or n not in names}
 
 
 def _columns(table: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows of columns, each of which is a list, or has the rows' names."""
+    """Turn columns, which are lists or mappings from row names, into rows."""
     columns: dict[str, dict[Any, Any]] = {}
     for name, values in table.items():
         if isinstance(values, list):

@@ -24,11 +24,11 @@ __all__ = ["ClaimLost", "Ledger"]
 
 
 class ClaimLost(Exception):
-    """Somebody else has taken over the item; whatever was made of it is not wanted any more."""
+    """Another worker has taken over the item; this one's result is no longer wanted."""
 
 
 class Ledger:
-    """One process's view of the ledger, and its pen. Not for several threads at once.
+    """One process's access to the ledger. Not for several threads at once.
 
     Args:
         folder: of the batch.
@@ -51,7 +51,7 @@ class Ledger:
         self._journal = JournalWriter(folder.journals / f"{worker.name}.jsonl")
 
     def last(self, id: str, at_least: int = 0) -> Entry | None:
-        """The newest entry of an item, None where it has none.
+        """Return the newest entry of an item, or None.
 
         Args:
             at_least: number of an entry that exists; older ones are not looked at.
@@ -62,7 +62,7 @@ class Ledger:
         return entry
 
     def claim(self, item: BatchItem, at_least: int = 0) -> Entry:
-        """Our new claim; or, where the item is not to be had, the entry that says why.
+        """Claim an item; return our claim or, if it cannot be had, the entry that says why.
 
         An item whose last worker died gets `failed` once all its attempts are used up.
 
@@ -84,11 +84,11 @@ class Ledger:
             at_least = entry.number
 
     def is_mine(self, entry: Entry) -> bool:
-        """Whether `claim` gave us the item."""
+        """Return whether `claim` gave us the item."""
         return entry.state == "claimed" and entry.worker.get("name") == self.worker.name
 
     def alive(self, claim: Entry) -> bool:
-        """Whether a claim's worker may still be at work."""
+        """Return whether a claim's worker may still be at work."""
         if process_is_gone(claim.worker):
             return False
         try:
@@ -110,7 +110,7 @@ class Ledger:
         os.utime(self._folder.entry(claim.id, claim.number))
 
     def finish(self, claim: Entry, state: State, **values: Any) -> Entry:
-        """Record the end of a claim of ours; it survives a loss of power.
+        """Record the end of one of our claims; the entry survives a loss of power.
 
         Args:
             values: reason, error and facts of the entry.
@@ -124,7 +124,7 @@ class Ledger:
         return entry
 
     def lose(self, claim: Entry, *, reason: str, error: str) -> Entry:
-        """Record that an attempt of ours ended without a result: the item waits, or has failed.
+        """Record that our attempt ended without a result: the item waits, or has failed.
 
         Raises:
             ClaimLost: somebody took over.
@@ -137,11 +137,11 @@ class Ledger:
         return entry
 
     def retry(self, failed: Entry) -> bool:
-        """Let a failed item wait again, with all its attempts; False where somebody was faster."""
+        """Let a failed item wait again, with all its attempts; False if another was faster."""
         return self._append(self._next(failed, state="waiting", losses=0, reason="tried again"))
 
     def _successor(self, item: BatchItem, last: Entry | None) -> Entry:
-        """The entry that makes an item ours, or fails it."""
+        """Make the entry that claims an item for us, or that marks it as failed."""
         claim = Entry(id=item.id, number=1, state="claimed", digest=item.digest, lease=self.lease)
         if last is None or last.state in FINAL:  # new, or another row than the result's
             return self._next(replace(claim, number=last.number if last else 0), state="claimed")
@@ -179,7 +179,7 @@ class Ledger:
 
     @staticmethod
     def read(path: Path, id: str, number: int, lease: float = 0.0) -> Entry | None:
-        """The entry in a file, None where there is none.
+        """Read the entry in a file, or return None if there is no such file.
 
         Args:
             lease: of a claim whose content was lost.

@@ -1,4 +1,4 @@
-"""Reading what a batch shall do: a folder of photos, a CSV file, or JSON lines.
+"""Read what a batch is to do: a folder of photos, a CSV file, or JSON.
 
 Every row is looked at before anything is run, and all bad rows are reported together.
 """
@@ -88,13 +88,13 @@ def read_items(
     notes: list[str] | None = None,
     encoding: str = "",
 ) -> list[BatchItem]:
-    """The items of a manifest, or of every photo in a folder and its subfolders.
+    """Read the items of a manifest, or make one for every photo in a folder and its subfolders.
 
     Args:
         source: a folder, a table of text (.csv, .tsv, .txt), or JSON (.jsonl, .json).
         defaults: what a row gets that does not say otherwise.
         notes: gets what was assumed or left aside, in plain sentences.
-        encoding: of a file that is no UTF-8; "" to find out.
+        encoding: of a file that is not UTF-8; "" to guess it.
 
     Raises:
         InputError: there is no such file, or it is of no kind that is read.
@@ -138,8 +138,8 @@ def read_items(
         rows = json_rows(text)
     else:
         raise InputError(
-            f"{source.name} is no manifest that is read: name it .csv (a header and a row for each "
-            "photo) or .jsonl (a JSON object a line), or give a folder of photos."
+            f"{source.name} is not a manifest that can be read: name it .csv (a header and a "
+            "row for each photo) or .jsonl (a JSON object a line), or give a folder of photos."
         )
     return _collect(source.parent, rows, defaults, manifest=source.name)
 
@@ -179,7 +179,7 @@ def _collect(
 
 
 def _photos(folder: Path, notes: list[str]) -> Iterator[tuple[int, str]]:
-    """Paths of photos, seen from the folder, in the order of their names.
+    """List the photos in a folder by relative path, sorted by name.
 
     Pictures in output folders are results of ours, and no photos. Links to nothing and pictures of
     other kinds are named in a note.
@@ -215,7 +215,7 @@ def _photos(folder: Path, notes: list[str]) -> Iterator[tuple[int, str]]:
 
 
 def _photos_there(source: Path, text: str) -> int | None:
-    """How many photos whose names are beyond ASCII are there; None where one is missing."""
+    """Count the existing photos whose names are not ASCII; None if one is missing."""
     finder = Finder(os.path.abspath(source.parent))  # noqa: PTH100
     rows = (
         row for _, row in csv_rows(text, COLUMNS, PHOTO_SUFFIXES) if not isinstance(row, InputError)
@@ -228,7 +228,7 @@ def _item(finder: Finder, row: Mapping[str, Any], defaults: Options) -> BatchIte
     names = known_names(row)
     meant = list(names.values())
     if twice := next((name for name in meant if meant.count(name) > 1), ""):
-        raise InputError(f"{twice!r} stands twice, in other letters")
+        raise InputError(f"two columns mean {twice!r}; keep one of them")
     row = with_box(
         {names[n]: cell for n, cell in row.items() if not names[n].startswith(PASSED_OVER)}
     )
@@ -238,7 +238,7 @@ def _item(finder: Finder, row: Mapping[str, Any], defaults: Options) -> BatchIte
     for name, cell in row.items():
         if str(cell).strip().casefold() in ERRORS:
             raise InputError(
-                f"{name} is {cell}, an error of the spreadsheet; mend its formula, or empty it"
+                f"{name} is {cell}, an error of the spreadsheet; correct its formula, or clear it"
             )
     photo_text = str(row.get("photo", ""))
     if _is_empty(photo_text):
@@ -269,18 +269,18 @@ def _item(finder: Finder, row: Mapping[str, Any], defaults: Options) -> BatchIte
 
 
 def _there(finder: Finder, text: str) -> str:
-    """A path as the manifest writes it, to the file that it means where there is one."""
+    """Replace a path of the manifest by that of the existing file it means, if there is one."""
     match = finder.find(text)
     return finder.path(text) if match is None else match[0]
 
 
 def _is_empty(text: str) -> bool:
-    """Whether a cell says that it says nothing, as programs write it."""
+    """Return whether a cell is empty, or holds what programs write for an empty one."""
     return text.strip().casefold() in EMPTY
 
 
 def _request_of_row(row: Mapping[str, Any], defaults: Options) -> tuple[dict[str, Any], Prompt]:
-    """A row's own options, and its prompt."""
+    """Read a row's own options and its prompt."""
     cells = tuple(row.items())
     if all(isinstance(value, str) for _, value in cells):
         own, prompt = _asked_in_cells(cells, defaults)  # which many rows have in common
@@ -303,7 +303,7 @@ def _parse_request(row: Mapping[str, Any], defaults: Options) -> tuple[dict[str,
 
 
 def _values(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values of the options that a row has.
+    """Read the plain values of the options that a row sets.
 
     Raises:
         InputError: one of them is of another type, or out of range.
@@ -324,7 +324,7 @@ def _values(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cell(f: OptionField, value: Any) -> Any:
-    """A cell as the model of rows takes it; None where it says nothing.
+    """Convert a cell to what the options' model accepts; None if the cell is empty.
 
     Raises:
         InputError: it is of another type.
@@ -349,7 +349,7 @@ def _cell(f: OptionField, value: Any) -> Any:
         whole = re.sub("[.,]", "", text)
         raise InputError(
             f"{f.name} is {text!r}, where the separator can mean thousands or a fraction; write "
-            f"{whole}, or what is meant, without it."
+            f"{whole}, or the number that is meant, without separators"
         )
     if f.plain is int and re.fullmatch(r"\d+(?:[.,]\d+)?[eE]\+?\d+", text):
         raise InputError(
@@ -363,15 +363,17 @@ def _cell(f: OptionField, value: Any) -> Any:
 
 
 def _coordinates(f: OptionField, value: Any) -> list[str]:
-    """Boxes or points of a cell in any form, as the command line has them.
+    """Convert boxes or points of a cell, in any form, to the command line's form.
 
     Raises:
-        InputError: one is none, or says the opposite of its column.
+        InputError: one cannot be read, or says the opposite of its column.
     """
     read, meant = COORDINATES[f.name]
     shapes = read(value)
     if any(d.positive not in (None, meant) for d in shapes):
-        raise InputError(f"{f.name} has one whose 'positive' is {not meant}; give another column")
+        raise InputError(
+            f"an entry of {f.name} has 'positive': {not meant}; it belongs in another column"
+        )
     return [
         f"{d.label}={numbers}" if d.label else numbers
         for d in shapes
@@ -391,7 +393,7 @@ def _expected(f: OptionField) -> str:
 
 
 def _prompt(values: Mapping[str, Any], defaults: Options) -> Prompt:
-    """The prompt of a row, completed from the defaults."""
+    """Make a row's prompt, completed from the defaults."""
     own = Options.from_plain({k: v for k, v in values.items() if k in SEARCH}).search
     usual = defaults.search
     if not own.prompt and not own.box:
@@ -410,7 +412,7 @@ def _prompt(values: Mapping[str, Any], defaults: Options) -> Prompt:
 
 
 def _list(value: Any) -> list[str]:
-    """Texts of a cell: a list in JSON, separated by semicolons in a string."""
+    """Split a cell into texts: a JSON list, or a string with semicolons."""
     texts: Any = value
     if isinstance(value, str):
         texts = value.split(";")
@@ -423,5 +425,5 @@ def _list(value: Any) -> list[str]:
 
 
 def _point(text: str) -> str:
-    """A number with a point, where Excel wrote it with a comma."""
+    """Replace the decimal comma that Excel writes in some countries by a point."""
     return text.replace(",", ".") if re.fullmatch(r"\d+,\d+", text) else text

@@ -1,4 +1,4 @@
-"""`--on dask`: one Dask task an item, on workers that hold the models.
+"""`--on dask`: run each item as a Dask task, on workers that keep the models loaded.
 
 Dask decides who runs what and replaces workers that die; the ledger decides what is done, and
 counts attempts. So a poison item takes no neighbour with it: few items are with the scheduler at a
@@ -102,7 +102,7 @@ class DaskWorkers:
         return f"{n} Dask worker{'' if n == 1 else 's'}"
 
     def tick(self, progress: BatchProgress) -> None:
-        """Collect what ended and hand in more.
+        """Collect the tasks that ended and submit more.
 
         Raises:
             SetupError: workers cannot work, or there is no such scheduler.
@@ -118,12 +118,12 @@ class DaskWorkers:
             self._hand_in_more(progress)
 
     def wait(self, seconds: float) -> None:
-        """Pass some time, less when a task ends: its place must not stay empty."""
+        """Wait a while, or until a task ends, so that its place does not stay empty."""
         self._woken.wait(seconds)
         self._woken.clear()
 
     def stop(self) -> None:
-        """Let the workers give back what they do, and wait for them."""
+        """Make the workers give back their items, and wait for them."""
         if self._client is None:
             return
         waiting = [f for f in self._in_flight if not f.done()]
@@ -133,7 +133,7 @@ class DaskWorkers:
             time.sleep(0.1)
 
     def kill(self) -> None:
-        """Leave the scheduler; end our own workers."""
+        """Disconnect from the scheduler, and end the workers that we started."""
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -153,7 +153,7 @@ class DaskWorkers:
             room -= 1
 
     def _free_items(self, progress: BatchProgress) -> Iterator[BatchItem]:
-        """Items that nobody is at. One may just have ended: taking it again finds its result."""
+        """Yield items that no worker has; trying one that has just ended is harmless."""
         there = {item.id for item in self._in_flight.values()}
         for item in progress.open_items():
             entry = progress.entries.get(item.id)
@@ -222,7 +222,7 @@ class DaskWorkers:
 
 
 def _slurm_cluster(folder: BatchFolder, options: SlurmOptions) -> Any:
-    """One SLURM job for each worker, started when Dask asks for it."""
+    """Start a Dask cluster of SLURM jobs, one for each worker."""
     from dask_jobqueue.slurm import SLURMCluster
 
     directives = options.directives()
@@ -266,7 +266,7 @@ def _slurm_cluster(folder: BatchFolder, options: SlurmOptions) -> Any:
 
 
 class _WorkerOfRoot:
-    """The worker of one batch in this process, with its models, for one task at a time."""
+    """Keeps one batch's worker and its models in this process, for one task at a time."""
 
     def __init__(self, root: str, settings: dict[str, Any]) -> None:
         self.lock = threading.Lock()
@@ -278,7 +278,7 @@ _held_lock = threading.Lock()
 
 
 def take_item(root: str, settings: dict[str, Any], item: dict[str, Any]) -> dict[str, Any] | None:
-    """Try one item of a batch; None, or the problem that stops the whole batch.
+    """Try one item of a batch; return the problem that stops the whole batch, or None.
 
     Args:
         root: the batch's folder.
@@ -301,7 +301,7 @@ def take_item(root: str, settings: dict[str, Any], item: dict[str, Any]) -> dict
 
 
 def stop_worker(root: str) -> None:
-    """Give back what this process does for a batch, and let its models go."""
+    """Give back the item that this process works on, and release its models."""
     with _held_lock:
         worker = _workers.pop(root, None)
     if worker is not None:
@@ -311,7 +311,7 @@ def stop_worker(root: str) -> None:
 
 
 def _plugin(root: str) -> Any:
-    """Gives the item back when Dask closes a worker: its lifetime is over, its job is cancelled."""
+    """Make a plugin that gives the item back when Dask closes a worker (end of job or lifetime)."""
     from distributed import WorkerPlugin
 
     class GiveBack(WorkerPlugin):

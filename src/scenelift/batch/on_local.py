@@ -41,7 +41,7 @@ class _Slot:
 
 
 class LocalWorkers:
-    """Keeps a number of workers going while there are items for them.
+    """Keeps a number of worker processes running while there are items for them.
 
     Args:
         plan: name of the plan.
@@ -78,11 +78,11 @@ class LocalWorkers:
 
     @property
     def pids(self) -> list[int]:
-        """Process numbers of the workers that run."""
+        """Process numbers of the running workers."""
         return [s.process.pid for s in self._slots if s.process is not None]
 
     def tick(self, progress: BatchProgress) -> None:
-        """Replace workers that ended while there is something to take.
+        """Replace workers that ended, as long as items are waiting.
 
         Raises:
             SetupError: workers cannot work here.
@@ -99,11 +99,11 @@ class LocalWorkers:
                 self._spawn(slot)
 
     def wait(self, seconds: float) -> None:
-        """Pass some time."""
+        """Wait a while."""
         time.sleep(seconds)
 
     def stop(self) -> None:
-        """Let the workers give back what they do, and wait for them; kill those that do not."""
+        """Make the workers give back their items, wait for them, and kill those that do not end."""
         stop_workers([s.process for s in self._slots if s.process is not None], STOP_SECONDS)
         self.kill()
 
@@ -115,7 +115,7 @@ class LocalWorkers:
                 slot.process = None
 
     def _free_items(self, progress: BatchProgress, enough: int) -> int:
-        """How many items nobody is at, counted up to `enough`."""
+        """Count the items that no worker has, up to `enough`."""
         free = 0
         for item in progress.open_items():
             entry = progress.entries.get(item.id)
@@ -138,7 +138,7 @@ class LocalWorkers:
             slot.process = start_worker(command, log_file)
 
     def _count_death(self, slot: _Slot) -> None:
-        """Find out what a worker that ended has to say."""
+        """Record that a worker ended; raise its error if workers keep ending at once."""
         process = slot.process
         assert process is not None
         end_worker(process)
@@ -156,7 +156,7 @@ class LocalWorkers:
         self._deaths_at_start = 0 if has_claimed else self._deaths_at_start + 1
         if self._deaths_at_start >= DEATHS_AT_START:
             raise SetupError(
-                f"Workers end with {code} before they take anything. The end of {slot.log}:\n"
+                f"Workers end with code {code} before they take an item. The end of {slot.log}:\n"
                 f"{_tail(slot.log)}"
             )
 

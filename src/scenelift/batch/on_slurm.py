@@ -1,4 +1,4 @@
-"""`--on slurm`: an array job whose tasks work on the same ledger."""
+"""`--on slurm`: submit an array job whose tasks work on the same ledger."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STOP_SECONDS = 40.0
 
 
 class SlurmArray:
-    """Submits an array job, and another one while items are left over.
+    """Submits an array job, and another one if items are left when it ends.
 
     Args:
         workers: tasks of the array.
@@ -48,11 +48,11 @@ class SlurmArray:
 
     @property
     def job(self) -> str:
-        """Number of the latest job, "" before the first."""
+        """Number of the latest job, or "" before the first."""
         return self._job
 
     def tick(self, progress: BatchProgress) -> None:
-        """Submit a job where none is there.
+        """Submit a job if none is waiting or running.
 
         Raises:
             SetupError: SLURM does not take jobs, or they end without having done anything.
@@ -80,11 +80,11 @@ class SlurmArray:
         log.info("submitted job %s", self._job)
 
     def wait(self, seconds: float) -> None:
-        """Pass some time."""
+        """Wait a while."""
         time.sleep(seconds)
 
     def stop(self) -> None:
-        """Cancel the job; its workers give back what they do."""
+        """Cancel the job; its workers give their items back."""
         if not self._job:
             return
         if slurm.running_jobs(self._job):
@@ -94,11 +94,11 @@ class SlurmArray:
             time.sleep(1.0)
 
     def kill(self) -> None:
-        """Nothing is left to do after `stop`: SLURM ends what does not."""
+        """Do nothing: SLURM ends by itself what `stop` did not."""
 
 
 def array_script(folder: BatchFolder, options: SlurmOptions, *, workers: int) -> str:
-    """The job script of an array of workers on a batch that was begun.
+    """Write the job script of an array of workers for a batch that was begun.
 
     Raises:
         InputError: options that SLURM cannot take.
@@ -118,7 +118,7 @@ def array_script(folder: BatchFolder, options: SlurmOptions, *, workers: int) ->
 
 
 def container_command(options: SlurmOptions, *, binds: Sequence[Path] = ()) -> list[str]:
-    """What starts Python inside the image, or this installation's own Python.
+    """Return the command that starts Python inside the image, or this installation's Python.
 
     Args:
         binds: folders that must be visible inside; home and working folder are anyway.
@@ -142,7 +142,7 @@ def container_command(options: SlurmOptions, *, binds: Sequence[Path] = ()) -> l
 
 
 def task_share() -> tuple[float, float]:
-    """Where this array task begins in the list and how wide its stretch is, in 0…1.
+    """Return where in the list this array task begins, and the length of its part, in 0…1.
 
     The whole list outside of an array.
     """

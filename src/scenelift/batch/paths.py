@@ -1,4 +1,4 @@
-"""Files that a manifest names, as other systems write names."""
+"""Find the files that a manifest names, also where another system wrote the names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Finder"]
 
 
 class Finder:
-    """Looks files up, seen from a manifest's folder.
+    """Looks files up relative to a manifest's folder.
 
     Letters of a name may be composed ("é") or not ("e" and an accent), as macOS writes them;
     separators may be those of Windows; a name may be in quotes, or a `file:` address; capitals may
@@ -28,12 +28,12 @@ class Finder:
         self._listed: dict[str, dict[str, list[str]]] = {}
 
     def path(self, text: str) -> str:
-        """The path that a text names, whether it is there or not."""
+        """Return the path that a text names, whether it exists or not."""
         # In text: a path object for each step would take most of the time for 100 000 rows.
         return os.path.normpath(os.path.join(self._folder, text))  # noqa: PTH118
 
     def find(self, text: str) -> tuple[str, str] | None:
-        """The file that is meant, and its name as Python writes it; None where there is none.
+        """Find the file that a text means, and its name as Python writes it; None if there is none.
 
         Raises:
             InputError: it is an address on the network.
@@ -54,7 +54,7 @@ class Finder:
         return None if path is None else (path, name)
 
     def _as_listed(self, path: str) -> str | None:
-        """A path whose parts are there in other letters, as their folders list them."""
+        """Find an existing path that is spelled alike, by the listings of its folders."""
         parent, name = os.path.split(path)
         if parent == path or not name:
             return path

@@ -1,4 +1,4 @@
-"""How far a batch is: read off the journals, whoever is at work."""
+"""Measure a batch's progress from the journals, whoever works on it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RATE_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchReport:
-    """How a batch stands at the end of a run.
+    """The state of a batch at the end of a run.
 
     Attributes:
         counts: items by state; "waiting" and "claimed" are left over.
@@ -42,7 +42,7 @@ class BatchReport:
 
     @property
     def exit_code(self) -> int:
-        """As of `docs/batch.md`."""
+        """Exit code, as `docs/batch.md` defines it."""
         if self.interrupted:
             return 130
         if self.counts["failed"] or self.partial or self.remaining:
@@ -83,11 +83,11 @@ class BatchProgress:
 
     @property
     def remaining(self) -> int:
-        """Items without a result."""
+        """Number of items without a result."""
         return self.counts["waiting"] + self.counts["claimed"]
 
     def refresh(self, on_entry: Callable[[Entry], None] | None = None) -> None:
-        """Read what has happened since.
+        """Read what has happened since the last call.
 
         Args:
             on_entry: is called with every new entry of an item of the plan.
@@ -114,17 +114,17 @@ class BatchProgress:
         self.partial = len(self._partial)
 
     def refresh_first(self) -> None:
-        """Read what was done before this run; it says nothing about how fast this one is."""
+        """Read what earlier runs did, which does not count for this run's speed."""
         self.refresh()
         self._finished.clear()
 
     def open_items(self) -> list[BatchItem]:
-        """Items that wait, in the plan's order."""
+        """Yield the items that wait, in the plan's order."""
         return [i for i in self.items if self._states.get(i.id, "waiting") not in FINAL]
 
     @property
     def per_minute(self) -> float:
-        """Items finished per minute, lately; 0 until it can be told."""
+        """Items finished per minute lately; 0 while that is unknown."""
         now = time.monotonic()
         while self._finished and now - self._finished[0] > RATE_SECONDS:
             self._finished.popleft()

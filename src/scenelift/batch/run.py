@@ -1,4 +1,4 @@
-"""One run over a batch: check, share out, watch, and sum up."""
+"""Run a batch: check it, start workers, watch them, and sum up."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ SLOW_POLL_SECONDS = 2.0
 
 
 class Executor(Protocol):
-    """Where workers run. They find their items themselves; this keeps them going."""
+    """Starts workers in one kind of place and keeps them running; they find items themselves."""
 
     @property
     def name(self) -> str:
-        """For people: "2 workers here"."""
+        """Description of the workers for people: "2 workers here"."""
         ...
 
     def tick(self, progress: BatchProgress) -> None:
-        """Called every moment: start workers, replace those that ended.
+        """Start workers, and replace those that ended; called again and again.
 
         Raises:
             SceneliftError: nobody can go on.
@@ -41,22 +41,22 @@ class Executor(Protocol):
         ...
 
     def wait(self, seconds: float) -> None:
-        """Pass some time, or less where `tick` has something to do."""
+        """Wait a while, or less if `tick` has something to do."""
         ...
 
     def stop(self) -> None:
-        """Let workers give back what they do, and wait for them."""
+        """Make the workers give their items back, and wait for them."""
         ...
 
     def kill(self) -> None:
-        """End workers at once."""
+        """End the workers at once."""
         ...
 
 
 def begin_batch(
     items: Sequence[BatchItem], out: Path, settings: BatchSettings
 ) -> tuple[BatchFolder, str]:
-    """Prepare a folder for these items, which may have been begun before.
+    """Prepare a folder for these items; it may hold an earlier run of the batch.
 
     Returns:
         The folder, and the name of the plan that workers read.
@@ -160,7 +160,7 @@ def watch(
 
 
 def conclude(folder: BatchFolder, items: Sequence[BatchItem], report: BatchReport) -> BatchReport:
-    """Write tables and summary; the report with what there is to say about them.
+    """Write tables and summary, and return the report with notes on them.
 
     Raises:
         OutputError: they cannot be written.

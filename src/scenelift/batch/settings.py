@@ -1,4 +1,4 @@
-"""What holds for a whole batch: how its pipeline is built and how patient its workers are."""
+"""Settings of a whole batch: how its pipeline is built, how long its workers wait and retry."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class BatchSettings:
             raise InputError(f"attempts must be at least 1, got {self.attempts}.")
         if self.lease_seconds < 1 or self.item_seconds <= 0:
             raise InputError(
-                f"A lease takes at least 1 s and an item more than none; got {self.lease_seconds} "
-                f"and {self.item_seconds}."
+                f"A lease must be at least 1 s, an item's time more than 0; got "
+                f"{self.lease_seconds} and {self.item_seconds}."
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -60,14 +60,14 @@ class BatchSettings:
         return cls(**own, options=Options.from_plain(value["options"]))
 
     def values_of_results(self) -> dict[str, Any]:
-        """The values that results depend on, by option name."""
+        """Return the values that results depend on, by option name."""
         values = self.options.to_plain()
         names = [f.name for f in OPTIONS if f.option.changes and f.name not in OF_ITEMS]
         return {name: values[name] for name in names} | {"pipeline": self.pipeline}
 
 
 def keep_settings(folder: BatchFolder, settings: BatchSettings, plan: str) -> None:
-    """Note settings and plan of a run for those who join it.
+    """Store settings and plan of a run for workers that join it later.
 
     Raises:
         InputError: the folder was begun with settings that give other results.
@@ -79,13 +79,13 @@ def keep_settings(folder: BatchFolder, settings: BatchSettings, plan: str) -> No
         if differences:
             raise InputError(
                 f"{folder.root} holds results made with other settings ({'; '.join(differences)}). "
-                "Choose another --out, or the settings of before."
+                "Choose another --out, or the earlier settings."
             )
     write_json(folder.settings, {"plan": plan, "settings": settings.to_json()})
 
 
 def read_settings(folder: BatchFolder) -> tuple[BatchSettings, str]:
-    """Settings and plan of the latest run.
+    """Read settings and plan of the latest run.
 
     Raises:
         InputError: no batch was begun there, or by another version of scenelift.
@@ -106,7 +106,7 @@ def read_settings(folder: BatchFolder) -> tuple[BatchSettings, str]:
 
 
 def load_pipeline(settings: BatchSettings, folder: BatchFolder, writer: str) -> Pipeline:
-    """The pipeline of a batch, with its models loaded.
+    """Build the pipeline of a batch, and load its models.
 
     Args:
         writer: a name that no other process uses.
@@ -157,7 +157,7 @@ def _own(name: str) -> Pipeline:
 
 
 def with_device(settings: BatchSettings, device: str | None, threads: int) -> BatchSettings:
-    """The settings for one worker of several."""
+    """Return the settings for one of several workers, with a device of its own."""
     models = settings.options.models
     models = replace(models, device=device or models.device, threads=models.threads or threads)
     return replace(settings, options=replace(settings.options, models=models))

@@ -1,4 +1,4 @@
-"""Tables of text as pandas, Excel and others write them → rows.
+"""Read rows from tables of text (CSV), as pandas, Excel and others write them.
 
 separator     comma, semicolon, tab or bar: the one that gives a column 'photo'; "sep=;" too
 header        in any case, with blanks or hyphens for underscores; other programs' names (`columns`)
@@ -30,7 +30,7 @@ Row = tuple[int, Mapping[str, str] | InputError]
 
 
 def csv_rows(text: str, columns: Sequence[str], suffixes: Collection[str] = ()) -> Iterator[Row]:
-    """Line number and cells of every row, or what is wrong with it. Empty cells are left out.
+    """Yield line number and cells of every row, or its error; empty cells are left out.
 
     Args:
         text: of the whole file.
@@ -68,7 +68,7 @@ def csv_rows(text: str, columns: Sequence[str], suffixes: Collection[str] = ()) 
 
 
 def _names_alone(text: str, suffixes: Collection[str]) -> bool:
-    """Whether a file is a list of photos, one a line."""
+    """Return whether a file is only a list of photos, one on each line."""
     lines = [line.strip().strip('"') for line in text.splitlines() if line.strip()]
     return bool(lines) and all(
         PurePath(line).suffix.lower() in suffixes and not set(line) & set(";\t|") for line in lines
@@ -133,14 +133,14 @@ def _row(cells: list[str], header: list[str], line: int, separator: str) -> Iter
 
 
 def _cell(text: str) -> str:
-    """A cell without blanks around it; ="a.png" is how texts are kept from Excel's guesses."""
+    """Strip a cell's blanks, and the ="…" by which people keep Excel from converting text."""
     text = text.strip()
     formula = re.fullmatch(r'="([^"]*)"', text)
     return formula[1].strip() if formula else text
 
 
 def plain_cell(value: object) -> object:
-    """A cell that a spreadsheet shows and does not run: text that begins a formula gets a '."""
+    """Prefix text that a spreadsheet would run as a formula with a '."""
     if isinstance(value, str) and value.startswith(FORMULA_STARTS):
         return f"'{value}"
     return value

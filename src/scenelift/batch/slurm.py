@@ -1,4 +1,4 @@
-"""SLURM without its Python packages: job scripts from flags, and the three commands that matter.
+"""Talk to SLURM by its commands: fill in job scripts, submit, query and cancel jobs.
 
 Scripts are the files in `scripts/`, which run as they are; flags add `#SBATCH` lines and variables.
 """
@@ -36,7 +36,7 @@ COMMAND_SECONDS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlurmOptions:
-    """What a job asks for; the names are those of sbatch.
+    """What a job asks SLURM for; the names are those of sbatch.
 
     Attributes:
         partition: queue to wait in.
@@ -61,7 +61,7 @@ class SlurmOptions:
     container: str = ""
 
     def directives(self) -> dict[str, str]:
-        """Options of sbatch, without what was not said.
+        """Return the sbatch options that are set.
 
         Raises:
             InputError: a value cannot be one.
@@ -73,13 +73,13 @@ class SlurmOptions:
             if not value or name == "container":
                 continue
             if not VALUE.fullmatch(str(value)):
-                raise InputError(f"--{name} {str(value)!r} is nothing that sbatch takes.")
+                raise InputError(f"--{name} {str(value)!r} is not a value that sbatch accepts.")
             values[name] = str(value)
         return values
 
 
 def script(name: str) -> str:
-    """A job script that comes with scenelift: "build", "webapp" or "batch"."""
+    """Read a job script that comes with scenelift: "build", "webapp" or "batch"."""
     path = files("scenelift.batch").joinpath("scripts", f"{name}.sbatch")
     return path.read_text(encoding="utf-8")
 
@@ -87,7 +87,7 @@ def script(name: str) -> str:
 def render(
     text: str, directives: Mapping[str, str], variables: Mapping[str, str | Sequence[str]]
 ) -> str:
-    """A job script with these options and variables.
+    """Fill these options and variables into a job script.
 
     Args:
         text: the script as it comes; its own lines for the same options go.
@@ -109,7 +109,7 @@ def render(
 
 
 def submit(text: str, arguments: Sequence[str] = ()) -> str:
-    """Hand a script to SLURM; the job's number.
+    """Submit a script to SLURM, and return the job's number.
 
     Raises:
         SetupError: there is no SLURM here, or it refuses the job.
@@ -119,7 +119,7 @@ def submit(text: str, arguments: Sequence[str] = ()) -> str:
 
 
 def running_jobs(job: str) -> int:
-    """How many jobs of that number (tasks of an array) wait or run.
+    """Count the jobs of that number (tasks of an array) that wait or run.
 
     Raises:
         SetupError: SLURM does not answer.
@@ -134,7 +134,7 @@ def running_jobs(job: str) -> int:
 
 
 def cancel(job: str) -> None:
-    """End a job and all its tasks: they get SIGTERM, and some seconds."""
+    """Cancel a job and all its tasks: they get SIGTERM, and some seconds to end."""
     _run(["scancel", job])
 
 
@@ -143,7 +143,7 @@ def _run(command: list[str], text: str | None = None) -> str:
         raise BackendUnavailable(
             "executor",
             "slurm",
-            reason=f"there is no {command[0]} on this machine; log in where SLURM is",
+            reason=f"there is no {command[0]} on this machine; use one that has SLURM",
             choices=("local", "dask", "slurm"),
         )
     try:
@@ -160,7 +160,7 @@ def _run(command: list[str], text: str | None = None) -> str:
 
 
 def check_path(path: Path, what: str) -> None:
-    """Refuse a path that some program on its way to a node would take apart.
+    """Refuse a path that sbatch, a shell or a container would take apart on its way to a node.
 
     Raises:
         InputError: it has blanks, or signs that mean something there.
@@ -173,7 +173,7 @@ def check_path(path: Path, what: str) -> None:
 
 
 def _directive(name: str, value: str) -> str:
-    """A value in quotes where SLURM needs them; it ends an option at a blank and a line at a #."""
+    """Quote a value where SLURM needs it: an option ends at a blank, a line at a #."""
     if VALUE.fullmatch(value):
         return value
     if not value.isprintable() or '"' in value or "\\" in value:
@@ -188,10 +188,10 @@ def _quoted(value: str | Sequence[str]) -> str:
 
 
 def seconds_of(limit: str) -> int:
-    """Seconds of a time limit as SLURM writes it: minutes, mm:ss, hh:mm:ss, d-hh, d-hh:mm:ss.
+    """Convert SLURM's time limits (minutes, mm:ss, hh:mm:ss, d-hh, d-hh:mm:ss) to seconds.
 
     Raises:
-        InputError: it is none.
+        InputError: the text is not a time limit.
     """
     days, dash, rest = limit.rpartition("-")
     try:
@@ -204,4 +204,6 @@ def seconds_of(limit: str) -> int:
             hours, minutes, seconds = [0, *parts] if len(parts) == 2 else parts
         return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
     except ValueError as exc:
-        raise InputError(f"--time {limit!r} is no time limit. Give minutes, or 08:00:00.") from exc
+        raise InputError(
+            f"--time {limit!r} is not a time limit. Give minutes, or 08:00:00."
+        ) from exc

@@ -1,4 +1,4 @@
-"""`index.html`: what a batch did, for people: failures and their reasons, then the pictures.
+"""Write `index.html`, which shows people a batch's failures, their reasons, and pictures.
 
 Plain HTML without scripts, so that it can be read off a login node or a web space.
 """
@@ -40,7 +40,7 @@ def write_summary(
     entries: Mapping[str, Entry],
     report: BatchReport,
 ) -> None:
-    """Write `index.html`, and `index-2.html` and so on where there are more pictures.
+    """Write `index.html`, and `index-2.html` and so on if there are more pictures.
 
     Args:
         entries: with their facts.

@@ -1,4 +1,4 @@
-"""Figures of a batch as tables: a line an item, and a line an object.
+"""Write a batch's figures as tables: one with a line per item, one with a line per object.
 
 `items.csv` is always written; objects go into `objects.parquet`, or `objects.csv` where pyarrow is
 not installed.

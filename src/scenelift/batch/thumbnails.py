@@ -1,4 +1,4 @@
-"""Small pictures for the summary: what was found, and what was made of it."""
+"""Draw small pictures for the summary: the objects in the photo, and the finished scene."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BACKGROUND = (244, 245, 247)
 
 
 def write_thumbnail(scene: Path, path: Path) -> None:
-    """Write the JPEG of a finished scene's folder; pictures that are not there leave a gap."""
+    """Write the JPEG of a finished scene's folder; missing pictures leave a gap."""
     width, height = THUMBNAIL_SIZE
     sheet = PIL.Image.new("RGB", THUMBNAIL_SIZE, BACKGROUND)
     for column, name in enumerate(("overlay.png", "preview.png")):

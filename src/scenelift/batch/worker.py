@@ -38,7 +38,7 @@ LINGER_SECONDS = 1.0
 
 
 class Worker:
-    """Takes items until there is none left, or it is told to stop.
+    """Takes items until none is left, or until it is stopped.
 
     Args:
         folder: of the batch.
@@ -69,12 +69,12 @@ class Worker:
         return self._stop.is_set()
 
     def stop(self) -> None:
-        """Give back what is being done at its next step, and return from `run`."""
+        """Give the current item back at its next step, and make `run` return."""
         self._stop.set()
         self._token.cancel()
 
     def give_back(self) -> None:
-        """Give the current item back though its stage does not stop: this process must end now."""
+        """Give the current item back at once, because this process must end now."""
         if self._attempt is not None:
             self._attempt.give_back("stopped")
 
@@ -120,7 +120,7 @@ class Worker:
                     last_change = time.monotonic()
 
     def take(self, item: BatchItem, at_least: int = 0) -> Entry | None:
-        """Try one item: the entry that ended the attempt, or the one that is in the way.
+        """Try one item; return the entry that ended the attempt, or the one that prevents it.
 
         Raises:
             As `run`.

@@ -40,7 +40,7 @@ def batch(
     out: inputs.OutOption = Path("out"),
     encoding: Annotated[
         str,
-        typer.Option("--encoding", help="Of a manifest that is no UTF-8: gb18030, cp932, cp1250…"),
+        typer.Option("--encoding", help="Of a manifest that is not UTF-8: gb18030, cp932, cp1250…"),
     ] = "",
     join: Annotated[
         Path | None,
@@ -111,7 +111,7 @@ def batch(
         from scenelift.errors import InputError
 
         if on not in EXECUTORS:
-            raise InputError(f"--on {on!r} is none of {', '.join(EXECUTORS)}.")
+            raise InputError(f"--on {on!r} is not one of {', '.join(EXECUTORS)}.")
         if (manifest is None) == (join is None):
             raise InputError(
                 "Give a manifest (CSV, JSONL or a folder of photos), or --join and the folder of "
@@ -195,7 +195,7 @@ def batch(
 
 
 def _check_quality(settings: BatchSettings, on: str) -> None:
-    """A misspelt quality is an error here; whether one can run is for the workers' machines."""
+    """Refuse a misspelt quality; whether it can run is checked on the workers' machines."""
     from scenelift.errors import BackendUnavailable
     from scenelift.qualities import QUALITIES, choose_backends
 
@@ -206,7 +206,7 @@ def _check_quality(settings: BatchSettings, on: str) -> None:
         raise BackendUnavailable(
             "quality",
             backends.quality,
-            reason="there is none of that name",
+            reason="there is no quality of that name",
             choices=("auto", *QUALITIES),
         )
     if on == "local":
@@ -248,7 +248,7 @@ def _executor(
 
 @contextmanager
 def _stoppable() -> Iterator[CancelToken]:
-    """Ctrl-C and SIGTERM ask workers to give back what they do; a second Ctrl-C does not ask."""
+    """Make Ctrl-C and SIGTERM ask workers to give items back, and a second Ctrl-C end them."""
     from scenelift.progress import CancelToken
 
     token = CancelToken()

@@ -1,4 +1,4 @@
-"""How a batch shows on a terminal or in a log while it runs, and what is said at its end."""
+"""Show a batch's progress on a terminal or in a log, and its result at the end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WORDS: tuple[tuple[State, str], ...] = (
 def show_progress(
     progress: BatchProgress, executor: Executor, *, quiet: bool
 ) -> Iterator[tuple[Callable[[Entry], None], Callable[[], None]]]:
-    """Callbacks that show progress: a bar on a terminal, lines in a log."""
+    """Make callbacks that show progress: a bar on a terminal, lines in a log."""
     started = time.monotonic()
 
     def line(entry: Entry) -> str:
@@ -106,7 +106,7 @@ def _eta(progress: BatchProgress) -> str:
 
 
 def summarise(report: BatchReport, folder: BatchFolder) -> None:
-    """Say how a batch stands."""
+    """Print the state of a batch."""
     counts = report.counts
     parts = [f"{counts['done']} done"]
     parts += [f"{report.partial} of them without some objects"] if report.partial else []

@@ -1,4 +1,4 @@
-"""What `scenelift doctor` finds out: facts about this machine, ready for JSON. Nothing prints."""
+"""Gather what `scenelift doctor` shows: facts about this machine, ready for JSON."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PACKAGES = (
 
 
 def examine(options: BackendOptions, *, deep: bool = False) -> dict[str, Any]:
-    """Look at machine, devices, packages, backends and weights, and run the embedded model once.
+    """Examine machine, devices, packages, backends and weights; run the embedded model once.
 
     Args:
         options: the weights folder and the device that are asked for.
@@ -65,7 +65,7 @@ def examine(options: BackendOptions, *, deep: bool = False) -> dict[str, Any]:
 
 
 def devices(requested: str = "auto") -> dict[str, Any]:
-    """List the devices of PyTorch, which is imported where it is installed.
+    """List PyTorch's devices; PyTorch is imported if it is installed.
 
     Args:
         requested: value of `--device`.
@@ -103,7 +103,7 @@ def devices(requested: str = "auto") -> dict[str, Any]:
 
 
 def check_embedded(weights: Path | None = None) -> dict[str, Any]:
-    """Load the embedded models that are present, and compute one image's features.
+    """Load the embedded models that are there, and compute the features of one picture.
 
     Returns:
         `works`; `models` that were loaded; seconds to load them and for one 224×224 forward pass
@@ -142,7 +142,7 @@ def _session(name: str, weights: Path | None) -> Any:
 
 
 def _forward(dinov2: Any) -> float:
-    """Seconds of one forward pass over a synthetic picture; raises WeightsError on nonsense."""
+    """Time one forward pass on a synthetic picture; raise WeightsError if values are not finite."""
     import numpy as np
 
     ramp = np.linspace(-2, 2, 224, dtype=np.float32)  # ImageNet-normalised values
@@ -154,7 +154,7 @@ def _forward(dinov2: Any) -> float:
     if features.shape != (1, tokens, 384) or not np.isfinite(features).all():
         raise WeightsError(
             f"DINOv2 computed {features.shape} with {int((~np.isfinite(features)).sum())} values "
-            f"that are no numbers, instead of (1, {tokens}, 384). "
+            f"that are not finite, instead of (1, {tokens}, 384). "
             "`scenelift models verify` shows whether its file is damaged."
         )
     return seconds

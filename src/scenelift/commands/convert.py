@@ -1,4 +1,4 @@
-"""`scenelift convert`: splats from one file format to another."""
+"""`scenelift convert`: convert splats from one file format to another."""
 
 from __future__ import annotations
 

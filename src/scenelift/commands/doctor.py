@@ -1,4 +1,4 @@
-"""`scenelift doctor`: what this machine has, which backends can run, and what the others lack."""
+"""`scenelift doctor`: show what this machine has, which backends run, and what others lack."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def doctor(
 
 
 def _judge(quality: str, options: BackendOptions, findings: dict[str, Any]) -> str:
-    """Enter into the findings whether the asked quality can run, and say so in a sentence."""
+    """Add to the findings whether the requested quality can run, with a sentence that says so."""
     from scenelift.errors import SetupError
     from scenelift.qualities import choose_backends
 
@@ -120,7 +120,7 @@ def _show(findings: dict[str, Any]) -> None:
 
 
 def _show_bundle(bundle: str, rows: list[dict[str, Any]]) -> None:
-    """One line for a bundle, and one for each of its artefacts that is there but not usable."""
+    """Print one line for a bundle, and one for each of its files that is there but unusable."""
     present = [row for row in rows if row["present"]]
     absent = [row["name"] for row in rows if not row["present"] and not row["size"]]
     state = f"{len(present)} of {len(rows)} present"

@@ -1,4 +1,4 @@
-"""`scenelift edit`: a finished scene's files written again as `edits.json` says."""
+"""`scenelift edit`: write a finished scene's files again with the edits of `edits.json`."""
 
 from __future__ import annotations
 

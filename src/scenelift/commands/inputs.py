@@ -1,4 +1,4 @@
-"""What commands check of the user's input before the first model is loaded."""
+"""Check the user's input in commands, before the first model is loaded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show log m
 
 
 def check_prompt(options: Options, image: Image) -> Prompt:
-    """The prompt of the options, which a photo must fit.
+    """Return the prompt of the options; refuse it if it does not fit the photo.
 
     Raises:
         InputError: it says nothing, a phrase cannot be read, or a box lies outside the photo.
@@ -35,7 +35,7 @@ def check_prompt(options: Options, image: Image) -> Prompt:
 
 
 def check_boxes(prompt: Prompt, image: Image) -> None:
-    """Boxes must overlap the photo.
+    """Refuse boxes that lie outside the photo.
 
     Raises:
         InputError: one lies outside.
@@ -46,7 +46,7 @@ def check_boxes(prompt: Prompt, image: Image) -> None:
 
 
 def check_photos(photos: list[Path], *, same_object: bool, masks: bool) -> None:
-    """Several photos must be of one object; each must be a photo.
+    """Refuse several photos unless they show one object, and files that are no photos.
 
     Raises:
         InputError: they are not said to be, or come with a mask of one of them.
@@ -56,7 +56,7 @@ def check_photos(photos: list[Path], *, same_object: bool, masks: bool) -> None:
     if len(photos) > 1 and not same_object:
         raise InputError(
             f"{len(photos)} photos were given. If they show one object from several sides, add "
-            f"--same-object; for a scene of each, there is `scenelift batch`."
+            f"--same-object; to make a scene of each, use `scenelift batch`."
         )
     if len(photos) > 1 and masks:
         raise InputError(
@@ -68,10 +68,10 @@ def check_photos(photos: list[Path], *, same_object: bool, masks: bool) -> None:
 
 
 def check_backends(options: Options) -> None:
-    """Backends that the user names must exist, and another model be one of a named segmenter.
+    """Refuse unknown backends, and another model without the segmenter that it belongs to.
 
     Raises:
-        BackendUnavailable: there is none of that name.
+        BackendUnavailable: there is no backend of that name.
         InputError: a model, but no segmenter was named.
     """
     from scenelift.pointmap import POINT_MAPPERS
@@ -94,7 +94,7 @@ def check_backends(options: Options) -> None:
 
 
 def several_photos(options: Options) -> Options:
-    """The options of a run with several photos of one object, at most that one.
+    """Return the options of a run with several photos, which show at most one object.
 
     "auto" becomes "open", the only quality whose reconstructor looks at several photos.
     """

@@ -1,4 +1,4 @@
-"""`scenelift models`: list, fetch, check and convert weights."""
+"""`scenelift models`: list, download, check and convert weights."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def download(
         lacking = [s.name for s in missing if not s.present and (s.essential or only)]
         if lacking:
             raise WeightsError(
-                f"{', '.join(lacking)} could not be fetched, for the reason above. Run the same "
-                "command again when it is mended; what was fetched is kept."
+                f"{', '.join(lacking)} could not be fetched; the reason is above. Run the same "
+                "command again when it is fixed; what was fetched is kept."
             )
         typer.echo(_summary(missing, weights))
         if bundle == "light" and not only:
@@ -221,7 +221,7 @@ def _summary(statuses: Sequence[ArtefactStatus], weights: Path | None) -> str:
 
 
 def _print_table(statuses: Sequence[ArtefactStatus]) -> None:
-    """Columns on a terminal, tabs between them elsewhere."""
+    """Print columns: aligned on a terminal, separated by tabs elsewhere."""
     rows = [
         (status.name, _state(status), status.purpose, status.licence, status.source)
         for status in statuses

@@ -1,4 +1,4 @@
-"""Command-line parameters made from the definition of options."""
+"""Make command-line parameters from the definition of options."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 
 
 def takes_options(front_end: FrontEnd) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command every option of a front end in place of its parameter `options`.
+    """Replace a command's parameter `options` by every option that its front end has.
 
     The command's function is called with a dictionary of name -> plain value. Reading them
     (`Options.from_plain`) is its own business, so that what cannot be read is reported in the way
@@ -53,7 +53,7 @@ def takes_options(front_end: FrontEnd) -> Callable[[Callable[..., None]], Callab
 
 
 def parameter(f: OptionField, *, unsaid: bool = False) -> inspect.Parameter:
-    """The command line's parameter of one option.
+    """Make the command-line parameter of one option.
 
     Args:
         unsaid: None is the default, in place of the option's own.
@@ -67,7 +67,7 @@ def parameter(f: OptionField, *, unsaid: bool = False) -> inspect.Parameter:
 
 
 def typer_option(f: OptionField, *, unsaid: bool = False) -> Any:
-    """Names, help and limits of one option, for the annotation of a parameter."""
+    """Make the Typer option, with names, help and limits, for the annotation of a parameter."""
     spec = f.option
     names = spec.flags or (f.flag,)
     limits: dict[str, Any] = {}

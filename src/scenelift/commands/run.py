@@ -1,4 +1,4 @@
-"""`scenelift run`: one photo and a phrase become an output folder."""
+"""`scenelift run`: turn one photo and a phrase into a folder with a 3D scene."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scenelift segment`: masks and an overlay to look at before paying for 3D."""
+"""`scenelift segment`: write masks and an overlay to check before the slow 3D stages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every command shares: showing progress, stopping on Ctrl-C, reporting errors."""
+"""What all commands share: show progress, stop on Ctrl-C, report errors."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ __all__ = ["listen", "print_json", "problems"]
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output, for machines."""
+    """Print one JSON document on standard output, for other programs."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 @contextmanager
 def problems(as_json: bool) -> Iterator[None]:
-    """Turn errors raised on purpose into a message and their exit code."""
+    """Print errors that we raise on purpose, and exit with their code."""
     try:
         yield
     except SceneliftError as exc:
@@ -45,7 +45,7 @@ def problems(as_json: bool) -> Iterator[None]:
 def listen(
     *, quiet: bool = False, verbose: bool = False, reads_first: bool = False
 ) -> Iterator[Reporter]:
-    """A reporter that shows progress on standard error and stops on Ctrl-C or SIGTERM.
+    """Make a reporter that shows progress on standard error and stops on Ctrl-C or SIGTERM.
 
     Bars on a terminal, one line a finished stage in a log. The first signal asks the stages to
     stop at their next step, the second one interrupts at once.
@@ -132,7 +132,7 @@ def _bars(console: Console) -> Progress:
 
 
 class _BarDisplay:
-    """One bar for each stage (of each object)."""
+    """Shows a bar for each stage (of each object)."""
 
     def __init__(self, console: Console, progress: Progress) -> None:
         self._console, self._progress = console, progress

@@ -1,4 +1,4 @@
-"""`scenelift slurm`: job scripts from flags, so that nobody edits one."""
+"""`scenelift slurm`: write and submit job scripts from flags, so that nobody edits one."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def batch(
 
 
 def _appears(path: Path, alive: Callable[[], bool]) -> bool:
-    """Wait for a file; False where nobody is left to write it."""
+    """Wait for a file; return False if no job is left that could write it."""
     while not path.exists():
         if not alive():
             return path.exists()

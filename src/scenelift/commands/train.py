@@ -1,4 +1,4 @@
-"""`scenelift train`: scenes, the embedded default's heads, and fine-tuning of the full model."""
+"""`scenelift train`: make training scenes, train the embedded heads, fine-tune the full model."""
 
 from __future__ import annotations
 

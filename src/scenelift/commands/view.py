@@ -1,4 +1,4 @@
-"""`scenelift view`: scenes and other programs' splats in the viewer, or as one page to pass on."""
+"""`scenelift view`: show scenes and splats of other programs, or write them as one page."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def view(
 
 @contextmanager
 def _folder_of(paths: Sequence[Path], frame: str | None) -> Iterator[Path]:
-    """A folder with a scene of splat files and folders, which goes when the block ends."""
+    """Make a temporary output folder that shows splat files and folders as one scene."""
     from scenelift.io.splat_reader import frame_of
     from scenelift.options import ExportOptions
     from scenelift.output.foreign import scene_of_files

@@ -1,1 +1,1 @@
-"""Bridges to other people's packages, each imported only by whoever has that package."""
+"""Bridges to other people's packages, each imported only if that package is installed."""

@@ -1,4 +1,4 @@
-"""Meta's own `sam3d_objects` as a reconstructor, for those who have it installed.
+"""Use Meta's own `sam3d_objects` as a reconstructor, if it is installed.
 
     scenelift run photo.jpg --prompt chair --reconstructor official
 
@@ -97,10 +97,10 @@ class OfficialReconstructor:
         return cls(pipeline, version=version, abilities=abilities, options=runtime.options)
 
     def begin(self, image: Image, points: PointMap) -> None:
-        """Start a new photo; Meta's package keeps nothing of it."""
+        """Start a new photo: nothing to do, as Meta's package keeps nothing of a photo."""
 
     def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
-        """Reconstruct one object; the others do not matter. It cannot be stopped on the way.
+        """Reconstruct one object; other objects are ignored, and it cannot be stopped halfway.
 
         Raises:
             ReconstructionError: the package returned no splats.
@@ -139,7 +139,7 @@ class OfficialReconstructor:
 
 
 def _build(config_file: Path, device: str, abilities: Abilities) -> Any:
-    """Meta's pipeline from its configuration, as its own `Inference` builds it."""
+    """Build Meta's pipeline from its configuration, as its own `Inference` builds it."""
     # Without this, importing it runs an initialisation of Meta's own cluster.
     os.environ.setdefault("LIDRA_SKIP_INIT", "true")
     if find_spec("flash_attn") is None:
@@ -153,7 +153,7 @@ def _build(config_file: Path, device: str, abilities: Abilities) -> Any:
     for target in _targets(OmegaConf.to_container(config)):
         if target.split(".", 1)[0] not in _TRUSTED:
             raise WeightsError(
-                f"{config_file} wants {target!r} built, which is no part of SAM 3D Objects. "
+                f"{config_file} names {target!r}, which is not part of SAM 3D Objects. "
                 f"`scenelift models verify full` compares the file with the published one."
             )
     config.rendering_engine = abilities.texture or "pytorch3d"
@@ -164,7 +164,7 @@ def _build(config_file: Path, device: str, abilities: Abilities) -> Any:
 
 
 def _targets(node: Any) -> Iterator[str]:
-    """Every class that a configuration names."""
+    """Yield every class that a configuration names."""
     if isinstance(node, Mapping):
         if "_target_" in node:
             yield str(node["_target_"])
@@ -187,7 +187,7 @@ def _in_pytorch3d_axes(points: NDArray[np.float32]) -> torch.Tensor:  # [H, W, 3
 
 
 def _reconstruction(output: Mapping[str, Any], notes: Sequence[str]) -> Reconstruction:
-    """Meta's output in our frames. Its GLB is y-up already, splats and pose are of a z-up object.
+    """Convert Meta's output to our frames: its GLB is y-up already, its splats and pose are z-up.
 
     Raises:
         ReconstructionError: there are no splats in it.
@@ -216,7 +216,7 @@ def _reconstruction(output: Mapping[str, Any], notes: Sequence[str]) -> Reconstr
 
 
 def _gaussians(published: Any) -> Gaussians:
-    """Splats of Meta's container, by the properties that give activated values."""
+    """Read the splats of Meta's container, from the properties with activated values."""
     return Gaussians(
         means=_array(published.get_xyz),
         scales=_array(published.get_scaling),
@@ -228,7 +228,7 @@ def _gaussians(published: Any) -> Gaussians:
 
 
 def _surface(glb: Any) -> SurfaceMesh:
-    """The GLB's mesh in the z-up frame, with its vertex colours where it has them."""
+    """Read the GLB's mesh in the z-up frame, with its vertex colours if it has any."""
     if glb is None:
         return SurfaceMesh(
             vertices=torch.zeros(0, 3),

@@ -1,4 +1,4 @@
-"""Whether Meta's package can run on this machine, and what of it.
+"""Find out whether Meta's package can run on this machine, and which parts of it.
 
 Nothing of it is imported here. Its texture baker and mesh clean-up draw triangles with extensions
 that compile themselves when they are first used, and fail there in many ways: a missing compiler,
@@ -48,7 +48,7 @@ assert drawn[0, 4, 4, 0] == 0
 
 
 def lacks(options: BackendOptions) -> list[str]:
-    """What is missing before Meta's package can be tried; imports nothing of it."""
+    """List what is missing to run Meta's package, without importing it."""
     missing = []
     if find_spec("sam3d_objects") is None:
         missing.append(
@@ -64,7 +64,7 @@ def lacks(options: BackendOptions) -> list[str]:
 
 
 def published_folder(weights: Path | None) -> Path | None:
-    """Where the files lie as they were published: the package cannot read our conversion."""
+    """Return the folder with the published files: the package cannot read our conversion."""
     for folder in places("sam3d", weights):
         if all((folder / name).is_file() for name in ("pipeline.yaml", "ss_generator.ckpt")):
             return folder
@@ -73,7 +73,7 @@ def published_folder(weights: Path | None) -> Path | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abilities:
-    """What the package is asked for.
+    """Which of the package's optional steps work here.
 
     Attributes:
         texture: the rasteriser that textures are baked with, or None: colours of vertices.
@@ -87,7 +87,7 @@ class Abilities:
 
 
 def probe() -> Abilities:
-    """Try what texture baking and mesh clean-up need."""
+    """Test whether texture baking and mesh clean-up can run."""
     rasteriser = next((name for name in ("nvdiffrast", "pytorch3d") if can_draw(name)), None)
     texture, notes = rasteriser, []
     if rasteriser is None:
@@ -113,7 +113,7 @@ def probe() -> Abilities:
 
 
 def can_draw(rasteriser: str, seconds: float = PROBE_SECONDS) -> bool:
-    """Whether a rasteriser draws one triangle, or loads, in a process of its own."""
+    """Return whether a rasteriser can draw a triangle (or at least load), in its own process."""
     if find_spec(rasteriser) is None:
         return False
     try:

@@ -1,4 +1,4 @@
-"""The old names of `utils3d`, on the library that renamed them.
+"""Add the old names of `utils3d` to its newer versions, which renamed them.
 
 SAM 3D Objects and MoGe 1 were written for an `utils3d` whose functions have other names today.
 Importing this module gives the installed library its old names back:
@@ -44,7 +44,7 @@ TORCH_NAMES: Mapping[str, str] = {
 
 
 def apply() -> tuple[str, ...]:
-    """Give the installed `utils3d` those of its old names that it lacks.
+    """Add the old names that the installed `utils3d` lacks.
 
     Returns:
         What was added, as "numpy.depth_edge"; empty when there was nothing to do.
@@ -65,7 +65,7 @@ def apply() -> tuple[str, ...]:
 
 
 def _part(part: str) -> ModuleType | None:
-    """`utils3d.numpy` or `utils3d.torch`; None where it, or what it stands on, is not installed."""
+    """Import `utils3d.numpy` or `utils3d.torch`; None if it or what it needs is not installed."""
     if find_spec("utils3d") is None or find_spec(f"utils3d.{part}") is None:
         return None
     if find_spec(part) is None:
@@ -74,7 +74,7 @@ def _part(part: str) -> ModuleType | None:
 
 
 def _lacks(library: ModuleType, old: str, new: str) -> bool:
-    """Whether the old name is missing and the new one there to do its work."""
+    """Return whether the old name is missing and the new function for it exists."""
     return not _has(library, old) and _has(library, new)
 
 

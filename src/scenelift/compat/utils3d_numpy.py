@@ -1,4 +1,4 @@
-"""The old functions of `utils3d.numpy`: argument order and results of old, work done by the new.
+"""The old functions of `utils3d.numpy`, with old arguments and results, on its new functions.
 
 Import `scenelift.compat.utils3d_compat`, which puts them into the library.
 """
@@ -19,7 +19,7 @@ def depth_edge(
     kernel_size: int = 3,
     mask: NDArray[np.bool_] | None = None,  # [..., H, W]
 ) -> NDArray[np.bool_]:  # [..., H, W]
-    """Pixels whose neighbours lie further apart in depth than `atol`, or `rtol` of their depth."""
+    """Find pixels whose neighbours' depth differs by more than `atol`, or `rtol` of their own."""
     return library.depth_map_edge(depth, atol=atol, rtol=rtol, kernel_size=kernel_size, mask=mask)
 
 
@@ -29,7 +29,7 @@ def normals_edge(
     kernel_size: int = 3,
     mask: NDArray[np.bool_] | None = None,  # [..., H, W]
 ) -> NDArray[np.bool_]:  # [..., H, W]
-    """Pixels whose neighbours' normals turn by more than `tol` degrees."""
+    """Find pixels whose neighbours' normals turn by more than `tol` degrees."""
     return library.normal_map_edge(normals, tol=tol, kernel_size=kernel_size, mask=mask)
 
 
@@ -37,7 +37,7 @@ def points_to_normals(
     point: NDArray,  # [H, W, 3]
     mask: NDArray[np.bool_] | None = None,  # [H, W]
 ) -> NDArray | tuple[NDArray, NDArray[np.bool_]]:
-    """Unit normals [H, W, 3] of a point map; with a mask also where there are any, [H, W]."""
+    """Compute unit normals [H, W, 3] of a point map; if it has a mask, also theirs [H, W]."""
     return library.point_map_to_normal_map(point, mask=mask)
 
 
@@ -50,7 +50,7 @@ def image_uv(
     bottom: int | None = None,
     dtype: DTypeLike = np.float32,
 ) -> NDArray:  # [bottom − top, right − left, 2]
-    """Texture coordinates in 0…1 of pixel centres, of a window in pixels or of the whole image.
+    """Return texture coordinates in 0…1 of pixel centres, of a window or of the whole image.
 
     The new function's window is in texture coordinates and puts its own pixel grid into it: the
     old one cut its window out of the whole image's grid.
@@ -64,7 +64,7 @@ def image_mesh(
     tri: bool = False,
     return_indices: bool = False,
 ) -> tuple[NDArray, ...]:
-    """The pixel grid as a mesh: faces [F, 4] (or [F, 3]), then each attribute per vertex.
+    """Make a mesh of the pixel grid: faces [F, 4] (or [F, 3]), then each attribute per vertex.
 
     With `return_indices` the number of each vertex's pixel comes last, which the new function no
     longer tells: here it is one more attribute.

@@ -1,4 +1,4 @@
-"""`rasterize_triangle_faces` of the old `utils3d.torch` on either interface that followed it.
+"""`rasterize_triangle_faces` of the old `utils3d.torch`, on both of its later interfaces.
 
     old      rasterize_triangle_faces(ctx, vertices, faces, width, height, attr, uv, …)
     1.5      rasterize_triangles(ctx, width, height, vertices=, faces=, attr=, uv=, …)
@@ -125,7 +125,7 @@ def rasterize_triangle_faces(
 
 
 def _named(answer: Mapping[str, Tensor] | Sequence[Tensor | None]) -> Mapping[str, Tensor]:
-    """What was drawn, by name.
+    """Return the drawn channels by name.
 
     Released versions answer with a dictionary, though their signature announces a tuple; of a
     tuple the items are taken in the order of that dictionary.
@@ -142,7 +142,7 @@ def _depth_buffer(
     coverage: Tensor,  # bool [B, H, W]
     projection: Tensor,  # [(B,) 4, 4]
 ) -> Tensor:  # [B, H, W] in 0…1
-    """What a depth buffer holds at a distance; the last two rows of a projection say it."""
+    """Convert distances to values of the depth buffer, by the last two rows of a projection."""
     z = torch.where(coverage, -depth, torch.zeros_like(depth))
     rows = projection[..., 2:, 2:].expand(len(depth), 2, 2)[:, :, :, None, None]
     clip, w = (rows[:, k, 0] * z + rows[:, k, 1] for k in (0, 1))

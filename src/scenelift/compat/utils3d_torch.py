@@ -1,4 +1,4 @@
-"""The old functions of `utils3d.torch`: argument order and results of old, work done by the new.
+"""The old functions of `utils3d.torch`, with old arguments and results, on its new functions.
 
 Import `scenelift.compat.utils3d_compat`, which puts them into the library.
 
@@ -30,19 +30,19 @@ __all__ = [
 def perspective_from_fov_xy(
     fov_x: float | Tensor, fov_y: float | Tensor, near: float | Tensor, far: float | Tensor
 ) -> Tensor:  # [..., 4, 4]
-    """OpenGL projection matrix of two fields of view, in radians."""
+    """Make an OpenGL projection matrix from two fields of view, in radians."""
     return library.perspective_from_fov(fov_x=fov_x, fov_y=fov_y, near=near, far=far)
 
 
 def intrinsics_from_fov_xy(fov_x: float | Tensor, fov_y: float | Tensor) -> Tensor:  # [..., 3, 3]
-    """OpenCV intrinsics, in units of the image's size, of two fields of view in radians."""
+    """Make OpenCV intrinsics, in units of the image's size, from two fields of view in radians."""
     return library.intrinsics_from_fov(fov_x=fov_x, fov_y=fov_y)
 
 
 def compute_edges(
     faces: Tensor,  # [F, 3]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Undirected edges [E, 2] (smaller index first), edges of each face [F, 3], faces an edge [E].
+    """List undirected edges [E, 2] (smaller index first), edges of each face, faces of each edge.
 
     Edge k of a face joins its vertices k and k + 1.
     """
@@ -55,7 +55,7 @@ def compute_connected_components(
     edges: Tensor | None = None,  # [E, 2]
     face2edge: Tensor | None = None,  # [F, 3]
 ) -> list[Tensor]:
-    """Face numbers of each piece, faces that share an edge being of one piece.
+    """Group face numbers into components, in which faces are joined by shared edges.
 
     The new function answers with a label a vertex and joins faces that merely touch in a corner.
     Asked about the mesh whose "vertices" are the edges of this one, it answers the old question.
@@ -75,7 +75,7 @@ def remove_unreferenced_vertices(
     *vertice_attrs: Tensor,  # each [V, ...]
     return_indices: bool = False,
 ) -> tuple[Tensor, ...]:
-    """Faces with new vertex numbers, then each attribute of the vertices that are used.
+    """Return faces with new vertex numbers, then each attribute of the vertices in use.
 
     With `return_indices` the old numbers of those vertices come last.
     """

@@ -1,4 +1,4 @@
-"""Stage 4, compose: objects placed by their poses in one scene frame."""
+"""Stage 4, compose: place objects by their poses in one scene frame."""
 
 from scenelift.compose.merge import create_scene_mesh, make_scene
 

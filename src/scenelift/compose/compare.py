@@ -1,4 +1,4 @@
-"""How well poses explain what was seen: thousands of small renders a second, on the CPU.
+"""Measure how well poses explain the photo: thousands of small renders a second, on the CPU.
 
 A pose's surfels are drawn into a depth picture of the evidence's size and compared with it pixel by
 pixel; `docs/layout.md` says what counts. Inside the kernel z points forward.
@@ -25,7 +25,7 @@ PLANE_PIXELS = 1000  # as many tell where the plane lies
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """What errors cost, beside 1 for a wrong silhouette.
+    """Weights of errors, relative to 1 for a wrong silhouette.
 
     Depth errs in two ways that cost differently: point by point, and as a whole, since point maps
     are smooth and smoothly wrong. What is wrong as a whole is a plane over the picture: a common
@@ -56,7 +56,7 @@ class Weights:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Comparison:
-    """Figures of K poses, float64 [K] each.
+    """Scores of K poses, float64 [K] each.
 
     Attributes:
         iou: of the silhouette and the mask over seen and free pixels.
@@ -100,7 +100,7 @@ def compare(
     poses: NDArray[np.float64],  # [K, 3, 4]
     weights: Weights,
 ) -> Comparison:
-    """Draw the surfels in each pose and compare with what was seen.
+    """Draw the surfels in each pose and compare the drawing with the photo.
 
     Args:
         poses: camera_from_object, the upper rows of similarity matrices.
@@ -211,7 +211,7 @@ def _compare(
 
 @compiled
 def _draw(points, spacing, m, intrinsics, near, depth, front):
-    """The nearest surfel of each pixel: its distance, and which it is."""
+    """Draw the nearest surfel of each pixel: its distance and its number."""
     height, width = depth.shape
     fx, fy, cx, cy = intrinsics
     scale = (m[0, 0] ** 2 + m[1, 0] ** 2 + m[2, 0] ** 2) ** 0.5
@@ -238,7 +238,7 @@ def _draw(points, spacing, m, intrinsics, near, depth, front):
 
 @compiled
 def _smooth_error(depth, observed, pixels, scale, across, stiffness):
-    """Robust plane through how far observed points lie behind drawn ones.
+    """Fit a robust plane through the distances of observed points behind drawn ones.
 
     The least of the mean squared error over `scale`, weighted as the robust mean does, plus
     `stiffness` times the squared slope. A slab has no relief to tell a slope from: its `scale` is
@@ -288,7 +288,7 @@ def _smooth_error(depth, observed, pixels, scale, across, stiffness):
 
 @compiled
 def _colour_cost(front, pixels, photo, colors):
-    """1 − correlation of colours over covered seen pixels, in 0…1; brightness and tint are free.
+    """Compute 1 − correlation of drawn and observed colours, in 0…1, whatever brightness and tint.
 
     Channels are centred each, so that the light's colour and the exposure do not matter.
     """

@@ -1,4 +1,4 @@
-"""What the photo says about one object, on a small picture around its mask."""
+"""Crop and reduce what the photo says about one object: mask, points and colours."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Evidence:
 
 
 def evidence_of(view: ObjectView, side: int) -> Evidence:
-    """Look at one object of a photo.
+    """Crop the photo around one object, and collect what it shows there.
 
     Args:
         view: the object in the photo.
@@ -107,6 +107,6 @@ def evidence_of(view: ObjectView, side: int) -> Evidence:
 def _shrunk(
     pixels: NDArray[np.uint8], box: tuple[int, int, int, int], size: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """The crop at another size, averaged; black outside the photo."""
+    """Resize the crop by averaging; outside the photo it is black."""
     crop = PIL.Image.fromarray(pixels).crop(box)
     return np.asarray(crop.resize(size, PIL.Image.Resampling.BOX), np.float32) / np.float32(255)

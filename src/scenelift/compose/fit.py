@@ -1,4 +1,4 @@
-"""A pose for a shape that has none, from mask, points and colours.
+"""Find a pose for a shape that has none, from mask, points and colours.
 
 All rotations are tried on small pictures, the best are improved, and the best of those once more
 on larger ones, together with the poses that are easily mistaken for them: turned by quarters about
@@ -63,7 +63,7 @@ ROUNDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedPose:
-    """A pose found for a shape.
+    """A pose that was fitted to a shape.
 
     Attributes:
         pose: scene_from_object, in the frame and units of the point map.
@@ -88,7 +88,7 @@ def fit_pose(
     seed: int = 0,
     report: Reporter | None = None,
 ) -> FittedPose:
-    """Place a shape where it was seen. Takes about three seconds of CPU, shared by all its cores.
+    """Find the pose of a shape in the photo. Takes about three seconds on all cores.
 
     Args:
         shape: in the object frame.
@@ -166,7 +166,7 @@ def fit_pose(
 
 
 def _rotations(up: NDArray[np.float64] | None) -> NDArray[np.float64]:  # [K, 3, 3]
-    """Rotations to try: all there are, and upright ones more closely where that is expected."""
+    """List rotations to try: all there are, and upright ones more densely if those are expected."""
     everywhere = rotation_grid(ROTATIONS)
     if up is None:
         return everywhere
@@ -181,7 +181,7 @@ def _rotations(up: NDArray[np.float64] | None) -> NDArray[np.float64]:  # [K, 3,
 
 
 def _initial_poses(surfels: Surfels, evidence: Evidence, rotations: NDArray) -> NDArray[np.float64]:
-    """Poses [K, 3, 4] of turned shapes that fill the mask's box, their fronts where it was seen."""
+    """Place turned shapes to fill the mask's box, with their fronts at the points: [K, 3, 4]."""
     rows, columns = np.nonzero(evidence.mask)
     fx, fy, cx, cy = evidence.intrinsics
     width, height = np.ptp(columns) + 1, np.ptp(rows) + 1
@@ -204,7 +204,7 @@ def _initial_poses(surfels: Surfels, evidence: Evidence, rotations: NDArray) -> 
 
 
 def _corrected(surfels: Surfels, evidence: Evidence, poses: NDArray) -> NDArray[np.float64]:
-    """Poses [K, 3, 4] moved and scaled so that area, centre and distance agree with the mask's."""
+    """Move and scale poses [K, 3, 4] so that area, centre and distance agree with the mask's."""
     comparison = compare(surfels, evidence, poses, LOOSE)
     fx, fy = evidence.intrinsics[:2]
     grow = np.clip(np.sqrt(comparison.growth), 0.7, 1.4)
@@ -220,14 +220,14 @@ def _corrected(surfels: Surfels, evidence: Evidence, poses: NDArray) -> NDArray[
 
 
 def _leaning(poses: NDArray, up: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cost [K] of the angle between the shapes' y and the way up: none within 25°."""
+    """Compute the cost [K] of the angle between the shapes' y and the way up: 0 within 25°."""
     y = poses[:, :, 1] / np.linalg.norm(poses[:, :, 1], axis=1, keepdims=True)
     angle = np.degrees(np.arccos(np.clip(y @ up, -1, 1)))
     return LEANING * np.clip((angle - 25) / 30, 0, 1)
 
 
 def _distinct(poses: NDArray, costs: NDArray, count: int) -> NDArray[np.float64]:
-    """The cheapest poses, none within `APART` degrees of a cheaper one: [≤ count, 3, 4]."""
+    """Choose the cheapest poses, none within `APART` degrees of a cheaper one: [≤ count, 3, 4]."""
     order = np.argsort(costs, kind="stable")
     rotations = poses[:, :, :3] / np.cbrt(np.linalg.det(poses[:, :, :3]))[:, None, None]
     selection: list[int] = []
@@ -241,7 +241,7 @@ def _distinct(poses: NDArray, costs: NDArray, count: int) -> NDArray[np.float64]
 
 
 def _margin(surfels: Surfels, poses: NDArray, costs: NDArray) -> float:
-    """How much more the cheapest pose costs that puts the surface elsewhere than the first."""
+    """Compute how much more the cheapest pose with a different surface costs than the first."""
     points = surfels.points[:600].astype(np.float64)
     best = poses[0]
     points_in_scene = points @ best[:, :3].T + best[:, 3]

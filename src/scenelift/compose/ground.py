@@ -1,4 +1,4 @@
-"""What things stand on: the way up, and the levels of floor and table tops, from the point map.
+"""Find the way up, and the levels of floor and table tops, from the point map.
 
 Surfaces that nobody asked for are all there is to go by, so the masks' points are left out. Planes
 are proposed by single points with their normals, judged by how many others agree, and fitted to
@@ -49,7 +49,7 @@ class Ground:
 
 
 def find_ground(points: PointMap, instances: Sequence[Instance], *, seed: int = 0) -> Ground | None:
-    """The way up and the horizontal surfaces in a photo; None where there is no sign of any.
+    """Find the way up and the horizontal surfaces in a photo; None if there is no sign of any.
 
     Args:
         points: of the photo.
@@ -82,7 +82,7 @@ def find_ground(points: PointMap, instances: Sequence[Instance], *, seed: int = 
 def _sample(
     points: PointMap, instances: Sequence[Instance]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Points and unit normals [h, w, 3] of a coarse grid, and those to use."""
+    """Sample points and unit normals [h, w, 3] on a coarse grid, and select those to use."""
     height, width = points.points.shape[:2]
     step = max(1, round(STEP * max(height, width) / 512))
     on_object = np.zeros((height, width), bool)
@@ -106,7 +106,7 @@ def _sample(
 
 
 def _fit(p: NDArray, thick: NDArray) -> tuple[NDArray[np.float64], float]:
-    """Normal and height of the plane through points, those far away weighing less."""
+    """Fit normal and height of the plane through points; those far away weigh less."""
     weight = 1 / thick**2
     middle = (weight[:, None] * p).sum(0) / weight.sum()
     centred = p - middle
@@ -116,7 +116,7 @@ def _fit(p: NDArray, thick: NDArray) -> tuple[NDArray[np.float64], float]:
 
 
 def _levels(p: NDArray, n: NDArray, thick: NDArray, up: NDArray) -> Ground | None:
-    """All levels along a given way up: the fullest first, until too few points are left."""
+    """Find all levels along a given way up, the fullest first, until too few points are left."""
     flat = n @ up > ALIKE
     heights = p @ up
     number = np.full(len(p), -1)

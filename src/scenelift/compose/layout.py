@@ -1,4 +1,4 @@
-"""The compose stage: refine every pose, make things stand, take them apart, score the result."""
+"""The compose stage: refine poses, make objects stand, separate them, score the result."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def lay_out(
     seed: int = 0,
     report: Reporter | None = None,
 ) -> Layout:
-    """Find the places of a photo's objects.
+    """Find the places of a photo's objects in the scene.
 
     An object that cannot be judged (no surface, nothing seen) keeps its pose, with a note.
 
@@ -128,7 +128,7 @@ def _separate(
     objects: Sequence[SceneObject],
     up: NDArray[np.float64],
 ) -> list[str]:
-    """Take apart what pierces each other, but not what was asked for twice."""
+    """Separate objects that pierce each other, except two results for the same thing."""
     twice = _twice([o.instance for o in objects if o.index in placed_objects])
     alone = [p for k, p in enumerate(placed_objects.values()) if k not in twice]
     shapes = {o.index: o.shape for o in objects}
@@ -145,7 +145,7 @@ def _separate(
 
 
 def _twice(instances: Sequence[Instance]) -> set[int]:
-    """Which instances show what an earlier one shows."""
+    """Find instances that show the same thing as an earlier one."""
     doubles: set[int] = set()
     boxes = [instance.box_of(instance.mask) for instance in instances]
     for b in range(len(instances)):
@@ -159,7 +159,7 @@ def _twice(instances: Sequence[Instance]) -> set[int]:
 
 
 def _overlap(a: Sequence[float], b: Sequence[float]) -> bool:
-    """Whether two boxes, x0 y0 x1 y1, have pixels in common."""
+    """Return whether two boxes, x0 y0 x1 y1, have pixels in common."""
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
@@ -174,6 +174,6 @@ def _placement(p: PlacedObject, factor: float, figures: Mapping[str, float]) -> 
 
 
 def _grown(pose: Pose, factor: float) -> Pose:
-    """A pose in units of which one of the old is `factor`; the camera sees the same."""
+    """Convert a pose to units, of which one is `factor` old units; the camera sees the same."""
     x, y, z = (factor * t for t in pose.translation)
     return Pose(rotation=pose.rotation, translation=(x, y, z), scale=factor * pose.scale)

@@ -1,4 +1,4 @@
-"""One scene out of many objects, as splats and as meshes.
+"""Merge objects into one scene, as splats and as meshes.
 
 Both functions apply the same pose to shapes in the same object frame, so that the PLY and the GLB
 of a scene coincide; `tests/compose` holds them to it.
@@ -16,7 +16,7 @@ __all__ = ["create_scene_mesh", "make_scene"]
 
 
 def make_scene(objects: Iterable[SceneObject]) -> Gaussians:
-    """All objects' splats in the scene frame, in the order of the objects.
+    """Join all objects' splats in the scene frame, in the order of the objects.
 
     Objects without splats are left out. Means and rotations are turned by the pose, scales are
     multiplied by it; `join_gaussians` says what becomes of the smoothing kernels.
@@ -31,7 +31,7 @@ def make_scene(objects: Iterable[SceneObject]) -> Gaussians:
 
 
 def create_scene_mesh(objects: Iterable[SceneObject]) -> list[GlbNode]:
-    """All objects' meshes as named nodes, each with `scene_from_object` as its matrix.
+    """Make all objects' meshes named nodes, each with `scene_from_object` as its matrix.
 
     Objects without a mesh are left out.
     """

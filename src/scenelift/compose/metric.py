@@ -1,4 +1,4 @@
-"""Metres from something whose height is known."""
+"""Compute metres from something whose height is known."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PIXEL_ERROR = 1.5  # pixels by which a mask's upper and lower edges are off toge
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """Metres a scene unit.
+    """The length of a scene unit in metres.
 
     Attributes:
         factor: metres in one scene unit.
@@ -40,7 +40,7 @@ def scale_from(
     instances: Sequence[Instance],
     up: NDArray[np.float64],
 ) -> Scale | None:
-    """The scale that known heights give; None where no object has such a name.
+    """Compute the scale from known heights; None if no object has such a name.
 
     Args:
         lengths: heights, by label.

@@ -1,4 +1,4 @@
-"""One object while it is being placed: its surface, what was seen of it, and where it is now."""
+"""One object while it is placed: its surface, its evidence in the photo, and its pose."""
 
 from __future__ import annotations
 

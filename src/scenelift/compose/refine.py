@@ -1,4 +1,4 @@
-"""A first pose made to agree with mask, points and colours.
+"""Refine a first pose, so that it agrees with mask, points and colours.
 
 The pose is changed by sampled render-and-compare (`search.evolve`) from several starts: as it came,
 and turned by quarters about the shape's axes, since a front taken for a back is a common mistake.
@@ -34,7 +34,7 @@ COARSE_EFFORT, FINE_EFFORT = (20, 24), (16, 20)
 
 
 def refine(o: PlacedObject, rng: np.random.Generator) -> bool:
-    """Refine the pose of an object; True where it changed."""
+    """Refine the pose of an object; return True if it changed."""
     if int(o.evidence.mask.sum()) < MIN_PIXELS:
         o.notes.append("Too little of it is seen to refine its pose.")
         return False

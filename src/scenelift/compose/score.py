@@ -1,4 +1,4 @@
-"""How well an object in its place explains the photo, in figures for the manifest."""
+"""Score how well a placed object explains the photo, for the manifest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["best_of", "depth_confidence", "score"]
 
 
 def score(o: PlacedObject) -> dict[str, float]:
-    """Figures of an object where it is.
+    """Compute the scores of an object at its place.
 
     Returns:
         mask_iou: of its silhouette and its mask, without what is hidden.
@@ -41,7 +41,7 @@ def score(o: PlacedObject) -> dict[str, float]:
 
 
 def depth_confidence(instance: Instance, points: PointMap) -> dict[str, float]:
-    """How sure the point map is of an object.
+    """Estimate how certain the point map is about an object.
 
     Returns:
         depth_confidence: mean confidence of the points in its mask; absent where there is none, or
@@ -54,7 +54,7 @@ def depth_confidence(instance: Instance, points: PointMap) -> dict[str, float]:
 
 
 def best_of(candidates: Sequence[Reconstruction], view: ObjectView, *, seed: int = 0) -> int:
-    """Which of several reconstructions of one object explains the photo best, once refined.
+    """Return the number of the reconstruction that explains the photo best, once refined.
 
     One that cannot be placed loses against all that can.
     """

@@ -1,4 +1,4 @@
-"""Searching for the pose that explains most: a grid of rotations, and evolution near a pose.
+"""Search for the pose that explains the photo best: a grid of rotations, then evolution.
 
 Poses near another are six or seven numbers in units of what is usually wrong: a turn about the
 object's centre, a shift across the picture, a change of apparent size, and a change of distance
@@ -30,7 +30,7 @@ Costs = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 def rotation_of_vector(vector: NDArray) -> NDArray[np.float64]:  # [..., 3] -> [..., 3, 3]
-    """Rotations about the vectors' directions by their lengths in radians."""
+    """Make rotations about the vectors' directions by their lengths in radians."""
     v = np.asarray(vector, np.float64)
     half = np.linalg.norm(v, axis=-1, keepdims=True) / 2
     # sin(h) / h stays smooth at zero.
@@ -39,7 +39,7 @@ def rotation_of_vector(vector: NDArray) -> NDArray[np.float64]:  # [..., 3] -> [
 
 
 def rotation_grid(count: int) -> NDArray[np.float64]:  # [count, 3, 3]
-    """Rotations spread evenly over all there are (super-Fibonacci spirals, Alexa 2022)."""
+    """Spread rotations evenly over all there are (super-Fibonacci spirals, Alexa 2022)."""
     phi, psi = math.sqrt(2), 1.533751168755204288118041
     s = np.arange(count) + 0.5
     r, big = np.sqrt(s / count), np.sqrt(1 - s / count)
@@ -49,7 +49,7 @@ def rotation_grid(count: int) -> NDArray[np.float64]:  # [count, 3, 3]
 
 
 class Nearby:
-    """Poses around each of S poses, by seven numbers each: zeros are that pose itself.
+    """Poses around each of S poses, as seven numbers each; zeros are that pose itself.
 
     Radians of a turn about the object's centre (camera axes), shifts right and up as shares of
     the object's scale, and logarithms of factors of its apparent size and of its distance.
@@ -65,7 +65,7 @@ class Nearby:
         self.middle = (poses[:, :, :3] @ centre + poses[:, :, 3])[:, None]
 
     def at(self, x: NDArray[np.float64]) -> NDArray[np.float64]:  # [S, P, 7] -> [S, P, 3, 4]
-        """P poses around each."""
+        """Return P poses around each of the S poses."""
         along = np.exp(x[..., 6:])  # [S, P, 1]
         rotation = rotation_of_vector(x[..., :3]) @ self.linear
         linear = rotation * (np.exp(x[..., 5:6]) * along)[..., None]
@@ -83,7 +83,7 @@ def evolve(
     population: int,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # [S, D], [S]
-    """The best points of S searches by CMA-ES side by side, each from zero, and their costs.
+    """Minimise S searches by CMA-ES side by side, each from zero; return points and costs.
 
     Hansen, The CMA Evolution Strategy: A Tutorial, arXiv:1604.00772, with its default constants.
     The costs may have steps, as silhouettes do; the result is never worse than the start.
@@ -152,7 +152,7 @@ def improve(
     *,
     pull: float = 0.0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The best pose [S, 3, 4] near each of S poses, and their costs [S].
+    """Find the best pose [S, 3, 4] near each of S poses; return poses and costs [S].
 
     Args:
         cost: of poses [K, 3, 4].
@@ -178,7 +178,7 @@ def improve(
 
 
 def quarter_turns(pose: NDArray, centre: NDArray) -> NDArray[np.float64]:  # [9, 3, 4]
-    """A pose [3, 4] turned by one, two and three quarters about each axis of the shape."""
+    """Turn a pose [3, 4] by one, two and three quarters about each axis of the shape."""
     turns = rotation_of_vector(
         (np.eye(3)[:, None] * (np.arange(1, 4) * np.pi / 2)[:, None]).reshape(-1, 3)
     )
@@ -188,7 +188,7 @@ def quarter_turns(pose: NDArray, centre: NDArray) -> NDArray[np.float64]:  # [9,
 
 
 def turn_between(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The smallest rotation of one unit vector onto another."""
+    """Compute the smallest rotation of one unit vector onto another."""
     axis, cosine = np.cross(a, b), float(a @ b)
     sine = float(np.linalg.norm(axis))
     if sine < 1e-9:

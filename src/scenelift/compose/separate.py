@@ -1,4 +1,4 @@
-"""Objects that pierce each other are taken apart, by the smallest moves along the ground."""
+"""Separate objects that pierce each other, by the smallest moves along the ground."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PER_MOVE = 0.3  # cost of moving by an object's whole size, against the cost in 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Solid:
-    """What an object fills, in its own frame.
+    """The volume that an object fills, in its own frame.
 
     Attributes:
         occupancy: bool [A, B, C], voxels.
@@ -36,7 +36,7 @@ class Solid:
     voxel: float
 
     def centres(self, most: int = 3000) -> NDArray[np.float64]:  # [N, 3]
-        """Middles of filled voxels, evenly thinned to at most so many."""
+        """Return the middles of filled voxels, evenly thinned to at most so many."""
         index = np.argwhere(self.occupancy)
         return self.low + (index[:: max(1, -(-len(index) // most))] + 0.5) * self.voxel
 
@@ -46,7 +46,7 @@ class Solid:
         return self.low + ends.reshape(-1, 3) * self.voxel
 
     def holds(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:  # [N, 3] -> [N]
-        """Which points lie in a filled voxel."""
+        """Return which points lie in a filled voxel."""
         index = np.floor((points - self.low) / self.voxel).astype(np.int64)
         inside = ((index >= 0) & (index < self.occupancy.shape)).all(1)
         index[~inside] = 0
@@ -54,7 +54,7 @@ class Solid:
 
 
 def solid_of(points: NDArray[np.floating], down: NDArray[np.float64]) -> Solid:
-    """Voxels inside a surface, and between it and what it stands on.
+    """Fill the voxels inside a surface, and between it and what it stands on.
 
     Args:
         points: [N, 3] on the surface, close enough to fill the voxels it crosses.
@@ -83,7 +83,7 @@ def solid_of(points: NDArray[np.floating], down: NDArray[np.float64]) -> Solid:
 def separate(
     objects: Sequence[PlacedObject], solids: Sequence[Solid], up: NDArray[np.float64]
 ) -> None:
-    """Take apart what pierces each other.
+    """Separate objects that pierce each other.
 
     One that stands on the other is left to `stand`; whatever stands on a moved one comes along.
 
@@ -118,7 +118,7 @@ def _take_apart(
     into = [np.linalg.inv(objects[k].pose[:, :3]) for k in (a, b)]
 
     def overlap(shift: NDArray) -> float:
-        """Largest share of either inside the other once `a` has moved by `shift`."""
+        """Compute the largest share of either inside the other once `a` has moved by `shift`."""
         in_b = solids[b].holds((points[0] + shift - objects[b].pose[:, 3]) @ into[1].T)
         in_a = solids[a].holds((points[1] - shift - objects[a].pose[:, 3]) @ into[0].T)
         return max(float(in_b.mean()), float(in_a.mean()))
@@ -153,7 +153,7 @@ def _take_apart(
 
 
 def _far_apart(objects: Sequence[PlacedObject], solids: Sequence[Solid], a: int, b: int) -> bool:
-    """Whether the boxes around two objects' voxels have nothing in common, where they are now."""
+    """Return whether the boxes around two objects' voxels are apart at their present places."""
     boxes = []
     for k in (a, b):
         corners = solids[k].corners() @ objects[k].pose[:, :3].T + objects[k].pose[:, 3]
@@ -170,7 +170,7 @@ def _around(up: NDArray[np.float64]) -> NDArray[np.float64]:  # [DIRECTIONS, 3]
 
 
 def _smallest(overlap, direction: NDArray, size: float) -> NDArray[np.float64] | None:
-    """The shortest shift along a direction that ends the overlap, to a hundredth of the size."""
+    """Find the shortest shift along a direction that ends the overlap, to 1/100 of the size."""
     low, high = 0.0, 0.04 * size
     while overlap(high * direction) >= TOUCHING:
         low, high = high, 2 * high
@@ -186,7 +186,7 @@ def _smallest(overlap, direction: NDArray, size: float) -> NDArray[np.float64] |
 
 
 def _rise(o: PlacedObject, shift: NDArray) -> float:
-    """What moving an object costs in agreement with the photo."""
+    """Compute how much agreement with the photo is lost by moving an object."""
     poses = np.stack([o.pose, o.pose + np.outer(shift, [0, 0, 0, 1])])
     before, after = o.compare(poses, TIGHT).cost(TIGHT)
     return float(after - before)

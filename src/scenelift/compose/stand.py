@@ -1,4 +1,4 @@
-"""Objects that stood on something are made to stand on it.
+"""Make objects stand on what supported them in the photo.
 
 Two things tell how far away an object is: the points on it, and where its foot meets what it stands
 on. Each errs on its own, so their weighted mean is better than either: the object slides along the
@@ -45,7 +45,7 @@ EFFORT = (14, 16)  # population, generations
 
 
 def stand(objects: Sequence[PlacedObject], ground: Ground, rng: np.random.Generator) -> None:
-    """Make every object stand that does so nearly, the lowest first."""
+    """Make every object stand that nearly does, the lowest first."""
     below: list[PlacedObject] = []
     slid = {FLOOR: 0.0}
     for o in sorted(objects, key=lambda o: float((o.surface() @ ground.up).min())):
@@ -98,7 +98,7 @@ def _candidate_poses(
     up: NDArray,
     rng: np.random.Generator,
 ) -> Iterator[tuple[NDArray[np.float64], float, bool]]:
-    """Poses that stand, how far each slid, and whether it stands; the last ones hardly do.
+    """Make poses that stand, with how far each slid and whether it stands; the last hardly do.
 
     Args:
         unlike: 1 − IoU of its silhouette and its mask.
@@ -119,7 +119,7 @@ def _candidate_poses(
 
 
 def _slide(base: float, level: float, support_slide: float, unsure: float, reach: float) -> float:
-    """Logarithm of a factor that brings the object's distance nearer to the likeliest.
+    """Compute the log factor that brings the object's distance nearer to the likeliest.
 
     Args:
         base, level: heights of its foot and of what it stands on, from the camera.
@@ -135,7 +135,7 @@ def _slide(base: float, level: float, support_slide: float, unsure: float, reach
 
 
 def _uprights(rotation: NDArray, up: NDArray) -> list[NDArray[np.float64]]:
-    """The rotation with its nearest axis upright, where that is near, then as it is."""
+    """Return the rotation with its nearest axis upright, if it is near, then the unchanged one."""
     axes = np.concatenate([rotation.T, -rotation.T])
     nearest = int((axes @ up).argmax())
     if axes[nearest] @ up < UPRIGHT:
@@ -151,7 +151,7 @@ def _standing(
     up: NDArray,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:  # [3, 4]
-    """The best pose that stands at a height, near where the object is once it slid."""
+    """Find the best pose that stands at a height, near where the object is once it slid."""
     plane = across(up)
     lowest = float((o.surfels.points @ (up @ rotation)).min())  # of the shape at scale 1
     slid = o.pose * np.exp(slide)

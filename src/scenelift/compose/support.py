@@ -1,4 +1,4 @@
-"""What an object most likely stands on: a level of the room, or another object's top."""
+"""Decide what an object most likely stands on: a level of the room, or another object."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Support:
 
 
 def support_of(o: PlacedObject, below: Sequence[PlacedObject], ground: Ground) -> Support | None:
-    """What the object most likely stands on; None where nothing is near its foot.
+    """Find what the object most likely stands on; None if nothing is near its foot.
 
     Args:
         below: objects that it may stand on.
@@ -75,20 +75,20 @@ def support_of(o: PlacedObject, below: Sequence[PlacedObject], ground: Ground) -
 
 
 def across(up: NDArray[np.float64]) -> NDArray[np.float64]:  # [2, 3]
-    """Right and away from the camera, along the ground."""
+    """Return the directions right and away from the camera, along the ground."""
     right = np.cross([0.0, 0.0, -1.0], up)
     right /= np.linalg.norm(right)
     return np.stack([right, np.cross(up, right)])
 
 
 def _near(points: NDArray, foot: NDArray, up: NDArray, size: float) -> int:
-    """How many points of a level lie about the foot."""
+    """Count the points of a level around the foot."""
     apart = (points - foot.mean(0)) @ across(up).T
     return int((np.linalg.norm(apart, axis=1) < size).sum())
 
 
 def _height(level: float, points: NDArray, foot: NDArray, up: NDArray, size: float) -> float:
-    """Height of a level beneath the foot.
+    """Compute a level's height beneath the foot.
 
     A plane is fitted to what was seen of the level, the nearer the more it weighs, with the level
     itself for what was not seen. Slope counts, since ground is seen in front of an object and not

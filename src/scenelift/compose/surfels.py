@@ -1,4 +1,4 @@
-"""A shape as a few thousand coloured points on what can be seen of it.
+"""Represent a shape by a few thousand coloured points on its visible surface.
 
 Placing needs thousands of tiny pictures of a shape, and none of its faces: points serve a decoder's
 mesh of a million faces, a modelled one with drawers inside, and splats without any mesh alike.
@@ -26,7 +26,7 @@ GRID = 96  # pixels across the shape when it is looked for
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Surfels:
-    """Points on the outside of a shape, in its own frame and in no order.
+    """Points on the outside of a shape, in its own frame and in random order.
 
     Attributes:
         points: float32 [N, 3].
@@ -39,7 +39,7 @@ class Surfels:
     spacing: float
 
     def few(self, count: int) -> Surfels:
-        """The first `count` of them: any beginning covers the shape evenly."""
+        """Return the first `count` points, which cover the shape evenly at any count."""
         if count >= len(self.points):
             return self
         return Surfels(
@@ -50,7 +50,7 @@ class Surfels:
 
 
 def surfels_of(shape: Shape, count: int = 8000, seed: int = 0) -> Surfels:
-    """Points on the outside of a shape: on its mesh, else at its splats.
+    """Sample points on the outside of a shape: on its mesh, else at its splats.
 
     Args:
         shape: with a mesh or splats.
@@ -114,7 +114,7 @@ def _on_splats(
 
 
 def _seen_from_outside(points: NDArray[np.float32], spacing: float) -> NDArray[np.bool_]:
-    """Whether some direction of the sphere sees a point before the others."""
+    """Return whether a point is the first in some direction of view."""
     centred = points - (points.min(0) + points.max(0)) / 2
     reach = float(np.linalg.norm(centred, axis=1).max()) or 1.0
     # Pixels wide enough that points of one surface leave no holes to look through.
@@ -135,7 +135,7 @@ def _seen_from_outside(points: NDArray[np.float32], spacing: float) -> NDArray[n
 
 @compiled
 def _first_from(points, frames, half):
-    """Points within a pixel and a half of the first along some view's last axis."""
+    """Select points within a pixel and a half of the first along some view's last axis."""
     visible = np.zeros(len(points), np.bool_)
     first = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
     for view in range(len(frames)):

@@ -1,4 +1,4 @@
-"""Edits of a finished scene: objects moved, renamed, copied, deleted, their splats cleaned.
+"""Edit a finished scene: move, rename, copy and delete objects, and clean their splats.
 
 from scenelift.edit import ObjectEdit, no_edits
 from scenelift.edit.folder import edit_folder

@@ -1,4 +1,4 @@
-"""The form of `edits.json` as JSON Schema: python -m scenelift.edit > docs/edits.schema.json"""
+"""Print the JSON Schema of `edits.json`: python -m scenelift.edit > docs/edits.schema.json"""
 
 import json
 import sys

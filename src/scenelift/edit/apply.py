@@ -1,4 +1,4 @@
-"""Edits on a scene: what each object is now, and how large everything is."""
+"""Apply edits to a scene: to its objects and its scale."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["apply_edits", "changes_of"]
 
 
 def apply_edits(scene: Scene, edits: Edits) -> Scene:
-    """The scene with its edits; which scene they belong to is for the caller to check.
+    """Return the scene with its edits; the caller checks that they belong to this scene.
 
     Args:
         scene: unedited.
@@ -83,7 +83,7 @@ def _without(gaussians: Gaussians, entry: ObjectEdit) -> Gaussians:
 
 
 def _scaled(scene: Scene, factor: float) -> Scene:
-    """The scene in metres; its camera stays at the origin and sees the same."""
+    """Scale the scene to metres; its camera stays at the origin and sees the same."""
     scene_from_camera = scene.scene_from_camera.copy()
     scene_from_camera[:3, 3] *= factor
     return replace(

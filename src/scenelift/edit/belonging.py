@@ -1,4 +1,4 @@
-"""Edits and the scene that they belong to, as far as its manifest tells; nothing is written."""
+"""Match edits with the scene that they belong to, by its manifest; nothing is written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["check_edits", "edits_of", "no_edits", "read_edits"]
 
 
 def read_edits(path: Path) -> Edits:
-    """Edits of a file.
+    """Read the edits in a file.
 
     Raises:
         EditsError: it cannot be read, or its edits cannot be used.
@@ -29,7 +29,7 @@ def read_edits(path: Path) -> Edits:
 
 
 def no_edits(folder: Path) -> Edits:
-    """Edits of a folder's scene that change nothing: what an editor starts from.
+    """Make empty edits of a folder's scene, from which an editor starts.
 
     Raises:
         InputError: there is no finished scene, or its state before the edits is gone.
@@ -38,7 +38,7 @@ def no_edits(folder: Path) -> Edits:
 
 
 def edits_of(folder: Path) -> Edits:
-    """The edits that a folder's files are written from.
+    """Read the edits that a folder's files were written with.
 
     Raises:
         InputError: there is no finished scene, or its state before the edits is gone.

@@ -1,4 +1,4 @@
-"""`edits.json`: how each object of a scene is now, and the scene's scale. See docs/edits.md.
+"""`edits.json`: the present state of each object and the scene's scale. See docs/edits.md.
 
 The models are the documented schema (`python -m scenelift.edit > docs/edits.schema.json`).
 """
@@ -96,7 +96,7 @@ class TransformEdit(_Model):
 
 
 class ObjectEdit(_Model):
-    """How one object is now."""
+    """The present state of one object."""
 
     object: Number = Field(description="its number in scene.json, or a new one for a copy")
     copy_of: Number | None = Field(default=None, description="number of the object it repeats")
@@ -111,13 +111,13 @@ class ObjectEdit(_Model):
 
     @property
     def says_something(self) -> bool:
-        """Whether it changes anything."""
+        """Whether this changes anything."""
         changed = self.name is not None or self.deleted or self.transform is not None
         return changed or bool(self.splats_removed) or self.copy_of is not None
 
 
 class Edits(_Model):
-    """Everything that was changed of one scene, as states."""
+    """All changes to one scene, as states."""
 
     version: Literal[1] = VERSION
     scene: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the unedited scene.json")
@@ -131,22 +131,22 @@ class Edits(_Model):
         numbers = [entry.object for entry in self.objects]
         twice = sorted({n for n in numbers if numbers.count(n) > 1})
         if twice:
-            raise ValueError(f"object {twice[0]} has two entries; each has one at most")
+            raise ValueError(f"object {twice[0]} has two entries; at most one is allowed")
         copies = sum(entry.copy_of is not None for entry in self.objects)
         if copies > MOST_COPIES:
-            raise ValueError(f"there are {copies} copies; a scene takes {MOST_COPIES}")
+            raise ValueError(f"there are {copies} copies; at most {MOST_COPIES} are allowed")
         runs = sum(len(entry.splats_removed) for entry in self.objects)
         if runs > MOST_RUNS:
-            raise ValueError(f"there are {runs} runs of splats; all objects take {MOST_RUNS}")
+            raise ValueError(f"there are {runs} runs of splats; at most {MOST_RUNS} are allowed")
         return self
 
     @property
     def empty(self) -> bool:
-        """Whether the scene is as it was."""
+        """Whether nothing is changed."""
         return self.scale is None and not any(entry.says_something for entry in self.objects)
 
     def normal(self) -> Edits:
-        """The same state in its one form: in order, without what says nothing, runs joined."""
+        """Return the normal form: sorted, without entries that change nothing, runs merged."""
         entries = [
             entry.model_copy(update={"splats_removed": _merge_runs(entry.splats_removed)})
             for entry in sorted(self.objects, key=lambda entry: entry.object)
@@ -156,7 +156,7 @@ class Edits(_Model):
         return self.model_copy(update={"objects": tuple(entries)})
 
     def to_bytes(self) -> bytes:
-        """The file, an object a line."""
+        """Write the file's content, with a line for each object."""
         value = self.model_dump(mode="json")
         lines = [_line(entry) for entry in value["objects"]]
         head = [f'"{key}": {_line(value[key])},' for key in ("version", "scene", "scale")]
@@ -170,7 +170,7 @@ class Edits(_Model):
 
 
 def parse_edits(data: bytes | str) -> Edits:
-    """Edits of a file's content, in their normal form.
+    """Parse a file's content into edits in their normal form.
 
     What depends on the scene (its SHA-256, its objects, how many splats they have) is checked where
     they are applied.
@@ -186,7 +186,7 @@ def parse_edits(data: bytes | str) -> Edits:
     try:
         value = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as exc:
-        raise EditsError(f"The edits are no JSON that can be read: {exc}.") from exc
+        raise EditsError(f"The edits are not valid JSON: {exc}.") from exc
     version = value.get("version") if isinstance(value, dict) else None
     if isinstance(version, int) and version != VERSION:
         raise EditsError(
@@ -200,11 +200,11 @@ def parse_edits(data: bytes | str) -> Edits:
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number of JSON")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def _first_problem(exc: ValidationError) -> str:
-    """Where in the file, and what was expected; how many more there are."""
+    """Describe the first error: where it is and what was expected; count the others."""
     errors = exc.errors(include_url=False, include_input=False)
     first = errors[0]
     where = ".".join(str(part) for part in first["loc"])[:120]
@@ -214,7 +214,7 @@ def _first_problem(exc: ValidationError) -> str:
 
 
 def _merge_runs(runs: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Runs in order, those that touch or overlap as one."""
+    """Sort runs, and merge those that touch or overlap."""
     merged_runs: list[tuple[int, int]] = []
     for first, count in sorted(runs):
         if merged_runs and first <= sum(merged_runs[-1]):

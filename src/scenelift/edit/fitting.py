@@ -1,4 +1,4 @@
-"""Whether edits fit a scene: its objects, how many splats they have, and what would be left."""
+"""Check that edits fit a scene: its objects, their splats, and what would be left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_SPLATS = MOST_FACES = 20_000_000
 
 @dataclass(frozen=True, slots=True)
 class ObjectSize:
-    """What an object consists of."""
+    """The number of splats and faces of an object."""
 
     splats: int
     faces: int
@@ -41,7 +41,7 @@ def check_fit(edits: Edits, objects: Mapping[int, ObjectSize], failed: Collectio
             sizes.append(ObjectSize(source.splats - removal_count, source.faces))
     splats, faces = sum(size.splats for size in sizes), sum(size.faces for size in sizes)
     if not splats:
-        raise EditsError("The edits leave no object with splats. At least one stays.")
+        raise EditsError("The edits leave no object with splats. Keep at least one.")
     if splats > MOST_SPLATS or faces > MOST_FACES:
         raise EditsError(
             f"With its copies the scene would have {splats:,} splats and {faces:,} faces; up to "
@@ -58,8 +58,8 @@ def _source(
         raise EditsError(f"The edits name object {source_index}; the scene has {numbers}.")
     if entry.copy_of is not None and entry.object in used_indices:
         raise EditsError(
-            f"The copy of object {entry.copy_of} has the number {entry.object}, which is an "
-            f"object's of the scene. Give it another one, from {max(used_indices) + 1} on."
+            f"The copy of object {entry.copy_of} has the number {entry.object}, which another "
+            f"object of the scene has. Give it another one, from {max(used_indices) + 1} on."
         )
     return objects[source_index]
 

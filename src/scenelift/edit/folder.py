@@ -1,4 +1,4 @@
-"""Edits on an output folder: every file written again, from the scene as its run wrote it."""
+"""Write all files of an output folder again with edits, from the scene as its run wrote it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["edit_folder"]
 def edit_folder(
     folder: Path, edits: Edits, *, device: str = "cpu", report: Reporter | None = None
 ) -> Manifest:
-    """Write all files of a folder's scene again, as edits say; without any, as its run did.
+    """Write all files of a folder's scene again with edits; without edits, as its run wrote them.
 
     Until the new files are complete the old ones stay, as with every scene.
 
@@ -69,7 +69,7 @@ def edit_folder(
 
 
 def _intact_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a folder whose files are all as it says."""
+    """Read the manifest of a folder; None if a file is not as it says."""
     try:
         return check_original(folder)
     except InputError:
@@ -106,7 +106,7 @@ def _rewrite(folder: Path, edits: Edits, device: str, report: Reporter) -> None:
 
 
 def _unchanged(original: Path, manifest: Manifest, edits: Edits) -> dict[str, Path]:
-    """Files that edits leave as they are, by name."""
+    """Return the files that edits leave as they are, by name."""
     entries = {entry.object: entry for entry in edits.objects}
     names = ["input.png"]
     if edits.scale is None:
@@ -125,7 +125,7 @@ def _unchanged(original: Path, manifest: Manifest, edits: Edits) -> dict[str, Pa
 
 
 def _outlined(scene: Scene, edits: Edits) -> list[Instance]:
-    """The photo's objects by their names now: deleted ones were in it, copies were not."""
+    """List the photo's objects by their new names; deleted ones are included, copies are not."""
     names = {entry.object: entry.name for entry in edits.objects}
     return [
         replace(o.instance, label=names.get(o.index) or o.instance.label) for o in scene.objects
@@ -135,7 +135,7 @@ def _outlined(scene: Scene, edits: Edits) -> list[Instance]:
 def _manifest(
     manifest_of_files: Manifest, original: Manifest, scene: Scene, edits: Edits
 ) -> Manifest:
-    """The manifest of an edited scene: what is true of its run is the run's."""
+    """Make the manifest of an edited scene; what describes its run is taken from the run's."""
     data = edits.to_bytes()
     names = {o.index: o.name for o in scene.objects}
     entries = [entry for entry in edits.objects if not entry.deleted]

@@ -1,4 +1,4 @@
-"""Between reconstruct and compose: a decoder's mesh becomes one that viewers and printers like.
+"""Finish a decoder's mesh between reconstruct and compose, so that viewers and printers like it.
 
 `stage.py` holds the recipe; `docs/finish.md` explains it.
 """

@@ -1,4 +1,4 @@
-"""Texture colours from splats: what a small camera in front of every spot of the surface sees.
+"""Bake texture colours from splats, as small cameras in front of the surface see them.
 
 Texels are taken 8 × 8 at a time. The splats around such a patch are projected along a line of sight
 (orthographic, so covariances just lose one axis), sorted front to back, and blended at each texel
@@ -66,7 +66,7 @@ def bake_gaussians(
     texel: float,
     device: str = "cpu",
 ) -> Baked:
-    """Colours of the splats at points of the surface.
+    """Compute the splats' colours at points of the surface.
 
     Args:
         gaussians: one or more, in the object's frame, as everything here.
@@ -98,7 +98,7 @@ def _blended(
     texel: float,
     device: str,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Colours [T, 3] times alpha, and alpha [T]; by the CPU where a device has no room at all."""
+    """Blend colours [T, 3] times alpha, and alpha [T]; on the CPU if device memory is too short."""
     if device != "cpu":
         import torch
 
@@ -123,7 +123,7 @@ def _blend_splats(
     patch: NDArray[np.int64],
     texel: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Colours [T, 3] times alpha, and alpha [T]."""
+    """Blend colours [T, 3] times alpha, and alpha [T]."""
     order = np.argsort(patch, kind="stable")
     starts = np.flatnonzero(np.diff(patch[order], prepend=-1))
     starts = np.append(starts, len(order))
@@ -165,7 +165,7 @@ def _blend_splats(
 
 
 def patches_of(texels: Texels, chart: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Number of the patch of each texel: one for each square of PATCH texels and chart."""
+    """Number each texel's patch: one patch for each square of PATCH texels in each chart."""
     row, column = np.divmod(texels.index, texels.size[1])
     across = -(-texels.size[1] // PATCH)
     square = (row // PATCH) * across + column // PATCH
@@ -193,7 +193,7 @@ def _bake(
     color,
     alpha,
 ):
-    """Colours [T, 3] times alpha, and alpha [T], of the texels of some patches."""
+    """Compute colours [T, 3] times alpha, and alpha [T], of the texels of some patches."""
     for g in range(first, end):
         own = slice(starts[g], starts[g + 1])
         patch = look_at(points[own], normals[own])
@@ -228,7 +228,7 @@ def _bake(
 
 @compiled
 def _splats_around(frame, reach, means, radii, cells, size, low, cell, widest):
-    """Splats that some line of sight to the patch may meet.
+    """Find splats that a line of sight to the patch may meet.
 
     Returns:
         Which [n], how far from its centre [3, n], and the square [n] of how far a line of sight may
@@ -268,7 +268,7 @@ def _splats_around(frame, reach, means, radii, cells, size, low, cell, widest):
 
 @compiled
 def _front_to_back(around, offsets, limits, frame, reach):
-    """Those splats whose projection may reach the patch, in the order of their depth."""
+    """Sort the splats whose projection may reach the patch by their depth."""
     count = 0
     near = np.zeros(len(around), np.int64)
     depth = np.zeros(len(around), np.float32)
@@ -285,7 +285,7 @@ def _front_to_back(around, offsets, limits, frame, reach):
 
 @compiled
 def _sorted(near, depth, deepest):
-    """Splats by their depth in 0…deepest: into buckets, and by insertion what is left to do.
+    """Sort splats by their depth in 0…deepest: into buckets first, then by insertion.
 
     Takes a fourth of the time of `np.argsort` on these few hundred.
     """
@@ -364,7 +364,7 @@ def _blend(local, frame, near, means, axes, opacities, rgb, blur, share_of_sight
 
 @compiled
 def _exp(x):
-    """e^x of a float32 in DARKEST…0, to 5e-5 of it: Taylor's series for x / 32, then squares."""
+    """Compute e^x of a float32 in DARKEST…0, to 5e-5 of it: Taylor's series of x / 32, squared."""
     y = x * np.float32(1 / 32)
     p = y * np.float32(1 / 24) + np.float32(1 / 6)
     p = p * y + np.float32(0.5)

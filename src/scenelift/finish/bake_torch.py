@@ -1,4 +1,4 @@
-"""Colours from splats on any torch device; contract and mathematics of `bake.py`.
+"""Bake colours from splats on any torch device, with the contract and mathematics of `bake.py`.
 
 For every patch of texels the splats around are listed from grids, those that reach it kept for
 each of its lines of sight, sorted by depth and blended front to back. Plain tensor operations
@@ -58,7 +58,7 @@ def blend_splats(
     texel: float,
     device: torch.device,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Colours [T, 3] times alpha, and alpha [T]; arguments of `bake.bake_gaussians`."""
+    """Blend colours [T, 3] times alpha, and alpha [T]; arguments of `bake.bake_gaussians`."""
     widest = widest_of(gaussians, texel)
     splats = _Cells.of(SplatTensors.from_gaussians(gaussians, device), texel, widest)
     patches = _Patches.of(
@@ -94,7 +94,7 @@ def _blend_some(
     begin: int,
     most: int,
 ) -> int:
-    """Bake patches from `begin` on, in pieces of so many pairs; which is the first left to do."""
+    """Bake patches from `begin` on, with at most so many pairs at once; return where it stopped."""
     steps = _steps(blended.device)
     for first, end, runs in _pieces(splats, patches, begin, begin + PATCHES_AT_ONCE, most):
         some, sight_frames = patches.part(first, end), frames[first:end]
@@ -116,7 +116,7 @@ def _blend_some(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Runs:
-    """Splats around patches, as runs of neighbours in a grid's order.
+    """Splats around patches, stored as runs of neighbours in a grid's order.
 
     Attributes:
         patch: int64 [R], which of a piece's. begin, end: int64 [R], of the run in the order.
@@ -133,7 +133,7 @@ class _Runs:
         return total.index_add_(0, self.patch, self.end - self.begin)
 
     def of(self, first: int, end: int) -> _Runs:
-        """The runs of patches `first` to `end`, which are counted from 0 there."""
+        """Select the runs of the patches `first` to `end`, and renumber these from 0."""
         bounds = torch.tensor([first, end], device=self.patch.device)
         begin, stop = torch.searchsorted(self.patch, bounds).tolist()
         return _Runs(
@@ -144,7 +144,7 @@ class _Runs:
         )
 
     def pairs(self) -> tuple[Tensor, Tensor]:
-        """Every pair of patch [C] and splat [C]."""
+        """List every pair of patch [C] and splat [C]."""
         run, number = _expanded(self.end - self.begin)
         return self.patch[run], self.splats[self.begin[run] + number]
 
@@ -152,7 +152,7 @@ class _Runs:
 def _pieces(
     splats: _Cells, patches: _Patches, begin: int, end: int, most: int
 ) -> Iterator[tuple[int, int, list[_Runs]]]:
-    """Patches in pieces of at most so many pairs, or of one patch, with the splats around them."""
+    """Split patches into pieces of at most so many pairs (or one patch), and add their splats."""
     some = patches.part(begin, end)
     runs = [grid.around(some.centre, some.reach, splats.widest) for grid in splats.grids]
     counts = sum(r.counts(len(some.centre)) for r in runs)
@@ -161,7 +161,7 @@ def _pieces(
 
 
 def _split_evenly(counts: Tensor, most: int) -> list[tuple[int, int]]:
-    """Neighbours [n] in pieces whose counts come to at most so many, or of one: first and end."""
+    """Split neighbours [n] into pieces with counts of at most `most` in all: first and end."""
     pieces, first, total = [], 0, 0
     for number, count in enumerate(counts.tolist()):
         if number > first and total + count > most:
@@ -173,7 +173,7 @@ def _split_evenly(counts: Tensor, most: int) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Patches:
-    """Texels by patch.
+    """Texels, grouped by patch.
 
     Attributes:
         texel: int64 [G, W], which one; 0 where a patch has fewer.
@@ -257,7 +257,7 @@ class _Grid:
         )
 
     def around(self, centre: Tensor, reach: Tensor, widest: float) -> _Runs:
-        """Splats in the cells of a cube about each patch.
+        """Find the splats in the cells of a cube around each patch.
 
         Args:
             centre: [G, 3]. reach: [G], of a patch from its centre.
@@ -331,7 +331,7 @@ class _Cells:
         )
 
     def open(self, centre: Tensor, toward: Tensor) -> Tensor:
-        """What each line of sight [G, SIGHTS, 3] from a patch weighs: nothing where it is blocked,
+        """Weight each line of sight [G, SIGHTS, 3] from a patch: 0 if it is blocked,
         unless they all are."""
         whole = self.whole
         crowded = whole.starts.diff() >= CROWD
@@ -357,14 +357,14 @@ class _Cells:
 
 
 def _expanded(counts: Tensor) -> tuple[Tensor, Tensor]:
-    """For counts [n] the owner and the number within of each of their sum."""
+    """Repeat each number as often as its count in `counts` [n] says, and count within each."""
     owner = torch.repeat_interleave(counts)
     offset = counts.cumsum(0) - counts
     return owner, torch.arange(len(owner), device=counts.device) - offset[owner]
 
 
 def _lines_of_sight(patches: _Patches) -> Tensor:  # [G, SIGHTS, 3, 3]
-    """Rows right, up and towards the eye."""
+    """Build frames whose rows point right, up and towards the eye."""
     x, y, z = patches.out.unbind(1)
     none = torch.zeros_like(x)
     steep = (y.abs() >= 0.9)[:, None]
@@ -387,7 +387,7 @@ def _lines_of_sight(patches: _Patches) -> Tensor:  # [G, SIGHTS, 3, 3]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Near:
-    """Splats that the lines of sight of some patches meet, patch by patch.
+    """Splats that the lines of sight of some patches meet, sorted by patch.
 
     Attributes:
         patch: int64 [P], splat: int64 [P], sight: int64 [P], one of SIGHTS.
@@ -408,7 +408,7 @@ class _Near:
         runs: Sequence[_Runs],
         steps: _Steps,
     ) -> _Near:
-        """Look at all pairs.
+        """Test all pairs.
 
         Args:
             patches: G of them, with their frames [G, SIGHTS, 3, 3] and the splats around them.
@@ -424,7 +424,7 @@ class _Near:
         return cls(patch=patch, splat=splat[pair], sight=sight, bounds=bounds)
 
     def pieces(self, most: int) -> list[tuple[int, int]]:
-        """Patches in pieces that meet at most so many, or of one patch: first and end."""
+        """Split patches into pieces that meet at most so many splats (or one patch)."""
         return _split_evenly(self.bounds.diff(), most)
 
     def table(
@@ -437,7 +437,7 @@ class _Near:
         end: int,
         steps: _Steps,
     ) -> tuple[Tensor, Tensor]:
-        """What every line of sight of the patches `first` to `end` has to blend, front to back.
+        """List what every line of sight of patches `first` to `end` has to blend, front to back.
 
         Args:
             blur: variance of the anti-aliasing.
@@ -456,7 +456,7 @@ class _Near:
 
 
 def meet(splats: _Cells, patches: _Patches, frames: Tensor, patch: Tensor, splat: Tensor) -> Tensor:
-    """Which lines of sight of a patch may meet a splat, bool [C, SIGHTS] for C pairs of them.
+    """Test which lines of sight of a patch may meet a splat, bool [C, SIGHTS] for C pairs of them.
 
     Args:
         frames: [G, SIGHTS, 3, 3] of the patches.
@@ -483,7 +483,7 @@ def look(
     splat: Tensor,
     sight: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Splats as lines of sight see them, and keys in whose order they are blended.
+    """Project splats along lines of sight, and make keys that sort them for blending.
 
     Args:
         frames: [G, SIGHTS, 3, 3] of the patches.
@@ -522,7 +522,7 @@ def look(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Steps:
-    """The steps that have kernels of their own on CUDA: a hundred small ones each else."""
+    """The steps that have kernels of their own on CUDA; without, each is a hundred small ones."""
 
     meet: Callable[[_Cells, _Patches, Tensor, Tensor, Tensor], Tensor]
     look: Callable[[_Cells, _Patches, Tensor, float, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]

@@ -1,4 +1,4 @@
-"""Steps of baking on CUDA; `bake_torch.py` has their definitions: `meet`, `look`, `blend_patches`.
+"""Triton kernels of `meet`, `look` and `blend_patches`, which `bake_torch.py` defines.
 
 `_blend` is one program a line of sight. A splat's numbers are the same for all its texels, so they
 are read as scalars, as in `render/splats_triton.py`.
@@ -83,7 +83,7 @@ def _meet(
 def meet_triton(
     splats: _Cells, patches: _Patches, frames: Tensor, patch: Tensor, splat: Tensor
 ) -> Tensor:
-    """Contract of `meet`."""
+    """Compute `meet` on CUDA."""
     crossings = torch.empty((len(patch), SIGHTS), dtype=torch.bool, device=patch.device)
     if len(patch):
         with current_device(patch.device):
@@ -107,7 +107,7 @@ def meet_triton(
 
 @triton.jit
 def _seen_along(axes, splat, x, y, z, there):
-    """A splat's three axes [3, 3] along a direction."""
+    """View a splat's three axes [3, 3] along a direction."""
     at = axes + 9 * splat
     a = tl.load(at, mask=there, other=0.0) * x
     a += tl.load(at + 3, mask=there, other=0.0) * y
@@ -184,7 +184,7 @@ def look_triton(
     splat: Tensor,
     sight: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Contract of `look`."""
+    """Compute `look` on CUDA."""
     table = torch.empty((len(patch), 9), device=patch.device)
     key = torch.empty(len(patch), dtype=torch.int64, device=patch.device)
     if len(patch):
@@ -265,7 +265,7 @@ def _blend(
 
 
 def blend_patches_triton(table: Tensor, starts: Tensor, at: Tensor, there: Tensor) -> Tensor:
-    """Contract of `blend_patches`; contiguous tensors on one CUDA device."""
+    """Compute `blend_patches` on CUDA; all tensors are contiguous and on one device."""
     sights, width = there.shape
     out = torch.empty((sights, width, 4), device=at.device)
     with current_device(at.device):

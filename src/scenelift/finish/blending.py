@@ -1,4 +1,4 @@
-"""What every implementation of baking agrees on: which splats count, and how they are blended."""
+"""Rules that all implementations of baking share: which splats count, and how they blend."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ WIDEST = 0.999  # quantile of the splats' radii: wider ones are cut off, so that
 
 
 def widest_of(gaussians: Gaussians, texel: float) -> float:
-    """The largest distance at which a splat is looked for."""
+    """Return the largest distance at which splats are looked for."""
     return float(np.quantile(3 * largest_in_rows(gaussians.scales) + texel, WIDEST))
 
 
 def cell_of(widest: float) -> float:
-    """Side of the grid's cells in which splats are found."""
+    """Return the side of the grid cells in which splats are looked up."""
     return max(0.5 * widest, 1 / 128)

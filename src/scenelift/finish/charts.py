@@ -44,7 +44,7 @@ class Charts:
 
 
 def cut_charts(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> Charts:
-    """Cut and flatten; see the module."""
+    """Cut a surface into charts and flatten them; see the module."""
     normals = face_normals(vertices, faces)
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     unit = normals / np.maximum(length, 1e-30)
@@ -69,7 +69,7 @@ def cut_off(
     *,
     alone: bool,
 ) -> Charts:
-    """Charts without faces that lie over others; those become charts of their own.
+    """Split off faces that lie over others of their flattened chart; they become new charts.
 
     Args:
         vertices, faces: as of `cut_charts`.
@@ -117,7 +117,7 @@ def _laid_flat(
 def _neighbours(
     faces: NDArray[np.int32], vertex_count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs of faces that share an edge."""
+    """List pairs of faces that share an edge."""
     ends = np.stack([faces, np.roll(faces, -1, 1)], -1).reshape(-1, 2)
     key = ends.min(1).astype(np.int64) * vertex_count + ends.max(1)
     order = np.argsort(key, kind="stable")
@@ -128,7 +128,7 @@ def _neighbours(
 def _directions(
     unit: NDArray[np.float64], a: NDArray[np.int64], b: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Which of the six axes each face goes with, neighbours agreeing where they can."""
+    """Choose one of the six axes for each face, such that neighbours agree if they can."""
     toward = np.concatenate([unit, -unit], 1)  # cosines to +x +y +z −x −y −z
     direction = toward.argmax(1)
     count = len(unit)
@@ -151,7 +151,7 @@ def _dissolved(
     a: NDArray[np.int64],
     b: NDArray[np.int64],
 ) -> NDArray[np.int32]:
-    """Faces of small charts go over to larger ones beside them."""
+    """Dissolve small charts: their faces join larger charts beside them."""
     a, b = np.concatenate([a, b]), np.concatenate([b, a])
     chart = chart.copy()
     for _ in range(ROUNDS):
@@ -184,7 +184,7 @@ def _on_their_own(chart: NDArray[np.int32], faces: NDArray[np.bool_]) -> NDArray
 
 
 def _mean_normals(normals: NDArray[np.float64], chart: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Unit normal of every chart, its faces weighted by area."""
+    """Compute the unit normal of every chart, with its faces weighted by area."""
     total = np.stack([np.bincount(chart, normals[:, k]) for k in range(3)], -1)
     length = np.linalg.norm(total, axis=1, keepdims=True)
     return np.where(length > 0, total / np.maximum(length, 1e-30), [[0.0, 1.0, 0.0]])

@@ -1,4 +1,4 @@
-"""Remove what is no part of a surface: broken faces, and pieces that float beside it."""
+"""Remove what does not belong to a surface: broken faces, and pieces that float beside it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SMALL = 0.005  # of the largest component's area: less is a floater
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Cleaned:
-    """A mesh without what was broken or floated.
+    """A mesh without broken faces and floating pieces.
 
     Attributes:
         mesh: without normals and texture; colours follow.
@@ -71,7 +71,7 @@ def clean(mesh: Mesh, pieces: int | None = None) -> Cleaned:
 def weld(
     vertices: NDArray[np.float32], faces: NDArray[np.int32]
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]:
-    """Vertices at one place become one; faces on vertices that are not finite or not there go.
+    """Merge vertices at the same place; drop faces whose vertices are not finite or do not exist.
 
     Vertices stay in their order: a decoder's neighbours lie near each other in memory, which makes
     decimation more than twice as fast as on shuffled ones.
@@ -105,13 +105,13 @@ def weld(
 
 
 def _repeats(key: NDArray[np.uint64]) -> bool:
-    """Whether a key comes twice: sorting the keys alone takes a tenth of what numbering does."""
+    """Return whether a key occurs twice, by sorting: ten times faster than numbering the keys."""
     ordered = np.sort(key)
     return bool((ordered[1:] == ordered[:-1]).any())
 
 
 def _first_of_repeats(faces: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Of faces on the same three corners, the first; of a front and its back, neither."""
+    """Of faces on the same three corners, keep the first; of a front and its back, keep neither."""
     if not len(faces):
         return np.zeros(0, np.int64)
     a, b, c = faces.T.astype(np.int64)
@@ -134,7 +134,7 @@ def _worth_keeping(
     normals: NDArray[np.float64],  # twice the area long
     label: NDArray[np.int32],  # component of each face
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Of each component twice its area, and whether it is large enough and not inside out."""
+    """Return twice the area of each component, and whether it is large and not inside out."""
     if not len(faces):
         return np.zeros(0), np.zeros(0, np.bool_)
     area, volume = _sizes(kernel_array(vertices, np.float32), faces, normals, label)
@@ -147,7 +147,7 @@ def _worth_keeping(
 
 @compiled
 def _sizes(vertices, faces, normals, label):
-    """Twice the area and six times the volume of every component.
+    """Compute twice the area and six times the volume of every component.
 
     The volume is about a corner of the component's own, so that an open piece far out has little.
     """

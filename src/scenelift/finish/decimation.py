@@ -1,4 +1,4 @@
-"""Fewer faces for the same surface."""
+"""Reduce the faces of a mesh, and keep its surface."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["decimate"]
 
 
 def decimate(mesh: Mesh, faces: int | None) -> Mesh:
-    """A mesh of about that many faces at most, by collapsing the edges that matter least.
+    """Reduce a mesh to about that many faces, by collapsing the edges that matter least.
 
     Vertices take the colour of the nearest vertex they came from; normals are computed anew.
     A texture cannot follow and is refused.

@@ -1,4 +1,4 @@
-"""Close holes: triangulate the loop, refine it to the size of the faces around, bend it as they do.
+"""Close holes: triangulate the loop, refine it to the faces around, and bend it smoothly.
 
 After Liepa, "Filling holes in meshes" (2003): a triangulation that bends least, midpoints inserted
 and edges flipped until faces are as large as their neighbours, then a thin plate through the rim.
@@ -91,7 +91,7 @@ def _halved(
     colors: NDArray[np.uint8] | None,
     pairs: list[tuple[int, int]],
 ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.uint8] | None]:
-    """The mesh with a new vertex in the middle of each of these edges, for its pair of faces."""
+    """Insert a new vertex in the middle of each of these edges, in both faces beside it."""
     faces, halves, ends = faces.copy(), [], []
     for pair in pairs:
         middle = len(vertices) + len(ends)
@@ -113,7 +113,7 @@ def _halved(
 def _parted(
     vertices: NDArray[np.float64], faces: NDArray[np.int32], distance: float
 ) -> NDArray[np.float64]:
-    """The vertices, those at one place drawn back a little, each towards its own neighbours.
+    """Draw vertices that share a place apart a little, each towards its own neighbours.
 
     Readers that weld by place would otherwise join again what was split.
     """
@@ -137,7 +137,7 @@ def _parted(
 def _close(
     vertices: NDArray[np.float64], faces: NDArray[np.int32], loop: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int32], int]:
-    """The mesh with a patch in one hole, and how many vertices that added."""
+    """Close one hole with a patch; return the mesh, and how many vertices that added."""
     # The patch runs along the rim the other way round than the faces beside it.
     loop = loop[::-1]
     rim = vertices[loop]
@@ -154,7 +154,7 @@ def _close(
 
 
 def _chords(faces: NDArray[np.int32], loop: NDArray[np.int64]) -> set[tuple[int, int]]:
-    """Edges of the mesh that join two vertices of the loop, numbered as in the loop."""
+    """List edges of the mesh that join two vertices of the loop, numbered as in the loop."""
     number = {vertex: i for i, vertex in enumerate(loop.tolist())}
     near = faces[np.isin(faces, loop).sum(1) >= 2].tolist()
     edges = (e for a, b, c in near for e in ((a, b), (b, c), (c, a)))
@@ -165,7 +165,7 @@ def _chords(faces: NDArray[np.int32], loop: NDArray[np.int64]) -> set[tuple[int,
 def _outward(
     vertices: NDArray[np.float64], faces: NDArray[np.int32], loop: NDArray[np.int64]
 ) -> NDArray[np.float64]:  # [n, 3]
-    """Unit normals of the faces beside each edge of the loop, from each vertex to the next."""
+    """Compute unit normals beside each edge of the loop, from each vertex to the next."""
     at_rim = np.isin(faces, loop).sum(1) >= 2
     of_edge: dict[tuple[int, int], NDArray[np.float64]] = {}
     for a, b, c in faces[at_rim].tolist():
@@ -179,7 +179,7 @@ def _outward(
 def _thin_plate(
     vertices: NDArray[np.float64], faces: NDArray[np.int32], first: int
 ) -> NDArray[np.float64]:  # [V − first, 3]
-    """Where the vertices from `first` on lie when the surface bends as little as it can.
+    """Place the vertices from `first` on so that the surface bends as little as it can.
 
     Two applications of the graph Laplacian vanish at each of them. The rim and the ring of
     vertices around it are given, which hands the surface's direction at the rim on to the patch.

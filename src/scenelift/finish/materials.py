@@ -1,4 +1,4 @@
-"""Materials of a light mesh, read from the voxels around the fine one.
+"""Read the materials of a light mesh from the voxels around the fine mesh.
 
 A point of the light mesh lies a little off the fine surface, and so may lie beyond the voxels: read
 at the nearest point of the fine mesh.
@@ -46,7 +46,7 @@ class MaterialSource:
         )
 
     def at(self, points: NDArray[np.float32]) -> NDArray[np.float32]:  # [P, 3] -> [P, 6]
-        """Attributes at points on the fine surface, 0 where no voxel is near."""
+        """Read the attributes at points of the fine surface; 0 if no voxel is near."""
         import torch
 
         place = (points / np.float32(self._volume.side) + np.float32(0.5)) * self._volume.resolution
@@ -55,12 +55,12 @@ class MaterialSource:
 
 
 def material_bytes(values: NDArray[np.float32]) -> NDArray[np.uint8]:  # [P, 6] -> [P, 6]
-    """Attributes in 0…1 as bytes, cut off as the published export does: never rounded up."""
+    """Convert attributes in 0…1 to bytes; they are rounded down, as the published export does."""
     return np.clip(values * np.float32(255), 0, 255).astype(np.uint8)
 
 
 def mapped(mesh: Mesh, pixels: NDArray[np.uint8]) -> Mesh:  # [h, w, 6]
-    """The mesh with a picture's base colour, metal, roughness and alpha."""
+    """Attach a picture's base colour, metal, roughness and alpha to the mesh."""
     alpha = np.ascontiguousarray(pixels[..., 5])
     mode = alpha_mode_of(alpha)
     material = Material(

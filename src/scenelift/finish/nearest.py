@@ -1,4 +1,4 @@
-"""The point of a triangle mesh that is nearest to each of many points, exactly.
+"""Find the exact nearest point of a triangle mesh for each of many points.
 
 Faces lie in the cells of a grid; a point looks at the cells around its own, shell by shell, until
 no shell beyond can hold anything nearer.
@@ -20,7 +20,7 @@ _MOST_CELLS = 256
 
 
 class Nearest:
-    """Where the nearest points are.
+    """The nearest points, and where on the mesh they are.
 
     Attributes:
         face: int64 [P].
@@ -47,7 +47,7 @@ def nearest(
     faces: NDArray[np.int32],  # [F, 3], F > 0
     points: NDArray[np.float32],  # [P, 3], finite
 ) -> Nearest:
-    """The nearest point of the mesh to every point."""
+    """Find the nearest point of the mesh for every point."""
     if not len(faces):
         raise ValueError("a mesh without faces has no nearest point")
     vertices = kernel_array(vertices, np.float32)
@@ -81,13 +81,13 @@ def nearest(
 def nearest_points(
     vertices: NDArray[np.float32], faces: NDArray[np.int32], points: NDArray[np.float32]
 ) -> NDArray[np.float32]:  # [P, 3]
-    """Just the points of `nearest`."""
+    """Return only the points of `nearest`."""
     return nearest(vertices, faces, points).points
 
 
 @compiled
 def _bins(vertices, faces, low, cell, size):
-    """Faces by every cell that their box touches: first of each cell [cells + 1], and the faces."""
+    """Sort faces into all cells that their boxes touch: first of each cell [cells + 1], faces."""
     counts = np.zeros(size[0] * size[1] * size[2] + 1, np.int64)
     first, last = np.zeros(3, np.int64), np.zeros(3, np.int64)
     for f in range(len(faces)):
@@ -112,7 +112,7 @@ def _bins(vertices, faces, low, cell, size):
 
 @compiled
 def _box(vertices, faces, f, low, cell, size, first, last):
-    """Cells that a face's box reaches from and to."""
+    """Return the range of cells that a face's box covers."""
     for c in range(3):
         a, b, d = vertices[faces[f, 0], c], vertices[faces[f, 1], c], vertices[faces[f, 2], c]
         least, most = min(a, b, d) - low[c], max(a, b, d) - low[c]
@@ -168,7 +168,7 @@ def _look(begin, end, vertices, faces, points, low, cell, size, starts, order, f
 
 @compiled
 def _closest(vertices, faces, f, points, p, weights):
-    """Square of the distance to a face, and the weights of its nearest point's corners.
+    """Compute the squared distance to a face, and the barycentric weights of its nearest point.
 
     By the regions of its plane: Ericson, Real-Time Collision Detection, 5.1.5.
     """

@@ -1,4 +1,4 @@
-"""Normal maps: a light mesh is shaded as the fine one it was made of.
+"""Make normal maps, which shade a light mesh like the fine mesh that it was made from.
 
 A texel holds the fine surface's normal in the frame that a renderer has there: the interpolated
 normal and tangent of the light mesh, as they come out of its vertices. The tangents go into the
@@ -32,7 +32,7 @@ def vertex_tangents(
     uv: NDArray[np.float32],  # [V, 2]
     normals: NDArray[np.float32],  # [V, 3]
 ) -> NDArray[np.float32]:  # [V, 4]
-    """Unit vectors along which u grows, square to the normals, and on which side v grows (±1)."""
+    """Compute unit tangents along growing u, orthogonal to the normals, and the sign of v (±1)."""
     corners = vertices[faces].astype(np.float64)
     a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     at = uv[faces].astype(np.float64)
@@ -63,7 +63,7 @@ def normal_map(
     fine: Mesh,
     at: Nearest,  # the fine mesh's points under the texels
 ) -> NDArray[np.uint8]:  # [T, 3]
-    """The fine surface's normals in the light mesh's tangent frames, as bytes."""
+    """Write the fine surface's normals in the light mesh's tangent frames, as bytes."""
     smooth = vertex_normals(fine.vertices, fine.faces)
     pixels = np.zeros((len(texels.face), 3), np.uint8)
 
@@ -81,7 +81,7 @@ def normal_map(
 def _in_frame(
     light: Mesh, texels: Texels, detail_normals: NDArray[np.float32]
 ) -> NDArray[np.uint8]:  # [T, 3] -> [T, 3]
-    """Normals in the light mesh's tangent frames."""
+    """Rotate normals into the light mesh's tangent frames."""
     assert light.normals is not None
     assert light.tangents is not None
     n = _unit(texels.interpolate(light.faces, light.normals))

@@ -1,4 +1,4 @@
-"""Which way faces and vertices look."""
+"""Compute the normals of faces and vertices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def face_normals(
     vertices: NDArray[np.float32],  # [V, 3]
     faces: NDArray[np.int32],  # [F, 3]
 ) -> NDArray[np.float64]:  # [F, 3]
-    """Normals, twice the area long: exactly zero where corners coincide."""
+    """Compute normals with twice the area as length: exactly zero if corners coincide."""
     return _face_normals(kernel_array(vertices, np.float32), kernel_array(faces, np.int32))
 
 
@@ -22,7 +22,7 @@ def vertex_normals(
     vertices: NDArray[np.float32],  # [V, 3]
     faces: NDArray[np.int32],  # [F, 3]
 ) -> NDArray[np.float32]:  # [V, 3]
-    """Unit normals, each the mean of its faces' weighted by area; up where there is none."""
+    """Compute unit normals of vertices as the mean of their faces', weighted by area, else up."""
     vertices, faces = kernel_array(vertices, np.float32), kernel_array(faces, np.int32)
     return _vertex_normals(_face_normals(vertices, faces), faces, len(vertices))
 

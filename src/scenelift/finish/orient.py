@@ -1,4 +1,4 @@
-"""Which side of a surface is outside, where its faces do not say.
+"""Decide which side of a surface is outside when the order of its faces' corners does not.
 
 Neighbours are made to agree over every edge that two faces share. Then each piece is turned as a
 whole: towards the side from which a ray meets an even number of surfaces on its way out, as it does
@@ -31,7 +31,7 @@ def oriented(
     *,
     seed: int = 0,
 ) -> NDArray[np.int32]:  # [F, 3]
-    """The same faces in the same order, counter-clockwise seen from outside."""
+    """Turn faces so that they run counter-clockwise seen from outside; their order stays."""
     if not len(faces):
         return faces
     faces = kernel_array(faces, np.int32)
@@ -43,7 +43,7 @@ def oriented(
 
 @compiled
 def _neighbours(faces, vertex_count):
-    """The face on the other side of every edge [F, 3], −1 where none or several are, and whether
+    """Find the face across every edge [F, 3], −1 if there are none or several, and whether
     both run the same way along it, so that they disagree [F, 3].
 
     Half-edges are gone through by the lower of their vertices.
@@ -86,7 +86,7 @@ def _neighbours(faces, vertex_count):
 
 @compiled
 def _agree(faces, other, same):
-    """Which faces to turn, so that they agree with the first of their piece, and the pieces."""
+    """Choose faces to turn so that they agree with the first of their piece; number the pieces."""
     count = len(faces)
     flipped = np.zeros(count, np.bool_)
     piece = np.full(count, -1, np.int32)
@@ -117,7 +117,7 @@ def _inward(
     piece: NDArray[np.int32],
     seed: int,
 ) -> NDArray[np.bool_]:
-    """Which pieces look inwards."""
+    """Find the pieces that face inwards."""
     normals = face_normals(vertices, faces)  # twice the area long
     double = np.linalg.norm(normals, axis=1)
     area = np.bincount(piece, double)
@@ -157,7 +157,7 @@ def _crossings(
     normals: NDArray[np.float64],
     face: NDArray[np.int64],  # [R]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How often rays from the middle of faces meet the mesh, along their normals and against."""
+    """Count how often rays from the middle of faces meet the mesh, forwards and backwards."""
     origin = vertices[faces[face]].astype(np.float64).mean(1)
     along = normals[face]
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-300)
@@ -177,7 +177,7 @@ def _crossings(
 
 @compiled
 def _cross(begin, end, vertices, faces, origin, along, own, counts):
-    """Of every ray's line, how many faces it meets on either side: Möller and Trumbore (1997)."""
+    """Count the faces that each ray's line meets on either side: Möller and Trumbore (1997)."""
     e1, e2, s = np.zeros(3), np.zeros(3), np.zeros(3)
     for r in range(begin, end):
         dx, dy, dz = along[r, 0], along[r, 1], along[r, 2]

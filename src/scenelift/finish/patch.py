@@ -1,4 +1,4 @@
-"""The triangles in one hole while they are being cut and flipped."""
+"""The triangles in one hole, which are cut and flipped."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class Patch:
             self._add(triangle)
 
     def triangles(self) -> NDArray[np.int64]:  # [T, 3]
-        """Each triangle once."""
+        """Return each triangle once."""
         return np.array(
             [(a, b, c) for (a, b), c in self._opposite.items() if a < b and a < c], np.int64
         ).reshape(-1, 3)
 
     def refine(self, longest: float) -> None:
-        """Split inner edges at their middle, longest first, until none is longer; flip to keep
+        """Split inner edges in half, longest first, until none is longer than that; flip to keep
         the angles wide (Delaunay). Edges that the mesh has already are split whatever their
         length, as an edge of four faces would not be manifold."""
         points = [tuple(p) for p in self.points.tolist()]
@@ -127,7 +127,7 @@ def _angle(points: list[tuple[float, ...]], at: int, a: int, b: int) -> float:
 
 
 def _least_bent(rim: NDArray[np.float64], outward: NDArray[np.float64]) -> list[Triangle]:
-    """The triangulation whose sharpest bend is least; of equals, that of least area."""
+    """Triangulate with the smallest sharpest bend; among equals, with the smallest area."""
     best_split = _best_splits(np.ascontiguousarray(rim), np.ascontiguousarray(outward))
     triangles, open_spans = [], [(0, len(rim) - 1)]
     while open_spans:
@@ -142,7 +142,7 @@ def _least_bent(rim: NDArray[np.float64], outward: NDArray[np.float64]) -> list[
 
 @compiled
 def _bend(ax, ay, az, bx, by, bz):
-    """1 − cos of the angle between two unit normals; 2 where one is missing."""
+    """Compute 1 − cos of the angle between two unit normals; 2 if one is missing."""
     if (ax == 0 and ay == 0 and az == 0) or (bx == 0 and by == 0 and bz == 0):
         return 2.0
     return 1 - (ax * bx + ay * by + az * bz)
@@ -150,7 +150,7 @@ def _bend(ax, ay, az, bx, by, bz):
 
 @compiled
 def _best_splits(rim, outward):
-    """Dynamic programme over spans i…k of the rim: where to put the triangle on edge (i, k)."""
+    """Find the best triangle on every span i…k of the rim by dynamic programming."""
     n = len(rim)
     bend = np.zeros((n, n))
     area = np.zeros((n, n))
@@ -194,7 +194,7 @@ def _best_splits(rim, outward):
 
 
 def _by_ears(rim: NDArray[np.float64], outward: NDArray[np.float64]) -> list[Triangle]:
-    """Cut off the narrowest corner again and again: for rims too long for `_least_bent`."""
+    """Cut off the narrowest corner again and again, for rims too long for `_least_bent`."""
     n = len(rim)
     before, after = np.roll(np.arange(n), 1), np.roll(np.arange(n), -1)
     return [tuple(t) for t in _ears(np.ascontiguousarray(rim), before, after).tolist()]
@@ -224,5 +224,5 @@ def _ears(rim, before, after):
 
 @compiled
 def _corner(rim, a, b, c):
-    """How narrow a corner is: the length of the edge that would close it."""
+    """Measure how narrow a corner is: the length of the edge that would close it."""
     return np.sqrt(((rim[a] - rim[c]) ** 2).sum())

@@ -1,4 +1,4 @@
-"""Colours from the photo for the part of a surface that it sees."""
+"""Take colours from the photo for the part of a surface that it shows."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class _Look:
     def at(
         self, points: NDArray[np.float32], normals: NDArray[np.float32]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-        """Which of the points it sees, how much they count, and their colours."""
+        """Return which of the points are visible, their weights, and their colours."""
         crop, pose = self.crop, self.pose
         scene = transform_points(points, pose_matrix(pose))
         at = crop.project(scene)
@@ -142,7 +142,7 @@ class _Look:
 
 
 def _crop(view: ObjectView) -> tuple[Camera, NDArray[np.float32], NDArray[np.bool_]]:
-    """The object's part of the photo with some margin, at most LONGEST pixels on a side."""
+    """Cut out the object's part of the photo with a margin, at most LONGEST pixels on a side."""
     image, camera = view.image, view.camera
     x0, y0, x1, y1 = Instance.box_of(view.mask)
     pad = 0.1 * max(x1 - x0, y1 - y0)
@@ -172,7 +172,7 @@ def _crop(view: ObjectView) -> tuple[Camera, NDArray[np.float32], NDArray[np.boo
 def _margin(
     mask: NDArray[np.bool_], on_mesh: NDArray[np.bool_], depth: NDArray[np.float32], step: float
 ) -> NDArray[np.float32]:
-    """Distance of each pixel from the edge of the visible surface: 0 there, 1 from FADE on."""
+    """Weight pixels by their distance from the visible surface's edge: 0 there, 1 from FADE on."""
     solid = np.where(on_mesh, depth, np.inf)
     with np.errstate(invalid="ignore"):
         edge = maximum_filter(solid, 3) - minimum_filter(solid, 3) > step

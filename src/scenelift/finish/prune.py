@@ -1,4 +1,4 @@
-"""Leave out the splats that pictures do not miss, and say what that costs."""
+"""Remove the splats that matter least to pictures, and measure what that costs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEIGHTS = (-0.6, 0.0, 0.9)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pruned:
-    """What is left.
+    """The splats that stay.
 
     Attributes:
         indices: indices of the splats that stay, ascending.
@@ -38,7 +38,7 @@ class Pruned:
 
 
 def prune_gaussians(gaussians: Gaussians, most: int) -> Pruned:
-    """Choose which splats stay: those with the largest share of the pictures around the scene.
+    """Choose which splats stay: those with the largest share of pictures around the scene.
 
     Args:
         gaussians: of a scene or an object.
@@ -67,7 +67,7 @@ def prune_gaussians(gaussians: Gaussians, most: int) -> Pruned:
 def prune_objects(
     objects: Sequence[SceneObject], most: int
 ) -> tuple[tuple[SceneObject, ...], Pruned]:
-    """The objects of a scene with at most so many splats in all, and what was left out."""
+    """Reduce a scene's objects to at most so many splats in all; count what was removed."""
     pruned = prune_gaussians(make_scene(objects), most)
     remaining, first = [], 0
     for o in objects:
@@ -82,7 +82,7 @@ def prune_objects(
 
 
 def _views(gaussians: Gaussians, count: int, turn: float = 0.0) -> list[View]:
-    """Cameras all around, at three heights; `turn` moves all of them by so many radians."""
+    """Place cameras all around at three heights; `turn` rotates all of them by so many radians."""
     low, high = np.quantile(gaussians.means, (0.002, 0.998), axis=0)
     centre, reach = (low + high) / 2, max(float(np.linalg.norm(high - low)) / 2, 1e-3)
     corners = np.stack(np.meshgrid(*zip(low, high, strict=True)), -1).reshape(-1, 3)

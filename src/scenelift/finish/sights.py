@@ -1,4 +1,4 @@
-"""From where a small patch of a surface is looked at: frames, lines of sight, what blocks them.
+"""Views of a small patch of a surface: frames, lines of sight, and what blocks them.
 
 A frame is float64 [4, 3]: right, up and out of the surface as rows, then the patch's centre.
 """
@@ -35,7 +35,7 @@ CROWD = 2
 
 @compiled
 def look_at(points, normals):
-    """Rows: right, up, out of the surface, and the centre of a patch."""
+    """Make a frame whose rows point right, up and out of the surface, with the patch's centre."""
     frame = np.zeros((4, 3))
     for t in range(len(points)):
         for c in range(3):
@@ -55,7 +55,7 @@ def look_at(points, normals):
 
 @compiled
 def leaning(frame, angle):
-    """A frame whose line of sight leans from the normal by TILT, to the side of an angle."""
+    """Make a frame whose line of sight leans by TILT from the normal, towards an angle."""
     tilted = np.zeros((4, 3))
     for c in range(3):
         across = math.cos(angle) * frame[0, c] + math.sin(angle) * frame[1, c]
@@ -80,7 +80,7 @@ def in_frame(points, frame):
 
 @compiled
 def reach_of(points, frame):
-    """How far the patch goes from its centre."""
+    """Measure how far the patch extends from its centre."""
     reach = 0.0
     for t in range(len(points)):
         square = 0.0
@@ -92,7 +92,7 @@ def reach_of(points, frame):
 
 @compiled
 def is_open(centre, toward, cells, size, low, cell):
-    """Whether no other part of the object lies between a patch and an eye far away."""
+    """Return whether nothing else of the object is between a patch and an eye far away."""
     at = np.zeros(3, np.int64)
     for step in range(2 * (size[0] + size[1] + size[2])):
         along = cell * (CLEAR + step / 2)

@@ -1,4 +1,4 @@
-"""The recipe on one page: clean, decimate, repair, unwrap, bake. `docs/finish.md` explains it."""
+"""Finish a mesh: clean, decimate, repair, unwrap, bake. `docs/finish.md` explains the steps."""
 
 from __future__ import annotations
 
@@ -80,10 +80,10 @@ def finish(
     report: Reporter | None = None,
     device: str = "cpu",
 ) -> Reconstruction:
-    """Finish an object's mesh. Where that fails, it is made light with colours on its vertices, and
-    the failure noted.
+    """Finish an object's mesh; if that fails, make a light mesh with vertex colours.
 
-    A mesh with a texture and within the budget was finished by its reconstructor and is kept.
+    The failure is noted. A mesh with a texture and within the budget was finished by its
+    reconstructor and is kept.
     """
     mesh, shape = reconstruction.shape.mesh, reconstruction.shape
     if mesh is None or (mesh.texture is not None and _fits(mesh, options)):
@@ -175,7 +175,7 @@ def finish_mesh(
     light = clean(light).mesh
     if not _has_area(light):
         raise ReconstructionError(
-            f"of {len(mesh.faces)} faces none has finite corners and an area."
+            f"none of {len(mesh.faces)} faces has finite corners and an area."
         )
     sound = step("repair", 0.5, lambda: _within(repair(light), options.faces))
     surface = sound.mesh
@@ -231,7 +231,7 @@ def finish_mesh(
 
 
 def _bent(mesh: Mesh, atlas: Atlas, fine: Mesh, under: Nearest) -> Mesh:
-    """The mesh with a normal map of the fine one."""
+    """Give the mesh a normal map of the fine one."""
     assert mesh.uv is not None
     assert mesh.normals is not None
     tangents = vertex_tangents(mesh.vertices, mesh.faces, mesh.uv, mesh.normals)
@@ -241,7 +241,7 @@ def _bent(mesh: Mesh, atlas: Atlas, fine: Mesh, under: Nearest) -> Mesh:
 
 
 class _Materials:
-    """Everything comes from the volume."""
+    """Takes all material from the volume."""
 
     def __init__(self, source: MaterialSource, fine: Mesh) -> None:
         self._source, self._fine = source, fine
@@ -273,7 +273,7 @@ class _Materials:
 
 
 class _Colours:
-    """Where colours come from: splats first, the photo where it sees, decoded vertices else."""
+    """Takes colours from splats, from the photo where it shows the surface, else from vertices."""
 
     def __init__(
         self,
@@ -290,7 +290,7 @@ class _Colours:
         self.notes: list[str] = []
 
     def painted(self, surface: Mesh, normals: NDArray[np.float32]) -> Mesh:
-        """The surface with vertex colours."""
+        """Give the surface vertex colours."""
         points = surface.vertices
         corners = points[surface.faces]
         edge = float(np.linalg.norm(corners - np.roll(corners, 1, 1), axis=-1).mean())
@@ -305,7 +305,7 @@ class _Colours:
         normals: NDArray[np.float32],
         under: Nearest | None,
     ) -> Mesh:
-        """The unwrapped surface with a texture."""
+        """Give the unwrapped surface a texture."""
         texels = atlas.texels
         points = texels.interpolate(atlas.faces, surface.vertices[atlas.vertex])
         normal = texels.interpolate(atlas.faces, normals[atlas.vertex])
@@ -355,7 +355,7 @@ class _Colours:
 
 
 def _thinned(mesh: Mesh, faces: int, device: str) -> Mesh:
-    """Thinned on a device; as it came where memory does not suffice, which costs seconds more."""
+    """Reduce a mesh on a device; if memory is short, return it unchanged, which takes longer."""
     import torch
 
     from scenelift.finish.thinning import thin
@@ -380,7 +380,7 @@ def _has_area(mesh: Mesh) -> bool:
 
 
 def _within(sound: Repaired, faces: int | None) -> Repaired:
-    """A repaired mesh without the faces by which its filled holes went beyond the budget."""
+    """Reduce and repair a mesh again if its filled holes take it beyond the budget of faces."""
     closed = sound.closed
     for _ in range(MOST_ROUNDS):
         count = len(sound.mesh.faces)
@@ -399,7 +399,7 @@ def _fits(mesh: Mesh, options: FinishOptions) -> bool:
 
 
 def _light(mesh: Mesh, gaussians: Gaussians | None, options: FinishOptions) -> Mesh | None:
-    """What every viewer can show when the recipe failed: few faces, and colours at their corners.
+    """Make a light mesh that every viewer shows, with colours at vertices, when finishing failed.
 
     Never a million faces that nobody asked for.
     """

@@ -1,4 +1,4 @@
-"""The texels of an atlas that a surface covers, and what of the surface lies under each."""
+"""The texels of an atlas that a surface covers, and the point of the surface under each."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Texels:
         return int((self.weights >= 0).all(1).sum())
 
     def part(self, some: slice) -> Texels:
-        """A slice of the texels, of the same texture."""
+        """Take a slice of the texels, of the same texture."""
         return Texels(
             size=self.size,
             index=self.index[some],
@@ -49,7 +49,7 @@ class Texels:
         )
 
     def interpolate(self, faces: NDArray[np.int32], values: NDArray) -> NDArray[np.float32]:
-        """Values of the vertices [V, C] at every texel [T, C]."""
+        """Interpolate the vertices' values [V, C] at every texel [T, C]."""
         with np.errstate(invalid="ignore"):
             return _interpolate(
                 self.face,
@@ -62,7 +62,7 @@ class Texels:
 def rasterize_atlas(
     uv: NDArray[np.float32], faces: NDArray[np.int32], size: tuple[int, int]
 ) -> Texels:
-    """Which face covers which texel: of several the one that has it farthest inside."""
+    """Find the face that covers each texel: if there are several, the one it is deepest inside."""
     height, width = size
     uv, faces = kernel_array(uv, np.float32), kernel_array(faces, np.int32)
     face, weights, _ = _rasterize(uv, faces, height, width)
@@ -79,7 +79,7 @@ def rasterize_atlas(
 def overlapping_faces(
     uv: NDArray[np.float32], faces: NDArray[np.int32], size: tuple[int, int]
 ) -> NDArray[np.int32]:
-    """Faces that lose a texel's centre to another face although it lies well inside them."""
+    """Find faces that lose a texel's centre to another face although it is well inside them."""
     height, width = size
     _, _, beaten = _rasterize(
         kernel_array(uv, np.float32), kernel_array(faces, np.int32), height, width
@@ -88,7 +88,7 @@ def overlapping_faces(
 
 
 def fill_between(texels: Texels, colors: NDArray) -> NDArray:
-    """A picture [h, w, C] of the texels' colours [T, C], all others as the nearest of them."""
+    """Make a picture [h, w, C] from the texels' colours [T, C], filled with the nearest of them."""
     if not len(texels.index):
         return np.zeros((*texels.size, colors.shape[1]), colors.dtype)
     return colors[_nearest(texels.index, *texels.size)]
@@ -134,7 +134,7 @@ def _rasterize(uv, faces, height, width):
 
 @compiled
 def _continue_beyond_borders(uv, faces, face_at, weights):
-    """Give texels that touch a chart to that neighbour's face which they lie the least outside."""
+    """Assign texels just outside a chart to the neighbouring face that they are closest to."""
     height, width = face_at.shape
     original = face_at.copy()
     for y in range(height):
@@ -156,7 +156,7 @@ def _continue_beyond_borders(uv, faces, face_at, weights):
 
 @compiled
 def _barycentric(uv, corners, x, y, height, width):
-    """Weights of a face's corners at a texel's centre; the face has an area."""
+    """Compute a texel centre's barycentric weights in a face, which must have an area."""
     i, j, k = corners
     x0, y0 = uv[i, 0] * width - 0.5, (1 - uv[i, 1]) * height - 0.5
     x1, y1 = uv[j, 0] * width - 0.5, (1 - uv[j, 1]) * height - 0.5
@@ -169,7 +169,7 @@ def _barycentric(uv, corners, x, y, height, width):
 
 @compiled
 def _nearest(index, height, width):
-    """Which of the texels, at least one, is nearest everywhere [h, w].
+    """Find the nearest texel everywhere [h, w]; there must be at least one.
 
     First in each column; then along each row, where the squared distances to the columns' nearest
     are parabolas of which the lowest counts (Felzenszwalb and Huttenlocher, 2012): in a fifth of

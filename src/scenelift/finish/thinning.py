@@ -1,4 +1,4 @@
-"""Fewer faces on a torch device: many edges collapse at once.
+"""Reduce faces on a torch device by collapsing many edges at once.
 
 `decimation.py` collapses edges one after another, which takes seconds for a million faces. Here
 every round collapses a set of cheap edges (by Garland and Heckbert's quadrics) of which no two
@@ -32,7 +32,7 @@ ROWS_AT_ONCE = 1 << 21
 
 
 def thin(mesh: Mesh, faces: int, device: torch.device) -> Mesh:
-    """The same surface with about that many faces at least; holes, components and genus stay.
+    """Reduce a surface to that many faces or a few more; holes, components and genus stay.
 
     Faces that are broken (corners that are not finite or not there, or one place twice) come back
     untouched, for `clean` to count.
@@ -71,7 +71,7 @@ def thin(mesh: Mesh, faces: int, device: torch.device) -> Mesh:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Edges:
-    """Edges of two faces.
+    """Edges between two faces.
 
     Attributes:
         ends: int64 [E, 2], the lower number first.
@@ -88,7 +88,7 @@ class _Edges:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Steps:
-    """The steps of a round that have kernels of their own on CUDA: hundreds of small ones else."""
+    """The steps of a round with kernels of their own on CUDA, where each would be hundreds."""
 
     best_points: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
     apart_by_lot: Callable[[Tensor, Tensor, Tensor, int], Tensor]
@@ -108,7 +108,7 @@ def _steps(device: torch.device) -> _Steps:
 
 
 def _collapsed(points: Tensor, faces: Tensor, target: int) -> tuple[Tensor, Tensor]:
-    """Vertices [V, 3], of which many are unused, and the faces that are left."""
+    """Collapse edges; return vertices [V, 3], many of them unused, and the remaining faces."""
     low, high = points.amin(0), points.amax(0)
     size = (high - low).amax().clamp(min=1e-30)
     points = (points - (low + high) / 2) / size
@@ -143,7 +143,7 @@ def _distinct(faces: Tensor) -> Tensor:  # [F, 3] -> [F]
 
 
 def _quadrics(points: Tensor, faces: Tensor) -> Tensor:  # [V, 10]
-    """Sum over each vertex' faces of the squared distance to their planes, times their areas.
+    """Sum squared distances to the planes of each vertex's faces, weighted by area, as quadrics.
 
     As coefficients of xx xy xz yy yz zz x y z 1. Added in fixed point, where the order in which a
     GPU adds makes no difference.
@@ -194,7 +194,7 @@ def _edges(faces: Tensor, vertex_count: int) -> _Edges:
 
 
 def best_points(points: Tensor, quadrics: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the vertex goes when an edge collapses [E, 3], and what that costs [E]."""
+    """Compute the vertex's place after each edge's collapse [E, 3], and the cost [E]."""
     parts = [_best_points_of_some(points, quadrics, some) for some in ends.split(ROWS_AT_ONCE)]
     at, cost = zip(*parts, strict=True)
     return torch.cat(at), torch.cat(cost)
@@ -240,7 +240,7 @@ def _independent(
     random: torch.Generator,
     steps: _Steps,
 ) -> Tensor:
-    """Cheap edges [K] of which no two touch one face."""
+    """Choose cheap edges [K] such that no two touch the same face."""
     free = torch.isfinite(cost)
     if not len(cost):
         return torch.zeros(0, dtype=torch.int64, device=cost.device)
@@ -253,7 +253,7 @@ def _independent(
 
 
 def apart_by_lot(lots: Tensor, ends: Tensor, faces: Tensor, vertex_count: int) -> Tensor:
-    """Edges, bool [E], of which no two touch one face, in the manner of Luby (1986).
+    """Choose edges, bool [E], of which no two touch a face, at random as in Luby (1986).
 
     One that has drawn the lowest lot of all whose faces it touches is taken.
 
@@ -284,7 +284,7 @@ def apart_by_lot(lots: Tensor, ends: Tensor, faces: Tensor, vertex_count: int) -
 def _sound(
     points: Tensor, faces: Tensor, edges: _Edges, edge_rows: Tensor, at: Tensor, steps: _Steps
 ) -> Tensor:
-    """Which of the chosen edges [K] leave a manifold, and no face turned over or drawn to a line.
+    """Keep the edges [K] whose collapse leaves a manifold and neither flips nor degrades a face.
 
     The ends of an edge may have no neighbour in common but the two faces' third corners, and
     those need a third edge besides.
@@ -307,7 +307,7 @@ def _sound(
 
 
 def shape_stays(points: Tensor, faces: Tensor, of_vertex: Tensor, at: Tensor) -> Tensor:
-    """Which collapses [K] turn no face over and draw none to a line.
+    """Test which collapses [K] neither flip a face nor shrink one to a line.
 
     Args:
         of_vertex: int64 [V], the collapse that takes each vertex along, -1 for none.

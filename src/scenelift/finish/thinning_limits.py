@@ -1,4 +1,4 @@
-"""Limits and weights of edge collapse that PyTorch's and Triton's thinning share."""
+"""Limits and weights of edge collapse, shared by the PyTorch and Triton implementations."""
 
 PASSES = 4  # at choosing edges in a round
 # What a collapse costs besides its distance to the planes: so much of the edge's squared length.

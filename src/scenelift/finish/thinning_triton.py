@@ -1,4 +1,4 @@
-"""Steps of thinning on CUDA; `thinning.py` has their definitions, in plain tensor operations.
+"""Triton kernels for the steps of thinning, which `thinning.py` defines with tensor operations.
 
 Those are hundreds of small kernels a round, each of which waits for room beside the networks. Here
 each step is one kernel or a few. What threads add up is the same in any order: minima and flags.
@@ -83,7 +83,7 @@ def _place(
 
 
 def best_points_triton(points: Tensor, quadrics: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-    """Contract of `thinning.best_points`."""
+    """Compute `thinning.best_points` on CUDA."""
     count, device = len(ends), points.device
     at = torch.empty((count, 3), dtype=torch.float64, device=device)
     cost = torch.empty(count, dtype=torch.float64, device=device)
@@ -179,7 +179,7 @@ def _give_up(lots, ends, near, count, none, ROWS: tl.constexpr):
 
 
 def apart_by_lot_triton(lots: Tensor, ends: Tensor, faces: Tensor, vertex_count: int) -> Tensor:
-    """Contract of `thinning.apart_by_lot`."""
+    """Compute `thinning.apart_by_lot` on CUDA."""
     count, device = len(lots), lots.device
     lots, ends, faces = lots.to(torch.int32), ends.contiguous(), faces.contiguous()
     selection = torch.zeros(count, dtype=torch.int8, device=device)
@@ -261,7 +261,7 @@ def _judge(
 
 
 def shape_stays_triton(points: Tensor, faces: Tensor, of_vertex: Tensor, at: Tensor) -> Tensor:
-    """Contract of `thinning.shape_stays`."""
+    """Compute `thinning.shape_stays` on CUDA."""
     fine = torch.ones(len(at), dtype=torch.int8, device=points.device)
     with current_device(points.device):
         _judge[_programs(len(faces))](

@@ -1,4 +1,4 @@
-"""Which face lies beside which: half-edges, manifold vertices, boundary loops.
+"""Topology of meshes: half-edges, manifold vertices, boundary loops, components.
 
 Half-edge 3 f + k runs from corner k of face f to its next corner. Shape letters: F faces, V
 vertices, H = 3 F half-edges.
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def twins(vertices: NDArray, faces: NDArray[np.int32]) -> NDArray[np.int64]:
-    """The partner of every half-edge: the one that runs the other way on the same edge.
+    """Find each half-edge's partner: the one that runs the other way on the same edge.
 
     Where more than two faces share an edge, those partners are chosen between which the same
     solid lies, so that two solids that touch along an edge come apart there.
@@ -86,7 +86,7 @@ def _pair_around(
 def split_to_manifold(
     faces: NDArray[np.int32], twin: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Give every fan of faces a vertex of its own.
+    """Give every fan of faces its own vertex.
 
     Returns:
         Faces [F, 3] and, for each new vertex, the old one it stands at [V'].
@@ -104,7 +104,7 @@ def split_to_manifold(
 
 
 def doubled_edges(vertices: NDArray, faces: NDArray[np.int32]) -> list[tuple[int, int]]:
-    """Pairs of half-edges on edges that another pair has too, but one pair of each; no face twice.
+    """List half-edges on edges with several pairs, except one pair of each; no face occurs twice.
 
     Where a surface touches itself along an edge and is joined around both of its ends, no vertex
     can be split: there are two edges between the same two vertices.
@@ -134,7 +134,7 @@ def doubled_edges(vertices: NDArray, faces: NDArray[np.int32]) -> list[tuple[int
 
 
 def boundary_loops(faces: NDArray[np.int32], twin: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The holes of a manifold mesh, each the vertices around it, along its half-edges.
+    """List the holes of a manifold mesh, each as the vertices along its half-edges.
 
     Args:
         faces, twin: of `split_to_manifold`: each vertex has at most one boundary half-edge out.
@@ -155,13 +155,13 @@ def boundary_loops(faces: NDArray[np.int32], twin: NDArray[np.int64]) -> list[ND
 
 
 def components(faces: NDArray[np.int32], vertex_count: int) -> NDArray[np.int32]:  # [F]
-    """Number of the connected component of every face; shared vertices connect."""
+    """Number the connected component of every face; shared vertices connect."""
     return _components(kernel_array(faces, np.int32), vertex_count)
 
 
 @compiled
 def _components(faces, vertex_count):
-    """By union and find, each vertex pointing towards its component's first."""
+    """Find components by union and find: each vertex points towards its component's first."""
     parent = np.arange(vertex_count)
     for f in range(len(faces)):
         root = _root(parent, faces[f, 0])
@@ -192,7 +192,7 @@ def _root(parent, vertex):
 def without_unused(
     faces: NDArray[np.int32], vertex_count: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Faces numbered by the vertices that they use alone, and those, in their order."""
+    """Drop unused vertices: return renumbered faces, and the numbers of the vertices in use."""
     there = np.zeros(vertex_count, np.bool_)
     there[faces] = True
     number = np.cumsum(there, dtype=np.int32) - np.int32(1)
@@ -200,7 +200,7 @@ def without_unused(
 
 
 def is_closed(faces: NDArray[np.int32]) -> bool:
-    """Whether every half-edge has exactly one partner: the mesh is watertight."""
+    """Return whether the mesh is watertight: every half-edge has exactly one partner."""
     if not len(faces):
         return False
     start, end = faces.astype(np.int64).ravel(), np.roll(faces, -1, 1).astype(np.int64).ravel()

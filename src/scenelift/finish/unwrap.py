@@ -1,4 +1,4 @@
-"""Texture coordinates for a mesh: charts of its own cut, packed by xatlas."""
+"""Make texture coordinates for a mesh: we cut the charts, xatlas packs them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def unwrap(vertices: NDArray[np.float32], faces: NDArray[np.int32], size: int) -
 
 
 def _overlapping(charts: Charts, size: int) -> NDArray[np.int32]:
-    """Faces that lie under others of their own chart, at about the scale that the atlas will have.
+    """Find faces covered by others of their chart, at about the scale that the atlas will have.
 
     Charts are set in rows for that, tall ones first, which takes a tenth of the time of packing.
     """
@@ -104,7 +104,7 @@ def _overlapping(charts: Charts, size: int) -> NDArray[np.int32]:
 def _pack(
     charts: Charts, size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-    """Arrange charts in the unit square.
+    """Pack charts into the unit square.
 
     Returns:
         Vertices of the charts [V'], faces [F, 3] on them, texture coordinates [V', 2]: parts of a
@@ -132,7 +132,7 @@ def _pack(
 def _gather_torn_faces(
     charts: Charts, vertex: NDArray[np.int64], faces: NDArray[np.int32], uv: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-    """Slivers that xatlas took no notice of, back in one place.
+    """Put slivers that xatlas ignored back beside their chart.
 
     A face that is a line when flattened does not hold its chart together: its corners may be
     packed apart, and it would be drawn right across the atlas. It gets the texel of one of them.

@@ -1,4 +1,4 @@
-"""The camera of a photo when nobody has estimated it."""
+"""The camera of a photo if nobody has estimated it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FOV_DEG = 55.0
 
 
 def default_camera(image: Image) -> Camera:
-    """A centred camera with the photo's EXIF focal length, else a usual field of view."""
+    """Make a centred camera with the photo's EXIF focal length, else a usual field of view."""
     fov = FOV_DEG
     if image.focal_px:
         fov = math.degrees(2 * math.atan(0.5 * max(image.width, image.height) / image.focal_px))

@@ -1,4 +1,4 @@
-"""Surfaces of scalar fields by marching cubes."""
+"""Extract surfaces of scalar fields by marching cubes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["isosurface"]
 def isosurface(
     field: NDArray[np.floating],  # [A, B, C]
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Zero level of a field that is positive inside.
+    """Extract the zero level of a field that is positive inside.
 
     Args:
         field: samples on a grid; every sample on the grid's border must be negative, else the

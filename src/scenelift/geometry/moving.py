@@ -1,4 +1,4 @@
-"""Splats moved by a pose in one pass: NumPy would hold millions of them in double precision."""
+"""Move splats by a pose in one pass: NumPy would copy millions of them in double precision."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def moved_splats(
     matrix: NDArray[np.float64],  # [4, 4], of the pose
     turn: NDArray[np.float64],  # [4], its quaternion
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Means and rotations after it, computed in double precision; w ≥ 0."""
+    """Move means and rotations by a pose, computed in double precision; w ≥ 0."""
     means, rotations = kernel_array(means, np.float32), kernel_array(rotations, np.float32)
     moved, turned = np.empty_like(means), np.empty_like(rotations)
     matrix, turn = kernel_array(matrix, np.float64), kernel_array(turn, np.float64)

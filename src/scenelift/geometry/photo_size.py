@@ -1,4 +1,4 @@
-"""From the photo's own pixels, in which users speak, to those of the picture that stages work at.
+"""Convert pixels between the photo, in which users speak, and the stages' working picture.
 
 A photo with a side above `io.image.MAX_SIDE` is reduced when it is read (`types.Image`). Whatever
 was drawn, cut out or measured on the photo itself goes along: boxes, points, masks, cameras. Where
@@ -23,29 +23,29 @@ __all__ = [
 
 
 def photo_size(image: Image) -> tuple[int, int]:
-    """Width and height of the photo itself, upright."""
+    """Return width and height of the photo itself, upright."""
     return image.own_size or (image.width, image.height)
 
 
 def working_point(image: Image, point: tuple[float, float]) -> tuple[float, float]:
-    """A point x, y of the photo in the working picture's continuous pixel coordinates."""
+    """Convert a photo's point x, y to the working picture's continuous pixel coordinates."""
     width, height = photo_size(image)
     return point[0] * image.width / width, point[1] * image.height / height
 
 
 def working_box(image: Image, box: Box) -> Box:
-    """A box x0, y0, x1, y1 of the photo in the working picture."""
+    """Convert a photo's box x0, y0, x1, y1 to the working picture."""
     return (*working_point(image, box[:2]), *working_point(image, box[2:]))
 
 
 def own_box(image_size: tuple[int, int], own_size: tuple[int, int], box: Box) -> Box:
-    """A box of a working picture in the photo's own pixels; both sizes are width and height."""
+    """Convert a working picture's box to the photo's pixels; sizes are width and height."""
     x, y = own_size[0] / image_size[0], own_size[1] / image_size[1]
     return (box[0] * x, box[1] * y, box[2] * x, box[3] * y)
 
 
 def working_mask(image: Image, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """A mask [H, W] of the photo at the working picture's size.
+    """Resize a photo's mask [H, W] to the working picture's size.
 
     A working pixel belongs to the object where half of it is covered, or more; a mask that would
     vanish so, being thinner, keeps whatever it touches. A mask of any other size comes back as it
@@ -64,5 +64,5 @@ def working_mask(image: Image, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def working_camera(image: Image, camera: Camera) -> Camera:
-    """A camera of the photo for the working picture."""
+    """Convert a photo's camera to the working picture."""
     return camera.resized(image.width, image.height)

@@ -1,4 +1,4 @@
-"""Connected regions of masks and distances in them: scipy's functions, one plain signature each."""
+"""Connected regions of masks and distances in them: scipy's functions with plain signatures."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def regions(mask: NDArray[np.bool_], *, diagonal: bool = False) -> tuple[NDArray
 
 
 def distance_inside(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Distance [H, W] of every pixel inside to the nearest pixel outside, in pixels; 0 outside."""
+    """Compute each inner pixel's distance [H, W] to the nearest outer one, in pixels; 0 outside."""
     return np.asarray(ndimage.distance_transform_edt(mask), np.float64)
 
 
 def nearest_inside(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Row and column [H, W] of the pixel inside that is nearest to each pixel."""
+    """Find row and column [H, W] of the inner pixel nearest to each pixel."""
     indices = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
     rows, columns = np.asarray(indices, np.int32)
     return rows, columns

@@ -1,4 +1,4 @@
-"""Reductions of arrays with a few numbers a row, column by column.
+"""Reduce arrays with a few numbers a row, column by column.
 
 NumPy goes through such rows one at a time, which takes ten times as long.
 """

@@ -1,4 +1,4 @@
-"""Points spread evenly over a triangle mesh.
+"""Spread points evenly over a triangle mesh.
 
 Shape letters in this file: V vertices, F faces, N points.
 """
@@ -17,7 +17,7 @@ R2 = np.array([0.7548776662466927, 0.5698402909980532])
 
 
 class SurfacePoints:
-    """Where points lie, in a random order: any beginning covers the surface evenly.
+    """Points on a surface in random order, so that any beginning covers it evenly.
 
     Attributes:
         face: int64 [N].
@@ -31,7 +31,7 @@ class SurfacePoints:
         self.face, self.weights, self.area = face, weights, area
 
     def at(self, values: NDArray, faces: NDArray) -> NDArray[np.float32]:  # [V, C] -> [N, C]
-        """Values at the points, of values at the vertices of these faces."""
+        """Interpolate the vertices' values at the points."""
         corners = values[faces[self.face]]
         return np.einsum("nk,nkc->nc", self.weights, corners).astype(np.float32)
 
@@ -42,7 +42,7 @@ def sample_surface(
     count: int,
     rng: np.random.Generator,
 ) -> SurfacePoints | None:
-    """About `count` points; None where the faces have no area."""
+    """Sample about `count` points on a mesh; None if its faces have no area."""
     area = _double_areas(kernel_array(vertices, np.float32), kernel_array(faces, np.int32))
     area[~np.isfinite(area)] = 0
     total = float(area.sum())

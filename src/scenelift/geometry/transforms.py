@@ -30,7 +30,7 @@ __all__ = [
 
 
 def matrix_from_quaternion(quaternion: ArrayLike) -> NDArray[np.float64]:  # [..., 4] -> [..., 3, 3]
-    """Rotation matrices of quaternions, which are normalised first."""
+    """Convert quaternions to rotation matrices; they are normalised first."""
     q = np.asarray(quaternion, np.float64)
     w, x, y, z = np.moveaxis(q / np.linalg.norm(q, axis=-1, keepdims=True), -1, 0)
     rows = [
@@ -42,7 +42,7 @@ def matrix_from_quaternion(quaternion: ArrayLike) -> NDArray[np.float64]:  # [..
 
 
 def quaternion_from_matrix(rotation: ArrayLike) -> NDArray[np.float64]:  # [..., 3, 3] -> [..., 4]
-    """Unit quaternions with w ≥ 0 of rotation matrices.
+    """Convert rotation matrices to unit quaternions with w ≥ 0.
 
     The largest of the four components is found from the diagonal and divides the others, so no
     rotation is near a division by zero (Shepperd 1978).
@@ -79,7 +79,7 @@ def quaternion_from_matrix(rotation: ArrayLike) -> NDArray[np.float64]:  # [...,
 
 
 def multiply_quaternions(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
-    """Quaternion of R(a) @ R(b), broadcasting over leading dimensions; w ≥ 0."""
+    """Multiply quaternions as R(a) @ R(b), broadcasting over leading dimensions; w ≥ 0."""
     aw, ax, ay, az = np.moveaxis(np.asarray(a, np.float64), -1, 0)
     bw, bx, by, bz = np.moveaxis(np.asarray(b, np.float64), -1, 0)
     q = np.stack(
@@ -99,7 +99,7 @@ def compose_transform(
     rotation: ArrayLike,
     translation: ArrayLike,
 ) -> NDArray[np.float64]:
-    """4×4 matrix that scales, then rotates, then translates.
+    """Make a 4×4 matrix that scales, then rotates, then translates.
 
     Args:
         scale: one factor, or one per axis of the object frame.
@@ -120,12 +120,12 @@ def transform_points(points: ArrayLike, matrix: ArrayLike) -> NDArray[np.float64
 
 
 def pose_matrix(pose: Pose) -> NDArray[np.float64]:
-    """4×4 matrix `scene_from_object` of a pose."""
+    """Convert a pose to its 4×4 matrix `scene_from_object`."""
     return compose_transform(pose.scale, pose.rotation, pose.translation)
 
 
 def pose_from_matrix(matrix: ArrayLike) -> Pose:
-    """Pose of a similarity matrix.
+    """Convert a similarity matrix to a pose.
 
     Raises:
         ValueError: the matrix shears, mirrors or scales its axes differently.
@@ -141,7 +141,7 @@ def pose_from_matrix(matrix: ArrayLike) -> Pose:
 
 
 def take_gaussians(gaussians: Gaussians, index: NDArray) -> Gaussians:
-    """Some of the splats, by their numbers, in that order; or by a mask."""
+    """Select splats by their numbers, in that order, or by a mask."""
     return replace(
         gaussians,
         means=gaussians.means[index],
@@ -169,7 +169,7 @@ def transform_gaussians(gaussians: Gaussians, pose: Pose) -> Gaussians:
 
 
 def join_gaussians(parts: Sequence[Gaussians]) -> Gaussians:
-    """Splats of several objects, in their order, with one smoothing kernel: the least of theirs.
+    """Join several objects' splats in order, with the smallest of their smoothing kernels.
 
     As SAM 3D's published code joins a scene: no scale stays below 1.1 times its object's own
     kernel, then each contains the least kernel in place of its own, variances being sums. Parts
@@ -188,7 +188,7 @@ def join_gaussians(parts: Sequence[Gaussians]) -> Gaussians:
 
 
 def concatenate_gaussians(parts: Sequence[Gaussians]) -> Gaussians:
-    """All splats of several sets, in their order; none of no sets."""
+    """Concatenate sets of splats in order; no sets give no splats."""
     if not parts:
         nothing = np.zeros((0, 3), np.float32)
         return Gaussians(

@@ -1,4 +1,4 @@
-"""Pictures and short loops of what was made."""
+"""Write pictures and short loops of a scene."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 
 def write_gif(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0) -> None:
-    """Write a loop that plays for ever.
+    """Write a GIF that loops for ever.
 
     All frames share one palette, which is in the file once, and an ordered pattern that stands
     still on the screen hides its steps: no bands on smooth surfaces, no flicker from frame to
@@ -97,7 +97,7 @@ def write_gif(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0
 def _gif(
     pictures: Sequence[NDArray[np.uint8]], palette: PillowImage.Image, hundredths: int
 ) -> bytes:
-    """A GIF of pictures [H, W] of indices that plays for ever.
+    """Write indexed pictures [H, W] as a GIF that loops for ever.
 
     Pillow's own writer gives every frame a palette, 768 bytes each, so that it can make an entry
     of it transparent; here that entry is set aside from the beginning.
@@ -129,7 +129,7 @@ def _gif(
 
 
 def write_animation(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0) -> None:
-    """Write a loop as what the file's name ends in: .gif, .webp or .mp4.
+    """Write a loop in the format that the file's name ends in: .gif, .webp or .mp4.
 
     Raises:
         ValueError: another ending, no frame, or frames of different sizes.
@@ -143,7 +143,7 @@ def write_animation(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float 
 
 
 def write_webp(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0) -> None:
-    """Write a loop that plays for ever, in all colours; arguments and errors of `write_gif`."""
+    """Write a WebP that loops for ever, in all colours; arguments and errors of `write_gif`."""
     pictures = [PillowImage.fromarray(frame) for frame in _stacked(frames)]
     with atomic_write(path) as file:
         pictures[0].save(
@@ -159,7 +159,7 @@ def write_webp(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.
 
 
 def write_mp4(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0) -> None:
-    """Write a film of the loop, seen three times, that every player and website takes (H.264).
+    """Write a film (H.264) that repeats the loop three times, for every player and website.
 
     Sides of odd length are continued by a pixel, as the colours of H.264 come in pairs.
 
@@ -210,13 +210,13 @@ def _has_color(
     pixels: NDArray[np.uint8],  # [..., 3]
     color: NDArray[np.uint8],  # [3]
 ) -> NDArray[np.bool_]:  # [...]
-    """Channel by channel: NumPy is slow at three numbers in a row."""
+    """Return which pixels have this colour; by channels, as NumPy is slow at rows of three."""
     red, green, blue = np.moveaxis(pixels, -1, 0)
     return (red == color[0]) & (green == color[1]) & (blue == color[2])
 
 
 def _palette(pixels: NDArray[np.uint8], background: NDArray[np.uint8]) -> PillowImage.Image:
-    """An image that holds 255 colours for pixels [N, 3]: the background first."""
+    """Choose 255 colours for pixels [N, 3], the background first, as an image with a palette."""
     palette = PillowImage.new("P", (1, 1))
     colours = background.tolist()
     if len(pixels):

@@ -1,4 +1,4 @@
-"""NumPy's .npy and .npz files of a user's: looked at before anything of their size is allocated."""
+"""Read users' .npy and .npz files; sizes are checked before memory is allocated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_ARRAY_BYTES = 2**27 * 3 * 8
 def read_arrays(
     path: Path, choose: Callable[[tuple[str, ...]], tuple[str, ...]]
 ) -> dict[str, NDArray[Any]]:
-    """Read some arrays of a file. Pickles are refused: it may come from anywhere.
+    """Read some arrays of a file. Pickles are refused, as the file may come from anywhere.
 
     Args:
         path: .npy, or .npz, whichever it says it is.

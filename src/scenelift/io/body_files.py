@@ -1,4 +1,4 @@
-"""The meshes that MJCF and URDF files name: each body's look and its convex colliders."""
+"""Write the meshes that MJCF and URDF files name: each body's look and convex colliders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MESHES = "scene_physics"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyFiles:
-    """Where a body's meshes are.
+    """The paths of a body's meshes.
 
     Attributes:
         name: of the body, of letters, digits and `_` alone.
@@ -41,12 +41,12 @@ class BodyFiles:
 
     @property
     def all(self) -> list[Path]:
-        """Every file."""
+        """All files of the body."""
         return [*self.hulls, *self.look_files]
 
 
 def write_body_files(folder: Path, bodies: Sequence[Body]) -> list[BodyFiles]:
-    """Write the meshes of bodies into a folder, made where it does not exist.
+    """Write the meshes of bodies into a folder, which is made if it does not exist.
 
     Raises:
         OutputError: a file cannot be written.

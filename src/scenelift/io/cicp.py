@@ -1,4 +1,4 @@
-"""Code points for colour (ITU-T H.273): a PNG's cICP chunk, an AVIF's or HEIC's nclx box."""
+"""Read code points for colour (ITU-T H.273): PNG's cICP chunk, AVIF's or HEIC's nclx box."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HLG_SYSTEM_GAMMA = 1.2  # on a display of 1000 cd/m² (BT.2100)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodePoints:
-    """What a file says of its colours.
+    """What a file says about its colours.
 
     Attributes:
         primaries: H.273's number for red, green, blue and white.
@@ -52,7 +52,7 @@ class CodePoints:
 
 
 def code_points(file: BinaryIO, picture: PIL.Image.Image) -> CodePoints | None:
-    """The code points that a picture's file has, None where it has none."""
+    """Read the code points of a picture's file; None if it has none."""
     position = file.tell()
     try:
         if picture.format == "PNG":
@@ -81,7 +81,7 @@ def _of_png(file: BinaryIO) -> CodePoints | None:
 
 
 def _of_boxes(file: BinaryIO) -> CodePoints | None:
-    """Of the first box of that kind: decoders have already undone matrix and range."""
+    """Read the first box of that kind: decoders have already undone matrix and range."""
     file.seek(0)
     start = file.read(MOST_HEADER)
     at = start.find(b"colrnclx")
@@ -92,7 +92,7 @@ def _of_boxes(file: BinaryIO) -> CodePoints | None:
 
 
 def space_of(points: CodePoints, notes: list[str]) -> Space | None:
-    """The colour space that code points name; None for sRGB, and for what is not known here."""
+    """Return the colour space that code points name; None for sRGB and for unknown ones."""
     matrix = None
     if points.primaries in PRIMARIES:
         matrix = matrix_to_srgb(PRIMARIES[points.primaries])
@@ -127,7 +127,7 @@ def _unknown(what: str, number: int) -> str:
 
 
 def _pq_light(values: FloatArray) -> FloatArray:
-    """BT.2100's PQ as light of which 1 is white."""
+    """Convert BT.2100's PQ to light of which 1 is white."""
     m1, m2 = 2610 / 16384, 2523 / 32
     c1, c2, c3 = 3424 / 4096, 2413 / 128, 2392 / 128
     root = np.clip(values, 0, 1) ** (1 / m2)
@@ -135,7 +135,7 @@ def _pq_light(values: FloatArray) -> FloatArray:
 
 
 def _hlg_light(values: FloatArray) -> FloatArray:
-    """BT.2100's HLG as the scene's light in 0…1."""
+    """Convert BT.2100's HLG to the scene's light in 0…1."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     values = np.clip(values, 0, 1)
     return np.where(values <= 0.5, values**2 / 3, (np.exp((values - c) / a) + b) / 12)

@@ -1,4 +1,4 @@
-"""From a decoded picture of any mode to 8-bit RGB in sRGB.
+"""Convert a decoded picture of any mode to 8-bit RGB in sRGB.
 
 more than 8 bits            10, 12 and 14 bits in 16 are told by their largest value
 palette                     its colours
@@ -37,7 +37,7 @@ PRIMARIES_TOLERANCE = 0.002
 
 
 def needs_all_bits(picture: PIL.Image.Image, points: CodePoints | None) -> bool:
-    """Whether eight of a loaded picture's 16 bits a channel are too few.
+    """Return whether a loaded picture's 16 bits a channel hold more than eight can.
 
     They are where it is so dark that it may be of a sensor's 10, 12 or 14 bits, and where its
     values are not sRGB's, so that the dark ones are far apart.
@@ -60,7 +60,7 @@ def to_srgb(
     points: CodePoints | None = None,
     wide: NDArray[np.uint16] | None = None,
 ) -> PIL.Image.Image:
-    """A picture as RGB in sRGB; what had to be assumed goes to `notes`.
+    """Convert a picture to RGB in sRGB; assumptions are added to `notes`.
 
     Args:
         picture: loaded.
@@ -100,7 +100,7 @@ def to_srgb(
 def _in_space(
     picture: PIL.Image.Image, values: NDArray[np.uint16] | None, space: Space | None
 ) -> PIL.Image.Image:
-    """The picture, or its values in 16 bits, in sRGB."""
+    """Convert the picture, or its values in 16 bits, to sRGB."""
     if space is None:
         opaque = _without_alpha(picture) if values is None else _eight_bits(values)
         return opaque.convert("RGB")
@@ -109,7 +109,7 @@ def _in_space(
 
 
 def _by_own_range(values: NDArray[Any], notes: list[str]) -> NDArray[np.uint16]:
-    """Values of 16 or 32 bits as 0…65535, by their own range."""
+    """Scale values of 16 or 32 bits to 0…65535 by their own range."""
     brightest = int(values.max(initial=0))
     bits = next((b for b in SENSOR_BITS if brightest < 2**b), 0)
     top = 2**bits - 1 if bits else brightest
@@ -130,7 +130,7 @@ def _eight_bits(values: NDArray[np.uint16]) -> PIL.Image.Image:
 
 
 def _without_alpha(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """The picture's colours alone, in a mode that a profile can speak of."""
+    """Drop the picture's alpha, and choose a mode that a colour profile can describe."""
     if picture.mode in ("P", "PA"):
         return picture.convert("RGBA" if "transparency" in picture.info else "RGB").convert("RGB")
     if picture.mode in ("RGBa", "La"):
@@ -143,7 +143,7 @@ def _without_alpha(picture: PIL.Image.Image) -> PIL.Image.Image:
 def _by_profile(
     picture: PIL.Image.Image, profile: bytes | None, notes: list[str]
 ) -> PIL.Image.Image | None:
-    """The picture in sRGB by its ICC profile; None where it has none that fits."""
+    """Convert the picture to sRGB by its ICC profile; None if it has none that fits."""
     if not profile or picture.mode not in ("RGB", "CMYK", "L", "LAB"):
         return None
     try:
@@ -159,7 +159,7 @@ def _by_profile(
 
 
 def _stated_space(picture: PIL.Image.Image, notes: list[str]) -> Space | None:
-    """The gamma and primaries that a PNG or EXIF states without a profile; None for sRGB's."""
+    """Read gamma and primaries that a PNG or EXIF states without a profile; None for sRGB's."""
     gamma, primaries = picture.info.get("gamma"), picture.info.get("chromaticity")
     if gamma is None and primaries is None and _is_adobe_rgb(picture):
         notes.append("The photo says that it is in Adobe RGB: its colours were read as that.")
@@ -179,7 +179,7 @@ def _stated_space(picture: PIL.Image.Image, notes: list[str]) -> Space | None:
 
 
 def _is_adobe_rgb(picture: PIL.Image.Image) -> bool:
-    """Whether EXIF names Adobe RGB: DCF's option "R03", or 2 as a few cameras write it."""
+    """Return whether EXIF names Adobe RGB: DCF's option "R03", or 2 as a few cameras write it."""
     exif = picture.getexif()
     space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
     option = exif.get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex)
@@ -187,7 +187,7 @@ def _is_adobe_rgb(picture: PIL.Image.Image) -> bool:
 
 
 def _are_unlike_srgb(primaries: Any) -> bool:
-    """Whether a cHRM chunk states primaries that are possible, and not those of sRGB."""
+    """Return whether a cHRM chunk states primaries that are possible and differ from sRGB's."""
     numbers = cast("tuple[float, ...]", primaries) if isinstance(primaries, tuple) else ()
     if len(numbers) != 8 or min(numbers[1::2]) <= 0:
         return False

@@ -1,4 +1,4 @@
-"""The program that encodes films."""
+"""Find the program that encodes films."""
 
 from __future__ import annotations
 

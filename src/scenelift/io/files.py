@@ -1,4 +1,4 @@
-"""Writing files so that none is ever half there."""
+"""Write files atomically, so that a reader never meets an unfinished one."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def display_path(path: str | Path) -> str:
-    """A path as text that every file and console takes: bytes that are no UTF-8 become �."""
+    """Convert a path to text that any file or console takes: bytes that are not UTF-8 become �."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 
@@ -137,13 +137,13 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file as lower-case hex."""
+    """Compute the SHA-256 of a file as lower-case hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _try_lock(file: BinaryIO) -> bool | None:
-    """Lock an open file, without waiting: False where another has it, None where none can."""
+    """Lock an open file without waiting: False if another process has it, None if none can."""
     try:
         import fcntl
     except ModuleNotFoundError:  # Windows

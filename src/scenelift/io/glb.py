@@ -1,4 +1,4 @@
-"""Meshes and splats as binary glTF 2.0 (https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html).
+"""Write and read meshes and splats as binary glTF 2.0 (registry.khronos.org/glTF).
 
 One named node per object, with its pose; frames agree (right-handed, y up), so coordinates go out
 as they are. glTF differs in three ways, and only this file knows: vertex colours are linear light,
@@ -62,7 +62,7 @@ NOT_OURS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GlbNode:
-    """An object in its place.
+    """An object with its pose, to write to a file.
 
     Attributes:
         name: what viewers show.
@@ -102,7 +102,7 @@ def write_glb(path: Path, nodes: Sequence[GlbNode], *, hidden: Part = "mesh") ->
 
 
 def glb_bytes(nodes: Sequence[GlbNode], *, hidden: Part = "mesh") -> bytes:
-    """The file that `write_glb` writes.
+    """Return the file that `write_glb` writes, as bytes.
 
     Raises:
         ValueError: a matrix mirrors, shears or scales its axes differently.
@@ -114,7 +114,7 @@ def glb_bytes(nodes: Sequence[GlbNode], *, hidden: Part = "mesh") -> bytes:
 
 
 class _Document:
-    """The JSON and the binary chunk of a file that is being put together."""
+    """The JSON and the binary chunk of a file while it is built."""
 
     def __init__(self, hidden: Part) -> None:
         self._hidden = hidden
@@ -152,7 +152,7 @@ class _Document:
         self._roots.append(self._append("nodes", entry))
 
     def _part(self, name: str, part: Part, mesh: int, *, alone: bool) -> int:
-        """A child of an object's node: its mesh or its splats."""
+        """Add a child of an object's node: its mesh or its splats."""
         entry: dict[str, Any] = {"name": f"{name} {part}", "mesh": mesh}
         if part == self._hidden and not alone:
             self._extensions.add(VISIBILITY)
@@ -297,19 +297,19 @@ def _padded(data: bytes, fill: bytes) -> bytes:
 
 
 def _flip_v(uv: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Texture coordinates counted from the other end of the picture."""
+    """Flip texture coordinates, so that they count from the other end of the picture."""
     return np.stack([uv[:, 0], 1 - uv[:, 1]], -1)
 
 
 def _unit(normals: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Normals of length 1; those of no length point up."""
+    """Normalise normals; those without length become up."""
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     up = np.array([0, 1, 0], np.float32)
     return np.where(length > 1e-12, normals / np.maximum(length, 1e-12), up).astype(np.float32)
 
 
 def _is_closed(mesh: Mesh) -> bool:
-    """Whether every edge is shared by two faces; vertices at one place are one vertex."""
+    """Return whether every edge is shared by two faces; vertices at one place are one vertex."""
     places = np.ascontiguousarray(mesh.vertices + np.float32(0)).view("V12").ravel()  # −0 is 0
     _, place = np.unique(places, return_inverse=True)
     corners = place[mesh.faces]
@@ -321,7 +321,7 @@ def _is_closed(mesh: Mesh) -> bool:
 
 
 def read_glb(path: Path) -> list[GlbNode]:
-    """Read what `write_glb` wrote.
+    """Read a file that `write_glb` wrote.
 
     Reads nodes directly below the scene with triangle meshes of one primitive, or with a mesh and
     splats below them; normals, tangents, vertex colours, texture coordinates and embedded textures.
@@ -345,7 +345,7 @@ def read_glb(path: Path) -> list[GlbNode]:
 
 
 def read_glb_splats(path: str | Path) -> list[tuple[Gaussians, NDArray[np.float64]]]:
-    """Read the splats of a GLB of any program (KHR_gaussian_splatting), without harmonics beyond
+    """Read the splats of any program's GLB (KHR_gaussian_splatting), without harmonics beyond
     degree 0.
 
     Returns:
@@ -370,7 +370,7 @@ def read_glb_splats(path: str | Path) -> list[tuple[Gaussians, NDArray[np.float6
 
 
 class _Reader:
-    """A parsed file; what does not fit raises ValueError, KeyError, IndexError or TypeError."""
+    """A parsed file; broken files raise ValueError, KeyError, IndexError or TypeError."""
 
     def __init__(self, data: bytes) -> None:
         magic, version, length = struct.unpack_from("<4sII", data)
@@ -411,7 +411,7 @@ class _Reader:
         return GlbNode(name=node.get("name", ""), mesh=mesh, matrix=matrix, splats=splats)
 
     def all_splats(self) -> list[tuple[Gaussians, NDArray[np.float64]]]:
-        """Splats anywhere in the file, whoever wrote it, each with scene_from_node [4, 4]."""
+        """Read all splats of the file, whoever wrote it, each with scene_from_node [4, 4]."""
         scene = self._json["scenes"][self._json.get("scene", 0)]
         splats: list[tuple[Gaussians, NDArray[np.float64]]] = []
         waiting = [(i, np.eye(4), 0) for i in reversed(scene.get("nodes", []))]
@@ -485,7 +485,7 @@ class _Reader:
     def _material(
         self, entry: Mapping[str, Any]
     ) -> tuple[NDArray[np.uint8] | None, Material | None]:
-        """Base colour and the rest; None where it is as of a mesh that says nothing."""
+        """Read base colour and the rest; None if the material is the plain one."""
         surface = entry["pbrMetallicRoughness"]
         modes: dict[str, AlphaMode] = {"OPAQUE": "opaque", "MASK": "mask", "BLEND": "blend"}
         mode = modes[entry.get("alphaMode", "OPAQUE")]
@@ -524,7 +524,7 @@ class _Reader:
             return np.array(image.convert(mode))
 
     def _numbers(self, accessor: int) -> NDArray[np.float32]:
-        """As `_array`, with whatever spacing and normalised type another program chose."""
+        """Read numbers like `_array`, with any spacing and normalised type of other programs."""
         entry = self._json["accessors"][accessor]
         view = self._json["bufferViews"][entry["bufferView"]]
         width, count = COMPONENTS[entry["type"]], entry["count"]

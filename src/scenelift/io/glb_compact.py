@@ -1,4 +1,4 @@
-"""GLB for the web: meshopt-compressed geometry and WebP textures.
+"""Compress GLB for the web: meshopt for geometry, WebP for textures.
 
 Extensions: EXT_meshopt_compression, KHR_mesh_quantization, EXT_texture_webp. three.js, Babylon,
 PlayCanvas and model-viewer read them; Blender and Windows' viewer do not, so `scene.glb` stays
@@ -36,7 +36,7 @@ BYTE, UNSIGNED_SHORT = 5120, 5123
 
 
 def compact_glb(data: bytes) -> bytes:
-    """Compress a file of `write_glb`.
+    """Compress a file that `write_glb` wrote.
 
     Positions are rounded to 1/32768 of the mesh's longest side, normals and tangents to bytes,
     texture coordinates to 1/65535; triangles and vertices change their order, base colours lose
@@ -78,7 +78,7 @@ def compact_glb(data: bytes) -> bytes:
 
 
 class _Writer:
-    """The new buffer; and a buffer that is never there, of what decoders will fill."""
+    """Collects the new buffer, and a placeholder buffer for what decoders will fill."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._document, self._binary, self._decoded = document, bytearray(), 0
@@ -130,7 +130,7 @@ def _compress(
     binary: bytes,
     writer: _Writer,
 ) -> None:
-    """Put one mesh's triangles and vertices into the order that compresses best, and pack them."""
+    """Order one mesh's triangles and vertices so that they compress best, and pack them."""
     import meshoptimizer
 
     entry = accessors[primitive["indices"]]
@@ -170,7 +170,7 @@ def _compress(
 
 
 def _quantize(name: str, values: NDArray[Any]) -> tuple[NDArray[Any], dict[str, Any]]:
-    """An attribute as it is stored, rows of whole words, and what its accessor says of it."""
+    """Quantise an attribute to rows of whole words; return them with what their accessor says."""
     if name == "POSITION":
         step = 2.0 ** (np.ceil(np.log2(max(float(np.ptp(values, 0).max()), 1e-12))) - POSITION_BITS)
         rounded = (np.rint(values / step) * step).astype(np.float32)
@@ -199,7 +199,7 @@ def _parsed(data: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def _colour_images(document: dict[str, Any]) -> set[int]:
-    """Numbers of the images that people see; the others hold numbers, of which none may be lost."""
+    """List the images with colours; the others hold numbers, which must not lose anything."""
     textures = [
         material["pbrMetallicRoughness"]["baseColorTexture"]["index"]
         for material in document.get("materials", [])

@@ -1,4 +1,4 @@
-"""Reading photos: checked before they are decoded, upright, sRGB.
+"""Read photos: check them before they are decoded, turn them upright, convert them to sRGB.
 
 A photo may come from a stranger, so the header's word on format and size is taken first and the
 pixels are only decoded when both are reasonable.
@@ -90,12 +90,12 @@ def read_image(
                 f"{source} is a folder; give the path of one photo inside it."
             ) from exc
         except PermissionError as exc:
-            raise ImageError(f"{source} may not be read: check its permissions.") from exc
+            raise ImageError(f"{source} cannot be read: check its permissions.") from exc
     return _read(source, "the uploaded photo", max_side, detail)
 
 
 def image_of_picture(picture: object, *, max_side: int = MAX_SIDE) -> Image | None:
-    """A picture of Pillow's as an `Image`, read as a file of it would be; None for anything else.
+    """Convert a Pillow picture to an `Image`, like a file of it; None for anything else.
 
     Raises:
         ImageError: it has an unreasonable size.
@@ -159,8 +159,8 @@ def _read(file: BinaryIO, name: str, max_side: int, detail: bool) -> Image:
         file.seek(0)
         if file.read(4) in TIFF_STARTS:
             raise ImageError(
-                f"{name} is a TIFF of a kind that is not read, of floating-point colours or 12 "
-                "packed bits, say. Export it as PNG or JPEG, or with 8 or 16 bits a channel."
+                f"{name} is a kind of TIFF that cannot be read (floating-point colours or packed "
+                "12 bits, say). Export it as PNG or JPEG, or with 8 or 16 bits a channel."
             ) from exc
         raise ImageError(
             f"{name} is not a picture we can read. Formats: {_format_names()}."
@@ -193,7 +193,7 @@ def _read(file: BinaryIO, name: str, max_side: int, detail: bool) -> Image:
 
 
 def _upright(rgb: PIL.Image.Image, picture: PIL.Image.Image) -> PIL.Image.Image:
-    """A picture's colours turned as its EXIF says."""
+    """Turn a picture's colours as its EXIF says."""
     rgb.info = {}  # or an orientation in its own metadata would count
     rgb.getexif()[ExifTags.Base.Orientation] = picture.getexif().get(ExifTags.Base.Orientation, 1)
     return ImageOps.exif_transpose(rgb)
@@ -208,7 +208,7 @@ def _sized(
     max_side: int,
     detail: bool,
 ) -> Image:
-    """The upright picture at its working size, with its detail where it was reduced."""
+    """Resize the upright picture to its working size; keep its detail if it is reduced."""
     closest = None
     halved = own_size[0] * own_size[1] > MAX_DETAIL_PIXELS
     if max(rgb.size) > max_side:
@@ -219,9 +219,9 @@ def _sized(
         target = (round(rgb.width * scale), round(rgb.height * scale))
         if min(target) < MIN_SIDE:
             raise ImageError(
-                f"{name} is {own_size[0]} × {own_size[1]} pixels, of which {target[0]} × "
-                f"{target[1]} would be left at a longest side of {max_side}; both sides need "
-                f"{MIN_SIDE}. Cut out the part that shows the objects."
+                f"{name} is {own_size[0]} × {own_size[1]} pixels, and {target[0]} × {target[1]} "
+                f"when reduced to a longest side of {max_side}; both sides need {MIN_SIDE}. Cut "
+                "out the part that shows the objects."
             )
         rgb = rgb.resize(target, PIL.Image.Resampling.LANCZOS, reducing_gap=3.0)
     reduced = rgb.size != own_size
@@ -246,7 +246,7 @@ def _sized(
 
 
 def known_formats() -> list[str]:
-    """Those of `FORMATS` that can be read here: Pillow may lack AVIF, HEIF is an extra."""
+    """Return the `FORMATS` that can be read here: Pillow may lack AVIF, HEIF is an extra."""
     PIL.Image.init()
     if "HEIF" not in PIL.Image.OPEN and find_spec("pi_heif"):
         import pi_heif
@@ -256,7 +256,7 @@ def known_formats() -> list[str]:
 
 
 def _is_heic(start: bytes) -> bool:
-    """Whether a file begins as HEIC does: an ISO media file of a HEVC brand."""
+    """Return whether a file begins like HEIC: an ISO media file of a HEVC brand."""
     brands = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
     return start[4:8] == b"ftyp" and any(brand in start[8:] for brand in brands)
 
@@ -293,7 +293,7 @@ def _check_size(size: tuple[int, int], name: str, *, is_tiff: bool = False) -> N
 
 
 def _focal_35mm(picture: PIL.Image.Image) -> float | None:
-    """EXIF's 35 mm equivalent focal length, where it is there and plausible."""
+    """Read EXIF's 35 mm equivalent focal length, if it is there and plausible."""
     try:
         exif = picture.getexif().get_ifd(ExifTags.IFD.Exif)
         value = exif.get(ExifTags.Base.FocalLengthIn35mmFilm)

@@ -1,4 +1,4 @@
-"""Scenes for MuJoCo: one MJCF file with the meshes beside it.
+"""Write scenes for MuJoCo: one MJCF file with the meshes beside it.
 
 `scene.xml` drops into a simulation as it is; `scene_physics/` holds each object's look (OBJ with
 its texture) and its convex colliders (STL). MJCF: https://mujoco.readthedocs.io/en/stable/XMLreference.html
@@ -112,10 +112,10 @@ def _shelf(place: Xml.Element, index: int, shelf: Shelf, friction: float) -> Non
 
 
 def _friction(slide: float) -> str:
-    """Sliding, and MuJoCo's own values for twisting and rolling."""
+    """Write sliding friction, and MuJoCo's own values for twisting and rolling."""
     return f"{slide:.4g} 0.005 0.0001"
 
 
 def numbers(values: Sequence[float] | np.ndarray) -> str:
-    """Numbers with blanks between, as XML of simulators has them."""
+    """Join numbers with blanks, as XML of simulators has them."""
     return " ".join(f"{float(v):.9g}" for v in values)

@@ -1,4 +1,4 @@
-"""Meshes as Wavefront OBJ with a material file and textures: what every 3D program reads.
+"""Write meshes as Wavefront OBJ, which every 3D program reads, with materials and textures.
 
 All objects are in the scene frame, as OBJ has no poses. Vertex colours follow the coordinates of
 their vertex (`v x y z r g b`, sRGB), which MeshLab, Blender, three and trimesh read and others
@@ -84,7 +84,7 @@ def _has_material(mesh: Mesh) -> bool:
 
 
 def _material(name: str, mesh: Mesh, path: Path) -> tuple[list[str], dict[Path, NDArray[np.uint8]]]:
-    """Lines of the material file, and the pictures that they name.
+    """Write the lines of the material file, and list the pictures that they name.
 
     Metallic, roughness and normal maps go by the keys that Blender, MeshLab and others have agreed
     on (`Pm`, `Pr`, `norm`); who does not know them reads the classic ones before.
@@ -116,7 +116,7 @@ def _material(name: str, mesh: Mesh, path: Path) -> tuple[list[str], dict[Path, 
 
 
 def _object(mesh: Mesh, matrix: NDArray[np.float64], first: NDArray[Any]) -> list[bytes]:
-    """Text of one object whose elements start at the numbers `first` [3]."""
+    """Write one object, whose elements start at the numbers `first` [3]."""
     vertices = transform_points(mesh.vertices, matrix)
     blocks: list[bytes] = []
     if mesh.colors is not None:
@@ -142,7 +142,7 @@ def _object(mesh: Mesh, matrix: NDArray[np.float64], first: NDArray[Any]) -> lis
 
 
 def _rows(template: str, table: NDArray[Any]) -> list[bytes]:
-    """The template filled with every row: one formatting call for many rows, not one a row."""
+    """Fill the template with every row, in one formatting call for many rows."""
     blocks: list[bytes] = []
     for start in range(0, len(table), ROWS_AT_ONCE):
         rows = table[start : start + ROWS_AT_ONCE]

@@ -1,4 +1,4 @@
-"""Splats as PLY, with the property list of the first 3D Gaussian Splatting code (INRIA).
+"""Read and write splats as PLY, with the properties of the first 3D Gaussian Splatting code.
 
 Degree 0: x y z nx ny nz f_dc_0..2 opacity scale_0..2 rot_0..3, float32, little-endian. The file
 holds log scales and logit opacities; memory holds activated values, and only this file converts.
@@ -59,7 +59,7 @@ def write_ply(path: Path, gaussians: Gaussians, *, frame: Frame = "opengl") -> N
 
 
 def ply_bytes(gaussians: Gaussians, *, frame: Frame = "opengl") -> bytes:
-    """The file that `write_ply` writes.
+    """Return the file that `write_ply` writes, as bytes.
 
     Opacities are kept 1e-6 away from 0 and 1, whose logits are infinite. Normals are zero, as
     viewers expect of splats.
@@ -68,7 +68,7 @@ def ply_bytes(gaussians: Gaussians, *, frame: Frame = "opengl") -> bytes:
 
 
 def _blocks(gaussians: Gaussians, frame: Frame) -> Iterator[bytes | memoryview]:
-    """The file in order: the header, then some rows at a time."""
+    """Yield the file in order: the header, then some rows at a time."""
     if frame == "colmap":
         half_turn_about_x = Pose(rotation=(0.0, 1.0, 0.0, 0.0))
         gaussians = transform_gaussians(gaussians, half_turn_about_x)
@@ -94,7 +94,7 @@ def _rows(gaussians: Gaussians, first: int, end: int) -> memoryview:
 
 
 def read_ply(path: str | Path) -> Gaussians:
-    """Read splats written by us or by any program of the INRIA family.
+    """Read splats written by us or by any program that writes INRIA's PLY.
 
     Properties may stand in any order; those beyond degree 0 (`f_rest_*`) and unknown ones are
     ignored, as are elements after the vertices. Quaternions are normalised; a zero one becomes the
@@ -114,7 +114,7 @@ def read_ply(path: str | Path) -> Gaussians:
 
 
 def read_table(file: BinaryIO, size: int, path: Path) -> NDArray[Any]:
-    """The splats of a PLY as a structured array with all its properties, as they stand there.
+    """Read the splats of a PLY as a structured array with all its properties, unconverted.
 
     Args:
         file: at its start.
@@ -135,7 +135,7 @@ def read_table(file: BinaryIO, size: int, path: Path) -> NDArray[Any]:
 
 
 def splats_of(table: NDArray[Any], path: Path) -> Gaussians:
-    """Splats of a table as of `read_table`.
+    """Convert a table from `read_table` to splats.
 
     Raises:
         InputError: it holds values that are not finite.
@@ -164,7 +164,7 @@ def splats_of(table: NDArray[Any], path: Path) -> Gaussians:
 
 
 def _read_header(file: BinaryIO, path: Path) -> tuple[int, np.dtype]:
-    """Number of splats and layout of one; the file then stands at the first."""
+    """Read the number of splats and the layout of one; the file then stands at the first."""
 
     def refuse(reason: str) -> InputError:
         return InputError(

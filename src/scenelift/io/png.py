@@ -1,4 +1,4 @@
-"""Pictures as PNG, packed once: a texture goes into several files of a scene."""
+"""Write pictures as PNG, packed once: a texture goes into several files of a scene."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REMEMBERED = 128 << 20  # bytes of files
 
 
 def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
-    """A picture as a PNG file; of one that was packed lately, the same bytes again.
+    """Pack a picture as PNG; one that was packed lately is not packed again.
 
     Packing takes longer than all else of a scene's files. Threads that ask for one picture at the
     same time wait for the first.
@@ -29,7 +29,7 @@ def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
 
 
 class _Lately:
-    """Files by the content of their pictures, the one that was asked for last at the end."""
+    """The files packed lately, by their pictures' content; the last one used is at the end."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._lock = limit, threading.Lock()
@@ -55,7 +55,7 @@ class _Lately:
             return self.packed(pixels)  # it failed elsewhere, and will tell why here
 
     def _forget(self) -> None:
-        """Drop what failed, and the oldest of too many."""
+        """Drop the entries of failed pictures, and the oldest ones if there are too many."""
         with self._lock:
             total = 0
             for key, future in reversed(list(self._files.items())):

@@ -1,4 +1,4 @@
-"""Objects as printers want them: z up, standing on z = 0, in millimetres."""
+"""Arrange objects for 3D printers: z up, standing on z = 0, in millimetres."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # rows: y goes to z
 def in_millimetres(
     nodes: Sequence[GlbNode], *, metres: bool
 ) -> list[tuple[GlbNode, NDArray[np.float64]]]:
-    """Vertices [V, 3] of every object with faces, centred about the plate's middle.
+    """Convert vertices [V, 3] of every object with faces to millimetres, centred on the plate.
 
     Args:
         nodes: in the scene frame.

@@ -1,4 +1,4 @@
-"""Only regular files are opened: reading a pipe that nobody writes to would wait for ever."""
+"""Open only regular files: reading a pipe that nobody writes to would wait for ever."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check_regular(path: str | Path, error: type[SceneliftError] = InputError) ->
         error: what is raised.
 
     Raises:
-        SceneliftError: it is none of what a reader can read.
+        SceneliftError: it is not a regular file.
     """
     try:
         mode = Path(path).stat().st_mode
@@ -36,6 +36,6 @@ def check_regular(path: str | Path, error: type[SceneliftError] = InputError) ->
     for is_kind, name in _KINDS:
         if is_kind(mode):
             raise error(
-                f"{display_path(path)} is no regular file but {name}. Save what it gives to a file "
-                "and give that."
+                f"{display_path(path)} is not a regular file but {name}. Save its content to a "
+                "file and give that."
             )

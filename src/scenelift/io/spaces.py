@@ -1,4 +1,4 @@
-"""Colour spaces by their primaries and curves, and how they become sRGB."""
+"""Colour spaces by their primaries and curves, and their conversion to sRGB."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ROWS = 256  # a band at a time: floats take four times the memory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """What a picture's values mean.
+    """A colour space: what a picture's values mean.
 
     Attributes:
         light: values in 0…1 as light; 1 is white.
@@ -51,7 +51,7 @@ class Space:
 
 
 def in_srgb(pixels: NDArray[np.unsignedinteger[Any]], space: Space) -> NDArray[np.uint8]:
-    """Pixels [H, W, 3] or grey ones [H, W] of 8 or 16 bits in sRGB; what it has not is clipped."""
+    """Convert pixels [H, W, 3] or grey [H, W] of 8 or 16 bits to sRGB; the rest is clipped."""
     levels = 256 if pixels.dtype == np.uint8 else 65536
     steps = np.arange(levels, dtype=np.float64)
     values = steps / (levels - 1)
@@ -89,7 +89,7 @@ def _linear(
 
 
 def _compressed(linear: NDArray[np.float32], peak: float) -> NDArray[np.float32]:
-    """Light of which the brightest becomes white; hues stay, and so does all below the knee."""
+    """Compress light so that the brightest becomes white; hues stay, and all below the knee."""
     brightest = linear.max(-1, keepdims=True).clip(1e-6)
     over = (brightest - KNEE) / (1 - KNEE)
     top = (peak - KNEE) / (1 - KNEE)
@@ -102,22 +102,22 @@ def _eight_bits(light: FloatArray) -> NDArray[np.uint8]:
 
 
 def _encoded(light: FloatArray) -> FloatArray:
-    """Linear light in 0…1 with sRGB's transfer function (IEC 61966-2-1)."""
+    """Apply sRGB's transfer function (IEC 61966-2-1) to linear light in 0…1."""
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
 def srgb_light(values: FloatArray) -> FloatArray:
-    """Values with sRGB's transfer function as linear light."""
+    """Convert values with sRGB's transfer function to linear light."""
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
 def gamma_light(gamma: float) -> Callable[[FloatArray], FloatArray]:
-    """The light of values that were encoded with a power."""
+    """Convert values that were encoded with a power to light."""
     return lambda values: values ** (1 / gamma)
 
 
 def matrix_to_srgb(primaries: tuple[float, ...]) -> FloatArray:
-    """Linear RGB of some primaries to linear sRGB, white to white by Bradford's cones, [3, 3]."""
+    """Make the matrix [3, 3] from linear RGB of some primaries to linear sRGB (Bradford)."""
     cones = np.array(
         [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
     )
@@ -132,7 +132,7 @@ def matrix_to_srgb(primaries: tuple[float, ...]) -> FloatArray:
 
 
 def xyz(primaries: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
-    """White [3] and the primaries [3, 3] (columns) as XYZ of Y = 1."""
+    """Convert white [3] and the primaries [3, 3] (columns) to XYZ with Y = 1."""
     x, y = np.array(primaries[0::2]), np.array(primaries[1::2])
     columns = np.stack([x / y, np.ones(4), (1 - x - y) / y])
     return columns[:, 0], columns[:, 1:]

@@ -1,4 +1,4 @@
-"""Splats in the compact formats of other programs; gaussforge does the packing.
+"""Write splats in the compact formats of other programs; gaussforge packs them.
 
     spz              Niantic's, version 4: 24-bit positions and bytes; a tenth of the PLY
     spz3             its version 3, which older readers stop at
@@ -68,7 +68,7 @@ def write_splats(
 
 
 def morton_order(points: NDArray[np.float32]) -> NDArray[np.int64]:  # [N, 3] -> [N]
-    """Indices that sort points along a curve on which neighbours are near each other."""
+    """Sort points along a curve on which neighbours are close; return their indices."""
     low, high = points.min(0), points.max(0)
     extent = np.maximum(high - low, 1e-12)
     cells = ((points - low) / extent * (2**_MORTON_BITS - 1)).astype(np.uint64)
@@ -79,7 +79,7 @@ def morton_order(points: NDArray[np.float32]) -> NDArray[np.int64]:  # [N, 3] ->
 
 
 def _spread(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Two zeros between the lowest 21 bits (the usual magic masks)."""
+    """Put two zeros between the lowest 21 bits (the usual magic masks)."""
     x = bits & np.uint64(0x1FFFFF)
     for shift, mask in (
         (32, 0x1F00000000FFFF),

@@ -1,4 +1,4 @@
-"""Reading and converting splats of other programs: PLY, compressed PLY, splat, SPZ, SOG, GLB.
+"""Read and convert splats of other programs: PLY, compressed PLY, splat, SPZ, SOG, GLB.
 
 Two habits of axes exist. PLY and its family are x right, y down, z ahead, as the cameras of COLMAP
 are; SPZ by its description and glTF are x right, y up, z backward, as scenes are in this package.
@@ -66,17 +66,17 @@ _HALF_TURN_SIGNS = (
 
 
 def kind_of(path: Path) -> str:
-    """The kind of splat file that a name stands for: one of `SPLAT_KINDS`.
+    """Return the kind of splat file that a name stands for: one of `SPLAT_KINDS`.
 
     Raises:
-        InputError: it is none that can be read.
+        InputError: it is not a kind that can be read.
     """
     name = path.name.lower()
     for kind in SPLAT_KINDS:
         if name.endswith(f".{kind}"):
             return kind
     raise InputError(
-        f"{path.name} is no splat file that is known here. Known endings: "
+        f"{path.name} has no ending of a splat file. Known endings: "
         f"{', '.join('.' + k for k in SPLAT_KINDS)}."
     )
 
@@ -113,7 +113,7 @@ def convert_splats(
     target_frame: SplatFrame | None = None,
     spz_version: int = 4,
 ) -> int:
-    """Convert a splat file into another kind, with the axes that the other kind has.
+    """Convert a splat file to another kind, with the axes of that kind.
 
     Harmonics of higher degrees are kept, turned with the splats, except into and out of GLB.
 
@@ -162,7 +162,7 @@ def _splats_of_glb(path: Path) -> Gaussians:
 
 
 def _ply_of(path: Path, kind: str) -> bytes:
-    """The file as a PLY with the same axes."""
+    """Convert the file to a PLY with the same axes."""
     check_regular(path)
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -220,7 +220,7 @@ def _pack(data: bytes, kind: str, target: Path, spz_version: int) -> bytes:
 
 
 def _half_turn(data: bytes, path: Path) -> bytes:
-    """A PLY turned by 180° about x, with all its properties."""
+    """Rotate a PLY by 180° about x, with all its properties."""
     vertices = read_table(io.BytesIO(data), len(data), path)
     names = vertices.dtype.names or ()
     table = vertices.astype([(name, "<f4") for name in names])
@@ -238,7 +238,7 @@ def _half_turn(data: bytes, path: Path) -> bytes:
 
 
 def _turn_harmonics(table: NDArray[Any], per_channel: int) -> None:
-    """Give the coefficients of degree 1 and more, channel by channel, the signs of a half turn."""
+    """Flip the signs of coefficients of degree 1 and more as a half turn does, per channel."""
     for channel in range(3):
         for k in range(min(per_channel, len(_HALF_TURN_SIGNS))):
             if _HALF_TURN_SIGNS[k] < 0:
@@ -247,16 +247,16 @@ def _turn_harmonics(table: NDArray[Any], per_channel: int) -> None:
 
 
 def in_frame(gaussians: Gaussians, frame: SplatFrame) -> Gaussians:
-    """Splats of this package in the axes of a file."""
+    """Convert splats of this package to the axes of a file."""
     return gaussians if frame == "y-up" else transform_gaussians(gaussians, HALF_TURN)
 
 
 def frame_of(text: str | None) -> SplatFrame | None:
-    """A frame by its name, None for None.
+    """Return a frame by its name, None for None.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is no frame of that name.
     """
     if text is None or text == "y-up" or text == "y-down":
         return text
-    raise InputError(f"{text!r} is no frame of splats. Known: y-up, y-down.")
+    raise InputError(f"{text!r} is not a frame of splats. Known: y-up, y-down.")

@@ -1,4 +1,4 @@
-"""Meshes as binary STL, for printers: one closed body per object, in millimetres."""
+"""Write meshes as binary STL for printers: one closed body per object, in millimetres."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write_stl(path: Path, nodes: Sequence[GlbNode], *, metres: bool = False) -> 
 
 
 def stl_bytes(triangles: NDArray[np.floating]) -> bytes:  # [F, 3, 3]
-    """A binary STL of triangles; those without an area are left out."""
+    """Write triangles as binary STL; those without an area are left out."""
     normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     solid = length[:, 0] > 0  # slicers stumble over faces without an area

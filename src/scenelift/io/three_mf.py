@@ -1,4 +1,4 @@
-"""Coloured meshes as 3MF for printers: one object a body, colours at its vertices.
+"""Write coloured meshes as 3MF for printers: one body per object, colours at its vertices.
 
 3MF core specification 1.3 and its materials extension 1.2 (https://3mf.io/spec): a zip of XML, in
 millimetres. Slicers that know several filaments take the colours from `colorgroup`; the others
@@ -84,7 +84,7 @@ def write_3mf(path: Path, nodes: Sequence[GlbNode], *, metres: bool = False) -> 
 
 
 def _object(node: GlbNode, vertices: NDArray[np.float64], colours: int, body: int) -> list[str]:
-    """A colour group and the object that uses it."""
+    """Write a colour group and the object that uses it."""
     palette, number = np.unique(vertex_colours(node.mesh), axis=0, return_inverse=True)
     number = number.ravel()
     rows = [f'<m:colorgroup id="{colours}">']
@@ -106,7 +106,7 @@ def _object(node: GlbNode, vertices: NDArray[np.float64], colours: int, body: in
 
 
 def vertex_colours(mesh: Mesh) -> NDArray[np.uint8]:
-    """sRGB colour of every vertex, [V, 3]: its own, or the texture's at its place, or grey."""
+    """Return every vertex's sRGB colour [V, 3]: its own, the texture's at its place, or grey."""
     if mesh.colors is not None and mesh.texture is None:
         return mesh.colors
     if mesh.texture is None or mesh.uv is None:

@@ -1,4 +1,4 @@
-"""Numbers in TIFF files, those that Pillow does not know by itself among them.
+"""Read numbers in TIFF files, also in forms that Pillow does not read by itself.
 
 Floating point of 16 and 64 bits comes through Pillow's decoder (and so in every compression that
 libtiff has), several channels of floating point through tifffile.
@@ -36,13 +36,13 @@ for _form, _layout in _LAYOUTS.items():
 
 
 def is_half_float(picture: PIL.Image.Image) -> bool:
-    """Whether a picture's numbers are floating point of 16 bits, which Pillow shows as whole."""
+    """Return whether a picture has 16-bit floats, which Pillow reads as integers."""
     tags: Any = getattr(picture, "tag_v2", {})
     return tags.get(SAMPLE_FORMAT) == (FLOATING,) and tags.get(BITS) == (16,)
 
 
 def numbers_of(picture: PIL.Image.Image) -> NDArray[Any]:
-    """The values [H, W] of a picture of one channel."""
+    """Return the values [H, W] of a picture with one channel."""
     values = np.asarray(picture)
     if not is_half_float(picture):
         return values
@@ -53,7 +53,7 @@ def numbers_of(picture: PIL.Image.Image) -> NDArray[Any]:
 
 
 def read_channels(path: Path, most_bytes: int) -> NDArray[Any] | None:
-    """The pages of a TIFF that Pillow does not read; None for no TIFF.
+    """Read the pages of a TIFF that Pillow does not read; None if the file is no TIFF.
 
     One page is [H, W, C] or [H, W], several of one form are a stack of those.
 

@@ -1,4 +1,4 @@
-"""Scenes as URDF for robots' tools: the objects hang from one world by floating joints.
+"""Write scenes as URDF for robotics: the objects are joined to one world by floating joints.
 
 ROS, PyBullet, Isaac Sim and Drake read it; most of them want one object at a time, so each has a
 file of its own beside the whole. URDF: https://wiki.ros.org/urdf/XML
@@ -23,7 +23,7 @@ __all__ = ["write_urdf"]
 
 
 def write_urdf(path: Path, world: World) -> list[Path]:
-    """Write a world as URDF; return the files written, that of the whole scene last.
+    """Write a world as URDF; return the files written, the whole scene's last.
 
     Args:
         path: `scene.urdf`; meshes and each object's own URDF go to `scene_physics` beside it.
@@ -100,7 +100,7 @@ def _joint(
 
 
 def _inertia(body: Body) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centre of mass [3] and inertia about it [3, 3], of the colliders filled evenly."""
+    """Compute centre of mass [3] and inertia about it [3, 3] of evenly filled colliders."""
     import trimesh
 
     parts = [trimesh.Trimesh(h.vertices, h.faces, process=False) for h in body.hulls]

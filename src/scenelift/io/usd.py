@@ -1,4 +1,4 @@
-"""Scenes as USD, two files for two readers (https://openusd.org).
+"""Write scenes as USD (https://openusd.org): a package for phones, and files for other tools.
 
     scene.usdz   phones: meshes and their textures in one package, nothing else
     scene.usdc   simulators and editors: meshes, splats, rigid bodies; pictures in `scene_usd/`
@@ -132,7 +132,7 @@ def _new_stage(layer: Path) -> Any:
 def _add_object(
     stage: Any, node: GlbNode, splats: Gaussians | None, folder: Path, prefix: str
 ) -> Any:
-    """The object's transform with its looks below it; its path."""
+    """Add the object's transform with its looks below it; return its path."""
     from pxr import Gf, Sdf, Tf, UsdGeom
 
     place = Sdf.Path("/scene").AppendChild(Tf.MakeValidIdentifier(f"object_{node.key}"))
@@ -151,7 +151,7 @@ def _add_object(
 
 
 def _add_body(stage: Any, place: Any, body: Body, node: GlbNode) -> None:
-    """Rigid body, mass and convex colliders of an object."""
+    """Add rigid body, mass and convex colliders of an object."""
     from pxr import UsdGeom, UsdPhysics, UsdShade, Vt
 
     prim = stage.GetPrimAtPath(place)
@@ -177,7 +177,7 @@ def _add_body(stage: Any, place: Any, body: Body, node: GlbNode) -> None:
 
 
 def _add_ground(stage: Any, world: World) -> None:
-    """Gravity, the floor as a plane, and the surfaces above it; none of them moves."""
+    """Add gravity, the floor as a plane, and the surfaces above it; none of them moves."""
     from pxr import Gf, UsdGeom, UsdPhysics
 
     gravity = UsdPhysics.Scene.Define(stage, "/scene/physics")
@@ -274,7 +274,7 @@ def _add_mesh(stage: Any, place: Any, name: str, mesh: Mesh, folder: Path, prefi
 def _add_surface(
     stage: Any, place: Any, shader: Any, material: Material, folder: Path, prefix: str
 ) -> None:
-    """Metallic, roughness and the normal map."""
+    """Add metallic, roughness and the normal map."""
     from pxr import Gf, Sdf
 
     metallic = shader.CreateInput("metallic", Sdf.ValueTypeNames.Float)
@@ -306,7 +306,7 @@ def _sampler(
     prefix: str,
     space: str,
 ) -> Any:
-    """A shader that reads a picture at the mesh's texture coordinates."""
+    """Add a shader that reads a picture at the mesh's texture coordinates."""
     from pxr import Sdf, UsdShade
 
     file = folder / (f"{place.name}.png" if name == "texture" else f"{place.name}_{name}.png")

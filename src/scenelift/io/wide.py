@@ -1,4 +1,4 @@
-"""Colours of 16 bits a channel, of which Pillow keeps the upper eight."""
+"""Read colours of 16 bits a channel, of which Pillow keeps the upper eight."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _GREY_AND_ALPHA, _BOTH = "LA;16B", "I;32B"
 
 
 def wide_layout(picture: PIL.Image.Image) -> str | None:
-    """How an opened, not yet loaded picture has its 16 bits a channel; None if it has not."""
+    """Return the layout of an opened, not yet loaded picture with 16 bits a channel, else None."""
     layouts = {_layout(tile) for tile in getattr(picture, "tile", [])}
     layout = layouts.pop() if len(layouts) == 1 else None
     return layout if layout in _LOWER_BYTE or layout == _GREY_AND_ALPHA else None
 
 
 def wide_channels(picture: PIL.Image.Image, layout: str, file: BinaryIO) -> NDArray[np.uint16]:
-    """Red, green and blue [H, W, 3], or grey [H, W], in all their 16 bits.
+    """Read red, green and blue [H, W, 3], or grey [H, W], in all their 16 bits.
 
     Args:
         picture: loaded.
@@ -54,7 +54,7 @@ def wide_channels(picture: PIL.Image.Image, layout: str, file: BinaryIO) -> NDAr
 
 
 def _layout(tile: Any) -> str:
-    """How a tile's bytes are laid out, as Pillow calls it."""
+    """Return the layout of a tile's bytes, as Pillow calls it."""
     arguments = tile[3]
     if isinstance(arguments, str):
         return arguments

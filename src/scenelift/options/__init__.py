@@ -1,4 +1,4 @@
-"""What a run may be told: one definition, from which every front end is made.
+"""The options of a run: one definition, from which every front end is made.
 
 Commands, a batch's plan and manifest, the web app's settings, form and page, and the table in
 docs/options.md all come from the fields in `groups.py`. This package is below everything else.

@@ -13,7 +13,7 @@ START = "<!-- made by `python -m scenelift.options --write docs/options.md` -->\
 
 
 def tables() -> str:
-    """A table for every group, and below it what is left out where, and why."""
+    """Make a table for every group, and below it which front ends leave options out, and why."""
     lines: list[str] = []
     for group, members in groupby(OPTIONS, key=lambda f: f.group):
         fields = list(members)
@@ -50,7 +50,7 @@ def _values(f: OptionField) -> str:
 
 
 def _reasons(fields: list[OptionField]) -> list[str]:
-    """Where options are missing and why, a line for each reason."""
+    """List why options are missing in front ends, a line for each reason."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for f in fields:
         for front_end, reason in f.left_out.items():
@@ -63,7 +63,7 @@ def _reasons(fields: list[OptionField]) -> list[str]:
 
 
 def main() -> None:
-    """Print the tables, or put them into a page in place of the earlier ones."""
+    """Print the tables, or replace the earlier ones in a page."""
     parser = argparse.ArgumentParser(prog="python -m scenelift.options")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="below its marker line")
     args = parser.parse_args()

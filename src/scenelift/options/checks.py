@@ -1,4 +1,4 @@
-"""Values of options that come from Python: of the right type, within range, or refused by name.
+"""Check options that come from Python: type and range.
 
 What means the same is taken: numbers of NumPy, 7.0 for 7, a text for a path, a lone value for a
 tuple of one, and whatever front ends write ("8GB", "door=2.0m").
@@ -20,7 +20,7 @@ __all__ = ["check_options"]
 
 
 def check_options(options: Any) -> None:
-    """Bring every option of a group to its type, and refuse what has another or is out of range.
+    """Convert every option of a group to its type, and refuse what has another or is out of range.
 
     For `__post_init__` of a frozen dataclass.
 
@@ -42,7 +42,7 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def _checked(value: Any, hint: Any, spec: Option, word: str, plain: Any) -> Any:
-    """A value of a field's type."""
+    """Convert a value to a field's type, or refuse it."""
     kinds = get_args(hint) if get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
     if value is None and types.NoneType in kinds:
         return None
@@ -75,7 +75,7 @@ def _checked(value: Any, hint: Any, spec: Option, word: str, plain: Any) -> Any:
 
 
 def _several(value: Any, item: Any, spec: Option, word: str) -> tuple[Any, ...]:
-    """A tuple of a field that holds several."""
+    """Convert several values to a tuple."""
     if isinstance(value, (str, Path, bytes, item)):
         value = (value,)
     try:

@@ -1,4 +1,4 @@
-"""What a front end has to know about one option, written beside the option itself.
+"""The definition of an option: what front ends must know, written beside the option itself.
 
 A field of an options class is declared with `option(default, help=…)`. From that one line come
 the terminal's parameter, the manifest's column, the plan's JSON, the web form's field and the
@@ -66,14 +66,14 @@ class Option:
 
 
 def option(default: Any, *, help: str, changes: Stage, example: Any, **more: Any) -> Any:
-    """A dataclass field that is an option; arguments as the attributes of `Option`."""
+    """Make a dataclass field that is an option; arguments as the attributes of `Option`."""
     spec = Option(help=help, changes=changes, example=example, **more)
     return field(default=default, metadata={"option": spec})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionField:
-    """An option in its place.
+    """An option as a field of its group.
 
     Attributes:
         group: attribute of `Options` that holds it.
@@ -115,7 +115,7 @@ class OptionField:
         return get_args(self.plain) if get_origin(self.plain) is Literal else ()
 
     def to_plain(self, value: Any) -> Any:
-        """The field's value as front ends write it; None where nothing is said."""
+        """Convert a field's value to the form that front ends write; None if it is not set."""
         if self.option.zero_is_none and value is None:
             return 0
         if value is None:
@@ -127,7 +127,7 @@ class OptionField:
         return str(value) if isinstance(value, Path) else value
 
     def from_plain(self, value: Any) -> Any:
-        """The field's value of a plain one.
+        """Convert a front end's plain value to the field's value.
 
         Raises:
             InputError: a text cannot be read.
@@ -146,7 +146,7 @@ class OptionField:
 
 @cache
 def fields_of(cls: type) -> Mapping[str, tuple[Option, Any, Any]]:
-    """Field -> option, default and plain type, of an options class."""
+    """List the options of a class: field, option, default and plain type."""
     hints = typing.get_type_hints(cls)
     return {
         f.name: (spec, f.default, spec.plain or _plain_type(hints[f.name]))
@@ -156,7 +156,7 @@ def fields_of(cls: type) -> Mapping[str, tuple[Option, Any, Any]]:
 
 
 def _plain_type(hint: Any) -> Any:
-    """The type that front ends see: without None, and with lists for tuples."""
+    """Return the type that front ends see: without None, and with lists for tuples."""
     if get_origin(hint) in (typing.Union, types.UnionType):
         (hint,) = [part for part in get_args(hint) if part is not types.NoneType]
     if get_origin(hint) is tuple:

@@ -24,7 +24,7 @@ __all__ = ["HEADINGS", "OPTIONS", "PUBLISHED_VALUES", "Options", "fields_for", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Everything that a run may be told, besides its photo and its output folder.
+    """All options of a run; photo and output folder are no options.
 
     The first group says what to look for; the next three make the pipeline; the others are about
     one run of it.
@@ -41,11 +41,11 @@ class Options:
     export: ExportOptions = field(default_factory=ExportOptions)
 
     def to_plain(self) -> dict[str, Any]:
-        """Name -> plain value of every option, ready for JSON."""
+        """Return every option's plain value by name, ready for JSON."""
         return {f.name: f.to_plain(getattr(getattr(self, f.group), f.field)) for f in OPTIONS}
 
     def with_plain(self, values: Mapping[str, Any]) -> Options:
-        """These options, with those of the named ones that have a value in place of their own.
+        """Return these options with the named ones replaced; None keeps an option's value.
 
         Args:
             values: name -> plain value; None says nothing.
@@ -64,7 +64,7 @@ class Options:
         return options._as_published() if options.preset.published else options
 
     def _as_published(self) -> Options:
-        """These options, with what has its default as SAM 3D's published pipeline has it."""
+        """Return these options, with SAM 3D's published settings where they have our defaults."""
         groups: dict[str, Any] = {}
         for name, value in PUBLISHED_VALUES.items():
             f = _BY_NAME[name]
@@ -75,7 +75,7 @@ class Options:
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Options:
-        """Options of plain values; raises as `with_plain`."""
+        """Make options from plain values; raises as `with_plain`."""
         return cls().with_plain(values)
 
 
@@ -133,16 +133,16 @@ are others. docs/sam3d.md says more of each."""
 
 
 def option_named(name: str) -> OptionField:
-    """The option that front ends call so.
+    """Return the option with this name.
 
     Raises:
-        KeyError: there is none.
+        KeyError: there is no such option.
     """
     return _BY_NAME[name]
 
 
 def fields_for(front_end: FrontEnd, *groups: str) -> tuple[OptionField, ...]:
-    """The options that a front end has, of all groups or of some."""
+    """List the options that a front end has, of all groups or of some."""
     return tuple(
         f for f in OPTIONS if front_end not in f.left_out and (not groups or f.group in groups)
     )

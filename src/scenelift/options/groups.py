@@ -1,4 +1,4 @@
-"""What a run may be told, in groups: every option of every front end is a field here, once.
+"""The options of a run, in groups: every option of every front end is one field here.
 
 `docs/options.md` is made from this file. To add an option, add a field (CONTRIBUTING says more).
 """
@@ -91,7 +91,7 @@ _FILES_OF_ONE_PHOTO = {"batch": _ONE_PHOTO, "serve": _NO_PATHS, "job": _NO_PATHS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionGroup:
-    """Base of the groups: values of the wrong type or out of range are refused."""
+    """Base of the groups, which refuses values of the wrong type or out of range."""
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -193,7 +193,7 @@ class SearchOptions(OptionGroup):
     )
 
     def to_prompt(self, *, optional: bool = False) -> Prompt:
-        """The prompt; `optional` where masks are there in its place.
+        """Make the prompt; it may be empty (`optional`) if masks replace it.
 
         Raises:
             InputError: it says nothing, or a phrase is too long, or there are too many.
@@ -484,12 +484,12 @@ class ReconstructionOptions(BackendOptions):
     )
 
     def steps_of(self, stage: Literal["structure", "latent"]) -> int | None:
-        """Steps of a stage as asked for; None for the checkpoint's own."""
+        """Return the steps of a stage as the user set them; None for the checkpoint's own."""
         own = self.structure_steps if stage == "structure" else self.latent_steps
         return own if own is not None else self.steps
 
     def expanded(self, *, distilled: bool) -> ReconstructionOptions:
-        """The options that `fast` stands for; what was given besides keeps its value.
+        """Replace `fast` by the options that it stands for; options that the user set stay.
 
         The second stage takes 12 steps. The first takes 4 without guidance where it was distilled
         for that, else 12.

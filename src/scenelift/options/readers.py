@@ -1,4 +1,4 @@
-"""Values of options that people write as text: memory, heights, densities, formats."""
+"""Read options that people write as text: memory, heights, densities, formats."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ class Density:
 
 
 def read_bytes(text: str) -> int:
-    """An amount of memory such as "8GB", "7.5 GiB", "6000MB" or "max", in bytes.
+    """Read an amount of memory such as "8GB", "7.5 GiB", "6000MB" or "max", in bytes.
 
     Raises:
-        InputError: it is none, or nothing at all.
+        InputError: it is not an amount of memory, or it is 0.
     """
     if text.strip().lower() == "max":
         return UNLIMITED
@@ -75,13 +75,13 @@ def read_bytes(text: str) -> int:
     size = round(float(match[1]) * _MEMORY[match[2] or ""]) if match else 0
     if size <= 0:
         raise InputError(
-            f"{text!r} is no amount of memory. Give one such as 8GB or 7.5GiB, or max."
+            f"{text!r} is not an amount of memory. Give one such as 8GB or 7.5GiB, or max."
         )
     return size
 
 
 def show_bytes(size: int) -> str:
-    """An amount of memory as `read_bytes` reads it, exactly, in the largest whole unit."""
+    """Write an amount of memory exactly, as `read_bytes` reads it, in the largest whole unit."""
     if size == UNLIMITED:
         return "max"
     for unit in ("GB", "GiB", "MB", "MiB"):
@@ -91,7 +91,7 @@ def show_bytes(size: int) -> str:
 
 
 def read_known(texts: Sequence[str] | None) -> tuple[KnownLength, ...]:
-    """Known heights, each a label, =, and a height with its unit.
+    """Read known heights: each is a label, =, and a height with its unit.
 
     Raises:
         InputError: one is not that, or no height.
@@ -102,7 +102,7 @@ def read_known(texts: Sequence[str] | None) -> tuple[KnownLength, ...]:
         match = re.fullmatch(r"\s*([0-9]*[.,]?[0-9]+)\s*([a-z]+)\s*", height.lower())
         if not (label.strip() and match and match[2] in _LENGTHS):
             raise InputError(
-                f"{text!r} is no known height. Give a label and a height with its unit "
+                f"{text!r} does not give a known height. Give a label and a height with its unit "
                 f'({", ".join(_LENGTHS)}), for example --known "door=2.0m".'
             )
         metres = float(match[1].replace(",", ".")) * _LENGTHS[match[2]]
@@ -113,12 +113,12 @@ def read_known(texts: Sequence[str] | None) -> tuple[KnownLength, ...]:
 
 
 def show_known(lengths: Sequence[KnownLength]) -> list[str]:
-    """Known heights as `read_known` reads them, exactly."""
+    """Write known heights exactly, as `read_known` reads them."""
     return [f"{k.label}={Decimal(repr(k.metres)):f}m" for k in lengths]
 
 
 def read_densities(texts: Sequence[str] | None) -> tuple[Density, ...]:
-    """Densities, each a label or a word of labels, =, and kg/m³ (or another unit).
+    """Read densities: each is a label or a word of labels, =, and kg/m³ (or another unit).
 
     Raises:
         InputError: one is not that, or no density.
@@ -129,8 +129,8 @@ def read_densities(texts: Sequence[str] | None) -> tuple[Density, ...]:
         match = re.fullmatch(r"\s*([0-9]*[.,]?[0-9]+)\s*(\S*)\s*", value.lower())
         if not (label.strip() and match and match[2] in _DENSITIES):
             raise InputError(
-                f"{text!r} is no density. Give a label and kilograms in a cubic metre, for example "
-                '--density "cup=900kg/m3" (or g/cm3).'
+                f"{text!r} does not give a density. Give a label and kilograms in a cubic "
+                'metre, for example --density "cup=900kg/m3" (or g/cm3).'
             )
         density = float(match[1].replace(",", ".")) * _DENSITIES[match[2]]
         if not 0 < density < HEAVIEST:
@@ -142,12 +142,12 @@ def read_densities(texts: Sequence[str] | None) -> tuple[Density, ...]:
 
 
 def show_densities(densities: Sequence[Density]) -> list[str]:
-    """Densities as `read_densities` reads them, exactly."""
+    """Write densities exactly, as `read_densities` reads them."""
     return [f"{d.label}={Decimal(repr(d.kg_per_m3)):f}kg/m3" for d in densities]
 
 
 def read_formats(value: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Formats of files to write as well: a list, or a text with commas.
+    """Read the names of further file formats: a list, or a text with commas.
 
     Raises:
         InputError: one of them is unknown.
@@ -158,7 +158,7 @@ def read_formats(value: str | Sequence[str] | None) -> tuple[str, ...]:
     formats = tuple(dict.fromkeys(name for name in names if name))
     for name in formats:
         if name not in EXTRA_FORMATS:
-            raise InputError(f"{name!r} is no format. Known: {', '.join(EXTRA_FORMATS)}.")
+            raise InputError(f"{name!r} is not a known format. Known: {', '.join(EXTRA_FORMATS)}.")
         for module, extra in EXTRA_FORMATS[name].packages:
             if find_spec(module) is None:
                 raise SetupError(
@@ -168,7 +168,7 @@ def read_formats(value: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def read_boxes(texts: Sequence[str], *, positive: bool = True) -> tuple[BoxPrompt, ...]:
-    """Boxes of a prompt, as `prompts.parse_boxes` reads them."""
+    """Read boxes of a prompt, by `prompts.parse_boxes`."""
     return parse_boxes(texts, positive=positive)
 
 
@@ -178,7 +178,7 @@ def show_boxes(boxes: Sequence[BoxPrompt]) -> list[str]:
 
 
 def read_points(texts: Sequence[str], *, positive: bool = True) -> tuple[PointPrompt, ...]:
-    """Points of a prompt, as `prompts.parse_points` reads them."""
+    """Read points of a prompt, by `prompts.parse_points`."""
     return parse_points(texts, positive=positive)
 
 
@@ -188,10 +188,10 @@ def show_points(points: Sequence[PointPrompt]) -> list[str]:
 
 
 def read_device(device: Any) -> str:
-    """A device as PyTorch names it: "CPU" is "cpu", 1 is "cuda:1", "gpu" is "cuda", None "auto".
+    """Read a device as PyTorch names it: "CPU" is "cpu", 1 is "cuda:1", None is "auto".
 
     Raises:
-        InputError: it is none.
+        InputError: it is not a device.
     """
     name = device
     if device is None:
@@ -213,7 +213,7 @@ def read_device(device: Any) -> str:
 
 
 def read_few_splats(few: bool) -> int:
-    """Splats a voxel: 4 or 32."""
+    """Read the number of splats per voxel: 4 or 32."""
     return 4 if few else 32
 
 

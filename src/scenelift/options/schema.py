@@ -1,4 +1,4 @@
-"""Pydantic models and JSON Schema of the options that a front end has."""
+"""Make pydantic models and JSON Schema of the options that a front end has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["OptionModel", "json_schema", "model_of"]
 
 
 class OptionModel(BaseModel):
-    """Base of the models made here: values are plain, and others than those named are refused."""
+    """Base of the models made here: values are plain, and unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,7 +24,7 @@ M = TypeVar("M", bound=BaseModel)
 def model_of(
     name: str, front_end: FrontEnd, *groups: str, base: type[M], unsaid: bool = False
 ) -> type[M]:
-    """A model with a field for every option that a front end has.
+    """Make a model with a field for every option that a front end has.
 
     Args:
         name: of the model, for OpenAPI.
@@ -49,7 +49,7 @@ def _field(f: OptionField, unsaid: bool) -> tuple[Any, Any]:
 
 
 def json_schema(f: OptionField) -> dict[str, Any]:
-    """JSON Schema of an option's plain value, with its default, for forms.
+    """Return the JSON Schema of an option's plain value, with its default, for forms.
 
     Where 0 means no limit, `least_positive` is the least number besides.
     """

@@ -1,1 +1,1 @@
-"""What becomes of a scene: the output folder, its manifest, overlay, turntable and viewer page."""
+"""Write a scene: the output folder, its manifest, overlay, turntable and viewer page."""

@@ -1,4 +1,4 @@
-"""What files may be made of a finished scene on demand: further formats, turntables, pictures.
+"""Define the files that users may request of a finished scene: formats, loops, pictures.
 
 Each is known by the name of its file, which says all about it: scene.spz,
 turntable-circle-60x720.webp, picture-2048.png.
@@ -49,7 +49,7 @@ class Turntable:
         return f"turntable-{self.path}-{self.frames}x{self.size}.{self.format}"
 
     def options(self, of_run: ExportOptions) -> ExportOptions:
-        """Options that say the same.
+        """Return equivalent options.
 
         Raises:
             InputError: a number is out of range, or the frames have too many pixels together.
@@ -80,7 +80,7 @@ class Picture:
         return f"picture-{self.size}.png"
 
     def options(self, of_run: ExportOptions) -> ExportOptions:
-        """Options of the loop whose first frame it is; see `Turntable.options`."""
+        """Return options of the loop whose first frame it is; see `Turntable.options`."""
         loop = Turntable(path="swing", format="gif", frames=1, size=self.size)
         return loop.options(of_run)
 
@@ -106,4 +106,4 @@ def export_of(name: str) -> Export:
         )
     if match := _PICTURE.fullmatch(name):
         return Picture(size=int(match[1]))
-    raise InputError(f"{name[:80]!r} is no file that is made of a scene on demand.")
+    raise InputError(f"{name[:80]!r} is not a file that can be made of a scene.")

@@ -1,4 +1,4 @@
-"""Making files of a finished scene on demand, by the code that writes every scene."""
+"""Make further files of a finished scene, by the code that writes every scene."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Exporter:
         self._extra = ExtraFiles.of(self._scene, self._options)
 
     def write(self, export: Export, folder: Path, report: Reporter) -> list[Path]:
-        """Write one of them; the files written, the one of its name first.
+        """Write one export; return the files written, the requested one first.
 
         Args:
             folder: where to; exists.

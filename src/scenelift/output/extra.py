@@ -1,4 +1,4 @@
-"""Files that a scene is written as on request, beside those that it always has."""
+"""Write a scene in further formats that the user asked for."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MODULES = {"pxr": tuple(f"pxr.{name}" for name in _USD_MODULES.split())}
 
 
 def load_packages(kinds: Iterable[str]) -> None:
-    """Import the packages that formats need, before threads write; what is missing stays so.
+    """Import the packages that formats need before threads write; missing ones are skipped.
 
     OpenUSD gives Python's lock away while the system's loader holds its own, and wants it back: it
     waits for ever for a thread that has Python's lock and is about to load another library.
@@ -78,7 +78,7 @@ class ExtraFiles:
 
     @classmethod
     def of(cls, scene: Scene, options: ExportOptions) -> ExtraFiles:
-        """The extra files of a scene that a run's options ask for."""
+        """Make the writer of the extra files that a run's options ask for."""
         return cls(
             scene.objects,
             metres=scene.units == "metres",
@@ -90,7 +90,7 @@ class ExtraFiles:
         )
 
     def write(self, kind: str, path: Path) -> list[Path]:
-        """Write one format; the files written.
+        """Write one format; return the files written.
 
         Args:
             kind: the format.
@@ -117,7 +117,7 @@ class ExtraFiles:
 
     @property
     def world(self) -> World | None:
-        """The objects as rigid bodies, where a format needed them."""
+        """The objects as rigid bodies, if a format needed them."""
         return self._world
 
     @property
@@ -188,7 +188,7 @@ class ExtraFiles:
         write_bytes(path, compact_glb(glb_bytes(self._nodes)))
 
     def _bodies(self) -> World:
-        """The objects as rigid bodies, worked out once for all formats that need them."""
+        """Make the objects' rigid bodies, once for all formats that need them."""
         from scenelift.physics.bodies import world_of
 
         with self._lock:

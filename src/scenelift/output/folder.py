@@ -1,4 +1,4 @@
-"""An output folder: whose it is while something is being written, and what may be replaced in it.
+"""Claim an output folder for one writer, and protect what must not be replaced in it.
 
 .scenelift/lock             held by the run that writes; gone once it ends
 .scenelift/new/             the scene that is being written
@@ -58,7 +58,7 @@ _SCENE_FILE = re.compile(
 
 
 def is_scene_file(name: str) -> bool:
-    """Whether a scene may have a file of this name.
+    """Return whether a scene may have a file of this name.
 
     Args:
         name: path below the output folder, with forward slashes.
@@ -121,7 +121,7 @@ def check_links(folder: Path, is_ours: Callable[[str], bool]) -> None:
 
 @contextmanager
 def claim_folder(folder: Path) -> Iterator[Path]:
-    """Be the only one that writes results to a folder.
+    """Lock a folder, so that nobody else writes results to it.
 
     Yields:
         The folder for unfinished work inside it. It goes at the end if it is empty.
@@ -168,7 +168,7 @@ def _lock(work: Path) -> FileLock:
 
 @contextmanager
 def replace_scene(folder: Path) -> Iterator[Path]:
-    """Write a scene beside an earlier one, and then put it in its place.
+    """Write a scene beside an earlier one, and then move it into its place.
 
     Until the block is left, the earlier scene stays as it is. Of its files, those that the new
     one does not have are removed; nothing else in the folder is touched. A process that is killed
@@ -196,13 +196,13 @@ def replace_scene(folder: Path) -> Iterator[Path]:
 
 
 def forget_unfinished(folder: Path) -> None:
-    """Remove what a killed writer left, in a folder whose scene is whole."""
+    """Remove what a killed writer left in a folder whose scene is complete."""
     shutil.rmtree(folder / WORK_FOLDER / _NEW, ignore_errors=True)
     (folder / WORK_FOLDER / _LIST).unlink(missing_ok=True)
 
 
 def forget_original(folder: Path) -> None:
-    """Remove the state before edits: of a scene that another one has replaced."""
+    """Remove the saved scene from before edits, once another scene has replaced it."""
     shutil.rmtree(folder / ORIGINAL, ignore_errors=True)
 
 
@@ -247,7 +247,7 @@ def _remove_empty(folder: Path, below: PurePosixPath) -> None:
 
 
 def _files_of_earlier_scene(folder: Path) -> set[str]:
-    """Names below the folder that scenes written there have, complete or not."""
+    """List names below the folder that earlier scenes have there, complete or not."""
     names: set[str] = set()
     with suppress(InputError):
         names |= {MANIFEST_NAME, *(file.path for file in read_manifest(folder).files)}

@@ -1,4 +1,4 @@
-"""A font that has a label's letters, of those that are installed.
+"""Find an installed font that has a label's letters.
 
 Pillow's own font has Latin letters only: anything else would be drawn as empty boxes.
 """
@@ -32,7 +32,7 @@ MISSING = "\U0010fffe"  # no font has it, so that it is drawn as what stands for
 
 @lru_cache(maxsize=64)
 def font_for(text: str, size: int) -> Font | None:
-    """A font that has every letter of a text, None where none of this machine's has.
+    """Find a font that has every letter of a text; None if this machine has none.
 
     Args:
         text: a label.
@@ -52,7 +52,7 @@ def font_for(text: str, size: int) -> Font | None:
 
 
 def _has_glyphs(font: Font, text: str) -> bool:
-    """Whether a font draws every letter otherwise than one that it lacks."""
+    """Return whether a font has every letter: a missing one is drawn as the placeholder."""
 
     def bitmap(letter: str) -> bytes:
         mask: Any = font.getmask(letter)
@@ -64,7 +64,7 @@ def _has_glyphs(font: Font, text: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _installed() -> tuple[Path, ...]:
-    """Files of known fonts, in the order of `FAMILIES`."""
+    """Return the files of known fonts that are installed, in the order of `FAMILIES`."""
     fonts: dict[str, Path] = {}
     for folder in _folders():
         for parent, _, files in os.walk(folder):

@@ -1,4 +1,4 @@
-"""Splats of other programs as a scene, so that the viewer shows them, alone or beside ours."""
+"""Show splats of other programs as a scene in the viewer, alone or beside ours."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OUTLIERS = 0.01  # share of splats at each end of each axis that are not framed
 
 
 def scene_of_files(paths: Sequence[Path], *, frame: SplatFrame | None = None) -> Scene:
-    """A scene of splat files and of output folders, each an object at its own coordinates.
+    """Make a scene of splat files and output folders, each an object at its own coordinates.
 
     Args:
         paths: files of any kind of `SPLAT_KINDS`, or folders of finished runs.
@@ -89,7 +89,7 @@ def _splats_at(path: Path, frame: SplatFrame | None) -> Gaussians:
 
 
 def _camera_for(sets: Sequence[Gaussians]) -> tuple[Camera, np.ndarray]:
-    """A camera that has all splats in sight, looking along −z, and its pose."""
+    """Place a camera that sees all splats, looking along −z; return it and its pose."""
     means = np.concatenate([g.means for g in sets]).astype(np.float64)
     low, high = np.quantile(means, [OUTLIERS, 1 - OUTLIERS], axis=0)
     middle, radius = (low + high) / 2, max(float(np.linalg.norm(high - low)) / 2, 1e-6)

@@ -1,4 +1,4 @@
-"""`instances.json`: masks as files that people can look at, edit and give back.
+"""`instances.json`: masks as files that people can view, edit and use as input again.
 
 instances.json   [{"label", "score", "box": [x0, y0, x1, y1], "mask": file name, "sha256"}, …]
 00_cup.png       mask: 255 inside, 0 outside, at the photo's size
@@ -95,7 +95,7 @@ def write_instances(folder: Path, image: Image, segmentation: Segmentation) -> l
 
 
 def _masks(folder: Path) -> dict[str, str]:
-    """Masks of ours in the `instances.json` of a folder: file name -> SHA-256, "" if not listed."""
+    """Return our masks in a folder's `instances.json`: file name -> SHA-256, "" if not listed."""
     with suppress(OSError, ValueError, TypeError, RecursionError):
         entries = json.loads((folder / INSTANCES_NAME).read_bytes())
         listed = {e.get("mask"): str(e.get("sha256", "")) for e in entries if isinstance(e, dict)}

@@ -1,4 +1,4 @@
-"""`scene.json`: what is in an output folder, and how it came about.
+"""`scene.json`: the contents of an output folder, and how they were made.
 
 The models below are the documented schema (`docs/scene.schema.json` is made from them). Version
 1 only ever gains optional fields; anything else is a new version.
@@ -245,10 +245,10 @@ class Manifest(_Model):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of an output folder.
+    """Read the manifest of an output folder.
 
     Raises:
-        InputError: there is none, or it is not one of ours.
+        InputError: there is no manifest, or it is not one of ours.
     """
     path = folder / MANIFEST_NAME
     check_regular(path)

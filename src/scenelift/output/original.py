@@ -1,4 +1,4 @@
-"""The scene of a folder as its run wrote it, whatever was edited since.
+"""Keep the scene of a folder as its run wrote it, whatever is edited afterwards.
 
 A folder that was never edited is its own original. The first edit puts the run's files below
 `.scenelift/original/`, as hard links where there are any, and they stay there until another run.
@@ -18,7 +18,7 @@ __all__ = ["check_original", "keep_original", "original_of"]
 
 
 def original_of(folder: Path) -> Path:
-    """The folder that holds a scene as its run wrote it: the scene's own, or one inside it.
+    """Return the folder with a scene as its run wrote it: the scene's own, or one inside it.
 
     Raises:
         InputError: there is no finished scene, or its state before the edits is gone.
@@ -38,7 +38,7 @@ def original_of(folder: Path) -> Path:
 
 
 def check_original(original: Path) -> Manifest:
-    """The manifest of an unedited scene whose files are all there, as they were written.
+    """Read the manifest of an unedited scene, and check that its files have not changed.
 
     Raises:
         InputError: one is missing or has changed.
@@ -56,7 +56,7 @@ def check_original(original: Path) -> Manifest:
 
 
 def keep_original(folder: Path) -> None:
-    """Put a scene's files where edits leave them alone, unless they are there.
+    """Save a scene's files in a place that edits leave alone, unless they are there already.
 
     Args:
         folder: claimed, of a scene whose files are as they were written.

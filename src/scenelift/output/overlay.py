@@ -1,4 +1,4 @@
-"""The photo with its objects tinted, outlined and numbered."""
+"""Draw the photo with its objects tinted, outlined and numbered."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _free_place(
     picture: tuple[int, int],
     label_boxes: Sequence[tuple[float, float, float, float]],
 ) -> tuple[float, float]:
-    """Corner for a label near its object, inside the picture, off the other labels if it can be."""
+    """Find a label's corner near its object, in the picture and off other labels if possible."""
     (w, h), (width, height) = size, picture
     rows, columns = np.nonzero(instance.mask)
     nearest = np.argmin(

@@ -1,4 +1,4 @@
-"""The viewer as a page: over a folder, or with a whole scene inside.
+"""Make the viewer's page, either over a folder or with a whole scene inside.
 
 `viewer.html` is built from `frontend/` (see docs/page.md) and comes with the package.
 """
@@ -23,7 +23,7 @@ PLACE = '<script type="application/json" id="scene">'
 
 
 def viewer_page(package: Traversable | None = None) -> str:
-    """The viewer, showing the `scene.json` that is served beside it.
+    """Return the viewer's page, which shows the `scene.json` that is served beside it.
 
     Args:
         package: where the package lies, if not where it was imported from.
@@ -74,7 +74,7 @@ def export_page(folder: Path, viewer: str, page: Path) -> Path:
 
 
 def listed_files(folder: Path, manifest: Manifest) -> dict[str, Path]:
-    """The files that a manifest lists, by the names that it gives them.
+    """Return the files that a manifest lists, by the names that it gives them.
 
     The manifest may have been edited by anyone: what would lead out of the folder is left out.
     """
@@ -84,7 +84,7 @@ def listed_files(folder: Path, manifest: Manifest) -> dict[str, Path]:
 
 
 def _shown_files(manifest: Manifest) -> list[str]:
-    """The photo, every object's splats and mesh, and the background's mesh."""
+    """List the files that the viewer shows: photo, splats, meshes, and the background's mesh."""
     kinds = ("splats", "mesh")
     parts = [o.files[kind] for o in manifest.objects for kind in kinds if kind in o.files]
     room = [f.path for f in manifest.files if f.path == "background.glb"]

@@ -20,7 +20,7 @@ __all__ = ["folder_server"]
 
 @contextmanager
 def folder_server(folder: Path, viewer: str, port: int) -> Iterator[ThreadingHTTPServer]:
-    """A server of the viewer and of the files that the folder's manifest names, and of no others.
+    """Make a server of the viewer and of the files that the folder's manifest names.
 
     Args:
         folder: of a finished run.
@@ -76,4 +76,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the terminal is the user's."""
+        """Log nothing: the terminal is the user's."""

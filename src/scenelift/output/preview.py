@@ -1,4 +1,4 @@
-"""The loop around a scene, as options describe it."""
+"""Draw the loop around a scene by its options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["draw_preview"]
 def draw_preview(
     scene: Scene, gaussians: Gaussians, options: ExportOptions, report: Reporter
 ) -> list[NDArray[np.uint8]]:
-    """Pictures [H, W, 3] of the loop; see `render_turntable`.
+    """Draw the pictures [H, W, 3] of the loop; see `render_turntable`.
 
     Args:
         scene: gives photo camera and background.

@@ -1,4 +1,4 @@
-"""A finished folder as a `Scene` again: what `write_scene` wrote, read back."""
+"""Read a finished folder back as a `Scene`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = ["export_options", "read_scene"]
 
 
 def read_scene(folder: Path, manifest: Manifest, *, device: str = "cpu") -> Scene:
-    """The scene of a folder, from its photo, masks, and objects' splats and meshes.
+    """Read the scene of a folder, from its photo, masks, and objects' splats and meshes.
 
     Numbers are those of the files: scales and opacities, which PLY has as logarithms, differ from
     the run's in the last bits. An object that failed has its box for a mask.
@@ -95,7 +95,7 @@ def read_scene(folder: Path, manifest: Manifest, *, device: str = "cpu") -> Scen
 
 
 def export_options(manifest: Manifest) -> ExportOptions:
-    """The options by which a folder can be written again with the files that it has.
+    """Return the options with which a folder is written again with the same kinds of files.
 
     Earlier versions did not record them: then formats are told from the files, and previews are
     as by default.
@@ -145,7 +145,7 @@ def _splats(folder: Path, files: Mapping[str, str], kernel: float) -> Gaussians 
 def _mesh(path: Path) -> Mesh:
     nodes = read_glb(path)
     if len(nodes) != 1:
-        raise InputError(f"{path} holds {len(nodes)} nodes; a scene's mesh is one.")
+        raise InputError(f"{path} holds {len(nodes)} nodes; a scene's mesh has one.")
     return nodes[0].mesh
 
 

@@ -1,4 +1,4 @@
-"""Writing a scene's files. The manifest comes last: where it is, everything is.
+"""Write a scene's files, with the manifest last: if it exists, all other files do.
 
 scene.ply scene.glb scene.obj (scene.mtl) preview.png input.png overlay.png scene.json
 preview.gif, or .webp, or .mp4
@@ -93,7 +93,7 @@ def write_claimed_scene(
     started: Callable[[], float] | None = None,
     report: Reporter | None = None,
 ) -> Manifest:
-    """As `write_scene`, into a folder that the caller has claimed.
+    """Write a scene like `write_scene`, into a folder that the caller has claimed.
 
     Args:
         folder: see `output.folder.claim_folder`.
@@ -136,7 +136,7 @@ def write_files(
     as_before: Mapping[str, Path] | None = None,
     outlined: Sequence[Instance] | None = None,
 ) -> Manifest:
-    """Write every file of a scene but its manifest, which is returned.
+    """Write every file of a scene but its manifest; return the manifest.
 
     Args:
         folder: empty.
@@ -307,7 +307,7 @@ def _write_object(o: SceneObject, put: Callable[[str, Callable[[Path], None]], s
 def _fewer_splats(
     objects: tuple[SceneObject, ...], most: int
 ) -> tuple[tuple[SceneObject, ...], list[str]]:
-    """Reduce the objects' splats, with a note on what that costs."""
+    """Reduce the objects' splats; add a note on what that costs."""
     from scenelift.finish.prune import prune_objects
 
     before = sum(len(o.shape.gaussians or ()) for o in objects)
@@ -321,7 +321,7 @@ def _fewer_splats(
 
 
 def peak_memory_bytes() -> int | None:
-    """Most memory this process has held, or None where the system does not tell."""
+    """Return the most memory this process has held, or None if the system does not say."""
     if sys.platform == "win32":
         return None
     import resource

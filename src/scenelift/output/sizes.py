@@ -1,4 +1,4 @@
-"""How large a file of a scene will be, before it is made.
+"""Estimate how large a file of a scene will be, before it is made.
 
 The constants of formats stand beside them in `formats.py`; `python -m benchmarks.format_sizes`
 measures them all again.
@@ -18,7 +18,7 @@ PNG = 1.4
 
 
 def expected_bytes(export: Export, manifest: Manifest) -> int:
-    """Bytes of all files of something that may be made of a scene, within a factor of two or so.
+    """Estimate the bytes of an export's files, within a factor of about two.
 
     Args:
         manifest: of the scene.

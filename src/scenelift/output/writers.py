@@ -1,4 +1,4 @@
-"""Files of an output folder, written side by side while other work goes on."""
+"""Write files of an output folder in threads, while other work goes on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST = 8  # files at a time: what they are made of is in memory meanwhile
 
 
 class Writers:
-    """Threads that write files below a folder, as a context; leaving it by an error stops them.
+    """Threads that write files below a folder, as a context; an error in it stops them.
 
     What they wrote is listed in the order in which it was asked for, whoever was first.
 
@@ -46,7 +46,7 @@ class Writers:
     def put(
         self, name: str, write: Callable[[Path], Iterable[Path] | None], *, optional: bool = False
     ) -> str:
-        """Have a file written.
+        """Start writing a file.
 
         Args:
             name: of the file, below the folder.
@@ -61,7 +61,7 @@ class Writers:
         return name
 
     def finish(self, report: Reporter) -> tuple[list[FileModel], dict[str, str]]:
-        """Wait for all of them.
+        """Wait until all files are written.
 
         Args:
             report: told of every file; raises Cancelled between them.

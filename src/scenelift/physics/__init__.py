@@ -1,1 +1,1 @@
-"""What simulators need beyond a picture: masses, convex colliders, and what things stand on."""
+"""Add what simulators need: masses, convex colliders, and surfaces that things stand on."""

@@ -1,4 +1,4 @@
-"""Objects as rigid bodies, and the floor and table tops that they stand on.
+"""Turn objects into rigid bodies, with the floor and table tops that they stand on.
 
 Everything is in a frame of simulators: z up, metres (or what the scene has in their place), with
 the photo's camera above x = y = 0 and z = 0 at the lowest surface.
@@ -66,7 +66,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shelf:
-    """A level surface above the floor that does not move, as of a table.
+    """A level surface above the floor that does not move, such as a table top.
 
     Attributes:
         low, high: corners x, y of the rectangle.
@@ -82,7 +82,7 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class World:
-    """What a simulator starts from: the floor is the plane z = 0.
+    """The bodies and fixed surfaces that a simulator starts from; the floor is the plane z = 0.
 
     Attributes:
         bodies: one an object with a mesh.
@@ -141,7 +141,7 @@ def world_of(
 
 
 def pose_rotation(wxyz: Sequence[float]) -> NDArray[np.float64]:
-    """Rotation matrix [3, 3] of a unit quaternion w, x, y, z."""
+    """Convert a unit quaternion w, x, y, z to a rotation matrix [3, 3]."""
     from scipy.spatial.transform import Rotation
 
     w, x, y, z = wxyz
@@ -168,7 +168,7 @@ def _body(o: SceneObject, turn: NDArray, densities: Mapping[str, float] | None) 
 
 
 def _turn_upright(up: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rotation that takes `up` to z and the camera's right to about x."""
+    """Compute the rotation that takes `up` to z and the camera's right to about x."""
     z = up / np.linalg.norm(up)
     right = np.array([1.0, 0, 0]) if abs(z[0]) < 0.9 else np.array([0, 0, -1.0])
     x = right - (right @ z) * z
@@ -177,7 +177,7 @@ def _turn_upright(up: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _near(bodies: Sequence[Body]) -> float:
-    """How close to a surface counts as standing on it."""
+    """Return how close to a surface counts as standing on it."""
     if not bodies:
         return STANDS_ON
     heights = np.concatenate([b.corners()[:, 2] for b in bodies])
@@ -189,7 +189,7 @@ def _lowered(body: Body, floor: float) -> Body:
 
 
 def _shelves(bodies: Sequence[Body], tops: Sequence[float]) -> list[Shelf]:
-    """What carries the bodies that stand neither on the floor nor on each other."""
+    """Make surfaces for the bodies that stand neither on the floor nor on each other."""
     near = _near(bodies)
     groups: dict[float, list[NDArray]] = {}
     heights: dict[float, float] = {}
@@ -218,7 +218,7 @@ def _shelves(bodies: Sequence[Body], tops: Sequence[float]) -> list[Shelf]:
 
 
 def _carried(body: Body, bodies: Sequence[Body], near: float) -> bool:
-    """Whether something below reaches up to it."""
+    """Return whether another body reaches up to it from below."""
     corners = body.corners()
     for other in bodies:
         if other is body or other.lowest >= body.lowest:

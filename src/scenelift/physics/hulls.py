@@ -1,4 +1,4 @@
-"""Convex pieces that stand for a mesh where things collide.
+"""Split a mesh into convex pieces for collisions.
 
 The decomposition is CoACD's (https://arxiv.org/abs/2205.02961): concavity is judged by collisions,
 so that a cup stays open and a chair can be pushed under a table.
@@ -38,7 +38,7 @@ class Hull:
 
 
 def convex_hulls(mesh: Mesh) -> list[Hull]:
-    """Convex pieces that together fill a mesh; the same mesh gives the same pieces.
+    """Split a mesh into convex pieces that fill it; the same mesh gives the same pieces.
 
     Args:
         mesh: of any kind, closed or not; at least four vertices that are not in one plane, or they
@@ -95,7 +95,7 @@ def _hull(points: NDArray) -> Hull:
 
 
 def _thickened(points: NDArray, size: float) -> NDArray[np.float64]:
-    """Points of a sheet on both of its sides, so that it has a volume."""
+    """Add points on both sides of a flat sheet, so that it has a volume."""
     middle = points.mean(0)
     _, _, axes = np.linalg.svd(points - middle, full_matrices=True)
     reach = 5 * THINNEST * max(size, 1e-6)

@@ -1,4 +1,4 @@
-"""How heavy and how slippery things are, by what they are called.
+"""Guess from their names how heavy and how slippery things are.
 
 Densities are those of the whole body, hollows included, since masses are taken from the volume of
 a closed shape: a cup weighs some 0.3 kg at half a litre of shape. They are rough by nature (a
@@ -37,7 +37,7 @@ _BY_WORD = {word: density for density, words in _DENSITIES.items() for word in w
 
 
 def density_of(label: str, own: Mapping[str, float] | None = None) -> float:
-    """Density of a thing in kg/m³, by the words of its label; the last word that is known decides.
+    """Return a thing's density in kg/m³, by the last word of its label that is known.
 
     Args:
         label: as of an object, such as "coffee cup".

@@ -1,4 +1,4 @@
-"""Stage 2, pointmap: where each pixel's surface lies in front of the camera."""
+"""Stage 2, pointmap: find a 3D point in front of the camera for each pixel."""
 
 from scenelift.options import BackendOptions
 from scenelift.pointmap.base import POINT_MAPPERS, PointMapper

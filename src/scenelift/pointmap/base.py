@@ -1,4 +1,4 @@
-"""The second stage: where in front of the camera each pixel's surface lies."""
+"""The interface of the second stage, which finds each pixel's point in front of the camera."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PointMapper(Protocol):
     version: str
 
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
-        """Estimate the point map, once per photo: its objects share the camera.
+        """Estimate the point map of a photo, once: its objects share the camera.
 
         Args:
             image: the photo.

@@ -1,4 +1,4 @@
-"""What a depth file says of its camera: matrices and single numbers → fx, fy, cx, cy."""
+"""Read a depth file's camera: convert matrices and single numbers to fx, fy, cx, cy."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ MOST_SKEW = 1e-3
 
 
 def plain_name(name: str) -> str:
-    """A name without capitals and without what is no letter or digit."""
+    """Reduce a name to lower-case letters and digits."""
     return "".join(c for c in name.casefold() if c.isalnum())
 
 
 def _add_focals_of_views(numbers: dict[str, float], width: int, height: int, path: Path) -> None:
-    """Add focal lengths in pixels for angles of view, where the file has no focal length."""
+    """Add focal lengths in pixels for angles of view, if the file has no focal length."""
     for name in [n for n in numbers if n in VIEWS]:
         angle = numbers.pop(name)
         degrees = math.degrees(angle) if 0 < angle <= math.pi else angle
@@ -69,7 +69,7 @@ def _add_focals_of_views(numbers: dict[str, float], width: int, height: int, pat
 
 
 def camera_of_scalars(scalars: dict[str, NDArray], values: NDArray, path: Path) -> Intrinsics:
-    """fx, fy, cx, cy of single numbers; what is missing is the other's, or the depth's middle.
+    """Make fx, fy, cx, cy from single numbers; a missing fx or fy is the other, the middle usual.
 
     Args:
         scalars: by their names, as `plain_name` gives them.
@@ -101,7 +101,7 @@ def camera_of_scalars(scalars: dict[str, NDArray], values: NDArray, path: Path) 
         return fx, fy, numbers["cx"], numbers["cy"]
     if not LEAST_FOCAL * width <= fx <= MOST_FOCAL * width:
         raise InputError(
-            f"{path.name}: {focals[0]} {fx:g} is no focal length in pixels of the depth's "
+            f"{path.name}: {focals[0]} {fx:g} is not a focal length in pixels of the depth's "
             f"{width} × {height}. Give it in those pixels, or fx, fy, cx and cy together."
         )
     middle = {"cx": float(width) / 2, "cy": float(height) / 2} | numbers
@@ -109,7 +109,7 @@ def camera_of_scalars(scalars: dict[str, NDArray], values: NDArray, path: Path) 
 
 
 def camera_of_matrix(k: NDArray, name: str, path: Path, notes: list[str]) -> Intrinsics:
-    """fx, fy, cx, cy of a matrix 3×3, 3×4 or 4×4 (or with axes of length 1), or of those four.
+    """Read fx, fy, cx, cy from a matrix 3×3, 3×4 or 4×4 (or with axes of length 1), or those four.
 
     Args:
         k: the matrix or the numbers.
@@ -118,7 +118,7 @@ def camera_of_matrix(k: NDArray, name: str, path: Path, notes: list[str]) -> Int
         notes: gets what of it is not used.
 
     Raises:
-        InputError: it is none of these.
+        InputError: it has another shape, or is not a camera's.
     """
     k = k.squeeze()
     if k.dtype.kind not in "fiu" or not np.isfinite(k).all():

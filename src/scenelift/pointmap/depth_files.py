@@ -1,4 +1,4 @@
-"""Files of depth or points → arrays in metres, and what they say of the camera.
+"""Read files of depth or points as arrays in metres, and what they say about the camera.
 
     .npy, .npz            depth [H, W] or points [H, W, 3]; axes of length 1 before and behind go
     .tif, .tiff           depth in one channel, points in three
@@ -74,7 +74,7 @@ KIND_OF_PAGE, SMALLER_COPY, A_MASK = 254, 1, 4
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DepthFile:
-    """What a file says.
+    """What a depth file says.
 
     Attributes:
         values: float32 [h, w] depth along the viewing axis in metres, or [h, w, 3] points in our
@@ -92,7 +92,7 @@ class DepthFile:
 
 @dataclass(slots=True, kw_only=True)
 class _Content:
-    """What an array file holds, before its unit is known.
+    """The contents of an array file, before its unit is known.
 
     Attributes:
         values: the array of depth or points.
@@ -108,7 +108,7 @@ class _Content:
 
 
 def read_depth_file(path: Path, scale: float | None = None) -> DepthFile:
-    """Read depth or points.
+    """Read depth or points from a file.
 
     Args:
         path: in one of the forms above.
@@ -131,7 +131,7 @@ def read_depth_file(path: Path, scale: float | None = None) -> DepthFile:
             content = _Content(values=_from_exr(path))
         else:
             raise InputError(
-                f"{path.name} is no depth file. Give .npy, .npz, .exr, .tiff, .pfm or a 16-bit "
+                f"{path.name} is not a depth file. Give .npy, .npz, .exr, .tiff, .pfm or a 16-bit "
                 ".png."
             )
     except FileNotFoundError as exc:
@@ -157,7 +157,7 @@ def read_depth_file(path: Path, scale: float | None = None) -> DepthFile:
 
 
 def depth_of_array(values: NDArray, scale: float | None, notes: list[str]) -> NDArray[np.float32]:
-    """Depth [H, W] or points [H, W, 3] that a caller holds, as `read_depth_file` gives them.
+    """Convert a caller's depth [H, W] or points [H, W, 3] like `read_depth_file` does.
 
     Args:
         values: the array.
@@ -172,10 +172,10 @@ def depth_of_array(values: NDArray, scale: float | None, notes: list[str]) -> ND
 
 
 def camera_of_array(k: NDArray, notes: list[str]) -> Intrinsics:
-    """fx, fy, cx, cy of intrinsics that a caller holds; `notes` gets what of them is not used.
+    """Read fx, fy, cx, cy from a caller's intrinsics; `notes` gets what is not used of them.
 
     Raises:
-        InputError: they are none.
+        InputError: they are not intrinsics.
     """
     return camera_of_matrix(k, "camera", Path("depth"), notes)
 
@@ -209,7 +209,7 @@ def _from_arrays(path: Path, notes: list[str]) -> _Content:
 
 
 def _arrays_to_read(names: tuple[str, ...], path: Path, others: list[str]) -> tuple[str, ...]:
-    """The array of depth or points, then what belongs to it; the `others` are added to."""
+    """Choose the array of depth or points, and those that belong to it; list the `others`."""
     by_name = {plain_name(n): n for n in reversed(names)}
     values = [by_name[n] for n in (*DEPTHS, *POINTS, *INVERSES, "arr0") if n in by_name]
     beside = [n for n in names if plain_name(n) in (*CAMERAS, *SCALARS, *MASKS, *UNITS)]
@@ -226,7 +226,7 @@ def _arrays_to_read(names: tuple[str, ...], path: Path, others: list[str]) -> tu
 
 
 def _scale_of(value: NDArray, name: str, path: Path) -> float:
-    """Metres of one step, of a number that says it either way round."""
+    """Return the metres of one step, from a number that says it either way round."""
     number = float(value.reshape(-1)[0]) if value.size == 1 and value.dtype.kind in "fiu" else 0.0
     if not (np.isfinite(number) and number > 0):
         raise InputError(f"{path.name}: {name!r} must be one positive number.")
@@ -234,7 +234,7 @@ def _scale_of(value: NDArray, name: str, path: Path) -> float:
 
 
 def _plain(values: NDArray, path: Path, *, are_points: bool = False) -> NDArray:
-    """[H, W] or [H, W, 3], whatever axes of length 1 are around it; grey as a colour is depth."""
+    """Reduce an array to [H, W] or [H, W, 3]: drop axes of length 1, and equal colours."""
     shape = values.shape
     while values.ndim > 2 and values.shape[0] == 1:
         values = values[0]
@@ -301,7 +301,7 @@ def _from_pillow(path: Path, scale: float | None) -> NDArray:
 
 
 def _has_further_page(picture: PIL.Image.Image) -> bool:
-    """Whether there is a second page that is no smaller copy and no mask of the first."""
+    """Return whether a second page exists that is no smaller copy and no mask of the first."""
     try:
         picture.seek(1)
     except EOFError:
@@ -350,7 +350,7 @@ def _from_exr(path: Path) -> NDArray:
 
 
 def _of_inverse(content: _Content, path: Path, scale: float | None, notes: list[str]) -> DepthFile:
-    """Depth from one over it: in metres where a scale is known, else with a middle of 1."""
+    """Convert inverse depth to depth: in metres if a scale is known, else with a median of 1."""
     inverse = content.values.astype(np.float32)
     usable = np.isfinite(inverse) & (inverse > 0)
     if not usable.any():
@@ -415,13 +415,13 @@ def _in_metres(
 
 
 def _is_all_behind(depth: NDArray[np.float32]) -> bool:
-    """Whether depths are negative but for zeros, and not one number that marks nothing."""
+    """Return whether all depths but zeros are negative, and not one number that marks nothing."""
     there = depth[depth != 0]
     return there.size > 0 and bool((there < 0).all()) and there.min() < there.max()
 
 
 def _check_is_no_part(depth: NDArray[np.float32], path: Path, notes: list[str]) -> None:
-    """Refuse depth that was stretched to 0…1, and tell of depth that may have been.
+    """Refuse depth that was stretched to 0…1; warn about depth that may have been.
 
     Raises:
         InputError: it goes from 0 to 1 exactly.
@@ -431,9 +431,9 @@ def _check_is_no_part(depth: NDArray[np.float32], path: Path, notes: list[str]) 
         return
     if high == 1 and low == 0:
         raise InputError(
-            f"{path.name} goes from 0 to 1 exactly, as depth does that was normalised to look at: "
-            "its metres are lost. Give the depth itself; if 1 is so many metres, add --depth-scale "
-            "with their number."
+            f"{path.name} goes from 0 to 1 exactly, like depth normalised for display: its metres "
+            "are lost. Give the original depth; if you know how many metres 1 stands for, add "
+            "--depth-scale with that number."
         )
     notes.append(
         f"{path.name}: depth of {low:.3g} to {high:.3g} was taken for metres. If it was "

@@ -1,4 +1,4 @@
-"""A point map without a depth network: things of usual size on a level ground.
+"""Estimate a point map without a depth network: things of usual size on a level ground.
 
 Two cues tell how far an object is: how tall it appears against how tall such things are, and how
 far below the horizon it touches the ground. The camera's pitch and height are those for which the
@@ -68,7 +68,7 @@ class _Ground:
     height: float
 
     def depth(self, drop: NDArray | float) -> NDArray[np.float64]:
-        """Depth of the ground `drop` below the optical axis; infinite above the horizon."""
+        """Compute the ground's depth `drop` below the optical axis; infinite above the horizon."""
         slope = np.sin(self.pitch) + np.cos(self.pitch) * np.asarray(drop, np.float64)
         return np.divide(
             self.height, slope, out=np.full(np.shape(slope), np.inf), where=slope > 1e-6
@@ -131,7 +131,7 @@ def _look(instance: Instance, camera: Camera) -> _Outline:
 
 
 def _fit_ground(outlines: Sequence[_Outline]) -> _Ground:
-    """The pitch and height for which ground contact and apparent sizes agree best.
+    """Fit the pitch and height for which ground contact and apparent sizes agree best.
 
     For a given pitch the height is a weighted median; the pitch is searched. Without anything that
     stands on the ground, whatever there is stands on a table top, which serves as well.
@@ -167,7 +167,7 @@ def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) 
 
 
 def _distance(one: _Outline, ground: _Ground, *, stands: bool) -> float:
-    """Distance by size, moved towards ground contact as far as that is believed."""
+    """Compute a distance by size, and move it towards ground contact as far as that is trusted."""
     by_contact = float(ground.depth(one.drop))
     if not (stands and np.isfinite(by_contact)):
         return max(NEAREST, one.by_size)
@@ -179,7 +179,7 @@ def _distance(one: _Outline, ground: _Ground, *, stands: bool) -> float:
 
 
 def _touching(instances: Sequence[Instance]) -> NDArray[np.bool_]:  # [K, K]
-    """Which objects touch in the photo, or nearly so, and end at about the same height in it.
+    """Find objects that touch in the photo, or nearly, and end at about the same height in it.
 
     What ends much higher stands behind, and is only hidden in part.
     """
@@ -201,7 +201,7 @@ def _touching(instances: Sequence[Instance]) -> NDArray[np.bool_]:  # [K, K]
 def _gathered(
     distances: Sequence[float], spreads: Sequence[float], touching: NDArray[np.bool_]
 ) -> list[float]:
-    """Distances that respect that things in one photo are usually together.
+    """Move distances closer together, as things in one photo usually are.
 
     Each logarithm is held to its own estimate by its spread, to those of objects that touch it
     firmly and to all others loosely: the most likely distances if these were all Gaussian.

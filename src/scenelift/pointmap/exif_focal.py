@@ -1,4 +1,4 @@
-"""What a focal length that the photo tells in its EXIF data is used for.
+"""Decide how to use the focal length in a photo's EXIF data.
 
 MoGe estimates a focal length of its own. The photo's is better as a camera, but moves the points,
 and a reconstructor that was trained on MoGe's own points (SAM 3D Objects) has never seen such ones.
@@ -14,14 +14,14 @@ __all__ = ["centred_camera", "used_focal"]
 
 
 def used_focal(image: Image, use: ExifFocal) -> float | None:
-    """Focal length that the camera is to have, in half diagonals of the photo, or None."""
+    """Return the camera's focal length in half diagonals of the photo, or None to estimate it."""
     if use == "nothing" or not image.focal_px:
         return None
     return focal_in_half_diagonals(image.focal_px, image.height, image.width)
 
 
 def centred_camera(image: Image, focal: float) -> Camera:
-    """Camera of a focal length in half diagonals, that looks at the photo's middle."""
+    """Make a camera with a focal length in half diagonals that looks at the photo's middle."""
     f = focal_in_pixels(focal, image.height, image.width)
     return Camera(
         fx=f,

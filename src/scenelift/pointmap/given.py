@@ -1,4 +1,4 @@
-"""Depth or points that the user has, in place of a model.
+"""Use depth or points that the user has, in place of a model.
 
 `depth_files` reads them. Depth is the distance along the viewing axis. The arrays may be smaller or
 larger than the photo if they have its proportions.
@@ -63,7 +63,7 @@ class GivenPointMapper:
 
     @classmethod
     def from_file(cls, path: Path, *, scale: float | None = None) -> GivenPointMapper:
-        """Read a file in one of the forms above.
+        """Read a file with depth or points in one of the forms above.
 
         Raises:
             InputError: it is missing, of another form, or holds no depth at all.
@@ -77,7 +77,7 @@ class GivenPointMapper:
     def from_array(
         cls, values: Any, *, scale: float | None = None, camera: Any = None
     ) -> GivenPointMapper:
-        """Take depth [H, W] or points [H, W, 3] that are there, by the rules for files.
+        """Take an array with depth [H, W] or points [H, W, 3], by the rules for files.
 
         Args:
             values: an array, a tensor, or a picture of Pillow's in one channel.
@@ -85,7 +85,7 @@ class GivenPointMapper:
             camera: fx, fy, cx, cy or a matrix 3×3, by the rule above.
 
         Raises:
-            InputError: it is none of these, or holds no depth at all.
+            InputError: it has another form, or contains no depth at all.
         """
         if scale is not None and not (np.isfinite(scale) and scale > 0):
             raise InputError(f"depth_scale must be a positive number, got {scale}.")
@@ -101,7 +101,7 @@ class GivenPointMapper:
         return cls(depth_of_array(array, scale, notes), intrinsics, tuple(notes))
 
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
-        """The given depth as a point map of the photo's size.
+        """Return the user's depth as a point map of the photo's size.
 
         Raises:
             InputError: it has other proportions than the photo.
@@ -151,7 +151,7 @@ class GivenPointMapper:
         return camera.resized(image.width, image.height)
 
     def _size_of_camera(self, cx: float, cy: float, image: Image) -> Size:
-        """Height and width of the picture in whose pixels the intrinsics are."""
+        """Return height and width of the picture in whose pixels the intrinsics are."""
         own = photo_size(image)
         sizes = [self._values.shape[:2], (own[1], own[0]), (image.height, image.width)]
 

@@ -1,4 +1,4 @@
-"""Metres for a point map that has none, from a second one of the same photo that has.
+"""Give a point map without a unit metres, from a second point map of the same photo.
 
 SAM 3D Objects was trained on the points of MoGe 1, so these are what it gets; MoGe-2 knows metres.
 Both look along the same rays, so one factor relates them, if both are right: the median of the
@@ -26,7 +26,7 @@ DISAGREE = 0.25  # spread of the logarithm beyond which the maps do not show one
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitRatio:
-    """How many units of one point map a unit of another is.
+    """The ratio of the units of two point maps.
 
     Attributes:
         factor: the median.
@@ -68,7 +68,7 @@ def unit_ratio(
 
 
 def _that_matter(points: PointMap, instances: Sequence[Instance]) -> NDArray[np.bool_]:
-    """The pixels of the objects, and one in several of the ground's."""
+    """Select the pixels of the objects, and a part of the ground's."""
     height, width = points.points.shape[:2]
     mask = np.zeros((height, width), bool)
     for instance in instances:
@@ -82,7 +82,7 @@ def _that_matter(points: PointMap, instances: Sequence[Instance]) -> NDArray[np.
 
 
 class ScaledPointMapper:
-    """A `PointMapper` whose points are one's, and whose metres and normals another's.
+    """A `PointMapper` that takes points from one, and metres and normals from another.
 
     Args:
         mapper: its points and camera are passed on as they are.
@@ -95,7 +95,7 @@ class ScaledPointMapper:
         self.version = f"{mapper.version}, metres by {metric.name} {metric.version}"
 
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
-        """Estimate twice and compare.
+        """Estimate with both and compare.
 
         Raises:
             InputError: the photo shows nothing that has a depth.

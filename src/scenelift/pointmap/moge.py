@@ -1,4 +1,4 @@
-"""Point maps by MoGe v1. Their scale is the network's guess: a unit is no metre."""
+"""Estimate point maps with MoGe v1, whose scale is a guess: a unit is not a metre."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class MoGePointMapper:
 
     @classmethod
     def from_options(cls, options: BackendOptions | Runtime) -> MoGePointMapper:
-        """Load the weights from the folder that the options name, or the cache.
+        """Load the weights from the folder that the options name, or from the cache.
 
         Raises:
             WeightsError: they are missing or damaged.
@@ -77,7 +77,7 @@ class MoGePointMapper:
 
     @torch.inference_mode()
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
-        """Estimate points and camera of a photo; the instances do not matter.
+        """Estimate points and camera of a photo; the instances are not used.
 
         Where the photo says its focal length, that is the camera's, and the points lie on its
         pixels' rays, unless `exif_focal` says otherwise; else both are the network's.
@@ -129,7 +129,7 @@ class MoGePointMapper:
         )
 
     def _run(self, image: Image) -> tuple[torch.Tensor, torch.Tensor]:
-        """Points and the mask's logits, on the device."""
+        """Compute points and the mask's logits on the device."""
         pixels = torch.tensor(image.pixels, device=self.device)
         picture = pixels.movedim(-1, 0)[None].float() / 255
         half = torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda")

@@ -1,4 +1,4 @@
-"""Point maps by MoGe-2: points, normals, and metres as the network guesses them."""
+"""Estimate point maps with MoGe-2: points, normals, and metres as the network guesses them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class MetricMoGePointMapper:
     def from_options(
         cls, options: BackendOptions | Runtime, *, name: str = "moge-2"
     ) -> MetricMoGePointMapper:
-        """Load the weights from the folder that the options name, or the cache.
+        """Load the weights from the folder that the options name, or from the cache.
 
         Args:
             options: where to look, and the device.
@@ -99,7 +99,7 @@ class MetricMoGePointMapper:
 
     @torch.inference_mode()
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
-        """Estimate points, normals and camera of a photo; the instances do not matter.
+        """Estimate points, normals and camera of a photo; the instances are not used.
 
         Where the photo says its focal length, that is the camera's, unless `exif_focal` says
         otherwise. Points lie on their pixels' rays.
@@ -147,7 +147,7 @@ class MetricMoGePointMapper:
         )
 
     def _run(self, image: Image) -> MoGeOutput:
-        """What the network says, on the device."""
+        """Run the network on the device."""
         pixels = torch.tensor(image.pixels, device=self.device)
         picture = pixels.movedim(-1, 0)[None].float() / 255
         half = torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda")

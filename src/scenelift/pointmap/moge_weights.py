@@ -1,4 +1,4 @@
-"""Where MoGe's weights are, and what is missing: without importing what the network needs."""
+"""Locate MoGe's weights and list what is missing, without importing what the network needs."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ METRIC_SIZES = {
 
 
 def weight_file(options: BackendOptions) -> Path:
-    """Path of MoGe's weights, whether they are there or not."""
+    """Return the path of MoGe's weights, whether the file exists or not."""
     folder = locate("moge", options.weights) or home_of("moge", options.weights)
     converted = folder / "model.safetensors"
     return converted if converted.is_file() else folder / "model.pt"
 
 
 def lacks(options: BackendOptions) -> list[str]:
-    """List what this backend lacks here."""
+    """List what MoGe lacks on this machine."""
     if not weight_file(options).is_file():
         return [*_lacking_packages(), "no weights of MoGe: scenelift models download full"]
     return _lacking_packages()
 
 
 def metric_weight_file(name: str, options: BackendOptions) -> Path:
-    """Path of the weights of a backend of MoGe-2, whether they are there or not.
+    """Return the path of a MoGe-2 backend's weights, whether the file exists or not.
 
     Args:
         name: one of `METRIC_SIZES`.
@@ -52,7 +52,7 @@ def metric_weight_file(name: str, options: BackendOptions) -> Path:
 
 
 def metric_lacks(name: str, options: BackendOptions) -> list[str]:
-    """List what a backend of MoGe-2 lacks here."""
+    """List what a MoGe-2 backend lacks on this machine."""
     if not metric_weight_file(name, options).is_file():
         bundle = "light" if name == "moge-2-small" else "open"
         lacking = f"no weights of MoGe-2: scenelift models download {bundle}"

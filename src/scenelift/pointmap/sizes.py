@@ -1,4 +1,4 @@
-"""Typical heights of everyday things, to turn an outline's height into a distance.
+"""Typical heights of everyday things, which turn an outline's height into a distance.
 
 Heights are as the thing is usually seen, upright and whole. `floor` marks what usually stands on
 the ground; the others lie on tables or hang on walls, so the row of their lowest pixel says
@@ -16,7 +16,7 @@ __all__ = ["UNKNOWN", "TypicalSize", "typical_size"]
 
 @dataclass(frozen=True, slots=True)
 class TypicalSize:
-    """Typical size of a class.
+    """The typical size of a class.
 
     Attributes:
         height: in metres.
@@ -66,5 +66,5 @@ TABLE = {name: TypicalSize(height, floor=True) for name, height in names_table(_
 
 
 def typical_size(*names: str | None) -> TypicalSize:
-    """Size of the first name that the table knows, else `UNKNOWN`; see `find_by_name`."""
+    """Return the size of the first name in the table, else `UNKNOWN`; see `find_by_name`."""
     return find_by_name(TABLE, *names) or UNKNOWN
