@@ -1,4 +1,4 @@
-"""The file formats a scene can be written as on request, and who reads each."""
+"""The file formats in which a scene can be written on request, and who reads each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["EXTRA_FORMATS", "FileFormat", "extra_file", "formats_help", "media_t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFormat:
-    """A file beside those that every scene has.
+    """A format in which a scene can be written beside its usual files.
 
     Attributes:
         ending: of the file `scene.ENDING`.

@@ -254,8 +254,8 @@ def transform(**facts):
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("", "no JSON"),
-        ("[" * 100_000, "no JSON"),
+        ("", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
         ("[]", "cannot be used"),
         ('{"version": 2, "scene": "x"}', "version 2"),
         (scaled("NaN"), "NaN"),

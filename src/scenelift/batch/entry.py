@@ -69,5 +69,5 @@ class Entry:
 
 
 def is_settled(entry: Entry | None, item: BatchItem) -> bool:
-    """Whether nothing is left to do: there is a result, and of this very row."""
+    """Return whether this row of the batch has a result, so that nothing is left to do."""
     return entry is not None and entry.state in FINAL and entry.digest == item.digest

@@ -92,7 +92,7 @@ def batch(
     container: sl.ContainerOption = "",
     json: inputs.JsonOption = False,
 ) -> None:
-    """Lift objects out of many photos; stopped at any moment, it goes on where it was.
+    """Lift objects out of many photos; a stopped batch resumes where it was.
 
     Every row is checked before the first model is loaded. Results are in OUT/scenes, a page about
     them in OUT/index.html, figures in OUT/items.csv and OUT/objects.parquet.

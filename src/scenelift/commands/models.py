@@ -112,7 +112,7 @@ def verify(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Read every byte and compare it with what was written; or, with --run, see whether it works.
+    """Check every byte against what was written; or, with --run, whether the models work.
 
     Exits with 4 when something is damaged, something essential is missing, or a stage's result is
     not plausible.

@@ -152,7 +152,7 @@ def batch(
     container: ContainerOption = "",
     dry_run: DryRunOption = False,
 ) -> None:
-    """Let an array job work along on a batch that was begun, and return at once.
+    """Submit an array job that joins a batch that was begun, and return at once.
 
     `scenelift batch MANIFEST --out OUT --status` begins one without running anything.
 

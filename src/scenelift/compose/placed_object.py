@@ -57,7 +57,7 @@ class PlacedObject:
 
     @classmethod
     def of(cls, o: SceneObject, image: Image, points: PointMap) -> PlacedObject:
-        """Prepare an object of a scene.
+        """Prepare an object of a scene for placing.
 
         Raises:
             ReconstructionError: its shape has no surface.
@@ -93,7 +93,7 @@ class PlacedObject:
 
     @property
     def reach(self) -> float:
-        """Share of the way along the viewing rays that it goes to where evidence has it, 0…1.
+        """Share of the way to its observed depth that it moves along the viewing rays, 0…1.
 
         What tells distances errs by a share of the distance, the first pose by a share of the
         size: far away, the first pose of a small object may be the better one. All of the way is
@@ -103,9 +103,9 @@ class PlacedObject:
         return first / (first + POINTS_OFF**2)
 
     def surface(self) -> NDArray[np.float64]:  # [N, 3]
-        """Its surface where it is now, in the camera frame."""
+        """Its surface at its present pose, in the camera frame."""
         return self.surfels.points @ self.pose[:, :3].T + self.pose[:, 3]
 
     def compare(self, poses: NDArray[np.float64], weights: Weights) -> Comparison:
-        """Poses [K, 3, 4] against what was seen."""
+        """Compare poses [K, 3, 4] with the photo."""
         return compare(self.surfels, self.evidence, poses, weights)

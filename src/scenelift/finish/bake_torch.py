@@ -224,7 +224,7 @@ class _Patches:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Grid:
-    """Splats of about one size in the order of a grid's cells.
+    """Splats of similar size, sorted by the cells of a grid.
 
     Attributes:
         splats: int64 [n], which. widest: the largest of their radii.
@@ -286,7 +286,7 @@ class _Grid:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Cells:
-    """Splats in the order of the cells of one grid for all.
+    """Splats sorted by the cells of one common grid.
 
     Attributes:
         means: [N, 3]. axes: [N, 3, 3], columns as long as the scales. opacities: [N]. rgb: [N, 3].

@@ -1,4 +1,4 @@
-"""All groups together, as one value and as one flat list of options."""
+"""All groups of options together, as one value and as one flat list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["HEADINGS", "OPTIONS", "PUBLISHED_VALUES", "Options", "fields_for", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """All options of a run; photo and output folder are no options.
+    """All options of a run; its photo and output folder are separate.
 
     The first group says what to look for; the next three make the pipeline; the others are about
     one run of it.

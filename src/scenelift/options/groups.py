@@ -99,7 +99,7 @@ class OptionGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchOptions(OptionGroup):
-    """What is looked for in the photo, and how much of it is taken.
+    """What to look for in the photo, and how many objects to take.
 
     Attributes:
         prompt: phrases, each searched on its own; one may hold several, separated by semicolons.
@@ -212,7 +212,7 @@ class SearchOptions(OptionGroup):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendSelection(OptionGroup):
-    """Which models do it.
+    """Which models a run uses.
 
     Attributes:
         quality: a set of backends, or "auto": the best that can run here.
@@ -252,7 +252,7 @@ class BackendSelection(OptionGroup):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputOptions(OptionGroup):
-    """What the user has in place of a model's result.
+    """Results of the user's that replace a model's.
 
     Attributes:
         masks: files or folders in the forms of `segment/given.py`.
@@ -287,7 +287,7 @@ class InputOptions(OptionGroup):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendOptions(OptionGroup):
-    """Where the models are, where they run, and what they may take.
+    """Where the models are, where they run, and how much memory they may use.
 
     Attributes:
         weights: folder with weights in place of the cache, or None.
@@ -509,7 +509,7 @@ class ReconstructionOptions(BackendOptions):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedOptions(OptionGroup):
-    """Which random numbers shapes are drawn with.
+    """Which random numbers the models use.
 
     Attributes:
         seed: makes the result repeatable; object k uses seed + k.
@@ -629,7 +629,7 @@ class LayoutOptions(OptionGroup):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishOptions(OptionGroup):
-    """What becomes of a decoded mesh.
+    """How a decoded mesh is finished.
 
     Attributes:
         faces: budget of an object's mesh; None keeps all.

@@ -159,7 +159,7 @@ class BackgroundModel(_Model):
 
 
 class ExportModel(_Model):
-    """How the scene was written, for whoever writes it again."""
+    """The options that the scene was written with, so that it can be written again."""
 
     preview_frames: int
     preview_size: int
@@ -170,7 +170,7 @@ class ExportModel(_Model):
 
 
 class EditedModel(_Model):
-    """What was changed by hand after the run; edits.json says it exactly."""
+    """What was changed by hand after the run; edits.json has the details."""
 
     scene: str = Field(description="SHA-256 of scene.json as the run wrote it")
     edits: str = Field(description="SHA-256 of edits.json")
@@ -192,7 +192,7 @@ class BodyModel(_Model):
 
 
 class PhysicsModel(_Model):
-    """What scene.xml, scene.urdf and scene.usdc say of masses and of what carries things."""
+    """Masses and supporting surfaces in scene.xml, scene.urdf and scene.usdc."""
 
     units: Literal["metres", "scene units"] = Field(
         description="where not metres, masses guess twice"

@@ -45,7 +45,7 @@ NEAREST = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outline:
-    """What one instance says about its distance.
+    """One instance's outline, from which its distance is estimated.
 
     Attributes:
         by_size: distance at which a thing of its class has its apparent height.
