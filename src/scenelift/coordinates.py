@@ -216,7 +216,7 @@ def _of_one_text(text: str, count: int) -> Mark:
 
 
 def _four_pairs(pieces: Sequence[str], text: str) -> tuple[float, ...]:
-    """Refuse "0,1 0,1 0,9 0,9": its commas may be decimal, or join each corner's x and y."""
+    """Read four pairs, "0,1 0,1 0,9 0,9": decimal numbers, or x and y of four corners."""
     x0, y0, x1, y1 = decimal = tuple(float(n.replace(",", ".")) for n in pieces)
     corners = _rectangle([float(v) for n in pieces for v in n.split(",")])
     if corners is not None and x1 > x0 and y1 > y0:

@@ -408,7 +408,7 @@ def test_json_is_read_in_every_form_that_tables_are_written_in(listed):
         ("file;image;prompt\na.png;a.png;cup\n", "'file'.* 'image'"),
         ("Foto;prompt\na.png;cup\n", "'foto' .do you mean 'photo'"),
         ("photo;Suchwort\na.png;cup\n", "'suchwort' .do you mean 'prompt'.*'#note'"),
-        ("photo,prompt,note\na.png,cup,mine\n", "'note'; call what is to be passed over '#note'"),
+        ("photo,prompt,note\na.png,cup,mine\n", "'note'; rename a column to ignore to '#note'"),
         ("a.png,cup\nsub/b.png,spoon\n", "no header; begin with a line of names"),
         ("photo,prompt\na.png,cup, spoon\n", r'quotes ."a, b"'),
         ("photo;box\na.png;0,1;0,2;0,5;0,6\n", r'quotes ."a; b"'),

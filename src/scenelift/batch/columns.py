@@ -93,6 +93,6 @@ def complaint_of(unknown: Collection[str], columns: Collection[str]) -> str:
         near = [hint] if hint else difflib.get_close_matches(name, columns, 1)
         texts.append(f"{name!r} (do you mean {near[0]!r}?)" if near else repr(name))
     return (
-        f"{', '.join(texts)}; call what is to be passed over '#note', or remove it. Columns are "
+        f"{', '.join(texts)}; rename a column to ignore to '#note', or remove it. Columns are "
         f"{', '.join(columns)}"
     )

@@ -17,7 +17,7 @@ FRAME_HELP = "y-up or y-down, where the file's axes are not those of its kind."
 def convert(
     source: Annotated[Path, typer.Argument(metavar="FROM", help="A splat file.", dir_okay=False)],
     target: Annotated[
-        Path, typer.Argument(metavar="TO", help="The file to write; its ending says what it is.")
+        Path, typer.Argument(metavar="TO", help="The file to write; its ending chooses the format.")
     ],
     from_frame: Annotated[str | None, typer.Option(help=FRAME_HELP)] = None,
     to_frame: Annotated[str | None, typer.Option(help=FRAME_HELP)] = None,

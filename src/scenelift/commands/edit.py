@@ -21,8 +21,8 @@ def edit(
         Path | None,
         typer.Argument(
             metavar="EDITS.json",
-            help="What is changed (docs/edits.md). Without it, what is changed now is printed, to "
-            "start from.",
+            help="The edits to apply (docs/edits.md). Without them, the present edits are printed "
+            "as a start.",
             dir_okay=False,
         ),
     ] = None,

@@ -135,7 +135,7 @@ def verify(
             _print_table(statuses)
             if faults:
                 raise WeightsError(
-                    f"{'; '.join(faults)}. Run `scenelift models download {bundle}` to mend it."
+                    f"{'; '.join(faults)}. Run `scenelift models download {bundle}` to repair it."
                 )
             typer.echo(_summary(statuses, weights))
     if faults:

@@ -45,7 +45,7 @@ DryRunOption = Annotated[
 ]
 BindOption = Annotated[
     list[Path] | None,
-    typer.Option("--bind", help="Folder to be seen inside the container. Repeatable."),
+    typer.Option("--bind", help="Folder to make visible inside the container. Repeatable."),
 ]
 
 POLL_SECONDS = 0.5
@@ -71,7 +71,7 @@ def web(
         Path | None, typer.Option("--weights", help="Folder with weights, in place of the cache.")
     ] = None,
     quality: Annotated[
-        str, typer.Option("--quality", help="Quality of jobs that name none (auto).")
+        str, typer.Option("--quality", help="Quality of jobs that do not name one (auto).")
     ] = "",
     local_port: Annotated[
         int, typer.Option("--local-port", min=1, max=65535, help="Port on your own machine.")

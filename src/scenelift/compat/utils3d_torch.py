@@ -42,7 +42,7 @@ def intrinsics_from_fov_xy(fov_x: float | Tensor, fov_y: float | Tensor) -> Tens
 def compute_edges(
     faces: Tensor,  # [F, 3]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """List undirected edges [E, 2] (smaller index first), edges of each face, faces of each edge.
+    """List undirected edges [E, 2] (smaller index first), edges of faces, face counts [E].
 
     Edge k of a face joins its vertices k and k + 1.
     """

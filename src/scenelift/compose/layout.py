@@ -174,6 +174,6 @@ def _placement(p: PlacedObject, factor: float, figures: Mapping[str, float]) -> 
 
 
 def _grown(pose: Pose, factor: float) -> Pose:
-    """Convert a pose to units, of which one is `factor` old units; the camera sees the same."""
+    """Convert a pose to units of which `factor` make one old unit; the camera sees the same."""
     x, y, z = (factor * t for t in pose.translation)
     return Pose(rotation=pose.rotation, translation=(x, y, z), scale=factor * pose.scale)

@@ -101,7 +101,7 @@ class ObjectEdit(_Model):
     object: Number = Field(description="its number in scene.json, or a new one for a copy")
     copy_of: Number | None = Field(default=None, description="number of the object it repeats")
     name: Annotated[str, Field(max_length=1000), AfterValidator(_name)] | None = Field(
-        default=None, description="what it is called; null as before"
+        default=None, description="its name; null leaves it unchanged"
     )
     deleted: Annotated[bool, Field(strict=True)] = False
     transform: TransformEdit | None = Field(default=None, description="its pose; null as before")

@@ -284,7 +284,7 @@ def apart_by_lot(lots: Tensor, ends: Tensor, faces: Tensor, vertex_count: int) -
 def _sound(
     points: Tensor, faces: Tensor, edges: _Edges, edge_rows: Tensor, at: Tensor, steps: _Steps
 ) -> Tensor:
-    """Keep the edges [K] whose collapse leaves a manifold and neither flips nor degrades a face.
+    """Keep the edges [K] whose collapse leaves a manifold and neither flips nor flattens a face.
 
     The ends of an edge may have no neighbour in common but the two faces' third corners, and
     those need a third edge besides.

@@ -104,7 +104,7 @@ def split_to_manifold(
 
 
 def doubled_edges(vertices: NDArray, faces: NDArray[np.int32]) -> list[tuple[int, int]]:
-    """List half-edges on edges with several pairs, except one pair of each; no face occurs twice.
+    """List half-edge pairs whose edge has another pair, except one of each; no face occurs twice.
 
     Where a surface touches itself along an edge and is joined around both of its ends, no vertex
     can be split: there are two edges between the same two vertices.

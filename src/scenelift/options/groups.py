@@ -164,7 +164,7 @@ class SearchOptions(OptionGroup):
     )
     max_objects: int | None = option(
         None,
-        help="Take the best-scored only, so many.",
+        help="Take at most this many objects: those with the best scores.",
         changes="segment",
         example=2,
         ge=PROMPT_NUMBERS["max_objects"][1],
@@ -528,7 +528,7 @@ class SeedOptions(OptionGroup):
     )
     best_of: int = option(
         1,
-        help="Try so many seeds an object and keep the best by score.",
+        help="Try this many seeds for each object and keep the result with the best score.",
         changes="reconstruct",
         example=2,
         ge=1,
@@ -762,8 +762,8 @@ class ExportOptions(OptionGroup):
     )
     max_splats: int | None = option(
         None,
-        help="Most splats of the scene: those that pictures miss least go, and what it costs is "
-        "said.",
+        help="Most splats of the scene: the least visible ones are removed, and a note tells the "
+        "loss.",
         changes="write",
         example=900,
         ge=1,

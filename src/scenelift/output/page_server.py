@@ -20,7 +20,7 @@ __all__ = ["folder_server"]
 
 @contextmanager
 def folder_server(folder: Path, viewer: str, port: int) -> Iterator[ThreadingHTTPServer]:
-    """Make a server of the viewer and of the files that the folder's manifest names.
+    """Serve the viewer and the files that the folder's manifest names, and nothing else.
 
     Args:
         folder: of a finished run.

@@ -69,7 +69,7 @@ def _add_focals_of_views(numbers: dict[str, float], width: int, height: int, pat
 
 
 def camera_of_scalars(scalars: dict[str, NDArray], values: NDArray, path: Path) -> Intrinsics:
-    """Make fx, fy, cx, cy from single numbers; a missing fx or fy is the other, the middle usual.
+    """Make fx, fy, cx, cy from single numbers; fy defaults to fx, cx and cy to the middle.
 
     Args:
         scalars: by their names, as `plain_name` gives them.

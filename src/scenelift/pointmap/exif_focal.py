@@ -14,7 +14,7 @@ __all__ = ["centred_camera", "used_focal"]
 
 
 def used_focal(image: Image, use: ExifFocal) -> float | None:
-    """Return the camera's focal length in half diagonals of the photo, or None to estimate it."""
+    """Return the camera's focal length in half diagonals of the photo, None if unused."""
     if use == "nothing" or not image.focal_px:
         return None
     return focal_in_half_diagonals(image.focal_px, image.height, image.width)
