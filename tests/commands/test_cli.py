@@ -249,6 +249,12 @@ def test_segment_does_not_replace_masks_that_somebody_repainted(photo, tmp_path)
     assert result.exit_code == 2
     assert "was changed since scenelift wrote it" in " ".join(result.output.split())
     assert (out / "00_red.png").read_bytes() == b"repainted"
+    (tmp_path / "scene").mkdir()
+    (tmp_path / "scene" / "scene.json").write_text("{}")
+    for taken in (str(tmp_path / "scene"), ""):
+        result = CliRunner().invoke(app, ["segment", str(photo), "-p", "red", "--out", taken])
+        assert result.exit_code == 2
+    assert not list((tmp_path / "scene").glob("*.png"))
 
 
 def test_no_console_and_no_file_name_ends_a_finished_run(tmp_path):

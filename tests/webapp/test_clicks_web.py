@@ -84,6 +84,23 @@ def test_what_was_clicked_is_lifted_under_its_name_and_found_objects_are_renamed
     assert [(o["label"], o["score"]) for o in done["objects"]] == [("moon", 0.9), ("sun", 1.0)]
     sun = server.http.get(done["objects"][1]["mask_url"]).content
     assert np.asarray(PIL.Image.open(io.BytesIO(sun)))[60, 50] == 255
+    assert not [note for note in done["notes"] if "matches" in note]
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {},
+        {"keep": [999]},
+        {"keep": [0], "names": {"99": "moon"}},
+        {"add": [{"box": [700, 90, 730, 320], "label": "x"}]},
+        {"masks": [{"label": "a", "mask": {"width": 30, "height": 30, "runs": [0, 900]}}]},
+    ],
+)
+def test_a_choice_that_cannot_be_is_refused_and_the_review_goes_on(server, reviewed, choice):
+    answer = server.http.post(f"/api/jobs/{reviewed}/continue", json=choice)
+    assert answer.status_code == 422, answer.text
+    assert server.job(reviewed)["state"] == "review"
 
 
 def test_points_of_a_job_are_objects(server):
@@ -91,6 +108,11 @@ def test_points_of_a_job_are_objects(server):
     job = server.wait(server.submit(points=points))
     assert [o["label"] for o in job["objects"]] == ["sun"]
     assert job["prompt"]["points"][0]["point"] == RED
+    looked_at = server.wait(server.submit(points=points, review="true"))
+    url = f"/api/jobs/{looked_at['id']}/continue"
+    assert server.http.post(url, json={"keep": [0]}).status_code == 200
+    done = server.wait(looked_at["id"])
+    assert [(o["label"], o["state"]) for o in done["objects"]] == [("sun", "done")]
     refused = server.http.post(
         "/api/jobs", files={"image": ("p.png", b"")}, data={"points": '[{"point": [1]}]'}
     )

@@ -19,7 +19,19 @@ if TYPE_CHECKING:
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.")
 ]
-OutOption = Annotated[Path, typer.Option("--out", "-o", help="Output folder.")]
+
+
+def _folder(text: str) -> Path:
+    """The folder of an option; "" is a variable of a shell that was not set, and no folder."""
+    if not str(text):
+        raise typer.BadParameter("it is empty; name a folder.")
+    return Path(text)
+
+
+OutOption = Annotated[
+    Path,
+    typer.Option("--out", "-o", help="Output folder.", metavar="PATH", parser=_folder),
+]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show log messages.")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -68,7 +69,8 @@ def segment(
     for note in segmentation.notes:
         typer.echo(f"  {note}")
     typer.echo(f"{out}: instances.json, overlay.png, {_count(files)}")
-    typer.echo(f"Continue: scenelift run {photo} --masks-from {out} --out out/scene")
+    going_on = ["scenelift", "run", str(photo), "--masks-from", str(out), "--out", "out/scene"]
+    typer.echo(f"Continue: {shlex.join(going_on)}")
 
 
 def _count(files: list[dict[str, Any]]) -> str:

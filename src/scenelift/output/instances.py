@@ -19,6 +19,7 @@ from scenelift.errors import InputError
 from scenelift.io.animation import write_png
 from scenelift.io.files import sha256_of, write_json
 from scenelift.output.folder import check_links
+from scenelift.output.manifest import MANIFEST_NAME
 from scenelift.output.overlay import draw_overlay
 from scenelift.segment.given import INSTANCES_NAME
 from scenelift.types import Image, Segmentation, object_name
@@ -46,11 +47,16 @@ def check_photo(folder: Path, photo: Path) -> None:
 
 
 def check_masks(folder: Path) -> None:
-    """Refuse a folder whose masks somebody has changed, since new ones would replace them.
+    """Refuse a folder in which new masks would replace somebody's work.
 
     Raises:
-        InputError: a mask is not the one that `instances.json` lists.
+        InputError: a mask is not the one that `instances.json` lists, or a scene is there.
     """
+    if (folder / MANIFEST_NAME).is_file():
+        raise InputError(
+            f"{folder} holds a finished scene, of which the overlay would be replaced. Choose "
+            "another --out for the masks."
+        )
     for name, digest in _masks(folder).items():
         path = folder / name
         if digest and path.is_file() and sha256_of(path) != digest:

@@ -54,6 +54,7 @@ class ChosenSegmenter:
     def __init__(self, finder: Segmenter, segmentation: Segmentation) -> None:
         self.name = finder.name
         self.version = f"{finder.version}, chosen by hand {digest(segmentation)[:16]}"
+        self.takes_points = True  # what was pointed at is among the objects already
         self._segmentation = segmentation
 
     def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:

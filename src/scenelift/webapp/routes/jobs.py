@@ -125,7 +125,7 @@ def continue_job(job_id: JobId, choice: Choice, use: Use, owner: Owner) -> Job:
             f"{len(choice.add) + len(choice.masks)} objects were added; a job takes {most}."
         )
     check_free_space(use.data, use.settings.min_free_bytes)
-    use.queue.get(job_id, owner)
+    _check_choice(choice, use.queue.get(job_id, owner))
     selection = Selection.model_validate(choice.model_dump(exclude={"masks"}))
     masks_file = use.data.job(job_id).drawn_masks(f"drawn-{new_job_id()}.json")
     if choice.masks:
@@ -137,6 +137,33 @@ def continue_job(job_id: JobId, choice: Choice, use: Use, owner: Owner) -> Job:
         masks_file.unlink(missing_ok=True)
         raise
     return _view(use, _write_back(use, row))
+
+
+def _check_choice(choice: Choice, job: JobRow) -> None:
+    """Refuse what the review does not offer while there is still a review to change.
+
+    Raises:
+        InputError: an index is of no object, a box or a mask does not fit the photo, or nothing is
+            left.
+    """
+    if job.state != "review":
+        return  # the queue says so
+    indices = {o.index for o in job.objects}
+    if unknown := [index for index in (*choice.keep, *choice.names) if index not in indices]:
+        count = len(indices - {None})
+        raise InputError(f"There is no object {unknown[0]}: {count} were found, counted from 0.")
+    if not (choice.keep or choice.add or choice.masks):
+        raise InputError(
+            "Nothing is left to reconstruct. Keep an object, point at one, or draw a box around it."
+        )
+    boxes = tuple(box.to_prompt() for box in choice.add)
+    in_pixels(Prompt(boxes=boxes), job.width, job.height)
+    for runs in (drawn.mask for drawn in choice.masks):
+        if abs(runs.width * job.height - runs.height * job.width) > max(job.width, job.height):
+            raise InputError(
+                f"A mask is {runs.width} × {runs.height} pixels, and the photo {job.width} × "
+                f"{job.height}: they must have the same proportions."
+            )
 
 
 @router.post("/{job_id}/click")
