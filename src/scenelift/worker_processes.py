@@ -75,7 +75,9 @@ def on_stop_request(
     signal.signal(signal.SIGTERM, lambda signum, frame: stop())
 
     def watch() -> None:
-        for line in sys.stdin.buffer:
+        # A file of our own: Python closes its standard input at the end, and aborts where a thread
+        # is reading it.
+        for line in os.fdopen(os.dup(sys.stdin.fileno()), "rb"):
             if take is not None:
                 take(line)
         stop()
