@@ -248,6 +248,13 @@ def test_boxes_in_parts_of_the_photo_become_pixels(box):
     ] * 2
 
 
+def test_a_note_says_that_a_box_reaches_beyond_the_photo():
+    prompt, notes = in_pixels(Prompt(boxes=[(30, 10, 80, 40), (30, 10, 61, 40)]), 60, 40)
+    assert [b.box for b in prompt.boxes] == [(30, 10, 80, 40), (30, 10, 61, 40)]
+    (note,) = notes
+    assert note.startswith("The box 30,10,80,40 reaches beyond the photo, which is 60 × 40 pixels")
+
+
 def test_points_in_parts_of_the_photo_become_pixels():
     prompt, notes = in_pixels(Prompt(points=[(0.5, 0.25), (1, 1)]), 60, 40)
     assert [p.point for p in prompt.points] == [(30, 10), (60, 40)]

@@ -168,7 +168,7 @@ def are_parts(numbers: Sequence[float]) -> bool:
 
 
 def box_in_pixels(box: Box, width: int, height: int) -> tuple[Box, str]:
-    """A box in the photo's own pixels, and what to tell where it was in parts of the photo.
+    """A box in the photo's own pixels, and a note where it was in parts or reaches beyond.
 
     Raises:
         InputError: it lies outside the photo, or is too small.
@@ -187,6 +187,12 @@ def box_in_pixels(box: Box, width: int, height: int) -> tuple[Box, str]:
             f"The box {_edges(box)} is {x1 - x0:g} × {y1 - y0:g} pixels, too small for an object. "
             f"Give all corners in pixels (the photo has {width} × {height}), or all within 0…1, as "
             "parts of it."
+        )
+    over = max(-x0 / width, -y0 / height, x1 / width - 1, y1 / height - 1)
+    if over > PART_SLACK:
+        return box, (
+            f"The box {_edges(box)} reaches beyond the photo, which is {width} × {height} pixels: "
+            "what lies inside was used."
         )
     return box, ""
 

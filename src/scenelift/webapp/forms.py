@@ -15,14 +15,20 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from scenelift.errors import InputError
 from scenelift.webapp.errors import UnsupportedUpload
 
 __all__ = ["receive_form"]
 
+PHOTO = "image"
 # More fields than any form of ours has, and longer ones.
 MAX_FIELDS = 100
 MAX_FIELD_BYTES = 64 * 1024
 CHARSETS = frozenset({"utf-8", "ascii", "iso8859-1", "cp1252"})
+
+
+class FileInField(MultiPartException):
+    """A field that is no photo came as a file."""
 
 
 class SpoolingParser(MultiPartParser):
@@ -35,6 +41,15 @@ class SpoolingParser(MultiPartParser):
     spool: Path
 
     def on_headers_finished(self) -> None:
+        _, options = parse_options_header(self._current_part.content_disposition)
+        name = options.get(b"name", b"").decode("utf-8", "replace")[:40]
+        if b"filename" in options and (name != PHOTO or self._current_files):
+            raise FileInField(
+                "Send one photo, as one file in the field 'image'."
+                if name == PHOTO
+                else f"The field {name!r} came as a file. Send its text, without a file name; only "
+                "the photo is a file, in the field 'image'."
+            )
         super().on_headers_finished()
         if (upload := self._current_part.file) is not None:
             upload.file.close()
@@ -52,6 +67,7 @@ async def receive_form(request: Request, spool: Path) -> AsyncIterator[FormData]
 
     Raises:
         UnsupportedUpload: its text is in an encoding that no form has.
+        InputError: another field than the photo is a file, or there are several photos.
         HTTPException: it is no multipart form, or has too many parts.
     """
     _, options = parse_options_header(request.headers.get("content-type", ""))
@@ -67,6 +83,8 @@ async def receive_form(request: Request, spool: Path) -> AsyncIterator[FormData]
             )
             parser.spool = spool
             form = await parser.parse()
+    except FileInField as exc:
+        raise InputError(exc.message) from exc
     except MultiPartException as exc:
         raise HTTPException(status_code=400, detail=exc.message) from exc
     try:
