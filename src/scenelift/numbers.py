@@ -1,4 +1,4 @@
-"""Numbers that a caller gives: of the right type and within range, or refused by name."""
+"""Checks numbers that a caller gives: of the right type and within range, or refused by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ N = TypeVar("N", int, float)
 def checked_number(
     value: Any, kind: type[N], word: str, low: float | None = None, high: float | None = None
 ) -> N:
-    """A number as `kind`: 7.0 is 7, and numbers of NumPy are Python's.
+    """Return a number as `kind`, or refuse it: 7.0 becomes 7, and NumPy's numbers Python's.
 
     Args:
         value: what came.
@@ -40,7 +40,7 @@ def checked_number(
 
 
 def wrong_type(word: str, value: Any, expected: str) -> InputError:
-    """The error of a value of another type."""
+    """Build the error for a value of another type."""
     text = repr(value)
     short = f"{text[:60]}…" if len(text) > 60 else text
     return InputError(f"{word} is {short}, a {type(value).__name__}; expected {expected}.")

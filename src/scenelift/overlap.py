@@ -1,4 +1,4 @@
-"""The one place where stages of different objects run at the same time.
+"""Runs stages of different objects at the same time; no other module does.
 
 While the GPU reconstructs an object, the ones before it are finished: their meshes thinned,
 decimated, unwrapped and baked, mostly by the CPU. Stages do not know of each other. Results, their
@@ -36,7 +36,7 @@ def overlapped(
     device: str = "cpu",
     meanwhile: Callable[[], object] = lambda: None,
 ) -> list[R]:
-    """`then(k, first(k))` for every k.
+    """Compute `then(k, first(k))` for every k.
 
     `first` is called here, in order; `then` in other threads, meanwhile. Where either raises, no
     further call begins, those under way are waited for, and the error is raised: of several that
@@ -56,7 +56,7 @@ def overlapped(
             return then(k, first_result)
 
     def wait_for(most: int) -> None:
-        """Until at most so many are unfinished; errors are raised as soon as they are seen."""
+        """Wait until at most so many are unfinished; errors are raised as soon as they are seen."""
         while True:
             for result in results:
                 if result.done():
@@ -88,8 +88,10 @@ def _own_stream(device: str) -> AbstractContextManager[object]:
 
 @cache
 def _stream(device: str, thread: str) -> Any:
-    """One for all objects: memory that is freed stays with its stream, and each new one would take
-    its own."""
+    """Return one stream for all objects.
+
+    Memory that is freed stays with its stream, and each new one would take its own.
+    """
     import torch
 
     return torch.cuda.Stream(torch.device(device), priority=-1)

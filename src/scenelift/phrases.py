@@ -1,4 +1,4 @@
-"""One text → the phrases in it, as people write lists. `docs/prompts.md` states the rules.
+"""Splits one text into the phrases in it, as people write lists. `docs/prompts.md` has the rules.
 
     cup; spoon    cup, spoon    cup | spoon    杯子、勺子    كوب، ملعقة    cup • spoon    lines
     1. cup 2. spoon    - cup    * cup    (a) cup    ① cup ② spoon
@@ -74,7 +74,7 @@ MOST_WORDS = 4  # of a short noun phrase
 
 
 def split_phrases(text: str) -> list[str]:
-    """The phrases of one text, in their order, none of them empty."""
+    """Split one text into its phrases, in their order, none of them empty."""
     text = _plain(text).strip()
     parts = _listed_literal(text)
     if parts is None:
@@ -90,7 +90,7 @@ def _says_something(phrase: str) -> bool:
 
 
 def clean_phrase(text: str) -> str:
-    """A phrase or a label without bullets, quotes around it, and full stops at its end."""
+    """Strip bullets, quotes around it, and full stops at its end from a phrase or a label."""
     phrase = " ".join(_plain(text).split())
     while True:
         before = phrase
@@ -101,7 +101,7 @@ def clean_phrase(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text in composed letters, without marks that nobody sees."""
+    """Compose a text's letters, and drop invisible marks."""
     composed = unicodedata.normalize("NFC", text.replace("\\n", "\n").replace("\\t", "\t"))
     return "".join(c for c in composed if unicodedata.category(c) != "Cf")
 
@@ -119,7 +119,7 @@ def _without_quotes(phrase: str) -> str:
 
 
 def _listed_literal(text: str) -> list[str] | None:
-    """The texts of a list in JSON or Python, None where it is neither."""
+    """Read the texts of a list in JSON or Python; None where it is neither."""
     if not (text[:1] in ("[", "(", "{") and text[-1:] in ("]", ")", "}")):
         return None
     # NumPy prints no commas, and Python would join what then stands side by side.
@@ -140,7 +140,7 @@ def _listed_literal(text: str) -> list[str] | None:
 
 
 def _of_fields(fields: dict[Any, Any]) -> list[Any]:
-    """The phrases of an object of JSON, by its one field's name.
+    """Read the phrases of a JSON object, by its one field's name.
 
     Raises:
         InputError: it has others.
@@ -155,7 +155,7 @@ def _of_fields(fields: dict[Any, Any]) -> list[Any]:
 
 
 def _without_brackets(text: str) -> str:
-    """A list as YAML and people write it, "[cup, spoon]", without its brackets."""
+    """Strip the brackets of a list as YAML and people write it, "[cup, spoon]"."""
     inner = text[1:-1]
     if text[:1] + text[-1:] in ("[]", "()", "{}") and not re.search(r"[\[\](){}]", inner):
         return inner
@@ -167,7 +167,7 @@ def _without_brackets(text: str) -> str:
 
 
 def each_once(phrases: Iterable[str]) -> tuple[str, ...]:
-    """Phrases without those that were there before, in whatever case."""
+    """Drop phrases that occurred before, whatever their case."""
     unique: dict[str, str] = {}
     for phrase in phrases:
         unique.setdefault(phrase.casefold(), phrase)
@@ -175,7 +175,7 @@ def each_once(phrases: Iterable[str]) -> tuple[str, ...]:
 
 
 def _numbered(text: str) -> list[str]:
-    """The items of numbered or dashed lists, line by line; others are left as they are."""
+    """Split numbered or dashed lists into items, line by line; others are left as they are."""
     lines: list[str] = []
     for line in re.split(r"[\n\r\x85\u2028\u2029]", text):
         line = line.strip()
@@ -211,7 +211,7 @@ def _place(mark: str) -> int:
 
 
 def _divided(text: str) -> list[str]:
-    """A text at its separators, but for those in quotes."""
+    """Split a text at its separators, but not inside quotes."""
     parts: list[str] = []
     for piece in _outside_quotes(text):
         if piece[:1] and piece[0] in OPENING and _without_quotes(piece) != piece:
@@ -223,7 +223,7 @@ def _divided(text: str) -> list[str]:
 
 
 def _outside_quotes(text: str) -> list[str]:
-    """Pieces between separators; quotes that stand around a whole piece protect what is in them."""
+    """Split at separators; quotes that stand around a whole piece protect what is in them."""
     pieces: list[str] = []
     start = at = 0
     while at < len(text):
@@ -245,7 +245,7 @@ def _outside_quotes(text: str) -> list[str]:
 
 
 def _end_of_quote(text: str, at: int, closing: str) -> int | None:
-    """Where a quote ends that a separator, another quote or the end follows."""
+    """Find the end of a quote: a separator, another quote or the end follows it."""
     end = text.find(closing, at + 1)
     while end != -1:
         after = text[end + 1 :].lstrip(" .!?")
@@ -256,7 +256,7 @@ def _end_of_quote(text: str, at: int, closing: str) -> int | None:
 
 
 def _sentences(text: str) -> list[str]:
-    """A text at full stops, as Grounding DINO is asked ("cup . spoon .").
+    """Split a text at full stops, as Grounding DINO is asked ("cup . spoon .").
 
     A full stop inside ("St. Bernard") divides only where one ends the whole.
     """
@@ -272,7 +272,7 @@ def _sentences(text: str) -> list[str]:
 
 
 def _joined_by_and(text: str) -> list[str]:
-    """Short noun phrases that "and", "or", "&", "+" or "/" joins, else the text as it is.
+    """Split short noun phrases that "and", "or", "&", "+" or "/" joins; return other text as it is.
 
     It stays whole where the words around describe one thing ("black and white cat"), are one
     ("salt and pepper"), or hang on a preposition ("man with hat and coat").

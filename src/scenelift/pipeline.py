@@ -202,7 +202,7 @@ class Pipeline:
         depth_scale: float | None = None,
         prompt: str | Sequence[str] | Prompt | None = None,
     ) -> Pipeline:
-        """This pipeline with masks or depth of one photo; arguments and errors as for `build`."""
+        """Return this pipeline with one photo's masks or depth; arguments as for `build`."""
         prompt = _maybe_prompt(prompt)
         inputs = InputOptions(depth_scale=depth_scale)
         objects = _given_masks(masks, photo, prompt) if _is_some(masks) else None
@@ -219,7 +219,7 @@ class Pipeline:
         pointmapper: PointMapper | str | None = None,
         reconstructor: Reconstructor | str | None = None,
     ) -> Pipeline:
-        """This pipeline with others in place of some backends; a reconstructor works alone.
+        """Return this pipeline with some backends replaced; a reconstructor works alone.
 
         Raises:
             InputError: one is no backend.
@@ -393,7 +393,7 @@ class Pipeline:
         )
 
     def seeing(self, further: Sequence[Photo], prompt: Prompt) -> Pipeline:
-        """This pipeline for one object that further photos show too: see `views.SameObject`.
+        """Return this pipeline for one object that further photos show too: see `views.SameObject`.
 
         Raises:
             InputError: the reconstructor looks at one photo only, or a photo cannot be used.
@@ -454,7 +454,7 @@ class SAM3SAM3DPipeline(Pipeline):
 def _sorted_out(
     instances: Sequence[Instance], outcomes: Sequence[Reconstruction | FailedObject]
 ) -> tuple[list[SceneObject], tuple[FailedObject, ...]]:
-    """The objects that were made, and those that failed.
+    """Separate the objects that were made from those that failed.
 
     Raises:
         ObjectFailed: all of them.
@@ -479,7 +479,7 @@ def _sorted_out(
 
 
 def _with_layout(objects: Sequence[SceneObject], laid_out: Layout) -> tuple[SceneObject, ...]:
-    """The objects where the layout has them."""
+    """Place the objects where the layout has them."""
     return tuple(
         replace(o, pose=p.pose, quality={**o.quality, **p.quality}, notes=(*o.notes, *p.notes))
         for o, p in zip(objects, laid_out.placements, strict=True)
@@ -493,7 +493,7 @@ def _background(
     laid_out: Layout,
     steps: Steps,
 ) -> Background | None:
-    """The stage of the background, where one is asked for."""
+    """Compute the background, where one is asked for."""
     mode = layout.background
     if mode == "none":
         return None
@@ -520,7 +520,7 @@ def _background(
 def _lay_out(
     objects: Sequence[SceneObject], work: PhotoObjects, layout: LayoutOptions, steps: Steps
 ) -> Layout:
-    """The stage that puts the objects where the photo has them."""
+    """Run the stage that puts the objects where the photo has them."""
     from scenelift.compose.layout import lay_out
 
     return steps.then(
@@ -555,7 +555,7 @@ def _maybe_prompt(prompt: str | Sequence[str] | Prompt | None) -> Prompt | None:
 
 
 def _needs_cutter(objects: GivenObjects, prompt: Prompt | None) -> bool:
-    """Whether there are boxes or points, which a segmenter has to make masks of."""
+    """Whether there are boxes or points, which a segmenter has to cut out as masks."""
     if prompt and prompt.points:
         return True
     return bool(objects.boxes) or any(b.positive for b in (prompt.boxes if prompt else ()))
@@ -578,12 +578,12 @@ def _given_depth(depth: Depth, scale: float | None) -> PointMapper:
 
 
 def _is_some(masks: Masks) -> bool:
-    """Whether masks were given: an empty list is none, an empty array is a fault of its own."""
+    """Whether masks were given: an empty list counts as none, an empty array is refused later."""
     return masks is not None and not (isinstance(masks, list | tuple | dict) and not masks)
 
 
 def _backend(backend: B | str, registry: Registry[B], runtime: Runtime) -> B:
-    """A backend of a caller's, or the one of a name.
+    """Return a caller's own backend, or load the one of a name.
 
     Raises:
         InputError: it is none.
@@ -612,7 +612,7 @@ def segment_photo(segmenter: Segmenter, image: Image, prompt: Prompt, steps: Ste
 def find_objects(
     segmenter: Segmenter, image: Image, prompt: Prompt, report: Reporter
 ) -> Segmentation:
-    """The first stage: every object that the prompt names, at most as many as it allows.
+    """Run the first stage: find every object that the prompt names, at most as many as it allows.
 
     Boxes of the prompt are in the photo's own pixels; masks have the size that is worked at.
 
@@ -635,7 +635,7 @@ def find_objects(
 
 
 def _unmet(segmentation: Segmentation, prompt: Prompt) -> list[str]:
-    """Notes on phrases and boxes that gave no object of their own."""
+    """Write notes on phrases and boxes that gave no object of their own."""
     matched = {instance.label for instance in segmentation.instances}
     doubles = {d.label: d.double_of for d in segmentation.dropped if d.double_of}
     notes: list[str] = []

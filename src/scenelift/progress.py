@@ -32,7 +32,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something a watcher may want to show.
+    """A message about a run's progress that a caller may want to show.
 
     Attributes:
         kind: what happened.
@@ -70,7 +70,7 @@ class CancelToken:
 
 
 class Reporter:
-    """Where one stage (of one object) reports to.
+    """Takes the progress of one stage (of one object), and passes it on to the caller.
 
     Every call raises `Cancelled` once the user has stopped the run, so a stage that reports
     between its steps can be interrupted there and needs no other code for it.
@@ -92,7 +92,7 @@ class Reporter:
         self._started = time.monotonic() if started is None else started
 
     def at(self, stage: str, object_index: int | None = None) -> Reporter:
-        """A reporter for a stage (of one object) of the same run."""
+        """Return a reporter for a stage (of one object) of the same run."""
         return Reporter(
             self._emit,
             token=self._token,
@@ -103,7 +103,7 @@ class Reporter:
         )
 
     def from_threads(self) -> Reporter:
-        """A reporter that several threads may use: whoever listens hears all from this one.
+        """Return a reporter for several threads, whose events reach the caller from this thread.
 
         What others send is passed on when this thread next sends something or calls `check`.
         """
@@ -130,7 +130,7 @@ class Reporter:
         )
 
     def part(self, start: float, end: float) -> Reporter:
-        """A reporter whose 0…1 is a part of this one's."""
+        """Return a reporter whose 0…1 is a part of this one's."""
 
         def emit(event: Event) -> None:
             if event.kind == "stage_progress":

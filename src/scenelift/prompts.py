@@ -1,4 +1,4 @@
-"""Reading what a user asks for: phrases, boxes and points, from text to checked values."""
+"""Reads what a user asks for: phrases, boxes and points, from text to checked values."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LEAST_SIDE = 2.0  # pixels of a box; nothing smaller is cut out
 
 
 def parse_boxes(value: Any, *, positive: bool = True) -> tuple[BoxPrompt, ...]:
-    """The boxes of a text such as `[name=]x0,y0,x1,y1`, or of any form of `coordinates`.
+    """Read the boxes of a text such as `[name=]x0,y0,x1,y1`, or of any form of `coordinates`.
 
     Args:
         positive: of boxes that do not say themselves whether they are meant.
@@ -52,7 +52,7 @@ def parse_boxes(value: Any, *, positive: bool = True) -> tuple[BoxPrompt, ...]:
 
 
 def parse_points(value: Any, *, positive: bool = True) -> tuple[PointPrompt, ...]:
-    """The points of a text such as `[name=]x,y`; `name#2=x,y` is on a second object of that name.
+    """Read points such as `[name=]x,y`; `name#2=x,y` is on a second object of that name.
 
     Args:
         positive: of points that do not say themselves whether they are on the object.
@@ -71,7 +71,7 @@ def parse_points(value: Any, *, positive: bool = True) -> tuple[PointPrompt, ...
 
 
 def parse_prompt_phrases(texts: tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    """Phrases of one or more prompts, each of which may hold several, as people write lists.
+    """Split one or more prompts into phrases; each may hold several, as people write lists.
 
     `phrases` states how a list is told.
 
@@ -91,14 +91,14 @@ def parse_prompt_phrases(texts: tuple[str, ...] | list[str]) -> tuple[str, ...]:
 
 
 def check_phrases(phrases: Sequence[str]) -> tuple[str, ...]:
-    """Phrases that are told apart already, each once.
+    """Check phrases that are separate already, and drop repeated ones.
 
     Raises:
         InputError: one is empty, too long or no plain text, or there are too many.
     """
     for phrase in phrases:
         if not isinstance(phrase, str):
-            raise InputError(f"A phrase is {phrase!r}, which is no text. Give words: 'chair'.")
+            raise InputError(f"A phrase is {phrase!r}, which is not a text. Give words: 'chair'.")
         if not phrase.strip():
             raise InputError("A phrase is empty. Name what to lift out of the photo.")
         if len(phrase) > MAX_PHRASE_CHARACTERS:
@@ -117,7 +117,7 @@ def check_phrases(phrases: Sequence[str]) -> tuple[str, ...]:
 
 
 def in_pixels(prompt: Prompt, width: int, height: int) -> tuple[Prompt, tuple[str, ...]]:
-    """A prompt in the photo's own pixels, and what to tell of boxes and points that were not.
+    """Convert a prompt to the photo's own pixels; also returns notes on boxes and points in parts.
 
     A box whose corners all lie within 0…1 is in parts of the photo's width and height: in pixels
     it would lie in its first one. So are points that all lie there and are not all whole numbers.
@@ -163,12 +163,12 @@ def _points_in_pixels(
 
 
 def are_parts(numbers: Sequence[float]) -> bool:
-    """Whether coordinates are parts of the photo: all within 0…1, and not all whole."""
+    """Whether coordinates are fractions of the photo: all within 0…1, and not all whole."""
     return all(0 <= v <= 1 for v in numbers) and any(v != round(v) for v in numbers)
 
 
 def box_in_pixels(box: Box, width: int, height: int) -> tuple[Box, str]:
-    """A box in the photo's own pixels, and a note where it was in parts or reaches beyond.
+    """Convert a box to the photo's own pixels; with a note where it was in parts or reaches beyond.
 
     Raises:
         InputError: it lies outside the photo, or is too small.
@@ -202,12 +202,12 @@ def _edges(numbers: Sequence[float]) -> str:
 
 
 def show_box(box: BoxPrompt) -> str:
-    """A box as `parse_boxes` reads it."""
+    """Write a box as `parse_boxes` reads it."""
     return _labelled(box.label, box.box)
 
 
 def show_point(point: PointPrompt) -> str:
-    """A point as `parse_points` reads it."""
+    """Write a point as `parse_points` reads it."""
     return _labelled(point.label, point.point)
 
 

@@ -1,4 +1,4 @@
-"""Which backends make which quality, and which of the qualities can run on this machine."""
+"""Names the backends of each quality, and tells which qualities can run on this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Quality = Literal["auto", "embedded", "light", "open", "pbr", "full"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendNames:
-    """One backend a role."""
+    """The name of one backend for each role."""
 
     segmenter: str
     pointmapper: str
@@ -86,7 +86,7 @@ def lacking(names: BackendNames, options: BackendOptions) -> list[str]:
 
 
 def uses_networks(names: BackendNames) -> bool:
-    """Whether any of the backends runs PyTorch's networks, so that a run has use for a GPU."""
+    """Whether any of the backends runs PyTorch's networks, so that a run can use a GPU."""
     from scenelift.pointmap import POINT_MAPPERS
     from scenelift.reconstruct import RECONSTRUCTORS
     from scenelift.segment import SEGMENTERS
@@ -140,7 +140,7 @@ def choose_backends(
         quality = list(QUALITIES)[-1]
     if quality not in QUALITIES:
         raise BackendUnavailable(
-            "quality", quality, reason="there is none of that name", choices=list(QUALITIES)
+            "quality", quality, reason="no quality has that name", choices=list(QUALITIES)
         )
     names = qualities[quality]
     missing = lacking(names, options)
@@ -152,7 +152,7 @@ def choose_backends(
 
 
 def _untested(quality: str, options: BackendOptions) -> list[str]:
-    """Why `auto` passes over a quality that can run: it is one that has to pass its self-check."""
+    """Explain why `auto` skips a quality that can run: its self-check has not passed here."""
     if quality not in ("light", "pbr"):
         return []
     from scenelift.selfcheck.record import has_passed
@@ -164,7 +164,7 @@ def _untested(quality: str, options: BackendOptions) -> list[str]:
 
 
 def _called(quality: str, names: BackendNames) -> str:
-    """The quality's name, unless another model than its own is in it."""
+    """Return the quality's name, with a remark where a model of another quality is used."""
     own = QUALITIES[quality]
     unchanged = all(
         getattr(names, field.name) in (getattr(own, field.name), FROM_FILES)
@@ -187,7 +187,7 @@ _MADE_OF = {
 def _auto_notes(
     quality: str, names: BackendNames, reasons: dict[str, list[str]]
 ) -> tuple[str, ...]:
-    """Which quality was taken and why, and what the next better one needs."""
+    """Explain which quality was taken and why, and what the next better one needs."""
     if _called(quality, names) == quality:
         note = f"Quality {quality!r}: {_MADE_OF[quality]}."
     else:
@@ -208,7 +208,7 @@ def _auto_notes(
 
 
 def _remedy(quality: str, missing: list[str]) -> str:
-    """The commands that bring what is missing, whatever it is."""
+    """Write the commands that install what is missing."""
     if missing == [_UNTESTED]:
         return f"`scenelift models verify --run {quality}`"
     packages = any("not installed" in reason for reason in missing)

@@ -27,7 +27,7 @@ __all__ = ["WORK_FOLDER", "RunSpec", "fingerprint_of", "named_by_masks", "run_jo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
-    """What to do.
+    """All that defines one run: photo, prompt, output folder and options.
 
     Attributes:
         photo: the picture.
@@ -73,7 +73,7 @@ class RunSpec:
 
 
 def named_by_masks(prompt: Prompt, pipeline: Pipeline) -> Prompt:
-    """A prompt without phrases asks for what given masks are called."""
+    """Let a prompt without phrases ask for what the given masks are called."""
     from scenelift.segment.given import GivenSegmenter
 
     if prompt.phrases or not isinstance(pipeline.segmenter, GivenSegmenter):
@@ -152,7 +152,7 @@ def run_job(
 
 
 def fingerprint_of(spec: RunSpec, image: Image, prompt: Prompt, pipeline: Pipeline) -> str:
-    """Digest of everything that a run's files depend on."""
+    """Compute a digest of everything that a run's files depend on."""
     return digest(
         __version__,
         image,
@@ -168,7 +168,7 @@ def fingerprint_of(spec: RunSpec, image: Image, prompt: Prompt, pipeline: Pipeli
 
 
 def finished_run(folder: Path, fingerprint: str) -> Manifest | None:
-    """The manifest of a folder that already holds exactly this result, else None.
+    """Return the manifest of a folder that already holds exactly this result, else None.
 
     "Exactly" means: same fingerprint, complete, and every file there with its recorded digest.
     """

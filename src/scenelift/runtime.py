@@ -68,7 +68,7 @@ class Runtime:
 
     @property
     def memory_bytes(self) -> int | None:
-        """Most of the device's memory to use; None for what is free, and on a CPU."""
+        """The most device memory to use; None for all that is free, and on a CPU."""
         return None if self.device == "cpu" else self.options.vram_bytes
 
     @property
@@ -88,7 +88,7 @@ class Runtime:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Within it, this thread's current CUDA device is the run's, and no other is touched.
+        """Context: this thread's current CUDA device is the run's, and no other is touched.
 
         A device that runs out of memory is a `DeviceMemoryError`; so is a machine that does.
 
@@ -114,12 +114,12 @@ class Runtime:
             raise DeviceMemoryError(_too_little(where, exc)) from None
 
     def with_options(self, **changes: Any) -> Runtime:
-        """The same for a model that has no choice in some options."""
+        """Return this runtime for a model that has no choice in some options."""
         return replace(self, options=replace(self.options, **changes))
 
 
 def _complete(options: BackendOptions) -> ReconstructionOptions:
-    """The options with the published settings for what they do not say."""
+    """Complete the options with the published settings for what they do not say."""
     if isinstance(options, ReconstructionOptions):
         return options
     return ReconstructionOptions(

@@ -1,4 +1,4 @@
-"""What a run makes: all objects of a photo in one frame, and how they came about."""
+"""The result of a run: all objects of a photo in one frame, and how they were made."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ _CLASSES: dict[str, type] = {
 
 
 def digest(*parts: Any) -> str:
-    """SHA-256 over arrays, dataclasses, strings and numbers, as hex.
+    """Compute SHA-256 over arrays, dataclasses, strings and numbers, as hex.
 
     Order and type matter; equal parts give equal digests in every process.
     """
@@ -83,13 +83,13 @@ def digest(*parts: Any) -> str:
 
 
 class EncodedPart(bytes):
-    """What `digest` takes of a part that was encoded before: many parts of many rows are equal."""
+    """A part of a `digest` that was encoded before: many parts of many rows are equal."""
 
     __slots__ = ()
 
 
 def encode_part(part: Any) -> EncodedPart:
-    """A part for `digest`, which gives the same as for the part itself."""
+    """Encode a part for `digest`, which gives the same as for the part itself."""
     content = bytearray()
     _feed(part, content.extend)
     return EncodedPart(content)
@@ -157,7 +157,7 @@ class StageStore:
         return self._folder
 
     def load(self, stage: str, key: str, kind: type[T]) -> T | None:
-        """A stored result, or None where there is none for this key."""
+        """Load a stored result, or return None where there is none for this key."""
         try:
             # The one reader of stage files: pickles are refused and the key is checked.
             with (
@@ -276,11 +276,11 @@ class Steps:
 
     @property
     def folder(self) -> Path | None:
-        """Where results are kept, if they are."""
+        """The folder where results are stored, if they are."""
         return None if self._store is None else self._store.folder
 
     def add(self, timings: Sequence[types.StageTiming]) -> None:
-        """Take over what another process has timed of this photo."""
+        """Add the timings of this photo from another process."""
         for timing in timings:
             self._order.setdefault(timing.stage)
         self._timings += timings
@@ -298,7 +298,7 @@ class Steps:
         *,
         object_index: int | None = None,
     ) -> T:
-        """The stored result for this key, or a computed one, which is then stored."""
+        """Return the stored result for this key, or compute one and store it."""
         report = self._report.at(stage, object_index)
         report.check()
         report.send("stage_started")
@@ -334,7 +334,7 @@ class Steps:
         return self.run(stage, self.after(*depends), kind, compute)
 
     def after(self, *depends: Any) -> str:
-        """The key of what depends on all this, and on everything before it; so does all after."""
+        """Extend the resume key by what all further stages depend on, and return it."""
         self._key = digest(self._key, *depends)
         return self._key
 
@@ -353,7 +353,7 @@ class Steps:
         object_index: int,
         instance: types.Instance,
     ) -> T | types.FailedObject:
-        """As `run`, for one object: its failure is returned, so that the others go on.
+        """Do as `run`, for one object: its failure is returned, so that the others go on.
 
         What concerns the whole run (cancellation, a missing set-up) is still raised.
         """

@@ -1,4 +1,4 @@
-"""Work side by side in threads, for what lets go of Python's lock: numpy, compression, files."""
+"""Runs work side by side in threads, for what lets go of Python's lock: numpy, files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TURN = 0.0005  # seconds; Python's own are 0.005
 
 
 def core_count() -> int:
-    """Cores that this process may use."""
+    """Count the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
@@ -28,7 +28,7 @@ def core_count() -> int:
 
 @contextmanager
 def quick_turns() -> Iterator[None]:
-    """Within it, threads take turns at Python's lock ten times as often as usual.
+    """Context: threads take turns at Python's lock ten times as often as usual.
 
     One that feeds a GPU lets go of the lock with every call, and would wait for it up to five
     milliseconds each time while another thread computes in Python.
@@ -41,7 +41,7 @@ def quick_turns() -> Iterator[None]:
 
 
 class _QuickTurns:
-    """The interval of before, which comes back when the last thread that wanted quick turns ends.
+    """Restores the usual interval when the last thread that wanted quick turns ends.
 
     Two that overlap would otherwise leave each other's interval behind.
     """
@@ -67,7 +67,7 @@ _quick = _QuickTurns()
 
 
 def side_by_side(work: Callable[[T], R], items: Iterable[T], *, most: int = 8) -> Generator[R]:
-    """Results of `work` for every item, in the items' order, some of them computed ahead.
+    """Yield results of `work` for every item, in order, some of them computed ahead.
 
     Args:
         work: is called in threads; an error of it is raised here, and the items after it are

@@ -1,4 +1,4 @@
-"""What the stages hand to each other: named, frozen, checked on construction.
+"""The values that stages pass to each other: named, frozen, checked on construction.
 
 Frames, units and value ranges are those of `docs/conventions.md`. All arrays are numpy, so that a
 stage's result can be saved, compared and sent to another process whatever computed it.
@@ -94,7 +94,7 @@ def _expect(name: str, array: NDArray[Any], shape: tuple[int | None, ...], dtype
 
 
 def _expect_photo(pixels: Any) -> None:
-    """Refuse what is no picture, with what to do about it.
+    """Refuse what is no picture, with the way to mend it.
 
     Raises:
         ImageError: it is not uint8 [H, W, 3], or empty.
@@ -114,7 +114,7 @@ def _expect_photo(pixels: Any) -> None:
 
 
 def photo_advice(array: NDArray[Any]) -> str:
-    """What makes uint8 [H, W, 3] of an array that is not."""
+    """Explain how to make uint8 [H, W, 3] of an array that is something else."""
     if array.ndim == 4:
         return "Give one photo: pixels[0] of a batch."
     if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):
@@ -207,7 +207,7 @@ class PointPrompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """What to look for.
+    """The objects to look for: phrases, boxes and points.
 
     Attributes:
         phrases: one or more phrases, each searched on its own ("chair", "red mug").
@@ -236,7 +236,7 @@ class Prompt:
 
 
 def _phrases(phrases: Any) -> tuple[str, ...]:
-    """The phrases of one text, or of several that are told apart already."""
+    """Split the phrases of one text, or check several texts."""
     if isinstance(phrases, str):
         return each_once(split_phrases(phrases))
     plural = not isinstance(phrases, bytes | bytearray | Mapping) and np.iterable(phrases)
@@ -249,7 +249,7 @@ def _phrases(phrases: Any) -> tuple[str, ...]:
 
 
 def _all_of(kind: type[D], value: Any, read: Callable[[Any], list[D]]) -> tuple[D, ...]:
-    """Boxes or points of a value that is one, several, or says some."""
+    """Read boxes or points: one, several, or a text or JSON value of them."""
     if isinstance(value, kind):
         return (value,)
     if isinstance(value, tuple | list):
@@ -280,15 +280,15 @@ def _point_prompts(value: Any) -> list[PointPrompt]:
 
 
 def _check_mark(prompt: BoxPrompt | PointPrompt, numbers: Sequence[Mark]) -> tuple[float, ...]:
-    """The numbers of a box or a point, whose label is a text.
+    """Check a box's or a point's numbers and label, and return the numbers.
 
     Raises:
         InputError: it is several, or its label is none.
     """
     if len(numbers) != 1:
-        raise InputError(f"{len(numbers)} boxes or points were given in place of one.")
+        raise InputError(f"{len(numbers)} boxes or points were given; one was expected.")
     if not isinstance(prompt.label, str):
-        raise InputError(f"The label {prompt.label!r} of a box or a point is no text.")
+        raise InputError(f"The label {prompt.label!r} of a box or a point is not a text.")
     return numbers[0].numbers
 
 
@@ -319,7 +319,7 @@ class Instance:
 
     @staticmethod
     def box_of(mask: NDArray[np.bool_]) -> Box:
-        """Tight box of a non-empty mask, in continuous pixel coordinates."""
+        """Compute the tight box of a non-empty mask, in continuous pixel coordinates."""
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         if not rows.size:
             raise ValueError("an empty mask has no box")
@@ -333,7 +333,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """A candidate that was found and left out, and why: the manifest lists these.
+    """A candidate that was left out, and why: the manifest lists these.
 
     Attributes:
         label: the phrase or name it goes by.
@@ -384,12 +384,12 @@ class Camera:
 
     @classmethod
     def from_fov(cls, width: int, height: int, *, fov_deg: float) -> Camera:
-        """Centred camera with square pixels whose longer side spans `fov_deg`."""
+        """Make a centred camera with square pixels whose longer side spans `fov_deg`."""
         focal = 0.5 * max(width, height) / math.tan(math.radians(fov_deg) / 2)
         return cls(fx=focal, fy=focal, cx=width / 2, cy=height / 2, width=width, height=height)
 
     def resized(self, width: int, height: int) -> Camera:
-        """The same camera for the photo resampled to another size."""
+        """Return the same camera for the photo resampled to another size."""
         sx, sy = width / self.width, height / self.height
         return Camera(
             fx=self.fx * sx,
@@ -401,7 +401,7 @@ class Camera:
         )
 
     def project(self, points: NDArray[Any]) -> NDArray[np.float64]:  # [..., 3] -> [..., 2]
-        """Pixel coordinates of points in the camera frame; only points with z < 0 are in front."""
+        """Project points in the camera frame to pixels; only points with z < 0 are in front."""
         p = np.asarray(points, np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             u = self.cx + self.fx * p[..., 0] / -p[..., 2]
@@ -409,7 +409,7 @@ class Camera:
         return np.stack([u, v], -1)
 
     def unproject(self, depth: NDArray[Any]) -> NDArray[np.float32]:  # [H, W] -> [H, W, 3]
-        """Point map of a depth image: distance along the viewing axis, at pixel centres."""
+        """Make a point map of a depth image: distance along the viewing axis, at pixel centres."""
         height, width = depth.shape
         if (height, width) != (self.height, self.width):
             raise ValueError(
@@ -487,7 +487,7 @@ class PointMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class View:
-    """An object as one photo shows it.
+    """One object as a photo shows it.
 
     Attributes:
         image: the photo.
@@ -604,12 +604,12 @@ class Gaussians:
 
     @property
     def rgb(self) -> NDArray[np.float32]:  # [N, 3]
-        """sRGB colours in 0…1."""
+        """The sRGB colours in 0…1."""
         return np.clip(0.5 + np.float32(SH_C0) * self.sh0, 0, 1)
 
     @staticmethod
     def sh0_of(rgb: NDArray[Any]) -> NDArray[np.float32]:
-        """Degree-0 coefficients of sRGB colours in 0…1."""
+        """Convert sRGB colours in 0…1 to degree-0 coefficients."""
         return ((np.asarray(rgb, np.float32) - 0.5) / np.float32(SH_C0)).astype(np.float32)
 
 
@@ -619,7 +619,7 @@ AlphaMode = Literal["opaque", "mask", "blend"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Material:
-    """What a surface is like besides its base colour, in glTF's metallic-roughness model.
+    """A surface's properties besides its base colour, in glTF's metallic-roughness model.
 
     Maps are spread over the mesh by its texture coordinates, row 0 at the top.
 
@@ -652,7 +652,7 @@ class Material:
         if self.normal is not None:
             _expect("normal", self.normal, (None, None, 3), np.uint8)
         if (self.alpha is None) != (self.alpha_mode == "opaque"):
-            raise ValueError(f"alpha_mode {self.alpha_mode!r} does not go with alpha given or not")
+            raise ValueError(f"alpha_mode {self.alpha_mode!r} contradicts whether alpha is given")
 
 
 PLAIN_MATERIAL = Material()
@@ -817,7 +817,7 @@ class Background:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """What the compose stage returns.
+    """The result of the compose stage.
 
     Attributes:
         placements: one for each object, in their order.
@@ -870,7 +870,7 @@ class SceneObject:
 
 
 def object_name(index: int, label: str) -> str:
-    """Number and label of an object as a name that is safe in any path: "03_red-mug".
+    """Write number and label of an object as a name that is safe in any path: "03_red-mug".
 
     Other scripts are written in Latin letters: 杯子 is "beizi".
     """
@@ -882,7 +882,7 @@ def object_name(index: int, label: str) -> str:
 
 
 def _joined(label: str, keeps: Callable[[str], bool]) -> str:
-    """The words of a label, joined by hyphens."""
+    """Join the words of a label by hyphens."""
     safe = "".join(c if keeps(c) else "-" for c in unicodedata.normalize("NFC", label))
     return "-".join(part for part in safe.lower().split("-") if part)[:40].rstrip("-") or "object"
 
@@ -921,7 +921,7 @@ class StageTiming:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """How a scene came about, for its manifest.
+    """How a scene was made, for its manifest.
 
     Attributes:
         prompt: what was asked for.

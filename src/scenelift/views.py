@@ -1,4 +1,4 @@
-"""Several photos of one object: found in each, made of all, placed where the first shows it.
+"""Makes one object of several photos: found in each, placed where the first shows it.
 
 Nothing is known of the cameras, and nothing is asked: a reconstructor that can look at several
 photos (`SeveralViewsReconstructor`) takes them as they are.
@@ -80,7 +80,7 @@ class SameObject:
         )
 
     def _find(self, report: Reporter) -> tuple[list[View], list[int]]:
-        """The object in those photos that show it, and the numbers of the others."""
+        """Find the object in those photos that show it, and list the numbers of the others."""
         if self._other_views is not None:  # in an earlier try
             return self._other_views
         views: list[View] = []

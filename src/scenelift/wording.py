@@ -1,4 +1,4 @@
-"""Looking things up by what people call them."""
+"""Looks things up by the names that people use."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ T = TypeVar("T")
 
 
 def names_table(groups: Mapping[T, str]) -> dict[str, T]:
-    """Value of each name, from space-separated names of each value ("cell-phone" is two words)."""
+    """Map names to values, from each value's space-separated names ("cell-phone" is two words)."""
     return {
         name.replace("-", " "): value for value, names in groups.items() for name in names.split()
     }
 
 
 def find_by_name(table: Mapping[str, T], *names: str | None) -> T | None:
-    """Value of the first name that the table knows, else None.
+    """Return the value of the first name that the table knows, else None.
 
     A phrase is looked up whole, then without its first words ("red coffee mug" → "mug"), each in
     the singular too.

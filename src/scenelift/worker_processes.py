@@ -1,4 +1,4 @@
-"""Worker processes of the web app and of batches, from both sides.
+"""Starts and stops worker processes of the web app and of batches, from both sides.
 
 A worker stops at SIGTERM, and when the process that started it is gone: its standard input closes
 then, even on kill -9. Whoever starts one keeps that input open.
@@ -28,7 +28,7 @@ POLL_SECONDS = 0.1
 def start_worker(
     command: Sequence[str], output: IO[bytes] | None = None, *, inherits: Sequence[int] = ()
 ) -> Process:
-    """Start a worker; its output goes to a file, or to where ours goes.
+    """Start a worker; its output goes to a file, or where ours goes.
 
     Args:
         inherits: further file descriptors of ours that it has too.

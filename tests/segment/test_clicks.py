@@ -58,7 +58,7 @@ def test_a_point_beside_belongs_to_the_object_of_its_name():
         instances = found(phrases=("red", "blue"), points=(beside(RED, label),)).instances
         assert [i.label for i in instances] == ["blue"]
     # and to nothing else.
-    with pytest.raises(InputError, match="'blue', which is no object here"):
+    with pytest.raises(InputError, match="'blue', but no object is called so"):
         found(phrases=("red",), points=(beside(RED, "blue"),))
 
 

@@ -1,4 +1,4 @@
-"""Which networks are on the device, and when: as many as fit, none longer than there is room.
+"""Decides which networks are on the device: as many as fit, each only while there is room.
 
 The networks' tensors stay where they were loaded, mapped from their files on the host. A network
 that is to run gets copies on the device, in the type it computes in; releasing it drops the
@@ -38,7 +38,7 @@ _clock = itertools.count()
 
 
 class Residency:
-    """Networks on one device.
+    """Moves networks to and from one device.
 
     Args:
         device: where they run.
@@ -68,12 +68,12 @@ class Residency:
 
     @property
     def resident_bytes(self) -> int:
-        """What their tensors take there."""
+        """Count the bytes that their tensors take there."""
         return sum(t.nbytes for t in self._copies.values())
 
     @contextmanager
     def running(self, network: N, *, working: int = 0, as_stored: bool = False) -> Iterator[N]:
-        """The network on the device, while it runs.
+        """Put the network on the device, and keep it there while it runs.
 
         Others that are not running leave, the least recently used first, while there is too
         little room.
@@ -95,7 +95,7 @@ class Residency:
             self._in_use.remove(network)
 
     def beside(self, network: nn.Module, make: Callable[[], T]) -> T:
-        """What was made for a network that runs, and is dropped when its copies leave the device.
+        """Return what was made for a running network; dropped when its copies leave the device.
 
         Args:
             make: makes it, once for as long as they stay; always the same for a network.
@@ -105,7 +105,7 @@ class Residency:
         return self._beside[network]
 
     def release(self) -> None:
-        """Take every network that is not running off the device, and return what it had taken.
+        """Take every network that is not running off the device, and free its memory.
 
         Those of other models too.
         """
@@ -120,7 +120,7 @@ class Residency:
             torch.mps.empty_cache()
 
     def first_that_fits(self, way: Callable[[], T], *cheaper: Callable[[], T]) -> T:
-        """Result of the first of several ways that does not run out of memory.
+        """Return the result of the first of several ways that does not run out of memory.
 
         The first way is tried a second time with the device cleared of everything else.
 
@@ -137,7 +137,7 @@ class Residency:
         return last()
 
     def in_parts(self, whole: range, way: Callable[[range], Sequence[T]]) -> list[T]:
-        """Results of a way for all of a range: at once, or in halves where memory runs out.
+        """Compute results for all of a range: at once, or in halves where memory runs out.
 
         Raises:
             torch.OutOfMemoryError: not even one fits.
@@ -201,7 +201,7 @@ class Residency:
         return [residency for residency in _EVERY if residency.device == self.device]
 
     def _room(self) -> float:
-        """Bytes that can still be taken."""
+        """Return how many bytes can still be taken."""
         room = float("inf")
         allocated = sum(residency.resident_bytes for residency in self._on_this_device())
         if self.device.type == "cuda":
@@ -223,7 +223,7 @@ def _tensors(network: nn.Module) -> dict[str, Tensor]:
 
 
 def _put(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Let parameters and buffers have these values; the objects stay the same."""
+    """Give parameters and buffers these values; the objects stay the same."""
     for tensors_by_name in (network.named_parameters, network.named_buffers):
         for name, tensor in tensors_by_name(remove_duplicate=False):
             tensor.data = tensors[name]

@@ -23,7 +23,7 @@ __all__ = [
 
 
 def _lacks(bundle: str, models: dict[str, str], options: BackendOptions) -> list[str]:
-    """Packages and weights that are not here."""
+    """List packages and weights that are not here."""
     from importlib.util import find_spec
 
     from scenelift.weights.locate import locate

@@ -1,4 +1,4 @@
-"""The third stage: one object's pixels and points in, its shape and pose out."""
+"""The third stage: from one object's pixels and points to its shape and pose."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Reconstructor(Protocol):
 
 
 def begin_photo(reconstructor: Reconstructor, image: Image, points: PointMap) -> None:
-    """Tell a reconstructor that a new photo starts; one that prepares nothing needs no `begin`."""
+    """Tell a reconstructor that a new photo starts; one without a `begin` prepares nothing."""
     begin = getattr(reconstructor, "begin", None)
     if begin is not None:
         begin(image, points)
@@ -58,12 +58,12 @@ def begin_photo(reconstructor: Reconstructor, image: Image, points: PointMap) ->
 
 @runtime_checkable
 class SeveralSeedsReconstructor(Reconstructor, Protocol):
-    """A reconstructor that can go a part of the way with several seeds of one object at once."""
+    """A reconstructor that can run its first steps for several seeds of one object at once."""
 
     def start_samples(
         self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
     ) -> Sequence[Callable[[], Reconstruction]]:
-        """Do for one object what its tries share.
+        """Run the steps that several samples of one object share.
 
         Arguments as for `reconstruct`; all tries report to `report`, in turn.
 

@@ -1,4 +1,4 @@
-"""Which points a model is conditioned on, where the scene's camera is not the network's own.
+"""Chooses the points that a model is conditioned on, where the scene's camera is another one.
 
 SAM 3D Objects was trained on MoGe's points, seen by the camera that MoGe estimates with them. Where
 the photo tells its focal length, the scene has another camera and points on its rays. The model
@@ -19,12 +19,12 @@ __all__ = ["conditioning_points", "pose_for_camera"]
 
 
 def conditioning_points(points: PointMap) -> NDArray[np.float32]:  # [H, W, 3]
-    """The network's own points, where the photo's focal length moved them."""
+    """Return the network's own points, where the photo's focal length moved them."""
     return points.points if points.network_points is None else points.network_points
 
 
 def pose_for_camera(pose: Pose, mask: NDArray[np.bool_], points: PointMap) -> Pose:
-    """A pose among the network's own points, carried over to the scene's camera.
+    """Convert a pose among the network's own points to the scene's camera.
 
     The object is seen at the same pixels, as large and from the same side as before, at the depth
     that the scene's points have under its mask. A pose behind the camera stays as it is.
@@ -58,13 +58,13 @@ def pose_for_camera(pose: Pose, mask: NDArray[np.bool_], points: PointMap) -> Po
 
 
 def _ray(camera: Camera, pixel: NDArray[np.float64]) -> NDArray[np.float64]:  # [2] -> [3]
-    """Point of depth 1 that is seen at a pixel."""
+    """Return the point of depth 1 that is seen at a pixel."""
     u, v = pixel
     return np.array([(u - camera.cx) / camera.fx, -(v - camera.cy) / camera.fy, -1.0])
 
 
 def _turn(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Quaternion w, x, y, z of the least rotation that brings direction a to direction b."""
+    """Return the quaternion w, x, y, z of the least rotation from direction a to direction b."""
     a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
     q = np.array([1 + a @ b, *np.cross(a, b)])
     return q / np.linalg.norm(q)

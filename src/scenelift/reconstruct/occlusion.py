@@ -1,6 +1,4 @@
-"""How much of an object's outline is not its own: where something stands before it, or the photo
-ends.
-"""
+"""Measures how much of an object's outline is due to something before it or the photo's edge."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ def hidden_share(
     mask: NDArray[np.bool_],  # [H, W]
     points: NDArray[np.float32],  # [H, W, 3] in the camera frame
 ) -> float:
-    """Share in 0…1 of the mask's outline along which the object goes on behind something.
+    """Measure the share in 0…1 of the mask's outline along which something hides the object.
 
     The point map tells: other objects need not have been looked for.
     """
@@ -46,7 +44,7 @@ def hidden_share(
 
 
 def _at(values: NDArray, y: NDArray, x: NDArray) -> tuple[NDArray, NDArray[np.bool_]]:
-    """Values at pixels, those nearest for pixels beyond the photo, and which those are."""
+    """Read values at pixels, the nearest ones beyond the photo, and tell which those are."""
     height, width = values.shape
     beyond = (y < 0) | (y >= height) | (x < 0) | (x >= width)
     return values[y.clip(0, height - 1), x.clip(0, width - 1)], beyond

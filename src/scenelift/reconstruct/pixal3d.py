@@ -1,4 +1,4 @@
-"""Pixal3D as a reconstructor: an object comes out as the photo's camera sees it.
+"""Pixal3D as a reconstructor: its objects are posed as the photo's camera sees them.
 
 One number of its pose is not known, how far away it is: its visible points say that. So there is no
 search, and nothing that could come out back to front.
@@ -69,7 +69,7 @@ class CropView:
 
 
 def crop_view(box: tuple[float, float, float, float], camera: Camera) -> CropView:
-    """The view of a square crop x0, y0, x1, y1 of a photo."""
+    """Compute the view of a square crop x0, y0, x1, y1 of a photo."""
     u, v = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     side = box[2] - box[0]
     focal = (camera.fx * camera.fy) ** 0.5
@@ -87,7 +87,7 @@ def crop_view(box: tuple[float, float, float, float], camera: Camera) -> CropVie
 
 
 def pose_in_view(mesh: Mesh, crop: CropView, view: ObjectView) -> tuple[Pose, dict[str, float]]:
-    """Where a mesh stands that is seen as its view has it: its distance from its visible points.
+    """Compute the pose of a mesh from its view; its visible points say how far away it is.
 
     A point of the mesh at height z over the cube's middle is at scale · (d − z), where d is how far
     the view's camera stands from a cube of side 1: every visible point says what the scale is, and
@@ -177,7 +177,7 @@ class Pixal3DReconstructor(SlatReconstructor[Pixal3D]):
         return cls(model, version=setup.version(weights, model.sampling, kind))
 
     def _inputs(self, view: ObjectView) -> tuple[NDArray[np.uint8], CropView]:
-        """The object alone, on black, and the camera that looks at it."""
+        """Cut out the object alone, on black, and the camera that looks at it."""
         matte = closest_matte(view.image, matte_of(view.instance))
         pixels, alpha = shrunk(most_pixels(view.image), matte, most=MOST_PIXELS)
         picture = crop_on_black(pixels, alpha, size=None, factor=BOX_FACTOR)

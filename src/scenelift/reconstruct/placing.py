@@ -1,4 +1,4 @@
-"""An object that came out upright, and turned as its seed would have it, finds its place.
+"""Finds the pose of an object whose model gives none: it is upright, turned at random.
 
 Where it stands is fitted to what the photo shows of it (`compose.fit`).
 """
@@ -38,7 +38,7 @@ def place_in_scene(
     notes: Sequence[str],
     report: Reporter,
 ) -> Reconstruction:
-    """The shape where the photo shows it.
+    """Place the shape where the photo shows it.
 
     Args:
         shape: in the object frame.
@@ -76,7 +76,7 @@ def place_in_scene(
 
 
 def occlusion_notes(hidden: float, title: str) -> list[str]:
-    """What to say of an object of which that share of the outline cannot be seen."""
+    """Write notes on an object of whose outline that share cannot be seen."""
     if hidden <= MOST_HIDDEN:
         return []
     return [
@@ -86,7 +86,7 @@ def occlusion_notes(hidden: float, title: str) -> list[str]:
 
 
 def matte_of(instance: Instance) -> NDArray[np.uint8]:  # [H, W]
-    """The soft matte where there is one in which something is opaque, else the mask."""
+    """Return the soft matte where there is one in which something is opaque, else the mask."""
     if instance.alpha is None:
         return np.where(instance.mask, 255, 0).astype(np.uint8)
     soft = np.round(np.clip(instance.alpha, 0, 1) * 255).astype(np.uint8)

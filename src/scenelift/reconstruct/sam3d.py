@@ -1,4 +1,4 @@
-"""SAM 3D Objects as a reconstructor: the pipeline's types on one side, the model's on the other.
+"""SAM 3D Objects as a reconstructor: converts between the pipeline's types and the model's.
 
 Here photo, mask and points become tensors in the model's frames, and its z-up object becomes one
 of ours: y up, inside [−0.5, 0.5]³, with the pose that puts it back where it was seen.
@@ -132,7 +132,7 @@ class _FewerSplats:
 
 
 def checkpoint_folder(options: BackendOptions) -> Path:
-    """Where the published folder, or its conversion, lies.
+    """Find the published folder, or its conversion.
 
     Raises:
         WeightsError: nowhere.
@@ -141,7 +141,7 @@ def checkpoint_folder(options: BackendOptions) -> Path:
 
 
 def reconstruction_of(output: PosedShape, notes: Sequence[str] = ()) -> Reconstruction:
-    """An object in our frames, with its pose in the camera frame.
+    """Convert the model's object to our frames, with its pose in the camera frame.
 
     Where the shape had to be made smaller to fit into our cube, its pose is made larger by the
     same factor, which leaves it where it was.

@@ -1,4 +1,4 @@
-"""What SAM 3D Objects and TRELLIS have in common as reconstructors: the edge of the pipeline."""
+"""What SAM 3D Objects and TRELLIS share as reconstructors: the edge of the pipeline."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ M = TypeVar("M", bound=FirstStage[Any])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a run asks of a model's networks, whichever model it is.
+    """Settings of a run for a model's networks, whichever model it is.
 
     Attributes:
         runtime: of the run, with the model's own word where it has no choice.
@@ -88,7 +88,7 @@ class Setup:
         return self.runtime.options
 
     def build(self, make: Callable[..., M], networks: StructureModels, **further: Any) -> M:
-        """The model of these networks, made fast for the device.
+        """Build the model of these networks, made fast for the device.
 
         Args:
             make: `SAM3D`, `Trellis`, `Trellis2` or `Pixal3D`.
@@ -169,7 +169,7 @@ class SlatReconstructor(ABC, Generic[M]):
     def start_samples(
         self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
     ) -> list[Callable[[], Reconstruction]]:
-        """Run the first stage of several seeds together; the rest of each is left to be called.
+        """Run the first stage of several seeds together, and return the rest of each as a function.
 
         The other objects do not matter: the points tell what is hidden.
 
@@ -193,7 +193,7 @@ class SlatReconstructor(ABC, Generic[M]):
 
     @abstractmethod
     def _inputs(self, view: ObjectView) -> Any:
-        """What the networks see of one object."""
+        """Prepare the networks' inputs for one object."""
 
     @abstractmethod
     def _first_stages(
@@ -226,7 +226,7 @@ class SlatReconstructor(ABC, Generic[M]):
 
 @contextmanager
 def freed_when_it_fails(model: FirstStage[Any]) -> Iterator[None]:
-    """Within it, whatever goes wrong leaves the device free; too little memory says what helps.
+    """Context: free the device when anything fails; where memory ran out, say what helps.
 
     Raises:
         DeviceMemoryError: in place of PyTorch's own.
@@ -248,7 +248,7 @@ def freed_when_it_fails(model: FirstStage[Any]) -> Iterator[None]:
 
 
 def shape_of(output: LiftedShape) -> tuple[Shape, float]:
-    """An object in our frame: y up, inside [−0.5, 0.5]³.
+    """Convert an object to our frame: y up, inside [−0.5, 0.5]³.
 
     Splats of the outermost voxels may reach a little beyond the published cube. Then the object is
     made smaller.
@@ -283,6 +283,6 @@ def _mesh(surface: SurfaceMesh, scale: float) -> Mesh:
 
 
 def _clipped(gaussians: Gaussians) -> Gaussians:
-    """Rounding of the turn must not carry a centre out of the cube."""
+    """Clip centres to the cube, which rounding of the rotation may have carried them out of."""
     np.clip(gaussians.means, -0.5, 0.5, out=gaussians.means)
     return gaussians

@@ -38,7 +38,7 @@ OPACITY = 0.99
 def shape_of_surface(
     surface: LiftedSurface, object_from_cube: NDArray[np.float64], *, seed: int
 ) -> tuple[Shape, float]:
-    """An object in our frame: y up, inside [−0.5, 0.5]³.
+    """Convert an object to our frame: y up, inside [−0.5, 0.5]³.
 
     Vertices may lie half a voxel beyond the cube. Then the object is made smaller.
 
@@ -91,7 +91,7 @@ def _light_enough(surface: LiftedSurface) -> tuple[NDArray[np.float32], NDArray[
 
 
 def _at(field: AttributeField, points: NDArray, surface: LiftedSurface) -> NDArray[np.float32]:
-    """Attributes [P, 6] at points of the cube."""
+    """Read attributes [P, 6] at points of the cube."""
     device = surface.attributes.device
     place = (torch.tensor(points, dtype=torch.float32, device=device) + 0.5) * surface.resolution
     values, _ = field.at(place)
@@ -99,7 +99,7 @@ def _at(field: AttributeField, points: NDArray, surface: LiftedSurface) -> NDArr
 
 
 def _turned_cells(cells: Tensor, turn: NDArray[np.float64], resolution: int) -> NDArray[np.int32]:
-    """Cells in a cube with other axes: counted from the other end where one is turned round."""
+    """Renumber cells in a cube with other axes: from the other end where one is turned round."""
     source = np.abs(turn).argmax(1)
     forward = turn[np.arange(3), source] > 0
     along = cells[:, source.tolist()]
@@ -115,7 +115,7 @@ def splats_on(
     count: int = SPLATS,
     seed: int = 0,
 ) -> Gaussians:
-    """Flat discs spread evenly over a surface, in its base colour: no light is in it.
+    """Spread flat discs evenly over a surface, in its base colour: no light is in it.
 
     Args:
         attributes_at: points [S, 3] -> base colour, metallic, roughness, alpha [S, 6].

@@ -1,4 +1,4 @@
-"""TRELLIS as a reconstructor: a picture on black in, and a shape that has to find its place.
+"""TRELLIS as a reconstructor: makes a shape of a picture on black, and fits its pose.
 
 The model gives an object upright, in a cube, turned about the vertical as its seed would have it.
 Where it stands is fitted afterwards to what the photo shows of it (`compose.fit`).
@@ -113,13 +113,13 @@ class TrellisReconstructor(SlatReconstructor[Trellis]):
         return min(sampling.structure.steps, sampling.latent.steps)
 
     def _picture(self, view: View) -> NDArray[np.uint8]:
-        """What the networks see of one object: it alone, on black."""
+        """Prepare the networks' picture of one object: it alone, on black."""
         matte = closest_matte(view.image, matte_of(view.instance))
         return crop_on_black(most_pixels(view.image), matte, size=self.model.models.image_size)
 
 
 def _files(options: BackendOptions) -> TrellisFolder:
-    """The published folder, and DINOv2's.
+    """Locate the published folder, and DINOv2's.
 
     Raises:
         WeightsError: one of them is nowhere.

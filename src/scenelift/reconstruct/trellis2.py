@@ -1,4 +1,4 @@
-"""TRELLIS.2 as a reconstructor: a picture on black in, a surface with materials out.
+"""TRELLIS.2 as a reconstructor: makes a surface with materials of a picture on black.
 
 Like TRELLIS it gives an object upright and turned as its seed would have it: its place is fitted.
 """
@@ -70,7 +70,7 @@ class Trellis2Reconstructor(SlatReconstructor[Trellis2]):
         return cls(model, version=setup.version(weights, model.sampling, kind))
 
     def _inputs(self, view: ObjectView) -> NDArray[np.uint8]:
-        """The object alone, on black."""
+        """Cut out the object alone, on black."""
         matte = closest_matte(view.image, matte_of(view.instance))
         pixels, alpha = shrunk(most_pixels(view.image), matte, most=MOST_PIXELS)
         return crop_on_black(pixels, alpha, size=None, factor=BOX_FACTOR)
@@ -104,14 +104,14 @@ class Trellis2Reconstructor(SlatReconstructor[Trellis2]):
 
 
 def published_types(setup: Setup) -> Setup:
-    """Flows in bfloat16 on a GPU, as they were trained, unless another type is asked for."""
+    """Choose bfloat16 for flows on a GPU, as trained, unless another type is asked for."""
     if setup.options.precision != "auto" or setup.runtime.torch_device.type != "cuda":
         return setup
     return Setup.of(setup.runtime, precision="bfloat16")
 
 
 def _files(options: BackendOptions) -> Trellis2Folder:
-    """The published folders.
+    """Locate the published folders.
 
     Raises:
         WeightsError: one of them is nowhere.
@@ -124,7 +124,7 @@ def _files(options: BackendOptions) -> Trellis2Folder:
 
 
 def structure_decoder_folder(options: BackendOptions) -> dict[str, Path]:
-    """Where TRELLIS's structure decoder is, if anywhere: alone, or with all of TRELLIS."""
+    """Locate TRELLIS's structure decoder, if it is anywhere: alone, or with all of TRELLIS."""
     for name in ("trellis-structure", "trellis"):
         folder = locate(name, options.weights)
         if folder is not None:

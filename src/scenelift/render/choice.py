@@ -1,4 +1,4 @@
-"""Which renderer draws on a device: numba on the CPU, torch on everything else."""
+"""Chooses the renderer for a device: numba on the CPU, torch on everything else."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def splat_renderer(gaussians: Gaussians, device: str = "cpu") -> SplatRenderer:
 
 
 def mesh_renderer(device: str = "cpu") -> Callable[..., Rendering]:
-    """`render_mesh`, on a device (`Runtime.device`)."""
+    """Return `render_mesh` for a device (`Runtime.device`)."""
     if device == "cpu":
         from scenelift.render.meshes import render_mesh
 

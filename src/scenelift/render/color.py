@@ -9,7 +9,7 @@ __all__ = ["linear_from_srgb", "srgb_from_linear"]
 
 
 def linear_from_srgb(srgb: ArrayLike) -> NDArray[np.float32]:
-    """Linear light in 0…1 of sRGB values in 0…1, or of uint8 values."""
+    """Convert sRGB values in 0…1, or uint8 values, to linear light in 0…1."""
     values = np.asarray(srgb)
     if values.dtype == np.uint8:
         return _LINEAR_OF_BYTE[values]
@@ -18,7 +18,7 @@ def linear_from_srgb(srgb: ArrayLike) -> NDArray[np.float32]:
 
 
 def srgb_from_linear(linear: ArrayLike) -> NDArray[np.float32]:
-    """sRGB values in 0…1 of linear light, clipped to 0…1."""
+    """Convert linear light, clipped to 0…1, to sRGB values in 0…1."""
     values = np.clip(np.asarray(linear, np.float32), 0, 1)
     return np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1 / 2.4) - 0.055)
 

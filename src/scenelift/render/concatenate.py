@@ -1,4 +1,4 @@
-"""Several meshes as one, to draw them in one picture."""
+"""Joins several meshes into one, to draw them in one picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["concatenate_meshes"]
 def concatenate_meshes(
     meshes: Sequence[Mesh], matrices: Sequence[NDArray[np.float64]] | None = None
 ) -> Mesh:
-    """One mesh that looks like all of them together.
+    """Join meshes into one that looks like all of them together.
 
     Textures are stacked into one, each within a border that repeats its edge; texture coordinates
     are cut to 0…1 where there is one. Normals are kept where every mesh has them.
@@ -56,7 +56,7 @@ def concatenate_meshes(
 
 
 def _colors(mesh: Mesh) -> NDArray[np.uint8]:
-    """Vertex colours [V, 3] that, times the texture, give the mesh's own."""
+    """Compute vertex colours [V, 3] that, times the texture, give the mesh's own."""
     if mesh.colors is not None:
         return mesh.colors
     plain = 255 if mesh.texture is not None else round(255 * float(srgb_from_linear(PLAIN)))
@@ -66,7 +66,7 @@ def _colors(mesh: Mesh) -> NDArray[np.uint8]:
 def _stack_textures(
     meshes: Sequence[Mesh],
 ) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None]:
-    """Textures one above the other, and where each vertex now finds its colour."""
+    """Stack textures one above the other, and find each vertex's place in the stack."""
     if all(mesh.texture is None for mesh in meshes):
         return None, None
     white = np.full((1, 1, 3), 255, np.uint8)

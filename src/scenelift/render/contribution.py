@@ -1,4 +1,4 @@
-"""How much of the pictures each splat makes: the weights of blending, summed over views.
+"""Measures how much each splat adds to pictures: the weights of blending, summed over views.
 
 A splat behind others, or too faint to see, has hardly any, whatever its opacity: the measure by
 which LightGaussian (https://arxiv.org/abs/2311.17245, section 3.2) leaves splats out.
@@ -40,7 +40,7 @@ __all__ = ["splat_contributions"]
 def splat_contributions(
     gaussians: Gaussians, views: Sequence[View], *, near: float = 0.01
 ) -> NDArray[np.float64]:
-    """Pixels' worth of every splat, [N]: its share of each pixel, summed over all views."""
+    """Measure each splat's share of the pixels of all views, [N], in pixels."""
     total = np.zeros(len(gaussians))
     for camera, scene_from_camera in views:
         splats = project_splats(gaussians, camera, camera_from_scene(scene_from_camera), near)
@@ -56,7 +56,7 @@ def splat_contributions(
 
 @compiled
 def _share(first_tile, end, splats, starts, members, width, height, shares):
-    """What every splat adds to each of some tiles, in the order of `members`."""
+    """Compute what every splat adds to each of some tiles, in the order of `members`."""
     columns = (width + TILE - 1) // TILE
     half, one = np.float32(0.5), np.float32(1)
     for tile in range(first_tile, end):

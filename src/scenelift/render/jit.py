@@ -65,7 +65,7 @@ class _Once(event.Listener):
 
 @contextmanager
 def on_compilation(tell: Callable[[], None]) -> Iterator[None]:
-    """Call `tell` once if a kernel has to be compiled meanwhile, from the thread that does.
+    """Context: call `tell` once if a kernel is compiled meanwhile, from the thread that does.
 
     A kernel that is read from the cache is not compiled.
     """
@@ -98,7 +98,7 @@ def spread(kernel: Callable[..., Any], count: int, *arguments: Any) -> None:
 
 
 def thread_count() -> int:
-    """How many threads `spread` uses: `NUMBA_NUM_THREADS`, or one for each core of this process.
+    """Count the threads that `spread` uses: `NUMBA_NUM_THREADS`, or one for each of our cores.
 
     Less within `shared_by`.
     """
@@ -111,7 +111,7 @@ def _every_thread() -> int:
 
 @contextmanager
 def shared_by(callers: int) -> Iterator[None]:
-    """Within it, in this thread, `spread` leaves room for others that call it at the same time.
+    """Context: `spread` in this thread leaves cores to others that call it at the same time.
 
     Kernels of a millisecond gain little from every core, and handing ranges to threads holds
     Python's lock, for which the callers wait.
@@ -133,7 +133,7 @@ if hasattr(os, "register_at_fork"):  # threads stay behind in the parent
 
 
 def kernel_array(array: ArrayLike, dtype: type) -> NDArray:
-    """The array as kernels want it, copied only where needed.
+    """Return the array as kernels want it, copied only where needed.
 
     A read-only or strided array is another type to numba, and would compile a second kernel.
     """

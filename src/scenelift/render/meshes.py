@@ -90,7 +90,7 @@ def interpolate(
     barycentric: NDArray[np.float32],  # [H, W, 3]
     values: NDArray[np.float32],  # [V, C]
 ) -> NDArray[np.float32]:  # [H, W, C]
-    """Values of the vertices at every pixel, zero where there is no face."""
+    """Interpolate the vertices' values at every pixel, zero where there is no face."""
     result = np.zeros((*face_id.shape, values.shape[1]), np.float32)
     spread(
         _interpolate,
@@ -107,7 +107,7 @@ def interpolate(
 def _rasterize(
     mesh: Mesh, camera: Camera, view: NDArray[np.float64], near: float
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-    """Face, weights of its corners and depth at every pixel: [H, W], [H, W, 3], [H, W]."""
+    """Find face, weights of its corners and depth at every pixel: [H, W], [H, W, 3], [H, W]."""
     faces = kernel_array(mesh.faces, np.int32)
     if faces.size and not (faces.min() >= 0 and faces.max() < len(mesh.vertices)):
         raise ValueError(
@@ -129,7 +129,7 @@ def _rasterize(
 def _surface_color(
     mesh: Mesh, face_id: NDArray[np.int32], weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:  # [H, W, 3]
-    """Linear colour at every pixel, zero where there is no face."""
+    """Compute the linear colour at every pixel, zero where there is no face."""
     if mesh.colors is not None:
         vertex_light = linear_from_srgb(mesh.colors)
     else:
@@ -144,7 +144,7 @@ def _surface_color(
 
 
 def _sample(texture: NDArray[np.float32], uv: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Bilinear values [N, C] of a texture [h, w, C] that repeats, at uv [N, 2]."""
+    """Read bilinear values [N, C] of a texture [h, w, C] that repeats, at uv [N, 2]."""
     height, width = texture.shape[:2]
     column = uv[:, 0].astype(np.float64) * width - 0.5
     row = (1 - uv[:, 1].astype(np.float64)) * height - 0.5  # v counts from the bottom row
@@ -166,7 +166,7 @@ def _headlight(
     weights: NDArray[np.float32],
     depth: NDArray[np.float32],
 ) -> NDArray[np.float32]:  # [H, W]
-    """Lambertian light of a lamp at the camera; a surface is lit on both sides."""
+    """Compute Lambertian light of a lamp at the camera; a surface is lit on both sides."""
     turn = view[:3, :3]
     hit = face_id >= 0
     if mesh.normals is not None:
@@ -188,7 +188,7 @@ def _headlight(
 
 @compiled
 def _clip(points, faces, intrinsics, near):
-    """Screen triangles in front of the near plane.
+    """Clip screen triangles at the near plane.
 
     Returns:
         triangles: [T, 3, 3], per corner u and v in pixels and the inverse of the depth.
@@ -240,7 +240,7 @@ def _clip(points, faces, intrinsics, near):
 
 @compiled
 def _pixel_range(a, b, c, first, last):
-    """First and last pixel in first…last whose centre can lie between three coordinates."""
+    """Find first and last pixel in first…last whose centre can lie between three coordinates."""
     low = max(float(first), min(a, b, c) - 0.5)
     high = min(float(last), max(a, b, c) - 0.5)
     return math.ceil(low), math.floor(high)
@@ -248,7 +248,7 @@ def _pixel_range(a, b, c, first, last):
 
 @compiled
 def _bin(triangles, width, height):
-    """Triangles of every band of rows, in order: `members[starts[b] : starts[b + 1]]`."""
+    """List each band's triangles, in order: `members[starts[b] : starts[b + 1]]`."""
     starts = np.zeros((height + BAND - 1) // BAND + 1, np.int64)
     reach = np.zeros((len(triangles), 2), np.int64)  # first and last band of each triangle
     for t in range(len(triangles)):
@@ -272,7 +272,7 @@ def _bin(triangles, width, height):
 
 @compiled
 def _edge(ax, ay, bx, by, area):
-    """A point of the edge from a to b, and its direction with the face on the positive side.
+    """Return a point of the edge a to b, and its direction with the face on the positive side.
 
     Always from its lesser to its greater end: two faces that share it compute opposite numbers to
     the last bit, and no pixel falls between them.
@@ -286,7 +286,7 @@ def _edge(ax, ay, bx, by, area):
 
 @compiled
 def _raster(first, end, triangles, weights, sources, starts, members, face_id, barycentric, depth):
-    """Nearest face at every pixel of some bands of rows."""
+    """Find the nearest face at every pixel of some bands of rows."""
     height, width = face_id.shape
     for band in range(first, end):
         top, bottom = band * BAND, min(height, (band + 1) * BAND) - 1

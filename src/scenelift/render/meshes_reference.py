@@ -1,4 +1,4 @@
-"""Which face every pixel of `render_mesh` sees, written for reading: every ray, every face."""
+"""Finds each pixel's face for `render_mesh`, written for reading: every ray, every face."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cast_rays_reference(
     *,
     near: float = 0.01,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-    """`face_id` [H, W], `barycentric` [H, W, 3] and `depth` [H, W] of a `Rendering`.
+    """Compute `face_id` [H, W], `barycentric` [H, W, 3] and `depth` [H, W] of a `Rendering`.
 
     A ray through each pixel's centre meets each face's plane (Möller and Trumbore 1997); nothing
     is projected and nothing is clipped, which makes it independent of the rasteriser.

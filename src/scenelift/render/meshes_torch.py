@@ -118,13 +118,13 @@ def rasterize_mesh(
 
 
 def _key(inverse: Tensor, owner: Tensor) -> Tensor:
-    """Sorts by depth, then by triangle: bits of positive floats sort as they do."""
+    """Build keys that sort by depth, then by triangle: bits of positive floats sort as they do."""
     bits = (1 / inverse).float().view(torch.int32).long()
     return (bits << 32) | owner
 
 
 def _fragments(triangles: Tensor, width: int, height: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Pairs of a triangle [P] and a pixel [P] in its bounding box, some millions at a time."""
+    """Pair triangles [P] and pixels [P] in their bounding boxes, some millions at a time."""
     low = (triangles[..., :2].amin(1) - 0.5).clamp(min=0).ceil()
     limit = torch.tensor([width - 1.0, height - 1.0], device=low.device, dtype=low.dtype)
     high = (triangles[..., :2].amax(1) - 0.5).minimum(limit).floor()
@@ -144,7 +144,7 @@ def _fragments(triangles: Tensor, width: int, height: int) -> Iterator[tuple[Ten
 
 
 def _inside(triangles: Tensor, pixel: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """Whether pixel centres lie in their triangles, edges included; inverse depth by corner.
+    """Tell which pixel centres lie in their triangles, edges included; inverse depth by corner.
 
     Args:
         triangles: [P, 3, 3], per corner u, v and the inverse of the depth.
@@ -175,7 +175,7 @@ def _inside(triangles: Tensor, pixel: Tensor, width: int) -> tuple[Tensor, Tenso
 
 
 def _clip(corners: Tensor, near: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Triangles in front of the near plane.
+    """Clip triangles at the near plane.
 
     Args:
         corners: [F, 3, 3], points of each face's corners.
@@ -213,7 +213,7 @@ def _clip(corners: Tensor, near: float) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _interpolate(mesh: Mesh, face_id: Tensor, weights: Tensor, values: Tensor) -> Tensor:
-    """Values [V, C] of the vertices at every pixel [H, W, C], zero where there is no face."""
+    """Interpolate the vertices' values [V, C] at every pixel [H, W, C], zero without a face."""
     if not len(mesh.faces):
         return torch.zeros((*face_id.shape, values.shape[1]), device=face_id.device)
     corners = _upload(mesh.faces, face_id.device).long()[face_id.clamp(min=0)]  # [H, W, 3]
@@ -221,7 +221,7 @@ def _interpolate(mesh: Mesh, face_id: Tensor, weights: Tensor, values: Tensor) -
 
 
 def _surface_color(mesh: Mesh, face_id: Tensor, weights: Tensor) -> Tensor:
-    """Linear colour [H, W, 3], zero where there is no face."""
+    """Compute the linear colour [H, W, 3], zero where there is no face."""
     device = face_id.device
     if mesh.colors is not None:
         vertex_light = _linear(_upload(mesh.colors, device).float() / 255)
@@ -237,7 +237,7 @@ def _surface_color(mesh: Mesh, face_id: Tensor, weights: Tensor) -> Tensor:
 
 
 def _sample(texture: Tensor, uv: Tensor) -> Tensor:
-    """Bilinear values of a texture [h, w, C] that repeats, at uv [..., 2]."""
+    """Read bilinear values of a texture [h, w, C] that repeats, at uv [..., 2]."""
     height, width = texture.shape[:2]
     column, row = uv[..., 0] * width - 0.5, (1 - uv[..., 1]) * height - 0.5
     left, top = column.floor(), row.floor()
@@ -257,7 +257,7 @@ def _headlight(
     weights: Tensor,
     depth: Tensor,
 ) -> Tensor:  # [H, W]
-    """Lambertian light of a lamp at the camera; a surface is lit on both sides."""
+    """Compute Lambertian light of a lamp at the camera; a surface is lit on both sides."""
     device = face_id.device
     if not len(mesh.faces):
         return torch.ones(face_id.shape, device=device)

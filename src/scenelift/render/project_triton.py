@@ -27,7 +27,7 @@ SPLATS = 256  # of one program
 
 @triton.jit
 def _along(vx, vy, vz, ax, ay, az, scale):
-    """How far a splat's axis reaches along one of the camera's."""
+    """Measure how far a splat's axis reaches along one of the camera's."""
     return (vx * ax + vy * ay + vz * az) * scale
 
 

@@ -1,4 +1,4 @@
-"""What both rasterisers return."""
+"""The result of all rasterisers."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Rendering:
     barycentric: NDArray[np.float32] | None = None
 
     def pixels(self) -> NDArray[np.uint8]:  # [H, W, 3]
-        """The picture as 8-bit sRGB."""
+        """Return the picture as 8-bit sRGB."""
         return np.rint(self.color * 255).astype(np.uint8)
 
 
 def camera_from_scene(scene_from_camera: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """Inverse [4, 4] of a camera's pose; None is the identity."""
+    """Invert a camera's pose [4, 4]; None is the identity."""
     if scene_from_camera is None:
         return np.eye(4)
     return np.linalg.inv(np.asarray(scene_from_camera, np.float64)).astype(np.float64)

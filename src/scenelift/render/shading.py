@@ -11,7 +11,7 @@ AMBIENT = 0.3  # share of the light that reaches a surface seen edge-on
 
 
 def block_means(samples: Any, k: int) -> Any:
-    """Means of k × k blocks of an array or tensor [kH, kW, …] -> [H, W, …]."""
+    """Average k × k blocks of an array or tensor [kH, kW, …] -> [H, W, …]."""
     if k == 1:
         return samples
     height, width = samples.shape[0] // k, samples.shape[1] // k

@@ -79,7 +79,7 @@ def render_splats(
 
 
 def front_to_back(depth: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Indices of the finite depths (all > 0) in ascending order; at equal depth, as they came.
+    """Sort finite depths (all > 0) in ascending order, equal ones as given; returns indices.
 
     The bits of positive floats sort as they do, and a key of depth, then index, is unique: the
     fastest sort is then a stable one.
@@ -96,7 +96,7 @@ def project_splats(
     view: NDArray[np.float64],  # [4, 4], camera_from_scene
     near: float,
 ) -> NDArray[np.float32]:  # [N, 12]
-    """Table of splats on the screen; depth is inf for those that cannot be seen."""
+    """Project splats to a table on the screen; depth is inf for those that cannot be seen."""
     splats = np.zeros((len(gaussians), 12), np.float32)
     spread(
         _project,
@@ -220,7 +220,7 @@ def _project(
 
 @compiled
 def _tile_range(centre, radius, size):
-    """First and last tile along one axis that a splat touches."""
+    """Find first and last tile along one axis that a splat touches."""
     first = max(0, int(max(0.0, centre - radius)) // TILE)
     last = min((size - 1) // TILE, int(min(size - 1.0, centre + radius)) // TILE)
     return first, last
@@ -228,7 +228,7 @@ def _tile_range(centre, radius, size):
 
 @compiled
 def bin_splats(splats, width, height):
-    """Splats of every tile, in the order of the table: `members[starts[t] : starts[t + 1]]`."""
+    """List each tile's splats, in the table's order: `members[starts[t] : starts[t + 1]]`."""
     columns = (width + TILE - 1) // TILE
     rows = (height + TILE - 1) // TILE
     starts = np.zeros(columns * rows + 1, np.int64)
@@ -255,7 +255,7 @@ def bin_splats(splats, width, height):
 
 @compiled
 def exp_near_zero(power):
-    """exp on −6…0 to 2e-6 of its value, in arithmetic that a compiler turns into vectors.
+    """Approximate exp on −6…0 to 2e-6 of its value, in arithmetic that compiles to vectors.
 
     exp(x) = exp(x/8)⁸, and on −0.75…0 the Taylor series around −0.375 needs six terms.
     """

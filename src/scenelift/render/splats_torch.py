@@ -96,7 +96,7 @@ class TensorRendering:
     depth: Tensor
 
     def pixels(self) -> NDArray[np.uint8]:  # [H, W, 3]
-        """The picture as 8-bit sRGB."""
+        """Return the picture as 8-bit sRGB."""
         return (self.color * 255).round().to(torch.uint8).cpu().numpy()
 
     def to_numpy(self) -> Rendering:
@@ -157,7 +157,7 @@ def list_pairs(
     *,
     near: float = 0.01,
 ) -> tuple[Tensor, Tensor]:
-    """What every tile has to blend, front to back.
+    """List what every tile has to blend, front to back.
 
     Returns:
         pairs: float32 [P, 10]: u, v, conic a b c, opacity, depth, red, green, blue of a splat.
@@ -172,7 +172,7 @@ def list_pairs(
 def _screen(
     splats: SplatTensors, camera: Camera, scene_from_camera: NDArray[np.float64] | None, near: float
 ) -> _Screen:
-    """Splats that can be seen, where they are on the screen."""
+    """Find the splats that can be seen, and where they are on the screen."""
     view = np.diag([1.0, -1, -1, 1]) @ camera_from_scene(scene_from_camera)
     on_device = torch.tensor(view, dtype=torch.float32, device=splats.means.device)
     if splats.means.device.type == "cuda" and _has_triton():
@@ -192,7 +192,7 @@ def _screen(
 def project(
     splats: SplatTensors, camera: Camera, view: Tensor, near: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Where splats are on the screen.
+    """Project splats to the screen.
 
     Args:
         view: float32 [4, 4], camera from scene; the camera's x is right, y down, z forward.
@@ -257,7 +257,7 @@ def rotation_matrices(quaternions: Tensor) -> Tensor:  # [N, 4] -> [N, 3, 3]
 
 
 def _bands(screen: _Screen, width: int, height: int) -> list[tuple[int, int]]:
-    """Rows of tiles, first and end, in bands of at most PAIRS_AT_ONCE pairs, or of one row."""
+    """Split rows of tiles, first and end, into bands of at most PAIRS_AT_ONCE pairs, or one row."""
     first, end = _tile_ranges(screen, width, height)
     rows = -(-height // TILE)
     across = (end - first).clamp(min=0)[:, 0].to(torch.int64)
@@ -275,7 +275,7 @@ def _bands(screen: _Screen, width: int, height: int) -> list[tuple[int, int]]:
 
 
 def _tile_ranges(screen: _Screen, width: int, height: int) -> tuple[Tensor, Tensor]:
-    """Half-open ranges of tiles along both axes, int32 [M, 2] each: columns, rows."""
+    """Find half-open ranges of tiles along both axes, int32 [M, 2] each: columns, rows."""
     centre = screen.table[:, :2]
     last_pixel = torch.tensor([width - 1.0, height - 1.0], device=centre.device)
     first = ((centre - screen.reach).clamp(min=0) // TILE).to(torch.int32)
@@ -286,7 +286,7 @@ def _tile_ranges(screen: _Screen, width: int, height: int) -> tuple[Tensor, Tens
 def _list_tiles(
     screen: _Screen, width: int, height: int, top: int, bottom: int
 ) -> tuple[Tensor, Tensor]:
-    """Splats of every tile, front to back: `members[starts[t] : starts[t + 1]]`.
+    """List each tile's splats, front to back: `members[starts[t] : starts[t + 1]]`.
 
     Args:
         top, bottom: rows of tiles; the others are empty.

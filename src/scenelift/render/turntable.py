@@ -1,4 +1,4 @@
-"""A loop around the scene: the camera swings in front of the photo's side, goes round, or flies."""
+"""A loop around the scene: the camera swings before the photo's side, goes round, or flies."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def turntable_cameras(
     path: CameraPath = "swing",
     size: int = 512,
 ) -> list[View]:
-    """Cameras about the vertical through the scene's centre, looking at it.
+    """Place cameras about the vertical through the scene's centre, looking at it.
 
     The first frame looks from the photo's side and has all in sight; the last leads on to it.
     A "swing" goes to one side, to the other and back, slowing down at the turns. A "circle" goes
@@ -117,7 +117,7 @@ def photo_cameras(
     frames: int = 36,
     size: int = 512,
 ) -> list[View]:
-    """The photo's camera, swinging a little about the scene's centre; the first is the photo's own.
+    """Swing the photo's camera a little about the scene's centre; the first is the photo's own.
 
     Args:
         points: [N, 3], what is swung about.
@@ -159,7 +159,7 @@ def render_turntable(
     surroundings: Gaussians | None = None,
     device: str = "cpu",
 ) -> list[NDArray[np.uint8]]:
-    """Pictures [H, W, 3] of a loop around splats; arguments as `turntable_cameras`.
+    """Draw pictures [H, W, 3] of a loop around splats; arguments as `turntable_cameras`.
 
     Faint splats and the few that fly far off may leave the picture. With surroundings a swing is
     framed as the photo was, and begins with the photo's own view; other paths go round as ever.
@@ -203,7 +203,7 @@ def render_turntable(
 
 
 def _looking_inwards(azimuth: float, elevation: float) -> NDArray[np.float64]:
-    """Rotation [3, 3] of a camera that looks at the centre from there, y up."""
+    """Compute the rotation [3, 3] of a camera that looks at the centre from there, y up."""
     ca, sa, ce, se = math.cos(azimuth), math.sin(azimuth), math.cos(elevation), math.sin(elevation)
     backward = np.array([sa * ce, se, ca * ce])
     right = np.array([ca, 0.0, -sa])
@@ -211,7 +211,7 @@ def _looking_inwards(azimuth: float, elevation: float) -> NDArray[np.float64]:
 
 
 def _what_matters(gaussians: Gaussians) -> NDArray[np.float32]:
-    """Means [M, 3] of the splats to frame."""
+    """Choose the means [M, 3] of the splats to frame."""
     points = np.compress(gaussians.opacities >= FAINT, gaussians.means, axis=0)
     if not len(points):
         return gaussians.means
@@ -227,7 +227,7 @@ def _what_matters(gaussians: Gaussians) -> NDArray[np.float32]:
 
 
 def _bounds(points: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lowest and highest coordinates of points [N, 3], axis by axis as above."""
+    """Find lowest and highest coordinates of points [N, 3], axis by axis as above."""
     axes = [np.ascontiguousarray(points[:, k]) for k in range(3)]
     low, high = ([f(axis) for axis in axes] for f in (np.min, np.max))
     return np.array(low, np.float64), np.array(high, np.float64)

@@ -1,4 +1,4 @@
-"""The first stage: text, boxes or masks in, instances out."""
+"""The first stage: from text, boxes or masks to instances."""
 
 from __future__ import annotations
 

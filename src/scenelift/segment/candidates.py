@@ -1,4 +1,4 @@
-"""From what a network proposes to instances at the photo's resolution.
+"""Turns a network's proposals into instances at the photo's resolution.
 
 A network's masks are small: what is weak, small, or seen twice is sorted out at their resolution,
 and only what is left is enlarged to the photo's.
@@ -150,7 +150,7 @@ def _enlarged(
 def _resized(
     logits: Tensor, height: int, width: int, logit_threshold: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Mask and probabilities at another size: logits are interpolated, so that edges stay sharp."""
+    """Resize mask and probabilities: logits are interpolated, so that edges stay sharp."""
     grown = F.interpolate(
         logits[None, None].float(), size=(height, width), mode="bilinear", align_corners=False
     )[0, 0]

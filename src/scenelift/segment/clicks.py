@@ -1,4 +1,4 @@
-"""Points in, masks out: what a segmenter may offer besides, and a prompt's points as objects.
+"""Masks from points: what a segmenter may offer besides, and a prompt's points as objects.
 
 A `Clicker` looks at a photo once; then each click costs the mask alone.
 """
@@ -48,7 +48,7 @@ CACHE_BYTES = 512 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Clicks:
-    """What is known of one object.
+    """The points, the box and the mask that the user gave for one object.
 
     Attributes:
         points: on it, and beside it, in pixels of the picture that is worked at.
@@ -62,16 +62,16 @@ class Clicks:
 
 
 class Features(Protocol):
-    """What a clicker has computed of a photo."""
+    """A clicker's features of a photo."""
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it takes, on whatever device."""
+        """The bytes that it takes, on whatever device."""
         ...
 
 
 class Clicker(Protocol):
-    """Cuts out what points are on."""
+    """Cuts out the object that points are on."""
 
     name: str
 
@@ -94,12 +94,12 @@ class TakesClicks(Protocol):
 
     @property
     def clicker(self) -> Clicker | None:
-        """Its clicker, None where the loaded model takes no clicks."""
+        """The segmenter's clicker, None where the loaded model takes no clicks."""
         ...
 
 
 class FeatureCache:
-    """Features of the photos that were looked at last, by the photos' digests.
+    """Features of the latest photos, by the photos' digests.
 
     Args:
         most_bytes: of all features together; the last photo's are held whatever they take.
@@ -112,11 +112,11 @@ class FeatureCache:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all features."""
+        """The bytes of all features."""
         return sum(features.nbytes for features in self._features.values())
 
     def look(self, clicker: Clicker, image: Image, key: str | None = None) -> Features:
-        """The features of a photo: those of before, or new ones.
+        """Return the features of a photo: cached ones, or new ones.
 
         Args:
             key: digest of the photo where the caller knows it.
@@ -135,7 +135,7 @@ class FeatureCache:
 
 
 def clicker_of(segmenter: Segmenter) -> Clicker:
-    """The clicker of a segmenter.
+    """Return the clicker of a segmenter.
 
     Raises:
         InputError: it takes none.
@@ -153,7 +153,7 @@ def obey_points(
     alpha: NDArray[np.float32],  # [H, W]
     points: Sequence[PointPrompt],
 ) -> NDArray[np.float32]:  # [H, W]
-    """A mask with a small disc at each point that it does not obey: what is clicked changes."""
+    """Add a small disc to a mask at each point that it contradicts: every click has an effect."""
     height, width = alpha.shape
     radius = max(1.5, 0.006 * max(height, width))
     alpha = alpha.copy()
@@ -181,7 +181,7 @@ def obey_points(
 def segment_prompt(
     segmenter: Segmenter, image: Image, prompt: Prompt, report: Reporter
 ) -> Segmentation:
-    """Everything that a prompt names: what the segmenter finds, and what points are on.
+    """Find everything that a prompt names: by the segmenter, and by points.
 
     Raises:
         InputError: the segmenter takes no points, or one belongs to no object.
@@ -200,7 +200,8 @@ def segment_prompt(
         instance = _instance(clicker.cut(features, clicks), label, threshold)
         if instance is None:
             raise InputError(
-                f"Nothing is left of {label!r}: its points take away all of it. Leave one out."
+                f"The mask of {label!r} is empty: its negative points remove all of it. "
+                "Remove one of them."
             )
         clicked.append(instance)
     unclicked, dropped = _without_clicked(segmentation.instances, clicked)
@@ -216,7 +217,7 @@ def segment_prompt(
 def _split_prompt(
     prompt: Prompt,
 ) -> tuple[list[tuple[str, Clicks]], Prompt, list[PointPrompt]]:
-    """Objects with points by their labels, the prompt without them, and points of what is found."""
+    """Split a prompt: objects with points by label, the rest, and points on the rest's objects."""
     groups: dict[str, list[PointPrompt]] = {}
     for p in prompt.points:
         groups.setdefault(p.label.casefold(), []).append(p)
@@ -241,8 +242,8 @@ def _split_prompt(
         if p.label and p.label.casefold() not in names:
             x, y = p.point
             raise InputError(
-                f"The point {x:g},{y:g} takes away from {p.label!r}, which is no object here: give "
-                f"a --point, a --box or a --prompt of that name too."
+                f"The negative point {x:g},{y:g} names {p.label!r}, but no object is called so: "
+                f"give a --point, a --box or a --prompt of that name too."
             )
     return objects, rest, loose
 
@@ -257,7 +258,7 @@ def _instance(alpha: NDArray[np.float32], label: str, threshold: float) -> Insta
 def _without_clicked(
     instances_of_phrases: Sequence[Instance], clicked: Sequence[Instance]
 ) -> tuple[list[Instance], list[Dropped]]:
-    """Found objects but those that were clicked as well."""
+    """Drop objects of the segmenter that were clicked as well."""
     unclicked, dropped = [], []
     for instance in instances_of_phrases:
         double = next((c for c in clicked if _overlap(instance, c) > SAME_OBJECT), None)
@@ -287,7 +288,7 @@ def _corrected(
     features: Features,
     threshold: float,
 ) -> list[Instance]:
-    """Found objects without what is at a point, where it is on them and they have its name."""
+    """Cut a negative point's part out of objects of its name that it is on."""
     x, y = beside.point
     corrected = []
     for instance in instances_of_phrases:

@@ -1,4 +1,4 @@
-"""Record what a network launches on a CUDA device, and replay it with new inputs.
+"""Records a network's kernel launches on a CUDA device, and replays them with new inputs.
 
 A segmentation network launches thousands of small kernels; the device waits for Python between
 them. A recorded graph is launched as one.
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class ConstantsOnHost(TorchFunctionMode):
-    """Within it, `torch.tensor` makes its constants on the host, whatever device it is told.
+    """Context: `torch.tensor` makes its constants on the host, whatever device is asked for.
 
     Copying one to the device waits for the device, which a recording must not; and so does
     reading it back, which is all that SAM 3 does with its only constant, a feature map's size.

@@ -1,4 +1,4 @@
-"""What every segmenter does with its candidates: clean, drop the doubles, order.
+"""Cleans a segmenter's candidates, drops the doubles, and orders the rest.
 
 Everything that is left out is recorded with its reason.
 """
@@ -22,7 +22,7 @@ SOFT_EDGE = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterSettings:
-    """What is kept.
+    """The limits by which candidates are kept.
 
     Attributes:
         min_score: least score in 0…1.
@@ -45,7 +45,7 @@ class FilterSettings:
 
 
 def clean_mask(mask: NDArray[np.bool_], settings: FilterSettings) -> NDArray[np.bool_]:
-    """Without specks and pinholes. An object seen in several large parts keeps them all."""
+    """Remove specks and pinholes. An object with several large parts keeps them all."""
     if not mask.any():
         return mask
     # One pixel of surroundings tells holes from notches as well as the whole photo does.
@@ -56,7 +56,7 @@ def clean_mask(mask: NDArray[np.bool_], settings: FilterSettings) -> NDArray[np.
 
 
 def _window(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
-    """Rows and columns of a non-empty mask's tight box, grown by a margin within the photo."""
+    """Find rows and columns of a mask's tight box, grown by a margin within the photo."""
     x0, y0, x1, y1 = (int(v) for v in Instance.box_of(mask))
     rows, columns = (y0 - margin, y1 + margin), (x0 - margin, x1 + margin)
     return slice(max(0, rows[0]), rows[1]), slice(max(0, columns[0]), columns[1])
@@ -121,7 +121,7 @@ def keep_best(
 def judge(
     candidates: Sequence[Instance], settings: FilterSettings, *, most: int | None = None
 ) -> list[Dropped | None]:
-    """Which candidates are left out and why, None for those that stay. Masks stay as they are.
+    """Decide which candidates are left out and why, None for those that stay. Masks do not change.
 
     Args:
         candidates: in any order; the verdicts do not depend on it.
@@ -158,7 +158,7 @@ def _dropped(candidate: Instance, reason: str, *, double_of: str = "") -> Droppe
 
 
 def _cleaned(candidate: Instance, settings: FilterSettings) -> Instance:
-    """The candidate with a clean mask, a soft edge that follows it, and a tight box."""
+    """Return the candidate with a clean mask, a soft edge that follows it, and a tight box."""
     mask = clean_mask(candidate.mask, settings)
     if not mask.any():
         return candidate
@@ -190,7 +190,7 @@ def _too_small(candidate: Instance, settings: FilterSettings) -> Dropped | None:
 
 
 def _rank(instance: Instance) -> tuple:
-    """Order that depends on nothing but the instance: score, area, place, label, pixels."""
+    """Order by nothing but the instance: score, area, place, label, pixels."""
     mask = instance.mask
     return (
         -instance.score,
@@ -204,7 +204,7 @@ def _rank(instance: Instance) -> tuple:
 def _repeats(
     candidate: Instance, better: Sequence[Instance], settings: FilterSettings
 ) -> Dropped | None:
-    """A candidate that repeats one that was kept or is a part of it, and why; else None."""
+    """Find a candidate that repeats a kept one or is a part of it, and why; else None."""
     area = np.count_nonzero(candidate.mask)
     for other in better:
         x0, y0, x1, y1 = candidate.box
@@ -227,6 +227,6 @@ def _repeats(
 
 
 def _one_kind(a: Instance, b: Instance) -> bool:
-    """Whether one may be a part of the other: "everything" also names a book and its table."""
+    """Tell whether one may be a part of the other: "everything" also names a book and its table."""
     classes = {a.class_name, b.class_name} - {None}
     return a.label == b.label and len(classes) < 2

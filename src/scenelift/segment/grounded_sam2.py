@@ -162,7 +162,7 @@ class GroundedSAM2Segmenter:
 
     @property
     def clicker(self) -> SAMClicker:
-        """SAM 2.1 with points."""
+        """A clicker of SAM 2.1."""
         masks = self.masks
         release = (lambda: None) if self._resident else self.release
         return SAMClicker(
@@ -194,7 +194,7 @@ class GroundedSAM2Segmenter:
         return all_detections
 
     def _suggestions(self, image: Image, min_score: float, report: Reporter) -> tuple[str, ...]:
-        """Common things that the photo does show, best first."""
+        """List common things that the photo does show, best first."""
         if not self._suggest:
             return ()
         detections = self._detect(image, self._suggest, min_score, report)
@@ -202,7 +202,7 @@ class GroundedSAM2Segmenter:
 
 
 def _box_detections(prompt: Prompt) -> list[Detection]:
-    """The user's positive boxes; a single phrase names those that have no name."""
+    """List the user's positive boxes; a single phrase names those that have no name."""
     unnamed = prompt.phrases[0] if len(prompt.phrases) == 1 else "object"
     return [
         Detection(phrase=prompt_box.label or unnamed, score=1.0, box=prompt_box.box)
@@ -212,7 +212,7 @@ def _box_detections(prompt: Prompt) -> list[Detection]:
 
 
 def _notes(phrases: Sequence[str], detections: Sequence[Detection], min_score: float) -> list[str]:
-    """What came of phrases that nothing matched well enough."""
+    """Write notes on phrases that nothing matched well enough."""
     best = dict.fromkeys(phrases, 0.0)
     for detection in detections:
         best[detection.phrase] = max(best[detection.phrase], detection.score)

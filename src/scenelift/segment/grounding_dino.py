@@ -1,4 +1,4 @@
-"""Grounding DINO: phrases to scored boxes."""
+"""Grounding DINO: finds scored boxes of phrases."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class GroundingDino:
     def detect(
         self, pixels: NDArray[np.uint8], phrases: Sequence[str], least: float
     ) -> Iterator[list[Detection]]:
-        """Boxes of at least that score, for the phrases of one caption after another.
+        """Find boxes of at least that score, for the phrases of one caption after another.
 
         Args:
             pixels: uint8 [H, W, 3].
@@ -63,7 +63,7 @@ class GroundingDino:
             yield self._read(pixels, caption, least)
 
     def _captions(self, phrases: Sequence[str]) -> Iterator[dict[str, str]]:
-        """Groups of phrases that fit into one caption, each with its text there."""
+        """Group phrases that fit into one caption, each with its text there."""
         room = self.model.config.max_text_len - 2  # what opens and closes a caption
         group: dict[str, str] = {}
         token_count = 0
@@ -125,7 +125,7 @@ class GroundingDino:
 
 
 def _spans(texts: Sequence[str], places: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
-    """For each text of a caption, the numbers of its tokens."""
+    """Find the numbers of each text's tokens in a caption."""
     start = 0
     for text in texts:
         end = start + len(text)

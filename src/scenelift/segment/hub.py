@@ -1,4 +1,4 @@
-"""Where the weights of segmenters from the Hugging Face hub are, and what is missing here.
+"""Finds segmenters' weights from the Hugging Face hub, and says what is missing here.
 
 Nothing here imports PyTorch or transformers: `scenelift doctor` and `--quality auto` ask often.
 """
@@ -23,7 +23,7 @@ TOKENIZER = ("tokenizer.json", "vocab.json", "vocab.txt")
 
 
 def lacking_packages() -> list[str]:
-    """The packages that are not installed, as a sentence with the command that mends it."""
+    """Name packages that are not installed, in a sentence with the command that installs them."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if not missing:
         return []
@@ -40,7 +40,7 @@ def lacking_weights(model: Model, weights: Path | None, repository: str | None =
 
 
 def folder_of(model: Model, weights: Path | None, repository: str | None = None) -> Path:
-    """The folder with a model's configuration, weights and processor.
+    """Return the folder with a model's configuration, weights and processor.
 
     What the user wants (a folder, or another hub id in the hub's cache), else as `weights.locate`
     looks for it. Nothing is downloaded.
@@ -68,7 +68,7 @@ def folder_of(model: Model, weights: Path | None, repository: str | None = None)
 
 
 def fingerprint(folder: Path) -> str:
-    """Twelve hexadecimal digits that change with the configuration or the weights.
+    """Compute twelve hexadecimal digits that change with the configuration or the weights.
 
     Raises:
         WeightsError: a file cannot be read.
@@ -77,7 +77,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def _checked(model: Model, folder: Path) -> Path:
-    """The folder, if it holds this kind of model as safetensors."""
+    """Return the folder, if it holds this kind of model as safetensors."""
     try:
         kind = json.loads((folder / "config.json").read_bytes()).get("model_type")
     except (OSError, ValueError, AttributeError) as exc:

@@ -1,4 +1,4 @@
-"""Load models of transformers from a local folder: strictly, silently, and without running code.
+"""Loads transformers' models from a local folder: strictly, silently, without running code.
 
 The classes themselves are imported here and nowhere else, because torchvision has to be importable
 before the first of them is.
@@ -65,7 +65,7 @@ _LOADING_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, Safet
 
 
 def choose_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device computes in it, float16 on older CUDA devices, else float32."""
+    """Choose bfloat16 where the device has it, float16 on older CUDA devices, else float32."""
     if device.type != "cuda":
         return torch.float32
     native = torch.cuda.get_device_capability(device) >= (8, 0)
@@ -121,13 +121,13 @@ def load_processor(kind: type[P], folder: Path) -> P:
 
 
 def photo_on(device: torch.device, pixels: NDArray[np.uint8]) -> torch.Tensor:
-    """A photo, uint8 [H, W, 3], as the image processors take it: uint8 [3, H, W] on a device."""
+    """Move a photo, uint8 [H, W, 3], to a device as uint8 [3, H, W] for an image processor."""
     return torch.tensor(pixels).to(device).movedim(-1, 0)  # copied: a photo may be read-only
 
 
 @contextmanager
 def out_of_memory_explained(name: str) -> Iterator[None]:
-    """Within it, a device that runs out of memory is a `DeviceMemoryError` with the next step."""
+    """Context: turn a lack of device memory into a `DeviceMemoryError` with the next step."""
     try:
         yield
     except torch.OutOfMemoryError as exc:
@@ -151,7 +151,7 @@ def _translated(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the progress bar of transformers, which would end up among our own lines."""
+    """Context: hide the progress bar of transformers, which would mix with our own lines."""
     enabled = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:

@@ -1,4 +1,4 @@
-"""Which published models the segmenters are, and what we ask any of them for suggestions.
+"""Names the segmenters' published models, and the phrases for suggestions.
 
 Nothing here imports PyTorch: the registry reads it to say what is missing.
 """
@@ -59,7 +59,7 @@ def grounded_sam2_lacks(options: BackendOptions, name: str = "grounded-sam2") ->
 
 
 def split_pair(model: str | None, name: str = "grounded-sam2") -> tuple[str | None, str | None]:
-    """The detector and the mask model that `--segmenter-model` names for one of `GROUNDED_PAIRS`.
+    """Split `--segmenter-model` into the detector and the mask model of one of `GROUNDED_PAIRS`.
 
     Either "detector+masks", each a folder or a hub id, or one folder that holds both in folders of
     their names.

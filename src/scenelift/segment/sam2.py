@@ -1,4 +1,4 @@
-"""SAM 2.1: boxes to masks."""
+"""SAM 2.1: cuts masks out of boxes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ AT_ONCE = 32
 
 
 class SAM2Masks:
-    """The published network for single images: looks once, then cuts out what boxes hold."""
+    """The published network for single images: encodes a photo once, then cuts out boxes."""
 
     def __init__(self, model: Sam2Model, processor: Sam2Processor) -> None:
         self.model, self.processor = model, processor
 
     @torch.inference_mode()
     def cut(self, pixels: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Tensor]:
-        """Masks over the whole photo, one for each box.
+        """Cut masks over the whole photo, one for each box.
 
         Args:
             pixels: uint8 [H, W, 3].

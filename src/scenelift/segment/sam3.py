@@ -1,4 +1,4 @@
-"""SAM 3: every object that a phrase or an example box names."""
+"""SAM 3: finds every object that a phrase or an example box names."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ class SAM3Segmenter:
     def _propose(
         self, image: Image, queries: dict[str, Query], least: float, report: Reporter
     ) -> tuple[list[Candidate], dict[str, float]]:
-        """Candidates of at least that score, and the best score of each query."""
+        """Propose candidates of at least that score, and each query's best score."""
         steps = len(queries) + 1
         report.update(0, steps, "looking at the photo")
         self.network.resume(self._device)
@@ -198,7 +198,7 @@ class SAM3Segmenter:
         return candidates, best
 
     def _suggestions(self, min_score: float, report: Reporter) -> tuple[str, ...]:
-        """Common things that the photo does show, best first."""
+        """List common things that the photo does show, best first."""
         scores: list[float] = []
         for batch in self.network.find([Query(text=phrase) for phrase in self._suggest]):
             report.check()
@@ -208,7 +208,7 @@ class SAM3Segmenter:
 
 
 def queries_of(prompt: Prompt) -> dict[str, Query]:
-    """Queries of the network, by the label that their objects get.
+    """Build the network's queries, by the label that their objects get.
 
     A phrase is asked together with the boxes that bear its name and with every nameless negative
     box. Nameless positive boxes go to the phrase where there is one, and are a query of their own
@@ -257,7 +257,7 @@ def _candidates(result: Sam3Result, label: str, image: Image, least: float) -> I
 
 
 def _fitting(vram_bytes: int | None) -> int:
-    """Most queries in a batch for a memory budget."""
+    """Return how many queries fit into a batch within a memory budget."""
     if vram_bytes is None:
         return MOST_AT_ONCE
     return max(1, min(MOST_AT_ONCE, 1 + (vram_bytes - BASE_BYTES) // QUERY_BYTES))

@@ -1,4 +1,4 @@
-"""SAM 3 as the pipeline calls it: look at a photo once, then find what any number of queries name.
+"""SAM 3 as the pipeline calls it: encode a photo once, then find what queries name.
 
 Shape letters: B queries in one batch, Q objects the network proposes for each, h, w rows and
 columns of its masks.
@@ -44,7 +44,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sam3Result:
-    """What the network proposes for one query; most of it scores next to nothing.
+    """The network's proposals for one query; most of them have tiny scores.
 
     Attributes:
         scores: float32 [Q] in 0…1.
@@ -112,7 +112,7 @@ class SAM3Network:
             torch.cuda.empty_cache()
 
     def resume(self, device: torch.device) -> None:
-        """Undo `release`."""
+        """Undo `release`: put the weights back on the device."""
         if self.model.device != device:
             nn.Module.to(self.model, device)
             if self._record:
@@ -162,14 +162,14 @@ class SAM3Network:
         return inputs
 
     def _encode(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
-        """[1, 3, S, S] -> the feature maps, fine to coarse, then their position encodings."""
+        """Encode a picture [1, 3, S, S] as feature maps, fine to coarse, then their positions."""
         vision = self.model.get_vision_features(pixel_values)
         return (*vision.fpn_hidden_states, *vision.fpn_position_encoding)
 
     def _decode(
         self, input_ids: Tensor, attention_mask: Tensor, **boxes: Tensor
     ) -> tuple[Tensor, ...]:
-        """Token ids [B, T] -> scores [B, Q], boxes [B, Q, 4], mask logits [B, Q, h, w]."""
+        """Decode token ids [B, T] into scores [B, Q], boxes [B, Q, 4], mask logits [B, Q, h, w]."""
         shared = [t.expand(len(input_ids), -1, -1, -1) for t in self._features]
         levels = len(shared) // 2
         out = self.model(
@@ -187,7 +187,7 @@ class SAM3Network:
 
 
 def _batches(queries: Sequence[Query], most: int) -> Iterator[Sequence[Query]]:
-    """Consecutive queries, at most so many, with equally many boxes: padding is not for free.
+    """Batch consecutive queries, at most so many, with equally many boxes: padding is not for free.
 
     A query without boxes has no token for them at all, so it cannot share a batch with one that
     has some.

@@ -1,4 +1,4 @@
-"""SAM 2.1 and SAM 3's tracker take points, a box and a mask, and cut out one object.
+"""SAM 2.1 and SAM 3's tracker: cut out one object by points, a box and a mask.
 
 Both have the same decoder and the same call in transformers; the tracker's image encoder is the
 detector's.
@@ -35,7 +35,7 @@ SURE = 8.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SAMFeatures:
-    """Feature maps of a photo, fine to coarse, and its height and width."""
+    """A photo's feature maps, fine to coarse, and its height and width."""
 
     maps: list[Tensor]
     height: int
@@ -88,7 +88,7 @@ class SAMClicker:
 
     @torch.inference_mode()
     def cut(self, features: SAMFeatures, clicks: Clicks) -> NDArray[np.float32]:
-        """A soft mask [H, W] of one object."""
+        """Cut out one object as a soft mask [H, W]."""
         logits = self._decoded(features, clicks)
         upsampled = F.interpolate(
             logits[None, None].float(),
@@ -99,7 +99,7 @@ class SAMClicker:
         return obey_points(upsampled.sigmoid().cpu().numpy(), clicks.points)
 
     def _decoded(self, features: SAMFeatures, clicks: Clicks) -> Tensor:  # [h, w]
-        """Logits of the best of the masks that the network proposes."""
+        """Decode the best of the masks that the network proposes, as logits."""
         with out_of_memory_explained(self.name):
             self._resume()
             device = self._model.device

@@ -1,4 +1,4 @@
-"""Make `import torchvision` work beside a PyTorch that its compiled half was not built for.
+"""Makes `import torchvision` work with a PyTorch that its compiled half was not built for.
 
 The image processors of transformers need torchvision. Its wheel on PyPI is built for the CUDA
 build of PyTorch; beside a CPU build `_C.so` cannot load, and the import dies with "operator
@@ -51,7 +51,7 @@ def import_torchvision() -> bool:
 
 
 def _loads(package: Path) -> bool:
-    """Whether the compiled half can be loaded here; loads it if so, as the import would."""
+    """Tell whether the compiled half can be loaded here; loads it if so, as the import would."""
     for library in (*package.glob("_C*.so"), *package.glob("_C*.pyd")):
         try:
             torch.ops.load_library(library)

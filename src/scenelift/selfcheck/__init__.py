@@ -1,4 +1,4 @@
-"""Whether weights work: one photo that comes with the package, through every stage, judged.
+"""Tests whether weights work: one photo of the package, through every stage, judged.
 
     photo.py      the photo, and what is known about it
     finding.py    one figure against what is plausible

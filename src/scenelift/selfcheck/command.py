@@ -19,7 +19,7 @@ __all__ = ["check_bundle"]
 def check_bundle(
     bundle: str, weights: Path | None, device: str, report: Reporter | None = None
 ) -> SelfCheck:
-    """Run a quality's stages with the weights that are there, and remember the outcome.
+    """Run a quality's stages with the weights that are here, and record the outcome.
 
     Args:
         bundle: its name, which is the quality's.

@@ -14,7 +14,7 @@ STAGES: tuple[Stage, ...] = ("segment", "pointmap", "reconstruct", "finish")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What was looked at.
+    """One figure of a stage's result, what is plausible, and whether it is.
 
     Attributes:
         stage: whose result it is about.
@@ -34,7 +34,7 @@ class Finding:
 def figure(
     stage: Stage, name: str, value: float, low: float = -math.inf, high: float = math.inf
 ) -> Finding:
-    """A number that should lie between two others; one that is not finite does not."""
+    """Check that a number lies between two others; one that is not finite fails."""
     bounds = [f"≥ {low:g}"] * math.isfinite(low) + [f"≤ {high:g}"] * math.isfinite(high)
     return Finding(
         stage=stage,
@@ -46,6 +46,6 @@ def figure(
 
 
 def truth(stage: Stage, name: str, *, ok: bool, value: str = "", expected: str = "yes") -> Finding:
-    """Something that should be so."""
+    """Check a condition that should hold."""
     text = value or ("yes" if ok else "no")
     return Finding(stage=stage, name=name, value=text, expected=expected, ok=ok)

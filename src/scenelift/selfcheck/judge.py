@@ -1,4 +1,4 @@
-"""What is plausible for each stage's result on the photo of the self-check.
+"""Judges whether each stage's result on the photo of the self-check is plausible.
 
 Limits are wide: every published model meets them by far, and random weights do not. They do not
 measure how good a model is.
@@ -29,7 +29,7 @@ _VISIBLE = 0.05  # opacity
 
 
 def best_instance(segmentation: Segmentation) -> int | None:
-    """Number of the instance that covers most of the cup's opening; None where none does."""
+    """Return the number of the instance that covers most of the cup's opening, or None."""
     opening = reference.cup_opening()
     shares = [float(i.mask[opening].mean()) for i in segmentation.instances]
     best = int(np.argmax(shares)) if shares else None
@@ -37,7 +37,7 @@ def best_instance(segmentation: Segmentation) -> int | None:
 
 
 def judge_segmentation(segmentation: Segmentation) -> list[Finding]:
-    """The cup is found once, and little else is taken for it."""
+    """Check that the cup is found once, and that its mask covers little else."""
     count = len(segmentation.instances)
     findings = [figure("segment", f"objects called {reference.PHRASE!r}", count, 1, 4)]
     if not segmentation.instances:
@@ -61,7 +61,7 @@ def judge_segmentation(segmentation: Segmentation) -> list[Finding]:
 
 
 def judge_points(points: PointMap) -> list[Finding]:
-    """Distances are finite, near is near, and the table is level."""
+    """Check that distances are finite, near is near, and the table is level."""
     from scenelift.compose.ground import find_ground
 
     depth = -points.points[..., 2].astype(np.float64)
@@ -131,7 +131,7 @@ def _median(depth: NDArray, place: tuple[int, int, int, int]) -> float:
 
 
 def judge_object(scene_object: SceneObject) -> list[Finding]:
-    """Shape, colours and pose of the cup against what the photo shows.
+    """Check shape, colours and pose of the cup against what the photo shows.
 
     Args:
         scene_object: with its shape finished, in the pose that its reconstructor gave, and scored
@@ -201,7 +201,7 @@ def _judge_mesh(mesh: Mesh) -> list[Finding]:
 
 
 def _judge_agreement(splats: Gaussians, mesh: Mesh) -> list[Finding]:
-    """Both show one surface."""
+    """Check that splats and mesh show the same surface."""
     from scipy.spatial import KDTree
 
     from scenelift.compose.surfels import surfels_of
@@ -217,7 +217,7 @@ def _judge_agreement(splats: Gaussians, mesh: Mesh) -> list[Finding]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """Least and most of what a network answered, and how many numbers were not finite."""
+    """Lowest and highest output of a network, and how many numbers were not finite."""
 
     low: float
     high: float
@@ -233,7 +233,7 @@ _INTERNALS = {
 
 
 def judge_internals(ranges: Mapping[str, Range]) -> list[Finding]:
-    """What networks inside a reconstructor answered, by the name of the network."""
+    """Check the outputs of networks inside a reconstructor, by the name of the network."""
     findings = []
     for name, (what, lows, highs) in _INTERNALS.items():
         if name in ranges:

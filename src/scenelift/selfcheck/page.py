@@ -1,4 +1,4 @@
-"""The self-check as one page of Markdown, to attach to an issue. No photo of a user is in it."""
+"""Writes the self-check as a page of Markdown, to attach to an issue. It has no user's photo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PACKAGES = ("torch", "transformers", "onnxruntime", "numpy", "scipy")
 
 
 def verdict(check: SelfCheck) -> str:
-    """One sentence: whether every stage is plausible, or which are not."""
+    """Say in one sentence whether every stage is plausible, or which are not."""
     if check.ok:
         return f"{check.quality}: all {len(check.findings)} figures of the stages are plausible."
     bad = sum(not finding.ok for finding in check.findings)
@@ -29,7 +29,7 @@ def verdict(check: SelfCheck) -> str:
 
 
 def page(check: SelfCheck) -> str:
-    """The page, from the verdict down to what ran on what."""
+    """Write the page, from the verdict down to what ran on what."""
     lines = [
         f"# Self-check of scenelift {__version__}: {'passed' if check.ok else 'FAILED'}",
         "",
@@ -56,7 +56,7 @@ def page(check: SelfCheck) -> str:
 
 
 def document(check: SelfCheck) -> dict[str, object]:
-    """The same for machines."""
+    """Return the page's content as data for JSON."""
     return {
         "quality": check.quality,
         "passed": check.ok,

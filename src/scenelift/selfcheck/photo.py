@@ -1,4 +1,4 @@
-"""The photo of the self-check, and what is known about it because somebody looked.
+"""The photo of the self-check, and facts about it that a person read off.
 
 A cup on a saucer on a wooden table, from above: "coffee" of scikit-image's data, by Rachel
 Michetti, CC0, which that package brings. Places are in its pixels, 600 × 400; outlines were drawn
@@ -45,7 +45,7 @@ _PITCH, _FOV, _DISTANCE = 42.0, 36.0, 0.5
 
 
 def photo() -> Image:
-    """The photo.
+    """Load the photo.
 
     Raises:
         FileNotFoundError: this scikit-image does not bring it.
@@ -56,17 +56,17 @@ def photo() -> Image:
 
 
 def cup_opening() -> NDArray[np.bool_]:  # [H, W]
-    """Inside the cup's rim: any mask of it covers that."""
+    """Return a mask inside the cup's rim, which every mask of the cup covers."""
     return _ellipse(*_OPENING)
 
 
 def surroundings() -> NDArray[np.bool_]:  # [H, W]
-    """Where neither the cup nor its saucer is."""
+    """Return a mask of all that is neither the cup nor its saucer."""
     return ~(_ellipse(*_RIM) | _ellipse(*_SAUCER))
 
 
 def cup() -> NDArray[np.bool_]:  # [H, W]
-    """The cup without its handle."""
+    """Return a mask of the cup without its handle."""
     from skimage.draw import polygon2mask
 
     outline = np.array([*_SIDES, _SIDES_END], np.float64)[:, ::-1]
@@ -74,13 +74,13 @@ def cup() -> NDArray[np.bool_]:  # [H, W]
 
 
 def cup_instance() -> Instance:
-    """The cup as a segmenter would have it, for the stages after one that fails."""
+    """Return the cup as a segmenter would, for the stages after one that fails."""
     mask = cup()
     return Instance(mask=mask, label=PHRASE, score=1.0, box=Instance.box_of(mask))
 
 
 def stand_in_points() -> PointMap:
-    """The table as a plane with the cup's mask upright on it, likewise."""
+    """Return the table as a plane with the cup's mask upright on it, for stages after a failure."""
     camera = Camera.from_fov(WIDTH, HEIGHT, fov_deg=_FOV)
     rays = camera.unproject(np.ones((HEIGHT, WIDTH))).astype(np.float64)
     pitch = np.radians(_PITCH)

@@ -1,4 +1,4 @@
-"""Which weights have passed the self-check, so that `--quality auto` may rely on them.
+"""Records which weights have passed the self-check, so that `--quality auto` may use them.
 
 A record is of the very files: other sizes or dates, and it no longer counts. It lies beside the
 weights, in `selfcheck.json`. Nothing here imports PyTorch.
@@ -24,7 +24,7 @@ FILE = "selfcheck.json"
 
 
 def has_passed(quality: str, names: Sequence[str], weights: Path | None = None) -> bool:
-    """Whether these weights, as they lie there now, passed.
+    """Tell whether these weights, as they are now, passed the self-check.
 
     Args:
         quality: whose stages were run.
@@ -39,7 +39,7 @@ def has_passed(quality: str, names: Sequence[str], weights: Path | None = None) 
 def remember(
     quality: str, names: Sequence[str], weights: Path | None = None, *, passed: bool
 ) -> None:
-    """Note the outcome of a self-check; one that failed takes an older success back.
+    """Record the outcome of a self-check; a failure removes an earlier success.
 
     Raises:
         OutputError: the folder of weights cannot be written.
@@ -64,7 +64,7 @@ def _read(weights: Path | None) -> dict[str, object]:
 
 
 def _identity(names: Sequence[str], weights: Path | None) -> str | None:
-    """Changes with any file of the models, by size and date; None where one is missing."""
+    """Compute a digest that changes with any file's size and date; None where a file is missing."""
     digest = hashlib.sha256()
     for name in names:
         folder = locate(name, weights)

@@ -44,7 +44,7 @@ SEED = 42  # that of the published run of SAM 3D Objects whose figures are known
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfCheck:
-    """What came of it.
+    """The outcome of a self-check.
 
     Attributes:
         quality: whose backends ran.
@@ -109,7 +109,7 @@ def self_check(
             report.at(stage).send("stage_finished", fraction=1.0)
 
     def passes(stage: Stage, result: T | None, judge: Callable[[T], list[Finding]]) -> bool:
-        """Whether there is a result and it is plausible."""
+        """Tell whether there is a result and it is plausible."""
         if result is None:
             return False
         stage_findings = judge(result)
@@ -167,7 +167,7 @@ def _judge_scene(scene: Scene) -> list[Finding]:
 
 
 class _Segmented:
-    """A `Segmenter` that knows the cup."""
+    """A `Segmenter` that returns the known cup."""
 
     name, version = "self-check", "1"
 
@@ -179,7 +179,7 @@ class _Segmented:
 
 
 class _Mapped:
-    """A `PointMapper` that has its points."""
+    """A `PointMapper` that returns the known points."""
 
     name, version = "self-check", "1"
 
@@ -192,7 +192,7 @@ class _Mapped:
 
 @contextmanager
 def _watched(reconstructor: Any) -> Iterator[dict[str, Range]]:
-    """Within it, what passes between networks of SAM 3D Objects and TRELLIS is noted."""
+    """Context: record the ranges of what passes between networks of SAM 3D Objects and TRELLIS."""
     ranges: dict[str, Range] = {}
     networks = getattr(getattr(reconstructor, "model", None), "models", None)
     handles = []
@@ -217,7 +217,7 @@ def _watched(reconstructor: Any) -> Iterator[dict[str, Range]]:
 
 
 def _note(ranges: dict[str, Range], name: str, tensor: Any) -> None:
-    """Widen a range by a tensor's numbers."""
+    """Widen a range to include a tensor's numbers."""
     values = tensor.detach().float().cpu().numpy()
     finite = values[np.isfinite(values)]
     before = ranges.get(name, Range(low=np.inf, high=-np.inf, strange=0))

@@ -1,4 +1,4 @@
-"""docs/api.md from the docstrings of everything public.
+"""Writes docs/api.md from the docstrings of everything public.
 
 python -m scenelift.testing.api_page > docs/api.md
 """
@@ -37,7 +37,7 @@ that makes a photo of them. `Image(pixels=…)` is what stages exchange, uint8 [
 
 
 def text() -> str:
-    """The whole page."""
+    """Write the whole page."""
     return HEAD + "".join(_entry(name) for name in scenelift.__all__ if name != "__version__")
 
 
@@ -59,7 +59,7 @@ def _entry(name: str) -> str:
 
 
 def _methods(kind: type) -> Iterator[tuple[str, Any]]:
-    """Public methods and properties in the order they are written, those of bases of ours too."""
+    """List public methods and properties in the source's order, with our base classes'."""
     names = set()
     for base in kind.__mro__:
         if not base.__module__.startswith("scenelift"):
@@ -85,7 +85,7 @@ def _code(line: str) -> str:
 
 
 def _doc(value: Any) -> str:
-    """The docstring, its lists kept as they are written."""
+    """Return the docstring, with its lists as they are written."""
     docstring = inspect.getdoc(value) or ""
     first, _, rest = docstring.partition("\n")
     if not rest.strip():

@@ -13,7 +13,7 @@ __all__ = ["Check", "Comparison"]
 
 
 class Comparison:
-    """Differences found in one case.
+    """The differences of one case.
 
     Attributes:
         largest: largest absolute difference of any value compared; infinite where a shape or a

@@ -68,7 +68,7 @@ class Sizes:
 
     @property
     def resolution(self) -> int:
-        """Of the voxel grid: two doublings of the structure's latent."""
+        """The voxel grid's resolution: two doublings of the structure's latent."""
         return 4 * self.structure_flow.resolution
 
 
@@ -158,7 +158,7 @@ def write_checkpoints(folder: Path, sizes: Sizes, *, seed: int = 0) -> Iterator[
 
 
 def draw(name: str, build: Callable[[], nn.Module], *, seed: int) -> dict[str, Tensor]:
-    """Weights for the module that `build` makes, under its state dict's names.
+    """Draw weights for the module that `build` makes, under its state dict's names.
 
     Networks of another name get other weights.
     """
@@ -198,7 +198,7 @@ def _prefixed(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def _halved(tensors: Mapping[str, Tensor], names: Callable[[str], bool]) -> dict[str, Tensor]:
-    """The published decoders keep some of their tensors in half precision."""
+    """Convert tensors to half precision as the published decoders have some of theirs."""
     return {name: t.half() if names(name) else t for name, t in tensors.items()}
 
 

@@ -42,7 +42,7 @@ _LATENT_STD = (
 
 
 def pipeline_config(picture_size: int) -> Config:
-    """The file that names the others; pictures are resized to `picture_size` pixels."""
+    """Build the file that names the others; pictures are resized to `picture_size` pixels."""
     files: Config = {}
     for name in _NETWORKS:
         files[f"{name}_config_path"] = f"{name}.yaml"
@@ -189,12 +189,12 @@ def _transformer(
 
 
 def structure_transformer_config(flow: StructureFlowParams) -> Config:
-    """Arguments of the first stage's transformer, in both models."""
+    """Build the arguments of the first stage's transformer, in both models."""
     return _transformer(flow, flow.shape_channels, flow.resolution) | {"patch_size": 1}
 
 
 def latent_transformer_config(flow: LatentFlowParams, resolution: int) -> Config:
-    """Arguments of the second stage's transformer, in both models."""
+    """Build the arguments of the second stage's transformer, in both models."""
     return _transformer(flow, flow.latent_channels, resolution) | {
         "patch_size": 2,
         "num_io_res_blocks": flow.io_blocks,

@@ -59,7 +59,7 @@ def write_trellis(folder: Path, sizes: Sizes, *, seed: int = 0) -> Iterator[Path
         plant_object(tensors, "", toward_noise=True)
 
     def as_it_is(tensors: dict[str, Tensor]) -> None:
-        """Nothing is planted."""
+        """Leave the weights as they are."""
 
     networks: dict[
         str, tuple[Callable[[], nn.Module], Callable[[dict[str, Tensor]], None], configs.Config]

@@ -57,7 +57,7 @@ def disc_photo(
     ),
     size: tuple[int, int] = (160, 120),
 ) -> Image:
-    """A grey photo with coloured discs, given as (colour, centre x, centre y, radius) in pixels."""
+    """Make a grey photo with discs, each a (colour, centre x, centre y, radius) in pixels."""
     width, height = size
     pixels = np.full((height, width, 3), 190, np.uint8)
     u, v = np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5
@@ -91,7 +91,7 @@ class ColorSegmenter:
 
 
 class ColorClicker:
-    """Cuts out what has the colour of the points and hangs together with them."""
+    """Cuts out what has the colour of the points and is connected to them."""
 
     name = "fake-color"
 
@@ -99,7 +99,7 @@ class ColorClicker:
         return image.pixels
 
     def cut(self, pixels: NDArray[np.uint8], clicks: Clicks) -> NDArray[np.float32]:
-        """A mask [H, W] of zeros and ones."""
+        """Return a mask [H, W] of zeros and ones."""
         height, width = pixels.shape[:2]
         mask = np.zeros((height, width), np.bool_) if clicks.mask is None else clicks.mask.copy()
         if clicks.box is not None:
@@ -112,11 +112,11 @@ class ColorClicker:
         return mask.astype(np.float32)
 
     def release(self) -> None:
-        """It is on no device."""
+        """Do nothing: it is on no device."""
 
 
 class PlanePointMapper:
-    """Says that everything lies two units in front of the camera."""
+    """Places everything two units in front of the camera."""
 
     name = "fake-plane"
     version = "1"
@@ -157,12 +157,12 @@ class BallReconstructor:
 
 
 def ball_reconstructor(device: str, fail_on: str | None = None) -> BallReconstructor:
-    """One for a process of a `Crew`; computes on any device alike."""
+    """Build the reconstructor for a process of a `Crew`; it computes on any device alike."""
     return BallReconstructor(fail_on)
 
 
 def ball_shape(color: NDArray, seed: int = 0, splats: int = 2000) -> Shape:
-    """A ball of diameter 1 about the origin of the object frame, colour in 0…255."""
+    """Make a ball of diameter 1 about the origin of the object frame, colour in 0…255."""
     rng = np.random.default_rng(seed)
     directions = rng.normal(size=(splats, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)

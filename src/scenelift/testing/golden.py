@@ -56,17 +56,17 @@ class GoldenCase:
         return self.tensors[f"outputs.{name}"]
 
     def scalar(self, *names: str) -> Any:
-        """Value of the first of several scalars that is there, or None."""
+        """Return the value of the first of several scalars that is there, or None."""
         return next((self.scalars[name] for name in names if name in self.scalars), None)
 
     def under(self, prefix: str) -> dict[str, Tensor]:
-        """Tensors below a prefix, such as `outputs.velocity`, by the rest of their names."""
+        """Select tensors below a prefix, such as `outputs.velocity`, by the rest of their names."""
         start = prefix + "."
         return {k.removeprefix(start): v for k, v in self.tensors.items() if k.startswith(start)}
 
 
 def case_names(folder: Path) -> list[str]:
-    """Names of the cases in a folder.
+    """List the names of the cases in a folder.
 
     Raises:
         InputError: it holds none.
@@ -92,7 +92,7 @@ def read_case(folder: Path, name: str, *, salt: int = 0) -> GoldenCase:
 
 
 def _read_tensors(file: Path) -> Mapping[str, Tensor]:
-    """Tensors of a safetensors file, which may lie there compressed instead."""
+    """Read the tensors of a safetensors file, which may be stored compressed instead."""
     compressed = file.with_name(file.name + ".xz")
     if file.exists() or not compressed.exists():
         return read_state_dict(file)
@@ -100,12 +100,12 @@ def _read_tensors(file: Path) -> Mapping[str, Tensor]:
 
 
 def weights(parameters: Mapping[str, tuple[int, ...]], *, salt: int = 0) -> dict[str, Tensor]:
-    """The state dict that names and shapes stand for."""
+    """Make the state dict that names and shapes stand for."""
     return {name: _tensor(_published(name), shape, salt) for name, shape in parameters.items()}
 
 
 def _published(name: str) -> str:
-    """A parameter's name in its own network, where a case has several."""
+    """Return a parameter's name in its own network, where a case has several."""
     return name.rpartition("/")[2].removeprefix("naf.")
 
 
@@ -136,7 +136,7 @@ def _grid_embedding(tokens: int, width: int) -> Tensor:
 
 
 def _offset_perturbation(count: int) -> Tensor:
-    """Where a voxel's Gaussians start: a Hammersley set, before the decoder's tanh."""
+    """Place a voxel's Gaussians before the decoder's tanh: a Hammersley set."""
     points = [[i / count, _radical_inverse(i, 2), _radical_inverse(i, 3)] for i in range(count)]
     return torch.atanh((2 * torch.tensor(points) - 1) / 1.5)
 

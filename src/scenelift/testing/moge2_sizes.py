@@ -43,7 +43,7 @@ _BLOCKS = {"dinov2_vits14": 12, "dinov2_vitb14": 12, "dinov2_vitl14": 24}
 def _config(
     backbone: str, taps: Sequence[int], widths: Sequence[int], *, refine: int, normal: bool = True
 ) -> dict[str, Any]:
-    """A `model_config`; the neck has `refine` residual blocks a level, a head one."""
+    """Build a `model_config`; the neck has `refine` residual blocks a level, a head one."""
     common = {
         "dim_res_blocks": list(widths),
         "res_block_in_norm": "none",
@@ -96,7 +96,7 @@ TINY = _config("dinov2_tiny", [0, 1], [64, 8, 6, 4, 4], refine=1) | {"num_tokens
 
 
 def shapes_of(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the tensors that belong to a `model_config`."""
+    """List names and shapes of the tensors that belong to a `model_config`."""
     width = config["scale_head"]["dims"][0]
     blocks = _BLOCKS.get(config["encoder"]["backbone"], 2)
     backbone = DinoParams(width=width, blocks=blocks, registers=0)

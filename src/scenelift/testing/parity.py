@@ -68,7 +68,7 @@ def check_case(folder: Path, name: str, *, salt: int = 0) -> Comparison:
 
 
 def _known_problem(name: str, checks: Mapping[str, Check]) -> str | None:
-    """The check that a case's name stands for."""
+    """Return the check that a case's name stands for."""
     names = [check for check in checks if name == check or name.startswith(check + "_")]
     return max(names, key=len, default=None)
 

@@ -39,19 +39,19 @@ _ATOL_DECODED_ATTRIBUTES = 2e-3
 
 
 def _told_resolution(case: GoldenCase) -> int | None:
-    """Cells along a side of the grid, where the case says so."""
+    """Return the cells along a side of the grid, where the case says so."""
     value = case.scalar("meta.resolution", "meta.res", "inputs.resolution", "inputs.res")
     return None if value is None else int(value)
 
 
 def _voxels(case: GoldenCase) -> Voxels:
-    """Voxels for which it does not matter how far the grid goes on."""
+    """Make voxels for which it does not matter how large the grid is."""
     coords = case.input("coords")
     return Voxels(coords, _told_resolution(case) or int(coords[:, 1:].max()) + 1)
 
 
 def _told_heads(case: GoldenCase, width: int, error: Callable[[int], float]) -> int:
-    """Attention heads: as the case says, or else those that come nearest to what it recorded.
+    """Return the attention heads: as the case says, or those that come nearest to its record.
 
     They leave no trace in the weights. A wrong number is off by more than any rounding.
     """
@@ -203,7 +203,7 @@ def _check_mesh(case: GoldenCase, comparison: Comparison) -> None:
 
 
 def _mesh_resolution(case: GoldenCase, factor: int) -> int:
-    """Resolution, a multiple of `factor`, at which the mesh is as large as the recorded one."""
+    """Find the resolution, a multiple of `factor`, at which the mesh has its recorded size."""
     coords = case.output("raw_coords")
     lowest = resolution = factor * -(-(int(coords[:, 1:].max()) + 1) // factor)
     for _ in range(3):  # the distances' bias, and with it the surface, depends on it a little

@@ -74,7 +74,7 @@ def _check_metric_network(case: GoldenCase, comparison: Comparison) -> None:
 
 
 def _config(case: GoldenCase) -> dict[str, Any]:
-    """The published file's table, whose entries a case lists one by one."""
+    """Build the published file's table, whose entries a case lists one by one."""
     config: dict[str, Any] = {}
     for name, value in case.scalars.items():
         if name.startswith("meta.config."):
@@ -113,7 +113,7 @@ def _check_metric_geometry(case: GoldenCase, comparison: Comparison) -> None:
 
 
 def _intrinsics(focal: float, aspect: float) -> Tensor:  # [3, 3]
-    """As published: relative to the picture's width and height."""
+    """Return intrinsics as published: relative to the picture's width and height."""
     f = focal / 2 * math.hypot(1, aspect)
     return torch.tensor([[f / aspect, 0, 0.5], [0, f, 0.5], [0, 0, 1]])
 

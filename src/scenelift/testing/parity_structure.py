@@ -211,7 +211,7 @@ def _check_preprocess(case: GoldenCase, comparison: Comparison) -> None:
 
 
 def _numbers(case: GoldenCase) -> list[str]:
-    """Numbers of the objects in a case of several, in order."""
+    """List the numbers of the objects in a case of several, in order."""
     numbers = {n.split(".")[1] for n in case.tensors if n.startswith("inputs.")}
     return sorted(numbers, key=int)
 

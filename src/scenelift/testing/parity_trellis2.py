@@ -1,4 +1,4 @@
-"""Parity checks of TRELLIS.2: its flow, sampler, decoders, mesh, materials, and how it looks."""
+"""Parity checks of TRELLIS.2: its flow, sampler, decoders, mesh, materials and picture."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _sampling(scalars: Mapping[str, object], prefix: str, *, structure: bool) ->
 
 
 class _Recorder:
-    """A velocity that keeps the states it was asked about, and what time the network was told."""
+    """A velocity that records the states and times that it was called with."""
 
     def __init__(self, network: Velocity) -> None:
         self._network = network
@@ -193,7 +193,7 @@ def _latents(
     params: SamplingParams,
     beside: Tensor | None = None,
 ) -> tuple[Tensor, _Recorder]:
-    """Follow a latent flow for one object."""
+    """Sample a latent flow for one object."""
     rotation = flow.rotation(coords[:, 1:])
     context = flow.remember(condition)
 
@@ -341,7 +341,7 @@ def _check_bake(case: GoldenCase, comparison: Comparison) -> None:
 
 
 def _check_chain(case: GoldenCase, comparison: Comparison) -> None:
-    """Tiny networks one after the other; each stage starts from what was recorded before it."""
+    """Check tiny networks one after the other; each starts from the record of the one before."""
     scalars = case.scalars
     side, low = int(scalars["meta.res"]), int(scalars["meta.grid_512"])
     generator = torch.Generator().manual_seed(int(scalars["meta.seed"]))
@@ -377,7 +377,7 @@ def _check_chain(case: GoldenCase, comparison: Comparison) -> None:
     comparison.equal("coords", coords, case.output("coords"))
 
     def latents(cells: Tensor, condition: Tensor, names: Sequence[str]) -> list[Tensor]:
-        """Shape and texture on these cells, each compared with what was recorded."""
+        """Return shape and texture on these cells, each compared with the record."""
         x, _ = _latents(
             shape_flow, cells, noise_of(len(cells)), condition, PUBLISHED.latent_sampling
         )

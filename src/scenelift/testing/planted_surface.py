@@ -1,4 +1,4 @@
-"""Surfaces and materials by formula, as TRELLIS.2's decoders would give them: known truth.
+"""Makes surfaces and materials by formula, as TRELLIS.2's decoders give them: known truth.
 
 A solid is a signed distance; its surface passes through voxels that are split as the shape's
 decoder splits them, so that a whole run can be made of it with the networks' answers replaced.
@@ -29,7 +29,7 @@ Paint = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlantedSurface:
-    """What the decoders say.
+    """The outputs of the decoders.
 
     Attributes:
         tokens: the voxels that carry latents.
@@ -49,7 +49,7 @@ class PlantedSurface:
 def plant(
     solid: Solid, paint: Paint, resolution: int, *, finer: int = 16, device: str = "cpu"
 ) -> PlantedSurface:
-    """Voxels around a solid's surface.
+    """Make voxels around a solid's surface.
 
     Args:
         solid: the shape.
@@ -78,7 +78,7 @@ def plant(
 
 
 def _near(solid: Solid, cells: Tensor, side: int) -> Tensor:
-    """Whether the surface may pass through a voxel: its centre is nearer than half its diagonal."""
+    """Whether the surface may pass through a voxel: nearer than half its diagonal."""
     distance = solid((cells + 0.5) / side - 0.5)
     return distance.abs() < 0.9 / side
 
@@ -116,7 +116,7 @@ def torus(radius: float = 0.32, tube: float = 0.12) -> Solid:
 
 
 def striped(p: Tensor) -> Tensor:
-    """Colours that change gently along x, y and z; metal in bands, rough by height, all opaque."""
+    """Colour a surface gently along x, y and z; metal in bands, rough by height, all opaque."""
     colour = 0.5 + 0.4 * torch.sin(torch.stack([6 * p[:, 0], 7 * p[:, 1], 5 * p[:, 2]], 1))
     metallic = 0.5 + 0.4 * torch.sin(9 * p[:, :1] + 4 * p[:, 1:2])
     roughness = 0.5 + p[:, 2:3]

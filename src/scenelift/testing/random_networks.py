@@ -88,7 +88,7 @@ FULL, TINY = Size(), _tiny()
 
 
 def shell(resolution: int, device: torch.device) -> Voxels:
-    """Voxels of a hollow ball: 25 864 of them at the published resolution of 64."""
+    """Make voxels of a hollow ball: 25 864 of them at the published resolution of 64."""
     side = torch.arange(resolution, device=device)
     cells = torch.cartesian_prod(side, side, side)
     radius = ((cells + 0.5) / resolution - 0.5).norm(dim=1)

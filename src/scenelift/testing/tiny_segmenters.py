@@ -254,7 +254,7 @@ def _sam3_config(image_size: int, queries: int, vocabulary: int) -> Sam3Config:
 
 
 def _clip_vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Characters, characters that end a word, and the merges that build each of WORDS."""
+    """List characters, characters that end a word, and the merges that build each of WORDS."""
     characters = sorted(string.ascii_lowercase + string.digits + string.punctuation)
     tokens = [*characters, *(c + "</w>" for c in characters)]
     merges: list[tuple[str, str]] = []
@@ -270,7 +270,7 @@ def _clip_vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
 
 
 def bert_vocabulary() -> dict[str, int]:
-    """Special tokens, WORDS, and characters that begin or continue a word."""
+    """List special tokens, WORDS, and characters that begin or continue a word."""
     characters = sorted(string.ascii_lowercase + string.digits + string.punctuation)
     tokens = [
         *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),

@@ -43,7 +43,7 @@ class Backbone(nn.Module):
 
     @classmethod
     def load(cls, path: Path) -> Backbone:
-        """Build it from `dinov2.onnx`.
+        """Load the weights of `dinov2.onnx`.
 
         Raises:
             WeightsError: the file is missing, or is another network.
@@ -61,7 +61,7 @@ class Backbone(nn.Module):
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> list[Tensor]:  # [B, 3, H, W] -> 4 × [B, 1 + h·w, 384]
-        """The tokens of `LEVELS` of pictures normalised by ImageNet's mean and deviation."""
+        """Compute `LEVELS`' tokens of pictures normalised by ImageNet's mean and deviation."""
         features: list[Tensor] = []
 
         def keep(_module: nn.Module, _inputs: object, out: Tensor) -> None:
@@ -77,7 +77,7 @@ class Backbone(nn.Module):
 
 
 def dequantised(path: Path) -> dict[str, Tensor]:
-    """Parameters of `dinov2.onnx` in float32, under the names of `VisionTransformer`."""
+    """Convert `dinov2.onnx` to float32 parameters, under the names of `VisionTransformer`."""
     graph = onnx.load(str(path)).graph
     values = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     out: dict[str, np.ndarray] = {}

@@ -1,4 +1,4 @@
-"""A trained head as a small ONNX file.
+"""Exports a trained head as a small ONNX file.
 
 Matrices of the transformer are stored in 8 bits as the backbone's are, convolutions in 16 bits
 with a cast that onnxruntime folds away when it loads the file.
@@ -29,7 +29,7 @@ SMALL = 256  # elements: less is not worth a cast
 
 
 class _Named(nn.Module):
-    """A head whose tokens are separate inputs, as ONNX has them."""
+    """A head whose tokens are separate inputs, as ONNX needs them."""
 
     def __init__(self, head: Head) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class _Named(nn.Module):
 def blended(
     first: Mapping[str, Tensor], second: Mapping[str, Tensor], share: float
 ) -> dict[str, Tensor]:
-    """The weighted mean of the state dicts of two runs, the second started from the first.
+    """Average the state dicts of two runs, the second started from the first, with weights.
 
     Weights between two points of one training often do better on pictures unlike those trained
     on than either end (WiSE-FT, https://arxiv.org/abs/2109.01903, section 3).
@@ -112,7 +112,7 @@ def export_head(
 
 
 def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with its large float32 constants stored in float16."""
+    """Store the model's large float32 constants in float16."""
     initializers, casts = [], []
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)

@@ -28,7 +28,7 @@ Figures = Mapping[str, float]
 
 
 class Task(Protocol):
-    """What is trained.
+    """A network to train, with its batches and its loss.
 
     Attributes:
         network: the module whose parameters are trained; a frozen backbone is not part of it.
@@ -41,7 +41,7 @@ class Task(Protocol):
         ...
 
     def loss(self, network: nn.Module, batch: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The loss of a batch, and what to print, as scalars.
+        """Compute the loss of a batch, and the scalars to print.
 
         Args:
             network: `self.network`, perhaps wrapped for several GPUs: call this one.
@@ -49,13 +49,13 @@ class Task(Protocol):
         ...
 
     def evaluate(self, network: nn.Module) -> Figures:
-        """Figures on what is kept out of training; empty where there is nothing."""
+        """Compute figures on the held-out data; empty where there are none."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoopOptions:
-    """How to train.
+    """Settings of the training loop.
 
     Attributes:
         steps: optimiser steps in all, resumed ones included; the schedule ends there.
@@ -90,7 +90,7 @@ class LoopOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What a run leaves.
+    """The result of a training run.
 
     Attributes:
         steps: taken in all.
@@ -190,7 +190,7 @@ def train(
 
 
 def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Matrices and kernels decay, norms and biases do not."""
+    """Group parameters: matrices and kernels get weight decay, norms and biases none."""
     trained = [p for p in network.parameters() if p.requires_grad]
     return [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": decay},
@@ -199,7 +199,7 @@ def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
 
 
 def _schedule(step: int, progress: float, warmup: int) -> float:
-    """Learning rate over its peak: linear warm-up, then half a cosine down to a hundredth."""
+    """Compute the rate over its peak: linear warm-up, then half a cosine to a hundredth."""
     rising = min(1.0, (step + 1) / max(1, warmup))
     return rising * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 

@@ -63,7 +63,7 @@ class _Residual(nn.Module):
 
 
 class Head(nn.Module):
-    """Numbers for every pixel and for the whole picture."""
+    """Predicts numbers for every pixel and for the whole picture."""
 
     def __init__(self, params: HeadParams) -> None:
         super().__init__()

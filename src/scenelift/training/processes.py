@@ -1,4 +1,4 @@
-"""One process a GPU, as torchrun starts them: who this one is, and what all of them share."""
+"""Runs one process a GPU, as torchrun starts them: who this one is, and what all share."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _joins = itertools.count()
 
 
 def is_first() -> bool:
-    """Whether this process writes files and talks to people; alone, it does."""
+    """Whether this process writes files and prints; one that is alone does."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def own_device(name: str) -> torch.device:
-    """The device of a name; "cuda" is this process's own GPU."""
+    """Return the device of a name; "cuda" is this process's own GPU."""
     # PyTorch 2.11 and later set no device without an index.
     device = torch.device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if name == "cuda" else name)
     if device.type == "cuda":
@@ -48,14 +48,14 @@ def join(device: torch.device) -> tuple[int, int]:
 
 
 def leave(device: torch.device) -> None:
-    """Wait until all have arrived here, and part; alone, nothing happens."""
+    """Wait until all processes arrive here, and leave the group; one that is alone does nothing."""
     if dist.is_initialized():
         dist.barrier(device_ids=[device.index] if device.type == "cuda" else None)
         dist.destroy_process_group()
 
 
 def slowest(seconds: float, device: torch.device) -> float:
-    """The longest time of all processes: on one clock they keep one schedule and end together."""
+    """Return the longest time of all processes, so that all keep one schedule and end together."""
     if not dist.is_initialized():
         return seconds
     clock = torch.tensor(seconds, device=device)

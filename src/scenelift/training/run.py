@@ -45,7 +45,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 @dataclass(frozen=True, kw_only=True)
 class SceneOptions:
-    """What to make.
+    """Options for making training scenes.
 
     Attributes:
         count, held: scenes to train on and to keep out.
@@ -62,7 +62,7 @@ class SceneOptions:
 
 
 def make_scenes(folder: Path, options: SceneOptions, say: Callable[[str], None]) -> None:
-    """Make the volumes and shards of a folder that holds a mesh pack; what is there is kept.
+    """Make volumes and shards in a folder with a mesh pack; existing ones are kept.
 
     Raises:
         InputError: there is no pack in the folder.
@@ -96,7 +96,7 @@ def make_scenes(folder: Path, options: SceneOptions, say: Callable[[str], None])
 
 @contextmanager
 def _single_threads() -> Iterator[None]:
-    """Processes that begin in here use one thread each for arithmetic.
+    """Context: processes that start in here use one thread each for arithmetic.
 
     Libraries read these when they are imported, which a pool's initializer is too late for: on 64
     cores 54 workers with 64 threads each made 22 scenes a second, with one each 71.
@@ -150,7 +150,7 @@ def _shards(folder: Path, worker: int, *, workers: int, options: SceneOptions) -
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """How to train a head; the rest is `LoopOptions`.
+    """Options for training a head; the rest is `LoopOptions`.
 
     Attributes:
         scenes: folder of shards.
@@ -217,7 +217,7 @@ def train_head(
 
 
 def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Weights in float16, as safetensors; readers never see half a file."""
+    """Save weights in float16, as safetensors; readers never see half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}")
     save_file({k: v.half().contiguous().cpu() for k, v in weights.items()}, partial)

@@ -1,4 +1,4 @@
-"""Weights to begin a training with: an earlier run's, or those of a head that ships."""
+"""Loads weights to begin a training with: an earlier run's, or those of a head that ships."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["begin", "read_weights"]
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Weights of a head in float32, under the names of its network.
+    """Read a head's weights in float32, under the names of its network.
 
     Args:
         path: `.safetensors` of `scenelift train head`, or `.onnx` of `scenelift train export`; the

@@ -1,4 +1,4 @@
-"""Scenes in the memory of the device that trains: shards are taken in while others are made."""
+"""Stores scenes in the training device's memory: shards are read while others are made."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OBJECTS_A_SCENE = 6.0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Objects:
-    """Some objects of a store.
+    """A selection of a store's objects.
 
     Attributes:
         scene, number, model: int64 [B].
@@ -43,7 +43,7 @@ class Objects:
 
 
 class SceneStore:
-    """Scenes as tensors, growing.
+    """Stores scenes as tensors; grows.
 
     Args:
         capacity: most scenes.
@@ -95,7 +95,7 @@ class SceneStore:
         return self.scenes >= len(self.pixels)
 
     def add(self, scenes: Scenes) -> None:
-        """Take scenes in, as many as there is room for."""
+        """Add scenes, as many as there is room for."""
         count = min(len(scenes.pixels), len(self.pixels) - self.scenes)
         here = slice(self.scenes, self.scenes + count)
         for name in ("pixels", "depth", "numbers", "focal", "up", "metric"):
@@ -140,7 +140,7 @@ class SceneStore:
         )
 
     def fill(self, paths: Iterable[Path]) -> None:
-        """Take in shards.
+        """Read shards.
 
         Raises:
             InputError: there are none.
@@ -153,7 +153,7 @@ class SceneStore:
     def follow(
         self, folder: Path, pattern: str, *, at_least: int, say: Callable[[str], None]
     ) -> None:
-        """Take in shards as they appear, in the background, and return when there are enough."""
+        """Read shards as they appear, in the background; returns when there are enough."""
         names: set[str] = set()
 
         def watch() -> None:

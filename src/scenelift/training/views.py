@@ -34,7 +34,7 @@ class Windows:
     flip: Tensor
 
     def grid(self, store: SceneStore, rows: int, columns: int) -> Tensor:  # [B, rows, columns, 2]
-        """Where the pixels of the resampled windows lie, for `grid_sample`."""
+        """Compute where the pixels of the resampled windows lie, for `grid_sample`."""
         device = self.box.device
         u = (torch.arange(columns, device=device) + 0.5) / columns
         v = (torch.arange(rows, device=device) + 0.5) / rows
@@ -47,7 +47,7 @@ class Windows:
         )
 
     def inside(self, boxes: Tensor, rows: int, columns: int) -> Tensor:
-        """Which pixels of the windows lie in boxes of the photo.
+        """Tell which pixels of the windows lie in boxes of the photo.
 
         Args:
             boxes: [B, K, 4].
@@ -70,7 +70,7 @@ class Windows:
 def window_pictures(
     store: SceneStore, windows: Windows, patches: tuple[int, int]
 ) -> Tensor:  # [B, 3, 14h, 14w] in 0…1
-    """The pictures in the windows; what lies beyond a photo is grey."""
+    """Read the pictures in the windows; what lies beyond a photo is grey."""
     rows, columns = (side * PATCH for side in patches)
     grid = windows.grid(store, rows, columns)
     photos = store.pixels[windows.scene].permute(0, 3, 1, 2).float() / 255
@@ -81,7 +81,7 @@ def window_pictures(
 def sampled(
     store: SceneStore, windows: Windows, patches: tuple[int, int], cells: int = CELLS
 ) -> tuple[Tensor, Tensor]:  # 2 × [B, cells · h, cells · w]
-    """Depth (0 for the sky and beyond the photo) and objects' numbers in the windows."""
+    """Read depth (0 for the sky and beyond the photo) and objects' numbers in the windows."""
     grid = windows.grid(store, patches[0] * cells, patches[1] * cells)
     both = torch.stack(
         [store.depth[windows.scene].float(), store.numbers[windows.scene].float()], 1
@@ -91,19 +91,19 @@ def sampled(
 
 
 def normalised(picture: Tensor) -> Tensor:
-    """As the backbone wants it."""
+    """Normalise a picture for the backbone."""
     mean, std = (picture.new_tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
     return (picture - mean) / std
 
 
 def coarse(picture: Tensor, patches: tuple[int, int]) -> Tensor:  # [B, 3, 8h, 8w]
-    """The picture as heads see it, at `CELLS` pixels a patch."""
+    """Resize the picture for heads, to `CELLS` pixels a patch."""
     size = (patches[0] * CELLS, patches[1] * CELLS)
     return F.interpolate(picture, size, mode="bilinear", antialias=True, align_corners=False)
 
 
 def developed(picture: Tensor, generator: torch.Generator) -> Tensor:  # [B, 3, H, W] in 0…1
-    """The picture as another camera would have taken it: exposure, colours, blur, noise, size.
+    """Vary the picture as another camera would: exposure, colours, blur, noise, size.
 
     Each picture of a batch differs; blur and size are shared by a batch for speed.
     """

@@ -1,4 +1,4 @@
-"""Who may call, how often, and what browsers are told about our answers.
+"""Decides who may call and how often, and sets what browsers are told about our answers.
 
 One ASGI layer around everything, so that a request without a right is refused before a byte of
 its body is read.
@@ -64,7 +64,7 @@ class Tokens:
         return bool(self._secrets)
 
     def owner(self, token: str, client: str) -> str:
-        """Whose token this is. Takes as long for a wrong one as for a right one.
+        """Return whose token this is. Takes as long for a wrong one as for a right one.
 
         A right one is let in whatever came from its address before: all callers behind a proxy
         share one.
@@ -87,12 +87,12 @@ class Tokens:
 
 
 def owner_name(secret: str) -> str:
-    """Names an owner in the queue without giving the token away to who reads its file."""
+    """Derive an owner's name for the queue, from which the token cannot be read."""
     return hashlib.sha256(b"scenelift owner " + secret.encode()).hexdigest()[:32]
 
 
 class RateLimit:
-    """So many a minute for each key, saved up to a minute's worth.
+    """Allows so many requests a minute for each key; unused ones add up to a minute's worth.
 
     Args:
         per_minute: how many.
@@ -104,7 +104,7 @@ class RateLimit:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, key: str) -> None:
-        """Count one.
+        """Count one request.
 
         Raises:
             TooManyRequests: there were too many; says when to come back.
@@ -167,7 +167,7 @@ class Guard:
         await self._app(scope, _limited(scope, receive, most), send_safely)
 
     def _admit(self, scope: Scope) -> str:
-        """Whose request this is.
+        """Check the request, and return its owner.
 
         Raises:
             Forbidden, Unauthorized, TooManyRequests, TooLarge: it is not let in.
@@ -229,7 +229,7 @@ class Guard:
 
 
 def owner_of(request: Request) -> str:
-    """Whose request this is; a dependency of the handlers."""
+    """Return whose request this is; a dependency of the handlers."""
     return request.state.owner
 
 
@@ -258,13 +258,13 @@ def _cookie_value(text: str) -> str:
 
 
 def _host_name(host: str) -> str:
-    """Without the port; brackets of IPv6 stay."""
+    """Strip the port; brackets of IPv6 stay."""
     name, separator, port = host.rpartition(":")
     return (name if separator and port.isdigit() else host).lower()
 
 
 def _limited(scope: Scope, receive: Receive, most: int) -> Receive:
-    """`receive` that refuses a body beyond `most` bytes, whatever its header said."""
+    """Limit `receive` to a body of `most` bytes, whatever its header said."""
     count = 0
 
     async def limited() -> Message:

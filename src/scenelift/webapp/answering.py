@@ -1,4 +1,4 @@
-"""Clicks in the worker: read from the server's line, answered between a job's steps.
+"""Answers clicks in the worker: read from the server's line, between a job's steps.
 
 The server writes one JSON object a line: {"id", "job", "quality", "click"}. The answer, a line too,
 is {"id", "answer"} or {"id", "problem"}.
@@ -72,7 +72,7 @@ class Answerer:
         threading.Thread(target=self._run, daemon=True, name="clicks").start()
 
     def take(self, line: bytes) -> None:
-        """A line of the server's."""
+        """Take one request, a line from the server."""
         try:
             self._requests.put(json.loads(line))
         except ValueError:
@@ -118,7 +118,7 @@ class Answerer:
             return _reply(image, alpha, clicker, began, waiting_seconds, busy=False)
 
     def _own(self, request: dict[str, Any]) -> Clicker:
-        """The models of the job's quality."""
+        """Return the clicker of the job's quality."""
         return clicker_of(self._load(request["quality"]).segmenter)
 
     def _cut(self, clicker: Clicker, image: Image, key: str, clicks: Clicks) -> NDArray[np.float32]:
@@ -132,7 +132,7 @@ class Answerer:
         return self._fallback
 
     def _photo(self, job: str) -> tuple[Image, str]:
-        """The photo of a job and its digest."""
+        """Return the photo of a job and its digest."""
         if job not in self._photos:
             image = read_image(self._photo_of(job))
             self._photos[job] = image, digest(image.pixels)
@@ -143,7 +143,7 @@ class Answerer:
 
 
 def embedded_clicker() -> Clicker | None:
-    """The embedded models, where they are installed."""
+    """Load the embedded models, where they are installed."""
     from scenelift.errors import SetupError
     from scenelift.options import BackendOptions
     from scenelift.segment.embedded import EmbeddedSegmenter
@@ -156,7 +156,7 @@ def embedded_clicker() -> Clicker | None:
 
 
 def _on(image: Image, click: Click) -> Clicks:
-    """A click in the pixels that are worked at."""
+    """Convert a click to working pixels."""
     points = tuple(p.to_prompt() for p in click.points)
     mask = None
     if click.mask is not None:
@@ -193,7 +193,7 @@ def _reply(
 
 
 def _mask_runs(alpha: NDArray[np.float32]) -> Runs:
-    """A soft mask at the size of a screen, as runs."""
+    """Encode a soft mask at the size of a screen as runs."""
     height, width = alpha.shape
     shrink = min(1.0, REPLY_SIDE / max(height, width))
     picture = Pillow.fromarray((alpha * 255).astype(np.uint8))

@@ -61,7 +61,7 @@ def create_app(
     qualities: Qualities | None = None,
     worker_module: str = WORKER_MODULE,
 ) -> FastAPI:
-    """The server as an ASGI app; its lifespan starts and stops the workers.
+    """Build the server as an ASGI app; its lifespan starts and stops the workers.
 
     Args:
         settings: by default those of the environment.
@@ -122,7 +122,7 @@ def create_app(
 
 
 def worker_command(settings: Settings, data: DataFolder, module: str) -> Callable[..., list[str]]:
-    """Slot -> command line of its worker."""
+    """Return a function that makes the command line of a slot's worker."""
 
     def command(slot: int) -> list[str]:
         line = [sys.executable, "-m", module, "--parent"]
@@ -185,7 +185,7 @@ def _start(
 
 @contextmanager
 def open_data(settings: Settings, data: DataFolder) -> Iterator[Queue]:
-    """The data folder, ready and for this server alone, and its queue with every job in it.
+    """Open the data folder, for this server alone, and its queue with every job in it.
 
     Raises:
         OutputError: it cannot be used: another server has it, it is somebody else's, or cannot be
@@ -212,7 +212,7 @@ def open_data(settings: Settings, data: DataFolder) -> Iterator[Queue]:
 
 @contextmanager
 def _only_server(data: DataFolder) -> Iterator[None]:
-    """Two servers on one folder would each take the other's uploads for leftovers."""
+    """Context: lock the folder; two servers would take each other's uploads for leftovers."""
     with (data.path / "server.lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -29,7 +29,7 @@ class _Waiting:
 
 
 class ClickLine:
-    """The line to one worker process; it ends with the process."""
+    """Connects to one worker process, and ends with it."""
 
     def __init__(self, process: subprocess.Popen[bytes], answers: int) -> None:
         self._process, self._numbers = process, itertools.count()
@@ -79,7 +79,7 @@ class ClickLine:
 
 
 class ClickLines:
-    """The lines to all workers, and who may use them how much."""
+    """Connects to all workers, and limits who may use them how much."""
 
     def __init__(self) -> None:
         self._lines: dict[int, ClickLine] = {}
@@ -87,7 +87,7 @@ class ClickLines:
         self._lock = threading.Lock()
 
     def opened(self, slot: int, process: subprocess.Popen[bytes], answers: int) -> None:
-        """A worker was started."""
+        """Note that a worker was started."""
         self._lines[slot] = ClickLine(process, answers)
 
     def ask(self, owner: str, request: dict[str, Any], *, busy_slots: set[int]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whether the system's clock can be believed: people set it, and empty batteries do."""
+"""Tells whether the system's clock can be trusted: people set it, and empty batteries do."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ClockWatch:
         self._trusted_from = _steady() + TRUST_SECONDS if long_ago else -float("inf")
 
     def trusted(self) -> bool:
-        """Whether the clock has gone without a jump for a day, as far as this process has seen."""
+        """Tell whether the clock has run without a jump for a day, as far as this process knows."""
         offset = time.time() - _steady()
         if abs(offset - self._offset) > JUMP_SECONDS:
             self._trusted_from = _steady() + TRUST_SECONDS

@@ -1,4 +1,4 @@
-"""How long a connection may say nothing, and how many there may be.
+"""Limits how long a connection may be silent, and how many there may be.
 
 Whoever opens connections and leaves them half-used would otherwise hold all that this process may
 have, and with them everybody else out.
@@ -47,7 +47,7 @@ class Limits:
 
 
 class PatientProtocol(H11Protocol):
-    """uvicorn's protocol with an end to patience."""
+    """uvicorn's protocol with timeouts for silent connections."""
 
     def __init__(self, *args: Any, limits: Limits, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -58,12 +58,12 @@ class PatientProtocol(H11Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is being answered."""
+        """Tell whether no request is being answered."""
         return self.cycle is None or self.cycle.response_complete
 
     @property
     def is_receiving(self) -> bool:
-        """Whether a body is on its way."""
+        """Tell whether a body is on its way."""
         return self.conn.their_state is h11.SEND_BODY and not self.flow.read_paused
 
     @property
@@ -137,7 +137,7 @@ class PatientProtocol(H11Protocol):
 
 
 def room_for_connections(count: int) -> int:
-    """How many connections this process can hold; allows it more files where that is needed."""
+    """Count how many connections this process can hold; allows it more files where needed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     best = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < best:
@@ -150,7 +150,7 @@ def room_for_connections(count: int) -> int:
 
 
 def log_accept_errors_once(loop: asyncio.AbstractEventLoop) -> None:
-    """Say once a minute that no connection can be accepted, and not once for every try."""
+    """Say once a minute, not for every try, that no connection can be accepted."""
     repeats = Repeats(log)
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

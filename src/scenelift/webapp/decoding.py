@@ -1,4 +1,4 @@
-"""Decoding uploads, in processes of their own: `python -m scenelift.webapp.decoding --bytes N`.
+"""Decodes uploads in processes of their own: `python -m scenelift.webapp.decoding --bytes N`.
 
 A stranger's photo may be made to cost memory or time. A child has a limit on both; what goes
 beyond is a photo that cannot be used, and the server does not notice.
@@ -54,7 +54,7 @@ class Decoder:
         self._turns = threading.Semaphore(DECODED_AT_ONCE)
 
     def check(self, folder: JobFolder) -> tuple[int, int]:
-        """As `check_photo`. Waits for its turn, so call it from a thread.
+        """Check a photo as `check_photo` does. Waits for its turn, so call it from a thread.
 
         Raises:
             ImageError: it is no usable photo, or costs more than any.
@@ -98,7 +98,7 @@ class Decoder:
         )
 
     def _ask(self, child: subprocess.Popen[str], folder: JobFolder) -> dict[str, Any] | None:
-        """Its answer, None where it died or took too long."""
+        """Ask a child; None where it died or took too long."""
         assert child.stdin is not None
         assert child.stdout is not None
         timer = threading.Timer(self._seconds, child.kill)
@@ -153,7 +153,7 @@ def check_photo(folder: JobFolder, max_pixels: int) -> tuple[int, int]:
 
 
 def _check_header(photo: Path, max_pixels: int) -> None:
-    """Refuse by the size in the header, before a pixel is decoded."""
+    """Refuse a photo by the size in its header, before a pixel is decoded."""
     import PIL.Image
 
     from scenelift.io.image import known_formats

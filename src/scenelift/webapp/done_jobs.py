@@ -31,7 +31,7 @@ class DoneJobAttempt(Attempt):
         self._typical = typical_seconds.get(self._job.task)
 
     def _reporter(self, fraction_of: Callable[[Event], float | None]) -> Reporter:
-        """A reporter that tells the queue how far the task is.
+        """Return a reporter that tells the queue how far the task is.
 
         Args:
             fraction_of: of the whole task after an event; None where it says nothing about that.

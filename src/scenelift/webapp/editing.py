@@ -1,4 +1,4 @@
-"""One attempt at writing a finished job's files again, from its edits."""
+"""Runs one attempt at writing a finished job's files again, from its edits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHARES = {"preview": 0.6, "write": 0.4}
 
 
 class EditAttempt(DoneJobAttempt):
-    """Rewrites the files of a claimed job; files made of the scene before its edits go."""
+    """Rewrites the files of a claimed job, and removes exports of the scene before its edits."""
 
     def _work(self) -> None:
         edits = parse_edits(self._queue.take_edits(self._job.claim))

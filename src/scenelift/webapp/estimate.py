@@ -1,4 +1,4 @@
-"""How far a job is, and how long it will still take, from what its stages took before."""
+"""Estimates how far a job is and how long it will take, from what its stages took before."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ USUAL_STAGES = tuple(stage.name for stage in STAGES if stage.seconds)
 
 
 def stages_of(request: JobRequest, selection: Selection | None) -> tuple[str, ...]:
-    """The stages of the task at hand: until the masks are looked at, after that, or all."""
+    """List the stages of the current task: until the review, after it, or all."""
     if request.review and selection is None:
         return ("segment",)
     absent: set[str] = {"segment"} if selection is not None else set()
@@ -34,7 +34,7 @@ def stages_of(request: JobRequest, selection: Selection | None) -> tuple[str, ..
 def expected_seconds(
     stages: Iterable[str], typical: Mapping[str, float], objects: int = 0
 ) -> dict[str, float | None]:
-    """Stage -> what it takes on this machine for so many objects; None: not known yet.
+    """Map each stage to what it takes here for so many objects; None: not known yet.
 
     Args:
         typical: see `Estimate`.
@@ -50,7 +50,7 @@ def expected_seconds(
 def learned(
     timings: Iterable[StageTiming | TimingModel], stages: Iterable[str]
 ) -> dict[str, float]:
-    """Stage -> seconds, of one object for `PER_OBJECT`; stages that were resumed say nothing.
+    """Map each stage to its seconds, of one object for `PER_OBJECT`; resumed ones are left out.
 
     Args:
         stages: of the task at hand; what was only read back or chosen by hand is no measure.
@@ -63,7 +63,7 @@ def learned(
 
 
 class Estimate:
-    """Adds up stages by what they typically take.
+    """Adds up the typical times of stages.
 
     Args:
         typical: stage -> seconds, of one object where the stage is `PER_OBJECT`. Missing ones are
@@ -83,7 +83,7 @@ class Estimate:
         self._objects = objects
 
     def at(self, stage: str, object_index: int | None, fraction: float) -> None:
-        """A stage (of an object) has come so far."""
+        """Record how far a stage (of an object) is."""
         if stage in self._seconds:
             key = (stage, object_index)
             self._fractions[key] = max(fraction, self._fractions.get(key, 0.0))
@@ -95,7 +95,7 @@ class Estimate:
         return self._fraction
 
     def remaining(self, elapsed: float) -> float | None:
-        """Seconds still to go, or None while nobody can tell.
+        """Estimate the seconds still to go; None while there is no basis.
 
         Args:
             elapsed: seconds since the job was started.

@@ -1,4 +1,4 @@
-"""Server-sent events: the queue's event log, to every watcher exactly once and in order."""
+"""Server-sent events: the queue's event log, to every browser exactly once and in order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BATCH = 500
 
 
 class EventFeed:
-    """Wakes the watchers of this server whenever anybody has written an event.
+    """Wakes this server's open event streams whenever a process has written an event.
 
     Args:
         most_streams: watchers that one owner may have at once.
@@ -42,7 +42,7 @@ class EventFeed:
         self._task = asyncio.create_task(self._poll())
 
     def close(self) -> None:
-        """End every stream; browsers come back by themselves. To be called on the loop."""
+        """End every stream; browsers reconnect by themselves. To be called on the loop."""
         self._closed = True
 
     async def stop(self) -> None:
@@ -57,7 +57,7 @@ class EventFeed:
 
     @property
     def streams(self) -> int:
-        """Number of watchers."""
+        """The number of open streams."""
         return self._streams.total()
 
     async def wait(self, last_seq: int, timeout: float) -> int:
@@ -70,7 +70,7 @@ class EventFeed:
         return max(last_seq, self._last)
 
     def check_room(self, owner: str) -> None:
-        """Refuse one stream too many.
+        """Refuse a stream where too many are open.
 
         Raises:
             NotAllowedYet: the owner has as many as there may be.
@@ -81,7 +81,7 @@ class EventFeed:
             )
 
     async def stream(self, owner: str, after: int | None) -> AsyncIterator[bytes]:
-        """An owner's events after a number, or from now on, until the client goes."""
+        """Yield an owner's events after a number, or from now on, until the client disconnects."""
         self._streams[owner] += 1
         try:
             newest = await asyncio.to_thread(self._queue.last_event)

@@ -1,4 +1,4 @@
-"""One attempt at making files of a finished job's scene, as its owner asked for them."""
+"""Runs one attempt at making files of a finished job's scene, as its owner asked for them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ExportAttempt"]
 
 
 class ExportAttempt(DoneJobAttempt):
-    """Makes one file after the other; each is written down as soon as it is whole."""
+    """Makes one file after the other; each is recorded as soon as it is complete."""
 
     @cached_property
     def _exporter(self) -> Exporter:

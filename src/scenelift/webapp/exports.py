@@ -1,4 +1,4 @@
-"""Files made of a job's scene on demand, and what is written down about them.
+"""Files made of a job's scene on demand, and the record of them.
 
 `exports/exports.json` names the scene that they are of: once that is edited, none of them counts.
 """
@@ -60,7 +60,7 @@ def exports_of(folder: JobFolder) -> ExportRecord:
 
 
 def write_exports(folder: JobFolder, record: ExportRecord) -> None:
-    """Write down what is there.
+    """Write the record of files that are there.
 
     Raises:
         OutputError: it cannot be written.
@@ -69,7 +69,7 @@ def write_exports(folder: JobFolder, record: ExportRecord) -> None:
 
 
 def remove_exports(folder: JobFolder) -> None:
-    """Remove what was made of a job's scene."""
+    """Remove the files that were made of a job's scene on demand."""
     try:
         (folder.exports / RECORD).unlink(missing_ok=True)  # first: it lists no file that is gone
     except OSError as exc:

@@ -1,4 +1,4 @@
-"""The first stage as the web app runs it: masks can be seen, and chosen from, before the rest."""
+"""The first stage as the web app runs it: masks are shown, and chosen from, before the rest."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ShowingSegmenter:
 
 
 class ChosenSegmenter:
-    """Returns what the user chose from an earlier search, under the name of who found it."""
+    """Returns the user's choice from an earlier search, under the name of its segmenter."""
 
     def __init__(self, finder: Segmenter, segmentation: Segmentation) -> None:
         self.name = finder.name
@@ -124,7 +124,7 @@ def choose(
 
 
 def _instance_of_mask(image: Image, drawn_mask: DrawnMask) -> Instance | None:
-    """An object of a mask that the page sent; None for an empty one."""
+    """Make an object of a mask that the page sent; None for an empty one."""
     alpha = mask_of_runs(drawn_mask.mask, image.width, image.height)
     mask = alpha >= 0.5
     if not mask.any():

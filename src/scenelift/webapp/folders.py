@@ -1,4 +1,4 @@
-"""Where things lie below the data folder.
+"""The paths of all files below the data folder.
 
 queue.sqlite3       the queue
 worker-0.lock       held by the worker of a slot
@@ -46,12 +46,12 @@ class JobFolder:
 
     @property
     def record(self) -> Path:
-        """File with the job's request and owner: see `records.py`."""
+        """The file with the job's request and owner: see `records.py`."""
         return self.path / "job.json"
 
     @property
     def edits(self) -> Path:
-        """File with the scene's edits as they were sent last."""
+        """The file with the scene's edits as they were sent last."""
         return self.path / "edits.json"
 
     @property
@@ -122,7 +122,7 @@ class DataFolder:
 
     @property
     def shares(self) -> Path:
-        """Which job a link shows, by the digest of its secret."""
+        """The folder that maps a link's digest to its job."""
         return self.path / "shares"
 
     @property
@@ -157,7 +157,7 @@ class DataFolder:
             ) from exc
 
     def prepare(self) -> None:
-        """Create the folders in it; what uploads and deletions left when they were killed goes.
+        """Create the folders in it; remove partial uploads and deletions of killed processes.
 
         A full disk is no reason to refuse: jobs must be deleted, to make room.
 
@@ -180,7 +180,7 @@ class DataFolder:
         self.keep_reserve()
 
     def keep_reserve(self) -> None:
-        """Hold some room back, while there is enough."""
+        """Reserve some disk space, while there is enough."""
         try:
             if shutil.disk_usage(self.path).free < 4 * self.reserve_bytes or self.reserve.exists():
                 return
@@ -191,7 +191,7 @@ class DataFolder:
             log.warning("no room could be held back: %s", exc)
 
     def give_up_reserve(self) -> bool:
-        """Make room for what cannot wait; False where nothing was held back."""
+        """Free the reserve for what cannot wait; False where there is none."""
         try:
             self.reserve.unlink()
         except OSError:
@@ -212,7 +212,7 @@ class DataFolder:
         return JobFolder(self.jobs / job_id)
 
     def remove(self, folder: Path) -> None:
-        """Delete a folder so that no half of it is ever seen under its name."""
+        """Delete a folder so that no half of it is ever visible under its name."""
         if not folder.exists():
             return
         target = self.trash / uuid.uuid4().hex

@@ -60,7 +60,7 @@ class SpoolingParser(MultiPartParser):
 
 @asynccontextmanager
 async def receive_form(request: Request, spool: Path) -> AsyncIterator[FormData]:
-    """The fields of a form, and one file; it is closed at the end of the block.
+    """Receive the fields of a form, and one file; it is closed at the end of the block.
 
     Args:
         spool: folder for the file while it arrives.

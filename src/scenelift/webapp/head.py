@@ -1,4 +1,4 @@
-"""HEAD: what can be read can be asked for without its content, as monitors do."""
+"""Answers HEAD requests, as monitors send them, wherever GET is allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes away by itself: deleted jobs, old ones, those beyond a quota, leftovers of uploads."""
+"""Removes deleted and old jobs, those beyond a quota, and leftovers of uploads."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Housekeeper:
             self._queue.forget_events(time.time() - KEEP_EVENTS_SECONDS)
 
     def remove_deleted(self) -> None:
-        """Remove deleted jobs that nobody works on, files first."""
+        """Remove deleted jobs that no worker is running, files first."""
         for job_id in self._queue.jobs_to_remove():
             self._data.remove(self._data.job(job_id).path)
             self._queue.purge(job_id)
@@ -87,7 +87,7 @@ class Housekeeper:
             self._stopping.wait(INTERVAL_SECONDS)
 
     def _remove_orphans(self) -> None:
-        """Photos without a job: a server was killed between moving an upload and queueing it.
+        """Remove photos without a job: a server was killed between moving and queueing an upload.
 
         A folder with anything more is never taken for a leftover: the queue may have been lost.
         """
@@ -156,7 +156,7 @@ class Housekeeper:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Size of all files below a folder; those that vanish meanwhile do not count.
+    """Sum up the sizes of all files below a folder; those that vanish meanwhile do not count.
 
     A file of two names, as an edited scene and its original share them, counts once.
     """

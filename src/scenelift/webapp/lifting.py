@@ -1,4 +1,4 @@
-"""One attempt at one job: from its folder to its result, with everything said to the queue."""
+"""Runs one attempt at one job: from its folder to its result, with reports to the queue."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DRAWN_MASKS = TypeAdapter(tuple[DrawnMask, ...])
 
 
 class Attempt:
-    """Runs a claimed job to its end. Meant for a thread of its own.
+    """Runs a claimed job to its end, in a thread of its own.
 
     Args:
         queue: is told how it goes.
@@ -75,7 +75,7 @@ class Attempt:
         self._report = Reporter(self._listener, token=token)
 
     def run(self) -> None:
-        """Work, and end the claim in every case."""
+        """Run the job, and end the claim in every case."""
         try:
             self._work()
         except LeaseLost:
@@ -157,7 +157,7 @@ class Attempt:
             write_record(self._folder, job)
 
     def _insist(self, write: Callable[[], None]) -> bool:
-        """Write what must not be lost, waiting for a full disk to be cleared.
+        """Write a result that must not be lost, waiting for a full disk to be cleared.
 
         Returns:
             Whether it was: not where the job was taken away from this worker.
@@ -176,7 +176,7 @@ class Attempt:
 
 
 def _drawn_masks(folder: JobFolder, selection: Selection) -> tuple[DrawnMask, ...]:
-    """The masks of a choice.
+    """Return the masks of a choice.
 
     Raises:
         InputError: their file is gone or damaged.
@@ -192,7 +192,7 @@ def _drawn_masks(folder: JobFolder, selection: Selection) -> tuple[DrawnMask, ..
 
 
 def _for_page(exc: SceneliftError) -> dict[str, Any]:
-    """The problem, with advice for who sits before a page and not before a terminal."""
+    """Adapt the problem's advice to users of the page, who have no terminal."""
     problem = exc.problem()
     if isinstance(exc, NothingFound):
         advice = "Try another phrase, or draw a box around the object."

@@ -1,4 +1,4 @@
-"""From the pipeline's events to what the queue knows about a job."""
+"""Turns the pipeline's events into the queue's record of a job."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class JobListener:
         )
 
     def on_segmentation(self, segmentation: Segmentation) -> None:
-        """The masks are there."""
+        """Record the masks that were found."""
         self.objects = of_segmentation(segmentation, self._size)
         self.notes += [note for note in segmentation.notes if note not in self.notes]
         self._estimate.set_objects(len(segmentation.instances))

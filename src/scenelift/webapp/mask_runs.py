@@ -1,4 +1,4 @@
-"""Masks as they travel: lengths of runs, outside and inside by turns, row by row.
+"""Masks in messages: lengths of runs, outside and inside by turns, row by row.
 
 Nothing has to be decoded to check them, and none can be larger than it says.
 """
@@ -47,7 +47,7 @@ class Runs(BaseModel):
 
 
 def runs_of_mask(mask: NDArray[np.bool_]) -> Runs:
-    """A mask [H, W] of at most `MAX_SIDE` a side as runs."""
+    """Encode a mask [H, W] of at most `MAX_SIDE` a side as runs."""
     import numpy as np
 
     flat = np.concatenate([[False], mask.ravel(), [False]])
@@ -58,7 +58,7 @@ def runs_of_mask(mask: NDArray[np.bool_]) -> Runs:
 
 
 def mask_of_runs(runs: Runs, width: int, height: int) -> NDArray[np.float32]:
-    """The mask at another size, soft at its edges: float32 [height, width] in 0…1."""
+    """Decode the mask at another size, soft at its edges: float32 [height, width] in 0…1."""
     import numpy as np
     from PIL import Image as Pillow
 

@@ -1,4 +1,4 @@
-"""Prometheus metrics: what is read at the scrape, and what is counted on the way."""
+"""Prometheus metrics: some read when asked for, some counted as they happen."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Metrics:
 
 
 class _State(Collector):
-    """Read from the queue and the system when Prometheus asks."""
+    """Reads the queue and the system when Prometheus asks."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What the REST interface takes and returns; the OpenAPI description is made from these."""
+"""What the REST interface accepts and returns; the OpenAPI description is made from these."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ Label = Annotated[str, Field(max_length=MAX_PHRASE_CHARACTERS), AfterValidator(_
 
 
 def _is_plain(value: Any, model: type[BaseModel]) -> bool:
-    """Whether a value is one of the model, or has its fields and no others."""
+    """Tell whether a value is one of the model, or has its fields and no others."""
     if not isinstance(value, dict):
         return isinstance(value, model)
     fields = cast("dict[Any, Any]", value)
@@ -93,9 +93,9 @@ def _is_plain(value: Any, model: type[BaseModel]) -> bool:
 
 
 def _one(mark: list[Mark], name: str) -> dict[str, Any]:
-    """The fields of the only box or point that was written in another form."""
+    """Return the fields of the only box or point that was written in another form."""
     if len(mark) != 1:
-        raise ValueError(f"{len(mark)} of them stand in place of one {name}")
+        raise ValueError(f"there are {len(mark)} of them; one {name} was expected")
     (only,) = mark
     positive = {} if only.positive is None else {"positive": only.positive}
     return {name: only.numbers, "label": only.label, **positive}
@@ -184,7 +184,7 @@ class JobRequest(JobOptions):
     @model_validator(mode="before")
     @classmethod
     def _flat(cls, value: Any) -> Any:
-        """Jobs of an earlier version had some options in an object of their own."""
+        """Read options of jobs of an earlier version, which had some in an object of their own."""
         fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
         if "meshes" in fields:
             return {k: v for k, v in (fields | fields["meshes"]).items() if k != "meshes"}
@@ -217,7 +217,7 @@ class ObjectChoice(_Input):
 
 
 class Selection(ObjectChoice):
-    """What was chosen, as the queue stores it.
+    """The user's choice, as the queue stores it.
 
     Attributes:
         drawn: file in the job's folder that holds the masks, or "".
@@ -227,7 +227,7 @@ class Selection(ObjectChoice):
 
 
 class DrawnMask(_Input):
-    """An object as it was clicked and painted together."""
+    """An object that was clicked and painted together."""
 
     label: Label = ""
     mask: Runs
@@ -240,7 +240,7 @@ class Choice(ObjectChoice):
 
 
 class Click(_Input):
-    """What is known of one object whose mask is wanted."""
+    """The points, box and mask of one object whose mask is wanted."""
 
     model_config = ConfigDict(
         json_schema_extra={"example": {"points": [{"point": [120, 80], "positive": True}]}}
@@ -281,7 +281,7 @@ class Look(_Input):
 
 
 class Rerun(JobOptions):
-    """What to change in the second run; what is not given stays."""
+    """Changes for the second run; what is not given stays."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"seed": 7, "text_prompt": ["cup"]}})
 
@@ -478,7 +478,7 @@ class Job(BaseModel):
 
 
 class JobList(BaseModel):
-    """Newest first."""
+    """A page of jobs, newest first."""
 
     jobs: list[Job]
     last_event_id: int = Field(description="where to start /api/events so that nothing is missed")
@@ -514,7 +514,7 @@ class Example(BaseModel):
 
 
 class Config(BaseModel):
-    """What the page needs to know about the server."""
+    """Server settings that the page needs."""
 
     version: str
     qualities: list[str]
@@ -544,7 +544,7 @@ class Generated(BaseModel):
 
 
 class Problem(BaseModel):
-    """RFC 9457."""
+    """An error, as RFC 9457 describes it."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -556,7 +556,7 @@ class Problem(BaseModel):
 
 
 def parse_phrases(texts: Sequence[str], most: int, *, whole: Sequence[str] = ()) -> tuple[str, ...]:
-    """Phrases of form fields; fields left blank say nothing.
+    """Read the phrases of form fields; blank fields count as none.
 
     Args:
         most: that the server looks for.

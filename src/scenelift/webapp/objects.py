@@ -1,4 +1,4 @@
-"""A job's objects on their way to the page: typed once, from masks to the finished scene.
+"""A job's objects for the page: typed once, from masks to the finished scene.
 
 Boxes are in the photo's own pixels, whatever size the models work at.
 """
@@ -29,7 +29,7 @@ Size = tuple[int, int]
 
 
 class ObjectFacts(BaseModel):
-    """What is known of an object, whoever asks."""
+    """The facts about an object that all its descriptions share."""
 
     index: int | None = Field(description="null for what was left out after the review")
     label: str
@@ -59,7 +59,7 @@ class StoredObject(ObjectFacts):
         return f"found/{object_name(self.index, self.label)}.png"
 
     def public(self, mask_url: str | None) -> JobObject:
-        """The object as the interface shows it."""
+        """Return the object as the interface shows it."""
         return JobObject(**self.model_dump(exclude={"mask"}), mask_url=mask_url)
 
 
@@ -67,7 +67,7 @@ _LIST = TypeAdapter(list[StoredObject])
 
 
 def read(text: str) -> list[StoredObject]:
-    """Objects from the queue's JSON.
+    """Read objects from the queue's JSON.
 
     Raises:
         ValueError: this version cannot read them.
@@ -76,12 +76,12 @@ def read(text: str) -> list[StoredObject]:
 
 
 def objects_json(objects: Sequence[StoredObject]) -> str:
-    """Objects as the queue stores them."""
+    """Write objects as the queue stores them."""
     return _LIST.dump_json(list(objects)).decode()
 
 
 def of_segmentation(segmentation: Segmentation, size: Size) -> list[StoredObject]:
-    """Objects of a segmentation, followed by the candidates left out.
+    """List the objects of a segmentation, followed by the candidates left out.
 
     Args:
         segmentation: with boxes in the pixels that are worked at.
@@ -99,7 +99,7 @@ def of_segmentation(segmentation: Segmentation, size: Size) -> list[StoredObject
 
 
 def of_manifest(manifest: Manifest, size: Size) -> list[StoredObject]:
-    """Objects of a finished scene, with the scene's own masks."""
+    """List the objects of a finished scene, with the scene's own masks."""
     working = (manifest.camera.width, manifest.camera.height)
     objects = [
         _stored(

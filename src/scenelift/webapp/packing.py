@@ -1,4 +1,4 @@
-"""Many files as one ZIP, packed while it is sent."""
+"""Packs many files as one ZIP, while it is sent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEXTS = frozenset({".obj", ".mtl", ".json", ".xml", ".urdf", ".stl"})
 def snapshot(
     scene: Path, choose: Callable[[], Mapping[str, Path]], spool: Path
 ) -> tempfile.TemporaryDirectory[str]:
-    """A folder that holds files as they are at one moment, whatever is edited from then on.
+    """Return a folder that holds files as they are now, whatever is edited from then on.
 
     They are hard links where the file system has them, and take no room.
 
@@ -57,7 +57,7 @@ def snapshot(
 
 
 def zip_stream(folder: Path) -> Iterator[bytes]:
-    """The bytes of a ZIP of all files below a folder, in order of their names.
+    """Yield the bytes of a ZIP of all files below a folder, in order of their names.
 
     The same files give the same bytes.
     """

@@ -1,4 +1,4 @@
-"""The page in the browser: what `make page` built from frontend/, served as it lies there."""
+"""Serves the page in the browser: the files that `make page` built from frontend/."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def add_page(app: FastAPI, folder: Path = STATIC) -> None:
 
 
 class _Page(StaticFiles):
-    """The files, each compressed where a .gz lies beside it and the browser takes that."""
+    """Serves the files, each compressed where a .gz lies beside it and the browser takes that."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if "gzip" in Headers(scope=scope).get("accept-encoding", ""):

@@ -1,4 +1,4 @@
-"""Every error as an RFC 9457 problem."""
+"""Answers every error as an RFC 9457 problem."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 def problem_response(exc: SceneliftError, path: str) -> JSONResponse:
-    """The answer to a request that ended with an error raised on purpose."""
+    """Build the answer to a request that ended with an error raised on purpose."""
     headers: dict[str, str] = {}
     if isinstance(exc, NotAllowedYet):
         headers["Retry-After"] = str(exc.retry_after)

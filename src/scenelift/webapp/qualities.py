@@ -14,7 +14,7 @@ __all__ = ["InstalledQualities", "Qualities"]
 
 
 class Qualities(Protocol):
-    """Names of qualities; tests have others than an installation."""
+    """Names of qualities; tests have others than an installation has."""
 
     @property
     def names(self) -> list[str]:
@@ -31,7 +31,7 @@ class Qualities(Protocol):
 
 
 class InstalledQualities:
-    """What the packages and weights on this machine can do. Looked up once, when first asked."""
+    """The qualities that this machine can run. Looked up once, when first asked."""
 
     def __init__(self, options: Options) -> None:
         self._options = options

@@ -1,4 +1,4 @@
-"""What a job's folder says about the job, should the queue's file be lost, damaged or restored.
+"""Records of jobs in their folders, should the queue's file be lost, damaged or restored.
 
 `job.json` beside the photo holds what was asked for and whose it is. It is written after the queue
 was, which remains the truth; only folders that the queue does not know are read.
@@ -43,7 +43,7 @@ UPLOADED = frozenset({"photo", "shown.jpg", "thumbnail.jpg"})
 
 
 def write_record(folder: JobFolder, job: JobRow) -> None:
-    """Write down a job as the queue has it; a disk that is full is no reason to fail."""
+    """Write a job's record as the queue has it; a full disk is no reason to fail."""
     if not job.readable:
         return
     record = {
@@ -67,7 +67,7 @@ def write_record(folder: JobFolder, job: JobRow) -> None:
 
 
 def write_edits_record(folder: JobFolder, job: JobRow, edits: Edits) -> None:
-    """Write down the edits of a job's scene, with their revision; as `write_record` otherwise."""
+    """Write the edits of a job's scene, with their revision; else as `write_record`."""
     try:
         value = {"revision": job.revision, "edits": edits.model_dump(mode="json")}
         write_bytes(folder.edits, json.dumps(value).encode())
@@ -76,7 +76,7 @@ def write_edits_record(folder: JobFolder, job: JobRow, edits: Edits) -> None:
 
 
 def write_missing_records(data: DataFolder, queue: Queue) -> None:
-    """Write down jobs that an earlier version queued, or a server that was killed just then."""
+    """Write missing records: of jobs that an earlier version or a killed server queued."""
     for job_id in queue.ids():
         folder = data.job(job_id)
         if folder.path.is_dir() and not folder.record.exists():
@@ -85,12 +85,12 @@ def write_missing_records(data: DataFolder, queue: Queue) -> None:
 
 
 def holds_work(folder: JobFolder) -> bool:
-    """Whether a folder has anything that somebody may want: more than a photo that just came."""
+    """Tell whether a folder has anything of value: more than a photo that just arrived."""
     return any(path.name not in UPLOADED for path in folder.path.iterdir())
 
 
 def open_queue(data: DataFolder, *, max_attempts: int) -> Queue:
-    """The queue of a data folder; a damaged file is set aside, and a new one begun.
+    """Open the queue of a data folder; a damaged file is set aside, and a new one begun.
 
     Raises:
         QueueTooNew: a later version wrote the file.
@@ -155,7 +155,7 @@ def restore_jobs(data: DataFolder, queue: Queue, owners: Sequence[str]) -> list[
 
 
 def _job(folder: JobFolder, job_id: str, owners: Sequence[str]) -> JobRow:
-    """A job as its folder has it.
+    """Read a job from its folder.
 
     Raises:
         InputError, OSError, ValueError, TypeError, KeyError: no job can be made of it.
@@ -229,7 +229,7 @@ def _manifest(scene: Path) -> Manifest | None:
 
 
 def _edits_record(folder: JobFolder) -> tuple[int, bytes | None]:
-    """Revision and document of the edits that a folder tells of; 0 and None without any."""
+    """Read the revision and document of a folder's edits; 0 and None without any."""
     try:
         value = json.loads(folder.edits.read_bytes())
         revision, edits = int(value["revision"]), parse_edits(json.dumps(value["edits"]))
@@ -244,7 +244,7 @@ def _edits_record(folder: JobFolder) -> tuple[int, bytes | None]:
 
 
 def _are_edits_applied(scene: Path, document: bytes) -> bool:
-    """Whether a scene's files are those of its edits."""
+    """Tell whether a scene's files are those of its edits."""
     if not (scene / MANIFEST_NAME).exists():
         return False
     edited = read_manifest(scene).edited

@@ -1,4 +1,4 @@
-"""Saying a trouble once, however often it happens."""
+"""Logs a repeated error once a minute, however often it happens."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Repeats:
 
     @contextmanager
     def outlive(self, what: str) -> Iterator[None]:
-        """Go on after the block whatever it raises, and log that.
+        """Context: log what the block raises, and go on.
 
         Args:
             what: could not be done, as a sentence.

@@ -1,4 +1,4 @@
-"""What the handlers work with: one object, made by `create_app`, reached through the request."""
+"""The objects that handlers work with, made by `create_app`, reached through the request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running the app under uvicorn."""
+"""Runs the app under uvicorn."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
-    """Ends the event streams on shutdown, which would otherwise be waited for."""
+    """A uvicorn server that ends event streams on shutdown, instead of waiting for them."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         log_accept_errors_once(asyncio.get_running_loop())
@@ -83,7 +83,7 @@ def run_server(settings: Settings, *, app: FastAPI | None = None, access_log: bo
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """A bound socket; bound before anything is started, so that a taken port costs nothing."""
+    """Bind a socket before anything is started, so that a taken port costs nothing."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # Named as TCP, so that asyncio turns off Nagle's algorithm: it costs 40 ms an answer here.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

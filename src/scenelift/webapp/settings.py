@@ -1,4 +1,4 @@
-"""What an administrator can set: each field is `SCENELIFT_<NAME>` in the environment.
+"""An administrator's settings: each field is `SCENELIFT_<NAME>` in the environment.
 
 `docs/web.md` lists them all; a test compares.
 """

@@ -1,4 +1,4 @@
-"""Read-only links to scenes: unguessable, revocable, expiring; none unless the server allows them.
+"""Read-only links to scenes: unguessable, revocable, expiring; only if the server allows them.
 
 A link holds 256 random bits, of which the server keeps a digest alone: `shares/DIGEST.json` below
 its data folder names the job, `share.json` in the job's folder the digest and when it ends. A link
@@ -38,7 +38,7 @@ class Share:
 
 
 def make_share(data: DataFolder, job_id: str, seconds: float) -> tuple[str, Share]:
-    """Make a link's secret for a job; the link of before ends.
+    """Make a link's secret for a job; an earlier link ends.
 
     Raises:
         OutputError: it cannot be stored.
@@ -61,7 +61,7 @@ def end_share(data: DataFolder, job_id: str) -> None:
 
 
 def share_of(data: DataFolder, job_id: str) -> Share | None:
-    """The link of a job that has not ended."""
+    """Return the link of a job that has not ended."""
     try:
         share = Share(**json.loads(data.job(job_id).share.read_bytes()))
         return share if time.time() < share.expires else None
@@ -70,7 +70,7 @@ def share_of(data: DataFolder, job_id: str) -> Share | None:
 
 
 def shared_job(data: DataFolder, secret: str) -> str:
-    """The job that a link shows.
+    """Return the job that a link shows.
 
     Raises:
         NotFound: the link was never made, was revoked, or has ended.
@@ -84,7 +84,7 @@ def shared_job(data: DataFolder, secret: str) -> str:
         share = share_of(data, job_id) if re.fullmatch("[0-9a-f]{32}", job_id) else None
         if share is not None and secrets.compare_digest(share.digest, digest):
             return job_id
-    raise NotFound("This link shows nothing: it was revoked, or has ended. Ask who sent it.")
+    raise NotFound("This link was revoked or has expired. Ask the sender for a new one.")
 
 
 def _digest(secret: str) -> str:

@@ -1,4 +1,4 @@
-"""Keeps the workers alive, and ends what they do not end themselves.
+"""Keeps the workers alive, and ends attempts that they do not end themselves.
 
 A thread of the server. It starts a process a slot, replaces those that die (at once the first
 time, then more slowly), and kills those that hold on to a cancelled job, are silent beyond their
@@ -43,7 +43,7 @@ class _Slot:
 
 @dataclass(slots=True)
 class _Watched:
-    """An attempt as this process has seen it, in seconds of a clock that nobody can set.
+    """An attempt as this process has observed it, in seconds of a clock that nobody can set.
 
     Attributes:
         began: first seen.
@@ -105,7 +105,7 @@ class Supervisor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the workers; what they were doing waits for the next server."""
+        """Stop the workers; the next server continues their jobs."""
         self._stopping.set()
         self._thread.join()
         running = [slot for slot in self._slots if slot.process is not None]

@@ -1,4 +1,4 @@
-"""Whose turn it is to compute: a job's stages, or a click that is waiting."""
+"""Decides who computes: a job's stages, or a click that is waiting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Turns", "YieldingToken"]
 
 
 class Turns:
-    """One job and one who answers clicks take turns; the job says when it can make way."""
+    """One job and one thread that answers clicks take turns; the job says when it can pause."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -21,7 +21,7 @@ class Turns:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Within it this thread works on a job."""
+        """Context: this thread works on a job."""
         with self._changed:
             self._changed.wait_for(lambda: not self._answering)
             self._job = threading.get_ident()
@@ -44,7 +44,7 @@ class Turns:
 
     @contextmanager
     def answering(self, seconds: float | None) -> Iterator[bool]:
-        """Within it no job computes; False where none made way for so long. None: wait."""
+        """Context: no job computes; False if none paused within `seconds` (None: wait)."""
         with self._changed:
             self._waiting = True
             free = self._changed.wait_for(lambda: self._job is None, seconds)
@@ -59,7 +59,7 @@ class Turns:
 
 
 class YieldingToken(CancelToken):
-    """A job that asks whether to stop makes way for clicks as well."""
+    """A token that lets clicks be answered whenever a job asks whether to stop."""
 
     def __init__(self, turns: Turns) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""From a multipart body to a checked photo in a folder of its own."""
+"""Receives a multipart body and stores a checked photo in a folder of its own."""
 
 from __future__ import annotations
 
@@ -205,14 +205,14 @@ def _read_fields(form: FormData, settings: Settings) -> tuple[JobRequest, Upload
 
 
 def _plain(f: OptionField, texts: list[str]) -> Any:
-    """A field's value; lists come in several fields, or in one with semicolons between."""
+    """Return a field's value; lists come in several fields, or in one with semicolons between."""
     if f.is_list:
         return [part.strip() for text in texts for part in text.split(";") if part.strip()]
     return _flag(f.name, texts[0]) if f.plain is bool else texts[0]
 
 
 def check_limits(request: JobRequest, settings: Settings) -> JobRequest:
-    """A request with a prompt that says something, and no more objects than are allowed.
+    """Refuse a request whose prompt is empty, or that asks for more objects than allowed.
 
     One that stops for a look at the masks may say nothing: objects are then pointed at.
 
@@ -233,7 +233,7 @@ def check_limits(request: JobRequest, settings: Settings) -> JobRequest:
 def _parse_marks(
     name: str, text: str, kind: TypeAdapter[Any], read: Callable[[Any], list[Mark]], example: str
 ) -> Any:
-    """A field of boxes or points: a list in JSON, or as the command line has them."""
+    """Read a field of boxes or points: a list in JSON, or as the command line has them."""
     if text in ("", "null"):  # as JavaScript writes what was not said
         return ()
     try:

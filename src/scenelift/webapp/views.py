@@ -25,7 +25,7 @@ def job_view(
     typical: Mapping[str, float] | None = None,
     starts_in: float | None = None,
 ) -> Job:
-    """The public face of a job; one that makes no sense to this version is shown as failed.
+    """Describe a job for the interface; one that this version cannot read is shown as failed.
 
     Args:
         positions: of waiting jobs, see `Queue.positions`.
@@ -81,12 +81,12 @@ def _view(
 
 
 def job_seconds(job: JobRow, typical: Mapping[str, float]) -> dict[str, float | None]:
-    """Part of the task at hand -> what it takes here, see `expected_seconds`."""
+    """Map parts of the current task to what they take here, see `expected_seconds`."""
     return _stage_seconds(job, typical) if job.task == "lift" else {job.task: typical.get(job.task)}
 
 
 def _stage_seconds(job: JobRow, typical: Mapping[str, float]) -> dict[str, float | None]:
-    """Stage of a run -> what it takes here."""
+    """Map stages of a run to what they take here."""
     objects = sum(o.index is not None for o in job.objects)
     if job.selection is not None:  # until the worker has put them together
         objects = max(objects, len(job.selection.keep) + len(job.selection.add))
@@ -96,7 +96,7 @@ def _stage_seconds(job: JobRow, typical: Mapping[str, float]) -> dict[str, float
 def edit_state(
     job: JobRow, starts_in: float | None = None, typical: Mapping[str, float] | None = None
 ) -> EditState:
-    """How far the edits of a job's scene are written; arguments as of `job_view`."""
+    """Describe how far edits of a job's scene are written; arguments as of `job_view`."""
     state = "failed" if job.edit_error else "written"
     if job.task == "edit":
         state = "writing" if job.state == "running" else "waiting"
@@ -117,7 +117,7 @@ def edit_state(
 def export_state(
     job: JobRow, starts_in: float | None = None, typical: Mapping[str, float] | None = None
 ) -> ExportState:
-    """How far files are made of a job's scene; arguments as of `job_view`."""
+    """Describe how far files of a job's scene are made; arguments as of `job_view`."""
     state = "failed" if job.export_error else "idle"
     if job.task == "export":
         state = "writing" if job.state == "running" else "waiting"
@@ -141,7 +141,7 @@ def _eta(
 
 
 def file_view(job_id: str, file: Mapping[str, Any]) -> File:
-    """A file of a job, from its entry in a manifest."""
+    """Describe a file of a job, from its entry in a manifest."""
     return File(
         name=file["path"],
         bytes=file["bytes"],
@@ -152,7 +152,7 @@ def file_view(job_id: str, file: Mapping[str, Any]) -> File:
 
 
 def file_url(job_id: str, path: str) -> str:
-    """URL of a file of a job."""
+    """Return the URL of a file of a job."""
     return f"/api/jobs/{job_id}/files/{quote(path)}"
 
 

@@ -88,15 +88,15 @@ class Worker:
         self.turns = Turns()
 
     def pipeline(self, quality: str) -> Pipeline:
-        """The models of a quality, loaded when first asked for."""
+        """Return the models of a quality, loaded when first asked for."""
         return self._load(quality)
 
     def stop(self) -> None:
-        """Finish, or give back, what is being done, and return from `run`."""
+        """Finish, or give back, the current job, and return from `run`."""
         self._stop.set()
 
     def preload(self, quality: str) -> None:
-        """Load the models that most jobs will want; what they lack is each job's to tell."""
+        """Load the models that most jobs will want; each job reports what they lack."""
         try:
             self._load(quality)
         except SceneliftError as exc:
@@ -144,7 +144,7 @@ class Worker:
         self._attend(work, job.claim, token)
 
     def _attend(self, work: Callable[[], None], claim: Claim | None, token: CancelToken) -> None:
-        """Run something in a thread; stop it when the user, or the server, says so."""
+        """Run a function in a thread; stop it when the user, or the server, says so."""
         thread = threading.Thread(target=work, daemon=True, name=claim.job if claim else "load")
         thread.start()
         current = claim  # None once the job is somebody else's
@@ -170,7 +170,7 @@ class Worker:
         )
 
     def _give_back(self, claim: Claim) -> None:
-        """Let another worker have a job whose stage does not react. The attempt does not count."""
+        """Give back a job whose stage does not react. The attempt does not count."""
         try:
             self._queue.release(claim, "The server stopped.")
         except (LeaseLost, sqlite3.Error) as exc:
@@ -199,7 +199,7 @@ class Worker:
 
 @contextmanager
 def hold_slot(path: Path) -> Iterator[None]:
-    """Be the only worker of a slot. The lock goes with the process, however it ends."""
+    """Context: be the only worker of a slot. The lock ends with the process."""
     with path.open("a") as file:
         deadline = time.monotonic() + LOCK_SECONDS
         while True:
@@ -214,7 +214,7 @@ def hold_slot(path: Path) -> Iterator[None]:
 
 
 def build(options: Options) -> Pipeline:
-    """The pipeline that a server's options describe."""
+    """Build the pipeline that a server's options describe."""
     return Pipeline.build(options=options.models, **asdict(options.backends))
 
 
@@ -224,7 +224,7 @@ def main(
     preview: ExportOptions | None = None,
     fallback: Callable[[], Clicker | None] = embedded_clicker,
 ) -> None:
-    """Entry point.
+    """Run a worker until it is told to stop.
 
     Args:
         load: builds the pipeline of a quality; tests bring their own.

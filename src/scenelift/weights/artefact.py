@@ -81,7 +81,7 @@ class Artefact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtefactStatus:
-    """How an artefact stands on this machine.
+    """Whether an artefact on this machine is usable, and why not.
 
     Attributes:
         name: of the artefact.

@@ -60,7 +60,7 @@ SHAPES_SEE_WITH = "dinov2"  # the embedded artefact that the embedded shape head
 
 
 def _light_status(weights: Path | None = None, *, verify: bool = False) -> list[ArtefactStatus]:
-    """Of the hub's models, and of what the embedded shapes need."""
+    """Return the status of the hub's models, and of what the embedded shapes need."""
     shapes = embedded.status(weights, verify=verify)
     return [
         *LIGHT.status(weights, verify=verify),

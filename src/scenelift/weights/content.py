@@ -1,4 +1,4 @@
-"""What is in a file of weights, as SHA-256: read once for every size and date of the file.
+"""Computes SHA-256 of weight files: read once for every size and date of the file.
 
 Weights have gigabytes, and results depend on each of them. So a file is read through the first time
 that it is used, and its digest is kept with its size and date under `SCENELIFT_HOME`; a file that
@@ -31,7 +31,7 @@ _memory: dict[str, Entry] = {}
 
 
 def content_digest(path: Path) -> str:
-    """SHA-256 of a file's content, in lower-case hex.
+    """Compute SHA-256 of a file's content, in lower-case hex.
 
     Raises:
         WeightsError: it is missing or cannot be read.
@@ -61,7 +61,7 @@ def content_digest(path: Path) -> str:
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """Twelve hexadecimal digits that change with the content of any of the files.
+    """Compute twelve hexadecimal digits that change with the content of any of the files.
 
     Raises:
         WeightsError: a file is missing or cannot be read.

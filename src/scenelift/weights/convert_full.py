@@ -1,4 +1,4 @@
-"""Convert the published checkpoints of SAM 3D Objects to safetensors, once.
+"""Converts the published checkpoints of SAM 3D Objects to safetensors, once.
 
 The result loads faster, holds no pickle, has the large matrices in the precision they are computed
 in, and stores DINOv2 once: the published files have four copies of that frozen network.
@@ -99,7 +99,7 @@ def convert(
 
 @contextmanager
 def _workplace(folder: Path) -> Iterator[Path]:
-    """A folder that is gone afterwards, as are those that killed conversions have left."""
+    """Context: make a temporary folder, and first delete those of killed conversions."""
     prefix = f"{TEMPORARY_PREFIX}convert-"
     for leftover in folder.glob(f"{prefix}*"):  # nobody else's: we hold the lock
         shutil.rmtree(leftover, ignore_errors=True)
@@ -108,7 +108,7 @@ def _workplace(folder: Path) -> Iterator[Path]:
 
 
 def _published(weights: Path | None) -> Path:
-    """The folder with the published files, converted before or not."""
+    """Find the folder with the published files, converted before or not."""
     for place in places("sam3d", weights):
         if (place / "ss_generator.ckpt").is_file():
             return place
@@ -171,7 +171,7 @@ def _twins(
     backbone: dict[str, tuple[str, Tensor]],
     report: Reporter,
 ) -> dict[str, str]:
-    """Tensors of DINOv2 that equal those of the first copy, and where that is.
+    """Find tensors of DINOv2 that equal those of the first copy.
 
     The first copy's tensors are added to `backbone` when they are met.
     """

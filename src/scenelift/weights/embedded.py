@@ -33,7 +33,9 @@ def _dinov2(source: bytes) -> Mapping[str, bytes]:
 
 
 def _nanodet(topology: bytes, weights: bytes) -> Mapping[str, bytes]:
-    """`image` [1, 3, 416, 416], BGR, (value - mean) / deviation of NanoDet's training.
+    """Convert NanoDet.
+
+    `image` is [1, 3, 416, 416], BGR, (value - mean) / deviation of NanoDet's training.
 
     For each stride 8, 16 and 32, with n = (416 / stride)² cells in rows: `scores_<stride>`
     [1, n, 80] in 0…1, and `bins_<stride>` [1, n, 4·11], the logits of the distances to the left,
@@ -54,7 +56,9 @@ def _nanodet(topology: bytes, weights: bytes) -> Mapping[str, bytes]:
 
 
 def _ssd_oidv4(assets: bytes) -> Mapping[str, bytes]:
-    """`image` [1, 300, 300, 3], RGB in -1…1. `boxes` [1, 1917, 4] relative to the anchors, and
+    """Convert SSD-MobileNetV2.
+
+    `image` is [1, 300, 300, 3], RGB in -1…1. `boxes` [1, 1917, 4] relative to the anchors, and
     `logits` [1, 1917, 24], class 0 the background. `labels.txt` names the 24, a line each.
     """
     from scenelift.weights import tflite_onnx
@@ -70,7 +74,9 @@ def _ssd_oidv4(assets: bytes) -> Mapping[str, bytes]:
 
 
 def _objectron(file: str, model: bytes) -> Mapping[str, bytes]:
-    """`image` [1, 224, 224, 3], RGB in 0…1. `keypoints` [1, 18]: x, y in pixels of that crop of
+    """Convert a network of Objectron.
+
+    `image` is [1, 224, 224, 3], RGB in 0…1. `keypoints` [1, 18]: x, y in pixels of that crop of
     the centre and the eight corners of the object's box. `score` [1, 1] in 0…1.
     """
     from scenelift.weights import tflite_onnx
@@ -85,7 +91,9 @@ def _u2netp(model: bytes) -> Mapping[str, bytes]:
 
 
 def _efficientnet(state_dict: bytes) -> Mapping[str, bytes]:
-    """`image` [B, 3, H, W], RGB normalised by ImageNet's mean and deviation, trained at 260 pixels.
+    """Build EfficientNet-Lite.
+
+    `image` is [B, 3, H, W], RGB normalised by ImageNet's mean and deviation, trained at 260 pixels.
     `logits` [B, 1000] of ImageNet's categories in their usual order.
     """
     from scenelift.weights import efficientnet, legacy_torch
@@ -262,7 +270,7 @@ ARTEFACTS: Mapping[str, Artefact] = {
 
 
 def path(name: str, weights: Path | None = None, *, file: str | None = None) -> Path:
-    """Path of an artefact's file, after a check of its content.
+    """Return the path of an artefact's file, after a check of its content.
 
     Args:
         name: of the artefact.
@@ -294,7 +302,7 @@ def missing_for(role: Role, weights: Path | None = None) -> list[str]:
 
 
 def status(weights: Path | None = None, *, verify: bool = False) -> list[ArtefactStatus]:
-    """Status of every artefact; with `verify`, every byte is read and compared."""
+    """Return the status of every artefact; with `verify`, every byte is read and compared."""
     return [store.status_of(_folder(weights), a, verify=verify) for a in ARTEFACTS.values()]
 
 

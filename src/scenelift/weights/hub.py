@@ -1,4 +1,4 @@
-"""Fetching files from the Hugging Face hub and other hosts: pinned, resumed, checked.
+"""Fetches files from the Hugging Face hub and other hosts: pinned, resumed, checked.
 
 The library behind it (`huggingface-hub`, part of the extra `full`) knows the hub's addresses,
 redirects and sign-in; the partial file is ours, because the library begins a file anew in every
@@ -46,7 +46,7 @@ class HubFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubRepository:
-    """Where files come from.
+    """A repository on the hub, at one revision.
 
     Attributes:
         hub_id: owner/name on huggingface.co.
@@ -109,7 +109,7 @@ Repository = HubRepository | WebFolder
 
 
 def missing_bytes(file: HubFile, repository: Repository, folder: Path) -> int:
-    """Bytes of a file that are not downloaded yet, as far as its size is known."""
+    """Count the bytes of a file that are not downloaded yet, as far as its size is known."""
     if (folder / file.name).is_file():
         return 0
     partial = _partial(file, repository, folder)
@@ -124,7 +124,7 @@ def fetch(
     on_bytes: Callable[[int], None],
     check: Callable[[], None],
 ) -> str:
-    """Fetch one file, going on where an earlier attempt has stopped.
+    """Fetch one file, resuming an earlier attempt.
 
     Args:
         file: which one.
@@ -192,7 +192,7 @@ def fetch(
 
 
 def sha256_in_steps(path: Path, check: Callable[[], None]) -> str:
-    """SHA-256 of a file as lower-case hex, with a look at `check` every few megabytes."""
+    """Compute a file's SHA-256 as lower-case hex, calling `check` every few megabytes."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while step := file.read(HASH_STEP):
@@ -202,12 +202,12 @@ def sha256_in_steps(path: Path, check: Callable[[], None]) -> str:
 
 
 def _partial(file: HubFile, repository: Repository, folder: Path) -> Path:
-    """Where a file grows; named by its version, so that two versions are never mixed."""
+    """Return the path of a partial download; named by version, so that two are never mixed."""
     return folder / f"{file.name}.{repository.revision[:12]}.part"
 
 
 def _counter(on_bytes: Callable[[int], None]) -> type[Any]:
-    """A progress bar for the hub's library that draws nothing and reports to us."""
+    """Build a progress bar for the hub's library that draws nothing and reports to us."""
     from tqdm import tqdm
 
     class Counter(tqdm):
@@ -222,7 +222,7 @@ def _counter(on_bytes: Callable[[int], None]) -> type[Any]:
 
 @contextmanager
 def _explained(file: HubFile, repository: Repository, folder: Path) -> Iterator[None]:
-    """Turn what the library and the disk raise into what the user can do about it."""
+    """Turn errors of the library and the disk into advice for the user."""
     from huggingface_hub.errors import (
         HfHubHTTPError,
         HTTPError,  # pyright: ignore[reportPrivateImportUsage] httpx's or httpx2's, as it uses

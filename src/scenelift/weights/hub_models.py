@@ -1,4 +1,4 @@
-"""Published models on this machine: where they are, whether they are whole, and fetching them.
+"""Finds published models on this machine, checks and fetches them.
 
     <weights>/full/sam3d/               pipeline.yaml, six more .yaml, six .ckpt: as published
     <weights>/full/sam3d-safetensors/   the same, converted (`scenelift models convert full`)
@@ -68,7 +68,7 @@ class HubBundle:
         return sum(model.size for model in self.models)
 
     def status(self, weights: Path | None = None, *, verify: bool = False) -> list[ArtefactStatus]:
-        """Status of every model; with `verify`, every byte is read and compared.
+        """Return the status of every model; with `verify`, every byte is read and compared.
 
         Without it, sizes are looked at, and whether they and the dates are those of the last time.
         """
@@ -145,7 +145,7 @@ def _download(waiting: Sequence[Model], report: Reporter, weights: Path | None) 
 
 
 class _Progress:
-    """How many bytes of all have arrived."""
+    """Counts how many bytes of all have arrived."""
 
     def __init__(self, report: Reporter, total: int) -> None:
         self._report, self._total, self._bytes, self._what = report, total, 0, ""
@@ -162,7 +162,7 @@ class _Progress:
 
 
 def _fetch_model(model: Model, target: Path, progress: _Progress) -> None:
-    """Fetch the files that are not there, or are not what they should be."""
+    """Fetch the files of a model that are missing or damaged."""
     sealed = seals.read(target)
     for file in model.files:
         path, digest = target / file.name, ""
@@ -186,7 +186,7 @@ def _fetch_model(model: Model, target: Path, progress: _Progress) -> None:
 
 
 def _make_folder(folder: Path) -> Path:
-    """The folder, made where it does not exist."""
+    """Return the folder, made where it does not exist."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
@@ -216,7 +216,7 @@ def _is_sealed(model: Model, location: Path) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Expected:
-    """What a file should be: as published, or as it was when it was converted or fetched."""
+    """The expected state of a file: as published, or as it was when converted or fetched."""
 
     size: int | None
     sha256: str
@@ -241,7 +241,7 @@ def _expected(model: Model, location: Path) -> dict[str, _Expected]:
 
 
 def _problem(model: Model, location: Path) -> str:
-    """Why the files cannot be those they should be, by name and size; "" if they can."""
+    """Explain by name and size why the files cannot be right; "" if they can."""
     for name, expected in _expected(model, location).items():
         path = location / name
         if not path.is_file():
@@ -283,7 +283,7 @@ def _status(model: Model, weights: Path | None, *, verify: bool, essential: bool
 
 
 def _read_through(model: Model, location: Path, names: list[str]) -> tuple[dict[str, str], str]:
-    """SHA-256 of each file, and what is wrong with them; seals them when nothing is."""
+    """Compute each file's SHA-256, and explain what is wrong; seals them when nothing is."""
     hashes = {name: sha256_of(location / name) for name in names}
     for name, expected in _expected(model, location).items():
         if name in hashes and not hashes[name].startswith(expected.sha256):
@@ -298,5 +298,5 @@ def _read_through(model: Model, location: Path, names: list[str]) -> tuple[dict[
 
 
 def spoken_size(size: int) -> str:
-    """Bytes as people say them: "88 MB", "7.2 GB"."""
+    """Write bytes as people say them: "88 MB", "7.2 GB"."""
     return f"{size / 1e9:.1f} GB" if size >= 999.5e6 else f"{size / 1e6:.0f} MB"

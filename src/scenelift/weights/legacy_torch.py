@@ -1,4 +1,4 @@
-"""Tensors of a state dict that an old PyTorch wrote (before its zip files), read without PyTorch.
+"""Reads tensors of a state dict that an old PyTorch wrote (before zip files), without PyTorch.
 
 The file is five pickles, then the bytes of every storage. Only names of tensors, shapes and
 storages are understood; whatever else a pickle asks for is refused, so nothing in it is executed.
@@ -53,7 +53,7 @@ class _View:
 
 
 class _Reader(pickle.Unpickler):
-    """An unpickler that knows four names."""
+    """An unpickler that knows only four names."""
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)
@@ -76,7 +76,7 @@ class _Reader(pickle.Unpickler):
 
 
 def read_state_dict(data: bytes) -> dict[str, NDArray[Any]]:
-    """The tensors by name.
+    """Read the tensors by name.
 
     Raises:
         WeightsError: it is another kind of file, or is damaged.

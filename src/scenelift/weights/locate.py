@@ -1,4 +1,4 @@
-"""Where a published model's files are on this machine: one search for all models and backends.
+"""Finds a published model's files on this machine: one search for all models and backends.
 
 In this order, by names of files alone:
 
@@ -29,13 +29,13 @@ __all__ = ["home_of", "hub_cache", "in_hub_cache", "locate", "looked_in", "place
 
 
 def home_of(name: str, weights: Path | None = None) -> Path:
-    """Folder that a model is downloaded to."""
+    """Return the folder that a model is downloaded to."""
     bundle, _, _ = name.partition("-safetensors")
     return weights_folder(weights) / published.MODELS[bundle].bundle / name
 
 
 def places(name: str, weights: Path | None = None) -> Iterator[Path]:
-    """Folders that may hold a model's files, in the order in which they are looked at.
+    """List folders that may hold a model's files, in the order of the search.
 
     Args:
         name: one of `published.MODELS`.
@@ -55,13 +55,13 @@ def places(name: str, weights: Path | None = None) -> Iterator[Path]:
 
 
 def locate(name: str, weights: Path | None = None) -> Path | None:
-    """The first folder that holds a model's main files, or None; arguments as for `places`."""
+    """Find the first folder with a model's main files, or None; arguments as for `places`."""
     model = published.MODELS[name]
     return next((place for place in places(name, weights) if model.lies_in(place)), None)
 
 
 def require(name: str, weights: Path | None = None) -> Path:
-    """The folder that holds a model's files; arguments as for `places`.
+    """Return the folder that holds a model's files; arguments as for `places`.
 
     Raises:
         WeightsError: there is none; it says where was looked, and how to get them.
@@ -93,7 +93,7 @@ def looked_in(name: str, weights: Path | None = None) -> str:
 
 
 def hub_cache() -> Path:
-    """The folder in which the Hugging Face hub's library keeps repositories."""
+    """Return the folder in which the Hugging Face hub's library keeps repositories."""
     # As its documentation names the variables; importing it takes a quarter of a second.
     if cache := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
         return Path(cache).expanduser()
@@ -103,7 +103,7 @@ def hub_cache() -> Path:
 
 
 def in_hub_cache(hub_id: str, revision: str | None = None) -> list[Path]:
-    """Snapshots of a repository in that cache: of a revision, then the one of `main`."""
+    """List snapshots of a repository in that cache: of a revision, then the one of `main`."""
     repository = hub_cache() / f"models--{hub_id.replace('/', '--')}"
     commits = [revision] if revision else []
     with suppress(OSError, UnicodeDecodeError):  # never fetched by that name

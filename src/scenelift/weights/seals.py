@@ -1,4 +1,4 @@
-"""What was checked once need not be read again: a record of size, date and SHA-256.
+"""Records checked files by size, date and SHA-256, so that they need not be read again.
 
 A folder of weights that was checked has a `scenelift.json`. A file that still has the size and date
 in it counts as verified; `scenelift models verify` reads it all the same.
@@ -35,7 +35,7 @@ class Seal:
     sha256: str
 
     def fits(self, path: Path) -> bool:
-        """Whether the file has not been touched since."""
+        """Tell whether the file has not changed since."""
         try:
             status = path.stat()
         except OSError:
@@ -44,7 +44,7 @@ class Seal:
 
 
 def read(folder: Path) -> dict[str, Seal]:
-    """The seals of a folder by file name, broken or not; none where there is no record."""
+    """Read the seals of a folder by file name, valid or not; none where there is no record."""
     try:
         return {name: Seal(**entry) for name, entry in _document(folder)["files"].items()}
     except (KeyError, TypeError, AttributeError):
@@ -82,7 +82,7 @@ def forget(folder: Path) -> None:
 
 
 def _document(folder: Path) -> dict[str, Any]:
-    """The record, empty where there is none that makes sense."""
+    """Read the record; empty where there is none that can be read."""
     try:
         document = json.loads((folder / RECORD).read_bytes())
     except (OSError, ValueError):

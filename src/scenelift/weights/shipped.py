@@ -1,4 +1,4 @@
-"""Weights that ship inside this package: whether they are still what was installed.
+"""Checks that weights inside this package are still those that were installed.
 
 An installed wheel has a record of its files with the SHA-256 of each. A clone has none: there git
 looks after them.
@@ -18,7 +18,7 @@ __all__ = ["check_shipped"]
 
 
 def check_shipped(path: Path) -> None:
-    """Compare a file of the package with the record of the wheel that brought it, if one did.
+    """Compare a file of the package with its wheel's record, if there is one.
 
     It is read through once for its size and date.
 
@@ -35,7 +35,7 @@ def check_shipped(path: Path) -> None:
 
 @cache
 def _recorded() -> dict[Path, str]:
-    """SHA-256 in hexadecimal of the weights that a wheel of this package brought."""
+    """Return SHA-256 in hexadecimal of the weights that a wheel of this package installed."""
     try:
         files = metadata.distribution("scenelift").files or ()
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""How large each bundle is, as the table of docs/weights.md, from the catalogue and the artefacts.
+"""Writes the size of each bundle as the table of docs/weights.md, from catalogue and artefacts.
 
 python -m scenelift.weights.sizes
 """
@@ -15,7 +15,7 @@ __all__ = ["size_table", "sizes"]
 
 
 def sizes() -> dict[str, tuple[str, str]]:
-    """Bundle -> what is fetched and what is kept, as people say it: "283 MB", "88 MB"."""
+    """Map bundles to what is downloaded and stored, as people say it: "283 MB", "88 MB"."""
     packages = {p for artefact in embedded.ARTEFACTS.values() for p in artefact.packages}
     download_bytes = round(sum(package.megabytes for package in packages)) * 10**6
     hub = {name: spoken_size(bundle.size) for name, bundle in HUB_BUNDLES.items()}
@@ -26,7 +26,7 @@ def sizes() -> dict[str, tuple[str, str]]:
 
 
 def size_table() -> str:
-    """A Markdown table with a row for each bundle."""
+    """Write a Markdown table with a row for each bundle."""
     rows = ["| bundle | models | fetched | kept |", "| --- | --- | --- | --- |"]
     for name, (download, on_disk) in sizes().items():
         models = HUB_BUNDLES[name].names if name in HUB_BUNDLES else tuple(embedded.ARTEFACTS)

@@ -1,4 +1,4 @@
-"""Read tensors from weight files, and put them into modules, strictly.
+"""Reads tensors from weight files, and puts them into modules, strictly.
 
 Nothing here runs code from a file: safetensors holds none, and pickles go through PyTorch's
 restricted reader.
@@ -26,7 +26,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def read_state_dict(path: Path, *, member: str | None = None) -> dict[str, Tensor]:
-    """Tensors of a weight file by name, mapped from disk rather than read.
+    """Read tensors of a weight file by name, mapped from disk rather than copied.
 
     Args:
         path: a `.safetensors` file, or else a file written by `torch.save`.
@@ -58,7 +58,7 @@ def read_state_dict(path: Path, *, member: str | None = None) -> dict[str, Tenso
 
 
 def read_pickle(path: Path) -> Any:
-    """Content of a file written by `torch.save`: tensors, numbers, text and containers of them.
+    """Read a file written by `torch.save`: tensors, numbers, text and containers of them.
 
     Raises:
         WeightsError: the file is missing or damaged, or its pickle asks for anything else.
@@ -87,7 +87,7 @@ def read_pickle(path: Path) -> Any:
 
 
 def under_prefix(tensors: StateDict, prefix: str) -> dict[str, Tensor]:
-    """Those tensors whose name begins with the prefix, by what follows it."""
+    """Select tensors whose name begins with the prefix, by the rest of the name."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 

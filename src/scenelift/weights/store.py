@@ -1,4 +1,4 @@
-"""Artefacts on disk: one folder each, and a manifest that is written last.
+"""Stores artefacts on disk: one folder each, and a manifest that is written last.
 
     <folder>/<artefact>/<file> …
     <folder>/<artefact>/manifest.json     what it was made from; size and SHA-256 of each file
@@ -108,7 +108,7 @@ def damage(folder: Path, artefact: Artefact, *, again: bool = False) -> str:
 
 
 def status_of(folder: Path, artefact: Artefact, *, verify: bool = False) -> ArtefactStatus:
-    """Status of an artefact; with `verify`, its contents are read and compared too."""
+    """Return the status of an artefact; with `verify`, its contents are read and compared too."""
     issue = problem(folder, artefact)
     checked = verify and not issue
     if checked:
@@ -131,7 +131,7 @@ def status_of(folder: Path, artefact: Artefact, *, verify: bool = False) -> Arte
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what writes of killed processes have left."""
+    """Delete leftovers of killed processes."""
     for leftover in folder.glob(f"*/{TEMPORARY_PREFIX}*"):
         if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
             leftover.unlink(missing_ok=True)
@@ -145,7 +145,7 @@ def _sources(artefact: Artefact) -> list[dict[str, str]]:
 
 
 def _read_manifest(target: Path) -> dict[str, Any] | None:
-    """The manifest, or None where there is none that makes sense."""
+    """Read the manifest, or return None where there is none that can be read."""
     try:
         manifest = json.loads((target / MANIFEST).read_bytes())
     except (OSError, ValueError):

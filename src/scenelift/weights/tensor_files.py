@@ -1,4 +1,4 @@
-"""Write safetensors files tensor by tensor, and store what two files share only once.
+"""Writes safetensors files tensor by tensor, and stores what two files share only once.
 
 The package's own writer wants a file's tensors in memory all at once. The format
 (https://github.com/huggingface/safetensors#format) is a JSON header, padded to eight bytes, and the
@@ -94,7 +94,7 @@ def write_tensors(
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a file by name, mapped from disk, with those it shares with files beside it.
+    """Read tensors of a file by name, mapped from disk, with those it shares with files beside it.
 
     Raises:
         SafetensorError, OSError: the file is missing, damaged, or no safetensors file.

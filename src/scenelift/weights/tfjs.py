@@ -1,4 +1,4 @@
-"""TensorFlow.js graph models to ONNX: the operators of NanoDet, no others."""
+"""Converts TensorFlow.js graph models to ONNX: the operators of NanoDet, no others."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def convert(
 
 
 def _read_weights(manifest: list[Any], data: bytes) -> dict[str, NDArray[Any]]:
-    """Arrays by name. They lie one behind the other; float16 stands for float32."""
+    """Read arrays by name, one behind the other; float16 stands for float32."""
     arrays, offset = {}, 0
     for entry in (entry for group in manifest for entry in group["weights"]):
         name, shape = entry["name"], tuple(entry["shape"])
@@ -102,7 +102,7 @@ class _Converter:
         return self._constants[_node_of(tensor)]
 
     def _tensor(self, tensor: str) -> str:
-        """The ONNX name of a tensor, which becomes a stored array if it is constant."""
+        """Return the ONNX name of a tensor, which becomes a stored array if it is constant."""
         tensor = tensor.removesuffix(":0")
         if tensor in self._constants:
             return self._graph.constant(self._constants[tensor])
@@ -143,7 +143,7 @@ class _Converter:
 
     def _resizebilinear(self, node: Mapping[str, Any], inputs: list[str]) -> None:
         if not node["attr"]["half_pixel_centers"]["b"] or node["attr"]["align_corners"]["b"]:
-            raise WeightsError("TensorFlow.js's ResizeBilinear is covered for half-pixel centres.")
+            raise WeightsError("TensorFlow.js's ResizeBilinear needs half-pixel centres here.")
         # ONNX wants all four lengths: batch and channels are those of the image.
         image = self._graph.add("Transpose", self._tensor(inputs[0]), perm=[0, 3, 1, 2])
         lengths = self._graph.add("Shape", image, start=0, end=2)
@@ -214,7 +214,7 @@ def _fold(op: str, values: list[NDArray[Any]]) -> NDArray[Any]:
 
 
 def _inputs(node: Mapping[str, Any]) -> list[str]:
-    """Names of the tensors a node reads: "node" or "node:output"."""
+    """List the tensors a node reads: "node" or "node:output"."""
     return node.get("input", [])
 
 
@@ -231,11 +231,11 @@ def _text(node: Mapping[str, Any], attribute: str) -> str:
 
 
 def _require_plain_window(node: Mapping[str, Any]) -> None:
-    """The convolutions and poolings of this model pad nothing and skip nothing."""
+    """Refuse convolutions and poolings with padding or gaps, which this model has none of."""
     layout, padding = _text(node, "data_format"), _text(node, "padding")
     dilated = "dilations" in node["attr"] and set(_integers(node, "dilations")) != {1}
     if (layout, padding) != ("NHWC", "VALID") or dilated:
         raise WeightsError(
-            f"TensorFlow.js's {node['op']} is covered in NHWC, without padding and dilation; "
+            f"TensorFlow.js's {node['op']} needs NHWC here, without padding and dilation; "
             f"{node['name']!r} is {layout}, {padding}{', dilated' if dilated else ''}."
         )

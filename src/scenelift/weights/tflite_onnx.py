@@ -1,4 +1,4 @@
-"""TFLite models to ONNX: the operators of MediaPipe's SSD and Objectron networks, no others.
+"""Converts TFLite models to ONNX: the operators of MediaPipe's SSD and Objectron, no others.
 
 TFLite keeps images as [B, H, W, C], ONNX convolves [B, C, H, W]. Image tensors are converted once,
 where they enter, and turned back only where an operator looks at the order of the numbers.
@@ -96,7 +96,7 @@ class _Converter:
         return [int(n) for n in self._subgraph.Tensors(index).ShapeAsNumpy()]
 
     def _value(self, index: int) -> NDArray[Any]:
-        """A constant: one stored in the file, or one of those widened from float16."""
+        """Read a constant: one stored in the file, or one of those widened from float16."""
         if index in self._stored:
             return self._stored[index]
         tensor = self._subgraph.Tensors(index)
@@ -109,14 +109,14 @@ class _Converter:
         return data.view(dtype).reshape(self._shape(index))
 
     def _image(self, index: int) -> str:
-        """The ONNX name of an image tensor, as [B, C, H, W]."""
+        """Return the ONNX name of an image tensor, as [B, C, H, W]."""
         name = self._names[index]
         if name in self._channels_first:
             return name
         return self._graph.add("Transpose", name, perm=[0, 3, 1, 2])
 
     def _channels_last(self, index: int) -> str:
-        """The ONNX name of a tensor in TFLite's own layout."""
+        """Return the ONNX name of a tensor in TFLite's own layout."""
         name = self._names[index]
         if name not in self._channels_first:
             return name

@@ -212,7 +212,7 @@ def drop(name):
         (
             "slat_generator.ckpt",
             lambda t: t.update({"optimizer.step": torch.zeros(1)}),
-            "1 tensors of no known part",
+            "1 tensors that belong to no network",
         ),
         (
             "ss_generator.ckpt",

@@ -91,7 +91,7 @@ def _normalised(picture: NDArray[np.uint8]) -> NDArray[np.float32]:  # [1, 3, H,
 def crop(
     pixels: NDArray[np.uint8], window: Window, patches: tuple[int, int]
 ) -> NDArray[np.uint8]:  # [14h, 14w, 3]
-    """A window of a photo, resampled for the backbone; grey where it reaches beyond the photo.
+    """Resample a window of a photo for the backbone; grey where it reaches beyond the photo.
 
     Args:
         window: x0, y0, x1, y1 in continuous pixel coordinates.

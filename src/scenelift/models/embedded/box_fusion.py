@@ -47,18 +47,18 @@ class Detections:
         )
 
     def take(self, rows: NDArray) -> Detections:
-        """The boxes of an index or boolean array."""
+        """Select the boxes of an index or boolean array."""
         return Detections(self.boxes[rows], self.scores[rows], self.classes[rows])
 
     def clipped(self, window: Box) -> Detections:
-        """Boxes cut to a window; those that lie outside it are gone."""
+        """Cut the boxes to a window, and drop those that lie outside it."""
         low, high = np.array(window[:2] * 2, np.float32), np.array(window[2:] * 2, np.float32)
         inside = Detections(np.clip(self.boxes, low, high), self.scores, self.classes)
         return inside.take((inside.boxes[:, 2:] - inside.boxes[:, :2]).min(1, initial=np.inf) > 0)
 
 
 def iou(a: NDArray, b: NDArray) -> NDArray[np.float32]:  # [..., 4], [..., 4] -> [...]
-    """Intersection over union of boxes; shapes broadcast."""
+    """Compute intersection over union of boxes; shapes broadcast."""
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     overlap = np.clip(sides, 0, None).prod(-1)
     areas = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1)
@@ -66,7 +66,7 @@ def iou(a: NDArray, b: NDArray) -> NDArray[np.float32]:  # [..., 4], [..., 4] ->
 
 
 def suppress(detections: Detections, max_iou: float, *, across_classes: bool = False) -> Detections:
-    """Greedy non-maximum suppression: of boxes that overlap more, the best stays. Best first."""
+    """Drop boxes that overlap a better one (greedy non-maximum suppression). Best first."""
     order = np.argsort(-detections.scores, kind="stable")
     best_rows = []
     while order.size:
@@ -84,7 +84,7 @@ def fuse(
     combine: Callable[[NDArray[np.float32]], float],
     min_iou: float = 0.55,
 ) -> Detections:
-    """Weighted box fusion: boxes of one class that overlap become one, averaged by their scores.
+    """Fuse boxes of one class that overlap into one, averaged by their scores.
 
     Clustering after https://arxiv.org/abs/1910.13302 (its IoU of 0.55 too): best boxes first, each
     joins the cluster whose fused box it overlaps most.

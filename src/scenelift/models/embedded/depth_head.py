@@ -47,7 +47,7 @@ class DepthHeadPointMapper:
 
     @classmethod
     def from_options(cls, options: BackendOptions | Runtime) -> DepthHeadPointMapper:
-        """Load it.
+        """Load the trained head and its backbone.
 
         Raises:
             WeightsError: the backbone is missing.
@@ -94,7 +94,7 @@ class DepthHeadPointMapper:
 def _agreed(
     estimates: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Log depth, log of its error, sky and numbers of several looks, at the size of the first.
+    """Combine the maps and numbers of several passes of the head, at the size of the first.
 
     The median, not the mean: edges lie a little elsewhere in each, and stay steps. Scale and focal
     length come from the sizes that training saw: the finest look errs more about them.
@@ -107,14 +107,14 @@ def _agreed(
 
 
 def _patches(height: int, width: int, count: int) -> tuple[int, int]:
-    """Rows and columns of about so many square patches."""
+    """Choose the rows and columns of about so many square patches."""
     side = math.sqrt(height * width / count)
     rows, columns = (int(np.clip(round(n / side), *SIDES)) for n in (height, width))
     return rows, columns
 
 
 def _position(patches: tuple[int, int]) -> NDArray[np.float32]:  # [2, 8h, 8w]
-    """Across and down from the middle, over half the longer side."""
+    """Compute positions, across and down from the middle, over half the longer side."""
     height, width = (side * CELLS for side in patches)
     half = max(height, width) / 2
     x = (np.arange(width) + 0.5 - width / 2) / half
@@ -123,7 +123,7 @@ def _position(patches: tuple[int, int]) -> NDArray[np.float32]:  # [2, 8h, 8w]
 
 
 def _enlarged(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Log depth at the photo's size: smooth on surfaces, a step where one ends before another."""
+    """Enlarge log depth to the photo's size: smooth on surfaces, with steps between them."""
     steps = maximum_filter(values, 3) - minimum_filter(values, 3)
     near = Pillow.fromarray(values).resize(size, Pillow.Resampling.NEAREST)
     edge = Pillow.fromarray((steps > EDGE).astype(np.uint8)).resize(size, Pillow.Resampling.NEAREST)

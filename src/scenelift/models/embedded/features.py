@@ -1,4 +1,4 @@
-"""What DINOv2 sees in a part of a photo: one feature vector a patch.
+"""DINOv2's features of a part of a photo: one vector for each patch.
 
 Patches of one object have similar features wherever they lie, which is what masks grow from
 (https://arxiv.org/abs/2304.07193, figure 1).
@@ -25,7 +25,7 @@ class PatchFeatures(OneNetwork):
     artefact = "dinov2"
 
     def grid(self, pixels: NDArray[np.uint8], patches: int) -> NDArray[np.float32]:
-        """Features of a picture, resampled to square patches of about its own proportions.
+        """Compute features of a picture, resampled to square patches of about its own proportions.
 
         Args:
             pixels: uint8 [H, W, 3], sRGB.
@@ -45,7 +45,7 @@ class PatchFeatures(OneNetwork):
 
 
 def grid_shape(height: int, width: int, patches: int) -> tuple[int, int]:
-    """Rows and columns of about `patches`² square patches over a picture."""
+    """Choose the rows and columns of about `patches`² square patches over a picture."""
     side = (height * width) ** 0.5 / patches
     rows, columns = (
         min(max(round(length / side), 1), MOST_PATCHES_A_SIDE) for length in (height, width)

@@ -21,7 +21,7 @@ MOST_OFF = 2.0  # coordinates in the box are cut there
 
 
 class MaskHead:
-    """See the module.
+    """Predicts an object's mask from its box; see the module.
 
     Args:
         head: the mask head.
@@ -32,7 +32,7 @@ class MaskHead:
 
     @classmethod
     def load(cls, weights: Path | None, threads: int = 0) -> MaskHead:
-        """Load it.
+        """Load the trained head and its backbone.
 
         Raises:
             WeightsError: the backbone is missing.
@@ -42,7 +42,7 @@ class MaskHead:
     def chance(
         self, pixels: NDArray[np.uint8], box: Box, others: Sequence[Box]
     ) -> tuple[Window, NDArray[np.float32]]:
-        """How likely each pixel around a box is the object.
+        """Estimate for each pixel around a box how likely it belongs to the object.
 
         Args:
             pixels: uint8 [H, W, 3], sRGB.
@@ -58,7 +58,7 @@ class MaskHead:
 
 
 def window_of(box: Box) -> Window:
-    """The box with its surroundings; not much longer than wide."""
+    """Choose a window around the box with its surroundings; not much longer than wide."""
     x0, y0, x1, y1 = box
     longer = max(x1 - x0, y1 - y0)
     half_x, half_y = (x1 - x0) / 2 + MARGIN * longer, (y1 - y0) / 2 + MARGIN * longer
@@ -69,7 +69,7 @@ def window_of(box: Box) -> Window:
 
 
 def hints_of(window: Window, box: Box, others: Sequence[Box]) -> NDArray[np.float32]:
-    """[5, 224, 224]: in the box; across and down in it; in another's box; in a smaller one's."""
+    """Build hints [5, 224, 224]: in the box; across, down in it; in others; in smaller ones."""
     rows, columns = (side * CELLS for side in PATCHES)
     x = window[0] + (np.arange(columns) + 0.5) / columns * (window[2] - window[0])
     y = window[1] + (np.arange(rows) + 0.5) / rows * (window[3] - window[1])

@@ -48,7 +48,7 @@ class NanoDet:
 
     @classmethod
     def load(cls, weights: Path | None = None) -> NanoDet:
-        """From the installed weights; raises WeightsError where they are missing.
+        """Load the installed weights; raises WeightsError where they are missing.
 
         It runs on one thread: a second one takes as much time as it gives to a network this small.
         Views are looked at side by side instead.
@@ -56,7 +56,7 @@ class NanoDet:
         return cls(session("nanodet", weights, threads=1))
 
     def detect(self, photo: Pillow.Image, window: Box) -> Detections:
-        """Boxes inside a window of the photo, in pixels of the photo."""
+        """Detect boxes inside a window of the photo, in pixels of the photo."""
         x0, y0, x1, y1 = window
         scale = min(SIDE / (x1 - x0), SIDE / (y1 - y0))
         width = max(1, round((x1 - x0) * scale))
@@ -83,7 +83,7 @@ def decode_level(
     bins: NDArray[np.float32],  # [A, 4 * BINS] logits: left, top, right, bottom
     stride: int,
 ) -> Detections:
-    """Boxes of one level above the score floor, in pixels of the network's input."""
+    """Decode one level's boxes above the score floor, in pixels of the network's input."""
     best = scores.argmax(1)
     score = scores.max(1)
     (rows,) = np.nonzero(score >= SCORE_FLOOR)

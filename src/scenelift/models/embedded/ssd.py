@@ -54,12 +54,12 @@ class SSD:
 
     @classmethod
     def load(cls, weights: Path | None = None) -> SSD:
-        """From the installed weights, on one thread; raises WeightsError where they are missing."""
+        """Load the installed weights, on one thread; raises WeightsError where they are missing."""
         labels = embedded.path("ssd_oidv4", weights, file="labels.txt").read_text("utf-8")
         return cls(session("ssd_oidv4", weights, threads=1), labels.splitlines())
 
     def detect(self, photo: Pillow.Image, window: Box) -> Detections:
-        """Boxes inside a window of the photo, in pixels of the photo."""
+        """Detect boxes inside a window of the photo, in pixels of the photo."""
         x0, y0, x1, y1 = window
         view = photo.resize((SIDE, SIDE), Pillow.Resampling.BILINEAR, box=window)
         network_input = np.asarray(view, np.float32)[None] / 127.5 - 1
@@ -78,7 +78,7 @@ class SSD:
 
 @cache
 def anchors() -> NDArray[np.float32]:
-    """Prior boxes [A, 4]: centre x, y, width, height, in fractions of the input."""
+    """List the prior boxes [A, 4]: centre x, y, width, height, in fractions of the input."""
     last = len(STRIDES) - 1
     scales = [
         LOWEST_SCALE + (HIGHEST_SCALE - LOWEST_SCALE) * i / last for i in range(len(STRIDES))
@@ -110,7 +110,7 @@ def decode_boxes(
     codes: NDArray[np.float32],  # [N, 4]: offsets of centre y, x, log of height, width
     priors: NDArray[np.float32],  # [N, 4]: centre x, y, width, height
 ) -> NDArray[np.float32]:  # [N, 4]: x0, y0, x1, y1
-    """Boxes that the codes stand for, in the units of the priors."""
+    """Decode the network's codes into boxes, in the units of the priors."""
     centre = codes[:, 1::-1] / CENTRE_CODE * priors[:, 2:] + priors[:, :2]
     half = np.exp(codes[:, :1:-1] / SIZE_CODE) * priors[:, 2:] / 2
     return np.concatenate([centre - half, centre + half], 1).astype(np.float32)

@@ -52,7 +52,7 @@ def attend(
     k: Tensor,  # [B, S, H, E]
     v: Tensor,  # [B, S, H, E]
 ) -> Tensor:  # [B, L, H·E]
-    """Softmax attention with scale 1/√E."""
+    """Compute softmax attention with scale 1/√E."""
     # On GPUs PyTorch prefers cuDNN, which gives a few queries one multiprocessor a head; the
     # others split the keys among many.
     few = q.is_cuda and q.shape[1] <= _FEW_QUERIES
@@ -77,7 +77,7 @@ class SelfAttention(nn.Module):
         self.qk_rms_norm = qk_rms_norm
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # [..., D] -> 3 × [..., H, E]
-        """Queries, keys and values, normalised where the layer does so."""
+        """Compute queries, keys and values, normalised where the layer does so."""
         q, k, v = self.to_qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
         if self.qk_rms_norm:
             q, k = self.q_rms_norm(q), self.k_rms_norm(k)
@@ -149,7 +149,7 @@ class PixelCondition(NamedTuple):
 
 
 class PixelContext(NamedTuple):
-    """A `PixelCondition` as one layer remembers it."""
+    """What one layer computes from a `PixelCondition`, once for all steps."""
 
     tokens: KeyValue
     pixels: Tensor  # [1, L, P]
@@ -174,8 +174,11 @@ class PixelAttention(nn.Module):
         self.proj_linear = Linear(pixel_width, width)
 
     def remember(self, condition: PixelCondition) -> PixelContext:
-        """Project the tokens. The pixels stay as they are: projected, they would take each layer's
-        share of memory, and projecting them is a hundredth of a step's work."""
+        """Project the tokens, and leave the pixels as they are.
+
+        Projected, they would take each layer's share of memory, and projecting them is a hundredth
+        of a step's work.
+        """
         return PixelContext(self.cross_attn_block.remember(condition.tokens), condition.pixels)
 
     def forward(
@@ -183,7 +186,7 @@ class PixelAttention(nn.Module):
         x: Tensor,  # [B, L, D]
         context: PixelContext | None,
     ) -> Tensor:  # [B, L, D], or [D] without a context
-        """None stands for tokens and pixels of zeros."""
+        """Attend to the context; None stands for tokens and pixels of zeros."""
         if context is None:
             return self.cross_attn_block(x, None) + self.proj_linear.bias
         return self.cross_attn_block(x, context.tokens) + self.proj_linear(context.pixels)

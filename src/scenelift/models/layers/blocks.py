@@ -153,8 +153,7 @@ class FlowBlocks(nn.ModuleList):
 
     @property
     def compute_dtype(self) -> torch.dtype:
-        """Type of the residual stream: that of the blocks' matrices, which may be half precision
-        while norms and ends are not."""
+        """The type of the residual stream: that of the blocks' matrices, not of the norms."""
         return self._blocks[0].self_attn.to_qkv.weight.dtype
 
     def remember(self, condition: Tensor | PixelCondition) -> FlowContext:  # [B, S, C]
@@ -189,7 +188,7 @@ def _remembered(
         return layer.remember(condition)
     if isinstance(layer, CrossAttention) and isinstance(condition, Tensor):
         return layer.remember(condition)
-    raise TypeError(f"{type(layer).__name__} cannot look at a {type(condition).__name__}")
+    raise TypeError(f"{type(layer).__name__} cannot attend to a {type(condition).__name__}")
 
 
 class TransformerBlock(nn.Module):

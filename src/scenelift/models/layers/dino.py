@@ -85,7 +85,7 @@ class VisionTransformer(nn.Module):
         self.norm = LayerNorm32(D, affine=True)
 
     def forward(self, image: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, 1 + R + h·w, D]
-        """Tokens before the final norm. H and W must be multiples of the patch."""
+        """Compute the tokens before the final norm. H and W must be multiples of the patch."""
         x = self._embed(image)
         for block in self.blocks:
             x = block(x)
@@ -96,7 +96,7 @@ class VisionTransformer(nn.Module):
         image: Tensor,  # [B, 3, H, W]
         blocks: Collection[int],
     ) -> list[tuple[Tensor, Tensor]]:  # each [B, D, h, w] and [B, D]
-        """Patches as a picture and the class token, normed, after each of some blocks in order."""
+        """Return patches as a picture and the class token, normed, after some blocks in order."""
         x = self._embed(image)
         h, w = (side // self.params.patch for side in image.shape[-2:])
         first_patch, tapped = 1 + self.params.registers, []

@@ -159,14 +159,14 @@ class DinoV3(nn.Module):
         self.plain_norm = LayerNorm32(params.width, eps=1e-5)
 
     def forward(self, picture: Tensor) -> Tensor:  # [B, 3, H, W] in 0…1 -> [B, 1 + R + h·w, D]
-        """H and W must be multiples of the patch."""
+        """Compute the tokens of a picture; H and W must be multiples of the patch."""
         mean, std = (
             picture.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD)
         )
         return self.tokens((picture - mean) / std)
 
     def tokens(self, picture: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, 1 + R + h·w, D]
-        """Tokens of a picture that is normalised already."""
+        """Compute the tokens of a picture that is normalised already."""
         rows, columns = (side // self.params.patch for side in picture.shape[-2:])
         channels = head_channels(self.params.width, self.params.heads)
         rotation = picture_rotation(rows, columns, channels, device=picture.device)

@@ -15,7 +15,7 @@ def absolute_position_embedding(
     coords: Tensor,  # [N, 3] grid coordinates
     width: int,
 ) -> Tensor:  # [N, width] float32
-    """Sines, then cosines, of each axis in turn; what is left of the width is zero."""
+    """Embed each axis in turn as sines, then cosines; channels left over are zero."""
     frequencies = width // 6
     exponents = torch.arange(frequencies, dtype=torch.float32, device=coords.device) / frequencies
     angles = coords.float()[:, :, None] * 10000.0**-exponents  # [N, 3, f]

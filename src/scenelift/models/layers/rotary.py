@@ -27,7 +27,7 @@ class Rotation(NamedTuple):
 
 
 def grid_rotation(coords: Tensor, channels: int, *, base: float = 10000.0) -> Rotation:
-    """Angles of voxels: a sixth of the channels for each axis, x, y, z; pairs left over rest.
+    """Compute voxels' angles: a sixth of the channels for each axis; pairs left over do not turn.
 
     Args:
         coords: [..., L, 3] grid coordinates.
@@ -45,7 +45,7 @@ def grid_rotation(coords: Tensor, channels: int, *, base: float = 10000.0) -> Ro
 def picture_rotation(
     rows: int, columns: int, channels: int, *, device: torch.device | None = None
 ) -> Rotation:  # [rows · columns, E/2]
-    """Angles of a picture's cells, by rows: a quarter of the channels for y, then for x.
+    """Compute angles of a picture's cells, by rows: a quarter of the channels for y, then for x.
 
     A cell's place is that of its centre, −1 … 1 along each side of the picture.
     """

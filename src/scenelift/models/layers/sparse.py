@@ -50,7 +50,7 @@ class Voxels:
 
     @cached_property
     def halved(self) -> Halving:
-        """The voxels of the grid with half the resolution, in lexicographic order."""
+        """Return the voxels of the grid with half the resolution, in lexicographic order."""
         side = math.ceil(self.resolution / 2)
         batch, cells = self.coords[:, 0].long(), self.coords[:, 1:] // 2
         keys, parent = (batch * side**3 + lattice_keys(cells, side)).unique(return_inverse=True)
@@ -64,14 +64,14 @@ class Voxels:
         return Halving(Voxels(coords.int(), side), parent, children)
 
     def subdivide(self) -> Voxels:
-        """Eight children of every voxel: those of row i in the rows 8·i … 8·i + 7, z fastest."""
+        """Split each voxel into eight children: row i's in rows 8·i … 8·i + 7, z fastest."""
         steps = torch.arange(2, dtype=torch.int32, device=self.coords.device)
         corners = torch.cartesian_prod(steps[:1], steps, steps, steps)  # [8, 4], batch unchanged
         doubled = self.coords.int() * self.coords.new_tensor([1, 2, 2, 2], dtype=torch.int32)
         return Voxels((doubled[:, None] + corners).flatten(0, 1), 2 * self.resolution)
 
     def children(self, alive: Tensor) -> Voxels:  # bool [N, 8] -> M voxels
-        """Some of every voxel's eight children, parent by parent, x fastest as in TRELLIS.2."""
+        """Select some of each voxel's eight children, parent by parent, x fastest."""
         row, k = alive.nonzero().unbind(1)  # [M]
         step = torch.stack([torch.zeros_like(k), k & 1, k >> 1 & 1, k >> 2 & 1], 1)
         doubled = self.coords.int() * self.coords.new_tensor([1, 2, 2, 2], dtype=torch.int32)
@@ -80,7 +80,7 @@ class Voxels:
 
 @dataclass(frozen=True, eq=False)
 class Halving:
-    """How voxels fall into the cells of a grid with half the resolution.
+    """Assigns voxels to the cells of a grid with half the resolution.
 
     Attributes:
         voxels: the M occupied cells of the coarse grid.
@@ -93,7 +93,7 @@ class Halving:
     children: Tensor
 
     def down(self, feats: Tensor) -> Tensor:  # [N, C] -> [M, C]
-        """Sum over the children divided by their number plus one.
+        """Pool into each cell the sum over its children divided by their number plus one.
 
         The published model averages its children together with an initial zero, and its weights
         were trained that way.
@@ -193,7 +193,7 @@ def _parents_along_axis() -> Tensor:  # float32 [2, 2, 3]
 
 
 def _fold(weight: Tensor) -> Tensor:  # [C', 3, 3, 3, C] -> [8, C', 8, C]
-    """Weights by child and by neighbour of its voxel: see `VoxelConv.on_children`."""
+    """Fold weights by child and by neighbour of its voxel: see `VoxelConv.on_children`."""
     along = _parents_along_axis().to(weight.device)
     folded = torch.einsum("oxyzi,apx,bqy,crz->abcopqri", weight.float(), along, along, along)
     return folded.to(weight.dtype).flatten(4, 6).flatten(0, 2)

@@ -19,7 +19,7 @@ _PATCH_AREA = 14 * 14
 
 @dataclass(frozen=True, kw_only=True)
 class MoGeSettings:
-    """What the weights do not say; the defaults are those of the published moge-vitl.
+    """Settings that the weights do not contain; the defaults are those of the published moge-vitl.
 
     Attributes:
         tokens: how many patches the transformer sees at the finest level it was trained for.
@@ -76,7 +76,7 @@ def load_metric_moge(path: Path) -> MetricMoGe:
 
 
 def _settings(path: Path, model_config: Any) -> MoGeSettings:
-    """Settings of the published file's configuration."""
+    """Read the settings from the published file's configuration."""
     if model_config is None:
         return MoGeSettings()
     if not isinstance(model_config, Mapping):

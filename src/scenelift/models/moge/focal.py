@@ -72,12 +72,12 @@ def recover_focal_and_shift(
 
 
 def focal_in_pixels(focal: float, height: int, width: int) -> float:
-    """Focal length in pixels of one in half diagonals."""
+    """Convert a focal length in half diagonals to pixels."""
     return focal * math.hypot(height, width) / 2
 
 
 def focal_of_fov(fov: float, height: int, width: int) -> float:
-    """Focal length in half diagonals of a picture whose width spans an angle, in radians."""
+    """Compute the focal length in half diagonals from the angle in radians of the width."""
     return focal_in_half_diagonals(width / 2 / math.tan(fov / 2), height, width)
 
 

@@ -1,4 +1,4 @@
-"""From what MoGe-2's network says to a camera and points in metres."""
+"""Turns the outputs of MoGe-2's network into a camera and points in metres."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class MoGeGeometry:
 def geometry_of(
     output: MoGeOutput, *, focal: float | None = None, project: bool = True
 ) -> MoGeGeometry:
-    """Solve for the camera, and scale to metres where the network knows them.
+    """Solve for the camera, and scale to metres where the network estimates the scale.
 
     Args:
         output: of one picture.

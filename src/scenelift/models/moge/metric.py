@@ -105,14 +105,14 @@ class MetricMoGeParams:
         return params
 
     def tokens(self, level: int = FINEST) -> int:
-        """About how many patches the transformer is to see, at a level of resolution 0…9."""
+        """Choose about how many patches the transformer sees, at a level of resolution 0…9."""
         fewest, most = self.token_range
         return int(fewest + level / FINEST * (most - fewest))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MoGeOutput:
-    """What the network says about pictures of one size. Float32; x right, y down, z forward.
+    """The network's outputs for pictures of one size. Float32; x right, y down, z forward.
 
     Attributes:
         points: [B, H, W, 3], up to the scale and a shift along z.
@@ -128,7 +128,7 @@ class MoGeOutput:
 
 
 class _Encoder(nn.Module):
-    """What the neck reads: the sum of projections of several blocks' patches."""
+    """Computes the neck's input: the sum of projections of several blocks' patches."""
 
     image_mean: Tensor
     image_std: Tensor
@@ -162,7 +162,7 @@ class _Encoder(nn.Module):
 
 
 class MetricMoGe(nn.Module):
-    """Points up to a shift along the viewing axis, normals, and how many metres a unit is."""
+    """Estimates points up to a shift along the viewing axis, normals, and the metres of a unit."""
 
     def __init__(self, params: MetricMoGeParams) -> None:
         super().__init__()
@@ -216,7 +216,7 @@ class MetricMoGe(nn.Module):
 
 
 def _perceptron(widths: tuple[int, ...]) -> nn.Sequential:
-    """Linear layers with ReLU between them."""
+    """Build linear layers with ReLU between them."""
     layers: list[nn.Module] = []
     for i in range(len(widths) - 1):
         layers += [nn.Linear(widths[i], widths[i + 1]), nn.ReLU()]

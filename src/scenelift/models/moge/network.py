@@ -70,7 +70,7 @@ class MoGeParams:
 
 
 class _Head(nn.Module):
-    """Points and mask from the transformer's last layers."""
+    """Computes points and mask from the transformer's last layers."""
 
     def __init__(self, params: MoGeParams) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class _Head(nn.Module):
 
 
 class MoGe(nn.Module):
-    """Points up to a scale and a shift along the viewing axis, and where there are any."""
+    """Estimates points up to a scale and a shift along the viewing axis, and their mask."""
 
     image_mean: Tensor
     image_std: Tensor

@@ -19,7 +19,7 @@ _GROUP = 32  # channels of a group
 
 
 def view_plane(height: int, width: int, aspect: float, like: Tensor) -> Tensor:  # [2, h, w]
-    """Pixel centres on a plane whose diagonal from centre to corner is 1; u right, v down."""
+    """Place pixel centres on a plane whose diagonal from centre to corner is 1; u right, v down."""
     diagonal = math.hypot(aspect, 1.0)
     u, v = (
         torch.linspace(-1, 1, n, dtype=torch.float32, device=like.device) * (span * (n - 1) / n)
@@ -29,25 +29,25 @@ def view_plane(height: int, width: int, aspect: float, like: Tensor) -> Tensor: 
 
 
 def with_view_plane(x: Tensor, aspect: float) -> Tensor:  # [B, C, h, w] -> [B, C + 2, h, w]
-    """Features with the place of each on the view plane."""
+    """Append to features the place of each on the view plane."""
     plane = view_plane(x.shape[-2], x.shape[-1], aspect, x).to(x.dtype)
     return torch.cat([x, plane.expand(len(x), -1, -1, -1)], 1)
 
 
 def remapped(points: Tensor) -> Tensor:  # [..., 3]
-    """Points of what a head answers with: x / z, y / z and ln z."""
+    """Convert a head's output, x / z, y / z and ln z, to points."""
     xy, log_z = points.split([2, 1], -1)
     z = log_z.exp()
     return torch.cat([xy * z, z], -1)
 
 
 def conv(channels: int, out_channels: int, kernel: int = 3) -> nn.Conv2d:
-    """A convolution that keeps the size; beyond the rim its input goes on as at the rim."""
+    """Build a convolution that keeps the size; the border's values continue beyond it."""
     return nn.Conv2d(channels, out_channels, kernel, padding=kernel // 2, padding_mode="replicate")
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions, each after an optional norm and a ReLU, added to what came in."""
+    """Two convolutions, each after an optional norm and a ReLU, added to the input."""
 
     def __init__(
         self,

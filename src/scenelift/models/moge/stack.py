@@ -22,7 +22,7 @@ _RESAMPLERS = ("conv_transpose", "bilinear")
 
 @dataclass(frozen=True, kw_only=True)
 class StackParams:
-    """Sizes of a pyramid, an entry a level, the coarsest first.
+    """Sizes of a pyramid, with one entry for each level, the coarsest first.
 
     Attributes:
         inputs: channels that come in from outside; None where a level has no input.
@@ -46,7 +46,7 @@ class StackParams:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], *, source: str) -> StackParams:
-        """Sizes of a published configuration's table.
+        """Read the sizes from a published configuration's table.
 
         Args:
             config: the table of the neck or of a head.
@@ -86,7 +86,7 @@ class StackParams:
 
 
 def _each(value: Any, levels: int) -> tuple[Any, ...]:
-    """One value a level, of a list or of one value for all."""
+    """Return one value for each level, from a list or from one value for all."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         return (value,) * levels
     if len(value) != levels:
@@ -95,7 +95,7 @@ def _each(value: Any, levels: int) -> tuple[Any, ...]:
 
 
 class Stack(nn.Module):
-    """Each level adds its input to what the coarser one became, and refines it."""
+    """A pyramid: each level adds its input to the coarser level's output, and refines it."""
 
     def __init__(self, params: StackParams) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class Stack(nn.Module):
         self,
         features: Sequence[Tensor],  # level k: [B, C, h · 2^k, w · 2^k]
     ) -> list[Tensor]:  # likewise
-        """What goes out of every level."""
+        """Return the output of every level."""
         x, out = self.input_blocks[0](features[0]), []
         for level, refine in enumerate(self.res_blocks):
             if level:
@@ -141,7 +141,7 @@ class Stack(nn.Module):
 
 
 def _resampler(kind: str, channels: int, out_channels: int) -> nn.Sequential:
-    """Twice as many rows and columns."""
+    """Build the layer that doubles rows and columns."""
     if kind == "conv_transpose":
         double: nn.Module = nn.ConvTranspose2d(channels, out_channels, 2, stride=2)
         return nn.Sequential(double, conv(out_channels, out_channels))

@@ -25,7 +25,7 @@ def deformable_attention(
     locations: Tensor,  # [B, Q, H, L, P, 2]: x, y in 0…1 of each level
     weights: Tensor,  # [B, Q, H, L, P]
 ) -> Tensor:  # [B, Q, H · D]
-    """Weighted sums of the values at places between pixels; beyond the rim they are 0."""
+    """Sum values read at places between pixels, with weights; beyond the rim they are 0."""
     sizes = np.array(shapes, np.int64)
     starts = np.concatenate([[0], np.cumsum(sizes.prod(1))[:-1]])
     batch, queries, heads = locations.shape[:3]
@@ -38,7 +38,7 @@ def deformable_attention(
 
 @compiled
 def _sample(first, end, value, sizes, starts, locations, weights, out):
-    """Some queries: all heads, levels and points of each."""
+    """Compute some queries: all heads, levels and points of each."""
     _, heads, levels, points, _ = locations.shape
     channels = value.shape[2]
     for q in range(first, end):
@@ -63,7 +63,7 @@ def _sample(first, end, value, sizes, starts, locations, weights, out):
 
 
 class DeformableAttention(nn.Module):
-    """Stands in for transformers' module of that role where it computes on a CPU in float32.
+    """Replaces transformers' module of that role where it computes on a CPU in float32.
 
     Args:
         elsewhere: that module, for other devices and types.
@@ -83,7 +83,7 @@ class DeformableAttention(nn.Module):
         attention_weights: Tensor,
         im2col_step: Any,
     ) -> Tensor:
-        """Arguments are that module's; the second, fourth and last are not needed here."""
+        """Compute the attention; of that module's arguments, some are not needed here."""
         if value.device.type != "cpu" or value.dtype != torch.float32:
             return self.elsewhere(
                 value,

@@ -22,13 +22,13 @@ def lattice_keys(
 
 
 class KeySet:
-    """Where a key stands in a set of keys; on any device, without waiting for it."""
+    """Looks up where keys stand in a set of keys; on any device, without waiting for it."""
 
     def __init__(self, keys: Tensor) -> None:  # [N], no repeats, any order
         self._sorted, self._row = torch.sort(keys)
 
     def rows_of(self, keys: Tensor) -> Tensor:  # [Q] -> int64 [Q]
-        """Row of each key in the set as it was given, −1 where the set lacks it."""
+        """Return the row of each key in the set as it was given, −1 where the set lacks it."""
         if not len(self._sorted):
             return torch.full_like(keys, -1, dtype=torch.int64)
         keys = keys.contiguous()

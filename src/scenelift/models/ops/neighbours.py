@@ -19,13 +19,13 @@ KERNEL = 3
 
 
 def kernel_offsets(device: torch.device | None = None) -> Tensor:  # int64 [27, 3]
-    """Offsets (dx, dy, dz) of a kernel's cells in the order of its weights: z runs fastest."""
+    """List a kernel's offsets (dx, dy, dz) in the order of its weights: z runs fastest."""
     steps = torch.arange(KERNEL, device=device) - KERNEL // 2
     return torch.cartesian_prod(steps, steps, steps)
 
 
 class VoxelBlocks(NamedTuple):
-    """Voxels in blocks, those that lack the same neighbours together, for kernels that skip cells.
+    """Voxels in blocks that lack the same neighbours, for kernels that skip cells.
 
     The last block may have empty places: rows of −1, and no voxel in `order`.
     """
@@ -72,11 +72,11 @@ class Neighbours:
         return self.rows.shape[1]
 
     def select(self, cells: Sequence[int]) -> Neighbours:
-        """The table of a kernel that has only some of the cells, in the order given."""
+        """Return the table of a kernel that has only some of the cells, in the order given."""
         return Neighbours(self.rows[list(cells)])
 
     def blocks(self, size: int) -> VoxelBlocks:
-        """The table in blocks of `size` voxels; made once and kept."""
+        """Return the table in blocks of `size` voxels; made once and cached."""
         if size not in self._blocks:
             self._blocks[size] = self._cut(size)
         return self._blocks[size]

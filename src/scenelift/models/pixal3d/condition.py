@@ -1,4 +1,4 @@
-"""What Pixal3D's flows are told: a few tokens of the whole picture, and each token's own pixel.
+"""The condition of Pixal3D's flows: a few tokens of the whole picture, and each token's own pixel.
 
 Shape letters in this file: L tokens of the flow, D width of DINOv3, n side of a map.
 """
@@ -19,7 +19,7 @@ __all__ = ["EncodedPicture", "Guide"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guide:
-    """What NAF makes of a picture.
+    """NAF's features of a picture, by which it reads other feature maps.
 
     Attributes:
         network: reads features by it.
@@ -38,7 +38,7 @@ class Guide:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EncodedPicture:
-    """One picture as DINOv3 sees it, through a camera on the object's z axis.
+    """DINOv3's features of one picture, seen through a camera on the object's z axis.
 
     Attributes:
         tokens: [1, first + patches², D]: class, registers, then the patches by rows.
@@ -57,7 +57,7 @@ class EncodedPicture:
     def condition(
         self, cells: Tensor, side: int, guide: Guide | None = None
     ) -> PixelCondition:  # tokens [1, first, D], pixels [1, L, D or 2 D]
-        """What the flow's tokens are told. All that lie behind one pixel are told the same.
+        """Build the condition of the flow's tokens; all behind one pixel share its features.
 
         Args:
             cells: [L, 3] of a grid.

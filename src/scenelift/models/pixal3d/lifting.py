@@ -1,4 +1,4 @@
-"""Where tokens of an object's cube fall in its picture, and what the picture says there.
+"""Projects the tokens of an object's cube into its picture, and reads features there.
 
 The object's frame is its camera's: x right, y up, z toward the camera, which stands on the z axis.
 
@@ -21,7 +21,7 @@ _HALF = 0.5
 
 
 def camera_distance(fov: float, scale: float = 1.0) -> float:
-    """Where the camera stands so that the cube's middle plane just fills a picture.
+    """Compute the distance of a camera whose picture the cube's middle plane just fills.
 
     Args:
         fov: angle across the picture, in radians.
@@ -31,7 +31,7 @@ def camera_distance(fov: float, scale: float = 1.0) -> float:
 
 
 def token_places(cells: Tensor, side: int, scale: float = 1.0) -> Tensor:  # [L, 3] -> [L, 3]
-    """Where cells of a grid stand: the outermost on the cube's faces, as the model was trained."""
+    """Place the cells of a grid: the outermost on the cube's faces, as the model was trained."""
     steps = torch.linspace(-1, 1, side, device=cells.device)
     return steps[cells.long()] * (_HALF / scale)
 
@@ -43,7 +43,7 @@ def project(
     distance: float,
     size: int,
 ) -> tuple[Tensor, Tensor]:
-    """Pixels [L, 2] (x, y) of a picture of `size` × `size`, and depths [L]."""
+    """Project points to pixels [L, 2] (x, y) of a picture of `size` × `size`, and depths [L]."""
     x, y, z = places.unbind(-1)
     depth = distance - z
     focal = 0.5 * size / math.tan(fov / 2)
@@ -59,12 +59,12 @@ class Taps(NamedTuple):
     weights: Tensor  # [L, 4]
 
     def read(self, values: Tensor) -> Tensor:  # [B, h·w, C] -> [B, L, C]
-        """Weighted means of the cells' values."""
+        """Return weighted means of the cells' values."""
         return torch.einsum("blkc,lk->blc", values[:, self.cells], self.weights)
 
 
 def taps(pixels: Tensor, size: int, side: int) -> Taps:
-    """Where to read a map of `side` × `side` cells over a picture; beyond it, at its border.
+    """Find where to read a map of `side` × `side` cells over a picture; beyond it, at its border.
 
     Args:
         pixels: [L, 2], to which half is added before they are read: as the model was trained.

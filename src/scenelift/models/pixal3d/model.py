@@ -1,4 +1,4 @@
-"""One object's walk through Pixal3D: TRELLIS.2's, with every token told of the pixel before it.
+"""Reconstructs one object with Pixal3D: TRELLIS.2 whose tokens also get the pixel before them.
 
 The object comes out in the frame of a camera that looks at the middle of its picture: x right,
 y up, z toward the camera. There is no turn to be found.
@@ -56,7 +56,7 @@ class Pixal3D(Trellis2):
     def begin_view(
         self, view: View, *, seeds: list[int], report: Reporter
     ) -> list[FirstStageResult]:
-        """First stage, for several seeds at once; `Trellis2.begin` says what it raises."""
+        """Run the first stage for several seeds at once; `Trellis2.begin` says what it raises."""
         self._fov = view.fov
         return self.begin(view.picture, seeds=seeds, report=report)
 

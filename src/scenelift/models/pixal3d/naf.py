@@ -28,7 +28,7 @@ _AT_ONCE = 1 << 11  # pixels: each gathers 81 rows of features
 
 
 class _Block(nn.Module):
-    """Twice a norm, a SiLU and a convolution."""
+    """Two rounds of a norm, a SiLU and a convolution."""
 
     def __init__(self, width: int, kernel: int) -> None:
         super().__init__()
@@ -78,14 +78,14 @@ class _ImageEncoder(nn.Module):
 
 
 class NAF(nn.Module):
-    """The network; `guide` first, `read` then, as often as features are wanted."""
+    """The network: call `guide` once, then `read` whenever features are wanted."""
 
     def __init__(self, width: int = 128) -> None:
         super().__init__()
         self.image_encoder = _ImageEncoder(width)
 
     def guide(self, picture: Tensor, side: int) -> Tensor:  # [B, 3, H, W] in 0…1 -> [B, n², H, E]
-        """What the photo says at every pixel of the fine map."""
+        """Compute the photo's features at every pixel of the fine map."""
         most = _LARGEST_GUIDE * side
         if max(picture.shape[-2:]) > most:
             size = tuple(min(most, length) for length in picture.shape[-2:])
@@ -98,7 +98,7 @@ class NAF(nn.Module):
         features: Tensor,  # [B, C, h, w]
         pixels: Tensor,  # int64 [P], row · n + column
     ) -> Tensor:  # [B, P, C]
-        """Features of the coarse map at pixels of the fine one."""
+        """Read features of the coarse map at pixels of the fine one."""
         h, w = features.shape[-2:]
         side = round(guide.shape[1] ** 0.5)
         keys = guide.transpose(1, 2).unflatten(2, (side, side)).permute(0, 1, 4, 2, 3)
@@ -111,7 +111,7 @@ class NAF(nn.Module):
         return torch.cat(parts, 1)
 
     def forward(self, picture: Tensor, features: Tensor, side: int) -> Tensor:
-        """The whole fine map, [B, C, n, n]."""
+        """Compute the whole fine map, [B, C, n, n]."""
         every = torch.arange(side * side, device=features.device)
         values = self.read(self.guide(picture, side), features, every)
         return values.transpose(1, 2).unflatten(2, (side, side))

@@ -1,4 +1,4 @@
-"""The picture that Pixal3D sees of an object: TRELLIS.2's, with a margin."""
+"""The picture of an object for Pixal3D: TRELLIS.2's, with a margin."""
 
 from __future__ import annotations
 

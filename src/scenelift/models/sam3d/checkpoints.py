@@ -98,12 +98,12 @@ class CheckpointFolder:
         return file.load(slat_config.mesh_decoder_params, MeshDecoder)
 
     def weight_file(self, stem: str) -> Path:
-        """Where a network's weights are, or should be."""
+        """Return the path where a network's weights are, or should be."""
         converted = self.folder / f"{stem}.safetensors"
         return converted if converted.is_file() else self._named(stem, "ckpt", ".ckpt")
 
     def settings_file(self, stem: str) -> Path:
-        """Where a network's settings are, if there are any."""
+        """Return the path of a network's settings, if there are any."""
         return self._named(stem, "config", ".yaml")
 
     def tensors(self, stem: str) -> dict[str, Tensor]:
@@ -119,7 +119,8 @@ class CheckpointFolder:
         unknown = [k for k in own_tensors if not k.startswith(_PREFIXES[stem])]
         if unknown:
             raise WeightsError(
-                f"{path} holds {len(unknown)} tensors of no known part, such as {unknown[0]!r}. "
+                f"{path} holds {len(unknown)} tensors that belong to no network, such as "
+                f"{unknown[0]!r}. "
                 f"Expected names that begin with {' or '.join(_PREFIXES[stem])}. Check that it is "
                 f"the file that its name says."
             )

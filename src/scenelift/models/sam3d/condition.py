@@ -1,4 +1,4 @@
-"""From pictures to condition tokens: embedders, projections, and which view a token is of.
+"""Turns pictures into condition tokens: embedders, projections, and which view a token is of.
 
 Shape letters in this file: B batch, D width of the condition.
 """

@@ -1,4 +1,4 @@
-"""What `pipeline.yaml` and the generators' YAML files say that the weights do not.
+"""Reads what the weights do not contain from `pipeline.yaml` and the generators' YAML files.
 
 See `scenelift.models.slat.config` for how settings and tensors are reconciled.
 """
@@ -137,7 +137,7 @@ def condition_params(
 
 
 def _embedders(fuser: Section) -> list[Section]:
-    """Arguments of the embedders, whose entries are pairs of arguments and inputs."""
+    """Read the arguments of the embedders, whose entries are pairs of arguments and inputs."""
     source = f"{fuser.source} embedder_list"
     entries = fuser.values.get("embedder_list") or []
     if not all(isinstance(e, list) and e and isinstance(e[0], Mapping) for e in entries):

@@ -1,4 +1,4 @@
-"""One object's walk through SAM 3D Objects, from what its mask shows to shape and pose.
+"""Reconstructs one object with SAM 3D Objects: from its masked pixels to its shape and pose.
 
     ConditionImages          crop, whole photo, normalised points
       structure              occupied voxels, and where the object stands
@@ -59,7 +59,7 @@ class SAM3D(SlatModel[Sam3dModels]):
             report: told of each step of the samplers; raises Cancelled there.
 
         Raises:
-            ReconstructionError: the model made nothing of this view, or numbers that are none.
+            ReconstructionError: the model made no shape of this view, or its values are not finite.
             torch.OutOfMemoryError: the device's memory does not suffice for the least that is
                 tried.
         """
@@ -71,7 +71,7 @@ class SAM3D(SlatModel[Sam3dModels]):
     def begin(
         self, view: ConditionImages, *, seeds: Sequence[int], report: Reporter
     ) -> list[FirstStageResult]:
-        """First stage, for several seeds at once; `lift` says what the arguments are.
+        """Run the first stage for several seeds at once; `lift` says what the arguments are.
 
         Raises:
             torch.OutOfMemoryError: the device's memory does not suffice for one.
@@ -97,7 +97,7 @@ class SAM3D(SlatModel[Sam3dModels]):
     def complete(
         self, view: ConditionImages, first: FirstStageResult, *, report: Reporter
     ) -> PosedShape:
-        """Second stage, decoders and pose of one seed; `lift` says what it raises."""
+        """Run second stage, decoders and pose of one seed; `lift` says what it raises."""
         if view.points is None:
             raise ValueError("the pose needs a view with points")
         shape, factor = self._detail(first, report)
@@ -116,7 +116,7 @@ class SAM3D(SlatModel[Sam3dModels]):
         )
 
     def _structure(self, tokens: Tensor, noise: State, report: Reporter) -> State:
-        """Shape and pose together, for a batch of noise."""
+        """Sample shape and pose together, for a batch of noise."""
         steps = self.sampling.structure.steps
         step = torch.full((1,), 1 / steps if self.sampling.distilled else 0.0).to(self.device)
 

@@ -1,4 +1,4 @@
-"""From pose latents to a pose: decoding, and the change to this package's frames.
+"""Turns pose latents into a pose: decoding, and the change to this package's frames.
 
 Published: points are row vectors, objects are z-up, the scene is PyTorch3D's camera frame (x left,
 y up, z forward), and `p_scene = (scale · p_object) @ R(rotation) + translation`. Here: column
@@ -67,7 +67,7 @@ class PublishedPose:
     scale: NDArray[np.float64]
 
     def apply(self, points: ArrayLike) -> NDArray[np.float64]:  # [..., 3] -> [..., 3]
-        """Points of the z-up object, in the scene's PyTorch3D axes."""
+        """Move points of the z-up object into the scene's PyTorch3D axes."""
         p = np.asarray(points, np.float64) * self.scale
         return p @ matrix_from_quaternion(self.rotation) + self.translation
 
@@ -79,7 +79,7 @@ def decode_pose(
     *,
     factor: int = 1,
 ) -> PublishedPose:
-    """Pose that the first stage's latents stand for.
+    """Decode the first stage's latents into a pose.
 
     Args:
         latents: state at time 1.
@@ -104,7 +104,7 @@ def decode_pose(
 
 
 def scene_pose(published: PublishedPose) -> Pose:
-    """The same place in this package's conventions: scene_from_object of a y-up object."""
+    """Convert a pose to this package's conventions: scene_from_object of a y-up object."""
     # A row vector times R is a column vector under Rᵀ.
     linear = matrix_from_quaternion(published.rotation).T
     w, x, y, z = quaternion_from_matrix(CAMERA_FROM_PYTORCH3D @ linear @ OBJECT_FROM_ZUP.T).tolist()
@@ -119,7 +119,7 @@ def encode_pose(
     scene_scale: Tensor,  # [3] or [1, 3]
     scene_shift: Tensor,  # [3] or [1, 3]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:  # [6], [3], [3]
-    """Rotation, scale and translation latents of a pose in this package's conventions.
+    """Encode a pose in this package's conventions as rotation, scale and translation latents.
 
     What `decode_pose` and `scene_pose` undo; training aims at these.
     """

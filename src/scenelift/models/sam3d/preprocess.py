@@ -1,4 +1,4 @@
-"""From a photo, a mask and a point map to what the condition embedders see.
+"""Turns a photo, a mask and a point map into the inputs of the condition embedders.
 
 Shape letters in this file: H, W photo rows and columns, h, w those of the point map, which may be
 fewer, s side of the embedders' pictures.
@@ -44,7 +44,7 @@ class PointViews:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ConditionImages:
-    """What the condition embedders see: the object's surroundings, and the whole photo.
+    """Inputs of the condition embedders: the object's surroundings, and the whole photo.
 
     Attributes:
         image: float32 [1, 3, s, s] in 0…1, crop around the object, background included.

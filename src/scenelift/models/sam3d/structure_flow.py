@@ -66,7 +66,7 @@ class StructureFlow(nn.Module):
         return tuple(self.block_contexts(condition))
 
     def block_contexts(self, condition: Tensor) -> Iterator[MixtureContext]:  # [B, S, C]
-        """What `remember` gives, block by block: all of it is large."""
+        """Yield the result of `remember` block by block, because all of it at once is large."""
         for block in self._mixture_blocks():
             yield block.remember(condition)
 

@@ -30,7 +30,7 @@ P = TypeVar("P")
 
 
 def default_dtype(device: torch.device) -> torch.dtype:
-    """Type of the large matrices: float16 on a GPU, as published, and float32 elsewhere."""
+    """Choose the large matrices' type: float16 on a GPU, as published, and float32 elsewhere."""
     return torch.float16 if device.type == "cuda" else torch.float32
 
 
@@ -136,7 +136,7 @@ class Recordings:
         sizes: object,
         device: torch.device,
     ) -> Velocity:
-        """`as_cuda_graph(begin(contexts), device)`, or an earlier one under these contexts.
+        """Return `as_cuda_graph(begin(contexts), device)`, or an earlier one with these contexts.
 
         Args:
             begin: gives the velocity under contexts; whatever else that reads does not depend on
@@ -161,14 +161,14 @@ class Recordings:
 
 
 def _overwrite(places: Iterable[Any], parts: Iterable[Any]) -> None:
-    """Copy the tensors of parts to those of places, part by part."""
+    """Copy the tensors of some parts into those of others, part by part."""
     for place, part in zip(places, parts, strict=True):
         for destination, tensor in zip(tensors_in(place), tensors_in(part), strict=True):
             destination.copy_(tensor)
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """A tensor itself, or those in lists and tuples, however deep."""
+    """List a tensor itself, or those in lists and tuples, however deep."""
     if isinstance(value, Tensor):
         yield value
     else:

@@ -1,4 +1,4 @@
-"""Networks from files, strictly; and those networks that models have in common."""
+"""Loads networks from files, strictly; and the networks that models have in common."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ P = TypeVar("P")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetworkFile:
-    """What the files say of one network.
+    """The tensors and settings of one network, as its files have them.
 
     Attributes:
         tensors: its state dict, mapped from disk.

@@ -1,4 +1,4 @@
-"""What settings files say that the weights do not: the part that both models share.
+"""Reads what the weights do not contain from settings files: the part that both models share.
 
 Sizes are read from the tensors, which cannot be wrong about them. Settings files are data: class
 names in them are ignored, what leaves no trace in the tensors is taken from them, and what
@@ -43,7 +43,7 @@ MOST = 1e30
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a settings file, or nothing: then every value is its default.
+    """A section of a settings file, or an empty one: then every value is its default.
 
     Attributes:
         values: what the part holds.
@@ -54,7 +54,7 @@ class Section:
     source: str = ""
 
     def at(self, path: str) -> Section:
-        """The part below, by keys with dots between."""
+        """Return the section below, by keys with dots between."""
         section = self
         for key in path.split("."):
             values = section.values.get(key) or {}
@@ -89,7 +89,7 @@ class Section:
         return tuple(numbered.number(str(i), 0.0) for i in range(len(values)))
 
     def expect(self, **values: Any) -> None:
-        """Refuse a section that says anything else about these keys; it may say nothing.
+        """Refuse a section with other values for these keys; a key may be missing.
 
         Raises:
             WeightsError: a key has another value.
@@ -126,7 +126,7 @@ def read_settings(path: Path) -> Section:
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineSettings:
-    """Settings of the whole.
+    """Settings of the whole model.
 
     Attributes:
         structure_sampling: how the first stage's flow is followed.
@@ -146,7 +146,7 @@ class PipelineSettings:
 
     @property
     def texture_sampling(self) -> None:
-        """There is no third stage."""
+        """Sampling of a third stage: None, because these models have none."""
 
 
 def latent_flow_params(tensors: Mapping[str, Tensor], network: Section) -> LatentFlowParams:
@@ -165,7 +165,7 @@ def latent_flow_params(tensors: Mapping[str, Tensor], network: Section) -> Laten
 
 
 def expect_block(network: Section, block: BlockParams, blocks: int) -> None:
-    """Refuse what a flow's settings say about its blocks that is not so."""
+    """Refuse a flow whose settings describe other blocks than those implemented here."""
     network.expect(
         model_channels=block.width,
         cond_channels=block.condition_width,

@@ -1,4 +1,4 @@
-"""The first stage as all models have it: their networks on a device, and seeds in batches.
+"""The first stage, as all models have it: their networks on a device, and seeds in batches.
 
 Each network is on the device while it runs, and stays there if there is room (`residency`). What
 runs out of memory is tried again with the device cleared, and then with less to do. How a model
@@ -67,7 +67,7 @@ P = TypeVar("P")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How the two flows are followed.
+    """Parameters of sampling the two flows.
 
     Attributes:
         structure: first stage.
@@ -173,7 +173,7 @@ class FirstStage(Generic[M]):
     def _structures(
         self, starts: Sequence[State], sample: Callable[[State, Reporter], State], report: Reporter
     ) -> list[tuple[State, Tensor]]:
-        """First stage of several seeds: as many at once as memory has room for.
+        """Run the first stage of several seeds: as many at once as memory has room for.
 
         Args:
             starts: every seed's state at time 0, of batch 1.
@@ -200,11 +200,11 @@ class FirstStage(Generic[M]):
         return [result for part in parts for result in self.memory.in_parts(part, together)]
 
     def _shape_of(self, state: State) -> Tensor:
-        """The tokens of a state that hold the shape, [B, side³, C]."""
+        """Select the tokens of a state that hold the shape, [B, side³, C]."""
         return state[0]
 
     def _grid(self, logits: Tensor) -> Tensor:  # [1, 1, X, X, X]
-        """The logits of the grid that the second stage works on."""
+        """Return the logits of the grid that the second stage works on."""
         return logits
 
     def _sample_structure(
@@ -218,7 +218,7 @@ class FirstStage(Generic[M]):
         *,
         mode: ViewMode = "stochastic",
     ) -> State:
-        """Follow the first stage's flow.
+        """Sample the first stage's flow.
 
         Args:
             flow: the network.
@@ -265,6 +265,6 @@ class FirstStage(Generic[M]):
 def expect_numbers(what: str, *values: Tensor) -> None:
     if not all(bool(v.isfinite().all()) for v in values):
         raise ReconstructionError(
-            f"The model's {what} holds numbers that are none, which half precision can cause. "
+            f"The model's {what} has values that are not finite, as half precision can cause. "
             f"Try `--precision bfloat16` or `--precision float32`."
         )

@@ -74,8 +74,7 @@ class _Lattice:
 
 
 class _Corners(NamedTuple):
-    """Averaged values at the C grid vertices that belong to a voxel; the row past them is the
-    value everywhere else."""
+    """Averaged values at the C grid vertices of voxels; one more row holds those elsewhere."""
 
     keys: KeySet
     sorted_keys: Tensor  # [C]
@@ -148,7 +147,7 @@ def extract_mesh(features: SparseTensor) -> SurfaceMesh:
 def _average_corners(
     feats: Tensor, voxel_keys: Tensor, owned: KeySet, lattice: _Lattice
 ) -> _Corners:
-    """Average what the voxels around a grid vertex say about it."""
+    """Average the values that the voxels around a grid vertex predict for it."""
     n = lattice.resolution
     keys = (voxel_keys[:, None] + lattice.corner_steps).unique()  # [C]
     # The last row stays: 1 for the distance, 0 for what is added or passes a sigmoid.

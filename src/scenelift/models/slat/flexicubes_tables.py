@@ -48,7 +48,7 @@ _FACES = tuple(product(range(3), (0, 1)))  # axis, side
 
 
 class CaseTables(NamedTuple):
-    """What to do in each of the 256 cases.
+    """The patches, edges and neighbours to use in each of the 256 cases.
 
     Attributes:
         patch_of_edge: int8 [256, 12], which patch an edge belongs to, −1 where it is not crossed.
@@ -99,7 +99,7 @@ def case_tables() -> CaseTables:
 
 
 def _joints(case: int, axis: int, side: int) -> list[tuple[int, int]]:
-    """Pairs of crossed edges that the surface connects on one face of the cube."""
+    """List pairs of crossed edges that the surface connects on one face of the cube."""
     corners = [j for j in range(8) if CORNERS[j][axis] == side]
     inside = [j for j in corners if case >> j & 1]
     crossings = [
@@ -115,7 +115,7 @@ def _joints(case: int, axis: int, side: int) -> list[tuple[int, int]]:
 
 
 def _loops(joints: list[tuple[int, int]]) -> list[list[int]]:
-    """The closed loops that joints form: the edges of each, ascending."""
+    """List the closed loops that joints form: the edges of each, ascending."""
     loops: list[set[int]] = []
     for pair in joints:
         loops_of_pair = [loop for loop in loops if loop & {*pair}]
@@ -126,8 +126,7 @@ def _loops(joints: list[tuple[int, int]]) -> list[list[int]]:
 
 
 def _rank(case: int, edges: list[int]) -> tuple[int, int]:
-    """Place of a patch among those of its case: lowest corner of the inside set that it bounds,
-    then the lowest outside corner that it touches."""
+    """Rank a patch of a case: by the lowest inside corner that it bounds, then outside."""
     ends = {corner for edge in edges for corner in EDGES[edge]}
     inside = {corner for corner in ends if case >> corner & 1}
     bounded: set[int] = set()

@@ -71,12 +71,11 @@ class LatentTorso(nn.Module):
 
     @property
     def compute_dtype(self) -> torch.dtype:
-        """Type of the residual stream: that of the blocks, which may be half precision while the
-        ends are not."""
+        """The type of the residual stream: that of the blocks, even where the ends differ."""
         return next(self.blocks.parameters()).dtype
 
     def attend(self, latent: SparseTensor) -> Tensor:  # [N, C] -> [N, D]
-        """The voxel stream after the last block, in `compute_dtype`."""
+        """Return the voxel stream after the last block, in `compute_dtype`."""
         voxels = latent.voxels
         h = self.input_layer(latent.feats.to(self.input_layer.weight.dtype))
         h = h + absolute_position_embedding(voxels.coords[:, 1:], h.shape[1])

@@ -1,4 +1,4 @@
-"""The part of an object's way that SAM 3D Objects and TRELLIS share.
+"""The steps of a reconstruction that SAM 3D Objects and TRELLIS share.
 
     structures               follow the first flow, for several seeds at once (`first_stage`)
     occupied                 a structure's latent cube becomes voxels
@@ -67,7 +67,7 @@ class LiftedShape:
 
 
 class SlatModel(FirstStage[M]):
-    """The networks on a device, and what they do alike.
+    """The networks on a device, and the steps that both models share.
 
     Args:
         models, device, dtype, sampling, vram_bytes: as for `FirstStage`.
@@ -90,10 +90,10 @@ class SlatModel(FirstStage[M]):
         self._fewer_splats = fewer_splats
 
     def _occupied(self, first: FirstStageResult) -> OccupiedVoxels:
-        """The voxels of a structure that go on to the second stage.
+        """Choose the voxels of a structure that go on to the second stage.
 
         Raises:
-            ReconstructionError: there are none, or what they come from are no numbers.
+            ReconstructionError: there are none, or their logits are not finite.
         """
         expect_numbers("structure", *first.state)
         settings, coords = self.models.settings, first.coords
@@ -115,7 +115,7 @@ class SlatModel(FirstStage[M]):
         *,
         mode: ViewMode = "stochastic",
     ) -> tuple[LiftedShape, int]:
-        """Second stage and decoders.
+        """Run the second stage and the decoders.
 
         Args:
             first: the object; what must be done with less is noted with its draws.
@@ -126,7 +126,7 @@ class SlatModel(FirstStage[M]):
             The object, and how many voxels of the structure one of its voxels is long.
 
         Raises:
-            ReconstructionError: it has no voxels, or numbers that are none.
+            ReconstructionError: it has no voxels, or its values are not finite.
         """
         occupied, conditions, draws = self._occupied(first), first.conditions, first.draws
         fits, stage = self.memory.first_that_fits, report.part(0.0, 0.72)
@@ -160,7 +160,7 @@ class SlatModel(FirstStage[M]):
         report: Reporter,
         mode: ViewMode,
     ) -> SparseTensor:
-        """What is to be decoded at every voxel."""
+        """Sample the latent that is decoded at every voxel."""
         models = self.models
         voxels = Voxels(occupied.coords, models.resolution)
         working = _WORKING_LATENT + WORKING_VIEW * (len(conditions) - 1)
@@ -228,7 +228,7 @@ class _Latent:
 
 
 def _coarser(occupied: OccupiedVoxels, draws: Draws) -> OccupiedVoxels:
-    """The same voxels on a grid with half the resolution."""
+    """Return the same voxels on a grid with half the resolution."""
     halved = cap_voxels(
         occupied.coords, most=max(1, len(occupied.coords) - 1), generator=draws.thinning
     )

@@ -1,4 +1,4 @@
-"""Which tensors of a network are computed in half precision."""
+"""Chooses which tensors of a network are computed in half precision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TORSO = ("blocks", "input_blocks", "out_blocks", "middle_block", "upsample", "p
 
 
 def to_half(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Matrices and convolutions inside the networks' blocks as float16, the rest unchanged.
+    """Convert matrices and convolutions inside the networks' blocks to float16, the rest unchanged.
 
     Norms, query and key gains, embeddings, and the first and last layer stay as they are: they
     are small, and the published code computes them in float32.

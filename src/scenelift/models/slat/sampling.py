@@ -1,4 +1,4 @@
-"""Follow a flow from noise to data: time grid, Euler steps, guidance. No model in here."""
+"""Samples a flow from noise to data: time grid, Euler steps, guidance. No model in here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ one), or without a condition (None)."""
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingParams:
-    """How a flow is followed; the defaults are those of the published pipeline's first stage.
+    """Parameters of sampling a flow; the defaults are those of the published first stage.
 
     Attributes:
         steps: Euler steps.
@@ -70,7 +70,7 @@ class SamplingParams:
         return self.guidance != 0 and self.guided[0] <= time <= self.guided[1]
 
     def network_times(self) -> list[float]:
-        """The time that the network is told at each step, in double precision."""
+        """Compute the time that the network gets at each step, in double precision."""
         if not self.toward_noise:
             return time_grid(self.steps, self.rescale)[:-1]
         noise_levels = np.linspace(1, 0, self.steps + 1)[:-1].tolist()
@@ -89,7 +89,7 @@ class SamplingParams:
 
 
 class SamplingSettings(Protocol):
-    """How a checkpoint says that its flows are to be followed."""
+    """Sampling parameters that a checkpoint states for its flows."""
 
     @property
     def structure_sampling(self) -> SamplingParams: ...
@@ -100,7 +100,7 @@ class SamplingSettings(Protocol):
 
 
 def time_grid(steps: int, rescale: float = 1.0) -> list[float]:
-    """Times of the states before, between and after the steps: 0, …, 1."""
+    """Compute the times of the states before, between and after the steps: 0, …, 1."""
     uniform = (i / steps for i in range(steps + 1))
     return [u / (1 + (rescale - 1) * (1 - u)) for u in uniform]
 
@@ -153,7 +153,7 @@ def sample_flow(
 
 
 def _calmed(x: State, time: float, free: State, guided: State, params: SamplingParams) -> State:
-    """Guided velocities whose estimate of the data spreads as that of the unguided ones does.
+    """Rescale guided velocities so that their data estimate spreads as the unguided one does.
 
     "Common Diffusion Noise Schedules and Sample Steps are Flawed", section 3.4
     (https://arxiv.org/abs/2305.08891), for flows.

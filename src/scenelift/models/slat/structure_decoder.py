@@ -1,4 +1,4 @@
-"""From the shape latent to occupied voxels: the structure decoder (and its encoder).
+"""Decodes the shape latent into occupied voxels: the structure decoder (and its encoder).
 
 Shape letters in this file: B batch, C channels; the latent's cube is a quarter as long as the
 voxel grid's.
@@ -76,7 +76,7 @@ class ResidualBlock(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Make eight cells of each, with channels of their own before a shuffle into place."""
+    """Splits each cell into eight: a convolution makes their channels, a shuffle places them."""
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class Upsample(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Merge eight cells into one."""
+    """Merges eight cells into one."""
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
@@ -161,6 +161,6 @@ class StructureEncoder(nn.Module):
 
 
 def cube_from_tokens(tokens: Tensor) -> Tensor:  # [B, side³, C] -> [B, C, side, side, side]
-    """The shape latent as a cube with axes x, y, z."""
+    """Arrange the shape latent as a cube with axes x, y, z."""
     side = round(tokens.shape[1] ** (1 / 3))
     return tokens.transpose(1, 2).unflatten(2, (side, side, side))

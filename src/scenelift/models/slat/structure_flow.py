@@ -1,4 +1,4 @@
-"""What the two models' first flows have in common: their sizes, and a latent's way in and out.
+"""What the two models' first flows share: their sizes, and the layers at either end for a latent.
 
 SAM 3D Objects has added a second stream of tokens for the pose (`sam3d.structure_flow`); TRELLIS
 has the shape's alone (`trellis.structure_flow`).
@@ -68,7 +68,7 @@ class StructureFlowParams:
 
 
 class LatentMapping(nn.Module):
-    """Into and out of the transformer for one latent."""
+    """The layers that carry one latent into the transformer and out of it."""
 
     def __init__(self, channels: int, tokens: int, width: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which voxels of a structure go on to the second stage."""
+"""Chooses which voxels of a structure go on to the second stage."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class OccupiedVoxels:
 
 
 def occupied_voxels(logits: Tensor) -> Tensor:  # [B, 1, X, Y, Z] -> int32 [N, 4]
-    """Batch, x, y, z of positive logits, in lexicographic order."""
+    """List batch, x, y, z of positive logits, in lexicographic order."""
     return (logits[:, 0] > 0).nonzero().int()
 
 

@@ -1,4 +1,4 @@
-"""What `pipeline.json` and the networks' JSON files say that the weights do not.
+"""Reads what the weights do not contain from `pipeline.json` and the networks' JSON files.
 
 See `scenelift.models.slat.config` for how settings and tensors are reconciled.
 """

@@ -1,4 +1,4 @@
-"""One object's walk through TRELLIS, from pictures of it on black to its shape.
+"""Reconstructs one object with TRELLIS: from pictures of it on black to its shape.
 
     pictures               one, or several of the same object
       conditions           1374 tokens of each, for both stages
@@ -68,7 +68,7 @@ class Trellis(SlatModel[TrellisModels]):
         mode: ViewMode = "stochastic",
         report: Reporter,
     ) -> list[FirstStageResult]:
-        """First stage, for several seeds at once; `lift` says what the arguments are.
+        """Run the first stage for several seeds at once; `lift` says what the arguments are.
 
         Raises:
             torch.OutOfMemoryError: the device's memory does not suffice for one.
@@ -95,7 +95,7 @@ class Trellis(SlatModel[TrellisModels]):
     def complete(
         self, first: FirstStageResult, *, mode: ViewMode = "stochastic", report: Reporter
     ) -> LiftedShape:
-        """Second stage and decoders of one seed; `lift` says what it raises."""
+        """Run second stage and decoders of one seed; `lift` says what it raises."""
         shape, _ = self._detail(first, report, mode=mode)
         return shape
 
@@ -110,7 +110,7 @@ class Trellis(SlatModel[TrellisModels]):
     def _structure(
         self, conditions: Sequence[Tensor], noise: State, mode: ViewMode, report: Reporter
     ) -> State:
-        """The shape, for a batch of noise."""
+        """Sample the shape, for a batch of noise."""
 
         def velocity(
             flow: StructureFlow, state: State, time: Tensor, context: FlowContext | None

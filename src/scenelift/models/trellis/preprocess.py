@@ -1,4 +1,4 @@
-"""The picture that TRELLIS and its successors see of an object: cropped around it, on black.
+"""The picture of an object for TRELLIS and its successors: cropped around it, on black.
 
 Shape letters in this file: H, W photo rows and columns, s side of the picture.
 """
@@ -56,7 +56,7 @@ def shrunk(
     *,
     most: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Photo and matte with at most so many pixels along the longer side; never enlarged."""
+    """Shrink photo and matte to at most so many pixels along the longer side; never enlarge."""
     height, width = alpha.shape
     scale = min(1.0, most / max(height, width))
     if scale == 1:
@@ -69,13 +69,13 @@ def shrunk(
 
 
 def resized(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:  # [s, s, 3]
-    """A square picture of another size."""
+    """Resize a square picture."""
     square = Image.fromarray(picture).resize((size, size), Image.Resampling.LANCZOS)
     return np.asarray(square)
 
 
 def crop_box(alpha: NDArray[np.uint8], *, factor: float) -> tuple[int, int, int, int]:
-    """Square box x0, y0, x1, y1 around what is opaque, which may reach beyond the photo.
+    """Find the square box x0, y0, x1, y1 around what is opaque; it may reach beyond the photo.
 
     Raises:
         InputError: the matte is empty, or a single pixel.

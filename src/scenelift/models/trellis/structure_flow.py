@@ -56,7 +56,7 @@ class StructureFlow(LatentMapping):
 def structure_noise(
     params: StructureFlowParams, generator: torch.Generator, batch: int = 1
 ) -> Tensor:  # [B, L, 8]
-    """Standard normal noise, drawn on the generator's device, channels first as published."""
+    """Draw standard normal noise on the generator's device, channels first as published."""
     side = params.resolution
     shape = (batch, params.shape_channels, side, side, side)
     return tokens_from_cube(torch.randn(shape, generator=generator, device=generator.device))

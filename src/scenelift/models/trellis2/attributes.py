@@ -1,4 +1,4 @@
-"""Materials as numbers on fine voxels around a surface, and their values at points between.
+"""Materials as numbers on fine voxels around a surface, interpolated at points between.
 
 Shape letters in this file: N voxels, P points, A attributes of a voxel.
 """
@@ -17,7 +17,7 @@ _AT_ONCE = 1 << 21
 
 
 class AttributeField:
-    """Values between the centres of voxels, from those of the eight around that exist.
+    """Interpolates between the centres of voxels, from the eight around a point that exist.
 
     Args:
         cells: int [N, 3], no repeats.
@@ -31,7 +31,7 @@ class AttributeField:
         self._voxels = KeySet(lattice_keys(cells, resolution))
 
     def at(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Weighted means: trilinear, with the weights of missing voxels given to the others.
+        """Compute weighted means: trilinear, where the others get the weights of missing voxels.
 
         Args:
             points: float [P, 3], in voxels from the grid's low corner.

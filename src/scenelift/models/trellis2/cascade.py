@@ -1,4 +1,4 @@
-"""From a coarse shape to the voxels that a finer flow works on."""
+"""Finds the voxels that a finer flow works on, from a coarse shape."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PUBLISHED_FINER = 16
 
 
 def pooled(logits: Tensor, side: int) -> Tensor:  # [B, 1, X, X, X] -> [B, 1, side, side, side]
-    """Logits of a coarser grid: a cell is occupied where any cell in it is."""
+    """Pool logits to a coarser grid: a cell is occupied where any cell in it is."""
     return F.max_pool3d(logits, logits.shape[-1] // side)
 
 
@@ -44,7 +44,7 @@ def finer_cells(
     least: int = LEAST_RESOLUTION,
     finer: int = PUBLISHED_FINER,
 ) -> tuple[Tensor, int]:
-    """Cells that hold a piece of the coarse shape, on as fine a grid as there is room for.
+    """Find the cells that hold a piece of the coarse shape, on as fine a grid as there is room for.
 
     Args:
         coords: where the coarse shape is.

@@ -1,4 +1,4 @@
-"""What `pipeline.json` and the networks' JSON files say that the weights do not.
+"""Reads what the weights do not contain from `pipeline.json` and the networks' JSON files.
 
 See `scenelift.models.slat.config` for how settings and tensors are reconciled.
 """
@@ -39,7 +39,7 @@ class Statistics:
     std: tuple[float, ...]
 
     def restored(self, x: Tensor) -> Tensor:  # [N, C]
-        """Latents as decoders take them, from what a flow ends with."""
+        """Scale the latents that a flow ends with to those that decoders take."""
         return x * x.new_tensor(self.std) + x.new_tensor(self.mean)
 
     def normalised(self, x: Tensor) -> Tensor:  # [N, C]
@@ -49,7 +49,7 @@ class Statistics:
 
 @dataclass(frozen=True, kw_only=True)
 class Trellis2Settings:
-    """Settings of the whole.
+    """Settings of the whole model.
 
     Attributes:
         structure_sampling, latent_sampling, texture_sampling: how the flows of the three stages

@@ -1,4 +1,4 @@
-"""From latents on coarse voxels to numbers on voxels sixteen times as fine: a sparse U-Net's half.
+"""Decodes latents on coarse voxels to values on voxels sixteen times as fine: half a sparse U-Net.
 
 After the blocks of each level a voxel is split into those of its eight children that live: the
 shape's decoder decides which, and the texture's is given the same decisions, so that both end on
@@ -70,7 +70,7 @@ class VoxelDecoderParams:
 
 
 class ConvNeXtBlock(nn.Module):
-    """A convolution, a norm and an MLP, added to what came in (https://arxiv.org/abs/2201.03545)."""
+    """A convolution, a norm and an MLP, added to the input (https://arxiv.org/abs/2201.03545)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class ConvNeXtBlock(nn.Module):
 
 
 class SplittingBlock(nn.Module):
-    """Split voxels into their living children, between two convolutions with a skip."""
+    """Splits voxels into those children that exist, between two convolutions with a skip."""
 
     def __init__(self, channels: int, out_channels: int, *, decides: bool) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class SplittingBlock(nn.Module):
             self.to_subdiv = Linear(channels, _CHILDREN)
 
     def logits(self, x: Tensor) -> Tensor:  # [N, C] -> [N, 8]
-        """Which children live: those with a positive logit."""
+        """Predict which children exist: those with a positive logit."""
         return self.to_subdiv(x)
 
     def forward(
@@ -116,7 +116,7 @@ class SplittingBlock(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedVoxels:
-    """What a decoder ends with.
+    """The output of a decoder.
 
     Attributes:
         feats: float32 [M, O] on the finest voxels.
@@ -130,7 +130,7 @@ class DecodedVoxels:
 
 
 class VoxelDecoder(nn.Module):
-    """The shape's decoder and the texture's, which differ in who decides on children."""
+    """The decoder of shape or texture; only the shape's predicts which children exist."""
 
     def __init__(self, params: VoxelDecoderParams) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class VoxelDecoder(nn.Module):
         return DecodedVoxels(self.output_layer(h), voxels, features)
 
     def split(self, latent: SparseTensor, times: int) -> Voxels:
-        """Where the shape's voxels are after some of the splits, without their features."""
+        """Find where the shape's voxels are after some of the splits, without their features."""
         h, voxels = self._first(latent), latent.voxels
         for level, (plain, split) in enumerate(self._levels()):
             if level == times or split is None:

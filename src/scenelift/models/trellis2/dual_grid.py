@@ -1,4 +1,4 @@
-"""From seven numbers on every fine voxel to a triangle mesh: one vertex a voxel, faces round edges.
+"""Makes a triangle mesh of seven numbers on every fine voxel: a vertex a voxel, faces round edges.
 
 A voxel's vertex lies in or near it. Where the surface crosses an edge of the grid, the four voxels
 round that edge are joined to a quad. Nothing says which side of it is outside.
@@ -31,7 +31,7 @@ _RINGS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DualGrid:
-    """What the shape's decoder says of every voxel.
+    """The shape decoder's output for every voxel.
 
     Attributes:
         vertex: float [N, 3], where its vertex lies, from its low corner, in voxels.

@@ -1,4 +1,4 @@
-"""The flow transformer of all three stages: tokens with places on a grid, nothing merged or added.
+"""The flow transformer of all three stages: tokens keep their places, none are merged or added.
 
 The first stage's tokens are the cells of a cube, the others' the voxels of an object. A token's
 place turns its queries and keys (`layers.rotary`); what the time says is computed once for all
@@ -92,9 +92,11 @@ class VoxelFlow(nn.Module):
     """
 
     def __init__(self, params: VoxelFlowParams, *, varying_tokens: bool = True) -> None:
-        """Args:
-        params: its sizes.
-        varying_tokens: whether their number differs from object to object.
+        """Build the network without weights.
+
+        Args:
+            params: its sizes.
+            varying_tokens: whether their number differs from object to object.
         """
         super().__init__()
         self.params = params
@@ -117,7 +119,7 @@ class VoxelFlow(nn.Module):
         return self.blocks.remember(condition)
 
     def rotation(self, cells: Tensor) -> Rotation:  # [L, 3]
-        """Angles of tokens in these cells, once for all steps."""
+        """Compute the angles of tokens in these cells, once for all steps."""
         block = self.params.block
         return grid_rotation(cells, head_channels(block.width, block.heads))
 

@@ -1,4 +1,4 @@
-"""One object's walk through TRELLIS.2, from its picture on black to its surface and materials.
+"""Reconstructs one object with TRELLIS.2: from its picture on black to surface and materials.
 
     picture                the crop, in one or two sizes
       conditions           tokens of each size
@@ -103,7 +103,7 @@ class Trellis2(FirstStage[Trellis2Models]):
     def begin(
         self, picture: NDArray[np.uint8], *, seeds: Sequence[int], report: Reporter
     ) -> list[FirstStageResult]:
-        """First stage, for several seeds at once.
+        """Run the first stage for several seeds at once.
 
         Args:
             picture: uint8 [s, s, 3], the object on black, of any size.
@@ -138,7 +138,7 @@ class Trellis2(FirstStage[Trellis2Models]):
 
     @torch.inference_mode()
     def complete(self, first: FirstStageResult, *, report: Reporter | None = None) -> LiftedSurface:
-        """The other stages and the decoders, of one seed.
+        """Run the other stages and the decoders, of one seed.
 
         Raises:
             ReconstructionError: the model made nothing of this picture, or numbers that are none.
@@ -231,7 +231,7 @@ class Trellis2(FirstStage[Trellis2Models]):
         return tensor_types(tensors, torch.float16 if half and not flow else self.dtype)
 
     def _resolution(self, published: int) -> int:
-        """Fine voxels along a side; made-up models with a smaller structure have fewer."""
+        """Count the fine voxels along a side; made-up models with small structures have fewer."""
         tokens = published // PUBLISHED_FINER * self.models.side // STRUCTURE_SIDE
         return tokens * self.models.shape_decoder.params.finer
 
@@ -241,7 +241,7 @@ class Trellis2(FirstStage[Trellis2Models]):
         return pooled(logits, self._resolution(512) // self.models.shape_decoder.params.finer)
 
     def _look(self, picture: NDArray[np.uint8]) -> list[Any]:  # each [1, S, D]
-        """Tokens of the small picture, and where the finer networks run of the large one."""
+        """Compute tokens of the small picture and, where finer networks run, of the large one."""
         sizes = [self.models.image_size]
         if self.models.kind != "512":
             sizes.append(2 * self.models.image_size)
@@ -258,13 +258,13 @@ class Trellis2(FirstStage[Trellis2Models]):
     def _condition_on_cells(
         self, condition: Any, cells: Tensor, side: int, stage: Stage
     ) -> Tensor | PixelCondition:
-        """What a flow's tokens in these cells are told, of what `_look` has seen."""
+        """Build the condition of a flow's tokens in these cells, from what `_look` computed."""
         return condition
 
     def _structure(
         self, flow_condition: Tensor | PixelCondition, cells: Tensor, noise: State, report: Reporter
     ) -> State:
-        """The structure's latent, for a batch of noise."""
+        """Sample the structure's latent, for a batch of noise."""
         rotation = None
 
         def velocity(
@@ -285,7 +285,7 @@ class Trellis2(FirstStage[Trellis2Models]):
         )
 
     def _cascade(self, first: FirstStageResult, report: Reporter) -> tuple[Tensor, int]:
-        """Voxels of the finer flow, and the resolution that they come to."""
+        """Find the voxels of the finer flow, and their resolution."""
         models, fits = self.models, self.memory.first_that_fits
         assert models.coarse_flow is not None
         flow, coords, low = models.coarse_flow, first.coords, self._resolution(512)
@@ -328,7 +328,7 @@ class Trellis2(FirstStage[Trellis2Models]):
             return network.split(shape, len(network.params.channels) - 1)
 
     def _noise(self, flow: VoxelFlow, count: int, draws: Draws) -> Tensor:  # [1, N, C]
-        """Drawn outside what may be tried again, which so gives the same result."""
+        """Draw noise outside what may be retried, so that a retry gives the same result."""
         size = (1, count, flow.params.out_channels)
         return torch.randn(size, generator=draws.noise, device="cpu").to(self.device)
 
@@ -343,7 +343,7 @@ class Trellis2(FirstStage[Trellis2Models]):
         message: str,
         beside: Tensor | None = None,
     ) -> Tensor:  # [N, C]
-        """Follow a flow on voxels; `beside` are further channels of its tokens."""
+        """Sample a flow on voxels; `beside` are further channels of its tokens."""
         working = _WORKING_FLOW + len(voxels) * _OF_A_TOKEN
         working += 0 if self.models.kind == "512" else _WORKING_LARGE
         with self.memory.running(network, working=working) as flow:

@@ -42,7 +42,7 @@ UPRIGHT = np.array([1.0, 0.0, 0.0, 0.0])  # quaternion: the object's up is the c
 
 
 class EmbeddedReconstructor:
-    """Makes solids of masks. See the module.
+    """Makes solids of masks with a small trained head; see the module.
 
     Args:
         boxes: finds oriented boxes.
@@ -58,7 +58,7 @@ class EmbeddedReconstructor:
 
     @classmethod
     def load(cls, options: BackendOptions | Runtime) -> EmbeddedReconstructor:
-        """Build it; head and oriented boxes are used where their weights are installed."""
+        """Load the models; head and oriented boxes are used where their weights are installed."""
         boxes = BoxFinder.load(options.weights, options.threads)
         try:
             return cls(boxes, Head.load("shape", options.weights, options.threads))

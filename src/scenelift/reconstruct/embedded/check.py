@@ -1,4 +1,4 @@
-"""How well a solid fits what was seen: drawn from the photo's camera and compared with the mask."""
+"""How well a solid fits the photo: drawn from the photo's camera and compared with the mask."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIDE = 512
 
 
 def silhouette_iou(splats: Gaussians, mask: NDArray[np.bool_], camera: Camera) -> float:
-    """Intersection over union of the splats' silhouette and the mask.
+    """Compute intersection over union of the splats' silhouette and the mask.
 
     Args:
         splats: in the camera frame.

@@ -1,4 +1,4 @@
-"""Colours of a solid: the photo in front, what the shape head guesses behind, a blur beside."""
+"""Colours of a solid: the photo's in front, the shape head's guess behind, a blur on the sides."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Colours:
     side_size: tuple[float, float]
 
     def at(self, u: NDArray, v: NDArray, facing: NDArray) -> NDArray[np.float32]:  # [N] -> [N, 3]
-        """sRGB colours in 0…1 at photo coordinates.
+        """Return sRGB colours in 0…1 at photo coordinates.
 
         Args:
             facing: cosine of the angle between the surface's normal and the way to the camera.
@@ -101,7 +101,7 @@ def colours_of(
     guessed: NDArray[np.float32] | None = None,
     window: tuple[float, float, float, float] | None = None,
 ) -> Colours:
-    """Colours of an object, free of its background's.
+    """Compute the colours of an object, free of its background's.
 
     Args:
         view: the object in the photo.
@@ -153,7 +153,7 @@ def colours_of(
 def _own_colours(
     pixels: NDArray[np.uint8], mask: NDArray[np.bool_]
 ) -> NDArray[np.float32]:  # [h, w, 3]
-    """The photo with everything but the object's own colours replaced by the nearest of these.
+    """Replace everything in the photo but the object's own colours by the nearest of these.
 
     Pixels on the outline mix object and background, and masks are seldom exact, so a rim of the
     mask counts as background too. Where the object is hardly wider than the rim, its middle line
@@ -169,7 +169,7 @@ def _own_colours(
 def _blurred(
     front: NDArray[np.float32], mask: NDArray[np.bool_], block: int
 ) -> NDArray[np.float32]:  # [ceil(h / block), ceil(w / block), 3]
-    """The front's colours, blurred within the object."""
+    """Blur the front's colours within the object."""
     rows, columns = (np.arange(0, side, block) for side in mask.shape)
 
     def block_sums(values: NDArray) -> NDArray:

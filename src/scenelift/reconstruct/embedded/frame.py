@@ -1,4 +1,4 @@
-"""From the camera frame to the object frame: centred, upright, of unit size."""
+"""Moves a solid from the camera frame to the object frame: centred, upright, of unit size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Quaternion = tuple[float, float, float, float]
 
 
 def standing(up: NDArray[np.float64]) -> NDArray[np.float64]:  # [3] -> [3, 3]
-    """camera_from_object of an object that stands upright and faces the camera.
+    """Return camera_from_object of an object that stands upright and faces the camera.
 
     Args:
         up: unit, the world's up in the camera frame.

@@ -28,7 +28,7 @@ MOST_STRETCH = 1.6
 
 
 def inflate(outline: Outline, proportions: Proportions) -> NDArray[np.float64]:  # [h, w]
-    """Squared half thickness at the outline's nodes, in photo pixels².
+    """Compute the squared half thickness at the outline's nodes, in photo pixels².
 
     Inside it is positive. Outside it is negative and continues the inside linearly across the
     outline, so that the zero level of φ − w² is the closed surface of the solid.
@@ -51,7 +51,7 @@ def inflate(outline: Outline, proportions: Proportions) -> NDArray[np.float64]: 
 
 
 def _solve(outline: Outline) -> NDArray[np.float64]:
-    """φ at the inside nodes, in photo pixels².
+    """Solve for φ at the inside nodes, in photo pixels².
 
     Five-point Laplacian; between an inside and an outside node the outline is crossed at a
     fraction θ of the step, which enters the diagonal as 1/θ (Gibou et al. 2002), so that the
@@ -82,7 +82,7 @@ def _solve(outline: Outline) -> NDArray[np.float64]:
 
 
 def _small_side(outline: Outline) -> float:
-    """The smaller extent of the outline along its principal axes, in photo pixels.
+    """Measure the smaller extent of the outline along its principal axes, in photo pixels.
 
     Never more than three times the largest inscribed radius: spread arms or legs make a box
     wide, not a body deep.
@@ -97,7 +97,7 @@ def _small_side(outline: Outline) -> float:
 
 
 def _revolve(outline: Outline, phi: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared half thickness of the outline turned about the vertical.
+    """Compute the squared half thickness of the outline turned about the vertical.
 
     Each row's longest run is a diameter. What sticks out of it over less than a third of the
     height, such as where a handle is joined, is not body and stays inflated.

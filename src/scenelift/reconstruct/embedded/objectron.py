@@ -69,7 +69,7 @@ class OrientedBox:
 
     @property
     def depth(self) -> float:
-        """Extent along the viewing direction over the smaller of the two across it."""
+        """Return the extent along the viewing direction over the smaller of the two across it."""
         across, upright, along = np.abs(self.rotation) @ self.sides
         return float(along / min(across, upright))
 
@@ -87,7 +87,7 @@ class BoxFinder:
 
     @classmethod
     def load(cls, weights: Path | None, threads: int = 0) -> BoxFinder:
-        """Build it from the weights that are installed; none of them is needed."""
+        """Load the weights that are installed; none of them is needed."""
         networks = {}
         for name in dict.fromkeys(NETWORKS.values()):
             try:
@@ -99,7 +99,7 @@ class BoxFinder:
     def find(
         self, pixels: NDArray[np.uint8], box: Box, camera: Camera, names: Sequence[str | None]
     ) -> OrientedBox | None:
-        """Oriented box of the object in `box`, or None.
+        """Find the oriented box of the object in `box`, or None.
 
         Args:
             pixels: uint8 [H, W, 3] of the photo.
@@ -139,7 +139,7 @@ class BoxFinder:
 
 
 def fit_box(box_corners: NDArray[np.float64], camera: Camera, size: float) -> OrientedBox:
-    """The box whose projected centre and corners lie closest to the given pixels.
+    """Fit the box whose projected centre and corners lie closest to the given pixels.
 
     Args:
         box_corners: float64 [9, 2], centre and corners in pixels of the photo.

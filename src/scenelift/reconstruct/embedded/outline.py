@@ -124,7 +124,7 @@ def trace_outline(
 def _cropped(
     mask: NDArray[np.bool_], window: tuple[int, int, int, int], beyond: bool
 ) -> NDArray[np.bool_]:
-    """Part of a mask; the window may reach over its borders, where `beyond` is filled in."""
+    """Cut out a part of a mask; the window may reach over its borders, filled with `beyond`."""
     y0, x0, y1, x1 = window
     out = np.full((y1 - y0, x1 - x0), beyond)
     ys, xs = slice(max(y0, 0), min(y1, mask.shape[0])), slice(max(x0, 0), min(x1, mask.shape[1]))
@@ -133,7 +133,7 @@ def _cropped(
 
 
 def _reduced(mask: NDArray[np.bool_], factor: int) -> NDArray[np.bool_]:
-    """Mask at 1 / factor of its size, rounded up: blocks that are at least half full."""
+    """Reduce a mask to 1 / factor of its size, rounded up: blocks that are at least half full."""
     if factor == 1:
         return mask
     h, w = (-(-side // factor) for side in mask.shape)
@@ -151,7 +151,7 @@ def _without_crumbs(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _smooth_distance(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Signed distance to the outline in pixels, without the pixels' staircase.
+    """Compute the signed distance to the outline in pixels, without the pixels' staircase.
 
     Blurring a distance moves its zero level by less than half a pixel at an edge, but would wipe
     out lines a pixel wide: every pixel's centre therefore keeps its side.
@@ -165,7 +165,7 @@ def _smooth_distance(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def _step(mask: NDArray[np.bool_], distance: NDArray[np.float64]) -> float:
-    """Pixels between nodes so that the volume around the solid has about `VOLUME_NODES`."""
+    """Choose the pixels between nodes so that the volume has about `VOLUME_NODES`."""
     height, width = mask.shape
     depth = 2.4 * max(float(distance.max()), 0.5)
     step = (height * width * depth / VOLUME_NODES) ** (1 / 3)

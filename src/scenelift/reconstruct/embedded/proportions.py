@@ -53,5 +53,5 @@ TABLE = {name: Proportions(depth) for name, depth in names_table(_DEPTHS).items(
 
 
 def proportions_of(*names: str | None) -> Proportions:
-    """Proportions of the first name that the table knows, else `DEFAULT`; see `find_by_name`."""
+    """Look up the proportions of the first known name, else `DEFAULT`; see `find_by_name`."""
     return find_by_name(TABLE, *names) or DEFAULT

@@ -1,4 +1,4 @@
-"""What the point map says about an object: how far it is, its front's relief, what hides it."""
+"""Reads from the point map how far an object is, its front's relief, and what hides it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FARTHEST, JUMP, BORDER = 2.0, 0.3, 2.0
 
 
 def visible_depth(mask: NDArray[np.bool_], points: PointMap) -> float:
-    """Median depth of an object's visible points, in the point map's units.
+    """Return the median depth of an object's visible points, in the point map's units.
 
     Raises:
         InputError: the point map has no point in the mask.
@@ -32,13 +32,14 @@ def visible_depth(mask: NDArray[np.bool_], points: PointMap) -> float:
     depth = depth[np.isfinite(depth) & (depth > 0)]
     if not depth.size:
         raise InputError(
-            "The depth has no valid value on the object. Give a depth that covers it, or none."
+            "The depth has no valid value on the object. Give depth that covers it, or leave it "
+            "out."
         )
     return float(np.median(depth))
 
 
 def relief_of(outline: Outline, points: PointMap, distance: float) -> NDArray[np.float64]:  # [h, w]
-    """How far the visible surface lies beyond `distance` at the outline's nodes.
+    """Measure how far the visible surface lies beyond `distance` at the outline's nodes.
 
     In pixels at that distance, as `Solid` measures. Points far from the object's own and gaps are
     filled from their surroundings; noise below a few nodes is smoothed away.
@@ -73,7 +74,7 @@ def visible_relief(
     u: NDArray[np.float64],
     v: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """How far the visible surface lies beyond `distance` at photo coordinates of any shape.
+    """Measure how far the visible surface lies beyond `distance` at photo coordinates of any shape.
 
     Like `relief_of`, but as sharp as the point map: a chair's leg and the one behind it stay two.
     Off the mask, and where its points are background that shines through, it is that of the
@@ -100,7 +101,7 @@ def visible_relief(
 
 
 def hidden_by(view: ObjectView) -> NDArray[np.bool_] | None:
-    """Pixels of objects that touch this one and are nearer to the camera, or None."""
+    """Find the pixels of objects that touch this one and are nearer to the camera, or None."""
     touching = np.asarray(binary_dilation(view.mask, iterations=3), np.bool_)
     depth = _median_depth(view.mask, view.points)
     covers = [

@@ -1,4 +1,4 @@
-"""The solid seen from the photo's camera: every point is a pixel, a depth, and a side.
+"""A solid seen from the photo's camera: every point is a pixel, a depth, and a side.
 
 The solid is built along viewing rays, not across parallel ones: whatever its thickness, it covers
 exactly the pixels of its outline in the photo it came from.
@@ -63,7 +63,7 @@ class Solid:
         camera: Camera,
         distance: float,
     ) -> Solid:
-        """A solid whose visible surface has its median at `distance`.
+        """Make a solid whose visible surface has its median at `distance`.
 
         Args:
             relief: float64 [h, w], how far the visible surface lies beyond `distance`, in pixels;
@@ -79,7 +79,7 @@ class Solid:
     def of_occupancy(
         cls, outline: Outline, occupancy: OccupancyField, camera: Camera, distance: float
     ) -> Solid:
-        """A solid of any shape; its front and back are where rays first enter and last leave it.
+        """Make a solid of any shape; rays first enter its front and last leave its back.
 
         Raises:
             ValueError: nothing is inside.
@@ -116,21 +116,21 @@ class Solid:
         return float(self.phi.max()) ** 0.5
 
     def half(self, u: NDArray, v: NDArray) -> NDArray[np.float64]:
-        """Half thickness at photo coordinates, in pixels; 0 outside."""
+        """Return the half thickness at photo coordinates, in pixels; 0 outside."""
         return np.sqrt(np.maximum(self.outline.sample(self.phi, u, v), 0))
 
     def at(self, u: NDArray, v: NDArray, w: NDArray) -> NDArray[np.float64]:  # [N] -> [N, 3]
-        """Points in the camera frame."""
+        """Return points in the camera frame."""
         c = self.camera
         depth = self.distance * (1 + w / c.fx)
         return np.stack([(u - c.cx) / c.fx * depth, (c.cy - v) / c.fy * depth, -depth], -1)
 
     def front(self, u: NDArray, v: NDArray) -> NDArray[np.float64]:  # [N] -> [N, 3]
-        """The visible surface."""
+        """Return the visible surface."""
         return self.at(u, v, self.outline.sample(self.middle, u, v) - self.half(u, v))
 
     def side(self, points: NDArray[np.float64]) -> NDArray[np.float64]:  # [N, 3] -> [N]
-        """How far in front of the rim (0) points lie, over the largest half thickness: −1…1."""
+        """Measure how far points lie before the rim, over the largest half thickness: −1…1."""
         u, v = self.camera.project(points).T
         w = (-points[:, 2] / self.distance - 1) * self.camera.fx
         return np.clip((self.outline.sample(self.middle, u, v) - w) / self.thickest, -1, 1)
@@ -149,12 +149,12 @@ class Surface:
     faces: NDArray[np.int32]
 
     def face_normals(self) -> NDArray[np.float64]:  # [F, 3]
-        """Normals whose length is twice the face's area."""
+        """Compute normals whose length is twice the face's area."""
         a, b, c = np.moveaxis(self.vertices[self.faces], 1, 0)
         return np.cross(b - a, c - a)
 
     def vertex_normals(self) -> NDArray[np.float64]:  # [V, 3]
-        """Unit normals, weighted by area."""
+        """Compute unit normals, weighted by area."""
         normals = np.zeros_like(self.vertices)
         faces = self.face_normals()
         for corner in range(3):
@@ -165,7 +165,7 @@ class Surface:
 
 
 def surface_of(solid: Solid, *, max_faces: int = MAX_FACES) -> Surface:
-    """Closed surface of a solid, of at most about `max_faces` triangles."""
+    """Build the closed surface of a solid, of at most about `max_faces` triangles."""
     if solid.occupancy is not None:
         most = max(max_faces, MAX_FILLED_FACES)
         return _decimated(_surface_of_occupancy(solid, solid.occupancy), most)
@@ -226,7 +226,7 @@ def _decimated(surface: Surface, max_faces: int) -> Surface:
 
 
 def _closed(faces: NDArray[np.int32]) -> bool:
-    """Every edge is used once in each direction."""
+    """Whether every edge is used once in each direction."""
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
     count = int(faces.max()) + 1
     there, back = edges[:, 0] * count + edges[:, 1], edges[:, 1] * count + edges[:, 0]

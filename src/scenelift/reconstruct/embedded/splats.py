@@ -39,7 +39,7 @@ def splats_of(
     *,
     seed: int,
 ) -> Gaussians:
-    """Splats in the camera frame.
+    """Cover a solid with splats, in the camera frame.
 
     The part the photo shows gets one disc for every so many pixels, shaped like their footprint on
     the surface, so that it keeps the photo's detail; rim and back are covered evenly.
@@ -62,19 +62,19 @@ def splats_of(
 
 
 def facing(points: NDArray, normals: NDArray) -> NDArray[np.float64]:  # 2 × [N, 3] -> [N]
-    """Cosine of the angle between normals and the way to the camera."""
+    """Compute the cosine of the angle between normals and the way to the camera."""
     return -(normals * points).sum(-1) / np.maximum(np.linalg.norm(points, axis=-1), 1e-12)
 
 
 def _inset(outline: Outline) -> float:
-    """Photo pixels by which splats stay inside: less where there is little inside to stay in."""
+    """Choose by how many photo pixels splats stay inside: less where there is little inside."""
     return min(INSET, 0.6 * float(outline.distance.max()))
 
 
 def _front_discs(
     solid: Solid,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Means [N, 3], axes [N, 3, 3] (columns) and radii [N, 2] of the visible surface's discs."""
+    """Place discs on the visible surface: means [N, 3], axes [N, 3, 3] (columns), radii [N, 2]."""
     outline = solid.outline
     area = float(outline.inside.sum()) * outline.step**2
     stride = max(0.4, (area / FRONT) ** 0.5)
@@ -108,7 +108,7 @@ def _front_discs(
 def _even_discs(
     solid: Solid, surface: Surface, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Discs spread evenly over what the photo does not show, or only at a grazing angle."""
+    """Spread discs evenly over what the photo does not show, or only at a grazing angle."""
     corners = surface.vertices[surface.faces]
     normals = surface.face_normals()
     areas = np.linalg.norm(normals, axis=-1)
@@ -141,7 +141,7 @@ def _even_discs(
 
 
 def _one_per_cell(points: NDArray[np.float64], cell: float) -> NDArray[np.int64]:
-    """Index of the point nearest to the middle of each cell of a grid that has points in it."""
+    """Choose in each cell of a grid the point nearest to its middle; returns their indices."""
     scaled = (points - points.min(0)) / cell
     cells = np.floor(scaled).astype(np.int64)
     a, b, c = cells.T

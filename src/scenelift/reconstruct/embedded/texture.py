@@ -42,7 +42,7 @@ class Skin:
 
 
 def skin_of(solid: Solid, surface: Surface, colours: Colours) -> Skin:
-    """Paint the surface and tell every face where it lies in the picture.
+    """Paint the surface and assign to every face its part of the picture.
 
     The photo's view is a large tile on the left; the sides and the back, which have no detail, are
     small ones on the right, from nearly ahead to quite behind, so that no step shows between them.

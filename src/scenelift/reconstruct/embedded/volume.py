@@ -1,5 +1,4 @@
-"""The space an object fills, by the trained shape head: what is hidden is completed from what it
-learned of things.
+"""Predicts the space that an object fills, hidden parts included, by the trained shape head.
 
 The head divides a square window of the photo into rays and each ray into bins of depth (see
 `scenelift.training.tasks.shape`). The mask has the last word on the silhouette: nothing sticks
@@ -66,13 +65,13 @@ class OccupancyField:
 
     @property
     def window(self) -> tuple[float, float, float, float]:
-        """The square of the photo that it covers: x0, y0, x1, y1."""
+        """Return the square of the photo that it covers: x0, y0, x1, y1."""
         (u0, u1), (v0, v1) = self.u[[0, -1]], self.v[[0, -1]]
         x, y = (u1 - u0) / (len(self.u) - 1) / 2, (v1 - v0) / (len(self.v) - 1) / 2
         return float(u0 - x), float(v0 - y), float(u1 + x), float(v1 + y)
 
     def extent(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-        """First and last depth [H, W] inside along each ray, and where there is any."""
+        """Return first and last depth [H, W] inside along each ray, and where there is any."""
         inside = self.field > 0
         hit = np.any(inside, axis=0)
         first = self._crossing(inside.argmax(0), -1)
@@ -80,7 +79,7 @@ class OccupancyField:
         return first, last, hit
 
     def _crossing(self, index: NDArray[np.intp], step: int) -> NDArray[np.float64]:
-        """Where the field changes its sign between a node inside and the next in a direction."""
+        """Find where the field changes sign between a node inside and the next in a direction."""
         other = np.clip(index + step, 0, len(self.w) - 1)
         a = np.take_along_axis(self.field, index[None], 0)[0].astype(np.float64)
         b = np.take_along_axis(self.field, other[None], 0)[0].astype(np.float64)
@@ -96,7 +95,7 @@ def filled_space(
     *,
     trust_relief: bool,
 ) -> OccupancyField:
-    """Ask the head, and make its answer agree with the outline.
+    """Run the head, and make its answer agree with the outline.
 
     Args:
         view: of the object in the photo.
@@ -166,7 +165,7 @@ def filled_space(
 def _mirrored_run(
     head: Head, picture: NDArray[np.uint8], hints: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What the head says of the mirror image, mirrored back."""
+    """Run the head on the mirror image, and mirror its answer back."""
     other = np.ascontiguousarray(hints[..., ::-1])
     other[ACROSS] *= -1
     maps, up = head.run(np.ascontiguousarray(picture[:, ::-1]), other)
@@ -178,7 +177,7 @@ def _bars(
     w: NDArray[np.float64],  # [D]
     front: NDArray[np.float64],  # [H, W]
 ) -> NDArray[np.float32]:  # [D, H, W]
-    """A field as thick as the outline is wide, and no thicker than a plate."""
+    """Fill a field as thick as the outline is wide, and no thicker than a plate."""
     bin_depth = w[1] - w[0]
     thick = np.clip(rim, THINNEST * bin_depth, SKIN * bin_depth)
     bars = thick - np.abs(w[:, None, None] - (front + 0.5 * thick))
@@ -191,7 +190,7 @@ def _with_front(
     w: NDArray[np.float64],  # [D]
     front: NDArray[np.float64],  # [H, W]
 ) -> NDArray[np.float32]:
-    """The field with its front where it was seen: air before it, at least a skin behind it."""
+    """Set the field's front to the visible surface: air before it, at least a skin behind it."""
     behind = w[:, None, None] - front
     skin = np.minimum(behind, SKIN * (w[1] - w[0]) - behind)
     with_front = np.maximum(np.minimum(field, behind), np.minimum(skin, rim))
@@ -206,7 +205,7 @@ def _bridged(
     most: float,
     clear: float,
 ) -> NDArray[np.float32]:
-    """The field with walls between neighbouring rays that it fills at different depths.
+    """Add walls to the field between neighbouring rays that it fills at different depths.
 
     The mask says that nothing is seen through there, so one solid continues; without a wall it has
     a hole, seen from above.
@@ -228,7 +227,7 @@ def _bridged(
 
 
 def _interpolation(where: NDArray[np.float64], count: int) -> NDArray[np.float32]:
-    """Matrix [len(where), count] of linear interpolation at fractional indices into `count`."""
+    """Build a matrix [len(where), count] that interpolates linearly at fractional indices."""
     where = where.clip(0, count - 1)
     low = np.minimum(where.astype(int), count - 2)
     matrix = np.zeros((len(where), count), np.float32)
@@ -246,7 +245,7 @@ def _hints(
     *,
     trust_relief: bool,
 ) -> NDArray[np.float32]:  # [6, 160, 160]
-    """Mask; others; relief; whether it is known; tangents of the rays across and up."""
+    """Build the hints: mask; others; relief; where it is known; rays' tangents across and up."""
     side = PATCHES[0] * CELLS
     height, width = view.mask.shape
     u = window[0] + (np.arange(side) + 0.5) / side * (window[2] - window[0])

@@ -1,4 +1,4 @@
-"""What people say that neither the class names nor WordNet places: data only.
+"""Everyday words that neither the class names nor WordNet assigns to a class: data only.
 
 A phrase stands here in the singular. It is looked up before WordNet, so an entry also overrules
 it: WordNet's first "plant" is a factory, its "coach" a trainer, and "puppy" is also a person.

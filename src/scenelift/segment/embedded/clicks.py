@@ -48,7 +48,7 @@ CACHED_MASKS = 24
 
 @dataclass(slots=True, eq=False)
 class EmbeddedFeatures:
-    """What is known of a photo.
+    """Features of a photo for clicks: proposed boxes, and a grid of DINOv2's features.
 
     Attributes:
         pixels: uint8 [H, W, 3].
@@ -105,7 +105,7 @@ class EmbeddedClicker:
         return EmbeddedFeatures(image.pixels, proposals.take(order), grid)
 
     def release(self) -> None:
-        """Nothing is on a device."""
+        """Do nothing: no weights are on a device."""
 
     def cut(self, features: EmbeddedFeatures, clicks: Clicks) -> NDArray[np.float32]:
         """A soft mask [H, W] of one object."""
@@ -120,7 +120,7 @@ class EmbeddedClicker:
     def _best_proposal(
         self, features: EmbeddedFeatures, points: Sequence[PointPrompt]
     ) -> NDArray[np.float32]:
-        """The mask of the surest box that holds the points, else of a grown one."""
+        """Cut out the surest box that holds the points, else a grown one."""
         height, width = features.pixels.shape[:2]
         on_it = [p.point for p in points if p.positive]
         count = 0
@@ -138,7 +138,7 @@ class EmbeddedClicker:
         return self._of_box(features, _grown_box(features, points))
 
     def _of_box(self, features: EmbeddedFeatures, box: Box) -> NDArray[np.float32]:
-        """The mask of what is in a box; those of before are held."""
+        """Cut out what is in a box; earlier masks are cached."""
         with features.lock:
             cached_mask = features.masks.get(box)
         if cached_mask is not None:
@@ -168,7 +168,7 @@ def _inside(point: tuple[float, float], box: Box) -> bool:
 
 
 def _at(values: NDArray, point: tuple[float, float]) -> float:
-    """The value [H, W] of the pixel that a point lies in."""
+    """Return the value [H, W] of the pixel that a point lies in."""
     height, width = values.shape
     return float(values[min(int(point[1]), height - 1), min(int(point[0]), width - 1)])
 
@@ -181,7 +181,7 @@ def _iou(a: Box, b: Box) -> float:
 
 
 def _patch(features: EmbeddedFeatures, point: tuple[float, float]) -> tuple[int, int]:
-    """Row and column of the patch that a point lies in."""
+    """Return row and column of the patch that a point lies in."""
     assert features.grid is not None
     rows, columns = features.grid.shape[:2]
     height, width = features.pixels.shape[:2]
@@ -203,7 +203,7 @@ def _region(
     others: Sequence[tuple[float, float]],
     within: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:  # [rows, columns]
-    """Patches that hang together with the points' and look more like them than like others."""
+    """Find patches connected with the points' that look more like them than like others."""
     alike = _similarity(features, points)
     cut = float(np.clip(_valley(alike), LEAST_SIMILAR, MOST_SIMILAR))
     similar = alike >= cut
@@ -219,7 +219,7 @@ def _region(
 
 
 def _valley(values: NDArray[np.float32]) -> float:
-    """The value between two kinds of values: the one that parts them best (Otsu)."""
+    """Find the threshold that parts two kinds of values best (Otsu)."""
     counts, edges = np.histogram(values, 64)
     middles = (edges[1:] + edges[:-1]) / 2
     below = np.cumsum(counts)
@@ -231,7 +231,7 @@ def _valley(values: NDArray[np.float32]) -> float:
 
 
 def _grown_box(features: EmbeddedFeatures, points: Sequence[PointPrompt]) -> Box:
-    """A box around what looks like what the points are on."""
+    """Find a box around what looks like what the points are on."""
     height, width = features.pixels.shape[:2]
     on_it = [p.point for p in points if p.positive]
     x, y = [p[0] for p in on_it], [p[1] for p in on_it]
@@ -262,7 +262,7 @@ def _corrected(
     alpha: NDArray[np.float32],  # [H, W]
     points: Sequence[PointPrompt],
 ) -> NDArray[np.float32]:  # [H, W]
-    """The mask with similar surroundings of each point that it contradicts."""
+    """Correct a mask by similar surroundings of each point that it contradicts."""
     for k, p in enumerate(points):
         if features.grid is None or (_at(alpha, p.point) >= 0.5) == p.positive:
             continue
@@ -279,14 +279,14 @@ def _corrected(
 
 
 def _coverage(alpha: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Share of each patch that a mask covers."""
+    """Compute the share of each patch that a mask covers."""
     return resized(alpha, (shape[1], shape[0]))
 
 
 def _typical(
     features: EmbeddedFeatures, alpha: NDArray[np.float32], beside: tuple[float, float]
 ) -> list[tuple[float, float]]:
-    """A few points of a mask that look unlike one that was taken away: what is to stay."""
+    """Choose a few points of a mask that look unlike a removed one: these are to stay."""
     assert features.grid is not None
     rows, columns = features.grid.shape[:2]
     height, width = alpha.shape
@@ -304,7 +304,7 @@ def _typical(
 def _snap_to_edges(
     features: EmbeddedFeatures, region: NDArray[np.bool_], points: Sequence[tuple[float, float]]
 ) -> NDArray[np.float32]:  # [H, W]
-    """A region of patches as a mask that follows the photo's edges."""
+    """Turn a region of patches into a mask that follows the photo's edges."""
     height, width = features.pixels.shape[:2]
     high, wide = height / region.shape[0], width / region.shape[1]
     rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))

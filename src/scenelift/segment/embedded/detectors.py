@@ -1,4 +1,4 @@
-"""Photo → boxes: every detector looks at several views, and what they agree on is fused.
+"""Detects boxes: every detector looks at several views, and what they agree on is fused.
 
 One view of a small network misses a third of the objects. Mirroring the photo tells accidents from
 objects, four overlapping tiles show small ones larger, and two detectors trained on different
@@ -37,7 +37,7 @@ class Detector(Protocol):
     name: str
 
     def detect(self, photo: Pillow.Image, window: Box) -> Detections:
-        """Boxes inside a window of the photo, in pixels of the photo."""
+        """Detect boxes inside a window of the photo, in pixels of the photo."""
         ...
 
 
@@ -48,7 +48,7 @@ def detect(
     *,
     workers: int = 1,
 ) -> Detections:
-    """Everything that the detectors find, best first, in pixels of the photo.
+    """Detect everything that the detectors find, best first, in pixels of the photo.
 
     Scores are not probabilities: 0.4 and more is worth showing.
 
@@ -86,7 +86,7 @@ def detect(
 
 
 def windows(width: int, height: int) -> list[Box]:
-    """The whole photo, and four overlapping tiles where it is large enough for them."""
+    """List the whole photo, and four overlapping tiles where it is large enough for them."""
     whole = (0.0, 0.0, float(width), float(height))
     if min(width, height) < SHORTEST_SIDE_FOR_TILES:
         return [whole]
@@ -96,7 +96,7 @@ def windows(width: int, height: int) -> list[Box]:
 
 
 def _agreement(scores: NDArray[np.float32]) -> float:  # [detectors]
-    """The best score, raised by the others: a miss says little, since each misses many."""
+    """Combine the detectors' scores: the best, raised by others; a miss counts little."""
     best = float(scores.max())
     others = float(scores.sum()) - best
     return best + (1 - best) * 0.5 * min(others, 1.0)
@@ -117,7 +117,7 @@ def _cut_off(
     window: Box,
     size: tuple[int, int],  # width and height of the photo
 ) -> NDArray[np.bool_]:  # [N]
-    """Boxes that end at an edge of the window which is not an edge of the photo."""
+    """Find boxes that end at an edge of the window which is not an edge of the photo."""
     width, height = size
     x0, y0, x1, y1 = window
     margin = np.array([x1 - x0, y1 - y0] * 2, np.float32) * CUT_OFF

@@ -1,4 +1,4 @@
-"""Box → mask: a trained head's opinion, joined by one learned from this photo alone.
+"""Cuts objects out of boxes: a trained head's opinion, joined by one learned from this photo.
 
 The head (`mask_head`) has the say. Where the other opinion means the same object, the mean of both
 is better than either on photos: patches outside a box are background, those in its middle probably
@@ -65,7 +65,7 @@ class BoxMasker:
 
     @classmethod
     def load(cls, weights: Path | None, threads: int = 0) -> BoxMasker:
-        """Build it from the installed weights; those of U²-Net-p may be missing.
+        """Load the installed weights; those of U²-Net-p may be missing.
 
         Raises:
             WeightsError: those of DINOv2 are.
@@ -83,7 +83,7 @@ class BoxMasker:
         rivals: Sequence[Box],
         report: Reporter,
     ) -> list[NDArray[np.float32]]:
-        """Soft masks of the objects in some boxes.
+        """Compute soft masks of the objects in some boxes.
 
         Args:
             pixels: uint8 [H, W, 3], sRGB.
@@ -132,7 +132,7 @@ def _clipped(box: Box, width: int, height: int) -> Box:
 
 
 def _window(box: Box, margin: float, width: int, height: int) -> Window:
-    """The box and its surroundings in whole pixels of the photo."""
+    """Return the box and its surroundings in whole pixels of the photo."""
     x0, y0, x1, y1 = box
     more = margin * max(x1 - x0, y1 - y0)
     return (
@@ -144,7 +144,7 @@ def _window(box: Box, margin: float, width: int, height: int) -> Window:
 
 
 def _continued(box: Box, width: int, height: int) -> Box:
-    """The box as it may go on outside the photo."""
+    """Continue the box as it may go on outside the photo."""
     x0, y0, x1, y1 = box
     more_x, more_y = CONTINUED * (x1 - x0), CONTINUED * (y1 - y0)
     near_x, near_y = AT_BORDER * width, AT_BORDER * height
@@ -157,7 +157,7 @@ def _continued(box: Box, width: int, height: int) -> Box:
 
 
 def _allowed(window: Window, box: Box) -> NDArray[np.bool_]:
-    """Pixels of a window that the mask of a box may cover."""
+    """Return the pixels of a window that the mask of a box may cover."""
     x0, y0, x1, y1 = box
     over = max(1.0, OVERHANG * max(x1 - x0, y1 - y0))
     x = np.arange(window[0], window[2]) + 0.5
@@ -169,7 +169,7 @@ def _allowed(window: Window, box: Box) -> NDArray[np.bool_]:
 def _seed(
     shape: tuple[int, ...], window: Window, box: Box, whole: Box, others: Sequence[Box]
 ) -> NDArray[np.float64]:  # [rows, columns]
-    """First guess of the chance that a patch is the object: 0 outside the box."""
+    """Guess the chance that a patch is the object: 0 outside the box."""
     x = window[0] + (np.arange(shape[1]) + 0.5) / shape[1] * (window[2] - window[0])
     y = (window[1] + (np.arange(shape[0]) + 0.5) / shape[0] * (window[3] - window[1]))[:, None]
     inside = (x > box[0]) & (x < box[2]) & (y > box[1]) & (y < box[3])
@@ -185,7 +185,7 @@ def _seed(
 
 
 def _bump(x: NDArray, y: NDArray, box: Box) -> NDArray:
-    """1 in the middle of a box, falling off towards its edges."""
+    """Compute weights that are 1 in the middle of a box and fall off towards its edges."""
     u = (x - (box[0] + box[2]) / 2) / (box[2] - box[0])
     v = (y - (box[1] + box[3]) / 2) / (box[3] - box[1])
     return np.exp(-(u**2 + v**2) / (2 * SPREAD**2))
@@ -217,7 +217,7 @@ def _grow(
 
 
 def _principal(x: NDArray) -> NDArray[np.float64]:
-    """The strongest components of some vectors [N, C], scaled together to unit variance."""
+    """Find the strongest components of some vectors [N, C], scaled together to unit variance."""
     x = x.astype(np.float64) - x.mean(0)
     _, axes = np.linalg.eigh(x.T @ x)
     projected = x @ axes[:, -DIMENSIONS:]
@@ -225,7 +225,7 @@ def _principal(x: NDArray) -> NDArray[np.float64]:
 
 
 def _logistic(x: NDArray, labels: NDArray, weights: NDArray, ridge: float = 1e-2):
-    """Weighted logistic regression by Newton's method; returns the fitted chance."""
+    """Fit a weighted logistic regression by Newton's method; returns the fitted chance."""
     x = np.hstack([x, np.ones((len(x), 1))])
     weights = weights / weights.mean()
     penalty = ridge * weights.sum()
@@ -248,7 +248,7 @@ def _sigmoid(x: NDArray) -> NDArray:
 def _unoccluded(
     view_box: tuple[float, float, float, float], chance: NDArray[np.float32], window: Window
 ) -> NDArray[np.float32]:
-    """Chances over one window as they lie over another that is within it, a value a pixel."""
+    """Read the chances of one window over another that is within it, a value a pixel."""
     rows, columns = chance.shape
     x0, y0, x1, y1 = view_box
     fx, fy = columns / (x1 - x0), rows / (y1 - y0)
@@ -268,7 +268,7 @@ def _agreed(
     salient: NDArray[np.float32],  # [H, W]
     allowed: NDArray[np.bool_],  # [H, W]
 ) -> NDArray[np.float32]:  # [H, W]
-    """The mean of two opinions if they mean the same object, else the first."""
+    """Average two opinions if they mean the same object, else return the first."""
     height, width = salient.shape
     first = resized(coarse, (width, height)).clip(0, 1)
     a, b = (first > 0.5) & allowed, (salient > 0.5) & allowed

@@ -1,4 +1,4 @@
-"""Which of the detected boxes a phrase or a drawn box means.
+"""Decides which of the detected boxes a phrase or a drawn box means.
 
 Two boxes are the same object only where they are of one class: a rider's box is much like that of
 the motorcycle below. Of those the best score stays, and where several phrases ask for a class, the
@@ -67,7 +67,7 @@ class Candidate:
 
 
 def of_phrases(detections: Detections, readings: Sequence[Reading]) -> list[Candidate]:
-    """The boxes that phrases ask for, one an object, best first.
+    """Choose the boxes that phrases ask for, one an object, best first.
 
     Args:
         detections: what the detectors saw, in any order.
@@ -91,7 +91,7 @@ def of_phrases(detections: Detections, readings: Sequence[Reading]) -> list[Cand
 
 
 def to_name(detections: Detections, size: tuple[int, int]) -> Detections:
-    """The boxes that a classifier looks at: whatever they are said to be, one of a kind, no crumbs.
+    """Choose the boxes for the classifier: of any class, without duplicates and tiny ones.
 
     Args:
         size: width and height of the photo.
@@ -107,7 +107,7 @@ def of_names(
     chances: NDArray[np.float32],  # [N, W]
     readings: Sequence[Reading],  # [W]
 ) -> list[Candidate]:
-    """The boxes that show what readings name, best first.
+    """Choose the boxes that show what readings name, best first.
 
     A classifier alone likes parts and neighbours of a thing as much as the thing; the detectors
     know where one ends. So a box counts by the product of both scores, against the best in the
@@ -144,7 +144,7 @@ def of_names(
 
 
 def doubles(candidates: Sequence[Candidate], readings: Sequence[Reading]) -> list[Dropped]:
-    """Objects that a phrase means too, for phrases that gave their name to none."""
+    """List phrases that named no object of their own, with the object of another that they mean."""
     labels = {candidate.label for candidate in candidates}
     return [
         Dropped(
@@ -165,7 +165,7 @@ def _class_names(readings: Sequence[Reading]) -> set[str]:
 
 
 def _closest(name: str, readings: Sequence[Reading]) -> Reading:
-    """The phrase that means a class most closely: "cup" before "mug", "mug" before "dishes"."""
+    """Choose the phrase closest to a class: "cup" before "mug", "mug" before "dishes"."""
     certain = get_args(How)  # from the class's own name to a word above many
 
     def rank(reading: Reading) -> tuple[int, int, str]:
@@ -175,7 +175,7 @@ def _closest(name: str, readings: Sequence[Reading]) -> Reading:
 
 
 def _without_groups(detections: Detections) -> Detections:
-    """Without boxes drawn around several objects that better boxes of the class show one by one."""
+    """Drop boxes around several objects that better boxes of the class show one by one."""
     keep = np.ones(len(detections), bool)
     for k, box in enumerate(detections.boxes):
         rivals = (detections.classes == detections.classes[k]) & (
@@ -191,7 +191,7 @@ def _without_groups(detections: Detections) -> Detections:
 
 
 def _coverage(box: NDArray[np.float32], members: NDArray[np.float32]) -> float:
-    """Share of a box that others cover together, counted on a grid of 64 × 64."""
+    """Measure the share of a box that others cover together, counted on a grid of 64 × 64."""
     steps = (np.arange(64) + 0.5) / 64
     x = box[0] + steps * (box[2] - box[0])
     y = box[1] + steps * (box[3] - box[1])
@@ -201,7 +201,7 @@ def _coverage(box: NDArray[np.float32], members: NDArray[np.float32]) -> float:
 
 
 def class_of_box(box: Box, detections: Detections) -> str | None:
-    """Class of the detection that overlaps a box most, None if that is not much."""
+    """Return the class of the detection that overlaps a box most, None if that is not much."""
     overlap = iou(detections.boxes, np.array(box, np.float32))
     if not overlap.size or overlap.max() < 0.5:
         return None
@@ -209,7 +209,7 @@ def class_of_box(box: Box, detections: Detections) -> str | None:
 
 
 def without(candidates: Sequence[Candidate], excluded: Sequence[Box]) -> list[Candidate]:
-    """Candidates that no excluded box covers."""
+    """Drop candidates that an excluded box covers."""
     if not excluded:
         return list(candidates)
     negatives = np.array(excluded, np.float32)
@@ -224,7 +224,7 @@ def without(candidates: Sequence[Candidate], excluded: Sequence[Box]) -> list[Ca
 def without_drawn(
     candidates: Sequence[Candidate], from_boxes: Sequence[Candidate]
 ) -> list[Candidate]:
-    """Detected candidates that are no object that the user drew a box around."""
+    """Drop detected candidates that are an object that the user drew a box around."""
     return [
         candidate
         for candidate in candidates
@@ -236,7 +236,7 @@ def without_drawn(
 
 
 def beside(candidates: Sequence[Candidate], others: Sequence[Candidate]) -> list[Candidate]:
-    """Candidates that show none of the others of their phrase."""
+    """Drop candidates that show another one of their phrase."""
     return [
         candidate
         for candidate in candidates
@@ -245,7 +245,7 @@ def beside(candidates: Sequence[Candidate], others: Sequence[Candidate]) -> list
 
 
 def overlap(a: Candidate, b: Candidate) -> bool:
-    """Whether two boxes are so much alike that they show one object, if their class is one."""
+    """Tell whether two boxes of one class overlap so much that they show one object."""
     return bool(iou(np.array(a.box, np.float32), np.array(b.box, np.float32)) > SAME_OBJECT)
 
 
@@ -255,7 +255,7 @@ def _share_inside(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDAr
 
 
 def _share_inside_of(boxes: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Share of each box [N, 4] that lies in one box."""
+    """Compute the share of each box [N, 4] that lies in one box."""
     sides = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
     return np.clip(sides, 0, None).prod(1) / (boxes[:, 2:] - boxes[:, :2]).prod(1)
 

@@ -1,4 +1,4 @@
-"""What a box shows, among ImageNet's thousand categories: EfficientNet-Lite on cut-outs.
+"""Tells what a box shows, among ImageNet's thousand categories: EfficientNet-Lite on cut-outs.
 
 The detectors know some ninety classes and draw boxes around much else, with low scores and wrong
 names. Asked for a word that they do not have, the classifier looks at those boxes.
@@ -24,7 +24,7 @@ clearer; the better look counts."""
 
 
 class Namer(OneNetwork):
-    """See the module."""
+    """Names what boxes show; see the module."""
 
     artefact = "efficientnet"
 
@@ -35,7 +35,7 @@ class Namer(OneNetwork):
         words: Sequence[Sequence[int]],
         report: Reporter,
     ) -> NDArray[np.float32]:
-        """How likely each box shows each word.
+        """Estimate how likely each box shows each word.
 
         Args:
             pixels: uint8 [H, W, 3], sRGB.
@@ -60,7 +60,7 @@ class Namer(OneNetwork):
 def _view(
     pixels: NDArray[np.uint8], box: NDArray[np.float32], margin: float
 ) -> NDArray[np.float32]:  # [3, H, W]
-    """A square around a box; grey where it reaches beyond the photo."""
+    """Cut out a square around a box; grey where it reaches beyond the photo."""
     x0, y0, x1, y1 = (float(edge) for edge in box)
     half = max(x1 - x0, y1 - y0) * (0.5 + margin)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2

@@ -1,4 +1,4 @@
-"""Whose pixels they are where two masks overlap.
+"""Assigns the pixels where two masks overlap to one of them.
 
 Boxes are cut out one by one, so a spoon in front of a cup may be found twice: by itself, and as a
 part of the cup. The smaller of two overlapping objects is mostly the one in front.
@@ -24,7 +24,7 @@ KEEPS = 0.5
 
 
 def without_overlaps(instances: Sequence[Instance]) -> tuple[Instance, ...]:
-    """The same objects in the same order, with the pixels that two share left to the smaller."""
+    """Leave pixels that two objects share to the smaller; objects keep their order."""
     by_size = sorted(range(len(instances)), key=lambda k: int(instances[k].mask.sum()))
     masks = [instance.mask for instance in instances]
     for rank, large in enumerate(by_size):

@@ -1,4 +1,4 @@
-"""From coarse masks to the photo's edges: a cut at working size, then a guided filter."""
+"""Fits coarse masks to the photo's edges: a cut at working size, then a guided filter."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _cut_by_colour(
 
 
 def _quantised(image: NDArray[np.float32]) -> NDArray[np.intp]:  # [H, W, 3] -> [H, W]
-    """Number of the nearest of the picture's typical colours, by k-means on a sample."""
+    """Assign each pixel the nearest of the picture's typical colours, by k-means on a sample."""
     pixels = image.reshape(-1, 3)
     sample = pixels[:: max(1, len(pixels) // 4000)]
     # Seeds spread over the sample's brightness, so that every run finds the same colours.
@@ -108,7 +108,7 @@ def _cut(
     evidence: NDArray[np.float32],  # [H, W] log odds of being the object
     start: NDArray[np.float32],  # [H, W] in 0…1
 ) -> NDArray[np.float32]:  # [H, W] in 0…1
-    """The mask that agrees best with the evidence and whose outline runs along edges.
+    """Find the mask that agrees best with the evidence and whose outline runs along edges.
 
     Minimises Σ g |∇u| − Σ u · evidence over u in 0…1: the convex form of a graph cut
     (https://doi.org/10.1137/040615286) by the primal-dual steps of
@@ -135,7 +135,7 @@ def _cut(
 def _edge_costs(
     image: NDArray[np.float32],  # [H, W, 3]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # [H, W - 1], [H - 1, W]
-    """Cost of an outline between neighbours: low where their colours differ."""
+    """Compute an outline's cost between neighbours: low where their colours differ."""
     steps = [(np.diff(image, axis=axis) ** 2).sum(-1) for axis in (1, 0)]
     usual = sum(step.sum() for step in steps) / max(1, sum(step.size for step in steps)) + 1e-6
     x, y = (
@@ -151,7 +151,7 @@ def _guided_coefficients(
     radius: int,
     epsilon: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # [H, W, 3], [H, W]
-    """Slopes and offsets of the local linear map from colours to a target.
+    """Fit slopes and offsets of the local linear map from colours to a target.
 
     Guided filter, https://doi.org/10.1109/TPAMI.2012.213; computed small and applied large as in
     https://arxiv.org/abs/1505.00996.
@@ -176,7 +176,7 @@ def _tidied(
     alpha: NDArray[np.float32],  # [H, W]
     chance: NDArray[np.float32],  # [H, W], before colours were looked at
 ) -> NDArray[np.float32]:  # [H, W]
-    """Without islands and holes."""
+    """Remove islands and holes."""
     mask = alpha >= 0.5
     if not mask.any():
         return alpha
@@ -196,7 +196,7 @@ def _tidied(
 
 
 def _numbered(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Connected parts of a mask, numbered from 1."""
+    """Number the connected parts of a mask from 1."""
     numbers = np.zeros(mask.shape, np.int32)
     ndimage.label(mask, output=numbers)
     return numbers

@@ -67,7 +67,7 @@ class Naming(Protocol):
         words: Sequence[Sequence[int]],  # [W], the categories of each
         report: Reporter,
     ) -> NDArray[np.float32]:
-        """How likely each box shows each word, [N, W] in 0…1."""
+        """Estimate how likely each box shows each word, [N, W] in 0…1."""
         ...
 
 
@@ -75,7 +75,7 @@ class Subject(Protocol):
     """Finds the photo's main object, whatever it is."""
 
     def alpha(self, pixels: NDArray[np.uint8], report: Reporter) -> NDArray[np.float32]:
-        """Soft mask [H, W] in 0…1; nothing above 0.5 where the photo has no clear subject."""
+        """Return a soft mask [H, W] in 0…1; nothing above 0.5 without a clear subject."""
         ...
 
 
@@ -121,7 +121,7 @@ class EmbeddedSegmenter:
 
     @classmethod
     def load(cls, options: BackendOptions | Runtime) -> EmbeddedSegmenter:
-        """Build it from the installed weights; detectors may be missing, the masker may not.
+        """Load the installed weights; detectors may be missing, the masker may not.
 
         Raises:
             WeightsError: what every mask needs is missing.
@@ -219,7 +219,7 @@ class EmbeddedSegmenter:
     def _candidates_of_classifier(
         self, image: Image, detections: Detections, readings: Sequence[Reading], report: Reporter
     ) -> list[Candidate]:
-        """Boxes of any class that the classifier says show what was asked for."""
+        """Choose boxes of any class that, says the classifier, show what the prompt names."""
         with_names = [reading for reading in readings if reading.names]
         if not with_names or self._namer is None:
             return []
@@ -283,7 +283,7 @@ class EmbeddedSegmenter:
 def _box_candidates(
     image: Image, prompt: Prompt, detections: Detections, notes: list[str], dropped: list[Dropped]
 ) -> list[Candidate]:
-    """The user's positive boxes; a single phrase names those that have no name."""
+    """List the user's positive boxes; a single phrase names those that have no name."""
     unnamed = prompt.phrases[0] if len(prompt.phrases) == 1 else "object"
     candidates: list[Candidate] = []
     for prompt_box in prompt.boxes:
@@ -313,7 +313,7 @@ def _box_candidates(
 
 
 def _weak(detections: Detections, readings: Sequence[Reading], min_score: float) -> list[Dropped]:
-    """What was asked for and seen, but not surely enough."""
+    """List detections of what the prompt names whose score is too low."""
     weak = detections.take(
         (detections.scores < min_score) & (detections.scores >= WORTH_MENTIONING)
     )
@@ -330,21 +330,21 @@ def _dropped(candidate: Candidate, reason: str) -> Dropped:
 
 
 def _rivals(detections: Detections, boxes: Sequence[Box]) -> list[Box]:
-    """Boxes of other objects: detections that are none of the boxes."""
+    """Return boxes of other objects: detections that are none of the given boxes."""
     candidate_boxes = np.array(boxes, np.float32).reshape(-1, 1, 4)
     same = (iou(candidate_boxes, detections.boxes[None]) > matching.SAME_OBJECT).any(0)
     return [(row[0], row[1], row[2], row[3]) for row in detections.boxes[~same].tolist()]
 
 
 def _suggestions(detections: Detections, readings: Sequence[Reading]) -> tuple[str, ...]:
-    """Classes seen in the photo that nobody asked for, best first."""
+    """List classes in the photo that nobody asked for, best first."""
     prompted = {name for reading in readings for name in reading.classes}
     classes = dict.fromkeys(CLASSES[index] for index in detections.classes)
     return tuple(name for name in classes if name not in prompted)
 
 
 def _version(options: BackendOptions | Runtime) -> str:
-    """The installed models by name, and a digest of their files."""
+    """Name the installed models, with a digest of their files."""
     digest, names = hashlib.sha256(), []
     for artefact in embedded.status(options.weights):
         if "segment" in embedded.ARTEFACTS[artefact.name].used_by and artefact.present:

@@ -21,7 +21,7 @@ class SubjectFinder(OneNetwork):
     artefact = "u2netp"
 
     def alpha(self, pixels: NDArray[np.uint8], report: Reporter) -> NDArray[np.float32]:
-        """Soft mask of the main object.
+        """Compute a soft mask of the main object.
 
         Args:
             pixels: uint8 [H, W, 3], sRGB.

@@ -1,4 +1,4 @@
-"""Phrase → detector classes: "the red taxi on the left" → car.
+"""Finds the detector classes of a phrase: "the red taxi on the left" → car.
 
 The head of the phrase is found by grammar (articles dropped, cut at the first preposition, the
 longest known ending taken), then placed by the first of: a class name, the alias table, WordNet
@@ -60,7 +60,7 @@ NEAR_STEPS, NEAR_DEPTH, NEAREST = 4, 7, 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How a phrase is understood.
+    """The detector classes and names that a phrase was found to mean.
 
     Attributes:
         phrase: as the user wrote it.
@@ -91,7 +91,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, weights: Path | None = None, *, with_names: bool = False) -> Vocabulary:
-        """With WordNet where it is installed.
+        """Load the words, with WordNet where it is installed.
 
         Args:
             weights: folder with weights in place of the cache, or None.
@@ -136,7 +136,7 @@ class Vocabulary:
         return self._unknown(phrase, words[-1:])
 
     def _place(self, name: list[str]) -> tuple[tuple[str, ...], How] | None:
-        """Classes of a name and what placed it; None where nobody knows the name."""
+        """Find the classes of a name and what assigned it; None where nobody knows the name."""
         place: tuple[tuple[str, ...], How] | None = None
         for form in self._forms(name):
             if form in SUBJECT:
@@ -153,7 +153,7 @@ class Vocabulary:
         return place
 
     def _names(self, name: list[str]) -> tuple[str, ...]:
-        """The word of `NAMED` that a name is, if it is one."""
+        """Return the word of `NAMED` that a name is, if it is one."""
         for form in self._forms(name):
             word = SYNONYMS.get(form, form)
             if word in NAMED:
@@ -161,7 +161,7 @@ class Vocabulary:
         return ()
 
     def _forms(self, name: list[str]) -> Iterator[str]:
-        """The name as it stands, then with its last word in the singular."""
+        """List the name as it stands, then with its last word in the singular."""
         *first, last = name
         if self._wordnet is not None:
             bases = list(self._wordnet.base_forms(last))
@@ -203,7 +203,7 @@ class Vocabulary:
 
     @cached_property
     def _class_senses(self) -> Mapping[str, int]:
-        """Class → its synset."""
+        """Map each class to its synset."""
         assert self._wordnet is not None
         class_senses = {}
         for name in CLASSES:
@@ -231,7 +231,7 @@ class Vocabulary:
         return Reading(phrase=phrase, classes=(), how="unknown", note=" ".join(parts))
 
     def _nearby(self, name: list[str]) -> list[str]:
-        """Known words close to an unknown one: in meaning, else in spelling."""
+        """Suggest known words close to an unknown one: in meaning, else in spelling."""
         if not name:
             return []
         wordnet = self._wordnet
@@ -263,7 +263,7 @@ def _words(phrase: str) -> list[str]:
 
 
 def _alternatives(words: list[str]) -> list[list[str]]:
-    """The words between "and" and "or", before any circumstance."""
+    """Split at "and" and "or", before any circumstance."""
     end = next((i for i, word in enumerate(words) if i and word in CIRCUMSTANCES), len(words))
     parts: list[list[str]] = [[]]
     for word in words[:end]:
@@ -275,7 +275,7 @@ def _alternatives(words: list[str]) -> list[list[str]]:
 
 
 def _heads(words: list[str]) -> Iterator[list[str]]:
-    """Noun phrases that may hold the head noun, the likeliest first."""
+    """Find noun phrases that may hold the head noun, the likeliest first."""
     while words and words[0] in DETERMINERS and len(words) > 1:
         words = words[1:]
     if "of" in words:

@@ -1,4 +1,4 @@
-"""WordNet's noun files, read in place: which things a word can mean, and what those things are.
+"""Reads WordNet's noun files in place: the senses of a word, and what each is a kind of.
 
 Two files matter: `index.noun` (a word → the byte offsets of its senses, sorted by word) and
 `data.noun` (a sense → its words and its parents). Both are mapped into memory and searched where
@@ -93,7 +93,7 @@ class WordNet:
         self.synset = lru_cache(maxsize=8192)(self._read_synset)
 
     def senses(self, word: str) -> tuple[int, ...]:
-        """Offsets of a word's senses, most frequent first; empty for an unknown word.
+        """List the offsets of a word's senses, most frequent first; empty for an unknown word.
 
         Args:
             word: lower case, in its base form, "_" between the parts of a compound.
@@ -122,7 +122,7 @@ class WordNet:
         return ()
 
     def base_forms(self, word: str) -> Iterator[str]:
-        """Forms of a word that may stand in the dictionary: itself, then its singulars."""
+        """List forms of a word that may stand in the dictionary: itself, then its singulars."""
         earlier_forms = set[str]()
         forms = [word, *([self._irregular[word]] if word in self._irregular else [])]
         forms += [
@@ -136,7 +136,7 @@ class WordNet:
                 yield form
 
     def ancestors(self, offset: int) -> dict[int, int]:
-        """Everything that a sense is a kind of: offset → steps up, itself included at 0."""
+        """Find everything that a sense is a kind of: offset → steps up, itself included at 0."""
         steps = {offset: 0}
         queue = deque([offset])
         while queue:

@@ -1,4 +1,4 @@
-"""Masks and boxes that the user has, in place of a model.
+"""Masks and boxes that the user supplies, in place of a model.
 
     folder with instances.json   what `scenelift segment` wrote, edited or added to
     folder                       its pictures, arrays and JSON files, in natural order

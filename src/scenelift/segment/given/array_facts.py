@@ -1,4 +1,4 @@
-"""What arrays beside a stack of masks say of each: names, classes and scores."""
+"""Reads names, classes and scores from the arrays beside a stack of masks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST = 1000
 
 
 def with_facts(layers: Layers, file: Path, names: Sequence[str]) -> Layers:
-    """The layers of a stack with the names and scores that the file has for them.
+    """Give the layers of a stack the names and scores that the file has for them.
 
     Args:
         layers: of the stack; their key is their place in it.
@@ -61,7 +61,7 @@ def with_facts(layers: Layers, file: Path, names: Sequence[str]) -> Layers:
 
 
 def _entry(values: NDArray[Any] | None, place: int) -> Any:
-    """One entry of a list, None where there is no list or it ends before."""
+    """Return one entry of a list, None where there is no list or it ends before."""
     if values is None or values.size > MOST:
         return None
     flat = np.ravel(values)

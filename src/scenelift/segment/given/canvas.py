@@ -1,4 +1,4 @@
-"""What a user's masks and boxes lie on: the photo, at its own size and at the one worked at."""
+"""The photo that a user's masks and boxes lie on, at its own size and at the working size."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Canvas:
 
     @classmethod
     def of_size(cls, size: Size) -> Canvas:
-        """A photo of a height and width that is worked at as it is."""
+        """Make the canvas of a photo whose working size is its own."""
         return cls(image=Image(pixels=np.zeros((*size, 3), np.uint8)))
 
     @classmethod
     def of_image(cls, image: Image, photo: Path | None = None) -> Canvas:
-        """A photo that was read."""
+        """Make the canvas of a photo that was read."""
         return cls(image=image, photo=photo)
 
     @property
@@ -51,7 +51,7 @@ class Canvas:
         return height, width
 
     def fitted(self, mask: NDArray[np.bool_], name: str) -> NDArray[np.bool_]:
-        """A mask [H, W] of either size as one of the working size.
+        """Bring a mask [H, W] of either size to the working size.
 
         Raises:
             InputError: it has neither.
@@ -67,7 +67,7 @@ class Canvas:
         return working_mask(self.image, mask)
 
     def box(self, box: Box) -> Box:
-        """A box in the photo's own pixels as one in working pixels.
+        """Convert a box from the photo's own pixels to working pixels.
 
         Raises:
             ValueError: it lies outside the photo, or is smaller than an object can be.
@@ -84,7 +84,7 @@ class Canvas:
         return working_box(self.image, box)
 
     def unit(self, numbers: Sequence[float]) -> tuple[float, float]:
-        """What to multiply x and y by: the photo's sides where all numbers are parts of them.
+        """Find the factors of x and y: the photo's sides where all numbers are fractions of them.
 
         Args:
             numbers: every coordinate that a file has of this photo.

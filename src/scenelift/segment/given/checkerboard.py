@@ -1,4 +1,4 @@
-"""The checkerboard that editors show for what is transparent, saved into the picture itself."""
+"""Removes the checkerboard that editors show for transparency, saved into the picture itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LEAST_BORDER, ON_BOARD = 0.6, 0.95
 
 
 def cut_off_checkerboard(rgb: NDArray[np.uint8]) -> Layers | None:
-    """What lies on a checkerboard [H, W, 3] as one mask; None where there is no board."""
+    """Cut out what lies on a checkerboard [H, W, 3] as one mask; None where there is no board."""
     border = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
     colours, counts = np.unique(border, axis=0, return_counts=True)
     order = counts.argsort()[::-1]
@@ -49,7 +49,7 @@ def cut_off_checkerboard(rgb: NDArray[np.uint8]) -> Layers | None:
 
 
 def _board(is_second: NDArray[np.bool_], on_either: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-    """The board [H, W] that explains two colours; None where none does."""
+    """Find the board [H, W] that explains two colours; None where none does."""
     height, width = is_second.shape
     for row, column in ((0, 0), (height - 1, 0), (0, width - 1)):
         across, down = (

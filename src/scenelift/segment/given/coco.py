@@ -35,7 +35,7 @@ def _is_rle(entry: Any) -> bool:
 
 
 def read_coco(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
-    """The annotations of one photo, and what to tell of those left aside.
+    """Read the annotations of one photo, and notes on those left aside.
 
     Raises:
         InputError: they are of several photos and it cannot be told which is this one, or one of
@@ -91,14 +91,14 @@ def _names(document: dict[str, Any]) -> dict[str, str]:
 
 
 def _id(value: Any) -> str:
-    """A number of a category as text, whichever way it is written; "" for what is none."""
+    """Return a category's number as text, whichever way it is written; "" where it is none."""
     return str(value).removesuffix(".0") if isinstance(value, int | float | str) else ""
 
 
 def _of_this_photo(
     document: Any, entries: list[tuple[int, Any]], path: Path, canvas: Canvas
 ) -> tuple[list[tuple[int, Any]], list[str]]:
-    """The annotations of the photo: of its file name, else of its number, else of the only one."""
+    """Choose the photo's annotations: by its file name, else its number, else the only photo's."""
     images_entry = document.get("images") if isinstance(document, dict) else None
     images = [
         i for i in (images_entry if isinstance(images_entry, list) else []) if isinstance(i, dict)
@@ -126,7 +126,7 @@ def _of_this_photo(
 
 
 def _image_of_photo(images: list[dict[str, Any]], ids: list[str], canvas: Canvas) -> str | None:
-    """The id of the photo among several, None where it cannot be told."""
+    """Return the id of the photo among several, None where it is unclear."""
     if canvas.photo is None:
         return None
     files = {str(i.get("id")): file_name(i.get("file_name")) for i in images}
@@ -143,7 +143,7 @@ def _image_of_photo(images: list[dict[str, Any]], ids: list[str], canvas: Canvas
 
 
 def _about(images: list[dict[str, Any]], path: Path, canvas: Canvas) -> list[str]:
-    """What to tell of the photo that was annotated; `shapes.about` refuses another size."""
+    """Write a note on the photo that was annotated; `shapes.about` refuses another size."""
     if len(images) != 1:
         return []
     height, width = images[0].get("height"), images[0].get("width")
@@ -154,7 +154,7 @@ def _about(images: list[dict[str, Any]], path: Path, canvas: Canvas) -> list[str
 
 
 def _coordinates(entries: list[tuple[int, Any]]) -> list[float]:
-    """Every coordinate of the annotations: corners of polygons, places and sides of boxes."""
+    """List all coordinates of the annotations: corners of polygons, places and sides of boxes."""
     values: list[float] = []
     for _, entry in entries:
         shapes = entry.get("segmentation")
@@ -189,7 +189,7 @@ def _outline(
 
 
 def _with_sides(entry: Any) -> Any:
-    """An annotation whose bbox is two corners as one whose bbox is a corner and its sides."""
+    """Convert a bbox of two corners to a corner and its sides."""
     box = entry.get("bbox") if isinstance(entry, dict) else None
     if not isinstance(box, list) or len(box) != 4:
         return entry
@@ -198,7 +198,7 @@ def _with_sides(entry: Any) -> Any:
 
 
 def _label(entry: dict[str, Any], names: dict[str, str]) -> str:
-    """What an annotation is called: by its category's number, else by a name of its own."""
+    """Name an annotation: by its category's number, else by a name of its own."""
     label = names.get(_id(entry.get("category_id")))
     own = (entry.get(key) for key in ("label", "class_name", "category_name", "category", "name"))
     return label or next((text for text in own if isinstance(text, str) and text), "")
@@ -207,7 +207,7 @@ def _label(entry: dict[str, Any], names: dict[str, str]) -> str:
 def _faults(
     entry: dict[str, Any], names: dict[str, str], canvas: Canvas, unit: tuple[float, float]
 ) -> list[str]:
-    """What of an annotation is odd and was taken all the same, as ends of sentences."""
+    """Describe oddities of an annotation that is read all the same, as ends of sentences."""
     faults: list[str] = []
     if names and "category_id" in entry and not _label(entry, names):
         faults.append(
@@ -225,7 +225,7 @@ def _faults(
 
 
 def _lack(entry: Any) -> str:
-    """Why an annotation is no object, and what to do, as the end of a sentence."""
+    """Explain why an annotation is no object, and what to do, as the end of a sentence."""
     lack = "has no 'segmentation' and no 'bbox'."
     if not isinstance(entry, dict):
         return lack
@@ -259,7 +259,7 @@ def _check_sides(
 def coco_mask(
     segmentation: Any, canvas: Canvas, unit: tuple[float, float] = (1.0, 1.0)
 ) -> NDArray[np.bool_]:
-    """A 'segmentation' as a mask [H, W] in the photo's own pixels, or those of its run lengths.
+    """Read a 'segmentation' as a mask [H, W] in the photo's pixels, or those of its run lengths.
 
     Args:
         unit: pixels of a step of its polygons' x and y.
@@ -284,7 +284,7 @@ def coco_mask(
 
 
 def polygons_mask(polygons: list[Any], size: Size) -> NDArray[np.bool_]:
-    """Pixels [H, W] whose centres lie in polygons [x, y, x, y, …] of continuous coordinates.
+    """Fill pixels [H, W] whose centres lie in polygons [x, y, x, y, …] of continuous coordinates.
 
     Raises:
         ValueError: one of them is no polygon.
@@ -315,7 +315,7 @@ def _fill(mask: NDArray[np.bool_], corners: NDArray[np.float64]) -> None:
 
 
 def _lengths(text: str) -> list[int]:
-    """COCO's compressed run lengths: 5 bits a character, differences from the last but one."""
+    """Decode COCO's run lengths: 5 bits a character, differences from the last but one."""
     lengths: list[int] = []
     position = 0
     while position < len(text):

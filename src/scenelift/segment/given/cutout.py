@@ -40,7 +40,7 @@ DARKEST = 32
 
 
 def looks_like_photo(rgb: NDArray[np.uint8], area: NDArray[np.bool_], photo: Image | None) -> bool:
-    """Whether a picture [h, w, 3] shows in an area [h, w] what the photo shows there.
+    """Tell whether a picture [h, w, 3] shows in an area [h, w] what the photo shows there.
 
     Grey pictures are compared with the photo's brightness.
     """
@@ -78,14 +78,14 @@ def looks_like_photo(rgb: NDArray[np.uint8], area: NDArray[np.bool_], photo: Ima
 
 
 def _variance(values: NDArray[np.float32], groups: NDArray[np.integer[Any]]) -> float:
-    """How much colours [N, C] vary within groups [N]."""
+    """Measure how much colours [N, C] vary within groups [N]."""
     sizes = np.maximum(np.bincount(groups), 1)
     means = np.stack([np.bincount(groups, c) / sizes for c in values.T], -1)
     return float(((values - means[groups]) ** 2).mean())
 
 
 def is_posterised(labels: NDArray[np.int32], colours: NDArray[np.uint8]) -> bool:
-    """Whether areas of colours look like a photo in few colours, not like labels.
+    """Tell whether areas of colours look like a photo in few colours, not like labels.
 
     Args:
         labels: int32 [H, W], which colour an object's pixel has, -1 where there is none.

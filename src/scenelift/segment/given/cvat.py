@@ -20,7 +20,7 @@ __all__ = ["read_cvat"]
 def read_cvat(
     root: ElementTree.Element, path: Path, canvas: Canvas
 ) -> tuple[list[Outline], list[str]]:
-    """The shapes of this photo in "CVAT for images 1.1", and what to tell of others.
+    """Read the shapes of this photo in "CVAT for images 1.1", and notes on others.
 
     Raises:
         InputError: it is no such file, or has several photos and none of this name.
@@ -57,13 +57,13 @@ def _polygon(shape: ElementTree.Element, size: Size) -> NDArray[np.bool_]:
 
 
 def _mask(shape: ElementTree.Element, size: Size) -> NDArray[np.bool_]:
-    """Lengths of runs, outside first, row by row in a window of the photo."""
+    """Read run lengths, outside first, row by row in a window of the photo."""
     left, top, width, height = (int(shape.attrib[k]) for k in ("left", "top", "width", "height"))
     lengths = [int(v) for v in shape.attrib["rle"].split(",")]
     if min(lengths) < 0 or sum(lengths) != width * height or min(left, top, width, height) < 0:
         raise ValueError(f"a mask's run lengths sum to {sum(lengths)}, not {width * height}")
     if left + width > size[1] or top + height > size[0]:
-        raise ValueError("a mask reaches over the photo")
+        raise ValueError("a mask reaches beyond the photo")
     runs = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     mask = np.zeros(size, np.bool_)
     mask[top : top + height, left : left + width] = runs.reshape(height, width)

@@ -25,7 +25,7 @@ def is_darwin(document: Any) -> bool:
 
 
 def read_darwin(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
-    """The annotations of one picture, and what to tell of those left aside."""
+    """Read the annotations of one picture, and notes on those left aside."""
     item = document.get("item") or {}
     image = document.get("image") or next(iter(item.get("slots") or []), {})
     sides = (image.get("height"), image.get("width"))

@@ -1,4 +1,4 @@
-"""A cut-out's ground of one colour, and what is cut out of it.
+"""Finds a cut-out's background of one colour, and cuts out what is on it.
 
 Lossy formats leave noise in the ground and halos around the object; the object has dark or bright
 parts of its own. What the photo shows there tells them apart.
@@ -44,7 +44,7 @@ class Ground:
 
 
 def plain_ground(rgb: NDArray[np.uint8], photo: Image | None = None) -> Ground | None:
-    """A cut-out's ground: black, white, else what the border mostly is; None where it is mixed."""
+    """Find a cut-out's ground: black, white, else most of the border; None where it is mixed."""
     border = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
     colours, counts = np.unique(border, axis=0, return_counts=True)
     red, green, blue = (int(c) for c in colours[counts.argmax()])
@@ -67,7 +67,7 @@ def plain_ground(rgb: NDArray[np.uint8], photo: Image | None = None) -> Ground |
 
 
 def without_halo(ground: Ground, rgb: NDArray[np.uint8], photo: Image | None) -> Ground:
-    """The ground with what a lossy format drew around the object: nearer to it than the photo."""
+    """Add to the ground what a lossy format drew around the object: nearer to it than the photo."""
     photo_pixels = _photo_at(photo, rgb)
     if photo_pixels is None:
         return ground
@@ -80,14 +80,14 @@ def without_halo(ground: Ground, rgb: NDArray[np.uint8], photo: Image | None) ->
 
 
 def _away(rgb: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[Any]:
-    """How far colours are from another one, in the channel where they differ most."""
+    """Measure how far colours are from another one, in the channel where they differ most."""
     if colour in (BLACK, WHITE):
         return rgb.max(-1) if colour == BLACK else 255 - rgb.min(-1)
     return abs(rgb.astype(np.int16) - np.array(colour, np.int16)).max(-1)
 
 
 def _photo_at(photo: Image | None, rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """What the photo shows at a picture's pixels, grey for a grey one; None where none is known."""
+    """Read the photo at a picture's pixels, grey for a grey one; None where none is known."""
     if photo is None or photo.pixels.std(axis=(0, 1)).max() < 2:
         return None
     height, width = rgb.shape[:2]
@@ -100,7 +100,7 @@ def _photo_at(photo: Image | None, rgb: NDArray[np.uint8]) -> NDArray[np.uint8] 
 
 
 def _without_specks(ground: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The ground with what lies in it in fewer pixels than an object has."""
+    """Add to the ground what lies in it in fewer pixels than an object has."""
     pieces, _ = regions(~ground)
     small = np.bincount(pieces.ravel()) < LEAST_PIXELS
     small[0] = False
@@ -108,7 +108,7 @@ def _without_specks(ground: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def cut_out(ground: Ground, rgb: NDArray[np.uint8], photo: Image | None) -> Layers:
-    """What is not ground as one mask, with the parts of it that have the ground's own colour.
+    """Cut out what is not ground as one mask, with the parts that have the ground's own colour.
 
     A hole is the object's where the photo shows that colour there, too; without a photo, where it
     is small.

@@ -27,7 +27,7 @@ def is_label_studio(document: Any) -> bool:
 
 
 def read_label_studio(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
-    """The regions of this photo's task. Coordinates are per cent of the photo.
+    """Read the regions of this photo's task. Coordinates are per cent of the photo.
 
     Raises:
         InputError: there are several tasks, and none is named as the photo.
@@ -57,7 +57,7 @@ def read_label_studio(document: Any, path: Path, canvas: Canvas) -> tuple[list[O
 
 
 def _about(task: dict[str, Any], path: Path, canvas: Canvas) -> list[str]:
-    """What to tell where the only task is of another photo; one of another size is refused."""
+    """Write a note where the only task is of another photo; one of another size is refused."""
     regions = [r for a in task["annotations"] for r in a.get("result") or [] if isinstance(r, dict)]
     sizes = {
         (int(r["original_height"]), int(r["original_width"]))
@@ -101,7 +101,7 @@ def _outline(region: dict[str, Any], canvas: Canvas) -> Outline | None:
 
 
 def _brush(codes: list[int], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """A brush's mask: its run lengths are of RGBA pixels; what counts is alpha.
+    """Read a brush's mask: its run lengths are of RGBA pixels; what counts is alpha.
 
     The stream of bits is 32 for how many values there are, 5 for how wide a value is (less one),
     4 × 4 for how wide a length is (less one), then runs and literals: a bit that says which, two

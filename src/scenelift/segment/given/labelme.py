@@ -30,7 +30,7 @@ def is_labelme(document: Any) -> bool:
 
 
 def read_labelme(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
-    """The objects of a labelme file, and what to tell of shapes left aside.
+    """Read the objects of a labelme file, and notes on shapes left aside.
 
     Shapes of one label and `group_id` are one object. Rectangles are boxes around an object.
 
@@ -46,7 +46,7 @@ def read_labelme(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outlin
     unit = canvas.unit(_coordinates(document["shapes"]))
     for number, shape in enumerate(document["shapes"]):
         if not isinstance(shape, dict):
-            raise InputError(f"{path.name}: shape {number} is no object.")
+            raise InputError(f"{path.name}: shape {number} is not a JSON object.")
         if unit != (1.0, 1.0):
             shape = {**shape, "points": [(x * unit[0], y * unit[1]) for x, y in shape["points"]]}
         label, kind = str(shape.get("label") or ""), shape.get("shape_type") or "polygon"
@@ -74,7 +74,7 @@ def read_labelme(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outlin
 
 
 def _coordinates(shapes: list[Any]) -> list[float]:
-    """Every coordinate of the shapes; none where one is no number, which is told later."""
+    """List all coordinates of the shapes; none where one is no number, which is reported later."""
     try:
         return [float(v) for shape in shapes for point in shape["points"] for v in point]
     except (TypeError, ValueError, KeyError):
@@ -82,7 +82,7 @@ def _coordinates(shapes: list[Any]) -> list[float]:
 
 
 def _corners(points: Any) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Two opposite corners, of labelme's two points or of a later version's four."""
+    """Find two opposite corners, from labelme's two points or a later version's four."""
     xy = np.array(points, np.float64)
     if xy.ndim != 2 or xy.shape[1] != 2 or len(xy) not in (2, 4):
         raise ValueError("a rectangle needs two or four points")

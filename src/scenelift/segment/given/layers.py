@@ -45,5 +45,5 @@ class Layers:
 
 
 def one_mask(mask: NDArray[np.bool_], *notes: str) -> Layers:
-    """A picture that is one mask, or none where that is empty."""
+    """Make layers of a picture that is one mask, without any where it is empty."""
     return Layers(layers=(Layer(mask=mask),) if mask.any() else (), notes=notes)

@@ -1,4 +1,4 @@
-"""What masks are called: by the name of their file, or by the order of the phrases."""
+"""Names masks: by the name of their file, or by the order of the phrases."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SAY_NOTHING = frozenset(
 
 
 def natural(path: Path) -> tuple[tuple[int, int, str], ...]:
-    """Sorting key by which 2.png comes before 10.png."""
+    """Build a sorting key by which 2.png comes before 10.png."""
     parts = re.findall(r"\d+|\D+", path.name.casefold())
     return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts)
 
 
 def name_from_file(file: Path, photo: Path | None = None) -> str:
-    """`03_red-mug.png` and `red mug.png` are a red mug; `mask_2.png` says nothing: "".
+    """Read a label: `03_red-mug.png` and `red mug.png` are a red mug; `mask_2.png` has none: "".
 
     Args:
         file: the mask's.

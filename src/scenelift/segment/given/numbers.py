@@ -1,4 +1,4 @@
-"""Grey pictures and arrays of numbers → one mask a number, or one mask.
+"""Reads grey pictures and arrays of numbers: one mask a number, or one mask.
 
 Numbers are told from soft edges by areas: an object has pixels whose neighbours are all its own. A
 highest number far above the others (255 beside 1 and 2) marks what belongs to none, as PASCAL VOC
@@ -33,7 +33,7 @@ MOST_TOUCHING = 0.02
 
 
 def layers_of_values(values: NDArray[Any]) -> Layers:
-    """Objects of an array [H, W]: bool, numbers, parts of 1 or logits."""
+    """Find the objects of an array [H, W]: bool, numbers, fractions of 1 or logits."""
     if values.dtype == np.bool_:
         return one_mask(values)
     if values.dtype.kind == "f":
@@ -44,12 +44,12 @@ def layers_of_values(values: NDArray[Any]) -> Layers:
 
 
 def above_zero(values: NDArray[Any]) -> NDArray[Any]:
-    """Logits, floating-point numbers on both sides of 0, as masks; all else as it is."""
+    """Turn logits, floating-point numbers on both sides of 0, into masks; all else stays."""
     return values > 0 if values.dtype.kind == "f" and (values < 0).any() else values
 
 
 def layers_of_numbers(values: NDArray[Any]) -> Layers:
-    """Objects by number [H, W], or one mask."""
+    """Find objects by number [H, W], or one mask."""
     values = values.astype(np.int32)
     if values.min() < 0:
         values = _without_negatives(values)
@@ -80,19 +80,19 @@ def layers_of_numbers(values: NDArray[Any]) -> Layers:
 
 
 def _is_around(values: NDArray[np.int32]) -> bool:
-    """Whether 1 lies between 0 and 2 wherever they could meet."""
+    """Tell whether 1 lies between 0 and 2 wherever they could meet."""
     pairs = touching_pairs(values)
     meet = np.isin(pairs, (0, 2)).all(1).sum() > MOST_TOUCHING * len(pairs)
     return bool(not meet and np.isin(pairs, (1, 2)).all(1).any())
 
 
 def void_note(void: object) -> str:
-    """The sentence that says what was taken for no object."""
+    """Write a note on what was taken for no object."""
     return f"{void} was taken to mark what is no object."
 
 
 def trimap(values: NDArray[Any]) -> Layers | None:
-    """The object of a trimap [H, W], None where it is none.
+    """Return the object of a trimap [H, W], None where it is none.
 
     0, 128 and 255 (or parts of 1), as matting has them; 2, 3 and 1, as the Oxford pets have them:
     ground, unknown, object. In both a band of the unknown lies between the other two.
@@ -117,7 +117,7 @@ def trimap(values: NDArray[Any]) -> Layers | None:
 
 
 def brighter_half(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """One mask: of two values the higher; of more, those in the upper half of what there is."""
+    """Make one mask: of two values the higher; of more, those in the upper half of the range."""
     if values.dtype == np.bool_:
         return values
     top, bottom = values.max(initial=0), values.min(initial=0)
@@ -129,7 +129,7 @@ def brighter_half(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def void_of(ids: NDArray[np.int32]) -> int | None:
-    """The highest number a picture can hold, where it is far above all others."""
+    """Return the highest number a picture can hold, where it is far above all others."""
     ids = ids[ids > 0]
     if len(ids) < 2:
         return None
@@ -141,7 +141,7 @@ def void_of(ids: NDArray[np.int32]) -> int | None:
 def _are_numbers(
     values: NDArray[np.int32], ids: NDArray[np.int32], areas: NDArray[np.intp], solid: set[int]
 ) -> bool:
-    """Whether grey values are numbers of objects, not the soft edge of one mask."""
+    """Tell whether grey values are numbers of objects, not the soft edge of one mask."""
     if len(ids) == 1:
         return True
     if len(ids) <= FEW and ids[-1] <= len(ids) + 1:
@@ -157,7 +157,7 @@ def _are_numbers(
 
 
 def inside(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Pixels whose neighbours above, below, left and right are as they are."""
+    """Find pixels whose neighbours above, below, left and right have the same value."""
     result = np.zeros(values.shape, np.bool_)
     middle = values[1:-1, 1:-1]
     result[1:-1, 1:-1] = (
@@ -170,7 +170,7 @@ def inside(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _without_negatives(values: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Numbers of which negative ones are 0; where they are the ground, 0 becomes a number."""
+    """Set negative numbers to 0; where they are the ground, 0 becomes a number."""
     border = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
     ground_is_negative = (border < 0).sum() > (border == 0).sum()
     return np.where(values < 0, 0, values + 1 if ground_is_negative else values)

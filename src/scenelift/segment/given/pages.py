@@ -72,7 +72,7 @@ def layers_of_pages(picture: PIL.Image.Image, name: str, photo: Image | None = N
 
 
 def _as_arrays_have_it(picture: PIL.Image.Image, name: str, photo: Image | None) -> Layers:
-    """A page that tifffile wrote (scikit-image and imageio do by it), whose forms stand for arrays.
+    """Read a TIFF page of tifffile's (also scikit-image's and imageio's) like the array it was.
 
     It writes bool with white as 0, and a stack of three or four masks as the planes of a colour. As
     long as masks do not overlap, the colours say the same.
@@ -87,7 +87,7 @@ def _as_arrays_have_it(picture: PIL.Image.Image, name: str, photo: Image | None)
 
 
 def _are_masks(planes: Sequence[PIL.Image.Image]) -> bool:
-    """Whether planes of a colour are masks: of two values each, and more than one at a pixel."""
+    """Tell whether colour planes are masks: of two values each, and more than one at a pixel."""
     values = [np.asarray(plane) for plane in planes]
     if len(values) < 3 or any(len(np.unique(v)) > 2 or v.min() for v in values):
         return False

@@ -1,4 +1,4 @@
-"""Pictures of masks → one mask an object.
+"""Takes pictures of masks apart: one mask an object.
 
     alpha        where the visible pixels are one colour, or a photo's: the alpha is the mask
     cut-out      what was cut out of a photo, on transparent, black or white: one mask
@@ -79,7 +79,7 @@ def layers_of_picture(picture: PIL.Image.Image, name: str, photo: Image | None =
 def _grey(
     grey: NDArray[np.uint8], name: str, photo: Image | None, *, is_jpeg: bool = False
 ) -> Layers:
-    """Objects by grey value, one mask, or a cut-out of the photo without its colours."""
+    """Find objects by grey value, one mask, or a cut-out of the photo without its colours."""
     present = np.unique(grey)
     if len(present) > 2 or present[0] > 0:
         rgb = np.repeat(grey[..., None], 3, -1)
@@ -100,7 +100,7 @@ def _grey(
 
 
 def _lossy_numbers(grey: NDArray[np.uint8]) -> Layers | None:
-    """Objects by grey values that a lossy format has spread, None where it is one mask."""
+    """Find objects by grey values that a lossy format has spread, None where it is one mask."""
     rgb = np.repeat(grey[..., None], 3, -1)
     plain = plain_colours(rgb, np.ones(grey.shape, np.bool_))
     if plain is None or len(plain.colours) < 3:
@@ -133,7 +133,7 @@ def _colours(
     indices: NDArray[Any] | None = None,
     is_jpeg: bool = False,
 ) -> Layers:
-    """Objects by colour, or one mask; `indices` are those of a palette."""
+    """Find objects by colour, or one mask; `indices` are those of a palette."""
     rgb, alpha = rgba[..., :3], rgba[..., 3]
     top = int(alpha.max())
     if not top:
@@ -172,7 +172,7 @@ def _colours(
 
 
 def _areas(rgb: NDArray[np.uint8], visible: NDArray[np.bool_]) -> _Areas | None:
-    """The colours that have areas, each pixel with one; None where it is a photo."""
+    """Find the colours that have areas, each pixel with one; None where it is a photo."""
     codes = (rgb[..., 0].astype(np.int32) << 16) | (rgb[..., 1].astype(np.int32) << 8) | rgb[..., 2]
     codes[~visible] = -1
     solid, counts = np.unique(codes[inside(codes)], return_counts=True)
@@ -202,7 +202,7 @@ def _areas(rgb: NDArray[np.uint8], visible: NDArray[np.bool_]) -> _Areas | None:
 def _objects(
     areas: _Areas, *, opaque: bool, indices: NDArray[Any] | None, notes: list[str]
 ) -> Layers:
-    """One mask a colour, but for the ground's."""
+    """Make one mask a colour, but for the ground's."""
     ground = _ground_of(areas, opaque=opaque)
     numbers = [k for k in np.unique(areas.labels).tolist() if k >= 0 and k not in ground]
     void = _voc_void(areas.colours, numbers, ground)
@@ -222,7 +222,7 @@ def _objects(
 
 
 def _ground_of(areas: _Areas, *, opaque: bool) -> set[int]:
-    """Black where there is some, else the colour of most of the border; under alpha it is clear."""
+    """Choose the ground: black, else most of the border's colour; alpha shows it by itself."""
     used = [k for k in np.unique(areas.labels).tolist() if k >= 0]
     exact = [k for k in used if not areas.colours[k].any()]
     noisy = [k for k in used if areas.colours[k].max() <= PLAIN_NOISE // 4]
@@ -238,7 +238,7 @@ def _ground_of(areas: _Areas, *, opaque: bool) -> set[int]:
 
 
 def _voc_void(colours: NDArray[np.uint8], numbers: list[int], ground: set[int]) -> int | None:
-    """Which colour is PASCAL VOC's rim, where all colours are of its palette."""
+    """Find the colour of PASCAL VOC's rim, where all colours are of its palette."""
 
     def near(k: int, colour: object) -> bool:
         return bool(abs(colours[k].astype(int) - np.array(colour)).max() <= VOC_NEAR)
@@ -254,7 +254,7 @@ def _voc_void(colours: NDArray[np.uint8], numbers: list[int], ground: set[int]) 
 
 
 def _voc_palette() -> NDArray[np.int32]:
-    """The colours of VOC's numbers 0…254: three bits of a number go to the top of each channel."""
+    """List the colours of VOC's numbers 0…254: three bits of a number go to each channel's top."""
     numbers = np.arange(255)
     palette = np.zeros((255, 3), np.int32)
     for level in range(8):

@@ -1,4 +1,4 @@
-"""Masks that callers from Python hold: arrays, tensors, pictures of Pillow's, instances."""
+"""Reads a Python caller's masks: arrays, tensors, pictures of Pillow's, instances."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ one of these."""
 
 
 def mask_sources(masks: Any) -> list[MaskSource]:
-    """One or several masks of a caller's, each by itself; a dictionary has them by their names.
+    """Split a caller's masks into single ones; a dictionary has them by their names.
 
     Raises:
         InputError: something in it is none.
@@ -56,7 +56,7 @@ def mask_sources(masks: Any) -> list[MaskSource]:
 def outlines_of(
     source: MaskSource, number: int, canvas: Canvas
 ) -> tuple[list[Outline], tuple[str, ...]]:
-    """The objects of a source that is no file, and what to tell of it.
+    """Find the objects of a source that is no file, and notes on it.
 
     Args:
         source: as `mask_sources` gives it.
@@ -88,7 +88,7 @@ def outlines_of(
 
 
 def _array(value: Any) -> NDArray[Any]:
-    """Whatever gives an array, such as a tensor on any device."""
+    """Convert whatever gives an array, such as a tensor on any device."""
     try:
         tensor = value.detach().cpu() if hasattr(value, "detach") else value
         return np.asarray(tensor)

@@ -1,4 +1,4 @@
-"""Plain colours that a lossy format or a soft brush has spread, and which pixel belongs to which.
+"""Finds plain colours that a lossy format or soft brush has spread, and each pixel's colour.
 
 JPEG and lossy WebP move a colour by a few steps and draw halos along edges; resizing blends
 colours. What was painted shows as peaks: many flat pixels at nearly one colour.
@@ -53,7 +53,7 @@ class PlainColours:
     close: NDArray[np.bool_]
 
     def holds(self, area: NDArray[np.bool_]) -> bool:
-        """Whether an area of the picture consists of its plain colours, but for its edges."""
+        """Tell whether an area of the picture consists of plain colours, but for its edges."""
         flat = self.flat & area
         if flat.sum() < max(LEAST_FLAT * area.sum(), 1):
             return False
@@ -87,7 +87,7 @@ def plain_colours(rgb: NDArray[np.uint8], visible: NDArray[np.bool_]) -> PlainCo
 
 
 def nearest_of(labels: NDArray[np.int32], sure: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Labels [H, W] in which what is not sure has taken over the nearest sure pixel's."""
+    """Give pixels that are not sure the label of the nearest sure one."""
     if sure.all():
         return labels
     rows, columns = nearest_inside(sure)
@@ -95,7 +95,7 @@ def nearest_of(labels: NDArray[np.int32], sure: NDArray[np.bool_]) -> NDArray[np
 
 
 def touching_pairs(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Labels [N, 2] of neighbouring pixels that differ, in rows and columns."""
+    """List labels [N, 2] of neighbouring pixels that differ, in rows and columns."""
     pairs = [
         np.stack([labels[:, :-1].ravel(), labels[:, 1:].ravel()], 1),
         np.stack([labels[:-1].ravel(), labels[1:].ravel()], 1),
@@ -116,7 +116,7 @@ def _rgb(codes: NDArray[np.int32]) -> NDArray[np.float64]:
 
 
 def _peaks(codes: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Colours [K, 3] around which flat pixels gather, the most frequent first."""
+    """Find colours [K, 3] around which flat pixels gather, the most frequent first."""
     values, counts = np.unique(codes, return_counts=True)
     colours, total = _rgb(values), counts.sum()
     all_colours, all_counts = colours, counts
@@ -149,7 +149,7 @@ def _peaks(codes: NDArray[np.int32]) -> NDArray[np.float64]:
 def _labelled(
     codes: NDArray[np.int32], peaks: NDArray[np.float64]
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Each pixel's nearest peak [H, W], and whether it is near."""
+    """Find each pixel's nearest peak [H, W], and whether it is near."""
     used = np.flatnonzero(np.bincount(codes.ravel(), minlength=1 << 24))
     distance, nearest = KDTree(peaks).query(_rgb(used.astype(np.int32)), p=np.inf)
     table, is_near = np.zeros(1 << 24, np.int32), np.zeros(1 << 24, np.bool_)
@@ -160,7 +160,7 @@ def _labelled(
 def _around(
     labels: NDArray[np.int32], near: NDArray[np.bool_], flat: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Pixels of areas with a flat one that are no specks: blends may look like a third colour."""
+    """Find pixels of areas that are no specks and not all blends, which may look like a colour."""
     from skimage.measure import label
 
     areas: Any = label(np.where(near, labels + 1, 0), connectivity=1, background=0)

@@ -1,4 +1,4 @@
-"""Files and folders of the user's → named masks and boxes.
+"""Reads named masks and boxes from files and folders.
 
 An object is called what its file of annotations calls it; else by the phrases, where one is given
 for all, or as many as there are objects, in their order; else by the name of its file; else
@@ -74,7 +74,7 @@ NO_OBJECTS = ("background", "void", "ignore", "ignored", "unlabeled", "unlabelle
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenObjects:
-    """What a user's files hold.
+    """The masks, boxes and notes of a user's files.
 
     Attributes:
         instances: objects with masks, in the files' order.
@@ -89,7 +89,7 @@ class GivenObjects:
 
 @dataclass(slots=True)
 class _Pile:
-    """What has been read so far."""
+    """The objects and notes that have been read so far."""
 
     canvas: Canvas
     outlines: list[Outline] = field(default_factory=list)
@@ -176,7 +176,7 @@ def read_given(
 
 
 def _labels(pile: _Pile, phrases: Sequence[str]) -> list[str]:
-    """A name for every object, by the rule at the top of this file."""
+    """Name every object, by the rule at the top of this file."""
     nameless = [k for k, outline in enumerate(pile.outlines) if not outline.label]
     names = {k: pile.names[k] for k in nameless}
     if len(phrases) == 1:
@@ -192,7 +192,7 @@ def _labels(pile: _Pile, phrases: Sequence[str]) -> list[str]:
 
 
 def plain_label(text: str) -> str:
-    """A label that a prompt may hold: printable, short, no semicolon."""
+    """Return a label that a prompt may hold: printable, short, no semicolon."""
     plain = "".join(c for c in text if c.isprintable() and c != ";")[:MAX_PHRASE_CHARACTERS]
     return " ".join(plain.split()) or "object"
 
@@ -244,7 +244,7 @@ def _read_folder(folder: Path, pile: _Pile) -> None:
 
 
 def _of_other_photos(folder: Path, photo: Path | None) -> set[Path]:
-    """Files of annotations that are called otherwise, where one is called as the photo is."""
+    """List annotation files of other names, if one has the photo's name."""
     files = [
         file
         for file in folder.iterdir()
@@ -262,7 +262,7 @@ def _is_photo(file: Path, photo: Path | None) -> bool:
 
 
 def _read_instances_file(folder: Path, pile: _Pile) -> set[str]:
-    """Masks that `instances.json` lists; the names of the files that it speaks of."""
+    """Read the masks that `instances.json` lists, and the names of its files."""
     entries = _json(folder / INSTANCES_NAME)
     if not isinstance(entries, list):
         raise InputError(
@@ -326,7 +326,7 @@ def _read_file(file: Path, pile: _Pile, *, of_folder: bool = False) -> None:
 
 
 def _annotations(file: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
-    """What a file of annotations says of the photo, whichever tool wrote it."""
+    """Read the photo's annotations from a file, whichever tool wrote it."""
     try:
         if file.suffix.lower() == ".xml":
             return _of_xml(file, canvas)
@@ -357,7 +357,7 @@ def _annotations(file: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
 
 
 def _of_xml(file: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
-    """The objects of VOC's or CVAT's XML.
+    """Read the objects of VOC's or CVAT's XML.
 
     Raises:
         InputError: it is none, or declares entities, which neither tool does.
@@ -416,7 +416,7 @@ def _unreadable(file: Path, exc: Exception) -> InputError:
 
 
 def _array_layers(file: Path, canvas: Canvas) -> Layers:
-    """Masks of an array, or of several by their names: of those that have the photo's size."""
+    """Read the masks of an array, or of several by name: of those that have the photo's size."""
     sizes = (canvas.full, canvas.size)
     try:
         names, stored = _names_of_masks(file)
@@ -446,7 +446,7 @@ def _array_layers(file: Path, canvas: Canvas) -> Layers:
 
 
 def _names_of_masks(file: Path) -> tuple[tuple[str, ...], list[str]]:
-    """The array of the usual name in an .npz, else all ("" for the one of an .npy); and all."""
+    """Choose the array of the usual name in an .npz, else all; also returns all names."""
     names: list[str] = []
 
     def choose(stored: tuple[str, ...]) -> tuple[str, ...]:
@@ -465,7 +465,7 @@ def _check_bytes(file: Path) -> None:
 
 
 def _colour_names(folder: Path) -> dict[Any, str]:
-    """Names of colours from CVAT's `labelmap.txt`: "cup:250,50,83::" in the folder or above."""
+    """Read colours' names from CVAT's `labelmap.txt`: "cup:250,50,83::" in the folder or above."""
     for file in (folder / "labelmap.txt", folder.parent / "labelmap.txt"):
         try:
             check_regular(file)

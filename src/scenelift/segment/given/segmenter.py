@@ -1,4 +1,4 @@
-"""Gives back masks of the user's, and has boxes of theirs cut out by another segmenter."""
+"""Returns the user's masks, and has boxes cut out by another segmenter."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class GivenSegmenter:
         return tuple(dict.fromkeys(i.label for i in (*self._instances, *self._boxes)))
 
     def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
-        """The given masks in their order, then what given and drawn boxes hold.
+        """Return the given masks in their order, then what given and drawn boxes hold.
 
         Raises:
             InputError: masks are not of the photo's size.
@@ -98,6 +98,6 @@ class GivenSegmenter:
 
 
 def _covers(box: tuple[float, float, float, float], instance: Instance) -> bool:
-    """Whether most of an object lies in a box."""
+    """Tell whether most of an object lies in a box."""
     x0, y0, x1, y1 = (max(0, round(v)) for v in box)
     return instance.mask[y0:y1, x0:x1].sum() > 0.5 * instance.mask.sum()

@@ -1,4 +1,4 @@
-"""What a file of annotations says of one object, whichever tool wrote it."""
+"""An object of an annotation file, whichever tool wrote it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Outline:
 
 
 def box_of_numbers(x0: float, y0: float, x1: float, y1: float) -> Box:
-    """A box from two corners, in whichever order.
+    """Make a box from two corners, in whichever order.
 
     Raises:
         ValueError: it is empty or not finite.
@@ -49,13 +49,13 @@ def box_of_numbers(x0: float, y0: float, x1: float, y1: float) -> Box:
 
 
 def file_name(value: object) -> str:
-    """The last part of a path as any system writes it, to be compared."""
+    """Return the last part of a path as any system writes it, to be compared."""
     name = PureWindowsPath(PurePosixPath(str(value or "")).name).name
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def about(canvas: Canvas, path: Path, name: object, size: Size | None) -> list[str]:
-    """What to tell where annotations of one photo name another; nothing where they name this one.
+    """Write a note where annotations of one photo name another one.
 
     Args:
         canvas: the photo.
@@ -82,12 +82,12 @@ def about(canvas: Canvas, path: Path, name: object, size: Size | None) -> list[s
 
 
 def stem_of(file: object) -> str:
-    """The name of a file without its endings: photo.jpg.json is of photo.jpg."""
+    """Return a file's name without its endings: photo.jpg.json is of photo.jpg."""
     return PurePosixPath(PurePosixPath(file_name(file)).stem).stem
 
 
 def score_of(entry: Mapping[str, Any]) -> float:
-    """The entry's 'score' where that is a chance (or a list of one), else 1."""
+    """Return the entry's 'score' where that is a chance (or a list of one), else 1."""
     score: Any = entry.get("score", 1.0)
     if isinstance(score, list) and len(score) == 1:
         score = score[0]

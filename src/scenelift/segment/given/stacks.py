@@ -1,4 +1,4 @@
-"""NumPy arrays of masks → one mask an object."""
+"""Takes NumPy arrays of masks apart: one mask an object."""
 
 from __future__ import annotations
 
@@ -68,20 +68,20 @@ def layers_of_array(
 
 
 def _are_chances(values: NDArray[Any]) -> bool:
-    """Whether a stack holds the chance of each class, as a softmax gives them: parts of 1."""
+    """Tell whether a stack holds each class's chance, as of a softmax: fractions of 1."""
     if values.dtype.kind != "f" or values.min() < 0 or np.isin(values, (0, 1)).all():
         return False
     return bool(np.allclose(values.sum(0), 1, atol=0.01))
 
 
 def _is_ground(mask: NDArray[np.bool_]) -> bool:
-    """Whether most of the photo's border is in a mask."""
+    """Tell whether most of the photo's border is in a mask."""
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     return bool(border.mean() > 0.5)
 
 
 def _likeliest(values: NDArray[Any]) -> Layers:
-    """Classes where they are likelier than all others; the first is the ground."""
+    """Find where each class is likelier than all others; the first is the ground."""
     classes = values.argmax(0)
     numbers = [k for k in np.unique(classes).tolist() if k > 0]
     return Layers(
@@ -91,5 +91,5 @@ def _likeliest(values: NDArray[Any]) -> Layers:
 
 
 def _is_colour_picture(values: NDArray[Any]) -> bool:
-    """Whether an array is a picture [H, W, 3 or 4], not three or four masks."""
+    """Tell whether an array is a picture [H, W, 3 or 4], not three or four masks."""
     return values.dtype == np.uint8 and values.shape[-1] in (3, 4) and int(values.max()) > 1

@@ -33,7 +33,7 @@ def is_supervisely(document: Any) -> bool:
 
 
 def read_supervisely(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
-    """The objects of one photo's annotation, and what to tell of figures left aside."""
+    """Read the objects of one photo's annotation, and notes on figures left aside."""
     size = (int(document["size"]["height"]), int(document["size"]["width"]))
     # Its file is called as the photo is: photo.jpg.json.
     named = path.stem if Path(path.stem).suffix.lower() in PHOTOS else None
@@ -62,7 +62,7 @@ def _polygon(figure: dict[str, Any], size: Size) -> NDArray[np.bool_]:
 
 
 def _bitmap(bitmap: dict[str, Any], size: Size) -> NDArray[np.bool_]:
-    """A PNG, packed by zlib, in base64, with its corner in the photo."""
+    """Read a bitmap: a PNG, packed by zlib, in base64, with its corner in the photo."""
     unpack = zlib.decompressobj()
     data = unpack.decompress(base64.b64decode(bitmap["data"]), MOST_BYTES)
     with PIL.Image.open(io.BytesIO(data), formats=["PNG"]) as picture:

@@ -23,7 +23,7 @@ def is_via(document: Any) -> bool:
 
 
 def read_via(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
-    """The regions of this photo.
+    """Read the regions of this photo.
 
     Raises:
         InputError: there are several photos, and none is named as this one.
@@ -58,7 +58,7 @@ def read_via(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], 
 
 
 def _files(document: Any) -> list[dict[str, Any]]:
-    """The entries of photos that have regions."""
+    """List the entries of photos that have regions."""
     if not isinstance(document, dict):
         return []
     table = cast("dict[str, Any]", document)
@@ -71,7 +71,7 @@ def _files(document: Any) -> list[dict[str, Any]]:
 
 
 def _label(attributes: Any) -> str:
-    """The only attribute of a region, or the one with a usual name."""
+    """Return the only attribute of a region, or the one with a usual name."""
     values = cast("Mapping[str, Any]", attributes) if isinstance(attributes, dict) else {}
     names = [n for n in values if n.casefold() in ("label", "name", "class", "type", "object")]
     value = values[names[0]] if names else next(iter(values.values()), "")
@@ -81,7 +81,7 @@ def _label(attributes: Any) -> str:
 
 
 def _polygon(shape: Mapping[str, Any]) -> list[float] | None:
-    """Corners x, y, x, y … of a polygon, a circle or an ellipse; None for what encloses nothing."""
+    """List corners x, y, x, y … of a polygon, circle or ellipse; None for what encloses nothing."""
     kind = shape.get("name")
     if kind == "polygon":
         return [float(v) for pair in zip(shape["all_points_x"], shape["all_points_y"], strict=True)

@@ -20,7 +20,7 @@ def is_voc(root: ElementTree.Element) -> bool:
 def read_voc(
     root: ElementTree.Element, path: Path, canvas: Canvas
 ) -> tuple[list[Outline], list[str]]:
-    """The objects of one photo, and what to tell of it.
+    """Read the objects of one photo, and notes on it.
 
     Raises:
         InputError: it is of a photo of another size, or a box is no numbers.
@@ -42,7 +42,7 @@ def read_voc(
 
 
 def _corners(entry: ElementTree.Element, number: int, path: Path) -> tuple[float, ...]:
-    """x0, y0, x1, y1 of one object.
+    """Read x0, y0, x1, y1 of one object.
 
     Raises:
         InputError: one of them is missing, or no number.

@@ -35,7 +35,7 @@ def is_yolo(file: Path) -> bool:
 
 
 def read_yolo(text: str, path: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
-    """The objects of one photo's lines.
+    """Read the objects of one photo's lines.
 
     Raises:
         InputError: a line is none of the forms.
@@ -79,7 +79,7 @@ def read_yolo(text: str, path: Path, canvas: Canvas) -> tuple[list[Outline], lis
 
 
 def class_names(folder: Path) -> dict[int, str]:
-    """Names of classes by their number, from the files that tools write beside labels."""
+    """Read class names by number, from the files that tools write beside labels."""
     for place in (folder, folder.parent, folder.parent.parent):
         for name in CLASS_FILES:
             file = place / name

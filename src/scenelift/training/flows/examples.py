@@ -31,7 +31,7 @@ TRUTH = "truth.safetensors"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """What is known of an object; each stage asks for its part.
+    """The truth about an object; each stage asks for its part.
 
     The tensors of `truth.safetensors`, by name:
 
@@ -54,7 +54,7 @@ class Truth:
         return name in self.tensors
 
     def tensor(self, name: str, *shape: int | None) -> Tensor:
-        """One of the tensors; None in a shape stands for any size.
+        """Return one of the tensors; None in a shape stands for any size.
 
         Raises:
             InputError: it is missing or has another shape.
@@ -76,7 +76,7 @@ class Truth:
 
     @property
     def pose(self) -> Pose:
-        """scene_from_object of the y-up object.
+        """Return scene_from_object of the y-up object.
 
         Raises:
             InputError: a part is missing, or is no pose.
@@ -85,7 +85,7 @@ class Truth:
         tx, ty, tz = self.tensor("translation", 3).double().tolist()
         scale = self.tensor("scale", 1).double().item()
         if scale <= 0 or not np.isfinite([w, x, y, z, tx, ty, tz, scale]).all():
-            raise InputError(f"{self.path}: the pose has a scale of {scale}, or numbers missing.")
+            raise InputError(f"{self.path}: the pose has the scale {scale}, or NaN in it.")
         norm = float(np.linalg.norm([w, x, y, z]))
         if abs(norm - 1) > 1e-3:
             raise InputError(f"{self.path}: the rotation is no unit quaternion (norm {norm:.3f}).")
@@ -103,8 +103,10 @@ class Example:
     folder: Path
 
     def truth(self) -> Truth:
-        """Raises:
-        InputError: it cannot be read.
+        """Read the truth about the object.
+
+        Raises:
+            InputError: it cannot be read.
         """
         path = self.folder / TRUTH
         try:
@@ -115,7 +117,7 @@ class Example:
     def view(
         self, size: int, device: torch.device, *, points: Tensor | None = None
     ) -> ConditionImages:
-        """What the condition embedders see.
+        """Prepare the inputs of the condition embedders.
 
         Args:
             size: side of their pictures.

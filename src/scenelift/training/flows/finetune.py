@@ -1,4 +1,4 @@
-"""From a checkpoint folder and examples to a checkpoint folder whose one flow has learned more."""
+"""Fine-tunes one flow of a checkpoint folder on examples, and writes a checkpoint folder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ STEMS: Mapping[str, str] = {"structure": "ss_generator", "latent": "slat_generat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneOptions:
-    """What to train on what; the rest is `LoopOptions`.
+    """The data and the stage to train; the rest is `LoopOptions`.
 
     Attributes:
         weights: folder with the weights to begin with, published or converted; None for the cache.
@@ -104,7 +104,7 @@ _CONSTANTS = ("latent_mapping.shape.pos_emb",)
 
 
 def read_stage(name: str) -> Stage:
-    """A stage by its name.
+    """Return a stage by its name.
 
     Raises:
         InputError: there is none of that name.
@@ -153,7 +153,7 @@ def _image_size(condition: ConditionEmbedder) -> int:
 
 
 def _encoder(path: Path, files: CheckpointFolder) -> StructureEncoder:
-    """The encoder that mirrors the folder's structure decoder."""
+    """Build the encoder that mirrors the folder's structure decoder."""
     if not path.is_file():
         raise InputError(f"There is no encoder {path}.")
     params = files.structure_decoder().params
@@ -162,7 +162,7 @@ def _encoder(path: Path, files: CheckpointFolder) -> StructureEncoder:
 
 
 def _write(files: CheckpointFolder, stem: str, learned: Mapping[str, Tensor], out: Path) -> None:
-    """The folder's files, with the flow's tensors replaced by those learned."""
+    """Write the folder's files, with the flow's tensors replaced by the trained ones."""
     tensors = files.tensors(stem)
     for name, value in learned.items():
         full = FLOW_PREFIX + name.removeprefix("flow.")

@@ -39,8 +39,7 @@ class _Item:
 
 
 class _Velocity(nn.Module):
-    """The flow over a whole batch, its conditions projected inside: several GPUs then see every
-    parameter used once a step."""
+    """The flow over a batch and its conditions: several GPUs use every parameter once a step."""
 
     def __init__(self, flow: LatentFlow) -> None:
         super().__init__()
@@ -101,7 +100,7 @@ class LatentTask:
         return torch.stack(losses).mean(), {}
 
     def evaluate(self, network: nn.Module) -> Mapping[str, float]:
-        """Mean loss of the held-out examples, with the same noise and times every time."""
+        """Compute the held-out examples' mean loss, with the same noise and times every time."""
         generator = torch.Generator(next(network.parameters()).device).manual_seed(0)
         items = [self._of(example, generator, 0.0) for example in self._held_out]
         return {"held-out loss": float(self.loss(network, items)[0])} if items else {}

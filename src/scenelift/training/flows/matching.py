@@ -16,7 +16,7 @@ __all__ = ["MatchingOptions", "draw_times", "drop_conditions", "mix"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchingOptions:
-    """How examples are shown to the network.
+    """Noise, times and conditions in training.
 
     Attributes:
         time_mean, time_std: of the logit of the amount of noise, 1 − t. More noise than data is
@@ -32,13 +32,13 @@ class MatchingOptions:
 
 
 def draw_times(count: int, options: MatchingOptions, generator: torch.Generator) -> Tensor:
-    """Times in 0…1, [count], on the generator's device."""
+    """Draw times in 0…1, [count], on the generator's device."""
     normal = torch.randn(count, generator=generator, device=generator.device)
     return 1 - torch.sigmoid(options.time_mean + options.time_std * normal)
 
 
 def mix(data: Tensor, noise: Tensor, time: Tensor) -> Tensor:  # 2 × [B, …], [B] -> [B, …]
-    """State at a time on the straight way from the noise to the data."""
+    """Compute the state at a time on the straight way from the noise to the data."""
     t = time.view(-1, *[1] * (data.ndim - 1))
     return t * data + (1 - t) * noise
 

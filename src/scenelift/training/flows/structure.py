@@ -110,7 +110,7 @@ class StructureTask:
         return weighted.sum(), {name: p for name, p in parts.items() if LOSS_WEIGHTS[name]}
 
     def evaluate(self, network: nn.Module) -> Mapping[str, float]:
-        """Mean loss of the held-out examples, with the same noise and times every time."""
+        """Compute the held-out examples' mean loss, with the same noise and times every time."""
         generator = torch.Generator(next(network.parameters()).device).manual_seed(0)
         losses = [
             self.loss(network, self._of([example], [False], generator))[0]
@@ -172,7 +172,9 @@ def _normalisation(view: ConditionImages) -> tuple[Tensor, Tensor]:  # 2 × [3]
 def _grid(truth: Truth, side: int) -> Tensor:  # [1, 1, side, side, side]
     cells = truth.tensor("voxels", None, 3).long()
     if not len(cells) or int(cells.min()) < 0 or int(cells.max()) >= side:
-        raise InputError(f"{truth.path}: voxels should be cells from 0 to {side - 1}, some at all.")
+        raise InputError(
+            f"{truth.path}: voxels should be cells from 0 to {side - 1}, at least one."
+        )
     grid = torch.zeros(1, 1, side, side, side)
     grid[0, 0, cells[:, 0], cells[:, 1], cells[:, 2]] = 1
     return grid

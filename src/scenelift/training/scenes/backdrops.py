@@ -43,7 +43,7 @@ def _pick(rng: np.random.Generator, colors: tuple[tuple[float, float, float], ..
 
 
 def backdrop(plan: Plan, width: float, depth: float, rng: np.random.Generator) -> list[Surface]:
-    """Surfaces that are not objects: floor, walls, the table under a still life, houses."""
+    """Make surfaces that are not objects: floor, walls, the table under a still life, houses."""
     match plan.backdrop:
         case "room":
             return _room(plan, width, depth, rng)
@@ -89,7 +89,7 @@ def _room(plan: Plan, width: float, depth: float, rng: np.random.Generator) -> l
 
 
 def _picture(width: float, depth: float, rng: np.random.Generator) -> list[Surface]:
-    """A framed picture on the back wall."""
+    """Make a framed picture on the back wall."""
     w, h = rng.uniform(0.4, 0.9), rng.uniform(0.4, 0.7)
     x, y = rng.uniform(-width / 2 + 0.3, width / 2 - 0.3 - w), rng.uniform(1.35, 1.55)
     canvas = np.zeros((64, 64, 3))
@@ -132,7 +132,7 @@ def _street(width: float, depth: float, rng: np.random.Generator) -> list[Surfac
 
 
 def light(plan: Plan, width: float, depth: float, rng: np.random.Generator) -> Light:
-    """A ceiling lamp, a window behind the viewer's shoulder, or the sun."""
+    """Choose a light: a ceiling lamp, a window behind the viewer's shoulder, or the sun."""
     tint = np.array([1, 1, 1]) + rng.uniform(-1, 1) * np.array([0.07, 0.0, -0.1])
     if plan.backdrop == "street":
         azimuth, elevation = math.radians(rng.uniform(-75, 75)), math.radians(rng.uniform(28, 62))
@@ -175,7 +175,7 @@ def light(plan: Plan, width: float, depth: float, rng: np.random.Generator) -> L
 
 
 def sky(rng: np.random.Generator) -> Sky:
-    """From clear to overcast."""
+    """Choose a sky, from clear to overcast."""
     clouds = rng.uniform(0, 1)
     clear, grey = np.array([0.35, 0.58, 0.90]), np.array([0.78, 0.81, 0.85])
     return Sky(horizon=np.array([0.86, 0.90, 0.94]), zenith=clear * (1 - clouds) + grey * clouds)

@@ -1,5 +1,4 @@
-"""The furniture catalogue of Debian's `sweethome3d-furniture`: what is in it, by whom, under
-which licence.
+"""Lists the furniture of Debian's `sweethome3d-furniture`, with authors and licences.
 
 Five `.sh3f` files (zip archives), each with a `.properties` list of its models and a licence for
 all of them. Only CC0 and CC-BY archives are read. Nothing of it is kept in the repository: it is
@@ -57,12 +56,12 @@ class Entry:
 
 
 def cache_folder() -> Path:
-    """Where benchmarks keep what they fetch and make."""
+    """Return the folder where benchmarks keep what they fetch and make."""
     return scenelift_home() / "benchmarks"
 
 
 def fetch_archives() -> tuple[Path, ...]:
-    """The catalogue's archives, downloaded and unpacked on the first call.
+    """Return the catalogue's archives, downloaded and unpacked on the first call.
 
     Raises:
         SetupError: they cannot be downloaded here; the message says how to get them elsewhere.
@@ -72,7 +71,7 @@ def fetch_archives() -> tuple[Path, ...]:
 
 @lru_cache(maxsize=1)
 def catalogue() -> tuple[Entry, ...]:
-    """All CC0 and CC-BY models, in the order of their archives.
+    """List all CC0 and CC-BY models, in the order of their archives.
 
     Raises:
         SetupError: the archives cannot be had, see `fetch_archives`.
@@ -112,7 +111,7 @@ def _entries(archive: Path) -> Iterator[Entry]:
 
 
 def _parse(text: str) -> dict[str, str]:
-    """Java properties, as far as the catalogues use them: one `key=value` a line."""
+    """Parse Java properties, as far as the catalogues use them: one `key=value` a line."""
     pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line and line[0] != "#")
     return {key.strip(): _unescape(value.strip()) for key, value in pairs}
 

@@ -166,14 +166,14 @@ def _by_label() -> dict[str, tuple[Entry, ...]]:
 
 
 def label_of(entry: Entry) -> str:
-    """The word for a model, "" where there is none in `NAMES`."""
+    """Return the word for a model, "" where there is none in `NAMES`."""
     if entry.id in UNSUITABLE:
         return ""
     return next((label for label, names in NAMES.items() if entry.name in names), "")
 
 
 def entries_of(label: str, split: Split) -> tuple[Entry, ...]:
-    """Models of a label: a third of them (at least one) for tests, the others for training.
+    """List a label's models: a third of them (at least one) for tests, the others for training.
 
     Which is which depends on the models' ids alone, so a model never changes sides by chance.
     """
@@ -182,12 +182,12 @@ def entries_of(label: str, split: Split) -> tuple[Entry, ...]:
 
 
 def held_out() -> frozenset[str]:
-    """Ids of the models that the benchmark shows: nothing may be trained on these."""
+    """List the ids of the benchmark's models: nothing may be trained on these."""
     return frozenset(entry.id for label in NAMES for entry in entries_of(label, "test"))
 
 
 def draw_model(label: str, split: Split, rng: np.random.Generator) -> tuple[Entry, Surface] | None:
-    """A model of that label and split at random, read from the catalogue."""
+    """Draw a model of that label and split at random, read from the catalogue."""
     entries = entries_of(label, split)
     if not entries:
         return None

@@ -164,7 +164,7 @@ def clutter(
 def restyled(
     surface: Surface, textures: Sequence[Texture], rng: np.random.Generator, *, painted: bool
 ) -> Surface:
-    """The model as it is, tinted, or (seldom) with a texture of something else.
+    """Return the model as it is, tinted, or (seldom) with a texture of something else.
 
     Args:
         painted: some are painted in a few plain colours instead.
@@ -186,7 +186,7 @@ def restyled(
 
 
 def _wrapped(surface: Surface, texture: Texture, uv: NDArray[np.float32]) -> Surface:
-    """The model with one texture all over, at these coordinates [V, 2]."""
+    """Cover the model with one texture, at these coordinates [V, 2]."""
     return replace(
         surface,
         uv=uv.astype(np.float32),
@@ -225,7 +225,7 @@ def _any_rotation(rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _style(textures: Sequence[Texture], rng: np.random.Generator, textured: float = 0.7) -> dict:
-    """Colour or texture of a piece of background."""
+    """Choose colour or texture of a piece of background."""
     if rng.random() < textured:
         return {"texture": textures[int(rng.integers(len(textures)))]}
     return {"color": rng.uniform(0.15, 0.95, 3)}
@@ -239,7 +239,7 @@ def _box(low, high, textures: Sequence[Texture], rng: np.random.Generator) -> Su
 def _walls(
     close: bool, depth: float, half: float, textures: Sequence[Texture], rng: np.random.Generator
 ) -> list[Surface]:
-    """A room that is turned about the vertical, the camera inside."""
+    """Make a room that is turned about the vertical, the camera inside."""
     width, far = half * rng.uniform(0.9, 2.2), depth * rng.uniform(1.0, 1.6)
     top = depth * rng.uniform(0.9, 2) if close else rng.uniform(2.3, 3.6)
     near = max(0.6, 0.6 * depth)
@@ -344,7 +344,7 @@ def _sky(rng: np.random.Generator, panorama: Texture | None) -> Sky:
 def _joined(
     other: tuple[Model, NDArray[np.float64]], extent: NDArray, rng: np.random.Generator
 ) -> tuple[float, float, float]:
-    """Where something stands that sits on another thing, holds it, or is right before or behind it.
+    """Choose a place for what sits on another thing, holds it, or is right before or behind it.
 
     Args:
         extent: of what is placed.

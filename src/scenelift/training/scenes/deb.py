@@ -1,4 +1,4 @@
-"""Fetching a Debian package and reading files out of it, without installing it and without root."""
+"""Fetches Debian packages and reads files out of them, without installing and without root."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["extract_deb", "fetch_deb"]
 
 
 def fetch_deb(package: str, folder: Path, *ends: str, size: str) -> tuple[Path, ...]:
-    """A package's files whose names have one of these ends, flat in `folder`; fetched once.
+    """Fetch a package's files whose names have one of these ends, flat in `folder`, once.
 
     Args:
         size: of the download, for the message.
@@ -91,7 +91,7 @@ def _data_tar(package: Path) -> bytes:
 
 
 def _ar_members(data: bytes, package: Path) -> list[tuple[str, bytes]]:
-    """Members of a Unix `ar` archive: 60-byte headers, contents padded to even length (ar(5))."""
+    """Read members of a Unix `ar` archive: 60-byte headers, contents padded to even length."""
     if not data.startswith(b"!<arch>\n"):
         raise SetupError(f"{package} is not a Debian package: delete it and run again.")
     members, position = [], 8

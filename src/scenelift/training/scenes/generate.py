@@ -101,7 +101,7 @@ class Scenes:
 
     @classmethod
     def join(cls, parts: Sequence[Scenes]) -> Scenes:
-        """Several as one; `scene` counts on."""
+        """Join several into one; `scene` counts on."""
         start = np.cumsum([0] + [len(part.pixels) for part in parts])
         joined = {
             f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)
@@ -166,7 +166,7 @@ class SceneMaker:
         self._samples: dict[int, NDArray[np.float32]] = {}
 
     def scene(self, seed: Sequence[int]) -> Scenes:
-        """One scene; the same seed gives the same scene."""
+        """Make one scene; the same seed gives the same scene."""
         rng = np.random.default_rng([*seed, self._split == "train"])
         while True:
             planned = rng.random() < (PLANNED if self._varied else PLANNED_HELD_OUT)
@@ -228,7 +228,7 @@ class SceneMaker:
         )
 
     def _closer(self, layout: _Layout, rng: np.random.Generator) -> View:
-        """The view from the same place through a longer lens, with one object near its middle."""
+        """Move in: the same place through a longer lens, with one object near its middle."""
         _, pose, surface = layout.objects[int(rng.integers(len(layout.objects)))]
         points = surface.vertices[:: max(1, len(surface.vertices) // 60)]
         points = points @ pose[:3, :3].T + pose[:3, 3]
@@ -259,7 +259,7 @@ class SceneMaker:
         return View(camera=camera, world_from_camera=world_from_camera)
 
     def _photograph(self, rng: np.random.Generator) -> NDArray[np.uint8] | None:
-        """A part of a photograph, as large as the scenes are."""
+        """Cut a part out of a photograph, as large as the scenes are."""
         photos = self._pictures.photos
         if not photos:
             return None
@@ -327,7 +327,7 @@ class SceneMaker:
         mask: NDArray[np.bool_],
         camera: Camera,
     ) -> float:
-        """About the share of a silhouette that a mask covers, in cells of a few pixels."""
+        """Estimate which share of a silhouette a mask covers, in cells of a few pixels."""
         if model not in self._samples:
             self._samples[model] = _surface_points(self._pack.models[model].surface, SAMPLES)
         points = self._samples[model] @ camera_from_object[:3, :3].T + camera_from_object[:3, 3]
@@ -350,7 +350,7 @@ def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _gloss(numbers: Sequence[int], rng: np.random.Generator) -> NDArray[np.float64]:  # [S, 2]
-    """How much each surface mirrors, and the sharpness of its highlight."""
+    """Choose how much each surface mirrors, and the sharpness of its highlight."""
     strength = rng.choice([0.04, 0.1, 0.3], len(numbers), p=[0.6, 0.3, 0.1])
     share = np.where(np.array(numbers) > 0, GLOSSY, 0.3 * GLOSSY)
     strength = strength * (rng.random(len(numbers)) < share)
@@ -369,7 +369,7 @@ def _surface_points(surface: Surface, count: int) -> NDArray[np.float32]:  # [co
 
 
 def _textures(pack: MeshPack, split: str) -> list[Texture]:
-    """For floors, walls and boxes: those of the models, and drawn ones."""
+    """Collect textures for floors, walls and boxes: those of the models, and drawn ones."""
     paths = [
         texture
         for model in pack.of_split(split)
@@ -408,7 +408,7 @@ def make_shards(
     size: tuple[int, int] = (WIDTH, HEIGHT),
     pictures: Pictures = NO_PICTURES,
 ) -> None:
-    """Make this worker's share of `count` scenes; shards that are there already are left alone."""
+    """Make this worker's share of `count` scenes; existing shards are left alone."""
     folder.mkdir(parents=True, exist_ok=True)
     maker = SceneMaker(pack, split, size, pictures)
     for shard in range(worker, math.ceil(count / per_shard), workers):

@@ -1,4 +1,4 @@
-"""Where things stand: furniture along walls, chairs at tables, cups on top, nothing inside another.
+"""Places things: furniture along walls, chairs at tables, cups on top, nothing inside another.
 
 World frame: metres, y up, floor at y = 0, the viewer towards +z. A room reaches from its back
 wall at z = −depth to beyond the camera; its front is open.
@@ -92,7 +92,7 @@ class PlacedObject:
 
     @property
     def world_from_object(self) -> NDArray[np.float64]:
-        """Similarity from the canonical frame of its model, 4×4."""
+        """Return the similarity from the canonical frame of its model, 4×4."""
         c, s = math.cos(self.yaw), math.sin(self.yaw)
         matrix = np.eye(4)
         matrix[:3, :3] = self.scale * np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
@@ -101,13 +101,13 @@ class PlacedObject:
         return matrix
 
     def footprint(self, margin: float = 0.0) -> NDArray[np.float64]:
-        """Corners of its box on the ground, x and z, [4, 2]."""
+        """Return the corners of its box on the ground, x and z, [4, 2]."""
         corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (np.array(self.half) + margin)
         c, s = math.cos(self.yaw), math.sin(self.yaw)
         return corners @ np.array([[c, -s], [s, c]]) + np.array(self.position)[[0, 2]]
 
     def corners(self) -> NDArray[np.float64]:
-        """Corners of its box in the world, [8, 3]."""
+        """Return the corners of its box in the world, [8, 3]."""
         low = np.insert(self.footprint(), 1, self.position[1], axis=1)
         return np.concatenate([low, low + np.array([0, self.height, 0])])
 
@@ -124,7 +124,7 @@ class _Ground:
 def arrange(
     plan: Plan, split: str, rng: np.random.Generator, draw: Draw = draw_model
 ) -> tuple[list[PlacedObject], tuple[float, float]]:
-    """Place what fits of a plan.
+    """Place as much of a plan as fits.
 
     Args:
         draw: where models come from.
@@ -285,7 +285,7 @@ def _within(candidate: PlacedObject, ground: _Ground) -> bool:
 
 
 def overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
-    """Whether two convex polygons [N, 2] overlap: no edge of either separates them."""
+    """Tell whether two convex polygons [N, 2] overlap: no edge of either separates them."""
     return not any(_separates(p, q) for p, q in ((a, b), (b, a)))
 
 

@@ -1,4 +1,4 @@
-"""Meshes as the renderer wants them, read from the catalogue or made from quads."""
+"""Meshes for the renderer, read from the catalogue or made from quads."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Surface:
     textures: tuple[NDArray[np.uint8], ...] = ()
 
     def moved(self, matrix: ArrayLike) -> Surface:
-        """The surface after an affine transform (4×4) that has an inverse."""
+        """Apply an affine transform (4×4) that has an inverse to the surface."""
         m = np.asarray(matrix, np.float64)
         turned = self.normals @ np.linalg.inv(m[:3, :3])  # normals go by the inverse's transpose
         length = np.linalg.norm(turned, axis=1, keepdims=True)
@@ -62,7 +62,7 @@ class Surface:
 
 
 def join(surfaces: Sequence[Surface]) -> Surface:
-    """One surface with the triangles of all, in order."""
+    """Join the triangles of several surfaces into one, in order."""
     vertex_offset = np.cumsum([0] + [len(s.vertices) for s in surfaces])
     texture_offset = np.cumsum([0] + [len(s.textures) for s in surfaces])
     return Surface(
@@ -85,7 +85,7 @@ def join(surfaces: Sequence[Surface]) -> Surface:
 
 @lru_cache(maxsize=64)
 def load_entry(entry: Entry) -> Surface | None:
-    """A model of the catalogue in its canonical frame: y up, centred, longest side 1.
+    """Load a model of the catalogue in its canonical frame: y up, centred, longest side 1.
 
     Its front faces +z, as the catalogue's convention has it. Lengths are those of the catalogue:
     multiply by `max(entry.size)` for metres.

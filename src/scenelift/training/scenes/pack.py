@@ -100,7 +100,7 @@ def write_pack(models: Iterable[Model], path: Path) -> int:
 
 
 def join_packs(packs: Sequence[Path], out: Path, *, split: str | None = None) -> int:
-    """Write one pack of several.
+    """Join several packs into one.
 
     Args:
         packs: in the order in which their models come.
@@ -146,7 +146,7 @@ def join_packs(packs: Sequence[Path], out: Path, *, split: str | None = None) ->
 
 
 def _arrays(path: Path) -> dict[str, NDArray]:
-    """The arrays of a pack's file.
+    """Read the arrays of a pack's file.
 
     Raises:
         InputError: there is none, or it is something else.
@@ -239,7 +239,7 @@ class MeshPack:
     def draw(
         self, label: str, split: str, rng: np.random.Generator
     ) -> tuple[Entry, Surface] | None:
-        """A model of that label at random; None where there is none."""
+        """Draw a model of that label at random; None where there is none."""
         entries = self._by_label.get((label, split))
         if not entries:
             return None

@@ -1,4 +1,4 @@
-"""From linear light to the numbers of a photo."""
+"""Develops linear light into the numbers of a photo."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def develop(linear: NDArray[np.floating], rng: np.random.Generator) -> NDArray[n
 
 
 def exposure(linear: NDArray[np.floating], rng: np.random.Generator) -> float:
-    """What light is multiplied by, so that the bright parts are nearly white."""
+    """Choose the factor of light that makes the bright parts nearly white."""
     luminance = linear @ [0.2126, 0.7152, 0.0722]
     return float(rng.uniform(0.6, 0.9) / max(float(np.percentile(luminance, 95)), 1e-6))
 
 
 def encode(exposed: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Exposed light as sRGB in 0…1, its highlights compressed."""
+    """Encode exposed light as sRGB in 0…1, its highlights compressed."""
     over = np.maximum(exposed - KNEE, 0)
     exposed = np.minimum(exposed, KNEE) + (1 - KNEE) * (1 - np.exp(-over / (1 - KNEE)))
     return np.where(exposed <= 0.0031308, exposed * 12.92, 1.055 * exposed ** (1 / 2.4) - 0.055)
 
 
 def worn(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A photo [H, W, 3] as it reaches us: out of focus or sharpened, and through a JPEG."""
+    """Wear a photo [H, W, 3] as use does: out of focus or sharpened, and through a JPEG."""
     picture = Pillow.fromarray(pixels)
     chance = rng.random()
     if chance < 0.2:

@@ -23,7 +23,7 @@ JPEG_QUALITY = 82
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pictures:
-    """What scenes are surrounded by; all uint8 [h, w, 3], sRGB.
+    """Surroundings for scenes; all uint8 [h, w, 3], sRGB.
 
     Attributes:
         panoramas: equirectangular, the horizon half way down.

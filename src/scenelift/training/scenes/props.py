@@ -19,7 +19,7 @@ def quad(
     texture: NDArray[np.uint8] | None = None,
     metres: float = 1.0,
 ) -> Surface:
-    """A rectangle; its texture repeats every `metres`."""
+    """Make a rectangle; its texture repeats every `metres`."""
     p, u, v = (np.asarray(x, np.float64) for x in (corner, edge_u, edge_v))
     normal = np.cross(u, v)
     across, along = np.linalg.norm(u) / metres, np.linalg.norm(v) / metres
@@ -42,7 +42,7 @@ def box(
     texture: NDArray[np.uint8] | None = None,
     metres: float = 1.0,
 ) -> Surface:
-    """An upright box between two corners."""
+    """Make an upright box between two corners."""
     a, b = np.asarray(low, np.float64), np.asarray(high, np.float64)
     x, y, z = np.diag(b - a)
     sides = [(a, x, y), (a + z, x, y), (a, z, y), (a + x, z, y), (a, x, z), (a + y, x, z)]
@@ -54,7 +54,7 @@ def _image(values: NDArray) -> NDArray[np.uint8]:
 
 
 def _grain(rng: np.random.Generator, height: int, width: int, smooth: int) -> NDArray[np.float64]:
-    """Noise of standard deviation about 1 that tiles, averaged over `smooth` pixels."""
+    """Make noise of standard deviation about 1 that tiles, averaged over `smooth` pixels."""
     spectrum = np.fft.fft2(rng.standard_normal((height, width)))
     fy, fx = np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None]
     noise = np.fft.ifft2(spectrum * np.exp(-((fx**2 + fy**2) * (smooth * 2.0) ** 2))).real
@@ -62,7 +62,7 @@ def _grain(rng: np.random.Generator, height: int, width: int, smooth: int) -> ND
 
 
 def planks(rng: np.random.Generator, color: ArrayLike) -> NDArray[np.uint8]:
-    """Floor boards: eight of them, with grain along the board."""
+    """Draw floor boards: eight of them, with grain along the board."""
     size, rows = 512, 8
     base = np.asarray(color) * np.ones((size, size, 3))
     grain = _grain(rng, size, 64, 1).repeat(8, 1)
@@ -79,7 +79,7 @@ def planks(rng: np.random.Generator, color: ArrayLike) -> NDArray[np.uint8]:
 
 
 def tiles(rng: np.random.Generator, color: ArrayLike, *, count: int = 3) -> NDArray[np.uint8]:
-    """Square tiles with joints."""
+    """Draw square tiles with joints."""
     size = 384
     base = (
         np.asarray(color)
@@ -101,20 +101,20 @@ def tiles(rng: np.random.Generator, color: ArrayLike, *, count: int = 3) -> NDAr
 def fabric(
     rng: np.random.Generator, color: ArrayLike, *, contrast: float = 0.05
 ) -> NDArray[np.uint8]:
-    """Carpet, or with little contrast paint: fine and coarse noise."""
+    """Draw carpet, or with little contrast paint: fine and coarse noise."""
     noise = contrast * (_grain(rng, 256, 256, 1) + 0.5 * _grain(rng, 256, 256, 12))
     return _image(np.asarray(color) * (1 + noise[..., None]))
 
 
 def speckle(rng: np.random.Generator, color: ArrayLike) -> NDArray[np.uint8]:
-    """Grass or asphalt: strong noise at several sizes."""
+    """Draw grass or asphalt: strong noise at several sizes."""
     noise = 0.08 * _grain(rng, 512, 512, 1) + 0.05 * _grain(rng, 512, 512, 4)
     noise += 0.04 * _grain(rng, 512, 512, 40)
     return _image(np.asarray(color) * (1 + noise[..., None]))
 
 
 def bricks(rng: np.random.Generator, color: ArrayLike) -> NDArray[np.uint8]:
-    """A wall of bricks, every second course shifted by half a brick."""
+    """Draw a wall of bricks, every second course shifted by half a brick."""
     size, courses = 384, 12
     base = np.full((size, size, 3), 0.62)
     height, length = size // courses, size // 4
@@ -128,7 +128,7 @@ def bricks(rng: np.random.Generator, color: ArrayLike) -> NDArray[np.uint8]:
 
 
 def windows(rng: np.random.Generator, color: ArrayLike) -> NDArray[np.uint8]:
-    """A house front: one window with a frame, to be repeated."""
+    """Draw a house front: one window with a frame, to be repeated."""
     base = (
         np.asarray(color)
         * np.ones((128, 128, 3))
@@ -141,7 +141,7 @@ def windows(rng: np.random.Generator, color: ArrayLike) -> NDArray[np.uint8]:
 
 
 def bands(rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Two to four plain colours one above the other, with sharp edges."""
+    """Draw two to four plain colours one above the other, with sharp edges."""
     size = 64
     edges = np.sort(rng.integers(0, size, rng.integers(1, 4)))
     colours = rng.uniform(0.03, 0.97, (len(edges) + 1, 3))

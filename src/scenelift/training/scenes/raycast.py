@@ -1,4 +1,4 @@
-"""Rendering of scenes with known truth: what each pixel sees exactly, and a lit photo of it.
+"""Renders scenes with known truth: what each pixel sees exactly, and a lit photo of it.
 
 The photo has soft shadows of one area light, ambient occlusion and no reflections. Light is
 computed per ray, smoothed along surfaces and multiplied by colours, as a filtered light map would
@@ -47,7 +47,7 @@ class Light:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sky:
-    """Colours (sRGB, 0…1) of what is seen where nothing is hit.
+    """The sky's colours (sRGB, 0…1), seen where a ray hits nothing.
 
     Attributes:
         horizon, zenith: of a plain sky.
@@ -61,7 +61,7 @@ class Sky:
     turn: float = 0.0
 
     def linear(self, directions: NDArray) -> NDArray[np.float64]:  # [N, 3] -> [N, 3]
-        """Linear colours in these unit directions."""
+        """Return linear colours in these unit directions."""
         if self.panorama is None:
             up = np.clip(directions[:, 1:2] * 2, 0, 1)
             return _linear(self.horizon * (1 - up) + self.zenith * up)
@@ -81,7 +81,7 @@ class View:
     world_from_camera: NDArray[np.float64]
 
     def rays(self, samples: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Origins and unit directions, both [N, 3], rows first; `samples`² regular per pixel."""
+        """Return origins and unit directions, both [N, 3], rows first; `samples`² per pixel."""
         finer = self.camera.resized(self.camera.width * samples, self.camera.height * samples)
         directions = finer.unproject(np.ones((finer.height, finer.width))).reshape(-1, 3)
         directions = directions.astype(np.float64) @ self.world_from_camera[:3, :3].T
@@ -99,7 +99,7 @@ class _Hits:
 
 
 class Tracer:
-    """Surfaces with a number each, ready to be looked at. Number 0 is background.
+    """Casts rays at surfaces with a number each. Number 0 is background.
 
     Args:
         gloss: of each surface, how much it mirrors (0…1) and how sharp its highlight is (Phong's
@@ -121,7 +121,7 @@ class Tracer:
         self._mesh = TriangleMesh(self._scene, self._surface.vertices, self._surface.faces)
 
     def truth(self, view: View) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Numbers and depths [H, W] at pixel centres; −1 and NaN where nothing is hit.
+        """Find numbers and depths [H, W] at pixel centres; −1 and NaN where nothing is hit.
 
         Depth is the distance along the viewing axis, in metres.
         """
@@ -131,7 +131,7 @@ class Tracer:
     def distances(
         self, origins: NDArray[np.floating], directions: NDArray[np.floating]
     ) -> NDArray[np.float32]:  # 2 × [N, 3] -> [N]
-        """How far rays go until they meet a surface; inf where they do not."""
+        """Measure how far rays go until they meet a surface; inf where they do not."""
         rays = (np.ascontiguousarray(x, np.float32) for x in (origins, directions))
         hits = self._cast(*rays)
         distance = np.full(len(origins), np.inf, np.float32)
@@ -152,7 +152,7 @@ class Tracer:
     def shot(
         self, view: View, light: Light, sky: Sky, rng: np.random.Generator
     ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.float32]]:
-        """`photo` with one ray a pixel and `truth` from the same rays, for training's sake.
+        """Make `photo` with one ray a pixel and `truth` from the same rays, to train on.
 
         Returns:
             Linear colours [H, W, 3], numbers and depths [H, W].
@@ -172,7 +172,7 @@ class Tracer:
         samples: int = 2,
         light_rays: int = 2,
     ) -> NDArray[np.float64]:  # [H, W, 3]
-        """Linear colours, not yet exposed."""
+        """Compute linear colours, not yet exposed."""
         origins, directions = view.rays(samples)
         hits = self._cast(origins, directions)
         return self._lit(hits, view, origins, directions, light, sky, rng, samples, light_rays)
@@ -237,7 +237,7 @@ class Tracer:
     def _surface_at(
         self, hits: _Hits, origins: NDArray[np.float32], directions: NDArray[np.float32]
     ) -> tuple[NDArray, NDArray, NDArray]:
-        """Points, geometric and smooth normals [M, 3], both turned towards the camera."""
+        """Find points, geometric and smooth normals [M, 3], both turned towards the camera."""
         ahead = directions[hits.is_hit]
         points = origins[hits.is_hit] + ahead * hits.distance[:, None]
         corners = self._surface.faces[hits.face]
@@ -288,7 +288,7 @@ class Tracer:
         light: Light,
         sky: Sky,
     ) -> NDArray[np.float64]:  # [M, 3]
-        """Highlights of the light's middle and a mirrored sky, after Schlick and Blinn."""
+        """Compute highlights of the light's middle and a mirrored sky, after Schlick and Blinn."""
         assert self._gloss is not None
         strength, exponent = self._gloss[hits.face].T[..., None]
         facing = np.clip(-(normals * ahead).sum(1, keepdims=True), 0, 1)
@@ -326,7 +326,7 @@ def _smooth_along_surfaces(
     normals: NDArray[np.float32],  # [H, W, 3]
     distance: NDArray[np.float32],  # [H, W]
 ) -> NDArray[np.float32]:
-    """Average of neighbours on the same surface: à-trous filter of three growing steps."""
+    """Average neighbours on the same surface: à-trous filter of three growing steps."""
     height, width = distance.shape
     for step in (1, 2, 4):
         total, weights = light.copy(), np.ones((height, width, 1), np.float32)

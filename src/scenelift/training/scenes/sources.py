@@ -1,4 +1,4 @@
-"""Where the training's models come from: the furniture catalogue, pybullet's solids, vessels."""
+"""Lists the models for training: the furniture catalogue, pybullet's solids, vessels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOT_OBJECTS = ("window", "door", "stair", "arrow", "plug", "switch", "socket", "
 
 
 def split_of(entry: Entry) -> str:
-    """ "test" for the benchmark's models, "val" for those of held-out authors, else "train"."""
+    """Return "test" for the benchmark's models, "val" for held-out authors' ones, else "train"."""
     if entry.id in held_out():
         return "test"
     if entry.author not in LARGE_CATALOGUES:
@@ -47,7 +47,7 @@ def training_models(
     *,
     only: str | None = None,
 ) -> Iterator[Model]:
-    """Every model that training may see, the benchmark's left out.
+    """List every model that training may see, the benchmark's left out.
 
     Args:
         pybullet: PyPI's wheel of pybullet 3.2.7 (zlib licence), whose `random_urdfs` are solids

@@ -89,7 +89,7 @@ KINDS = (
 
 
 def vessels(count: int) -> Iterator[Model]:
-    """The first `count` of an endless row of vessels, to train on."""
+    """Make the first `count` of an endless row of vessels, to train on."""
     for number in range(count):
         rng = np.random.default_rng((11, number))
         kind = KINDS[number % len(KINDS)]
@@ -118,7 +118,7 @@ def _canonical(surface: Surface) -> tuple[Surface, NDArray[np.float64]]:  # and 
 
 
 def _vessel(kind: _Kind, rng: np.random.Generator) -> Surface:
-    """One of a kind, its widest radius 1 and its axis y."""
+    """Make one of a kind, its widest radius 1 and its axis y."""
     heights = np.linspace(0, 1, len(kind.radii))
     radii = np.array(kind.radii) * np.exp(rng.normal(0, rng.uniform(0, MOST_SPREAD), len(heights)))
     radii /= radii.max()
@@ -161,7 +161,7 @@ def _vessel(kind: _Kind, rng: np.random.Generator) -> Surface:
 
 
 def _ring(rng: np.random.Generator, *, square: bool) -> NDArray[np.float64]:  # [AROUND, 2]
-    """A circle, or a superellipse, of half-axes 1 along x and at most that along z."""
+    """Draw a circle, or a superellipse, of half-axes 1 along x and at most that along z."""
     angle = np.arange(AROUND) / AROUND * 2 * math.pi
     ring = np.stack([np.cos(angle), np.sin(angle)], 1)
     if not square:
@@ -182,7 +182,7 @@ def _glaze(rng: np.random.Generator) -> NDArray[np.float64]:  # [3], sRGB
 def _decorated(
     plain: NDArray[np.float64], ring: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float64]:  # [ROWS, AROUND, 3]
-    """Colours of the outside, from the foot up: plain, in bands, or with a label on one side."""
+    """Choose the outside's colours, from the foot up: plain, in bands, or a label on one side."""
     colours = np.broadcast_to(plain, (ROWS, len(ring), 3)).copy()
     if rng.random() < 0.45:
         for row in rng.integers(1, ROWS, rng.integers(1, 4)):
@@ -200,7 +200,7 @@ def _turned(
     ring: NDArray[np.float64],  # [R, 2]
     colours: NDArray[np.float64],  # [3], or [P − 1, R, 3]
 ) -> Surface:
-    """The surface that a profile sweeps, smooth along it; edges are where two of them meet."""
+    """Sweep a profile to a surface, smooth along it; edges are where two of them meet."""
     across = profile[:, :1, None] * ring  # [P, R, 2]
     up = np.broadcast_to(profile[:, 1, None], across.shape[:2])
     grid = np.stack([across[..., 0], up, across[..., 1]], -1)
@@ -214,7 +214,7 @@ def _handle(
     colour: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> Surface:
-    """A tube in the plane of x and y that leaves the wall and comes back to it."""
+    """Make a tube in the plane of x and y that leaves the wall and comes back to it."""
     low, high = rng.uniform(0.1, 0.4), rng.uniform(0.6, 0.95)
     ends = float(radius(low)), float(radius(high))
     thick = rng.uniform(0.06, 0.12)
@@ -239,7 +239,7 @@ def _handle(
 
 
 def _woven(grid: NDArray[np.float64], colours: NDArray[np.float64]) -> Surface:
-    """Quads between the rows of a grid of points [P, R, 3], each row closed to a ring."""
+    """Join rows of points [P, R, 3] by quads, each row closed to a ring."""
     rows, around = grid.shape[:2]
     number = np.arange(rows * around).reshape(rows, around)
     a, b = number[:-1], np.roll(number[:-1], -1, 1)

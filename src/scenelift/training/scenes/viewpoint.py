@@ -1,4 +1,4 @@
-"""Where a photographer would stand."""
+"""Chooses where a photographer would stand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def viewpoint(
     *,
     fov: tuple[float, float] = (42, 62),
 ) -> View | None:
-    """A camera at a person's height that has moved back until every object is in the picture.
+    """Move a camera at a person's height back until every object is in the picture.
 
     Args:
         width: of the ground in metres.

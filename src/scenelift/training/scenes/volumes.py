@@ -1,4 +1,4 @@
-"""Which voxels a model fills, and in which colour."""
+"""Finds which voxels a model fills, and in which colour."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ refrigerators among the training models count as hollow."""
 
 
 def outside_filled(surface: NDArray[np.bool_], crack: int = 0) -> NDArray[np.bool_]:
-    """Voxels [X, Y, Z] of a surface and of all that it encloses together with the floor.
+    """Fill voxels [X, Y, Z] of a surface and of all that it encloses together with the floor.
 
     Air flows in from the sides and from the top, face to face, but not through the floor (the
     lowest layer of y that the surface touches): much furniture is modelled without an underside.
@@ -42,7 +42,7 @@ def outside_filled(surface: NDArray[np.bool_], crack: int = 0) -> NDArray[np.boo
 
 
 def volume_of(surface: Surface) -> NDArray[np.bool_]:  # [64, 64, 64]: x, y, z
-    """What a model in its canonical frame fills of [−0.5, 0.5]³."""
+    """Find the part of [−0.5, 0.5]³ that a model in its canonical frame fills."""
     points, _ = _samples(surface)
     grid = np.zeros((GRID,) * 3, bool)
     grid[tuple(_cells(points, GRID).T)] = True
@@ -50,7 +50,7 @@ def volume_of(surface: Surface) -> NDArray[np.bool_]:  # [64, 64, 64]: x, y, z
 
 
 def coloured_volume(surface: Surface) -> NDArray[np.uint8]:  # [32, 32, 32, 3]: x, y, z, sRGB
-    """The colour of the surface nearest to each voxel."""
+    """Give each voxel the colour of the nearest surface."""
     points, colours = _samples(surface)
     cells = _cells(points, COLOUR_GRID)
     flat = np.ravel_multi_index(tuple(cells.T), (COLOUR_GRID,) * 3)
@@ -69,7 +69,7 @@ def _cells(points: NDArray, grid: int) -> NDArray[np.intp]:
 
 
 def _samples(surface: Surface) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points [N, 3] spread over the surface, and their colours."""
+    """Spread points [N, 3] over the surface, and read their colours."""
     rng = np.random.default_rng(0)
     a, b, c = (surface.vertices[surface.faces[:, k]].astype(np.float64) for k in range(3))
     areas = np.cumsum(np.linalg.norm(np.cross(b - a, c - a), axis=1))

@@ -1,4 +1,4 @@
-"""How often each model is shown: what looks like the world, and people, more often than toys."""
+"""Chooses how often each model is shown: real-looking ones and people more often than toys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WEIGHTS = {"realistic": 3.0, "stylised": 0.5, "people": 6.0, "other": 1.0}
 
 
 def share_of_models(models: Sequence[Model]) -> NDArray[np.float64]:  # [M], sums to 1
-    """The chance of each model to be drawn."""
+    """Compute each model's chance to be drawn."""
     weights = np.array([WEIGHTS[_kind(model.entry.id)] for model in models])
     return weights / weights.sum()
 

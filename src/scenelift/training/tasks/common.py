@@ -21,7 +21,7 @@ FEATURE_NOISE = 0.06
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeadInput:
-    """What a head is given.
+    """The inputs of a head.
 
     Attributes:
         levels: 4 × [B, 1 + h·w, 384].
@@ -52,7 +52,7 @@ class HeadTask:
     def inputs(
         self, picture: Tensor, patches: tuple[int, int], generator: torch.Generator | None
     ) -> HeadInput:
-        """Features of pictures [B, 3, 14h, 14w]; with a generator, of pictures made different."""
+        """Prepare features of pictures [B, 3, 14h, 14w]; with a generator, of altered pictures."""
         if generator is not None:
             picture = developed(picture, generator)
         picture = normalised(picture)
@@ -72,12 +72,12 @@ def _noisy(level: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def patch_grid(choices: Sequence[tuple[int, int]], generator: torch.Generator) -> tuple[int, int]:
-    """One of some numbers of patch rows and columns, at random."""
+    """Choose one of some numbers of patch rows and columns, at random."""
     index = torch.randint(len(choices), (), generator=generator, device=generator.device)
     return choices[int(index)]
 
 
 def iou_of(logits: Tensor, truth: Tensor) -> Tensor:  # [B]
-    """Intersection over union of what logits say and the truth, 0 or 1, of each of a batch."""
+    """Compute intersection over union of logits and the truth, 0 or 1, of each of a batch."""
     a, b = logits.flatten(1) > 0, truth.flatten(1) > 0.5
     return (a & b).sum(1) / (a | b).sum(1).clamp_min(1)

@@ -47,7 +47,7 @@ class _Batch:
 
 
 class DepthTask(HeadTask):
-    """See the module."""
+    """Trains the depth head; see the module."""
 
     def __init__(self, backbone: Backbone, train: SceneStore, held_out: SceneStore | None) -> None:
         super().__init__(PARAMS, backbone, train, held_out)
@@ -86,7 +86,7 @@ class DepthTask(HeadTask):
         return total, terms
 
     def evaluate(self, network: nn.Module) -> Mapping[str, float]:
-        """AbsRel after one factor a photo, and errors of scale and field of view."""
+        """Compute AbsRel after one factor a photo, and errors of scale and field of view."""
         if self.held_out is None:
             return {}
         rows = []
@@ -138,7 +138,7 @@ class DepthTask(HeadTask):
 
 
 def position_hints(count: int, patches: tuple[int, int], device: torch.device) -> Tensor:
-    """[count, 2, 8h, 8w]: across and down from the middle, over half the longer side."""
+    """Build [count, 2, 8h, 8w]: across and down from the middle, over half the longer side."""
     height, width = (side * 8 for side in patches)
     half = max(height, width) / 2
     x = (torch.arange(width, device=device) + 0.5 - width / 2) / half
@@ -153,7 +153,7 @@ def _windows(
     patches: tuple[int, int],
     generator: torch.Generator | None,
 ) -> Windows:
-    """The whole photo, or a random part of it with square pixels."""
+    """Choose the whole photo, or a random part of it with square pixels."""
     count, device = len(scene), scene.device
     aspect = patches[1] / patches[0]
     width = min(store.width, store.height * aspect)
@@ -180,7 +180,7 @@ def _masked_median(values: Tensor, mask: Tensor) -> Tensor:  # [B, H, W] -> [B]
 
 
 def _gradient_error(error: Tensor, mask: Tensor) -> Tensor:
-    """Mean error of differences between neighbours at several distances: sharp edges, flat walls.
+    """Compute the mean error of differences between neighbours at several distances.
 
     The loss of MegaDepth (https://arxiv.org/abs/1804.00607) on logarithms.
     """

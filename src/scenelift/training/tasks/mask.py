@@ -40,7 +40,7 @@ class _Batch:
 
 
 class MaskTask(HeadTask):
-    """See the module."""
+    """Trains the mask head; see the module."""
 
     def __init__(self, backbone: Backbone, train: SceneStore, held_out: SceneStore | None) -> None:
         super().__init__(PARAMS, backbone, train, held_out)
@@ -61,8 +61,7 @@ class MaskTask(HeadTask):
         return each + dice.mean() + 0.1 * sure, {"bce": each, "iou": overlap.mean()}
 
     def evaluate(self, network: nn.Module) -> Mapping[str, float]:
-        """Mean IoU from boxes that are off by a little, with all rivals known; how far off the IoU
-        is that the head expects."""
+        """Compute mean IoU from slightly wrong boxes with all rivals, and the IoU head's error."""
         if self.held_out is None:
             return {}
         ious, errors = [], []
@@ -142,7 +141,7 @@ class MaskTask(HeadTask):
 
 
 def window_of(box: Tensor) -> Tensor:  # [B, 4] -> [B, 4]
-    """The box with its surroundings; not much longer than wide."""
+    """Choose a window around the box with its surroundings; not much longer than wide."""
     x0, y0, x1, y1 = box.unbind(1)
     longer = torch.maximum(x1 - x0, y1 - y0)
     half_x, half_y = (x1 - x0) / 2 + MARGIN * longer, (y1 - y0) / 2 + MARGIN * longer
@@ -153,7 +152,7 @@ def window_of(box: Tensor) -> Tensor:  # [B, 4] -> [B, 4]
 
 
 def _in_box(windows: Windows, box: Tensor, rows: int, columns: int) -> Tensor:
-    """[B, 2, rows, columns]: across and down in the box, −1…1 from edge to edge, cut at ±2."""
+    """Build [B, 2, rows, columns]: across and down in the box, −1…1, cut at ±2."""
     u = (torch.arange(columns, device=box.device) + 0.5) / columns
     v = (torch.arange(rows, device=box.device) + 0.5) / rows
     wx0, wy0, wx1, wy1 = windows.box.unbind(1)

@@ -44,7 +44,7 @@ STRETCH, BEND = 0.15, 0.06
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Volumes:
-    """What each model of a pack fills, on the device.
+    """The space that each model of a pack fills, on the device.
 
     Attributes:
         filled: uint8 [M, z, y, x], 64 a side.
@@ -86,7 +86,7 @@ class _Batch:
 
 
 class ShapeTask(HeadTask):
-    """See the module."""
+    """Trains the shape head; see the module."""
 
     def __init__(
         self, backbone: Backbone, train: SceneStore, held_out: SceneStore | None, volumes: Volumes
@@ -112,7 +112,7 @@ class ShapeTask(HeadTask):
         return total, {"bce": each, "iou": iou_of(logits, batch.filled).mean(), "back": back}
 
     def evaluate(self, network: nn.Module) -> Mapping[str, float]:
-        """Mean IoU of filled bins, and the error of up in degrees."""
+        """Compute the mean IoU of filled bins, and the error of up in degrees."""
         if self.held_out is None:
             return {}
         ious, turns = [], []
@@ -233,7 +233,7 @@ class ShapeTask(HeadTask):
 
 
 def _rays(store: SceneStore, windows: Windows, focal: Tensor, side: int) -> Tensor:
-    """Tangents [B, 2, side, side] of the angles across (to the right) and up of each pixel."""
+    """Compute tangents [B, 2, side, side] of each pixel's angles across (to the right) and up."""
     grid = windows.grid(store, side, side)
     f = focal[:, None, None]
     across = grid[..., 0] * (store.width / 2) / f
@@ -242,7 +242,7 @@ def _rays(store: SceneStore, windows: Windows, focal: Tensor, side: int) -> Tens
 
 
 def _disturbed(relief: Tensor, valid: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Depth as it comes: true, as good estimators give it (stretched, bent, blurred), or none.
+    """Vary the depth: true, as good estimators give it (stretched, bent, blurred), or missing.
 
     Some is left true: a head that never can trust depth completes a shape as if it were deeper
     than what it is told (docs/log.md).

@@ -45,4 +45,4 @@ __all__ = [
 
 
 class Queue(OwnerSide, WorkerSide, ServerSide):
-    """All sides of the queue over one file; see `WorkerSide` for the arguments."""
+    """Joins all sides of the queue over one file; see `WorkerSide` for the arguments."""

@@ -1,4 +1,4 @@
-"""Reads and changes that several sides of the queue make, inside a transaction of theirs."""
+"""Reads and changes that several sides of the queue share, each inside their transaction."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def select_jobs(c: sqlite3.Connection, where: str, values: Sequence[Any] = ()) -
 
 
 def export_names(c: sqlite3.Connection, job_id: str) -> list[str]:
-    """Names of the files that are still to be made of a job's scene, in order."""
+    """List the names of the files that are still to be made of a job's scene, in order."""
     rows = c.execute("SELECT name FROM exports WHERE job = ? ORDER BY number", (job_id,)).fetchall()
     return [row["name"] for row in rows]
 
@@ -60,7 +60,7 @@ def finish_job(
 def _finish_task(
     c: sqlite3.Connection, job_id: str, task: Task, state: State, error: Mapping[str, Any] | None
 ) -> None:
-    """The job is done as before, with its new files or, where that failed, with the old ones."""
+    """Mark the job as done again, with its new files or, after a failure, with the old ones."""
     c.execute(
         "UPDATE jobs SET state = 'done', task = 'lift', fraction = 1, stage = '', finished = ?, "
         f"worker = NULL, lease = NULL, cancel = NULL, eta = NULL, {task}_error = ? WHERE id = ?",
@@ -82,7 +82,7 @@ def _finish_task(
 
 
 def _following_task(c: sqlite3.Connection, job_id: str) -> Task | None:
-    """What is still to do with a finished job: edits first, as exports are made of their files."""
+    """Find what is still to do with a finished job: edits first, as exports use their files."""
     row = c.execute(
         "SELECT revision > taken AS edits, id IN (SELECT job FROM exports) AS exports "
         "FROM jobs WHERE id = ?",
@@ -92,7 +92,7 @@ def _following_task(c: sqlite3.Connection, job_id: str) -> Task | None:
 
 
 def queue_task(c: sqlite3.Connection, job_id: str, task: Task) -> None:
-    """Let a finished job wait for a worker that writes files of it."""
+    """Let a finished job wait for a worker that writes files of its scene."""
     c.execute(
         "UPDATE jobs SET state = 'queued', task = ?, attempt = 0, outages = 0, stage = '', "
         f"fraction = 0, eta = NULL, {task}_error = NULL WHERE id = ?",

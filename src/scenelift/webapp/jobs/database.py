@@ -167,7 +167,7 @@ class QueueFile:
             )
 
     def is_intact(self) -> bool:
-        """SQLite's own check of the file, and whether it has every column that is used."""
+        """Run SQLite's own check of the file, and check that it has every column that is used."""
         with self.connection() as c:
             if c.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
                 return False

@@ -1,4 +1,4 @@
-"""What the owners of jobs do: add, look, cancel, delete, choose."""
+"""What owners do with jobs: add, look, cancel, delete, choose."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class OwnerSide(QueueFile):
             self._check_room(c, owner, limits)
 
     def get(self, job_id: str, owner: str | None = None) -> JobRow:
-        """A job.
+        """Return a job.
 
         Args:
             owner: who asks; jobs of others do not exist for them. None may see all.
@@ -70,7 +70,7 @@ class OwnerSide(QueueFile):
             return get_job(c, job_id, owner)
 
     def of_owner(self, owner: str, *, limit: int, before: str | None = None) -> list[JobRow]:
-        """An owner's jobs, newest first, from the one after `before`.
+        """List an owner's jobs, newest first, from the one after `before`.
 
         Raises:
             NotFound: `before` names no job of this owner.
@@ -84,7 +84,7 @@ class OwnerSide(QueueFile):
             )
 
     def positions(self) -> dict[str, int]:
-        """Place in the queue, from 1, of every waiting job."""
+        """Map every waiting job to its place in the queue, from 1."""
         with self.connection() as c:
             rows = c.execute(
                 "SELECT id FROM jobs WHERE state = 'queued' AND NOT deleting ORDER BY number"
@@ -142,7 +142,7 @@ class OwnerSide(QueueFile):
     def look_again(
         self, job_id: str, owner: str, request: JobRequest, limits: Limits = UNLIMITED
     ) -> JobRow:
-        """Queue a reviewed job to find its objects once more, as it asks for now; see `select`."""
+        """Queue a reviewed job again, to find objects by the new request; see `select`."""
         return self._requeue_reviewed(
             job_id, owner, limits, "look again", "request", request.model_dump_json()
         )
@@ -164,7 +164,7 @@ class OwnerSide(QueueFile):
         return self.get(job_id, owner)
 
     def edits(self, job_id: str, owner: str) -> tuple[JobRow, bytes | None]:
-        """A job and the edits that were put last, if ever any were.
+        """Return a job and the edits that were put last, if there are any.
 
         Raises:
             NotFound: see `get`.
@@ -207,7 +207,7 @@ class OwnerSide(QueueFile):
         return self.get(job_id, owner)
 
     def exports(self, job_id: str, owner: str) -> tuple[JobRow, list[str]]:
-        """A job, and the names of files that are still to be made of its scene.
+        """Return a job, and the names of files that are still to be made of its scene.
 
         Raises:
             NotFound: see `get`.

@@ -1,4 +1,4 @@
-"""What the queue stores, as Python sees it."""
+"""The queue's rows as Python values."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What a worker says about the job it has."""
+    """A worker's report on the job it runs."""
 
     kind: str
     stage: str = ""
@@ -123,12 +123,12 @@ class JobRow:
 
     @property
     def has_scene(self) -> bool:
-        """Whether its files are there: of a job that is done, whatever is made of it since."""
+        """Whether its files are there: those of a finished job, whatever is made of it since."""
         return self.shown_state == "done"
 
     @property
     def shown_state(self) -> State:
-        """The state as its owner sees it: what is edited or exported was done, and stays so."""
+        """The state for its owner: a job that is edited or exported still counts as done."""
         return self.state if self.task == "lift" else "done"
 
     @property
@@ -145,12 +145,12 @@ class EventRow:
 
 
 def new_job_id() -> str:
-    """128 random bits as hex: whoever was not told an id cannot find it."""
+    """Draw 128 random bits as hex, so that ids cannot be guessed."""
     return secrets.token_hex(16)
 
 
 def job_from_row(row: sqlite3.Row) -> JobRow:
-    """A row as Python sees it; one that this version cannot read is a failed job that says so.
+    """Convert a row; one that this version cannot read becomes a failed job that says so.
 
     Rows are unreadable after a rollback from a later version, or when the file was damaged. They
     stay as they are in it: the version that wrote them reads them again.
@@ -162,7 +162,7 @@ def job_from_row(row: sqlite3.Row) -> JobRow:
 
 
 def unreadable(row: sqlite3.Row | JobRow) -> JobRow:
-    """A stand-in for a job whose row this version cannot read."""
+    """Make a stand-in for a job whose row this version cannot read."""
 
     def value(name: str) -> Any:
         return getattr(row, name) if isinstance(row, JobRow) else row[name]

@@ -1,4 +1,4 @@
-"""What the server does: watch, tell, and clear away."""
+"""What the server does with jobs: watch, report, and remove."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["ServerSide"]
 
 
 class ServerSide(QueueFile):
-    """The queue as the server sees it: every owner's jobs, events, workers, timings."""
+    """The queue for the server: every owner's jobs, events, workers, timings."""
 
     def running(self) -> list[tuple[JobRow, float]]:
-        """Every running job with the end of its lease."""
+        """List every running job with the end of its lease."""
         with self.connection() as c:
             rows = c.execute("SELECT * FROM jobs WHERE state = 'running'").fetchall()
         return [(job_from_row(row), row["lease"]) for row in rows]
 
     def workers(self) -> list[dict[str, Any]]:
-        """The latest report of every worker."""
+        """List the latest report of every worker."""
         with self.connection() as c:
             return [dict(row) for row in c.execute("SELECT * FROM workers ORDER BY slot")]
 
     def typical_seconds(self, quality: str) -> dict[str, float]:
-        """Typical seconds of the stages of a quality on this server."""
+        """Return typical seconds of the stages of a quality on this server."""
         with self.connection() as c:
             rows = c.execute(
                 "SELECT stage, typical FROM timings WHERE quality = ?", (quality,)
@@ -37,7 +37,7 @@ class ServerSide(QueueFile):
         return {row["stage"]: row["typical"] for row in rows}
 
     def before(self, number: int) -> list[JobRow]:
-        """Jobs that run, or wait for a turn before that one's."""
+        """List the jobs that run, or wait for a turn before that one's."""
         with self.connection() as c:
             return select_jobs(
                 c,
@@ -47,13 +47,13 @@ class ServerSide(QueueFile):
             )
 
     def stage_totals(self) -> list[tuple[str, str, float, int]]:
-        """Quality, stage, seconds together, count."""
+        """Return quality, stage, seconds together and count."""
         with self.connection() as c:
             rows = c.execute("SELECT quality, stage, total, count FROM timings").fetchall()
         return [tuple(row) for row in rows]
 
     def counts(self) -> dict[str, int]:
-        """Number of jobs in each state."""
+        """Count the jobs in each state."""
         with self.connection() as c:
             rows = c.execute(
                 "SELECT state, count(*) AS n FROM jobs WHERE NOT deleting GROUP BY state"
@@ -61,13 +61,13 @@ class ServerSide(QueueFile):
         return dict.fromkeys(get_args(State), 0) | {row["state"]: row["n"] for row in rows}
 
     def oldest_waiting(self) -> float | None:
-        """When the job was created that has waited longest."""
+        """Return when the job was created that has waited longest."""
         with self.connection() as c:
             row = c.execute("SELECT min(created) AS t FROM jobs WHERE state = 'queued'").fetchone()
         return row["t"]
 
     def last_activity(self) -> float:
-        """When anything was last written here, 0 where nothing ever was."""
+        """Return when anything was last written here, 0 if it never was."""
         with self.connection() as c:
             row = c.execute(
                 "SELECT max((SELECT coalesce(max(created), 0) FROM jobs "
@@ -78,14 +78,14 @@ class ServerSide(QueueFile):
         return float(row["t"]) if isinstance(row["t"], int | float) else 0.0
 
     def last_event(self) -> int:
-        """Number of the newest event ever written, 0 before the first."""
+        """Return the number of the newest event ever written, 0 before the first."""
         with self.connection() as c:
             # The sequence outlives deleted rows, so that a number is never given twice.
             row = c.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
         return row["seq"] if row else 0
 
     def events_after(self, seq: int, owner: str, limit: int = 500) -> list[EventRow]:
-        """The owner's events after a number, oldest first."""
+        """List the owner's events after a number, oldest first."""
         with self.connection() as c:
             rows = c.execute(
                 "SELECT seq, data FROM events WHERE owner = ? AND seq > ? ORDER BY seq LIMIT ?",
@@ -94,17 +94,17 @@ class ServerSide(QueueFile):
         return [EventRow(row["seq"], row["data"]) for row in rows]
 
     def ids(self) -> set[str]:
-        """Every job there is, those being deleted included."""
+        """List the ids of all jobs, those being deleted included."""
         with self.connection() as c:
             return {row["id"] for row in c.execute("SELECT id FROM jobs")}
 
     def of_id(self, job_id: str) -> list[JobRow]:
-        """The job of that id, whoever owns it; empty where there is none, or it is going."""
+        """Return the job of that id, whoever owns it; empty if it is missing or being deleted."""
         with self.connection() as c:
             return select_jobs(c, "id = ? AND NOT deleting", (job_id,))
 
     def restore(self, job: JobRow, edits: bytes | None = None) -> None:
-        """Take up a job that another file of the queue knew, with the edits of its scene."""
+        """Restore a job from another queue's file, with the edits of its scene."""
         values = {
             "id": job.id,
             "owner": job.owner,
@@ -133,13 +133,13 @@ class ServerSide(QueueFile):
             write_event(c, job.id, job.state)
 
     def jobs_to_remove(self) -> list[str]:
-        """Deleted jobs that nobody works on: their files can go."""
+        """List deleted jobs that no worker runs: their files can be removed."""
         with self.connection() as c:
             rows = c.execute("SELECT id FROM jobs WHERE deleting AND state != 'running'").fetchall()
         return [row["id"] for row in rows]
 
     def finished_jobs(self) -> list[JobRow]:
-        """Jobs that wait for nothing but their owner's look, oldest first."""
+        """List jobs that wait for nothing but their owner's review, oldest first."""
         with self.connection() as c:
             return select_jobs(
                 c,
@@ -148,14 +148,14 @@ class ServerSide(QueueFile):
             )
 
     def purge(self, job_id: str) -> None:
-        """Forget a job whose files are gone."""
+        """Remove a job whose files are gone."""
         with self.transaction() as c:
             c.execute("DELETE FROM jobs WHERE id = ? AND state != 'running'", (job_id,))
             for table in ("edits", "exports"):
                 c.execute(f"DELETE FROM {table} WHERE job NOT IN (SELECT id FROM jobs)")
 
     def forget_events(self, before: float) -> None:
-        """Drop old events of jobs that are no longer there."""
+        """Remove old events of jobs that no longer exist."""
         with self.transaction() as c:
             c.execute(
                 "DELETE FROM events WHERE time < ? AND job NOT IN (SELECT id FROM jobs)", (before,)

@@ -1,4 +1,4 @@
-"""What workers do: claim a job, keep the claim, tell of progress, end it."""
+"""What workers do with jobs: claim, renew the claim, report progress, end."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ MAX_OUTAGES = 10
 
 
 class LeaseLost(Exception):
-    """The job was taken away from this worker, which must write nothing more about it."""
+    """The job was taken from this worker, which must write nothing more about it."""
 
 
 class WorkerSide(QueueFile):
-    """The queue as a worker sees it.
+    """The queue for a worker.
 
     Args:
         path: see `QueueFile`.
@@ -81,7 +81,7 @@ class WorkerSide(QueueFile):
         return row["cancel"] is not None
 
     def wants_cancel(self, claim: Claim) -> bool:
-        """Whether the job should be stopped; cheap enough to ask ten times a second.
+        """Tell whether the job should be stopped; cheap enough to ask ten times a second.
 
         Raises:
             LeaseLost: the job is somebody else's by now.
@@ -173,7 +173,7 @@ class WorkerSide(QueueFile):
     def recover(
         self, slot: int, reason: str, *, counts: bool = True, outage: bool = False
     ) -> list[str]:
-        """Decide about the jobs of a slot whose worker is certainly dead; returns their ids.
+        """Recover the jobs of a slot whose worker is certainly dead; returns their ids.
 
         Cancelled ones end so, those tried too often fail, the others wait again.
 
@@ -212,7 +212,7 @@ class WorkerSide(QueueFile):
         return [row["id"] for row in rows]
 
     def take_edits(self, claim: Claim) -> bytes:
-        """The newest edits of a job, which its files are about to be written from.
+        """Return the newest edits of a job, from which its files are written next.
 
         Raises:
             LeaseLost: the job is somebody else's by now.
@@ -223,7 +223,7 @@ class WorkerSide(QueueFile):
         return bytes(row["document"])
 
     def next_exports(self, claim: Claim) -> list[str]:
-        """Names of the files that are still to be made of a job's scene, in order.
+        """List the names of the files that are still to be made of a job's scene, in order.
 
         Raises:
             LeaseLost: the job is somebody else's by now.
@@ -233,7 +233,7 @@ class WorkerSide(QueueFile):
             return export_names(c, claim.job)
 
     def export_done(self, claim: Claim, name: str) -> None:
-        """A file was made, or cannot be.
+        """Record that a file was made, or cannot be.
 
         Raises:
             LeaseLost: the job is somebody else's by now.
@@ -243,7 +243,7 @@ class WorkerSide(QueueFile):
             c.execute("DELETE FROM exports WHERE job = ? AND name = ?", (claim.job, name))
 
     def tell(self, claim: Claim, kind: str, stage: str, fraction: float, eta: float | None) -> None:
-        """Say how far edits or exports are written, and nothing else about the job.
+        """Report how far edits or exports are written; nothing else about the job changes.
 
         Raises:
             LeaseLost: the job is somebody else's by now.
@@ -264,7 +264,7 @@ class WorkerSide(QueueFile):
             )
 
     def learn(self, quality: str, seconds: Mapping[str, float]) -> None:
-        """Remember how long the stages of a job took."""
+        """Record how long the stages of a job took."""
         with self.transaction() as c:
             for stage, value in seconds.items():
                 c.execute(

@@ -1,4 +1,4 @@
-"""What the page needs to know before the first job, and photos to try."""
+"""Settings for the page before the first job, and photos to try."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXAMPLES = {"coffee": ("coffee.png", "cup"), "cat": ("chelsea.png", "cat")}
 
 @router.get("/config")
 def get_config(use: Use, owner: Owner) -> Config:
-    """Qualities, what a job may say, limits and examples."""
+    """Qualities, options of a job, limits and examples."""
     settings = use.settings
     server = settings.options.to_plain()
     return Config(

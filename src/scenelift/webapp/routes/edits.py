@@ -107,7 +107,7 @@ def _put(
 
 
 def _scene(use: Services, job: JobRow) -> Path:
-    """The folder of a job's scene.
+    """Return the folder of a job's scene.
 
     Raises:
         Conflict: it has none.
@@ -118,7 +118,7 @@ def _scene(use: Services, job: JobRow) -> Path:
 
 
 def _revision(if_match: str | None) -> int | None:
-    """The revision that edits were made from; None for whichever there is.
+    """Read the revision that edits were made from; None for whichever there is.
 
     Raises:
         PreconditionMissing: it is not said.

@@ -48,7 +48,7 @@ router = APIRouter(
 
 @router.get("/api/jobs/{job_id}/exports")
 def get_exports(job_id: JobId, use: Use, owner: Owner) -> SceneExports:
-    """What the scene is written as, what it may be written as, and how large that is."""
+    """The formats that the scene has, those it may be written as, and how large they are."""
     return _answer(use, *use.queue.exports(job_id, owner))
 
 
@@ -66,7 +66,7 @@ def get_exports(job_id: JobId, use: Use, owner: Owner) -> SceneExports:
     },
 )
 def post_exports(job_id: JobId, new: NewExports, use: Use, owner: Owner) -> SceneExports:
-    """Make further files of the scene; those that are there are not made again."""
+    """Make further files of the scene; existing ones are not made again."""
     job = use.queue.get(job_id, owner)
     folder, manifest, record = _scene(use, job)
     exports = _exports_of_request(new)
@@ -121,7 +121,7 @@ def get_zip(
 
 
 def _scene(use: Services, job: JobRow) -> tuple[JobFolder, Manifest, ExportRecord]:
-    """What a job's scene is written as.
+    """List what a job's scene is written as.
 
     Raises:
         Conflict: it has none, or its files are changing places.
@@ -137,7 +137,7 @@ def _scene(use: Services, job: JobRow) -> tuple[JobFolder, Manifest, ExportRecor
 
 
 def _exports_of_request(new: NewExports) -> list[Export]:
-    """The exports that a request asks for.
+    """Read the exports that a request asks for.
 
     Raises:
         InputError: a format is unknown, or a loop has too many pixels.
@@ -153,7 +153,7 @@ def _exports_of_request(new: NewExports) -> list[Export]:
 
 
 def _check_share(use: Services, job: JobFolder, manifest: Manifest, exports: list[Export]) -> None:
-    """Refuse what could never be kept: the oldest jobs of an owner make room, this one cannot.
+    """Refuse files too large to keep: an owner's oldest jobs make room, this one cannot.
 
     Raises:
         StorageFull: the owner's share of the disk, or the disk itself, is too small.

@@ -74,7 +74,7 @@ def get_scene(job_id: JobId, request: Request, use: Use, owner: Owner) -> Respon
 
 
 def _whole(path: str) -> bool:
-    """Whether a file holds the scene itself, in a type with a name of its own."""
+    """Tell whether a file holds the scene itself, in a type with a name of its own."""
     return (
         path.startswith("scene.")
         and media_type(path).startswith("model/")
@@ -83,7 +83,7 @@ def _whole(path: str) -> bool:
 
 
 def _acceptable_types(accept: str, files: Mapping[str, str]) -> list[str]:
-    """Types that a client takes, the most wanted first; any model is the first of the files."""
+    """List types that a client takes, most wanted first; any model is the first of the files."""
     weights: dict[str, float] = {}
     for entry in accept.lower().split(","):
         kind, *parameters = (part.strip() for part in entry.split(";"))
@@ -115,7 +115,7 @@ def _serve(use: Services, job: JobRow, path: str, request: Request, *, download:
 
 
 def _export_files(folder: JobFolder) -> Mapping[str, FileModel]:
-    """Files made of a job's scene on demand."""
+    """List files made of a job's scene on demand."""
     try:
         return exports_of(folder).files
     except OSError:
@@ -155,7 +155,7 @@ def send_file(
 
 
 def _digests_of_job(job: JobRow) -> dict[str, str]:
-    """Path -> SHA-256 ("" where it is not known) of everything that may be asked for."""
+    """Map paths to SHA-256 ("" where it is not known), for everything that may be asked for."""
     digests: dict[str, str] = dict.fromkeys(OWN, "")
     if job.objects:
         digests["found/overlay.png"] = digests["found/instances.json"] = ""

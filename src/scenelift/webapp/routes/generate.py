@@ -1,4 +1,4 @@
-"""The call that waits: one request, one scene."""
+"""The call that waits for its result: one request, one scene."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def generate_3d(request: Request, use: Use, owner: Owner) -> Generated | J
 
 
 async def _wait(use: Services, row: JobRow, owner: str) -> JobRow:
-    """The job once it has ended or waits for its owner, or as it is when time is up."""
+    """Return the job once it has ended or waits for its owner, or when time is up."""
     deadline = time.monotonic() + use.settings.wait_seconds
     last_seq = 0
     while row.state in ("queued", "running"):

@@ -1,4 +1,4 @@
-"""For those who watch the server: load balancers, Prometheus, people."""
+"""Health and metrics, for load balancers, Prometheus and people."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SILENT_SECONDS = 10.0
 
 @router.get("/health")
 async def health() -> dict[str, str]:
-    """The server answers. Touches neither disk nor worker."""
+    """Say that the server answers. Touches neither disk nor worker."""
     return {"status": "ok", "version": __version__}
 
 
 @router.get("/ready", responses={401: {"model": Problem}, 503: {"model": Problem}})
 def ready(use: Use, owner: Owner) -> dict[str, object]:
-    """The queue can be read, and a worker with loaded models waits for jobs or runs one."""
+    """Check that the queue can be read, and that a worker with loaded models is there."""
     workers = [w for w in use.queue.workers() if time.time() - w["seen"] < SILENT_SECONDS]
     if not workers:
         raise NotReady("No worker is there. It may be starting again; the log says more.", 5)
@@ -42,5 +42,5 @@ def ready(use: Use, owner: Owner) -> dict[str, object]:
     responses={200: {"content": {"text/plain": {}}}, 401: {"model": Problem}},
 )
 def metrics(use: Use, owner: Owner) -> Response:
-    """Prometheus text format."""
+    """Metrics in Prometheus's text format."""
     return Response(use.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

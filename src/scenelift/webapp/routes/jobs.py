@@ -118,7 +118,7 @@ def cancel_job(job_id: JobId, use: Use, owner: Owner) -> Job:
 
 @router.post("/{job_id}/continue")
 def continue_job(job_id: JobId, choice: Choice, use: Use, owner: Owner) -> Job:
-    """Reconstruct what was chosen of the found objects, and what was drawn, clicked or painted."""
+    """Reconstruct the chosen objects, and those that were drawn, clicked or painted."""
     most = use.settings.max_objects
     if len(choice.add) + len(choice.masks) > most:
         raise InputError(
@@ -168,7 +168,7 @@ def _check_choice(choice: Choice, job: JobRow) -> None:
 
 @router.post("/{job_id}/click")
 def click(job_id: JobId, click: Click, use: Use, owner: Owner) -> Clicked:
-    """The mask of one object that was pointed at; nothing of it is kept."""
+    """Return the mask of one object that was pointed at; nothing of it is stored."""
     job = use.queue.get(job_id, owner)
     if job.state != "review":
         raise Conflict(f"This job is {job.state}; clicks are answered for a job in review.")
@@ -189,7 +189,7 @@ def click(job_id: JobId, click: Click, use: Use, owner: Owner) -> Clicked:
 
 
 def _in_pixels(click: Click, job: JobRow) -> Click:
-    """A click whose points and box are in pixels of the photo.
+    """Convert points and box of a click to pixels of the photo.
 
     Raises:
         InputError: one lies outside the photo, or could mean pixels and parts of it.
@@ -206,7 +206,7 @@ def _in_pixels(click: Click, job: JobRow) -> Click:
 
 @router.post("/{job_id}/look")
 def look_again(job_id: JobId, boxes: Look, use: Use, owner: Owner) -> Job:
-    """Find the objects again with boxes that were drawn, and stop for another look."""
+    """Find the objects again with boxes that were drawn, and stop for another review."""
     job = use.queue.get(job_id, owner)
     prompt = job.request.prompt
     new_boxes = [Box(box=b.box, label=b.label, positive=True) for b in boxes.add]
@@ -301,13 +301,13 @@ def _enqueue(upload: Upload, use: Services, owner: str) -> JobRow:
 
 
 def _write_back(use: Services, row: JobRow) -> JobRow:
-    """The job, once its folder says what the queue says."""
+    """Write the job's record into its folder, as the queue has it."""
     write_record(use.data.job(row.id), row)
     return row
 
 
 def _make_room(use: Services, job: JobRow) -> None:
-    """Let go of what is held back, and of what this job has: it is about to be deleted."""
+    """Free the reserved disk space, and the files of this job, which is about to be deleted."""
     use.data.give_up_reserve()
     if job.state != "running":
         use.data.remove(use.data.job(job.id).path)
@@ -355,13 +355,13 @@ def _view(use: Services, job: JobRow) -> Job:
 
 
 def typical_seconds(use: Services, job: JobRow) -> dict[str, float]:
-    """What stages of the job's quality take here, as far as it is known."""
+    """Map stages of the job's quality to what they take here, as far as it is known."""
     quality = job.request.options(use.settings.options).backends.quality
     return use.queue.typical_seconds(quality)
 
 
 def starts_in(use: Services, job: JobRow) -> float | None:
-    """Seconds until a worker is free, from what is before it; None where that is not known."""
+    """Estimate the seconds until a worker is free, from earlier jobs; None where not known."""
     if job.state != "queued":
         return None
     total = 0.0

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api", tags=["session"])
     responses={code: {"model": Problem} for code in (400, 401, 403, 413, 422, 429)},
 )
 def log_in(login: Login, request: Request, response: Response, use: Use) -> None:
-    """Keep a token in a cookie that scripts cannot read and other sites cannot send."""
+    """Store a token in a cookie that scripts cannot read and other sites cannot send."""
     if not use.settings.tokens:
         return
     token = login.token.strip()
@@ -36,7 +36,7 @@ def log_in(login: Login, request: Request, response: Response, use: Use) -> None
 
 @router.post("/logout", status_code=204, responses={403: {"model": Problem}})
 def log_out(request: Request, response: Response) -> None:
-    """Forget the cookie."""
+    """Remove the cookie."""
     response.delete_cookie(
         COOKIE, httponly=True, samesite="strict", secure=request.url.scheme == "https"
     )

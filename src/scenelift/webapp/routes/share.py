@@ -53,14 +53,14 @@ SHOWN_OF_OBJECTS = ("splats", "mesh")
 
 @router.get("/api/jobs/{job_id}/share")
 def get_share(job_id: JobId, use: Use, owner: Owner) -> ShareState:
-    """Whether a link to this scene is out, and until when."""
+    """Whether there is a link to this scene, and until when."""
     use.queue.get(job_id, owner)
     return _state(share_of(use.data, job_id))
 
 
 @router.post("/api/jobs/{job_id}/share")
 def post_share(job_id: JobId, new: NewShare, use: Use, owner: Owner) -> ShareState:
-    """Make a link to this scene; its address is told this once. One of before ends."""
+    """Make a link to this scene; its address is shown only now. An earlier link ends."""
     most = use.settings.share_days
     if most <= 0:
         raise Forbidden("This server makes no links to scenes: SCENELIFT_SHARE_DAYS allows it.")
@@ -128,7 +128,7 @@ def _job_of_share(use: Services, secret: str) -> JobRow:
 
 
 def _manifest(use: Services, job: JobRow) -> dict[str, Any]:
-    """What is said of a shared scene: its shapes and where they are, nothing of how it was made."""
+    """Return what a shared scene's page shows: its shapes and places, nothing of its making."""
     text = (use.data.job(job.id).scene / MANIFEST_NAME).read_bytes()
     manifest: dict[str, Any] = json.loads(text)
     object_files: set[str] = set()
@@ -147,7 +147,7 @@ def _manifest(use: Services, job: JobRow) -> dict[str, Any]:
 
 @cache
 def _page() -> tuple[str, str]:
-    """The viewer alone, and a policy that allows its own script and no other."""
+    """Return the viewer alone, and a policy that allows its own script and no other."""
     page = viewer_page()
     hashes = [
         f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
