@@ -178,7 +178,7 @@ def test_the_rim_of_voc_in_rgb_is_no_object(tmp_path, photo, name, least):
     PIL.Image.fromarray(colours).save(tmp_path / name, quality=95)
     check(tmp_path / name, photo, LEFT, RIGHT, least=least)
     (note,) = read(tmp_path / name, photo).notes
-    assert "(224, 224, 192) was taken to mark what is no object" in note
+    assert "(224, 224, 192) was taken to mark pixels of no object" in note
     colours[RIM], colours[RIGHT] = 0, CREAM  # of other colours it is an object like any
     colours[LEFT] = (10, 200, 30)
     PIL.Image.fromarray(colours).save(tmp_path / "b.png")

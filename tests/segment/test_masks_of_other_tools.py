@@ -78,7 +78,7 @@ def test_the_border_of_voc_is_no_object(tmp_path, border):
         np.testing.assert_array_equal(
             [i.mask for i in given.instances], [indices == 1, indices == 2]
         )
-        assert given.notes == (f"{name}: 255 was taken to mark what is no object.",)
+        assert given.notes == (f"{name}: 255 was taken to mark pixels of no object.",)
     # This one's palette ends before 255, which viewers show as black.
     given = read("voc_instances_void255.png")
     assert [i.box for i in given.instances] == [(51, 81, 140, 170), (201, 91, 270, 180)]
@@ -407,7 +407,7 @@ def test_of_a_folder_of_many_photos_annotations_this_photos_are_taken(tmp_path):
     (tmp_path / "read me.txt").write_text("by hand")
     given = read(tmp_path)
     assert [b.box for b in given.boxes] == [(120, 90, 200, 150)]
-    assert "annotations in 1 other files were left aside" in given.notes[0]
+    assert "annotations in 1 other files were ignored" in given.notes[0]
 
 
 def test_labelme_polygons_circles_and_masks_are_objects(tmp_path):

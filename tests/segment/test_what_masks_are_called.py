@@ -170,7 +170,7 @@ def test_darwins_polygons_and_boxes_are_objects(tmp_path, version):
         mask[20:30, 20:30] = False
     check(given, mask)
     assert [(b.label, b.box) for b in given.boxes] == [("box", (50, 20, 70, 45))]
-    assert given.notes == ("a.json: annotation 2 is no polygon and no box: left aside.",)
+    assert given.notes == ("a.json: annotation 2 is no polygon and no box: ignored.",)
 
 
 def test_boxes_of_grounded_sam_are_two_corners(tmp_path):

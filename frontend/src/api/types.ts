@@ -41,7 +41,7 @@ export interface Choice {
   masks: { label: string; mask: Runs }[];
 }
 
-/** The link to a scene: null, there is none; its address is told once, when it is made. */
+/** The link to a scene: null, there is none; its address is given once, when it is made. */
 export interface ShareState {
   expires: string | null;
   url: string | null;

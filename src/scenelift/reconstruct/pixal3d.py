@@ -137,8 +137,8 @@ def pose_in_view(mesh: Mesh, crop: CropView, view: ObjectView) -> tuple[Pose, di
         ratios = -visible[:, 2] / distance
     else:
         raise ReconstructionError(
-            f"No depth is known where {view.instance.label!r} is seen, so nothing says how far "
-            f"away it is. Take another point map."
+            f"The point map has no depth on {view.instance.label!r}, so its distance is unknown. "
+            f"Take another point map."
         )
     scale = float(np.median(ratios))
     if not scale > 0:

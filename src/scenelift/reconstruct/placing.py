@@ -66,7 +66,7 @@ def place_in_scene(
         all_notes.append(NO_SURFACE)
     all_notes += occlusion_notes(hidden, title)
     if fit.confidence < UNSURE:
-        all_notes.append("Its pose is uncertain: nothing seen of it says clearly how it is turned.")
+        all_notes.append("Its pose is uncertain: the photo does not show clearly how it is turned.")
     return Reconstruction(
         shape=shape,
         pose=fit.pose,

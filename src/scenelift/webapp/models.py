@@ -300,7 +300,7 @@ class ShareState(BaseModel):
     """The link to a scene."""
 
     expires: datetime | None = Field(description="null: there is none")
-    url: str | None = Field(description="path of the link; told once, when it is made")
+    url: str | None = Field(description="path of the link; given once, when it is made")
 
 
 class Login(_Input):

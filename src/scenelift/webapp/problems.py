@@ -98,7 +98,8 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 def _disk_full() -> StorageFull:
     return StorageFull(
-        "The server's disk is full. Delete jobs that are no longer needed, or tell who runs it."
+        "The server's disk is full. Delete jobs that are no longer needed, or tell the "
+        "administrator."
     )
 
 

@@ -116,7 +116,7 @@ def check_free_space(data: DataFolder, least: int) -> None:
     if shutil.disk_usage(data.path).free < least:
         raise StorageFull(
             "The server's disk is nearly full, so no new jobs are taken. Delete some that are no "
-            "longer needed, or tell who runs it."
+            "longer needed, or tell the administrator."
         )
 
 

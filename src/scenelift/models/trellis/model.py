@@ -51,7 +51,7 @@ class Trellis(SlatModel[TrellisModels]):
             report: told of each step of the samplers; raises Cancelled there.
 
         Raises:
-            ReconstructionError: the model made nothing of this picture, or numbers that are none.
+            ReconstructionError: the model made no shape, or its values are not finite.
             torch.OutOfMemoryError: the device's memory does not suffice for the least that is
                 tried.
         """

@@ -141,7 +141,7 @@ class Trellis2(FirstStage[Trellis2Models]):
         """Run the other stages and the decoders, of one seed.
 
         Raises:
-            ReconstructionError: the model made nothing of this picture, or numbers that are none.
+            ReconstructionError: the model made no shape, or its values are not finite.
             torch.OutOfMemoryError: the device's memory does not suffice for the least that is
                 tried.
         """

@@ -35,7 +35,7 @@ def _is_rle(entry: Any) -> bool:
 
 
 def read_coco(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
-    """Read the annotations of one photo, and notes on those left aside.
+    """Read the annotations of one photo, and notes on those ignored.
 
     Raises:
         InputError: they are of several photos and it cannot be told which is this one, or one of
@@ -64,7 +64,7 @@ def read_coco(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline],
         )
     for number, entry in own:
         if _is_crowd(entry):
-            notes.append(f"{path.name}: annotation {number} is a crowd, not an object: left aside.")
+            notes.append(f"{path.name}: annotation {number} is a crowd, not an object: ignored.")
             continue
         try:
             outlines.append(_outline(entry, names, canvas, unit))
@@ -113,15 +113,15 @@ def _of_this_photo(
         names_text = ", ".join(files[:5]) + (", …" if len(files) > 5 else "")
         name = canvas.photo.name if canvas.photo else "the photo"
         raise InputError(
-            f"{path.name} has annotations of {len(files)} photos ({names_text}), and which "
-            f"of them is {name} cannot be told. Give the photo the name that it has there, or a "
+            f"{path.name} has annotations of {len(files)} photos ({names_text}), and it "
+            f"is unclear which of them is {name}. Give the photo the name that it has there, or a "
             "file with its annotations alone."
         )
     notes = _about([i for i in images if str(i.get("id")) == image_id], path, canvas)
     own = [(n, e) for n, e in entries if str(e.get("image_id")) == image_id]
     others = len(entries) - len(own)
     if others:
-        notes.append(f"{path.name}: {others} annotations of other photos were left aside.")
+        notes.append(f"{path.name}: {others} annotations of other photos were ignored.")
     return own, notes
 
 

@@ -47,7 +47,7 @@ def read_cvat(
             mask = _polygon(shape, size) if shape.tag == "polygon" else _mask(shape, size)
             outlines.append(Outline(label=label, mask=canvas.fitted(mask, path.name)))
         else:
-            notes.append(f"{path.name}: a {shape.tag} of {label!r} is no object: left aside.")
+            notes.append(f"{path.name}: a {shape.tag} of {label!r} is no object: ignored.")
     return outlines, notes
 
 

@@ -25,7 +25,7 @@ def is_darwin(document: Any) -> bool:
 
 
 def read_darwin(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
-    """Read the annotations of one picture, and notes on those left aside."""
+    """Read the annotations of one picture, and notes on those ignored."""
     item = document.get("item") or {}
     image = document.get("image") or next(iter(item.get("slots") or []), {})
     sides = (image.get("height"), image.get("width"))
@@ -45,5 +45,5 @@ def read_darwin(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline
             corners = box_of_numbers(x, y, x + float(box["w"]), y + float(box["h"]))
             outlines.append(Outline(label=label, box=canvas.box(corners)))
         else:
-            notes.append(f"{path.name}: annotation {number} is no polygon and no box: left aside.")
+            notes.append(f"{path.name}: annotation {number} is no polygon and no box: ignored.")
     return outlines, notes

@@ -39,9 +39,9 @@ def read_label_studio(document: Any, path: Path, canvas: Canvas) -> tuple[list[O
         own = [t for t in tasks if name and any(_ends(v, name) for v in t["data"].values())]
         if len(own) != 1:
             raise InputError(
-                f"{path.name} has {len(tasks)} tasks, and which of them is "
-                f"{canvas.photo.name if canvas.photo else 'the photo'} cannot be told. Export its "
-                "task alone, or give the photo the name that it has there."
+                f"{path.name} has {len(tasks)} tasks, and it is unclear which of them "
+                f"is {canvas.photo.name if canvas.photo else 'the photo'}. Export its task alone, "
+                "or give the photo the name that it has there."
             )
         tasks = own
     outlines, notes = [], _about(tasks[0], path, canvas)
@@ -50,7 +50,7 @@ def read_label_studio(document: Any, path: Path, canvas: Canvas) -> tuple[list[O
             outline = _outline(region, canvas)
             if outline is None:
                 kind = region.get("type")
-                notes.append(f"{path.name}: region {number} ({kind}) is no object: left aside.")
+                notes.append(f"{path.name}: region {number} ({kind}) is no object: ignored.")
             else:
                 outlines.append(outline)
     return outlines, notes

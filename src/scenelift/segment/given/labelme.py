@@ -30,7 +30,7 @@ def is_labelme(document: Any) -> bool:
 
 
 def read_labelme(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
-    """Read the objects of a labelme file, and notes on shapes left aside.
+    """Read the objects of a labelme file, and notes on shapes ignored.
 
     Shapes of one label and `group_id` are one object. Rectangles are boxes around an object.
 
@@ -52,7 +52,7 @@ def read_labelme(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outlin
         label, kind = str(shape.get("label") or ""), shape.get("shape_type") or "polygon"
         if kind not in ("polygon", "rectangle", "circle", "mask"):
             notes.append(
-                f"{path.name}: shape {number} is a {kind}, which encloses nothing: left aside."
+                f"{path.name}: shape {number} is a {kind}, which encloses nothing: ignored."
             )
             continue
         try:

@@ -88,7 +88,7 @@ def _is_around(values: NDArray[np.int32]) -> bool:
 
 def void_note(void: object) -> str:
     """Write a note on what was taken for no object."""
-    return f"{void} was taken to mark what is no object."
+    return f"{void} was taken to mark pixels of no object."
 
 
 def trimap(values: NDArray[Any]) -> Layers | None:

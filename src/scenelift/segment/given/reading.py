@@ -79,7 +79,7 @@ class GivenObjects:
     Attributes:
         instances: objects with masks, in the files' order.
         boxes: objects of which only a box is known, for a segmenter to cut out.
-        notes: what was left aside, in plain sentences.
+        notes: what was ignored, in plain sentences.
     """
 
     instances: tuple[Instance, ...] = ()
@@ -99,10 +99,10 @@ class _Pile:
     def add(self, outline: Outline, file: Path, name: str = "") -> None:
         if outline.mask is not None and not outline.mask.any():
             name = outline.label or name or "an object"
-            self.notes.append(f"{file.name}: {name} covers no pixel of the photo: left aside.")
+            self.notes.append(f"{file.name}: {name} covers no pixel of the photo: ignored.")
             return
         if outline.mask is None and outline.box is None:
-            self.notes.append(f"{file.name}: an object has neither outline nor box: left aside.")
+            self.notes.append(f"{file.name}: an object has neither outline nor box: ignored.")
             return
         if len(self.outlines) >= MAX_MASKS:
             raise InputError(f"More than {MAX_MASKS} masks were given; use fewer.")
@@ -218,8 +218,8 @@ def _read_folder(folder: Path, pile: _Pile) -> None:
     others = _of_other_photos(folder, pile.canvas.photo)
     if others:
         pile.notes.append(
-            f"{folder.name}: annotations in {len(others)} other files were left aside, since one "
-            "is called as the photo is."
+            f"{folder.name}: annotations in {len(others)} other files were ignored, since one "
+            "has the name of the photo."
         )
     for file in sorted(folder.iterdir(), key=natural):
         name = file.name.casefold()

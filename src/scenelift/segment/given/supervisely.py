@@ -33,7 +33,7 @@ def is_supervisely(document: Any) -> bool:
 
 
 def read_supervisely(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
-    """Read the objects of one photo's annotation, and notes on figures left aside."""
+    """Read the objects of one photo's annotation, and notes on figures ignored."""
     size = (int(document["size"]["height"]), int(document["size"]["width"]))
     # Its file is called as the photo is: photo.jpg.json.
     named = path.stem if Path(path.stem).suffix.lower() in PHOTOS else None
@@ -49,7 +49,7 @@ def read_supervisely(document: Any, path: Path, canvas: Canvas) -> tuple[list[Ou
             mask = _polygon(figure, size) if kind == "polygon" else _bitmap(figure["bitmap"], size)
             outlines.append(Outline(label=label, mask=canvas.fitted(mask, path.name)))
         else:
-            notes.append(f"{path.name}: figure {number} ({kind}) is no object: left aside.")
+            notes.append(f"{path.name}: figure {number} ({kind}) is no object: ignored.")
     return outlines, notes
 
 

@@ -34,9 +34,9 @@ def read_via(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], 
         own = canvas.photo and [f for f in files if stem_of(f["filename"]) == stem_of(canvas.photo)]
         if not own or len(own) != 1:
             raise InputError(
-                f"{path.name} has {len(files)} photos, and which of them is "
-                f"{canvas.photo.name if canvas.photo else 'the photo'} cannot be told. Give the "
-                "photo the name that it has there."
+                f"{path.name} has {len(files)} photos, and it is unclear which of them "
+                f"is {canvas.photo.name if canvas.photo else 'the photo'}. Give the photo the "
+                "name that it has there."
             )
         files = own
     notes = about(canvas, path, files[0]["filename"], None)
@@ -53,7 +53,7 @@ def read_via(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], 
             mask = polygons_mask([polygon], canvas.full)
             outlines.append(Outline(label=label, mask=canvas.fitted(mask, path.name)))
         else:
-            notes.append(f"{path.name}: a {kind} encloses nothing: left aside.")
+            notes.append(f"{path.name}: a {kind} encloses nothing: ignored.")
     return outlines, notes
 
 
