@@ -236,7 +236,7 @@ def without_drawn(
 
 
 def beside(candidates: Sequence[Candidate], others: Sequence[Candidate]) -> list[Candidate]:
-    """Drop candidates that show another one of their phrase."""
+    """Drop candidates that overlap one of the others with the same label."""
     return [
         candidate
         for candidate in candidates

@@ -160,7 +160,7 @@ def _labelled(
 def _around(
     labels: NDArray[np.int32], near: NDArray[np.bool_], flat: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Find pixels of areas that are no specks and not all blends, which may look like a colour."""
+    """Find pixels of areas with a flat one that are no specks: blends may look like a colour."""
     from skimage.measure import label
 
     areas: Any = label(np.where(near, labels + 1, 0), connectivity=1, background=0)

@@ -36,7 +36,7 @@ def encode(exposed: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def worn(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Wear a photo [H, W, 3] as use does: out of focus or sharpened, and through a JPEG."""
+    """Degrade a photo [H, W, 3] as use does: out of focus or sharpened, and through a JPEG."""
     picture = Pillow.fromarray(pixels)
     chance = rng.random()
     if chance < 0.2:

@@ -47,7 +47,7 @@ class ServerSide(QueueFile):
             )
 
     def stage_totals(self) -> list[tuple[str, str, float, int]]:
-        """Return quality, stage, seconds together and count."""
+        """List rows of quality, stage, total seconds and count."""
         with self.connection() as c:
             rows = c.execute("SELECT quality, stage, total, count FROM timings").fetchall()
         return [tuple(row) for row in rows]
