@@ -158,7 +158,7 @@ def _check_choice(choice: Choice, job: JobRow) -> None:
         )
     boxes = tuple(box.to_prompt() for box in choice.add)
     in_pixels(Prompt(boxes=boxes), job.width, job.height)
-    for runs in (drawn.mask for drawn in choice.masks):
+    for runs in (mask.mask for mask in choice.masks):
         if abs(runs.width * job.height - runs.height * job.width) > max(job.width, job.height):
             raise InputError(
                 f"A mask is {runs.width} × {runs.height} pixels, and the photo {job.width} × "
