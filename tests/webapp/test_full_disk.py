@@ -118,7 +118,9 @@ def test_a_reviewed_job_has_to_wait_for_room_too(open_client):
             queue.finish(queue.claim(0, lease=60).claim, "review")
         for _ in range(2):
             submit(client)
-        answer = client.post(f"/api/jobs/{reviewed[0]}/continue", json={"keep": [0]})
+        answer = client.post(
+            f"/api/jobs/{reviewed[0]}/continue", json={"add": [{"box": [0, 0, 9, 9]}]}
+        )
         assert answer.status_code == 429, answer.text
         look = {"add": [{"box": [0, 0, 9, 9]}]}
         answer = client.post(f"/api/jobs/{reviewed[0]}/look", json=look)
