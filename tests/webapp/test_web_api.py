@@ -178,13 +178,13 @@ def test_masks_can_be_seen_and_chosen_from_before_the_rest(server):
     ("choice", "message"),
     [({"keep": [7]}, "no object 7"), ({"keep": []}, "Nothing is left")],
 )
-def test_a_choice_of_nothing_fails_with_the_reason(server, choice, message):
+def test_a_choice_of_nothing_is_refused_with_the_reason(server, choice, message):
     job_id = server.submit("red", review="true")
     server.wait(job_id)
-    server.http.post(f"/api/jobs/{job_id}/continue", json=choice)
-    job = server.wait(job_id, "done", "failed")
-    assert job["state"] == "failed"
-    assert message in job["error"]["detail"]
+    answer = server.http.post(f"/api/jobs/{job_id}/continue", json=choice)
+    assert answer.status_code == 422
+    assert message in answer.json()["detail"]
+    assert server.job(job_id)["state"] == "review"
 
 
 def test_a_phrase_that_matches_nothing_fails_with_suggestions(server):
