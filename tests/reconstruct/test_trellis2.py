@@ -327,7 +327,7 @@ def test_an_object_without_depth_has_no_distance(planted):
     photo = seen_scene(shape.mesh, _pose([1, 0, 0, 0], (0.0, 0.0, -2.0), 0.8), camera)
     points = replace(photo.points, points=np.full_like(photo.points.points, np.nan))
     view = crop_view((10.0, 10.0, 50.0, 50.0), camera)
-    with pytest.raises(ReconstructionError, match="No depth"):
+    with pytest.raises(ReconstructionError, match="no depth"):
         pose_in_view(shape.mesh, view, replace(photo, points=points))
 
 

@@ -116,7 +116,7 @@ def test_voxels_are_encoded_where_an_encoder_is_given(tiny_checkpoints, tmp_path
     ("stage", "replaced", "complaint"),
     [
         ("structure", {"points": None}, "no tensor 'points'"),
-        ("structure", {"scale": torch.zeros(1)}, "scale of 0"),
+        ("structure", {"scale": torch.zeros(1)}, "the scale 0"),
         ("structure", {"rotation": torch.ones(4)}, "no unit quaternion"),
         ("structure", {"structure": torch.zeros(8, 2, 2, 2)}, r"should have shape \[8, 3, 3, 3\]"),
         ("latent", {"latents": None}, "no tensor 'latents'"),
