@@ -43,6 +43,7 @@ __all__ = [
     "SceneliftError",
     "SetupError",
     "WeightsError",
+    "first_few",
     "first_line",
 ]
 
@@ -273,6 +274,11 @@ class Cancelled(SceneliftError):
     exit_code = 130
     http_status = 409
     slug = "cancelled"
+
+
+def first_few(names: Sequence[str]) -> str:
+    """List up to five names for a message; "…" stands for the rest."""
+    return ", ".join((*names[:5], "…") if len(names) > 5 else names)
 
 
 def first_line(exc: BaseException, most: int = 200) -> str:

@@ -25,7 +25,7 @@ from scenelift.batch.paths import Finder
 from scenelift.batch.settings import OF_ITEMS
 from scenelift.batch.sheets import csv_rows
 from scenelift.coordinates import boxes_of, points_of
-from scenelift.errors import InputError, ManifestError
+from scenelift.errors import InputError, ManifestError, first_few
 from scenelift.io.regular import check_regular
 from scenelift.options import OptionField, Options, fields_for
 from scenelift.options.schema import OptionModel, model_of
@@ -206,10 +206,9 @@ def _photos(folder: Path, notes: list[str]) -> Iterator[tuple[int, str]]:
             else:
                 unread.append(path)
     if unread:
-        names_text = ", ".join(sorted(unread)[:5]) + (", …" if len(unread) > 5 else "")
         notes.append(
             f"{len(unread)} pictures were left aside, as links to nothing or of a kind that is not "
-            f"read: {names_text}."
+            f"read: {first_few(sorted(unread))}."
         )
     yield from enumerate(sorted(paths), 1)
 
@@ -226,8 +225,8 @@ def _photos_there(source: Path, text: str) -> int | None:
 
 def _item(finder: Finder, row: Mapping[str, Any], defaults: Options) -> BatchItem:
     names = known_names(row)
-    meant = list(names.values())
-    if twice := next((name for name in meant if meant.count(name) > 1), ""):
+    columns = list(names.values())
+    if twice := next((name for name in columns if columns.count(name) > 1), ""):
         raise InputError(f"two columns mean {twice!r}; keep one of them")
     row = with_box(
         {names[n]: cell for n, cell in row.items() if not names[n].startswith(PASSED_OVER)}
@@ -368,17 +367,15 @@ def _coordinates(f: OptionField, value: Any) -> list[str]:
     Raises:
         InputError: one cannot be read, or says the opposite of its column.
     """
-    read, meant = COORDINATES[f.name]
-    shapes = read(value)
-    if any(d.positive not in (None, meant) for d in shapes):
+    parse, positive = COORDINATES[f.name]
+    marks = parse(value)
+    if any(mark.positive not in (None, positive) for mark in marks):
         raise InputError(
-            f"an entry of {f.name} has 'positive': {not meant}; it belongs in another column"
+            f"an entry of {f.name} has 'positive': {not positive}; it belongs in another column"
         )
-    return [
-        f"{d.label}={numbers}" if d.label else numbers
-        for d in shapes
-        for numbers in (",".join(map(repr, d.numbers)),)
-    ]
+    labels = (f"{mark.label}=" if mark.label else "" for mark in marks)
+    numbers = (",".join(map(repr, mark.numbers)) for mark in marks)
+    return list(map("".join, zip(labels, numbers, strict=True)))
 
 
 def _expected(f: OptionField) -> str:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["distance_inside", "nearest_inside", "regions"]
+__all__ = ["border_of", "distance_inside", "nearest_inside", "regions"]
+
+
+def border_of(picture: NDArray[Any]) -> NDArray[Any]:
+    """Return the values along a picture's four sides, those of its corners twice.
+
+    Args:
+        picture: [H, W] or [H, W, C].
+    """
+    return np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
 
 
 def regions(mask: NDArray[np.bool_], *, diagonal: bool = False) -> tuple[NDArray[np.int32], int]:

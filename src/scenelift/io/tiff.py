@@ -17,11 +17,13 @@ from PIL import TiffImagePlugin
 
 from scenelift.errors import InputError
 
-__all__ = ["is_half_float", "numbers_of", "read_channels"]
+__all__ = ["A_MASK", "SMALLER_COPY", "is_half_float", "kind_of_page", "numbers_of", "read_channels"]
 
 MOST_PAGES = 1000
 SAMPLE_FORMAT, FLOATING = 339, 3
 BITS = 258
+# What kind of page it is, by bits.
+KIND_OF_PAGE, SMALLER_COPY, A_MASK = 254, 1, 4
 
 # Byte order, brightness grows, kind of number, bits from the left, bits, further channels ->
 # Pillow's mode and layout. It has no mode of 16 floating-point bits: they come as whole numbers.
@@ -33,6 +35,11 @@ _LAYOUTS = {
 }
 for _form, _layout in _LAYOUTS.items():
     TiffImagePlugin.OPEN_INFO.setdefault(_form, _layout)
+
+
+def kind_of_page(picture: PIL.Image.Image) -> int:
+    """Return the bits (`SMALLER_COPY`, `A_MASK`) of the current page of a TIFF; 0 for others."""
+    return int(getattr(picture, "tag_v2", {}).get(KIND_OF_PAGE) or 0)
 
 
 def is_half_float(picture: PIL.Image.Image) -> bool:

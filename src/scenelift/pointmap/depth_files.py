@@ -26,7 +26,13 @@ from scenelift.errors import InputError
 from scenelift.io.arrays import MAX_ARRAY_BYTES, read_arrays
 from scenelift.io.image import MAX_FILE_BYTES, MAX_PIXELS
 from scenelift.io.regular import check_regular
-from scenelift.io.tiff import numbers_of, read_channels
+from scenelift.io.tiff import (
+    A_MASK,
+    SMALLER_COPY,
+    kind_of_page,
+    numbers_of,
+    read_channels,
+)
 from scenelift.io.wide import wide_channels, wide_layout
 from scenelift.pointmap.depth_cameras import (
     CAMERAS,
@@ -66,10 +72,6 @@ INVERSES = (
 UNITS = ("depthscale", "depthfactor", "depthunit", "depthunits")
 MASKS = ("mask", "valid", "validmask")
 CHANNELS = ("Z", "depth.Z", "depth.V", "Depth.Z", "depth", "Depth", "Y", "V", "R")
-
-
-# TIFF's kinds of pages, by bits of this tag.
-KIND_OF_PAGE, SMALLER_COPY, A_MASK = 254, 1, 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -306,7 +308,7 @@ def _has_further_page(picture: PIL.Image.Image) -> bool:
         picture.seek(1)
     except EOFError:
         return False
-    return not int(getattr(picture, "tag_v2", {}).get(KIND_OF_PAGE) or 0) & (SMALLER_COPY | A_MASK)
+    return not kind_of_page(picture) & (SMALLER_COPY | A_MASK)
 
 
 def _no_unit(path: Path, kind: str) -> str:

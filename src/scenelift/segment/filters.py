@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from scenelift.geometry.regions import border_of
 from scenelift.types import Dropped, Instance, Segmentation
 
 __all__ = ["FilterSettings", "clean_mask", "judge", "keep_best"]
@@ -71,7 +72,7 @@ def _clean(mask: NDArray[np.bool_], settings: FilterSettings) -> NDArray[np.bool
     holes, count = _components(~mask, None)
     if count > 1:
         sizes = np.bincount(holes.ravel())
-        edge = np.unique(np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]]))
+        edge = np.unique(border_of(holes))
         small = sizes <= settings.hole * mask.sum()
         small[edge] = False  # what touches the photo's border is background, not a hole
         small[0] = False

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from scipy import ndimage
 
+from scenelift.geometry.regions import border_of
+
 __all__ = ["refine", "resized"]
 
 # The cut is made at this size at most; a linear map for each pixel carries it to the photo's.
@@ -187,7 +189,7 @@ def _tidied(
     gaps = _numbered(~mask)
     gap_areas = np.bincount(gaps.ravel())
     gap_areas[0] = mask.size
-    open_gaps = np.concatenate([gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]])
+    open_gaps = border_of(gaps)
     gap_areas[open_gaps] = mask.size
     believed = np.bincount(gaps.ravel(), chance.ravel()) / np.bincount(gaps.ravel()).clip(1)
     of_colour = (believed >= SURE) & (gap_areas < HOLE_OF_COLOUR * mask.sum())

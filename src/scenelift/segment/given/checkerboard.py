@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from scenelift.geometry.regions import regions
+from scenelift.geometry.regions import border_of, regions
 from scenelift.segment.given.layers import Layers, one_mask
 from scenelift.segment.given.plain import LEAST_PIXELS
 
@@ -23,7 +23,7 @@ LEAST_BORDER, ON_BOARD = 0.6, 0.95
 
 def cut_off_checkerboard(rgb: NDArray[np.uint8]) -> Layers | None:
     """Cut out what lies on a checkerboard [H, W, 3] as one mask; None where there is no board."""
-    border = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
+    border = border_of(rgb)
     colours, counts = np.unique(border, axis=0, return_counts=True)
     order = counts.argsort()[::-1]
     first = colours[order[0]].astype(np.int16)
@@ -36,7 +36,7 @@ def cut_off_checkerboard(rgb: NDArray[np.uint8]) -> Layers | None:
     near = [abs(rgb.astype(np.int16) - colour).max(-1) for colour in (first, second)]
     is_second = near[1] < near[0]
     on_either = np.minimum(*near) <= min(NOISE, abs(first - second).max() / 2)
-    edge = np.concatenate([on_either[0], on_either[-1], on_either[:, 0], on_either[:, -1]])
+    edge = border_of(on_either)
     if edge.mean() < LEAST_BORDER:
         return None
     board = _board(is_second, on_either)

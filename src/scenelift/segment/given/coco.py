@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.errors import InputError
+from scenelift.errors import InputError, first_few
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.shapes import Outline, about, box_of_numbers, file_name, score_of
 from scenelift.types import Size
@@ -110,10 +110,9 @@ def _of_this_photo(
     image_id = _image_of_photo(images, ids, canvas)
     if image_id is None:
         files = [str(i.get("file_name")) for i in images if i.get("file_name")] or ids
-        names_text = ", ".join(files[:5]) + (", …" if len(files) > 5 else "")
         name = canvas.photo.name if canvas.photo else "the photo"
         raise InputError(
-            f"{path.name} has annotations of {len(files)} photos ({names_text}), and it "
+            f"{path.name} has annotations of {len(files)} photos ({first_few(files)}), and it "
             f"is unclear which of them is {name}. Give the photo the name that it has there, or a "
             "file with its annotations alone."
         )

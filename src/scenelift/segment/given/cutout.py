@@ -7,7 +7,7 @@ differ by little.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from scenelift.geometry.regions import regions
 from scenelift.segment.given.plain import LEAST_PIXELS, touching_pairs
 from scenelift.types import Image
 
-__all__ = ["is_posterised", "looks_like_photo"]
+__all__ = ["is_posterised", "looks_like_photo", "shows_something"]
 
 # Root mean square of colour differences: what lossy formats leave in flat areas; and the most that
 # a photo in four colours is away from itself.
@@ -39,13 +39,18 @@ BAND_EDGES = 0.2
 DARKEST = 32
 
 
+def shows_something(photo: Image | None) -> TypeGuard[Image]:
+    """Tell whether there is a photo to compare with, and not a stand-in of one colour."""
+    return photo is not None and photo.pixels.std(axis=(0, 1)).max() >= 2
+
+
 def looks_like_photo(rgb: NDArray[np.uint8], area: NDArray[np.bool_], photo: Image | None) -> bool:
     """Tell whether a picture [h, w, 3] shows in an area [h, w] what the photo shows there.
 
     Grey pictures are compared with the photo's brightness.
     """
-    if photo is None or photo.pixels.std(axis=(0, 1)).max() < 2:
-        return False  # a stand-in of one colour
+    if not shows_something(photo):
+        return False
     inner: Any = ndimage.minimum_filter(area, 5)
     rows, columns = np.nonzero(inner if inner.sum() >= LEAST_PIXELS else area)
     if len(rows) < LEAST_PIXELS:

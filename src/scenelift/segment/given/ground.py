@@ -14,7 +14,8 @@ import PIL.Image
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from scenelift.geometry.regions import regions
+from scenelift.geometry.regions import border_of, regions
+from scenelift.segment.given.cutout import shows_something
 from scenelift.segment.given.layers import Layers, one_mask
 from scenelift.segment.given.plain import LEAST_PIXELS
 from scenelift.types import Image
@@ -45,7 +46,7 @@ class Ground:
 
 def plain_ground(rgb: NDArray[np.uint8], photo: Image | None = None) -> Ground | None:
     """Find a cut-out's ground: black, white, else most of the border; None where it is mixed."""
-    border = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
+    border = border_of(rgb)
     colours, counts = np.unique(border, axis=0, return_counts=True)
     red, green, blue = (int(c) for c in colours[counts.argmax()])
     for colour in dict.fromkeys([BLACK, WHITE, (red, green, blue)]):
@@ -88,7 +89,7 @@ def _away(rgb: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[Any]:
 
 def _photo_at(photo: Image | None, rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     """Read the photo at a picture's pixels, grey for a grey one; None where none is known."""
-    if photo is None or photo.pixels.std(axis=(0, 1)).max() < 2:
+    if not shows_something(photo):
         return None
     height, width = rgb.shape[:2]
     rows = ((np.arange(height) + 0.5) * photo.height / height).astype(int)
@@ -115,7 +116,7 @@ def cut_out(ground: Ground, rgb: NDArray[np.uint8], photo: Image | None) -> Laye
     """
     mask = ~ground.mask
     pieces, count = regions(ground.mask)
-    edge = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
+    edge = border_of(pieces)
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)
     holes = np.ones(count + 1, np.bool_)
     holes[np.unique(edge)] = holes[0] = False

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scenelift.geometry.regions import border_of
 from scenelift.segment.given.layers import MOST_LAYERS, Layer, Layers, one_mask
 from scenelift.segment.given.plain import LEAST_PIXELS, touching_pairs
 
@@ -171,6 +172,6 @@ def inside(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _without_negatives(values: NDArray[np.int32]) -> NDArray[np.int32]:
     """Set negative numbers to 0; where they are the ground, 0 becomes a number."""
-    border = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
+    border = border_of(values)
     ground_is_negative = (border < 0).sum() > (border == 0).sum()
     return np.where(values < 0, 0, values + 1 if ground_is_negative else values)

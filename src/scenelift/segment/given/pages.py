@@ -11,6 +11,7 @@ from PIL import ImageOps
 
 from scenelift.errors import InputError
 from scenelift.io.image import MAX_PIXELS
+from scenelift.io.tiff import SMALLER_COPY, kind_of_page
 from scenelift.segment.given.layers import MOST_LAYERS, Layer, Layers
 from scenelift.segment.given.pictures import layers_of_picture
 from scenelift.types import Image
@@ -19,9 +20,8 @@ __all__ = ["layers_of_pages"]
 
 # Of all pages together: a thousand masks of a megapixel, or a hundred of ten.
 MOST_PIXELS = 2**30
-# TIFF's tags: what kind of page it is (bit 0: a smaller copy of another), and what it is called.
-KIND_OF_PAGE, NAME_OF_PAGE = 254, 285
-SMALLER_COPY = 1
+# TIFF's tags.
+NAME_OF_PAGE = 285
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
 PLANES, APART = 284, 2
 SOFTWARE = 305
@@ -45,7 +45,7 @@ def layers_of_pages(picture: PIL.Image.Image, name: str, photo: Image | None = N
         if picture.width * picture.height > MAX_PIXELS:
             raise InputError(f"{name} has more than {MAX_PIXELS // 10**6} megapixels.")
         tags = getattr(picture, "tag_v2", {})
-        if not (number and int(tags.get(KIND_OF_PAGE) or 0) & SMALLER_COPY):
+        if not (number and kind_of_page(picture) & SMALLER_COPY):
             pixels += picture.width * picture.height
             picture.load()
             take_apart = _as_arrays_have_it if by_tifffile else layers_of_picture

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import ImageOps
 
 from scenelift.errors import InputError
+from scenelift.geometry.regions import border_of
 from scenelift.segment.given.checkerboard import cut_off_checkerboard
 from scenelift.segment.given.cutout import is_posterised, looks_like_photo
 from scenelift.segment.given.ground import PLAIN_NOISE, cut_out, plain_ground, without_halo
@@ -34,7 +35,14 @@ from scenelift.segment.given.numbers import (
     void_note,
     void_of,
 )
-from scenelift.segment.given.plain import LEAST_PIXELS, NEAR, nearest_of, plain_colours
+from scenelift.segment.given.plain import (
+    LEAST_PIXELS,
+    NEAR,
+    codes_of,
+    colours_of,
+    nearest_of,
+    plain_colours,
+)
 from scenelift.types import Image
 
 __all__ = ["layers_of_picture"]
@@ -119,10 +127,17 @@ def _lossy_numbers(grey: NDArray[np.uint8]) -> Layers | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Areas:
-    """A picture as areas of colours: `labels` [H, W] say which of `colours` [K, 3], -1 for none."""
+    """A picture as areas of colours.
+
+    Attributes:
+        labels: int32 [H, W], which colour a pixel has, -1 for none.
+        colours: uint8 [K, 3].
+        ground: those colours that are no object's.
+    """
 
     labels: NDArray[np.int32]
     colours: NDArray[np.uint8]
+    ground: set[int]
 
 
 def _colours(
@@ -173,7 +188,7 @@ def _colours(
 
 def _areas(rgb: NDArray[np.uint8], visible: NDArray[np.bool_]) -> _Areas | None:
     """Find the colours that have areas, each pixel with one; None where it is a photo."""
-    codes = (rgb[..., 0].astype(np.int32) << 16) | (rgb[..., 1].astype(np.int32) << 8) | rgb[..., 2]
+    codes = codes_of(rgb)
     codes[~visible] = -1
     solid, counts = np.unique(codes[inside(codes)], return_counts=True)
     solid = solid[(counts >= LEAST_PIXELS) & (solid >= 0)]
@@ -183,29 +198,30 @@ def _areas(rgb: NDArray[np.uint8], visible: NDArray[np.bool_]) -> _Areas | None:
         plain = plain_colours(rgb, visible)
         if plain is None:
             return None
-        areas = _Areas(labels=plain.labels, colours=plain.colours)
+        labels, colours = plain.labels, plain.colours
     else:
         is_solid = np.isin(codes, solid) | ~visible
         if not len(solid) or len(solid) > MOST_LAYERS or is_solid.mean() < SOLID_SHARE:
             return None
-        labels = np.searchsorted(solid, nearest_of(codes, is_solid)).astype(np.int32)
-        labels[~visible | ~np.isin(nearest_of(codes, is_solid), solid)] = -1
-        colours = np.stack([solid >> 16, solid >> 8 & 255, solid & 255], -1).astype(np.uint8)
-        areas = _Areas(labels=labels, colours=colours)
-    ground = _ground_of(areas, opaque=bool(visible.all()))
-    objects = np.where(np.isin(areas.labels, list(ground)), -1, areas.labels)
+        nearest = nearest_of(codes, is_solid)
+        labels = np.searchsorted(solid, nearest).astype(np.int32)
+        labels[~visible | ~np.isin(nearest, solid)] = -1
+        colours = colours_of(solid)
+    ground = _ground_of(labels, colours, opaque=bool(visible.all()))
+    objects = np.where(np.isin(labels, list(ground)), -1, labels)
     if plain is not None and not plain.holds(objects >= 0):
         return None
-    return None if is_posterised(objects, areas.colours) or not (objects >= 0).any() else areas
+    if is_posterised(objects, colours) or not (objects >= 0).any():
+        return None
+    return _Areas(labels=labels, colours=colours, ground=ground)
 
 
 def _objects(
     areas: _Areas, *, opaque: bool, indices: NDArray[Any] | None, notes: list[str]
 ) -> Layers:
     """Make one mask a colour, but for the ground's."""
-    ground = _ground_of(areas, opaque=opaque)
-    numbers = [k for k in np.unique(areas.labels).tolist() if k >= 0 and k not in ground]
-    void = _voc_void(areas.colours, numbers, ground)
+    numbers = [k for k in np.unique(areas.labels).tolist() if k >= 0 and k not in areas.ground]
+    void = _voc_void(areas.colours, numbers, areas.ground)
     if void is not None:
         numbers.remove(void)
         notes = [*notes, void_note(VOC_VOID)]
@@ -221,19 +237,18 @@ def _objects(
     return Layers(layers=tuple(layers), notes=tuple(notes))
 
 
-def _ground_of(areas: _Areas, *, opaque: bool) -> set[int]:
+def _ground_of(labels: NDArray[np.int32], colours: NDArray[np.uint8], *, opaque: bool) -> set[int]:
     """Choose the ground: black, else most of the border's colour; alpha shows it by itself."""
-    used = [k for k in np.unique(areas.labels).tolist() if k >= 0]
-    exact = [k for k in used if not areas.colours[k].any()]
-    noisy = [k for k in used if areas.colours[k].max() <= PLAIN_NOISE // 4]
+    used = [k for k in np.unique(labels).tolist() if k >= 0]
+    exact = [k for k in used if not colours[k].any()]
+    noisy = [k for k in used if colours[k].max() <= PLAIN_NOISE // 4]
     # Numbers in one channel may be next to black: there, only black itself is.
     black = exact or (noisy if len(noisy) == 1 else [])
     if not opaque:
         return set(black) if len(used) > 1 else set()
     if black:
         return set(black)
-    labels = areas.labels
-    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    border = border_of(labels)
     return {int(np.bincount(border[border >= 0]).argmax())}
 
 

@@ -16,7 +16,15 @@ from scipy.spatial import KDTree
 
 from scenelift.geometry.regions import nearest_inside
 
-__all__ = ["LEAST_PIXELS", "PlainColours", "nearest_of", "plain_colours", "touching_pairs"]
+__all__ = [
+    "LEAST_PIXELS",
+    "PlainColours",
+    "codes_of",
+    "colours_of",
+    "nearest_of",
+    "plain_colours",
+    "touching_pairs",
+]
 
 # Fewer pixels of a value or colour are an accident of blending, not an object.
 LEAST_PIXELS = 16
@@ -62,7 +70,7 @@ class PlainColours:
 
 def plain_colours(rgb: NDArray[np.uint8], visible: NDArray[np.bool_]) -> PlainColours | None:
     """Find the plain colours of a picture [H, W, 3]; None where it has none."""
-    codes = (rgb[..., 0].astype(np.int32) << 16) | (rgb[..., 1].astype(np.int32) << 8) | rgb[..., 2]
+    codes = codes_of(rgb)
     flat: Any = ndimage.minimum_filter(visible, 3)
     for channel in range(3):
         low, high = (f(rgb[..., channel], 3) for f in (_lowest, _highest))
@@ -111,14 +119,21 @@ def _highest(values: NDArray[Any], size: int) -> Any:
     return ndimage.maximum_filter(values, size)
 
 
-def _rgb(codes: NDArray[np.int32]) -> NDArray[np.float64]:
-    return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], -1).astype(np.float64)
+def codes_of(rgb: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Write colours [..., 3] as one number each."""
+    red, green, blue = np.moveaxis(rgb.astype(np.int32), -1, 0)
+    return (red << 16) | (green << 8) | blue
+
+
+def colours_of(codes: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Read colours [..., 3] from the numbers of `codes_of`."""
+    return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], -1).astype(np.uint8)
 
 
 def _peaks(codes: NDArray[np.int32]) -> NDArray[np.float64]:
     """Find colours [K, 3] around which flat pixels gather, the most frequent first."""
     values, counts = np.unique(codes, return_counts=True)
-    colours, total = _rgb(values), counts.sum()
+    colours, total = colours_of(values).astype(np.float64), counts.sum()
     all_colours, all_counts = colours, counts
     peaks: list[NDArray[np.float64]] = []
     covered = 0
@@ -151,7 +166,7 @@ def _labelled(
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
     """Find each pixel's nearest peak [H, W], and whether it is near."""
     used = np.flatnonzero(np.bincount(codes.ravel(), minlength=1 << 24))
-    distance, nearest = KDTree(peaks).query(_rgb(used.astype(np.int32)), p=np.inf)
+    distance, nearest = KDTree(peaks).query(colours_of(used.astype(np.int32)), p=np.inf)
     table, is_near = np.zeros(1 << 24, np.int32), np.zeros(1 << 24, np.bool_)
     table[used], is_near[used] = nearest, distance <= NEAR
     return table[codes], is_near[codes]

@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 import numpy as np
 import PIL.Image
 
-from scenelift.errors import InputError
+from scenelift.errors import InputError, first_few
 from scenelift.io.arrays import MAX_ARRAY_BYTES, read_arrays
 from scenelift.io.image import MAX_FILE_BYTES, known_formats
 from scenelift.io.regular import check_regular
@@ -215,6 +215,7 @@ def _read_folder(folder: Path, pile: _Pile) -> None:
         else {INSTANCES_NAME}
     )
     aside: list[str] = []
+    suffixes = (*_picture_suffixes(), *ARRAYS, *ANNOTATION_FILES)
     others = _of_other_photos(folder, pile.canvas.photo)
     if others:
         pile.notes.append(
@@ -227,7 +228,6 @@ def _read_folder(folder: Path, pile: _Pile) -> None:
             continue
         if _is_photo(file, pile.canvas.photo):
             continue
-        suffixes = (*_picture_suffixes(), *ARRAYS, *ANNOTATION_FILES)
         if file in others:
             continue
         if file.suffix.lower() == ".txt" and not is_yolo(file):
@@ -237,10 +237,8 @@ def _read_folder(folder: Path, pile: _Pile) -> None:
         elif name not in NAMING:
             aside.append(file.name)
     if aside:
-        names_text = ", ".join(aside[:5]) + (", …" if len(aside) > 5 else "")
-        pile.notes.append(
-            f"{folder.name}: {names_text} {'is' if len(aside) == 1 else 'are'} no mask."
-        )
+        verb = "is" if len(aside) == 1 else "are"
+        pile.notes.append(f"{folder.name}: {first_few(aside)} {verb} no mask.")
 
 
 def _of_other_photos(folder: Path, photo: Path | None) -> set[Path]:

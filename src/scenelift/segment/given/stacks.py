@@ -10,6 +10,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from scenelift.errors import InputError
+from scenelift.geometry.regions import border_of
 from scenelift.segment.given.layers import MOST_LAYERS, Layer, Layers
 from scenelift.segment.given.numbers import above_zero, brighter_half, layers_of_values
 from scenelift.segment.given.pictures import layers_of_picture
@@ -76,7 +77,7 @@ def _are_chances(values: NDArray[Any]) -> bool:
 
 def _is_ground(mask: NDArray[np.bool_]) -> bool:
     """Tell whether most of the photo's border is in a mask."""
-    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    border = border_of(mask)
     return bool(border.mean() > 0.5)
 
 
