@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from scenelift.errors import InputError, SetupError, first_line
@@ -22,6 +24,7 @@ __all__ = [
     "limit_memory",
     "memory_cap",
     "split_devices",
+    "uses_triton",
 ]
 
 # Without `--vram`: most to take, and what is left to others of the free memory.
@@ -157,3 +160,13 @@ def _index(device: torch.device) -> int:
     import torch
 
     return torch.cuda.current_device() if device.index is None else device.index
+
+
+def uses_triton(device: torch.device) -> bool:
+    """Return whether Triton's kernels run on a device; plain tensor operations do on all."""
+    return device.type == "cuda" and _has_triton()
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None

@@ -18,12 +18,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from scenelift.device import uses_triton
 from scenelift.finish.blending import (
     AT_ONCE,
     BEHIND,
@@ -530,7 +530,7 @@ class _Steps:
 
 
 def _steps(device: torch.device) -> _Steps:
-    if device.type != "cuda" or find_spec("triton") is None:
+    if not uses_triton(device):
         return _Steps(meet=meet, look=look, blend=blend_patches)
     from scenelift.finish import bake_triton as kernels
 

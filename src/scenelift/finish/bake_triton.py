@@ -24,6 +24,7 @@ from scenelift.finish.blending import (
     OPAQUE,
 )
 from scenelift.finish.sights import SIGHTS
+from scenelift.render.rows_triton import load_three
 
 if TYPE_CHECKING:
     from scenelift.finish.bake_torch import _Cells, _Patches
@@ -34,17 +35,9 @@ ROWS = 256  # pairs of one program
 
 
 @triton.jit
-def _vector(rows, at, there):
-    at = 3 * at
-    x = tl.load(rows + at, mask=there, other=0.0)
-    y = tl.load(rows + at + 1, mask=there, other=0.0)
-    return x, y, tl.load(rows + at + 2, mask=there, other=0.0)
-
-
-@triton.jit
 def _offset(means, centre, patch, splat, there):
-    x, y, z = _vector(means, splat, there)
-    from_x, from_y, from_z = _vector(centre, patch, there)
+    x, y, z = load_three(means, splat, there)
+    from_x, from_y, from_z = load_three(centre, patch, there)
     return x - from_x, y - from_y, z - from_z
 
 
@@ -73,7 +66,7 @@ def _meet(
     reach = tl.load(reaches + patch, mask=there, other=0.0)
     limit = reach + tl.load(radii + splat, mask=there, other=0.0)
     for sight in tl.static_range(SIGHTS):
-        fx, fy, fz = _vector(frames, (patch * SIGHTS + sight) * 3 + 2, there)
+        fx, fy, fz = load_three(frames, (patch * SIGHTS + sight) * 3 + 2, there)
         height = x * fx + y * fy + z * fz
         near = (height <= IN_FRONT + reach) & (height >= -BEHIND - reach)
         near = near & (square - height * height <= limit * limit)
@@ -146,9 +139,9 @@ def _look(
     splat = tl.load(splats + p, mask=there, other=0)
     line = SIGHTS * patch + tl.load(sights + p, mask=there, other=0)
     x, y, z = _offset(means, centre, patch, splat, there)
-    rx, ry, rz = _vector(frames, 3 * line, there)
-    ux, uy, uz = _vector(frames, 3 * line + 1, there)
-    fx, fy, fz = _vector(frames, 3 * line + 2, there)
+    rx, ry, rz = load_three(frames, 3 * line, there)
+    ux, uy, uz = load_three(frames, 3 * line + 1, there)
+    fx, fy, fz = load_three(frames, 3 * line + 2, there)
     depth = -(x * fx + y * fy + z * fz)
     bits = depth.to(tl.int32, bitcast=True).to(tl.int64)
     tl.store(key + p, (line << 32) + tl.where(bits < 0, bits ^ 0x7FFFFFFF, bits), mask=there)
@@ -162,7 +155,7 @@ def _look(
     var_v += blur
     determinant = var_u * var_v - cov * cov
     opacity = tl.load(opacities + splat, mask=there, other=0.0) * tl.sqrt(sharp / determinant)
-    red, green, blue = _vector(rgb, splat, there)
+    red, green, blue = load_three(rgb, splat, there)
     row = table + 9 * p
     tl.store(row, x * rx + y * ry + z * rz, mask=there)
     tl.store(row + 1, x * ux + y * uy + z * uz, mask=there)

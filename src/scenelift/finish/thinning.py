@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from scenelift.device import uses_triton
 from scenelift.finish.thinning_limits import HOLD, PASSES, SHORT, SLIM, TURN
 from scenelift.types import Mesh
 
@@ -96,7 +96,7 @@ class _Steps:
 
 
 def _steps(device: torch.device) -> _Steps:
-    if device.type != "cuda" or find_spec("triton") is None:
+    if not uses_triton(device):
         return _Steps(best_points=best_points, apart_by_lot=apart_by_lot, shape_stays=shape_stays)
     from scenelift.finish import thinning_triton as kernels
 

@@ -16,18 +16,11 @@ from torch import Tensor
 
 from scenelift.device import current_device
 from scenelift.finish.thinning_limits import HOLD, PASSES, SHORT, SLIM, TURN
+from scenelift.render.rows_triton import load_three
 
 __all__ = ["apart_by_lot_triton", "best_points_triton", "shape_stays_triton"]
 
 ROWS = 256  # edges or faces of one program
-
-
-@triton.jit
-def _point(points, at, there):
-    at = 3 * at
-    x = tl.load(points + at, mask=there, other=0.0)
-    y = tl.load(points + at + 1, mask=there, other=0.0)
-    return x, y, tl.load(points + at + 2, mask=there, other=0.0)
 
 
 @triton.jit
@@ -52,8 +45,8 @@ def _place(
     there = e < count
     a = tl.load(ends + 2 * e, mask=there, other=0)
     b = tl.load(ends + 2 * e + 1, mask=there, other=0)
-    ax, ay, az = _point(points, a, there)
-    bx, by, bz = _point(points, b, there)
+    ax, ay, az = load_three(points, a, there)
+    bx, by, bz = load_three(points, b, there)
     xx, xy = _both(quadrics, a, b, 0, there), _both(quadrics, a, b, 1, there)
     xz, yy = _both(quadrics, a, b, 2, there), _both(quadrics, a, b, 3, there)
     yz, zz = _both(quadrics, a, b, 4, there), _both(quadrics, a, b, 5, there)
@@ -217,9 +210,9 @@ def _squared(ax, ay, az, bx, by, bz):
 
 @triton.jit
 def _corner_after(points, at, vertex, collapse, there):
-    x, y, z = _point(points, vertex, there)
+    x, y, z = load_three(points, vertex, there)
     new = there & (collapse >= 0)
-    nx, ny, nz = _point(at, tl.maximum(collapse, 0), new)
+    nx, ny, nz = load_three(at, tl.maximum(collapse, 0), new)
     return tl.where(new, nx, x), tl.where(new, ny, y), tl.where(new, nz, z)
 
 
@@ -243,9 +236,9 @@ def _judge(
     at_c = tl.load(of_vertex + c, mask=there, other=-1)
     moving = (at_a >= 0).to(tl.int32) + (at_b >= 0).to(tl.int32) + (at_c >= 0).to(tl.int32)
     one = there & (moving == 1)
-    ax, ay, az = _point(points, a, one)
-    bx, by, bz = _point(points, b, one)
-    cx, cy, cz = _point(points, c, one)
+    ax, ay, az = load_three(points, a, one)
+    bx, by, bz = load_three(points, b, one)
+    cx, cy, cz = load_three(points, c, one)
     ox, oy, oz = _normal(ax, ay, az, bx, by, bz, cx, cy, cz)
     ax, ay, az = _corner_after(points, at, a, at_a, one)
     bx, by, bz = _corner_after(points, at, b, at_b, one)

@@ -14,6 +14,7 @@ import triton.language as tl  # pyright: ignore[reportMissingImports]
 from torch import Tensor
 
 from scenelift.device import current_device
+from scenelift.render.rows_triton import load_three
 from scenelift.render.splatting import DILATION, FRUSTUM_MARGIN, LARGEST, MIN_ALPHA
 from scenelift.types import Camera
 
@@ -67,9 +68,7 @@ def _project(
 ):
     n = tl.program_id(0).to(tl.int64) * SPLATS + tl.arange(0, SPLATS)
     there = n < count
-    px = tl.load(means + 3 * n, mask=there, other=0.0)
-    py = tl.load(means + 3 * n + 1, mask=there, other=0.0)
-    pz = tl.load(means + 3 * n + 2, mask=there, other=0.0)
+    px, py, pz = load_three(means, n, there)
     v00, v01, v02, v03 = _row(view)
     v10, v11, v12, v13 = _row(view + 4)
     v20, v21, v22, v23 = _row(view + 8)
@@ -87,9 +86,7 @@ def _project(
     norm = qw * qw + qx * qx + qy * qy + qz * qz
     length = tl.maximum(tl.sqrt(norm), 1e-30)
     qw, qx, qy, qz = qw / length, qx / length, qy / length, qz / length
-    s0 = tl.load(scales + 3 * n, mask=there, other=0.0)
-    s1 = tl.load(scales + 3 * n + 1, mask=there, other=0.0)
-    s2 = tl.load(scales + 3 * n + 2, mask=there, other=0.0)
+    s0, s1, s2 = load_three(scales, n, there)
     # Columns of the rotation: the splat's axes.
     a0, a1, a2 = 1 - 2 * (qy * qy + qz * qz), 2 * (qx * qy + qw * qz), 2 * (qx * qz - qw * qy)
     b0, b1, b2 = 2 * (qx * qy - qw * qz), 1 - 2 * (qx * qx + qz * qz), 2 * (qy * qz + qw * qx)

@@ -9,16 +9,15 @@ The camera frame here is x right, y down, z forward.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scenelift.device import uses_triton
 from scenelift.render.rendering import Rendering, camera_from_scene
 from scenelift.render.splatting import (
     DILATION,
@@ -131,7 +130,7 @@ def draw_splats(
     """Draw splats as the camera sees them; arguments as of `render_splats`."""
     device = splats.means.device
     screen = _screen(splats, camera, scene_from_camera, near)
-    if device.type == "cuda" and _has_triton():
+    if uses_triton(device):
         from scenelift.render.splats_triton import blend_tiles_triton as blend
     else:
         blend = blend_tiles
@@ -175,7 +174,7 @@ def _screen(
     """Find the splats that can be seen, and where they are on the screen."""
     view = np.diag([1.0, -1, -1, 1]) @ camera_from_scene(scene_from_camera)
     on_device = torch.tensor(view, dtype=torch.float32, device=splats.means.device)
-    if splats.means.device.type == "cuda" and _has_triton():
+    if uses_triton(splats.means.device):
         from scenelift.render.project_triton import project_triton as project_some
     else:
         project_some = project
@@ -364,8 +363,3 @@ def blend_tiles(pairs: Tensor, starts: Tensor, width: int, height: int) -> Tenso
             layer += 1
     picture = out.view(rows, columns, TILE, TILE, 5).permute(0, 2, 1, 3, 4)
     return picture.reshape(rows * TILE, columns * TILE, 5)[:height, :width]
-
-
-@functools.cache
-def _has_triton() -> bool:
-    return find_spec("triton") is not None
