@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import PIL.Image
 
-from scenelift.io.spaces import FloatArray, Space, gamma_light, matrix_to_srgb, srgb_light
+from scenelift.io.spaces import FloatArray, Space, gamma_light, matrix_to_srgb
+from scenelift.render.color import srgb_decode
 
 __all__ = ["CodePoints", "code_points", "space_of"]
 
@@ -98,7 +99,7 @@ def space_of(points: CodePoints, notes: list[str]) -> Space | None:
         matrix = matrix_to_srgb(PRIMARIES[points.primaries])
     elif points.primaries not in (SRGB_PRIMARIES_CODE, UNSPECIFIED):
         notes.append(_unknown("primaries", points.primaries))
-    light: Any = srgb_light
+    light: Any = srgb_decode
     is_hdr, system_gamma = points.transfer in (PQ, HLG), 1.0
     if points.transfer == PQ:
         light = _pq_light
@@ -110,7 +111,7 @@ def space_of(points: CodePoints, notes: list[str]) -> Space | None:
         notes.append(_unknown("curve", points.transfer))
     if is_hdr:
         notes.append("The photo is HDR: its highlights were compressed into the range of sRGB.")
-    elif matrix is None and light is srgb_light and points.is_full_range:
+    elif matrix is None and light is srgb_decode and points.is_full_range:
         return None
     return Space(
         light=light,

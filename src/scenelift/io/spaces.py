@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scenelift.render.color import srgb_encode
+
 __all__ = [
     "SRGB_PRIMARIES",
     "FloatArray",
@@ -16,7 +18,6 @@ __all__ = [
     "gamma_light",
     "in_srgb",
     "matrix_to_srgb",
-    "srgb_light",
 ]
 
 FloatArray = NDArray[np.floating[Any]]
@@ -98,17 +99,7 @@ def _compressed(linear: NDArray[np.float32], peak: float) -> NDArray[np.float32]
 
 
 def _eight_bits(light: FloatArray) -> NDArray[np.uint8]:
-    return np.round(_encoded(light.clip(0, 1)) * 255).astype(np.uint8)
-
-
-def _encoded(light: FloatArray) -> FloatArray:
-    """Apply sRGB's transfer function (IEC 61966-2-1) to linear light in 0…1."""
-    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-
-
-def srgb_light(values: FloatArray) -> FloatArray:
-    """Convert values with sRGB's transfer function to linear light."""
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return np.round(srgb_encode(light.clip(0, 1)) * 255).astype(np.uint8)
 
 
 def gamma_light(gamma: float) -> Callable[[FloatArray], FloatArray]:

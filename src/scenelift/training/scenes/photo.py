@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageFilter
 
+from scenelift.render.color import srgb_encode
+
 __all__ = ["develop", "encode", "exposure", "worn"]
 
 KNEE = 0.7
@@ -32,7 +34,7 @@ def encode(exposed: NDArray[np.floating]) -> NDArray[np.floating]:
     """Encode exposed light as sRGB in 0…1, its highlights compressed."""
     over = np.maximum(exposed - KNEE, 0)
     exposed = np.minimum(exposed, KNEE) + (1 - KNEE) * (1 - np.exp(-over / (1 - KNEE)))
-    return np.where(exposed <= 0.0031308, exposed * 12.92, 1.055 * exposed ** (1 / 2.4) - 0.055)
+    return srgb_encode(exposed)
 
 
 def worn(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

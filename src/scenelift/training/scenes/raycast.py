@@ -15,6 +15,7 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import NDArray
 
+from scenelift.render.color import srgb_decode
 from scenelift.training.scenes.meshes import Surface, join
 from scenelift.types import Camera
 
@@ -64,13 +65,13 @@ class Sky:
         """Return linear colours in these unit directions."""
         if self.panorama is None:
             up = np.clip(directions[:, 1:2] * 2, 0, 1)
-            return _linear(self.horizon * (1 - up) + self.zenith * up)
+            return srgb_decode(self.horizon * (1 - up) + self.zenith * up)
         height, width = self.panorama.shape[:2]
         along = (np.arctan2(directions[:, 0], -directions[:, 2]) + self.turn) / (2 * np.pi)
         down = np.arccos(directions[:, 1].clip(-1, 1)) / np.pi
         column = (along % 1 * width).astype(int).clip(0, width - 1)
         row = (down * height).astype(int).clip(0, height - 1)
-        return _linear(self.panorama[row, column] / 255.0)
+        return srgb_decode(self.panorama[row, column] / 255.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -310,15 +311,11 @@ class Tracer:
             row = ((1 - uv[here, 1]) % 1 * height).astype(int).clip(0, height - 1)
             column = (uv[here, 0] % 1 * width).astype(int).clip(0, width - 1)
             color[here] = image[row, column] / 255.0
-        return _linear(np.clip(color, 0.02, 0.95))
+        return srgb_decode(np.clip(color, 0.02, 0.95))
 
 
 def _unit(vectors: NDArray) -> NDArray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
-
-
-def _linear(srgb: NDArray) -> NDArray[np.float64]:
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
 def _smooth_along_surfaces(
