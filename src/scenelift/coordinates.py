@@ -27,7 +27,7 @@ import numpy as np
 from scenelift.errors import InputError
 from scenelift.phrases import clean_phrase
 
-__all__ = ["Mark", "boxes_of", "may_be_thousands", "points_of"]
+__all__ = ["SIDES", "Mark", "boxes_of", "may_be_thousands", "points_of"]
 
 # Names of x0, y0, x1, y1 in objects of JSON.
 CORNERS = (
@@ -46,11 +46,11 @@ CENTRES = (
     ("x_centre", "y_centre", "width", "height"),
     ("xc", "yc", "w", "h"),
 )
+SIDES = (*CORNERS, *SIZES, *CENTRES)
+SIDE_NAMES = {name for names in SIDES for name in names}
 OTHERS = {"label", "name", "positive"}
 KEYS = {
-    4: OTHERS
-    | {"box", "box_2d"}
-    | {name for names in (*CORNERS, *SIZES, *CENTRES) for name in names},
+    4: OTHERS | {"box", "box_2d"} | SIDE_NAMES,
     2: OTHERS | {"point", "x", "y"},
 }
 # Names of boxes whose numbers mean one thing to one tool and another to the next.
@@ -191,13 +191,12 @@ def _of_text(text: str, count: int) -> list[Mark]:
 
 def _named_numbers(text: str) -> dict[str, float] | None:
     """Read fields such as "x1=40, y1=60, x2=220, y2=300" or with colons; None for other text."""
-    names = {n for fields in (*CORNERS, *SIZES, *CENTRES) for n in fields}
     text = re.sub(r"\s*([=:,;])\s*", r"\1", " ".join(text.split())).rstrip(",;")
     field = rf"([A-Za-z_]\w*)[=:]({NUMBER})(?: ?px)?"
     if not re.fullmatch(rf"{field}(?:[,; ]{field})+", text):
         return None
     fields = {name.casefold(): float(number) for name, number in re.findall(field, text)}
-    return fields if fields.keys() <= names else None
+    return fields if fields.keys() <= SIDE_NAMES else None
 
 
 def _of_one_text(text: str, count: int) -> Mark:
@@ -284,17 +283,8 @@ def _of_mapping(entry: Mapping[Any, Any], count: int) -> Mark:
             f"has. Known: {', '.join(sorted(KEYS[count]))}."
         )
     numbers: Any = fields.get("box" if count == 4 else "point")
-    for names in CORNERS if count == 4 else (("x", "y"),):
-        if numbers is None and all(_is_number(fields.get(n)) for n in names):
-            numbers = [fields[n] for n in names]
-    for names in SIZES if count == 4 else ():
-        if numbers is None and all(_is_number(fields.get(n)) for n in names):
-            x, y, width, height = (fields[n] for n in names)
-            numbers = [x, y, x + width, y + height]
-    for names in CENTRES if count == 4 else ():
-        if numbers is None and all(_is_number(fields.get(n)) for n in names):
-            x, y, width, height = (fields[n] for n in names)
-            numbers = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+    if numbers is None:
+        numbers = _of_sides(fields) if count == 4 else _of_names(fields, (("x", "y"),))
     if numbers is None and "box_2d" in fields and count == 4:
         numbers = _of_thousandths(fields["box_2d"], entry)
     if numbers is None or isinstance(numbers, Mapping):
@@ -304,6 +294,27 @@ def _of_mapping(entry: Mapping[Any, Any], count: int) -> Mark:
         raise _refused(entry, count)
     mark = marks[0]
     return Mark(mark.numbers, clean_phrase(label) or mark.label, positive)
+
+
+def _of_sides(fields: Mapping[str, Any]) -> list[float] | None:
+    """Read x0, y0, x1, y1 from corners, from a corner and sides, or from the middle and sides."""
+    if corners := _of_names(fields, CORNERS):
+        return corners
+    if sides := _of_names(fields, SIZES):
+        x, y, width, height = sides
+        return [x, y, x + width, y + height]
+    if sides := _of_names(fields, CENTRES):
+        x, y, width, height = sides
+        return [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+    return None
+
+
+def _of_names(fields: Mapping[str, Any], choices: Sequence[tuple[str, ...]]) -> list[float] | None:
+    """Read the numbers of the first names that are all there; None where there are none."""
+    for names in choices:
+        if all(_is_number(fields.get(name)) for name in names):
+            return [fields[name] for name in names]
+    return None
 
 
 def _label_of(

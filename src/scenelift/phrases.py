@@ -11,6 +11,7 @@ What stands in quotes is one phrase, whatever is in it; brackets within a phrase
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import re
 import unicodedata
@@ -282,13 +283,11 @@ def _joined_by_and(text: str) -> list[str]:
     if len(parts) == 1 or any(sum(map(p.count, "([")) != sum(map(p.count, ")]")) for p in parts):
         return [text]
     words = [[w.strip(".").casefold() for w in part.split()] for part in parts]
-    for k, left in enumerate(words):
-        last = k == len(words) - 1
-        if not left or len(left) > MOST_WORDS or (RELATING & set(left) and not last):
+    if not all(0 < len(phrase) <= MOST_WORDS for phrase in words):
+        return [text]
+    for before, after in itertools.pairwise(words):
+        if RELATING & set(before) or before[-1] in DESCRIBING:
             return [text]
-        if last:
-            break
-        right = words[k + 1]
-        if not right or left[-1] in DESCRIBING or f"{left[-1]}-{right[0]}" in FIXED:
+        if f"{before[-1]}-{after[0]}" in FIXED:
             return [text]
     return [re.sub(r"^(?:both|either)\s+", "", part) for part in parts]

@@ -12,7 +12,7 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from scenelift.coordinates import CENTRES, CORNERS, SIZES
+from scenelift.coordinates import SIDES
 
 __all__ = ["PASSED_OVER", "complaint_of", "known_names", "sides_of", "with_box"]
 
@@ -43,7 +43,6 @@ HINTS = {
 }
 # Of people's notes, and pandas' own.
 PASSED_OVER = ("#", "_", "unnamed:")
-SIDES = (*CORNERS, *SIZES, *CENTRES)
 
 
 def _plain(name: str) -> str:
@@ -60,12 +59,12 @@ def known_names(names: Iterable[str]) -> dict[str, str]:
     """
     plain = {name: _plain(name) for name in names}
     present = set(plain.values())
-    meant: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for column, others in SYNONYMS.items():
         among = present & set(others)
         if column not in present and len(among) == 1:
-            meant[among.pop()] = column
-    return {name: meant.get(short, short) for name, short in plain.items()}
+            columns[among.pop()] = column
+    return {name: columns.get(short, short) for name, short in plain.items()}
 
 
 def sides_of(names: Collection[str]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from scenelift.segment.clicks import segment_prompt
 from scenelift.stages import digest
 from scenelift.types import Dropped, Image, Instance, Prompt, Segmentation
 from scenelift.webapp.mask_runs import mask_of_runs
-from scenelift.webapp.models import DrawnMask, Selection
+from scenelift.webapp.models import NOTHING_LEFT, DrawnMask, Selection, check_indices
 
 __all__ = ["ChosenSegmenter", "ShowingSegmenter", "choose"]
 
@@ -81,10 +81,7 @@ def choose(
     Raises:
         InputError: an index or a box is outside of what there is, or nothing is left.
     """
-    unknown = [index for index in selection.keep if index >= len(segmentation.instances)]
-    if unknown:
-        count = len(segmentation.instances)
-        raise InputError(f"There is no object {unknown[0]}: {count} were found, counted from 0.")
+    check_indices(selection.keep, len(segmentation.instances))
     keep = dict.fromkeys(selection.keep)
     additions: list[Instance] = []
     notes: list[str] = []
@@ -107,9 +104,7 @@ def choose(
     )
     instances = (*instances_to_keep, *additions)
     if not instances:
-        raise InputError(
-            "Nothing is left to reconstruct. Keep an object, point at one, or draw a box around it."
-        )
+        raise InputError(NOTHING_LEFT)
     left_out = [
         Dropped(label=i.label, score=i.score, box=i.box, reason="left out by you")
         for index, i in enumerate(segmentation.instances)

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from scenelift.errors import InputError
 from scenelift.webapp.errors import UnsupportedUpload
 
-__all__ = ["receive_form"]
+__all__ = ["PHOTO", "receive_form"]
 
 PHOTO = "image"
 # More fields than any form of ours has, and longer ones.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, cast
@@ -25,6 +25,7 @@ from scenelift.webapp.objects import JobObject
 __all__ = [
     "MAX_BOXES",
     "MAX_POINTS",
+    "NOTHING_LEFT",
     "AddedBox",
     "Box",
     "Choice",
@@ -59,6 +60,7 @@ __all__ = [
     "Selection",
     "ShareState",
     "State",
+    "check_indices",
     "parse_phrases",
 ]
 
@@ -214,6 +216,22 @@ class ObjectChoice(_Input):
     names: dict[Annotated[int, Field(ge=0, lt=1000)], Label] = Field(
         {}, max_length=1000, description="index of a kept object -> what it is called"
     )
+
+
+NOTHING_LEFT = (
+    "Nothing is left to reconstruct. Keep an object, point at one, or draw a box around it."
+)
+
+
+def check_indices(indices: Iterable[int], count: int) -> None:
+    """Refuse indices of objects that were not found.
+
+    Raises:
+        InputError: one is not below `count`.
+    """
+    for index in indices:
+        if index >= count:
+            raise InputError(f"There is no object {index}: {count} were found, counted from 0.")
 
 
 class Selection(ObjectChoice):

@@ -21,7 +21,7 @@ from scenelift.options.schema import json_schema
 from scenelift.webapp.decoding import Decoder
 from scenelift.webapp.errors import StorageFull, TooLarge, UnsupportedUpload
 from scenelift.webapp.folders import DataFolder, JobFolder
-from scenelift.webapp.forms import receive_form
+from scenelift.webapp.forms import PHOTO, receive_form
 from scenelift.webapp.jobs import new_job_id
 from scenelift.webapp.models import Box, JobPrompt, JobRequest, Point, parse_phrases
 from scenelift.webapp.settings import Settings
@@ -40,7 +40,7 @@ POINTS = TypeAdapter(tuple[Point, ...])
 # What an HTML form sends for a ticked box, and what people write.
 TRUE, FALSE = {"true", "1", "on", "yes"}, {"false", "0", "off", "no", ""}
 OPTIONS = {f.name: f for f in fields_for("job")}
-FIELDS = {"image", "text_prompt", "boxes", "points", "review", *OPTIONS}
+FIELDS = {PHOTO, "text_prompt", "boxes", "points", "review", *OPTIONS}
 
 FORM_SCHEMA: dict[str, Any] = {
     "requestBody": {
@@ -166,16 +166,13 @@ def _read_fields(form: FormData, settings: Settings) -> tuple[JobRequest, Upload
         raise InputError(
             f"There is no field {unknown[0][:40]!r}. Known: {', '.join(sorted(FIELDS))}."
         )
-    images = form.getlist("image")
+    images = form.getlist(PHOTO)
     if len(images) != 1 or not isinstance(images[0], UploadFile):
         raise InputError("Send the photo as one file in the field 'image'.")
     texts: dict[str, list[str]] = {}
     for name, value in form.multi_items():
-        if name == "image":
-            continue
-        if not isinstance(value, str):
-            raise InputError(f"The field {name!r} must be text, not a file.")
-        texts.setdefault(name, []).append(value.strip())
+        if isinstance(value, str):  # all but the photo: `receive_form` takes no other file
+            texts.setdefault(name, []).append(value.strip())
     phrases = texts.pop("text_prompt", [])
     lists = {name for name, f in OPTIONS.items() if f.is_list}
     twice = [name for name, values in texts.items() if len(values) > 1 and name not in lists]

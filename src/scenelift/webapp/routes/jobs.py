@@ -19,6 +19,7 @@ from scenelift.webapp.folders import JobFolder
 from scenelift.webapp.jobs import JobRow, NewJob, new_job_id
 from scenelift.webapp.models import (
     MAX_BOXES,
+    NOTHING_LEFT,
     Box,
     Choice,
     Click,
@@ -31,6 +32,7 @@ from scenelift.webapp.models import (
     Problem,
     Rerun,
     Selection,
+    check_indices,
     parse_phrases,
 )
 from scenelift.webapp.records import write_record
@@ -148,14 +150,10 @@ def _check_choice(choice: Choice, job: JobRow) -> None:
     """
     if job.state != "review":
         return  # the queue says so
-    indices = {o.index for o in job.objects}
-    if unknown := [index for index in (*choice.keep, *choice.names) if index not in indices]:
-        count = len(indices - {None})
-        raise InputError(f"There is no object {unknown[0]}: {count} were found, counted from 0.")
+    count = sum(o.index is not None for o in job.objects)
+    check_indices((*choice.keep, *choice.names), count)
     if not (choice.keep or choice.add or choice.masks):
-        raise InputError(
-            "Nothing is left to reconstruct. Keep an object, point at one, or draw a box around it."
-        )
+        raise InputError(NOTHING_LEFT)
     boxes = tuple(box.to_prompt() for box in choice.add)
     in_pixels(Prompt(boxes=boxes), job.width, job.height)
     for runs in (mask.mask for mask in choice.masks):
