@@ -350,6 +350,21 @@ def cases(scenes: Sequence[SyntheticScene], draws: int) -> Iterator[tuple[Synthe
             yield scene, [number, draw]
 
 
+def first_objects(
+    scene: SyntheticScene, shapes: Sequence[Shape], points: PointMap, rng: np.random.Generator
+) -> list[SceneObject]:
+    """The scene's objects with these shapes, in the wrong poses that a generator gives."""
+    return [
+        SceneObject(
+            index=k,
+            instance=o.instance,
+            shape=shape,
+            pose=perturbed(carried(o, scene, points), rng),
+        )
+        for k, (o, shape) in enumerate(zip(scene.objects, shapes, strict=True))
+    ]
+
+
 def measure_layout(scenes: Sequence[SyntheticScene], draws: int, *, roughly: bool) -> Table:
     """Before, after refinement, after repair of what refinement found."""
     steps = {
@@ -366,15 +381,7 @@ def measure_layout(scenes: Sequence[SyntheticScene], draws: int, *, roughly: boo
         if roughly:
             shapes = [rough(s, rng) for s in shapes]
         found["true poses"] += measure(scene, shapes, [o.pose for o in scene.objects])
-        objects = [
-            SceneObject(
-                index=k,
-                instance=o.instance,
-                shape=s,
-                pose=perturbed(carried(o, scene, points), rng),
-            )
-            for k, (o, s) in enumerate(zip(scene.objects, shapes, strict=True))
-        ]
+        objects = first_objects(scene, shapes, points, rng)
         for name, options in steps.items():
             began = time.process_time()
             laid = lay_out(objects, scene.image, points, options)
@@ -397,22 +404,15 @@ def measure_metres(scenes: Sequence[SyntheticScene], draws: int) -> Table:
     """
     rows = []
     for bias in (0.85, 1.0, 1.15):
-        given, placed, seconds = [], [], []
+        map_errors, scene_errors, seconds = [], [], []
         for scene, key in cases(scenes, draws):
             rng = np.random.default_rng([9, *key])
             near = depth_like(scene, rng)
             points = replace(near, points=near.points * np.float32(bias), scale="metric")
             masks = np.logical_or.reduce([o.mask for o in scene.objects])
             ratio = points.points[masks][:, 2] / scene.points.points[masks][:, 2]
-            objects = [
-                SceneObject(
-                    index=k,
-                    instance=o.instance,
-                    shape=coloured(o),
-                    pose=perturbed(carried(o, scene, points), rng),
-                )
-                for k, o in enumerate(scene.objects)
-            ]
+            shapes = [coloured(o) for o in scene.objects]
+            objects = first_objects(scene, shapes, points, rng)
             began = time.process_time()
             laid = lay_out(objects, scene.image, points, LayoutOptions())
             seconds.append((time.process_time() - began) / len(objects))
@@ -420,17 +420,17 @@ def measure_metres(scenes: Sequence[SyntheticScene], draws: int) -> Table:
                 np.mean(p.pose.scale) / np.mean(o.pose.scale)
                 for p, o in zip(laid.placements, scene.objects, strict=True)
             ]
-            given.append(float(np.log(np.nanmedian(ratio))))
-            placed.append(float(np.log(factors).mean()))
-        added = np.abs(np.subtract(placed, given))
+            map_errors.append(float(np.log(np.nanmedian(ratio))))
+            scene_errors.append(float(np.log(factors).mean()))
+        added = np.abs(np.subtract(scene_errors, map_errors))
         rows.append(
             Row(
                 name=f"map off by {bias:g}",
-                count=len(given),
+                count=len(map_errors),
                 failed=0,
                 figures={
-                    "points": float(np.exp(np.mean(given))),
-                    "scene": float(np.exp(np.mean(placed))),
+                    "points": float(np.exp(np.mean(map_errors))),
+                    "scene": float(np.exp(np.mean(scene_errors))),
                     "added %, mean": 100 * float(added.mean()),
                     "added %, worst": 100 * float(added.max()),
                 },

@@ -225,11 +225,14 @@ def main() -> None:
         estimated = options.points == "estimated"
         points = mapper.estimate(scene.image, instances, silent()) if estimated else scene.points
         for index, thing in enumerate(scene.objects):
-            made = reconstruct_object(reconstructor, scene, instances, index, points, seed=0)
-            if made.shape.mesh is None:
+            output = reconstruct_object(reconstructor, scene, instances, index, points, seed=0)
+            if output.shape.mesh is None:
                 raise SystemExit(f"{options.reconstructor} made no mesh of {thing.label}")
-            place = scene.world_from_camera @ pose_matrix(made.pose)
-            estimate, truth = surface_of(made.shape.mesh, place), _true_surface(scene, thing)
+            place = scene.world_from_camera @ pose_matrix(output.pose)
+            estimate, truth = (
+                surface_of(output.shape.mesh, place),
+                _true_surface(scene, thing),
+            )
             figures, pictures = compare_views(estimate, truth, scene.world_from_camera[:3, 3])
             recall = thin_recall(estimate, truth)
             thin += [] if recall is None else [recall]

@@ -251,8 +251,8 @@ def test_segment_does_not_replace_masks_that_somebody_repainted(photo, tmp_path)
     assert (out / "00_red.png").read_bytes() == b"repainted"
     (tmp_path / "scene").mkdir()
     (tmp_path / "scene" / "scene.json").write_text("{}")
-    for taken in (str(tmp_path / "scene"), ""):
-        result = CliRunner().invoke(app, ["segment", str(photo), "-p", "red", "--out", taken])
+    for folder in (str(tmp_path / "scene"), ""):
+        result = CliRunner().invoke(app, ["segment", str(photo), "-p", "red", "--out", folder])
         assert result.exit_code == 2
     assert not list((tmp_path / "scene").glob("*.png"))
 

@@ -175,10 +175,10 @@ def test_a_body_that_is_no_form_is_refused(client, kind, body):
 
 
 def test_two_photos_files_for_texts_or_hundreds_of_fields_are_refused(client):
-    for name, told in (("image", "one photo"), ("boxes", "'boxes' came as a file")):
+    for name, detail in (("image", "one photo"), ("boxes", "'boxes' came as a file")):
         two = [("image", ("a.png", png())), (name, ("b.json", b"[]"))]
         answer = client.post("/api/jobs", files=two)
-        assert told in problem(answer, 422)
+        assert detail in problem(answer, 422)
     many = {f"f{i}": "x" for i in range(500)}
     assert submit(client, png(), **many).status_code == 400
 
