@@ -1,6 +1,6 @@
 """Boxes → masks of the embedded segmenter against exact and hand-drawn ones.
 
-    python -m benchmarks.masks [--size small] [--overlays FOLDER]
+    python -m benchmarks.masks [--size small] [--quick] [--overlays FOLDER]
 
 Boxes of synthetic objects are the true ones, each side moved at random by 3 % (standard
 deviation); the other objects of the scene are rivals. Those of photos are the detectors' or, for
@@ -113,6 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Mean IoU of the embedded segmenter's masks.")
     parser.add_argument("--size", choices=SIZES, default="small", help="of the synthetic set")
     parser.add_argument("--threads", type=int, default=0, help="0 is one a core")
+    parser.add_argument("--quick", action="store_true", help="as clicks are answered")
     parser.add_argument("--overlays", type=Path, help="folder for a picture of every object")
     options = parser.parse_args()
     masker = BoxMasker.load(None, options.threads)
@@ -120,7 +121,7 @@ def main() -> None:
     cases = [*photos(), *synthetic(options.size)]
     seconds, processor = time.perf_counter(), time.process_time()
     for case in cases:
-        [alpha] = masker.masks(case.pixels, [case.box], case.rivals, silent())
+        [alpha] = masker.masks(case.pixels, [case.box], case.rivals, silent(), quick=options.quick)
         mask = alpha >= 0.5
         iou = float((mask & case.truth).sum() / (mask | case.truth).sum())
         scores.setdefault(case.source, []).append(iou)

@@ -1,12 +1,13 @@
 """What working on the page takes: a click on the photo, and a drag in the editor.
 
-    python -m benchmarks.page_work [--seconds 10] [--splats 500000]
+    python -m benchmarks.page_work [--seconds 10] [--splats 500000] [--only clicks|frames]
 
 Clicks are those of the embedded default on "coffee" on this machine's CPU, without the page around
-them. Frames are counted in Chromium, which draws without a graphics card here (then meshes stand in
-for splats while the view moves), while the pointer turns the scene in the viewer, turns it in the
-editor, and drags an object in the editor. Times of a
-loaded machine say little; the ratios say more. Needs the page (`make page`) and Chromium.
+them; beside them, what they would take were masks cut out as a run does it. Frames are counted in
+Chromium, which draws without a graphics card here (then meshes stand in for splats while the view
+moves), while the pointer turns the scene in the viewer, turns it in the editor, and drags an object
+in the editor. Times of a loaded machine say little; the ratios say more. Needs the page
+(`make page`) and Chromium.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
+from numpy.typing import NDArray
 from playwright.sync_api import Page
 from tests.drivers.browser import VisitedPage, chromium
 from tests.drivers.desk import Desk
@@ -31,9 +34,12 @@ from tests.drivers.live_server import LiveServer
 from benchmarks.viewer import write_tori
 from scenelift.io.image import read_image
 from scenelift.options import BackendOptions
+from scenelift.progress import Reporter
 from scenelift.segment.clicks import Clicks
 from scenelift.segment.embedded import EmbeddedSegmenter
-from scenelift.types import PointPrompt
+from scenelift.segment.embedded.clicks import EmbeddedClicker
+from scenelift.segment.embedded.masks import BoxMasker
+from scenelift.types import Box, PointPrompt
 
 CLICKS = 12
 # Moves the pointer once a frame, and says how long the frames took after the first few.
@@ -83,10 +89,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--splats", type=int, default=500_000)
+    parser.add_argument("--only", choices=("clicks", "frames"))
     args = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    time_clicks()
-    time_frames(args.splats, args.seconds)
+    if args.only != "frames":
+        time_clicks()
+    if args.only != "clicks":
+        time_frames(args.splats, args.seconds)
     print(f"load {os.getloadavg()[0]:.1f}")
 
 
@@ -96,7 +105,9 @@ def time_clicks() -> None:
 
     photo = Path(skimage.__file__).parent / "data" / "coffee.png"
     image = read_image(photo)
+    masker = BoxMasker.load(None)
     clicker = EmbeddedSegmenter.load(BackendOptions(device="cpu")).clicker
+    as_in_a_run = EmbeddedClicker((), Thorough(masker), None)
     began = time.perf_counter()
     features = clicker.look(image)
     print(f"features of the photo, once    {1000 * (time.perf_counter() - began):6.0f} ms")
@@ -104,20 +115,44 @@ def time_clicks() -> None:
     anywhere = rng.uniform(0.1, 0.9, (CLICKS, 2)) * (image.width, image.height)
     first = [PointPrompt(point=(float(x), float(y))) for x, y in anywhere]
     beside = [replace(p, point=(p.point[0] + 40, p.point[1]), positive=False) for p in first]
-    for name, points in (
-        ("a click", [(p,) for p in first]),
-        ("a second one that takes away", list(zip(first, beside, strict=True))),
+    usual = 0.0
+    for name, cutter, points in (
+        ("a click", clicker, [(p,) for p in first]),
+        ("a second one that takes away", clicker, list(zip(first, beside, strict=True))),
+        ("a click, cut as in a run", as_in_a_run, [(p,) for p in first]),
     ):
         wall, work = list[float](), list[float]()
+        if cutter is as_in_a_run:
+            features = replace(features, masks={})
         for some in points:
             began, worked = time.perf_counter(), time.process_time()
-            clicker.cut(features, Clicks(points=some, box=None, mask=None))
+            cutter.cut(features, Clicks(points=some, box=None, mask=None))
             wall.append(1000 * (time.perf_counter() - began))
             work.append(1000 * (time.process_time() - worked))
+        usual = usual or statistics.mean(work)
         print(
             f"{name:<30} {statistics.median(wall):6.0f} ms, at most {max(wall):.0f}; "
-            f"processor time {statistics.median(work):.0f}, at most {max(work):.0f}"
+            f"processor time {statistics.median(work):.0f}, at most {max(work):.0f}, "
+            f"{statistics.mean(work) / usual:.2f} of a click's"
         )
+
+
+class Thorough:
+    """Cuts clicks out as a run does."""
+
+    def __init__(self, masker: BoxMasker) -> None:
+        self._masker = masker
+
+    def masks(
+        self,
+        pixels: NDArray[np.uint8],
+        boxes: Sequence[Box],
+        rivals: Sequence[Box],
+        report: Reporter,
+        *,
+        quick: bool = False,
+    ) -> list[NDArray[np.float32]]:
+        return self._masker.masks(pixels, boxes, rivals, report)
 
 
 def time_frames(splats: int, seconds: float) -> None:

@@ -55,6 +55,8 @@ class BoxFiller:
         boxes: Sequence[Box],
         rivals: Sequence[Box],
         report: Reporter,
+        *,
+        quick: bool = False,
     ) -> list[NDArray[np.float32]]:
         self.boxes, self.rivals = list(boxes), list(rivals)
         alphas = []
@@ -290,7 +292,7 @@ def test_a_higher_mask_threshold_makes_smaller_masks(image):
     class Soft:
         """Masks that fade from the left of their box to its right."""
 
-        def masks(self, pixels, boxes, rivals, report):
+        def masks(self, pixels, boxes, rivals, report, *, quick=False):
             ramp = np.linspace(1, 0, pixels.shape[1], dtype=np.float32)
             return [np.tile(ramp, (pixels.shape[0], 1)) for _ in boxes]
 

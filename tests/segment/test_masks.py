@@ -15,6 +15,7 @@ from skimage.draw import polygon2mask
 
 from scenelift.errors import Cancelled, WeightsError
 from scenelift.models.embedded.features import PATCH, PatchFeatures, grid_shape
+from scenelift.models.embedded.mask_head import HeadView, window_of
 from scenelift.progress import CancelToken, Reporter, silent
 from scenelift.segment.embedded.masks import BoxMasker
 from scenelift.segment.embedded.refine import refine
@@ -68,6 +69,36 @@ def test_cuts_a_disc_out_of_its_box(masker):
     [mask] = masker.masks(painted(truth), [(50, 20, 130, 100)], [], silent())
     # Its edge is one pixel wide: 250 of 5000 pixels.
     assert iou(mask > 0.5, truth) > 0.95
+
+
+def test_a_quick_mask_looks_once():
+    truth = disc(120, 160, 90, 60, 40)
+    pixels = painted(truth)
+
+    class Head:
+        def look(self, pixels, box, others):
+            window = window_of(box)
+            y, x = (
+                window[1 - k] + (np.arange(224) + 0.5) / 224 * (window[3 - k] - window[1 - k])
+                for k in (0, 1)
+            )
+            inside = (x - 90) ** 2 + (y[:, None] - 60) ** 2 < 40**2
+            colours = np.where(inside[4::8, 4::8, None], [200.0, 40, 40], [40, 160, 70])
+            return HeadView(
+                window=window,
+                chance=np.where(inside, 0.9, 0.1).astype(np.float32),
+                features=np.tile(colours, 8).astype(np.float32),
+            )
+
+    class Untouched:
+        def __getattr__(self, name):
+            raise AssertionError(f"{name} is not needed")
+
+    masker = BoxMasker(Untouched(), Untouched(), Head())
+    [mask] = masker.masks(pixels, [(50, 20, 130, 100)], [], silent(), quick=True)
+    assert iou(mask > 0.5, truth) > 0.95
+    with pytest.raises(AssertionError, match="grid is not needed"):
+        masker.masks(pixels, [(50, 20, 130, 100)], [], silent())
 
 
 def test_gives_one_mask_a_box_and_nothing_far_outside(masker):
@@ -161,6 +192,7 @@ def test_islands_and_pinholes_disappear_and_real_openings_stay():
 
 # Measured 0.80 (a cup of its saucer's colour) to 0.97; a floor is 0.05 lower.
 FLOORS = {"cup": 0.75, "cat": 0.89, "astronaut": 0.89, "helmet": 0.89, "shuttle": 0.84}
+QUICK_TOO = {"cat", "helmet"}
 FLOORS |= {"rocket": 0.71, "cameraman": 0.85, "coin": 0.92}
 
 
@@ -191,5 +223,6 @@ def test_agrees_with_outlines_drawn_by_hand(drawn):
         pixels = np.stack([pixels] * 3, -1)
     # Outlines are in continuous coordinates; polygon2mask has pixel centres at whole numbers.
     truth = polygon2mask(pixels.shape[:2], np.array(drawn["outline"])[:, ::-1] - 0.5)
-    [alpha] = real.masks(pixels, [tuple(drawn["box"])], [], silent())
-    assert iou(alpha >= 0.5, truth) > FLOORS[drawn["name"]]
+    for quick in (False, True) if drawn["name"] in QUICK_TOO else (False,):
+        [alpha] = real.masks(pixels, [tuple(drawn["box"])], [], silent(), quick=quick)
+        assert iou(alpha >= 0.5, truth) > FLOORS[drawn["name"]]

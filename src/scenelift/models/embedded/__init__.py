@@ -74,11 +74,25 @@ class Head:
         Returns:
             Output channels by pixel [P, H, W], and numbers for the picture [G].
         """
+        return self.answer(picture, self.tokens(picture), hints)
+
+    def tokens(
+        self, picture: NDArray[np.uint8]
+    ) -> dict[str, NDArray[np.float32]]:  # [1, 1 + hw, 384] each
+        """Run the backbone alone: the class token and those of the patches at each of `LEVELS`."""
         tokens = self._backbone.run(LEVELS, {"image": _normalised(picture)})
+        return dict(zip(LEVELS, tokens, strict=True))
+
+    def answer(
+        self,
+        picture: NDArray[np.uint8],
+        tokens: dict[str, NDArray[np.float32]],
+        hints: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Run the head on the tokens of a picture; see `run`."""
         rows, columns = (side // PATCH * CELLS for side in picture.shape[:2])
         small = Pillow.fromarray(picture).resize((columns, rows), Pillow.Resampling.BILINEAR)
-        feeds = dict(zip(LEVELS, tokens, strict=True))
-        feeds |= {"photo": _normalised(np.asarray(small)), "hints": hints[None]}
+        feeds = tokens | {"photo": _normalised(np.asarray(small)), "hints": hints[None]}
         pixels, numbers = self._head.run(["pixels", "picture"], feeds)
         return pixels[0], numbers[0]
 

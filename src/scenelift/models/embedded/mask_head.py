@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.models.embedded import CELLS, Head, Window, crop
+from scenelift.models.embedded import CELLS, LEVELS, Head, Window, crop
 from scenelift.types import Box
 
-__all__ = ["MaskHead"]
+__all__ = ["HeadView", "MaskHead"]
 
 PATCHES = (28, 28)
 # As in training (`scenelift.training.tasks.mask`):
 MARGIN = 0.3  # of the box's longer side, around it
 NARROWEST = 0.5  # of the window's sides
 MOST_OFF = 2.0  # coordinates in the box are cut there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HeadView:
+    """What the head says of a box's surroundings.
+
+    Attributes:
+        window: of the photo, that was looked at.
+        chance: float32 [224, 224] in 0…1, of the object; covers the window.
+        features: float32 [28, 28, 384], DINOv2's of the window's patches.
+    """
+
+    window: Window
+    chance: NDArray[np.float32]
+    features: NDArray[np.float32]
 
 
 class MaskHead:
@@ -39,22 +55,24 @@ class MaskHead:
         """
         return cls(Head.load("mask", weights, threads))
 
-    def chance(
-        self, pixels: NDArray[np.uint8], box: Box, others: Sequence[Box]
-    ) -> tuple[Window, NDArray[np.float32]]:
+    def look(self, pixels: NDArray[np.uint8], box: Box, others: Sequence[Box]) -> HeadView:
         """Estimate for each pixel around a box how likely it belongs to the object.
 
         Args:
             pixels: uint8 [H, W, 3], sRGB.
             box: of the object.
             others: boxes of other objects.
-
-        Returns:
-            The window that was looked at, and float32 [224, 224] in 0…1 that covers it.
         """
         window = window_of(box)
-        maps, _ = self._head.run(crop(pixels, window, PATCHES), hints_of(window, box, others))
-        return window, 1 / (1 + np.exp(-maps[0].clip(-30, 30)))
+        picture = crop(pixels, window, PATCHES)
+        tokens = self._head.tokens(picture)
+        maps, _ = self._head.answer(picture, tokens, hints_of(window, box, others))
+        patches = tokens[LEVELS[-1]][0, 1:]  # without the class token
+        return HeadView(
+            window=window,
+            chance=1 / (1 + np.exp(-maps[0].clip(-30, 30))),
+            features=patches.reshape(*PATCHES, -1),
+        )
 
 
 def window_of(box: Box) -> Window:

@@ -52,8 +52,13 @@ class Masker(Protocol):
         boxes: Sequence[Box],
         rivals: Sequence[Box],
         report: Reporter,
+        *,
+        quick: bool = False,
     ) -> list[NDArray[np.float32]]:
-        """Soft masks [H, W] in 0…1, one a box; `rivals` hold other objects of the photo."""
+        """Soft masks [H, W] in 0…1, one a box; `rivals` hold other objects of the photo.
+
+        `quick` is for clicks, which somebody waits for.
+        """
         ...
 
 
