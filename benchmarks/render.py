@@ -19,8 +19,8 @@ from scenelift.io.animation import write_gif
 from scenelift.io.glb import GlbNode, write_glb
 from scenelift.io.obj import write_obj
 from scenelift.io.ply import read_ply, write_ply
+from scenelift.jit import thread_count
 from scenelift.progress import silent
-from scenelift.render.jit import thread_count
 from scenelift.render.meshes import render_mesh
 from scenelift.render.splats import render_splats
 from scenelift.render.turntable import render_turntable, turntable_cameras

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from scenelift.errors import ReconstructionError
+from scenelift.jit import compiled
 from scenelift.progress import Reporter
-from scenelift.render.jit import compiled
 from scenelift.stages import COMPILING, StageStore, Steps, digest, outcome_of
 from scenelift.testing.fakes import ball_shape, disc_photo
 from scenelift.types import Camera, Dropped, Instance, PointMap, Pose, Reconstruction, Segmentation

@@ -308,7 +308,7 @@ class Steps:
         value = self._store.load(name, key, kind) if self._store else None
         resumed = value is not None
         if value is None:
-            from scenelift.render.jit import on_compilation
+            from scenelift.jit import on_compilation
 
             with self._runtime.active(), on_compilation(self._tell_compiling):
                 value = compute(report)

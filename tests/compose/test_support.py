@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenelift.compose.ground import Ground
 from scenelift.compose.placed_object import PlacedObject
 from scenelift.compose.support import FLOOR, support_of
+from scenelift.geometry.ground import Ground
 from scenelift.types import Pose, SceneObject
 
 LEVEL, AWAY, SIZE = -0.8, 3.0, 0.6

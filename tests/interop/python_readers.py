@@ -17,7 +17,7 @@ from PIL import Image as PillowImage
 from tests.drivers.browser import PATIENCE_MS
 from tests.interop.readings import Reading, part_of, reading_of
 
-from scenelift.render.color import srgb_from_linear
+from scenelift.srgb import srgb_from_linear
 from scenelift.types import SH_C0
 
 __all__ = ["blender", "blender_python", "mujoco_reads", "openusd", "openusd_says", "trimesh_reads"]

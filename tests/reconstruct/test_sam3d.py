@@ -25,6 +25,7 @@ from scenelift.options import BackendOptions, ReconstructionOptions
 from scenelift.progress import CancelToken, Event, Reporter, silent
 from scenelift.reconstruct import RECONSTRUCTORS, SeveralSeedsReconstructor
 from scenelift.reconstruct.sam3d import SAM3DReconstructor, reconstruction_of
+from scenelift.reconstruct.sam3d_weights import convert
 from scenelift.testing.fakes import ColorSegmenter, PlanePointMapper, disc_photo
 from scenelift.types import (
     Camera,
@@ -38,7 +39,6 @@ from scenelift.types import (
     Reconstruction,
 )
 from scenelift.weights.content import fingerprint
-from scenelift.weights.convert_full import convert
 
 CPU = torch.device("cpu")
 FAST: dict[str, Any] = {"device": "cpu", "structure_steps": 2, "latent_steps": 1}

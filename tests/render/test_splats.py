@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scenelift import jit
 from scenelift.geometry.transforms import compose_transform
-from scenelift.render import jit
 from scenelift.render.splats import render_splats
 from scenelift.render.splats_reference import render_splats_reference
 from scenelift.types import Camera, Gaussians

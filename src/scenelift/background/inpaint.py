@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 
 from scenelift.background.harmonic import harmonic
 from scenelift.geometry.regions import nearest_inside
-from scenelift.render.jit import compiled
+from scenelift.jit import compiled
 
 __all__ = ["complete"]
 

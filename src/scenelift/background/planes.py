@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.compose.ground import Ground
+from scenelift.geometry.ground import Ground
 
 __all__ = ["Plane", "find_walls", "ground_planes"]
 

@@ -24,7 +24,7 @@ from scenelift.background.relief import (
 )
 from scenelift.background.rim import hidden_by
 from scenelift.background.shape import JUMP, Layer, count_faces, mesh_of, splats_of
-from scenelift.compose.ground import find_ground
+from scenelift.geometry.ground import find_ground
 from scenelift.geometry.transforms import pose_matrix, transform_gaussians, transform_points
 from scenelift.progress import Reporter, silent
 from scenelift.threads import side_by_side

@@ -184,17 +184,22 @@ def convert(
     Example: scenelift models convert full --dtype fp16
     """
     with problems(as_json=False):
-        from scenelift.errors import InputError
-        from scenelift.weights.bundles import BUNDLES, bundle_named
+        from scenelift.errors import InputError, SetupError
+        from scenelift.weights.bundles import bundle_named
 
-        weights_bundle = bundle_named(bundle)
-        if weights_bundle.convert is None:
-            others = ", ".join(name for name, one in BUNDLES.items() if one.convert)
+        if bundle_named(bundle).name != "full":
             raise InputError(
-                f"The bundle {bundle!r} is converted when it is downloaded. To convert: {others}."
+                f"The bundle {bundle!r} is converted when it is downloaded. To convert: full."
             )
+        try:
+            from scenelift.reconstruct import sam3d_weights
+        except ImportError as exc:
+            raise SetupError(
+                f"Converting weights needs PyTorch and safetensors ({exc}): "
+                "pip install 'scenelift[full]'"
+            ) from exc
         with listen() as report:
-            folder = weights_bundle.convert(report, weights, dtype, out)
+            folder = sam3d_weights.convert(report, weights, precision=dtype, out=out)
         size = sum(path.stat().st_size for path in folder.iterdir())
         typer.echo(f"{_amount(size)} in {folder}. The .ckpt files are no longer read.")
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scenelift.compose.evidence import UNKNOWN, VISIBLE, Evidence
 from scenelift.compose.surfels import Surfels
-from scenelift.render.jit import compiled, kernel_array, spread
+from scenelift.jit import compiled, kernel_array, spread
 
 __all__ = ["Comparison", "Weights", "compare"]
 

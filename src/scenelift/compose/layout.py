@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.compose.ground import find_ground
 from scenelift.compose.metric import scale_from
 from scenelift.compose.placed_object import PlacedObject
 from scenelift.compose.refine import refine
@@ -16,10 +15,11 @@ from scenelift.compose.separate import Solid, separate, solid_of
 from scenelift.compose.stand import stand
 from scenelift.compose.surfels import surfels_of
 from scenelift.errors import ReconstructionError
+from scenelift.geometry.ground import find_ground
 from scenelift.geometry.transforms import pose_from_matrix
+from scenelift.jit import shared_by
 from scenelift.options import LayoutOptions
 from scenelift.progress import Reporter, silent
-from scenelift.render.jit import shared_by
 from scenelift.threads import side_by_side
 from scenelift.types import Image, Instance, Layout, Placement, PointMap, Pose, SceneObject
 

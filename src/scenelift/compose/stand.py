@@ -17,10 +17,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.compose.ground import Ground
 from scenelift.compose.placed_object import POINTS_OFF, TIGHT, PlacedObject
 from scenelift.compose.search import evolve, rotation_of_vector, turn_between
 from scenelift.compose.support import FLOOR, Support, across, support_of
+from scenelift.geometry.ground import Ground
 
 __all__ = ["stand"]
 

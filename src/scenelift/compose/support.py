@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.compose.ground import Ground
 from scenelift.compose.placed_object import PlacedObject
+from scenelift.geometry.ground import Ground
 
 __all__ = ["FLOOR", "Support", "across", "support_of"]
 

@@ -14,7 +14,7 @@ from scipy.spatial import KDTree
 
 from scenelift.errors import ReconstructionError
 from scenelift.geometry.sampling import sample_surface
-from scenelift.render.jit import compiled, kernel_array
+from scenelift.jit import compiled, kernel_array
 from scenelift.types import Gaussians, Mesh, Shape
 
 __all__ = ["Surfels", "surfels_of"]

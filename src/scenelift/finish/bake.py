@@ -33,7 +33,7 @@ from scenelift.finish.sights import SIGHTS, in_frame, is_open, leaning, look_at,
 from scenelift.finish.texels import Texels
 from scenelift.geometry.rows import all_in_rows, largest_in_rows
 from scenelift.geometry.transforms import matrix_from_quaternion, take_gaussians
-from scenelift.render.jit import compiled, kernel_array, spread
+from scenelift.jit import compiled, kernel_array, spread
 from scenelift.types import Gaussians
 
 __all__ = ["Baked", "bake_gaussians", "patches_of"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scenelift.finish.normals import face_normals
 from scenelift.finish.topology import components, without_unused
-from scenelift.render.jit import compiled, kernel_array
+from scenelift.jit import compiled, kernel_array
 from scenelift.types import Mesh
 
 __all__ = ["Cleaned", "clean", "weld"]

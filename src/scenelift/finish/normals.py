@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.render.jit import compiled, kernel_array
+from scenelift.jit import compiled, kernel_array
 
 __all__ = ["face_normals", "vertex_normals"]
 

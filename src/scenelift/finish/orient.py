@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from scenelift.finish.normals import face_normals
 from scenelift.geometry.sampling import sample_surface
-from scenelift.render.jit import compiled, kernel_array, spread
+from scenelift.jit import compiled, kernel_array, spread
 
 __all__ = ["oriented"]
 

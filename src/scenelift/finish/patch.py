@@ -7,7 +7,7 @@ import heapq
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.render.jit import compiled
+from scenelift.jit import compiled
 
 __all__ = ["Patch"]
 

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from scenelift.render.jit import compiled
+from scenelift.jit import compiled
 
 __all__ = [
     "CLEAR",

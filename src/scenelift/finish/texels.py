@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.render.jit import compiled, kernel_array
+from scenelift.jit import compiled, kernel_array
 
 __all__ = ["Texels", "fill_between", "overlapping_faces", "rasterize_atlas"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from scenelift.render.jit import compiled, kernel_array
+from scenelift.jit import compiled, kernel_array
 
 __all__ = [
     "boundary_loops",

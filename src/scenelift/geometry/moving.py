@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.render.jit import compiled, kernel_array, spread
+from scenelift.jit import compiled, kernel_array, spread
 
 __all__ = ["moved_splats"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 
 from scenelift.io.spaces import FloatArray, Space, gamma_light, matrix_to_srgb
-from scenelift.render.color import srgb_decode
+from scenelift.srgb import srgb_decode
 
 __all__ = ["CodePoints", "code_points", "space_of"]
 

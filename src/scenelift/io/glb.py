@@ -28,7 +28,7 @@ from scenelift.geometry.transforms import compose_transform, pose_from_matrix
 from scenelift.io.files import write_bytes
 from scenelift.io.png import png_bytes
 from scenelift.io.regular import check_regular
-from scenelift.render.color import linear_from_srgb, srgb_from_linear
+from scenelift.srgb import linear_from_srgb, srgb_from_linear
 from scenelift.types import PLAIN_MATERIAL, AlphaMode, Gaussians, Material, Mesh
 
 __all__ = ["GlbNode", "Part", "glb_bytes", "read_glb", "read_glb_splats", "write_glb"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.render.color import srgb_encode
+from scenelift.srgb import srgb_encode
 
 __all__ = [
     "SRGB_PRIMARIES",

@@ -31,7 +31,7 @@ from scenelift.geometry.transforms import pose_from_matrix
 from scenelift.io.files import write_bytes
 from scenelift.io.glb import GlbNode
 from scenelift.physics.bodies import Body, Shelf, World
-from scenelift.render.color import linear_from_srgb
+from scenelift.srgb import linear_from_srgb
 from scenelift.types import PLAIN_MATERIAL, Gaussians, Material, Mesh
 
 __all__ = ["PICTURES", "write_usd", "write_usdz"]

@@ -308,7 +308,7 @@ def _fewer_splats(
     objects: tuple[SceneObject, ...], most: int
 ) -> tuple[tuple[SceneObject, ...], list[str]]:
     """Reduce the objects' splats; add a note on what that costs."""
-    from scenelift.finish.prune import prune_objects
+    from scenelift.output.prune import prune_objects
 
     before = sum(len(o.shape.gaussians or ()) for o in objects)
     if before <= most:

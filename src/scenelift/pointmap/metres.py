@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.compose.ground import find_ground
+from scenelift.geometry.ground import find_ground
 from scenelift.pointmap.base import PointMapper
 from scenelift.progress import Reporter
 from scenelift.types import Image, Instance, PointMap

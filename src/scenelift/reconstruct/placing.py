@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.compose.fit import FittedPose
-from scenelift.compose.ground import find_ground
+from scenelift.geometry.ground import find_ground
 from scenelift.models.trellis.preprocess import OPAQUE
 from scenelift.progress import Reporter
 from scenelift.reconstruct.occlusion import hidden_share

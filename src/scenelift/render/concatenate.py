@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.geometry.transforms import transform_points
-from scenelift.render.color import srgb_from_linear
 from scenelift.render.shading import PLAIN
+from scenelift.srgb import srgb_from_linear
 from scenelift.types import Mesh
 
 __all__ = ["concatenate_meshes"]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.render.jit import compiled, spread
+from scenelift.jit import compiled, spread
 from scenelift.render.rendering import camera_from_scene
 from scenelift.render.splats import (
     CHECK_EVERY,

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.geometry.transforms import transform_points
-from scenelift.render.color import linear_from_srgb, srgb_from_linear
-from scenelift.render.jit import compiled, kernel_array, spread
+from scenelift.jit import compiled, kernel_array, spread
 from scenelift.render.rendering import Rendering, camera_from_scene
 from scenelift.render.shading import AMBIENT, PLAIN, Shading, block_means
+from scenelift.srgb import linear_from_srgb, srgb_from_linear
 from scenelift.types import Camera, Mesh
 
 __all__ = ["interpolate", "render_mesh"]

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.render.jit import compiled, kernel_array, spread
+from scenelift.jit import compiled, kernel_array, spread
 from scenelift.render.rendering import Rendering, camera_from_scene
 from scenelift.render.splatting import (
     DILATION,

@@ -62,7 +62,7 @@ def judge_segmentation(segmentation: Segmentation) -> list[Finding]:
 
 def judge_points(points: PointMap) -> list[Finding]:
     """Check that distances are finite, near is near, and the table is level."""
-    from scenelift.compose.ground import find_ground
+    from scenelift.geometry.ground import find_ground
 
     depth = -points.points[..., 2].astype(np.float64)
     there = np.isfinite(depth)

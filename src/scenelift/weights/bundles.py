@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from scenelift.errors import InputError, SetupError
+from scenelift.errors import InputError
 from scenelift.progress import Reporter
 from scenelift.weights import embedded
 from scenelift.weights.artefact import ArtefactStatus
@@ -33,27 +33,12 @@ class Bundle:
         download: fetches what is missing, given a reporter, the weights folder (None for the
             cache) and names of artefacts (None for all); returns a sentence for each artefact
             that could not be had.
-        convert: writes its weights in the form they are loaded from fastest, given a reporter, the
-            weights folder, "fp16" or "fp32", and a folder for the result (None for the usual one);
-            returns that folder. None where there is nothing to convert.
     """
 
     name: str
     summary: str
     status: Status
     download: Callable[[Reporter, Path | None, list[str] | None], list[str]]
-    convert: Callable[[Reporter, Path | None, str, Path | None], Path] | None = None
-
-
-def _convert_full(report: Reporter, weights: Path | None, precision: str, out: Path | None) -> Path:
-    try:
-        from scenelift.weights.convert_full import convert
-    except ImportError as exc:
-        raise SetupError(
-            f"Converting weights needs PyTorch and safetensors ({exc}): "
-            "pip install 'scenelift[full]'"
-        ) from exc
-    return convert(report, weights, precision=precision, out=out)
 
 
 SHAPES_SEE_WITH = "dinov2"  # the embedded artefact that the embedded shape head needs
@@ -127,7 +112,6 @@ BUNDLES: Mapping[str, Bundle] = {
             ),
             status=FULL.status,
             download=FULL.download,
-            convert=_convert_full,
         ),
     )
 }

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scenelift.render.jit import compiled, spread
+from scenelift.jit import compiled, spread
 
 __all__ = ["DeformableAttention", "deformable_attention"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageFilter
 
-from scenelift.render.color import srgb_encode
+from scenelift.srgb import srgb_encode
 
 __all__ = ["develop", "encode", "exposure", "worn"]
 

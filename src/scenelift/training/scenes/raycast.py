@@ -15,7 +15,7 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import NDArray
 
-from scenelift.render.color import srgb_decode
+from scenelift.srgb import srgb_decode
 from scenelift.training.scenes.meshes import Surface, join
 from scenelift.types import Camera
 

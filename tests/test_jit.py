@@ -9,8 +9,8 @@ import numba
 import numpy as np
 import pytest
 
-from scenelift.render import jit
-from scenelift.render.jit import compiled, kernel_array, on_compilation, spread
+from scenelift import jit
+from scenelift.jit import compiled, kernel_array, on_compilation, spread
 from scenelift.render.meshes import render_mesh
 from scenelift.types import Camera, Mesh
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scenelift.compose.ground import find_ground
+from scenelift.geometry.ground import find_ground
 from scenelift.types import Camera, Instance, PointMap
 
 CAMERA = Camera.from_fov(200, 150, fov_deg=60)

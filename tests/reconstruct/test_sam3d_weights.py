@@ -8,9 +8,9 @@ from safetensors.torch import load_file, save_file
 from scenelift.errors import Cancelled, InputError, OutputError, WeightsError
 from scenelift.models.sam3d.checkpoints import load_models
 from scenelift.progress import CancelToken, Reporter, silent
+from scenelift.reconstruct.sam3d_weights import convert
 from scenelift.testing.fake_checkpoints import TINY, write_checkpoints
 from scenelift.weights.bundles import FULL
-from scenelift.weights.convert_full import convert
 from scenelift.weights.locate import locate
 from scenelift.weights.tensor_files import read_tensors, write_tensors
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from scenelift.finish.prune import prune_gaussians
+from scenelift.output.prune import prune_gaussians
 from scenelift.render.contribution import splat_contributions
 from scenelift.render.splats import render_splats
 from scenelift.types import Camera, Gaussians
