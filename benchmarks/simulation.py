@@ -4,7 +4,9 @@
 
 Ten rendered rooms with known truth become MJCF; MuJoCo runs them for five seconds. Printed per
 scene and over all: how far objects end from where they began (median, 90th percentile), the share
-that moved less than 5 cm, and the share that stay upright (turned by less than 15°). Without
+that moved less than 5 cm, and the share that stay upright (turned by less than 15°); then what
+that cost: how much of their volume the colliders have after being settled, seats for others and
+longer feet included. Without
 `--lifted` shapes and poses are the true ones, which shows what colliders and surfaces cost; with
 it they are those of the embedded default from true masks, in the metres of the point map given.
 """
@@ -24,7 +26,7 @@ import numpy as np
 
 from benchmarks.synthetic import SyntheticScene, load_or_make
 from scenelift.io.mjcf import write_mjcf
-from scenelift.physics.bodies import World, world_of
+from scenelift.physics.bodies import Body, World, world_of
 from scenelift.types import Instance, Mesh, SceneObject, Shape
 
 SECONDS = 5.0
@@ -91,6 +93,10 @@ def simulate(world: World) -> tuple[np.ndarray, np.ndarray]:
     return moved, np.degrees(2 * np.arccos(dots))
 
 
+def _volume(body: Body) -> float:
+    return sum(h.volume for h in body.hulls)
+
+
 def report(name: str, moved: Sequence[float], turned: Sequence[float]) -> str:
     m, t = np.asarray(moved), np.asarray(turned)
     return (
@@ -108,6 +114,7 @@ def main() -> None:
     arguments = parser.parse_args()
     all_moved: list[float] = []
     all_turned: list[float] = []
+    all_shares: list[float] = []
     last = arguments.first + arguments.scenes
     for scene in load_or_make("small", count=last)[arguments.first :]:
         objects = lifted_objects(scene) if arguments.lifted else true_objects(scene)
@@ -117,11 +124,15 @@ def main() -> None:
         moved, turned = simulate(world)
         for body, m, t in zip(world.bodies, moved, turned, strict=True):
             if m >= MOVED or t >= TURNED_DEG:
-                print(f"  {body.name}: {m:.3f} m, {t:.0f}°, began {body.lowest:.3f} m up")
+                print(f"  {body.name}: {m:.3f} m, {t:.0f}°, stood on {body.stands_on}")
+        shares = [_volume(body) / (body.mass / body.density) for body in world.bodies]
+        all_shares += shares
+        print(f"  volume of colliders {np.median(shares):.0%}, least {min(shares):.0%}")
         print(report(scene.name, moved.tolist(), turned.tolist()), flush=True)
         all_moved += moved.tolist()
         all_turned += turned.tolist()
     print(report("all", all_moved, all_turned))
+    print(f"volume of colliders {np.median(all_shares):.0%}, least {min(all_shares):.0%}")
 
 
 if __name__ == "__main__":

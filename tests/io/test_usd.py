@@ -190,6 +190,29 @@ def test_simulators_find_bodies_with_mass_colliders_and_ground(tmp_path):
     assert not complaints(path)
 
 
+def test_openusd_computes_the_mass_properties_that_mjcf_and_urdf_have(tmp_path):
+    """A slanted post, turned and scaled: its mass centre is beside its middle."""
+    pytest.importorskip("coacd", reason="the extra 'physics' is not installed")
+    from pxr import Gf, Usd, UsdPhysics
+    from tests.drivers.solids import leaning, thing
+
+    from scenelift.compose import create_scene_mesh
+
+    objects = [thing(0, "post", leaning(), (0, 1, -4), turn=(0, 30, 3), scale=2.0)]
+    world = world_of(objects)
+    write_usd(tmp_path / "scene.usdc", create_scene_mesh(objects), {}, world)
+    stage = Usd.Stage.Open(str(tmp_path / "scene.usdc"))
+    (body,) = world.bodies
+    rigid = UsdPhysics.RigidBodyAPI(stage.GetPrimAtPath(f"/scene/object_{body.name}"))
+    mass, moments, centre, axes = rigid.ComputeMassProperties(
+        lambda _: UsdPhysics.RigidBodyAPI.MassInformation()
+    )
+    assert mass == pytest.approx(body.mass, rel=1e-5)
+    np.testing.assert_allclose(centre, body.centre, atol=1e-5)  # in metres there
+    turn = np.array(Gf.Matrix3d(Gf.Quatd(axes))).T  # row vectors there
+    np.testing.assert_allclose(turn @ np.diag(moments) @ turn.T, body.inertia, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["scene.usdz", "scene.usdc"])
 def test_the_same_scene_gives_the_same_bytes(tmp_path, name):
     contents = []

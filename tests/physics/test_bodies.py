@@ -18,21 +18,32 @@ def mesh_of(shape: trimesh.Trimesh) -> Mesh:
     return Mesh(vertices=shape.vertices.astype(np.float32), faces=shape.faces.astype(np.int32))
 
 
-def test_the_hulls_of_a_cup_leave_it_open():
-    hulls = convex_hulls(mesh_of(trimesh.creation.annulus(0.35, 0.45, 1.0)))
-    assert len(hulls) > 3
-    parts = [trimesh.Trimesh(h.vertices, h.faces) for h in hulls]
+CUP = trimesh.creation.annulus(0.35, 0.45, 1.0, segments=12)
+
+
+@pytest.fixture(scope="module")
+def cup_hulls():
+    return convex_hulls(mesh_of(CUP))
+
+
+def test_the_hulls_of_a_cup_leave_it_open(cup_hulls):
+    assert len(cup_hulls) > 3
+    parts = [trimesh.Trimesh(h.vertices, h.faces) for h in cup_hulls]
     assert all(p.is_watertight and p.volume > 0 for p in parts)
     middle = np.array([[0.0, 0, 0], [0.1, 0, 0.2]])
     assert not any(p.contains(middle).any() for p in parts)
-    full = np.pi * (0.45**2 - 0.35**2)
-    assert sum(h.volume for h in hulls) == pytest.approx(full, rel=0.2)
+    assert sum(h.volume for h in cup_hulls) == pytest.approx(CUP.volume, rel=0.2)
 
 
-def test_the_same_mesh_gives_the_same_hulls():
-    shape = mesh_of(trimesh.creation.annulus(0.3, 0.4, 0.5))
-    first, second = convex_hulls(shape), convex_hulls(shape)
-    assert [h.vertices.tolist() for h in first] == [h.vertices.tolist() for h in second]
+def test_the_same_mesh_gives_the_same_hulls(cup_hulls):
+    again = convex_hulls(mesh_of(CUP))
+    assert [h.vertices.tolist() for h in cup_hulls] == [h.vertices.tolist() for h in again]
+
+
+def test_a_convex_mesh_is_one_piece_of_few_corners():
+    (hull,) = convex_hulls(mesh_of(trimesh.creation.icosphere(3, 0.5)))
+    assert len(hull.vertices) <= 48
+    np.testing.assert_allclose(np.ptp(hull.vertices, axis=0), 1, atol=0.05)
 
 
 @pytest.mark.parametrize("corners", [3, 4])
@@ -66,22 +77,35 @@ def test_what_stands_on_nothing_gets_a_shelf_at_its_foot():
 
 
 def test_a_level_of_the_photo_is_taken_for_floor_and_shelf():
+    """What hangs over them a little stays there, and its feet reach them."""
     scene = known_scene()
     lowest = min(y for _, y, _ in CENTRES.values()) - SIZE / 2
     world = world_of(scene.objects, levels=(lowest - 0.02, CENTRES["green"][1] - SIZE / 2 - 0.01))
-    assert world.bodies[0].lowest == pytest.approx(0.02, abs=1e-6)
+    red, green, _ = world.bodies
+    assert red.position[2] == pytest.approx(0.02 + SIZE / 2, abs=1e-6)
+    assert red.lowest == pytest.approx(0, abs=1e-6)
     (shelf,) = world.shelves
-    assert world.bodies[1].lowest - shelf.height == pytest.approx(0.01, abs=1e-6)
+    assert green.position[2] - SIZE / 2 - shelf.height == pytest.approx(0.01, abs=1e-6)
+    assert green.lowest == pytest.approx(shelf.height, abs=1e-6)
+    assert [b.stands_on for b in world.bodies] == ["floor", "surface", "floor"]
 
 
 def test_nothing_begins_inside_what_carries_it():
-    """A level that the photo shows a little too high would throw things up."""
+    """A level that the photo shows a little too high would throw things up: they are cut there."""
     lowest = min(y for _, y, _ in CENTRES.values()) - SIZE / 2
     levels = (lowest + 0.03, CENTRES["green"][1] - SIZE / 2 + 0.02)
     world = world_of(known_scene().objects, levels=levels)
     (shelf,) = world.shelves
-    assert min(b.lowest for b in world.bodies) == pytest.approx(0, abs=1e-6)
-    assert shelf.height == pytest.approx(world.bodies[1].lowest)
+    red, green, _ = world.bodies
+    assert red.position[2] == pytest.approx(SIZE / 2 - 0.03, abs=1e-6)
+    assert red.lowest == pytest.approx(0, abs=1e-6)
+    assert green.lowest == pytest.approx(shelf.height, abs=1e-6)
+
+
+def test_a_level_far_above_a_foot_is_not_its_floor():
+    lowest = min(y for _, y, _ in CENTRES.values()) - SIZE / 2
+    world = world_of(known_scene().objects, levels=(lowest + 0.9 * SIZE,))
+    assert world.bodies[0].position[2] == pytest.approx(SIZE / 2, abs=1e-6)
 
 
 def test_gravity_follows_the_way_up_of_the_photo():

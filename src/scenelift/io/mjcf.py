@@ -81,6 +81,14 @@ def _body(assets: Xml.Element, place: Xml.Element, body: Body, files: BodyFiles)
         quat=numbers(body.rotation),
     )
     Xml.SubElement(entry, "freejoint", name=name)
+    rows, columns = (0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)  # in MuJoCo's order
+    Xml.SubElement(
+        entry,
+        "inertial",
+        pos=numbers(body.centre),
+        mass=f"{body.mass:.9g}",
+        fullinertia=numbers(body.inertia[rows, columns]),
+    )
     Xml.SubElement(entry, "geom", look)
     for index, hull in enumerate(files.hulls):
         Xml.SubElement(assets, "mesh", name=f"{name}_{index}", file=hull.name)
@@ -91,7 +99,6 @@ def _body(assets: Xml.Element, place: Xml.Element, body: Body, files: BodyFiles)
             type="mesh",
             mesh=f"{name}_{index}",
             group=COLLIDE,
-            density=f"{body.density:.4g}",
             friction=_friction(body.friction),
         )
 

@@ -63,12 +63,11 @@ def write_urdf(path: Path, world: World) -> list[Path]:
 def _link(robot: Xml.Element, body: Body, files: BodyFiles, folder: str) -> None:
     link = Xml.SubElement(robot, "link", name=files.name)
     inertial = Xml.SubElement(link, "inertial")
-    centre, inertia = _inertia(body)
-    Xml.SubElement(inertial, "origin", xyz=numbers(centre), rpy="0 0 0")
+    Xml.SubElement(inertial, "origin", xyz=numbers(body.centre), rpy="0 0 0")
     Xml.SubElement(inertial, "mass", value=f"{body.mass:.6g}")
     entries = {f"i{'xyz'[r]}{'xyz'[c]}": (r, c) for r in range(3) for c in range(r, 3)}
     Xml.SubElement(
-        inertial, "inertia", {name: f"{inertia[rc]:.6g}" for name, rc in entries.items()}
+        inertial, "inertia", {name: f"{body.inertia[rc]:.6g}" for name, rc in entries.items()}
     )
     visual = Xml.SubElement(link, "visual")
     Xml.SubElement(
@@ -97,22 +96,6 @@ def _joint(
     Xml.SubElement(joint, "child", link=name)
     angles = Rotation.from_matrix(rotation).as_euler("xyz")
     Xml.SubElement(joint, "origin", xyz=numbers(place), rpy=numbers(angles))
-
-
-def _inertia(body: Body) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute centre of mass [3] and inertia about it [3, 3] of evenly filled colliders."""
-    import trimesh
-
-    parts = [trimesh.Trimesh(h.vertices, h.faces, process=False) for h in body.hulls]
-    for part in parts:
-        part.density = body.density
-    masses = np.array([p.mass for p in parts])
-    centre = (masses[:, None] * np.array([p.center_mass for p in parts])).sum(0) / masses.sum()
-    inertia = np.zeros((3, 3))
-    for part, mass in zip(parts, masses, strict=True):
-        d = part.center_mass - centre
-        inertia += part.moment_inertia + mass * ((d @ d) * np.eye(3) - np.outer(d, d))
-    return centre, inertia
 
 
 def _write(path: Path, robot: Xml.Element) -> None:

@@ -156,24 +156,38 @@ def _add_body(stage: Any, place: Any, body: Body, node: GlbNode) -> None:
 
     prim = stage.GetPrimAtPath(place)
     UsdPhysics.RigidBodyAPI.Apply(prim)
-    UsdPhysics.MassAPI.Apply(prim).CreateMassAttr(float(body.mass))
+    scale = pose_from_matrix(node.matrix).scale
+    _add_mass(UsdPhysics.MassAPI.Apply(prim), body, scale)
     surface = UsdShade.Material.Define(stage, place.AppendChild("contact"))
     contact = UsdPhysics.MaterialAPI.Apply(surface.GetPrim())
     contact.CreateStaticFrictionAttr(body.friction)
     contact.CreateDynamicFrictionAttr(body.friction)
     contact.CreateRestitutionAttr(0.0)
     contact.CreateDensityAttr(body.density)
-    scale = pose_from_matrix(node.matrix).scale
     for index, hull in enumerate(body.hulls):
         shape = UsdGeom.Mesh.Define(stage, place.AppendChild(f"collider_{index}"))
         points = (hull.vertices / scale).astype(np.float32)
         _set_triangles(shape, points, hull.faces)
+        _set_flat_normals(shape, points, hull.faces)
         shape.CreatePurposeAttr(UsdGeom.Tokens.guide)
         UsdPhysics.CollisionAPI.Apply(shape.GetPrim())
         pieces = UsdPhysics.MeshCollisionAPI.Apply(shape.GetPrim())
         pieces.CreateApproximationAttr(UsdPhysics.Tokens.convexHull)
         UsdShade.MaterialBindingAPI.Apply(shape.GetPrim()).Bind(surface, materialPurpose="physics")
         shape.CreateExtentAttr(Vt.Vec3fArray.FromNumpy(np.stack([points.min(0), points.max(0)])))
+
+
+def _add_mass(mass: Any, body: Body, scale: float) -> None:
+    """Write mass, mass centre and inertia of a body; the centre is in the object's own units."""
+    from pxr import Gf
+
+    mass.CreateMassAttr(float(body.mass))
+    mass.CreateCenterOfMassAttr(Gf.Vec3f(*(body.centre / scale).tolist()))
+    moments, axes = np.linalg.eigh(body.inertia)
+    axes[:, 2] *= np.sign(np.linalg.det(axes))  # a rotation
+    mass.CreateDiagonalInertiaAttr(Gf.Vec3f(*moments.tolist()))
+    turn = Gf.Matrix3d(*axes.T.ravel().tolist())  # row vectors there
+    mass.CreatePrincipalAxesAttr(Gf.Quatf(turn.ExtractRotation().GetQuat()))
 
 
 def _add_ground(stage: Any, world: World) -> None:
@@ -218,6 +232,18 @@ def _set_triangles(prim: Any, vertices: NDArray[np.float32], faces: NDArray[Any]
     prim.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
 
 
+def _set_flat_normals(prim: Any, vertices: NDArray[np.float32], faces: NDArray[Any]) -> None:
+    """Write one normal a face, which is how a mesh without normals looks; NVIDIA wants them."""
+    from pxr import UsdGeom, Vt
+
+    a, b, c = (vertices[faces[:, k]].astype(np.float64) for k in range(3))
+    normals = np.cross(b - a, c - a)
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+    normals = np.where(lengths > 0, normals / np.maximum(lengths, 1e-30), [0.0, 1.0, 0.0])
+    prim.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(normals.astype(np.float32)))
+    prim.SetNormalsInterpolation(UsdGeom.Tokens.uniform)
+
+
 def _add_mesh(stage: Any, place: Any, name: str, mesh: Mesh, folder: Path, prefix: str) -> None:
     from pxr import Sdf, Tf, UsdGeom, UsdShade, Vt
 
@@ -231,6 +257,8 @@ def _add_mesh(stage: Any, place: Any, name: str, mesh: Mesh, folder: Path, prefi
     if mesh.normals is not None:
         prim.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(mesh.normals))
         prim.SetNormalsInterpolation(UsdGeom.Tokens.vertex)
+    else:
+        _set_flat_normals(prim, mesh.vertices, mesh.faces)
     primvars = UsdGeom.PrimvarsAPI(prim)
     if mesh.colors is not None:
         colors = linear_from_srgb(mesh.colors).astype(np.float32)

@@ -186,9 +186,12 @@ class BodyModel(_Model):
 
     name: str = Field(description="as among the objects")
     density: float = Field(description="kg/m³, guessed by the label or given by --density")
-    mass: float = Field(description="kg: density times the volume of the colliders")
+    mass: float = Field(description="kg: density times the volume of the mesh's convex pieces")
     friction: float
     colliders: int = Field(description="number of convex pieces")
+    stands_on: str = Field(
+        default="floor", description="floor, surface (one of surfaces), or another body's name"
+    )
 
 
 class PhysicsModel(_Model):

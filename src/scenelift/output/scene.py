@@ -270,6 +270,7 @@ def _physics(world: World) -> PhysicsModel:
                 mass=body.mass,
                 friction=body.friction,
                 colliders=len(body.hulls),
+                stands_on=body.stands_on,
             )
             for body in world.bodies
         ],

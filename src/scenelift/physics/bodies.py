@@ -1,7 +1,7 @@
 """Turn objects into rigid bodies, with the floor and table tops that they stand on.
 
 Everything is in a frame of simulators: z up, metres (or what the scene has in their place), with
-the photo's camera above x = y = 0 and z = 0 at the lowest surface.
+the photo's camera above x = y = 0 and z = 0 at the floor.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 
 from scenelift.geometry.transforms import pose_matrix
 from scenelift.physics.hulls import Hull, convex_hulls
+from scenelift.physics.masses import mass_properties
 from scenelift.physics.materials import FRICTION, density_of
+from scenelift.physics.settle import FLOOR, Shelf, Standing, settle
 from scenelift.types import Mesh, SceneObject
 
-__all__ = ["Body", "Shelf", "World", "world_of"]
-
-STANDS_ON = 0.03  # of the scene's height: nearer than that to a surface, a thing stands on it
-SHELF_THICKNESS = 0.02  # of a table top, in units of the scene
-SHELF_MARGIN = 0.05  # beyond the footprints of what stands on it
+__all__ = ["Body", "Shelf", "World", "pose_rotation", "world_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,6 +34,10 @@ class Body:
         mesh: what it looks like, scaled to the world's units, in the object's axes.
         hulls: its colliders, likewise.
         density: kg/m³.
+        mass: in kg, from density and the volume of the mesh's convex pieces.
+        centre: float64 [3], of its mass, in the object's axes.
+        inertia: float64 [3, 3], about that centre, in the object's axes.
+        stands_on: "floor", "surface" or the name of another body.
         friction: Coulomb's coefficient.
     """
 
@@ -46,12 +48,11 @@ class Body:
     mesh: Mesh
     hulls: tuple[Hull, ...]
     density: float
+    mass: float
+    centre: NDArray[np.float64]
+    inertia: NDArray[np.float64]
+    stands_on: str = "floor"
     friction: float = FRICTION
-
-    @property
-    def mass(self) -> float:
-        """Mass in kg, from the volume of the colliders."""
-        return self.density * sum(h.volume for h in self.hulls)
 
     @property
     def lowest(self) -> float:
@@ -62,22 +63,6 @@ class Body:
         """Corners of its colliders in the world, [N, 3]."""
         rotation = pose_rotation(self.rotation)
         return np.concatenate([h.vertices for h in self.hulls]) @ rotation.T + self.position
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
-    """A level surface above the floor that does not move, such as a table top.
-
-    Attributes:
-        low, high: corners x, y of the rectangle.
-        height: of its upper side.
-        thickness: below that.
-    """
-
-    low: tuple[float, float]
-    high: tuple[float, float]
-    height: float
-    thickness: float = SHELF_THICKNESS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,17 +109,24 @@ def world_of(
         for o in objects
         if o.shape.mesh is not None and len(o.shape.mesh.faces)
     ]
-    lowest = min((b.lowest for b in bodies), default=0.0)
-    # Nothing begins inside the ground: engines would throw it up.
-    floor = min((*levels, lowest))
+    standings = [
+        Standing(
+            hulls=tuple(_moved(h, pose_rotation(b.rotation), b.position) for h in b.hulls),
+            centre=pose_rotation(b.rotation) @ b.centre + b.position,
+        )
+        for b in bodies
+    ]
+    settled = settle(standings, levels)
     world = np.eye(4)
     world[:3, :3] = turn
-    world[2, 3] = -floor
-    bodies = [_lowered(b, floor) for b in bodies]
-    tops = sorted({level - floor for level in levels if level > floor})
+    world[2, 3] = -settled.floor
+    names = [b.name for b in bodies]
     return World(
-        bodies=tuple(bodies),
-        shelves=tuple(_shelves(bodies, tops)),
+        bodies=tuple(
+            _settled(b, s, settled.floor, names)
+            for b, s in zip(bodies, settled.standings, strict=True)
+        ),
+        shelves=settled.shelves,
         world_from_scene=world,
         metres=metres,
     )
@@ -156,15 +148,45 @@ def _body(o: SceneObject, turn: NDArray, densities: Mapping[str, float] | None) 
     scale = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
     x, y, z, w = Rotation.from_matrix(turn @ matrix[:3, :3] / scale).as_quat(canonical=True)
     mesh = replace(o.shape.mesh, vertices=(o.shape.mesh.vertices * scale).astype(np.float32))
+    hulls = tuple(convex_hulls(mesh))
+    density = density_of(o.instance.label, densities)
+    mass, centre, inertia = mass_properties(hulls, density)
     return Body(
         name=o.name,
         label=o.instance.label,
         position=turn @ matrix[:3, 3],
         rotation=(float(w), float(x), float(y), float(z)),
         mesh=mesh,
-        hulls=tuple(convex_hulls(mesh)),
-        density=density_of(o.instance.label, densities),
+        hulls=hulls,
+        density=density,
+        mass=mass,
+        centre=centre,
+        inertia=inertia,
     )
+
+
+def _settled(body: Body, standing: Standing, floor: float, names: Sequence[str]) -> Body:
+    """Return a body with the colliders and the mass centre that it was settled with."""
+    back = pose_rotation(body.rotation).T
+    position = body.position - [0, 0, floor]
+    return replace(
+        body,
+        position=position,
+        hulls=tuple(_moved(h, back, -back @ position) for h in standing.hulls),
+        centre=back @ (standing.centre - position),
+        stands_on=_carrier(standing.stands_on, names),
+    )
+
+
+def _carrier(on: int | None, names: Sequence[str]) -> str:
+    """Name what carries a body, as `scene.json` does."""
+    if on is None:
+        return "surface"
+    return "floor" if on == FLOOR else names[on]
+
+
+def _moved(hull: Hull, rotation: NDArray[np.float64], shift: NDArray[np.float64]) -> Hull:
+    return replace(hull, vertices=hull.vertices @ rotation.T + shift)
 
 
 def _turn_upright(up: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -174,59 +196,3 @@ def _turn_upright(up: NDArray[np.float64]) -> NDArray[np.float64]:
     x = right - (right @ z) * z
     x /= np.linalg.norm(x)
     return np.stack([x, np.cross(z, x), z])
-
-
-def _near(bodies: Sequence[Body]) -> float:
-    """Return how close to a surface counts as standing on it."""
-    if not bodies:
-        return STANDS_ON
-    heights = np.concatenate([b.corners()[:, 2] for b in bodies])
-    return STANDS_ON * float(heights.max() - heights.min())
-
-
-def _lowered(body: Body, floor: float) -> Body:
-    return replace(body, position=body.position - [0, 0, floor])
-
-
-def _shelves(bodies: Sequence[Body], tops: Sequence[float]) -> list[Shelf]:
-    """Make surfaces for the bodies that stand neither on the floor nor on each other."""
-    near = _near(bodies)
-    groups: dict[float, list[NDArray]] = {}
-    heights: dict[float, float] = {}
-    for body in sorted(bodies, key=lambda b: b.lowest):
-        if body.lowest <= near or _carried(body, bodies, near):
-            continue
-        height = min((*tops, *groups), key=lambda t: abs(t - body.lowest), default=body.lowest)
-        if abs(height - body.lowest) > near:
-            height = body.lowest
-        groups.setdefault(height, []).append(body.corners()[:, :2])
-        heights[height] = min(heights.get(height, height), body.lowest)
-    shelves = []
-    for level, footprints in groups.items():
-        height = heights[level]  # under the feet of what stands on it, as the floor is
-        points = np.concatenate(footprints)
-        low, high = points.min(0) - SHELF_MARGIN, points.max(0) + SHELF_MARGIN
-        shelves.append(
-            Shelf(
-                low=(float(low[0]), float(low[1])),
-                high=(float(high[0]), float(high[1])),
-                height=float(height),
-                thickness=min(SHELF_THICKNESS, float(height)),
-            )
-        )
-    return shelves
-
-
-def _carried(body: Body, bodies: Sequence[Body], near: float) -> bool:
-    """Return whether another body reaches up to it from below."""
-    corners = body.corners()
-    for other in bodies:
-        if other is body or other.lowest >= body.lowest:
-            continue
-        below = other.corners()
-        apart = (below[:, :2].min(0) > corners[:, :2].max(0)) | (
-            below[:, :2].max(0) < corners[:, :2].min(0)
-        )
-        if not apart.any() and below[:, 2].max() > body.lowest - near:
-            return True
-    return False

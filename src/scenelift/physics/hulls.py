@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from scenelift.errors import SetupError
 from scenelift.types import Mesh
 
-__all__ = ["Hull", "convex_hulls"]
+__all__ = ["MOST_CORNERS", "Hull", "convex_hulls", "cut", "furthest", "hull_of"]
 
 CONCAVITY = 0.06  # of the object's size, left in a piece: CoACD's own is 0.05
 MOST_HULLS = 24
 MOST_CORNERS = 48  # of one piece: MuJoCo and PhysX take 64 at most
+CONVEX = 0.97  # of its hull's volume: what fills that is one piece
 THINNEST = 1e-3  # of the longest side: simulators refuse what has no volume
 
 
@@ -35,6 +36,33 @@ class Hull:
     vertices: NDArray[np.float64]
     faces: NDArray[np.int32]
     volume: float
+
+    def planes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return unit normals [P, 3] and offsets [P]: inside, normal · x is at most the offset."""
+        a, b, c = (self.vertices[self.faces[:, k]] for k in range(3))
+        normals = np.cross(b - a, c - a)
+        lengths = np.linalg.norm(normals, axis=1)
+        real = lengths > 1e-9 * lengths.max()
+        normals = normals[real] / lengths[real, None]
+        return normals, (normals @ self.vertices.T).max(1)
+
+    def edges(self) -> NDArray[np.int64]:
+        """Return pairs of corners [E, 2], each once."""
+        pairs = np.concatenate(
+            [self.faces[:, [0, 1]], self.faces[:, [1, 2]], self.faces[:, [2, 0]]]
+        )
+        return np.unique(np.sort(pairs, axis=1), axis=0).astype(np.int64)
+
+    def crossings(
+        self, normal: NDArray[np.float64], offset: float
+    ) -> NDArray[np.float64]:  # [N, 3]
+        """Return the points where edges cross the plane normal · x = offset."""
+        heights = self.vertices @ normal - offset
+        edges = self.edges()
+        edges = edges[heights[edges[:, 0]] * heights[edges[:, 1]] < 0]
+        first, second = heights[edges[:, :1]], heights[edges[:, 1:]]
+        share = first / (first - second)
+        return self.vertices[edges[:, 0]] * (1 - share) + self.vertices[edges[:, 1]] * share
 
 
 def convex_hulls(mesh: Mesh) -> list[Hull]:
@@ -59,7 +87,10 @@ def convex_hulls(mesh: Mesh) -> list[Hull]:
     size = float((used.max(0) - used.min(0)).max())
     thin = float(np.linalg.svd(used - used.mean(0), compute_uv=False)[-1]) / np.sqrt(len(used))
     if thin < THINNEST * size or len(mesh.faces) < 4:
-        return [_hull(_thickened(used, size))]
+        return [hull_of(_thickened(used, size))]
+    whole = _whole(mesh)
+    if whole is not None:
+        return [whole]
     parts = coacd.run_coacd(
         coacd.Mesh(vertices, mesh.faces.astype(np.int32)),
         threshold=CONCAVITY,
@@ -72,11 +103,34 @@ def convex_hulls(mesh: Mesh) -> list[Hull]:
         mcts_max_depth=2,
         seed=0,
     )
-    hulls = [_hull(np.asarray(corners)) for corners, _ in parts if len(corners) >= 4]
-    return hulls or [_hull(_thickened(used, size))]
+    hulls = [hull_of(np.asarray(corners)) for corners, _ in parts if len(corners) >= 4]
+    return hulls or [hull_of(_thickened(used, size))]
 
 
-def _hull(points: NDArray) -> Hull:
+def _whole(mesh: Mesh) -> Hull | None:
+    """Return the hull of a closed mesh that is convex already; decomposing one takes seconds."""
+    import trimesh
+
+    shape = trimesh.Trimesh(mesh.vertices, mesh.faces)
+    hull = hull_of(shape.vertices)
+    if not shape.is_watertight or shape.volume < CONVEX * hull.volume:
+        return None
+    return hull_of(furthest(hull.vertices, MOST_CORNERS))
+
+
+def furthest(corners: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    """Return corners of a convex piece, at most that many: those that reach furthest."""
+    if len(corners) <= most:
+        return corners
+    k = np.arange(most) + 0.5
+    z, turn = 1 - 2 * k / most, k * np.pi * (3 - np.sqrt(5))  # evenly around a sphere
+    flat = np.sqrt(1 - z * z)
+    directions = np.stack([flat * np.cos(turn), flat * np.sin(turn), z], 1)
+    return corners[np.unique((corners @ directions.T).argmax(0))]
+
+
+def hull_of(points: NDArray) -> Hull:
+    """Make the convex hull of points; those in one plane get a thickness."""
     from scipy.spatial import ConvexHull, QhullError
 
     try:
@@ -92,6 +146,18 @@ def _hull(points: NDArray) -> Hull:
     inwards = (np.cross(b - a, c - a) * (a - vertices.mean(0))).sum(1) < 0
     faces[inwards] = faces[inwards][:, ::-1]
     return Hull(vertices=vertices, faces=faces, volume=float(hull.volume))
+
+
+def cut(hull: Hull, normal: NDArray[np.float64], offset: float) -> Hull | None:
+    """Cut off what lies beyond the plane normal · x = offset; None if hardly anything is left."""
+    heights = hull.vertices @ normal - offset
+    if (heights <= 0).all():
+        return hull
+    points = np.concatenate([hull.vertices[heights <= 0], hull.crossings(normal, offset)])
+    size = float(np.ptp(hull.vertices, axis=0).max())
+    if len(points) < 4 or float(-heights.min()) < THINNEST * size:
+        return None
+    return hull_of(points)
 
 
 def _thickened(points: NDArray, size: float) -> NDArray[np.float64]:
