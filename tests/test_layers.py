@@ -17,7 +17,7 @@ LAYERS = (
     ("models", "render"),
     ("segment", "pointmap", "reconstruct", "finish", "background", "compose"),
     ("scene", "output"),
-    ("pipeline", "crew", "lifting"),
+    ("pipeline", "crew", "early", "lifting"),
     ("runs", "edit"),
     ("cli", "commands", "webapp", "batch", "testing"),
 )
@@ -29,7 +29,8 @@ BESIDE = {
     "reconstruct": ("finish", "compose"),  # raw surfaces thinned, poses fitted
     "scene": ("output",),
     "output": ("scene",),
-    "pipeline": ("crew", "lifting"),
+    "pipeline": ("crew", "early", "lifting"),
+    "early": ("lifting",),
     "crew": ("lifting",),
     "cli": ("commands",),
     "commands": ("webapp", "batch"),

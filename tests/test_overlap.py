@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from scenelift.overlap import AHEAD, AT_ONCE, overlapped
+from scenelift.overlap import AHEAD, AT_ONCE, EARLY, early_work, overlapped
 from scenelift.progress import CancelToken, Event, Reporter
 from tests.drivers.patience import patient
 
@@ -116,3 +116,25 @@ def test_events_of_other_threads_reach_the_listener_in_the_thread_that_runs():
         *("0", "1", "2"),
         *("half of 0", "half of 1", "half of 2"),
     }
+
+
+def test_early_work_is_done_beside_and_an_error_waits_until_it_is_asked_for():
+    done = threading.Event()
+    with early_work() as begin:
+        broken = begin(lambda: 1 / 0)
+        whole = begin(lambda: done.set() or 7)
+        assert done.wait(PATIENCE)
+        assert whole() == 7
+        with pytest.raises(ZeroDivisionError):
+            broken()
+
+
+def test_early_work_that_has_not_begun_is_done_by_whoever_asks():
+    open_, threads = threading.Event(), []
+    with early_work() as begin:
+        blocked = [begin(lambda: open_.wait(PATIENCE)) for _ in range(EARLY)]
+        late = begin(lambda: threads.append(threading.current_thread()))
+        late()
+        open_.set()
+        assert all(wait() for wait in blocked)
+    assert threads == [threading.current_thread()]

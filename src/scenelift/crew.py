@@ -77,7 +77,11 @@ class Crew:
         self._start()
 
     def lift(
-        self, photo: PhotoObjects, stages: Steps, report: Reporter
+        self,
+        photo: PhotoObjects,
+        stages: Steps,
+        report: Reporter,
+        on_object: Callable[[int, Outcome], object] = lambda index, outcome: None,
     ) -> list[Reconstruction | FailedObject]:
         """Lift all objects of a photo; arguments and errors as for `Lifting.run`.
 
@@ -85,6 +89,7 @@ class Crew:
             photo: whose objects.
             stages: whose store is used, and whose timings are added to.
             report: hears what all processes report.
+            on_object: called with every object as soon as it is done or has failed.
 
         Raises:
             SetupError: a process has died, most often because the machine's memory ran out.
@@ -100,7 +105,7 @@ class Crew:
             photos.put((photo, stages.folder, Path(self._folder.name)))
         outcomes: dict[int, Outcome] = {}
         try:
-            idle = self._collect(report, outcomes)
+            idle = self._collect(report, outcomes, on_object)
         except BaseException:
             self.close()  # nobody knows what its processes are at
             raise
@@ -148,7 +153,12 @@ class Crew:
         for process in self._processes:
             process.start()
 
-    def _collect(self, report: Reporter, outcomes: dict[int, Outcome]) -> list[_Idle]:
+    def _collect(
+        self,
+        report: Reporter,
+        outcomes: dict[int, Outcome],
+        on_object: Callable[[int, Outcome], object],
+    ) -> list[_Idle]:
         """Collect the objects' results until all processes are idle again.
 
         Meanwhile passes on what they report. A run that is stopped stops them too.
@@ -169,6 +179,7 @@ class Crew:
             if isinstance(answer, _ObjectFile):
                 outcomes[answer.index] = pickle.loads(answer.file.read_bytes())  # noqa: S301 - our own
                 answer.file.unlink()
+                on_object(answer.index, outcomes[answer.index])
             elif isinstance(answer, _Idle):
                 idle.append(answer)
                 if answer.error is not None:

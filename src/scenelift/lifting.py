@@ -14,7 +14,15 @@ from scenelift.overlap import overlapped
 from scenelift.reconstruct import Reconstructor, begin_photo
 from scenelift.stages import Steps, digest
 from scenelift.tries import reconstruct_best
-from scenelift.types import FailedObject, Image, Instance, ObjectView, PointMap, Reconstruction
+from scenelift.types import (
+    FailedObject,
+    Image,
+    Instance,
+    ObjectView,
+    PointMap,
+    Reconstruction,
+    SceneObject,
+)
 
 __all__ = ["Lifting", "PhotoObjects"]
 
@@ -57,6 +65,18 @@ class PhotoObjects:
             points=self.points,
             others=(*before, *after),
             index=index,
+        )
+
+    def scene_object(self, index: int, reconstruction: Reconstruction) -> SceneObject:
+        """Make the object of a scene, at its first pose."""
+        return SceneObject(
+            index=index,
+            instance=self.instances[index],
+            shape=reconstruction.shape,
+            pose=reconstruction.pose,
+            quality=reconstruction.quality,
+            notes=reconstruction.notes,
+            in_place=reconstruction.in_place,
         )
 
     @property

@@ -1,23 +1,24 @@
 """Runs stages of different objects at the same time; no other module does.
 
 While the GPU reconstructs an object, the ones before it are finished: their meshes thinned,
-decimated, unwrapped and baked, mostly by the CPU. Stages do not know of each other. Results, their
-order and their bytes are those of one object after the other.
+decimated, unwrapped and baked, mostly by the CPU. Meanwhile `early_work` does what later stages
+need and what is known already. Stages do not know of each other. Results, their order and their
+bytes are those of one object, and one stage, after the other.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from scenelift.apart import calls_apart
-from scenelift.threads import quick_turns
+from scenelift.threads import core_count, quick_turns
 
-__all__ = ["overlapped"]
+__all__ = ["Begin", "early_work", "overlapped"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -26,6 +27,8 @@ R = TypeVar("R")
 # the next one. With two at a time four objects took as long, and memory for both.
 AT_ONCE = 1
 AHEAD = 2  # objects that wait for it: a decoded mesh and its splats take some 100 MB
+# Threads for early work: a quarter of the cores, as it should delay nothing that is on the way.
+EARLY = max(1, min(4, core_count() // 4))
 
 
 def overlapped(
@@ -76,6 +79,32 @@ def overlapped(
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
     return [result.result() for result in results]
+
+
+class Begin(Protocol):
+    """Begins work early; what it returns gives the result, or raises the error, where needed."""
+
+    def __call__(self, work: Callable[[], T], /) -> Callable[[], T]: ...
+
+
+@contextmanager
+def early_work() -> Iterator[Begin]:
+    """Context: work for a later stage is done beside what this thread does.
+
+    An error stays with its work until the result is asked for. Work that has not begun by then is
+    done by whoever asks. On leaving, what has not begun never does, and the rest is waited for: it
+    must heed cancellation by itself.
+    """
+    pool = ThreadPoolExecutor(EARLY, thread_name_prefix="early")
+
+    def begin(work: Callable[[], T]) -> Callable[[], T]:
+        future = pool.submit(work)
+        return lambda: work() if future.cancel() else future.result()
+
+    try:
+        yield begin
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _own_stream(device: str) -> AbstractContextManager[object]:

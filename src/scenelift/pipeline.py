@@ -14,13 +14,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from scenelift.contracts import check_backend, check_points, check_segmentation
 from scenelift.crew import Crew, crew_of
+from scenelift.early import EarlyParts
 from scenelift.errors import InputError, NothingFound, ObjectFailed
 from scenelift.inputs import (
     Photo,
@@ -41,6 +42,7 @@ from scenelift.options import (
     LayoutOptions,
     SeedOptions,
 )
+from scenelift.overlap import early_work
 from scenelift.pointmap import POINT_MAPPERS, PointMapper
 from scenelift.progress import Reporter
 from scenelift.qualities import FROM_FILES, Choice, choose_backends, uses_networks
@@ -287,11 +289,13 @@ class Pipeline:
             finish=finish,
             key=steps.after(maker.name, maker.version, best_of, same_seed),
         )
-        outcomes = self._lift(work, steps, report)
-        objects, failed = _sorted_out(segmentation.instances, outcomes)
-        laid_out = _lay_out(objects, work, layout, steps)
-        posed_objects = _with_layout(objects, laid_out)
-        behind = _background(work, posed_objects, layout, laid_out, steps)
+        with early_work() as begin:
+            early = EarlyParts(work, layout, steps, report, begin)
+            outcomes = self._lift(work, steps, report, early.on_object)
+            objects, failed = _sorted_out(work, outcomes)
+            laid_out = _lay_out(objects, work, layout, steps, early)
+            posed_objects = _with_layout(objects, laid_out)
+            behind = _background(posed_objects, layout, laid_out, steps, early)
         scene = self._scene(work, prompt, segmentation, posed_objects, failed, laid_out, steps)
         return replace(scene, background=behind)
 
@@ -307,13 +311,21 @@ class Pipeline:
         )
 
     def _lift(
-        self, work: PhotoObjects, steps: Steps, report: Reporter
+        self,
+        work: PhotoObjects,
+        steps: Steps,
+        report: Reporter,
+        on_object: Callable[[int, Reconstruction | FailedObject], object],
     ) -> list[Reconstruction | FailedObject]:
         """Reconstruct and finish all objects, here or in the processes of a crew."""
         if self.crew:
-            return self.crew.lift(work, steps, report)
+            return self.crew.lift(work, steps, report, on_object)
         lifting = Lifting(
-            photo=work, reconstructor=self.reconstructor, stages=steps, device=self.runtime.device
+            photo=work,
+            reconstructor=self.reconstructor,
+            stages=steps,
+            device=self.runtime.device,
+            on_object=on_object,
         )
         return lifting.run(range(len(work.instances)))
 
@@ -452,7 +464,7 @@ class SAM3SAM3DPipeline(Pipeline):
 
 
 def _sorted_out(
-    instances: Sequence[Instance], outcomes: Sequence[Reconstruction | FailedObject]
+    work: PhotoObjects, outcomes: Sequence[Reconstruction | FailedObject]
 ) -> tuple[list[SceneObject], tuple[FailedObject, ...]]:
     """Separate the objects that were made from those that failed.
 
@@ -460,19 +472,11 @@ def _sorted_out(
         ObjectFailed: all of them.
     """
     failed = tuple(o for o in outcomes if isinstance(o, FailedObject))
-    if len(failed) == len(instances):
+    if len(failed) == len(outcomes):
         raise ObjectFailed(failed[0].index, failed[0].instance.label, failed[0].reason)
     objects = [
-        SceneObject(
-            index=index,
-            instance=instance,
-            shape=outcome.shape,
-            pose=outcome.pose,
-            quality=outcome.quality,
-            notes=outcome.notes,
-            in_place=outcome.in_place,
-        )
-        for index, (instance, outcome) in enumerate(zip(instances, outcomes, strict=True))
+        work.scene_object(index, outcome)
+        for index, outcome in enumerate(outcomes)
         if isinstance(outcome, Reconstruction)
     ]
     return objects, failed
@@ -487,38 +491,33 @@ def _with_layout(objects: Sequence[SceneObject], laid_out: Layout) -> tuple[Scen
 
 
 def _background(
-    work: PhotoObjects,
     objects: Sequence[SceneObject],
     layout: LayoutOptions,
     laid_out: Layout,
     steps: Steps,
+    early: EarlyParts,
 ) -> Background | None:
     """Compute the background, where one is asked for."""
     mode = layout.background
     if mode == "none":
         return None
-    from scenelift.background.stage import lift_background
+    from scenelift.background.stage import rebuild
 
     return steps.then(
         "background",
         Background,
-        lambda r: lift_background(
-            work.image,
-            work.points,
-            work.instances,
-            objects=objects,
-            mode=mode,
-            factor=laid_out.factor,
-            seed=work.seed,
-            report=r,
-        ),
+        lambda r: rebuild(early.surroundings, objects, mode=mode, factor=laid_out.factor, report=r),
         mode,
         laid_out.factor,
     )
 
 
 def _lay_out(
-    objects: Sequence[SceneObject], work: PhotoObjects, layout: LayoutOptions, steps: Steps
+    objects: Sequence[SceneObject],
+    work: PhotoObjects,
+    layout: LayoutOptions,
+    steps: Steps,
+    early: EarlyParts,
 ) -> Layout:
     """Run the stage that puts the objects where the photo has them."""
     from scenelift.compose.layout import lay_out
@@ -526,7 +525,15 @@ def _lay_out(
     return steps.then(
         "compose",
         Layout,
-        lambda r: lay_out(objects, work.image, work.points, layout, seed=work.seed, report=r),
+        lambda r: lay_out(
+            objects,
+            work.image,
+            work.points,
+            layout,
+            seed=work.seed,
+            report=r,
+            early_place=early.place,
+        ),
         # The background comes after: another one leaves the objects where they are.
         *(work.finish, work.seed, replace(layout, background="none"), [o.index for o in objects]),
     )

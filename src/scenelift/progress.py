@@ -129,6 +129,10 @@ class Reporter:
             deliver=deliver,
         )
 
+    def quiet(self) -> Reporter:
+        """Return a reporter that sends nothing, and raises Cancelled when this one does."""
+        return Reporter(lambda event: None, token=self._token, started=self._started)
+
     def part(self, start: float, end: float) -> Reporter:
         """Return a reporter whose 0…1 is a part of this one's."""
 

@@ -174,6 +174,10 @@ class StageStore:
             return None  # a file damaged outside our control: the stage simply runs again
         return value if isinstance(value, kind) else None
 
+    def has(self, stage: str) -> bool:
+        """Whether a result of a stage is stored, for whatever key."""
+        return self._path(stage).is_file()
+
     def save(self, stage: str, key: str, value: Any) -> None:
         """Store a result, replacing an older one of that stage.
 
@@ -284,6 +288,10 @@ class Steps:
         for timing in timings:
             self._order.setdefault(timing.stage)
         self._timings += timings
+
+    def is_stored(self, stage: str) -> bool:
+        """Whether there is a stored result of a stage, though its key may no longer fit."""
+        return self._store is not None and self._store.has(stage)
 
     def check(self) -> None:
         """Raise `Cancelled` if the user has stopped the run."""

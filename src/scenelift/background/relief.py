@@ -16,11 +16,13 @@ from scenelift.types import Camera, PointMap
 
 __all__ = [
     "Relief",
+    "VisibleRelief",
     "backstop",
     "grid_of",
     "relief_behind",
     "relief_behind_edges",
     "sample_points",
+    "visible_relief",
 ]
 
 IN_FRONT = 0.94  # of an object's own depth: a plane nearer than this is not behind it
@@ -79,22 +81,46 @@ def sample_points(values: NDArray, place: NDArray[np.float64]) -> NDArray:
     return values[rows, columns]
 
 
-def relief_behind(
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VisibleRelief:
+    """What a photo shows on a grid of rays: no object need be known for it, but its mask.
+
+    Attributes:
+        rays, place: as of `Relief`.
+        measured: float64 [h, w], depths of the points, sharpened where nothing hides the
+            background; NaN where there is no point.
+        depth: float64 [h, w], of the background where it is visible, elsewhere of the backdrop.
+        surface: int [h, w], as of `Relief`.
+        on_objects: bool [h, w], what the objects hide.
+        outside: bool [h, w], the margin that the photo does not show.
+    """
+
+    rays: NDArray[np.float64]
+    place: NDArray[np.float64]
+    measured: NDArray[np.float64]
+    depth: NDArray[np.float64]
+    surface: NDArray[np.int64]
+    on_objects: NDArray[np.bool_]
+    outside: NDArray[np.bool_]
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """Where there is a point before the camera."""
+        return np.isfinite(self.measured) & (self.measured > 0)
+
+
+def visible_relief(
     points: PointMap,
     hidden: NDArray[np.bool_],
     planes: Sequence[Plane],
     *,
     cells: int,
     pixels: NDArray[np.uint8],
-    outside: NDArray[np.bool_] | None = None,
-    solid: NDArray[np.float64] | None = None,
-) -> Relief:
-    """Compute the background's depths: as measured where visible, continued behind the objects.
+    outside: NDArray[np.bool_],
+) -> VisibleRelief:
+    """Compute the background's depths where they are visible: on a plane where they lie near one.
 
-    Behind an object the depth goes on as at the nearest place of the rim: on a plane (the one that
-    the ray meets first beyond the object's own surface) where the rim lies on one; elsewhere the
-    inverse depth goes smoothly from rim to rim, unless the ray meets the floor first. Where the
-    photo shows nothing near (sky), a backdrop hangs behind everything.
+    Where the photo shows nothing near (sky), a backdrop hangs behind everything.
 
     Args:
         points: of the photo.
@@ -103,37 +129,71 @@ def relief_behind(
         cells: about how many cells the grid has.
         pixels: uint8 [H, W, 3], the photo, whose edges sharpen those of the depth.
         outside: bool [H, W], a margin that the photo does not show.
-        solid: [N, 3] points of the objects where they were placed, in the frame of the points:
-            they stay before the background, also where the points say otherwise.
     """
     rays, place = grid_of(points.camera, cells)
-    depth_at = -sample_points(points.points[..., 2], place).astype(np.float64)
+    measured = -sample_points(points.points[..., 2], place).astype(np.float64)
     on_objects = sample_points(hidden, place)
-    valid = np.isfinite(depth_at) & (depth_at > 0)
-    beyond = np.zeros_like(on_objects) if outside is None else sample_points(outside, place)
+    valid = np.isfinite(measured) & (measured > 0)
+    beyond = sample_points(outside, place)
     free = valid & ~on_objects & ~beyond
-    if not free.any():
-        return _hidden_everywhere(rays, place, depth_at, valid, planes)
-    depth_at = np.where(free, sharpened(depth_at, _colours_at(pixels, place), free), depth_at)
-    far = BACKDROP * float(np.quantile(depth_at[free], FARTHEST))
-    depth = np.where(free, np.minimum(depth_at, far), far)
+    if free.any():
+        sharp = sharpened(measured, _colours_at(pixels, place), free)
+        measured = np.where(free, sharp, measured)
+    far = _backdrop(measured[free if free.any() else valid])
+    depth = np.where(free, np.minimum(measured, far), far)
     surface = np.where(free, -1, -2)
-    on, number = nearest_plane(planes, rays, np.where(free, depth_at * (1 - NEAR_PLANE), np.inf))
+    on, number = nearest_plane(planes, rays, np.where(free, measured * (1 - NEAR_PLANE), np.inf))
     with np.errstate(invalid="ignore"):
-        off = np.abs(on / depth_at - 1) / NEAR_PLANE
+        off = np.abs(on / measured - 1) / NEAR_PLANE
     flat = free & (off < 1)
     # All the way onto the plane where it is near, and gently back to what was seen.
     weight = np.clip(2 - 2 * off[flat], 0, 1)
     depth[flat] = weight * on[flat] + (1 - weight) * depth[flat]
     surface[flat] = number[flat]
-    own = _own_depth(depth_at, on_objects & valid)
+    return VisibleRelief(
+        rays=rays,
+        place=place,
+        measured=measured,
+        depth=depth,
+        surface=surface,
+        on_objects=on_objects,
+        outside=beyond,
+    )
+
+
+def _backdrop(depths: NDArray[np.float64]) -> float:
+    """Compute where the backdrop hangs behind points of these depths."""
+    return BACKDROP * float(np.quantile(depths, FARTHEST)) if depths.size else 1.0
+
+
+def relief_behind(
+    visible: VisibleRelief, planes: Sequence[Plane], solid: NDArray[np.float64] | None = None
+) -> Relief:
+    """Continue the background's depths behind the objects and into the margin.
+
+    Behind an object the depth goes on as at the nearest place of the rim: on a plane (the one that
+    the ray meets first beyond the object's own surface) where the rim lies on one; elsewhere the
+    inverse depth goes smoothly from rim to rim, unless the ray meets the floor first.
+
+    Args:
+        visible: what the photo shows of it.
+        planes: as for the visible part.
+        solid: [N, 3] points of the objects where they were placed, in the frame of the points:
+            they stay before the background, also where the points say otherwise.
+    """
+    rays, measured, valid = visible.rays, visible.measured, visible.valid
+    if not (valid & ~visible.on_objects & ~visible.outside).any():
+        return _hidden_everywhere(visible, planes)
+    own = _own_depth(measured, visible.on_objects & valid)
     if solid is not None and len(solid):
         object_depth = _front(solid, rays)
         own = np.where(np.isfinite(object_depth), object_depth, own)
-    behind = np.where(on_objects & np.isfinite(own), own * BEHIND, 0.0)
-    unseen = on_objects | beyond
-    depth, surface = _continued(rays, depth, surface, unseen, ~unseen, behind, planes)
-    return Relief(rays=rays, place=place, depth=depth, surface=surface, filled=unseen)
+    behind = np.where(visible.on_objects & np.isfinite(own), own * BEHIND, 0.0)
+    unseen = visible.on_objects | visible.outside
+    depth, surface = _continued(
+        rays, visible.depth, visible.surface, unseen, ~unseen, behind, planes
+    )
+    return Relief(rays=rays, place=visible.place, depth=depth, surface=surface, filled=unseen)
 
 
 def _front(solid: NDArray[np.float64], rays: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -273,21 +333,14 @@ def _continued(
     return depth, surface
 
 
-def _hidden_everywhere(
-    rays: NDArray[np.float64],
-    place: NDArray[np.float64],
-    depth_at: NDArray[np.float64],
-    valid: NDArray[np.bool_],
-    planes: Sequence[Plane],
-) -> Relief:
+def _hidden_everywhere(visible: VisibleRelief, planes: Sequence[Plane]) -> Relief:
     """Make the background from planes, else a backdrop, where objects hide all of it."""
-    far = BACKDROP * float(np.quantile(depth_at[valid], FARTHEST)) if valid.any() else 1.0
-    depth, surface = nearest_plane(planes, rays, np.where(valid, depth_at * IN_FRONT, 0.0))
-    surface = np.where(surface >= 0, surface, -2)
+    least = np.where(visible.valid, visible.measured * IN_FRONT, 0.0)
+    depth, surface = nearest_plane(planes, visible.rays, least)
     return Relief(
-        rays=rays,
-        place=place,
-        depth=np.where(np.isfinite(depth), depth, far),
-        surface=surface,
-        filled=np.ones(depth_at.shape, bool),
+        rays=visible.rays,
+        place=visible.place,
+        depth=np.where(np.isfinite(depth), depth, visible.depth),
+        surface=np.where(surface >= 0, surface, -2),
+        filled=np.ones(depth.shape, bool),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from scenelift.progress import Reporter, silent
 from scenelift.threads import side_by_side
 from scenelift.types import Image, Instance, Layout, Placement, PointMap, Pose, SceneObject
 
-__all__ = ["lay_out"]
+__all__ = ["find_place", "lay_out"]
 
 DENSE = 40_000  # points that fill the voxels a surface crosses
 SIDE_BY_SIDE = 8  # objects that are refined at the same time
@@ -39,6 +39,7 @@ def lay_out(
     *,
     seed: int = 0,
     report: Reporter | None = None,
+    early_place: Callable[[SceneObject], PlacedObject | str | None] = lambda o: None,
 ) -> Layout:
     """Find the places of a photo's objects in the scene.
 
@@ -50,21 +51,19 @@ def lay_out(
         options: what to do.
         seed: makes the result repeatable; object k uses seed + k.
         report: progress; raises Cancelled between objects.
+        early_place: gives what `find_place` gave for an object before, or None.
     """
     options, report = options or LayoutOptions(), report or silent()
     notes: list[str] = []
     placed_objects: dict[int, PlacedObject] = {}
     why_not: dict[int, str] = {}
+    callers = min(len(objects), SIDE_BY_SIDE)
 
     def find(o: SceneObject) -> PlacedObject | str:
-        try:
-            p = PlacedObject.of(o, image, points)
-        except (ReconstructionError, ValueError) as exc:
-            return f"Its pose is as it came: {exc}"
-        if options.refine and not o.in_place:
-            with shared_by(min(len(objects), SIDE_BY_SIDE)):
-                refine(p, np.random.default_rng(seed + o.index))
-        return p
+        early = early_place(o)
+        if early is not None:
+            return early
+        return find_place(o, image, points, options, seed=seed, callers=callers)
 
     # Each on its own, so side by side: most of the time goes into kernels without Python's lock.
     poses_of_objects = side_by_side(find, objects, most=SIDE_BY_SIDE)
@@ -121,6 +120,35 @@ def lay_out(
         levels=tuple(float(h) * factor for h in levels),
         notes=tuple(notes),
     )
+
+
+def find_place(
+    o: SceneObject,
+    image: Image,
+    points: PointMap,
+    options: LayoutOptions,
+    *,
+    seed: int = 0,
+    callers: int = SIDE_BY_SIDE,
+) -> PlacedObject | str:
+    """Refine the pose of one object by what the photo shows of it; no other one matters.
+
+    Args:
+        o: the object, with its first pose.
+        image, points, options, seed: as of `lay_out`.
+        callers: how many objects this is done for at the same time.
+
+    Returns:
+        The object, or why its pose cannot be judged.
+    """
+    try:
+        p = PlacedObject.of(o, image, points)
+    except (ReconstructionError, ValueError) as exc:
+        return f"Its pose is as it came: {exc}"
+    if options.refine and not o.in_place:
+        with shared_by(callers):
+            refine(p, np.random.default_rng(seed + o.index))
+    return p
 
 
 def _separate(
