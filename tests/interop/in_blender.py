@@ -8,6 +8,7 @@ import bpy
 import numpy as np
 
 HUES = ("red", "green", "blue")
+SH_C0 = 0.28209479177387814  # of splats' colours
 OPERATORS = {
     "glb": lambda f: bpy.ops.import_scene.gltf(filepath=f),
     "obj": lambda f: bpy.ops.wm.obj_import(filepath=f),
@@ -25,6 +26,9 @@ def encode(linear):
 
 def base_colour(mesh):
     """What the material has for its base: a picture's mean, vertex colours, or one colour."""
+    if "f_dc_0" in mesh.attributes:
+        bands = [mesh.attributes[f"f_dc_{k}"].data for k in range(3)]
+        return 0.5 + SH_C0 * np.array([[item.value for item in band] for band in bands]).T
     for material in mesh.materials:
         nodes = material.node_tree.nodes if material and material.node_tree else []
         for node in nodes:

@@ -20,7 +20,15 @@ from tests.interop.readings import Reading, part_of, reading_of
 from scenelift.srgb import srgb_from_linear
 from scenelift.types import SH_C0
 
-__all__ = ["blender", "blender_python", "mujoco_reads", "openusd", "openusd_says", "trimesh_reads"]
+__all__ = [
+    "blender",
+    "blender_python",
+    "mujoco_reads",
+    "nvidia_says",
+    "openusd",
+    "openusd_says",
+    "trimesh_reads",
+]
 
 
 def blender_python() -> str:
@@ -123,6 +131,21 @@ def openusd_says(path: Path) -> str:
     return f"{len(found)} complaints of {len(names)} validators" + "".join(
         f": {m}" for m in found[:1]
     )
+
+
+def nvidia_says(path: Path) -> tuple[str, list[str]]:
+    """What NVIDIA's validator says, the rules for splats included: a line, and what fails."""
+    import usd_validation_nvidia as nvidia
+    from pxr import Usd
+
+    engine = nvidia.ValidationEngine()
+    engine.enable_rule(nvidia.GaussianSplatSchemaChecker)  # not among its defaults yet
+    issues = list(engine.validate(Usd.Stage.Open(str(path))).issues())
+    failures = [
+        f"{i.rule.__name__}: {i.message} {i.at}" for i in issues if i.severity.name != "WARNING"
+    ]
+    warnings = sorted({i.rule.__name__ for i in issues if i.severity.name == "WARNING"})
+    return ", ".join((f"{len(failures)} failures", *(f"warns: {w}" for w in warnings))), failures
 
 
 def mujoco_reads(path: Path) -> Reading:

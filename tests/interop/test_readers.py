@@ -171,6 +171,24 @@ def test_openusd_reads_its_files(scene_folder, look, kind):
     assert verdict.startswith("0 complaints")
 
 
+@pytest.mark.parametrize("look", ["colours", "textures"])
+def test_nvidias_validator_finds_nothing_wrong_with_scenes_for_simulators(scene_folder, look):
+    verdict, failures = python.nvidia_says(scene_folder / look / "scene.usdc")
+    TABLE.remark(f"{look}/scene.usdc", "nvidia's validator", verdict)
+    assert not failures
+
+
+def test_nvidias_validator_looks_at_splats(scene_folder, tmp_path):
+    from pxr import Usd
+
+    stage = Usd.Stage.Open(str(scene_folder / "colours" / "scene.usdc"))
+    attribute = stage.GetPrimAtPath("/scene/object_00_red/splats").GetAttribute("opacities")
+    attribute.Set([2.0, *list(attribute.Get())[1:]])
+    stage.Export(str(tmp_path / "wrong.usdc"))
+    _, failures = python.nvidia_says(tmp_path / "wrong.usdc")
+    assert any("Opacity" in f for f in failures)
+
+
 def test_mujoco_puts_bodies_where_they_were(scene_folder):
     reading = python.mujoco_reads(scene_folder / "colours" / "scene.xml")
     # The floor is z = 0 there.
@@ -216,3 +234,11 @@ def test_blender_reads_meshes(scene_folder, look, kind):
         colours=not printed,
         names=None if printed else 3,
     )
+
+
+@pytest.mark.skipif(not python.blender_python(), reason="outside CI: BPY_PYTHON names no Python")
+def test_blender_reads_splats_as_points_and_leaves_their_axes(scene_folder):
+    """Its add-ons begin from that: docs/formats.md says what each makes of it."""
+    reading = python.blender(scene_folder / "colours" / "scene.ply")
+    check("scene.ply", "blender", reading, TURNED)
+    assert reading.kinds == {"points"}

@@ -126,6 +126,55 @@ def test_splats_keep_their_numbers_and_the_order_of_their_quaternions(tmp_path):
     np.testing.assert_allclose(prim.GetAttribute("scales").Get(), some_splats().scales)
 
 
+def test_splats_keep_the_rules_of_simready(tmp_path):
+    """SPL.001 to SPL.006 of NVIDIA's SimReady Foundation, VG.035 of their asset requirements."""
+    from pxr import UsdGeom
+
+    write_usd(
+        tmp_path / "scene.usdc", [GlbNode(name="a", mesh=colored_box())], {"a": some_splats()}, None
+    )
+    stage, _ = stage_of(tmp_path / "scene.usdc")
+    (prim,) = [p for p in stage.Traverse() if p.GetTypeName() == "ParticleField3DGaussianSplat"]
+    assert prim.GetPath().HasPrefix(stage.GetDefaultPrim().GetPath())
+
+    def values(name):
+        assert prim.GetAttribute(name).HasAuthoredValue(), name
+        return np.array(prim.GetAttribute(name).Get(), float)
+
+    positions, scales, opacities = values("positions"), values("scales"), values("opacities")
+    assert len(positions) == len(scales) == len(opacities) == 2
+    assert (scales > 0).all()
+    assert ((opacities >= 0) & (opacities <= 1)).all()
+    orientations = prim.GetAttribute("orientations").Get()
+    np.testing.assert_allclose([q.GetLength() for q in orientations], 1, atol=1e-3)
+    assert len(orientations) == 2
+    degree = prim.GetAttribute("radiance:sphericalHarmonicsDegree").Get()
+    coefficients = prim.GetAttribute("radiance:sphericalHarmonicsCoefficients")
+    assert len(coefficients.Get()) == 2 * (degree + 1) ** 2
+    assert UsdGeom.Primvar(coefficients).GetInterpolation() == UsdGeom.Tokens.vertex
+    assert UsdGeom.Primvar(coefficients).GetElementSize() == (degree + 1) ** 2
+    low, high = np.array(UsdGeom.Boundable(prim).GetExtentAttr().Get())
+    assert (low <= positions).all()
+    assert (positions <= high).all()
+
+
+def test_meshes_have_normals_and_no_spare_points(tmp_path):
+    """Other validators than OpenUSD's want them: NVIDIA's, of `make test-interop`."""
+    box = trimesh.creation.box()
+    mesh = Mesh(vertices=box.vertices.astype(np.float32), faces=box.faces[2:].astype(np.int32))
+    spare = np.concatenate([mesh.vertices, [[9, 9, 9]]]).astype(np.float32)
+    node = GlbNode(name="a", mesh=Mesh(vertices=spare, faces=mesh.faces))
+    write_usd(tmp_path / "scene.usdc", [node], {}, None)
+    stage, _ = stage_of(tmp_path / "scene.usdc")
+    prim = stage.GetPrimAtPath("/scene/object_a/mesh_a")
+    points = np.array(prim.GetAttribute("points").Get())
+    corners = np.array(prim.GetAttribute("faceVertexIndices").Get()).reshape(-1, 3)
+    np.testing.assert_array_equal(points[corners], mesh.vertices[mesh.faces])
+    assert points.max() < 1
+    normals = np.array(prim.GetAttribute("normals").Get())
+    np.testing.assert_allclose(normals, box.face_normals[2:], atol=1e-6)
+
+
 def test_a_texture_travels_inside_the_package_and_beside_the_layer(tmp_path):
     from pxr import UsdUtils
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,7 @@ def _set_flat_normals(prim: Any, vertices: NDArray[np.float32], faces: NDArray[A
 def _add_mesh(stage: Any, place: Any, name: str, mesh: Mesh, folder: Path, prefix: str) -> None:
     from pxr import Sdf, Tf, UsdGeom, UsdShade, Vt
 
+    mesh = _used(mesh)
     # Editors name meshes and materials by their prims.
     prim = UsdGeom.Mesh.Define(stage, place.AppendChild(Tf.MakeValidIdentifier(f"mesh_{name}")))
     prim.GetPrim().SetDisplayName(name)
@@ -297,6 +299,21 @@ def _add_mesh(stage: Any, place: Any, name: str, mesh: Mesh, folder: Path, prefi
         shader.CreateOutput("surface", Sdf.ValueTypeNames.Token)
     )
     UsdShade.MaterialBindingAPI.Apply(prim.GetPrim()).Bind(material)
+
+
+def _used(mesh: Mesh) -> Mesh:
+    """Return the mesh without vertices that no face has, which validators refuse."""
+    used, faces = np.unique(mesh.faces, return_inverse=True)
+    if len(used) == len(mesh.vertices):
+        return mesh
+    return replace(
+        mesh,
+        vertices=mesh.vertices[used],
+        faces=faces.reshape(mesh.faces.shape).astype(np.int32),
+        normals=None if mesh.normals is None else mesh.normals[used],
+        uv=None if mesh.uv is None else mesh.uv[used],
+        colors=None if mesh.colors is None else mesh.colors[used],
+    )
 
 
 def _add_surface(
@@ -355,7 +372,7 @@ def _sampler(
 
 
 def _add_splats(stage: Any, place: Any, gaussians: Gaussians) -> None:
-    from pxr import UsdVol, Vt
+    from pxr import UsdGeom, UsdVol, Vt
 
     prim = UsdVol.ParticleField3DGaussianSplat.Define(stage, place)
     prim.CreatePositionsAttr(Vt.Vec3fArray.FromNumpy(gaussians.means))
@@ -364,6 +381,11 @@ def _add_splats(stage: Any, place: Any, gaussians: Gaussians) -> None:
     prim.CreateOrientationsAttr(Vt.QuatfArray.FromNumpy(np.ascontiguousarray(xyzw)))
     prim.CreateOpacitiesAttr(Vt.FloatArray.FromNumpy(gaussians.opacities))
     prim.CreateRadianceSphericalHarmonicsDegreeAttr(0)
-    prim.CreateRadianceSphericalHarmonicsCoefficientsAttr(Vt.Vec3fArray.FromNumpy(gaussians.sh0))
+    sh = prim.CreateRadianceSphericalHarmonicsCoefficientsAttr(
+        Vt.Vec3fArray.FromNumpy(gaussians.sh0)
+    )
+    # NVIDIA's rules (VG.035) want it said that there is one colour a splat.
+    UsdGeom.Primvar(sh).SetInterpolation(UsdGeom.Tokens.vertex)
+    UsdGeom.Primvar(sh).SetElementSize(1)
     reach = gaussians.means.max(0), gaussians.means.min(0)
     prim.CreateExtentAttr(Vt.Vec3fArray.FromNumpy(np.stack(reach[::-1])))
