@@ -9,7 +9,7 @@ OUT ?= out/demo
 WORKERS ?= 2
 
 .PHONY: help demo test test-interop test-slurm test-wheel check fix page serve wheel bench bench-light bench-quality bench-faults bench-faults-embedded \
-  bench-load bench-page bench-work bench-batch bench-hostile record-bytes same-bytes containers-check images clean
+  bench-load bench-page bench-work bench-batch bench-splats bench-hostile record-bytes same-bytes containers-check images clean
 
 help:  ## list these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -138,6 +138,9 @@ bench-work: $(VENV)/.dev $(PAGE)  ## what a click on the photo and a drag in the
 
 bench-batch: $(VENV)/.dev  ## what a batch costs beyond its models (5 minutes)
 	$(BIN)/python -m benchmarks.batch --dask
+
+bench-splats: $(VENV)/.dev $(INTEROP)/node_modules/.package-lock.json  ## sizes and errors of splat files in OUT beside splat-transform's (5 minutes)
+	$(BIN)/python -m benchmarks.splat_sizes $(OUT)
 
 bench-hostile: $(VENV)/.dev  ## ten thousand damaged uploads, odd texts and tables (1 minute)
 	$(BIN)/python -m benchmarks.hostile

@@ -1,6 +1,6 @@
 """How large our splat files are, and how far from the scene, beside splat-transform's.
 
-    python -m benchmarks.splat_sizes FOLDER      an output folder with scene.ply
+    python -m benchmarks.splat_sizes FOLDER      an output folder with scene.ply; make bench-splats
 
 PlayCanvas' splat-transform (`npm ci --prefix tests/interop`) packs the same scene.ply. Both are
 read back by this package: printed are bytes, and against scene.ply the median and worst distance of
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,11 @@ from scipy.spatial import KDTree
 
 from scenelift.formats import extra_file
 from scenelift.io.splat_formats import write_splats
-from scenelift.io.splat_reader import read_splats
+from scenelift.io.splat_reader import convert_splats, read_splats
 from scenelift.types import SH_C0, Gaussians
 
 TOOL = Path(__file__).parents[1] / "tests/interop/node_modules/.bin/splat-transform"
-OURS = ("spz", "spz3", "compressed.ply", "splat", "splats.glb", "sog")
+KINDS = ("spz", "spz3", "compressed.ply", "splat", "splats.glb", "sog")
 THEIRS = {
     "spz": (),
     "spz3": ("--spz-version", "3"),
@@ -33,10 +34,15 @@ THEIRS = {
     "splats.glb": (),
 }
 
+THEIR_GLB = "scene.glb"
+"""Turned about z to have y up, where we turn about x: half a turn about the way up apart."""
+
 
 def errors(path: Path, scene: Gaussians) -> str:
     """A file's differences from the scene, as text."""
     read = read_splats(path)
+    if path.name == THEIR_GLB:
+        read = replace(read, means=read.means * np.array([-1, 1, -1], np.float32))
     size = float(np.ptp(scene.means, axis=0).max())
     distance, nearest = KDTree(read.means).query(scene.means)
     colour = SH_C0 * np.abs(read.sh0[nearest] - scene.sh0).mean()
@@ -56,32 +62,32 @@ def main() -> None:
     scene = read_splats(source)
     print(f"{len(scene):,} splats, scene.ply {source.stat().st_size:,} bytes")
     with tempfile.TemporaryDirectory() as name:
-        for kind in OURS:
+        for kind in KINDS:
             path = Path(name) / extra_file(kind)
-            if kind != "splats.glb":
+            if kind == "splats.glb":  # with splats alone, as theirs; ours holds meshes too
+                convert_splats(source, path)
+            else:
                 write_splats(path, scene, kind, frame="y-down")
-                print(
-                    f"{kind:15} ours    {path.stat().st_size:9,}  {errors(path, scene)}", flush=True
-                )
+            print(row(kind, "ours", path, scene), flush=True)
             if kind in THEIRS:
-                # Its GLB holds splats alone, as ours does not.
-                other = Path(name) / f"other_{kind}" / path.name.replace("splats.glb", "glb")
-                other.parent.mkdir()
-                command = [
-                    str(TOOL),
-                    "-q",
-                    "-w",
-                    "-g",
-                    "cpu",
-                    str(source),
-                    *THEIRS[kind],
-                    str(other),
-                ]
-                subprocess.run(command, check=True, capture_output=True)
-                print(
-                    f"{kind:15} theirs  {other.stat().st_size:9,}  {errors(other, scene)}",
-                    flush=True,
+                other = (
+                    Path(name)
+                    / f"other_{kind}"
+                    / (THEIR_GLB if kind == "splats.glb" else path.name)
                 )
+                other.parent.mkdir()
+                pack(source, other, THEIRS[kind])
+                print(row(kind, "theirs", other, scene), flush=True)
+
+
+def row(kind: str, whose: str, path: Path, scene: Gaussians) -> str:
+    return f"{kind:15} {whose:7} {path.stat().st_size:9,}  {errors(path, scene)}"
+
+
+def pack(source: Path, target: Path, options: tuple[str, ...]) -> None:
+    """Have splat-transform pack a file; its SOG takes minutes without a GPU."""
+    command = [str(TOOL), "-q", "-w", "-g", "cpu", str(source), *options, str(target)]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 if __name__ == "__main__":
