@@ -1,5 +1,7 @@
 """Other programs' splats are read, and converted with the axes that each kind has."""
 
+import gzip
+import struct
 import zipfile
 
 import numpy as np
@@ -54,6 +56,24 @@ def test_both_versions_of_spz_are_written_and_read(source, tmp_path, version):
     convert_splats(source, target, spz_version=version)
     assert (target.read_bytes()[:2] == b"\x1f\x8b") == (version == 3)  # gzip
     assert_alike(read_splats(target), some_splats(200))
+
+
+def test_spz_2_of_older_tools_is_read(tmp_path):
+    """Version 2 has quaternions of three bytes: x, y, z, for a positive w."""
+    places = np.array([[0.5, -0.25, 1.0], [-1.5, 2.0, -0.125]])
+    turns = np.array([[0.8, 0.6, 0, 0], [0.5, 0.5, -0.5, 0.5]])  # w, x, y, z
+    fixed = np.round(places * 2**12).astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3]
+    raw = struct.pack("<IIIBBBB", 0x5053474E, 2, 2, 0, 12, 0, 0)
+    raw += fixed.tobytes() + bytes([128, 255]) + bytes([128, 166, 89] * 2)
+    raw += bytes([96, 112, 128] * 2)  # (logarithm of the scale + 10) · 16
+    raw += np.round(turns[:, 1:] * 127.5 + 127.5).astype(np.uint8).tobytes()
+    (tmp_path / "old.spz").write_bytes(gzip.compress(raw))
+    splats = read_splats(tmp_path / "old.spz")
+    np.testing.assert_allclose(splats.means, places, atol=1e-3)
+    same = np.abs((splats.rotations * turns).sum(1))
+    np.testing.assert_allclose(same, 1, atol=1e-3)
+    np.testing.assert_allclose(np.log(splats.scales), [[-4, -3, -2]] * 2, atol=1e-3)
+    np.testing.assert_allclose(splats.sh0[0], [0, 1, -1], atol=0.03)
 
 
 def test_a_frame_that_is_named_wins(source):
