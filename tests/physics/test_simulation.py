@@ -5,6 +5,7 @@ from xml.etree import ElementTree as Xml
 
 import numpy as np
 import pytest
+from tests.drivers.solids import leaning, thing
 from tests.interop.known_scene import known_scene
 
 from scenelift.errors import FormatError
@@ -68,6 +69,39 @@ def test_urdf_of_the_whole_names_every_body_in_its_place(world, tmp_path):
         np.testing.assert_allclose(place, body.position, atol=1e-6)
     for mesh in robot.iter("mesh"):
         assert (tmp_path / mesh.get("filename")).is_file()
+
+
+def test_mjcf_and_urdf_have_the_same_bodies(tmp_path):
+    """Colliders, mass, mass centre and inertia of a slanted post, as MuJoCo reads both."""
+    world = world_of([thing(0, "post", leaning(), (0, 1, -4), turn=(0, 30, 3), scale=2.0)])
+    (body,) = world.bodies
+    write_mjcf(tmp_path / "scene.xml", world)
+    write_urdf(tmp_path / "scene.urdf", world)
+    of_mjcf = mujoco.MjModel.from_xml_path(str(tmp_path / "scene.xml"))
+    # A body of a URDF without a joint is welded to the world, and its inertia is dropped.
+    spec = mujoco.MjSpec.from_file(str(tmp_path / "scene_physics" / f"{body.name}.urdf"))
+    spec.worldbody.first_body().add_freejoint()
+    for model in (of_mjcf, spec.compile()):
+        assert model.body_mass[1] == pytest.approx(body.mass, rel=1e-4)
+        np.testing.assert_allclose(model.body_ipos[1], body.centre, atol=1e-5)
+        turn = np.zeros(9)
+        mujoco.mju_quat2Mat(turn, model.body_iquat[1])
+        turn = turn.reshape(3, 3)
+        inertia = turn @ np.diag(model.body_inertia[1]) @ turn.T
+        np.testing.assert_allclose(inertia, body.inertia, rtol=1e-3, atol=1e-4)
+        data = mujoco.MjData(model)
+        mujoco.mj_forward(model, data)
+        (collider,) = [
+            g for g in range(model.ngeom) if model.geom_type[g] == 7 and model.geom_contype[g]
+        ]
+        mesh = model.geom_dataid[collider]
+        first, count = model.mesh_vertadr[mesh], model.mesh_vertnum[mesh]
+        points = model.mesh_vert[first : first + count] @ data.geom_xmat[collider].reshape(3, 3).T
+        points = points + data.geom_xpos[collider] - data.xpos[1]
+        points = points @ data.xmat[1].reshape(3, 3)
+        expected = body.hulls[0].vertices
+        np.testing.assert_allclose(np.ptp(points, axis=0), np.ptp(expected, axis=0), atol=1e-5)
+        np.testing.assert_allclose(points.max(0), expected.max(0), atol=1e-5)
 
 
 def test_the_same_scene_gives_the_same_bytes(world, tmp_path):
