@@ -267,6 +267,10 @@ def test_one_call_runs_a_batch_from_python(disc, tmp_path):
     report = run_batch(items, tmp_path / "out", SETTINGS)
     assert (report.counts["done"], report.exit_code) == (1, 0)
     assert (tmp_path / "out" / "index.html").exists()
+    scene = tmp_path / "out" / "scenes" / items[0].id
+    shutil.rmtree(scene)
+    assert run_batch(items, tmp_path / "out", SETTINGS).counts["done"] == 1
+    assert (scene / "scene.json").exists(), "the same command makes what is missing"
 
 
 def test_a_set_up_that_cannot_work_stops_everything_and_says_why(begin):

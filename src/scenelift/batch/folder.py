@@ -71,6 +71,13 @@ class BatchFolder:
     def scene(self, id: str) -> Path:
         return self.root / "scenes" / id
 
+    def scenes(self) -> set[str]:
+        """List the items that have a scene."""
+        try:
+            return {scene.name for scene in (self.root / "scenes").iterdir()}
+        except FileNotFoundError:
+            return set()
+
     def work(self, id: str, number: int) -> Path:
         return self.state / "work" / f"{id}.{number}"
 

@@ -136,9 +136,9 @@ class Ledger:
             raise ClaimLost(claim.id)
         return entry
 
-    def retry(self, failed: Entry) -> bool:
-        """Let a failed item wait again, with all its attempts; False if another was faster."""
-        return self._append(self._next(failed, state="waiting", losses=0, reason="tried again"))
+    def retry(self, last: Entry) -> bool:
+        """Let a settled item wait again, with all its attempts; False if another was faster."""
+        return self._append(self._next(last, state="waiting", losses=0, reason="tried again"))
 
     def _successor(self, item: BatchItem, last: Entry | None) -> Entry:
         """Make the entry that claims an item for us, or that marks it as failed."""

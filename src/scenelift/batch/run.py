@@ -18,7 +18,15 @@ from scenelift.batch.progress import BatchProgress, BatchReport
 from scenelift.batch.settings import BatchSettings, keep_settings
 from scenelift.progress import CancelToken
 
-__all__ = ["Executor", "begin_batch", "conclude", "retry_failed", "run_batch", "watch"]
+__all__ = [
+    "Executor",
+    "begin_batch",
+    "conclude",
+    "retry_failed",
+    "retry_missing",
+    "run_batch",
+    "watch",
+]
 
 POLL_SECONDS = 0.25
 SLOW_POLL_SECONDS = 2.0
@@ -99,16 +107,33 @@ def run_batch(
 
     folder, plan = begin_batch(items, out, settings or BatchSettings())
     executor = LocalWorkers(folder, plan, workers=workers, devices=devices)
-    report = watch(BatchProgress(folder, items), executor, on_entry=on_entry, token=token)
+    progress = BatchProgress(folder, items)
+    retry_missing(progress)
+    report = watch(progress, executor, on_entry=on_entry, token=token)
     return conclude(folder, items, report)
 
 
 def retry_failed(progress: BatchProgress) -> int:
     """Queue failed items again, and count them."""
+    return _retry(progress, lambda entry: entry.state == "failed")
+
+
+def retry_missing(progress: BatchProgress) -> int:
+    """Queue done items again whose scene's folder somebody removed, and count them."""
+    progress.refresh_first()  # before the listing: a scene is there before its entry says so
+    # Names alone, in one listing: a look into 100,000 folders of a shared disk takes minutes.
+    existing = progress.folder.scenes()
+    return _retry(progress, lambda entry: entry.state == "done" and entry.id not in existing)
+
+
+def _retry(progress: BatchProgress, is_due: Callable[[Entry], bool]) -> int:
     progress.refresh_first()
-    ledger = Ledger(progress.folder, WorkerIdentity.here())
     entries = [progress.entries.get(item.id) for item in progress.items]
-    retried = sum(ledger.retry(entry) for entry in entries if entry and entry.state == "failed")
+    due = [entry for entry in entries if entry and is_due(entry)]
+    if not due:
+        return 0
+    ledger = Ledger(progress.folder, WorkerIdentity.here())
+    retried = sum(ledger.retry(entry) for entry in due)
     progress.refresh_first()
     return retried
 

@@ -98,6 +98,11 @@ def read_settings(folder: BatchFolder) -> tuple[BatchSettings, str]:
             f"No batch was begun in {folder.root}. Start one: scenelift batch MANIFEST --out "
             f"{folder.root}"
         ) from exc
+    except (json.JSONDecodeError, UnicodeDecodeError) as exc:
+        raise InputError(
+            f"{folder.settings} is damaged: {exc}. Remove it and give the very command that began "
+            "the batch, with its manifest: what is done stays done."
+        ) from exc
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise InputError(
             f"{folder.settings} was not written by this version of scenelift ({exc}). Choose "

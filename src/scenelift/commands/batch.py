@@ -104,7 +104,7 @@ def batch(
         from scenelift.batch.items import read_plan
         from scenelift.batch.manifest import read_items
         from scenelift.batch.progress import BatchProgress
-        from scenelift.batch.run import begin_batch, conclude, watch
+        from scenelift.batch.run import begin_batch, conclude, retry_missing, watch
         from scenelift.batch.run import retry_failed as let_wait_again
         from scenelift.batch.settings import BatchSettings, read_settings
         from scenelift.batch.slurm import SlurmOptions
@@ -163,6 +163,11 @@ def batch(
             if not json:
                 typer.echo(f"{retried} failed items wait again.", err=True)
         progress.refresh_first()
+        missing = 0 if status else retry_missing(progress)
+        if missing and not json:
+            typer.echo(
+                f"{missing} scenes are gone from {folder.root / 'scenes'}: made again.", err=True
+            )
         if status or not progress.remaining:
             report = conclude(folder, items, progress.report())
         else:

@@ -22,6 +22,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from scenelift import __version__
 from scenelift.errors import OutputError
+from scenelift.io.files import explain_failure
 from scenelift.webapp.access import LOCAL_OWNER, Guard, Tokens, owner_name
 from scenelift.webapp.decoding import Decoder
 from scenelift.webapp.events import EventFeed
@@ -213,7 +214,12 @@ def open_data(settings: Settings, data: DataFolder) -> Iterator[Queue]:
 @contextmanager
 def _only_server(data: DataFolder) -> Iterator[None]:
     """Context: lock the folder; two servers would take each other's uploads for leftovers."""
-    with (data.path / "server.lock").open("a") as file:
+    path = data.path / "server.lock"
+    try:
+        file = path.open("a")
+    except OSError as exc:
+        raise explain_failure(path, exc) from exc
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
