@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift import __version__, types
-from scenelift.errors import Cancelled, SceneliftError, SetupError
+from scenelift.errors import Cancelled, OutputError, SceneliftError, SetupError
 from scenelift.io.files import write_bytes
 from scenelift.progress import Reporter
 from scenelift.runtime import Runtime
@@ -130,11 +130,11 @@ def outcome_of(step: Callable[[], T], name: str) -> T | Exception:
         name: of the step, for the log of an error that nobody expected.
 
     Raises:
-        Cancelled, SetupError: they concern the whole run.
+        Cancelled, SetupError, OutputError: they concern the whole run.
     """
     try:
         return step()
-    except (Cancelled, SetupError):
+    except (Cancelled, SetupError, OutputError):
         raise
     except SceneliftError as exc:
         error: Exception = exc
@@ -363,7 +363,7 @@ class Steps:
     ) -> T | types.FailedObject:
         """Do as `run`, for one object: its failure is returned, so that the others go on.
 
-        What concerns the whole run (cancellation, a missing set-up) is still raised.
+        What concerns the whole run (cancellation, a missing set-up, a full disk) is still raised.
         """
         outcome = outcome_of(
             lambda: self.run(stage, key, kind, compute, object_index=object_index),
