@@ -6,20 +6,23 @@ import os
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import PIL.Image
 import pytest
 from filelock import FileLock
 
-from scenelift.errors import Cancelled, ImageError, NothingFound, OutputError
+from scenelift.errors import Cancelled, ImageError, InputError, NothingFound, OutputError
 from scenelift.io.files import TEMPORARY_PREFIX, sha256_of
 from scenelift.io.glb import read_glb
+from scenelift.options import ExportOptions
 from scenelift.output.manifest import read_manifest
 from scenelift.output.overlay import PALETTE, TINT
 from scenelift.pipeline import Pipeline
 from scenelift.progress import CancelToken, Reporter, silent
 from scenelift.runs import WORK_FOLDER, RunSpec, run_job
+from scenelift.stages import StageStore
 from scenelift.testing.fakes import (
     BallReconstructor,
     ColorSegmenter,
@@ -244,3 +247,68 @@ def test_numbers_agree_in_overlay_files_manifest_and_scene(tmp_path):
         tint = overlay[v * enlarged, u * enlarged] - base
         towards = PALETTE[number] - base
         np.testing.assert_allclose(tint, TINT * towards, atol=1.5)  # rounding to 8 bits
+
+
+@pytest.mark.parametrize("name", ["scene.ply", "scene.glb", "preview.png", "scene.spz"])
+def test_a_users_file_under_an_outputs_name_is_refused_and_stays(photo, pipeline, tmp_path, name):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_bytes(b"mine")
+    (out / "scene.json").write_text('{"asset": {"generator": "another program"}}')
+    wanted = spec(photo, out, export=ExportOptions(formats=("spz",), preview_frames=2))
+    with pytest.raises(InputError, match=rf"{name}.* another --out.*--force"):
+        run_job(wanted, pipeline, silent())
+    assert (out / name).read_bytes() == b"mine"
+    run_job(replace(wanted, force=True), pipeline, silent())
+    assert (out / name).read_bytes() != b"mine"
+
+
+def test_a_scenes_file_that_was_changed_since_is_renamed_when_another_comes(
+    photo, pipeline, tmp_path
+):
+    out, notes = tmp_path / "out", []
+    run_job(spec(photo, out), pipeline, silent())
+    changed = (out / "scene.glb").read_bytes()[:-1] + b"x"  # of the same length, and newer
+    (out / "scene.glb").write_bytes(changed)
+    report = Reporter(lambda event: notes.append(event.message))
+    run_job(spec(photo, out, seed=1), pipeline, report)
+    assert (out / "scene.glb~").read_bytes() == changed
+    assert [path.name for path in out.rglob("*~")] == ["scene.glb~"]
+    assert any("scene.glb was changed" in note for note in notes)
+    run_job(spec(photo, out), pipeline, silent())
+    assert (out / "scene.glb~").read_bytes() == changed
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 500, b"half"])
+def test_a_scene_whose_manifest_was_cut_off_is_made_again(photo, pipeline, tmp_path, content):
+    out = tmp_path / "out"
+    run_job(spec(photo, out), pipeline, silent())
+    manifest = (out / "scene.json").read_bytes()
+    (out / "scene.json").write_bytes(
+        manifest[: len(manifest) // 2] if content == b"half" else content
+    )
+    assert run_job(spec(photo, out), pipeline, silent()).complete
+
+
+def test_a_disk_that_fills_up_ends_the_run_and_blames_no_object(
+    photo, pipeline, tmp_path, monkeypatch
+):
+    save = StageStore.save
+
+    def full(store, stage, key, value):
+        if stage.startswith("reconstruct"):
+            raise OutputError("The disk is full.")
+        save(store, stage, key, value)
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(StageStore, "save", full)
+        with pytest.raises(OutputError, match="full"):
+            run_job(
+                spec(photo, out),
+                Pipeline(ColorSegmenter(), PlanePointMapper(), BallReconstructor()),
+                silent(),
+            )
+    again = Pipeline(Counting(), PlanePointMapper(), BallReconstructor())
+    assert run_job(spec(photo, out), again, silent()).complete
+    assert again.segmenter.calls == 0

@@ -15,8 +15,15 @@ from scenelift.inputs import as_prompt
 from scenelift.io.files import sha256_of
 from scenelift.io.image import read_image
 from scenelift.options import ExportOptions, FinishOptions, LayoutOptions, Options
-from scenelift.output.folder import WORK_FOLDER, check_inputs, claim_folder, forget_unfinished
+from scenelift.output.folder import (
+    WORK_FOLDER,
+    changed_files,
+    check_inputs,
+    claim_folder,
+    forget_unfinished,
+)
 from scenelift.output.manifest import MANIFEST_NAME, Manifest, read_manifest
+from scenelift.output.others_files import check_others_files
 from scenelift.pipeline import Pipeline
 from scenelift.progress import Reporter
 from scenelift.stages import StageStore, digest
@@ -39,7 +46,8 @@ class RunSpec:
         layout: how poses are improved.
         finish: faces and texture of the meshes.
         export: what is written.
-        force: run again even if the folder already holds this very result.
+        force: run again even if the folder already holds this very result, and replace files in
+            it that are not ours.
     """
 
     photo: Path
@@ -116,7 +124,12 @@ def run_job(
             report.send("run_finished", message, 1.0)
             return existing_manifest
 
+        if not spec.force:
+            check_unedited(spec.out)
+            check_others_files(spec.out, spec.export)
         report.send("run_started", spec.photo.name)
+        for name in changed_files(spec.out):
+            report.note(f"{name} was changed since scenelift wrote it, and is renamed to {name}~.")
         if pipeline.choice:
             for note in pipeline.choice.notes:
                 report.note(note)
@@ -165,6 +178,23 @@ def fingerprint_of(spec: RunSpec, image: Image, prompt: Prompt, pipeline: Pipeli
         spec.finish,
         spec.export,
     )
+
+
+def check_unedited(folder: Path) -> None:
+    """Refuse a folder whose scene was put right by hand, which another scene would undo.
+
+    Raises:
+        InputError: it was edited.
+    """
+    try:
+        edited = read_manifest(folder).edited
+    except InputError:
+        return  # no scene, or none that anybody can edit
+    if edited is not None:
+        raise InputError(
+            f"{folder} holds a scene that was edited, and this run's scene would take its place "
+            "without the edits. Choose another --out, or replace it: --force."
+        )
 
 
 def finished_run(folder: Path, fingerprint: str) -> Manifest | None:

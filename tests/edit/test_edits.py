@@ -221,7 +221,7 @@ def test_whoever_is_stopped_leaves_the_old_files_or_can_be_finished(scene, monke
     assert contents(scene) == first
 
 
-def test_another_run_drops_edits_and_the_same_one_leaves_them(photo, pipeline, tmp_path):
+def test_only_a_forced_run_drops_edits(photo, pipeline, tmp_path):
     small = ExportOptions(preview_frames=1, preview_size=32)
     spec = RunSpec(photo=photo, prompt=Prompt(phrases=("red",)), out=tmp_path / "out", export=small)
     run_job(spec, pipeline, Reporter(lambda event: None))
@@ -230,6 +230,9 @@ def test_another_run_drops_edits_and_the_same_one_leaves_them(photo, pipeline, t
     told = []
     run_job(spec, pipeline, Reporter(lambda event: told.append(event.message)))
     assert "edited since" in told[-1]
+    assert read_manifest(spec.out).objects[0].label == "ball"
+    with pytest.raises(InputError, match=r"edited.*--force"):
+        run_job(replace(spec, seed=5), pipeline, Reporter(lambda event: None))
     assert read_manifest(spec.out).objects[0].label == "ball"
     run_job(replace(spec, force=True), pipeline, Reporter(lambda event: None))
     again = contents(spec.out)

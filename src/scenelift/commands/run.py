@@ -38,7 +38,11 @@ def run(
     ] = False,
     out: inputs.OutOption = Path("out"),
     force: Annotated[
-        bool, typer.Option("--force", help="Run again even if the folder holds this result.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Run again even if the folder holds this result; replace files that are not ours.",
+        ),
     ] = False,
     json: inputs.JsonOption = False,
     verbose: inputs.VerboseOption = False,
@@ -56,6 +60,7 @@ def run(
     with problems(json), listen(quiet=json, verbose=verbose, reads_first=True) as report:
         from scenelift.io.image import read_image
         from scenelift.output.folder import check_inputs, claim_folder
+        from scenelift.output.others_files import check_others_files
         from scenelift.pipeline import Pipeline
         from scenelift.runs import RunSpec, named_by_masks, run_job
 
@@ -70,8 +75,9 @@ def run(
         prompt = inputs.check_prompt(run_options, image)
         masks, depth = run_options.inputs.masks, run_options.inputs.depth
         check_inputs(out, (*photos, *masks, *((depth,) if depth else ())))
-        with claim_folder(out):
-            pass  # one that is in use, or cannot be written, is told before a model is loaded
+        with claim_folder(out):  # what cannot be written is told before a model is loaded
+            if not force:
+                check_others_files(out, run_options.export)
         pipeline = Pipeline.build(
             options=run_options.models,
             **asdict(run_options.backends),

@@ -23,6 +23,7 @@ from scenelift.io.files import (
     explain_failure,
     prepare_output_folder,
     remove_leftovers,
+    sha256_of,
     write_json,
 )
 from scenelift.output.manifest import MANIFEST_NAME, read_manifest
@@ -30,9 +31,11 @@ from scenelift.output.manifest import MANIFEST_NAME, read_manifest
 __all__ = [
     "ORIGINAL",
     "WORK_FOLDER",
+    "changed_files",
     "check_inputs",
     "check_links",
     "claim_folder",
+    "files_of_earlier_scene",
     "forget_original",
     "forget_unfinished",
     "is_scene_file",
@@ -83,7 +86,7 @@ def check_inputs(folder: Path, inputs: Iterable[Path]) -> None:
             continue
         name = real.relative_to(inside).as_posix()
         if earlier is None:
-            earlier = _files_of_earlier_scene(folder)
+            earlier = files_of_earlier_scene(folder)
         if is_scene_file(name) or name in earlier:
             raise InputError(
                 f"{source} would be replaced: the scene is written to {folder}, and has a file "
@@ -170,9 +173,10 @@ def _lock(work: Path) -> FileLock:
 def replace_scene(folder: Path) -> Iterator[Path]:
     """Write a scene beside an earlier one, and then move it into its place.
 
-    Until the block is left, the earlier scene stays as it is. Of its files, those that the new
-    one does not have are removed; nothing else in the folder is touched. A process that is killed
-    while files change places leaves a list of them, by which the next scene cleans up.
+    Until the block is left, the earlier scene stays as it is. Of its files, those that were changed
+    since are renamed (`scene.glb~`), and those that the new one does not have are removed; nothing
+    else in the folder is touched. A process that is killed while files change places leaves a list
+    of them, by which the next scene cleans up.
 
     Args:
         folder: claimed, see `claim_folder`.
@@ -217,6 +221,28 @@ def link_file(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
+def changed_files(folder: Path) -> list[str]:
+    """List the files of the folder's scene that somebody changed after it was complete."""
+    try:
+        manifest = read_manifest(folder)
+        complete = (folder / MANIFEST_NAME).stat().st_mtime
+    except (InputError, OSError):
+        return []
+    ours = files_of_earlier_scene(folder)
+    changed: list[str] = []
+    for file in manifest.files:
+        path = folder / file.path
+        if file.path not in ours or not path.is_file():
+            continue
+        status = path.stat()
+        # What is older than the manifest and as long as it says is not read: scenes are large.
+        if status.st_size != file.bytes or (
+            status.st_mtime > complete and sha256_of(path) != file.sha256
+        ):
+            changed.append(file.path)
+    return changed
+
+
 def _put_in_place(folder: Path, new: Path) -> None:
     names = {path.relative_to(new).as_posix() for path in new.rglob("*") if not path.is_dir()}
     for name in names:
@@ -224,7 +250,9 @@ def _put_in_place(folder: Path, new: Path) -> None:
             raise OutputError(
                 f"{folder / name} is a folder, and the scene has a file of that name."
             )
-    earlier = _files_of_earlier_scene(folder)
+    earlier = files_of_earlier_scene(folder)
+    for name in changed_files(folder):
+        (folder / name).replace(folder / f"{name}~")
     replacing = folder / WORK_FOLDER / _LIST
     write_json(replacing, sorted(earlier | names))
     # Gone before any file changes, so that no manifest ever describes another scene's files.
@@ -246,7 +274,7 @@ def _remove_empty(folder: Path, below: PurePosixPath) -> None:
                 (folder / parent).rmdir()
 
 
-def _files_of_earlier_scene(folder: Path) -> set[str]:
+def files_of_earlier_scene(folder: Path) -> set[str]:
     """List names below the folder that earlier scenes have there, complete or not."""
     names: set[str] = set()
     with suppress(InputError):
