@@ -297,3 +297,14 @@ def test_a_worker_that_fails_ends_the_others(monkeypatch, tmp_path):
     assert not others.is_set()
     begun.cancel()
     others.set()
+
+
+def test_scenes_for_other_heads_than_the_shapes_need_no_volumes(tmp_path, monkeypatch):
+    write_pack([box_model("a"), box_model("b", "val")], tmp_path / "meshes.npz")
+    monkeypatch.setattr(run, "_shards", lambda folder, worker, *, workers, options: None)
+    monkeypatch.setattr(
+        run.multiprocessing, "get_context", lambda _: SimpleNamespace(Pool=ThreadPool)
+    )
+    options = run.SceneOptions(count=1, workers=1, volumes=False)
+    run.make_scenes(tmp_path, options, lambda line: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["meshes.npz"]

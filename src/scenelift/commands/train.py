@@ -106,6 +106,9 @@ def scenes(
     held: Annotated[int, typer.Option(min=4, help="Scenes to keep out of training.")] = 64,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 is one a core.")] = 0,
     seed: Annotated[int, typer.Option(help="Other scenes for another seed.")] = 0,
+    volumes: Annotated[
+        bool, typer.Option(help="The space that each model fills; the shape head alone needs it.")
+    ] = True,
 ) -> None:
     """Lay out and render scenes. What is there already is kept; training may begin meanwhile.
 
@@ -114,7 +117,9 @@ def scenes(
     with problems(as_json=False):
         from scenelift.training.run import SceneOptions, make_scenes
 
-        options = SceneOptions(count=count, held_out=held, workers=workers, seed=seed)
+        options = SceneOptions(
+            count=count, held_out=held, workers=workers, seed=seed, volumes=volumes
+        )
         make_scenes(folder, options, _say)
 
 

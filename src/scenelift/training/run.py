@@ -52,6 +52,7 @@ class SceneOptions:
         workers: processes; 0 is one a core.
         seed: of the scenes.
         size: width and height.
+        volumes: whether to compute which space each model fills, which the shape head alone needs.
     """
 
     count: int
@@ -59,6 +60,7 @@ class SceneOptions:
     workers: int = 0
     seed: int = 0
     size: tuple[int, int] = (WIDTH, HEIGHT)
+    volumes: bool = True
 
 
 def make_scenes(folder: Path, options: SceneOptions, say: Callable[[str], None]) -> None:
@@ -71,7 +73,7 @@ def make_scenes(folder: Path, options: SceneOptions, say: Callable[[str], None])
     workers = options.workers or os.cpu_count() or 1
     started = time.monotonic()
     context = multiprocessing.get_context("spawn")
-    if not (folder / VOLUMES).is_file():
+    if options.volumes and not (folder / VOLUMES).is_file():
         with _single_threads(), context.Pool(workers) as pool:
             tasks = [(folder / PACK, k, workers) for k in range(workers)]
             parts = pool.starmap(_volumes, tasks)
