@@ -2,6 +2,7 @@
 
     python -m benchmarks.outlined fetch out/photos       the 26 photographs, from their publishers
     python -m benchmarks.outlined out/photos                 half of them: as often as one likes
+    python -m benchmarks.outlined out/photos --counts        counts alone, without the outlines
     python -m benchmarks.outlined out/photos --once          the other half: once, at the end
 
 `outlined.json` holds outlines, nouns, counts and sources; the photographs themselves are elsewhere.
@@ -194,6 +195,7 @@ def main() -> None:
         "--from", dest="base", default=GITHUB, help="a mirror of GitHub's raw files"
     )
     parser.add_argument("--once", action="store_true", help="the half that is kept for the end")
+    parser.add_argument("--counts", action="store_true", help="counts alone")
     parser.add_argument("--segmenter", default="embedded")
     options = parser.parse_args()
     *verbs, last = options.words
@@ -210,7 +212,7 @@ def main() -> None:
         image = Image(pixels=photo.pixels(Path(last)))
         truths = photo.truths()
         names = tuple(dict.fromkeys(name for name, _ in truths))
-        if truths:
+        if truths and not options.counts:
             found = segmenter.segment(image, Prompt(phrases=names), silent()).instances
             ious = best_ious(truths, found)
             boxes = tuple(BoxPrompt(box=_box(m), label=f"{k}") for k, (_, m) in enumerate(truths))
@@ -227,10 +229,11 @@ def main() -> None:
             print(f"{photo.file[:34]:34} {noun:16} {seen} of {count}", flush=True)
             right, wanted = right + min(seen, count), wanted + count
             extra += max(0, seen - count)
-    for way, ious in (("prompts", prompted), ("true boxes", boxed)):
-        recall = np.count_nonzero(np.array(ious) >= FOUND)
-        print(f"{way}: {recall} of {len(ious)} objects found, mean IoU {np.mean(ious):.3f}")
-    print(f"masks in scattered pieces: {scattered} of {cut_out}")
+    if not options.counts:
+        for way, ious in (("prompts", prompted), ("true boxes", boxed)):
+            recall = np.count_nonzero(np.array(ious) >= FOUND)
+            print(f"{way}: {recall} of {len(ious)} objects found, mean IoU {np.mean(ious):.3f}")
+        print(f"masks in scattered pieces: {scattered} of {cut_out}")
     print(f"counts: {right} of {wanted} things, {extra} too many")
 
 
