@@ -1,8 +1,9 @@
 """Clicks without a model that was trained for them: proposed boxes first, similar features else.
 
 Of the boxes that the detectors propose and that hold the points, the surest whose mask obeys them
-is taken. Where there is none, a box is drawn around where DINOv2's features are like those at the
-points. Points that the mask then still contradicts take similar patches with them.
+is taken, else one whose mask obeys the first point. Where there is none, a box is drawn around
+where DINOv2's features are like those at the points. Points that the mask then still contradicts
+take what is near and similar with them.
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ PATCHES = 36  # a side of a square photo
 LEAST_SIMILAR, MOST_SIMILAR = 0.35, 0.75
 MARGIN = 0.12  # of a region's longer side, around it, for its edges
 CACHED_MASKS = 24
+AROUND = 0.06  # of the photo's longer side: half a box around points that are like nothing else
+# Of a click's distance to the mask's edge, chosen on `python -m benchmarks.clicks`.
+DISC, REACH = 1.2, 1.5
+SMALL = 0.15  # of the side of a square of a mask's size: corrections that leave it the same object
 
 
 @dataclass(slots=True, eq=False)
@@ -120,22 +125,40 @@ class EmbeddedClicker:
     def _best_proposal(
         self, features: EmbeddedFeatures, points: Sequence[PointPrompt]
     ) -> NDArray[np.float32]:
-        """Cut out the surest box that holds the points, else a grown one."""
-        height, width = features.pixels.shape[:2]
+        """Cut out the surest box whose mask obeys the points, else a grown one.
+
+        A mask that is wrong at some of the points is better than none, if the first point is on it:
+        such points ask for a correction.
+        """
         on_it = [p.point for p in points if p.positive]
-        count = 0
+        # Boxes that hold all points on it; else those of the first, to which the others add.
+        for some in (on_it, on_it[:1]) if len(on_it) > 1 else (on_it,):
+            masks = self._proposed_masks(features, some, points)
+            if masks:
+                return max(masks, key=lambda alpha: _obeyed(alpha, points))
+        return self._of_box(features, _grown_box(features, points))
+
+    def _proposed_masks(
+        self,
+        features: EmbeddedFeatures,
+        on_it: Sequence[tuple[float, float]],
+        points: Sequence[PointPrompt],
+    ) -> list[NDArray[np.float32]]:
+        """Cut out the surest boxes that hold points; masks that hold the first of them."""
+        height, width = features.pixels.shape[:2]
+        masks, count = [], 0
         for row in features.proposals.boxes.tolist():
             box: Box = (row[0], row[1], row[2], row[3])
             share = (box[2] - box[0]) * (box[3] - box[1]) / (width * height)
             if share > MOST_OF_PHOTO or not all(_inside(point, box) for point in on_it):
                 continue
             alpha = self._of_box(features, box)
-            if all((_at(alpha, p.point) >= 0.5) == p.positive for p in points):
-                return alpha
             count += 1
-            if count == MOST_PROPOSALS:
+            if all(_at(alpha, point) >= 0.5 for point in on_it[:1]):
+                masks.append(alpha)
+            if count == MOST_PROPOSALS or _obeyed(alpha, points) == len(points):
                 break
-        return self._of_box(features, _grown_box(features, points))
+        return masks
 
     def _of_box(self, features: EmbeddedFeatures, box: Box) -> NDArray[np.float32]:
         """Cut out what is in a box; earlier masks are cached."""
@@ -171,6 +194,18 @@ def _at(values: NDArray, point: tuple[float, float]) -> float:
     """Return the value [H, W] of the pixel that a point lies in."""
     height, width = values.shape
     return float(values[min(int(point[1]), height - 1), min(int(point[0]), width - 1)])
+
+
+def _obeyed(alpha: NDArray[np.float32], points: Sequence[PointPrompt]) -> int:
+    """Count the points that a mask is right about, or nearly so.
+
+    A point near a mask's edge asks for a small correction, one far from it for another object.
+    """
+    near = SMALL * float(np.count_nonzero(alpha >= 0.5)) ** 0.5
+    return sum(
+        (_at(alpha, p.point) >= 0.5) == p.positive or _distance_to_edge(alpha, p) <= near
+        for p in points
+    )
 
 
 def _iou(a: Box, b: Box) -> float:
@@ -235,7 +270,7 @@ def _grown_box(features: EmbeddedFeatures, points: Sequence[PointPrompt]) -> Box
     height, width = features.pixels.shape[:2]
     on_it = [p.point for p in points if p.positive]
     x, y = [p[0] for p in on_it], [p[1] for p in on_it]
-    around = 0.06 * max(height, width)
+    around = AROUND * max(height, width)
     box = (min(x) - around, min(y) - around, max(x) + around, max(y) + around)
     if features.grid is not None:
         region = _region(features, on_it, [p.point for p in points if not p.positive])
@@ -262,20 +297,52 @@ def _corrected(
     alpha: NDArray[np.float32],  # [H, W]
     points: Sequence[PointPrompt],
 ) -> NDArray[np.float32]:  # [H, W]
-    """Correct a mask by similar surroundings of each point that it contradicts."""
+    """Correct a mask around each point that it contradicts.
+
+    A click is mostly in the middle of what is wrong, which begins at the mask's edge: the distance
+    to it tells how large that is. A disc a little larger than that changes, and what looks like
+    the point within `REACH` times it.
+    """
+    height, width = alpha.shape
     for k, p in enumerate(points):
-        if features.grid is None or (_at(alpha, p.point) >= 0.5) == p.positive:
+        if (_at(alpha, p.point) >= 0.5) == p.positive:
             continue
-        of_object = [q.point for q in points if q.positive != p.positive]
-        if not p.positive and not of_object:
-            of_object = _typical(features, alpha, p.point)
-        same = [q.point for q in points[: k + 1] if q.positive == p.positive]
-        inside = _coverage(alpha, features.grid.shape[:2])
-        free = inside > 0.3 if not p.positive else inside < 0.7
-        region = _region(features, [p.point], of_object, free)
-        change = _snap_to_edges(features, region, [*same])
+        radius = _distance_to_edge(alpha, p)
+        away = _distances((height, width), p.point, 1, 1)
+        change = (away <= DISC * radius).astype(np.float32)
+        if features.grid is not None:
+            rows, columns = features.grid.shape[:2]
+            of_object = [q.point for q in points if q.positive != p.positive]
+            if not p.positive and not of_object:
+                of_object = _typical(features, alpha, p.point)
+            same = [q.point for q in points[: k + 1] if q.positive == p.positive]
+            inside = _coverage(alpha, (rows, columns))
+            free = inside > 0.3 if not p.positive else inside < 0.7
+            free &= _distances((rows, columns), p.point, width / columns, height / rows) <= (
+                REACH * radius
+            )
+            region = _region(features, [p.point], of_object, free)
+            alike = _snap_to_edges(features, region, same)
+            change = np.maximum(change, alike * (away <= REACH * radius))
         alpha = np.maximum(alpha, change) if p.positive else np.minimum(alpha, 1 - change)
     return alpha
+
+
+def _distances(
+    shape: tuple[int, int], point: tuple[float, float], wide: float, high: float
+) -> NDArray[np.float32]:
+    """Compute each cell's distance to a point, in pixels; cells are `wide` and `high`."""
+    x = (np.arange(shape[1], dtype=np.float32) + 0.5) * wide - point[0]
+    y = (np.arange(shape[0], dtype=np.float32) + 0.5) * high - point[1]
+    return np.hypot(x, y[:, None])
+
+
+def _distance_to_edge(alpha: NDArray[np.float32], p: PointPrompt) -> float:
+    """Compute how far a point that a mask contradicts is from where the mask is as it says."""
+    rows, columns = np.nonzero((alpha >= 0.5) == p.positive)
+    if not len(rows):
+        return AROUND * max(alpha.shape)
+    return float(np.hypot(columns + 0.5 - p.point[0], rows + 0.5 - p.point[1]).min())
 
 
 def _coverage(alpha: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -1,0 +1,90 @@
+"""Further clicks correct the mask that the first one gave."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scenelift.models.embedded.box_fusion import Detections
+from scenelift.segment.clicks import Clicks
+from scenelift.segment.embedded.clicks import EmbeddedClicker, EmbeddedFeatures
+from scenelift.types import PointPrompt
+
+SIDE = 120
+BOX = (12.0, 12.0, 72.0, 72.0)
+BODY = (slice(12, 72), slice(12, 60))  # what the masker gives of the box: its handle is missing
+HANDLE, LEFT_OVER, FAR = (66.0, 42.0), (18.0, 18.0), (100.0, 100.0)
+
+
+class MissesTheHandle:
+    def masks(self, pixels, boxes, rivals, report, *, quick=False):
+        masks = []
+        for x0, y0, x1, y1 in boxes:
+            mask = np.zeros(pixels.shape[:2], np.float32)
+            if (x0, y0, x1, y1) == BOX:
+                mask[BODY] = 1
+            else:
+                mask[int(y0) : int(y1), int(x0) : int(x1)] = 1
+            masks.append(mask)
+        return masks
+
+
+@pytest.fixture
+def features():
+    """Three looks: the body's, the handle's and the ground's."""
+    rows = np.zeros((20, 20), int)  # patches of 6 pixels
+    rows[2:12, 2:10], rows[5:9, 10:12] = 1, 2
+    grid = np.eye(3, dtype=np.float32)[rows]
+    colours = np.array([[90, 160, 90], [200, 40, 40], [40, 40, 200]], np.uint8)
+    pixels = colours[rows].repeat(6, 0).repeat(6, 1)
+    proposals = Detections(
+        boxes=np.array([BOX], np.float32),
+        scores=np.array([0.9], np.float32),
+        classes=np.array([0]),
+    )
+    return EmbeddedFeatures(pixels, proposals, grid)
+
+
+@pytest.fixture
+def clicker():
+    return EmbeddedClicker((), MissesTheHandle(), None)
+
+
+def mask_at(clicker, features, *points):
+    prompts = tuple(PointPrompt(point=p, positive=positive) for p, positive in points)
+    return clicker.cut(features, Clicks(points=prompts)) >= 0.5
+
+
+ON_BODY = ((36.0, 42.0), True)
+
+
+def test_a_point_that_the_mask_misses_adds_to_it(clicker, features):
+    body = mask_at(clicker, features, ON_BODY)
+    assert body[BODY].all()
+    both = mask_at(clicker, features, ON_BODY, (HANDLE, True))
+    assert both[BODY].mean() > 0.95
+    assert both[33:51, 61:70].mean() > 0.9
+    assert both[76:].mean() < 0.02
+
+
+def test_a_point_beyond_the_box_does_not_give_up_what_is_in_it(clicker, features):
+    mask = mask_at(clicker, features, ON_BODY, (FAR, True))
+    assert mask[BODY].mean() > 0.95
+    assert mask[100, 100]
+
+
+def test_a_small_correction_changes_no_object_and_a_large_one_does(clicker, features):
+    larger = np.array([BOX, (6.0, 6.0, 114.0, 114.0)], np.float32)
+    features.proposals = Detections(
+        boxes=larger, scores=np.array([0.9, 0.8], np.float32), classes=np.array([0, 0])
+    )
+    beside_the_edge, far = ((64.0, 42.0), True), ((90.0, 42.0), True)
+    assert not mask_at(clicker, features, ON_BODY, beside_the_edge)[76:].any()
+    assert mask_at(clicker, features, ON_BODY, far)[20:110, 20:110].all()
+
+
+def test_a_point_beside_takes_its_part_and_leaves_the_rest(clicker, features):
+    features.grid[2:4, 2:4] = (0, 0, 1)  # a corner looks otherwise
+    mask = mask_at(clicker, features, ON_BODY, (LEFT_OVER, False))
+    assert not mask[18, 18]
+    assert mask[30:72, 26:60].mean() > 0.95
