@@ -176,8 +176,10 @@ class DaskWorkers:
 
     def _collected(self, future: Future, item: BatchItem) -> None:
         if future.status == "error":
+            from distributed import KilledWorker
+
             error: Any = future.exception()
-            if type(error).__name__ != "KilledWorker":
+            if not isinstance(error, KilledWorker):
                 raise SetupError(f"Dask could not run {item.id}: {error}") from error
             log.warning("Dask gave up %s after its workers died; trying it alone", item.id)
             self._alone.append(item)

@@ -5,6 +5,7 @@ from functools import partial
 from scenelift.options import BackendOptions
 from scenelift.reconstruct.base import (
     RECONSTRUCTORS,
+    PreparedReconstructor,
     Reconstructor,
     SeveralSeedsReconstructor,
     SeveralViewsReconstructor,
@@ -15,6 +16,7 @@ from scenelift.runtime import Runtime
 
 __all__ = [
     "RECONSTRUCTORS",
+    "PreparedReconstructor",
     "Reconstructor",
     "SeveralSeedsReconstructor",
     "SeveralViewsReconstructor",

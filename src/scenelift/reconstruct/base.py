@@ -12,6 +12,7 @@ from scenelift.types import Image, ObjectView, PointMap, Reconstruction
 
 __all__ = [
     "RECONSTRUCTORS",
+    "PreparedReconstructor",
     "Reconstructor",
     "SeveralSeedsReconstructor",
     "SeveralViewsReconstructor",
@@ -24,15 +25,6 @@ class Reconstructor(Protocol):
 
     name: str
     version: str
-
-    def begin(self, image: Image, points: PointMap) -> None:
-        """Start a new photo: all objects up to the next call are of this one.
-
-        The place to prepare what a photo's objects share, and to free what the last photo left.
-        It costs nothing until an object follows: a resumed run may have none left. A reconstructor
-        that prepares nothing may lack it.
-        """
-        ...
 
     def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
         """Reconstruct one object.
@@ -49,11 +41,23 @@ class Reconstructor(Protocol):
         ...
 
 
+@runtime_checkable
+class PreparedReconstructor(Reconstructor, Protocol):
+    """A reconstructor that prepares what the objects of a photo share."""
+
+    def begin(self, image: Image, points: PointMap) -> None:
+        """Start a new photo: all objects up to the next call are of this one.
+
+        The place to free what the last photo left, too. It costs nothing until an object follows:
+        a resumed run may have none left.
+        """
+        ...
+
+
 def begin_photo(reconstructor: Reconstructor, image: Image, points: PointMap) -> None:
-    """Tell a reconstructor that a new photo starts; one without a `begin` prepares nothing."""
-    begin = getattr(reconstructor, "begin", None)
-    if begin is not None:
-        begin(image, points)
+    """Tell a reconstructor that a new photo starts, if it prepares anything."""
+    if isinstance(reconstructor, PreparedReconstructor):
+        reconstructor.begin(image, points)
 
 
 @runtime_checkable

@@ -98,6 +98,23 @@ class TakesClicks(Protocol):
         ...
 
 
+@runtime_checkable
+class AnswersPoints(Protocol):
+    """A segmenter whose `segment` answers the prompt's points; `segment_prompt` does for others."""
+
+    takes_points: bool
+
+
+@runtime_checkable
+class HasObjects(Protocol):
+    """A segmenter with objects of its own, which no phrase has to name."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What they are called, each label once."""
+        ...
+
+
 class FeatureCache:
     """Features of the latest photos, by the photos' digests.
 
@@ -186,12 +203,12 @@ def segment_prompt(
     Raises:
         InputError: the segmenter takes no points, or one belongs to no object.
     """
-    if not prompt.points or getattr(segmenter, "takes_points", False):
+    if not prompt.points or (isinstance(segmenter, AnswersPoints) and segmenter.takes_points):
         return segmenter.segment(image, prompt, report)
     clicker = clicker_of(segmenter)
     objects, rest, loose = _split_prompt(prompt)
     segmentation = Segmentation(instances=())
-    if rest.phrases or rest.boxes or getattr(segmenter, "labels", ()):
+    if rest.phrases or rest.boxes or (isinstance(segmenter, HasObjects) and segmenter.labels):
         segmentation = segmenter.segment(image, rest, report)
     threshold = prompt.mask_threshold or 0.5
     features = FeatureCache().look(clicker, image)

@@ -30,6 +30,7 @@ __all__ = [
     "FlowBlock",
     "FlowBlocks",
     "FlowContext",
+    "FlowTransformer",
     "Modulation",
     "TransformerBlock",
 ]
@@ -189,6 +190,26 @@ def _remembered(
     if isinstance(layer, CrossAttention) and isinstance(condition, Tensor):
         return layer.remember(condition)
     raise TypeError(f"{type(layer).__name__} cannot attend to a {type(condition).__name__}")
+
+
+class FlowTransformer(nn.Module):
+    """Base of the flows whose `blocks` see one condition.
+
+    Attributes:
+        varying_tokens: whether their number differs from object to object.
+    """
+
+    varying_tokens: bool
+    blocks: FlowBlocks
+
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """Type of the residual stream."""
+        return self.blocks.compute_dtype
+
+    def remember(self, condition: Tensor | PixelCondition) -> FlowContext:  # [B, S, C]
+        """Project the condition for all blocks, once for all steps."""
+        return self.blocks.remember(condition)
 
 
 class TransformerBlock(nn.Module):

@@ -7,7 +7,7 @@ of the condition.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +44,7 @@ class StructureLatents(NamedTuple):
 class StructureFlow(nn.Module):
     """Velocity of all latents at a time, under a condition."""
 
-    varying_tokens: ClassVar = False
+    varying_tokens = False
 
     def __init__(self, params: StructureFlowParams) -> None:
         super().__init__()
@@ -67,7 +67,8 @@ class StructureFlow(nn.Module):
 
     def block_contexts(self, condition: Tensor) -> Iterator[MixtureContext]:  # [B, S, C]
         """Yield the result of `remember` block by block, because all of it at once is large."""
-        for block in self._mixture_blocks():
+        for block in self.blocks:
+            assert isinstance(block, MixtureBlock)
             yield block.remember(condition)
 
     def forward(
@@ -87,7 +88,8 @@ class StructureFlow(nn.Module):
         if step is not None:
             e = e + self.d_embedder(step * self.params.time_scale)
 
-        mapping = dict(zip(StructureLatents._fields, self._mappings(), strict=True))
+        mappings = [m for m in self.latent_mapping.values() if isinstance(m, LatentMapping)]
+        mapping = dict(zip(StructureLatents._fields, mappings, strict=True))
         shape = mapping["shape"].embed(latents.shape)
         pose_names = ("rotation", "translation", "scale", "translation_scale")
         pose = torch.cat([mapping[n].embed(getattr(latents, n)) for n in pose_names], 1)
@@ -97,12 +99,6 @@ class StructureFlow(nn.Module):
 
         velocity = {n: mapping[n].read(pose[:, i : i + 1]) for i, n in enumerate(pose_names)}
         return StructureLatents(shape=mapping["shape"].read(shape), **velocity)
-
-    def _mappings(self) -> list[LatentMapping]:
-        return [m for m in self.latent_mapping.values() if isinstance(m, LatentMapping)]
-
-    def _mixture_blocks(self) -> list[MixtureBlock]:
-        return [b for b in self.blocks if isinstance(b, MixtureBlock)]
 
 
 def latent_shapes(params: StructureFlowParams) -> tuple[tuple[int, int], ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -79,18 +79,19 @@ def prepare(
     return network
 
 
-def _compile_blocks(network: nn.Module) -> None:
-    """Compile one block of a flow; the others have the same code and sizes, and share it.
+@runtime_checkable
+class _Flow(Protocol):
+    varying_tokens: bool
 
-    A flow says by `varying_tokens` whether their number differs from object to object.
-    """
-    varying = getattr(network, "varying_tokens", None)
-    if varying is not None:
+
+def _compile_blocks(network: nn.Module) -> None:
+    """Compile one block of a flow; the others have the same code and sizes, and share it."""
+    if isinstance(network, _Flow):
         # The next process finds what this one compiles. PyTorch names it by the code's graph, its
         # own version and the GPU, so nothing in there is ever out of date.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(scenelift_home() / "compiled"))
         for block in network.get_submodule("blocks").children():
-            block.compile(dynamic=varying)
+            block.compile(dynamic=network.varying_tokens)
 
 
 def as_cuda_graph(velocity: Velocity, device: torch.device) -> Velocity:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scenelift.models.layers.blocks import BlockParams, FlowBlocks, FlowContext
+from scenelift.models.layers.blocks import BlockParams, FlowBlocks, FlowContext, FlowTransformer
 from scenelift.models.layers.embeddings import TimestepEmbedder, absolute_position_embedding
 from scenelift.models.layers.linear import Linear
 from scenelift.models.layers.norms import LayerNorm32
@@ -116,10 +116,10 @@ class SparseResBlock(nn.Module):
         return self.conv2(h, voxels.neighbours) + self.skip_connection(x)
 
 
-class LatentFlow(nn.Module):
+class LatentFlow(FlowTransformer):
     """Predict the velocity of noisy latents on the voxels of one object."""
 
-    varying_tokens: ClassVar = True
+    varying_tokens = True
 
     def __init__(self, params: LatentFlowParams) -> None:
         super().__init__()
@@ -139,15 +139,6 @@ class LatentFlow(nn.Module):
         )
         self.out_norm = LayerNorm32(narrow, eps=1e-5)
         self.out_layer = nn.Linear(narrow, C)
-
-    @property
-    def compute_dtype(self) -> torch.dtype:
-        """Type of the residual stream."""
-        return self.blocks.compute_dtype
-
-    def remember(self, condition: Tensor) -> FlowContext:  # [1, S, W]
-        """Project the condition for all blocks, once for all steps."""
-        return self.blocks.remember(condition)
 
     def forward(
         self,

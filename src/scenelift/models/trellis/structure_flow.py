@@ -6,41 +6,30 @@ C width of the condition.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
-from scenelift.models.layers.blocks import FlowBlocks, FlowContext
+from scenelift.models.layers.blocks import FlowBlocks, FlowContext, FlowTransformer
 from scenelift.models.layers.embeddings import TimestepEmbedder
 from scenelift.models.slat.structure_flow import LatentMapping, StructureFlowParams
 
 __all__ = ["StructureFlow", "structure_noise", "tokens_from_cube"]
 
 
-class StructureFlow(LatentMapping):
+class StructureFlow(FlowTransformer, LatentMapping):
     """Velocity of the shape's latent at a time, under a condition.
 
     Time runs from the data (0) to the noise (1), and velocities point to the noise: the sampler
     is told by `SamplingParams.toward_noise`.
     """
 
-    varying_tokens: ClassVar = False
+    varying_tokens = False
 
     def __init__(self, params: StructureFlowParams) -> None:
         super().__init__(params.shape_channels, params.resolution**3, params.block.width)
         self.params = params
         self.t_embedder = TimestepEmbedder(params.block.width)
         self.blocks = FlowBlocks(params.block, params.blocks)
-
-    @property
-    def compute_dtype(self) -> torch.dtype:
-        """Type of the residual stream."""
-        return self.blocks.compute_dtype
-
-    def remember(self, condition: Tensor) -> FlowContext:  # [B, S, C]
-        """Project the condition for all blocks, once for all steps."""
-        return self.blocks.remember(condition)
 
     def forward(
         self,

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from scenelift.models.layers.attention import PixelCondition, head_channels
-from scenelift.models.layers.blocks import BlockParams, FlowBlocks, FlowContext
+from scenelift.models.layers.attention import head_channels
+from scenelift.models.layers.blocks import BlockParams, FlowBlocks, FlowContext, FlowTransformer
 from scenelift.models.layers.embeddings import TimestepEmbedder
 from scenelift.models.layers.norms import LayerNorm32
 from scenelift.models.layers.rotary import Rotation, grid_rotation
@@ -85,7 +85,7 @@ class _SharedModulation(nn.Sequential):
         super().__init__(nn.SiLU(), nn.Linear(width, 6 * width))
 
 
-class VoxelFlow(nn.Module):
+class VoxelFlow(FlowTransformer):
     """Velocity of noisy tokens at a time, under a condition.
 
     Time runs from the data (0) to the noise (1), and velocities point to the noise, as in TRELLIS.
@@ -108,15 +108,6 @@ class VoxelFlow(nn.Module):
         self.blocks = FlowBlocks(params.block, params.blocks)
         self.out_norm = LayerNorm32(D, eps=1e-5)
         self.out_layer = nn.Linear(D, params.out_channels)
-
-    @property
-    def compute_dtype(self) -> torch.dtype:
-        """Type of the residual stream."""
-        return self.blocks.compute_dtype
-
-    def remember(self, condition: Tensor | PixelCondition) -> FlowContext:  # [B, S, C]
-        """Project the condition for all blocks, once for all steps."""
-        return self.blocks.remember(condition)
 
     def rotation(self, cells: Tensor) -> Rotation:  # [L, 3]
         """Compute the angles of tokens in these cells, once for all steps."""
