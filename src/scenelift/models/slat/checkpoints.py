@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -11,15 +11,20 @@ from typing import TypeVar
 from torch import nn
 
 from scenelift.errors import WeightsError
-from scenelift.models.slat.config import PipelineSettings, Section
+from scenelift.models.slat.config import (
+    PipelineSettings,
+    Section,
+    read_settings,
+    structure_decoder_params,
+)
 from scenelift.models.slat.gaussian_decoder import GaussianDecoder
 from scenelift.models.slat.latent_flow import LatentFlow
 from scenelift.models.slat.mesh_decoder import MeshDecoder
 from scenelift.models.slat.sampling import SamplingSettings
 from scenelift.models.slat.structure_decoder import StructureDecoder
-from scenelift.weights.state_dicts import StateDict, load_module
+from scenelift.weights.state_dicts import StateDict, load_module, read_state_dict
 
-__all__ = ["NetworkFile", "SlatModels", "StructureModels"]
+__all__ = ["NetworkFile", "PipelineFolder", "SlatModels", "StructureModels"]
 
 M = TypeVar("M", bound=nn.Module)
 P = TypeVar("P")
@@ -57,6 +62,40 @@ class NetworkFile:
                 f"shape. Check that the file is the one its name says, or fetch it again."
             ) from exc
         return load_module(lambda: build(params), self.tensors, source=str(self.path))
+
+
+class PipelineFolder:
+    """A folder whose `pipeline.json` names networks: for each a `.json` and a `.safetensors`.
+
+    Args:
+        folder: with `pipeline.json`.
+        roles: what it calls the networks, and what their publishers call their files.
+    """
+
+    def __init__(self, folder: Path, roles: Mapping[str, str]) -> None:
+        self.folder = folder
+        self._pipeline = read_settings(folder / "pipeline.json")
+        self._names = {**roles, **self._pipeline.at("args.models").values}
+
+    def structure_decoder(self) -> StructureDecoder:
+        file = self._read("sparse_structure_decoder")
+        return file.load(structure_decoder_params, StructureDecoder)
+
+    def _read(self, role: str) -> NetworkFile:
+        path = self._path(role, ".safetensors")
+        return NetworkFile(read_state_dict(path), self._settings(role), path)
+
+    def _settings(self, role: str) -> Section:
+        return read_settings(self._path(role, ".json")).at("args")
+
+    def _path(self, role: str, suffix: str) -> Path:
+        name = str(self._names[role])
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise WeightsError(
+                f"{self.folder / 'pipeline.json'} names {name!r} for {role}, which is no file of "
+                f"its folder. Fetch it again."
+            )
+        return self.folder / f"{name}{suffix}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from scenelift.errors import WeightsError
 from scenelift.models.layers.dino import DinoEmbedder
 from scenelift.models.slat import config as slat_config
-from scenelift.models.slat.checkpoints import NetworkFile, SlatModels
+from scenelift.models.slat.checkpoints import NetworkFile, PipelineFolder, SlatModels
 from scenelift.models.slat.config import PipelineSettings, Section
 from scenelift.models.slat.gaussian_decoder import GaussianDecoder
 from scenelift.models.slat.latent_flow import LatentFlow
 from scenelift.models.slat.mesh_decoder import MeshDecoder
-from scenelift.models.slat.structure_decoder import StructureDecoder
 from scenelift.models.trellis import config
 from scenelift.models.trellis.structure_flow import StructureFlow
 from scenelift.weights.state_dicts import read_state_dict
@@ -41,7 +39,7 @@ ROLES = {
 }
 
 
-class TrellisFolder:
+class TrellisFolder(PipelineFolder):
     """The files of one folder; each method reads one network, mapped from disk, on the CPU."""
 
     def __init__(self, folder: Path, dino: Path) -> None:
@@ -51,9 +49,8 @@ class TrellisFolder:
             folder: with `pipeline.json`.
             dino: the file of DINOv2 ViT-L/14 with registers.
         """
-        self.folder, self.dino = folder, dino
-        self._pipeline = slat_config.read_settings(folder / "pipeline.json")
-        self._names = self._pipeline.at("args.models").values
+        super().__init__(folder, ROLES)
+        self.dino = dino
 
     def settings(self) -> PipelineSettings:
         return config.pipeline_settings(self._pipeline)
@@ -66,10 +63,6 @@ class TrellisFolder:
     def structure_flow(self) -> StructureFlow:
         file = self._read("sparse_structure_flow_model")
         return file.load(config.structure_flow_params, StructureFlow)
-
-    def structure_decoder(self) -> StructureDecoder:
-        file = self._read("sparse_structure_decoder")
-        return file.load(slat_config.structure_decoder_params, StructureDecoder)
 
     def latent_flow(self) -> LatentFlow:
         return self._read("slat_flow_model").load(slat_config.latent_flow_params, LatentFlow)
@@ -84,20 +77,6 @@ class TrellisFolder:
     def weight_files(self) -> list[Path]:
         """All files with weights, in a fixed order."""
         return [*(self._path(role, ".safetensors") for role in ROLES), self.dino]
-
-    def _read(self, role: str) -> NetworkFile:
-        settings = slat_config.read_settings(self._path(role, ".json")).at("args")
-        path = self._path(role, ".safetensors")
-        return NetworkFile(read_state_dict(path), settings, path)
-
-    def _path(self, role: str, suffix: str) -> Path:
-        name = str(self._names.get(role, ROLES[role]))
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise WeightsError(
-                f"{self.folder / 'pipeline.json'} names {name!r} for {role}, which is no file of "
-                f"its folder. Fetch it again."
-            )
-        return self.folder / f"{name}{suffix}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

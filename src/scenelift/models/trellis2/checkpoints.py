@@ -10,18 +10,16 @@ Only the networks that a kind of run needs are read. Tensors have the networks' 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from scenelift.errors import WeightsError
 from scenelift.models.layers.dinov3 import DinoV3, DinoV3Params, from_timm
 from scenelift.models.slat import config as slat_config
-from scenelift.models.slat.checkpoints import NetworkFile, StructureModels
+from scenelift.models.slat.checkpoints import NetworkFile, PipelineFolder, StructureModels
 from scenelift.models.slat.config import Section
-from scenelift.models.slat.structure_decoder import StructureDecoder
 from scenelift.models.trellis2 import config
 from scenelift.models.trellis2.config import Trellis2Settings
 from scenelift.models.trellis2.decoder import VoxelDecoder
@@ -68,7 +66,7 @@ def roles_of(kind: VoxelKind) -> tuple[str, ...]:
     )
 
 
-class Trellis2Folder:
+class Trellis2Folder(PipelineFolder):
     """The files of one folder; each method reads one network, mapped from disk, on the CPU."""
 
     def __init__(
@@ -81,10 +79,8 @@ class Trellis2Folder:
             dino: the folder of DINOv3 ViT-L/16, with its publisher's file or timm's.
             others: folders of repositories that `pipeline.json` may name files of, by owner/name.
         """
-        self.folder, self.dino = folder, dino
-        self._others = dict(others or {})
-        self._pipeline = slat_config.read_settings(folder / "pipeline.json")
-        self._names = self._pipeline.at("args.models").values
+        super().__init__(folder, ROLES)
+        self.dino, self._others = dino, dict(others or {})
 
     def settings(self) -> Trellis2Settings:
         return config.pipeline_settings(self._pipeline)
@@ -105,10 +101,6 @@ class Trellis2Folder:
         settings = self._settings("sparse_structure_flow_model")
         return settings.integer("resolution", config.STRUCTURE_SIDE)
 
-    def structure_decoder(self) -> StructureDecoder:
-        file = self._read("sparse_structure_decoder")
-        return file.load(slat_config.structure_decoder_params, StructureDecoder)
-
     def latent_flow(self, role: str) -> VoxelFlow:
         return self._read(role).load(config.flow_params, VoxelFlow)
 
@@ -121,26 +113,16 @@ class Trellis2Folder:
         return [*(self._path(role, ".safetensors") for role in roles), self.dino / DINO_FILE]
 
     def _read(self, role: str) -> NetworkFile:
-        path = self._path(role, ".safetensors")
-        tensors = read_state_dict(path)
-        # A table of angles that some files hold: it follows from the grid.
-        tensors = {name: tensor for name, tensor in tensors.items() if name != "rope_phases"}
-        return NetworkFile(tensors, self._settings(role), path)
-
-    def _settings(self, role: str) -> Section:
-        return slat_config.read_settings(self._path(role, ".json")).at("args")
+        file = super()._read(role)
+        # Some files hold a table of angles, which follows from the grid.
+        own = {name: tensor for name, tensor in file.tensors.items() if name != "rope_phases"}
+        return replace(file, tensors=own)
 
     def _path(self, role: str, suffix: str) -> Path:
-        name = str(self._names.get(role, ROLES[role]))
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise WeightsError(
-                f"{self.folder / 'pipeline.json'} names {name!r} for {role}, which is no file of "
-                f"its folder. Fetch it again."
-            )
-        path = self.folder / f"{name}{suffix}"
+        path = super()._path(role, suffix)
         if path.is_file():
             return path
-        owner, _, rest = name.partition("/")
+        owner, _, rest = str(self._names[role]).partition("/")
         repository, _, file = rest.partition("/")
         other = self._others.get(f"{owner}/{repository}")
         return path if other is None or not file else other / f"{file}{suffix}"
