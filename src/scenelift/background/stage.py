@@ -24,10 +24,8 @@ from scenelift.progress import Reporter, silent
 from scenelift.threads import side_by_side
 from scenelift.types import (
     Background,
-    Gaussians,
     Image,
     Instance,
-    Mesh,
     PointMap,
     Pose,
     SceneObject,
@@ -132,8 +130,8 @@ def rebuild(
         notes = ["No floor and no wall was seen: there is no background."]
     return Background(
         mode=mode,
-        mesh=_grown_mesh(mesh, factor),
-        gaussians=_grown_splats(splats, factor),
+        mesh=replace(mesh, vertices=(mesh.vertices * np.float32(factor)).astype(np.float32)),
+        gaussians=transform_gaussians(splats, Pose(scale=factor)),
         planes=tuple(p.kind for p in planes),
         up=around.up,
         levels=tuple(float(h) * factor for h in around.levels),
@@ -177,11 +175,3 @@ def _over(values: NDArray, margin: Margin, photo: NDArray[np.bool_]) -> NDArray:
     rows = np.rint(np.linspace(0, h - 1, height)).astype(int)
     columns = np.rint(np.linspace(0, w - 1, width)).astype(int)
     return values[rows[:, None], columns]
-
-
-def _grown_mesh(mesh: Mesh, factor: float) -> Mesh:
-    return replace(mesh, vertices=(mesh.vertices * np.float32(factor)).astype(np.float32))
-
-
-def _grown_splats(splats: Gaussians, factor: float) -> Gaussians:
-    return transform_gaussians(splats, Pose(scale=factor))

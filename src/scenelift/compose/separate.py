@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from scenelift.compose.placed_object import TIGHT, PlacedObject
+from scenelift.compose.support import across
 
 __all__ = ["Solid", "separate", "solid_of"]
 
@@ -163,10 +164,9 @@ def _far_apart(objects: Sequence[PlacedObject], solids: Sequence[Solid], a: int,
 
 
 def _around(up: NDArray[np.float64]) -> NDArray[np.float64]:  # [DIRECTIONS, 3]
-    right = np.cross([0.0, 0.0, -1.0], up)
-    right /= np.linalg.norm(right)
+    right, away = across(up)
     angle = np.arange(DIRECTIONS)[:, None] * (2 * np.pi / DIRECTIONS)
-    return np.cos(angle) * right + np.sin(angle) * np.cross(up, right)
+    return np.cos(angle) * right + np.sin(angle) * away
 
 
 def _smallest(overlap, direction: NDArray, size: float) -> NDArray[np.float64] | None:

@@ -8,7 +8,7 @@ from scenelift.edit.document import EDITS_NAME, Edits, parse_edits
 from scenelift.edit.fitting import ObjectSize, check_fit
 from scenelift.errors import EditsError, OtherScene
 from scenelift.io.files import sha256_of
-from scenelift.io.regular import check_regular
+from scenelift.io.regular import reading
 from scenelift.output.manifest import MANIFEST_NAME, read_manifest
 from scenelift.output.original import original_of
 
@@ -21,11 +21,8 @@ def read_edits(path: Path) -> Edits:
     Raises:
         EditsError: it cannot be read, or its edits cannot be used.
     """
-    check_regular(path, EditsError)
-    try:
+    with reading(path, EditsError):
         return parse_edits(path.read_bytes())
-    except OSError as exc:
-        raise EditsError(f"Cannot read {path}: {exc.strerror or exc}.") from exc
 
 
 def no_edits(folder: Path) -> Edits:

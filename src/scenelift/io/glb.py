@@ -27,7 +27,7 @@ from scenelift.errors import InputError
 from scenelift.geometry.transforms import compose_transform, pose_from_matrix
 from scenelift.io.files import write_bytes
 from scenelift.io.png import png_bytes
-from scenelift.io.regular import check_regular
+from scenelift.io.regular import reading
 from scenelift.srgb import linear_from_srgb, srgb_from_linear
 from scenelift.types import PLAIN_MATERIAL, AlphaMode, Gaussians, Material, Mesh
 
@@ -330,11 +330,8 @@ def read_glb(path: Path) -> list[GlbNode]:
     Raises:
         InputError: the file is missing, damaged, or holds what we do not write.
     """
-    check_regular(path)
-    try:
+    with reading(path):
         data = path.read_bytes()
-    except OSError as exc:
-        raise InputError(f"Cannot read {path}: {exc.strerror or exc}.") from exc
     try:
         return _Reader(data).nodes()
     except NOT_OURS as exc:
@@ -355,11 +352,8 @@ def read_glb_splats(path: str | Path) -> list[tuple[Gaussians, NDArray[np.float6
         InputError: the file is missing or damaged.
     """
     path = Path(path)
-    check_regular(path)
-    try:
+    with reading(path):
         data = path.read_bytes()
-    except OSError as exc:
-        raise InputError(f"Cannot read {path}: {exc.strerror or exc}.") from exc
     try:
         return _Reader(data).all_splats()
     except NOT_OURS as exc:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scenelift.errors import InputError
 from scenelift.geometry.transforms import transform_gaussians
 from scenelift.io.files import atomic_write
-from scenelift.io.regular import check_regular
+from scenelift.io.regular import reading
 from scenelift.threads import side_by_side
 from scenelift.types import Gaussians, Pose
 
@@ -105,12 +105,8 @@ def read_ply(path: str | Path) -> Gaussians:
             shorter than its header says, or holds values that are not finite.
     """
     path = Path(path)
-    check_regular(path)
-    try:
-        with path.open("rb") as file:
-            return splats_of(read_table(file, path.stat().st_size, path), path)
-    except OSError as exc:
-        raise InputError(f"Cannot read {path}: {exc.strerror or exc}.") from exc
+    with reading(path), path.open("rb") as file:
+        return splats_of(read_table(file, path.stat().st_size, path), path)
 
 
 def read_table(file: BinaryIO, size: int, path: Path) -> NDArray[Any]:

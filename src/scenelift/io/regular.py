@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from scenelift.errors import InputError, SceneliftError
 from scenelift.io.files import display_path
 
-__all__ = ["check_regular"]
+__all__ = ["check_regular", "reading"]
 
 _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
@@ -39,3 +41,16 @@ def check_regular(path: str | Path, error: type[SceneliftError] = InputError) ->
                 f"{display_path(path)} is not a regular file but {name}. Save its content to a "
                 "file and give that."
             )
+
+
+@contextmanager
+def reading(path: Path, error: type[SceneliftError] = InputError) -> Iterator[None]:
+    """Context: read a file that a user named; arguments and errors as for `check_regular`.
+
+    One that is missing, or may not be read, is that error too.
+    """
+    check_regular(path, error)
+    try:
+        yield
+    except OSError as exc:
+        raise error(f"Cannot read {path}: {exc.strerror or exc}.") from exc

@@ -29,7 +29,7 @@ from scenelift.geometry.transforms import (
 from scenelift.io.files import write_bytes
 from scenelift.io.glb import GlbNode, read_glb_splats, write_glb
 from scenelift.io.ply import ply_bytes, read_table, splats_of
-from scenelift.io.regular import check_regular
+from scenelift.io.regular import reading
 from scenelift.options import SplatFrame
 from scenelift.types import Gaussians, Mesh, Pose
 
@@ -163,13 +163,10 @@ def _splats_of_glb(path: Path) -> Gaussians:
 
 def _ply_of(path: Path, kind: str) -> bytes:
     """Convert the file to a PLY with the same axes."""
-    check_regular(path)
-    try:
+    with reading(path):
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"{path} has more than {MOST_BYTES / 2**30:.0f} GiB.")
         data = path.read_bytes()
-    except OSError as exc:
-        raise InputError(f"Cannot read {path}: {exc.strerror or exc}.") from exc
     return data if kind == "ply" else _unpack(path, kind)
 
 

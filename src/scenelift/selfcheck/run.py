@@ -19,7 +19,6 @@ from scenelift.errors import Cancelled, SceneliftError
 from scenelift.options import FinishOptions, LayoutOptions
 from scenelift.pipeline import Pipeline
 from scenelift.progress import Reporter, silent
-from scenelift.scene import Scene
 from scenelift.selfcheck import photo as reference
 from scenelift.selfcheck.finding import STAGES, Finding, Stage, truth
 from scenelift.selfcheck.judge import (
@@ -151,7 +150,7 @@ def self_check(
             ),
         )
     findings.extend(judge_internals(ranges))
-    passes("reconstruct", scene, _judge_scene)
+    passes("reconstruct", scene, lambda scene: judge_object(scene.objects[0]))
     order = {stage: k for k, stage in enumerate(STAGES)}
     return SelfCheck(
         quality=quality,
@@ -160,10 +159,6 @@ def self_check(
         findings=tuple(sorted(findings, key=lambda finding: order[finding.stage])),
         seconds=seconds,
     )
-
-
-def _judge_scene(scene: Scene) -> list[Finding]:
-    return judge_object(scene.objects[0])
 
 
 class _Segmented:

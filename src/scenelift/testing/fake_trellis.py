@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,6 @@ def write_trellis(folder: Path, sizes: Sizes, *, seed: int = 0) -> Iterator[Path
     mesh = MeshDecoderParams(torso=sizes.torso, upsampled=sizes.upsampled)
     flow, latent = sizes.structure_flow, sizes.latent_flow
 
-    def plant_cube(tensors: dict[str, Tensor]) -> None:
-        plant_object(tensors, "", toward_noise=True)
-
     def as_it_is(tensors: dict[str, Tensor]) -> None:
         """Leave the weights as they are."""
 
@@ -66,7 +64,7 @@ def write_trellis(folder: Path, sizes: Sizes, *, seed: int = 0) -> Iterator[Path
     ] = {
         "sparse_structure_flow_model": (
             lambda: StructureFlow(flow),
-            plant_cube,
+            partial(plant_object, ends="", toward_noise=True),
             configs.structure_transformer_config(flow),
         ),
         "sparse_structure_decoder": (

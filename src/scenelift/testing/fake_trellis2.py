@@ -167,7 +167,7 @@ def _write_model(folder: Path, sizes: Sizes2, seed: int, flow: Flow) -> Iterator
             lambda params=params: VoxelFlow(params),
             _flow_config(params, sizes.side),
             seed=seed,
-            store=_bfloat,
+            store=lambda tensors: {name: t.bfloat16() for name, t in tensors.items()},
         )
     shape = sizes.decoder
     texture = replace(shape, out_channels=6, decides=False)
@@ -203,10 +203,6 @@ def _write_network(
     weights = path.with_name(f"{path.name}.safetensors")
     save_file(store(tensors), weights)
     yield weights
-
-
-def _bfloat(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.bfloat16() for name, tensor in tensors.items()}
 
 
 def plant_border(decoder: dict[str, Tensor]) -> None:

@@ -129,11 +129,9 @@ class PatientProtocol(H11Protocol):
             return True
         if not self.is_receiving:
             return False
-        whole = limits.upload_seconds if self._is_upload() else 2 * limits.body_seconds
+        is_upload = self.scope is not None and self.scope["path"] in UPLOADS
+        whole = limits.upload_seconds if is_upload else 2 * limits.body_seconds
         return now - self._last_data > limits.body_seconds or now - self._request_began > whole
-
-    def _is_upload(self) -> bool:
-        return self.scope is not None and self.scope["path"] in UPLOADS
 
 
 def room_for_connections(count: int) -> int:

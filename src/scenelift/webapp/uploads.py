@@ -242,13 +242,10 @@ def _parse_marks(
         ]
         return kind.validate_python(entries)
     except (ValueError, RecursionError, InputError) as exc:
+        reason = exc.errors()[0]["msg"] if isinstance(exc, ValidationError) else str(exc)
         raise InputError(
-            f"The field {name!r} must be a JSON list such as [{example}]: {_first_line(exc)}"
+            f"The field {name!r} must be a JSON list such as [{example}]: {reason}"
         ) from exc
-
-
-def _first_line(exc: Exception) -> str:
-    return exc.errors()[0]["msg"] if isinstance(exc, ValidationError) else str(exc)
 
 
 def _flag(name: str, text: str) -> bool:

@@ -245,7 +245,9 @@ def main(
         worker = Worker(
             data,
             Queue(data.database, max_attempts=args.max_attempts),
-            lambda quality: load(_of_quality(options, quality)),
+            lambda quality: load(
+                replace(options, backends=replace(options.backends, quality=quality))
+            ),
             slot=args.slot,
             lease_seconds=args.lease_seconds,
             stop_seconds=args.stop_seconds,
@@ -263,10 +265,6 @@ def main(
             ).take
         on_stop_request(worker.stop, with_parent=args.parent, take=clicks)
         worker.run(options.backends.quality if args.preload else None)
-
-
-def _of_quality(options: Options, quality: str) -> Options:
-    return replace(options, backends=replace(options.backends, quality=quality))
 
 
 def _write_all(file: int, line: bytes) -> None:

@@ -86,10 +86,6 @@ def _objectron(file: str, model: bytes) -> Mapping[str, bytes]:
     return {file: serialize(tflite_onnx.convert(model, names))}
 
 
-def _u2netp(model: bytes) -> Mapping[str, bytes]:
-    return {"u2netp.onnx": model}
-
-
 def _efficientnet(state_dict: bytes) -> Mapping[str, bytes]:
     """Build EfficientNet-Lite.
 
@@ -225,7 +221,7 @@ ARTEFACTS: Mapping[str, Artefact] = {
                 ),
             ),
             files=("u2netp.onnx",),
-            convert=_u2netp,
+            convert=lambda model: {"u2netp.onnx": model},
         ),
         Artefact(
             name="efficientnet",

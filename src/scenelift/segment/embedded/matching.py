@@ -74,7 +74,8 @@ def of_phrases(detections: Detections, readings: Sequence[Reading]) -> list[Cand
         readings: how the phrases are understood, in any order.
     """
     label_of = {
-        CLASSES.index(name): _closest(name, readings).phrase for name in _class_names(readings)
+        CLASSES.index(name): _closest(name, readings).phrase
+        for name in {name for reading in readings for name in reading.classes}
     }
     matching = detections.take(np.isin(detections.classes, list(label_of)))
     matching = suppress(_without_groups(matching), SAME_OBJECT)
@@ -158,10 +159,6 @@ def doubles(candidates: Sequence[Candidate], readings: Sequence[Reading]) -> lis
         for reading in readings
         if candidate.class_name in reading.classes and reading.phrase not in labels
     ]
-
-
-def _class_names(readings: Sequence[Reading]) -> set[str]:
-    return {name for reading in readings for name in reading.classes}
 
 
 def _closest(name: str, readings: Sequence[Reading]) -> Reading:

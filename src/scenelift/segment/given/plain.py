@@ -73,8 +73,8 @@ def plain_colours(rgb: NDArray[np.uint8], visible: NDArray[np.bool_]) -> PlainCo
     codes = codes_of(rgb)
     flat: Any = ndimage.minimum_filter(visible, 3)
     for channel in range(3):
-        low, high = (f(rgb[..., channel], 3) for f in (_lowest, _highest))
-        flat &= high - low <= FLAT_STEP
+        low: Any = ndimage.minimum_filter(rgb[..., channel], 3)
+        flat &= ndimage.maximum_filter(rgb[..., channel], 3) - low <= FLAT_STEP
     peaks = _peaks(codes[flat])
     if not len(peaks):
         return None
@@ -109,14 +109,6 @@ def touching_pairs(labels: NDArray[np.int32]) -> NDArray[np.int32]:
         np.stack([labels[:-1].ravel(), labels[1:].ravel()], 1),
     ]
     return np.concatenate([p[p[:, 0] != p[:, 1]] for p in pairs])
-
-
-def _lowest(values: NDArray[Any], size: int) -> Any:
-    return ndimage.minimum_filter(values, size)
-
-
-def _highest(values: NDArray[Any], size: int) -> Any:
-    return ndimage.maximum_filter(values, size)
 
 
 def codes_of(rgb: NDArray[np.uint8]) -> NDArray[np.int32]:

@@ -226,7 +226,8 @@ def _read_folder(folder: Path, pile: _Pile) -> None:
         name = file.name.casefold()
         if file.name in known_names or name in (*NO_MASKS, *LITTER) or name.startswith("."):
             continue
-        if _is_photo(file, pile.canvas.photo):
+        photo = pile.canvas.photo
+        if photo is not None and file.exists() and photo.exists() and file.samefile(photo):
             continue
         if file in others:
             continue
@@ -252,11 +253,6 @@ def _of_other_photos(folder: Path, photo: Path | None) -> set[Path]:
     ]
     own = photo and [file for file in files if stem_of(file) == stem_of(photo)]
     return {file for file in files if file not in own} if own else set()
-
-
-def _is_photo(file: Path, photo: Path | None) -> bool:
-    """Whether a file of the folder is the photo itself."""
-    return photo is not None and file.exists() and photo.exists() and file.samefile(photo)
 
 
 def _read_instances_file(folder: Path, pile: _Pile) -> set[str]:

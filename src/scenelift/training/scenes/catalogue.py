@@ -113,8 +113,8 @@ def _entries(archive: Path) -> Iterator[Entry]:
 def _parse(text: str) -> dict[str, str]:
     """Parse Java properties, as far as the catalogues use them: one `key=value` a line."""
     pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line and line[0] != "#")
-    return {key.strip(): _unescape(value.strip()) for key, value in pairs}
-
-
-def _unescape(value: str) -> str:
-    return re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), value)
+    code = re.compile(r"\\u([0-9a-fA-F]{4})")
+    return {
+        key.strip(): code.sub(lambda match: chr(int(match[1], 16)), value.strip())
+        for key, value in pairs
+    }
