@@ -15,12 +15,12 @@ from scenelift.models.slat.gaussian_decoder import GaussianDecoder, GaussianDeco
 from scenelift.models.slat.latent_flow import LatentFlow, LatentFlowParams
 from scenelift.models.slat.latent_torso import TorsoParams
 from scenelift.models.slat.mesh_decoder import MeshDecoder, MeshDecoderParams, SubdivideBlock
-from scenelift.models.slat.sampling import SamplingParams, State, sample_flow
+from scenelift.models.slat.sampling import SamplingParams, State, Velocity, sample_flow
 from scenelift.testing.comparison import Check, Comparison
 from scenelift.testing.golden import GoldenCase
 from scenelift.weights.state_dicts import load_module
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "latent_flow_of", "velocity_of"]
 
 # One network evaluation: float32 sums of at most 27 · 256 products of order 1, in another order.
 _ATOL = 2e-5
@@ -65,13 +65,23 @@ def _window(case: GoldenCase) -> int:
     return int(case.scalar("meta.window", "meta.window_size") or TorsoParams().window)
 
 
-def _flow(case: GoldenCase) -> LatentFlow:
+def latent_flow_of(case: GoldenCase) -> LatentFlow:
+    """Build the latent flow whose weights a case has."""
     params = LatentFlowParams.from_state_dict(case.state)
     return load_module(lambda: LatentFlow(params), case.state, source=case.name)
 
 
+def velocity_of(flow: nn.Module, context: object, *where: object) -> Velocity:
+    """Make a sampler's velocity from a flow under one condition, at its voxels or cells."""
+
+    def velocity(x: State, time: torch.Tensor, view: int | None) -> State:
+        return (flow(x[0], time, *where, None if view is None else context),)
+
+    return velocity
+
+
 def _check_flow(case: GoldenCase, comparison: Comparison) -> None:
-    flow = _flow(case)
+    flow = latent_flow_of(case)
     voxels = _voxels(case)
     x = case.input("x")[0]
     t = case.input("t").reshape(1) / flow.params.time_scale
@@ -99,13 +109,10 @@ def _check_flow(case: GoldenCase, comparison: Comparison) -> None:
 
 
 def _check_sampler(case: GoldenCase, comparison: Comparison) -> None:
-    flow = _flow(case)
+    flow = latent_flow_of(case)
     voxels = _voxels(case)
     context = flow.remember(case.input("cond"))
-
-    def velocity(state: State, time: torch.Tensor, view: int | None) -> State:
-        return (flow(state[0], time, voxels, None if view is None else context),)
-
+    velocity = velocity_of(flow, context, voxels)
     guidance = case.scalar("meta.strength", "meta.cfg_strength")
     params = SamplingParams(
         steps=len(case.output("t_seq")) - 1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
@@ -14,7 +14,6 @@ from scenelift.models.layers.dino import DinoEmbedder
 from scenelift.models.layers.sparse import SparseTensor, Voxels
 from scenelift.models.slat.config import Section
 from scenelift.models.slat.gaussian_decoder import GaussianDecoder, GaussianDecoderParams
-from scenelift.models.slat.latent_flow import LatentFlow, LatentFlowParams
 from scenelift.models.slat.sampling import SamplingParams, State, Velocity, sample_flow, time_grid
 from scenelift.models.slat.structure_decoder import cube_from_tokens
 from scenelift.models.slat.structure_flow import StructureFlowParams
@@ -23,10 +22,11 @@ from scenelift.models.trellis.preprocess import crop_on_black
 from scenelift.models.trellis.structure_flow import StructureFlow, tokens_from_cube
 from scenelift.testing.comparison import Check, Comparison
 from scenelift.testing.golden import GoldenCase
+from scenelift.testing.parity_latent import latent_flow_of, velocity_of
 from scenelift.types import Pose
 from scenelift.weights.state_dicts import load_module
 
-__all__ = ["CHECKS", "recognises"]
+__all__ = ["CHECKS", "compare_states", "recognises"]
 
 # One network evaluation: float32 sums of at most a few thousand products of order 1, in another
 # order than the published code's. 4e-6 was reached.
@@ -60,11 +60,6 @@ def _structure_velocity(case: GoldenCase) -> Velocity:
         return (flow(x[0], time, None if view is None else contexts[view]),)
 
     return velocity
-
-
-def _latent_flow(case: GoldenCase) -> LatentFlow:
-    params = LatentFlowParams.from_state_dict(case.state)
-    return load_module(lambda: LatentFlow(params), case.state, source=case.name)
 
 
 def _voxels(case: GoldenCase) -> Voxels:
@@ -136,18 +131,29 @@ def _check_structure_sampler(case: GoldenCase, comparison: Comparison) -> None:
         states.append(cube_from_tokens(x))
         times = torch.tensor(network_times), torch.tensor(case.scalars[f"meta.{name}.network_t"])
         comparison.close(f"{name}.network_t", *times, atol=1e-3)  # in units of 1/1000
-        for output, step in (
-            ("x_after_first", 1),
-            ("x_half", params.steps // 2 + 1),
-            ("samples", params.steps),
-        ):
-            expected = case.output(f"{name}.{output}")
-            comparison.close(f"{name}.{output}", states[step], expected, atol=_ATOL_SAMPLED)
-        # Where the first step points to: its velocity over the whole of the time.
-        grid = time_grid(params.steps, params.rescale)
-        first = states[0] + (states[1] - states[0]) / (grid[1] - grid[0])
-        # The published estimate has 1e-5 of noise left in it, and the quotient's rounding.
-        comparison.close(f"{name}.x0_first", first, case.output(f"{name}.x0_first"), atol=5e-4)
+        compare_states(case, comparison, name, states, params)
+
+
+def compare_states(
+    case: GoldenCase,
+    comparison: Comparison,
+    name: str,
+    states: Sequence[Tensor],
+    params: SamplingParams,
+) -> None:
+    """Compare a sampler's states, before its first step and after each, with those of a case."""
+    for output, step in (
+        ("x_after_first", 1),
+        ("x_half", params.steps // 2 + 1),
+        ("samples", params.steps),
+    ):
+        expected = case.output(f"{name}.{output}")
+        comparison.close(f"{name}.{output}", states[step], expected, atol=_ATOL_SAMPLED)
+    # Where the first step points to: its velocity over the whole of the time.
+    grid = time_grid(params.steps, params.rescale)
+    first = states[0] + (states[1] - states[0]) / (grid[1] - grid[0])
+    # The published estimate has 1e-5 of noise left in it, and the quotient's rounding.
+    comparison.close(f"{name}.x0_first", first, case.output(f"{name}.x0_first"), atol=5e-4)
 
 
 def _check_several_images(case: GoldenCase, comparison: Comparison) -> None:
@@ -159,7 +165,7 @@ def _check_several_images(case: GoldenCase, comparison: Comparison) -> None:
 
 
 def _check_latent_flow(case: GoldenCase, comparison: Comparison) -> None:
-    flow, voxels = _latent_flow(case), _voxels(case)
+    flow, voxels = latent_flow_of(case), _voxels(case)
     x, t = case.input("x"), case.input("t") / flow.params.time_scale
     h, e = flow.input_layer(x), flow.t_embedder(case.input("t"))
     for index, block in enumerate(flow.input_blocks):
@@ -172,12 +178,8 @@ def _check_latent_flow(case: GoldenCase, comparison: Comparison) -> None:
 
 
 def _check_latent_sampler(case: GoldenCase, comparison: Comparison) -> None:
-    flow, voxels = _latent_flow(case), _voxels(case)
-    context = flow.remember(case.input("cond"))
-
-    def velocity(x: State, time: Tensor, view: int | None) -> State:
-        return (flow(x[0], time, voxels, None if view is None else context),)
-
+    flow, voxels = latent_flow_of(case), _voxels(case)
+    velocity = velocity_of(flow, flow.remember(case.input("cond")), voxels)
     (x,) = sample_flow(velocity, (case.input("noise"),), _sampling(case))
     comparison.close("samples", x, case.output("samples"), atol=_ATOL_SAMPLED)
     mean, std = (torch.tensor(case.scalars[f"meta.{name}"]) for name in ("mean", "std"))

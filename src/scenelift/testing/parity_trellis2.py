@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scenelift.models.layers.dinov3 import DinoV3, DinoV3Params
 from scenelift.models.layers.sparse import SparseTensor, Voxels
-from scenelift.models.slat.sampling import SamplingParams, State, Velocity, sample_flow, time_grid
+from scenelift.models.slat.sampling import SamplingParams, State, Velocity, sample_flow
 from scenelift.models.slat.structure_decoder import (
     StructureDecoder,
     StructureVAEParams,
@@ -27,6 +27,8 @@ from scenelift.models.trellis2.dual_grid import DualGrid, dual_grid_mesh
 from scenelift.models.trellis2.flow import VoxelFlow, VoxelFlowParams, cube_cells
 from scenelift.testing.comparison import Check, Comparison
 from scenelift.testing.golden import GoldenCase
+from scenelift.testing.parity_latent import velocity_of
+from scenelift.testing.parity_trellis import compare_states
 from scenelift.weights.state_dicts import StateDict, load_module, under_prefix
 
 __all__ = ["CHECKS", "check_cascade", "check_pictures", "read_flow"]
@@ -138,28 +140,14 @@ def _check_structure_sampler(case: GoldenCase, comparison: Comparison) -> None:
     flow = read_flow(case.state, case.name)
     noise = tokens_from_cube(case.input("noise"))
     rotation = flow.rotation(cube_cells(case.input("noise").shape[-1]))
-    context = flow.remember(case.input("cond"))
-
-    def velocity(x: State, time: Tensor, view: int | None) -> State:
-        return (flow(x[0], time, rotation, None if view is None else context),)
-
+    velocity = velocity_of(flow, flow.remember(case.input("cond")), rotation)
     for name in sorted({n.split(".")[1] for n in case.tensors if n.startswith("outputs.")}):
         params = _sampling(case.scalars, f"meta.{name}.", structure=True)
         recorder = _Recorder(velocity)
         (x,) = sample_flow(recorder, (noise,), params)
         states = [cube_from_tokens(state) for state in (*recorder.states, x)]
         _compare_run(case, comparison, f"meta.{name}.", recorder)
-        for output, step in (
-            ("x_after_first", 1),
-            ("x_half", params.steps // 2 + 1),
-            ("samples", params.steps),
-        ):
-            expected = case.output(f"{name}.{output}")
-            comparison.close(f"{name}.{output}", states[step], expected, atol=_ATOL_SAMPLED)
-        grid = time_grid(params.steps, params.rescale)
-        first = states[0] + (states[1] - states[0]) / (grid[1] - grid[0])
-        # The published estimate has 1e-5 of noise left in it, and the quotient's rounding.
-        comparison.close(f"{name}.x0_first", first, case.output(f"{name}.x0_first"), atol=5e-4)
+        compare_states(case, comparison, name, states, params)
 
 
 def _check_latent_flow(case: GoldenCase, comparison: Comparison) -> None:
@@ -355,10 +343,7 @@ def _check_chain(case: GoldenCase, comparison: Comparison) -> None:
     flow = read_flow(tensors("ss_flow"), case.name)
     noise = tokens_from_cube(torch.randn(1, 8, side, side, side, generator=generator))
     rotation, context = flow.rotation(cube_cells(side)), flow.remember(case.input("cond_512"))
-
-    def velocity(x: State, time: Tensor, view: int | None) -> State:
-        return (flow(x[0], time, rotation, None if view is None else context),)
-
+    velocity = velocity_of(flow, context, rotation)
     (z,) = sample_flow(velocity, (noise,), PUBLISHED.structure_sampling)
     comparison.close("z_s", cube_from_tokens(z), case.output("z_s"), atol=_ATOL_SAMPLED)
     sizes = StructureVAEParams.from_state_dict(tensors("ss_dec"))
