@@ -1,8 +1,9 @@
-"""A name says what a value is, not what happened to it."""
+"""A name says what a value is, not what happened to it; docstrings name the arguments there are."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,3 +78,26 @@ def test_no_variable_is_called_after_what_happened_to_it():
     # Name it after what it is: detections, visible_faces, remaining_seconds (CONTRIBUTING, Words).
     assert not sorted(lines)
     assert {(file, name) for file, name, _ in bound} == PUBLIC.keys()  # none that is needless
+
+
+def documented(docstring: str, heading: str) -> set[str]:
+    section = re.search(rf"^{heading}:\n((?:    .*\n|\n)*)", docstring + "\n", re.MULTILINE)
+    lines = re.findall(r"^    ([a-z_][\w, ]*): ", section[1], re.MULTILINE) if section else []
+    return {name for line in lines for name in line.split(", ")}
+
+
+def test_docstrings_name_the_arguments_and_attributes_that_there_are():
+    wrong = set()
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+                continue
+            named = documented(ast.get_docstring(node) or "", "Args")
+            bound = {a.arg for a in ast.walk(node) if isinstance(a, ast.arg)}
+            if isinstance(node, ast.ClassDef) and not node.bases:
+                attributes = {name for name, _ in names(node)} | {
+                    f.name for f in node.body if isinstance(f, ast.FunctionDef)
+                }
+                named |= documented(ast.get_docstring(node) or "", "Attributes") - attributes
+            wrong |= {f"{file.name}:{node.lineno} {name}" for name in named - bound}
+    assert not wrong

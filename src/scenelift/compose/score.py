@@ -41,11 +41,10 @@ def score(o: PlacedObject) -> dict[str, float]:
 
 
 def depth_confidence(instance: Instance, points: PointMap) -> dict[str, float]:
-    """Estimate how certain the point map is about an object.
+    """Average the point map's confidence over an object's mask.
 
     Returns:
-        depth_confidence: mean confidence of the points in its mask; absent where there is none, or
-            the map does not say.
+        depth_confidence: the mean; absent where no point is there, or the map has no confidence.
     """
     if points.confidence is None:
         return {}

@@ -98,7 +98,7 @@ def _candidate_poses(
     up: NDArray,
     rng: np.random.Generator,
 ) -> Iterator[tuple[NDArray[np.float64], float, bool]]:
-    """Make poses that stand, with how far each slid and whether it stands; the last hardly do.
+    """Make poses that stand, with how far each slid and whether it stands; the last may not.
 
     Args:
         unlike: 1 − IoU of its silhouette and its mask.

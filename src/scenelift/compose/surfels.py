@@ -114,7 +114,7 @@ def _on_splats(
 
 
 def _seen_from_outside(points: NDArray[np.float32], spacing: float) -> NDArray[np.bool_]:
-    """Return whether a point is the first in some direction of view."""
+    """Select the points that are in front in some direction of view."""
     centred = points - (points.min(0) + points.max(0)) / 2
     reach = float(np.linalg.norm(centred, axis=1).max()) or 1.0
     # Pixels wide enough that points of one surface leave no holes to look through.

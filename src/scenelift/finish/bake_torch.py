@@ -286,7 +286,7 @@ class _Grid:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Cells:
-    """Splats sorted by the cells of one common grid.
+    """Splats sorted by the cells of one common grid, with further grids by size.
 
     Attributes:
         means: [N, 3]. axes: [N, 3, 3], columns as long as the scales. opacities: [N]. rgb: [N, 3].
@@ -331,8 +331,7 @@ class _Cells:
         )
 
     def open(self, centre: Tensor, toward: Tensor) -> Tensor:
-        """Weight each line of sight [G, SIGHTS, 3] from a patch: 0 if it is blocked,
-        unless they all are."""
+        """Weight lines of sight [G, SIGHTS, 3] of patches: a blocked one is 0, unless all are."""
         whole = self.whole
         crowded = whole.starts.diff() >= CROWD
         blocked = torch.zeros(toward.shape[:2], dtype=torch.bool, device=centre.device)

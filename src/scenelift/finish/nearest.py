@@ -112,7 +112,7 @@ def _bins(vertices, faces, low, cell, size):
 
 @compiled
 def _box(vertices, faces, f, low, cell, size, first, last):
-    """Return the range of cells that a face's box covers."""
+    """Write into `first` and `last` the range of cells that a face's box covers."""
     for c in range(3):
         a, b, d = vertices[faces[f, 0], c], vertices[faces[f, 1], c], vertices[faces[f, 2], c]
         least, most = min(a, b, d) - low[c], max(a, b, d) - low[c]

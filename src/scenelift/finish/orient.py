@@ -43,9 +43,9 @@ def oriented(
 
 @compiled
 def _neighbours(faces, vertex_count):
-    """Find the face across every edge [F, 3], −1 if there are none or several, and whether
-    both run the same way along it, so that they disagree [F, 3].
+    """Find the face across every edge, and whether both run the same way along it: [F, 3] each.
 
+    It is −1 if there are none or several. Faces that run the same way disagree about the outside.
     Half-edges are gone through by the lower of their vertices.
     """
     count = 3 * len(faces)

@@ -23,7 +23,7 @@ class Patch:
     Args:
         rim: [n, 3], n ≥ 3.
         outward: [n, 3], unit normals of the faces beside the edges from each vertex to the next.
-        taken: edges (a < b) between vertices of the rim that the mesh around has already.
+        used_edges: edges (a < b) between vertices of the rim that the mesh around has already.
 
     Attributes:
         points: [n + m, 3], rim first.
@@ -50,9 +50,11 @@ class Patch:
         ).reshape(-1, 3)
 
     def refine(self, longest: float) -> None:
-        """Split inner edges in half, longest first, until none is longer than that; flip to keep
-        the angles wide (Delaunay). Edges that the mesh has already are split whatever their
-        length, as an edge of four faces would not be manifold."""
+        """Split inner edges in half, longest first, until none is longer than that.
+
+        Edges around are flipped to keep the angles wide (Delaunay). Edges that the mesh has already
+        are split whatever their length, as an edge of four faces would not be manifold.
+        """
         points = [tuple(p) for p in self.points.tolist()]
         heap = [
             (-np.inf if (a, b) in self._used_edges else -_distance(points, a, b), a, b)

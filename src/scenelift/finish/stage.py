@@ -80,10 +80,9 @@ def finish(
     report: Reporter | None = None,
     device: str = "cpu",
 ) -> Reconstruction:
-    """Finish an object's mesh; if that fails, make a light mesh with vertex colours.
+    """Finish an object's mesh; if that fails, note why, and give it a lighter mesh or none.
 
-    The failure is noted. A mesh with a texture and within the budget was finished by its
-    reconstructor and is kept.
+    A mesh with a texture and within the budget was finished by its reconstructor and is kept.
     """
     mesh, shape = reconstruction.shape.mesh, reconstruction.shape
     if mesh is None or (mesh.texture is not None and _fits(mesh, options)):
@@ -355,7 +354,7 @@ class _Colours:
 
 
 def _thinned(mesh: Mesh, faces: int, device: str) -> Mesh:
-    """Reduce a mesh on a device; if memory is short, return it unchanged, which takes longer."""
+    """Reduce a mesh on a device; if its memory is too short, leave all of that to `decimate`."""
     import torch
 
     from scenelift.finish.thinning import thin
@@ -399,10 +398,7 @@ def _fits(mesh: Mesh, options: FinishOptions) -> bool:
 
 
 def _light(mesh: Mesh, gaussians: Gaussians | None, options: FinishOptions) -> Mesh | None:
-    """Make a light mesh that every viewer shows, with colours at vertices, when finishing failed.
-
-    Never a million faces that nobody asked for.
-    """
+    """Make a decimated mesh with vertex colours, for when finishing failed; None if that fails."""
     try:
         light = clean(decimate(clean(mesh).mesh, options.faces)).mesh
         if not len(light.faces):

@@ -342,8 +342,7 @@ def read_glb(path: Path) -> list[GlbNode]:
 
 
 def read_glb_splats(path: str | Path) -> list[tuple[Gaussians, NDArray[np.float64]]]:
-    """Read the splats of any program's GLB (KHR_gaussian_splatting), without harmonics beyond
-    degree 0.
+    """Read the splats of any program's GLB (KHR_gaussian_splatting), of harmonics degree 0 alone.
 
     Returns:
         Each set of splats with the matrix [4, 4] that takes it to the scene.

@@ -67,7 +67,7 @@ def prune_gaussians(gaussians: Gaussians, most: int) -> Pruned:
 def prune_objects(
     objects: Sequence[SceneObject], most: int
 ) -> tuple[tuple[SceneObject, ...], Pruned]:
-    """Reduce a scene's objects to at most so many splats in all; count what was removed."""
+    """Reduce a scene's objects to at most so many splats in all; say which stay at what cost."""
     pruned = prune_gaussians(make_scene(objects), most)
     remaining, first = [], 0
     for o in objects:

@@ -21,7 +21,7 @@ class TypicalSize:
     Attributes:
         height: in metres.
         floor: usually stands on the ground.
-        known: False for the guess about a class the table does not have.
+        in_table: False for the guess about a class the table does not have.
     """
 
     height: float

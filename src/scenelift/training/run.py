@@ -48,7 +48,7 @@ class SceneOptions:
     """Options for making training scenes.
 
     Attributes:
-        count, held: scenes to train on and to keep out.
+        count, held_out: scenes to train on and to keep out.
         workers: processes; 0 is one a core.
         seed: of the scenes.
         size: width and height.

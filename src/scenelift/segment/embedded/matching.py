@@ -115,7 +115,7 @@ def of_names(
     photo, and of boxes in each other the better one stays.
 
     Args:
-        found: boxes of any class.
+        detections: boxes of any class.
         chances: how likely each shows each reading's word.
     """
     candidates = []

@@ -46,7 +46,7 @@ def refine(
     Args:
         pixels: sRGB.
         coarse: chance of the object, at any resolution, covering the same picture.
-        allowed: where the object may be.
+        region: where the object may be.
     """
     height, width = region.shape
     scale = min(1.0, LONGEST_SIDE / max(height, width))

@@ -83,7 +83,7 @@ class Vocabulary:
 
     Args:
         wordnet: WordNet's nouns, or None: class names and aliases are understood without it.
-        named: whether there is a classifier that knows the words of `NAMED`.
+        with_names: whether there is a classifier that knows the words of `NAMED`.
     """
 
     def __init__(self, wordnet: WordNet | None = None, *, with_names: bool = False) -> None:
@@ -95,7 +95,7 @@ class Vocabulary:
 
         Args:
             weights: folder with weights in place of the cache, or None.
-            named: whether there is a classifier that knows the words of `NAMED`.
+            with_names: whether there is a classifier that knows the words of `NAMED`.
         """
         try:
             return cls(WordNet(embedded.path("wordnet", weights).parent), with_names=with_names)
