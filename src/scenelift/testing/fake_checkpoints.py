@@ -9,12 +9,11 @@ make of a photo is a blob: see `fake_weights`.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import yaml
@@ -33,6 +32,7 @@ from scenelift.models.slat.mesh_decoder import MeshDecoder, MeshDecoderParams
 from scenelift.models.slat.structure_decoder import StructureDecoder, StructureVAEParams
 from scenelift.models.slat.structure_flow import StructureFlowParams
 from scenelift.testing import fake_configs as configs
+from scenelift.testing.fake_commands import command_of, show_sizes
 from scenelift.testing.fake_weights import (
     draw_weights,
     plant_decoder_path,
@@ -228,20 +228,9 @@ def _moge_config(sizes: Sizes) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m scenelift.testing.fake_checkpoints",
-        description=(__doc__ or "").splitlines()[0],
-    )
-    parser.add_argument("folder", type=Path, help="where to write; made if need be")
-    parser.add_argument("--size", choices=("tiny", "full"), default="tiny", help="default tiny")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights (default 0)")
-    options = parser.parse_args(arguments)
-    size: Literal["tiny", "full"] = options.size
-    for path in write_checkpoints(
-        options.folder, FULL if size == "full" else TINY, seed=options.seed
-    ):
-        sys.stdout.write(f"{path}  {path.stat().st_size / 1e6:.1f} MB\n")
-    return 0
+    options = command_of("fake_checkpoints", __doc__).parse_args(arguments)
+    sizes = {"tiny": TINY, "full": FULL}[options.size]
+    return show_sizes(write_checkpoints(options.folder, sizes, seed=options.seed))
 
 
 if __name__ == "__main__":

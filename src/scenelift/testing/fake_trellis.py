@@ -9,7 +9,6 @@ What the model makes of a photo is a blob: see `fake_weights`.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +31,7 @@ from scenelift.models.trellis.config import PUBLISHED
 from scenelift.models.trellis.structure_flow import StructureFlow
 from scenelift.testing import fake_configs as configs
 from scenelift.testing.fake_checkpoints import FULL, TINY, Sizes, draw
+from scenelift.testing.fake_commands import command_of, show_sizes
 from scenelift.testing.fake_weights import plant_decoder_path, plant_object, plant_outside
 
 __all__ = ["write_json", "write_trellis"]
@@ -136,18 +136,9 @@ def write_json(path: Path, content: Mapping[str, Any]) -> Path:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m scenelift.testing.fake_trellis",
-        description=(__doc__ or "").splitlines()[0],
-    )
-    parser.add_argument("folder", type=Path, help="where to write; made if need be")
-    parser.add_argument("--size", choices=("tiny", "full"), default="tiny", help="default tiny")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights (default 0)")
-    options = parser.parse_args(arguments)
+    options = command_of("fake_trellis", __doc__).parse_args(arguments)
     sizes = {"tiny": TINY, "full": FULL}[options.size]
-    for path in write_trellis(options.folder, sizes, seed=options.seed):
-        sys.stdout.write(f"{path}  {path.stat().st_size / 1e6:.1f} MB\n")
-    return 0
+    return show_sizes(write_trellis(options.folder, sizes, seed=options.seed))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ its shape decoder the border of the structure (`plant_shell`).
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -39,6 +38,7 @@ from scenelift.models.trellis2.config import PUBLISHED, Statistics
 from scenelift.models.trellis2.decoder import VoxelDecoder, VoxelDecoderParams
 from scenelift.models.trellis2.flow import VoxelFlow, VoxelFlowParams
 from scenelift.testing.fake_checkpoints import draw
+from scenelift.testing.fake_commands import command_of, show_sizes
 from scenelift.testing.fake_configs import structure_decoder_config
 from scenelift.testing.fake_trellis import write_json
 
@@ -338,19 +338,13 @@ def _decoder_config(params: VoxelDecoderParams) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m scenelift.testing.fake_trellis2",
-        description=(__doc__ or "").splitlines()[0],
-    )
-    parser.add_argument("folder", type=Path, help="where to write; made if need be")
-    parser.add_argument("--size", choices=("tiny", "full"), default="tiny", help="default tiny")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights (default 0)")
+    parser = command_of("fake_trellis2", __doc__)
     parser.add_argument("--pixal3d", action="store_true", help="write Pixal3D and NAF as well")
     options = parser.parse_args(arguments)
     sizes = {"tiny": TINY2, "full": FULL2}[options.size]
-    for path in write_trellis2(options.folder, sizes, seed=options.seed, pixal3d=options.pixal3d):
-        sys.stdout.write(f"{path}  {path.stat().st_size / 1e6:.1f} MB\n")
-    return 0
+    return show_sizes(
+        write_trellis2(options.folder, sizes, seed=options.seed, pixal3d=options.pixal3d)
+    )
 
 
 if __name__ == "__main__":

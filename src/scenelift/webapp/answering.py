@@ -94,28 +94,20 @@ class Answerer:
         began = time.monotonic()
         image, key = self._photo(request["job"])
         clicks = _on(image, Click.model_validate(request["click"]))
+
+        def answer(clicker: Clicker, *, busy: bool) -> dict[str, Any]:
+            waiting_seconds = time.monotonic() - began
+            alpha = self._cut(clicker, image, key, clicks)
+            return _reply(image, alpha, clicker, began, waiting_seconds, busy=busy)
+
         with self._turns.answering(self._busy) as free:
             if free:
-                clicker = self._own(request)
-                waiting_seconds, alpha = (
-                    time.monotonic() - began,
-                    self._cut(clicker, image, key, clicks),
-                )
-                return _reply(image, alpha, clicker, began, waiting_seconds, busy=False)
-        clicker = self._spare()
-        if clicker is not None:
-            waiting_seconds, alpha = (
-                time.monotonic() - began,
-                self._cut(clicker, image, key, clicks),
-            )
-            return _reply(image, alpha, clicker, began, waiting_seconds, busy=True)
+                return answer(self._own(request), busy=False)
+        spare = self._spare()
+        if spare is not None:
+            return answer(spare, busy=True)
         with self._turns.answering(None):
-            clicker = self._own(request)
-            waiting_seconds, alpha = (
-                time.monotonic() - began,
-                self._cut(clicker, image, key, clicks),
-            )
-            return _reply(image, alpha, clicker, began, waiting_seconds, busy=False)
+            return answer(self._own(request), busy=False)
 
     def _own(self, request: dict[str, Any]) -> Clicker:
         """Return the clicker of the job's quality."""

@@ -61,6 +61,7 @@ __all__ = [
     "ShareState",
     "State",
     "check_indices",
+    "error_answers",
     "parse_phrases",
 ]
 
@@ -571,6 +572,11 @@ class Problem(BaseModel):
     status: int
     detail: str
     instance: str = ""
+
+
+def error_answers(*rows: tuple[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Describe the errors of a call for OpenAPI: status codes, and what each means."""
+    return {code: {"model": Problem, "description": text} for code, text in rows}
 
 
 def parse_phrases(texts: Sequence[str], most: int, *, whole: Sequence[str] = ()) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from scenelift.output.manifest import MANIFEST_NAME, read_manifest
 from scenelift.output.original import original_of
 from scenelift.webapp.errors import Conflict, PreconditionMissing
 from scenelift.webapp.jobs import JobRow
-from scenelift.webapp.models import Problem, SceneEdits
+from scenelift.webapp.models import SceneEdits, error_answers
 from scenelift.webapp.records import write_edits_record
 from scenelift.webapp.routes.files import send_file
 from scenelift.webapp.routes.jobs import JobId
@@ -28,15 +28,12 @@ __all__ = ["router"]
 
 router = APIRouter(
     tags=["edits"],
-    responses={
-        code: {"model": Problem, "description": text}
-        for code, text in (
-            (401, "token missing or wrong"),
-            (403, "from another site"),
-            (404, "no such job of yours"),
-            (409, "no scene, or edits of another one"),
-        )
-    },
+    responses=error_answers(
+        (401, "token missing or wrong"),
+        (403, "from another site"),
+        (404, "no such job of yours"),
+        (409, "no scene, or edits of another one"),
+    ),
 )
 
 IF_MATCH = re.compile(r'"(\d{1,12})"')
@@ -60,16 +57,13 @@ def get_edits(job_id: JobId, use: Use, owner: Owner, response: Response) -> Scen
 @router.put(
     "/api/jobs/{job_id}/edits",
     openapi_extra=BODY,
-    responses={
-        code: {"model": Problem, "description": text}
-        for code, text in (
-            (412, "not made from the newest edits"),
-            (413, "too large"),
-            (422, "the edits cannot be used"),
-            (428, "without If-Match"),
-            (507, "disk full"),
-        )
-    },
+    responses=error_answers(
+        (412, "not made from the newest edits"),
+        (413, "too large"),
+        (422, "the edits cannot be used"),
+        (428, "without If-Match"),
+        (507, "disk full"),
+    ),
 )
 async def put_edits(
     job_id: JobId,

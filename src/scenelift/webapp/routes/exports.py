@@ -23,7 +23,7 @@ from scenelift.webapp.exports import ExportRecord, exports_of, remove_exports
 from scenelift.webapp.folders import JobFolder
 from scenelift.webapp.housekeeping import folder_bytes
 from scenelift.webapp.jobs import JobRow
-from scenelift.webapp.models import NewExports, Problem, SceneExports, SceneFormat
+from scenelift.webapp.models import NewExports, SceneExports, SceneFormat, error_answers
 from scenelift.webapp.packing import snapshot, zip_stream
 from scenelift.webapp.routes.jobs import JobId, starts_in, typical_seconds
 from scenelift.webapp.services import Owner, Services, Use
@@ -34,15 +34,12 @@ __all__ = ["router"]
 
 router = APIRouter(
     tags=["exports"],
-    responses={
-        code: {"model": Problem, "description": text}
-        for code, text in (
-            (401, "token missing or wrong"),
-            (403, "from another site"),
-            (404, "no such job of yours, or no such file"),
-            (409, "no scene, or files are being written"),
-        )
-    },
+    responses=error_answers(
+        (401, "token missing or wrong"),
+        (403, "from another site"),
+        (404, "no such job of yours, or no such file"),
+        (409, "no scene, or files are being written"),
+    ),
 )
 
 
@@ -55,15 +52,12 @@ def get_exports(job_id: JobId, use: Use, owner: Owner) -> SceneExports:
 @router.post(
     "/api/jobs/{job_id}/exports",
     status_code=202,
-    responses={
-        code: {"model": Problem, "description": text}
-        for code, text in (
-            (422, "a value cannot be used"),
-            (429, "too many jobs"),
-            (501, "a package or program is missing here"),
-            (507, "no room"),
-        )
-    },
+    responses=error_answers(
+        (422, "a value cannot be used"),
+        (429, "too many jobs"),
+        (501, "a package or program is missing here"),
+        (507, "no room"),
+    ),
 )
 def post_exports(job_id: JobId, new: NewExports, use: Use, owner: Owner) -> SceneExports:
     """Make further files of the scene; existing ones are not made again."""

@@ -29,10 +29,10 @@ from scenelift.webapp.models import (
     JobOptions,
     JobRequest,
     Look,
-    Problem,
     Rerun,
     Selection,
     check_indices,
+    error_answers,
     parse_phrases,
 )
 from scenelift.webapp.records import write_record
@@ -51,22 +51,19 @@ __all__ = ["JobId", "accept_upload", "router", "starts_in", "typical_seconds"]
 router = APIRouter(
     prefix="/api/jobs",
     tags=["jobs"],
-    responses={
-        code: {"model": Problem, "description": text}
-        for code, text in (
-            (400, "not a form or not JSON"),
-            (401, "token missing or wrong"),
-            (403, "from another site"),
-            (404, "no such job of yours"),
-            (409, "not in this state"),
-            (413, "too large"),
-            (415, "not a form"),
-            (422, "a value cannot be used"),
-            (429, "too many"),
-            (503, "quality not available"),
-            (507, "disk full"),
-        )
-    },
+    responses=error_answers(
+        (400, "not a form or not JSON"),
+        (401, "token missing or wrong"),
+        (403, "from another site"),
+        (404, "no such job of yours"),
+        (409, "not in this state"),
+        (413, "too large"),
+        (415, "not a form"),
+        (422, "a value cannot be used"),
+        (429, "too many"),
+        (503, "quality not available"),
+        (507, "disk full"),
+    ),
 )
 
 JobId = Annotated[str, Path(min_length=32, max_length=32, pattern="^[0-9a-f]{32}$")]

@@ -20,7 +20,7 @@ from scenelift.output.manifest import MANIFEST_NAME
 from scenelift.output.page import export_page, viewer_page
 from scenelift.webapp.errors import Conflict, Forbidden, NotFound
 from scenelift.webapp.jobs import JobRow
-from scenelift.webapp.models import NewShare, Problem, ShareState
+from scenelift.webapp.models import NewShare, ShareState, error_answers
 from scenelift.webapp.routes.files import send_file
 from scenelift.webapp.routes.jobs import JobId
 from scenelift.webapp.services import Owner, Services, Use
@@ -31,15 +31,12 @@ __all__ = ["router"]
 
 router = APIRouter(
     tags=["share"],
-    responses={
-        code: {"model": Problem, "description": text}
-        for code, text in (
-            (401, "token missing or wrong"),
-            (403, "not allowed here"),
-            (404, "no such job of yours, or no such link"),
-            (409, "no scene"),
-        )
-    },
+    responses=error_answers(
+        (401, "token missing or wrong"),
+        (403, "not allowed here"),
+        (404, "no such job of yours, or no such link"),
+        (409, "no scene"),
+    ),
 )
 
 Secret = Annotated[str, Path(max_length=100)]
