@@ -36,8 +36,7 @@ class Event:
 
     Attributes:
         kind: what happened.
-        stage: "segment", "pointmap", "reconstruct", "finish", "compose", "background",
-            "preview", "write"; "" for the run.
+        stage: a name of `stage_names.STAGES`; "" for the run.
         object_index: the object it is about, None where it is about the photo.
         fraction: how much of the stage (of this object) is done, 0…1.
         message: a plain sentence or label.

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["STAGES", "TITLES", "StageName"]
+__all__ = ["STAGES", "TITLES", "Stage", "StageName"]
+
+Stage = Literal[
+    "segment", "pointmap", "reconstruct", "finish", "compose", "background", "preview", "write"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +24,7 @@ class StageName:
         of_object: it runs once for each object.
     """
 
-    name: str
+    name: Stage
     title: str
     seconds: float
     of_object: bool = False
@@ -37,7 +42,7 @@ STAGES = (
 )
 """In the order in which they run."""
 
-TITLES = {stage.name: stage.title for stage in STAGES} | {
+TITLES: dict[str, str] = {stage.name: stage.title for stage in STAGES} | {
     "weights": "Fetching weights",
     "convert": "Converting weights",
 }

@@ -17,17 +17,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-__all__ = ["FRONT_ENDS", "FrontEnd", "Option", "OptionField", "Stage", "fields_of", "option"]
+from scenelift.stage_names import Stage
+
+__all__ = ["FRONT_ENDS", "FrontEnd", "Option", "OptionField", "fields_of", "option"]
 
 FrontEnd = Literal["run", "segment", "batch", "serve", "row", "job"]
 """Three commands that work, the command that serves, a row of a batch's manifest, a job of the
 web app (its form, its REST call and its page)."""
 
 FRONT_ENDS: tuple[FrontEnd, ...] = get_args(FrontEnd)
-
-Stage = Literal[
-    "", "segment", "pointmap", "reconstruct", "finish", "compose", "background", "write"
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +48,7 @@ class Option:
     """
 
     help: str
-    changes: Stage
+    changes: Stage | Literal[""]
     example: Any
     name: str = ""
     flags: tuple[str, ...] = ()
@@ -65,7 +63,9 @@ class Option:
     left_out: Mapping[FrontEnd, str] = field(default_factory=dict["FrontEnd", str])
 
 
-def option(default: Any, *, help: str, changes: Stage, example: Any, **more: Any) -> Any:
+def option(
+    default: Any, *, help: str, changes: Stage | Literal[""], example: Any, **more: Any
+) -> Any:
     """Make a dataclass field that is an option; arguments as the attributes of `Option`."""
     spec = Option(help=help, changes=changes, example=example, **more)
     return field(default=default, metadata={"option": spec})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 __all__ = ["STAGES", "Finding", "Stage", "figure", "truth"]
 
 Stage = Literal["segment", "pointmap", "reconstruct", "finish"]
-STAGES: tuple[Stage, ...] = ("segment", "pointmap", "reconstruct", "finish")
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
