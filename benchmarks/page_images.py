@@ -39,7 +39,11 @@ PHONE = {
 def take(page: Page, path: Path, *, settle: float = 1.5) -> None:
     page.mouse.move(0, 0)
     page.wait_for_timeout(1000 * settle)  # until pictures are decoded and the splats are sorted
-    page.screenshot(path=path, type="jpeg", quality=72)
+    save(PIL.Image.open(io.BytesIO(page.screenshot())), path)
+
+
+def save(picture: PIL.Image.Image, path: Path) -> None:
+    picture.convert("RGB").save(path, quality=66, optimize=True, progressive=True)
 
 
 def make_scene(page: Page, out: Path) -> None:
@@ -141,7 +145,7 @@ def beside(browser: Browser, url: str, where: str, path: Path) -> None:
     for r, shots in enumerate(rows):
         for c, shot in enumerate(shots):
             sheet.paste(shot, (c * width, r * height))
-    sheet.save(path, quality=88)
+    save(sheet, path)
 
 
 def first_visit(browser: Browser, url: str) -> None:

@@ -1,10 +1,11 @@
-import { Vector3 } from 'three';
+import { Box3, BufferAttribute, Matrix4, Quaternion, Vector3 } from 'three';
 import { describe, expect, test } from 'vitest';
 
 import { changed, entryOf, History, maskOf, nextNumber, runsOf, type EditsDocument } from '../src/edit/document';
 import { degreesOf, groundFor, reach, turnedTo, upright } from '../src/edit/posing';
 import { fainterThan, floaters, inside, readSplats } from '../src/edit/splats';
 import type { Manifest, Pose } from '../src/viewer/manifest';
+import { boundsOf } from '../src/viewer/reach';
 
 const NOTHING: EditsDocument = { version: 1, scene: '0'.repeat(64), scale: null, objects: [] };
 const POSE: Pose = { rotation: [0.8, 0, 0.6, 0], translation: [1, 2, -3], scale: 0.5 };
@@ -73,8 +74,14 @@ describe('poses', () => {
     expect(Math.hypot(x, z)).toBeCloseTo(0, 6);
   });
   test('an object reaches from its lowest point to its highest', () => {
-    const points = [new Vector3(0, -1, 0), new Vector3(0, 1, 0)];
+    const points = new Float32Array([0, -1, 0, 0, 1, 0]);
     expect(reach(points, POSE, new Vector3(0, 1, 0))).toEqual([1.5, 2.5]);
+    // As three does it, for a turned and mirrored one too.
+    const matrix = new Matrix4().compose(new Vector3(1, 2, -3), new Quaternion(0.6, 0, 0.8, 0), new Vector3(-2, 3, 0.5));
+    const some = new Float32Array([0, -1, 0, 0, 1, 0, 3, 0.5, -2, 7, 1, 1]);
+    const box = new Box3().setFromBufferAttribute(new BufferAttribute(some, 3).clone().applyMatrix4(matrix));
+    const mine = boundsOf(some, matrix);
+    for (const end of ['min', 'max'] as const) mine[end].toArray().forEach((v, k) => expect(v).toBeCloseTo(box[end].getComponent(k), 5));
   });
   test('the ground is the nearest level, or where the others stand', () => {
     expect(groundFor(0.1, [-1, 0.3], [5])).toBe(0.3);

@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 
 import { area, boxOf, fromRuns, joined, painted, parts, resized, toRuns, type Bits } from '../src/canvas/bits';
 import { Editing, type MaskRequest } from '../src/canvas/editing';
+import { Notice } from '../src/ui/notice';
+import { problemOf } from '../src/ui/problem';
 
 /** A mask from lines of "#" and ".". */
 function drawn(...lines: string[]): Bits {
@@ -55,6 +57,11 @@ test('what is done is undone and done again, to the same masks', async () => {
   expect(desk.things).toBe(states[1]);
   desk.toggle(0);
   expect(desk.canRedo).toBe(false);
+});
+
+test('what nobody needs to reload the page for is said as it is', () => {
+  expect(problemOf(new Notice('Draw a box around it.')).detail).toBe('Draw a box around it.');
+  expect(problemOf(new Error('It broke.')).detail).toBe('It broke. Reload the page and try again.');
 });
 
 test('a click starts from the mask that was found; several are sent together', async () => {

@@ -56,12 +56,16 @@ def test_objects_are_pointed_at_painted_and_lifted_as_they_are_seen(visit, serve
     page.get_by_role("button", name="Undo").click()
 
     # Two parts become two objects; what is painted is another.
-    page.get_by_role("button", name="Split").click()
+    split = page.get_by_role("button", name="Split")
+    split.click()
     expect(proceed).to_have_text("Reconstruct 2 objects")
     page.get_by_role("button", name="Brush").click()
     drag_box(page, *GROUND, GROUND[0] + 20, GROUND[1])
     expect(proceed).to_have_text("Reconstruct 3 objects")
     assert inside(page, (GROUND[0] + 10, GROUND[1]))
+    split.click()
+    alert = page.get_by_role("alert").last
+    expect(alert).to_have_text("It hangs together. Erase a line through it, then split it.")
     assert axe_faults(page) == []
     page.get_by_role("button", name="Eraser").click()
     drag_box(page, GROUND[0] + 12, GROUND[1] - 8, GROUND[0] + 12, GROUND[1] + 8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import zipfile
 from contextlib import suppress
 
@@ -163,12 +164,24 @@ def test_the_pointer_drags_two_tabs_are_told_and_all_is_taken_away(
         before.click()
         expect(before).to_have_attribute("aria-pressed", pressed)
         page.locator(".viewer[data-state=ready]").wait_for(timeout=PATIENCE_MS)
+    # A phone that can show it in the room around it is offered that.
+    page.evaluate("() => { DOMTokenList.prototype.supports = kind => kind === 'ar' }")
     page.get_by_text("Every format, films, a ZIP").press("Enter")
     for name in ("scene.obj", "scene.stl", "scene.splat"):
         page.locator(f"[id='choose-{name}']").press("Space")
     page.get_by_role("button", name="Make 2 formats, ≈").press("Enter")
-    page.get_by_role("group", name="A turn around").get_by_role("button").press("Enter")
-    expect(page.get_by_role("link", name="turntable-circle-36x512.webp")).to_be_visible()
+    turn = page.get_by_role("group", name="A turn around")
+    kind = "mp4" if shutil.which("ffmpeg") else "webp"
+    turn.get_by_label("File").select_option(kind)
+    turn.get_by_label("Frames").select_option("24")
+    turn.get_by_role("button").press("Enter")
+    expect(page.get_by_role("link", name=f"turntable-circle-24x512.{kind}")).to_be_visible()
+    page.get_by_role("button", name="Make it for your room").press("Enter")
+    room = page.locator("a[rel=ar]")
+    expect(room.get_by_alt_text("See it in your room")).to_be_visible()
+    assert room.get_attribute("download") is None
+    made = server.http.get(room.get_attribute("href"))
+    assert (made.status_code, made.content[:2]) == (200, b"PK")
     assert axe_faults(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     with page.expect_download() as download:

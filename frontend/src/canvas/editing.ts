@@ -1,4 +1,5 @@
 import type { Box } from '../api/types';
+import { Notice } from '../ui/notice';
 import { area, joined, painted, parts, type Bits } from './bits';
 
 /** A tap as the server takes it: what lies within 0…1 would be parts of the photo there. */
@@ -188,7 +189,7 @@ export class Editing {
   }
 
   #add(bits: Bits, from: Partial<Thing>): void {
-    if (area(bits) <= LEAST * bits.data.length) throw new Error('Nothing was found there. Draw a box around it, or paint it.');
+    if (area(bits) <= LEAST * bits.data.length) throw new Notice('Nothing was found there. Draw a box around it, or paint it.');
     const id = this.#next++;
     const thing = {
       id, label: '', detail: '', included: true, index: null, bits, base: null, box: null, taps: [], ...from,

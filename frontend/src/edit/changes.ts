@@ -72,14 +72,14 @@ export class Changes {
     const { selected, manifest } = this.#scene;
     const node = this.#nodeOf(selected), pose = this.#scene.pose(selected);
     if (!node || !pose) return;
-    const [bottom] = reach(node.surfacePoints(), pose, this.#up);
+    const [bottom] = reach(node.surfacePoints, pose, this.#up);
     const others = manifest.objects.filter((o) => o.index !== selected).flatMap((o) => {
       const other = this.#nodeOf(o.index);
-      const [low] = other ? reach(other.surfacePoints(), o.pose, this.#up) : [Infinity];
+      const [low] = other ? reach(other.surfacePoints, o.pose, this.#up) : [Infinity];
       return Number.isFinite(low) ? [low] : [];
     });
     const own = this.#scene.original(selected);
-    const first = own ? reach(node.surfacePoints(), own.pose, this.#up)[0] : bottom;
+    const first = own ? reach(node.surfacePoints, own.pose, this.#up)[0] : bottom;
     const level = groundFor(bottom, manifest.levels ?? [], others) ?? first;
     if (Number.isFinite(bottom)) this.place((at) => movedAlong(at, this.#up, level - bottom));
   }

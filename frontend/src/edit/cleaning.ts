@@ -1,3 +1,4 @@
+import { Notice } from '../ui/notice';
 import type { Source } from '../viewer/source';
 import type { ObjectNode } from '../viewer/objects';
 import { maskOf, type Run } from './document';
@@ -23,7 +24,7 @@ export class Cleaning {
   /** Rejects with a sentence for the user. */
   static async of(node: ObjectNode, source: Source): Promise<Cleaning> {
     const path = node.about.files.splats;
-    if (!path) throw new Error('This object has no splats.');
+    if (!path) throw new Notice('This object has no splats.');
     return new Cleaning(node, source, readSplats(await source.bytes(path)));
   }
 

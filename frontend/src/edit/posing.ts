@@ -1,7 +1,8 @@
 /** Poses as people put them: degrees, per cent, upright, on the ground. */
-import { Euler, Matrix4, Quaternion, Vector3 } from 'three';
+import { Euler, Quaternion, Vector3 } from 'three';
 
 import type { Manifest, Pose } from '../viewer/manifest';
+import { reachAlong } from '../viewer/reach';
 
 export function quaternionOf({ rotation: [w, x, y, z] }: Pose): Quaternion {
   return new Quaternion(x, y, z, w).normalize();
@@ -46,18 +47,10 @@ export function upright(pose: Pose, up: Vector3): Pose {
 }
 
 /** From where to where points of an object's frame reach along a direction of the scene. */
-export function reach(points: Iterable<Vector3>, pose: Pose, along: Vector3): [number, number] {
-  const matrix = new Matrix4().compose(
-    new Vector3(...pose.translation), quaternionOf(pose), new Vector3().setScalar(pose.scale),
-  );
-  let low = Infinity, high = -Infinity;
-  const point = new Vector3();
-  for (const own of points) {
-    const height = point.copy(own).applyMatrix4(matrix).dot(along);
-    low = Math.min(low, height);
-    high = Math.max(high, height);
-  }
-  return [low, high];
+export function reach(points: Float32Array, pose: Pose, along: Vector3): [low: number, high: number] {
+  const own = along.clone().applyQuaternion(quaternionOf(pose).invert()).multiplyScalar(pose.scale);
+  const [low, high] = reachAlong(points, own), from = along.dot(new Vector3(...pose.translation));
+  return [low + from, high + from];
 }
 
 /**

@@ -50,7 +50,7 @@ export class Ruler {
     if (!node || !pose) return null;
     const depth = new Vector3(0, 0, 1).projectOnPlane(this.#up).normalize();
     const along = { height: this.#up, depth, width: new Vector3().crossVectors(this.#up, depth) };
-    const [low, high] = reach(node.surfacePoints(), pose, along[what]);
+    const [low, high] = reach(node.surfacePoints, pose, along[what]);
     return high > low ? high - low : null;
   }
 

@@ -1,5 +1,7 @@
 /** An object's splats as numbers, and which of them a box, a sphere or a habit of floaters names. */
 
+import { Notice } from '../ui/notice';
+
 export interface Splats {
   count: number;
   /** x, y, z of each, in the object's frame. */
@@ -22,7 +24,7 @@ export function readSplats(file: ArrayBuffer): Splats {
   const start = end + 'end_header\n'.length;
   const width = names.length;
   if (end < 0 || columns.includes(-1) || file.byteLength < start + 4 * width * count) {
-    throw new Error('The splats of this object are in no file that can be edited.');
+    throw new Notice('The splats of this object are in no file that can be edited.');
   }
   const [x, y, z, r, g, b, o] = columns as [number, number, number, number, number, number, number];
   const values = new Float32Array(file.slice(start, start + 4 * width * count));

@@ -1,5 +1,6 @@
 import { h } from './dom';
 import { icon } from './icons';
+import { Notice } from './notice';
 
 /** Browsers offer it on https and on localhost only. */
 export function hasWebcam(): boolean {
@@ -36,7 +37,7 @@ async function open(): Promise<MediaStream> {
   try {
     return await navigator.mediaDevices.getUserMedia({ video: most });
   } catch {
-    throw new Error('There is no camera, or this page may not use it. The browser asks beside its address bar.');
+    throw new Notice('There is no camera, or this page may not use it. The browser asks beside its address bar.');
   }
 }
 

@@ -2,6 +2,7 @@ import { ApiError } from '../api/client';
 import type { Problem } from '../api/types';
 import { h } from './dom';
 import { icon } from './icons';
+import { Notice } from './notice';
 
 /** What each kind of problem is called on the page; the detail says what to do. */
 const TITLES: Record<string, string> = {
@@ -49,8 +50,9 @@ export function problemBox(problem: Problem, onSuggestion?: (phrase: string) => 
 /** The problem behind anything that was thrown. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof ApiError) return error.problem;
+  const message = error instanceof Error ? error.message : String(error);
   return {
     type: 'urn:scenelift:problem:page', title: 'page error', status: 0,
-    detail: `${error instanceof Error ? error.message : String(error)} Reload the page and try again.`,
+    detail: error instanceof Notice ? message : `${message} Reload the page and try again.`,
   };
 }

@@ -3,6 +3,7 @@ import { zipSync, type Zippable } from 'three/addons/libs/fflate.module.js';
 import { h, save } from '../ui/dom';
 import { bytes } from '../ui/format';
 import { icon } from '../ui/icons';
+import { showsRooms, standInRoom } from './yourRoom';
 import type { SceneFile } from './manifest';
 import type { Source } from './source';
 
@@ -20,10 +21,6 @@ const ABOUT: Record<string, [name: string, use: string]> = {
   'preview.webp': ['WebP', 'a turn around the scene'],
   'preview.mp4': ['MP4', 'a turn around the scene'],
 };
-
-const AR_PICTURE = `data:image/svg+xml,${encodeURIComponent(
-  '<svg xmlns="http://www.w3.org/2000/svg" width="120" height="40"><rect width="120" height="40" rx="10" fill="#4353d9"/>' +
-  '<text x="60" y="25" text-anchor="middle" font-family="system-ui" font-size="13" fill="#fff">In your room</text></svg>')}`;
 
 /**
  * Every file of the scene with its size; the ones that people come for first.
@@ -67,17 +64,9 @@ function entry(source: Source, file: SceneFile, name: string, use: string): HTML
     h('span', {}, h('b', {}, name), use ? h('small', {}, use) : null),
     h('small', { class: 'size' }, bytes(file.bytes)),
   );
-  if (file.path === 'scene.usdz' && link.relList.supports('ar')) standInRoom(link);
+  if (file.path === 'scene.usdz' && showsRooms()) standInRoom(link);
   void source.url(file.path).then((url) => (link.href = url));
   return h('li', {}, link);
-}
-
-/** Phones that can show the scene in one's room do that with the link in place of saving it. */
-function standInRoom(link: HTMLAnchorElement): void {
-  link.rel = 'ar';
-  link.removeAttribute('download');
-  // Safari wants one picture, and nothing else, in such a link.
-  link.replaceChildren(h('img', { src: AR_PICTURE, alt: 'See it in your room', width: 120, height: 40 }));
 }
 
 /** An OBJ is worth little without its materials and textures. */

@@ -1,10 +1,11 @@
 import { RgbaArray, SplatFileType, SplatMesh } from '@sparkjsdev/spark';
-import { Box3, Group, Mesh, Vector3, type Object3D, type PerspectiveCamera } from 'three';
+import { Box3, Group, Mesh, Vector3, type BufferGeometry, type Object3D, type PerspectiveCamera } from 'three';
 import { GLTFLoader } from 'three/addons/loaders/GLTFLoader.js';
 
 import type { Environment } from './environment';
 import type { Pose, SceneObject } from './manifest';
 import { sampledPly } from './ply';
+import { boundsOf } from './reach';
 import type { Source } from './source';
 import { Surface } from './surface';
 
@@ -20,6 +21,7 @@ export class ObjectNode {
   hidden = false;
   #mesh: Object3D | null = null;
   #surface: Surface | null = null;
+  #points: Float32Array | null = null;
   #splats: SplatMesh | null = null;
   #splatBounds = new Box3(); // in the object's frame
   #levels = false; // whether its splats are arranged in levels of detail
@@ -47,6 +49,7 @@ export class ObjectNode {
       throw new Error(`The mesh of ${this.about.label} is damaged.`);
     });
     this.#mesh = scene;
+    this.#points = null;
     this.#surface = new Surface(scene);
     this.#surface.lightBy(environment);
     this.group.add(scene);
@@ -113,30 +116,9 @@ export class ObjectNode {
     splats.updateVersion();
   }
 
-  /** Bounds in the object's own frame. */
-  ownBounds(): Box3 {
-    const box = new Box3();
-    for (const point of this.surfacePoints()) box.expandByPoint(point);
-    return box.isEmpty() ? this.#splatBounds.clone() : box;
-  }
-
-  /** Vertices of its mesh in the object's own frame; none where it has none. */
-  *surfacePoints(): Generator<Vector3> {
-    if (!this.#mesh) return;
-    this.group.updateMatrixWorld(true);
-    const inverse = this.group.matrixWorld.clone().invert();
-    const meshes: Mesh[] = [];
-    this.#mesh.traverse((part) => {
-      if (part instanceof Mesh) meshes.push(part);
-    });
-    const point = new Vector3();
-    for (const mesh of meshes) {
-      const places = mesh.geometry.getAttribute('position');
-      const matrix = inverse.clone().multiply(mesh.matrixWorld);
-      for (let k = 0; k < places.count; k++) {
-        yield point.fromBufferAttribute(places, k).applyMatrix4(matrix);
-      }
-    }
+  /** Places of its mesh's vertices in the object's own frame, three numbers each; none where it has no mesh. */
+  get surfacePoints(): Float32Array {
+    return (this.#points ??= this.#mesh ? verticesOf(this.#mesh, this.group) : new Float32Array());
   }
 
   /** Show what the mode asks for; the mesh stands in for splats that are not there, and they for it. */
@@ -169,8 +151,9 @@ export class ObjectNode {
   /** Bounds in the scene's frame; empty while nothing is loaded. */
   bounds(): Box3 {
     this.group.updateMatrixWorld(true);
-    if (this.#mesh) return new Box3().setFromObject(this.#mesh, true);
-    return this.#splatBounds.clone().applyMatrix4(this.group.matrixWorld);
+    const points = this.surfacePoints, { matrixWorld } = this.group;
+    if (points.length === 0) return this.#splatBounds.clone().applyMatrix4(matrixWorld);
+    return boundsOf(points, matrixWorld);
   }
 
   dispose(): void {
@@ -178,6 +161,22 @@ export class ObjectNode {
     this.#splats?.dispose();
     this.#surface?.dispose();
   }
+}
+
+/** Vertices of all meshes below `root`, in the frame of `group`. */
+function verticesOf(root: Object3D, group: Group): Float32Array {
+  group.updateMatrixWorld(true);
+  const inverse = group.matrixWorld.clone().invert();
+  const values: number[] = [];
+  const point = new Vector3();
+  root.traverse((part) => {
+    // Lines over a surface are drawn of the surface's own vertices.
+    if (!(part instanceof Mesh) || (part.parent instanceof Mesh && part.parent.geometry === part.geometry)) return;
+    const places = (part.geometry as BufferGeometry).getAttribute('position');
+    const matrix = inverse.clone().multiply(part.matrixWorld);
+    for (let k = 0; k < places.count; k++) values.push(...point.fromBufferAttribute(places, k).applyMatrix4(matrix).toArray());
+  });
+  return Float32Array.from(values);
 }
 
 class TimeoutError extends Error {}

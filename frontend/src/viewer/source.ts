@@ -1,3 +1,4 @@
+import { Notice } from '../ui/notice';
 import type { Manifest } from './manifest';
 
 /** Where a scene's files come from: a server's folder, or the page itself. */
@@ -17,7 +18,7 @@ function readManifest(text: string): Manifest {
   } catch {
     // The sentence below says more than the parser's.
   }
-  throw new Error('scene.json is damaged, or of something else. Make the scene again.');
+  throw new Notice('scene.json is damaged, or of something else. Make the scene again.');
 }
 
 /** A scene whose files lie beside its `scene.json`. */

@@ -7,6 +7,7 @@ import { Workbench, type Tool } from '../canvas/workbench';
 import { h, iconButton } from '../ui/dom';
 import { percent, plural } from '../ui/format';
 import { icon } from '../ui/icons';
+import { Notice } from '../ui/notice';
 import { css, objectColor } from '../ui/palette';
 import { problemBox, problemOf } from '../ui/problem';
 import { toast } from '../ui/toast';
@@ -210,7 +211,7 @@ class Review {
       if (merge.value) this.#editing.merge(selected.id, Number(merge.value));
     });
     const split = () => {
-      if (!this.#editing.split(selected.id)) toast(new Error('It hangs together. Erase a line through it, then split it.'));
+      if (!this.#editing.split(selected.id)) toast(new Notice('It hangs together. Erase a line through it, then split it.'));
     };
     this.#selection.replaceChildren(
       h('p', { class: 'hint' }, 'Clicks now add to this object, with Alt or the right button they take away. Escape ends it.'),

@@ -1,9 +1,10 @@
 import { api } from '../api/client';
-import type { ExportState, Job, JobFile, NewExports, SceneExports } from '../api/types';
+import type { ExportState, Job, JobFile, NewExports, SceneExports, SceneFormat } from '../api/types';
 import { h } from '../ui/dom';
 import { bytes, duration, percent, plural } from '../ui/format';
 import { icon } from '../ui/icons';
 import { problemOf } from '../ui/problem';
+import { showsRooms, standInRoom } from '../viewer/yourRoom';
 
 /** What every scene has, with the name of its file. */
 const OWN: readonly [file: string, name: string, use: string][] = [
@@ -37,6 +38,7 @@ export class TakeAway {
   readonly #make = h('button', { type: 'button', class: 'button', onclick: () => this.#makeChosen() });
   readonly #zip = h('a', { class: 'button', download: 'scene.zip' });
   readonly #all = h('a', { class: 'button', download: 'scene.zip' });
+  readonly #room = h('div', { class: 'selection-tools' });
   readonly #status = h('p', { class: 'hint', role: 'status' });
   readonly #stop = h('button', { type: 'button', class: 'button', hidden: true, onclick: () => this.#run(api.cancel(this.#job.id)) }, 'Stop');
   readonly #kinds = h('select', { id: 'loop-format' });
@@ -59,7 +61,7 @@ export class TakeAway {
         h('summary', {}, 'Every format, films, a ZIP'),
         this.#status, this.#stop,
         h('fieldset', {}, h('legend', {}, 'Formats'), this.#list,
-          h('div', { class: 'selection-tools' }, this.#make, this.#zip, this.#all)),
+          h('div', { class: 'selection-tools' }, this.#make, this.#zip, this.#all), this.#room),
         h('fieldset', { class: 'loop' }, h('legend', {}, 'A turn around the scene'),
           pathField, h('div', { class: 'field' }, h('label', { for: 'loop-format' }, 'File'), this.#kinds), sizeField, framesField,
           make(() => ({ turntables: [{ path: path.value, format: this.#kinds.value, frames: Number(frames.value), size: Number(size.value) }] }))),
@@ -129,9 +131,24 @@ export class TakeAway {
     this.#exportList.replaceChildren(
       ...exports.loops.map((file) => h('li', {}, fileLink(file))),
       ...failed.map(([name, why]) => h('li', { class: 'hint' }, `${name}: ${why}`)));
+    if (showsRooms()) this.#showRoom(exports.formats.find((f) => f.format === 'usdz'));
     this.#all.href = exports.zip_url;
     this.#all.textContent = `Everything as ZIP, ${bytes(exports.zip_bytes)}`;
     this.#label();
+  }
+
+  /** The scene in one's room, on a phone that can show it there; its file is made when it is asked for. */
+  #showRoom(usdz: SceneFormat | undefined): void {
+    const [file] = usdz?.state === 'made' ? usdz.files : [];
+    if (file) {
+      const link = h('a', { href: file.url });
+      standInRoom(link);
+      this.#room.replaceChildren(link);
+    } else if (usdz?.state === 'absent' && usdz.refused === null) {
+      this.#room.replaceChildren(h('button', {
+        type: 'button', class: 'button', onclick: () => this.#ask({ formats: ['usdz'] }),
+      }, `Make it for your room, ≈ ${bytes(usdz.expected_bytes)}`));
+    } else this.#room.replaceChildren();
   }
 
   #row(one: Choosable): HTMLElement {
