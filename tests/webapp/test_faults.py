@@ -10,9 +10,22 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.drivers.live_server import LiveServer
 from tests.drivers.web import HANGS
 
 from scenelift.webapp.jobs import Queue
+
+
+@pytest.fixture(scope="module")
+def worn_server(tmp_path_factory):
+    """A server that many tests kill, or its workers: it is up again after each."""
+    live = LiveServer(tmp_path_factory.mktemp("worn") / "data").start()
+    yield live
+    live.close()
+
+
+def events_of(server, *jobs):
+    return [e for e in server.events() if e.get("job") in jobs]
 
 
 def finished_twice(events):
@@ -33,39 +46,39 @@ def intact(server):
 
 
 @pytest.mark.parametrize("victim", ["worker", "server"])
-def test_killing_loses_nothing_and_repeats_nothing(own_server, victim):
-    own_server.start()
+def test_killing_loses_nothing_and_repeats_nothing(worn_server, victim):
+    server = worn_server
 
     def first_object_done():
         return any(
-            e["kind"] == "stage_finished" and e["object_index"] == 0 for e in own_server.events()
+            e["kind"] == "stage_finished" and e["object_index"] == 0
+            for e in events_of(server, *jobs)
         )
 
-    with own_server.held(after=1):
-        jobs = [own_server.submit("slow", "red", "blue") for _ in range(2)]
-        own_server.until(first_object_done)
+    with server.held(after=1):
+        jobs = [server.submit("slow", "red", "blue") for _ in range(2)]
+        server.until(first_object_done)
         if victim == "worker":
-            os.kill(own_server.worker_pid(), signal.SIGKILL)
+            os.kill(server.worker_pid(), signal.SIGKILL)
         else:
-            own_server.kill()
-            own_server.start()
-    assert [own_server.wait(job)["state"] for job in jobs] == ["done", "done"]
-    events = own_server.events()
+            server.kill()
+            server.start()
+    assert [server.wait(job)["state"] for job in jobs] == ["done", "done"]
+    events = events_of(server, *jobs)
     assert finished_twice(events) == []
     assert any(e["kind"] == "stage_resumed" for e in events)
     assert [e["kind"] for e in events].count("done") == len(jobs)
-    assert intact(own_server)
+    assert intact(server)
 
 
-def test_a_cancelled_job_stops_even_in_a_stage_that_never_looks_up(own_server):
-    own_server.start()
-    job, next_job = own_server.submit("hang"), own_server.submit("red")
-    own_server.until(lambda: any(e["message"] == HANGS for e in own_server.events()))
-    pid = own_server.worker_pid()
-    own_server.http.post(f"/api/jobs/{job}/cancel")
-    assert own_server.wait(job)["state"] == "cancelled"
-    assert own_server.wait(next_job)["state"] == "done"
-    assert own_server.worker_pid() != pid
+def test_a_cancelled_job_stops_even_in_a_stage_that_never_looks_up(worn_server):
+    job, next_job = worn_server.submit("hang"), worn_server.submit("red")
+    worn_server.until(lambda: any(e["message"] == HANGS for e in events_of(worn_server, job)))
+    pid = worn_server.worker_pid()
+    worn_server.http.post(f"/api/jobs/{job}/cancel")
+    assert worn_server.wait(job)["state"] == "cancelled"
+    assert worn_server.wait(next_job)["state"] == "done"
+    assert worn_server.worker_pid() != pid
 
 
 def test_a_running_job_stops_between_steps_and_keeps_its_worker(server):
@@ -79,14 +92,13 @@ def test_a_running_job_stops_between_steps_and_keeps_its_worker(server):
     assert server.worker_pid() == pid
 
 
-def test_a_job_that_kills_its_worker_fails_and_the_next_one_runs(own_server):
-    own_server.start()
-    poison, good = own_server.submit("crash"), own_server.submit("red")
-    job = own_server.wait(poison)
+def test_a_job_that_kills_its_worker_fails_and_the_next_one_runs(worn_server):
+    poison, good = worn_server.submit("crash"), worn_server.submit("red")
+    job = worn_server.wait(poison)
     assert job["state"] == "failed"
     assert job["attempt"] == 3
     assert "3 times" in job["error"]["detail"]
-    assert own_server.wait(good)["state"] == "done"
+    assert worn_server.wait(good)["state"] == "done"
 
 
 def test_a_worker_that_stands_still_is_replaced(make_server):
@@ -99,18 +111,17 @@ def test_a_worker_that_stands_still_is_replaced(make_server):
     assert "silent" in next(e["message"] for e in live.events() if e["kind"] == "requeued")
 
 
-def test_an_orderly_stop_gives_the_job_back_without_counting_the_attempt(own_server):
-    own_server.start()
-    with own_server.held():
-        job = own_server.submit("slow", "red", "blue")
-        own_server.wait(job, "running")
-        own_server.stop()
-    queue = Queue(own_server.data.database)
+def test_an_orderly_stop_gives_the_job_back_without_counting_the_attempt(worn_server):
+    with worn_server.held():
+        job = worn_server.submit("slow", "red", "blue")
+        worn_server.wait(job, "running")
+        worn_server.stop()
+    queue = Queue(worn_server.data.database)
     row = queue.get(job)
     queue.close()
     assert (row.state, row.attempt) == ("queued", 0)
-    own_server.start()
-    assert own_server.wait(job)["state"] == "done"
+    worn_server.start()
+    assert worn_server.wait(job)["state"] == "done"
 
 
 def test_the_death_of_the_server_alone_does_not_count_against_a_job(own_server):

@@ -72,7 +72,7 @@ def test_two_tabs_show_the_same(visit, server):
         expect(tab.get_by_role("heading", name="Found 1 object")).to_be_visible()
     first.get_by_role("button", name="Reconstruct 1 object").click()
     for tab in (first, second):
-        expect(tab.locator(READY)).to_be_visible()
+        expect(tab.locator(".object-name b")).to_have_text("red")
     server.http.delete(f"/api/jobs/{job}")
     expect(second.get_by_text("Drop a photo here")).to_be_visible()
     expect(second.locator(f"a[href='#job={job}']")).to_have_count(0)
@@ -170,9 +170,8 @@ def set_hidden(page, hidden):
     )
 
 
-def test_a_tab_that_nobody_sees_holds_no_connection_and_misses_nothing(make_server, visit):
-    server = make_server().start()
-    page = visit(server.url).page
+def test_a_tab_that_nobody_sees_holds_no_connection_and_misses_nothing(server, visit):
+    page = visit().page
     expect(page.get_by_text("Drop a photo here")).to_be_visible()
     with page.expect_event("requestfailed", lambda request: "/api/events" in request.url):
         set_hidden(page, True)
@@ -231,9 +230,8 @@ def test_a_server_that_is_away_is_waited_for(make_server, visit):
     visitor.faults.clear()
 
 
-def test_the_time_left_of_each_stage_and_the_place_in_the_queue_are_told(visit, make_server):
-    server = make_server().start()
-    page = visit(server.url).page
+def test_the_time_left_of_each_stage_and_the_place_in_the_queue_are_told(visit, server):
+    page = visit().page
     server.wait(server.submit("red", background="planes"))  # what stages take is learnt from it
     with server.held():
         first = server.submit("red", "slow", photo=MANY, background="none")

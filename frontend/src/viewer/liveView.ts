@@ -34,6 +34,8 @@ export class LiveView {
   readonly #status: HTMLElement;
   readonly #onState: (state: 'partial' | 'ready') => void;
   #mode: Mode = 'splats';
+  #standIns = false; // meshes are shown in the place of splats
+  #turn = 0; // of what is shown: a later one is not undone by what an earlier one waited for
   #roomWanted = true;
   #grid: GridHelper | null = null;
   #started = false; // something can be seen
@@ -216,11 +218,20 @@ export class LiveView {
   }
 
   #show(moving = false): void {
-    const mode = moving && this.#mode === 'splats' ? 'mesh' : this.#mode;
-    for (const node of this.nodes) node.show(mode);
+    const standIns = moving && this.#mode === 'splats';
+    // Splats need a while until they are sorted: what stood in for them stays until they are there.
+    const both = !moving && this.#standIns && this.#mode === 'splats';
+    this.#standIns = standIns || both;
+    for (const node of this.nodes) node.show(standIns ? 'mesh' : this.#mode, both);
     if (this.#room) this.#room.group.visible = this.#roomShown;
+    const turn = ++this.#turn;
     if (moving) this.stage.invalidate();
-    else void this.stage.refresh();
+    else void this.stage.refresh().then(() => {
+      if (!both || turn !== this.#turn || this.#disposed) return;
+      this.#standIns = false;
+      for (const node of this.nodes) node.show(this.#mode);
+      this.stage.invalidate();
+    });
   }
 
   /** The picture that a scene opens with: the photo's own where there is a room around it. */

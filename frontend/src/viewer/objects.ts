@@ -121,8 +121,12 @@ export class ObjectNode {
     return (this.#points ??= this.#mesh ? verticesOf(this.#mesh, this.group) : new Float32Array());
   }
 
-  /** Show what the mode asks for; the mesh stands in for splats that are not there, and they for it. */
-  show(mode: Mode): void {
+  /**
+   * Show what the mode asks for; the mesh stands in for splats that are not there, and they for it.
+   *
+   * @param both the mesh below the splats too.
+   */
+  show(mode: Mode, both = false): void {
     this.group.visible = !this.hidden;
     const alone = this.#splats === null || this.#surface === null;
     // Spark reads each splat mesh's own flag, three its parents' too.
@@ -130,7 +134,7 @@ export class ObjectNode {
       this.#splats.visible = !this.hidden && (alone || mode === 'splats' || mode === 'both');
     }
     if (mode === 'wireframe') this.#surface?.show('clay');
-    else if (mode === 'mesh' || alone) this.#surface?.show('own');
+    else if (mode === 'mesh' || alone || both) this.#surface?.show('own');
     else this.#surface?.show(mode === 'both' ? 'lines' : 'hidden');
   }
 

@@ -116,11 +116,9 @@ class PatientProtocol(H11Protocol):
 
     def _is_stuck(self) -> bool:
         now, limits = self.loop.time(), self._limits
-        if (
-            self.is_idle
-            and self.timeout_keep_alive_task is None
-            and self.conn.their_state is h11.IDLE
-        ):
+        # What has come of the next request already waits no longer than the first one may.
+        awaited = self.timeout_keep_alive_task is None or self.conn.trailing_data[0]
+        if self.is_idle and awaited and self.conn.their_state is h11.IDLE:
             return now - self._request_began > limits.header_seconds
         unsent = self.transport.get_write_buffer_size()
         if unsent == 0 or unsent != self._unsent:
