@@ -74,6 +74,7 @@ def test_a_scene_is_edited_and_two_tabs_do_not_overwrite_each_other(server, tmp_
         for body in bodies:
             refused = put(body, '"1"')
             assert (refused.status_code, refused.json()["status"]) == (status, status)
+            assert "photo" not in refused.json()["detail"]
     assert put(moved, '"1"', f"/api/jobs/{'0' * 32}/edits").status_code == 404
     assert put(moved, "W/mine").status_code == 422
 

@@ -210,6 +210,10 @@ def _first_problem(exc: ValidationError) -> str:
     where = ".".join(str(part) for part in first["loc"])[:120]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     text = first["msg"].removeprefix("Value error, ").rstrip(".")
+    if first["type"] == "too_long":
+        text = "{actual_length} entries, at most {max_length} are taken".format(
+            **first.get("ctx", {})
+        )
     return f"{where}: {text}{more}" if where else f"{text}{more}"
 
 

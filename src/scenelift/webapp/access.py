@@ -191,7 +191,7 @@ class Guard:
         length = headers.get("content-length", "")
         most = self._most_bytes(scope)
         if length.isdigit() and int(length) > most:
-            raise _too_large(most)
+            raise _too_large(scope, most)
         if scope["method"] == "POST" and (path in UPLOADS or path.endswith("/rerun")):
             self._uploads.take(owner)
         return owner
@@ -273,14 +273,17 @@ def _limited(scope: Scope, receive: Receive, most: int) -> Receive:
         if message["type"] == "http.request":
             count += len(message.get("body", b""))
             if count > most:
-                raise _too_large(most)
+                raise _too_large(scope, most)
         return message
 
     return limited
 
 
-def _too_large(most: int) -> TooLarge:
-    return TooLarge(
-        f"The request is larger than the {most / 2**20:.0f} MiB that are taken. Export the photo "
-        "as JPEG, or reduce it."
-    )
+def _too_large(scope: Scope, most: int) -> TooLarge:
+    advice = "Send less at once."
+    if scope["path"] in UPLOADS:
+        advice = "Export the photo as JPEG, or reduce it."
+    elif scope["path"].endswith("/edits"):
+        advice = "Edits name each object once, and runs of splats in place of every splat."
+    size = f"{most / 2**20:.0f} MiB"
+    return TooLarge(f"The request is larger than the {size} that are taken. {advice}")
