@@ -8,7 +8,7 @@ import { split } from '../src/ui/chips';
 import { ago, bytes, duration, percent, plural } from '../src/ui/format';
 import { whyNoPhoto } from '../src/views/compose';
 import { sides } from '../src/views/options';
-import { partsOfObj } from '../src/viewer/downloads';
+import { withParts } from '../src/viewer/downloads';
 import { embeddedSource } from '../src/viewer/source';
 import type { Manifest } from '../src/viewer/manifest';
 
@@ -118,12 +118,17 @@ describe('files that are chosen', () => {
 });
 
 describe('downloads', () => {
-  test('an OBJ comes with its materials and textures, and nothing else', () => {
-    const paths = [
-      'scene.obj', 'scene.mtl', 'scene_00_cup.png', 'scene.glb', 'preview.png',
-      'objects/00_cup/mask.png',
-    ];
-    const files = paths.map((path) => ({ path, bytes: 1, sha256: '' }));
-    expect(partsOfObj(files).map((f) => f.path)).toEqual(paths.slice(0, 3));
+  const paths = [
+    'scene.obj', 'scene.mtl', 'scene_00_cup.png', 'scene.glb', 'preview.png', 'scene.xml', 'scene.usdc',
+    'objects/00_cup/mask.png', 'scene_physics/00_cup_0.stl', 'scene_usd/00_cup.png',
+  ];
+  const files = paths.map((path) => ({ path, bytes: 1, sha256: '' }));
+  test.each([
+    ['scene.obj', ['scene.obj', 'scene.mtl', 'scene_00_cup.png']],
+    ['scene.xml', ['scene.xml', 'scene_physics/00_cup_0.stl']],
+    ['scene.usdc', ['scene.usdc', 'scene_usd/00_cup.png']],
+    ['scene.glb', ['scene.glb']],
+  ])('%s comes with what it names, and nothing else', (path, expected) => {
+    expect(withParts({ path, bytes: 1 }, files).map((f) => f.path)).toEqual(expected);
   });
 });

@@ -10,12 +10,21 @@ import type { Source } from './source';
 const ABOUT: Record<string, [name: string, use: string]> = {
   'scene.glb': ['GLB mesh', 'Blender, engines, the web'],
   'scene.ply': ['PLY splats', 'splat viewers and editors'],
-  'scene.spz': ['SPZ splats', 'small, for the web'],
-  'scene.sog': ['SOG splats', 'small, for the web'],
+  'scene.splats.glb': ['GLB with splats', 'meshes and splats: Babylon.js, PlayCanvas, three'],
+  'scene.spz': ['SPZ 4 splats', 'small: PlayCanvas, Babylon.js, three'],
+  'scene.spz3.spz': ['SPZ 3 splats', 'small: Spark, older viewers'],
+  'scene.sog': ['SOG splats', 'the smallest: SuperSplat, PlayCanvas, Spark'],
+  'scene.compressed.ply': ['Compressed PLY', 'splats: SuperSplat, PlayCanvas, Spark'],
+  'scene.splat': ['SPLAT', 'nearly every splat viewer'],
+  'scene.compact.glb': ['Small GLB mesh', 'the web: three, Babylon.js; not Blender'],
   'scene.obj': ['OBJ mesh', 'everything else; with MTL and textures'],
   'background.glb': ['GLB background', 'the room behind the objects, a mesh'],
   'background.ply': ['PLY background', 'the same as splats'],
-  'scene.usdz': ['USDZ', 'Apple, Omniverse'],
+  'scene.usdz': ['USDZ', 'Apple’s phones and headsets'],
+  'scene.usdc': ['USD', 'simulators and editors: Omniverse, Isaac Sim, Blender'],
+  'scene.xml': ['MJCF', 'MuJoCo; with its meshes'],
+  'scene.urdf': ['URDF', 'ROS, PyBullet, Drake; with its meshes'],
+  'scene.3mf': ['3MF', 'printing with colours'],
   'scene.stl': ['STL', 'printing'],
   'preview.gif': ['GIF', 'a turn around the scene'],
   'preview.webp': ['WebP', 'a turn around the scene'],
@@ -37,8 +46,9 @@ export function downloads(source: Source, zip: string | null): HTMLElement {
     h('ul', {},
       ...mainFiles.map((f) => {
         const [name, use] = ABOUT[f.path] ?? [f.path, ''];
-        const parts = f.path === 'scene.obj' ? partsOfObj(source.manifest.files) : [];
-        return parts.length > 1 ? bundle(source, parts, name, use, 'scene-obj.zip') : entry(source, f, name, use);
+        const parts = withParts(f, source.manifest.files);
+        const zip = `${f.path.replace('.', '-')}.zip`;
+        return parts.length > 1 ? bundle(source, parts, name, use, zip) : entry(source, f, name, use);
       }),
       source.manifest.files.length > 1 && (zip === null
         ? bundle(source, source.manifest.files, 'Everything', 'all files as a ZIP', 'scene.zip')
@@ -69,9 +79,17 @@ function entry(source: Source, file: SceneFile, name: string, use: string): HTML
   return h('li', {}, link);
 }
 
-/** An OBJ is worth little without its materials and textures. */
-export function partsOfObj(files: readonly SceneFile[]): SceneFile[] {
-  return files.filter((f) => /^scene(\.obj|\.mtl|_[^/]*\.png)$/.test(f.path));
+/** What a file is worth little without, by its name: materials, textures, meshes. */
+const PARTS: Record<string, RegExp> = {
+  'scene.obj': /^scene(\.mtl|_[^/]*\.png)$/,
+  'scene.usdc': /^scene_usd\//,
+  'scene.xml': /^scene_physics\//,
+  'scene.urdf': /^scene_physics\//,
+};
+
+/** A file and those that it names. */
+export function withParts(file: SceneFile, files: readonly SceneFile[]): SceneFile[] {
+  return [file, ...files.filter((f) => PARTS[file.path]?.test(f.path))];
 }
 
 /** A button that gathers files into one ZIP. They are compressed already, so they are stored. */
