@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageSequence
 import pytest
+from scipy.spatial import KDTree
 from starlette.testclient import TestClient
 from tests.drivers.web import FakeQualities, fake_settings
 from tests.webapp.conftest import NO_WORKER
@@ -20,6 +21,7 @@ from tests.webapp.conftest import NO_WORKER
 from scenelift.edit import ObjectEdit
 from scenelift.errors import InputError
 from scenelift.formats import EXTRA_FORMATS
+from scenelift.io.splat_reader import read_splats
 from scenelift.options import ExportOptions
 from scenelift.output.export import export_of
 from scenelift.output.scene import write_scene
@@ -121,6 +123,28 @@ def test_a_film_shows_the_frames_of_the_loop(desk, http, lifted, tmp_path):
     assert abs(shown[0] - expected[1]).mean() > 16
 
 
+def test_splats_come_with_the_axes_that_are_asked_for(desk, http, tmp_path):
+    asked = [("ply", "y-up"), ("ply", "y-down"), ("sog", "y-up")]
+    wanted = [{"format": kind, "frame": frame} for kind, frame in asked]
+    names = [f"scene.{frame}.{kind}" for kind, frame in asked]
+    assert http.post("exports", json={"splats": wanted}).json()["waiting"] == names
+    desk.attempt().run()
+    loops = http.get("exports").json()["loops"]
+    assert [f["name"] for f in loops] == names
+    assert loops[0]["bytes"] == pytest.approx(loops[1]["bytes"], rel=1e-3)
+    read = []
+    for name, (_, frame) in zip(names, asked, strict=True):
+        (tmp_path / name).write_bytes(http.get(f"files/{name}").content)
+        read.append(read_splats(tmp_path / name, frame=frame))
+    np.testing.assert_allclose(read[0].means, read[1].means, atol=1e-5)
+    apart, _ = KDTree(read[2].means).query(read[0].means)
+    assert apart.max() < 0.01
+    # Read with the other axes, they would lie elsewhere.
+    assert (
+        np.abs(read_splats(tmp_path / names[0], frame="y-down").means - read[0].means).max() > 0.1
+    )
+
+
 def test_edits_come_first_and_what_was_made_before_them_goes(desk, http):
     http.post("exports", json={"formats": ["splat"]})
     desk.attempt().run()
@@ -178,6 +202,7 @@ def test_what_cannot_be_made_is_refused_before_anything_waits(desk, http, monkey
         (422, {"turntables": [LOOP | {"frames": 1000, "size": 1024}]}),
         (422, {"turntables": [LOOP | {"path": "../x"}]}),
         (422, {"pictures": [{"size": 0}]}),
+        (422, {"splats": [{"format": "spz", "frame": "y-up"}]}),
         (422, {"pictures": [{"size": 64}] * 99}),
     ]
     if shutil.which("ffmpeg") is None:
@@ -199,3 +224,5 @@ def test_what_cannot_be_made_is_refused_before_anything_waits(desk, http, monkey
             assert http.get(f"{url}/scene.zip").status_code == 409
     with pytest.raises(InputError):
         export_of("turntable-circle-3x48.exe")
+    with pytest.raises(InputError):
+        export_of("scene.y-up.spz")

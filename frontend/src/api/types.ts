@@ -132,6 +132,7 @@ export interface NewExports {
   formats?: string[];
   turntables?: { path: string; format: string; frames: number; size: number }[];
   pictures?: { size: number }[];
+  splats?: { format: string; frame: string }[];
 }
 
 export interface SceneEdits extends EditState {

@@ -14,6 +14,8 @@ const OWN: readonly [file: string, name: string, use: string][] = [
 ];
 const OF_OBJ = /^scene(\.mtl|_[^/]*\.png)$/;
 const PATHS: readonly [string, string][] = [['swing', 'Swing'], ['circle', 'Circle'], ['flight', 'Flight']];
+const SPLATS: readonly [string, string][] = [['ply', 'PLY'], ['sog', 'SOG'], ['compressed.ply', 'Compressed PLY'], ['splat', 'SPLAT']];
+const FRAMES: readonly [string, string][] = [['y-up', 'y up, as the GLB'], ['y-down', 'y down, as most viewers want it']];
 const SIZES = [256, 512, 720, 1024];
 const PICTURES = [1024, 2048, 4096];
 
@@ -55,6 +57,8 @@ export class TakeAway {
     const [size, sizeField] = choice('loop-size', 'Longer side', SIZES.map((n) => [n, `${n} px`]), 512);
     const [frames, framesField] = choice('loop-frames', 'Frames', [[24, '24'], [36, '36'], [60, '60']], 36);
     const [picture, pictureField] = choice('picture-size', 'Longer side', PICTURES.map((n) => [n, `${n} px`]), 2048);
+    const [splats, splatsField] = choice('splats-format', 'File', SPLATS, 'ply');
+    const [frame, frameField] = choice('splats-frame', 'Axes', FRAMES, 'y-up');
     const make = (what: () => NewExports) => h('button', { type: 'button', class: 'button', onclick: () => this.#ask(what()) }, 'Make it');
     this.element = h('section', { class: 'downloads take-away' },
       h('details', {},
@@ -62,6 +66,9 @@ export class TakeAway {
         this.#status, this.#stop,
         h('fieldset', {}, h('legend', {}, 'Formats'), this.#list,
           h('div', { class: 'selection-tools' }, this.#make, this.#zip, this.#all), this.#room),
+        h('fieldset', { class: 'loop' }, h('legend', {}, 'Splats the other way up'),
+          splatsField, frameField,
+          make(() => ({ splats: [{ format: splats.value, frame: frame.value }] }))),
         h('fieldset', { class: 'loop' }, h('legend', {}, 'A turn around the scene'),
           pathField, h('div', { class: 'field' }, h('label', { for: 'loop-format' }, 'File'), this.#kinds), sizeField, framesField,
           make(() => ({ turntables: [{ path: path.value, format: this.#kinds.value, frames: Number(frames.value), size: Number(size.value) }] }))),

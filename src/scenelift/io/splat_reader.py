@@ -40,6 +40,7 @@ __all__ = [
     "in_frame",
     "kind_of",
     "read_splats",
+    "write_splat_file",
 ]
 
 HALF_TURN = Pose(rotation=(0.0, 1.0, 0.0, 0.0))  # about x: between the two habits
@@ -149,6 +150,23 @@ def convert_splats(
     count = len(read_table(io.BytesIO(data), len(data), source))
     write_bytes(target, data if new == "ply" else _pack(data, new, target, spz_version))
     return count
+
+
+def write_splat_file(path: Path, gaussians: Gaussians, kind: str, *, frame: SplatFrame) -> None:
+    """Write splats of this package as one of the kinds whose axes are a matter of choice.
+
+    Args:
+        path: the file, replaced atomically.
+        gaussians: x right, y up, z backward.
+        kind: ply, compressed.ply, sog or splat.
+        frame: axes of the file.
+
+    Raises:
+        FormatError: the splats cannot be packed.
+        OutputError: the file cannot be written.
+    """
+    data = ply_bytes(in_frame(gaussians, frame))
+    write_bytes(path, data if kind == "ply" else _pack(data, kind, path, 4))
 
 
 def _splats_of_glb(path: Path) -> Gaussians:

@@ -1,6 +1,6 @@
 """Define the files that users may request of a finished scene: formats, loops, pictures.
 
-Each is known by the name of its file, which says all about it: scene.spz,
+Each is known by the name of its file, which says all about it: scene.spz, scene.y-up.ply,
 turntable-circle-60x720.webp, picture-2048.png.
 """
 
@@ -8,19 +8,32 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import Literal, get_args
 
 from scenelift.errors import InputError
 from scenelift.formats import EXTRA_FORMATS, extra_file
-from scenelift.options import CameraPath, ExportOptions, PreviewFormat
+from scenelift.options import CameraPath, ExportOptions, PreviewFormat, SplatFrame
 
-__all__ = ["MAX_PIXELS", "Export", "Format", "Picture", "Turntable", "export_of"]
+__all__ = [
+    "MAX_PIXELS",
+    "Export",
+    "Format",
+    "FramedKind",
+    "Picture",
+    "SplatsInFrame",
+    "Turntable",
+    "export_of",
+]
+
+FramedKind = Literal["ply", "compressed.ply", "sog", "splat"]
+"""Splat files whose descriptions do not say which way is up."""
 
 MAX_PIXELS = 40_000_000  # of a loop's frames together: 120 MB while they are encoded
 _TURNTABLE = re.compile(
     rf"turntable-({'|'.join(get_args(CameraPath))})-([1-9]\d{{0,3}})x([1-9]\d{{0,3}})"
     rf"\.({'|'.join(get_args(PreviewFormat))})"
 )
+_FRAMED = re.compile(rf"scene\.({'|'.join(get_args(SplatFrame))})\.(.+)")
 _PICTURE = re.compile(r"picture-([1-9]\d{0,3})\.png")
 
 
@@ -33,6 +46,18 @@ class Format:
     @property
     def name(self) -> str:
         return extra_file(self.kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplatsInFrame:
+    """The scene's splats with axes of the user's choice."""
+
+    kind: FramedKind
+    frame: SplatFrame
+
+    @property
+    def name(self) -> str:
+        return f"scene.{self.frame}.{self.kind}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +110,7 @@ class Picture:
         return loop.options(of_run)
 
 
-Export = Format | Turntable | Picture
+Export = Format | SplatsInFrame | Turntable | Picture
 
 
 def export_of(name: str) -> Export:
@@ -97,12 +122,17 @@ def export_of(name: str) -> Export:
     for kind in EXTRA_FORMATS:
         if name == extra_file(kind):
             return Format(kind=kind)
+    if match := _FRAMED.fullmatch(name):
+        kinds: dict[str, FramedKind] = {k: k for k in get_args(FramedKind)}
+        frames: dict[str, SplatFrame] = {f: f for f in get_args(SplatFrame)}
+        if match[2] in kinds:
+            return SplatsInFrame(kind=kinds[match[2]], frame=frames[match[1]])
     if match := _TURNTABLE.fullmatch(name):
-        path, frames, size, ending = match.groups()
+        path, count, size, ending = match.groups()
         paths: dict[str, CameraPath] = {p: p for p in get_args(CameraPath)}
         endings: dict[str, PreviewFormat] = {e: e for e in get_args(PreviewFormat)}
         return Turntable(
-            path=paths[path], format=endings[ending], frames=int(frames), size=int(size)
+            path=paths[path], format=endings[ending], frames=int(count), size=int(size)
         )
     if match := _PICTURE.fullmatch(name):
         return Picture(size=int(match[1]))

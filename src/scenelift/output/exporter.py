@@ -7,7 +7,8 @@ from pathlib import Path
 from scenelift.compose import make_scene
 from scenelift.errors import FormatError
 from scenelift.io.animation import write_animation, write_png
-from scenelift.output.export import Export, Format, Picture
+from scenelift.io.splat_reader import write_splat_file
+from scenelift.output.export import Export, Format, Picture, SplatsInFrame
 from scenelift.output.extra import ExtraFiles, load_packages
 from scenelift.output.manifest import read_manifest
 from scenelift.output.preview import draw_preview
@@ -54,7 +55,10 @@ class Exporter:
             return self._extra.write(export.kind, path)
         gaussians = make_scene(self._scene.objects)
         if not len(gaussians):
-            raise FormatError("The scene has no splats to draw.")
+            raise FormatError("The scene has no splats.")
+        if isinstance(export, SplatsInFrame):
+            write_splat_file(path, gaussians, export.kind, frame=export.frame)
+            return [path]
         frames = draw_preview(self._scene, gaussians, export.options(self._options), report)
         if isinstance(export, Picture):
             write_png(path, frames[0])

@@ -13,9 +13,9 @@ from scenelift.coordinates import Mark, boxes_of, points_of
 from scenelift.edit.document import Edits
 from scenelift.errors import InputError
 from scenelift.formats import EXTRA_FORMATS
-from scenelift.options import CameraPath, Options, PreviewFormat, fields_for
+from scenelift.options import CameraPath, Options, PreviewFormat, SplatFrame, fields_for
 from scenelift.options.schema import model_of
-from scenelift.output.export import Picture, Turntable
+from scenelift.output.export import FramedKind, Picture, SplatsInFrame, Turntable
 from scenelift.phrases import split_phrases
 from scenelift.prompts import MAX_PHRASE_CHARACTERS, MAX_PHRASES, parse_prompt_phrases
 from scenelift.types import BoxPrompt, PointPrompt, Prompt
@@ -391,6 +391,16 @@ class NewTurntable(_Input):
         return Turntable(path=self.path, format=self.format, frames=self.frames, size=self.size)
 
 
+class NewSplats(_Input):
+    """The scene's splats with axes of one's choice."""
+
+    format: FramedKind
+    frame: SplatFrame = Field(description=_EXPORT_OPTIONS["splat_frame"].option.help)
+
+    def to_export(self) -> SplatsInFrame:
+        return SplatsInFrame(kind=self.format, frame=self.frame)
+
+
 class NewPicture(_Input):
     """The scene from the photo's side."""
 
@@ -420,6 +430,7 @@ class NewExports(_Input):
     )
     turntables: tuple[NewTurntable, ...] = Field((), max_length=MAX_LOOPS)
     pictures: tuple[NewPicture, ...] = Field((), max_length=MAX_LOOPS)
+    splats: tuple[NewSplats, ...] = Field((), max_length=MAX_LOOPS)
 
 
 class SceneFormat(BaseModel):
@@ -438,7 +449,9 @@ class SceneExports(ExportState):
     """What is made of a scene on demand: docs/exports.md."""
 
     formats: list[SceneFormat]
-    loops: list[File] = Field(description="turntables and pictures that were made")
+    loops: list[File] = Field(
+        description="turntables, pictures and splats with chosen axes that were made"
+    )
     waiting: list[str] = Field(description="names of files still to be made")
     refused: dict[str, str] = Field(description="name -> why it could not be made")
     turntable_formats: list[PreviewFormat] = Field(description="those that this server writes")

@@ -143,7 +143,11 @@ def _exports_of_request(new: NewExports) -> list[Export]:
         loop.options(ExportOptions())
     if any(turntable.format == "mp4" for turntable in new.turntables):
         find_ffmpeg()
-    return [*(Format(kind=kind) for kind in read_formats(new.formats)), *loops]
+    return [
+        *(Format(kind=kind) for kind in read_formats(new.formats)),
+        *(splats.to_export() for splats in new.splats),
+        *loops,
+    ]
 
 
 def _check_share(use: Services, job: JobFolder, manifest: Manifest, exports: list[Export]) -> None:
