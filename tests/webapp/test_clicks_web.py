@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import queue
 import threading
 import time
 
@@ -11,10 +12,16 @@ import numpy as np
 import PIL.Image
 import pytest
 from pydantic import ValidationError
+from tests.drivers.web import fake_pipeline
 
-from scenelift.testing.fakes import disc_photo
+from scenelift.testing.fakes import ColorClicker, ColorSegmenter, disc_photo
+from scenelift.webapp.access import LOCAL_OWNER
+from scenelift.webapp.answering import Answerer
+from scenelift.webapp.jobs import NewJob, new_job_id
 from scenelift.webapp.mask_runs import MAX_RUNS, Runs, mask_of_runs, runs_of_mask
+from scenelift.webapp.models import JobRequest
 from scenelift.webapp.turns import Turns, YieldingToken
+from scenelift.webapp.worker import Worker
 
 RED, BLUE = [50, 60], [112, 66]
 
@@ -141,6 +148,75 @@ def test_clicks_are_answered_whatever_the_worker_does(own_server):
     assert answer.status_code == 503 or answer.json()["box"]
     own_server.until(lambda: own_server.worker_pid() != pid)
     own_server.until(lambda: click(own_server, job, points=[{"point": RED}]).status_code == 200)
+
+
+@pytest.fixture
+def watched():
+    """A pipeline, and the photos that its clicker has looked at."""
+    looked = []
+
+    class Clicker(ColorClicker):
+        def look(self, image):
+            looked.append(image.pixels.shape)
+            return super().look(image)
+
+    class Segmenter(ColorSegmenter):
+        clicker = Clicker()
+
+    return fake_pipeline().with_backends(segmenter=Segmenter()), looked
+
+
+def test_a_photo_in_review_is_looked_at_before_the_first_click(tmp_path, watched):
+    pipeline, looked = watched
+    PIL.Image.fromarray(disc_photo().pixels).save(tmp_path / "photo.png")
+    turns, replies = Turns(), queue.SimpleQueue()
+    answerer = Answerer(
+        lambda job: tmp_path / job,
+        lambda quality: pipeline,
+        turns,
+        replies.put,
+        fallback=lambda: None,
+    )
+
+    def wait_for_click(job):
+        request = {"id": 1, "job": job, "quality": "fake", "click": {"points": [{"point": RED}]}}
+        answerer.take(json.dumps(request).encode())
+        return json.loads(replies.get(timeout=60))
+
+    # Not while a job computes, and not of a job that is gone:
+    with turns.working():
+        answerer.look_ahead("photo.png", "fake")
+        answerer.look_ahead("gone.png", "fake")
+        assert "problem" in wait_for_click("gone.png")
+    assert looked == []
+    answerer.look_ahead("photo.png", "fake")
+    assert "problem" in wait_for_click("gone.png")
+    assert looked == [(120, 160, 3)]
+    assert wait_for_click("photo.png")["answer"]["box"] == [26, 36, 74, 84]
+    assert len(looked) == 1
+
+
+def test_a_worker_says_which_jobs_came_into_review(desk, monkeypatch):
+    said = []
+    worker = Worker(desk.data, desk.queue, lambda quality: fake_pipeline(), slot=desk.SLOT)
+    monkeypatch.setattr(worker, "_attend", lambda work, claim, token: work())
+    worker.on_review = lambda job, quality: said.append((job, quality))
+    for review in (True, False):
+        request = {"prompt": {"phrases": ["red"]}, "quality": "fake", "review": review}
+        job = NewJob(
+            id=new_job_id(),
+            owner=LOCAL_OWNER,
+            request=JobRequest.model_validate(request),
+            width=160,
+            height=120,
+        )
+        desk.data.job(job.id).path.mkdir(parents=True)
+        PIL.Image.fromarray(disc_photo().pixels).save(desk.data.job(job.id).photo, "PNG")
+        desk.queue.add(job)
+        claimed = desk.queue.claim(desk.SLOT, lease=60)
+        worker._run(claimed)
+        assert said == [(said[0][0], "fake")]
+    assert desk.queue.get(said[0][0]).state == "review"
 
 
 def test_runs_are_the_mask_again():

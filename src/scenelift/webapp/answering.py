@@ -78,9 +78,16 @@ class Answerer:
         except ValueError:
             log.error("the server wrote what is no JSON: %r", line[:80])
 
+    def look_ahead(self, job: str, quality: str) -> None:
+        """Look at the photo of a job in review before the first click on it comes."""
+        self._requests.put({"job": job, "quality": quality, "ahead": True})
+
     def _run(self) -> None:
         while True:
             request = self._requests.get()
+            if "ahead" in request:
+                self._look_ahead(request)
+                continue
             try:
                 reply = {"answer": self._answer(request)}
             except SceneliftError as exc:
@@ -89,6 +96,20 @@ class Answerer:
                 log.exception("a click could not be answered")
                 reply = {"problem": {"detail": f"The click failed ({type(exc).__name__})."}}
             self._send(json.dumps({"id": request["id"], **reply}).encode() + b"\n")
+
+    def _look_ahead(self, request: dict[str, Any]) -> None:
+        """Compute features where no job computes; else the first click does it."""
+        try:
+            image, key = self._photo(request["job"])
+            with self._turns.answering(0) as free:
+                if free:
+                    clicker = self._own(request)
+                    self._features.look(clicker, image, key)
+                    clicker.release()
+        except SceneliftError as exc:
+            log.info("clicks on job %s will say: %s", request["job"], exc)
+        except Exception:
+            log.exception("the photo of job %s could not be looked at", request["job"])
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         began = time.monotonic()

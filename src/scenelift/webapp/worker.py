@@ -86,6 +86,7 @@ class Worker:
         self._repeats = Repeats(log)
         self._loading = threading.RLock()
         self.turns = Turns()
+        self.on_review: Callable[[str, str], None] = lambda job, quality: None
 
     def pipeline(self, quality: str) -> Pipeline:
         """Return the models of a quality, loaded when first asked for."""
@@ -142,6 +143,15 @@ class Worker:
                 attempt.run()
 
         self._attend(work, job.claim, token)
+        if self._is_in_review(job.id):
+            self.on_review(job.id, job.request.options(self._defaults).backends.quality)
+
+    def _is_in_review(self, job_id: str) -> bool:
+        try:
+            return any(row.state == "review" for row in self._queue.of_id(job_id))
+        except sqlite3.Error as exc:
+            self._repeats.tell("the queue cannot be read", exc)
+            return False
 
     def _attend(self, work: Callable[[], None], claim: Claim | None, token: CancelToken) -> None:
         """Run a function in a thread; stop it when the user, or the server, says so."""
@@ -256,13 +266,14 @@ def main(
         )
         clicks = None
         if args.answers is not None:
-            clicks = Answerer(
+            answerer = Answerer(
                 lambda job: data.job(job).photo,
                 worker.pipeline,
                 worker.turns,
                 lambda line: _write_all(args.answers, line),
                 fallback=fallback,
-            ).take
+            )
+            worker.on_review, clicks = answerer.look_ahead, answerer.take
         on_stop_request(worker.stop, with_parent=args.parent, take=clicks)
         worker.run(options.backends.quality if args.preload else None)
 
