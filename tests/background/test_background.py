@@ -1,11 +1,16 @@
 """The background is where the room is, and shows nothing of what stood before it."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from scipy import ndimage
 from tests.background.room import FLOOR, RED, WALL, room
 
-from scenelift.background.stage import lift_background
+from scenelift.background.relief import relief_behind, relief_behind_edges
+from scenelift.background.shape import JUMP
+from scenelift.background.stage import BEHIND_EDGES, lift_background
+from scenelift.background.surroundings import look_around
 from scenelift.render.meshes import render_mesh
 from scenelift.render.splats import render_splats
 from scenelift.render.turntable import photo_cameras
@@ -192,3 +197,35 @@ def test_a_photo_of_one_colour_is_completed_with_it():
     texture = lift_background(Image(pixels=pixels), points, [box]).mesh.texture
     assert texture is not None
     assert np.abs(texture.astype(int) - 90).max() <= 2
+
+
+def test_a_rail_hides_itself_and_not_the_floor_before_it():
+    """Else the picture behind it would be continued over the floor, from what is far away."""
+    around, second = _with_a_rail()
+    front = around.margin.on_photo(second.front, around.hidden)
+    assert front[101:105].mean() > 0.9
+    floor = np.zeros_like(front)
+    floor[135:, 60:180] = True  # as far away as the rail, and nearer; the plane ends at the sides
+    assert front[floor].mean() < 0.02
+
+
+def test_a_tiled_floor_stays_a_plane():
+    """Its depth changes, and so do its colours: that is no edge to be sharpened."""
+    around, _ = _with_a_rail()
+    surface = around.margin.on_photo(around.finest.surface, around.hidden)
+    assert (surface[140:178, 60:180] == 0).mean() > 0.99
+    assert around.planes[0].kind == "ground"
+
+
+@cache
+def _with_a_rail():
+    """What is around, and the second layer, of the room with a rail before its wall."""
+    image, points, _, _ = room(box=False)
+    shown, pixels = points.points.copy(), image.pixels.copy()
+    rail = slice(100, 106)  # rows: as far away as the floor some forty rows further down
+    shown[rail], pixels[rail] = 2.0 * shown[rail] / -shown[rail][..., 2:], RED
+    around = look_around(Image(pixels=pixels), PointMap(points=shown, camera=points.camera), [])
+    relief = relief_behind(around.finest, around.planes)
+    second = relief_behind_edges(relief, around.planes, jump=JUMP, reach=BEHIND_EDGES)
+    assert second is not None
+    return around, second

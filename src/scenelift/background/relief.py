@@ -137,15 +137,14 @@ def visible_relief(
     beyond = sample_points(outside, place)
     free = valid & ~on_objects & ~beyond
     if free.any():
-        sharp = sharpened(measured, _colours_at(pixels, place), free)
+        _, off = _off_plane(planes, rays, measured, free)
+        sharp = sharpened(measured, _colours_at(pixels, place), free, off < 1)
         measured = np.where(free, sharp, measured)
     far = _backdrop(measured[free if free.any() else valid])
     depth = np.where(free, np.minimum(measured, far), far)
     surface = np.where(free, -1, -2)
-    on, number = nearest_plane(planes, rays, np.where(free, measured * (1 - NEAR_PLANE), np.inf))
-    with np.errstate(invalid="ignore"):
-        off = np.abs(on / measured - 1) / NEAR_PLANE
-    flat = free & (off < 1)
+    (on, number), off = _off_plane(planes, rays, measured, free)
+    flat = off < 1
     # All the way onto the plane where it is near, and gently back to what was seen.
     weight = np.clip(2 - 2 * off[flat], 0, 1)
     depth[flat] = weight * on[flat] + (1 - weight) * depth[flat]
@@ -159,6 +158,19 @@ def visible_relief(
         on_objects=on_objects,
         outside=beyond,
     )
+
+
+def _off_plane(
+    planes: Sequence[Plane],
+    rays: NDArray[np.float64],
+    depth: NDArray[np.float64],
+    free: NDArray[np.bool_],
+) -> tuple[tuple[NDArray[np.float64], NDArray[np.int64]], NDArray[np.float64]]:
+    """Find depth and number of each cell's plane, and how far off it is; 1 is no longer on it."""
+    on, number = nearest_plane(planes, rays, np.where(free, depth * (1 - NEAR_PLANE), np.inf))
+    with np.errstate(invalid="ignore"):
+        off = np.abs(on / depth - 1) / NEAR_PLANE
+    return (on, number), np.where(free & np.isfinite(off), off, np.inf)
 
 
 def _backdrop(depths: NDArray[np.float64]) -> float:
@@ -259,6 +271,8 @@ def relief_behind_edges(
     rows, columns = nearest_inside(front)
     distance = distance_inside(~front)
     near_side = depth < np.sqrt(jump) * depth[rows, columns]
+    # The lawn before a rail hides nothing: of planes only those that end at the jump do.
+    near_side &= (relief.surface < 0) | (relief.surface == relief.surface[rows, columns])
     band = near_side & (distance <= reach)
     inner = near_side & (distance <= reach + 3)  # what the farther side must not be drawn to
     depth, surface = _continued(

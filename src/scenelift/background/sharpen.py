@@ -19,6 +19,7 @@ def sharpened(
     depth: NDArray[np.float64],
     colours: NDArray[np.float64],
     usable: NDArray[np.bool_],
+    unchanged: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
     """Let depths jump where colours do, by the weighted median of each cell's neighbourhood.
 
@@ -30,6 +31,7 @@ def sharpened(
         depth: float64 [h, w].
         colours: float64 [h, w, 3], in 0…255.
         usable: bool [h, w]: only these are changed, and have a say.
+        unchanged: bool [h, w]: what stays as it is, like a floor that falls away from the camera.
 
     Returns:
         [h, w].
@@ -39,7 +41,7 @@ def sharpened(
     depth = depth.copy()
     for _ in range(ROUNDS):
         near, far = _extremes(np.where(usable, depth, np.nan))
-        rows, columns = np.nonzero(usable & (far > RAMP * near))
+        rows, columns = np.nonzero(usable & ~unchanged & (far > RAMP * near))
         if not rows.size:
             return depth
         v = np.stack([np.clip(rows + i, 0, depth.shape[0] - 1) for i, _ in shifts])
