@@ -44,6 +44,19 @@ class Margin:
             self.top_bottom : height - self.top_bottom, self.left_right : width - self.left_right
         ]
 
+    def on_photo(self, values: NDArray, photo: NDArray) -> NDArray:
+        """Give every pixel of the photo [H, W, …] the value of the nearest crossing of a grid.
+
+        Args:
+            values: [h, w], of a grid over photo and margin.
+        """
+        height, width = (
+            n + 2 * pad for n, (pad, _) in zip(photo.shape[:2], self._widths(photo), strict=False)
+        )
+        rows = np.rint(np.linspace(0, values.shape[0] - 1, height)).astype(int)
+        columns = np.rint(np.linspace(0, values.shape[1] - 1, width)).astype(int)
+        return self.inside(values[rows[:, None], columns])
+
     def photo_box(self, photo: NDArray) -> tuple[int, int, int, int]:
         """Left, top, right and bottom of the photo within the picture with its margin."""
         height, width = photo.shape[:2]

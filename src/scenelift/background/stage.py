@@ -12,16 +12,15 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 from scipy import ndimage
 
 from scenelift.background.inpaint import complete
-from scenelift.background.margin import Margin
-from scenelift.background.relief import Relief, backstop, relief_behind, relief_behind_edges
+from scenelift.background.relief import backstop, relief_behind, relief_behind_edges
 from scenelift.background.shape import JUMP, Layer, count_faces, mesh_of, splats_of
 from scenelift.background.surroundings import Surroundings, look_around
 from scenelift.geometry.transforms import pose_matrix, transform_gaussians, transform_points
 from scenelift.progress import Reporter, silent
-from scenelift.threads import side_by_side
 from scenelift.types import (
     Background,
     Image,
@@ -39,6 +38,7 @@ BEHIND_EDGES = 14  # cells that what is behind goes on at a jump of the depth
 MOST_FACES = 60_000
 MOST_SPLATS = 200_000
 BLUR = 0.015  # of the longer side: the picture of what is behind everything
+SMALL_BLUR = 3.0  # pixels of the picture in which that is blurred
 FAINT = 0.3  # splats of less opacity are no surface
 POINTS_OF_AN_OBJECT = 60_000
 
@@ -110,15 +110,11 @@ def rebuild(
 
     report.update(2, 4, "the picture behind the objects")
 
-    def completed(picture: NDArray[np.uint8], hole: NDArray[np.bool_], at: Relief) -> NDArray:
-        return complete(picture, hole, margin.inside(_over(at.surface, margin, hidden)))
-
-    behind = completed(around.pixels, hidden, relief)
+    behind = again = around.completed
     layers[0] = replace(layers[0], pixels=margin.mirrored(behind))
-    again = behind
     if second is not None and second.front is not None:
-        front = margin.inside(_over(_grown(second.front), margin, hidden))
-        again = completed(behind, front, second)
+        front = margin.on_photo(_grown(second.front), hidden)
+        again = complete(behind, front, margin.on_photo(second.surface, hidden))
         layers[2] = replace(layers[2], pixels=margin.mirrored(again))
     layers[1] = replace(layers[1], pixels=_blurred(margin.mirrored(again)))
     report.update(3, 4, "mesh and splats")
@@ -156,22 +152,23 @@ def _points_of(objects: Sequence[SceneObject]) -> NDArray[np.float64]:
 
 
 def _blurred(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Blur a picture until nothing in it looks like a thing; light and colours stay."""
-    sigma = BLUR * max(pixels.shape[:2])
-    channels = (pixels[..., k].astype(np.float32) for k in range(pixels.shape[2]))
-    blurred = side_by_side(lambda c: ndimage.gaussian_filter(c, sigma), channels)
-    return np.stack(list(blurred), -1).astype(np.uint8)
+    """Blur a picture until nothing in it looks like a thing; light and colours stay.
+
+    It is made smaller for it: at full size it would take as long as all else of the layers.
+    """
+    height, width = pixels.shape[:2]
+    smaller = max(1.0, BLUR * max(height, width) / SMALL_BLUR)
+    size = max(1, round(width / smaller)), max(1, round(height / smaller))
+    picture = Pillow.fromarray(pixels)
+    small = np.asarray(picture.resize(size, Pillow.Resampling.BOX), np.float32)
+    sigma = BLUR * max(height, width) / smaller
+    soft = np.asarray(ndimage.gaussian_filter(small, (sigma, sigma, 0)))
+    enlarged = Pillow.fromarray(np.rint(soft).astype(np.uint8)).resize(
+        (width, height), Pillow.Resampling.BICUBIC
+    )
+    return np.asarray(enlarged)
 
 
 def _grown(crossings: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Grow a mask by the grid's crossings that touch it."""
     return np.asarray(ndimage.binary_dilation(crossings, np.ones((3, 3), bool)), bool)
-
-
-def _over(values: NDArray, margin: Margin, photo: NDArray[np.bool_]) -> NDArray:
-    """Give every pixel of photo and margin the value of the nearest crossing of the grid."""
-    h, w = values.shape
-    height, width = margin.around(photo, False).shape
-    rows = np.rint(np.linspace(0, h - 1, height)).astype(int)
-    columns = np.rint(np.linspace(0, w - 1, width)).astype(int)
-    return values[rows[:, None], columns]

@@ -6,15 +6,22 @@ It needs the photo, its points and the masks, and no object: a run does it while
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from scenelift.background.inpaint import complete
 from scenelift.background.margin import Margin
 from scenelift.background.planes import Plane, find_walls, ground_planes
-from scenelift.background.relief import VisibleRelief, grid_of, sample_points, visible_relief
+from scenelift.background.relief import (
+    VisibleRelief,
+    grid_of,
+    relief_behind,
+    sample_points,
+    visible_relief,
+)
 from scenelift.background.rim import hidden_by
 from scenelift.geometry.ground import find_ground
 from scenelift.progress import Reporter, silent
@@ -35,8 +42,7 @@ class Surroundings:
     """What a photo shows around its objects, wherever these will be placed.
 
     Attributes:
-        pixels: uint8 [H, W, 3], the photo at the size that is worked at.
-        hidden: bool [H, W], what the objects hide of it.
+        hidden: bool [H, W], what the objects hide of the photo at the size that is worked at.
         margin: what is added around it.
         picture: uint8, the photo with its margin.
         points: those of the photo, with the margin.
@@ -45,9 +51,9 @@ class Surroundings:
         levels: heights of floor and table tops along `up`, in units of the points.
         cells: about how many cells the finest grid has.
         finest: what is visible, on that grid.
+        completed: uint8 [H, W, 3], the photo without the objects.
     """
 
-    pixels: NDArray[np.uint8]
     hidden: NDArray[np.bool_]
     margin: Margin
     picture: NDArray[np.uint8]
@@ -56,20 +62,32 @@ class Surroundings:
     up: tuple[float, float, float]
     levels: tuple[float, ...]
     cells: int
-    finest: VisibleRelief | None = None
+    finest: VisibleRelief
+    completed: NDArray[np.uint8]
 
     def visible(self, cells: int) -> VisibleRelief:
         """Compute what is visible on a grid of about so many cells."""
-        if self.finest is not None and cells == self.cells:
+        if cells == self.cells:
             return self.finest
-        return visible_relief(
-            self.points,
-            self.margin.around(self.hidden, False),
-            self.planes,
-            cells=cells,
-            pixels=self.picture,
-            outside=self.margin.around(np.zeros_like(self.hidden), True),
-        )
+        return _visible(self.points, self.hidden, self.planes, self.margin, self.picture, cells)
+
+
+def _visible(
+    points: PointMap,
+    hidden: NDArray[np.bool_],
+    planes: Sequence[Plane],
+    margin: Margin,
+    picture: NDArray[np.uint8],
+    cells: int,
+) -> VisibleRelief:
+    return visible_relief(
+        points,
+        margin.around(hidden, False),
+        planes,
+        cells=cells,
+        pixels=picture,
+        outside=margin.around(np.zeros_like(hidden), True),
+    )
 
 
 def look_around(
@@ -97,18 +115,25 @@ def look_around(
     planes = [*ground_planes(ground), *_walls(points, hidden, up, seed)]
     report.check()
     margin = Margin.of(points.camera, SIDES, ENDS)
-    around = Surroundings(
-        pixels=pixels,
+    picture, wide = margin.mirrored(pixels), margin.points(points)
+    cells = max(1, min(CELLS, hidden.size // PIXELS_A_CELL))
+    finest = _visible(wide, hidden, planes, margin, picture, cells)
+    report.check()
+    # The surfaces behind the objects are those behind their points: where exactly each object will
+    # be placed matters little to the picture behind it.
+    surfaces = margin.on_photo(relief_behind(finest, planes).surface, hidden)
+    return Surroundings(
         hidden=hidden,
         margin=margin,
-        picture=margin.mirrored(pixels),
-        points=margin.points(points),
+        picture=picture,
+        points=wide,
         planes=planes,
         up=(float(up[0]), float(up[1]), float(up[2])),
         levels=() if ground is None else ground.levels,
-        cells=max(1, min(CELLS, hidden.size // PIXELS_A_CELL)),
+        cells=cells,
+        finest=finest,
+        completed=complete(pixels, hidden, surfaces),
     )
-    return replace(around, finest=around.visible(around.cells))
 
 
 def _at_working_size(
