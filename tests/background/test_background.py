@@ -202,6 +202,7 @@ def test_a_photo_of_one_colour_is_completed_with_it():
 def test_a_rail_hides_itself_and_not_the_floor_before_it():
     """Else the picture behind it would be continued over the floor, from what is far away."""
     around, second = _with_a_rail()
+    assert second.front is not None
     front = around.margin.on_photo(second.front, around.hidden)
     assert front[101:105].mean() > 0.9
     floor = np.zeros_like(front)
