@@ -19,6 +19,10 @@ FolderArgument = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Where the mesh pack and the scenes are.")
 ]
 
+Seconds = Annotated[float | None, typer.Option(help="End after so long, learning rate and all.")]
+Checkpoint = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Resume from it, and keep it up to date.")
+]
 Bfloat16 = Annotated[
     bool | None,
     typer.Option(
@@ -132,12 +136,8 @@ def head(
     batch: Annotated[int, typer.Option(min=1, help="Examples a step and GPU.")] = 48,
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 4e-4,
     warmup: Annotated[int, typer.Option(min=0, help="Steps of rising learning rate.")] = 300,
-    seconds: Annotated[
-        float | None, typer.Option(help="End after so long, learning rate and all.")
-    ] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Resume from it, and keep it up to date.")
-    ] = None,
+    seconds: Seconds = None,
+    checkpoint: Checkpoint = None,
     start: Annotated[
         Path | None,
         typer.Option(
@@ -225,12 +225,8 @@ def flow(
     drop_condition: Annotated[
         float, typer.Option(min=0, max=1, help="Share of examples without a condition.")
     ] = 0.1,
-    seconds: Annotated[
-        float | None, typer.Option(help="End after so long, learning rate and all.")
-    ] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Resume from it, and keep it up to date.")
-    ] = None,
+    seconds: Seconds = None,
+    checkpoint: Checkpoint = None,
     device: Annotated[str, typer.Option(help="cuda, cuda:1, cpu.")] = "cuda",
     bfloat16: Bfloat16 = None,
     evaluate_every: Annotated[int, typer.Option(min=0, help="Steps; 0 only at the end.")] = 200,

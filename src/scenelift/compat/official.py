@@ -33,7 +33,12 @@ from scenelift.errors import (
 )
 from scenelift.models.sam3d.make_scene import KERNEL
 from scenelift.models.sam3d.model import PosedShape
-from scenelift.models.sam3d.pose import CAMERA_FROM_PYTORCH3D, OBJECT_FROM_ZUP, PublishedPose
+from scenelift.models.sam3d.pose import (
+    CAMERA_FROM_PYTORCH3D,
+    OBJECT_FROM_ZUP,
+    PublishedPose,
+    vector_of,
+)
 from scenelift.models.slat.flexicubes import SurfaceMesh
 from scenelift.options import BackendOptions, ReconstructionOptions
 from scenelift.progress import Reporter
@@ -199,9 +204,9 @@ def _reconstruction(output: Mapping[str, Any], notes: Sequence[str]) -> Reconstr
         gaussians=_gaussians(output["gaussian"][0]),
         mesh=_surface(glb),
         pose=PublishedPose(
-            rotation=_row(output["rotation"]),
-            translation=_row(output["translation"]),
-            scale=_row(output["scale"]),
+            rotation=vector_of(output["rotation"]),
+            translation=vector_of(output["translation"]),
+            scale=vector_of(output["scale"]),
         ),
         voxels=len(output["coords"]),
         notes=tuple(notes),
@@ -258,7 +263,3 @@ def _textured(mesh: Mesh, visual: Any) -> Mesh:
 
 def _array(values: torch.Tensor) -> NDArray[np.float32]:
     return values.detach().float().cpu().numpy()
-
-
-def _row(values: torch.Tensor) -> NDArray[np.float64]:  # [1, N] -> [N]
-    return values.detach().double().cpu().numpy().reshape(-1)

@@ -26,6 +26,7 @@ __all__ = [
     "take_gaussians",
     "transform_gaussians",
     "transform_points",
+    "unit_vector",
 ]
 
 
@@ -205,3 +206,8 @@ def concatenate_gaussians(parts: Sequence[Gaussians]) -> Gaussians:
         opacities=np.concatenate([p.opacities for p in parts]),
         sh0=np.concatenate([p.sh0 for p in parts]),
     )
+
+
+def unit_vector(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scale a vector to length 1; zero stays zero."""
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)

@@ -13,7 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from scenelift.geometry.transforms import matrix_from_quaternion, quaternion_from_matrix
+from scenelift.geometry.transforms import (
+    matrix_from_quaternion,
+    quaternion_from_matrix,
+    unit_vector,
+)
 from scenelift.models.sam3d.structure_flow import StructureLatents
 from scenelift.models.slat.frame import OBJECT_FROM_ZUP
 from scenelift.types import Pose
@@ -24,6 +28,7 @@ __all__ = [
     "decode_pose",
     "encode_pose",
     "scene_pose",
+    "vector_of",
 ]
 
 # x left, y up, z forward to x right, y up, z backward. Its own inverse.
@@ -88,12 +93,12 @@ def decode_pose(
         factor: of `OccupiedVoxels`: how much coarser the second stage's grid is than the decoder's.
     """
     rotation, log_scale, shift = (
-        _vector(t) for t in (latents.rotation, latents.scale, latents.translation)
+        vector_of(t) for t in (latents.rotation, latents.scale, latents.translation)
     )
-    S, T = _vector(scene_scale), _vector(scene_shift)
+    S, T = vector_of(scene_scale), vector_of(scene_shift)
     raw = rotation * _ROTATION_STD + _ROTATION_MEAN
-    b1 = _unit(raw[:3])
-    b2 = _unit(raw[3:] - (b1 @ raw[3:]) * b1)
+    b1 = unit_vector(raw[:3])
+    b2 = unit_vector(raw[3:] - (b1 @ raw[3:]) * b1)
     columns = np.stack([b1, b2, np.cross(b1, b2)], -1)
     scale = float(np.mean(np.exp(log_scale) * S)) * factor
     return PublishedPose(
@@ -123,7 +128,7 @@ def encode_pose(
 
     What `decode_pose` and `scene_pose` undo; training aims at these.
     """
-    S, T = _vector(scene_scale), _vector(scene_shift)
+    S, T = vector_of(scene_scale), vector_of(scene_shift)
     linear = CAMERA_FROM_PYTORCH3D @ matrix_from_quaternion(pose.rotation) @ OBJECT_FROM_ZUP
     columns = linear.T  # for row vectors
     rotation = (np.concatenate([columns[:, 0], columns[:, 1]]) - _ROTATION_MEAN) / _ROTATION_STD
@@ -131,9 +136,6 @@ def encode_pose(
     return rotation, np.log(pose.scale / S), (translation - T) / S
 
 
-def _vector(values: Tensor) -> NDArray[np.float64]:
+def vector_of(values: Tensor) -> NDArray[np.float64]:
+    """Copy a tensor's numbers to the CPU, as a vector of doubles."""
     return values.detach().double().cpu().numpy().reshape(-1)
-
-
-def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    return vector / max(float(np.linalg.norm(vector)), 1e-12)

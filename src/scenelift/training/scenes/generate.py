@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from scenelift.errors import InputError
+from scenelift.geometry.transforms import unit_vector
 from scenelift.training.scenes import props
 from scenelift.training.scenes.backdrops import backdrop, light, sky
 from scenelift.training.scenes.clutter import NO_PICTURES, Texture, clutter, restyled
@@ -234,11 +235,11 @@ class SceneMaker:
         points = points @ pose[:3, :3].T + pose[:3, 3]
         old = layout.view.world_from_camera
         eye, middle = old[:3, 3], (points.min(0) + points.max(0)) / 2
-        back = _unit(eye - middle)
+        back = unit_vector(eye - middle)
         right = np.cross(old[:3, 1], back)
         if np.linalg.norm(right) < 0.1:
             return layout.view
-        right = _unit(right)
+        right = unit_vector(right)
         rotation = np.stack([right, np.cross(back, right), back], 1)
         local = (points - eye) @ rotation
         if not (local[:, 2] < -1e-3).all():
@@ -250,8 +251,8 @@ class SceneMaker:
         focal = share * min(width / 2 / max(tangents[0], 1e-3), height / 2 / max(tangents[1], 1e-3))
         focal = float(np.clip(focal, 0.45 * width, 5 * width))
         shift = rng.normal(0, 0.12, 2) * (width, height) / focal
-        back = _unit(back + rotation[:, :2] @ shift)
-        right = _unit(np.cross(rotation[:, 1], back))
+        back = unit_vector(back + rotation[:, :2] @ shift)
+        right = unit_vector(np.cross(rotation[:, 1], back))
         world_from_camera = np.eye(4)
         world_from_camera[:3, :3] = np.stack([right, np.cross(back, right), back], 1)
         world_from_camera[:3, 3] = eye
@@ -343,10 +344,6 @@ class SceneMaker:
         visible[inside] = grid[cells[inside, 1], cells[inside, 0]]
         every, first = np.unique(cells, axis=0, return_index=True)
         return float(visible[first].mean()) if len(every) else 0.0
-
-
-def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    return vector / max(float(np.linalg.norm(vector)), 1e-12)
 
 
 def _gloss(numbers: Sequence[int], rng: np.random.Generator) -> NDArray[np.float64]:  # [S, 2]
