@@ -16,11 +16,11 @@ from scenelift.io.splat_reader import read_splats
 from scenelift.output.manifest import Manifest
 from scenelift.pipeline import Pipeline
 from scenelift.progress import silent
-from scenelift.render.concatenate import concatenate_meshes
 from scenelift.render.meshes import render_mesh
 from scenelift.render.splats import render_splats
 from scenelift.runs import RunSpec, run_job
 from scenelift.types import BoxPrompt, Camera, Prompt
+from tests.drivers.concatenate import concatenate_meshes
 
 pytestmark = pytest.mark.weights
 

@@ -6,7 +6,6 @@ import pytest
 from scenelift.geometry.photo_size import (
     photo_size,
     working_box,
-    working_camera,
     working_mask,
     working_point,
 )
@@ -28,7 +27,7 @@ def test_points_and_boxes_are_scaled_along():
 
 def test_a_camera_keeps_its_field_of_view():
     camera = Camera(fx=90, fy=90, cx=45, cy=30, width=90, height=60)
-    assert working_camera(REDUCED, camera) == Camera(
+    assert camera.resized(REDUCED.width, REDUCED.height) == Camera(
         fx=60, fy=60, cx=30, cy=20, width=60, height=40
     )
 

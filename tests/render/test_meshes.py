@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.drivers.concatenate import concatenate_meshes
 
 from scenelift.geometry.transforms import compose_transform
-from scenelift.render.concatenate import concatenate_meshes
 from scenelift.render.meshes import render_mesh
 from scenelift.render.meshes_reference import cast_rays_reference
 from scenelift.types import Camera, Mesh

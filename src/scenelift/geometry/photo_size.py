@@ -10,13 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.types import Box, Camera, Image
+from scenelift.types import Box, Image
 
 __all__ = [
     "own_box",
     "photo_size",
     "working_box",
-    "working_camera",
     "working_mask",
     "working_point",
 ]
@@ -61,8 +60,3 @@ def working_mask(image: Image, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     coverage = np.asarray(picture.resize(size, Pillow.Resampling.BOX))
     inside = coverage >= 128
     return inside if inside.any() else coverage > 0
-
-
-def working_camera(image: Image, camera: Camera) -> Camera:
-    """Convert a photo's camera to the working picture."""
-    return camera.resized(image.width, image.height)
