@@ -71,7 +71,10 @@ def _draw_labels(picture: PIL.Image.Image, instances: Sequence[Instance], factor
         if font is None:  # none here has the letters: its number says which it is
             text, font = f"{number}  {instance.score:.2f}", PIL.ImageFont.load_default(size)
         else:
-            text = f"{number} {_shortened(instance.label)} {instance.score:.2f}"
+            label = instance.label
+            if len(label) > MAX_LABEL:
+                label = label[: MAX_LABEL - 1].rstrip() + "…"
+            text = f"{number} {label} {instance.score:.2f}"
         while len(text) > 8 and draw.textlength(text, font) > picture.width - size:
             text = text[:-2].rstrip("…") + "…"
         left, top, right, bottom = draw.textbbox((0, 0), text, font)
@@ -84,10 +87,6 @@ def _draw_labels(picture: PIL.Image.Image, instances: Sequence[Instance], factor
         luma = 0.3 * color[0] + 0.59 * color[1] + 0.11 * color[2]
         ink = "black" if luma > 130 else "white"
         draw.text((x + pad - left, y + pad - top), text, fill=ink, font=font)
-
-
-def _shortened(label: str) -> str:
-    return label if len(label) <= MAX_LABEL else label[: MAX_LABEL - 1].rstrip() + "…"
 
 
 def _free_place(

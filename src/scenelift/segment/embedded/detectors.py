@@ -66,8 +66,8 @@ def detect(
 
     def look(job: tuple[Detector, Box]) -> Detections:
         detector, window = job
-        plain = detector.detect(photo, window)
-        other = detector.detect(mirrored, _mirror_box(window, photo.width))
+        plain, (x0, y0, x1, y1) = detector.detect(photo, window), window
+        other = detector.detect(mirrored, (photo.width - x1, y0, photo.width - x0, y1))
         other = Detections(_mirror_boxes(other.boxes, photo.width), other.scores, other.classes)
         both = fuse([plain, other], np.mean)
         return both.take(~_cut_off(both.boxes, window, photo.size))
@@ -100,10 +100,6 @@ def _agreement(scores: NDArray[np.float32]) -> float:  # [detectors]
     best = float(scores.max())
     others = float(scores.sum()) - best
     return best + (1 - best) * 0.5 * min(others, 1.0)
-
-
-def _mirror_box(box: Box, width: float) -> Box:
-    return (width - box[2], box[1], width - box[0], box[3])
 
 
 def _mirror_boxes(boxes: NDArray[np.float32], width: float) -> NDArray[np.float32]:
