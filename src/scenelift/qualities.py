@@ -209,9 +209,11 @@ def _auto_notes(
 
 def _remedy(quality: str, missing: list[str]) -> str:
     """Write the commands that install what is missing."""
+    from scenelift.weights.published import MODELS, of_quality
+
     if missing == [_UNTESTED]:
         return f"`scenelift models verify --run {quality}`"
     packages = any("not installed" in reason for reason in missing)
     install = "`pip install 'scenelift[full]'` and " if packages else ""
-    gated = " (gated)" if quality in ("full", "pbr") else ""
+    gated = " (gated)" if any(MODELS[name].gated for name in of_quality(quality)) else ""
     return f"{install}`scenelift models download {quality}`{gated}"

@@ -74,6 +74,22 @@ def test_an_item_goes_from_claim_to_result(folder, ledger):
     assert not is_settled(done, an_item(seed=1))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be synced there")
+def test_a_result_counts_only_once_it_survives_a_loss_of_power(folder, ledger, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def noted(descriptor):
+        synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    worker = ledger()
+    claim = worker.claim(an_item())
+    assert not synced  # a claim that is lost is made again
+    path = folder.entry("a", worker.finish(claim, "done", facts={}).number)
+    assert synced == [path.stat().st_ino, path.parent.stat().st_ino]
+
+
 def test_a_claimed_item_is_not_given_twice(ledger):
     first, second = ledger(), ledger()
     claim = first.claim(an_item())

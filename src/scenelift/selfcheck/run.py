@@ -131,9 +131,11 @@ def self_check(
     if not passes("pointmap", points, judge_points) or points is None:
         points = reference.stand_in_points()
 
-    if pipeline.reconstructor.name == "embedded":
+    from scenelift.reconstruct.embedded import EmbeddedReconstructor
+
+    if isinstance(pipeline.reconstructor, EmbeddedReconstructor):
         # Without what it sees with, it inflates outlines, which would pass for a shape here.
-        trained = "inflation" not in pipeline.reconstructor.version
+        trained = pipeline.reconstructor.is_trained
         findings.append(truth("reconstruct", "its shapes come from the trained head", ok=trained))
     rest = Pipeline(
         _Segmented(instance),

@@ -56,6 +56,11 @@ class EmbeddedReconstructor:
         made_by = "inflation" if head is None else version("shape")
         self.version = f"8 {made_by} {boxes.version}"
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether a trained head makes the shapes: without its weights outlines are inflated."""
+        return self._head is not None
+
     @classmethod
     def load(cls, options: BackendOptions | Runtime) -> EmbeddedReconstructor:
         """Load the models; head and oriented boxes are used where their weights are installed."""
