@@ -5,6 +5,7 @@ An option that is added is walked too: `changes` says which stage depends on it 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from scenelift.runs import RunSpec, fingerprint_of
 from scenelift.runtime import Runtime
 from scenelift.stages import StageStore
 from scenelift.testing.fakes import disc_photo
+from scenelift.types import Image
 
 ORDER = ("segment", "pointmap", "reconstruct", "finish", "compose", "background", "write")
 BASE = {"prompt": ["red", "blue"], "device": "cpu", "faces": 40, "texture_size": 64}
@@ -145,6 +147,41 @@ def test_another_mask_or_depth_is_another_version(photo, pipeline, tmp_path):
         np.save(depth, np.full(image.pixels.shape[:2], size / 10, np.float32))
         seen |= {backends(depth=depth, depth_scale=k)["pointmapper"] for k in (1.0, 0.5)}
     assert len(seen) == 6
+
+
+def another_photo(image: Image) -> Image:
+    """The photo with one number off by one."""
+    pixels = image.pixels.copy()
+    pixels[0, 0, 0] ^= 1
+    return replace(image, pixels=pixels)
+
+
+def test_another_photo_backend_or_release_is_another_run(photo, pipeline, tmp_path, monkeypatch):
+    options, image = Options.from_plain(BASE), read_image(photo)
+    prompt = options.search.to_prompt()
+    spec = RunSpec.of(photo, prompt, tmp_path, options)
+    runs = [
+        fingerprint_of(spec, picture, prompt, pipeline) for picture in (image, another_photo(image))
+    ]
+    for role in ("segmenter", "pointmapper", "reconstructor"):
+        getattr(pipeline, role).version = "another"
+        runs.append(fingerprint_of(spec, image, prompt, pipeline))
+    monkeypatch.setattr("scenelift.runs.__version__", "another")
+    runs.append(fingerprint_of(spec, image, prompt, pipeline))
+    assert len(set(runs)) == 6
+
+
+def test_another_photo_or_release_uses_no_stored_result(photo, pipeline, tmp_path, monkeypatch):
+    def resumed(image: Image) -> list[bool]:
+        scene = pipeline.run(image, ["red"], store=StageStore(tmp_path / "stages"))
+        return [timing.resumed for timing in scene.provenance.timings]
+
+    image = read_image(photo)
+    assert not any(resumed(image))
+    assert not any(resumed(another_photo(image)))
+    assert all(resumed(another_photo(image)))
+    monkeypatch.setattr("scenelift.stages.__version__", "another")
+    assert not any(resumed(another_photo(image)))
 
 
 def test_another_version_of_any_backend_runs_its_stage_and_all_after_it(photo, pipeline, tmp_path):
