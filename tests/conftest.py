@@ -19,9 +19,9 @@ from scenelift.testing.fakes import (
 )
 
 # The same examples everywhere, so that what lands passes again tomorrow. Looking for new ones is
-# `pytest --hypothesis-profile explore`.
-settings.register_profile("same", derandomize=True)
-settings.register_profile("explore")
+# `pytest --hypothesis-profile explore`. No deadline: a busy machine is no mistake.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
 settings.load_profile("same")
 
 
