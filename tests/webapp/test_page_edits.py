@@ -176,6 +176,8 @@ def test_the_pointer_drags_two_tabs_are_told_and_all_is_taken_away(
     turn.get_by_label("Frames").select_option("24")
     turn.get_by_role("button").press("Enter")
     expect(page.get_by_role("link", name=f"turntable-circle-24x512.{kind}")).to_be_visible()
+    page.get_by_role("group", name="Splats the other way up").get_by_role("button").press("Enter")
+    expect(page.get_by_role("link", name="scene.y-up.ply")).to_be_visible()
     page.get_by_role("button", name="Make it for your room").press("Enter")
     room = page.locator("a[rel=ar]")
     expect(room.get_by_alt_text("See it in your room")).to_be_visible()
