@@ -84,6 +84,19 @@ def test_what_stands_beside_something_tall_is_not_carried_by_it():
     assert shelf.height == pytest.approx(0.9, abs=1e-6)
 
 
+def test_what_reaches_under_a_rim_carries_nothing(tmp_path):
+    """A spoon on a saucer, half under the cup: a cup on it would tip both."""
+    world = world_of(
+        [
+            thing(0, "spoon", box(0.16, 0.04, 0.03), (0.09, 0.02, -1)),
+            thing(1, "cup", box(0.1, 0.1, 0.1), (0, 0.09, -1)),
+        ],
+        levels=(0.0,),
+    )
+    assert world.bodies[1].stands_on != world.bodies[0].name
+    assert moved(world, tmp_path) < 0.01
+
+
 def test_a_carrier_gets_a_flat_top_where_something_stands():
     """On a gable nothing stays; the photo shows that something does."""
     gable = trimesh.Trimesh(

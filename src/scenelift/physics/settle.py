@@ -25,7 +25,7 @@ FLOOR = -1  # where the index of a body is expected
 
 FLOATS, SINKS = 0.15, 0.2  # of a body's longest side: a foot that far off still stands there
 NOISE = 0.025  # of its distance from the camera: likewise, since point maps err by that
-LEAST_CARRIED = 0.25  # of a foot that something must be under
+LEAST_CARRIED = 0.5  # of a foot that something must be under, its middle included
 SEAT = 0.02  # of the longest side of what is carried: how thick a carrier's flat top is
 SHELF_THICKNESS = 0.02  # of a table top, in units of the scene
 SHELF_MARGIN = 0.05  # beyond the footprints of what stands on it
@@ -185,7 +185,9 @@ def _carrier(
     choices = [_Foot(on=FLOOR, height=0.0)]
     choices += [_Foot(on=None, height=top) for top in tops]
     if footprint is not None:
-        for other in feet:
+        for other, foot in feet.items():
+            if foot.footprint is None or not foot.footprint.steady(body.centre[:2]):
+                continue  # it would tip under the load
             top = _top_below(bodies[other].hulls, footprint, low - floats, low + sinks)
             if top is not None:
                 choices.append(_Foot(on=other, height=top))
@@ -204,10 +206,10 @@ def _top_below(
     for hull in hulls:
         top = _height_at(hull, places)
         tops = np.maximum(tops, np.where(top <= high, top, -np.inf))
-    tops = tops[tops >= low]
-    if len(tops) < LEAST_CARRIED * len(places):
+    carried = tops >= low
+    if not carried[0] or carried.mean() < LEAST_CARRIED:
         return None
-    return float(np.median(tops))
+    return float(np.median(tops[carried]))
 
 
 def _height_at(hull: Hull, places: NDArray[np.float64]) -> NDArray[np.float64]:
