@@ -34,8 +34,8 @@ export class LiveView {
   readonly #status: HTMLElement;
   readonly #onState: (state: 'partial' | 'ready') => void;
   #mode: Mode = 'splats';
+  #moving = false;
   #standIns = false; // meshes are shown in the place of splats
-  #turn = 0; // of what is shown: a later one is not undone by what an earlier one waited for
   #roomWanted = true;
   #grid: GridHelper | null = null;
   #started = false; // something can be seen
@@ -89,6 +89,7 @@ export class LiveView {
     host.append(this.#toolbar.element);
     if (this.#room) this.#toolbar.offerRoom();
     this.stage.onFrame = () => {
+      this.#endStandIns();
       this.stage.setCovered(this.#toolbar.element.offsetHeight + TOOLBAR_GAP);
       if (this.#backdrop.group.visible) {
         this.#backdrop.fade(this.stage.camera, this.stage.bounds.center);
@@ -218,20 +219,24 @@ export class LiveView {
   }
 
   #show(moving = false): void {
-    const standIns = moving && this.#mode === 'splats';
-    // Splats need a while until they are sorted: what stood in for them stays until they are there.
-    const both = !moving && this.#standIns && this.#mode === 'splats';
-    this.#standIns = standIns || both;
-    for (const node of this.nodes) node.show(standIns ? 'mesh' : this.#mode, both);
+    this.#moving = moving;
+    this.#standIns = this.#mode === 'splats' && (moving || this.#standIns);
+    this.#showNodes();
     if (this.#room) this.#room.group.visible = this.#roomShown;
-    const turn = ++this.#turn;
     if (moving) this.stage.invalidate();
-    else void this.stage.refresh().then(() => {
-      if (!both || turn !== this.#turn || this.#disposed) return;
-      this.#standIns = false;
-      for (const node of this.nodes) node.show(this.#mode);
-      this.stage.invalidate();
-    });
+    else void this.stage.refresh();
+  }
+
+  #showNodes(): void {
+    const mode = this.#standIns && this.#moving ? 'mesh' : this.#mode;
+    for (const node of this.nodes) node.show(mode, this.#standIns);
+  }
+
+  /** Splats need a while until they are sorted; what stood in for them goes with the picture that has them. */
+  #endStandIns(): void {
+    if (!this.#standIns || this.#moving || this.stage.drawnSplats === 0) return;
+    this.#standIns = false;
+    this.#showNodes();
   }
 
   /** The picture that a scene opens with: the photo's own where there is a room around it. */

@@ -153,6 +153,11 @@ export class Stage {
     this.invalidate();
   }
 
+  /** How many splats the next picture has: those that were sorted last. */
+  get drawnSplats(): number {
+    return this.#spark.activeSplats;
+  }
+
   /** What is to be seen: sets clipping planes and the distances of `frame`. */
   setBounds(box: Box3): void {
     if (box.isEmpty()) return;
