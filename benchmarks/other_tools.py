@@ -31,6 +31,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from benchmarks.documented_formats import documented_formats
 from scenelift.batch.items import BatchItem
 from scenelift.batch.manifest import read_items
 from scenelift.errors import SceneliftError
@@ -407,6 +408,7 @@ MASKS: dict[str, tuple[str, Maker]] = {
     "Supervisely, bitmaps": ("format", supervisely),
     "CVAT for images, masks": ("format", cvat_xml),
     "CVAT segmentation mask with labelmap.txt": ("format", cvat_masks),
+    **{name: ("format", make) for name, make in documented_formats(truth).items()},
     "Pillow, GIF with a palette": ("tool", pillow_palette),
     "Pillow, quantized PNG": ("tool", pillow_quantized),
     "Pillow, lossless WebP": ("tool", pillow_webp),
@@ -446,7 +448,8 @@ def masks() -> Iterator[tuple[str, str, str]]:
             for t in truth()[len(given.boxes) :]
         ]
         labels = ", ".join(i.label for i in (*given.instances, *given.boxes))
-        kinds = f"{len(given.instances)} masks, IoU {min(overlaps):.3f}"
+        kinds = f"{len(given.instances)} masks"
+        kinds += f", IoU {min(overlaps):.3f}" if given.instances else ""
         boxes = f", {len(given.boxes)} box to cut out" if given.boxes else ""
         yield name, origin, f"{kinds}{boxes}; called {labels}"
 

@@ -1,6 +1,6 @@
 """Damage every kind of file that is read, thousands of times: an error of ours, or a result.
 
-    python benchmarks/readers.py [--cases 500] [--seed 0] [--only NAME …]
+    python -m benchmarks.readers [--cases 500] [--seed 0] [--only NAME …]
 
 Bits are flipped, bytes changed, moved, repeated and cut off; numbers in text are made huge, values
 nested a hundred thousand deep; sizes in headers are raised. Each reader runs in a process of its
@@ -33,9 +33,11 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
+from benchmarks.documented_formats import documented_formats
 from scenelift.errors import SceneliftError
 from scenelift.formats import extra_file
 from scenelift.testing.fakes import ball_shape, disc_photo
+from scenelift.types import Image
 
 MOST_BYTES = 2**30
 SECONDS = 20
@@ -136,7 +138,7 @@ def _masks() -> dict[str, bytes]:
     return found
 
 
-def _coco() -> dict[str, bytes]:
+def _annotations() -> dict[str, bytes]:
     polygon = [[10, 10, 90, 10, 90, 90, 10, 90]]
     runs = {"size": [120, 160], "counts": [120 * 20, 400, 120 * 140 - 400]}
     document = {
@@ -159,7 +161,14 @@ def _coco() -> dict[str, bytes]:
             {"label": "bowl", "shape_type": "rectangle", "points": [[10, 10], [90, 90]]},
         ],
     }
-    return {
+    mask = np.zeros((120, 160), np.bool_)
+    mask[40:80, 40:90] = True
+    others: dict[str, bytes] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for write in documented_formats(lambda: np.stack([mask, mask[::-1]])).values():
+            file = Path(folder) / write(Path(folder))
+            others[file.name] = file.read_bytes()
+    return others | {
         "coco.json": json.dumps(document).encode(),
         "labelme.json": json.dumps(labelme).encode(),
     }
@@ -169,7 +178,8 @@ def _read_masks(path: Path) -> object:
     from scenelift.segment.given.canvas import Canvas
     from scenelift.segment.given.reading import read_given
 
-    return read_given([path], Canvas.of_size((120, 160)))
+    image = Image(pixels=np.zeros((120, 160, 3), np.uint8))
+    return read_given([path], Canvas.of_image(image, Path("photo.png")))
 
 
 def _instances() -> dict[str, bytes]:
@@ -458,7 +468,7 @@ def _read_record(path: Path) -> object:
 READERS = {
     "photos": Reader(samples=_photos, read=_read_photo),
     "masks": Reader(samples=_masks, read=_read_masks),
-    "coco": Reader(samples=_coco, read=_read_masks, text=True),
+    "annotations": Reader(samples=_annotations, read=_read_masks, text=True),
     "instances": Reader(samples=_instances, read=_read_instances, text=True),
     "depth": Reader(samples=_depths, read=_read_depth),
     "tables": Reader(samples=_tables, read=_read_table, text=True),

@@ -12,7 +12,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from benchmarks import other_tools
+from benchmarks import documented_formats, other_tools
 from scenelift.errors import InputError
 from scenelift.pipeline import limit_objects
 from scenelift.progress import silent
@@ -472,8 +472,137 @@ def test_every_form_of_other_tools_gives_its_masks_back(tmp_path, name):
         ious = [(instance.mask & t).sum() / (instance.mask | t).sum() for t in other_tools.truth()]
         # Corners of a rectangle in per cent are rounded to a pixel.
         assert max(ious) == 1 or ("rectangle" in name and max(ious) > 0.97)
-    if name.startswith(("CVAT", "Label", "Supervisely")):
+    if name.startswith(("CVAT", "Label", "Supervisely")) or name in documented_formats.DOCUMENTS:
         assert {i.label for i in (*given.instances, *given.boxes)} == {"ball", "box"}
+    if name in documented_formats.DOCUMENTS:
+        expected = dict(
+            zip(("ball", "box"), map(documented_formats.corners, other_tools.truth()), strict=True)
+        )
+        assert {b.label: b.box for b in given.boxes}.items() <= expected.items()
+
+
+def test_several_photos_of_any_tool_need_the_photos_name(tmp_path):
+    for name in ("BDD100K", "VIA 2, CSV", "VIA 3", "Datumaro", "Create ML, boxes"):
+        file = tmp_path / MAKERS[name][1](tmp_path)
+        with pytest.raises(InputError, match=r"of 2 photos .*unclear which of them is desk.png"):
+            read(file, photo="desk.png")
+        (tmp_path / file.name).unlink()
+
+
+POSE = "0 0.3 0.52 0.28 0.375" + 8 * " 0.3 0.5{v}" + 9 * " 0.32 0.6{v}"
+BOX_OF_POSE = (0.16 * 320, 0.3325 * 240, 0.44 * 320, 0.7075 * 240)
+
+
+@pytest.mark.parametrize("v", ["", " 1", " 2"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_key_points_of_yolo_are_no_outline(tmp_path, v, listed):
+    lines = POSE.format(v=v)
+    if listed:
+        lines = lines.rsplit(" 0.32", 4)[0]  # any number of points
+        shape = f"[13, {3 if v else 2}]"
+        (tmp_path / "data.yaml").write_text(f"kpt_shape: {shape}\nnames: [person]\n")
+    (tmp_path / "photo.txt").write_text(lines)
+    given = read(tmp_path / "photo.txt")
+    assert not given.instances
+    np.testing.assert_allclose(given.boxes[0].box, BOX_OF_POSE)
+    assert any("key points" in note for note in given.notes)
+
+
+@pytest.mark.parametrize("end", ["0.91", "0.91 7", "7", ""])
+def test_scores_and_tracks_end_lines_of_yolo(tmp_path, end):
+    outline = "0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5 0.05 0.3"
+    lines = [f"32 0.3 0.5 0.2 0.4 {end}", f"32 {outline} {end.replace('7', '12')}"]
+    (tmp_path / "photo.txt").write_text("\n".join(lines))
+    given = read(tmp_path / "photo.txt")
+    np.testing.assert_allclose(given.boxes[0].box, (64, 72, 128, 168))
+    (found,) = given.instances
+    assert found.score == (0.91 if "0.91" in end else 1)
+    assert abs(found.mask.sum() - 320 * 240 * 0.17) < 50
+
+
+def coco_text(lengths):
+    """Run lengths as pycocotools packs them, written from the description of the format."""
+    text = ""
+    for number, length in enumerate(lengths):
+        rest = length - (lengths[number - 2] if number > 2 else 0)
+        more = True
+        while more:
+            code, rest = rest & 31, rest >> 5
+            more = rest != (-1 if code & 16 else 0)
+            text += chr(code + 48 + 32 * more)
+    return text
+
+
+def test_run_lengths_as_python_shows_bytes_are_read(tmp_path):
+    text = coco_text([240 * 100 + 60, 90, 150, 92, 76800 - 24060 - 90 - 150 - 92])
+    expected = np.zeros(SIZE, bool)
+    expected[60:150, 100] = expected[60:152, 101] = True
+    for counts in (text, str(text.encode())):
+        runs = {"size": [240, 320], "counts": counts}
+        (tmp_path / "a.json").write_text(json.dumps([{"segmentation": runs}]))
+        np.testing.assert_array_equal(read(tmp_path / "a.json").instances[0].mask, expected)
+    (tmp_path / "a.json").write_text(json.dumps([{"segmentation": "text"}]))
+    with pytest.raises(InputError, match="segmentation is 'text'; polygons or run lengths"):
+        read(tmp_path / "a.json")
+
+
+def test_curves_of_bdd100k_bend_and_its_lines_enclose_nothing(tmp_path):
+    k = 4 / 3 * (2**0.5 - 1) * 40  # a circle of radius 40 in four curves, to .03 %
+    vertices = [
+        *((160, 80), (160 + k, 80), (200, 120 - k)),
+        *((200, 120), (200, 120 + k), (160 + k, 160)),
+        *((160, 160), (160 - k, 160), (120, 120 + k)),
+        *((120, 120), (120, 120 - k), (160 - k, 80)),
+    ]
+    shape = [{"vertices": vertices, "types": "LCCLCCLCCLCC", "closed": True}]
+    labels = [{"category": "ball", "poly2d": shape, "score": 0.5}]
+    (tmp_path / "a.json").write_text(json.dumps([{"name": "photo.png", "labels": labels}]))
+    (ball,) = read(tmp_path / "a.json").instances
+    y, x = np.mgrid[:240, :320] + 0.5
+    assert (ball.mask ^ ((x - 160) ** 2 + (y - 120) ** 2 < 1600)).sum() < 20
+    assert ball.score == 0.5
+
+
+def geojson(tmp_path, coordinates, **more) -> Path:
+    feature = {
+        "type": "Feature",
+        "properties": {"label": "ring"},
+        "geometry": {"type": "MultiPolygon", "coordinates": coordinates},
+    }
+    file = tmp_path / "a.geojson"
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": [feature], **more}))
+    return file
+
+
+def square(x0, y0, x1, y1):
+    return [[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]
+
+
+def test_areas_of_geojson_have_holes_and_parts_in_pixels_that_may_count_upwards(tmp_path):
+    expected = np.zeros(SIZE, bool)
+    expected[10:90, 10:90] = True
+    expected[30:50, 30:50] = False
+    expected[100:120, 200:240] = True
+    parts = [[square(10, 10, 90, 90), square(30, 30, 50, 50)], [square(200, 100, 240, 120)]]
+    (ring,) = read(geojson(tmp_path, parts)).instances
+    np.testing.assert_array_equal(ring.mask, expected)
+    assert ring.label == "ring"
+    below = [[[[x, -y] for x, y in line] for line in part] for part in parts]
+    (ring,) = read(geojson(tmp_path, below)).instances
+    np.testing.assert_array_equal(ring.mask, expected)
+
+
+@pytest.mark.parametrize(
+    ("part", "more"),
+    [
+        (square(13.3701, 52.5101, 13.3708, 52.5107), {}),
+        (square(388000, 5819000, 388050, 5819050), {}),
+        (square(10, 10, 90, 90), {"crs": {"properties": {"name": "EPSG:4326"}}}),
+    ],
+)
+def test_places_on_a_map_are_refused(tmp_path, part, more):
+    with pytest.raises(InputError, match="places on a map, not pixels"):
+        read(geojson(tmp_path, [[part]], **more))
 
 
 def brush(mask: np.ndarray) -> list[int]:

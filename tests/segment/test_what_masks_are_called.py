@@ -51,6 +51,50 @@ def test_a_colour_picture_in_planes_is_read_as_the_same_one_in_png(tmp_path):
         check(read(file), BALL, BOX)
 
 
+def test_another_number_of_names_than_masks_is_refused(tmp_path):
+    file = tmp_path / "a.npz"
+    for facts, words in (
+        ({"names": np.array(["ball"])}, "1 names for 2 masks"),
+        ({"names": np.array(["ball", "box", "cup"])}, "3 names for 2 masks"),
+        ({"scores": np.ones(3)}, "3 scores for 2 masks"),
+    ):
+        np.savez(file, masks=STACK, **facts)
+        with pytest.raises(InputError, match=words):
+            read(file)
+    # Names of all classes, and the class of each mask.
+    np.savez(file, masks=STACK, names=np.array(["cup", "box", "ball"]), class_ids=np.array([2, 1]))
+    assert [i.label for i in read(file).instances] == ["ball", "box"]
+
+
+def test_the_picture_beside_masks_is_none_and_other_names_of_masks_are_known(tmp_path):
+    file, grey = tmp_path / "a.npz", PHOTO[..., 0]
+    np.savez(file, image=grey, seg=BALL)
+    check(read(file), BALL)
+    assert read(file).notes == ("a.npz: image is no mask.",)
+    np.savez(file, image=grey, depth=grey / 100.0, ball=BALL, box=BOX)
+    assert [i.label for i in read(file).instances] == ["ball", "box"]
+    np.savez(
+        file,
+        **{"pred_masks": STACK, "pred_classes": np.array([1, 0]), "scores": np.array([0.5, 0.25])},
+        pred_boxes=np.zeros((2, 4)),
+    )
+    (tmp_path / "classes.txt").write_text("box\nball\n")
+    assert [(i.label, i.score) for i in read(file).instances] == [("ball", 0.5), ("box", 0.25)]
+
+
+@pytest.mark.parametrize(
+    ("options", "metadata"),
+    [
+        ({"imagej": True}, {"axes": "CYX", "Labels": ["ball", "box"]}),
+        ({"ome": True}, {"axes": "CYX", "Channel": {"Name": ["ball", "box"]}}),
+    ],
+)
+def test_names_of_channels_name_pages(tmp_path, options, metadata):
+    stack = STACK * np.uint8(255)
+    tifffile.imwrite(tmp_path / "a.ome.tif", stack, metadata=metadata, **options)
+    assert [i.label for i in read(tmp_path / "a.ome.tif").instances] == ["ball", "box"]
+
+
 def test_labels_scores_and_classes_beside_a_stack_are_its_objects(tmp_path):
     file = tmp_path / "a.npz"
     np.savez(file, masks=STACK, labels=np.array(["ball", "box"]), scores=np.array([0.5, 0.9]))

@@ -22,7 +22,7 @@ from PIL import ExifTags, ImageCms
 from scenelift.errors import ImageError
 from scenelift.io.cicp import CodePoints, space_of
 from scenelift.io.spaces import SRGB_PRIMARIES, Space, gamma_light, in_srgb, matrix_to_srgb, xyz
-from scenelift.io.tiff import is_half_float
+from scenelift.io.tiff import is_half_float, numbers_of
 
 __all__ = ["needs_all_bits", "to_srgb"]
 
@@ -80,7 +80,7 @@ def to_srgb(
     clear = clear and not picture.mode.startswith("I")
     alpha = picture.convert("RGBA").getchannel("A") if clear else None
     if picture.mode.startswith("I"):
-        wide = np.asarray(picture)
+        wide = numbers_of(picture)
     values = None if wide is None else _by_own_range(wide, notes)
     space = space_of(points, notes) if points else None
     rgb = None

@@ -2,9 +2,9 @@
 
     folder with instances.json   what `scenelift segment` wrote, edited or added to
     folder                       its pictures, arrays and JSON files, in natural order
-    .json                        COCO (polygons, run lengths, boxes), labelme, Label Studio,
-                                 Supervisely, VIA
-    .xml .txt                    CVAT, VOC; YOLO
+    .json .geojson               COCO (polygons, run lengths, boxes) and what other tools write,
+                                 see `annotations`
+    .xml .txt .csv               CVAT, VOC; YOLO; VIA, TensorFlow
     picture                      one mask, or one value or one colour an object
     .npy .npz                    bool or numbers [H, W], or a stack of masks [N, H, W]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,13 +11,22 @@ from numpy.typing import NDArray
 
 from scenelift.errors import InputError, first_few
 from scenelift.segment.given.canvas import Canvas
-from scenelift.segment.given.shapes import Outline, about, box_of_numbers, file_name, score_of
+from scenelift.segment.given.shapes import (
+    Outline,
+    about,
+    box_of_numbers,
+    file_name,
+    original_name,
+    score_of,
+)
 from scenelift.types import Size
 
 __all__ = ["is_coco", "read_coco"]
 
 # Corners may lie so far outside the photo, in parts of its longer side, as tools round them.
 BEYOND = 0.02
+# A mask pixel by pixel has so many rows and columns; polygons of zeros and ones do not.
+LEAST_ROWS = 8
 
 
 def is_coco(document: Any) -> bool:
@@ -128,10 +138,9 @@ def _image_of_photo(images: list[dict[str, Any]], ids: list[str], canvas: Canvas
     """Return the id of the photo among several, None where it is unclear."""
     if canvas.photo is None:
         return None
-    files = {str(i.get("id")): file_name(i.get("file_name")) for i in images}
-    name = file_name(canvas.photo)
-    for same in (name, Path(name).stem):
-        hits = [k for k, file in files.items() if same in (file, Path(file).stem)]
+    files = {str(i.get("id")): i.get("file_name") for i in images}
+    for compared in (file_name, original_name, lambda name: Path(original_name(name)).stem):
+        hits = [k for k, file in files.items() if file and compared(file) == compared(canvas.photo)]
         if len(hits) == 1:
             return hits[0]
         if hits:
@@ -157,6 +166,8 @@ def _coordinates(entries: list[tuple[int, Any]]) -> list[float]:
     values: list[float] = []
     for _, entry in entries:
         shapes = entry.get("segmentation")
+        if _is_matrix(shapes):
+            continue
         if not (isinstance(shapes, list) and shapes):
             shapes = [] if isinstance(shapes, dict) else [entry.get("bbox") or []]
         for shape in shapes if isinstance(shapes[:1], list) else []:
@@ -213,7 +224,7 @@ def _faults(
             f"has the category {entry['category_id']}, which is in no list of categories."
         )
     segmentation = entry.get("segmentation")
-    if segmentation and isinstance(segmentation, list):
+    if segmentation and isinstance(segmentation, list) and not _is_matrix(segmentation):
         polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
         corners = np.concatenate([np.array(p, np.float64).reshape(-1, 2) for p in polygons]) * unit
         height, width = canvas.full
@@ -263,23 +274,45 @@ def coco_mask(
     Args:
         unit: pixels of a step of its polygons' x and y.
     """
+    if _is_matrix(segmentation):
+        return np.array(segmentation, np.bool_)  # its size is compared when it is fitted
     if isinstance(segmentation, list):
         polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
         pairs = [np.array(polygon, np.float64).ravel() for polygon in polygons]
         if any(len(xy) % 2 for xy in pairs):
             raise ValueError("a polygon needs pairs of x and y")
         return polygons_mask([(xy.reshape(-1, 2) * unit).ravel() for xy in pairs], canvas.full)
+    if not _is_rle(segmentation):
+        raise ValueError(
+            f"its segmentation is {str(segmentation)[:40]!r}; polygons or run lengths were expected"
+        )
     height, width = (int(v) for v in segmentation["size"])
     if (height, width) not in (canvas.full, canvas.size):
         raise ValueError(
             f"it is {width} × {height}, the photo is {canvas.full[1]} × {canvas.full[0]}"
         )
     counts = segmentation["counts"]
-    lengths = _lengths(counts) if isinstance(counts, str) else [int(c) for c in counts]
+    if isinstance(counts, str):
+        # Python shows the bytes of pycocotools so, with backslashes doubled.
+        quoted = re.fullmatch(r"b(['\"])(.*)\1", counts, re.DOTALL)
+        lengths = _lengths(quoted[2].replace("\\\\", "\\") if quoted else counts)
+    else:
+        lengths = [int(c) for c in counts]
     if min(lengths, default=0) < 0 or sum(lengths) != height * width:
         raise ValueError(f"its run lengths sum to {sum(lengths)}, not {height * width}")
     runs = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     return runs.reshape(width, height).T.copy()
+
+
+def _is_matrix(segmentation: Any) -> bool:
+    """Whether a 'segmentation' is a mask pixel by pixel, as Segment Anything's arrays become."""
+    if not isinstance(segmentation, list) or not isinstance(segmentation[:1], list):
+        return False
+    rows = cast("list[Any]", segmentation)
+    if len(rows) < LEAST_ROWS or not all(isinstance(row, list) for row in rows):
+        return False
+    wide = len(rows[0]) >= LEAST_ROWS and all(len(row) == len(rows[0]) for row in rows)
+    return wide and all(value in (0, 1) for row in rows for value in row)
 
 
 def polygons_mask(polygons: list[Any], size: Size) -> NDArray[np.bool_]:

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from scenelift.errors import InputError
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import polygons_mask
-from scenelift.segment.given.shapes import Outline, about, box_of_numbers
+from scenelift.segment.given.shapes import Outline, about, box_of_numbers, round_polygon
 from scenelift.types import Size
 
 __all__ = ["is_labelme", "read_labelme"]
 
-CIRCLE_CORNERS = 64
+# Upright, and turned as X-AnyLabeling and labelme 6 draw them: what is cut out is around all of it.
+BOXES = ("rectangle", "rotation", "oriented_rectangle")
 
 
 def is_labelme(document: Any) -> bool:
@@ -50,13 +51,11 @@ def read_labelme(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outlin
         if unit != (1.0, 1.0):
             shape = {**shape, "points": [(x * unit[0], y * unit[1]) for x, y in shape["points"]]}
         label, kind = str(shape.get("label") or ""), shape.get("shape_type") or "polygon"
-        if kind not in ("polygon", "rectangle", "circle", "mask"):
-            notes.append(
-                f"{path.name}: shape {number} is a {kind}, which encloses nothing: ignored."
-            )
+        if kind not in ("polygon", *BOXES, "circle", "mask"):
+            notes.append(f"{path.name}: shape {number} ({kind}) encloses nothing: ignored.")
             continue
         try:
-            if kind == "rectangle":
+            if kind in BOXES:
                 (x0, y0), (x1, y1) = _corners(shape["points"])
                 box = box_of_numbers(x0, y0, x1, y1)
                 outlines.append(
@@ -95,8 +94,7 @@ def _mask(shape: dict[str, Any], kind: str, size: Size) -> NDArray[np.bool_]:
     if kind == "circle":
         (x, y), (at_x, at_y) = points
         radius = math.hypot(at_x - x, at_y - y)
-        turns = [2 * math.pi * k / CIRCLE_CORNERS for k in range(CIRCLE_CORNERS)]
-        points = [(x + radius * math.cos(a), y + radius * math.sin(a)) for a in turns]
+        return polygons_mask([round_polygon(x, y, radius, radius)], size)
     if kind != "mask":
         return polygons_mask([[v for point in points for v in point]], size)
     (left, top), _ = points

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -11,7 +12,7 @@ from PIL import ImageOps
 
 from scenelift.errors import InputError
 from scenelift.io.image import MAX_PIXELS
-from scenelift.io.tiff import SMALLER_COPY, kind_of_page
+from scenelift.io.tiff import SMALLER_COPY, kind_of_page, names_of_channels
 from scenelift.segment.given.layers import MOST_LAYERS, Layer, Layers
 from scenelift.segment.given.pictures import layers_of_picture
 from scenelift.types import Image
@@ -25,6 +26,7 @@ NAME_OF_PAGE = 285
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
 PLANES, APART = 284, 2
 SOFTWARE = 305
+DESCRIPTION = 270
 
 
 def layers_of_pages(picture: PIL.Image.Image, name: str, photo: Image | None = None) -> Layers:
@@ -40,6 +42,10 @@ def layers_of_pages(picture: PIL.Image.Image, name: str, photo: Image | None = N
     notes: list[str] = []
     number, pixels = 0, 0
     software = getattr(picture, "tag_v2", {}).get(SOFTWARE)  # of the first page only
+    description = str(getattr(picture, "tag_v2", {}).get(DESCRIPTION) or "")
+    file = getattr(picture, "filename", "")
+    has_names = file and (description.startswith("ImageJ=") or "<OME" in description)
+    channels = names_of_channels(Path(file)) if has_names else []
     by_tifffile = str(software or "").startswith("tifffile")
     while True:
         if picture.width * picture.height > MAX_PIXELS:
@@ -53,6 +59,7 @@ def layers_of_pages(picture: PIL.Image.Image, name: str, photo: Image | None = N
             if page.is_photo and not number:
                 return page
             called = str(tags.get(NAME_OF_PAGE) or "").strip()
+            called = called or (channels[number] if number < len(channels) else "")
             title = called if len(page.layers) == 1 else ""
             layers += [replace(layer, name=title) for layer in page.layers]
             notes += page.notes

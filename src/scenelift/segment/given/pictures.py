@@ -23,6 +23,7 @@ from PIL import ImageOps
 
 from scenelift.errors import InputError
 from scenelift.geometry.regions import border_of
+from scenelift.io.tiff import WHITE, has_white_zero
 from scenelift.segment.given.checkerboard import cut_off_checkerboard
 from scenelift.segment.given.cutout import is_posterised, looks_like_photo
 from scenelift.segment.given.ground import PLAIN_NOISE, cut_out, plain_ground, without_halo
@@ -68,6 +69,7 @@ def layers_of_picture(picture: PIL.Image.Image, name: str, photo: Image | None =
             numbers in a format that does not keep them.
     """
     is_jpeg = picture.format in ("JPEG", "MPO")
+    white_zero = has_white_zero(picture)  # of which a turned copy says nothing
     picture = ImageOps.exif_transpose(picture)
     if picture.mode in ("P", "PA"):
         indices = np.asarray(picture.getchannel(0) if picture.mode == "PA" else picture)
@@ -80,7 +82,8 @@ def layers_of_picture(picture: PIL.Image.Image, name: str, photo: Image | None =
     if picture.mode == "L":
         return _grey(np.asarray(picture), name, photo, is_jpeg=is_jpeg)
     if picture.mode == "F" or picture.mode[0] in "1I":
-        return layers_of_values(np.asarray(picture))
+        values = np.asarray(picture)
+        return layers_of_values(WHITE - values if white_zero else values)
     return _colours(np.array(picture.convert("RGBA")), name, photo, is_jpeg=is_jpeg)
 
 

@@ -7,19 +7,17 @@ for all, or as many as there are objects, in their order; else by the name of it
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 import warnings
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import PIL.Image
+from numpy.typing import NDArray
 
 from scenelift.errors import InputError, first_few
 from scenelift.io.arrays import MAX_ARRAY_BYTES, read_arrays
@@ -27,13 +25,14 @@ from scenelift.io.image import MAX_FILE_BYTES, known_formats
 from scenelift.io.regular import check_regular
 from scenelift.io.tiff import read_channels
 from scenelift.prompts import MAX_PHRASE_CHARACTERS
+from scenelift.segment.given.annotations import (
+    is_annotations,
+    may_be_annotations,
+    read_annotations,
+    read_json,
+)
 from scenelift.segment.given.array_facts import with_facts
 from scenelift.segment.given.canvas import Canvas
-from scenelift.segment.given.coco import is_coco, read_coco
-from scenelift.segment.given.cvat import read_cvat
-from scenelift.segment.given.darwin import is_darwin, read_darwin
-from scenelift.segment.given.label_studio import is_label_studio, read_label_studio
-from scenelift.segment.given.labelme import is_labelme, read_labelme
 from scenelift.segment.given.layers import Layer, Layers
 from scenelift.segment.given.names import name_from_file, natural
 from scenelift.segment.given.pages import layers_of_pages
@@ -41,29 +40,24 @@ from scenelift.segment.given.pixels import MaskSource, outlines_of
 from scenelift.segment.given.segmenter import INSTANCES_NAME
 from scenelift.segment.given.shapes import Outline, score_of, stem_of
 from scenelift.segment.given.stacks import layers_of_array
-from scenelift.segment.given.supervisely import is_supervisely, read_supervisely
-from scenelift.segment.given.via import is_via, read_via
-from scenelift.segment.given.voc import is_voc, read_voc
-from scenelift.segment.given.yolo import CLASS_FILES, is_yolo, read_yolo
+from scenelift.segment.given.yolo import CLASS_FILES
 from scenelift.types import BoxPrompt, Instance, Size
 
 __all__ = ["GivenObjects", "load_masks", "read_given"]
 
 MAX_MASKS = 1000
 ARRAYS = (".npy", ".npz")
-ANNOTATION_FILES = (".json", ".xml", ".txt")
 PACKED = (".gz", ".zip", ".bz2", ".xz", ".7z", ".tar", ".tgz", ".zst", ".rar")
+# Names of the array of masks, SAM's and detectron2's among them, and of what lies beside it.
+USUAL = ("masks", "mask", "labels", "segmentation", "pred_masks", "gt_masks", "segmentations")
+PICTURES = frozenset(
+    {
+        *("image", "images", "img", "photo", "picture", "rgb", "bgr", "input", "frame", "gray"),
+        *("grey", "depth", "disparity", "xyz", "points", "normals", "background"),
+    }
+)
 # What names classes and colours beside them.
 NAMING = ("labelmap.txt", *CLASS_FILES)
-# The first that fits a document reads it.
-ANNOTATIONS = (
-    (is_label_studio, read_label_studio),
-    (is_darwin, read_darwin),
-    (is_coco, read_coco),
-    (is_labelme, read_labelme),
-    (is_supervisely, read_supervisely),
-    (is_via, read_via),
-)
 # What `scenelift segment` and `scenelift run` write beside masks.
 NO_MASKS = ("overlay.png", "input.png", "preview.png", "preview.gif", "scene.json")
 # What operating systems leave in folders.
@@ -215,7 +209,7 @@ def _read_folder(folder: Path, pile: _Pile) -> None:
         else {INSTANCES_NAME}
     )
     aside: list[str] = []
-    suffixes = (*_picture_suffixes(), *ARRAYS, *ANNOTATION_FILES)
+    suffixes = (*_picture_suffixes(), *ARRAYS)
     others = _of_other_photos(folder, pile.canvas.photo)
     if others:
         pile.notes.append(
@@ -231,11 +225,11 @@ def _read_folder(folder: Path, pile: _Pile) -> None:
             continue
         if file in others:
             continue
-        if file.suffix.lower() == ".txt" and not is_yolo(file):
-            aside += [] if name in NAMING else [file.name]
-        elif file.suffix.lower() in suffixes and file.is_file() and name not in NAMING:
+        if name in NAMING:
+            continue
+        if is_annotations(file) or (file.suffix.lower() in suffixes and file.is_file()):
             _read_file(file, pile, of_folder=True)
-        elif name not in NAMING:
+        else:
             aside.append(file.name)
     if aside:
         verb = "is" if len(aside) == 1 else "are"
@@ -247,9 +241,7 @@ def _of_other_photos(folder: Path, photo: Path | None) -> set[Path]:
     files = [
         file
         for file in folder.iterdir()
-        if file.suffix.lower() in ANNOTATION_FILES
-        and file.name.casefold() not in (*NO_MASKS, *NAMING, INSTANCES_NAME)
-        and (file.suffix.lower() != ".txt" or is_yolo(file))
+        if is_annotations(file) and file.name.casefold() not in (*NO_MASKS, *NAMING, INSTANCES_NAME)
     ]
     own = photo and [file for file in files if stem_of(file) == stem_of(photo)]
     return {file for file in files if file not in own} if own else set()
@@ -257,7 +249,7 @@ def _of_other_photos(folder: Path, photo: Path | None) -> set[Path]:
 
 def _read_instances_file(folder: Path, pile: _Pile) -> set[str]:
     """Read the masks that `instances.json` lists, and the names of its files."""
-    entries = _json(folder / INSTANCES_NAME)
+    entries = read_json(folder / INSTANCES_NAME)
     if not isinstance(entries, list):
         raise InputError(
             f"{folder / INSTANCES_NAME} must be a list of {{label, score, box, mask}} objects."
@@ -291,9 +283,8 @@ def _read_instances_file(folder: Path, pile: _Pile) -> set[str]:
 
 def _read_file(file: Path, pile: _Pile, *, of_folder: bool = False) -> None:
     check_regular(file)
-    suffix = file.suffix.lower()
-    if suffix in ANNOTATION_FILES:
-        outlines, notes = _annotations(file, pile.canvas)
+    if may_be_annotations(file):
+        outlines, notes = read_annotations(file, pile.canvas)
         pile.notes += notes
         for outline in outlines:
             pile.add(outline, file)
@@ -317,54 +308,6 @@ def _read_file(file: Path, pile: _Pile, *, of_folder: bool = False) -> None:
             continue
         mask = pile.canvas.fitted(layer.mask, file.name)
         pile.add(Outline(label=label, score=layer.score, mask=mask), file, name)
-
-
-def _annotations(file: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
-    """Read the photo's annotations from a file, whichever tool wrote it."""
-    try:
-        if file.suffix.lower() == ".xml":
-            return _of_xml(file, canvas)
-        if file.suffix.lower() == ".txt":
-            _check_bytes(file)
-            return read_yolo(file.read_bytes().decode("utf-8-sig"), file, canvas)
-        document = _json(file)
-        for fits, parse in ANNOTATIONS:
-            if fits(document):
-                return parse(document, file, canvas)
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        OverflowError,
-        OSError,
-        SyntaxError,
-        zlib.error,
-        PIL.Image.DecompressionBombError,
-    ) as exc:
-        raise InputError(f"{file.name} cannot be read as annotations: {exc}") from exc
-    raise InputError(
-        f"{file.name} holds no COCO annotations (a list, or under 'annotations'), and nothing of "
-        "labelme, Label Studio, Supervisely, VIA or Darwin. Most tools export COCO: choose that."
-    )
-
-
-def _of_xml(file: Path, canvas: Canvas) -> tuple[list[Outline], list[str]]:
-    """Read the objects of VOC's or CVAT's XML.
-
-    Raises:
-        InputError: it is none, or declares entities, which neither tool does.
-    """
-    _check_bytes(file)
-    text = file.read_bytes()
-    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-        raise InputError(f"{file.name} declares entities, which CVAT does not: it is not read.")
-    try:
-        root = ElementTree.fromstring(text)
-    except ElementTree.ParseError as exc:
-        raise InputError(f"{file.name} cannot be read as XML: {exc}") from exc
-    return (read_voc if is_voc(root) else read_cvat)(root, file, canvas)
 
 
 def _picture_suffixes() -> tuple[str, ...]:
@@ -417,15 +360,20 @@ def _array_layers(file: Path, canvas: Canvas) -> Layers:
         if len(names) == 1:
             (values,) = read_arrays(file, lambda _: names).values()
             stack = layers_of_array(values, file.name, sizes, canvas.image)
-            return with_facts(stack, file, [n for n in stored if n != names[0]])
+            beside = [n for n in stored if n != names[0]]
+            return with_facts(stack, file, beside, _count_of_masks(values, canvas))
         layers: list[Layer] = []
         others: list[str] = []
         for name in names:  # one at a time: all together may be larger than the memory
             (values,) = read_arrays(file, lambda _, name=name: (name,)).values()
-            if values.squeeze().shape not in sizes:
+            if name.casefold() in PICTURES or values.squeeze().shape not in sizes:
                 others.append(name)
                 continue
-            parts = layers_of_array(values, file.name, sizes, canvas.image).layers
+            stack = layers_of_array(values, file.name, sizes, canvas.image)
+            if stack.is_photo:
+                others.append(name)
+                continue
+            parts = stack.layers
             label = "" if len(parts) > 1 else name_from_file(Path(name))
             layers += [replace(layer, key=None, name=label) for layer in parts]
     except OSError as exc:
@@ -448,8 +396,17 @@ def _names_of_masks(file: Path) -> tuple[tuple[str, ...], list[str]]:
         return ()
 
     read_arrays(file, choose)
-    usual = [n for n in ("masks", "mask", "labels", "segmentation") if n in names]
+    usual = [n for n in USUAL if n in names]
     return (usual[0],) if usual else tuple(names[:MAX_MASKS]), names
+
+
+def _count_of_masks(values: NDArray[Any], canvas: Canvas) -> int | None:
+    """Count the masks of a stack; None for an array of one picture's size."""
+    shape, sizes = values.squeeze().shape, (canvas.full, canvas.size)
+    if len(shape) == 3 and shape[1:] in sizes:
+        return shape[0]
+    is_stack = len(shape) == 3 and shape[:2] in sizes and values.dtype != np.uint8
+    return shape[2] if is_stack else None
 
 
 def _check_bytes(file: Path) -> None:
@@ -469,12 +426,3 @@ def _colour_names(folder: Path) -> dict[Any, str]:
         rows = re.findall(r"^([^#:\n]+):(\d{1,3}),(\d{1,3}),(\d{1,3}):", text, re.MULTILINE)
         return {(int(r), int(g), int(b)): name.strip() for name, r, g, b in rows}
     return {}
-
-
-def _json(path: Path) -> Any:
-    try:
-        _check_bytes(path)
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as exc:
-        advice = " Save it as UTF-8." if isinstance(exc, UnicodeDecodeError) else ""
-        raise InputError(f"{path} cannot be read as JSON: {exc}.{advice}") from exc

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,18 @@ from scenelift.errors import InputError
 from scenelift.segment.given.canvas import Canvas
 from scenelift.types import Box, Size
 
-__all__ = ["Outline", "about", "box_of_numbers", "file_name", "score_of", "stem_of"]
+__all__ = [
+    "Outline",
+    "about",
+    "box_of_numbers",
+    "file_name",
+    "original_name",
+    "round_polygon",
+    "score_of",
+    "stem_of",
+]
+
+ROUND_CORNERS = 64  # of the polygon that stands for a circle or an ellipse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,10 +60,26 @@ def box_of_numbers(x0: float, y0: float, x1: float, y1: float) -> Box:
     return box
 
 
+def round_polygon(x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> list[float]:
+    """List corners x, y, x, y … of an ellipse about (x, y) whose radii are turned by an angle."""
+    angles = np.arange(ROUND_CORNERS) * (2 * math.pi / ROUND_CORNERS)
+    across, down = rx * np.cos(angles), ry * np.sin(angles)
+    xs = x + across * math.cos(turn) - down * math.sin(turn)
+    ys = y + across * math.sin(turn) + down * math.cos(turn)
+    return np.stack([xs, ys], 1).ravel().tolist()
+
+
 def file_name(value: object) -> str:
     """Return the last part of a path as any system writes it, to be compared."""
     name = PureWindowsPath(PurePosixPath(str(value or "")).name).name
     return unicodedata.normalize("NFC", name).casefold()
+
+
+def original_name(value: object) -> str:
+    """Return a photo's name before Roboflow's: desk_jpg.rf.0a1b2c.jpg was desk.jpg."""
+    name = file_name(value)
+    match = re.fullmatch(r"(.+)[_-](jpe?g|png|webp|bmp|tiff?)\.rf\.[0-9a-z]{6,}\.\w+", name)
+    return f"{match[1]}.{match[2]}" if match else name
 
 
 def about(canvas: Canvas, path: Path, name: object, size: Size | None) -> list[str]:
@@ -83,7 +111,7 @@ def about(canvas: Canvas, path: Path, name: object, size: Size | None) -> list[s
 
 def stem_of(file: object) -> str:
     """Return a file's name without its endings: photo.jpg.json is of photo.jpg."""
-    return PurePosixPath(PurePosixPath(file_name(file)).stem).stem
+    return PurePosixPath(PurePosixPath(original_name(file)).stem).stem
 
 
 def score_of(entry: Mapping[str, Any]) -> float:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from scenelift.errors import InputError
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import polygons_mask
-from scenelift.segment.given.shapes import Outline, about, box_of_numbers, stem_of
+from scenelift.segment.given.several import entry_of_photo
+from scenelift.segment.given.shapes import Outline, about, box_of_numbers, round_polygon
 
 __all__ = ["is_via", "read_via"]
-
-CORNERS = 64  # of a circle or an ellipse
 
 
 def is_via(document: Any) -> bool:
@@ -29,18 +26,9 @@ def read_via(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], 
         InputError: there are several photos, and none is named as this one.
         ValueError: a region cannot be read.
     """
-    files = _files(document)
-    if len(files) > 1:
-        own = canvas.photo and [f for f in files if stem_of(f["filename"]) == stem_of(canvas.photo)]
-        if not own or len(own) != 1:
-            raise InputError(
-                f"{path.name} has {len(files)} photos, and it is unclear which of them "
-                f"is {canvas.photo.name if canvas.photo else 'the photo'}. Give the photo the "
-                "name that it has there."
-            )
-        files = own
-    notes = about(canvas, path, files[0]["filename"], None)
-    regions = files[0]["regions"]
+    file = entry_of_photo(_files(document), lambda f: f["filename"], path, canvas)
+    notes = about(canvas, path, file["filename"], None)
+    regions = file["regions"]
     outlines: list[Outline] = []
     for region in regions.values() if isinstance(regions, dict) else regions:
         shape, label = region["shape_attributes"], _label(region.get("region_attributes"))
@@ -91,9 +79,4 @@ def _polygon(shape: Mapping[str, Any]) -> list[float] | None:
     rx = float(shape["r"] if kind == "circle" else shape["rx"])
     ry = float(shape["r"] if kind == "circle" else shape["ry"])
     turn, cx, cy = float(shape.get("theta") or 0), float(shape["cx"]), float(shape["cy"])
-    corners: list[float] = []
-    for k in range(CORNERS):
-        x, y = rx * math.cos(2 * math.pi * k / CORNERS), ry * math.sin(2 * math.pi * k / CORNERS)
-        corners += [cx + x * math.cos(turn) - y * math.sin(turn)]
-        corners += [cy + x * math.sin(turn) + y * math.cos(turn)]
-    return corners
+    return round_polygon(cx, cy, rx, ry, turn)

@@ -1,15 +1,17 @@
 """YOLO's text (https://docs.ultralytics.com/datasets): a line an object, in parts of the photo.
 
-`class cx cy width height` is a box, `class x y x y x y …` a polygon; a sixth number after a box is
-its score. `classes.txt`, `obj.names` or `data.yaml`, beside it or above, name the classes.
+`class cx cy width height` is a box, `class x y x y x y …` a polygon; one more number is the score.
+`classes.txt`, `obj.names` or `data.yaml`, beside it or above, name the classes.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scenelift.errors import InputError
 from scenelift.io.regular import check_regular
@@ -17,9 +19,10 @@ from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import polygons_mask
 from scenelift.segment.given.shapes import Outline, box_of_numbers
 
-__all__ = ["CLASS_FILES", "is_yolo", "read_yolo"]
+__all__ = ["CLASS_FILES", "NO_NAMES", "class_names", "is_yolo", "read_yolo"]
 
 CLASS_FILES = ("classes.txt", "obj.names", "data.yaml", "dataset.yaml")
+NO_NAMES = "there is no classes.txt or data.yaml beside it that names its classes."
 
 
 def is_yolo(file: Path) -> bool:
@@ -41,8 +44,27 @@ def read_yolo(text: str, path: Path, canvas: Canvas) -> tuple[list[Outline], lis
         InputError: a line is none of the forms.
     """
     names = class_names(path.parent)
-    height, width = canvas.full
+    notes = [] if names else [f"{path.name}: {NO_NAMES}"]
+    rows = _rows(text, path)
+    if _are_tracked([values for _, _, values in rows]):
+        rows = [(number, kind, values[:-1]) for number, kind, values in rows]
+    if _are_key_points([values for _, _, values in rows], _key_point_shape(path.parent)):
+        rows = [(number, kind, values[:4]) for number, kind, values in rows]
+        notes.append(f"{path.name}: lines of a box and key points were read; the boxes were used.")
     outlines: list[Outline] = []
+    for number, kind, values in rows:
+        if min(values) < -0.02 or max(values) > 1.02:
+            raise InputError(
+                f"{path.name}: line {number} has {max(values, key=abs):g}, which is no part of the "
+                "photo: YOLO's numbers lie within 0…1. Divide by the photo's width and height."
+            )
+        outlines.append(_outline(number, names.get(kind, ""), values, path, canvas))
+    return outlines, notes
+
+
+def _rows(text: str, path: Path) -> list[tuple[int, int, list[float]]]:
+    """Read number, class and values of each line."""
+    rows: list[tuple[int, int, list[float]]] = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
@@ -55,27 +77,88 @@ def read_yolo(text: str, path: Path, canvas: Canvas) -> tuple[list[Outline], lis
                 f"{path.name}: line {number} is {line.strip()[:60]!r}; of YOLO's text, 'class cx "
                 "cy width height' or 'class x y x y x y …' in parts of the photo was expected."
             )
-        if min(values) < -0.02 or max(values) > 1.02:
-            raise InputError(
-                f"{path.name}: line {number} has {max(values, key=abs):g}, which is no part of the "
-                "photo: YOLO's numbers lie within 0…1. Divide by the photo's width and height."
-            )
-        label = names.get(int(kind), "")
-        if len(values) <= 5:
-            cx, cy, w, h = (v * s for v, s in zip(values, (width, height) * 2, strict=False))
-            box = box_of_numbers(cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
-            score = values[4] if len(values) == 5 else 1.0
-            outlines.append(Outline(label=label, score=score, box=canvas.box(box)))
-        else:
-            try:
-                corners = np.array(values).reshape(-1, 2) * (width, height)
-                mask = polygons_mask([corners.ravel()], canvas.full)
-            except ValueError as exc:
-                raise InputError(f"{path.name}: line {number} is no polygon: {exc}.") from exc
-            outlines.append(Outline(label=label, mask=canvas.fitted(mask, path.name)))
-    return outlines, [] if names else [
-        f"{path.name}: there is no classes.txt or data.yaml beside it that names its classes."
-    ]
+        rows.append((number, int(kind), values))
+    return rows
+
+
+def _outline(number: int, label: str, values: list[float], path: Path, canvas: Canvas) -> Outline:
+    height, width = canvas.full
+    # `save_conf` of Ultralytics ends the line with the score.
+    *values, score = values if len(values) % 2 else [*values, 1.0]
+    if len(values) == 4:
+        cx, cy, w, h = (v * s for v, s in zip(values, (width, height) * 2, strict=True))
+        box = box_of_numbers(cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
+        return Outline(label=label, score=score, box=canvas.box(box))
+    corners = np.array(values).reshape(-1, 2) * (width, height)
+    try:
+        mask = polygons_mask([corners.ravel()], canvas.full)
+    except ValueError as exc:
+        raise InputError(f"{path.name}: line {number} is no polygon: {exc}.") from exc
+    return Outline(label=label, score=score, mask=canvas.fitted(mask, path.name))
+
+
+def _are_tracked(rows: Sequence[Sequence[float]]) -> bool:
+    """Tell whether every line ends with the number of a track: whole, and some beyond any part."""
+    last = [values[-1] for values in rows]
+    return (
+        all(v == int(v) and v >= 0 for v in last)
+        and max(last, default=0) > 1.02
+        and all(len(values) > 4 and max(values[:-1]) <= 1.02 for values in rows)
+    )
+
+
+def _are_key_points(rows: Sequence[Sequence[float]], shape: tuple[int, int] | None) -> bool:
+    """Tell whether lines are boxes with key points, by `data.yaml` or by what they hold.
+
+    Without it, all lines must have as many numbers, and boxes in front that hold every point.
+    """
+    lengths = {len(values) for values in rows}
+    if shape is not None:
+        return lengths <= {4 + shape[0] * shape[1], 5 + shape[0] * shape[1]} and bool(rows)
+    if len(lengths) != 1:
+        return False
+    (length,) = lengths
+    if len(rows) == 1 and length not in (4 + 2 * 17, 4 + 3 * 17):  # of a person, as in COCO
+        return False
+    return any(
+        length >= 4 + 3 * step
+        and (length - 4) % step == 0
+        and all(_holds_points(np.array(values), step) for values in rows)
+        for step in (3, 2)
+    )
+
+
+def _holds_points(values: NDArray[np.float64], step: int) -> bool:
+    """Tell whether a box is followed by points in it, and with a step of 3 by their visibility."""
+    points = values[4:].reshape(-1, step)
+    visible = points[(points[:, :2] > 0).any(1)]
+    half = values[2:4] / 2 + 0.02
+    inside = (abs(visible[:, :2] - values[:2]) <= half).all()
+    return bool(inside) and (step == 2 or bool(np.isin(points[:, 2], (0, 1, 2)).all()))
+
+
+def _key_point_shape(folder: Path) -> tuple[int, int] | None:
+    """Read `kpt_shape: [17, 3]` of a `data.yaml` beside the file or above."""
+    for text in _yamls(folder):
+        if match := re.search(r"^kpt_shape:\s*\[\s*(\d+)\s*,\s*([23])\s*\]", text, re.MULTILINE):
+            return int(match[1]), int(match[2])
+    return None
+
+
+def _yamls(folder: Path) -> Iterator[str]:
+    for place in (folder, folder.parent, folder.parent.parent):
+        for name in CLASS_FILES:
+            if name.endswith(".yaml") and (text := _short_text(place / name)) is not None:
+                yield text
+
+
+def _short_text(file: Path) -> str | None:
+    """Read a file of names; None where there is none, or none that can be one."""
+    try:
+        check_regular(file)
+        return file.read_text("utf-8-sig") if file.stat().st_size < 2**20 else ""
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def class_names(folder: Path) -> dict[int, str]:
@@ -83,10 +166,8 @@ def class_names(folder: Path) -> dict[int, str]:
     for place in (folder, folder.parent, folder.parent.parent):
         for name in CLASS_FILES:
             file = place / name
-            try:
-                check_regular(file)
-                text = file.read_text("utf-8-sig") if file.stat().st_size < 2**20 else ""
-            except (OSError, UnicodeDecodeError):
+            text = _short_text(file)
+            if text is None:
                 continue
             if file.suffix != ".yaml":
                 return {k: line.strip() for k, line in enumerate(text.splitlines()) if line.strip()}
