@@ -328,3 +328,153 @@ def test_a_crops_axis_is_taken_skew_is_told_and_half_in_parts_is_refused(tmp_pat
     np.savez(tmp_path / "d.npz", depth=ramp(), fx=300.0, cx=0.5, cy=0.5)
     with pytest.raises(InputError, match="focal lengths in pixels"):
         estimate(tmp_path / "d.npz")
+
+
+def room(height=40, width=60):
+    """Depth of a floor under a far wall: near below."""
+    rows = np.arange(height)[:, None] + 0.5
+    depth = np.where(rows > height / 2, 40.0 / np.maximum(rows - height / 2, 0.1), 8.0)
+    return np.minimum(depth, 8.0).repeat(width, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".pfm", ".tiff", ".exr"])
+def test_inverse_depth_that_does_not_say_so_is_refused_and_depth_is_not(tmp_path, suffix):
+    def write(path, values):
+        if suffix == ".pfm":
+            path.write_bytes(b"Pf\n60 40\n-1.0\n" + values[::-1].tobytes())
+        else:
+            {
+                ".npy": lambda: np.save(path, values),
+                ".npz": lambda: np.savez(path, predicted_depth=values),
+                ".tiff": lambda: tifffile.imwrite(path, values),
+                ".exr": lambda: write_exr(path, Z=values),
+            }[suffix]()
+
+    path = tmp_path / f"d{suffix}"
+    write(path, room())
+    result = estimate(path)
+    assert result.notes == ()
+    np.testing.assert_allclose(-result.points[..., 2], room(), rtol=1e-5)
+    inverse = 300 / room() + 5  # its zero is open
+    write(path, inverse)
+    with pytest.raises(InputError, match=r"relative inverse depth, as MiDaS.*--depth-scale 1"):
+        estimate(path)
+    assert -estimate(path, scale=1).points[5, 5, 2] == pytest.approx(inverse[5, 5])
+
+
+@pytest.mark.parametrize(
+    "name", ["desk_disparity.npy", "desk-dpt_beit_large_512.pfm", "Desk.MiDaS.npy", "invdepth.npy"]
+)
+def test_a_files_name_may_say_that_it_is_inverse_depth(tmp_path, name):
+    values = (40 / ramp()).astype(np.float32)
+    if name.endswith(".pfm"):
+        (tmp_path / name).write_bytes(b"Pf\n60 40\n-1.0\n" + values[::-1].tobytes())
+    else:
+        np.save(tmp_path / name, values)
+    result = estimate(tmp_path / name)
+    assert result.scale == "relative"
+    depth = -result.points[..., 2]
+    np.testing.assert_allclose(depth / depth[0, 0], ramp(), rtol=1e-5)
+
+
+def test_16_bits_that_are_filled_from_end_to_end_are_refused(tmp_path):
+    full = np.linspace(0, 65535, 60).astype(np.uint16).repeat(40).reshape(60, 40).T.copy()
+    PIL.Image.fromarray(full).save(tmp_path / "d.png")
+    with pytest.raises(InputError, match=r"from 0 to 65535, like depth .*stretched"):
+        estimate(tmp_path / "d.png")
+    camera = np.where(full > 9000, 1500, full)  # 0 and 65535 where it saw nothing
+    camera[0, 0], camera[5, 5] = 0, 65535
+    PIL.Image.fromarray(camera.astype(np.uint16)).save(tmp_path / "d.png")
+    assert np.isnan(estimate(tmp_path / "d.png").points[5, 5]).all()
+
+
+NORMAL = {
+    f"Normal.{c}": np.full((40, 60), v, np.float32)
+    for c, v in zip("XYZ", (0, 0.1, 0.7), strict=True)
+}
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        {**NORMAL, "Depth.Z": ramp()},
+        {**{n.replace("Normal", "View Layer.Position"): v for n, v in NORMAL.items()}, "Z": ramp()},
+        {**{n.removeprefix("Normal."): v for n, v in NORMAL.items()}, "View.Depth.V": ramp()},
+        {"ViewLayer.Mist.Z": ramp() / 9, "ViewLayer.Depth.Z": ramp()},
+    ],
+)
+def test_of_a_renderers_passes_depth_is_taken_and_no_vector(tmp_path, channels):
+    write_exr(tmp_path / "d.exr", **channels)
+    np.testing.assert_allclose(-estimate(tmp_path / "d.exr").points[..., 2], ramp(), rtol=1e-6)
+
+
+def test_an_exr_without_depth_or_with_two_is_refused_and_inverse_or_whole_ones_are_known(tmp_path):
+    path = tmp_path / "d.exr"
+    write_exr(path, **NORMAL)
+    with pytest.raises(InputError, match="depth was expected in Z"):
+        estimate(path)
+    write_exr(path, **{"A.Depth.Z": ramp(), "B.Depth.Z": 2 * ramp()})
+    with pytest.raises(InputError, match=r"A.Depth.Z and in B.Depth.Z, which differ"):
+        estimate(path)
+    write_exr(path, disparity=40 / ramp())
+    assert estimate(path).scale == "relative"
+    write_exr(path, Z=np.round(ramp() * 1000).astype(np.uint32))
+    np.testing.assert_allclose(-estimate(path).points[..., 2], ramp(), atol=6e-4)
+
+
+def test_depth_in_a_part_of_its_own_is_read(tmp_path):
+    import OpenEXR
+
+    kind = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    colours = {c: np.ones((40, 60), np.float32) for c in "RGBA"}
+    parts = [
+        OpenEXR.Part({**kind, "name": "rgba"}, colours),
+        OpenEXR.Part({**kind, "name": "depth"}, {"Z": ramp()}),
+    ]
+    with OpenEXR.File(parts) as file:
+        file.write(str(tmp_path / "d.exr"))
+    np.testing.assert_allclose(-estimate(tmp_path / "d.exr").points[..., 2], ramp(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("data", [(20, 10, 49, 29), (-8, -4, 67, 43)])
+def test_a_data_window_lies_where_the_display_window_has_it(tmp_path, data):
+    import OpenEXR
+
+    x0, y0, x1, y1 = data
+    wide = np.pad(ramp(), 16, mode="edge") + 0.01 * np.arange(72)[:, None]
+    values = wide[y0 + 16 : y1 + 17, x0 + 16 : x1 + 17].astype(np.float32)
+    window = (np.array([x0, y0], np.int32), np.array([x1, y1], np.int32))
+    display = (np.zeros(2, np.int32), np.array([59, 39], np.int32))
+    header = {"type": OpenEXR.scanlineimage, "dataWindow": window, "displayWindow": display}
+    with OpenEXR.File({**header, "compression": OpenEXR.ZIP_COMPRESSION}, {"Z": values}) as file:
+        file.write(str(tmp_path / "d.exr"))
+    depth = -estimate(tmp_path / "d.exr").points[..., 2]
+    inside = np.zeros((40, 60), bool)
+    inside[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1] = True
+    np.testing.assert_array_equal(np.isfinite(depth), inside)
+    np.testing.assert_allclose(depth[inside], wide[16:56, 16:76][inside], rtol=1e-6)
+
+
+@pytest.mark.parametrize("most", [4095, 9999, 65535])
+def test_numbers_of_netpbm_are_taken_as_they_are(tmp_path, most):
+    values = np.round(ramp() * 1000).astype(">u2")
+    (tmp_path / "d.pgm").write_bytes(b"P5\n60 40\n%d\n" % most + values.tobytes())
+    np.testing.assert_allclose(-estimate(tmp_path / "d.pgm").points[..., 2], ramp(), atol=6e-4)
+
+
+def test_white_may_be_zero_in_16_bits(tmp_path):
+    values = np.round(ramp() * 1000).astype(np.uint16)
+    for name, more in (("a.tif", {}), ("b.tif", {"compression": "zlib", "bigtiff": True})):
+        tifffile.imwrite(tmp_path / name, 65535 - values, photometric="miniswhite", **more)
+        depth = -estimate(tmp_path / name).points[..., 2]
+        np.testing.assert_allclose(depth, ramp(), atol=6e-4)
+
+
+def test_nine_numbers_are_a_matrix_and_pts3d_are_points(tmp_path):
+    np.savez(tmp_path / "d.npz", depth=ramp(), cam_K=np.ravel(K))
+    camera = estimate(tmp_path / "d.npz").camera
+    assert (camera.fx, camera.cx) == (K[0][0], K[0][2])
+    points = np.dstack([ramp() * 2, ramp() * 3, ramp()])
+    np.savez(tmp_path / "d.npz", pts3d=points, conf=np.ones((40, 60)))
+    result = estimate(tmp_path / "d.npz")
+    np.testing.assert_allclose(result.points, points * (1, -1, -1), rtol=1e-6)

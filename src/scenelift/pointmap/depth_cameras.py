@@ -121,6 +121,8 @@ def camera_of_matrix(k: NDArray, name: str, path: Path, notes: list[str]) -> Int
         InputError: it has another shape, or is not a camera's.
     """
     k = k.squeeze()
+    if k.shape == (9,):  # row by row, as ROS and BOP have it
+        k = k.reshape(3, 3)
     if k.dtype.kind not in "fiu" or not np.isfinite(k).all():
         raise InputError(f"{path.name}: {name!r} must be a finite 3×3 matrix.")
     if k.shape == (4,):

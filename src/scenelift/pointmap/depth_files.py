@@ -3,7 +3,7 @@
     .npy, .npz            depth [H, W] or points [H, W, 3]; axes of length 1 before and behind go
     .tif, .tiff           depth in one channel, points in three
     .png, .pgm            depth in one channel, or in three equal ones
-    .exr                  depth in the channel Z (or depth, Y, or the only one)
+    .exr                  depth in Depth.Z, Z, depth or the only channel, see `depth_exr`
     .pfm                  depth in one channel
 
 Floating-point numbers are metres, whole ones are millimetres (as depth cameras write them, in
@@ -17,6 +17,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -42,6 +43,8 @@ from scenelift.pointmap.depth_cameras import (
     camera_of_scalars,
     plain_name,
 )
+from scenelift.pointmap.depth_exr import read_exr
+from scenelift.pointmap.inverse import check_is_depth, has_inverse_name
 
 __all__ = ["DepthFile", "camera_of_array", "depth_of_array", "read_depth_file"]
 
@@ -58,7 +61,7 @@ FARTHEST_MIDDLE = 1000.0
 FAR_MIDDLE = 100.0
 
 # Names are compared as `plain_name` gives them.
-POINTS = ("points", "pointmap", "xyz")
+POINTS = ("points", "pointmap", "xyz", "pts3d", "points3d")
 DEPTHS = (
     *("depth", "depthmap", "depths", "z", "depthm", "preddepth", "predicteddepth", "metricdepth"),
     *("depthpred", "depthmm"),
@@ -71,7 +74,6 @@ INVERSES = (
 # Steps a metre where it is above 1 (as TUM's 5000), else metres a step (as RealSense's 0.001).
 UNITS = ("depthscale", "depthfactor", "depthunit", "depthunits")
 MASKS = ("mask", "valid", "validmask")
-CHANNELS = ("Z", "depth.Z", "depth.V", "Depth.Z", "depth", "Depth", "Y", "V", "R")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -128,9 +130,10 @@ def read_depth_file(path: Path, scale: float | None = None) -> DepthFile:
         if suffix in (".npy", ".npz"):
             content = _from_arrays(path, notes)
         elif suffix in (".png", ".tif", ".tiff", ".pfm", ".pgm"):
-            content = _Content(values=_from_picture(path, scale))
+            values = _from_picture(path, scale)
+            content = _Content(values=values, is_inverse=_is_inverse("", path, values))
         elif suffix == ".exr":
-            content = _Content(values=_from_exr(path))
+            content = _from_exr(path)
         else:
             raise InputError(
                 f"{path.name} is not a depth file. Give .npy, .npz, .exr, .tiff, .pfm or a 16-bit "
@@ -205,9 +208,17 @@ def _from_arrays(path: Path, notes: list[str]) -> _Content:
     return _Content(
         values=values,
         camera=camera,
-        is_inverse=plain_name(name) in INVERSES and values.ndim == 2,
+        is_inverse=_is_inverse(name, path, values),
         scale=next((_scale_of(arrays[n], n, path) for n in UNITS if n in arrays), None),
     )
+
+
+def _is_inverse(name: str, path: Path, values: NDArray) -> bool:
+    """Whether an array, or the file of one without a name, is called inverse depth."""
+    if values.ndim != 2 or (values.dtype.kind in "iu" and values.dtype.itemsize == 1):
+        return False
+    by_file = plain_name(name) in ("", "arr0") and has_inverse_name(path)
+    return by_file or plain_name(name) in INVERSES
 
 
 def _arrays_to_read(names: tuple[str, ...], path: Path, others: list[str]) -> tuple[str, ...]:
@@ -280,7 +291,7 @@ def _from_pillow(path: Path, scale: float | None) -> NDArray:
         with PIL.Image.open(path, formats=["PNG", "TIFF", "PPM"]) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise InputError(f"{path.name} has more than {MAX_PIXELS // 10**6} megapixels.")
-            layout = wide_layout(picture)
+            layout, levels = wide_layout(picture), _levels_of_netpbm(picture)
             if layout and _is_grey(np.asarray(picture)[..., :3]):
                 with path.open("rb") as file:
                     wide = wide_channels(picture, layout, file)
@@ -293,13 +304,30 @@ def _from_pillow(path: Path, scale: float | None) -> NDArray:
                 )
             if picture.mode == "L" and scale is None:
                 raise InputError(_no_unit(path, "8-bit grey"))
-            values = numbers_of(picture)
+            values = _unscaled(numbers_of(picture), levels)
             if _has_further_page(picture):
                 raise InputError(
                     f"{path.name} has several pages; depth is one [H, W]. Save the page that "
                     "belongs to the photo alone."
                 )
             return values
+
+
+def _levels_of_netpbm(picture: PIL.Image.Image) -> int | None:
+    """Return the largest number that a not yet loaded Netpbm picture may have; None for others."""
+    tiles: Any = getattr(picture, "tile", [])
+    arguments = tiles[0][3] if picture.format == "PPM" and tiles else None
+    levels = arguments[1] if isinstance(arguments, tuple) and len(arguments) > 1 else None
+    return levels if isinstance(levels, int) and levels > 0 else None
+
+
+def _unscaled(values: NDArray, levels: int | None) -> NDArray:
+    """Return the numbers as the file has them: Pillow scales Netpbm's to 8 or 16 bits."""
+    most = 255 if values.dtype == np.uint8 else 65535
+    if levels is None or levels == most:
+        return values
+    dtype = np.uint8 if levels < 256 else np.uint16
+    return np.rint(values.astype(np.float64) * levels / most).astype(dtype)
 
 
 def _has_further_page(picture: PIL.Image.Image) -> bool:
@@ -319,36 +347,12 @@ def _no_unit(path: Path, kind: str) -> str:
     )
 
 
-def _from_exr(path: Path) -> NDArray:
-    import OpenEXR
-
-    try:
-        with OpenEXR.File(str(path), header_only=True) as file:
-            low, high = file.header()["dataWindow"]
-            width, height = (int(b) - int(a) + 1 for a, b in zip(low, high, strict=True))
-            if not 0 < width * height <= MAX_PIXELS:
-                raise InputError(f"{path.name} has more than {MAX_PIXELS // 10**6} megapixels.")
-        with OpenEXR.File(str(path), separate_channels=True) as file:
-            channels = {name: c.pixels for name, c in file.channels().items()}
-    except (RuntimeError, KeyError, IndexError) as exc:
-        raise InputError(f"{path.name} cannot be read as depth: {exc}") from exc
-    depth_channels = [
-        n for n in channels if n in CHANNELS or n.rpartition(".")[2] in ("Z", "Depth")
-    ]
-    grey = {"R", "G", "B"} <= set(channels) and all(
-        np.array_equal(channels["R"], channels[c], equal_nan=True) for c in "GB"
-    )
-    colours = {"R", "G", "B"} & set(channels)
-    if colours and not grey and len(channels) > 1:
-        depth_channels = [n for n in depth_channels if n not in ("R", "Y", "V")]
-    if not depth_channels and len(channels) == 1:
-        depth_channels = list(channels)
-    if not depth_channels:
-        raise InputError(
-            f"{path.name} has the channels {', '.join(sorted(channels))}; depth was expected in Z."
-        )
-    order = {name: k for k, name in enumerate(CHANNELS)}
-    return channels[min(depth_channels, key=lambda n: order.get(n, 1))].astype(np.float32)
+def _from_exr(path: Path) -> _Content:
+    name, values = read_exr(path)
+    if values.dtype.kind == "f":
+        values = values.astype(np.float32)  # half floats
+    last = plain_name(name.rpartition(".")[2])
+    return _Content(values=values, is_inverse=last in INVERSES or plain_name(name) in INVERSES)
 
 
 def _of_inverse(content: _Content, path: Path, scale: float | None, notes: list[str]) -> DepthFile:
@@ -410,8 +414,12 @@ def _in_metres(
             f"{path.name} has whole numbers with a median of {middle / MILLIMETRE:.0f}, which "
             "would be millimetres. If they are metres, add --depth-scale 1; centimetres, 0.01."
         )
-    if scale is None and metres.ndim == 2 and not whole:
-        _check_is_no_part(depth[usable], path, notes)
+    if scale is None and metres.ndim == 2:
+        if whole:
+            _check_is_not_stretched(values, path)
+        else:
+            _check_is_no_part(depth[usable], path, notes)
+        check_is_depth(np.where(usable, metres, np.float32(np.nan)), path.name, notes)
     nothing = ~usable if metres.ndim == 2 else ~usable[..., None]
     return np.where(nothing, np.float32(np.nan), metres)
 
@@ -420,6 +428,23 @@ def _is_all_behind(depth: NDArray[np.float32]) -> bool:
     """Return whether all depths but zeros are negative, and not one number that marks nothing."""
     there = depth[depth != 0]
     return there.size > 0 and bool((there < 0).all()) and there.min() < there.max()
+
+
+def _check_is_not_stretched(values: NDArray, path: Path) -> None:
+    """Refuse 16 bits that were filled from end to end, as MiDaS's pictures are.
+
+    Raises:
+        InputError: they go from 0 to 65535, and up to there without a gap.
+    """
+    if values.dtype != np.uint16 or values.min() > 0 or values.max() < NO_DATA:
+        return
+    # Of a depth camera 65535 stands alone: what it sees ends far below.
+    if (values[values < NO_DATA].max() if (values < NO_DATA).any() else 0) > 0.95 * NO_DATA:
+        raise InputError(
+            f"{path.name} goes from 0 to 65535, like depth (or inverse depth) that was stretched "
+            "to be looked at: its metres are lost. Give the depth itself, as .npy, .pfm or .exr; "
+            "if you know how many metres one step is, add --depth-scale with that number."
+        )
 
 
 def _check_is_no_part(depth: NDArray[np.float32], path: Path, notes: list[str]) -> None:
