@@ -491,3 +491,9 @@ def test_what_is_no_backend_is_refused_before_it_runs(backends, error, message):
     pipeline = Pipeline(ColorSegmenter(), PlanePointMapper(), BallReconstructor())
     with pytest.raises(error, match=message):
         pipeline.with_backends(**backends)
+
+
+def test_marks_of_web_pages_are_the_signs_they_stand_for():
+    assert parse_prompt_phrases(["salt &amp; pepper; dog&#39;s bowl; &quot;a, b&quot;"]) == (
+        *("salt & pepper", "dog's bowl", "a, b"),
+    )

@@ -15,7 +15,6 @@ between. Whether the numbers are pixels or parts of the photo is told when the p
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from typing import Any, cast
 import numpy as np
 
 from scenelift.errors import InputError
+from scenelift.json_text import NameTwiceError, parse_json
 from scenelift.phrases import clean_phrase
 
 __all__ = ["SIDES", "Mark", "boxes_of", "may_be_thousands", "points_of"]
@@ -170,7 +170,9 @@ def _of_text(text: str, count: int) -> list[Mark]:
     stripped = text.strip()
     if stripped[:1] in ("[", "{") and stripped[-1:] in ("]", "}"):
         try:
-            return _marks_of(json.loads(stripped.replace("'", '"')), count)
+            return _marks_of(parse_json(stripped.replace("'", '"')), count)
+        except NameTwiceError as exc:
+            raise InputError(f"{text.strip()[:60]!r} is unclear: {exc}.") from exc
         except (ValueError, RecursionError):
             pass
     stripped = stripped.translate(SIGNS)

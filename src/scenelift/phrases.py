@@ -11,6 +11,7 @@ What stands in quotes is one phrase, whatever is in it; brackets within a phrase
 from __future__ import annotations
 
 import ast
+import html
 import itertools
 import json
 import re
@@ -38,6 +39,8 @@ ENCLOSED = re.compile(r"[①-⒵⓪-⓿❶-➓㈠-㈩㊀-㊉]")  # numbers and l
 BRACKETS = {"(": ")", "[": "]", "{": "}", "（": "）", "［": "］", "【": "】"}
 # Names under which programs have phrases.
 FIELDS = frozenset({"prompt", "prompts", "phrase", "phrases", "text", "text_prompt"})
+# As web pages write "&" and quotes; the semicolon divides nothing.
+ENTITY = re.compile(r"&(?:amp|quot|apos|lt|gt|nbsp|#\d{1,6}|#x[0-9a-fA-F]{1,5});")
 NUMERAL = re.compile(r"\d,\d")  # "a 1,000 piece puzzle"
 TRAILING = " \t.!?…:。！？"
 
@@ -76,7 +79,7 @@ MOST_WORDS = 4  # of a short noun phrase
 
 def split_phrases(text: str) -> list[str]:
     """Split one text into its phrases, in their order, none of them empty."""
-    text = _plain(text).strip()
+    text = _plain(ENTITY.sub(lambda entity: html.unescape(entity[0]), text)).strip()
     parts = _listed_literal(text)
     if parts is None:
         text = _without_brackets(text)

@@ -424,6 +424,10 @@ def test_json_is_read_in_every_form_that_tables_are_written_in(listed):
         ('{"photo": "a.png", "Photo": "b.png", "prompt": "cup"}', "two columns mean 'photo'"),
         ('{"photo": "a.png", "promt": "cup"}', "'promt' .do you mean 'prompt'"),
         ("sep=;\nphoto,prompt\na.png,cup\n", "olumns are"),
+        ('{"photo": "a.png", "prompt": {"a": "cup"}}', "an object of JSON"),
+        ("photo,prompt,id\na.png,cup,Ab\na.png,mug,aB\n", "line 3: .*line 2 .aB, capitals do"),
+        ("photo,prompt\n\u200bx.png,cup\n", r"there is no photo '.*\\u200bx.png'"),
+        (f'photo,prompt\na.png,"{"x" * 140_000}"\n', "a cell has more than 131072 characters"),
     ],
 )
 def test_what_a_sheet_cannot_mean_is_refused(listed, text, problem):
@@ -435,6 +439,9 @@ def test_what_a_sheet_cannot_mean_is_refused(listed, text, problem):
     "text",
     [
         "filename,prompt\na.png,chair\n",
+        "\ufeff\ufeffphoto,prompt\na.png,chair\n",
+        "photo,prompt\n\u200ba.png,chair\n\0\0\0\0",
+        '{"photo": "a.png", "prompt": {"phrases": ["chair"]}}',
         "image,text_prompt,boxes\na.png,chair,\n",
         "PHOTO;PROMPT;PO\u0130NT\na.png;chair;\n",
         "# my list\n\n# of today\nphoto,prompt\na.png,chair\n",

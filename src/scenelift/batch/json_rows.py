@@ -11,12 +11,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from scenelift.batch.columns import known_names
 from scenelift.errors import InputError
+from scenelift.json_text import parse_json
 
 __all__ = ["json_rows"]
 
@@ -31,8 +31,8 @@ def json_rows(text: str) -> Iterator[Row]:
         yield from ((n, _line(line)) for n, line in lines)
         return
     try:
-        document: Any = _load(text) if lines else []
-    except (ValueError, RecursionError) as exc:
+        document: Any = parse_json(text) if lines else []
+    except ValueError as exc:
         if len(lines) > 1 and not text.lstrip().startswith("["):
             yield from ((n, _line(line)) for n, line in lines)
         else:
@@ -51,31 +51,17 @@ def json_rows(text: str) -> Iterator[Row]:
     yield from ((n, _cells(row)) for n, row in enumerate(rows, 1))
 
 
-def _load(text: str) -> Any:
-    """Parse a document; refuse names that occur twice, of which json would take the last."""
-    return json.loads(text, object_pairs_hook=_once)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"an object has the name {twice!r} twice")
-    return fields
-
-
 def _is_row(line: str) -> bool:
     try:
-        return isinstance(_load(line), dict)
-    except (ValueError, RecursionError):
+        return isinstance(parse_json(line), dict)
+    except ValueError:
         return False
 
 
 def _line(line: str) -> Mapping[str, Any] | InputError:
     try:
-        return _cells(_load(line))
-    except (ValueError, RecursionError) as exc:
+        return _cells(parse_json(line))
+    except ValueError as exc:
         return InputError(f"this is not JSON: {exc}")
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -29,6 +28,7 @@ from scenelift.errors import InputError, ManifestError, first_few
 from scenelift.io.regular import check_regular
 from scenelift.options import OptionField, Options, fields_for
 from scenelift.options.schema import OptionModel, model_of
+from scenelift.options.written import expected_value, number_of_text
 from scenelift.types import Prompt
 
 __all__ = ["COLUMNS", "PHOTO_SUFFIXES", "read_items"]
@@ -160,15 +160,16 @@ def _collect(
             if isinstance(row, InputError):
                 raise row
             item = _item(finder, row, defaults)
-            if item.id in counts:
+            folder = item.id.casefold()  # file systems of macOS and Windows know no capitals
+            if folder in counts:
                 raise InputError(
-                    f"this row repeats line {counts[item.id]} ({item.id}); change its id or seed, "
-                    "or remove it"
+                    f"this row repeats line {counts[folder]} ({item.id}, capitals do not count); "
+                    "change its id or seed, or remove it"
                 )
         except InputError as exc:
             problems.append((line, str(exc)))
         else:
-            counts[item.id] = line
+            counts[folder] = line
             items.append(item)
     if problems:
         raise ManifestError(manifest or str(base), problems)
@@ -246,7 +247,8 @@ def _item(finder: Finder, row: Mapping[str, Any], defaults: Options) -> BatchIte
     if not os.path.isfile(photo):  # noqa: PTH113
         match = finder.find(photo_text)
         if match is None or not os.path.isfile(match[0]):  # noqa: PTH113
-            raise InputError(f"there is no photo {photo[:300]}")
+            name = photo[:300]
+            raise InputError(f"there is no photo {name if name.isprintable() else repr(name)}")
         photo, photo_text = match
     cells = {name: value for name, value in row.items() if name not in ("photo", "seed", "id")}
     own, prompt = _request_of_row(cells, defaults)
@@ -318,7 +320,7 @@ def _values(row: Mapping[str, Any]) -> dict[str, Any]:
         first = exc.errors()[0]
         f = FIELDS[str(first["loc"][0])]
         raise InputError(
-            f"{f.name} is {str(first['input'])[:60]!r}; expected {_expected(f)}"
+            f"{f.name} is {str(first['input'])[:60]!r}; expected {expected_value(f)}"
         ) from exc
 
 
@@ -328,6 +330,8 @@ def _cell(f: OptionField, value: Any) -> Any:
     Raises:
         InputError: it is of another type.
     """
+    if _is_object(value) and f.name not in COORDINATES:
+        value = json.dumps(value, ensure_ascii=False)  # read or refused as its text is
     text = str(value).strip()
     if value is None or (_is_empty(text) and text.casefold() not in f.choices):
         return None
@@ -340,25 +344,15 @@ def _cell(f: OptionField, value: Any) -> Any:
         return [text] if f.name == "prompt" and isinstance(value, str) else _list(value)
     if f.plain is bool:
         if text.lower() not in (*_YES, *_NO):
-            raise InputError(f"{f.name} is {text!r}; expected {_expected(f)}")
+            raise InputError(f"{f.name} is {text!r}; expected {expected_value(f)}")
         return text.lower() in _YES
     if isinstance(value, bool):
-        raise InputError(f"{f.name} is {value!r}; expected {_expected(f)}")
-    if f.plain is int and re.fullmatch(r"\d{1,3}([.,]\d{3})+", text):
-        whole = re.sub("[.,]", "", text)
-        raise InputError(
-            f"{f.name} is {text!r}, where the separator can mean thousands or a fraction; write "
-            f"{whole}, or the number that is meant, without separators"
-        )
-    if f.plain is int and re.fullmatch(r"\d+(?:[.,]\d+)?[eE]\+?\d+", text):
-        raise InputError(
-            f"{f.name} is {text!r}, which a spreadsheet has rounded; format the column as a number "
-            "without decimals, or write all its digits"
-        )
-    share = f.plain is float and f.option.le is not None and f.option.le <= 1
-    if share and re.fullmatch(r"\d+(?:[.,]\d+)?\s*%", text):
-        return repr(float(_point(text.rstrip("% "))) / 100)
-    return _point(text) if f.plain in (int, float) else value
+        raise InputError(f"{f.name} is {value!r}; expected {expected_value(f)}")
+    return number_of_text(f, text) if f.plain in (int, float) else value
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, Mapping)
 
 
 def _coordinates(f: OptionField, value: Any) -> list[str]:
@@ -376,17 +370,6 @@ def _coordinates(f: OptionField, value: Any) -> list[str]:
     labels = (f"{mark.label}=" if mark.label else "" for mark in marks)
     numbers = (",".join(map(repr, mark.numbers)) for mark in marks)
     return list(map("".join, zip(labels, numbers, strict=True)))
-
-
-def _expected(f: OptionField) -> str:
-    spec = f.option
-    if f.choices:
-        return f"one of {', '.join(f.choices)}"
-    kinds = {bool: "yes or no", int: "a whole number", float: "a number"}
-    kind = kinds.get(f.plain, "a text")
-    if spec.ge is None:
-        return kind
-    return f"{kind} from {spec.ge}" + ("" if spec.le is None else f" to {spec.le}")
 
 
 def _prompt(values: Mapping[str, Any], defaults: Options) -> Prompt:
@@ -419,8 +402,3 @@ def _list(value: Any) -> list[str]:
     if not isinstance(texts, list):
         texts = [value]
     return [str(t).strip() for t in cast("list[Any]", texts) if not _is_empty(str(t))]
-
-
-def _point(text: str) -> str:
-    """Replace the decimal comma that Excel writes in some countries by a point."""
-    return text.replace(",", ".") if re.fullmatch(r"\d+,\d+", text) else text

@@ -17,7 +17,7 @@ class Finder:
 
     Letters of a name may be composed ("é") or not ("e" and an accent), as macOS writes them;
     separators may be those of Windows; a name may be in quotes, or a `file:` address; capitals may
-    differ where just one file has the name but for them.
+    differ where just one file has the name but for them; marks that nobody sees may be in it.
 
     Args:
         folder: absolute path.
@@ -43,9 +43,9 @@ class Finder:
         name_text = text.strip().strip("\"'")
         if name_text.startswith("file://"):
             name_text = unquote(re.sub(r"^file://(?:localhost)?", "", name_text))
-        for name in dict.fromkeys(
-            (text, name_text, name_text.replace("\\", "/"), unquote(name_text.replace("\\", "/")))
-        ):
+        visible = "".join(c for c in name_text if unicodedata.category(c) not in ("Cf", "Cc"))
+        slashed = name_text.replace("\\", "/")
+        for name in dict.fromkeys((text, name_text, slashed, unquote(slashed), visible)):
             path = self.path(name)
             if os.path.exists(path):  # noqa: PTH110
                 return path, name

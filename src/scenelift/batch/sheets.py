@@ -37,7 +37,8 @@ def csv_rows(text: str, columns: Sequence[str], suffixes: Collection[str] = ()) 
         columns: the names that there are; 'photo' must be among the header's.
         suffixes: of photos, to tell a list of their names from a header.
     """
-    text = text.rstrip("\x1a")  # where DOS ends a file
+    # Marks of several files that were joined; where DOS ends a file, or a power cut did.
+    text = text.replace("\ufeff", "").rstrip("\x1a\0")
     offset, separators = 0, SEPARATORS
     if match := re.match(r'"?sep=(.)"?(?:\r\n|\r|\n)', text, re.IGNORECASE):
         offset, separators, text = 1, match[1], text[match.end() :]
@@ -64,7 +65,10 @@ def csv_rows(text: str, columns: Sequence[str], suffixes: Collection[str] = ()) 
         for cells in itertools.islice(reader, 1, None):
             yield from _row(cells, header, reader.line_num + offset, separator)
     except csv.Error as exc:
-        yield reader.line_num + offset, InputError(f"this is not CSV: {exc}")
+        words = str(exc)
+        if "field limit" in words:
+            words = f"a cell has more than {csv.field_size_limit()} characters; is a quote open?"
+        yield reader.line_num + offset, InputError(f"this is not CSV: {words}")
 
 
 def _names_alone(text: str, suffixes: Collection[str]) -> bool:

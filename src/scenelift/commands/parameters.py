@@ -10,7 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from scenelift.errors import InputError
 from scenelift.options import FrontEnd, OptionField, fields_for, option_named
+from scenelift.options.written import number_of_text
 
 __all__ = [
     "DeviceOption",
@@ -74,11 +76,29 @@ def typer_option(f: OptionField, *, unsaid: bool = False) -> Any:
     if f.plain is bool and (f.default is not False or unsaid):
         names = (f"{f.flag}/--no-{f.flag.removeprefix('--')}",)
     elif f.plain in (int, float):
-        # Of 0, which stands for "no limit", the options themselves know.
-        limits = {"min": 0 if spec.zero_is_none else spec.ge, "max": spec.le}
+        # What Typer makes of a range, which it leaves to a parser of one's own.
+        limits = {"parser": functools.partial(_number, f), "metavar": _metavar(f)}
     elif f.name == "weights":
         limits = {"file_okay": False}
     return typer.Option(*names, help=spec.help, **limits)
+
+
+def _number(f: OptionField, value: Any) -> Any:
+    """Read a number as every front end does; the default comes as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return number_of_text(f, value)
+    except InputError as exc:
+        raise typer.BadParameter(str(exc)) from exc
+
+
+def _metavar(f: OptionField) -> str:
+    spec = f.option
+    low = 0 if spec.zero_is_none else spec.ge
+    if low is None:
+        return "NUMBER"
+    return f"{low}…{spec.le}" if spec.le is not None else f"{low}…"
 
 
 WeightsOption = Annotated[Path | None, typer_option(option_named("weights"))]

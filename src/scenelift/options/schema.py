@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from scenelift.options.definition import FrontEnd, OptionField
 from scenelift.options.every import HEADINGS, fields_for
+from scenelift.options.written import number_of_text
 
 __all__ = ["OptionModel", "json_schema", "model_of"]
 
@@ -45,7 +47,13 @@ def _field(f: OptionField, unsaid: bool) -> tuple[Any, Any]:
     limits = {limit: value for limit, value in limits.items() if value is not None}
     if f.plain is float:
         limits["allow_inf_nan"] = False
+    if f.plain in (int, float):
+        kind = Annotated[kind, BeforeValidator(partial(_number, f))]
     return kind, Field(default, description=spec.help, title=f.title, **limits)
+
+
+def _number(f: OptionField, value: Any) -> Any:
+    return number_of_text(f, value) if isinstance(value, str) else value
 
 
 def json_schema(f: OptionField) -> dict[str, Any]:
