@@ -105,7 +105,7 @@ test('an embedded scene gives back its files, and offers only those', async () =
 describe('files that are chosen', () => {
   const file = (name: string, type: string, size = 9) => ({ name, type, size });
   test('photos are taken, by their type or by their ending', () => {
-    for (const one of [file('a.jpg', 'image/jpeg'), file('IMG_1.HEIC', ''), file('scan.tiff', '')]) {
+    for (const one of [file('a.jpg', 'image/jpeg'), file('IMG_1.HEIC', ''), file('scan.tiff', ''), file('a.ppm', '')]) {
       expect(whyNoPhoto(one)).toBe('');
     }
   });

@@ -66,6 +66,7 @@ def test_a_click_gives_the_mask_of_what_was_clicked(server, reviewed):
         {"points": [{"point": ["NaN", 5]}]},
         {"box": [9, 9, 9, 20]},
         {"mask": {"width": 4, "height": 4, "runs": [3, 3]}},
+        {"mask": {"width": 20, "height": 20, "runs": [0, 400]}, "points": [{"point": [5, 5]}]},
         {"mask": {"width": 10**6, "height": 10**6, "runs": [10**12]}},
         {"mask": {"width": 4, "height": 4, "runs": [20, -4]}},
     ],
@@ -102,6 +103,8 @@ def test_what_was_clicked_is_lifted_under_its_name_and_found_objects_are_renamed
         {"keep": [0], "names": {"99": "moon"}},
         {"add": [{"box": [700, 90, 730, 320], "label": "x"}]},
         {"masks": [{"label": "a", "mask": {"width": 30, "height": 30, "runs": [0, 900]}}]},
+        {"masks": [{"label": "a", "mask": {"width": 160, "height": 120, "runs": [19200]}}]},
+        {"keep": [0], "masks": [{"mask": {"width": 16, "height": 12, "runs": [9, 3, 180]}}]},
     ],
 )
 def test_a_choice_that_cannot_be_is_refused_and_the_review_goes_on(server, reviewed, choice):

@@ -9,8 +9,10 @@ import tempfile
 
 import pytest
 from tests.drivers.live_server import disc_png
+from tests.drivers.web import fake_settings
 
 from scenelift.errors import OutputError
+from scenelift.webapp.app import open_data
 from scenelift.webapp.folders import DataFolder
 from scenelift.webapp.jobs.database import QueueFile
 
@@ -89,6 +91,19 @@ def test_one_that_cannot_even_then_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     with pytest.raises(OutputError, match="Free some space"):
         data.prepare()
+
+
+@pytest.mark.parametrize("name", ["jobs", "spool", "server.lock"])
+def test_something_in_the_place_of_ours_is_told_by_name(tmp_path, name):
+    settings = fake_settings(tmp_path / "data")
+    settings.data.mkdir()
+    if name == "server.lock":
+        (settings.data / name).mkdir()
+    else:
+        (settings.data / name).write_text("")
+    data = DataFolder(settings.data, reserve_bytes=0)
+    with pytest.raises(OutputError, match=name), open_data(settings, data):
+        pass
 
 
 def test_a_queue_that_another_process_holds_is_busy_and_no_bug(open_client):

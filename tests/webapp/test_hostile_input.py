@@ -387,3 +387,109 @@ def test_no_decoder_starts_another_program():
         text = path.read_text(encoding="utf-8")
         for call in re.findall(r"(?:PIL\.Image|PillowImage|Pillow|Image)\.open\([^\n]*", text):
             assert "formats=" in call, f"{path}: {call}"
+
+
+def part(name, data, head=b""):
+    start = b'--a\r\nContent-Disposition: form-data; name="' + name + b'"'
+    return start + head + b"\r\n\r\n" + data + b"\r\n"
+
+
+def send(client, *parts, end=b"--a--\r\n"):
+    photo = part(b"image", png(), b'; filename="a.png"')
+    return client.post(
+        "/api/jobs",
+        content=photo + b"".join(parts) + end,
+        headers={"Content-Type": "multipart/form-data; boundary=a"},
+    )
+
+
+def in_charset(name):
+    return b"\r\nContent-Type: text/plain; charset=" + name
+
+
+def test_a_text_is_read_in_the_charset_of_its_part_or_of_the_form(client):
+    chair = "椅子"
+    for parts in (
+        (part(b"text_prompt", chair.encode("gb18030"), in_charset(b'"GB18030"')),),
+        (part(b"text_prompt", chair.encode("shift_jis")), part(b"_charset_", b"Shift_JIS")),
+        (part(b"_charset_", b"big5"), part(b"text_prompt", chair.encode(), in_charset(b"utf-8"))),
+    ):
+        assert send(client, *parts).json()["prompt"]["phrases"] == [chair]
+    answer = send(client, part(b"text_prompt", b"\xff\xfe", in_charset(b"utf-8")))
+    assert "'text_prompt' is not in utf-8" in problem(answer, 422)
+    answer = send(client, part(b"text_prompt", b"+AGE-", in_charset(b"utf-7")))
+    assert "charset 'utf-7'; send UTF-8" in problem(answer, 415)
+
+
+def test_a_form_that_is_too_long_or_cut_off_is_told_in_our_words(client):
+    answer = send(client, part(b"boxes", b"x" * 70_000))
+    assert "'boxes' is longer than 64 kB" in problem(answer, 413)
+    assert "more than 100 fields" in problem(send(client, *[part(b"text_prompt", b"a")] * 101), 400)
+    # The photo and the text are there, and more may have been.
+    assert "cut off" in problem(send(client, part(b"text_prompt", b"red"), end=b""), 400)
+    answer = client.post("/api/jobs", content=b"", headers={"Content-Type": "multipart/form-data"})
+    assert "names no boundary" in problem(answer, 400)
+    two = '[{"box": [1, 2, 30, 40], "box": [3, 4, 50, 60]}]'
+    assert "has the name 'box' twice" in problem(submit(client, png(), boxes=two), 422)
+    broken = problem(submit(client, png(), boxes='[{"box": [1, 2, 3, 4]'), 422)
+    assert "a comma or the closing bracket is missing (line 1, column 22)" in broken
+
+
+def test_numbers_of_a_form_are_read_as_everywhere(client):
+    for text, score in (("50%", 0.5), ("0,25", 0.25), (" .5 ", 0.5)):
+        job = submit(client, png(), min_score=text, seed="7.0").json()
+        assert (job["prompt"]["min_score"], job["seed"]) == (score, 7)
+    assert "min_score is '150%'; expected a number from 0 to 1" in problem(
+        submit(client, png(), min_score="150%"), 422
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "body", "words"),
+    [
+        ("rerun", {"seed": -1}, "seed must be 0 or more, not -1."),
+        ("rerun", {"sead": 1}, "sead is not known here."),
+        ("rerun", {"boxes": [{"box": [1, 2, 3]}]}, "boxes.0.box.3 is missing."),
+        ("rerun", [1], "The body must be JSON, sent as application/json."),
+        ("exports", {"turntables": [{"path": "x"}]}, "turntables.0.path must be one of 'swing'"),
+        ("exports", {"pictures": [{"size": "big"}]}, "pictures.0.size must be a whole number, not"),
+        ("continue", {"keep": [True]}, "keep.0 must be a whole number, not True."),
+        ("click", {}, "Give a point on the object, a box around it, or a mask of it."),
+    ],
+)
+def test_what_is_wrong_with_json_is_said_in_plain_words(client, call, body, words):
+    answer = client.post(f"/api/jobs/{'0' * 32}/{call}", json=body)
+    assert problem(answer, 422).startswith(words)
+
+
+def test_json_that_cannot_be_read_or_says_a_thing_twice_is_refused(client):
+    for text, words in (
+        ('{"seed": 1, "seed": 2}', "has the name 'seed' twice"),
+        ('{"seed": 1', "a comma or the closing bracket is missing"),
+        ("[" * 5000, "nested too deeply"),
+        (b"\xff", "not UTF-8"),
+    ):
+        answer = client.post(
+            f"/api/jobs/{'0' * 32}/rerun",
+            content=text,
+            headers={"Content-Type": "application/json"},
+        )
+        assert words in problem(answer, 400)
+
+
+def test_a_lone_text_is_one_of_several_and_numbers_label_points(client):
+    job = submit(client, png()).json()["id"]
+    again = {"text_prompt": "cup; spoon", "points": [{"point": [50, 60], "label": 0}]}
+    answer = client.post(f"/api/jobs/{job}/rerun", json=again).json()
+    assert answer["prompt"]["phrases"] == ["cup", "spoon"]
+    assert answer["prompt"]["points"] == [{"point": [50, 60], "label": "", "positive": False}]
+
+
+def test_options_says_what_an_address_takes(client):
+    for path, methods in (
+        ("/api/jobs", "GET, HEAD, OPTIONS, POST"),
+        (f"/api/jobs/{'0' * 32}/edits", "GET, HEAD, OPTIONS, PUT"),
+        ("/health", "GET, HEAD, OPTIONS"),
+    ):
+        answer = client.options(path)
+        assert (answer.status_code, answer.headers["allow"]) == (204, methods)

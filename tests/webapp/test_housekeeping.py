@@ -94,6 +94,22 @@ def test_a_deletion_that_was_cut_short_is_completed(data, queue):
     assert not data.job(job).path.exists()
 
 
+def test_a_deleted_job_goes_as_soon_as_its_worker_has_let_go_of_it(data, queue):
+    job = add(data, queue)
+    claim = queue.claim(0, lease=60).claim
+    house = keeper(data, queue)
+    house.start()
+    try:
+        queue.delete(job, "ann")
+        queue.finish(claim, "cancelled")
+        deadline = time.monotonic() + 40  # a whole round takes a minute
+        while data.job(job).path.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not data.job(job).path.exists()
+    finally:
+        house.stop()
+
+
 def test_leftovers_of_killed_uploads_go_at_the_next_start(data):
     (data.incoming / "x").mkdir()
     (data.incoming / "x" / "photo").write_bytes(b"x")

@@ -8,11 +8,11 @@ import type { View } from './view';
 /** What every browser shows: if it does not, the file is damaged. */
 const SHOWN_EVERYWHERE = new Set(['image/jpeg', 'image/png', 'image/webp', 'image/gif', 'image/bmp']);
 /** Some systems know no type of these. */
-const PHOTO_ENDINGS = /\.(jpe?g|jfif|png|webp|heic|heif|avif|tiff?|bmp|gif|mpo)$/i;
+const PHOTO_ENDINGS = /\.(jpe?g|jfif|a?png|webp|heic|heif|avif|tiff?|bmp|gif|mpo|p[bgnp]m)$/i;
 
 /** A sentence where a file can be no photo, so that nobody waits for the server to say so. */
 export function whyNoPhoto({ name, type, size }: { name: string; type: string; size: number }): string {
-  const kinds = 'Choose a JPEG, PNG, WebP, HEIC, TIFF or AVIF.';
+  const kinds = 'Choose a JPEG, PNG, WebP, HEIC, TIFF, BMP, GIF, AVIF or PPM.';
   if (size === 0) return `${name} is empty. Copy or export the photo again.`;
   if (type === 'image/svg+xml') return `${name} is a drawing, not a photo. ${kinds}`;
   if (type.startsWith('image/') || PHOTO_ENDINGS.test(name)) return '';

@@ -172,6 +172,11 @@ class DataFolder:
         except OSError as exc:
             if exc.errno in FULL and self.give_up_reserve():
                 self._make_folders()
+            elif isinstance(exc, FileExistsError | NotADirectoryError):
+                raise OutputError(
+                    f"{exc.filename} is a file, and a folder of ours belongs there. Move it, or "
+                    "choose another --data."
+                ) from exc
             else:
                 raise OutputError(
                     f"{self.path} cannot be written: {exc.strerror or exc}. Free some space, or "

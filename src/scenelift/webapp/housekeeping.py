@@ -21,6 +21,8 @@ __all__ = ["Housekeeper", "folder_bytes"]
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 60.0
+# Deleted jobs go as soon as their worker has let go of them.
+DELETED_SECONDS = 1.0
 # An upload is moved into place just before its job is queued.
 ORPHAN_SECONDS = 600.0
 KEEP_EVENTS_SECONDS = 24 * 3600.0
@@ -84,7 +86,10 @@ class Housekeeper:
             # The next round may do better; the server goes on meanwhile.
             with self._repeats.outlive("the data folder could not be tidied"):
                 self.tidy()
-            self._stopping.wait(INTERVAL_SECONDS)
+            due = time.monotonic() + INTERVAL_SECONDS
+            while time.monotonic() < due and not self._stopping.wait(DELETED_SECONDS):
+                with self._repeats.outlive("deleted jobs could not be removed"):
+                    self.remove_deleted()
 
     def _remove_orphans(self) -> None:
         """Remove photos without a job: a server was killed between moving and queueing an upload.

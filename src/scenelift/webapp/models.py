@@ -7,7 +7,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from scenelift.coordinates import Mark, boxes_of, points_of
 from scenelift.edit.document import Edits
@@ -87,12 +95,22 @@ def _plain_label(label: str) -> str:
 Label = Annotated[str, Field(max_length=MAX_PHRASE_CHARACTERS), AfterValidator(_plain_label)]
 
 
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_several)]
+"""Texts; a lone one is one of them."""
+
+
 def _is_plain(value: Any, model: type[BaseModel]) -> bool:
     """Tell whether a value is one of the model, or has its fields and no others."""
     if not isinstance(value, dict):
         return isinstance(value, model)
     fields = cast("dict[Any, Any]", value)
-    return bool({"box", "point"} & fields.keys()) and fields.keys() <= model.model_fields.keys()
+    is_named = isinstance(fields.get("label", ""), str)  # Segment Anything's are numbers
+    has_only_fields = fields.keys() <= model.model_fields.keys()
+    return is_named and has_only_fields and bool({"box", "point"} & fields.keys())
 
 
 def _one(mark: list[Mark], name: str) -> dict[str, Any]:
@@ -212,7 +230,7 @@ class ObjectChoice(_Input):
         }
     )
 
-    keep: tuple[Annotated[int, Field(ge=0, lt=1000)], ...] = Field((), max_length=1000)
+    keep: tuple[Annotated[int, Field(ge=0, lt=1000, strict=True)], ...] = Field((), max_length=1000)
     add: tuple[AddedBox, ...] = Field((), max_length=MAX_BOXES)
     names: dict[Annotated[int, Field(ge=0, lt=1000)], Label] = Field(
         {}, max_length=1000, description="index of a kept object -> what it is called"
@@ -304,7 +322,7 @@ class Rerun(JobOptions):
 
     model_config = ConfigDict(json_schema_extra={"example": {"seed": 7, "text_prompt": ["cup"]}})
 
-    text_prompt: tuple[str, ...] | None = Field(None, max_length=MAX_PHRASES)
+    text_prompt: Texts | None = Field(None, max_length=MAX_PHRASES)
     boxes: tuple[Box, ...] | None = Field(None, max_length=MAX_BOXES)
     points: tuple[Point, ...] | None = Field(None, max_length=MAX_POINTS)
 
@@ -425,7 +443,7 @@ class NewExports(_Input):
         }
     )
 
-    formats: tuple[str, ...] = Field(
+    formats: Texts = Field(
         (), max_length=len(EXTRA_FORMATS), description=_EXPORT_OPTIONS["formats"].option.help
     )
     turntables: tuple[NewTurntable, ...] = Field((), max_length=MAX_LOOPS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import sqlite3
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -15,10 +14,11 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from scenelift.errors import InputError, SceneliftError
+from scenelift.errors import SceneliftError
 from scenelift.webapp.errors import NotAllowedYet, QueueBusy, StorageFull, Unauthorized
+from scenelift.webapp.plain_words import bad_fields
 
-__all__ = ["add_problem_handlers", "bad_fields", "problem_response"]
+__all__ = ["add_problem_handlers", "problem_response"]
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +33,6 @@ def problem_response(exc: SceneliftError, path: str) -> JSONResponse:
     if isinstance(exc, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
     return _respond(exc.problem() | {"instance": path}, headers)
-
-
-def bad_fields(errors: Sequence[Any]) -> InputError:
-    """Describe pydantic's errors in a sentence."""
-    parts: list[str] = []
-    for error in errors[:5]:
-        where = ".".join(str(part) for part in error["loc"] if part not in ("body", "query"))
-        parts.append(f"{where or 'body'}: {error['msg']}")
-    return InputError("; ".join(parts) + ".")
 
 
 def add_problem_handlers(app: FastAPI) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from scenelift.coordinates import Mark, boxes_of, points_of
 from scenelift.errors import InputError
+from scenelift.json_text import parse_json
 from scenelift.options import OptionField, fields_for
 from scenelift.options.schema import json_schema
 from scenelift.webapp.decoding import Decoder
@@ -24,6 +24,7 @@ from scenelift.webapp.folders import DataFolder, JobFolder
 from scenelift.webapp.forms import PHOTO, receive_form
 from scenelift.webapp.jobs import new_job_id
 from scenelift.webapp.models import Box, JobPrompt, JobRequest, Point, parse_phrases
+from scenelift.webapp.plain_words import bad_fields
 from scenelift.webapp.settings import Settings
 
 __all__ = [
@@ -54,7 +55,7 @@ FORM_SCHEMA: dict[str, Any] = {
                         "image": {
                             "type": "string",
                             "format": "binary",
-                            "description": "JPEG, PNG, WebP, HEIC, TIFF, BMP, GIF or AVIF",
+                            "description": "JPEG, PNG, WebP, HEIC, TIFF, BMP, GIF, AVIF or PPM",
                         },
                         "text_prompt": {
                             "type": "array",
@@ -234,7 +235,7 @@ def _parse_marks(
     if text in ("", "null"):  # as JavaScript writes what was not said
         return ()
     try:
-        value: Any = json.loads(text) if text[0] in "[{" else text
+        value: Any = parse_json(text) if text[0] in "[{" else text
         key = name.removesuffix("es").removesuffix("s")
         entries = [
             {key: d.numbers, "label": d.label, "positive": d.positive is not False}
@@ -242,9 +243,10 @@ def _parse_marks(
         ]
         return kind.validate_python(entries)
     except (ValueError, RecursionError, InputError) as exc:
-        reason = exc.errors()[0]["msg"] if isinstance(exc, ValidationError) else str(exc)
+        is_ours = not isinstance(exc, ValidationError)
+        reason = str(exc if is_ours else bad_fields(exc.errors()[:1])).rstrip(".")
         raise InputError(
-            f"The field {name!r} must be a JSON list such as [{example}]: {reason}"
+            f"The field {name!r} must be a JSON list such as [{example}]: {reason}."
         ) from exc
 
 

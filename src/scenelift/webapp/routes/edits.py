@@ -14,6 +14,7 @@ from scenelift.edit import Edits, check_edits, no_edits, parse_edits
 from scenelift.errors import InputError
 from scenelift.output.manifest import MANIFEST_NAME, read_manifest
 from scenelift.output.original import original_of
+from scenelift.webapp.bodies import JsonRoute
 from scenelift.webapp.errors import Conflict, PreconditionMissing
 from scenelift.webapp.jobs import JobRow
 from scenelift.webapp.models import SceneEdits, error_answers
@@ -27,6 +28,7 @@ from scenelift.webapp.views import edit_state
 __all__ = ["router"]
 
 router = APIRouter(
+    route_class=JsonRoute,
     tags=["edits"],
     responses=error_answers(
         (401, "token missing or wrong"),

@@ -18,6 +18,7 @@ from scenelift.options.readers import read_formats
 from scenelift.output.export import Export, Format, Picture, Turntable, export_of
 from scenelift.output.manifest import MANIFEST_NAME, Manifest, read_manifest
 from scenelift.output.sizes import expected_bytes
+from scenelift.webapp.bodies import JsonRoute
 from scenelift.webapp.errors import Conflict, NotFound, StorageFull
 from scenelift.webapp.exports import ExportRecord, exports_of, remove_exports
 from scenelift.webapp.folders import JobFolder
@@ -33,6 +34,7 @@ from scenelift.webapp.views import export_state, file_view
 __all__ = ["router"]
 
 router = APIRouter(
+    route_class=JsonRoute,
     tags=["exports"],
     responses=error_answers(
         (401, "token missing or wrong"),
@@ -126,6 +128,11 @@ def _scene(use: Services, job: JobRow) -> tuple[JobFolder, Manifest, ExportRecor
     try:
         record = exports_of(folder)
     except OSError as exc:
+        if not folder.scene.is_dir():
+            raise Conflict(
+                "The files of this scene are gone from the server's disk. Run the job again: POST "
+                "…/rerun."
+            ) from exc
         raise Conflict("The files of this scene are being written. Try again soon.") from exc
     return folder, read_manifest(folder.scene), record
 

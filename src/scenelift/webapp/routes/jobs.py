@@ -14,9 +14,11 @@ from scenelift.errors import InputError
 from scenelift.io.files import write_json
 from scenelift.prompts import box_in_pixels, in_pixels
 from scenelift.types import Prompt
+from scenelift.webapp.bodies import JsonRoute
 from scenelift.webapp.errors import Conflict, NotReady
 from scenelift.webapp.folders import JobFolder
 from scenelift.webapp.jobs import JobRow, NewJob, new_job_id
+from scenelift.webapp.mask_runs import Runs
 from scenelift.webapp.models import (
     MAX_BOXES,
     NOTHING_LEFT,
@@ -49,6 +51,7 @@ from scenelift.webapp.views import job_seconds, job_view
 __all__ = ["JobId", "accept_upload", "router", "starts_in", "typical_seconds"]
 
 router = APIRouter(
+    route_class=JsonRoute,
     prefix="/api/jobs",
     tags=["jobs"],
     responses=error_answers(
@@ -65,6 +68,9 @@ router = APIRouter(
         (507, "disk full"),
     ),
 )
+
+# Fewer are a slip of the brush.
+LEAST_PIXELS = 4
 
 JobId = Annotated[str, Path(min_length=32, max_length=32, pattern="^[0-9a-f]{32}$")]
 
@@ -153,12 +159,22 @@ def _check_choice(choice: Choice, job: JobRow) -> None:
         raise InputError(NOTHING_LEFT)
     boxes = tuple(box.to_prompt() for box in choice.add)
     in_pixels(Prompt(boxes=boxes), job.width, job.height)
-    for runs in (mask.mask for mask in choice.masks):
-        if abs(runs.width * job.height - runs.height * job.width) > max(job.width, job.height):
+    for one in choice.masks:
+        _check_proportions(one.mask, job)
+        if sum(one.mask.runs[1::2]) < LEAST_PIXELS:
+            name = repr(one.label) if one.label else "without a name"
             raise InputError(
-                f"A mask is {runs.width} × {runs.height} pixels, and the photo {job.width} × "
-                f"{job.height}: they must have the same proportions."
+                f"The mask {name} covers {sum(one.mask.runs[1::2])} pixels, which is no object. "
+                "Paint it, or leave it out."
             )
+
+
+def _check_proportions(runs: Runs, job: JobRow) -> None:
+    if abs(runs.width * job.height - runs.height * job.width) > max(job.width, job.height):
+        raise InputError(
+            f"A mask is {runs.width} × {runs.height} pixels, and the photo {job.width} × "
+            f"{job.height}: they must have the same proportions."
+        )
 
 
 @router.post("/{job_id}/click")
@@ -189,6 +205,8 @@ def _in_pixels(click: Click, job: JobRow) -> Click:
     Raises:
         InputError: one lies outside the photo, or could mean pixels and parts of it.
     """
+    if click.mask is not None:
+        _check_proportions(click.mask, job)
     points = tuple(p.to_prompt() for p in click.points)
     prompt, _ = in_pixels(Prompt(points=points), job.width, job.height)
     at = [

@@ -5,12 +5,13 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from scenelift.webapp.access import COOKIE
+from scenelift.webapp.bodies import JsonRoute
 from scenelift.webapp.models import Login, Problem
 from scenelift.webapp.services import Use
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api", tags=["session"])
+router = APIRouter(route_class=JsonRoute, prefix="/api", tags=["session"])
 
 
 @router.post(

@@ -18,6 +18,7 @@ from starlette.background import BackgroundTask
 
 from scenelift.output.manifest import MANIFEST_NAME
 from scenelift.output.page import export_page, viewer_page
+from scenelift.webapp.bodies import JsonRoute
 from scenelift.webapp.errors import Conflict, Forbidden, NotFound
 from scenelift.webapp.jobs import JobRow
 from scenelift.webapp.models import NewShare, ShareState, error_answers
@@ -30,6 +31,7 @@ from scenelift.webapp.uploads import check_free_space
 __all__ = ["router"]
 
 router = APIRouter(
+    route_class=JsonRoute,
     tags=["share"],
     responses=error_answers(
         (401, "token missing or wrong"),
