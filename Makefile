@@ -142,8 +142,9 @@ bench-batch: $(VENV)/.dev  ## what a batch costs beyond its models (5 minutes)
 bench-splats: $(VENV)/.dev $(INTEROP)/node_modules/.package-lock.json  ## sizes and errors of splat files in OUT beside splat-transform's (5 minutes)
 	$(BIN)/python -m benchmarks.splat_sizes $(OUT)
 
-bench-hostile: $(VENV)/.dev  ## ten thousand damaged uploads, odd texts and tables (1 minute)
+bench-hostile: $(VENV)/.dev  ## ten thousand damaged uploads, odd texts and tables, damaged files (8 minutes)
 	$(BIN)/python -m benchmarks.hostile
+	$(BIN)/python -m benchmarks.readers --cases 300
 	$(BIN)/python -m benchmarks.texts
 
 BYTES ?= out/bytes.json

@@ -102,8 +102,8 @@ def main() -> None:
     began, warm = time.monotonic(), 0
     with tempfile.TemporaryDirectory() as folder:
         settings = fake_settings(Path(folder) / "data", preload=False)
-        # "this" ends at once, so that no worker takes the jobs.
-        app = create_app(settings, qualities=FakeQualities(), worker_module="this")
+        # "keyword" ends at once, so that no worker takes the jobs.
+        app = create_app(settings, qualities=FakeQualities(), worker_module="keyword")
         with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
             for number in range(args.uploads):
                 if number % 1000 == 999 or number == args.uploads - 1:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 
 from scenelift.errors import ImageError, InputError
 from scenelift.inputs import as_image
 from scenelift.pipeline import Pipeline
+from scenelift.scene import Scene
 from scenelift.testing.fakes import BallReconstructor, ColorSegmenter, PlanePointMapper, disc_photo
 from scenelift.types import Image, Prompt
 
@@ -96,3 +99,23 @@ def test_grey_and_cut_out_arrays_are_read_as_their_files_would_be():
     assert (as_image(np.dstack([RGB, alpha])).pixels == RGB).all()
     clear = as_image(np.dstack([RGB, 0 * alpha])).pixels
     assert (clear != RGB).all()
+
+
+def test_a_tensor_is_a_photo_in_either_order_of_its_axes():
+    torch = pytest.importorskip("torch")
+    pixels = disc_photo().pixels
+    for tensor in (torch.from_numpy(pixels), torch.from_numpy(pixels).permute(2, 0, 1)):
+        np.testing.assert_array_equal(as_image(tensor).pixels, pixels)
+
+
+@pytest.mark.parametrize("folder", ["", " ", None, 5, b"out", "a\0b"])
+def test_a_scene_is_saved_under_a_path_that_is_one(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="folder is"):
+        Scene.save(cast("Any", None), cast("Any", folder))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_path_with_a_null_is_no_photo():
+    with pytest.raises(ImageError, match="no path"):
+        as_image("a\0b.png")

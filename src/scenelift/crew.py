@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from scenelift.device import split_devices
 from scenelift.errors import Cancelled, SceneliftError, SetupError
+from scenelift.io.files import explain_failure
 from scenelift.lifting import Lifting, PhotoObjects
 from scenelift.options import BackendOptions
 from scenelift.progress import CancelToken, Reporter
@@ -264,7 +265,10 @@ def _work(
 
         def on_object(index: int, outcome: Outcome, crossing: Path = crossing) -> None:
             file = crossing / f"{index}.pickle"
-            file.write_bytes(pickle.dumps(outcome, protocol=5))
+            try:
+                file.write_bytes(pickle.dumps(outcome, protocol=5))
+            except OSError as exc:
+                raise explain_failure(file, exc) from exc
             answers.put(_ObjectFile(index=index, file=file))
 
         mine, error = _Indices(indices), failed

@@ -51,6 +51,8 @@ def as_image(photo: Photo) -> Image:
 
     if isinstance(photo, str | Path):
         return read_image(photo)
+    if hasattr(photo, "detach"):
+        photo = _array_of_tensor(photo)
     if isinstance(photo, np.ndarray):
         return _image_of_array(photo)
     picture = image_of_picture(photo)
@@ -60,6 +62,13 @@ def as_image(photo: Photo) -> Image:
             "array uint8 [H, W, 3] (or grey, or RGBA) was expected."
         )
     return picture
+
+
+def _array_of_tensor(tensor: Any) -> NDArray[Any]:
+    """Convert a tensor of any device to an array [H, W, C]; torchvision's are [C, H, W]."""
+    array = np.asarray(tensor.detach().cpu())
+    channels_first = array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] > 4
+    return np.moveaxis(array, 0, -1) if channels_first else array
 
 
 def _image_of_array(array: NDArray[Any]) -> Image:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from scenelift.errors import InputError
+from scenelift.numbers import wrong_type
 from scenelift.types import Background, Camera, Image, Provenance, SceneObject
 
 __all__ = ["Scene"]
@@ -43,9 +45,14 @@ class Scene:
         """Write every file of the scene into a folder and return the path of its `scene.json`.
 
         Raises:
+            InputError: it is no path, or an empty one, which would be the current folder.
             OutputError: the folder cannot be written.
         """
         from scenelift.output.scene import write_scene
 
+        if not isinstance(folder, str | Path):
+            raise wrong_type("folder", folder, "a path")
+        if not str(folder).strip() or "\0" in str(folder):
+            raise InputError(f"folder is {str(folder)!r}; give a path, '.' for the current folder.")
         write_scene(self, Path(folder))
         return Path(folder) / "scene.json"

@@ -9,6 +9,7 @@ execute.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import io
 import json
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 
 from scenelift import __version__, types
 from scenelift.errors import Cancelled, OutputError, SceneliftError, SetupError
-from scenelift.io.files import write_bytes
+from scenelift.io.files import explain_failure, write_bytes
 from scenelift.progress import Reporter
 from scenelift.runtime import Runtime
 
@@ -138,6 +139,11 @@ def outcome_of(step: Callable[[], T], name: str) -> T | Exception:
         raise
     except SceneliftError as exc:
         error: Exception = exc
+    except OSError as exc:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise explain_failure(Path(str(exc.filename or "a temporary file")), exc) from exc
+        log.exception("%s failed", name)
+        error = exc
     except Exception as exc:
         log.exception("%s failed", name)
         error = exc

@@ -26,7 +26,7 @@ from scenelift.batch.ledger import Ledger
 from scenelift.batch.manifest import read_items
 from scenelift.batch.on_local import LocalWorkers
 from scenelift.batch.progress import BatchProgress
-from scenelift.batch.run import begin_batch, conclude, retry_failed, run_batch, watch
+from scenelift.batch.run import begin_batch, conclude, retry_failed, retry_missing, run_batch, watch
 from scenelift.batch.settings import BatchSettings, read_settings
 from scenelift.batch.worker import Worker
 from scenelift.cli import app
@@ -94,6 +94,21 @@ def test_a_worker_does_every_item_and_leaves_whole_scenes(begin):
             assert thumbnail.size == (400, 150)
     assert not folder.scene("i2").exists()
     assert not any((folder.state / "work").iterdir())
+
+
+def test_results_that_are_gone_or_damaged_are_made_again(begin):
+    folder, _, items = begin("red", "blue", "red;blue", "blue;red", "white")
+    Worker(folder, SETTINGS).run(items, start=0.5)
+    shutil.rmtree(folder.scene("i0"))
+    (folder.scene("i1") / "scene.json").write_text("[")
+    (folder.scene("i2") / "scene.glb").unlink()
+    progress = progress_of(folder, items)
+    assert retry_missing(progress) == 2
+    assert dict(+progress.counts) == {"waiting": 2, "done": 2, "nothing": 1}
+    Worker(folder, SETTINGS).run(items, start=0.5)
+    progress = progress_of(folder, items)
+    assert dict(+progress.counts) == {"done": 4, "nothing": 1}
+    assert retry_missing(progress) == 0
 
 
 def test_a_row_with_faces_of_its_own_has_them(disc, tmp_path):

@@ -152,3 +152,12 @@ def test_what_breaks_the_native_reader_is_an_error_like_any_other(source, tmp_pa
             after.writestr(name, content[:40] if name == "means_l.webp" else content)
     with pytest.raises(InputError, match=r"cannot be read as \.sog"):
         read_splats(broken)
+
+
+@pytest.mark.parametrize("kind", ["spz", "sog", "glb"])
+def test_what_only_has_the_ending_is_told_in_terms_of_that_kind(tmp_path, kind):
+    file = tmp_path / f"a.{kind}"
+    for content in (b"", bytes(range(1, 200)) * 20):
+        file.write_bytes(content)
+        with pytest.raises(InputError, match=rf"is no \.{kind}|no glTF 2.0 binary, or cut short"):
+            read_splats(file)

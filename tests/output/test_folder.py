@@ -102,6 +102,19 @@ def test_a_finished_run_leaves_no_lock(photo, pipeline, tmp_path):
     assert not (out / WORK_FOLDER).exists()
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_that_a_stopped_run_made_goes_if_it_is_empty(tmp_path, there):
+    out = tmp_path / "new" / "scene"
+    if there:
+        out.mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt), claim_folder(out):
+        raise KeyboardInterrupt
+    assert out.exists() == (tmp_path / "new").exists() == there
+    with claim_folder(out):
+        (out / "masks.json").write_text("[]")
+    assert out.exists()
+
+
 @pytest.mark.parametrize(
     "name",
     [

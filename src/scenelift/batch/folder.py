@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -77,6 +78,13 @@ class BatchFolder:
             return {scene.name for scene in (self.root / "scenes").iterdir()}
         except FileNotFoundError:
             return set()
+
+    def has_manifest(self, id: str) -> bool:
+        """Return whether an item's `scene.json` is there and is JSON; other files may be pruned."""
+        try:
+            return isinstance(json.loads((self.scene(id) / "scene.json").read_bytes()), dict)
+        except (OSError, ValueError, RecursionError):
+            return False
 
     def work(self, id: str, number: int) -> Path:
         return self.state / "work" / f"{id}.{number}"

@@ -30,6 +30,8 @@ __all__ = [
 
 POLL_SECONDS = 0.25
 SLOW_POLL_SECONDS = 2.0
+# Scenes whose manifests are read at a start, to make damaged ones again.
+MOST_READ = 2000
 
 
 class Executor(Protocol):
@@ -119,10 +121,12 @@ def retry_failed(progress: BatchProgress) -> int:
 
 
 def retry_missing(progress: BatchProgress) -> int:
-    """Queue done items again whose scene's folder somebody removed, and count them."""
+    """Queue done items again whose scene or, in a small batch, its manifest is gone; count them."""
     progress.refresh_first()  # before the listing: a scene is there before its entry says so
     # Names alone, in one listing: a look into 100,000 folders of a shared disk takes minutes.
     existing = progress.folder.scenes()
+    if len(existing) <= MOST_READ:
+        existing = {id for id in existing if progress.folder.has_manifest(id)}
     return _retry(progress, lambda entry: entry.state == "done" and entry.id not in existing)
 
 

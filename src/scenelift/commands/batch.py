@@ -166,7 +166,8 @@ def batch(
         missing = 0 if status else retry_missing(progress)
         if missing and not json:
             typer.echo(
-                f"{missing} scenes are gone from {folder.root / 'scenes'}: made again.", err=True
+                f"{missing} scenes are gone or damaged in {folder.root / 'scenes'}: made again.",
+                err=True,
             )
         if status or not progress.remaining:
             report = conclude(folder, items, progress.report())

@@ -366,6 +366,8 @@ class _Reader:
     """A parsed file; broken files raise ValueError, KeyError, IndexError or TypeError."""
 
     def __init__(self, data: bytes) -> None:
+        if len(data) < 12:
+            raise ValueError("no glTF 2.0 binary, or cut short")
         magic, version, length = struct.unpack_from("<4sII", data)
         if magic != MAGIC or version != VERSION or length != len(data):
             raise ValueError("no glTF 2.0 binary, or cut short")

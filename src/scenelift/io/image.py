@@ -77,6 +77,8 @@ def read_image(
     """
     if isinstance(source, str | Path):
         name = display_path(Path(source).name)
+        if "\0" in str(source):
+            raise ImageError(f"{str(source)[:200]!r} is no path: it has a character of code 0.")
         check_regular(source, ImageError)
         try:
             with Path(source).open("rb") as file:

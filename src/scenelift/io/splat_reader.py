@@ -56,6 +56,8 @@ SPLAT_KINDS: dict[str, SplatFrame] = {
 """Endings that can be read, and the axes that such files are expected to have."""
 
 MOST_BYTES = 4 * 2**30
+# SPZ is packed by gzip, or from version 4 on begins with its name; SOG is a ZIP.
+STARTS = {"spz": (b"\x1f\x8b", b"NGSP"), "sog": (b"PK",)}
 
 # Real spherical harmonics of degree 1 to 3 in the order of the files, each with the sign that a
 # half turn about x gives it: −1 to the power of y and z in its polynomial.
@@ -185,6 +187,8 @@ def _ply_of(path: Path, kind: str) -> bytes:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"{path} has more than {MOST_BYTES / 2**30:.0f} GiB.")
         data = path.read_bytes()
+    if kind in STARTS and not data.startswith(STARTS[kind]):
+        raise InputError(f"{path} is no .{kind}: it begins otherwise. Is it complete?")
     return data if kind == "ply" else _unpack(path, kind)
 
 
@@ -219,10 +223,11 @@ def _unpack(path: Path, kind: str) -> bytes:
         )
         if process.returncode == 0:
             return target.read_bytes()
-        reason = (
-            target.read_text("utf-8") if process.returncode == REFUSED else "its reader broke off"
-        )
-        raise InputError(f"{path} cannot be read as .{kind}: {reason}. Is it complete?")
+        reason = target.read_text("utf-8") if process.returncode == REFUSED else ""
+        # Of C++ itself, when a damaged file claims more than there is memory for.
+        if not reason or any(name in reason for name in ("std::", "vector::", "basic_string")):
+            reason = "it is damaged, or of another kind"
+        raise InputError(f"{path} cannot be read as .{kind}: {reason.rstrip('.')}. Is it complete?")
 
 
 def _pack(data: bytes, kind: str, target: Path, spz_version: int) -> bytes:

@@ -127,13 +127,15 @@ def claim_folder(folder: Path) -> Iterator[Path]:
     """Lock a folder, so that nobody else writes results to it.
 
     Yields:
-        The folder for unfinished work inside it. It goes at the end if it is empty.
+        The folder for unfinished work inside it. It goes at the end if it is empty, and so do
+        folders that were made here and in which nothing was written.
 
     Raises:
         InputError: a link stands in it under a name of ours.
         OutputError: another run has it, or it cannot be written.
     """
     check_links(folder, is_scene_file)
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
     prepare_output_folder(folder)
     work = folder / WORK_FOLDER
     lock = _lock(work)
@@ -148,7 +150,8 @@ def claim_folder(folder: Path) -> Iterator[Path]:
             (work / "lock").unlink()
         lock.release()
         with suppress(OSError):
-            work.rmdir()
+            for empty in (work, *created):
+                empty.rmdir()
 
 
 def _lock(work: Path) -> FileLock:
