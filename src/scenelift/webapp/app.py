@@ -30,6 +30,7 @@ from scenelift.webapp.folders import DataFolder
 from scenelift.webapp.head import AnswerHead
 from scenelift.webapp.housekeeping import Housekeeper
 from scenelift.webapp.jobs import Queue
+from scenelift.webapp.methods import AnswerOptions
 from scenelift.webapp.metrics import CountRequests, Metrics
 from scenelift.webapp.page import add_page
 from scenelift.webapp.problems import add_problem_handlers
@@ -103,10 +104,12 @@ def create_app(
     )
     app.state.open_data = lambda: open_data(settings, data)
     add_problem_handlers(app)
-    for module in (jobs, edits, exports, share, files, events, config, session, generate, health):
+    modules = (jobs, edits, exports, share, files, events, config, session, generate, health)
+    for module in modules:
         app.include_router(module.router)
     add_page(app)
     app.add_middleware(AnswerHead)
+    app.add_middleware(AnswerOptions, routes=[r for m in modules for r in m.router.routes])
     app.add_middleware(CountRequests)
     app.add_middleware(Guard, settings=settings, tokens=tokens)
     if settings.cors_origins:
