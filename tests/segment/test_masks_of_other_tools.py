@@ -249,7 +249,7 @@ def test_boxes_without_masks_become_prompts(tmp_path):
     (tmp_path / "l.json").write_text(json.dumps({"shapes": shapes}))
     given = read(tmp_path / "l.json", "mask_square.png")
     assert given.boxes == boxes
-    assert "shape 1 is a point" in given.notes[0]
+    assert "shape 1 (point) encloses nothing" in given.notes[0]
     segmenter = GivenSegmenter(given.instances, boxes=given.boxes, cutter=BoxFiller())
     image = Image(pixels=np.zeros((*SIZE, 3), np.uint8))
     found = segmenter.segment(image, Prompt(), silent())
