@@ -73,6 +73,14 @@ def test_a_point_beyond_the_box_does_not_give_up_what_is_in_it(clicker, features
     assert mask[100, 100]
 
 
+def test_what_the_mask_of_a_grown_box_misses_grows_as_far_as_it_is_alike(clicker, features):
+    features.proposals = Detections.none()
+    clicker._masker.masks = lambda pixels, *_, **__: [np.zeros(pixels.shape[:2], np.float32)]
+    body = mask_at(clicker, features, ON_BODY)
+    assert body[16:68, 16:56].mean() > 0.95
+    assert body.mean() < 0.3
+
+
 def test_a_small_correction_changes_no_object_and_a_large_one_does(clicker, features):
     larger = np.array([BOX, (6.0, 6.0, 114.0, 114.0)], np.float32)
     features.proposals = Detections(

@@ -114,13 +114,18 @@ class EmbeddedClicker:
 
     def cut(self, features: EmbeddedFeatures, clicks: Clicks) -> NDArray[np.float32]:
         """A soft mask [H, W] of one object."""
+        reach = REACH
         if clicks.mask is not None:
             alpha = clicks.mask.astype(np.float32)
         elif clicks.box is not None:
             alpha = self._of_box(features, clicks.box)
         else:
             alpha = self._best_proposal(features, clicks.points)
-        return obey_points(_corrected(features, alpha, clicks.points), clicks.points)
+            on_it = [p.point for p in clicks.points if p.positive][:1]
+            if not all(_at(alpha, point) >= 0.5 for point in on_it):
+                # It is of something else: what is wrong with it may be anything.
+                reach = math.inf
+        return obey_points(_corrected(features, alpha, clicks.points, reach), clicks.points)
 
     def _best_proposal(
         self, features: EmbeddedFeatures, points: Sequence[PointPrompt]
@@ -296,12 +301,13 @@ def _corrected(
     features: EmbeddedFeatures,
     alpha: NDArray[np.float32],  # [H, W]
     points: Sequence[PointPrompt],
+    reach: float,
 ) -> NDArray[np.float32]:  # [H, W]
     """Correct a mask around each point that it contradicts.
 
     A click is mostly in the middle of what is wrong, which begins at the mask's edge: the distance
     to it tells how large that is. A disc a little larger than that changes, and what looks like
-    the point within `REACH` times it.
+    the point within `reach` times it.
     """
     height, width = alpha.shape
     for k, p in enumerate(points):
@@ -319,11 +325,11 @@ def _corrected(
             inside = _coverage(alpha, (rows, columns))
             free = inside > 0.3 if not p.positive else inside < 0.7
             free &= _distances((rows, columns), p.point, width / columns, height / rows) <= (
-                REACH * radius
+                reach * radius
             )
             region = _region(features, [p.point], of_object, free)
             alike = _snap_to_edges(features, region, same)
-            change = np.maximum(change, alike * (away <= REACH * radius))
+            change = np.maximum(change, alike * (away <= reach * radius))
         alpha = np.maximum(alpha, change) if p.positive else np.minimum(alpha, 1 - change)
     return alpha
 
