@@ -125,6 +125,39 @@ def test_a_carrier_gets_a_flat_top_where_something_stands():
     assert flat.sum() >= 4
 
 
+def test_on_a_slope_the_whole_foot_is_carried(tmp_path):
+    wedge = box(0.6, 0.3, 0.6)
+    wedge.vertices[(wedge.vertices[:, 0] > 0) & (wedge.vertices[:, 1] > 0), 1] += 0.2
+    world = world_of(
+        [
+            thing(0, "wedge", wedge, (0, 0.15, -4)),
+            thing(1, "cup", box(0.2, 0.2, 0.2), (0, 0.5, -4)),
+        ],
+        levels=(0.0,),
+    )
+    wedge_body, cup = world.bodies
+    assert cup.stands_on == wedge_body.name
+    tops = wedge_body.corners()
+    beneath = tops[np.abs(tops[:, 2] - cup.lowest) < 1e-3]
+    assert np.ptp(beneath[:, 0]) >= 0.2 - 1e-6
+    assert moved(world, tmp_path) < 0.01
+
+
+def test_what_would_tip_under_a_load_does_not_carry_it(tmp_path):
+    """Beside the foot of a pedestal, on the edge of its top."""
+    pedestal = box(0.6, 0.5, 0.6)
+    pedestal.vertices[pedestal.vertices[:, 1] < 0] *= (0.1, 1, 0.1)
+    world = world_of(
+        [
+            thing(0, "pedestal", pedestal, (0, 0.25, -4)),
+            thing(1, "cup", box(*[0.1] * 3), (0.2, 0.55, -4)),
+        ],
+        levels=(0.0,),
+    )
+    assert world.bodies[1].stands_on == "surface"
+    assert moved(world, tmp_path) < 0.01
+
+
 def test_the_mass_centre_is_over_the_feet_and_looks_are_untouched():
     lamp = leaning()
     (body,) = world_of([thing(0, "lamp", lamp, (0, 0.5, -4))], levels=(0.0,)).bodies
