@@ -8,6 +8,8 @@ import pytest
 from playwright.sync_api import expect
 from tests.drivers.live_server import disc_png
 
+from scenelift.webapp.page import STATIC
+
 PHOTO = {"name": "discs.png", "mimeType": "image/png", "buffer": disc_png()}
 # Where disc_photo has its discs, in its pixels.
 RED, BLUE = (50, 60), (112, 66)
@@ -246,4 +248,6 @@ def test_the_viewer_is_loaded_when_it_is_needed_only(visit):
     visitor = visit()
     expect(visitor.page.get_by_text("Drop a photo here")).to_be_visible()
     assert not [path for path in visitor.requests if "viewer" in path]
-    assert len([path for path in visitor.requests if path.startswith("/assets/")]) == 2
+    assets = [path for path in visitor.requests if path.startswith("/assets/")]
+    assert len(assets) == 2
+    assert sum((STATIC / f"{path[1:]}.gz").stat().st_size for path in assets) < 60_000
