@@ -13,16 +13,19 @@ from benchmarks.planted import Planting
 from benchmarks.scene_gpu import STAGES, main
 
 
-def test_a_tiny_scene_is_lifted_and_every_figure_printed(tmp_path, capsys):
+@pytest.mark.parametrize(("model", "count", "repeats"), [("sam3d", 2, 1), ("trellis2", 1, 0)])
+def test_a_tiny_scene_is_lifted_and_every_figure_printed(model, count, repeats, tmp_path, capsys):
     file = tmp_path / "figures.json"
-    arguments = ["--size", "tiny", "--device", "cpu", "--objects", "2", "--repeats", "1"]
+    arguments = ["--size", "tiny", "--device", "cpu", "--model", model]
+    arguments += ["--objects", str(count), "--repeats", str(repeats)]
     assert main([*arguments, "--json", str(file)]) == 0
     printed = capsys.readouterr().out
-    assert "2 objects, warm" in printed
+    assert f"{count} object{'s' if count > 1 else ''}, warm" in printed
     assert "published" in printed
-    figures = json.loads(file.read_text())["runs"]["plain, 2"]
+    figures = json.loads(file.read_text())["runs"][f"plain, {count}"]
+    assert len(figures["warm"]) == repeats
     for run in (figures["first"], *figures["warm"]):
-        assert run["textured"] == 2
+        assert run["textured"] == count
         assert run["first_object"] < run["wall"]
         assert set(run["stages"]) >= set(STAGES)
         assert run["stages"]["reconstruct"] > 0
