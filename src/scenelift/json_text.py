@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-__all__ = ["NameTwiceError", "parse_json"]
+__all__ = ["NameTwiceError", "each_name_once", "parse_json"]
 
 # What Python's reader says, and what it means.
 WORDS = {
@@ -33,7 +33,7 @@ def parse_json(text: str | bytes) -> Any:
         ValueError: it is no JSON, or nested too deeply.
     """
     try:
-        return json.loads(text, object_pairs_hook=_each_name_once)
+        return json.loads(text, object_pairs_hook=each_name_once)
     except json.JSONDecodeError as exc:
         words = next((w for start, w in WORDS.items() if exc.msg.startswith(start)), exc.msg)
         raise ValueError(f"{words} (line {exc.lineno}, column {exc.colno})") from exc
@@ -43,7 +43,12 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("it is nested too deeply") from exc
 
 
-def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a dictionary of an object's fields, for `object_pairs_hook`.
+
+    Raises:
+        NameTwiceError: a name stands twice.
+    """
     fields = dict(pairs)
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]

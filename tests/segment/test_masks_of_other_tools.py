@@ -546,6 +546,20 @@ def test_run_lengths_as_python_shows_bytes_are_read(tmp_path):
         read(tmp_path / "a.json")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (json.dumps([{"bbox": [9, 9, 9, 9]}] * 1001), "1001 objects of this photo; up to 1000"),
+        ('[{"segmentation": {"size": [240, 320], "counts": [-5, 76805]}}]', "whole numbers from 0"),
+        ('{"annotations": [], "annotations": []}', "has the name 'annotations' twice"),
+    ],
+)
+def test_coco_that_is_too_much_or_unclear_is_refused_before_it_is_drawn(tmp_path, text, words):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(InputError, match=words):
+        read(tmp_path / "a.json")
+
+
 def test_curves_of_bdd100k_bend_and_its_lines_enclose_nothing(tmp_path):
     k = 4 / 3 * (2**0.5 - 1) * 40  # a circle of radius 40 in four curves, to .03 %
     vertices = [

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from scenelift.errors import EditsError, InputError
+from scenelift.json_text import each_name_once
 from scenelift.prompts import check_phrases
 from scenelift.types import Pose
 
@@ -184,7 +185,7 @@ def parse_edits(data: bytes | str) -> Edits:
             "separate runs of splats."
         )
     try:
-        value = json.loads(data, parse_constant=_refuse_constant)
+        value = json.loads(data, parse_constant=_refuse_constant, object_pairs_hook=each_name_once)
     except (ValueError, RecursionError) as exc:
         raise EditsError(f"The edits are not valid JSON: {exc}.") from exc
     version = value.get("version") if isinstance(value, dict) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import zlib
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import PIL.Image
 from scenelift.errors import InputError
 from scenelift.io.image import MAX_FILE_BYTES
 from scenelift.io.regular import check_regular
+from scenelift.json_text import parse_json
 from scenelift.segment.given.bdd100k import is_bdd100k, read_bdd100k
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.cityscapes import is_cityscapes, read_cityscapes
@@ -149,9 +149,9 @@ def read_json(path: Path) -> Any:
     """
     try:
         _check_bytes(path)
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as exc:
-        advice = " Save it as UTF-8." if isinstance(exc, UnicodeDecodeError) else ""
+        return parse_json(path.read_bytes())
+    except (OSError, ValueError) as exc:
+        advice = " Save it as UTF-8." if isinstance(exc.__cause__, UnicodeDecodeError) else ""
         raise InputError(f"{path} cannot be read as JSON: {exc}.{advice}") from exc
 
 

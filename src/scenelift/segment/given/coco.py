@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scenelift.errors import InputError, first_few
 from scenelift.segment.given.canvas import Canvas
+from scenelift.segment.given.layers import MOST_LAYERS
 from scenelift.segment.given.shapes import (
     Outline,
     about,
@@ -71,6 +72,11 @@ def read_coco(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline],
         raise InputError(
             f"{path.name}: all annotations ({len(own)}) are crowds (iscrowd), which are groups and "
             "no objects. Give annotations of single objects, or boxes around them with --box."
+        )
+    if len(own) - len(crowds) > MOST_LAYERS:  # before any is drawn
+        raise InputError(
+            f"{path.name} has {len(own) - len(crowds)} objects of this photo; up to {MOST_LAYERS} "
+            "are read. Give those that are to be lifted."
         )
     for number, entry in own:
         if _is_crowd(entry):
@@ -297,7 +303,9 @@ def coco_mask(
         quoted = re.fullmatch(r"b(['\"])(.*)\1", counts, re.DOTALL)
         lengths = _lengths(quoted[2].replace("\\\\", "\\") if quoted else counts)
     else:
-        lengths = [int(c) for c in counts]
+        if not all(isinstance(c, int) and c >= 0 for c in counts):
+            raise ValueError("its run lengths must be whole numbers from 0 on")
+        lengths = list(counts)
     if min(lengths, default=0) < 0 or sum(lengths) != height * width:
         raise ValueError(f"its run lengths sum to {sum(lengths)}, not {height * width}")
     runs = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
