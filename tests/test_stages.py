@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import pickle
 import weakref
@@ -10,7 +11,7 @@ from types import FunctionType
 import numpy as np
 import pytest
 
-from scenelift.errors import ReconstructionError
+from scenelift.errors import OutputError, ReconstructionError
 from scenelift.jit import compiled
 from scenelift.progress import Reporter
 from scenelift.stages import COMPILING, StageStore, Steps, digest, outcome_of
@@ -141,3 +142,19 @@ def test_a_run_says_once_that_it_compiles():
         kernel = compiled(FunctionType(source, {}))
         assert stages.run(stage, "", int, lambda report, kernel=kernel: kernel(3)) == 3
     assert [message for kind, message in said if kind == "note"] == [COMPILING]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_that_the_system_tells_of_is_no_fault_of_one_step(code):
+    def fail():
+        raise OSError(code, "full", "a.npz")
+
+    with pytest.raises(OutputError, match=r"a\.npz.*free some space"):
+        outcome_of(fail, "it")
+
+
+def test_another_error_of_the_system_is_one_steps():
+    def fail():
+        raise OSError(errno.EIO, "broken")
+
+    assert isinstance(outcome_of(fail, "it"), OSError)
