@@ -41,7 +41,10 @@ def main() -> None:
     print(f"load {os.getloadavg()[0]:.0f}")
     for name, taken in seconds.items():
         wall, work = np.median(taken, axis=0)
-        same = all(np.array_equal(a, b) for a, b in zip(first, features[name], strict=True))
+        same = all(
+            np.array_equal(np.asarray(a), np.asarray(b))
+            for a, b in zip(first, features[name], strict=True)
+        )
         print(f"{name:28} {wall:.2f} s, processor {work:.2f} s, {'same' if same else 'OTHER'} bits")
 
 

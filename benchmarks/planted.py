@@ -39,6 +39,7 @@ from scenelift.models.trellis.model import Trellis
 from scenelift.options import UNLIMITED, ReconstructionOptions
 from scenelift.pointmap.moge import MoGePointMapper
 from scenelift.progress import Reporter
+from scenelift.reconstruct import begin_photo
 from scenelift.reconstruct.sam3d import SAM3DReconstructor
 from scenelift.reconstruct.trellis import TrellisReconstructor
 from scenelift.reconstruct.trellis2 import Trellis2Reconstructor
@@ -210,7 +211,7 @@ class PlantedReconstructor:
 
     def begin(self, image: Image, points: PointMap) -> None:
         if self.inner is not None:
-            self.inner.begin(image, points)
+            begin_photo(self.inner, image, points)
 
     def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
         made = self.inner.reconstruct(view, seed=seed, report=report)

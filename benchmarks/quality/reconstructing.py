@@ -27,7 +27,7 @@ from scenelift.compose.merge import make_scene
 from scenelift.errors import ObjectFailed
 from scenelift.geometry.transforms import matrix_from_quaternion, pose_matrix, transform_points
 from scenelift.progress import silent
-from scenelift.reconstruct import Reconstructor
+from scenelift.reconstruct import Reconstructor, begin_photo
 from scenelift.render.splats import render_splats
 from scenelift.types import Camera, Gaussians, ObjectView, PointMap, Reconstruction, SceneObject
 
@@ -137,7 +137,7 @@ def reconstruct_object(
     """Reconstruct one object of a scene; object k uses seed + k."""
     if points is None:
         raise ObjectFailed(index, instances[index].label, "the photo has no point map")
-    reconstructor.begin(scene.image, points)
+    begin_photo(reconstructor, scene.image, points)
     view = ObjectView(
         image=scene.image,
         instance=instances[index],
