@@ -478,3 +478,11 @@ def test_nine_numbers_are_a_matrix_and_pts3d_are_points(tmp_path):
     np.savez(tmp_path / "d.npz", pts3d=points, conf=np.ones((40, 60)))
     result = estimate(tmp_path / "d.npz")
     np.testing.assert_allclose(result.points, points * (1, -1, -1), rtol=1e-6)
+
+
+def test_a_depth_camera_may_look_up(tmp_path):
+    millimetres = (1000 * room()[::-1]).astype(np.uint16)  # a ceiling, nearer towards the top
+    PIL.Image.fromarray(millimetres).save(tmp_path / "d.png")
+    result = estimate(tmp_path / "d.png")
+    np.testing.assert_allclose(-result.points[..., 2], millimetres / 1000, rtol=1e-5)
+    assert any("grow towards the lower edge" in note for note in result.notes)

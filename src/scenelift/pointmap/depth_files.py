@@ -419,7 +419,8 @@ def _in_metres(
             _check_is_not_stretched(values, path)
         else:
             _check_is_no_part(depth[usable], path, notes)
-        check_is_depth(np.where(usable, metres, np.float32(np.nan)), path.name, notes)
+        there = np.where(usable, metres, np.float32(np.nan))
+        check_is_depth(there, path.name, notes, whole=whole)
     nothing = ~usable if metres.ndim == 2 else ~usable[..., None]
     return np.where(nothing, np.float32(np.nan), metres)
 

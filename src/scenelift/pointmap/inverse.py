@@ -34,11 +34,15 @@ def has_inverse_name(path: Path) -> bool:
     return INVERSE_NAME.search(path.stem) is not None
 
 
-def check_is_depth(depth: NDArray[np.float32], name: str, notes: list[str]) -> None:
+def check_is_depth(depth: NDArray[np.float32], name: str, notes: list[str], *, whole: bool) -> None:
     """Refuse numbers [H, W] that are nearly certainly inverse depth; warn where they may be.
+
+    Whole numbers are what depth cameras write, in millimetres, also of rooms that they look up in:
+    they are never refused.
 
     Args:
         depth: not finite or not positive where there is none.
+        whole: the file holds whole numbers.
         name: of the file, for messages.
         notes: gets a warning.
 
@@ -50,7 +54,7 @@ def check_is_depth(depth: NDArray[np.float32], name: str, notes: list[str]) -> N
         "save it as 'disparity' in an .npz (or call the file so), or give metric depth (MoGe, "
         "UniDepth, Metric3D, Depth Pro, Depth Anything's metric models)"
     )
-    if trend > SURE_TREND and ratio > SURE_RATIO:
+    if trend > SURE_TREND and ratio > SURE_RATIO and not whole:
         raise InputError(
             f"{name} has larger numbers towards the lower edge, where a photo shows what is near: "
             "it looks like relative inverse depth, as MiDaS and Depth Anything write it, not like "
@@ -58,7 +62,7 @@ def check_is_depth(depth: NDArray[np.float32], name: str, notes: list[str]) -> N
         )
     if trend > LIKELY_TREND and ratio > LIKELY_RATIO:
         notes.append(
-            f"{name}: its numbers grow towards the lower edge; they were taken for metres. If it "
+            f"{name}: its numbers grow towards the lower edge; they were taken for depth. If it "
             f"is inverse depth, {advice}."
         )
 
