@@ -677,3 +677,12 @@ def test_damaged_annotations_are_refused_with_their_name(tmp_path, name, text, m
     with pytest.raises(InputError, match=message) as refused:
         read(tmp_path / name)
     assert name in str(refused.value)
+
+
+@pytest.mark.parametrize("shape", [(1001, 240, 320), (240, 320, 1001), (1, 1001, 240, 320)])
+def test_a_stack_is_counted_before_its_values_are_read(tmp_path, shape):
+    with (tmp_path / "masks.npy").open("wb") as file:  # the header alone
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(InputError, match="holds 1001 masks; up to 1000 are read"):
+        read(tmp_path / "masks.npy")

@@ -23,13 +23,17 @@ MAX_ARRAY_BYTES = 2**27 * 3 * 8
 
 
 def read_arrays(
-    path: Path, choose: Callable[[tuple[str, ...]], tuple[str, ...]]
+    path: Path,
+    choose: Callable[[tuple[str, ...]], tuple[str, ...]],
+    *,
+    check_shape: Callable[[tuple[int, ...]], object] = lambda shape: None,
 ) -> dict[str, NDArray[Any]]:
     """Read some arrays of a file. Pickles are refused, as the file may come from anywhere.
 
     Args:
         path: .npy, or .npz, whichever it says it is.
         choose: gets the names of all arrays ("" for the one of an .npy), returns those to read.
+        check_shape: gets an array's shape before its values are read; raises to refuse it.
 
     Raises:
         InputError: it is neither, is damaged, holds Python objects, or is larger than we read.
@@ -43,13 +47,13 @@ def read_arrays(
             start = file.read(4)
             file.seek(0)
             if not start.startswith(b"PK"):
-                return {name: _read(file) for name in choose(("",))}
+                return {name: _read(file, check_shape) for name in choose(("",))}
             with zipfile.ZipFile(file) as archive:
                 members = {n.removesuffix(".npy"): n for n in archive.namelist()}
                 arrays: dict[str, NDArray[Any]] = {}
                 for name in choose(tuple(members)):
                     with archive.open(members[name]) as member:
-                        arrays[name] = _read(member)
+                        arrays[name] = _read(member, check_shape)
                 return arrays
     except (
         ValueError,
@@ -76,7 +80,7 @@ def _zlib_errors() -> tuple[type[Exception], ...]:
     return (zlib.error, lzma.LZMAError)
 
 
-def _read(file: IO[bytes]) -> NDArray[Any]:
+def _read(file: IO[bytes], check_shape: Callable[[tuple[int, ...]], object]) -> NDArray[Any]:
     version = np.lib.format.read_magic(file)
     header = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -87,6 +91,7 @@ def _read(file: IO[bytes]) -> NDArray[Any]:
     shape, in_columns, dtype = header(file)
     if dtype.hasobject:
         raise ValueError("it holds Python objects, which are not read: save the arrays alone")
+    check_shape(shape)
     size = math.prod(shape) * dtype.itemsize
     if size > MAX_ARRAY_BYTES or len(shape) > 8:
         raise ValueError(f"it claims {list(shape)} values of {dtype}, more than any photo has")

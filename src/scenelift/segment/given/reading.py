@@ -12,6 +12,7 @@ import struct
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from scenelift.segment.given.pages import layers_of_pages
 from scenelift.segment.given.pixels import MaskSource, outlines_of
 from scenelift.segment.given.segmenter import INSTANCES_NAME
 from scenelift.segment.given.shapes import Outline, score_of, stem_of
-from scenelift.segment.given.stacks import layers_of_array
+from scenelift.segment.given.stacks import check_count, layers_of_array
 from scenelift.segment.given.yolo import CLASS_FILES
 from scenelift.types import BoxPrompt, Instance, Size
 
@@ -355,17 +356,18 @@ def _unreadable(file: Path, exc: Exception) -> InputError:
 def _array_layers(file: Path, canvas: Canvas) -> Layers:
     """Read the masks of an array, or of several by name: of those that have the photo's size."""
     sizes = (canvas.full, canvas.size)
+    read = partial(read_arrays, check_shape=partial(check_count, name=file.name, sizes=sizes))
     try:
         names, stored = _names_of_masks(file)
         if len(names) == 1:
-            (values,) = read_arrays(file, lambda _: names).values()
+            (values,) = read(file, lambda _: names).values()
             stack = layers_of_array(values, file.name, sizes, canvas.image)
             beside = [n for n in stored if n != names[0]]
             return with_facts(stack, file, beside, _count_of_masks(values, canvas))
         layers: list[Layer] = []
         others: list[str] = []
         for name in names:  # one at a time: all together may be larger than the memory
-            (values,) = read_arrays(file, lambda _, name=name: (name,)).values()
+            (values,) = read(file, lambda _, name=name: (name,)).values()
             if name.casefold() in PICTURES or values.squeeze().shape not in sizes:
                 others.append(name)
                 continue

@@ -16,7 +16,7 @@ from scenelift.segment.given.numbers import above_zero, brighter_half, layers_of
 from scenelift.segment.given.pictures import layers_of_picture
 from scenelift.types import Image, Size
 
-__all__ = ["layers_of_array"]
+__all__ = ["check_count", "layers_of_array"]
 
 
 def layers_of_array(
@@ -47,8 +47,7 @@ def layers_of_array(
             return layers_of_picture(PIL.Image.fromarray(values), name, photo)
         if fits[1] and not fits[0]:
             values = np.moveaxis(values, -1, 0)
-        if len(values) > MOST_LAYERS:
-            raise InputError(f"{name} holds {len(values)} masks; up to {MOST_LAYERS} are read.")
+        check_count(values.shape, name, sizes)
         if values.dtype.kind == "f":
             values = np.nan_to_num(values)
         if len(values) > 1 and _are_chances(values):
@@ -66,6 +65,25 @@ def layers_of_array(
         layers = tuple(Layer(mask=m, key=k) for k, m in enumerate(masks) if m.any())
         return Layers(layers=layers, notes=tuple(notes))
     return layers_of_values(values)
+
+
+def check_count(shape: Sequence[int], name: str, sizes: Sequence[Size]) -> None:
+    """Refuse a stack of more masks than are read, by its shape alone.
+
+    Args:
+        shape: of the array.
+        name: of the file.
+        sizes: heights and widths of the photo, by which a stack's axes are told.
+
+    Raises:
+        InputError: there are too many.
+    """
+    axes = tuple(n for n in shape if n != 1)
+    if len(axes) != 3:
+        return
+    count = axes[2] if axes[:2] in sizes and axes[1:] not in sizes else axes[0]
+    if count > MOST_LAYERS:
+        raise InputError(f"{name} holds {count} masks; up to {MOST_LAYERS} are read.")
 
 
 def _are_chances(values: NDArray[Any]) -> bool:
