@@ -69,7 +69,8 @@ def on_compilation(tell: Callable[[], None]) -> Iterator[None]:
 
     A kernel that is read from the cache is not compiled.
     """
-    with event.install_listener("numba:compile", _Once(tell)):
+    listener = _Once(tell)
+    with event.install_listener("numba:compile", listener):  # pyright: ignore[reportUnknownMemberType]
         yield
 
 
@@ -106,7 +107,8 @@ def thread_count() -> int:
 
 
 def _every_thread() -> int:
-    return config.NUMBA_NUM_THREADS  # pyright: ignore[reportAttributeAccessIssue]
+    settings: Any = config  # made when numba is imported: types do not know them
+    return settings.NUMBA_NUM_THREADS
 
 
 @contextmanager
@@ -132,7 +134,7 @@ if hasattr(os, "register_at_fork"):  # threads stay behind in the parent
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-def kernel_array(array: ArrayLike, dtype: type) -> NDArray:
+def kernel_array(array: ArrayLike, dtype: type) -> NDArray[Any]:
     """Return the array as kernels want it, copied only where needed.
 
     A read-only or strided array is another type to numba, and would compile a second kernel.

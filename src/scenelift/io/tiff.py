@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import PIL.Image
@@ -89,8 +89,8 @@ def names_of_channels(path: Path) -> list[str]:
 
     try:
         with tifffile.TiffFile(path) as file:
-            metadata: Any = file.imagej_metadata if file.is_imagej else None
-            labels: list[Any] = (metadata or {}).get("Labels") or []
+            metadata = cast("dict[str, list[object]]", file.imagej_metadata or {})
+            labels = metadata.get("Labels") or []
             if file.is_ome:
                 labels = re.findall(r'<Channel\b[^>]*?\bName="([^"]*)"', file.ome_metadata or "")
             names: list[str] = [str(label) for label in labels]
