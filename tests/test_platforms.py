@@ -1,5 +1,7 @@
 """The command line starts where modules of other systems are missing, and says what is untested."""
 
+import ctypes
+import os
 import subprocess
 import sys
 
@@ -48,3 +50,34 @@ def test_what_is_untested_is_said():
     assert "not tested" in untested("darwin")
     assert "`serve`, `batch` and `train` have never been started" in untested("win32")
     assert untested("freebsd14")
+
+
+HEAPS = """
+import ctypes, sys, threading
+from scenelift.options import BackendOptions
+from scenelift.runtime import Runtime
+Runtime.of(BackendOptions(device="cpu"))
+library, together = ctypes.CDLL(None), threading.Barrier(8)
+library.fopen.restype = library.malloc.restype = ctypes.c_void_p
+def allocate():
+    library.malloc(64)
+    together.wait()
+threads = [threading.Thread(target=allocate) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+file = ctypes.c_void_p(library.fopen(sys.argv[1].encode(), b"w"))
+library.malloc_info(0, file)
+library.fclose(file)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="glibc's malloc alone")
+@pytest.mark.parametrize(("environment", "most"), [({}, 2), ({"MALLOC_ARENA_MAX": "5"}, 5)])
+def test_threads_share_heaps_unless_the_user_says_how_many(tmp_path, environment, most):
+    listed = tmp_path / "heaps.xml"
+    base = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+    command = [sys.executable, "-c", HEAPS, listed]
+    subprocess.run(command, check=True, env={**base, **environment})
+    assert listed.read_text().count("<heap nr=") == most

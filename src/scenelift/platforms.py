@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import os
 import sys
 
 from scenelift.errors import SetupError
 
-__all__ = ["expect_posix_locks", "untested"]
+__all__ = ["expect_posix_locks", "share_heaps", "untested"]
+
+# Of glibc's malloc.h.
+_M_ARENA_MAX = -8
 
 
 def untested(platform: str = sys.platform) -> str:
@@ -46,3 +51,18 @@ def expect_posix_locks(command: str) -> None:
             f"fcntl, which Python has on Linux and macOS only. Run it there, in a container or in "
             f"WSL; `scenelift run` works without."
         ) from exc
+
+
+@functools.cache
+def share_heaps() -> None:
+    """Let the threads of this process share two heaps, where the C library is glibc.
+
+    By itself it gives eight to each core, and what one thread frees no other's heap can use: a
+    tenth of a run's memory on two cores. `MALLOC_ARENA_MAX` in the environment stays as it is.
+    """
+    if sys.platform.startswith("linux") and "MALLOC_ARENA_MAX" not in os.environ:
+        import ctypes
+
+        library = ctypes.CDLL(None)
+        if hasattr(library, "gnu_get_libc_version"):
+            library.mallopt(_M_ARENA_MAX, 2)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from scenelift.device import choose_device, choose_dtype, limit_memory, split_devices
 from scenelift.errors import DeviceMemoryError
 from scenelift.options import BackendOptions, ReconstructionOptions
+from scenelift.platforms import share_heaps
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +51,7 @@ class Runtime:
             return options
         complete = _complete(options)
         if complete.device == "cpu" or (complete.device == "auto" and not networks):
+            share_heaps()  # before the models' threads begin
             return cls(device="cpu", options=complete)
         # Of several GPUs, which share one scene's objects, the first does everything else.
         device = choose_device(split_devices(complete.device)[0])
