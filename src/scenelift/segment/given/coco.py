@@ -9,9 +9,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.errors import InputError, first_few
+from scenelift.errors import InputError
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.layers import MOST_LAYERS
+from scenelift.segment.given.several import unclear_photo
 from scenelift.segment.given.shapes import (
     Outline,
     about,
@@ -126,12 +127,7 @@ def _of_this_photo(
     image_id = _image_of_photo(images, ids, canvas)
     if image_id is None:
         files = [str(i.get("file_name")) for i in images if i.get("file_name")] or ids
-        name = canvas.photo.name if canvas.photo else "the photo"
-        raise InputError(
-            f"{path.name} has annotations of {len(files)} photos ({first_few(files)}), and it "
-            f"is unclear which of them is {name}. Give the photo the name that it has there, or a "
-            "file with its annotations alone."
-        )
+        raise unclear_photo(files, path, canvas)
     notes = _about([i for i in images if str(i.get("id")) == image_id], path, canvas)
     own = [(n, e) for n, e in entries if str(e.get("image_id")) == image_id]
     others = len(entries) - len(own)

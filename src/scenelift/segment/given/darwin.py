@@ -9,7 +9,7 @@ import numpy as np
 
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import polygons_mask
-from scenelift.segment.given.shapes import Outline, about, box_of_numbers
+from scenelift.segment.given.shapes import Outline, about, box_of_sides
 
 __all__ = ["is_darwin", "read_darwin"]
 
@@ -41,8 +41,7 @@ def read_darwin(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline
                 mask ^= polygons_mask([[v for p in corners for v in (p["x"], p["y"])]], canvas.full)
             outlines.append(Outline(label=label, mask=canvas.fitted(mask, path.name)))
         elif box := entry.get("bounding_box"):
-            x, y = float(box["x"]), float(box["y"])
-            corners = box_of_numbers(x, y, x + float(box["w"]), y + float(box["h"]))
+            corners = box_of_sides(*(float(box[k]) for k in ("x", "y", "w", "h")))
             outlines.append(Outline(label=label, box=canvas.box(corners)))
         else:
             notes.append(f"{path.name}: annotation {number} is no polygon and no box: ignored.")

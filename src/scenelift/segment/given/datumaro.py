@@ -8,7 +8,7 @@ from typing import Any
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import coco_mask, polygons_mask
 from scenelift.segment.given.several import entry_of_photo
-from scenelift.segment.given.shapes import Outline, about, box_of_numbers
+from scenelift.segment.given.shapes import Outline, about, box_of_sides
 
 __all__ = ["is_datumaro", "read_datumaro"]
 
@@ -41,8 +41,7 @@ def read_datumaro(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outli
         has_label = isinstance(index, int) and 0 <= index < len(labels)
         label = str(labels[index]["name"]) if has_label else ""
         if kind == "bbox":
-            x, y, width, height = (float(v) for v in entry["bbox"])
-            box = canvas.box(box_of_numbers(x, y, x + width, y + height))
+            box = canvas.box(box_of_sides(*(float(v) for v in entry["bbox"])))
             outlines.append(Outline(label=label, box=box))
         elif kind in ("polygon", "mask"):
             is_mask = kind == "mask"

@@ -12,7 +12,7 @@ from typing import Any
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import polygons_mask
 from scenelift.segment.given.several import entry_of_photo
-from scenelift.segment.given.shapes import Outline, about, box_of_numbers
+from scenelift.segment.given.shapes import Outline, about, box_about, box_of_numbers, box_of_sides
 
 __all__ = [
     "is_create_ml",
@@ -47,10 +47,9 @@ def read_vott(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline],
             mask = canvas.fitted(polygons_mask([polygon], canvas.full), path.name)
             outlines.append(Outline(label=label, mask=mask))
         else:
-            box = region["boundingBox"]
-            outlines.append(
-                _box(label, box["left"], box["top"], box["width"], box["height"], canvas)
-            )
+            sides = region["boundingBox"]
+            box = box_of_sides(*(float(sides[k]) for k in ("left", "top", "width", "height")))
+            outlines.append(Outline(label=label, box=canvas.box(box)))
     return outlines, notes
 
 
@@ -91,8 +90,8 @@ def read_superannotate(
                 mask &= ~polygons_mask([hole], canvas.full)
             outlines.append(Outline(label=label, mask=canvas.fitted(mask, path.name)))
         elif kind == "bbox":
-            x0, y0, x1, y1 = (float(entry["points"][k]) for k in ("x1", "y1", "x2", "y2"))
-            outlines.append(_box(label, x0, y0, x1 - x0, y1 - y0, canvas))
+            box = box_of_numbers(*(float(entry["points"][k]) for k in ("x1", "y1", "x2", "y2")))
+            outlines.append(Outline(label=label, box=canvas.box(box)))
         else:
             notes.append(f"{path.name}: instance {number} ({kind}) is no object: ignored.")
     return outlines, notes
@@ -121,17 +120,10 @@ def read_create_ml(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outl
     entry = entry_of_photo(document, name, path, canvas)
     outlines: list[Outline] = []
     for mark in _create_ml_marks(entry):
-        x, y, width, height = (float(mark["coordinates"][k]) for k in ("x", "y", "width", "height"))
-        label = str(mark.get("label") or "")
-        outlines.append(_box(label, x - width / 2, y - height / 2, width, height, canvas))
+        box = box_about(*(float(mark["coordinates"][k]) for k in ("x", "y", "width", "height")))
+        outlines.append(Outline(label=str(mark.get("label") or ""), box=canvas.box(box)))
     return outlines, about(canvas, path, name(entry), None)
 
 
 def _create_ml_marks(entry: dict[str, Any]) -> Any:
     return entry.get("annotations", entry.get("annotation"))
-
-
-def _box(label: str, x: Any, y: Any, width: Any, height: Any, canvas: Canvas) -> Outline:
-    x, y = float(x), float(y)
-    box = box_of_numbers(x, y, x + float(width), y + float(height))
-    return Outline(label=label, box=canvas.box(box))

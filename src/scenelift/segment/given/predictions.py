@@ -12,7 +12,7 @@ from typing import Any
 
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import coco_mask, polygons_mask
-from scenelift.segment.given.shapes import Outline, about, box_of_numbers, score_of
+from scenelift.segment.given.shapes import Outline, about, box_about, box_of_numbers, score_of
 from scenelift.segment.given.yolo import NO_NAMES, class_names
 
 __all__ = [
@@ -91,8 +91,7 @@ def read_roboflow(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outli
             mask = coco_mask(runs, canvas) if runs else polygons_mask([polygon], canvas.full)
             outlines.append(Outline(label=label, score=score, mask=canvas.fitted(mask, path.name)))
             continue
-        x, y, w, h = (float(entry[k]) for k in ("x", "y", "width", "height"))
-        box = box_of_numbers(x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+        box = box_about(*(float(entry[k]) for k in ("x", "y", "width", "height")))
         outlines.append(Outline(label=label, score=score, box=canvas.box(box)))
     return outlines, notes
 

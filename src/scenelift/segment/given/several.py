@@ -10,7 +10,7 @@ from scenelift.errors import InputError, first_few
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.shapes import file_name, original_name, stem_of
 
-__all__ = ["entry_of_photo"]
+__all__ = ["entry_of_photo", "unclear_photo"]
 
 E = TypeVar("E")
 
@@ -34,9 +34,14 @@ def entry_of_photo(
             if hits:
                 break
     names = [str(name_of(entry) or "without a name") for entry in entries]
+    raise unclear_photo(names, path, canvas)
+
+
+def unclear_photo(names: Sequence[str], path: Path, canvas: Canvas) -> InputError:
+    """Say that nobody can tell which of a file's photos is the one at hand."""
     name = canvas.photo.name if canvas.photo else "the photo"
-    raise InputError(
-        f"{path.name} has annotations of {len(entries)} photos ({first_few(names)}), and it is "
+    return InputError(
+        f"{path.name} has annotations of {len(names)} photos ({first_few(names)}), and it is "
         f"unclear which of them is {name}. Give the photo the name that it has there, or a file "
         "with its annotations alone."
     )

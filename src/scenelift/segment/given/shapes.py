@@ -20,7 +20,9 @@ from scenelift.types import Box, Size
 __all__ = [
     "Outline",
     "about",
+    "box_about",
     "box_of_numbers",
+    "box_of_sides",
     "file_name",
     "original_name",
     "round_polygon",
@@ -58,6 +60,24 @@ def box_of_numbers(x0: float, y0: float, x1: float, y1: float) -> Box:
     if not all(math.isfinite(v) for v in box) or box[0] == box[2] or box[1] == box[3]:
         raise ValueError(f"the box {box} is empty")
     return box
+
+
+def box_of_sides(x: float, y: float, width: float, height: float) -> Box:
+    """Make a box from its top left corner and its sides.
+
+    Raises:
+        ValueError: it is empty or not finite.
+    """
+    return box_of_numbers(x, y, x + width, y + height)
+
+
+def box_about(x: float, y: float, width: float, height: float) -> Box:
+    """Make a box from its middle and its sides.
+
+    Raises:
+        ValueError: it is empty or not finite.
+    """
+    return box_of_numbers(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
 
 
 def round_polygon(x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> list[float]:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import polygons_mask
 from scenelift.segment.given.several import entry_of_photo
-from scenelift.segment.given.shapes import Outline, about, box_of_numbers, round_polygon
+from scenelift.segment.given.shapes import Outline, about, box_of_sides, round_polygon
 
 __all__ = ["is_via", "read_via"]
 
@@ -34,8 +34,7 @@ def read_via(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline], 
         shape, label = region["shape_attributes"], _label(region.get("region_attributes"))
         kind = shape.get("name")
         if kind == "rect":
-            x, y = float(shape["x"]), float(shape["y"])
-            box = box_of_numbers(x, y, x + float(shape["width"]), y + float(shape["height"]))
+            box = box_of_sides(*(float(shape[k]) for k in ("x", "y", "width", "height")))
             outlines.append(Outline(label=label, box=canvas.box(box)))
         elif (polygon := _polygon(shape)) is not None:
             mask = polygons_mask([polygon], canvas.full)

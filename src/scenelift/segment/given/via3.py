@@ -10,7 +10,7 @@ import numpy as np
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import polygons_mask
 from scenelift.segment.given.several import entry_of_photo
-from scenelift.segment.given.shapes import Outline, about, box_of_numbers, round_polygon
+from scenelift.segment.given.shapes import Outline, about, box_of_sides, round_polygon
 
 __all__ = ["is_via3", "read_via3"]
 
@@ -47,8 +47,7 @@ def read_via3(document: Any, path: Path, canvas: Canvas) -> tuple[list[Outline],
         label = _label(entry.get("av") or {}, document["attribute"])
         kind, *numbers = (float(v) for v in entry["xy"])
         if kind == RECTANGLE:
-            x, y, width, height = numbers
-            box = canvas.box(box_of_numbers(x, y, x + width, y + height))
+            box = canvas.box(box_of_sides(*numbers))
             outlines.append(Outline(label=label, box=box))
             continue
         if kind in (CIRCLE, ELLIPSE):

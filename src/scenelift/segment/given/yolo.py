@@ -17,7 +17,7 @@ from scenelift.errors import InputError
 from scenelift.io.regular import check_regular
 from scenelift.segment.given.canvas import Canvas
 from scenelift.segment.given.coco import polygons_mask
-from scenelift.segment.given.shapes import Outline, box_of_numbers
+from scenelift.segment.given.shapes import Outline, box_about
 
 __all__ = ["CLASS_FILES", "NO_NAMES", "class_names", "is_yolo", "read_yolo"]
 
@@ -86,8 +86,7 @@ def _outline(number: int, label: str, values: list[float], path: Path, canvas: C
     # `save_conf` of Ultralytics ends the line with the score.
     *values, score = values if len(values) % 2 else [*values, 1.0]
     if len(values) == 4:
-        cx, cy, w, h = (v * s for v, s in zip(values, (width, height) * 2, strict=True))
-        box = box_of_numbers(cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
+        box = box_about(*(v * s for v, s in zip(values, (width, height) * 2, strict=True)))
         return Outline(label=label, score=score, box=canvas.box(box))
     corners = np.array(values).reshape(-1, 2) * (width, height)
     try:
