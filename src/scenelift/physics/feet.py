@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.physics.footprint import Footprint, footprint_of
-from scenelift.physics.hulls import MOST_CORNERS, Hull, cut, furthest, hull_of
+from scenelift.physics.hulls import MOST_CORNERS, Hull, bounds_of, cut, furthest, hull_of
 
 __all__ = ["foot_of", "touching", "with_feet"]
 
@@ -35,8 +35,7 @@ def foot_of(
     Returns:
         What it covers seen from above, and up to which height it reaches.
     """
-    low = min(float(h.vertices[:, 2].min()) for h in hulls)
-    high = max(float(h.vertices[:, 2].max()) for h in hulls)
+    low, high = (float(corner[2]) for corner in bounds_of(hulls))
     foot: Footprint | None = None
     top = high
     for zone in ZONES:

@@ -6,6 +6,7 @@ so that a cup stays open and a chair can be pushed under a table.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from scenelift.errors import SetupError
 from scenelift.types import Mesh
 
-__all__ = ["MOST_CORNERS", "Hull", "convex_hulls", "cut", "furthest", "hull_of"]
+__all__ = ["MOST_CORNERS", "Hull", "bounds_of", "convex_hulls", "cut", "furthest", "hull_of"]
 
 CONCAVITY = 0.06  # of the object's size, left in a piece: CoACD's own is 0.05
 MOST_HULLS = 24
@@ -116,6 +117,13 @@ def _whole(mesh: Mesh) -> Hull | None:
     if not shape.is_watertight or shape.volume < CONVEX * hull.volume:
         return None
     return hull_of(furthest(hull.vertices, MOST_CORNERS))
+
+
+def bounds_of(hulls: Sequence[Hull]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the lowest and the highest corner [3] of the box around some pieces."""
+    low = np.min([h.vertices.min(0) for h in hulls], axis=0)
+    high = np.max([h.vertices.max(0) for h in hulls], axis=0)
+    return low, high
 
 
 def furthest(corners: NDArray[np.float64], most: int) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scenelift.physics.apart import cut_apart
 from scenelift.physics.feet import foot_of, touching, with_feet
 from scenelift.physics.footprint import Footprint, footprint_of
-from scenelift.physics.hulls import Hull, hull_of
+from scenelift.physics.hulls import Hull, bounds_of, hull_of
 
 __all__ = ["FLOOR", "Settled", "Shelf", "Standing", "settle"]
 
@@ -48,13 +48,12 @@ class Standing:
     @property
     def lowest(self) -> float:
         """Height of its lowest corner."""
-        return min(float(h.vertices[:, 2].min()) for h in self.hulls)
+        return float(bounds_of(self.hulls)[0][2])
 
     @property
     def size(self) -> float:
         """Its longest side."""
-        low = np.min([h.vertices.min(0) for h in self.hulls], axis=0)
-        high = np.max([h.vertices.max(0) for h in self.hulls], axis=0)
+        low, high = bounds_of(self.hulls)
         return float((high - low).max())
 
 
