@@ -22,7 +22,7 @@ from scenelift.output.folder import (
     claim_folder,
     forget_unfinished,
 )
-from scenelift.output.manifest import MANIFEST_NAME, Manifest, read_manifest
+from scenelift.output.manifest import Manifest, readable_manifest
 from scenelift.output.others_files import check_others_files
 from scenelift.pipeline import Pipeline
 from scenelift.progress import Reporter
@@ -186,11 +186,8 @@ def check_unedited(folder: Path) -> None:
     Raises:
         InputError: it was edited.
     """
-    try:
-        edited = read_manifest(folder).edited
-    except InputError:
-        return  # no scene, or none that anybody can edit
-    if edited is not None:
+    manifest = readable_manifest(folder)
+    if manifest is not None and manifest.edited is not None:
         raise InputError(
             f"{folder} holds a scene that was edited, and this run's scene would take its place "
             "without the edits. Choose another --out, or replace it: --force."
@@ -202,13 +199,8 @@ def finished_run(folder: Path, fingerprint: str) -> Manifest | None:
 
     "Exactly" means: same fingerprint, complete, and every file there with its recorded digest.
     """
-    if not (folder / MANIFEST_NAME).is_file():
-        return None
-    try:
-        manifest = read_manifest(folder)
-    except InputError:
-        return None
-    if manifest.fingerprint != fingerprint or not manifest.complete:
+    manifest = readable_manifest(folder)
+    if manifest is None or manifest.fingerprint != fingerprint or not manifest.complete:
         return None
     intact = all(
         (folder / f.path).is_file() and sha256_of(folder / f.path) == f.sha256

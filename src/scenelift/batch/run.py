@@ -117,6 +117,7 @@ def run_batch(
 
 def retry_failed(progress: BatchProgress) -> int:
     """Queue failed items again, and count them."""
+    progress.refresh_first()
     return _retry(progress, lambda entry: entry.state == "failed")
 
 
@@ -131,7 +132,6 @@ def retry_missing(progress: BatchProgress) -> int:
 
 
 def _retry(progress: BatchProgress, is_due: Callable[[Entry], bool]) -> int:
-    progress.refresh_first()
     entries = [progress.entries.get(item.id) for item in progress.items]
     due = [entry for entry in entries if entry and is_due(entry)]
     if not due:

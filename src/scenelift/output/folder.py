@@ -26,7 +26,7 @@ from scenelift.io.files import (
     sha256_of,
     write_json,
 )
-from scenelift.output.manifest import MANIFEST_NAME, read_manifest
+from scenelift.output.manifest import MANIFEST_NAME, readable_manifest
 
 __all__ = [
     "ORIGINAL",
@@ -226,11 +226,10 @@ def link_file(source: Path, target: Path) -> None:
 
 def changed_files(folder: Path) -> list[str]:
     """List the files of the folder's scene that somebody changed after it was complete."""
-    try:
-        manifest = read_manifest(folder)
-        complete = (folder / MANIFEST_NAME).stat().st_mtime
-    except (InputError, OSError):
+    manifest = readable_manifest(folder)
+    if manifest is None:
         return []
+    complete = (folder / MANIFEST_NAME).stat().st_mtime
     ours = files_of_earlier_scene(folder)
     changed: list[str] = []
     for file in manifest.files:
@@ -280,8 +279,8 @@ def _remove_empty(folder: Path, below: PurePosixPath) -> None:
 def files_of_earlier_scene(folder: Path) -> set[str]:
     """List names below the folder that earlier scenes have there, complete or not."""
     names: set[str] = set()
-    with suppress(InputError):
-        names |= {MANIFEST_NAME, *(file.path for file in read_manifest(folder).files)}
+    if manifest := readable_manifest(folder):
+        names |= {MANIFEST_NAME, *(file.path for file in manifest.files)}
     with suppress(OSError, ValueError):
         paths = json.loads((folder / WORK_FOLDER / _LIST).read_bytes())
         names |= {name for name in paths if isinstance(name, str)}

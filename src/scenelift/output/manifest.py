@@ -265,6 +265,14 @@ def read_manifest(folder: Path) -> Manifest:
         raise InputError(f"{path} cannot be read as a scene's manifest: {exc}") from exc
 
 
+def readable_manifest(folder: Path) -> Manifest | None:
+    """Read the manifest of a folder; None where there is none that is whole and ours."""
+    try:
+        return read_manifest(folder)
+    except InputError:
+        return None
+
+
 if __name__ == "__main__":
     import sys
 
