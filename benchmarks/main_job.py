@@ -54,7 +54,7 @@ def measure(
 
     prompt = Prompt(phrases=(PHRASE,), boxes=(BoxPrompt(box=SPOON, label="spoon"),))
     pipeline = Pipeline.from_quality("embedded")
-    early_work, found = scenelift.pipeline.early_work, []
+    early_work, manifests = scenelift.pipeline.early_work, []
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(1 + repeats):
             late = in_turn and seed % 2 == 1
@@ -69,8 +69,8 @@ def measure(
             before = time.process_time()
             manifest = run_job(spec, pipeline, silent()).model_dump(mode="json")
             spent = time.process_time() - before
-            found.append(manifest | {"processor_seconds": spent, "late": late})
-    return found
+            manifests.append(manifest | {"processor_seconds": spent, "late": late})
+    return manifests
 
 
 @contextmanager
@@ -141,10 +141,10 @@ def compare(late: list[dict], early: list[dict]) -> None:
     ratios = []
     for before, after in zip(late, early, strict=False):
         ratios.append(after["wall_seconds"] / before["wall_seconds"])
-        left = [sum(shares(m)[stage] for stage in LATER) for m in (before, after)]
+        seconds = [sum(shares(m)[stage] for stage in LATER) for m in (before, after)]
         print(
             f"nothing early {before['wall_seconds']:6.1f} s, then {after['wall_seconds']:6.1f} s "
-            f"({ratios[-1]:.2f}); {' and '.join(LATER)} {left[0]:5.2f}, then {left[1]:5.2f} s"
+            f"({ratios[-1]:.2f}); {' and '.join(LATER)} {seconds[0]:5.2f}, then {seconds[1]:5.2f} s"
         )
     print(f"ratio of wall times {statistics.median(ratios):.2f} (median of {len(ratios)})")
 

@@ -222,10 +222,10 @@ def test_a_tiled_floor_stays_a_plane():
 def _with_a_rail():
     """What is around, and the second layer, of the room with a rail before its wall."""
     image, points, _, _ = room(box=False)
-    shown, pixels = points.points.copy(), image.pixels.copy()
+    places, pixels = points.points.copy(), image.pixels.copy()
     rail = slice(100, 106)  # rows: as far away as the floor some forty rows further down
-    shown[rail], pixels[rail] = 2.0 * shown[rail] / -shown[rail][..., 2:], RED
-    around = look_around(Image(pixels=pixels), PointMap(points=shown, camera=points.camera), [])
+    places[rail], pixels[rail] = 2.0 * places[rail] / -places[rail][..., 2:], RED
+    around = look_around(Image(pixels=pixels), PointMap(points=places, camera=points.camera), [])
     relief = relief_behind(around.finest, around.planes)
     second = relief_behind_edges(relief, around.planes, jump=JUMP, reach=BEHIND_EDGES)
     assert second is not None

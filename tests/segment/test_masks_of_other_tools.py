@@ -502,10 +502,10 @@ def test_key_points_of_yolo_are_no_outline(tmp_path, v, listed):
         shape = f"[13, {3 if v else 2}]"
         (tmp_path / "data.yaml").write_text(f"kpt_shape: {shape}\nnames: [person]\n")
     (tmp_path / "photo.txt").write_text(lines)
-    given = read(tmp_path / "photo.txt")
-    assert not given.instances
-    np.testing.assert_allclose(given.boxes[0].box, BOX_OF_POSE)
-    assert any("key points" in note for note in given.notes)
+    labels = read(tmp_path / "photo.txt")
+    assert not labels.instances
+    np.testing.assert_allclose(labels.boxes[0].box, BOX_OF_POSE)
+    assert any("key points" in note for note in labels.notes)
 
 
 @pytest.mark.parametrize("end", ["0.91", "0.91 7", "7", ""])
@@ -513,11 +513,11 @@ def test_scores_and_tracks_end_lines_of_yolo(tmp_path, end):
     outline = "0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5 0.05 0.3"
     lines = [f"32 0.3 0.5 0.2 0.4 {end}", f"32 {outline} {end.replace('7', '12')}"]
     (tmp_path / "photo.txt").write_text("\n".join(lines))
-    given = read(tmp_path / "photo.txt")
-    np.testing.assert_allclose(given.boxes[0].box, (64, 72, 128, 168))
-    (found,) = given.instances
-    assert found.score == (0.91 if "0.91" in end else 1)
-    assert abs(found.mask.sum() - 320 * 240 * 0.17) < 50
+    labels = read(tmp_path / "photo.txt")
+    np.testing.assert_allclose(labels.boxes[0].box, (64, 72, 128, 168))
+    (area,) = labels.instances
+    assert area.score == (0.91 if "0.91" in end else 1)
+    assert abs(area.mask.sum() - 320 * 240 * 0.17) < 50
 
 
 def coco_text(lengths):

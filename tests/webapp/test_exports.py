@@ -116,11 +116,11 @@ def test_a_film_shows_the_frames_of_the_loop(desk, http, lifted, tmp_path):
         check=True,
         timeout=60,
     ).stdout
-    shown = np.frombuffer(raw, np.uint8).reshape(-1, *expected[0].shape).astype(int)
-    assert len(shown) == 9  # three times round
+    pictures = np.frombuffer(raw, np.uint8).reshape(-1, *expected[0].shape).astype(int)
+    assert len(pictures) == 9  # three times round
     # Both lose a little, at edges of colours most; the view from another side is off by 34.
-    assert all(abs(a - b).mean() < 8 for a, b in zip(shown, 3 * expected, strict=True))
-    assert abs(shown[0] - expected[1]).mean() > 16
+    assert all(abs(a - b).mean() < 8 for a, b in zip(pictures, 3 * expected, strict=True))
+    assert abs(pictures[0] - expected[1]).mean() > 16
 
 
 def test_splats_come_with_the_axes_that_are_asked_for(desk, http, tmp_path):

@@ -67,16 +67,16 @@ WATCH = """() => {
     const canvas = document.querySelector('.picture canvas'), [w, h] = [96, 64]
     const copy = new OffscreenCanvas(w, h).getContext('2d', {willReadFrequently: true})
     const {clear} = WebGL2RenderingContext.prototype, soon = window.requestAnimationFrame
-    let drawn = false
+    let hasPicture = false
     WebGL2RenderingContext.prototype.clear = function (mask) {
-        drawn = true
+        hasPicture = true
         clear.call(this, mask)
     }
     window.reds = []
     window.requestAnimationFrame = draw => soon(time => {
-        drawn = false
+        hasPicture = false
         draw(time)
-        if (!drawn) return
+        if (!hasPicture) return
         copy.clearRect(0, 0, w, h)
         copy.drawImage(canvas, 0, 0, w, h)
         const {data} = copy.getImageData(0, 0, w, h)
