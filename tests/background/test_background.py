@@ -7,9 +7,10 @@ import pytest
 from scipy import ndimage
 from tests.background.room import FLOOR, RED, WALL, room
 
+from scenelift.background.layers import BEHIND_EDGES, Reliefs
 from scenelift.background.relief import relief_behind, relief_behind_edges
 from scenelift.background.shape import JUMP
-from scenelift.background.stage import BEHIND_EDGES, lift_background
+from scenelift.background.stage import lift_background
 from scenelift.background.surroundings import look_around
 from scenelift.render.meshes import render_mesh
 from scenelift.render.splats import render_splats
@@ -100,6 +101,18 @@ def test_objects_stand_before_the_background_also_where_the_points_put_them_deep
     behind = depth[place[:, 1], place[:, 0]][box.mask[place[:, 1], place[:, 0]]]
     assert len(behind) > 500
     assert (behind > 3.5).mean() > 0.95
+
+
+def test_what_stands_before_an_object_that_was_placed_deeper_is_taken_out_too():
+    """The picture behind edges is completed before objects are placed: it is put right then."""
+    image, points, box, _ = room()
+    around = look_around(image, points, [box])
+    assert around.pictures.taken_out[60, 70:120].mean() < 0.1  # the wall above the box
+    x, y = np.meshgrid(np.linspace(-2, 2, 90), np.linspace(-2, 2, 90))
+    solid = np.stack([x, y, np.full_like(x, 1.5 * WALL)], -1).reshape(-1, 3)
+    deeper = Reliefs.of(around.visible, around.planes, solid)
+    _, taken_out = around.pictures.behind_edges_of(deeper, around.margin)
+    assert taken_out[60, 100:135].mean() > 0.9
 
 
 def test_ground_lies_at_its_height_and_level():
@@ -213,7 +226,7 @@ def test_a_rail_hides_itself_and_not_the_floor_before_it():
 def test_a_tiled_floor_stays_a_plane():
     """Its depth changes, and so do its colours: that is no edge to be sharpened."""
     around, _ = _with_a_rail()
-    surface = around.margin.on_photo(around.finest.surface, around.hidden)
+    surface = around.margin.on_photo(around.visible.surface, around.hidden)
     assert (surface[140:178, 60:180] == 0).mean() > 0.99
     assert around.planes[0].kind == "ground"
 
@@ -226,7 +239,7 @@ def _with_a_rail():
     rail = slice(100, 106)  # rows: as far away as the floor some forty rows further down
     places[rail], pixels[rail] = 2.0 * places[rail] / -places[rail][..., 2:], RED
     around = look_around(Image(pixels=pixels), PointMap(points=places, camera=points.camera), [])
-    relief = relief_behind(around.finest, around.planes)
+    relief = relief_behind(around.visible, around.planes)
     second = relief_behind_edges(relief, around.planes, jump=JUMP, reach=BEHIND_EDGES)
     assert second is not None
     return around, second

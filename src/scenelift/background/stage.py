@@ -7,18 +7,16 @@ were placed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
-from scipy import ndimage
 
-from scenelift.background.inpaint import complete
-from scenelift.background.relief import backstop, relief_behind, relief_behind_edges
-from scenelift.background.shape import JUMP, Layer, count_faces, mesh_of, splats_of
-from scenelift.background.surroundings import Surroundings, look_around
+from scenelift.background.layers import Reliefs
+from scenelift.background.shape import mesh_of, splats_of
+from scenelift.background.surroundings import MOST_FACES, Surroundings, look_around
 from scenelift.geometry.transforms import pose_matrix, transform_gaussians, transform_points
 from scenelift.progress import Reporter, silent
 from scenelift.types import (
@@ -34,11 +32,7 @@ __all__ = ["Mode", "lift_background", "rebuild"]
 
 Mode = Literal["photo", "planes"]
 
-BEHIND_EDGES = 14  # cells that what is behind goes on at a jump of the depth
-MOST_FACES = 60_000
 MOST_SPLATS = 200_000
-BLUR = 0.015  # of the longer side: the picture of what is behind everything
-SMALL_BLUR = 3.0  # pixels of the picture in which that is blurred
 FAINT = 0.3  # splats of less opacity are no surface
 POINTS_OF_AN_OBJECT = 60_000
 
@@ -87,40 +81,26 @@ def rebuild(
         report: progress; raises Cancelled between steps.
     """
     report = report or silent()
-    report.update(0, 4, "floor and walls")
+    report.update(0, 3, "floor and walls")
     around = surroundings()
-    report.update(1, 4, "depths behind the objects")
-    hidden, margin, planes = around.hidden, around.margin, around.planes
+    report.update(1, 3, "depths behind the objects")
+    planes, margin = around.planes, around.margin
     solid = _points_of(objects) / factor
-    cells = around.cells
+    visible = around.visible
     while True:
-        relief = relief_behind(around.visible(cells), planes, solid)
-        second = relief_behind_edges(relief, planes, jump=JUMP, reach=BEHIND_EDGES)
-        sheet = backstop(relief, reach=BEHIND_EDGES)
-        layers = [
-            Layer(relief=relief, pixels=around.picture, photo_box=margin.photo_box(hidden)),
-            Layer(relief=sheet, pixels=around.picture, whole=True),
-        ]
-        if second is not None:
-            layers.append(Layer(relief=second, pixels=around.picture, within=second.filled))
-        faces = count_faces(layers, planes_only=False)
+        reliefs = Reliefs.of(visible, planes, solid)
+        faces = reliefs.count_faces(around.picture)
         if faces <= MOST_FACES:
             break
-        cells = int(cells * 0.95 * MOST_FACES / faces)
-
-    report.update(2, 4, "the picture behind the objects")
-
-    behind = again = around.completed
-    layers[0] = replace(layers[0], pixels=margin.mirrored(behind))
-    if second is not None and second.front is not None:
-        front = margin.on_photo(_grown(second.front), hidden)
-        again = complete(behind, front, margin.on_photo(second.surface, hidden))
-        layers[2] = replace(layers[2], pixels=margin.mirrored(again))
-    layers[1] = replace(layers[1], pixels=_blurred(margin.mirrored(again)))
-    report.update(3, 4, "mesh and splats")
+        visible = around.coarser(visible, MOST_FACES / faces)
+    layers = reliefs.layers(around.pictures, margin)
+    report.update(2, 3, "mesh and splats")
     flat = mode == "planes"
-    mesh = mesh_of(layers, planes_only=flat)
-    splats = splats_of(layers, planes_only=flat, most=min(MOST_SPLATS, 2 * hidden.size))
+    most = min(MOST_SPLATS, 2 * around.hidden.size)
+    with ThreadPoolExecutor(1, thread_name_prefix="mesh") as pool:
+        beside = pool.submit(mesh_of, layers, planes_only=flat)
+        splats = splats_of(layers, planes_only=flat, most=most)
+        mesh = beside.result()
     notes = [] if planes else ["No floor and no wall was seen: the background is a relief alone."]
     if flat and not planes:
         notes = ["No floor and no wall was seen: there is no background."]
@@ -149,26 +129,3 @@ def _points_of(objects: Sequence[SceneObject]) -> NDArray[np.float64]:
         some = own[:: -(-len(own) // POINTS_OF_AN_OBJECT) or 1]
         points.append(transform_points(some, pose_matrix(o.pose)))
     return np.concatenate(points)
-
-
-def _blurred(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Blur a picture until nothing in it looks like a thing; light and colours stay.
-
-    It is made smaller for it: at full size it would take as long as all else of the layers.
-    """
-    height, width = pixels.shape[:2]
-    smaller = max(1.0, BLUR * max(height, width) / SMALL_BLUR)
-    size = max(1, round(width / smaller)), max(1, round(height / smaller))
-    picture = Pillow.fromarray(pixels)
-    small = np.asarray(picture.resize(size, Pillow.Resampling.BOX), np.float32)
-    sigma = BLUR * max(height, width) / smaller
-    soft = np.asarray(ndimage.gaussian_filter(small, (sigma, sigma, 0)))
-    enlarged = Pillow.fromarray(np.rint(soft).astype(np.uint8)).resize(
-        (width, height), Pillow.Resampling.BICUBIC
-    )
-    return np.asarray(enlarged)
-
-
-def _grown(crossings: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Grow a mask by the grid's crossings that touch it."""
-    return np.asarray(ndimage.binary_dilation(crossings, np.ones((3, 3), bool)), bool)

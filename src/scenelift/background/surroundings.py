@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from scenelift.background.inpaint import complete
+from scenelift.background.layers import Pictures, Reliefs
 from scenelift.background.margin import Margin
 from scenelift.background.planes import Plane, find_walls, ground_planes
 from scenelift.background.relief import (
     VisibleRelief,
     grid_of,
-    relief_behind,
     sample_points,
     visible_relief,
 )
@@ -27,7 +26,10 @@ from scenelift.geometry.ground import find_ground
 from scenelift.progress import Reporter, silent
 from scenelift.types import Image, Instance, PointMap
 
-__all__ = ["Surroundings", "look_around"]
+__all__ = ["MOST_FACES", "Surroundings", "look_around"]
+
+MOST_FACES = 60_000
+SPARE = 0.95  # of the faces at most: what is left is for objects that are placed otherwise
 
 CELLS = 22_000  # of the first layer: two faces each, and some thousands behind edges
 PIXELS_A_CELL = 4  # at least: a small photo has nothing finer to show
@@ -49,9 +51,8 @@ class Surroundings:
         planes: floor, table tops and walls.
         up: against gravity.
         levels: heights of floor and table tops along `up`, in units of the points.
-        cells: about how many cells the finest grid has.
-        finest: what is visible, on that grid.
-        completed: uint8 [H, W, 3], the photo without the objects.
+        visible: what is visible, on the finest grid whose layers have few enough faces.
+        pictures: the photo, completed for each layer.
     """
 
     hidden: NDArray[np.bool_]
@@ -61,14 +62,13 @@ class Surroundings:
     planes: Sequence[Plane]
     up: tuple[float, float, float]
     levels: tuple[float, ...]
-    cells: int
-    finest: VisibleRelief
-    completed: NDArray[np.uint8]
+    visible: VisibleRelief
+    pictures: Pictures
 
-    def visible(self, cells: int) -> VisibleRelief:
-        """Compute what is visible on a grid of about so many cells."""
-        if cells == self.cells:
-            return self.finest
+    def coarser(self, visible: VisibleRelief, factor: float) -> VisibleRelief:
+        """Compute what is visible on a grid of so many times the cells."""
+        rows, columns = visible.depth.shape
+        cells = int((rows - 1) * (columns - 1) * SPARE * factor)
         return _visible(self.points, self.hidden, self.planes, self.margin, self.picture, cells)
 
 
@@ -117,11 +117,15 @@ def look_around(
     margin = Margin.of(points.camera, SIDES, ENDS)
     picture, wide = margin.mirrored(pixels), margin.points(points)
     cells = max(1, min(CELLS, hidden.size // PIXELS_A_CELL))
-    finest = _visible(wide, hidden, planes, margin, picture, cells)
+    visible = _visible(wide, hidden, planes, margin, picture, cells)
+    # Behind the objects there is what is behind their points: where exactly each will be placed
+    # matters little to the number of faces, and to the picture.
+    reliefs = Reliefs.of(visible, planes)
+    while (faces := reliefs.count_faces(picture)) > SPARE * MOST_FACES:
+        cells = int(cells * SPARE * MOST_FACES / faces)
+        visible = _visible(wide, hidden, planes, margin, picture, cells)
+        reliefs = Reliefs.of(visible, planes)
     report.check()
-    # The surfaces behind the objects are those behind their points: where exactly each object will
-    # be placed matters little to the picture behind it.
-    surfaces = margin.on_photo(relief_behind(finest, planes).surface, hidden)
     return Surroundings(
         hidden=hidden,
         margin=margin,
@@ -130,9 +134,8 @@ def look_around(
         planes=planes,
         up=(float(up[0]), float(up[1]), float(up[2])),
         levels=() if ground is None else ground.levels,
-        cells=cells,
-        finest=finest,
-        completed=complete(pixels, hidden, surfaces),
+        visible=visible,
+        pictures=Pictures.of(pixels, hidden, reliefs, margin),
     )
 
 

@@ -1,0 +1,172 @@
+"""The layers of a background: what is visible, what lies behind its edges, a sheet behind both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from scipy import ndimage
+
+from scenelift.background.inpaint import complete
+from scenelift.background.margin import Margin
+from scenelift.background.planes import Plane
+from scenelift.background.relief import (
+    Relief,
+    VisibleRelief,
+    backstop,
+    relief_behind,
+    relief_behind_edges,
+)
+from scenelift.background.shape import JUMP, Layer, count_faces
+
+__all__ = ["Pictures", "Reliefs"]
+
+BEHIND_EDGES = 14  # cells that what is behind goes on at a jump of the depth
+BLUR = 0.015  # of the longer side: the picture of what is behind everything
+SMALL_BLUR = 3.0  # pixels of the picture in which that is blurred
+NEGLIGIBLE = 0.002  # of the photo: so little need not be completed again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pictures:
+    """What the layers show, each uint8 [H, W, 3] of the photo without its margin.
+
+    Attributes:
+        behind_objects: the photo without the objects.
+        taken_out: bool [H, W], what stands before the second layer and is not in its picture.
+        behind_edges: the photo without objects and without that.
+        blurred: light and colours of that alone.
+    """
+
+    behind_objects: NDArray[np.uint8]
+    taken_out: NDArray[np.bool_]
+    behind_edges: NDArray[np.uint8]
+    blurred: NDArray[np.uint8]
+
+    @classmethod
+    def of(
+        cls, pixels: NDArray[np.uint8], hidden: NDArray[np.bool_], reliefs: Reliefs, margin: Margin
+    ) -> Pictures:
+        """Complete the photo behind the objects, and behind what stands in front of the rest.
+
+        Args:
+            pixels: uint8 [H, W, 3], the photo.
+            hidden: bool [H, W], what the objects hide of it.
+            reliefs: say which surfaces are where, and what stands in front.
+            margin: around the photo, which the reliefs have.
+        """
+        surface = margin.on_photo(reliefs.visible.surface, hidden)
+        behind_objects = complete(pixels, hidden, surface)
+        nothing = np.zeros_like(hidden)
+        pictures = cls(
+            behind_objects=behind_objects,
+            taken_out=nothing,
+            behind_edges=behind_objects,
+            blurred=behind_objects,
+        )
+        behind_edges, taken_out = pictures.behind_edges_of(reliefs, margin)
+        return cls(
+            behind_objects=behind_objects,
+            taken_out=taken_out,
+            behind_edges=behind_edges,
+            blurred=_blurred(behind_edges),
+        )
+
+    def behind_edges_of(
+        self, reliefs: Reliefs, margin: Margin
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Take out what else stands before the second layer of other reliefs, if that is much.
+
+        Returns:
+            The picture of the second layer, and what was taken out for it.
+        """
+        second = reliefs.behind_edges
+        if second is None or second.front is None:
+            return self.behind_edges, self.taken_out
+        front = np.asarray(ndimage.binary_dilation(second.front, np.ones((3, 3), bool)), bool)
+        before = margin.on_photo(front, self.taken_out) & ~self.taken_out
+        if before.mean() < NEGLIGIBLE:
+            return self.behind_edges, self.taken_out
+        surface = margin.on_photo(second.surface, self.taken_out)
+        return complete(self.behind_edges, before, surface), self.taken_out | before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reliefs:
+    """The depths of the layers, on one grid of rays.
+
+    Attributes:
+        visible: what the photo shows, continued behind the objects.
+        behind_edges: what goes on behind jumps of that depth; None where there is none.
+        sheet: a coarse one behind both.
+    """
+
+    visible: Relief
+    behind_edges: Relief | None
+    sheet: Relief
+
+    @classmethod
+    def of(
+        cls,
+        visible: VisibleRelief,
+        planes: Sequence[Plane],
+        solid: NDArray[np.float64] | None = None,
+    ) -> Reliefs:
+        """Continue what is visible; arguments as of `relief_behind`."""
+        relief = relief_behind(visible, planes, solid)
+        return cls(
+            visible=relief,
+            behind_edges=relief_behind_edges(relief, planes, jump=JUMP, reach=BEHIND_EDGES),
+            sheet=backstop(relief, reach=BEHIND_EDGES),
+        )
+
+    def count_faces(self, picture: NDArray[np.uint8]) -> int:
+        """Count the faces of the mesh; the picture, of photo and margin, gives its size alone."""
+        return count_faces(self._layers(picture, picture, picture), planes_only=False)
+
+    def layers(self, pictures: Pictures, margin: Margin) -> list[Layer]:
+        """Give each layer its picture."""
+        behind_edges, _ = pictures.behind_edges_of(self, margin)
+        return self._layers(
+            margin.mirrored(pictures.behind_objects),
+            margin.mirrored(behind_edges),
+            margin.mirrored(pictures.blurred),
+            margin.photo_box(pictures.taken_out),
+        )
+
+    def _layers(
+        self,
+        behind_objects: NDArray[np.uint8],
+        behind_edges: NDArray[np.uint8],
+        blurred: NDArray[np.uint8],
+        photo_box: tuple[int, int, int, int] | None = None,
+    ) -> list[Layer]:
+        second = self.behind_edges
+        layers = [
+            Layer(relief=self.visible, pixels=behind_objects, photo_box=photo_box),
+            Layer(relief=self.sheet, pixels=blurred, whole=True),
+        ]
+        if second is not None:
+            layers.append(Layer(relief=second, pixels=behind_edges, within=second.filled))
+        return layers
+
+
+def _blurred(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Blur a picture until nothing in it looks like a thing; light and colours stay.
+
+    It is made smaller for it: at full size it would take as long as all else of the layers.
+    """
+    height, width = pixels.shape[:2]
+    smaller = max(1.0, BLUR * max(height, width) / SMALL_BLUR)
+    size = max(1, round(width / smaller)), max(1, round(height / smaller))
+    picture = Pillow.fromarray(pixels)
+    small = np.asarray(picture.resize(size, Pillow.Resampling.BOX), np.float32)
+    sigma = BLUR * max(height, width) / smaller
+    soft = np.asarray(ndimage.gaussian_filter(small, (sigma, sigma, 0)))
+    enlarged = Pillow.fromarray(np.rint(soft).astype(np.uint8)).resize(
+        (width, height), Pillow.Resampling.BICUBIC
+    )
+    return np.asarray(enlarged)
