@@ -2,14 +2,15 @@
 
     python -m benchmarks.scene_gpu [--size tiny] [--device cpu] [--objects 1,4,27] [--kind ugly]
         [--model trellis2] [--ways plain,fast,compiled] [--vram 8GB [--alone-with 8GB]]
-        [--stacks FILE] [--json FILE]
+        [--repeats 3,3,0] [--stacks FILE] [--json FILE]
 
-For every number of objects: a first run in this process, then `--repeats` more, of which the best
-is shown, stage by stage. Networks have random weights of the published sizes, and what they "find"
-is planted: see `planted.py`. Columns: seconds of each stage, summed over the objects (stages
-overlap, so they may sum to more than the wall time); wall time; share of the wall time in which the
-GPU computed (sampled by NVML); GiB at the peak, by this process's tensors, by what PyTorch held,
-and of host memory; with `--device cuda:all`, of the process that leads.
+For every number of objects: a first run in this process, then `--repeats` more (one number, or one
+for each number of objects), of which the best is shown, stage by stage. Networks have random
+weights of the published sizes, and what they "find" is planted: see `planted.py`. Columns: seconds
+of each stage, summed over the objects (stages overlap, so they may sum to more than the wall time);
+wall time; share of the wall time in which the GPU computed (sampled by NVML); GiB at the peak, by
+this process's tensors, by what PyTorch held, and of host memory; with `--device cuda:all`, of the
+process that leads.
 
 `--alone-with 8GB` has another process take all of the device's memory but that, first. The
 published code's figures, printed below, are their authors'.
@@ -69,6 +70,7 @@ class Run:
     Attributes:
         wall: seconds, all of it. busy: share of them in which the GPU computed, or None.
         first_object: seconds until one object was finished.
+        tail: seconds from the last object's finishing to the end.
         stages: seconds of each, summed over the objects.
         allocated, held: GiB of the device at the peak. host: GiB of this process, so far.
         retries: how often PyTorch gave back all the memory that it kept, to get some: the device
@@ -79,6 +81,7 @@ class Run:
     wall: float
     busy: float | None
     first_object: float
+    tail: float
     stages: dict[str, float]
     allocated: float
     held: float
@@ -119,6 +122,7 @@ def lift(pipeline: Pipeline, planting: Planting, folder: Path, devices: Sequence
         wall=wall,
         busy=sum(samples) / len(samples) if samples else None,
         first_object=min(finished, default=began) - began,
+        tail=began + wall - max(finished, default=began),
         stages=stages,
         allocated=torch.cuda.max_memory_allocated(device) / GIB if cuda else 0.0,
         held=torch.cuda.max_memory_reserved(device) / GIB if cuda else 0.0,
@@ -228,24 +232,26 @@ def _measure(
     folder: Path,
     devices: Sequence[str],
     options: argparse.Namespace,
+    repeats: int,
 ) -> list[Run]:
     """First run and repeats of one number of objects, printed."""
     count = len(planting.instances)
     plural = "objects" if count > 1 else "object"
     made = [lift(pipeline, planting, folder, devices)]
     show(f"{count} {plural}, first", made[0])
-    made += [lift(pipeline, planting, folder, devices) for _ in range(options.repeats)]
+    made += [lift(pipeline, planting, folder, devices) for _ in range(repeats)]
     best = min(made[1:] or made, key=lambda run: run.wall)
     show(f"{count} {plural}, warm", best)
     say(
         f"  first object after {made[0].first_object:.1f} s in the first run, "
-        f"{best.first_object:.1f} s warm; {best.textured} of {count} textured, "
+        f"{best.first_object:.1f} s warm; {best.tail:.2f} s after the last one; "
+        f"{best.textured} of {count} textured, "
         f"at most {max(best.faces, default=0):,} faces"
         f"{f'; memory given back {best.retries} times' if best.retries else ''}"
     )
     for note in best.notes:
         say(f"  note: {note}")
-    if options.stacks:
+    if options.stacks and repeats:
         with watching() as trees:
             again = lift(pipeline, planting, folder, devices)
         lines = [f"{count} {plural}, {again.wall:.2f} s"]
@@ -272,7 +278,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--vram", help="as of `scenelift run`")
     parser.add_argument("--alone-with", help="have another process take all memory but this")
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", default="2", help="one number, or one for each of --objects")
     parser.add_argument("--keep", type=Path, help="write the last scene here as well")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--stacks", type=Path, help="write where one more run's time goes here")
@@ -293,6 +299,8 @@ def main(argv: list[str] | None = None) -> int:
         wanted = ReconstructionOptions(device=options.device, vram_bytes=vram_bytes)
         runtime = Runtime.of(wanted)
         counts = [int(count) for count in options.objects.split(",")]
+        repeats = [int(count) for count in options.repeats.split(",")]
+        repeats *= len(counts) if len(repeats) == 1 else 1
         planting = Planting.of(options.size, options.kind, counts[0])
         planted = time.perf_counter() - began
         ways = options.ways.split(",")
@@ -310,12 +318,12 @@ def main(argv: list[str] | None = None) -> int:
                     reconstructor.inner.release()
                 mapper, reconstructor, crew = _backends(options, planting, devices, way)
             say(f"{way}:")
-            for count in counts:
+            for count, more in zip(counts, repeats, strict=True):
                 planting = Planting.of(options.size, options.kind, count)
                 mapper.planting = reconstructor.planting = planting
                 segmenter = GivenSegmenter(planting.instances)
                 pipeline = Pipeline(segmenter, mapper, reconstructor, runtime=runtime, crew=crew)
-                made = _measure(pipeline, planting, Path(folder) / "scene", devices, options)
+                made = _measure(pipeline, planting, Path(folder) / "scene", devices, options, more)
                 runs[f"{way}, {count}"] = {
                     "first": asdict(made[0]),
                     "warm": [asdict(run) for run in made[1:]],
