@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["EarlyParts"]
 
+# Objects come one by one, and all that is left to do waits for the place of the last: half of the
+# cores for it, the others for whoever feeds the GPU.
+CALLERS = 2
+
 
 class EarlyParts:
     """What the compose and background stages need of single objects and of what is around them.
@@ -69,7 +73,9 @@ class EarlyParts:
         photo, layout = self._photo, self._layout
         o = photo.scene_object(index, outcome)
         self._places[index] = self._begin(
-            lambda: self._find_place(o, photo.image, photo.points, layout, seed=photo.seed)
+            lambda: self._find_place(
+                o, photo.image, photo.points, layout, seed=photo.seed, callers=CALLERS
+            )
         )
 
     def place(self, o: SceneObject) -> PlacedObject | str | None:

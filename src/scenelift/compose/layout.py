@@ -148,6 +148,8 @@ def find_place(
     if options.refine and not o.in_place:
         with shared_by(callers):
             refine(p, np.random.default_rng(seed + o.index))
+    if options.repair and not o.in_place:
+        p.dense_points = surfels_of(o.shape, DENSE).points
     return p
 
 
@@ -159,10 +161,10 @@ def _separate(
     """Separate objects that pierce each other, except two results for the same thing."""
     twice = _twice([o.instance for o in objects if o.index in placed_objects])
     alone = [p for k, p in enumerate(placed_objects.values()) if k not in twice]
-    shapes = {o.index: o.shape for o in objects}
 
     def solid(p: PlacedObject) -> Solid:
-        return solid_of(surfels_of(shapes[p.index], DENSE).points, -up @ p.pose[:, :3])
+        assert p.dense_points is not None
+        return solid_of(p.dense_points, -up @ p.pose[:, :3])
 
     separate(alone, list(side_by_side(solid, alone)), up)
     return [

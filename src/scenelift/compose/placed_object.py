@@ -45,6 +45,8 @@ class PlacedObject:
         notes: what was changed, in plain sentences.
         standing: what it was made to stand on: the index of an object, −1 for a plane, None
             where it was not.
+        dense_points: float32 [N, 3] on its surface, enough to fill voxels; None where nothing is
+            separated.
     """
 
     index: int
@@ -54,6 +56,7 @@ class PlacedObject:
     pose: NDArray[np.float64]
     notes: list[str] = field(default_factory=list)
     standing: int | None = None
+    dense_points: NDArray[np.float32] | None = None
 
     @classmethod
     def of(cls, o: SceneObject, image: Image, points: PointMap) -> PlacedObject:
