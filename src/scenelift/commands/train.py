@@ -50,6 +50,12 @@ def pack(
     vessels: Annotated[
         int, typer.Option(min=0, help="Cups, bowls, bottles … to make besides, no two alike.")
     ] = 140,
+    made_up: Annotated[
+        int, typer.Option(min=0, help="Bags, shoes, plants, cars …: so many of each of 43 kinds.")
+    ] = 0,
+    people: Annotated[
+        int, typer.Option(min=0, help="People to make by PyPI's anny, posed and dressed.")
+    ] = 0,
 ) -> None:
     """Gather the meshes that training may see in one file, to take to another machine.
 
@@ -61,7 +67,8 @@ def pack(
         from scenelift.training.scenes.sources import training_models
 
         folder.mkdir(parents=True, exist_ok=True)
-        count = write_pack(training_models(pybullet, turned=vessels), folder / PACK)
+        models = training_models(pybullet, turned=vessels, each=made_up, persons=people)
+        count = write_pack(models, folder / PACK)
         typer.echo(f"{count} models in {folder / PACK}")
 
 

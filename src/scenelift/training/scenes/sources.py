@@ -1,4 +1,4 @@
-"""Lists the models for training: the furniture catalogue, pybullet's solids, vessels."""
+"""Lists the models for training: the catalogue, pybullet's solids, made-up things, people."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import trimesh
 
 from scenelift.training.scenes.catalogue import Entry, catalogue
 from scenelift.training.scenes.classes import held_out, label_of
+from scenelift.training.scenes.families import made_up
 from scenelift.training.scenes.meshes import Surface, load_entry
 from scenelift.training.scenes.pack import Model
+from scenelift.training.scenes.people import people
 from scenelift.training.scenes.vessels import vessels
 
 __all__ = ["HELD_OUT_AUTHORS_SHARE", "split_of", "training_models"]
@@ -45,6 +47,8 @@ def training_models(
     solids: int = 150,
     turned: int = 0,
     *,
+    each: int = 0,
+    persons: int = 0,
     only: str | None = None,
 ) -> Iterator[Model]:
     """List every model that training may see, the benchmark's left out.
@@ -54,6 +58,8 @@ def training_models(
             of no particular kind; None goes without.
         solids: how many of these.
         turned: how many `vessels`.
+        each: how many things of every family that is made up.
+        persons: how many people of anny, which must be installed for them.
         only: "train" or "val" for the catalogue's models of that split alone.
     """
     for entry in catalogue():
@@ -68,6 +74,9 @@ def training_models(
     if pybullet is not None:
         yield from _solids(pybullet, solids)
     yield from vessels(turned)
+    yield from made_up(each)
+    if persons:
+        yield from people(persons)
 
 
 def _solids(wheel: Path, count: int) -> Iterator[Model]:

@@ -7,7 +7,6 @@ network learns that an object does not end where its colour does.
 
 from __future__ import annotations
 
-import colorsys
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from scipy.interpolate import PchipInterpolator
 from scenelift.training.scenes.catalogue import Entry
 from scenelift.training.scenes.meshes import Surface, join
 from scenelift.training.scenes.pack import Model
+from scenelift.training.scenes.solids import canonical, circle, paint, rounded_square, turned, woven
 
 __all__ = ["PREFIX", "vessels"]
 
@@ -93,7 +93,7 @@ def vessels(count: int) -> Iterator[Model]:
     for number in range(count):
         rng = np.random.default_rng((11, number))
         kind = KINDS[number % len(KINDS)]
-        surface, sides = _canonical(_vessel(kind, rng))
+        surface, sides = canonical(_vessel(kind, rng))
         size = tuple(float(s) for s in sides * rng.uniform(*kind.metres))
         entry = Entry(
             id=f"{PREFIX}{number}",
@@ -109,14 +109,6 @@ def vessels(count: int) -> Iterator[Model]:
         yield Model(entry=entry, label=kind.label, split="train", surface=surface)
 
 
-def _canonical(surface: Surface) -> tuple[Surface, NDArray[np.float64]]:  # and its sides [3]
-    low, high = surface.vertices.min(0), surface.vertices.max(0)
-    longest = float((high - low).max())
-    place = np.diag([1 / longest] * 3 + [1.0])
-    place[:3, 3] = -(low + high) / (2 * longest)
-    return surface.moved(place), (high - low) / longest
-
-
 def _vessel(kind: _Kind, rng: np.random.Generator) -> Surface:
     """Make one of a kind, its widest radius 1 and its axis y."""
     heights = np.linspace(0, 1, len(kind.radii))
@@ -126,15 +118,15 @@ def _vessel(kind: _Kind, rng: np.random.Generator) -> Surface:
     wall = rng.uniform(0.06, 0.15)
     ring = _ring(rng, square=rng.random() < kind.square)
     radius = PchipInterpolator(heights, radii)
-    outside = _glaze(rng)
-    inside = _glaze(rng) if rng.random() < 0.5 else outside
+    outside = paint(rng)
+    inside = paint(rng) if rng.random() < 0.5 else outside
 
     steps = np.linspace(0, 1, ROWS + 1)
     outer = np.stack([radius(steps), height * steps], 1)
     top = float(outer[-1, 0])
     parts = [
-        _turned(np.array([[0, 0], outer[0]]), ring, outside),
-        _turned(outer, ring, _decorated(outside, ring, rng)),
+        turned(np.array([[0, 0], outer[0]]), ring, outside),
+        turned(outer, ring, _decorated(outside, ring, rng)),
     ]
     if rng.random() < kind.hollow and top > 1.5 * wall:
         bend = np.linspace(0, math.pi, 7)[:, None]
@@ -144,15 +136,15 @@ def _vessel(kind: _Kind, rng: np.random.Generator) -> Surface:
         down = np.linspace(1, floor, ROWS + 1)
         inner = np.stack([np.maximum(radius(down) - wall, 0.02), height * down], 1)
         parts += [
-            _turned(rim, ring, inside if rng.random() < 0.5 else outside),
-            _turned(inner, ring, inside),
-            _turned(np.array([inner[-1], [0, inner[-1, 1]]]), ring, inside),
+            turned(rim, ring, inside if rng.random() < 0.5 else outside),
+            turned(inner, ring, inside),
+            turned(np.array([inner[-1], [0, inner[-1, 1]]]), ring, inside),
         ]
     else:  # a lid, flat or domed
         rise = height + top * rng.choice([0, rng.uniform(0.05, 0.5)])
         bend = np.linspace(0, math.pi / 2, 9)[:, None]
         dome = np.concatenate([top * np.cos(bend), height + (rise - height) * np.sin(bend)], 1)
-        parts.append(_turned(dome, ring, inside))
+        parts.append(turned(dome, ring, inside))
     for side in range(rng.choice(3, p=kind.handles)):
         parts.append(_handle(radius, height, wall, outside if rng.random() < 0.8 else inside, rng))
         if side:
@@ -162,21 +154,9 @@ def _vessel(kind: _Kind, rng: np.random.Generator) -> Surface:
 
 def _ring(rng: np.random.Generator, *, square: bool) -> NDArray[np.float64]:  # [AROUND, 2]
     """Draw a circle, or a superellipse, of half-axes 1 along x and at most that along z."""
-    angle = np.arange(AROUND) / AROUND * 2 * math.pi
-    ring = np.stack([np.cos(angle), np.sin(angle)], 1)
     if not square:
-        return ring
-    power = 2 / rng.uniform(4, 12)
-    return np.sign(ring) * np.abs(ring) ** power * (1, rng.uniform(0.5, 1))
-
-
-def _glaze(rng: np.random.Generator) -> NDArray[np.float64]:  # [3], sRGB
-    chance = rng.random()
-    if chance < 0.3:
-        return rng.uniform(0.8, 0.97) - rng.uniform(0, 0.08, 3)
-    if chance < 0.4:
-        return np.full(3, rng.uniform(0.04, 0.2))
-    return np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.1, 0.95), rng.uniform(0.2, 1)))
+        return circle(AROUND)
+    return rounded_square(AROUND, rng.uniform(4, 12)) * (1, rng.uniform(0.5, 1))
 
 
 def _decorated(
@@ -186,25 +166,13 @@ def _decorated(
     colours = np.broadcast_to(plain, (ROWS, len(ring), 3)).copy()
     if rng.random() < 0.45:
         for row in rng.integers(1, ROWS, rng.integers(1, 4)):
-            colours[: int(row)] = _glaze(rng)
+            colours[: int(row)] = paint(rng)
     if rng.random() < 0.2:
         low, high = np.sort(rng.integers(0, ROWS + 1, 2))
         start, width = rng.integers(AROUND), rng.integers(6, AROUND // 2)
         around = np.arange(start, start + width) % AROUND
-        colours[low:high, around] = _glaze(rng)
+        colours[low:high, around] = paint(rng)
     return colours
-
-
-def _turned(
-    profile: NDArray[np.float64],  # [P, 2], radius and height
-    ring: NDArray[np.float64],  # [R, 2]
-    colours: NDArray[np.float64],  # [3], or [P − 1, R, 3]
-) -> Surface:
-    """Sweep a profile to a surface, smooth along it; edges are where two of them meet."""
-    across = profile[:, :1, None] * ring  # [P, R, 2]
-    up = np.broadcast_to(profile[:, 1, None], across.shape[:2])
-    grid = np.stack([across[..., 0], up, across[..., 1]], -1)
-    return _woven(grid, colours)
 
 
 def _handle(
@@ -235,28 +203,4 @@ def _handle(
     flat = rng.uniform(0.8, 1.8)  # wider than thick
     near = path[:, None] + thick * np.cos(angle)[:, None] * normal[:, None]  # [15, 10, 2]
     across = np.broadcast_to(flat * thick * np.sin(angle), near.shape[:2])
-    return _woven(np.concatenate([near, across[..., None]], -1), colour)
-
-
-def _woven(grid: NDArray[np.float64], colours: NDArray[np.float64]) -> Surface:
-    """Join rows of points [P, R, 3] by quads, each row closed to a ring."""
-    rows, around = grid.shape[:2]
-    number = np.arange(rows * around).reshape(rows, around)
-    a, b = number[:-1], np.roll(number[:-1], -1, 1)
-    c, d = number[1:], np.roll(number[1:], -1, 1)
-    faces = np.stack([np.stack([a, b, d], -1), np.stack([a, d, c], -1)], 2).reshape(-1, 3)
-    points = grid.reshape(-1, 3)
-    p, q, r = (points[faces[:, k]] for k in range(3))
-    normals = np.zeros_like(points)
-    for corner in faces.T:
-        np.add.at(normals, corner, np.cross(q - p, r - p))
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    every = np.broadcast_to(colours, (rows - 1, around, 3)).reshape(-1, 3)
-    return Surface(
-        vertices=points.astype(np.float32),
-        faces=faces.astype(np.int32),
-        normals=normals.astype(np.float32),
-        uv=np.zeros((len(points), 2), np.float32),
-        face_color=every.repeat(2, 0).astype(np.float32),
-        face_texture=np.full(len(faces), -1, np.int32),
-    )
+    return woven(np.concatenate([near, across[..., None]], -1), colour)
