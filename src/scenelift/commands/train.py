@@ -92,6 +92,39 @@ def merge(
 
 
 @app.command()
+def fetch(
+    manifest: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MANIFEST", help="Models by repository, commit and path: JSON lines."
+        ),
+    ],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="For repositories, packs and licences.")
+    ],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="URL", help="Where repositories are.", show_default="GitHub"
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="SOURCE", help="Only these sources' models.")
+    ] = None,
+) -> None:
+    """Fetch a manifest's models by git, and make a mesh pack of each source. Resumes.
+
+    Example: scenelift train fetch manifest.jsonl out/collected
+    """
+    with problems(as_json=False):
+        from scenelift.training.collected.rebuild import GITHUB, collect
+
+        done = collect(manifest, folder, base=base or GITHUB, only=only or (), say=_say)
+        reasons = [f"  {name}: {why}" for each in done for name, why in each.left_out]
+        typer.echo("\n".join(["left out:", *reasons] if reasons else ["nothing left out"]))
+
+
+@app.command()
 def pictures(
     source: Annotated[
         Path, typer.Argument(metavar="SOURCE", help="Folder of photos.jsonl and textures.jsonl.")

@@ -17,7 +17,7 @@ from trimesh.visual.material import SimpleMaterial
 
 from scenelift.training.scenes.catalogue import Entry
 
-__all__ = ["Surface", "join", "load_entry"]
+__all__ = ["Surface", "join", "load_entry", "texture_colours"]
 
 MAX_TEXTURE = 512
 MAX_FACES = 80_000
@@ -81,6 +81,14 @@ def join(surfaces: Sequence[Surface]) -> Surface:
         ).astype(np.int32),
         textures=tuple(t for s in surfaces for t in s.textures),
     )
+
+
+def texture_colours(texture: NDArray[np.uint8], uv: NDArray) -> NDArray[np.float64]:
+    """Look up a repeating texture's colours [..., 3], sRGB in 0…1, at coordinates [..., 2]."""
+    height, width = texture.shape[:2]
+    row = ((1 - uv[..., 1]) % 1 * height).astype(int).clip(0, height - 1)
+    column = (uv[..., 0] % 1 * width).astype(int).clip(0, width - 1)
+    return texture[row, column] / 255.0
 
 
 @lru_cache(maxsize=64)

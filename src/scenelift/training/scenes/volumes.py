@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, label
 
-from scenelift.training.scenes.meshes import Surface
+from scenelift.training.scenes.meshes import Surface, texture_colours
 
 __all__ = ["COLOUR_GRID", "GRID", "coloured_volume", "outside_filled", "volume_of"]
 
@@ -84,9 +84,6 @@ def _samples(surface: Surface) -> tuple[NDArray[np.float64], NDArray[np.float64]
     texture = surface.face_texture[face]
     uv = (surface.uv[surface.faces[face]] * weights[..., None]).sum(1)
     for index in np.unique(texture[texture >= 0]):
-        image, here = surface.textures[index], texture == index
-        height, width = image.shape[:2]
-        row = ((1 - uv[here, 1]) % 1 * height).astype(int).clip(0, height - 1)
-        column = (uv[here, 0] % 1 * width).astype(int).clip(0, width - 1)
-        colours[here] = image[row, column] / 255.0
+        here = texture == index
+        colours[here] = texture_colours(surface.textures[index], uv[here])
     return points, colours
