@@ -279,6 +279,13 @@ def test_rows_that_cannot_be_fetched_safely_are_refused(standin, tmp_path, chang
     assert 4 in lines
 
 
+def test_files_of_one_name_in_two_folders_are_two(standin, tmp_path):
+    manifest = tmp_path / "manifest.jsonl"
+    rows = [standin[2][0], standin[2][0] | {"path": "new/box.glb"}]
+    manifest.write_text("\n".join(json.dumps(r) for r in rows))
+    assert [row.id for row in read_rows(manifest)] == ["toys#box", "toys#box~2"]
+
+
 def test_the_command_says_what_it_left_out(made, standin):
     folder, *_ = made
     words = ["fetch", str(standin[1]), str(folder), "--from", standin[0].as_uri(), "--only", "toys"]

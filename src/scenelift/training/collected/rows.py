@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -68,7 +68,7 @@ def read_rows(manifest: Path) -> tuple[Row, ...]:
         ) from exc
     rows: list[Row] = []
     problems: list[tuple[int, str]] = []
-    ids: set[str] = set()
+    places: dict[str, list[PurePosixPath]] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -77,10 +77,12 @@ def read_rows(manifest: Path) -> tuple[Row, ...]:
         except ValueError as exc:
             problems.append((number, str(exc)))
             continue
-        if row.id in ids:
+        paths = places.setdefault(row.id, [])
+        if row.path in paths:
             problems.append((number, f"the id {row.id!r} stands twice"))
-        ids.add(row.id)
-        rows.append(row)
+        paths.append(row.path)
+        # One maker's files in two folders may have one name.
+        rows.append(row if len(paths) == 1 else replace(row, id=f"{row.id}~{len(paths)}"))
     if problems:
         raise ManifestError(manifest.name, problems)
     return tuple(rows)
