@@ -251,11 +251,11 @@ class _Body:
                 parts.append(decimated(part, most) if plain else part)
         shoe = paint(rng) * rng.uniform(0.3, 1)
         for side in ("L", "R"):
-            foot = posed[self.share("foot", "toe", side=f".{side}") > 0.5]
+            foot = posed[self.share("foot", "toe", side=f".{side}") > 0.15]
             middle = foot.mean(0)
             hull = ConvexHull(middle + (foot - middle) * rng.uniform(1.02, 1.08))
             parts.append(_surface(hull.points, hull.simplices, shoe))
-        if gender < 0.5 and pose.lying == 0 and max(np.abs(pose.thigh)) < 30 and rng.random() < 0.4:
+        if gender < 0.5 and pose.lying == 0 and max(np.abs(pose.thigh)) < 18 and rng.random() < 0.4:
             parts.append(_skirt(posed[arms < 0.5], rest[arms < 0.5, 2], hip, ankle, trousers, rng))
         if gender < 0.5 and scalp.any() and rng.random() < 0.5:
             crown = posed[scalp & (head > 0.5)]
