@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fast_simplification
 import numpy as np
 from scipy.spatial import KDTree
 
@@ -15,6 +14,9 @@ def decimated(surface: Surface, most: int) -> Surface:
     """Simplify a surface without textures to about `most` faces; smaller ones stay as they are."""
     if len(surface.faces) <= most:
         return surface
+    # Here, since machines that only make scenes of a pack need not have it.
+    import fast_simplification
+
     points, faces, *_ = fast_simplification.simplify(
         surface.vertices.astype(np.float64), surface.faces, target_count=most, agg=4
     )
