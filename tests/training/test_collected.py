@@ -49,6 +49,55 @@ SDF = """<sdf version="1.6"><model name="cart"><link name="l">
 <geometry><box><size>4 1 1</size></box></geometry></visual>
 </link></model></sdf>"""
 
+FBX = """; FBX 7.4.0 project file
+FBXHeaderExtension: { FBXHeaderVersion: 1003
+FBXVersion: 7400
+}
+GlobalSettings: { Version: 1000
+Properties70: {
+P: "UpAxis", "int", "Integer", "",2
+P: "UpAxisSign", "int", "Integer", "",1
+P: "FrontAxis", "int", "Integer", "",1
+P: "FrontAxisSign", "int", "Integer", "",-1
+P: "CoordAxis", "int", "Integer", "",0
+P: "CoordAxisSign", "int", "Integer", "",1
+}
+}
+Objects: {
+Geometry: 10, "Geometry::g", "Mesh" {
+Vertices: *12 { a: 0,0,0,1,0,0,0,2,0,0,0,4
+}
+PolygonVertexIndex: *12 { a: 0,2,-2,0,1,-4,1,2,-4,0,3,-3
+}
+LayerElementMaterial: 0 { Version: 101
+Name: ""
+MappingInformationType: "AllSame"
+ReferenceInformationType: "IndexToDirect"
+Materials: *1 { a: 0
+}
+}
+Layer: 0 { Version: 100
+LayerElement: { Type: "LayerElementMaterial"
+TypedIndex: 0
+}
+}
+}
+Model: 20, "Model::m", "Mesh" { Version: 232
+Properties70: { P: "Lcl Scaling", "Lcl Scaling", "", "A",1,1,0.75
+}
+}
+Material: 30, "Material::Leaves", "" { Version: 102
+ShadingModel: "phong"
+Properties70: { P: "DiffuseColor", "Color", "", "A",0.8,0.8,0.8
+}
+}
+}
+Connections: { C: "OO",20,0
+C: "OO",10,20
+C: "OO",30,20
+}
+"""
+
 
 def textured_box(path, picture, sides=(2, 1, 1), reach=1.0):
     mesh = trimesh.creation.box(sides)
@@ -103,6 +152,7 @@ def standin(tmp_path_factory):
         "f 1 3 2\nf 1 2 4\nf 2 3 4\nf 1 4 3\n"
     )
     (toys / "fin/fin.mtl").write_text("newmtl DarkWood\nKd 0.6 0.6 0.6\n")
+    (toys / "fin/shrub.fbx").write_text(FBX)
     (toys / "broken").mkdir()
     (toys / "broken/broken.glb").write_bytes(b"glTF but no more")
     (toys / "huge").mkdir()
@@ -143,6 +193,7 @@ def standin(tmp_path_factory):
         row("leaf", "leaf/leaf.glb", [2, 1, 1]),
         row("ball", "ball/ball.glb", [1, 1, 1]),
         row("fin", "fin/fin.obj", [2, 1, 1]),
+        row("shrub", "fin/shrub.fbx", [1, 3, 2]),
         row("broken", "broken/broken.glb", [1, 1, 1]),
         row("lost", "lost/lost.glb", [1, 1, 1]),
         row("other", "fin/fin.obj", [1, 1, 1]),
@@ -167,14 +218,14 @@ def made(standin, tmp_path_factory):
 
 def test_what_can_be_read_is_in_the_packs_and_the_rest_has_a_reason(made):
     _, done, models, lines = made
-    assert sorted(models) == ["ball", "box", "cart", "fin", "plain", "table", "wedge"]
+    assert sorted(models) == ["ball", "box", "cart", "fin", "plain", "shrub", "table", "wedge"]
     reasons = dict(done[0].left_out)
     assert "transparent pictures" in reasons["toys#leaf"]
     assert "broken.glb cannot be read" in reasons["toys#broken"]
     assert "no file lost.glb" in reasons["toys#lost"]
     assert "its sides are 1.00 x" in reasons["toys#other"]
     assert done[1].left_out == ()
-    assert lines == ["toys: 5 models, 4 left out", "robots: 2 models, 0 left out"]
+    assert lines == ["toys: 6 models, 4 left out", "robots: 2 models, 0 left out"]
 
 
 def test_models_stand_as_the_manifest_says(made, standin):
@@ -186,9 +237,9 @@ def test_models_stand_as_the_manifest_says(made, standin):
         np.testing.assert_allclose(model.entry.size, sizes[name])
     assert models["table"].label == "dining table"
     assert models["table"].split == "val"
-    # The wedge's point is at the top: along z in the file.
-    tip = models["wedge"].surface.vertices
-    assert np.ptp(tip[tip[:, 1] > 0.4], axis=0).max() < 0.1
+    for name in ("wedge", "shrub"):  # their points are at the top: along z in the files
+        corners = models[name].surface.vertices
+        assert np.ptp(corners[corners[:, 1] > 0.4], axis=0).max() < 0.1
 
 
 def test_colours_come_along(made):
@@ -201,6 +252,7 @@ def test_colours_come_along(made):
     np.testing.assert_allclose(ball.face_color, 0.5, atol=0.01)
     assert 6000 < len(ball.faces) <= 8000
     np.testing.assert_allclose(models["wedge"].surface.face_color[0], (0.1, 0.8, 0.2), atol=0.01)
+    np.testing.assert_allclose(models["shrub"].surface.face_color[0], (0.13, 0.55, 0.13), atol=0.01)
     wood = models["fin"].surface.face_color[0]  # by its name: the file has greys alone
     assert wood[0] > wood[1] > wood[2]
     assert len(np.unique(models["cart"].surface.face_color, axis=0)) == 2
@@ -291,5 +343,5 @@ def test_the_command_says_what_it_left_out(made, standin):
     words = ["fetch", str(standin[1]), str(folder), "--from", standin[0].as_uri(), "--only", "toys"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0
-    assert "toys: 5 models, 4 left out" in result.stdout
+    assert "toys: 6 models, 4 left out" in result.stdout
     assert "  toys#lost: there is no file lost.glb" in result.stdout
