@@ -86,16 +86,22 @@ def segmenter(*objects: tuple[str, float, Box], **options) -> EmbeddedSegmenter:
 
 
 class ScriptedNamer:
-    """Says how likely each box shows anything, by its left edge, and keeps what it was asked."""
+    """Says how likely each box shows some categories, by its left edge; sees them everywhere."""
 
-    def __init__(self, chances: dict[float, float]) -> None:
+    def __init__(self, chances: dict[float, dict[int, float]]) -> None:
         self._chances = chances
-        self.words: list[list[int]] = []
+        self.looks: list[float] = []
 
-    def chances(self, pixels, boxes, words, report) -> NDArray[np.float32]:
-        self.words = [list(word) for word in words]
-        chance = [[self._chances.get(float(box[0]), 0.0)] * len(words) for box in boxes]
-        return np.array(chance, np.float32).reshape(len(boxes), len(words))
+    def chances(self, pixels, boxes, report) -> NDArray[np.float32]:
+        chances = np.full((len(boxes), 1000), 1e-6, np.float32)
+        for row, (left, *_) in enumerate(boxes.tolist()):
+            self.looks.append(left)
+            for category, chance in self._chances.get(left, {}).items():
+                chances[row, category] = chance
+        return chances
+
+    def maps(self, pixels) -> list[NDArray[np.float32]]:
+        return [np.full((1000, 4, 8), 0.1, np.float32)]
 
 
 @pytest.fixture
@@ -310,42 +316,103 @@ SOCK, HEEL, OTHER, CRUMB = (
 )
 
 
+SOCKS, CUPS, JUG = 806, 968, 725
+
+
+def with_namer(boxes, chances) -> tuple[EmbeddedSegmenter, ScriptedNamer]:
+    namer = ScriptedNamer(chances)
+    words = Vocabulary(with_names=True)
+    return EmbeddedSegmenter(words, [ScriptedDetector(*boxes)], BoxFiller(), namer=namer), namer
+
+
 def test_a_word_beyond_the_classes_is_told_by_what_boxes_of_any_class_show(image):
-    boxes = (("cat", 0.3, SOCK), ("cup", 0.25, HEEL), ("dog", 0.3, OTHER), ("bird", 0.3, CRUMB))
-    namer = ScriptedNamer({10: 0.5, 12: 0.5, 80: 0.3, 150: 0.9})
-    finder = EmbeddedSegmenter(
-        Vocabulary(with_names=True), [ScriptedDetector(*boxes)], BoxFiller(), namer=namer
-    )
+    boxes = (("cat", 0.3, SOCK), ("cup", 0.25, HEEL), ("dog", 0.15, OTHER), ("bird", 0.3, CRUMB))
+    sure, less = {SOCKS: 0.5}, {SOCKS: 0.3}
+    finder, namer = with_namer(boxes, {10: sure, 12: sure, 80: less, 150: {SOCKS: 0.9}})
     result = finder.segment(image, Prompt(phrases=("socks",)), silent())
-    # Not the part of the first one, nor what is too small to tell.
+    # Not the part of the first one, nor what is too small to tell; the third is too weak for a dog.
     assert [(i.label, i.class_name, i.box) for i in result.instances] == [
         ("socks", "sock", SOCK),
         ("socks", "sock", OTHER),
     ]
-    assert namer.words == [[806, 496]]
+    assert sorted(namer.looks) == [10, 12, 80]  # once each
     scores = [i.score for i in result.instances]
     assert 0.4 < scores[1] < scores[0] < 1
 
 
-def test_a_box_much_less_likely_than_the_best_is_none(image):
+@pytest.mark.parametrize(
+    ("second", "count"),
+    [
+        ({SOCKS: 0.2}, 2),
+        ({SOCKS: 0.02}, 1),  # much less likely than the best
+        ({SOCKS: 0.05, JUG: 0.02}, 2),
+        ({SOCKS: 0.05, JUG: 0.9}, 1),  # something else
+    ],
+)
+def test_a_box_much_less_likely_than_the_best_or_than_something_else_is_none(image, second, count):
     boxes = (("cat", 0.3, SOCK), ("dog", 0.3, OTHER))
-    for second, count in ((0.2, 2), (0.1, 1)):
-        namer = ScriptedNamer({10: 0.5, 80: second})
-        finder = EmbeddedSegmenter(
-            Vocabulary(with_names=True), [ScriptedDetector(*boxes)], BoxFiller(), namer=namer
-        )
-        result = finder.segment(image, Prompt(phrases=("sock",)), silent())
-        assert len(result.instances) == count
+    finder, _ = with_namer(boxes, {10: {SOCKS: 0.5}, 80: second})
+    result = finder.segment(image, Prompt(phrases=("sock",)), silent())
+    assert len(result.instances) == count
+
+
+def test_weak_evidence_is_enough_for_one(image):
+    boxes = (("cat", 0.3, SOCK), ("dog", 0.3, OTHER))
+    for chance, count in ((0.4, 2), (0.02, 1), (0.005, 0)):
+        finder, _ = with_namer(boxes, {10: {SOCKS: chance}, 80: {SOCKS: chance}})
+        found = finder.segment(image, Prompt(phrases=("sock",)), silent()).instances
+        assert len(found) == count, chance
 
 
 def test_an_object_that_a_class_shows_is_not_named_again(image):
-    namer = ScriptedNamer({10: 0.9, 80: 0.9})
     boxes = (("cup", 0.8, SOCK), ("vase", 0.3, OTHER))
-    finder = EmbeddedSegmenter(
-        Vocabulary(with_names=True), [ScriptedDetector(*boxes)], BoxFiller(), namer=namer
-    )
+    finder, _ = with_namer(boxes, {10: {572: 0.9}, 80: {572: 0.9}})
     result = finder.segment(image, Prompt(phrases=("glass",)), silent())
     assert [(i.class_name, i.box) for i in result.instances] == [("cup", SOCK), ("glass", OTHER)]
+
+
+def test_what_the_classifier_calls_something_else_is_left_out_with_its_name(image):
+    boxes = (("cup", 0.5, SOCK), ("cup", 0.5, OTHER), ("person", 0.5, TABLE))
+    finder, namer = with_namer(boxes, {10: {CUPS: 0.6, JUG: 0.1}, 80: {CUPS: 0.1, JUG: 0.6}})
+    result = finder.segment(image, Prompt(phrases=("cup", "person")), silent())
+    assert {i.box for i in result.instances} == {SOCK, TABLE}
+    assert [d.box for d in result.dropped] == [OTHER]
+    assert "looks more like 'jug'" in result.dropped[0].reason
+    assert 100 not in namer.looks  # it knows nothing of people
+    sure, _ = with_namer([("cup", 0.85, OTHER)], {80: {CUPS: 0.1, JUG: 0.6}})
+    assert sure.segment(image, Prompt(phrases=("cup",)), silent()).instances
+
+
+def test_of_two_words_for_one_box_the_one_that_has_no_other_gets_it(image):
+    boxes = (("cup", 0.9, TABLE), ("cup", 0.6, SOCK))
+    glass = {10: {CUPS: 0.5, 572: 0.4}}
+    finder, _ = with_namer(boxes, glass)
+    both = finder.segment(image, Prompt(phrases=("cup", "goblet")), silent())
+    assert {(i.label, i.box) for i in both.instances} == {("cup", TABLE), ("cup", SOCK)}
+    result = finder.segment(image, Prompt(phrases=("cup", "glass")), silent())
+    assert {(i.label, i.box) for i in result.instances} == {("cup", TABLE), ("glass", SOCK)}
+    alone, _ = with_namer(boxes[1:], glass)
+    result = alone.segment(image, Prompt(phrases=("cup", "glass")), silent())
+    assert [(i.label, i.box) for i in result.instances] == [("cup", SOCK)]
+
+
+def test_where_nothing_of_a_class_is_sure_its_weak_boxes_count_if_the_classifier_agrees(image):
+    boxes = (("cup", 0.35, SOCK), ("cat", 0.35, OTHER))
+    cups = {10: {CUPS: 0.5}, 80: {CUPS: 0.5}}
+    finder, _ = with_namer(boxes, cups)
+    result = finder.segment(image, Prompt(phrases=("cup",)), silent())
+    assert [(i.class_name, i.box) for i in result.instances] == [("cup", SOCK)]
+    assert not result.dropped  # it is not listed as too weak besides
+    for more, chances in ((("cup", 0.9, TABLE), cups), (("cat", 0.3, TABLE), {})):
+        finder, _ = with_namer((*boxes, more), chances)
+        result = finder.segment(image, Prompt(phrases=("cup",)), silent())
+        assert SOCK not in [i.box for i in result.instances]
+
+
+def test_a_mask_half_inside_a_better_one_of_its_class_is_a_part_of_it(image):
+    boxes = (("cat", 0.9, SOCK), ("cat", 0.5, (30.0, 5.0, 70.0, 55.0)), ("dog", 0.5, HEEL))
+    result = segmenter(*boxes).segment(image, Prompt(phrases=("cat", "dog")), silent())
+    assert [(i.label, i.box) for i in result.instances] == [("cat", SOCK), ("dog", HEEL)]
 
 
 def test_without_the_classifier_such_a_word_is_unknown(image):

@@ -9,10 +9,15 @@ import pickle
 import numpy as np
 import onnxruntime
 import pytest
+import skimage.data
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from scenelift.errors import WeightsError
+from scenelift.models.embedded import MEAN, STD
+from scenelift.segment.embedded.categories import CATEGORIES
+from scenelift.segment.embedded.namer import INNER, Namer, session_with_inner
 from scenelift.weights.efficientnet import EPSILON, build
 from scenelift.weights.legacy_torch import read_state_dict
 from scenelift.weights.onnx_graph import serialize
@@ -117,3 +122,39 @@ def test_the_graph_says_what_the_network_says():
     expected = reference(weights, torch.from_numpy(picture)).numpy()
     # Kernels are stored in float16.
     np.testing.assert_allclose(found, expected, atol=0.01 * np.abs(expected).max())
+
+
+def test_the_cells_of_a_photo_say_together_what_the_network_says_of_it(tmp_path):
+    path = tmp_path / "efficientnet.onnx"
+    model = build(network(np.random.default_rng(3)))
+    path.write_bytes(serialize(model))
+    last = {node.op_type: list(node.input) for node in model.graph.node}
+    inner = (last["GlobalAveragePool"][0], last["MatMul"][1], last["Add"][1])
+    assert [name.split("_")[0] for name in inner] == [name.split("_")[0] for name in INNER]
+    namer = Namer(session_with_inner(path, 1, inner))
+    pixels = np.random.default_rng(4).integers(0, 255, (96, 64, 3)).astype(np.uint8)
+    for chances, (rows, columns) in zip(namer.maps(pixels), ((12, 8), (24, 16)), strict=True):
+        assert chances.shape == (1000, rows, columns)
+        size = (columns * 32, rows * 32)
+        picture = Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR)
+        x = ((np.asarray(picture, np.float32) / 255 - MEAN) / STD).transpose(2, 0, 1)[None]
+        logits = np.asarray(onnxruntime.InferenceSession(path).run(["logits"], {"image": x})[0])
+        # The mean over cells is taken before the logits, which are linear.
+        mean = np.log(chances).mean((1, 2))
+        np.testing.assert_allclose(mean - mean.mean(), logits[0] - logits[0].mean(), atol=2e-3)
+
+
+def test_a_classifier_that_is_no_network_is_an_error(tmp_path):
+    path = tmp_path / "efficientnet.onnx"
+    path.write_bytes(b"no network")
+    with pytest.raises(WeightsError, match="models verify"):
+        session_with_inner(path, 1)
+
+
+@pytest.mark.weights
+def test_the_installed_classifier_sees_the_cup_of_a_photo_where_it_is():
+    chances = Namer.load(None, 1).maps(skimage.data.coffee())[0][list(CATEGORIES["cup"])].sum(0)
+    sure = np.argwhere(chances > 0.9)  # of 8 × 12 cells
+    assert len(sure) > 10
+    assert sure.min(0).tolist() == [0, 2]
+    assert sure.max(0).tolist() == [4, 8]

@@ -11,7 +11,7 @@ import onnxruntime
 from scenelift.errors import WeightsError
 from scenelift.weights import embedded
 
-__all__ = ["OneNetwork", "session", "session_at"]
+__all__ = ["OneNetwork", "session", "session_at", "session_of"]
 
 _ERRORS_ONLY = 3
 # The second thread of an operator sleeps until there is work: one that spins takes half as much
@@ -61,13 +61,31 @@ def session(
 @lru_cache(maxsize=16)
 def session_at(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
     """Return the session of any ONNX file, as `session` does."""
+    return session_of(str(path), path, threads)
+
+
+def session_of(
+    model: str | bytes, path: Path, threads: int = 0, *, keep_memory: bool = True
+) -> onnxruntime.InferenceSession:
+    """Make the session of a model.
+
+    Args:
+        model: its file, or its bytes where they differ from the file's.
+        path: its file, for messages.
+        threads: for one operator; 0 is one a core.
+        keep_memory: whether what the largest run needed is kept for the next one.
+
+    Raises:
+        WeightsError: onnxruntime cannot read it.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = threads
+    options.enable_cpu_mem_arena = keep_memory
     for key, value in _CONFIG.items():
         options.add_session_config_entry(key, value)
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as exc:  # onnxruntime's errors have no public base class
         raise WeightsError(
             f"onnxruntime cannot read {path}: {exc}. `scenelift models verify` shows whether the "

@@ -29,7 +29,7 @@ BINS = 11
 # The network saw blue, green, red. Feeding it RGB in 0…1 loses a good part of the objects.
 MEAN = np.array([103.53, 116.28, 123.675], np.float32)
 STD = np.array([57.375, 57.12, 58.395], np.float32)
-SCORE_FLOOR = 0.2
+SCORE_FLOOR = 0.1
 DUPLICATE_IOU = 0.6
 
 

@@ -20,7 +20,7 @@ from scenelift.models.embedded.box_fusion import Detections, fuse
 from scenelift.progress import Reporter
 from scenelift.types import Box
 
-__all__ = ["Detector", "detect", "windows"]
+__all__ = ["Detector", "detect", "detect_twice", "windows"]
 
 # The networks see 416 and 300 px; beyond this, resizing views only costs time.
 LONGEST_SIDE = 1333
@@ -29,6 +29,10 @@ SHORTEST_SIDE_FOR_TILES = 480
 TILE = 0.6  # side of a tile in parts of the photo: neighbours share a fifth
 # A box that ends this near to an inner edge of a tile (in parts of the tile) is a cut-off object.
 CUT_OFF = 0.02
+
+
+# Below this score of one view a box is no evidence of its class.
+LEAST_SCORE = 0.2
 
 
 class Detector(Protocol):
@@ -58,30 +62,57 @@ def detect(
         report: progress; raises Cancelled between views.
         workers: views that are looked at side by side.
     """
+    return detect_twice(detectors, pixels, report, workers=workers)[0]
+
+
+def detect_twice(
+    detectors: Sequence[Detector],
+    pixels: NDArray[np.uint8],  # [H, W, 3]
+    report: Reporter,
+    *,
+    workers: int = 1,
+) -> tuple[Detections, Detections]:
+    """Detect as `detect`, and also with the boxes that no detector believes in.
+
+    The second is for whoever knows better what a box shows: there are four times as many.
+    """
     height, width = pixels.shape[:2]
     photo = Pillow.fromarray(pixels)
     photo.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Pillow.Resampling.BILINEAR)
     mirrored = ImageOps.mirror(photo)
     views = windows(photo.width, photo.height)
 
-    def look(job: tuple[Detector, Box]) -> Detections:
+    def look(job: tuple[Detector, Box]) -> list[Detections]:
         detector, window = job
         plain, (x0, y0, x1, y1) = detector.detect(photo, window), window
         other = detector.detect(mirrored, (photo.width - x1, y0, photo.width - x0, y1))
         other = Detections(_mirror_boxes(other.boxes, photo.width), other.scores, other.classes)
-        both = fuse([plain, other], np.mean)
-        return both.take(~_cut_off(both.boxes, window, photo.size))
+        fused = []
+        for least in (LEAST_SCORE, 0.0):
+            pair = [part.take(part.scores >= least) for part in (plain, other)]
+            both = fuse(pair, np.mean)
+            fused.append(both.take(~_cut_off(both.boxes, window, photo.size)))
+        return fused
 
     jobs = [(detector, window) for detector in detectors for window in views]
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        detections = report.track(pool.map(look, jobs), len(jobs), "looking for objects")
-        of_jobs = list(detections)
+        looks = report.track(pool.map(look, jobs), len(jobs), "looking for objects")
+        of_jobs = list(looks)
+    to_photo = np.array([width / photo.width, height / photo.height] * 2, np.float32)
+    sure, faint = (
+        _of_detectors([look[kind] for look in of_jobs], len(views), to_photo) for kind in (0, 1)
+    )
+    return sure, faint
+
+
+def _of_detectors(
+    of_jobs: Sequence[Detections], views: int, to_photo: NDArray[np.float32]
+) -> Detections:
+    """Fuse the views of each detector, then the detectors."""
     of_detectors = [
-        fuse(of_jobs[start : start + len(views)], np.max)
-        for start in range(0, len(jobs), len(views))
+        fuse(of_jobs[start : start + views], np.max) for start in range(0, len(of_jobs), views)
     ]
     fused = fuse(of_detectors, _agreement)
-    to_photo = np.array([width / photo.width, height / photo.height] * 2, np.float32)
     return Detections(fused.boxes * to_photo, fused.scores, fused.classes)
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "of_names",
     "of_phrases",
     "overlap",
+    "shared_out",
     "to_name",
     "without",
     "without_drawn",
@@ -39,12 +40,13 @@ SAME_OBJECT = 0.6
 # A box of which so much is covered by two or more others of its class, each with this share inside
 # it, is one around all of them.
 IN_GROUP, GROUP_COVERAGE = 0.8, 0.7
-# What a classifier looks at: boxes that differ by so much and are so much of the photo's longer
+# What a classifier chooses from: boxes that differ by so much and are so much of the photo's longer
 # side, and not more than so many.
-LOOKS_LIKE, CRUMB, MOST_BOXES = 0.7, 0.03, 48
-# Of what it names (docs/log.md): least product of its chance and the box's score, as it stands and
-# over the best one's; overlap of two boxes of one thing; score of the least.
-LEAST_CHANCE, OF_BEST, SAME_OBJECT_IOU, NAMED_SCORE = 0.02, 0.25, 0.55, 0.4
+LOOKS_LIKE, CRUMB, MOST_BOXES = 0.8, 0.02, 150
+# Of what it names (docs/log.md): least evidence for several boxes, for one, and over the best
+# one's; overlap of two boxes of one thing; score of the least.
+LEAST_EVIDENCE, LEAST_FOR_ONE, OF_BEST = 0.05, 0.03, 0.25
+SAME_OBJECT_IOU, NAMED_SCORE = 0.55, 0.4
 # A box drawn around what is not meant is rough: less overlap is enough.
 EXCLUDED, EXCLUDED_SHARE = 0.4, 0.7
 
@@ -105,43 +107,62 @@ def to_name(detections: Detections, size: tuple[int, int]) -> Detections:
 
 def of_names(
     detections: Detections,
-    chances: NDArray[np.float32],  # [N, W]
-    readings: Sequence[Reading],  # [W]
+    evidence: NDArray[np.float32],  # [N]
+    reading: Reading,
 ) -> list[Candidate]:
-    """Choose the boxes that show what readings name, best first.
+    """Choose the boxes that show what a reading means, best first.
 
-    A classifier alone likes parts and neighbours of a thing as much as the thing; the detectors
-    know where one ends. So a box counts by the product of both scores, against the best in the
-    photo, and of boxes in each other the better one stays.
+    A classifier likes parts and neighbours of a thing nearly as much as the thing. So boxes count
+    against the best in the photo, and of boxes in each other the better one stays. Weak evidence
+    is enough for one: who names a thing mostly sees it.
 
     Args:
         detections: boxes of any class.
-        chances: how likely each shows each reading's word.
+        evidence: how sure each shows the reading's word.
     """
-    candidates = []
-    for reading, chance in zip(readings, chances.T, strict=True):
-        scores = chance * detections.scores
-        least = max(LEAST_CHANCE, OF_BEST * float(scores.max(initial=0)))
-        boxes_so_far: list[NDArray[np.float32]] = []
-        for row in np.argsort(-scores, kind="stable"):
-            box = detections.boxes[row]
-            if scores[row] < least:
-                break
-            others = np.array(boxes_so_far, np.float32).reshape(-1, 4)
-            inside = np.maximum(_share_inside_of(others, box), _share_inside(box, others))
-            if (iou(others, box) > SAME_OBJECT_IOU).any() or (inside > IN_GROUP).any():
-                continue
-            boxes_so_far.append(box)
-            surer = (float(scores[row]) - LEAST_CHANCE) / (1 - LEAST_CHANCE)
-            candidates.append(
-                Candidate(
-                    label=reading.phrase,
-                    score=NAMED_SCORE + (1 - NAMED_SCORE) * surer,
-                    box=_box(box),
-                    class_name=reading.names[0],
-                )
+    candidates: list[Candidate] = []
+    boxes = np.zeros((0, 4), np.float32)
+    least = max(LEAST_FOR_ONE, OF_BEST * float(evidence.max(initial=0)))
+    for row in np.argsort(-evidence, kind="stable"):
+        box = detections.boxes[row]
+        if evidence[row] < (max(least, LEAST_EVIDENCE) if candidates else least):
+            break
+        inside = np.maximum(_share_inside_of(boxes, box), _share_inside(box, boxes))
+        if (iou(boxes, box) > SAME_OBJECT_IOU).any() or (inside > IN_GROUP).any():
+            continue
+        boxes = np.concatenate([boxes, box[None]])
+        surer = (float(evidence[row]) - LEAST_FOR_ONE) / (1 - LEAST_FOR_ONE)
+        candidates.append(
+            Candidate(
+                label=reading.phrase,
+                score=NAMED_SCORE + (1 - NAMED_SCORE) * surer,
+                box=_box(box),
+                class_name=reading.names[0] if reading.names else CLASSES[detections.classes[row]],
             )
-    return sorted(candidates, key=lambda c: (-c.score, c.box, c.label))
+        )
+    return candidates
+
+
+def shared_out(candidates: Sequence[Candidate], named: Sequence[Candidate]) -> list[Candidate]:
+    """Leave a box that two words claim to the one that has no better: who names both sees both.
+
+    Args:
+        candidates: of the detectors' classes.
+        named: what the classifier shows, best first, perhaps in boxes of those.
+
+    Returns:
+        The candidates without those of labels that have a better one, where the best box of another
+        label that has no candidate is.
+    """
+    remaining, labels = list(candidates), {candidate.label for candidate in candidates}
+    for claim in named:
+        if claim.label in labels:
+            continue
+        labels.add(claim.label)
+        for rival in [c for c in remaining if overlap(c, claim)]:
+            if any(c.label == rival.label and c.score > rival.score for c in remaining):
+                remaining.remove(rival)
+    return remaining
 
 
 def doubles(candidates: Sequence[Candidate], readings: Sequence[Reading]) -> list[Dropped]:

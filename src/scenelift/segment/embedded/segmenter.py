@@ -22,8 +22,10 @@ from scenelift.progress import Reporter
 from scenelift.runtime import Runtime
 from scenelift.segment.embedded import detectors as detection
 from scenelift.segment.embedded import matching
+from scenelift.segment.embedded.categories import CATEGORIES
 from scenelift.segment.embedded.clicks import EmbeddedClicker
 from scenelift.segment.embedded.detectors import Detector
+from scenelift.segment.embedded.evidence import Evidence, Naming
 from scenelift.segment.embedded.matching import Candidate
 from scenelift.segment.embedded.named import NAMED
 from scenelift.segment.embedded.overlap import without_overlaps
@@ -38,6 +40,12 @@ __all__ = ["EmbeddedSegmenter", "Masker", "Naming", "Subject"]
 DEFAULT_MIN_SCORE = 0.4
 # Weaker boxes of a class that was asked for are listed as left out, down to this.
 WORTH_MENTIONING = 0.3
+# Where nothing of a class reaches the least score, the classifier is asked about these boxes.
+LEAST_OF_OWN = 0.2
+# It is not asked about boxes from this score on, nor about smaller ones (longer side in pixels).
+SURE, TOO_SMALL_TO_TELL = 0.8, 32
+# Two objects share few pixels: a mask that is so far inside a better one of its class is a part.
+PART = 0.5
 # A mask takes a fraction of a second; a crowd must not take minutes.
 MOST_MASKS = 40
 DOWNLOAD = "`scenelift models download embedded` gets them"
@@ -59,20 +67,6 @@ class Masker(Protocol):
 
         `quick` is for clicks, which somebody waits for.
         """
-        ...
-
-
-class Naming(Protocol):
-    """Tells what boxes show."""
-
-    def chances(
-        self,
-        pixels: NDArray[np.uint8],  # [H, W, 3]
-        boxes: NDArray[np.float32],  # [N, 4]
-        words: Sequence[Sequence[int]],  # [W], the categories of each
-        report: Reporter,
-    ) -> NDArray[np.float32]:
-        """Estimate how likely each box shows each word, [N, W] in 0…1."""
         ...
 
 
@@ -185,9 +179,10 @@ class EmbeddedSegmenter:
         """
         readings = [self._vocabulary.read(phrase) for phrase in prompt.phrases]
         notes = [reading.note for reading in readings if reading.note]
-        detections, asked_detectors = Detections.none(), any(r.how != "subject" for r in readings)
+        detections = faint = Detections.none()
+        asked_detectors = any(r.how != "subject" for r in readings)
         if asked_detectors or prompt.boxes:
-            detections = detection.detect(
+            detections, faint = detection.detect_twice(
                 self._detectors, image.pixels, report, workers=self._workers
             )
         if asked_detectors:
@@ -195,12 +190,16 @@ class EmbeddedSegmenter:
 
         min_score = DEFAULT_MIN_SCORE if prompt.min_score is None else prompt.min_score
         sure = detections.take(detections.scores >= min_score)
-        dropped = [*_weak(detections, readings, min_score)]
+        dropped: list[Dropped] = []
         from_boxes = _box_candidates(image, prompt, detections, notes, dropped)
         from_phrases = matching.of_phrases(sure, readings)
-        from_phrases += matching.beside(
-            self._candidates_of_classifier(image, detections, readings, report), from_phrases
-        )
+        if self._namer is not None:
+            evidence = Evidence(self._namer, image.pixels, report)
+            from_phrases = _convincing(from_phrases, readings, evidence, min_score, dropped)
+            named = _named(image, detections, faint, readings, from_phrases, evidence)
+            from_phrases = matching.shared_out(from_phrases, named)
+            from_phrases += matching.beside(named, from_phrases)
+        dropped += _weak(detections, readings, min_score, from_phrases)
         from_phrases = matching.without_drawn(from_phrases, from_boxes)
         excluded = [box.box for box in prompt.boxes if not box.positive]
         candidates = matching.without([*from_boxes, *from_phrases], excluded)
@@ -212,7 +211,8 @@ class EmbeddedSegmenter:
         if any(reading.how == "subject" for reading in readings):
             instances += self._find_subject(image, readings, notes, threshold, report)
 
-        best = keep_best(instances, FilterSettings(min_score=min_score))
+        settings = FilterSettings(min_score=min_score, max_containment=PART)
+        best = keep_best(instances, settings)
         return replace(
             best,
             instances=without_overlaps(best.instances),
@@ -220,18 +220,6 @@ class EmbeddedSegmenter:
             notes=(*dict.fromkeys(notes), *best.notes),
             suggestions=_suggestions(sure, readings),
         )
-
-    def _candidates_of_classifier(
-        self, image: Image, detections: Detections, readings: Sequence[Reading], report: Reporter
-    ) -> list[Candidate]:
-        """Choose boxes of any class that, says the classifier, show what the prompt names."""
-        with_names = [reading for reading in readings if reading.names]
-        if not with_names or self._namer is None:
-            return []
-        boxes = matching.to_name(detections, (image.width, image.height))
-        words = [[k for name in reading.names for k in NAMED[name]] for reading in with_names]
-        chances = self._namer.chances(image.pixels, boxes.boxes, words, report)
-        return matching.of_names(boxes, chances, with_names)
 
     def _cut_out(
         self,
@@ -317,8 +305,90 @@ def _box_candidates(
     return candidates
 
 
-def _weak(detections: Detections, readings: Sequence[Reading], min_score: float) -> list[Dropped]:
-    """List detections of what the prompt names whose score is too low."""
+def _convincing(
+    candidates: Sequence[Candidate],
+    readings: Sequence[Reading],
+    evidence: Evidence,
+    min_score: float,
+    dropped: list[Dropped],
+) -> list[Candidate]:
+    """Drop candidates of which the classifier says that they are something else.
+
+    The odds of a score are divided by the square root of the rival's advantage. Sure ones, tiny
+    ones and classes that the classifier knows little of stay as they are.
+    """
+    words = {reading.phrase: _categories(reading) for reading in readings}
+    convincing: list[Candidate] = []
+    for candidate in candidates:
+        word, box = words[candidate.label], np.array([candidate.box], np.float32)
+        told = bool(word) and candidate.class_name in CATEGORIES
+        side = (box[:, 2:] - box[:, :2]).max()
+        if not told or candidate.score >= SURE or side < TOO_SMALL_TO_TELL:
+            convincing.append(candidate)
+        else:
+            (share,), (rival,) = evidence.shares(box, word)
+            odds = candidate.score / (1 - candidate.score) * min(1.0, float(share)) ** 0.5
+            doubted = replace(candidate, score=odds / (1 + odds))
+            if doubted.score >= min_score:
+                convincing.append(doubted)
+            else:
+                reason = f"looks more like {rival!r}: score {doubted.score:.2f} below {min_score:g}"
+                dropped.append(_dropped(doubted, reason))
+    return convincing
+
+
+def _named(
+    image: Image,
+    detections: Detections,
+    faint: Detections,
+    readings: Sequence[Reading],
+    candidates: Sequence[Candidate],
+    evidence: Evidence,
+) -> list[Candidate]:
+    """Choose boxes in which the classifier sees what the prompt names.
+
+    For words beyond the detectors' classes these are boxes of any class. For a class of which
+    there is no candidate they are its own boxes, whose scores are too low to count by themselves.
+    """
+    labels = {candidate.label for candidate in candidates}
+    named = []
+    for reading in readings:
+        word = _categories(reading)
+        if not word:
+            continue
+        if reading.names:
+            boxes = matching.to_name(faint, (image.width, image.height))
+        elif reading.phrase not in labels:
+            classes = [CLASSES.index(name) for name in reading.classes if name in CATEGORIES]
+            own = np.isin(detections.classes, classes) & (detections.scores >= LEAST_OF_OWN)
+            boxes = detections.take(own)
+        else:
+            continue
+        if len(boxes):
+            named += matching.of_names(
+                boxes, evidence.scores(boxes.boxes, boxes.scores, word), reading
+            )
+    return sorted(named, key=lambda c: (-c.score, c.box, c.label))
+
+
+def _categories(reading: Reading) -> tuple[int, ...]:
+    """List the classifier's categories for what a reading means; none for "everything"."""
+    if reading.how == "everything":
+        return ()
+    words = [NAMED[name] for name in reading.names] or [
+        CATEGORIES.get(name, ()) for name in reading.classes
+    ]
+    return tuple(dict.fromkeys(category for word in words for category in word))
+
+
+def _weak(
+    detections: Detections,
+    readings: Sequence[Reading],
+    min_score: float,
+    candidates: Sequence[Candidate],
+) -> list[Dropped]:
+    """List detections of what the prompt names whose score is too low, but for candidates."""
+    boxes = {candidate.box for candidate in candidates}
     weak = detections.take(
         (detections.scores < min_score) & (detections.scores >= WORTH_MENTIONING)
     )
@@ -327,6 +397,7 @@ def _weak(detections: Detections, readings: Sequence[Reading], min_score: float)
         for candidate in matching.of_phrases(
             weak, [reading for reading in readings if reading.how != "everything"]
         )
+        if candidate.box not in boxes
     ]
 
 
