@@ -225,7 +225,7 @@ ARTEFACTS: Mapping[str, Artefact] = {
         ),
         Artefact(
             name="efficientnet",
-            purpose="tells a hundred more words in the boxes that the detectors draw",
+            purpose="tells further words, and doubts what the detectors say",
             used_by=("segment",),
             licence="Apache-2.0",
             members=(
