@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage
 from tests.background.room import FLOOR, RED, WALL, room
 
+from scenelift.background.inpaint import SAME, Sources, complete
 from scenelift.background.layers import BEHIND_EDGES, Reliefs
 from scenelift.background.relief import relief_behind, relief_behind_edges
 from scenelift.background.shape import JUMP
@@ -243,3 +244,48 @@ def _with_a_rail():
     second = relief_behind_edges(relief, around.planes, jump=JUMP, reach=BEHIND_EDGES)
     assert second is not None
     return around, second
+
+
+BLUE = (60, 80, 210)
+
+
+def test_behind_an_edge_goes_on_what_is_there_although_it_has_edges_of_its_own():
+    """A box before a screen before a wall: from beside one sees the screen behind the box."""
+    image, points, box, _ = room(floor=False)
+    pixels, places = image.pixels.copy(), points.points.copy()
+    screen = np.zeros_like(box.mask)
+    screen[40:150, 68:167] = True
+    screen &= ~box.mask
+    pixels[screen] = BLUE
+    places[screen] = 3.0 * places[screen] / -places[screen][..., 2:]
+    around = look_around(Image(pixels=pixels), PointMap(points=places, camera=points.camera), [])
+    inside = box.mask & ~np.asarray(ndimage.binary_erosion(box.mask, iterations=8), bool)
+    behind = around.pictures.behind_edges[inside].astype(int)
+    assert (np.abs(behind - BLUE).max(-1) < 60).mean() > 0.9
+
+
+def test_the_rim_of_a_thing_is_its_own_where_a_networks_depth_is_that_of_the_floor():
+    image, points, box, truth = room()
+    places, pixels = points.points.copy(), image.pixels
+    rim = box.mask & ~np.asarray(ndimage.binary_erosion(box.mask, iterations=3), bool)
+    places[rim] = (places[rim] / -places[rim][..., 2:]) * truth[rim][:, None]
+    around = look_around(Image(pixels=pixels), PointMap(points=places, camera=points.camera), [])
+    depth = around.margin.on_photo(around.visible.depth, around.hidden)
+    sides = rim.copy()
+    sides[:, 100:135] = False
+    sides[:105] = False  # before the floor, left and right
+    assert (depth[sides] < 2.2).mean() > 0.4
+
+
+def test_a_hole_is_filled_from_the_surface_that_it_lies_on_wherever_that_is_shown():
+    """All around the hole is grass; what lies behind it is shown in another picture alone."""
+    grass, screen = np.full((96, 128, 3), (60, 160, 60), np.uint8), np.zeros((96, 128), bool)
+    screen[20:70, 80:125] = True
+    hole = np.zeros_like(screen)
+    hole[30:60, 20:60] = True
+    shown = np.where(screen[..., None], BLUE, grass).astype(np.uint8)
+    on_screen = np.where(screen, 9 * SAME, 0)
+    sources = Sources(pixels=shown, left_out=np.zeros_like(screen), regions=on_screen)
+    for behind, colour in ((9 * SAME, BLUE), (0, (60, 160, 60))):
+        filled = complete(grass, hole, np.where(hole, behind, 0), sources=sources)
+        assert (np.abs(filled[hole].astype(int) - colour).max(-1) < 40).mean() > 0.9

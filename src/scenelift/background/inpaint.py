@@ -9,6 +9,9 @@ from where the matches lie, so that nothing is smeared.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
@@ -17,7 +20,7 @@ from scenelift.background.harmonic import harmonic
 from scenelift.geometry.regions import nearest_inside
 from scenelift.jit import compiled
 
-__all__ = ["complete"]
+__all__ = ["SAME", "Sources", "complete"]
 
 RADIUS = 3  # of a patch, in pixels
 COARSEST = 24  # pixels of the shorter side
@@ -25,14 +28,33 @@ MATCHED = 288  # pixels of the longer side at which patches are matched
 ROUNDS = 5  # of matching and averaging a level
 BLEND = 2.0  # pixels of the last level
 MOST_LIGHT = 60.0  # grey levels that may be light
+HARDLY = 0.02  # of a vote: what a patch that matches shows of another surface
 SEARCHES = 6  # random places a round, each half as far away
+SAME = 15  # numbers of regions that differ by no more are of one surface
 OTHER_REGION = 1500.0  # a pixel's cost of a match on another surface: some 22 grey levels a channel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sources:
+    """Another picture of the same size that a hole is filled from.
+
+    Attributes:
+        pixels: uint8 [H, W, 3].
+        left_out: bool [H, W], what nothing is taken from.
+        regions: int [H, W], as of the picture that is completed.
+    """
+
+    pixels: NDArray[np.uint8]
+    left_out: NDArray[np.bool_]
+    regions: NDArray[np.int64]
 
 
 def complete(
     pixels: NDArray[np.uint8],
     hole: NDArray[np.bool_],
     regions: NDArray[np.int64] | None = None,
+    *,
+    sources: Sources | None = None,
 ) -> NDArray[np.uint8]:
     """Fill a picture's hole with what is plausibly there; the rest of the picture stays.
 
@@ -41,8 +63,9 @@ def complete(
     Args:
         pixels: uint8 [H, W, 3].
         hole: bool [H, W], what is unknown.
-        regions: int [H, W], the surface that each pixel lies on: matches keep to it where they
-            can.
+        regions: int [H, W], a number for the surface that each pixel lies on: matches keep to
+            numbers that differ by at most `SAME` where they can.
+        sources: what to take patches from; by default the rest of the picture.
 
     Returns:
         uint8 [H, W, 3].
@@ -55,22 +78,39 @@ def complete(
     if regions is None:
         regions = np.zeros(hole.shape, np.int64)
     sizes = _sizes(height, width)
-    colours = offsets = None
+    colours = offsets = origin = None
     for size in sizes:
         level, unknown, region = _level(pixels, hole, regions, size)
+        if sources is not None:
+            origin = _Origin(*_level(sources.pixels, sources.left_out, sources.regions, size))
         if colours is None:
-            rows, columns = nearest_inside(~unknown)
-            colours = level.copy()
-            colours[unknown] = level[rows[unknown], columns[unknown]]
+            colours = _first_guess(level, unknown, region, origin)
         else:
             finer = _resized(colours, size)
             colours = np.where(unknown[..., None], finer, level)
-        offsets = _match(colours, unknown, region, offsets)
+        # Colours that are found have their say in what is found next.
+        place = origin or _Origin(colours, unknown, region)
+        offsets = _match(colours, unknown, region, place, offsets)
     assert colours is not None
     assert offsets is not None
     _, unknown, _ = _level(pixels, hole, regions, sizes[-1])
     colours = _lit_as_around(colours, unknown)
-    return _detailed(pixels, hole, colours, offsets)
+    return _detailed(
+        pixels,
+        hole,
+        colours,
+        offsets,
+        source=pixels if sources is None else sources.pixels,
+        source_colours=colours if origin is None else origin.colours,
+    )
+
+
+class _Origin(NamedTuple):
+    """One level of what patches are taken from: colours, where there are none, regions."""
+
+    colours: NDArray[np.float32]
+    unknown: NDArray[np.bool_]
+    region: NDArray[np.int64]
 
 
 def _sizes(height: int, width: int) -> list[tuple[int, int]]:
@@ -83,6 +123,30 @@ def _sizes(height: int, width: int) -> list[tuple[int, int]]:
         if min(size) < 2 * COARSEST:
             return sizes[::-1]
         factor /= 2
+
+
+def _first_guess(
+    colours: NDArray[np.float32],
+    unknown: NDArray[np.bool_],
+    region: NDArray[np.int64],
+    origin: _Origin | None,
+) -> NDArray[np.float32]:
+    """Give the hole the colours of the nearest places on the same surfaces, if there are any."""
+    from scipy.spatial import KDTree
+
+    origin = origin or _Origin(colours, unknown, region)
+
+    def places(where: NDArray[np.bool_], region: NDArray[np.int64]) -> NDArray[np.float64]:
+        # Another surface is as far away as the picture is wide.
+        away = region[where] / SAME * max(region.shape)
+        rows, columns = np.nonzero(where)
+        return np.stack([rows, columns, away], 1).astype(np.float64)
+
+    there = ~origin.unknown
+    _, nearest = KDTree(places(there, origin.region)).query(places(unknown, region))
+    result = colours.copy()
+    result[unknown] = origin.colours[there][nearest]
+    return result
 
 
 def _level(
@@ -124,11 +188,12 @@ def _match(
     colours: NDArray[np.float32],
     unknown: NDArray[np.bool_],
     region: NDArray[np.int64],
+    origin: _Origin,
     coarser: NDArray[np.int32] | None,
 ) -> NDArray[np.int32]:
     """Improve the hole's colours in place; return where each pixel's match is, [h, w, 2]."""
     height, width = unknown.shape
-    sources = _whole_patches(unknown)
+    sources = _whole_patches(origin.unknown)
     match = np.zeros((height, width, 2), np.int32)
     rows, columns = nearest_inside(sources)
     match[..., 0], match[..., 1] = rows, columns
@@ -140,11 +205,16 @@ def _match(
     cost = np.zeros(unknown.shape)
     if coarser is not None:
         # Start from this level's own texture: enlarged colours are smooth, and match smooth places.
-        _vote(colours, unknown, places, match, cost, 1.0)
+        _vote(colours, unknown, region, *origin, places, match, cost, 1.0)
     for turn in range(ROUNDS):
-        _improve(colours, region, sources, candidates, places, match, cost, turn)
+        _improve(
+            colours,
+            region,
+            *(origin.colours, origin.region, sources, candidates),
+            *(places, match, cost, turn),
+        )
         typical = max(float(np.median(cost[targets])), 1.0)
-        _vote(colours, unknown, places, match, cost, typical)
+        _vote(colours, unknown, region, *origin, places, match, cost, typical)
     return match
 
 
@@ -185,7 +255,7 @@ def _take_over(
 
 
 @compiled
-def _cost(colours, region, i, j, a, b, best):
+def _cost(colours, region, source, source_region, i, j, a, b, best):
     """Compute the mean squared difference of two patches where both are known, up to `best`."""
     height, width = region.shape
     total, count = 0.0, 0
@@ -197,9 +267,9 @@ def _cost(colours, region, i, j, a, b, best):
             if y >= height or v >= height or x >= width or u >= width:
                 continue
             for k in range(3):
-                d = colours[y, x, k] - colours[v, u, k]
+                d = colours[y, x, k] - source[v, u, k]
                 total += d * d
-            if region[y, x] != region[v, u]:
+            if abs(region[y, x] - source_region[v, u]) > SAME:
                 total += OTHER_REGION
             count += 1
         # A lower bound of the mean: what is left cannot make it smaller than this.
@@ -209,7 +279,9 @@ def _cost(colours, region, i, j, a, b, best):
 
 
 @compiled
-def _improve(colours, region, sources, candidates, places, match, costs, turn):
+def _improve(
+    colours, region, source, source_region, sources, candidates, places, match, costs, turn
+):
     """Run one round of propagation and random search over all targets, forwards or backwards."""
     height, width = region.shape
     state = np.uint64(turn + 1) * np.uint64(0x9E3779B97F4A7C15)
@@ -219,7 +291,7 @@ def _improve(colours, region, sources, candidates, places, match, costs, turn):
         at = index if step == 1 else count - 1 - index
         i, j = places[at, 0], places[at, 1]
         a, b = match[i, j, 0], match[i, j, 1]
-        best = _cost(colours, region, i, j, a, b, np.inf)
+        best = _cost(colours, region, source, source_region, i, j, a, b, np.inf)
         for k in range(2):
             y, x = (i - step, j) if k == 0 else (i, j - step)
             if y < 0 or x < 0 or y >= height or x >= width:
@@ -227,7 +299,7 @@ def _improve(colours, region, sources, candidates, places, match, costs, turn):
             v, u = match[y, x, 0] + (i - y), match[y, x, 1] + (j - x)
             if v < 0 or u < 0 or v >= height or u >= width or not sources[v, u]:
                 continue
-            cost = _cost(colours, region, i, j, v, u, best)
+            cost = _cost(colours, region, source, source_region, i, j, v, u, best)
             if cost < best:
                 best, a, b = cost, v, u
         reach = max(height, width)
@@ -245,7 +317,7 @@ def _improve(colours, region, sources, candidates, places, match, costs, turn):
             reach = max(1, reach // 2)
             if v < 0 or u < 0 or v >= height or u >= width or not sources[v, u]:
                 continue
-            cost = _cost(colours, region, i, j, v, u, best)
+            cost = _cost(colours, region, source, source_region, i, j, v, u, best)
             if cost < best:
                 best, a, b = cost, v, u
         match[i, j, 0], match[i, j, 1] = a, b
@@ -253,10 +325,11 @@ def _improve(colours, region, sources, candidates, places, match, costs, turn):
 
 
 @compiled
-def _vote(colours, unknown, places, match, costs, typical):
+def _vote(colours, unknown, region, source, missing, source_region, places, match, costs, typical):
     """Set every unknown pixel to the mean of what the matches of the patches around it say.
 
-    Good matches count for more, or all texture would be averaged away.
+    Good matches count for more, or all texture would be averaged away; what a match shows of
+    another surface hardly counts.
     """
     height, width = unknown.shape
     total = np.zeros((height, width, 3), np.float64)
@@ -272,10 +345,13 @@ def _vote(colours, unknown, places, match, costs, typical):
                     continue
                 if y >= height or v >= height or x >= width or u >= width:
                     continue
-                if unknown[y, x] and not unknown[v, u]:
+                if unknown[y, x] and not missing[v, u]:
+                    say = weight
+                    if abs(region[y, x] - source_region[v, u]) > SAME:
+                        say *= HARDLY
                     for k in range(3):
-                        total[y, x, k] += weight * colours[v, u, k]
-                    count[y, x] += weight
+                        total[y, x, k] += say * source[v, u, k]
+                    count[y, x] += say
     for y in range(height):
         for x in range(width):
             if count[y, x] > 0:
@@ -314,6 +390,9 @@ def _detailed(
     hole: NDArray[np.bool_],
     colours: NDArray[np.float32],
     match: NDArray[np.int32],
+    *,
+    source: NDArray[np.uint8],
+    source_colours: NDArray[np.float32],
 ) -> NDArray[np.uint8]:
     """Fill the hole in full resolution: matched colours with the detail of the matched places.
 
@@ -324,13 +403,17 @@ def _detailed(
     h, w = match.shape[:2]
     from scipy import ndimage
 
-    soft = ndimage.gaussian_filter(colours, (BLEND, BLEND, 0))
-    smooth = _resized(np.asarray(soft, np.float32), (height, width))
+    def without_detail(level: NDArray[np.float32]) -> NDArray[np.float32]:
+        soft = ndimage.gaussian_filter(level, (BLEND, BLEND, 0))
+        return _resized(np.asarray(soft, np.float32), (height, width))
+
+    smooth = without_detail(colours)
+    source_smooth = smooth if source_colours is colours else without_detail(source_colours)
     rows, columns = np.nonzero(hole)
     i, j = rows * h // height, columns * w // width
     v = np.clip(rows + np.rint((match[i, j, 0] - i) * height / h).astype(int), 0, height - 1)
     u = np.clip(columns + np.rint((match[i, j, 1] - j) * width / w).astype(int), 0, width - 1)
-    detail = pixels[v, u] - smooth[v, u]
+    detail = source[v, u] - source_smooth[v, u]
     result = pixels.copy()
     values = np.clip(smooth[rows, columns] + detail, 0, 255)
     result[rows, columns] = np.rint(values).astype(np.uint8)

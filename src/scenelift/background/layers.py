@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from scipy import ndimage
 
-from scenelift.background.inpaint import complete
+from scenelift.background.inpaint import SAME, Sources, complete
 from scenelift.background.margin import Margin
 from scenelift.background.planes import Plane
 from scenelift.background.relief import (
@@ -27,6 +27,8 @@ __all__ = ["Pictures", "Reliefs"]
 BEHIND_EDGES = 14  # cells that what is behind goes on at a jump of the depth
 BLUR = 0.015  # of the longer side: the picture of what is behind everything
 SMALL_BLUR = 3.0  # pixels of the picture in which that is blurred
+DEEPER = 0.2  # in the logarithm of the depth: relief so much deeper is another surface
+APART = 100_000  # between numbers of surfaces
 NEGLIGIBLE = 0.002  # of the photo: so little need not be completed again
 
 
@@ -58,7 +60,7 @@ class Pictures:
             reliefs: say which surfaces are where, and what stands in front.
             margin: around the photo, which the reliefs have.
         """
-        surface = margin.on_photo(reliefs.visible.surface, hidden)
+        surface = margin.on_photo(_regions(reliefs.visible), hidden)
         behind_objects = complete(pixels, hidden, surface)
         nothing = np.zeros_like(hidden)
         pictures = cls(
@@ -84,14 +86,21 @@ class Pictures:
             The picture of the second layer, and what was taken out for it.
         """
         second = reliefs.behind_edges
-        if second is None or second.front is None:
+        if second is None or second.front is None or second.edges is None:
             return self.behind_edges, self.taken_out
         front = np.asarray(ndimage.binary_dilation(second.front, np.ones((3, 3), bool)), bool)
         before = margin.on_photo(front, self.taken_out) & ~self.taken_out
         if before.mean() < NEGLIGIBLE:
             return self.behind_edges, self.taken_out
-        surface = margin.on_photo(second.surface, self.taken_out)
-        return complete(self.behind_edges, before, surface), self.taken_out | before
+        # What stands before one edge may be what goes on behind another.
+        sources = Sources(
+            pixels=self.behind_objects,
+            left_out=margin.on_photo(second.edges, self.taken_out),
+            regions=margin.on_photo(_regions(reliefs.visible), self.taken_out),
+        )
+        regions = margin.on_photo(_regions(second), self.taken_out)
+        behind = complete(self.behind_edges, before, regions, sources=sources)
+        return behind, self.taken_out | before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -152,6 +161,12 @@ class Reliefs:
         if second is not None:
             layers.append(Layer(relief=second, pixels=behind_edges, within=second.filled))
         return layers
+
+
+def _regions(relief: Relief) -> NDArray[np.int64]:
+    """Number the surfaces of a relief for `complete`: relief by its depth, planes far apart."""
+    by_depth = np.rint(np.log(relief.depth) / DEEPER * SAME).astype(np.int64)
+    return np.where(relief.surface == -1, by_depth, APART * (relief.surface + 3))
 
 
 def _blurred(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -26,11 +26,13 @@ __all__ = [
 ]
 
 IN_FRONT = 0.94  # of an object's own depth: a plane nearer than this is not behind it
+EDGE = 2.0  # cells beside a jump of the depth, in which it may be off
 BACKSTOP = 1.03  # times the farthest around: where the backstop hangs
 BACKSTOP_CELL = 6  # cells of the first layer that one of its is long
 OUTLINE = 7  # cells that an object's outline may be wide in the points
 BEHIND = 1.01  # times the depth of what stands before: nothing behind it is nearer
 NEAR_PLANE = 0.03  # of the depth: relief so close to a plane is noise of the plane
+RIM = 1  # cells beside a thing whose depth may be that of what is behind it
 BACKDROP = 1.3  # times the farthest points: where the sky hangs
 FARTHEST = 0.99  # quantile of depths that is not an outlier
 
@@ -47,6 +49,8 @@ class Relief:
         filled: bool [h, w], what was not seen and is continued from around.
         front: bool [h, w], what stands before a second layer and has no part in its picture; in it
             lies `filled`. None for the first.
+        edges: bool [h, w], what is so near to where something ends that its depth may be that of
+            what is beside it. None for the first.
     """
 
     rays: NDArray[np.float64]
@@ -55,6 +59,7 @@ class Relief:
     surface: NDArray[np.int64]
     filled: NDArray[np.bool_]
     front: NDArray[np.bool_] | None = None
+    edges: NDArray[np.bool_] | None = None
 
     @property
     def points(self) -> NDArray[np.float64]:
@@ -138,7 +143,9 @@ def visible_relief(
     free = valid & ~on_objects & ~beyond
     if free.any():
         _, off = _off_plane(planes, rays, measured, free)
-        sharp = sharpened(measured, _colours_at(pixels, place), free, off < 1)
+        sharp = sharpened(
+            measured, _colours_at(pixels, place), free, _surely_on_plane(measured, free, off < 1)
+        )
         measured = np.where(free, sharp, measured)
     far = _backdrop(measured[free if free.any() else valid])
     depth = np.where(free, np.minimum(measured, far), far)
@@ -158,6 +165,22 @@ def visible_relief(
         on_objects=on_objects,
         outside=beyond,
     )
+
+
+def _surely_on_plane(
+    depth: NDArray[np.float64], free: NDArray[np.bool_], flat: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Leave out what is on a plane by its depth, but beside something that stands before it.
+
+    There a network's depth falls from one to the other: the rim of a leg may be as deep as the
+    floor behind it. Colours tell which it is.
+    """
+    from scipy import ndimage
+
+    things = np.where(free & ~flat, depth, np.inf)
+    nearest = np.asarray(ndimage.minimum_filter(things, 2 * RIM + 1))
+    with np.errstate(invalid="ignore"):
+        return flat & ~(nearest * (1 + 2 * NEAR_PLANE) < depth)
 
 
 def _off_plane(
@@ -284,7 +307,8 @@ def relief_behind_edges(
         depth=depth * BEHIND,  # where both are, the first shows
         surface=surface,
         filled=band,
-        front=near_side & (distance <= 2 * reach),
+        front=inner,
+        edges=distance <= EDGE,
     )
 
 

@@ -323,9 +323,9 @@ def _fewer_splats(
 
 def peak_memory_bytes() -> int | None:
     """Return the most memory this process has held, or None if the system does not say."""
-    if sys.platform == "win32":
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
         return None
-    import resource
-
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
