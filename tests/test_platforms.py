@@ -1,12 +1,15 @@
 """The command line starts where modules of other systems are missing, and says what is untested."""
 
+import ast
 import ctypes
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import scenelift
 from scenelift.platforms import untested
 
 # What Windows lacks, and what macOS does: importing it, or calling it, unguarded would fail there.
@@ -81,3 +84,20 @@ def test_threads_share_heaps_unless_the_user_says_how_many(tmp_path, environment
     command = [sys.executable, "-c", HEAPS, listed]
     subprocess.run(command, check=True, env={**base, **environment})
     assert listed.read_text().count("<heap nr=") == most
+
+
+def test_what_a_system_may_lack_is_imported_where_its_absence_is_expected():
+    """`serve` alone refuses systems without POSIX; a scene is written everywhere."""
+    lacking = {"fcntl", "resource", "termios", "tty", "pty", "pwd", "grp", "syslog"}
+    package = Path(scenelift.__file__).parent
+    for file in package.rglob("*.py"):
+        if "webapp" in file.parts:
+            continue
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        guarded = {
+            node for try_ in ast.walk(tree) if isinstance(try_, ast.Try) for node in try_.body
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import) and node not in guarded:
+                names = lacking & {alias.name for alias in node.names}
+                assert not names, f"{file.relative_to(package)} imports {names} unguarded"
