@@ -43,10 +43,13 @@ IN_GROUP, GROUP_COVERAGE = 0.8, 0.7
 # What a classifier chooses from: boxes that differ by so much and are so much of the photo's longer
 # side, and not more than so many.
 LOOKS_LIKE, CRUMB, MOST_BOXES = 0.8, 0.02, 150
+# A box that the detectors are so sure is a person's is nothing else: the classifier, which knows no
+# people, tells what they wear, hold or play with.
+SURELY_A_PERSON = 0.4
 # Of what it names (docs/log.md): least evidence for several boxes, for one, and over the best
-# one's; overlap of two boxes of one thing; score of the least.
-LEAST_EVIDENCE, LEAST_FOR_ONE, OF_BEST = 0.05, 0.03, 0.25
-SAME_OBJECT_IOU, NAMED_SCORE = 0.55, 0.4
+# one's; overlap and share inside each other of two boxes of one thing; score of the least.
+LEAST_EVIDENCE, LEAST_FOR_ONE, OF_BEST = 0.05, 0.03, 0.5
+NAMED_IOU, NAMED_INSIDE, NAMED_SCORE = 0.3, 0.5, 0.4
 # A box drawn around what is not meant is rough: less overlap is enough.
 EXCLUDED, EXCLUDED_SHARE = 0.4, 0.7
 
@@ -94,7 +97,7 @@ def of_phrases(detections: Detections, readings: Sequence[Reading]) -> list[Cand
 
 
 def to_name(detections: Detections, size: tuple[int, int]) -> Detections:
-    """Choose the boxes for the classifier: of any class, without duplicates and tiny ones.
+    """Choose the boxes for the classifier: of anything but people, no duplicates, no tiny ones.
 
     Args:
         size: width and height of the photo.
@@ -102,6 +105,11 @@ def to_name(detections: Detections, size: tuple[int, int]) -> Detections:
     sides = (detections.boxes[:, 2:] - detections.boxes[:, :2]).max(1, initial=0)
     large = detections.take(sides > CRUMB * max(size))
     several = suppress(large, LOOKS_LIKE, across_classes=True)
+    people = large.take(
+        (large.classes == CLASSES.index("person")) & (large.scores >= SURELY_A_PERSON)
+    )
+    same = iou(several.boxes[:, None], people.boxes[None]) > SAME_OBJECT
+    several = several.take(~np.any(same, axis=1))
     return several.take(np.arange(min(MOST_BOXES, len(several))))
 
 
@@ -128,7 +136,7 @@ def of_names(
         if evidence[row] < (max(least, LEAST_EVIDENCE) if candidates else least):
             break
         inside = np.maximum(_share_inside_of(boxes, box), _share_inside(box, boxes))
-        if (iou(boxes, box) > SAME_OBJECT_IOU).any() or (inside > IN_GROUP).any():
+        if (iou(boxes, box) > NAMED_IOU).any() or (inside > NAMED_INSIDE).any():
             continue
         boxes = np.concatenate([boxes, box[None]])
         surer = (float(evidence[row]) - LEAST_FOR_ONE) / (1 - LEAST_FOR_ONE)

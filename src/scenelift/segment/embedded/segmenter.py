@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -22,7 +22,7 @@ from scenelift.progress import Reporter
 from scenelift.runtime import Runtime
 from scenelift.segment.embedded import detectors as detection
 from scenelift.segment.embedded import matching
-from scenelift.segment.embedded.categories import CATEGORIES
+from scenelift.segment.embedded.categories import CATEGORIES, PARTLY
 from scenelift.segment.embedded.clicks import EmbeddedClicker
 from scenelift.segment.embedded.detectors import Detector
 from scenelift.segment.embedded.evidence import Evidence, Naming
@@ -41,7 +41,7 @@ DEFAULT_MIN_SCORE = 0.4
 # Weaker boxes of a class that was asked for are listed as left out, down to this.
 WORTH_MENTIONING = 0.3
 # Where nothing of a class reaches the least score, the classifier is asked about these boxes.
-LEAST_OF_OWN = 0.2
+LEAST_OF_OWN = 0.1
 # It is not asked about boxes from this score on, nor about smaller ones (longer side in pixels).
 SURE, TOO_SMALL_TO_TELL = 0.8, 32
 # Two objects share few pixels: a mask that is so far inside a better one of its class is a part.
@@ -196,7 +196,7 @@ class EmbeddedSegmenter:
         if self._namer is not None:
             evidence = Evidence(self._namer, image.pixels, report)
             from_phrases = _convincing(from_phrases, readings, evidence, min_score, dropped)
-            named = _named(image, detections, faint, readings, from_phrases, evidence)
+            named = _named(image, faint, readings, from_phrases, evidence)
             from_phrases = matching.shared_out(from_phrases, named)
             from_phrases += matching.beside(named, from_phrases)
         dropped += _weak(detections, readings, min_score, from_phrases)
@@ -339,7 +339,6 @@ def _convincing(
 
 def _named(
     image: Image,
-    detections: Detections,
     faint: Detections,
     readings: Sequence[Reading],
     candidates: Sequence[Candidate],
@@ -353,15 +352,14 @@ def _named(
     labels = {candidate.label for candidate in candidates}
     named = []
     for reading in readings:
-        word = _categories(reading)
+        word = _categories(reading) or _categories(reading, PARTLY)
         if not word:
             continue
         if reading.names:
             boxes = matching.to_name(faint, (image.width, image.height))
         elif reading.phrase not in labels:
-            classes = [CLASSES.index(name) for name in reading.classes if name in CATEGORIES]
-            own = np.isin(detections.classes, classes) & (detections.scores >= LEAST_OF_OWN)
-            boxes = detections.take(own)
+            own = np.isin(faint.classes, [CLASSES.index(name) for name in reading.classes])
+            boxes = faint.take(own & (faint.scores >= LEAST_OF_OWN))
         else:
             continue
         if len(boxes):
@@ -371,12 +369,14 @@ def _named(
     return sorted(named, key=lambda c: (-c.score, c.box, c.label))
 
 
-def _categories(reading: Reading) -> tuple[int, ...]:
+def _categories(
+    reading: Reading, of_classes: Mapping[str, tuple[int, ...]] = CATEGORIES
+) -> tuple[int, ...]:
     """List the classifier's categories for what a reading means; none for "everything"."""
     if reading.how == "everything":
         return ()
     words = [NAMED[name] for name in reading.names] or [
-        CATEGORIES.get(name, ()) for name in reading.classes
+        of_classes.get(name, ()) for name in reading.classes
     ]
     return tuple(dict.fromkeys(category for word in words for category in word))
 
