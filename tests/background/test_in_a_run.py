@@ -12,7 +12,7 @@ from scenelift.output.manifest import read_manifest
 from scenelift.output.scene import write_scene
 from scenelift.types import PointMap
 
-QUICK = ExportOptions(preview_frames=2, preview_size=64, formats=("usdz", "splat"))
+QUICK = ExportOptions(preview_frames=2, preview_size=64, formats=("usd", "usdz", "splat"))
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,13 @@ def lifted(tmp_path_factory):
     return scene, folder
 
 
+def names_in(path):
+    from pxr import Usd
+
+    stage = Usd.Stage.Open(str(path))
+    return [prim.GetName() for prim in stage.GetDefaultPrim().GetChildren()]
+
+
 def test_the_background_is_a_file_of_its_own_and_the_last_node(lifted):
     scene, folder = lifted
     names = [node.name for node in read_glb(folder / "scene.glb")]
@@ -39,6 +46,10 @@ def test_the_background_is_a_file_of_its_own_and_the_last_node(lifted):
     (alone,) = read_glb(folder / "background.glb")
     assert len(alone.mesh.faces) == len(scene.background.mesh.faces) > 100
     assert "o background" in (folder / "scene.obj").read_text()
+    for name in ("scene.usdc", "scene.usdz"):
+        names = names_in(folder / name)
+        assert names[-1] == "background"
+        assert [n for n in names if n.startswith("object_")] == ["object_00_red", "object_01_blue"]
     listed = {f.path for f in read_manifest(folder).files}
     assert {"background.ply", "background.glb"} <= listed
 

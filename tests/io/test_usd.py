@@ -117,7 +117,7 @@ def test_splats_keep_their_numbers_and_the_order_of_their_quaternions(tmp_path):
     nodes = [GlbNode(name="a", mesh=colored_box())]
     write_usd(tmp_path / "scene.usdc", nodes, {"a": some_splats()}, None)
     stage, _ = stage_of(tmp_path / "scene.usdc")
-    prim = stage.GetPrimAtPath("/scene/object_a/splats")
+    prim = stage.GetPrimAtPath("/scene/a/splats")
     assert prim.GetTypeName() == "ParticleField3DGaussianSplat"
     quaternions = prim.GetAttribute("orientations").Get()
     read = np.array([[q.GetReal(), *q.GetImaginary()] for q in quaternions])
@@ -166,7 +166,7 @@ def test_meshes_have_normals_and_no_spare_points(tmp_path):
     node = GlbNode(name="a", mesh=Mesh(vertices=spare, faces=mesh.faces))
     write_usd(tmp_path / "scene.usdc", [node], {}, None)
     stage, _ = stage_of(tmp_path / "scene.usdc")
-    prim = stage.GetPrimAtPath("/scene/object_a/mesh_a")
+    prim = stage.GetPrimAtPath("/scene/a/mesh_a")
     points = np.array(prim.GetAttribute("points").Get())
     corners = np.array(prim.GetAttribute("faceVertexIndices").Get()).reshape(-1, 3)
     np.testing.assert_array_equal(points[corners], mesh.vertices[mesh.faces])

@@ -94,12 +94,12 @@ def write_usd(
         pictures.mkdir()
         stage = _new_stage(layer)
         bodies = {b.name: b for b in world.bodies} if world else {}
+        if world:  # first: the background is the last node in every format
+            _add_ground(stage, world)
         for node in nodes:
             place = _add_object(stage, node, splats.get(node.key), pictures, f"{PICTURES}/")
             if node.key in bodies:
                 _add_body(stage, place, bodies[node.key], node)
-        if world:
-            _add_ground(stage, world)
         stage.GetRootLayer().Save()
         paths = []
         for picture in sorted(pictures.iterdir()):
@@ -136,7 +136,9 @@ def _add_object(
     """Add the object's transform with its looks below it; return its path."""
     from pxr import Gf, Sdf, Tf, UsdGeom
 
-    place = Sdf.Path("/scene").AppendChild(Tf.MakeValidIdentifier(f"object_{node.key}"))
+    # Keys of objects begin with their number, which no identifier may.
+    name = node.key if Tf.IsValidIdentifier(node.key) else f"object_{node.key}"
+    place = Sdf.Path("/scene").AppendChild(Tf.MakeValidIdentifier(name))
     prim = UsdGeom.Xform.Define(stage, place)
     prim.GetPrim().SetDisplayName(node.name)
     pose = pose_from_matrix(node.matrix)
