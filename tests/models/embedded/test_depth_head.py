@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scenelift.models.embedded import depth_head
 from scenelift.models.embedded.depth_head import DepthHeadPointMapper
 from scenelift.progress import silent
-from scenelift.types import Image
+from scenelift.types import Image, Instance
 
 
 class Answers:
@@ -56,6 +56,18 @@ def test_the_sky_has_no_points():
     points = estimate(Answers(sky=True)).points
     assert np.isnan(points[0]).all()
     assert np.isfinite(points[-1]).all()
+
+
+def test_a_thing_in_the_sky_has_points_and_a_roof_before_it_keeps_its_own():
+    kite, roof = np.zeros((120, 200), bool), np.zeros((120, 200), bool)
+    kite[10:30, 40:70] = roof[50:100, 120:180] = True
+    instances = [Instance(mask=m, label="", score=1.0, box=(0, 0, 1, 1)) for m in (kite, roof)]
+    photo = Image(pixels=np.zeros((120, 200, 3), np.uint8))
+    points = DepthHeadPointMapper(Answers(sky=True)).estimate(photo, instances, silent()).points
+    there = np.isfinite(points[..., 2])
+    assert there[kite].all()
+    assert not there[:50][~kite[:50]].any()
+    assert not there[50:58][roof[50:58]].any()
 
 
 @given(error=st.floats(1e-3, 20))

@@ -29,6 +29,7 @@ The finest first. Their errors differ, and the median of three outvotes one (doc
 SIDES = (10, 60)
 FIELDS = (20.0, 110.0)  # degrees along the longer side: beyond these the head is surely wrong
 EDGE = 0.06  # step of log depth between neighbours that is an edge rather than a slope
+IN_THE_SKY = 0.5  # of a thing's pixels without depth: too few are left to make it from
 NEAREST, FARTHEST = 0.02, 1000.0
 
 
@@ -40,7 +41,7 @@ class DepthHeadPointMapper:
     """
 
     name = "embedded"
-    version = f"6 {version('depth')}"
+    version = f"7 {version('depth')}"
 
     def __init__(self, head: Head) -> None:
         self._head = head
@@ -55,7 +56,7 @@ class DepthHeadPointMapper:
         return cls(Head.load("depth", options.weights, options.threads))
 
     def estimate(self, image: Image, instances: Sequence[Instance], report: Reporter) -> PointMap:
-        """Estimate the point map; see `PointMapper.estimate`. The instances are not used."""
+        """Estimate the point map; see `PointMapper.estimate`. What an instance shows is no sky."""
         report.update(0.0)
         height, width = image.height, image.width
         estimates = []
@@ -66,7 +67,7 @@ class DepthHeadPointMapper:
             report.update(0.9 * (number + 1) / len(AUGMENTATIONS))
         maps, numbers = _agreed(estimates)
         log_depth = _enlarged(maps[0] + numbers[0], (width, height))
-        sky = _resized(maps[2], (width, height)) > 0
+        sky = _sky_beside(_resized(maps[2], (width, height)) > 0, instances)
         expected_error = np.exp(_resized(maps[1], (width, height)))
         depth = np.exp(log_depth.astype(np.float64)).clip(NEAREST, FARTHEST)
         camera = _camera(image, float(numbers[1]))
@@ -89,6 +90,15 @@ class DepthHeadPointMapper:
             return self._head.run(picture, _position(patches))
         maps, numbers = self._head.run(np.ascontiguousarray(picture[:, ::-1]), _position(patches))
         return maps[:, :, ::-1], numbers
+
+
+def _sky_beside(sky: NDArray[np.bool_], instances: Sequence[Instance]) -> NDArray[np.bool_]:
+    """Take things that are mostly sky to the network, like a kite, out of the sky."""
+    beside = sky.copy()
+    for instance in instances:
+        if sky[instance.mask].mean() > IN_THE_SKY:
+            beside &= ~instance.mask
+    return beside
 
 
 def _agreed(

@@ -32,8 +32,9 @@ def visible_depth(mask: NDArray[np.bool_], points: PointMap) -> float:
     depth = depth[np.isfinite(depth) & (depth > 0)]
     if not depth.size:
         raise InputError(
-            "The depth has no valid value on the object. Give depth that covers it, or leave it "
-            "out."
+            "The depth has no valid value on the object: a depth that was given does not cover it, "
+            "or a network takes it for sky. Give depth that covers it (--depth), another mask, or "
+            "leave it out."
         )
     return float(np.median(depth))
 
