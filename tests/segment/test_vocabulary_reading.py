@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from scenelift.errors import WeightsError
 from scenelift.models.embedded.classes import CLASSES, COCO, SENSES
 from scenelift.segment.embedded.aliases import ALIASES
+from scenelift.segment.embedded.categories import CATEGORIES, PARTLY
+from scenelift.segment.embedded.named import NAMED, SYNONYMS
 from scenelift.segment.embedded.vocabulary import Vocabulary
 from scenelift.segment.embedded.wordnet import WordNet
 from scenelift.weights import embedded
@@ -174,9 +176,32 @@ def test_slang_parts_and_loose_relations_are_not_taken(full, phrase):
         ("glasses", ("wine glass", "cup"), ("glass",)),
         ("dogs and socks", ("dog",), ("sock",)),
         ("cup", ("cup",), ()),
+        ("his t-shirts", (), ("shirt",)),
+        ("merry-go-round", (), ("carousel",)),
+        ("a chest of drawers", (), ("drawer cabinet",)),
+        ("chest of gold", (), ("chest",)),
     ],
 )
 def test_words_of_the_classifier_are_read_where_there_is_one(phrase, classes, names):
     reading = Vocabulary(with_names=True).read(phrase)
     assert (reading.classes, reading.names) == (classes, names)
     assert Vocabulary().read(phrase).names == ()
+
+
+def test_words_of_the_classifier_have_categories_and_names_that_can_be_asked_for():
+    words = Vocabulary(with_names=True)
+    for name, categories in (NAMED | CATEGORIES | PARTLY).items():
+        assert len(set(categories)) == len(categories) > 0, name
+        assert set(categories) <= set(range(1000)), name
+    assert set(SYNONYMS.values()) <= set(NAMED)
+    assert {*CATEGORIES, *PARTLY} <= set(CLASSES)
+    for name in (*NAMED, *SYNONYMS):
+        assert words.read(name).names == (SYNONYMS.get(name, name),) or words.read(name).classes
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize(("word", "name"), [("cardigan", "sweater"), ("tanks", "tank")])
+def test_a_word_of_the_classifier_comes_before_what_wordnet_has_above_it(wordnet, word, name):
+    assert Vocabulary(wordnet).read(word).classes  # a dog, a vehicle
+    reading = Vocabulary(wordnet, with_names=True).read(word)
+    assert (reading.classes, reading.names) == ((), (name,))

@@ -119,6 +119,10 @@ class Vocabulary:
         return self._read_words(phrase, words)
 
     def _read_words(self, phrase: str, words: list[str]) -> Reading:
+        if "of" in words and self._with_names:  # a chest of drawers is no chest
+            start = next((i for i, word in enumerate(words) if word not in DETERMINERS), 0)
+            if names := self._names(words[start:]):
+                return Reading(phrase=phrase, classes=(), how="named", names=names)
         for head in _heads(words):
             for length in range(min(LONGEST_NAME, len(head)), 0, -1):
                 name = head[-length:]
