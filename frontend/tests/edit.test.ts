@@ -3,8 +3,10 @@ import { describe, expect, test } from 'vitest';
 
 import { changed, entryOf, History, maskOf, nextNumber, runsOf, type EditsDocument } from '../src/edit/document';
 import { degreesOf, groundFor, reach, turnedTo, upright } from '../src/edit/posing';
+import { Ruler } from '../src/edit/ruler';
 import { fainterThan, floaters, inside, readSplats } from '../src/edit/splats';
 import type { Manifest, Pose } from '../src/viewer/manifest';
+import type { ObjectNode } from '../src/viewer/objects';
 import { boundsOf } from '../src/viewer/reach';
 
 const NOTHING: EditsDocument = { version: 1, scene: '0'.repeat(64), scale: null, objects: [] };
@@ -59,6 +61,29 @@ describe('edits', () => {
     expect(history.value).toBe(2);
     history.put(9);
     expect([history.value, history.canRedo]).toEqual([9, false]);
+  });
+});
+
+describe('ruler', () => {
+  // A camera that looks down by 25 degrees, and a door of two metres as an object of length one in its own frame.
+  const up = new Vector3(0, Math.cos(0.44), Math.sin(0.44));
+  const turn = new Quaternion().setFromUnitVectors(new Vector3(0, 1, 0), up);
+  const door: Pose = { rotation: [turn.w, turn.x, turn.y, turn.z], translation: [1, -0.4, -3], scale: 2 };
+  const corners = [-0.2, 0.2].flatMap((x) => [-0.5, 0.5].flatMap((y) => [-0.01, 0.01].flatMap((z) => [x, y, z])));
+  const node = { surfacePoints: new Float32Array(corners) } as unknown as ObjectNode;
+
+  test('a door of two metres is two metres high, and forty centimetres times two wide', () => {
+    const ruler = new Ruler(up, 0);
+    expect(ruler.length('height', node, door)).toBeCloseTo(2, 5);
+    expect(ruler.length('width', node, door)).toBeCloseTo(0.8, 5);
+  });
+  test('and so are the two clicks on its ends', () => {
+    const ruler = new Ruler(up, 0);
+    expect(ruler.length('points', null, null)).toBeNull();
+    ruler.begin();
+    for (const y of [-1, 1]) ruler.take(up.clone().multiplyScalar(y).add(new Vector3(1, -0.4, -3)));
+    expect(ruler.waiting).toBe(false);
+    expect(ruler.length('points', null, null)).toBeCloseTo(2, 5);
   });
 });
 
