@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scenelift.background.harmonic import harmonic
 from scenelift.background.planes import Plane, nearest_plane
 from scenelift.background.sharpen import sharpened
+from scenelift.background.uprights import stood_up
 from scenelift.geometry.regions import distance_inside, nearest_inside
 from scenelift.types import Camera, PointMap
 
@@ -147,6 +148,9 @@ def visible_relief(
             measured, _colours_at(pixels, place), free, _surely_on_plane(measured, free, off < 1)
         )
         measured = np.where(free, sharp, measured)
+        ground = [plane for plane in planes if plane.kind == "ground"]
+        if ground:
+            measured = stood_up(measured, rays, free, ground[0].normal)
     far = _backdrop(measured[free if free.any() else valid])
     depth = np.where(free, np.minimum(measured, far), far)
     surface = np.where(free, -1, -2)
