@@ -37,12 +37,14 @@ def stood_up(
     Returns:
         [h, w].
     """
-    known = np.where(usable, depth, -np.inf)
+    usable_depth = np.where(usable, depth, -np.inf)
     size = WIDEST + 1
-    left = ndimage.maximum_filter1d(known, size, axis=1, origin=(size - 1) // 2)
-    right = ndimage.maximum_filter1d(known, size, axis=1, origin=-(size // 2))
+    left = ndimage.maximum_filter1d(usable_depth, size, axis=1, origin=(size - 1) // 2)
+    right = ndimage.maximum_filter1d(usable_depth, size, axis=1, origin=-(size // 2))
     thin = usable & (np.minimum(left, right) > FARTHER * depth)
-    joined = np.asarray(ndimage.binary_closing(thin, np.ones((TALLEST_GAP, 1), bool)), bool) & usable
+    joined = (
+        np.asarray(ndimage.binary_closing(thin, np.ones((TALLEST_GAP, 1), bool)), bool) & usable
+    )
     number, count = regions(joined, diagonal=True)
     facing = np.array([0.0, 0, -1]) - up * -up[2]
     facing /= max(np.linalg.norm(facing), 1e-9)
