@@ -23,9 +23,6 @@ from scenelift.weights.onnx_session import session_of
 __all__ = ["Namer", "session_with_inner"]
 
 PATCHES = (19, 19)  # 266 pixels a side; the classifier was trained at 260
-MARGINS = (0.0, 0.15)
-"""Of the box's longer side, around it: with its surroundings a thing is mostly, but not always,
-clearer; the mean of both looks counts."""
 WHOLE = (384, 768)  # longer sides at which the whole photo is looked at
 STRIDE = 32  # pixels a cell
 
@@ -75,8 +72,11 @@ class Namer:
         """
         chances = np.zeros((len(boxes), 1000), np.float32)
         for row, box in enumerate(report.track(boxes, len(boxes), "naming what the boxes show")):
-            views = np.stack([_view(pixels, box, margin) for margin in MARGINS])
-            (logits,) = self._network.run(["logits"], {"image": views})
+            x0, y0, x1, y1 = (float(edge) for edge in box)
+            # Stretched to a square and without a margin: of what is around a thing, a player or a
+            # table, the classifier would say as much as of the thing.
+            view = _normalised(crop(pixels, (x0, y0, x1, y1), PATCHES))
+            (logits,) = self._network.run(["logits"], {"image": np.stack([view, view[..., ::-1]])})
             chances[row] = _softmax(np.asarray(logits), 1).mean(0)
         return chances
 
@@ -129,16 +129,6 @@ def _field(number: int, content: bytes) -> bytes:
 def _softmax(logits: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     chance = np.exp(logits - logits.max(axis, keepdims=True))
     return chance / chance.sum(axis, keepdims=True)
-
-
-def _view(
-    pixels: NDArray[np.uint8], box: NDArray[np.float32], margin: float
-) -> NDArray[np.float32]:  # [3, H, W]
-    """Cut out a square around a box; grey where it reaches beyond the photo."""
-    x0, y0, x1, y1 = (float(edge) for edge in box)
-    half = max(x1 - x0, y1 - y0) * (0.5 + margin)
-    x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    return _normalised(crop(pixels, (x - half, y - half, x + half, y + half), PATCHES))
 
 
 def _normalised(picture: Pillow.Image | NDArray[np.uint8]) -> NDArray[np.float32]:  # [3, H, W]
