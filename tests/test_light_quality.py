@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from scenelift.cli import app
+from scenelift.errors import BackendUnavailable
 from scenelift.options import BackendOptions
 from scenelift.qualities import FROM_FILES, QUALITIES, BackendNames, choose_backends
 from scenelift.selfcheck.record import has_passed, remember
@@ -56,6 +57,13 @@ def test_auto_takes_it_once_its_self_check_has_passed(options):
     assert after.names == QUALITIES["light"]
     remember("light", LIGHT.names, options.weights, passed=False)
     assert choose_backends("auto", options).quality == "embedded"
+
+
+def test_auto_points_to_the_self_check_where_nothing_else_can_run(options, monkeypatch):
+    gone = BackendNames(segmenter="gone", pointmapper=FROM_FILES, reconstructor=FROM_FILES)
+    monkeypatch.setitem(QUALITIES, "embedded", gone)
+    with pytest.raises(BackendUnavailable, match=r"models verify --run light.*--quality light"):
+        choose_backends("auto", options)
 
 
 def test_where_it_is_not_auto_says_how_to_get_it(options, tmp_path):

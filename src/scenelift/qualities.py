@@ -137,6 +137,15 @@ def choose_backends(
             if not reasons[name]:
                 notes = _auto_notes(name, names, reasons)
                 return Choice(quality=_called(name, names), names=names, notes=notes)
+        untested = [name for name in qualities if reasons[name] == [_UNTESTED]]
+        if untested:
+            raise BackendUnavailable(
+                "quality",
+                "auto",
+                reason=f"{untested[0]!r} is here, but {_UNTESTED}. Run `scenelift models verify "
+                f"--run {untested[0]}`, or ask for it with `--quality {untested[0]}`",
+                choices=list(QUALITIES),
+            )
         quality = list(QUALITIES)[-1]
     if quality not in QUALITIES:
         raise BackendUnavailable(
