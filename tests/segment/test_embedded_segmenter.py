@@ -416,10 +416,20 @@ def test_where_nothing_of_a_class_is_sure_its_weak_boxes_count_if_the_classifier
     books, _ = with_namer([("book", 0.3, SOCK), ("book", 0.3, OTHER)], {10: {921: 0.5}})
     result = books.segment(image, Prompt(phrases=("book",)), silent())
     assert [i.box for i in result.instances] == [SOCK]
-    for more, chances in ((("cup", 0.9, TABLE), cups), (("cat", 0.3, TABLE), {})):
-        finder, _ = with_namer((*boxes, more), chances)
+    nothing, _ = with_namer(boxes, {})
+    assert not nothing.segment(image, Prompt(phrases=("cup",)), silent()).instances
+
+
+def test_beside_a_sure_object_weak_boxes_count_that_the_classifier_takes_for_nothing_else(image):
+    boxes = (("cup", 0.9, TABLE), ("cup", 0.35, SOCK))
+    for jug, found in ((0.05, {TABLE, SOCK}), (0.2, {TABLE})):
+        finder, _ = with_namer(boxes, {10: {CUPS: 0.5, JUG: jug}, 100: {CUPS: 0.5}})
         result = finder.segment(image, Prompt(phrases=("cup",)), silent())
-        assert SOCK not in [i.box for i in result.instances]
+        assert {i.box for i in result.instances} == found
+    # Of a class of which everything is doubted nothing weak comes back.
+    jugs = {10: {CUPS: 0.1, JUG: 0.6}, 80: {CUPS: 0.5}}
+    finder, _ = with_namer((("cup", 0.5, SOCK), ("cup", 0.3, OTHER)), jugs)
+    assert not finder.segment(image, Prompt(phrases=("cup",)), silent()).instances
 
 
 def test_a_mask_half_inside_a_better_one_of_its_class_is_a_part_of_it(image):

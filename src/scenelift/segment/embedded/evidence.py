@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.progress import Reporter
-from scenelift.segment.embedded.categories import CATEGORIES
+from scenelift.segment.embedded.categories import CATEGORIES, PARTLY
 from scenelift.segment.embedded.named import NAMED
 
 __all__ = ["Evidence", "Naming", "coverage"]
@@ -29,7 +29,7 @@ MOST_LOOKS = 24
 LEAST_SHARE = 0.33
 SURROUNDINGS = 1.6  # a box's sides with what is around it
 
-OTHERS: dict[str, tuple[int, ...]] = NAMED | CATEGORIES
+OTHERS: dict[str, tuple[int, ...]] = NAMED | PARTLY | CATEGORIES
 """The categories of everything that has a word: what a box may show instead."""
 
 

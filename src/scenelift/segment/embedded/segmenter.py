@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Protocol
 
@@ -40,8 +40,9 @@ __all__ = ["EmbeddedSegmenter", "Masker", "Naming", "Subject"]
 DEFAULT_MIN_SCORE = 0.4
 # Weaker boxes of a class that was asked for are listed as left out, down to this.
 WORTH_MENTIONING = 0.3
-# Where nothing of a class reaches the least score, the classifier is asked about these boxes.
-LEAST_OF_OWN = 0.1
+# Boxes of a class from here on are shown to the classifier. Where others of the class reach the
+# least score, these must have so many times the evidence of any other word.
+LEAST_OF_OWN, FURTHER = 0.1, 2.0
 # It is not asked about boxes from this score on, nor about smaller ones (longer side in pixels).
 SURE, TOO_SMALL_TO_TELL = 0.8, 32
 # Two objects share few pixels: a mask that is so far inside a better one of its class is a part.
@@ -195,8 +196,10 @@ class EmbeddedSegmenter:
         from_phrases = matching.of_phrases(sure, readings)
         if self._namer is not None:
             evidence = Evidence(self._namer, image.pixels, report)
+            detected = {candidate.label for candidate in from_phrases}
             from_phrases = _convincing(from_phrases, readings, evidence, min_score, dropped)
-            named = _named(image, faint, readings, from_phrases, evidence)
+            doubted = detected - {candidate.label for candidate in from_phrases}
+            named = _named(image, faint, readings, (detected, doubted), evidence, min_score)
             from_phrases = matching.shared_out(from_phrases, named)
             from_phrases += matching.beside(named, from_phrases)
         dropped += _weak(detections, readings, min_score, from_phrases)
@@ -341,15 +344,20 @@ def _named(
     image: Image,
     faint: Detections,
     readings: Sequence[Reading],
-    candidates: Sequence[Candidate],
+    labels: tuple[Set[str], Set[str]],
     evidence: Evidence,
+    min_score: float,
 ) -> list[Candidate]:
     """Choose boxes in which the classifier sees what the prompt names.
 
-    For words beyond the detectors' classes these are boxes of any class. For a class of which
-    there is no candidate they are its own boxes, whose scores are too low to count by themselves.
+    For words beyond the detectors' classes these are boxes of any class. For a class they are its
+    own boxes, whose scores are too low to count by themselves; where some count, the classifier
+    must see the word much better than any other in further ones.
+
+    Args:
+        labels: those that the detectors found, and those of them of which nothing was convincing.
     """
-    labels = {candidate.label for candidate in candidates}
+    detected, doubted = labels
     named = []
     for reading in readings:
         word = _categories(reading) or _categories(reading, PARTLY)
@@ -357,15 +365,18 @@ def _named(
             continue
         if reading.names:
             boxes = matching.to_name(faint, (image.width, image.height))
-        elif reading.phrase not in labels:
+        elif reading.phrase in doubted:
+            continue
+        else:
             own = np.isin(faint.classes, [CLASSES.index(name) for name in reading.classes])
             boxes = faint.take(own & (faint.scores >= LEAST_OF_OWN))
-        else:
+        if not len(boxes):
             continue
-        if len(boxes):
-            named += matching.of_names(
-                boxes, evidence.scores(boxes.boxes, boxes.scores, word), reading
-            )
+        scores = evidence.scores(boxes.boxes, boxes.scores, word)
+        if reading.phrase in detected and not reading.names:
+            share, _ = evidence.shares(boxes.boxes, word)
+            scores[(share < 1) | ((share < FURTHER) & (boxes.scores < min_score))] = 0
+        named += matching.of_names(boxes, scores, reading)
     return sorted(named, key=lambda c: (-c.score, c.box, c.label))
 
 
