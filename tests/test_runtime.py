@@ -89,9 +89,9 @@ def test_finishing_and_drawing_compute_where_the_run_does(tmp_path, monkeypatch)
         devices["finish"] = args[-1]
         return finish(*args)
 
-    def draw_there(gaussians, device):
+    def draw_there(gaussians, device, **more):
         devices["draw"] = device
-        return draw(gaussians, device)
+        return draw(gaussians, device, **more)
 
     monkeypatch.setattr(scenelift.finish.stage, "finish", finish_there)
     monkeypatch.setattr(scenelift.render.turntable, "splat_renderer", draw_there)

@@ -6,6 +6,7 @@ PyTorch is imported when a function is called, so that reading options costs not
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib.util import find_spec
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 __all__ = [
     "choose_device",
     "choose_dtype",
+    "clear_device",
     "current_device",
     "limit_memory",
     "memory_cap",
     "split_devices",
     "uses_triton",
+    "when_cleared",
 ]
 
 # Without `--vram`: most to take, and what is left to others of the free memory.
@@ -33,6 +36,7 @@ _USUAL, _RESERVE = 12 << 30, 1 << 30
 _OUTSIDE = 600 << 20
 _LEAST = 1 << 30
 _caps: dict[int, int] = {}  # of this process, as they are PyTorch's too
+_clearing: list[Callable[[torch.device], None]] = []
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -128,6 +132,20 @@ def current_device(device: torch.device) -> AbstractContextManager[object]:
 def memory_cap(device: torch.device) -> int | None:
     """Return how many bytes `limit_memory` lets PyTorch hold on a device; None if no limit."""
     return _caps.get(_index(device)) if device.type == "cuda" else None
+
+
+def when_cleared(give_back: Callable[[torch.device], None]) -> None:
+    """Register what gives back a device's memory that nothing uses at the moment."""
+    _clearing.append(give_back)
+
+
+def clear_device(device: torch.device) -> None:
+    """Give back what networks that are not running hold of a device's memory.
+
+    For stages that run beside them: it takes a while until the networks are back.
+    """
+    for give_back in _clearing:
+        give_back(device)
 
 
 def split_devices(name: str) -> tuple[str, ...]:

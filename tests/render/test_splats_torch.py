@@ -127,6 +127,41 @@ def test_a_picture_does_not_depend_on_what_is_listed_together(monkeypatch, pairs
     np.testing.assert_allclose(draw(splats, OFF_CENTRE, POSE).color, whole.color, atol=1e-5)
 
 
+def test_bands_hold_few_splats_and_each_projects_all_once(monkeypatch):
+    from scenelift.render import splats_torch
+
+    splats, tall = some_splats(400, scale=0.02), Camera.from_fov(32, 192, fov_deg=60)
+    whole = draw(splats, tall, POSE)
+    inner, sort = splats_torch.project, splats_torch._front_to_back
+    projected, sizes = [], []
+
+    def project(part, *rest):
+        projected.append(len(part.means))
+        return inner(part, *rest)
+
+    def front_to_back(parts):
+        screen = sort(parts)
+        sizes.append(len(screen.table))
+        return screen
+
+    monkeypatch.setattr(splats_torch, "project", project)
+    monkeypatch.setattr(splats_torch, "_front_to_back", front_to_back)
+    draw(splats, tall, POSE)
+    (visible,) = sizes
+    assert sum(projected) == 400
+    projected.clear()
+    sizes.clear()
+    monkeypatch.setattr(splats_torch, "SORTED_AT_ONCE", visible // 3)
+    monkeypatch.setattr(splats_torch, "SPLATS_AT_ONCE", 100)
+    in_bands = draw(splats, tall, POSE)
+    np.testing.assert_allclose(in_bands.color, whole.color, atol=1e-5)
+    assert len(sizes) >= 3
+    assert max(sizes) <= visible // 3
+    # Once to count what every row has, and once for every band.
+    assert sum(projected) == 400 * (1 + len(sizes))
+    assert sum(sizes) < 1.5 * visible  # few are in two bands
+
+
 def test_pixels_are_the_picture_in_bytes():
     tensors = SplatTensors.from_gaussians(some_splats(30), torch.device("cpu"))
     rendering = draw_splats(tensors, OFF_CENTRE)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from weakref import WeakSet, WeakValueDictionary
 import torch
 from torch import Tensor, nn
 
-from scenelift.device import memory_cap
+from scenelift.device import memory_cap, when_cleared
 
 __all__ = ["Cast", "Residency"]
 
@@ -35,6 +36,8 @@ ASIDE = 2 << 30
 
 _EVERY: WeakSet[Residency] = WeakSet()
 _clock = itertools.count()
+# Another thread may draw, and clear the device for that.
+_moving = threading.RLock()
 
 
 class Residency:
@@ -89,7 +92,8 @@ class Residency:
         self._in_use.append(network)
         self._used[network] = next(_clock)
         try:
-            self._bring(network, working, as_stored)
+            with _moving:
+                self._bring(network, working, as_stored)
             yield network
         finally:
             self._in_use.remove(network)
@@ -109,9 +113,10 @@ class Residency:
 
         Those of other models too.
         """
-        for residency in self._on_this_device():
-            for network in residency.resident:
-                residency._send_back(network)
+        with _moving:
+            for residency in self._on_this_device():
+                for network in residency.resident:
+                    residency._send_back(network)
         # Frames of a traceback, and what they hold, may sit in a cycle.
         gc.collect()
         if self.device.type == "cuda":
@@ -212,6 +217,22 @@ class Residency:
             if cap is not None:
                 room = min(room, cap - ASIDE - allocated)
         return room if self.limit is None else min(room, self.limit - allocated)
+
+
+def _clear(device: torch.device) -> None:
+    for residency in list(_EVERY):
+        if _numbered(residency.device) == _numbered(device):
+            residency.release()
+            return  # the others of this device left with it
+
+
+when_cleared(_clear)
+
+
+def _numbered(device: torch.device) -> torch.device:
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
 
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:

@@ -1,7 +1,12 @@
 """Draw Gaussian splats on any torch device; contract and mathematics of `splats.py`.
 
 Splats are projected, sorted by depth, listed for every tile of 16 × 16 pixels that they touch, and
-blended front to back. Plain tensor operations do all of it; on CUDA a Triton kernel blends.
+blended front to back. Plain tensor operations do all of it; on CUDA Triton kernels project and
+blend.
+
+Where there are many, the picture is drawn in bands, each of the splats that touch it, which are
+projected again for it. So drawing takes about 1 GB besides the splats themselves (56 bytes each),
+however many they are, unless a single row of tiles has more.
 
 Shape letters: N splats, M splats on the screen, P pairs of splat and tile, T tiles, A active tiles.
 The camera frame here is x right, y down, z forward.
@@ -9,7 +14,7 @@ The camera frame here is x right, y down, z forward.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +33,7 @@ from scenelift.render.splatting import (
     MIN_TRANSMITTANCE,
     TILE,
 )
-from scenelift.types import Camera, Gaussians
+from scenelift.types import SH_C0, Camera, Gaussians
 
 __all__ = [
     "SplatTensors",
@@ -42,10 +47,13 @@ __all__ = [
 
 LAYERS = 32  # splats of a tile that are blended at once by plain tensor operations
 TILES_AT_ONCE = 1024  # bounds the memory that takes: 1024 · 32 · 256 floats are 33 MB
-SPLATS_AT_ONCE = 1 << 20  # projected together: 0.4 GB
-# Pairs of splat and tile that are listed together, a row of tiles at least: 1 GB. Splats as large
-# as the picture are on all of its tiles.
-PAIRS_AT_ONCE = 1 << 23
+SPLATS_AT_ONCE = 1 << 20  # projected together by plain tensor operations: 0.4 GB
+BY_KERNEL = 4  # times as many by the kernel, which keeps nothing in between: 0.2 GB
+# What a band has, a row of tiles at least: splats that are sorted together (0.4 GB), and pairs of
+# splat and tile that are listed together (0.5 GB). Splats as large as the picture are on all of
+# its tiles.
+SORTED_AT_ONCE = 1 << 21
+PAIRS_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,16 +72,30 @@ class SplatTensors:
 
     @classmethod
     def from_gaussians(cls, gaussians: Gaussians, device: torch.device) -> SplatTensors:
-        def upload(array: NDArray) -> Tensor:
-            # A copy, as torch warns of arrays that it must not write to.
-            return torch.from_numpy(np.array(array, np.float32)).to(device)
+        return cls.from_several([gaussians], device)
+
+    @classmethod
+    def from_several(cls, groups: Sequence[Gaussians], device: torch.device) -> SplatTensors:
+        """Upload splats one group after another, without a copy of all of them on the host."""
+
+        def upload(name: str) -> Tensor:
+            arrays = [getattr(group, name) for group in groups]
+            count = sum(len(array) for array in arrays)
+            tensor = torch.empty((count, *arrays[0].shape[1:]), device=device)
+            begin = 0
+            for array in arrays:
+                # Torch warns of arrays that it must not write to: such are copied.
+                there = torch.from_numpy(np.require(array, np.float32, ("C", "W")))
+                tensor[begin : begin + len(array)].copy_(there)
+                begin += len(array)
+            return tensor
 
         return cls(
-            means=upload(gaussians.means),
-            scales=upload(gaussians.scales),
-            rotations=upload(gaussians.rotations),
-            opacities=upload(gaussians.opacities),
-            rgb=upload(gaussians.rgb),
+            means=upload("means"),
+            scales=upload("scales"),
+            rotations=upload("rotations"),
+            opacities=upload("opacities"),
+            rgb=upload("sh0").mul_(SH_C0).add_(0.5).clamp_(0, 1),  # `Gaussians.rgb`
         )
 
     def part(self, first: int, end: int) -> SplatTensors:
@@ -129,18 +151,22 @@ def draw_splats(
 ) -> TensorRendering:
     """Draw splats as the camera sees them; arguments as of `render_splats`."""
     device = splats.means.device
-    screen = _screen(splats, camera, scene_from_camera, near)
     if uses_triton(device):
         from scenelift.render.splats_triton import blend_tiles_triton as blend
     else:
         blend = blend_tiles
     width, height = camera.width, camera.height
-    bands = []
-    for first, end in _bands(screen, width, height):
+    projection = _Projection.of(splats, camera, scene_from_camera, near)
+    parts, bands = _survey(projection)
+    whole = None if parts is None else _front_to_back(parts)
+    del parts
+    images = []
+    for first, end in bands:
+        screen = whole or _front_to_back(projection.parts(first, end))
         members, starts = _list_tiles(screen, width, height, first, end)
         image = blend(screen.table[members], starts, width, height)
-        bands.append(image[first * TILE : end * TILE])
-    blended = torch.cat(bands)  # [H, W, 5]
+        images.append(image[first * TILE : end * TILE])
+    blended = torch.cat(images)  # [H, W, 5]
     through = blended[..., 4]
     alpha = 1 - through
     behind = torch.tensor(background, dtype=torch.float32, device=device)
@@ -162,30 +188,105 @@ def list_pairs(
         pairs: float32 [P, 10]: u, v, conic a b c, opacity, depth, red, green, blue of a splat.
         starts: int32 [T + 1], where each tile, counted row by row, begins among them.
     """
-    screen = _screen(splats, camera, scene_from_camera, near)
+    screen = _front_to_back(_Projection.of(splats, camera, scene_from_camera, near).parts())
     rows = -(-camera.height // TILE)
     members, starts = _list_tiles(screen, camera.width, camera.height, 0, rows)
     return screen.table[members], starts
 
 
-def _screen(
-    splats: SplatTensors, camera: Camera, scene_from_camera: NDArray[np.float64] | None, near: float
-) -> _Screen:
-    """Find the splats that can be seen, and where they are on the screen."""
-    view = np.diag([1.0, -1, -1, 1]) @ camera_from_scene(scene_from_camera)
-    on_device = torch.tensor(view, dtype=torch.float32, device=splats.means.device)
-    if uses_triton(splats.means.device):
-        from scenelift.render.project_triton import project_triton as project_some
-    else:
-        project_some = project
-    parts = [
-        project_some(splats.part(first, first + SPLATS_AT_ONCE), camera, on_device, near)
-        for first in range(0, max(1, len(splats.means)), SPLATS_AT_ONCE)
-    ]
-    table, reach, visible = (torch.cat(columns) for columns in zip(*parts, strict=True))
-    rows = visible.nonzero()[:, 0]
-    rows = rows[torch.argsort(table[rows, 6], stable=True)]
-    return _Screen(table=torch.cat([table[rows], splats.rgb[rows]], -1), reach=reach[rows])
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Projection:
+    """Splats and a camera.
+
+    Attributes:
+        view: float32 [4, 4], camera from scene; the camera's x is right, y down, z forward.
+    """
+
+    splats: SplatTensors
+    camera: Camera
+    view: Tensor
+    near: float
+
+    @classmethod
+    def of(
+        cls,
+        splats: SplatTensors,
+        camera: Camera,
+        scene_from_camera: NDArray[np.float64] | None,
+        near: float,
+    ) -> _Projection:
+        view = np.diag([1.0, -1, -1, 1]) @ camera_from_scene(scene_from_camera)
+        on_device = torch.tensor(view, dtype=torch.float32, device=splats.means.device)
+        return cls(splats=splats, camera=camera, view=on_device, near=near)
+
+    def parts(self, first: int = 0, end: int | None = None) -> Iterator[_Screen]:
+        """Project some splats after others, and choose those that can be seen.
+
+        Args:
+            first, end: rows of tiles; splats that touch none of them are left out.
+        """
+        at_once = SPLATS_AT_ONCE
+        if uses_triton(self.view.device):
+            from scenelift.render.project_triton import project_triton as project_some
+
+            at_once *= BY_KERNEL
+        else:
+            project_some = project
+        for start in range(0, max(1, len(self.splats.means)), at_once):
+            some = self.splats.part(start, start + at_once)
+            table, reach, visible = project_some(some, self.camera, self.view, self.near)
+            if end is not None:
+                top, bottom = _tile_range(table[:, 1], reach[:, 1], self.camera.height)
+                visible &= (top < end) & (bottom > first)
+            rows = visible.nonzero()[:, 0]
+            yield _Screen(table=torch.cat([table[rows], some.rgb[rows]], -1), reach=reach[rows])
+
+
+def _survey(projection: _Projection) -> tuple[list[_Screen] | None, list[tuple[int, int]]]:
+    """Count what every row of tiles has, and split the picture into bands that have not too much.
+
+    Returns:
+        parts: what can be seen, where one band has it all.
+        bands: rows of tiles, first and end.
+    """
+    width, height = projection.camera.width, projection.camera.height
+    rows = -(-height // TILE)
+    device = projection.view.device
+    # Of each row, how much more it has than the one before: splats that begin in it, and those
+    # that go on; their pairs with tiles.
+    begins, touches, pairs = torch.zeros((3, rows + 1), dtype=torch.int64, device=device)
+    parts: list[_Screen] | None = []
+    total = 0
+    for part in projection.parts():
+        first, end = _tile_ranges(part, width, height)
+        across = (end - first).clamp(min=0)[:, 0].to(torch.int64)
+        top, bottom = (r[:, 1].clamp(0, rows).to(torch.int64) for r in (first, end))
+        there = (bottom > top).to(torch.int64)
+        across *= there
+        begins.index_add_(0, top, there)
+        for counts, amount in ((touches, there), (pairs, across)):
+            counts.index_add_(0, top, amount)
+            counts.index_add_(0, bottom, -amount)
+        total += len(part.table)
+        parts = None if parts is None or total > SORTED_AT_ONCE else [*parts, part]
+    new, on = begins[:rows].tolist(), touches.cumsum(0)[:rows].tolist()
+    bands, begin, members, entries = [], 0, 0, 0
+    for row, listing in enumerate(pairs.cumsum(0)[:rows].tolist()):
+        members += new[row] if row > begin else on[row]
+        if row > begin and (members > SORTED_AT_ONCE or entries + listing > PAIRS_AT_ONCE):
+            bands.append((begin, row))
+            begin, members, entries = row, on[row], 0
+        entries += listing
+    return parts, [*bands, (begin, rows)]
+
+
+def _front_to_back(parts: Iterable[_Screen]) -> _Screen:
+    """Sort what can be seen by its depth; of the same depth, as they came."""
+    tables, reaches = zip(*((part.table, part.reach) for part in parts), strict=True)
+    table, reach = torch.cat(tables), torch.cat(reaches)
+    del tables, reaches, parts
+    order = torch.argsort(table[:, 6], stable=True)
+    return _Screen(table=table[order], reach=reach[order])
 
 
 def project(
@@ -255,31 +356,19 @@ def rotation_matrices(quaternions: Tensor) -> Tensor:  # [N, 4] -> [N, 3, 3]
     return torch.stack(rows, -1).unflatten(-1, (3, 3))
 
 
-def _bands(screen: _Screen, width: int, height: int) -> list[tuple[int, int]]:
-    """Split rows of tiles, first and end, into bands of at most PAIRS_AT_ONCE pairs, or one row."""
-    first, end = _tile_ranges(screen, width, height)
-    rows = -(-height // TILE)
-    across = (end - first).clamp(min=0)[:, 0].to(torch.int64)
-    across = torch.where(end[:, 1] > first[:, 1], across, 0)
-    change = torch.zeros(rows + 1, dtype=torch.int64, device=across.device)
-    change.index_add_(0, first[:, 1].clamp(max=rows).to(torch.int64), across)
-    change.index_add_(0, end[:, 1].clamp(max=rows).to(torch.int64), -across)
-    bands, begin, total = [], 0, 0
-    for row, count in enumerate(change.cumsum(0)[:rows].tolist()):
-        if row > begin and total + count > PAIRS_AT_ONCE:
-            bands.append((begin, row))
-            begin, total = row, 0
-        total += count
-    return [*bands, (begin, rows)]
-
-
 def _tile_ranges(screen: _Screen, width: int, height: int) -> tuple[Tensor, Tensor]:
     """Find half-open ranges of tiles along both axes, int32 [M, 2] each: columns, rows."""
-    centre = screen.table[:, :2]
-    last_pixel = torch.tensor([width - 1.0, height - 1.0], device=centre.device)
-    first = ((centre - screen.reach).clamp(min=0) // TILE).to(torch.int32)
-    end = ((centre + screen.reach).minimum(last_pixel) // TILE).to(torch.int32) + 1
-    return first, end
+    columns, rows = (
+        _tile_range(screen.table[:, k], screen.reach[:, k], size)
+        for k, size in enumerate((width, height))
+    )
+    return torch.stack([columns[0], rows[0]], -1), torch.stack([columns[1], rows[1]], -1)
+
+
+def _tile_range(centre: Tensor, reach: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Find the half-open range of tiles along one axis, int32 [M] each."""
+    first = ((centre - reach).clamp(min=0) // TILE).to(torch.int32)
+    return first, ((centre + reach).clamp(max=size - 1.0) // TILE).to(torch.int32) + 1
 
 
 def _list_tiles(
