@@ -16,7 +16,7 @@ from filelock import FileLock
 from scenelift.errors import Cancelled, ImageError, InputError, NothingFound, OutputError
 from scenelift.io.files import TEMPORARY_PREFIX, sha256_of
 from scenelift.io.glb import read_glb
-from scenelift.options import ExportOptions
+from scenelift.options import ExportOptions, LayoutOptions
 from scenelift.output.manifest import read_manifest
 from scenelift.output.overlay import PALETTE, TINT
 from scenelift.pipeline import Pipeline
@@ -30,11 +30,15 @@ from scenelift.testing.fakes import (
     disc_photo,
 )
 from scenelift.types import Prompt
+from tests.drivers.small import SMALL
 
 
 def spec(photo, out, *phrases, **options):
     return RunSpec(
-        photo=photo, prompt=Prompt(phrases=phrases or ("red", "blue")), out=out, **options
+        photo=photo,
+        prompt=Prompt(phrases=phrases or ("red", "blue")),
+        out=out,
+        **{**SMALL, **options},
     )
 
 
@@ -55,7 +59,8 @@ class Counting(ColorSegmenter):
 
 
 def test_the_folder_holds_what_the_manifest_lists_and_nothing_else(photo, pipeline, tmp_path):
-    manifest = run_job(spec(photo, tmp_path / "out"), pipeline, silent())
+    whole = LayoutOptions()
+    manifest = run_job(spec(photo, tmp_path / "out", layout=whole), pipeline, silent())
     found = files_below(tmp_path / "out")
     assert found.pop("scene.json")
     assert found == {f.path: f.sha256 for f in manifest.files}
@@ -229,7 +234,8 @@ def test_numbers_agree_in_overlay_files_manifest_and_scene(tmp_path):
     PIL.Image.fromarray(picture.pixels).save(photo)
     pipeline = Pipeline(ColorSegmenter(), PlanePointMapper(), BallReconstructor(fail_on="red"))
     out = tmp_path / "out"
-    manifest = run_job(spec(photo, out, "red", "green", "blue"), pipeline, silent())
+    wanted = spec(photo, out, "red", "green", "blue", layout=LayoutOptions())
+    manifest = run_job(wanted, pipeline, silent())
 
     assert [(f.index, f.label) for f in manifest.failed] == [(0, "red")]
     named = [(o.index, o.name) for o in manifest.objects]

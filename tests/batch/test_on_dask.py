@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import PIL.Image
 import pytest
+from tests.drivers.small import SMALL
 
 from scenelift.batch.items import BatchItem
 from scenelift.batch.on_dask import DaskWorkers, take_item
@@ -12,13 +13,13 @@ from scenelift.batch.run import begin_batch, watch
 from scenelift.batch.settings import BatchSettings
 from scenelift.batch.slurm import SlurmOptions
 from scenelift.errors import InputError
-from scenelift.options import ExportOptions, Options
+from scenelift.options import Options
 from scenelift.testing.fakes import disc_photo
 from scenelift.types import Prompt
 
 SETTINGS = BatchSettings(
     pipeline="tests.drivers.web:fake_pipeline",
-    options=Options(export=ExportOptions(preview_frames=1, preview_size=16)),
+    options=Options(**SMALL),
     attempts=2,
 )
 

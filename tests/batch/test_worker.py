@@ -11,10 +11,12 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import PIL.Image
 import pytest
+from tests.drivers.small import SMALL
 from tests.drivers.web import fake_pipeline
 from typer.testing import CliRunner
 
@@ -31,14 +33,16 @@ from scenelift.batch.settings import BatchSettings, read_settings
 from scenelift.batch.worker import Worker
 from scenelift.cli import app
 from scenelift.errors import InputError, OutputError, SetupError
-from scenelift.options import ExportOptions, Options, SearchOptions
+from scenelift.options import Options, SearchOptions
 from scenelift.output.manifest import read_manifest
 from scenelift.progress import CancelToken
 from scenelift.testing.fakes import disc_photo
 from scenelift.types import Prompt
 
-SMALL = Options(export=ExportOptions(preview_frames=1, preview_size=16))
-SETTINGS = BatchSettings(pipeline="tests.drivers.web:fake_pipeline", options=SMALL, lease_seconds=5)
+OPTIONS = Options(**SMALL)
+SETTINGS = BatchSettings(
+    pipeline="tests.drivers.web:fake_pipeline", options=OPTIONS, lease_seconds=5
+)
 
 
 @pytest.fixture
@@ -289,7 +293,7 @@ def test_one_call_runs_a_batch_from_python(disc, tmp_path):
 
 
 def test_a_set_up_that_cannot_work_stops_everything_and_says_why(begin):
-    settings = BatchSettings(pipeline="nowhere:at_all", options=SMALL)
+    settings = BatchSettings(pipeline="nowhere:at_all", options=OPTIONS)
     folder, plan, items = begin("red", settings=settings)
     with pytest.raises(SetupError, match="nowhere"):
         watch(BatchProgress(folder, items), LocalWorkers(folder, plan))
@@ -337,12 +341,12 @@ def test_workers_end_with_the_command_that_started_them(begin):
 
 def test_a_folder_is_not_continued_with_settings_that_change_results(begin):
     begin("red")
-    with pytest.raises(InputError, match="preview_size: 16 → 32"):
+    with pytest.raises(InputError, match=r"\(preview_size: 32 → 64\)"):
         begin(
             "red",
             settings=BatchSettings(
                 pipeline=SETTINGS.pipeline,
-                options=Options(export=ExportOptions(preview_frames=1, preview_size=32)),
+                options=replace(OPTIONS, export=replace(SMALL["export"], preview_size=64)),
             ),
         )
 

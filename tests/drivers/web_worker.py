@@ -1,14 +1,14 @@
-"""The worker of `tests.drivers.web`: fake models, previews of two small frames."""
+"""The worker of `tests.drivers.web`: fake models, small files, no background."""
 
 from __future__ import annotations
 
-from scenelift.options import ExportOptions
 from scenelift.webapp.worker import main
+from tests.drivers.small import SMALL
 from tests.drivers.web import fake_clicker, fake_pipeline
 
 if __name__ == "__main__":
     main(
         load=fake_pipeline,
-        preview=ExportOptions(preview_frames=2, preview_size=32),
+        groups=SMALL,
         fallback=fake_clicker,
     )

@@ -9,14 +9,13 @@ import signal
 import subprocess
 import sys
 import textwrap
-from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.drivers.small import SMALL
 
 from scenelift.errors import Cancelled, InputError, OutputError
 from scenelift.io.files import TEMPORARY_PREFIX, atomic_write, remove_leftovers, sha256_of
-from scenelift.output import preview
 from scenelift.output.folder import WORK_FOLDER, check_inputs, claim_folder, is_scene_file
 from scenelift.output.instances import check_photo
 from scenelift.output.manifest import MANIFEST_NAME, read_manifest
@@ -25,24 +24,9 @@ from scenelift.runs import RunSpec, run_job
 from scenelift.types import Prompt
 
 
-@pytest.fixture(autouse=True)
-def quick_preview(monkeypatch):
-    """Drawing is no part of what is tested here, and compiles for a while."""
-    real = preview.render_turntable
-
-    small = partial(real, frames=2, size=32)
-    monkeypatch.setattr(
-        preview,
-        "render_turntable",
-        lambda gaussians, camera, *, report, path, **larger: small(
-            gaussians, camera, report=report, path=path
-        ),
-    )
-
-
 def spec(photo, out, *phrases, **options):
     prompt = Prompt(phrases=phrases or ("red", "blue"))
-    return RunSpec(photo=photo, prompt=prompt, out=out, **options)
+    return RunSpec(photo=photo, prompt=prompt, out=out, **{**SMALL, **options})
 
 
 def below(folder):
@@ -236,11 +220,11 @@ KILLED = textwrap.dedent(
     import os, sys
     from pathlib import Path
     from scenelift.pipeline import Pipeline
-    from scenelift.options import ExportOptions
     from scenelift.progress import silent
     from scenelift.runs import RunSpec, run_job
     from scenelift.testing.fakes import BallReconstructor, ColorSegmenter, PlanePointMapper
     from scenelift.types import Prompt
+    from tests.drivers.small import SMALL
 
     photo, out, moves = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     real = {"replace": Path.replace, "unlink": Path.unlink}
@@ -259,8 +243,7 @@ KILLED = textwrap.dedent(
 
     Path.replace, Path.unlink = counting("replace"), counting("unlink")
     run_job(
-        RunSpec(photo=photo, prompt=Prompt(phrases=("blue",)), out=out,
-                export=ExportOptions(preview_frames=2, preview_size=32)),
+        RunSpec(photo=photo, prompt=Prompt(phrases=("blue",)), out=out, **SMALL),
         Pipeline(ColorSegmenter(), PlanePointMapper(), BallReconstructor()), silent())
     """
 )

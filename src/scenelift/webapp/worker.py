@@ -15,13 +15,15 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from scenelift.errors import SceneliftError
-from scenelift.options import ExportOptions, Options
+from scenelift.options import Options
 from scenelift.output.scene import peak_memory_bytes
 from scenelift.pipeline import Pipeline
 from scenelift.progress import CancelToken
@@ -231,14 +233,15 @@ def build(options: Options) -> Pipeline:
 def main(
     arguments: Sequence[str] | None = None,
     load: Callable[[Options], Pipeline] = build,
-    preview: ExportOptions | None = None,
+    groups: Mapping[str, Any] = MappingProxyType({}),
     fallback: Callable[[], Clicker | None] = embedded_clicker,
 ) -> None:
     """Run a worker until it is told to stop.
 
     Args:
         load: builds the pipeline of a quality; tests bring their own.
-        preview: what jobs write that do not say otherwise; tests want small previews.
+        groups: groups of options, by their names in `Options`, for jobs that do not say otherwise;
+            tests want small files.
         fallback: what answers clicks while a job does not make way.
     """
     args = _parse(arguments)
@@ -250,7 +253,7 @@ def main(
     os.nice(NICENESS)
     data = DataFolder(args.data)
     options = Options.from_plain({**json.loads(args.options), "device": args.device})
-    options = replace(options, export=preview or options.export)
+    options = replace(options, **groups)
     with hold_slot(data.lock(args.slot)):
         worker = Worker(
             data,

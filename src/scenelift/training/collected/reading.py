@@ -24,6 +24,8 @@ PLAIN_SPREAD, PLAIN_SPAN = 0.03, 0.12  # colours of a face, and its reach over t
 MOST_CUT_OUT = 0.12  # share of a surface that its picture makes invisible
 GREY = 0.7
 
+PICTURE_FORMATS = ("PNG", "JPEG", "TGA", "BMP", "TIFF", "WEBP", "DDS")
+
 MATERIALS = {
     "saddlebrown": ("wood", "hair"),
     "darkgrey": ("metal", "steel"),
@@ -132,7 +134,7 @@ def _picture(path: Path, material: dict[str, Any]) -> Pillow.Image | None:
         for folder in (path.parent, path.parent.parent):
             for file in sorted(folder.rglob("*")):
                 if file.name.lower() == name and file.is_file():
-                    return Pillow.open(file)
+                    return Pillow.open(file, formats=PICTURE_FORMATS)
     return None
 
 
