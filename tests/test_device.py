@@ -7,7 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenelift.device import choose_device, choose_dtype, limit_memory, split_devices
+from scenelift.device import (
+    choose_device,
+    choose_dtype,
+    keep_blocks_whole,
+    limit_memory,
+    split_devices,
+)
 from scenelift.errors import InputError, SetupError
 from scenelift.options import UNLIMITED, read_bytes
 
@@ -79,3 +85,19 @@ def test_gpus_that_are_not_there_are_named(name):
 def test_all_the_memory_there_is_can_be_asked_for():
     assert read_bytes(" MAX ") == UNLIMITED
     assert limit_memory(torch.device("cpu"), UNLIMITED) is None
+
+
+def test_blocks_are_kept_whole_on_a_gpu_unless_the_user_set_something(monkeypatch):
+    settings = []
+    monkeypatch.setattr(
+        torch._C, "_accelerator_setAllocatorSettings", settings.append, raising=False
+    )
+    for name in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):
+        monkeypatch.delenv(name, raising=False)
+    keep_blocks_whole(CPU)
+    assert not settings
+    keep_blocks_whole(torch.device("cuda"))
+    assert settings == ["max_split_size_mb:256"]
+    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    keep_blocks_whole(torch.device("cuda"))
+    assert len(settings) == 1

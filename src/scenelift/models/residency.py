@@ -20,7 +20,7 @@ from weakref import WeakSet, WeakValueDictionary
 import torch
 from torch import Tensor, nn
 
-from scenelift.device import memory_cap, when_cleared
+from scenelift.device import keep_blocks_whole, memory_cap, when_cleared
 
 __all__ = ["Cast", "Residency"]
 
@@ -33,6 +33,7 @@ Cast = Callable[[Mapping[str, Tensor]], Mapping[str, torch.dtype]]
 # Bytes of what the process may take that networks leave free: while they run, other stages draw,
 # thin and bake on the same device, in pieces that take no more (`finish/bake_torch.py`, say).
 ASIDE = 2 << 30
+_LARGE = 4 << 30  # a network that needs more besides its tensors starts in memory that is tidy
 
 _EVERY: WeakSet[Residency] = WeakSet()
 _clock = itertools.count()
@@ -139,6 +140,7 @@ class Residency:
             except torch.OutOfMemoryError:
                 pass  # the handler is left first: the error's frames hold what is to be freed
             self.release()
+            keep_blocks_whole(self.device)
         return last()
 
     def in_parts(self, whole: range, way: Callable[[range], Sequence[T]]) -> list[T]:
@@ -161,6 +163,7 @@ class Residency:
         if network in self._resident:
             self._resident[network] = self._resident.pop(network)
             self._make_room(working)
+            self._give_back_before(working)
             return
         host = self._hosts.setdefault(network, _tensors(network))
         types = {name: t.dtype for name, t in host.items()}
@@ -172,6 +175,7 @@ class Residency:
             if (key := _key(t, types[name])) not in self._copies
         }
         self._make_room(sum(missing.values()) + working)
+        self._give_back_before(working)
         copies = {name: self._copy(t, types[name]) for name, t in host.items()}
         _put(network, copies)
         self._resident[network] = copies
@@ -201,6 +205,14 @@ class Residency:
                 return
             _, residency, network = min(idle, key=lambda entry: entry[0])
             residency._send_back(network)
+
+    def _give_back_before(self, working: int) -> None:
+        """Give back what is free, so that something large does not start among its fragments."""
+        cap = memory_cap(self.device)
+        if cap is None or working <= _LARGE:
+            return
+        if torch.cuda.memory_reserved(self.device) + working > cap:
+            torch.cuda.empty_cache()
 
     def _on_this_device(self) -> list[Residency]:
         return [residency for residency in _EVERY if residency.device == self.device]

@@ -1,5 +1,7 @@
 """Preparing a network for a device changes types and speed, not what it computes."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 
@@ -148,3 +150,45 @@ def test_a_recorded_velocity_gives_what_the_velocity_gives():
     replayed = sample_flow(as_cuda_graph(velocity, gpu), noise, SamplingParams(steps=6))
     for a, b in zip(plain, replayed, strict=True):
         torch.testing.assert_close(a, b)
+
+
+class Recorder:
+    """Stands for CUDA where every recording fails: what PyTorch is then told."""
+
+    def __init__(self, monkeypatch):
+        self.calls = []
+        own = torch.device("cuda", 0)
+        stream = type("Stream", (), {"device": own})()
+        cuda = {
+            "graph_pool_handle": lambda: (0, 7),
+            "CUDAGraph": object,
+            "graph": self.graph,
+            "current_stream": lambda device: stream,
+            "set_stream": lambda s: self.calls.append("own stream" if s is stream else "other"),
+            "synchronize": lambda device=None: None,
+        }
+        for name, value in cuda.items():
+            monkeypatch.setattr(torch.cuda, name, value)
+        monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", self.end, raising=False)
+
+    def end(self, device, pool):
+        self.calls.append(("ended", device, pool))
+
+    @contextmanager
+    def graph(self, graph, *, pool, capture_error_mode):
+        self.calls.append("recording")
+        yield
+        raise RuntimeError("operation failed due to a previous error during capture")
+
+
+def test_a_recording_that_fails_leaves_nothing_behind_and_is_not_tried_again(monkeypatch):
+    recorder = Recorder(monkeypatch)
+
+    def velocity(x, time, view):
+        return (x[0] * (1 if view is None else 2),)
+
+    noise, params = (torch.ones(3),), SamplingParams(steps=6)
+    plain = sample_flow(velocity, noise, params)
+    graphs = as_cuda_graph(velocity, torch.device("cuda"))
+    torch.testing.assert_close(sample_flow(graphs, noise, params), plain)
+    assert recorder.calls == ["recording", "own stream", ("ended", 0, (0, 7))]

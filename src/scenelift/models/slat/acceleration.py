@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -103,15 +105,23 @@ def as_cuda_graph(velocity: Velocity, device: torch.device) -> Velocity:
     """
     if device.type != "cuda":
         return velocity
-    pool = torch.cuda.graph_pool_handle()
+    shared = _SharedPool(torch.cuda.graph_pool_handle())
     runs: dict[int | None, _Recording] = {}
 
     def replay(x: State, time: Tensor, view: int | None) -> State:
         if view not in runs:
-            runs[view] = _Recording(velocity, view, pool)
+            runs[view] = _Recording(velocity, view, shared)
         return runs[view](x, time)
 
     return replay
+
+
+@dataclass
+class _SharedPool:
+    """Memory that a velocity's graphs share, and whether a recording has failed there."""
+
+    handle: Any
+    broken: bool = False
 
 
 class Recordings:
@@ -180,7 +190,7 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 class _Recording:
     """One branch of a velocity. What it returns is overwritten when it is called again."""
 
-    def __init__(self, velocity: Velocity, view: int | None, pool: Any) -> None:
+    def __init__(self, velocity: Velocity, view: int | None, pool: _SharedPool) -> None:
         self._velocity, self._view, self._pool = velocity, view, pool
         self._calls = 0
         self._graph: torch.cuda.CUDAGraph | None = None
@@ -189,7 +199,7 @@ class _Recording:
 
     def __call__(self, x: State, time: Tensor) -> State:
         self._calls += 1
-        if self._calls == 2:
+        if self._calls == 2 and not self._pool.broken:
             self._record(x, time)
         if self._graph is None:  # the first time, libraries and tables are made ready as usual
             return self._velocity(x, time, self._view)
@@ -201,11 +211,28 @@ class _Recording:
     def _record(self, x: State, time: Tensor) -> None:
         self._inputs = tuple(tensor.clone() for tensor in (*x, time))
         *state, now = self._inputs
-        graph = torch.cuda.CUDAGraph()
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream(time.device)
         try:
-            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            pool = self._pool.handle
+            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
                 self._outputs = self._velocity(tuple(state), now, self._view)
         except RuntimeError as exc:
             log.warning("cannot record the sampler's steps; launching them one by one: %s", exc)
         else:
             self._graph = graph
+            return
+        # Outside the handler, whose frames hold what was to be recorded.
+        self._pool.broken, self._inputs, self._outputs = True, (), ()
+        _end_recording(stream, self._pool.handle)
+
+
+def _end_recording(stream: torch.cuda.Stream, pool: Any) -> None:
+    """Undo what `torch.cuda.graph` leaves behind when the recording itself has failed.
+
+    PyTorch then stays on the recording's stream, and its allocator goes on recording into the
+    pool: no other recording could use that, and memory that is free would never be given back.
+    """
+    torch.cuda.set_stream(stream)
+    with suppress(RuntimeError):  # it may have ended
+        torch._C._cuda_endAllocateToPool(stream.device.index, pool)  # pyright: ignore
+    torch.cuda.synchronize(stream.device)
