@@ -366,10 +366,11 @@ def test_options_change_the_result_and_the_version(tiny_checkpoints, image, disc
             {"structure_steps": 3},
             {"latent_steps": 2},
             {"distilled": True},
+            {"velocity_caching": True},
             {"splats_per_voxel": 4},
         )
     }
-    assert len(versions) == 5
+    assert len(versions) == 6
 
 
 def test_defaults_are_the_published_settings(tiny_checkpoints):
@@ -397,6 +398,20 @@ def test_distilled_sampling_has_few_steps_and_no_guidance(tiny_checkpoints):
 def test_a_distilled_object_is_another_one(tiny_checkpoints, image, disc, points, expected):
     distilled = SAM3DReconstructor.load(options(tiny_checkpoints, distilled=True))
     assert run(distilled, image, disc, points).pose != expected.pose
+
+
+def test_an_object_with_caching_deviates_a_little(tiny_checkpoints, image, disc, points):
+    exact, caching = (
+        SAM3DReconstructor.load(
+            options(tiny_checkpoints, structure_steps=8, latent_steps=8, velocity_caching=cached)
+        )
+        for cached in (False, True)
+    )
+    there, here = (run(one, image, disc, points) for one in (exact, caching))
+    splats = [splats_of(one) for one in (there, here)]
+    off = np.abs(splats[0].means.mean(0) - splats[1].means.mean(0)).max()
+    assert 0 < off < 0.05 * np.ptp(splats[0].means)
+    assert abs(len(splats[0]) - len(splats[1])) <= 0.1 * len(splats[0])
 
 
 @pytest.mark.parametrize("name", ["structure_steps", "latent_steps"])

@@ -391,6 +391,8 @@ class ReconstructionOptions(BackendOptions):
         distilled: SAM 3D only: run the first stage without guidance and with its step size as an
             input, as it was distilled for: a tenth of the work, a little less faithful.
         fast: fewer steps, where no number of them is given: see `expanded`.
+        velocity_caching: SAM 3D only: at every second step of both stages go on in a straight line
+            through the last two velocities, in place of running the network.
         splats_per_voxel: SAM 3D only: 32, or 4 for a file an eighth as large.
         precision: of the large matrices; "auto" is float16 on CUDA and float32 elsewhere.
         compile: let PyTorch compile the flows on CUDA, which pays from a few objects on.
@@ -433,6 +435,14 @@ class ReconstructionOptions(BackendOptions):
         False,
         help="SAM 3D: distilled, and 12 steps of the appearance; TRELLIS: 12 steps of both stages. "
         "Numbers of steps that are given count.",
+        changes="reconstruct",
+        example=True,
+        left_out=_SAMPLING_LEFT_OUT,
+    )
+    velocity_caching: bool = option(
+        False,
+        help="SAM 3D: compute every second step of both stages, and extrapolate the others: four "
+        "tenths less time in its flows, a little less faithful.",
         changes="reconstruct",
         example=True,
         left_out=_SAMPLING_LEFT_OUT,

@@ -46,8 +46,11 @@ __all__ = [
     "shape_of",
 ]
 
-UNDISTILLED: Mapping[str, Any] = MappingProxyType({"distilled": False, "splats_per_voxel": 32})
-"""`fixed_options` of models whose flows were never distilled, with one decoder of splats."""
+UNDISTILLED: Mapping[str, Any] = MappingProxyType(
+    {"distilled": False, "velocity_caching": False, "splats_per_voxel": 32}
+)
+"""`fixed_options` of models whose flows were never distilled, with one decoder of splats; caching
+of velocities was not measured with them."""
 
 NO_SURFACE = "The model drew no surface for this object: it has splats only."
 
@@ -115,9 +118,10 @@ class Setup:
             settings: of that model alone.
         """
         settings_text = repr((sampling, self.dtype, *settings))
+        caching = ", velocities cached" if sampling.latent.caching else ""
         return (
             f"{weights}, {sampling.structure.steps}{' distilled' if sampling.distilled else ''} + "
-            f"{sampling.latent.steps} steps, {str(self.dtype).removeprefix('torch.')}, "
+            f"{sampling.latent.steps} steps{caching}, {str(self.dtype).removeprefix('torch.')}, "
             f"settings {hashlib.sha256(settings_text.encode()).hexdigest()[:8]}"
         )
 

@@ -162,3 +162,40 @@ def test_the_loop_never_waits_for_the_device():
 def test_impossible_parameters_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SamplingParams(**wrong)
+
+
+def test_caching_computes_every_second_step_and_goes_on_straight_between_them():
+    def sample(caching, bend):
+        calls = []
+
+        def velocity(x, time, view):
+            calls.append(view)
+            where = time * (1 if view is None else 2)
+            return (1 + 3 * where + bend * where**2 + 0 * x[0],)
+
+        params = SamplingParams(steps=25, guidance=2.0, caching=caching)
+        (x,) = sample_flow(velocity, (torch.zeros(1),), params)
+        return float(x), calls.count(0), calls.count(None)
+
+    # Three first ones, the last, and every second of the rest; likewise where there is guidance.
+    exact, conditional, guided = sample(False, 0.0)
+    assert conditional == 25
+    assert sample(True, 0.0) == (pytest.approx(exact, rel=1e-5), 14, (guided + 4) // 2)
+    bent, *_ = sample(False, 5.0)
+    assert sample(True, 5.0)[0] == pytest.approx(bent, rel=2e-2)
+    assert sample(True, 5.0)[0] != bent
+
+
+def test_caching_leaves_several_photos_and_few_steps_alone():
+    def count(views, steps):
+        calls = []
+
+        def velocity(x, time, view):
+            calls.append(view)
+            return x
+
+        params = SamplingParams(steps=steps, guidance=0, caching=True)
+        sample_flow(velocity, (torch.ones(1),), params, views=views)
+        return len(calls)
+
+    assert (count(2, 25), count(1, 4)) == (25, 4)

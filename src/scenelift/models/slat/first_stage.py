@@ -93,6 +93,8 @@ class Sampling:
         if (steps := options.steps_of("latent")) is not None:
             latent = replace(latent, steps=steps)
             texture = None if texture is None else replace(texture, steps=steps)
+        if options.velocity_caching:
+            structure, latent = (replace(stage, caching=True) for stage in (structure, latent))
         return cls(structure=structure, latent=latent, texture=texture, distilled=options.distilled)
 
 
