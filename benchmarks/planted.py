@@ -199,14 +199,17 @@ class PlantedReconstructor:
 
     Args:
         inner: the reconstructor; None where others work in its place.
-        planting: what is true.
+        plantings: what is true, of photos with different numbers of objects.
         own_shape: gives the reconstructor's shape, which was planted inside it.
     """
 
     name = "planted"
 
-    def __init__(self, inner: Any, planting: Planting, *, own_shape: bool = False) -> None:
-        self.inner, self.planting, self._own_shape = inner, planting, own_shape
+    def __init__(
+        self, inner: Any, plantings: Sequence[Planting], *, own_shape: bool = False
+    ) -> None:
+        self.inner, self._own_shape = inner, own_shape
+        self._of_count = {len(planting.poses): planting for planting in plantings}
         self.version = getattr(inner, "version", "made up")
 
     def begin(self, image: Image, points: PointMap) -> None:
@@ -216,18 +219,19 @@ class PlantedReconstructor:
     def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
         made = self.inner.reconstruct(view, seed=seed, report=report)
         index = int(view.instance.label.split()[1])
-        pose = self.planting.poses[index]
+        planting = self._of_count[1 + len(view.others)]
+        pose = planting.poses[index]
         rng = np.random.default_rng(seed)
         x, y, z = np.array(pose.translation) + OFF * pose.scale * rng.normal(size=3)
         pose = dataclasses.replace(pose, translation=(float(x), float(y), float(z)))
-        shape = made.shape if self._own_shape else self.planting.shape
+        shape = made.shape if self._own_shape else planting.shape
         return dataclasses.replace(made, shape=shape, pose=pose, notes=())
 
 
 def made_up_backends(
     model: Model,
     size: str,
-    planting: Planting,
+    plantings: Sequence[Planting],
     devices: Sequence[str],
     *,
     vram_bytes: int | None = None,
@@ -240,7 +244,7 @@ def made_up_backends(
 
     Args:
         model: which networks. size: "full" for the published sizes.
-        planting: what they "find".
+        plantings: what they "find", of every number of objects; the first photo's comes first.
         devices: where; several share the objects.
         vram_bytes, fast, compile: as of `ReconstructionOptions`.
     """
@@ -248,20 +252,20 @@ def made_up_backends(
         made_up_reconstructor,
         model=model,
         size=size,
-        planting=planting,
+        plantings=plantings,
         vram_bytes=vram_bytes,
         fast=fast,
         compile=compile,
     )
     crew = Crew(build, devices) if len(devices) > 1 else None
     # Where there is a crew, its processes have the networks.
-    reconstructor = PlantedReconstructor(None, planting) if crew else build(devices[0])
+    reconstructor = PlantedReconstructor(None, plantings) if crew else build(devices[0])
     mapper = MoGePointMapper(
         made_up_moge(size, devices[0]),
         MoGeSettings() if size == "full" else MoGeSettings(tokens=64),
         device=torch.device(devices[0]),
     )
-    return PlantedPointMapper(mapper, planting), reconstructor, crew
+    return PlantedPointMapper(mapper, plantings[0]), reconstructor, crew
 
 
 @cache
@@ -289,7 +293,7 @@ def made_up_reconstructor(
     *,
     model: Model,
     size: str,
-    planting: Planting,
+    plantings: Sequence[Planting],
     vram_bytes: int | None,
     fast: bool = False,
     compile: bool = False,
@@ -312,7 +316,7 @@ def made_up_reconstructor(
         )
         surface.plant()
         inner: Any = Trellis2Reconstructor(surface, version="made up", place=_as_it_came)
-        return PlantedReconstructor(inner, planting, own_shape=True)
+        return PlantedReconstructor(inner, plantings, own_shape=True)
     settings: dict[str, Any] = {
         "vram_bytes": limit,
         "compile": compile,
@@ -323,7 +327,7 @@ def made_up_reconstructor(
     kind = SAM3D if model == "sam3d" else Trellis
     made = on_a_shell(bench.model(kind, networks, **settings), bench.size, None)
     reconstructor = SAM3DReconstructor if model == "sam3d" else TrellisReconstructor
-    return PlantedReconstructor(reconstructor(made, version="made up"), planting)
+    return PlantedReconstructor(reconstructor(made, version="made up"), plantings)
 
 
 def _as_it_came(*_: Any, **__: Any) -> FittedPose:

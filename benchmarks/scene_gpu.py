@@ -208,7 +208,7 @@ def show(name: str, run: Run) -> None:
 
 
 def _backends(
-    options: argparse.Namespace, planting: Planting, devices: Sequence[str], way: str
+    options: argparse.Namespace, plantings: Sequence[Planting], devices: Sequence[str], way: str
 ) -> tuple[PlantedPointMapper, PlantedReconstructor, Crew | None]:
     """Those of one way of `--ways`."""
     told = way.split("+")
@@ -218,7 +218,7 @@ def _backends(
     return made_up_backends(
         options.model,
         options.size,
-        planting,
+        plantings,
         devices,
         compile="compiled" in told,
         vram_bytes=read_bytes(options.vram) if options.vram else None,
@@ -301,10 +301,11 @@ def main(argv: list[str] | None = None) -> int:
         counts = [int(count) for count in options.objects.split(",")]
         repeats = [int(count) for count in options.repeats.split(",")]
         repeats *= len(counts) if len(repeats) == 1 else 1
-        planting = Planting.of(options.size, options.kind, counts[0])
+        # All of them first, as a crew's processes are given them when they start.
+        plantings = [Planting.of(options.size, options.kind, count) for count in counts]
         planted = time.perf_counter() - began
         ways = options.ways.split(",")
-        mapper, reconstructor, crew = _backends(options, planting, devices, ways[0])
+        mapper, reconstructor, crew = _backends(options, plantings, devices, ways[0])
         drawn = time.perf_counter() - began - planted
         say(
             f"imports {imported:.1f} s; drawing the scene {planted:.1f} s and the weights "
@@ -316,11 +317,11 @@ def main(argv: list[str] | None = None) -> int:
             if way != ways[0]:
                 if reconstructor.inner is not None:
                     reconstructor.inner.release()
-                mapper, reconstructor, crew = _backends(options, planting, devices, way)
+                mapper, reconstructor, crew = _backends(options, plantings, devices, way)
             say(f"{way}:")
-            for count, more in zip(counts, repeats, strict=True):
-                planting = Planting.of(options.size, options.kind, count)
-                mapper.planting = reconstructor.planting = planting
+            for planting, more in zip(plantings, repeats, strict=True):
+                count = len(planting.instances)
+                mapper.planting = planting
                 segmenter = GivenSegmenter(planting.instances)
                 pipeline = Pipeline(segmenter, mapper, reconstructor, runtime=runtime, crew=crew)
                 made = _measure(pipeline, planting, Path(folder) / "scene", devices, options, more)

@@ -9,8 +9,12 @@ import pytest
 
 pytest.importorskip("torch")
 
-from benchmarks.planted import Planting
+from benchmarks.planted import PlantedReconstructor, Planting
 from benchmarks.scene_gpu import STAGES, main
+
+from scenelift.progress import silent
+from scenelift.testing.fakes import BallReconstructor
+from scenelift.types import ObjectView, PointMap
 
 
 @pytest.mark.parametrize(("model", "count", "repeats"), [("sam3d", 2, 1), ("trellis2", 1, 0)])
@@ -42,6 +46,19 @@ def test_masks_and_points_show_the_planted_objects(count):
         off = (points - pose.translation) / pose.scale
         assert np.abs(off).max() < 0.55
         assert np.median(off[:, 2]) > 0.1
+
+
+def test_one_reconstructor_serves_photos_of_any_planned_number_of_objects():
+    """As a crew's processes do, which are not told what else changes later."""
+    plantings = [Planting.of("tiny", "plausible", count) for count in (1, 5)]
+    reconstructor = PlantedReconstructor(BallReconstructor(), plantings)
+    for planting in plantings:
+        points = PointMap(points=planting.points, camera=planting.camera, source="planted")
+        *others, last = planting.instances
+        view = ObjectView(image=planting.image, instance=last, points=points, others=tuple(others))
+        pose = reconstructor.reconstruct(view, seed=0, report=silent()).pose
+        off = np.subtract(pose.translation, planting.poses[-1].translation)
+        assert np.abs(off).max() < 0.2 * pose.scale
 
 
 def test_ugly_objects_have_large_splats_and_many_pieces():
