@@ -289,3 +289,16 @@ def test_a_hole_is_filled_from_the_surface_that_it_lies_on_wherever_that_is_show
     for behind, colour in ((9 * SAME, BLUE), (0, (60, 160, 60))):
         filled = complete(grass, hole, np.where(hole, behind, 0), sources=sources)
         assert (np.abs(filled[hole].astype(int) - colour).max(-1) < 40).mean() > 0.9
+
+
+def test_a_floor_far_before_the_objects_has_a_wider_margin_and_as_many_rows():
+    """A swing about them sees more of it, at the lower corners."""
+    image, points, box, _ = room()
+    near = look_around(image, points, [box])
+    places = points.points.copy()
+    places[box.mask] *= 4
+    far = look_around(image, PointMap(points=places, camera=points.camera), [box])
+    assert near.margin.left_right == round(0.16 * image.width)
+    assert far.margin.left_right > 0.22 * image.width
+    rows, columns = near.visible.depth.shape
+    assert far.visible.depth.shape == (pytest.approx(rows, abs=2), pytest.approx(columns, abs=2))

@@ -68,9 +68,17 @@ class Relief:
         return self.rays * self.depth[..., None]
 
 
-def grid_of(camera: Camera, cells: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return rays and places of a grid of about `cells` cells over the whole photo."""
-    w = max(2, round(np.sqrt(cells * camera.width / camera.height)))
+def grid_of(
+    camera: Camera, cells: int, stretched: float = 1.0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return rays and places of a grid over the whole photo.
+
+    Args:
+        camera: of the photo.
+        cells: about how many.
+        stretched: how many times as wide as high they are.
+    """
+    w = max(2, round(np.sqrt(cells * camera.width / camera.height / stretched)))
     h = max(2, round(cells / w))
     x, y = np.meshgrid(np.linspace(0, camera.width, w + 1), np.linspace(0, camera.height, h + 1))
     rays = np.stack(
@@ -121,6 +129,7 @@ def visible_relief(
     planes: Sequence[Plane],
     *,
     cells: int,
+    stretched: float = 1.0,
     pixels: NDArray[np.uint8],
     outside: NDArray[np.bool_],
 ) -> VisibleRelief:
@@ -133,10 +142,11 @@ def visible_relief(
         hidden: bool [H, W], the objects' masks and a rim around them.
         planes: floor, table tops and walls.
         cells: about how many cells the grid has.
+        stretched: how many times as wide as high they are.
         pixels: uint8 [H, W, 3], the photo, whose edges sharpen those of the depth.
         outside: bool [H, W], a margin that the photo does not show.
     """
-    rays, place = grid_of(points.camera, cells)
+    rays, place = grid_of(points.camera, cells, stretched)
     measured = -sample_points(points.points[..., 2], place).astype(np.float64)
     on_objects = sample_points(hidden, place)
     valid = np.isfinite(measured) & (measured > 0)
@@ -263,10 +273,9 @@ def _colours_at(pixels: NDArray[np.uint8], place: NDArray[np.float64]) -> NDArra
     """Compute mean colours [h, w, 3] of the photo around places."""
     from scipy import ndimage
 
-    side = max(1, round(float(place[0, 1, 0] - place[0, 0, 0])))
-    means = np.stack(
-        [ndimage.uniform_filter(c, side) for c in np.moveaxis(pixels.astype(np.float32), -1, 0)], -1
-    )
+    across, down = (max(1, round(float(side))) for side in place[1, 1] - place[0, 0])
+    means = ndimage.uniform_filter1d(pixels.astype(np.float32), down, axis=0)
+    means = np.asarray(ndimage.uniform_filter1d(means, across, axis=1))
     return sample_points(means, place).astype(np.float64)
 
 

@@ -191,13 +191,13 @@ class _Cells:
         a, b, c, d = corners(relief.points)
         across = ((1 - t) * (b - a) + t * (d - c)) / parts
         down = ((1 - s) * (c - a) + s * (d - b)) / parts
-        side = float(relief.place[0, 1, 0] - relief.place[0, 0, 0]) / parts
+        sides = (relief.place[1, 1] - relief.place[0, 0]) / parts
         means = inside(relief.points).reshape(-1, 3)
         return _flat(
             means,
             across.reshape(-1, 3),
             down.reshape(-1, 3),
-            _colours(self.layer.pixels, inside(relief.place).reshape(-1, 2), side),
+            _colours(self.layer.pixels, inside(relief.place).reshape(-1, 2), sides),
             LONGEST * _span(relief, means) / parts,
         )
 
@@ -236,13 +236,13 @@ class _Bits:
         shrink = np.sqrt(0.5) / parts
         spread = np.ones_like(s)
         place = self.layer.relief.place
-        side = float(place[0, 1, 0] - place[0, 0, 0]) / finest
+        sides = (place[1, 1] - place[0, 0]) / finest
         means = inside(self.pieces.points).reshape(-1, 3)
         return _flat(
             means,
             ((b - a) * shrink * spread).reshape(-1, 3),
             ((c - a) * shrink * spread).reshape(-1, 3),
-            _colours(self.layer.pixels, inside(self.pieces.place).reshape(-1, 2), side),
+            _colours(self.layer.pixels, inside(self.pieces.place).reshape(-1, 2), sides),
             _span(self.layer.relief, means) / parts,
         )
 
@@ -272,15 +272,21 @@ def _flat(
 
 
 def _colours(
-    pixels: NDArray[np.uint8], place: NDArray[np.float64], side: float
+    pixels: NDArray[np.uint8], place: NDArray[np.float64], sides: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Compute colours [N, 3] of splats over squares of a picture, sharpened."""
+    """Compute colours [N, 3] of splats over rectangles of a picture, sharpened.
+
+    Args:
+        pixels: uint8 [H, W, 3].
+        place: [N, 2], x and y of their middles in pixels.
+        sides: [2], width and height of one.
+    """
     height, width = pixels.shape[:2]
     small = Pillow.fromarray(pixels)
-    if side > 1:  # a splat covers more than a pixel
-        small = small.resize(
-            (max(1, round(width / side)), max(1, round(height / side))), Pillow.Resampling.BOX
-        )
+    across, down = (max(1.0, float(side)) for side in sides)  # a splat may cover many pixels
+    if max(across, down) > 1:
+        size = max(1, round(width / across)), max(1, round(height / down))
+        small = small.resize(size, Pillow.Resampling.BOX)
     picture = np.asarray(small, np.float32)
     soft = np.asarray(ndimage.gaussian_filter(picture, (OVERLAP, OVERLAP, 0)))
     picture = np.clip(picture + CRISP * (picture - soft), 0, 255)

@@ -35,6 +35,10 @@ CELLS = 22_000  # of the first layer: two faces each, and some thousands behind 
 PIXELS_A_CELL = 4  # at least: a small photo has nothing finer to show
 WORKING = 1024  # pixels of the longer side, beyond which the photo is made smaller
 SIDES, ENDS = 0.16, 0.1  # of width and height: margin that a camera moving by 9 degrees sees
+SPARED = 0.08  # of the width, that a corner may end before: all else pays for a wide margin
+MOST_SIDES = 0.3  # of the width, where the floor is near: cells are the wider for it
+SWING = np.tan(np.radians(9))
+CORNER = 1 / 12  # of width and height: what is near is looked for there
 COARSE = 12_000  # cells at which walls are looked for
 CAMERA_UP = np.array([0.0, 1.0, 0.0])
 
@@ -85,6 +89,8 @@ def _visible(
         margin.around(hidden, False),
         planes,
         cells=cells,
+        # A wider margin makes cells wider, and leaves as many rows: floors are seen at an angle.
+        stretched=picture.shape[1] / (hidden.shape[1] * (1 + 2 * SIDES)),
         pixels=picture,
         outside=margin.around(np.zeros_like(hidden), True),
     )
@@ -114,7 +120,7 @@ def look_around(
     report.check()
     planes = [*ground_planes(ground), *_walls(points, hidden, up, seed)]
     report.check()
-    margin = Margin.of(points.camera, SIDES, ENDS)
+    margin = Margin.of(points.camera, _sides(points, masked), ENDS)
     picture, wide = margin.mirrored(pixels), margin.points(points)
     cells = max(1, min(CELLS, hidden.size // PIXELS_A_CELL))
     visible = _visible(wide, hidden, planes, margin, picture, cells)
@@ -137,6 +143,24 @@ def look_around(
         visible=visible,
         pictures=Pictures.of(pixels, hidden, reliefs, margin),
     )
+
+
+def _sides(points: PointMap, masked: NDArray[np.bool_]) -> float:
+    """Choose the margin, in shares of the width, that a swing about the objects sees.
+
+    What is nearer than they are moves the more: a floor leaves the picture at its lower corners.
+    """
+    depth = -points.points[..., 2]
+    height, width = depth.shape
+    rows, columns = max(1, round(CORNER * height)), max(1, round(CORNER * width))
+    corners = depth[-rows:, :columns], depth[-rows:, -columns:]
+    near = [part[np.isfinite(part)] for part in corners]
+    objects = depth[masked & np.isfinite(depth)]
+    if not objects.size or not all(part.size for part in near):
+        return SIDES
+    nearest = min(float(np.median(part)) for part in near)
+    shift = SWING * points.camera.fx / width * (float(np.median(objects)) / nearest - 1)
+    return float(np.clip(shift - SPARED, SIDES, MOST_SIDES))
 
 
 def _at_working_size(

@@ -15,7 +15,7 @@ TALLEST_GAP = 3  # cells along it that may look like what is behind it
 LEAST_HEIGHT = 8  # cells
 SLENDER = 3.0  # times as high as wide at least
 FARTHER = 1.05  # times its depth: what is at both its sides
-AGREE = 0.35  # in the logarithm of the depth, from its foot to its top: else it is no post
+AGREE = 0.2  # in the logarithm of the depth, from its foot to its top: else it is no post
 
 
 def stood_up(
