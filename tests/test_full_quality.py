@@ -123,6 +123,7 @@ def test_the_command_line_runs_it_on_given_masks(tiny_checkpoints, photo, mask, 
         *("run", photo, "--quality", "full", "--mask", mask, "--weights", tiny_checkpoints),
         *("--device", "cpu", "--steps", 2, "--few-splats", "--faces", 200, "--seed", 1),
         *("--vram", "8GB", "--out", out),
+        *("--texture-size", 64, "--preview-frames", 2, "--preview-size", 32),
     )
     assert result.exit_code == 0, result.output
     manifest = json.loads((out / "scene.json").read_text())

@@ -24,6 +24,7 @@ def test_a_photo_becomes_a_folder_in_metres_on_a_cpu(tiny_light, photo, tmp_path
     result = invoke(
         *("run", photo, "--quality", "light", *BOX, "--weights", tiny_light, "--device", "cpu"),
         *("--no-refine", "--no-repair", "--max-objects", 1, "--faces", 500, "--out", out),
+        *("--texture-size", 64, "--preview-frames", 2, "--preview-size", 32),
     )
     assert result.exit_code == 0, result.output
     manifest = json.loads((out / "scene.json").read_text())

@@ -33,6 +33,7 @@ def quick(tiny_open, out: Path) -> tuple[object, ...]:
     return (
         *("--weights", tiny_open, "--device", "cpu", "--steps", 2, "--faces", 500),
         *("--no-refine", "--no-repair", "--max-objects", 1, "--out", out),
+        *("--texture-size", 64, "--preview-frames", 2, "--preview-size", 32),
     )
 
 

@@ -52,8 +52,14 @@ def invoke(*args):
     return CliRunner().invoke(app, [str(a) for a in args])
 
 
+SMALL = (
+    *("--faces", "300", "--texture-size", "64", "--no-refine", "--background", "none"),
+    *("--preview-frames", "2", "--preview-size", "32"),
+)
+
+
 def run(photo, out, *args):
-    return invoke("run", photo, "--out", out, "--quality", "fake", *args)
+    return invoke("run", photo, "--out", out, "--quality", "fake", *SMALL, *args)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,10 @@ def test_a_scene_comes_of_a_phrase_by_the_segmenter_that_was_named(photo, tmp_pa
     with PIL.Image.open(masks / instances[0]["mask"]) as mask:
         assert mask.size == (160, 120)
 
-    result = invoke("run", photo, *named, *what, "--out", scene, "--json", "--device", "cpu")
+    small = ("--faces", "300", "--texture-size", "64", "--preview-frames", "2", "--no-refine")
+    result = invoke(
+        "run", photo, *named, *what, *small, "--out", scene, "--json", "--device", "cpu"
+    )
     assert result.exit_code == 0, result.output
     manifest = json.loads(result.stdout)
     assert manifest["backends"]["segmenter"].startswith(f"sam3 {model}")
