@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from PIL import Image as Pillow
@@ -19,7 +20,7 @@ from typer.main import get_command
 
 from scenelift.commands.train import app
 from scenelift.errors import InputError
-from scenelift.training import run
+from scenelift.training import export, run
 from scenelift.training import store as store_module
 from scenelift.training.export import export_head
 from scenelift.training.network import Head, HeadParams
@@ -219,6 +220,30 @@ def test_a_training_begins_where_an_exported_head_stands(tmp_path):
         begin(Head(HeadParams(hints=1, pixels=3, **sizes)), weights)
     with pytest.raises(InputError, match="no weights at"):
         read_weights(tmp_path / "none.onnx")
+
+
+def test_an_older_head_is_stored_in_fewer_bits_and_its_matrices_stay(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    params = HeadParams(
+        hints=2, pixels=3, globals=2, scale=4, blocks=1, width=64, channels=(24, 64, 8)
+    )
+    head = Head(params)
+    with monkeypatch.context() as older:
+        older.setattr(export, "LARGE", 10**9)
+        data = export_head(params, head.state_dict())
+    again = export.stored_again(data)
+    assert len(again) < len(data) - 50_000
+    for name, stored in (("old.onnx", data), ("new.onnx", again)):
+        (tmp_path / name).write_bytes(stored)
+    old, new = (read_weights(tmp_path / name) for name in ("old.onnx", "new.onnx"))
+    changed = {name for name, value in old.items() if not torch.equal(value, new[name])}
+    assert changed
+    for name in changed:
+        assert old[name].dim() == 4
+        assert old[name].numel() >= export.LARGE
+        step = old[name].abs().amax((1, 2, 3), keepdim=True) / 127
+        assert ((new[name] - old[name]).abs() <= 0.51 * step).all()
+    onnxruntime.InferenceSession(again)  # a graph that runs
 
 
 def test_workers_use_one_thread_each(monkeypatch):

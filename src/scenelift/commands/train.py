@@ -308,7 +308,9 @@ def flow(
 @app.command()
 def export(
     name: Annotated[str, typer.Argument(metavar="depth|mask|shape", help="Which head.")],
-    weights: Annotated[Path, typer.Argument(metavar="FILE", help="What `train head` wrote.")],
+    weights: Annotated[
+        Path, typer.Argument(metavar="FILE", help="What `train head` wrote, or a head that ships.")
+    ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="ONNX file to write.")],
     blend: Annotated[
         Path | None,
@@ -321,16 +323,18 @@ def export(
     Example: scenelift train export depth depth.safetensors --out depth.onnx
     """
     with problems(as_json=False):
-        from safetensors.torch import load_file
-
         from scenelift.io.files import atomic_write
-        from scenelift.training.export import blended, export_head
+        from scenelift.training.export import blended, export_head, stored_again
+        from scenelift.training.start import read_weights
         from scenelift.training.tasks import HEADS
 
-        tensors = load_file(weights)
+        tensors = read_weights(weights)
         if blend is not None:
-            tensors = blended(tensors, load_file(blend), share)
-        data = export_head(HEADS[name][0], tensors)
+            tensors = blended(tensors, read_weights(blend), share)
+        if weights.suffix == ".onnx" and blend is None:
+            data = stored_again(weights.read_bytes())
+        else:
+            data = export_head(HEADS[name][0], tensors)
         with atomic_write(out) as file:
             file.write(data)
         typer.echo(f"{out}: {len(data) / 1e6:.1f} MB")

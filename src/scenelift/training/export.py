@@ -1,7 +1,8 @@
 """Exports a trained head as a small ONNX file.
 
-Matrices of the transformer are stored in 8 bits as the backbone's are, convolutions in 16 bits
-with a cast that onnxruntime folds away when it loads the file.
+Matrices of the transformer are stored in 8 bits as the backbone's are, and computed so. Large
+kernels of convolutions are stored in 8 bits too, one scale an output channel, and all other numbers
+in 16: onnxruntime turns both into float32 when it loads the file.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from scenelift.training.network import CELLS, Head, HeadParams
 from scenelift.weights.dinov2 import quantize
 from scenelift.weights.onnx_graph import serialize
 
-__all__ = ["blended", "export_head"]
+__all__ = ["blended", "export_head", "stored_again"]
 
 OPSET = 17
 SMALL = 256  # elements: less is not worth a cast
+LARGE = 20_000  # elements: smaller kernels are hardly worth the loss
+LEVEL = 127  # of the largest weight of a kernel's output channel
 
 
 class _Named(nn.Module):
@@ -108,23 +111,55 @@ def export_head(
     model = onnx.load_model_from_string(buffer.getvalue())
     if not quantised:
         return serialize(model)
-    return serialize(_halved(onnx.load_model_from_string(quantize(model))))
+    return serialize(_smaller(onnx.load_model_from_string(quantize(model))))
 
 
-def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Store the model's large float32 constants in float16."""
-    initializers, casts = [], []
+def stored_again(data: bytes) -> bytes:
+    """Store an exported head as it would be stored today; matrices of 8 bits stay as they are."""
+    model = onnx.load_model_from_string(data)
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        half = stored.get(node.input[0]) if node.op_type == "Cast" else None
+        if half is None or half.data_type != TensorProto.FLOAT16:
+            nodes.append(node)
+            continue
+        values = numpy_helper.to_array(half).astype(np.float32)
+        half.CopyFrom(numpy_helper.from_array(values, node.output[0]))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return serialize(_smaller(model))
+
+
+def _smaller(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Store large kernels in 8 bits, but not the last one, and other float32 constants in 16."""
+    kernels = [node.input[1] for node in model.graph.node if node.op_type == "Conv"][:-1]
+    initializers, nodes = [], []
     for tensor in model.graph.initializer:
-        values = numpy_helper.to_array(tensor)
+        values, name = numpy_helper.to_array(tensor), tensor.name
         if tensor.data_type != TensorProto.FLOAT or values.size < SMALL:
             initializers.append(tensor)
-            continue
-        stored = f"{tensor.name}_half"
-        initializers.append(numpy_helper.from_array(values.astype(np.float16), stored))
-        casts.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))
+        elif name in kernels and values.size >= LARGE:
+            most = np.abs(values).max(tuple(range(1, values.ndim)), keepdims=True)
+            scale = np.maximum(most, 1e-12) / np.float32(LEVEL)
+            whole = np.rint(values / scale).astype(np.int8)
+            initializers += [
+                numpy_helper.from_array(whole, f"{name}_bytes"),
+                numpy_helper.from_array(scale, f"{name}_step"),
+            ]
+            nodes += [
+                helper.make_node(
+                    "Cast", [f"{name}_bytes"], [f"{name}_whole"], to=TensorProto.FLOAT
+                ),
+                helper.make_node("Mul", [f"{name}_whole", f"{name}_step"], [name]),
+            ]
+        else:
+            stored = f"{name}_half"
+            initializers.append(numpy_helper.from_array(values.astype(np.float16), stored))
+            nodes.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
+    nodes += model.graph.node
     del model.graph.initializer[:]
     model.graph.initializer.extend(initializers)
-    nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     return model

@@ -22,13 +22,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     Args:
         path: `.safetensors` of `scenelift train head`, or `.onnx` of `scenelift train export`; the
-            latter's 8-bit matrices come back as the numbers that run at home.
+            latter's 8-bit numbers come back as the numbers that run at home.
 
     Raises:
         InputError: there is no such file.
     """
     if not path.is_file():
-        raise InputError(f"There are no weights at {path} to begin with.")
+        raise InputError(f"There are no weights at {path}.")
     if path.suffix == ".onnx":
         return _of_graph(onnx.load(str(path)).graph)
     return {name: value.float() for name, value in load_file(path).items()}
@@ -38,6 +38,9 @@ def _of_graph(graph: onnx.GraphProto) -> dict[str, Tensor]:
     values = {}
     for tensor in graph.initializer:
         values[tensor.name.removesuffix("_half")] = numpy_helper.to_array(tensor)
+    for name in [name for name in values if name.endswith("_bytes")]:
+        kernel = name.removesuffix("_bytes")
+        values[kernel] = values.pop(name) * values.pop(f"{kernel}_step")
     for node in graph.node:  # parameters that are equal are stored once
         if node.op_type == "Identity" and node.input[0] in values:
             values[node.output[0]] = values[node.input[0]]
