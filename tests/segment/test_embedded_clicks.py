@@ -96,3 +96,62 @@ def test_a_point_beside_takes_its_part_and_leaves_the_rest(clicker, features):
     mask = mask_at(clicker, features, ON_BODY, (LEFT_OVER, False))
     assert not mask[18, 18]
     assert mask[30:72, 26:60].mean() > 0.95
+
+
+LEARNED = (80.0, 80.0, 110.0, 110.0)
+
+
+class LearnedPoints:
+    """Says that clicks without a proposal are on `LEARNED`, and notes what it is to correct."""
+
+    def __init__(self):
+        self.corrections = []
+
+    def box_of(self, pixels, windows, points):
+        return LEARNED
+
+    def corrected(self, pixels, windows, points, box, rivals, alpha, *counts, own=True):
+        self.corrections.append((box, *counts, own))
+        changed = alpha.copy()
+        changed[100:104] = 1
+        return changed
+
+
+@pytest.fixture
+def learned():
+    points = LearnedPoints()
+    return points, EmbeddedClicker((), MissesTheHandle(), None, points=points)
+
+
+def test_a_click_on_no_proposal_is_on_what_learned_points_say(learned, features):
+    points, clicker = learned
+    mask = mask_at(clicker, features, ((95.0, 95.0), True))
+    assert mask[80:110, 80:110].all()
+    assert points.corrections == [(LEARNED, 0, 1, True)]
+
+
+def test_a_proposals_mask_is_the_answer_to_the_first_click(learned, features):
+    points, clicker = learned
+    assert not mask_at(clicker, features, ON_BODY)[100:104].any()
+    assert points.corrections == []
+    assert mask_at(clicker, features, ON_BODY, (HANDLE, True))[100:104].all()
+    assert points.corrections == [(BOX, 1, 1, True)]
+
+
+def test_a_mask_that_is_given_is_not_what_later_clicks_begin_with(learned, features):
+    points, clicker = learned
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[BODY] = True
+    prompt = PointPrompt(point=HANDLE, positive=True)
+    assert clicker.cut(features, Clicks(points=(prompt,), mask=mask))[100:104].all()
+    assert points.corrections == [((12.0, 12.0, 60.0, 72.0), 0, 0, False)]
+
+
+def test_learned_points_correct_what_the_first_click_chose(learned, features):
+    points, clicker = learned
+    boxes = np.array([BOX, (6.0, 6.0, 114.0, 114.0)], np.float32)
+    features.proposals = Detections(
+        boxes=boxes, scores=np.array([0.9, 0.8], np.float32), classes=np.array([0, 0])
+    )
+    mask_at(clicker, features, ON_BODY, ((90.0, 42.0), True))
+    assert points.corrections == [(BOX, 1, 1, True)]

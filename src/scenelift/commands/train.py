@@ -169,7 +169,7 @@ def scenes(
 
 @app.command()
 def head(
-    name: Annotated[str, typer.Argument(metavar="depth|mask|shape", help="Which head.")],
+    name: Annotated[str, typer.Argument(metavar="depth|mask|points|shape", help="Which head.")],
     folder: FolderArgument,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Weights, as safetensors.")],
     steps: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 10_000,
@@ -307,7 +307,7 @@ def flow(
 
 @app.command()
 def export(
-    name: Annotated[str, typer.Argument(metavar="depth|mask|shape", help="Which head.")],
+    name: Annotated[str, typer.Argument(metavar="depth|mask|points|shape", help="Which head.")],
     weights: Annotated[
         Path, typer.Argument(metavar="FILE", help="What `train head` wrote, or a head that ships.")
     ],
@@ -324,14 +324,22 @@ def export(
     """
     with problems(as_json=False):
         from scenelift.io.files import atomic_write
-        from scenelift.training.export import blended, export_head, stored_again
+        from scenelift.models.embedded import shipped
+        from scenelift.training.export import (
+            blended,
+            export_head,
+            export_points,
+            stored_again,
+        )
         from scenelift.training.start import read_weights
         from scenelift.training.tasks import HEADS
 
         tensors = read_weights(weights)
         if blend is not None:
             tensors = blended(tensors, read_weights(blend), share)
-        if weights.suffix == ".onnx" and blend is None:
+        if name == "points":
+            data = export_points(HEADS[name][0], tensors, shipped("mask"))
+        elif weights.suffix == ".onnx" and blend is None:
             data = stored_again(weights.read_bytes())
         else:
             data = export_head(HEADS[name][0], tensors)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -20,10 +21,11 @@ from torch import Tensor, nn
 from scenelift.errors import InputError
 from scenelift.training.backbone import LEVELS, WIDTH
 from scenelift.training.network import CELLS, Head, HeadParams
+from scenelift.training.start import read_weights
 from scenelift.weights.dinov2 import quantize
 from scenelift.weights.onnx_graph import serialize
 
-__all__ = ["blended", "export_head", "stored_again"]
+__all__ = ["blended", "export_head", "export_points", "stored_again"]
 
 OPSET = 17
 SMALL = 256  # elements: less is not worth a cast
@@ -64,7 +66,11 @@ def blended(
 
 
 def export_head(
-    params: HeadParams, weights: Mapping[str, Tensor], *, quantised: bool = True
+    params: HeadParams,
+    weights: Mapping[str, Tensor],
+    *,
+    quantised: bool = True,
+    small_kernels: bool = True,
 ) -> bytes:
     """Write a head.
 
@@ -72,6 +78,7 @@ def export_head(
         params: its sizes.
         weights: its state dict.
         quantised: False keeps the matrices in float32 and the kernels too, to compare with.
+        small_kernels: store large kernels in 8 bits; False, in 16, as the mask head has them.
 
     Returns:
         An ONNX model with inputs `h2`, `h5`, `h8`, `feat` (float32 [B, 1 + h·w, 384]), `photo`
@@ -111,7 +118,19 @@ def export_head(
     model = onnx.load_model_from_string(buffer.getvalue())
     if not quantised:
         return serialize(model)
-    return serialize(_smaller(onnx.load_model_from_string(quantize(model))))
+    return serialize(_smaller(onnx.load_model_from_string(quantize(model)), small_kernels))
+
+
+def export_points(params: HeadParams, weights: Mapping[str, Tensor], shipped: Path) -> bytes:
+    """Write a head with points, which answers boxes by the bits of the one that it began with.
+
+    Args:
+        params: its sizes.
+        weights: its state dict, of which what points added is taken.
+        shipped: the head that ships.
+    """
+    own = {name: value for name, value in weights.items() if name.startswith("points.")}
+    return export_head(params, read_weights(shipped) | own, small_kernels=False)
 
 
 def stored_again(data: bytes) -> bytes:
@@ -131,9 +150,11 @@ def stored_again(data: bytes) -> bytes:
     return serialize(_smaller(model))
 
 
-def _smaller(model: onnx.ModelProto) -> onnx.ModelProto:
+def _smaller(model: onnx.ModelProto, small_kernels: bool = True) -> onnx.ModelProto:
     """Store large kernels in 8 bits, but not the last one, and other float32 constants in 16."""
     kernels = [node.input[1] for node in model.graph.node if node.op_type == "Conv"][:-1]
+    if not small_kernels:
+        kernels = []
     initializers, nodes = [], []
     for tensor in model.graph.initializer:
         values, name = numpy_helper.to_array(tensor), tensor.name

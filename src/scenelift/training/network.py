@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from scenelift.models.layers.vit import VitBlock
 from scenelift.training.backbone import LEVELS, WIDTH
+from scenelift.training.points import POINT_HINTS, PointPrompts, any_point
 
 __all__ = ["CELLS", "Head", "HeadParams"]
 
@@ -33,6 +34,8 @@ class HeadParams:
         scale: output pixels a patch along a side: 1, 2, 4 or 8.
         blocks, width: of the transformer.
         channels: of the decoder at 2, 4 and 8 pixels a patch; those beyond `scale` are unused.
+        points: whether the last hints are points and an earlier mask (`POINT_HINTS`); only with
+            `scale` 8.
     """
 
     hints: int
@@ -42,6 +45,7 @@ class HeadParams:
     blocks: int = 4
     width: int = WIDTH
     channels: tuple[int, int, int] = (128, 64, 24)
+    points: bool = False
 
     def __post_init__(self) -> None:
         if self.scale not in (2, 4, 8):
@@ -68,7 +72,7 @@ class Head(nn.Module):
     def __init__(self, params: HeadParams) -> None:
         super().__init__()
         self.params = params
-        width, inputs = params.width, 3 + params.hints
+        width, inputs = params.width, 3 + params.hints - POINT_HINTS * params.points
         self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in LEVELS)
         self.levels = nn.ModuleList(nn.Linear(WIDTH, width) for _ in LEVELS)
         self.patches = nn.Conv2d(inputs, width, CELLS, stride=CELLS)
@@ -102,6 +106,9 @@ class Head(nn.Module):
             for i, b in enumerate(channels)
         )
         self.out = nn.Conv2d(channels[-1], params.pixels, 3, padding=1)
+        self.points = (
+            PointPrompts(width, params.blocks, stem, channels[-1], CELLS) if params.points else None
+        )
 
     def forward(
         self,
@@ -110,6 +117,10 @@ class Head(nn.Module):
         hints: Tensor,  # [B, E, 8h, 8w]
     ) -> tuple[Tensor, Tensor]:  # [B, pixels, scale · h, scale · w], [B, globals]
         """Run the head."""
+        points, parts, gate = hints[:, :0], hints, hints
+        if self.points is not None:
+            hints, points = hints[:, :-POINT_HINTS], hints[:, -POINT_HINTS:]
+            parts, gate = self.points.parts(points), any_point(points)
         inputs = torch.cat([photo, hints], 1)
         patches = self.patches(inputs)  # [B, D, h, w]
         x = sum(
@@ -117,13 +128,20 @@ class Head(nn.Module):
             for level, norm, linear in zip(levels, self.norms, self.levels, strict=True)
         )
         x = x + F.pad(patches.flatten(2).transpose(1, 2), (0, 0, 1, 0))  # class first
-        for block in self.blocks:
+        if self.points is not None:
+            x = x + self.points.tokens(parts, gate)
+        for k, block in enumerate(self.blocks):
             x = block(x)
+            if self.points is not None:
+                x = x + self.points.change(k, x, parts, gate)
         x = self.norm(x)
         of_picture = self.of_picture(torch.cat([x[:, 0], x[:, 1:].mean(1)], 1))
 
         y = x[:, 1:].transpose(1, 2).reshape(patches.shape)
-        fine = self.stem(inputs)
+        fine = self.stem[0](inputs)
+        if self.points is not None:
+            fine = fine + self.points.seen(points, gate)
+        fine = self.stem[2](self.stem[1](fine))
         middle = self.down4(F.gelu(fine))
         coarse = self.down2(F.gelu(middle))
         pyramid = (coarse, middle, fine)
@@ -132,4 +150,8 @@ class Head(nn.Module):
         ):
             y = F.pixel_shuffle(rise(y), 2) + look(picture)
             y = refine(y)
-        return self.out(F.gelu(y)), of_picture
+        features = F.gelu(y)
+        maps = self.out(features)
+        if self.points is not None:
+            maps = maps + self.points.said(features, points, gate)
+        return maps, of_picture

@@ -76,7 +76,8 @@ def begin(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Load weights into a network that may have further inputs and outputs.
 
     Inputs that the weights do not know begin with zeros, so that the network at first says what it
-    said before; outputs that they do not know begin as the network has them.
+    said before; outputs that they do not know begin as the network has them, and so do weights for
+    points (`PointPrompts`), which at first add nothing.
 
     Raises:
         InputError: a parameter is missing or larger than the network's.
@@ -84,6 +85,9 @@ def begin(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     fitted = {}
     for name, own in network.state_dict().items():
         old = weights.get(name)
+        if old is None and name.startswith("points."):
+            fitted[name] = own
+            continue
         if (
             old is None
             or old.dim() != own.dim()

@@ -35,6 +35,11 @@ def version(name: str) -> str:
     return f"{name} head {VERSIONS[name]}"
 
 
+def shipped(name: str) -> Path:
+    """Return the file of a head."""
+    return Path(__file__).parent / f"{name}.onnx"
+
+
 class Head:
     """A head and the backbone before it.
 
@@ -58,7 +63,7 @@ class Head:
             WeightsError: the backbone is missing, or either is damaged.
         """
         backbone = session("dinov2", weights, threads)
-        path = Path(__file__).parent / f"{name}.onnx"
+        path = shipped(name)
         check_shipped(path)
         return cls(backbone, session_at(path, threads))
 
@@ -75,6 +80,11 @@ class Head:
             Output channels by pixel [P, H, W], and numbers for the picture [G].
         """
         return self.answer(picture, self.tokens(picture), hints)
+
+    @property
+    def hints(self) -> int:
+        """The channels of hints that the head takes."""
+        return next(i.shape[1] for i in self._head.get_inputs() if i.name == "hints")
 
     def tokens(
         self, picture: NDArray[np.uint8]

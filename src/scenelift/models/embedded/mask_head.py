@@ -15,6 +15,7 @@ from scenelift.types import Box
 __all__ = ["HeadView", "MaskHead"]
 
 PATCHES = (28, 28)
+BOX_HINTS = 5
 # As in training (`scenelift.training.tasks.mask`):
 MARGIN = 0.3  # of the box's longer side, around it
 NARROWEST = 0.5  # of the window's sides
@@ -46,6 +47,11 @@ class MaskHead:
     def __init__(self, head: Head) -> None:
         self._head = head
 
+    @property
+    def head(self) -> Head:
+        """The network, for points."""
+        return self._head
+
     @classmethod
     def load(cls, weights: Path | None, threads: int = 0) -> MaskHead:
         """Load the trained head and its backbone.
@@ -66,7 +72,10 @@ class MaskHead:
         window = window_of(box)
         picture = crop(pixels, window, PATCHES)
         tokens = self._head.tokens(picture)
-        maps, _ = self._head.answer(picture, tokens, hints_of(window, box, others))
+        hints = hints_of(window, box, others)
+        # Zeros where the head takes points: then it answers as if it took none.
+        hints = np.pad(hints, ((0, self._head.hints - BOX_HINTS), (0, 0), (0, 0)))
+        maps, _ = self._head.answer(picture, tokens, hints)
         patches = tokens[LEVELS[-1]][0, 1:]  # without the class token
         return HeadView(
             window=window,
@@ -100,7 +109,7 @@ def hints_of(window: Window, box: Box, others: Sequence[Box]) -> NDArray[np.floa
 
     across = (2 * x - box[0] - box[2]) / max(box[2] - box[0], 1)
     down = (2 * y - box[1] - box[3]) / max(box[3] - box[1], 1)
-    hints = np.zeros((5, rows, columns), np.float32)
+    hints = np.zeros((BOX_HINTS, rows, columns), np.float32)
     hints[0] = inside(box)
     hints[1] = across.clip(-MOST_OFF, MOST_OFF)
     hints[2] = down.clip(-MOST_OFF, MOST_OFF)[:, None]

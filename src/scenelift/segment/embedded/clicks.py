@@ -1,9 +1,12 @@
-"""Clicks without a model that was trained for them: proposed boxes first, similar features else.
+"""Clicks of the embedded models: proposed boxes first, then points as the mask head learned them.
 
-Of the boxes that the detectors propose and that hold the points, the surest whose mask obeys them
-is taken, else one whose mask obeys the first point. Where there is none, a box is drawn around
-where DINOv2's features are like those at the points. Points that the mask then still contradicts
-take what is near and similar with them.
+The surest box that the detectors propose and whose mask holds the first point is taken; where there
+is none, the box that the mask head says for the points in the whole photo. Further points correct
+its mask one after the other. Points that it then still contradicts take what is near and similar
+with them.
+
+Without DINOv2 there is no mask head: further points choose between proposals, and a box is drawn
+around where features are like those at the points.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from scenelift.progress import silent
 from scenelift.segment.clicks import Clicks, obey_points
 from scenelift.segment.embedded import detectors as detection
 from scenelift.segment.embedded.detectors import Detector
+from scenelift.segment.embedded.points import PointMasker, Windows
 from scenelift.segment.embedded.refine import refine, resized
 from scenelift.types import Box, Image, PointPrompt
 
@@ -60,19 +64,21 @@ class EmbeddedFeatures:
         proposals: boxes of objects, the surest first.
         grid: float32 [rows, columns, C], features of unit length; None without DINOv2.
         masks: of boxes that were cut out, float16 within their windows.
+        windows: what points were given in.
     """
 
     pixels: NDArray[np.uint8]
     proposals: Detections
     grid: NDArray[np.float32] | None
     masks: dict[Box, tuple[int, int, NDArray[np.float16]]] = field(default_factory=dict)
+    windows: Windows = field(default_factory=Windows)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def nbytes(self) -> int:
         grid = 0 if self.grid is None else self.grid.nbytes
         mask_bytes = sum(part.nbytes for _, _, part in self.masks.values())
-        return self.pixels.nbytes + grid + mask_bytes
+        return self.pixels.nbytes + grid + mask_bytes + self.windows.nbytes
 
 
 class EmbeddedClicker:
@@ -82,6 +88,7 @@ class EmbeddedClicker:
         detectors: propose boxes.
         masker: cuts objects out of boxes.
         features: DINOv2, or None to go without.
+        points: takes points as the mask head learned them, or None to go without.
         workers: views that detectors look at side by side.
     """
 
@@ -93,9 +100,11 @@ class EmbeddedClicker:
         masker: Masker,
         features: PatchFeatures | None,
         *,
+        points: PointMasker | None = None,
         workers: int = 1,
     ) -> None:
         self._detectors, self._masker = tuple(detectors), masker
+        self._points = points
         self._features, self._workers = features, workers
 
     def look(self, image: Image) -> EmbeddedFeatures:
@@ -114,23 +123,48 @@ class EmbeddedClicker:
 
     def cut(self, features: EmbeddedFeatures, clicks: Clicks) -> NDArray[np.float32]:
         """A soft mask [H, W] of one object."""
-        reach = REACH
+        reach, answered, defining = REACH, 0, 0
         if clicks.mask is not None:
             alpha = clicks.mask.astype(np.float32)
+            box = _box_of(clicks.mask)
         elif clicks.box is not None:
-            alpha = self._of_box(features, clicks.box)
+            alpha, box = self._of_box(features, clicks.box), clicks.box
         else:
-            alpha = self._best_proposal(features, clicks.points)
+            first = [p for p in clicks.points if p.positive][:1]
+            # Learned points correct better than another proposal would.
+            told = clicks.points if self._points is None else first
+            defining = 1
+            proposal = self._best_proposal(features, told)
+            if proposal is not None:
+                alpha, box = proposal
+                answered = 1
+            else:
+                box = self._likely_box(features, clicks.points)
+                alpha = self._of_box(features, box)
             on_it = [p.point for p in clicks.points if p.positive][:1]
             if not all(_at(alpha, point) >= 0.5 for point in on_it):
                 # It is of something else: what is wrong with it may be anything.
-                reach = math.inf
+                reach, answered = math.inf, 0
+        if self._points is not None and box is not None:
+            if answered < len(clicks.points):
+                alpha = self._points.corrected(
+                    features.pixels,
+                    features.windows,
+                    clicks.points,
+                    box,
+                    self._rivals(features, box),
+                    alpha,
+                    answered,
+                    defining,
+                    own=clicks.mask is None,
+                )
+            reach = REACH
         return obey_points(_corrected(features, alpha, clicks.points, reach), clicks.points)
 
     def _best_proposal(
         self, features: EmbeddedFeatures, points: Sequence[PointPrompt]
-    ) -> NDArray[np.float32]:
-        """Cut out the surest box whose mask obeys the points, else a grown one.
+    ) -> tuple[NDArray[np.float32], Box] | None:
+        """Cut out the surest box whose mask obeys the points; None where no box's mask is right.
 
         A mask that is wrong at some of the points is better than none, if the first point is on it:
         such points ask for a correction.
@@ -140,16 +174,22 @@ class EmbeddedClicker:
         for some in (on_it, on_it[:1]) if len(on_it) > 1 else (on_it,):
             masks = self._proposed_masks(features, some, points)
             if masks:
-                return max(masks, key=lambda alpha: _obeyed(alpha, points))
-        return self._of_box(features, _grown_box(features, points))
+                return max(masks, key=lambda pair: _obeyed(pair[0], points))
+        return None
+
+    def _likely_box(self, features: EmbeddedFeatures, points: Sequence[PointPrompt]) -> Box:
+        """Find a box where no detector proposes one."""
+        if self._points is not None:
+            return self._points.box_of(features.pixels, features.windows, points)
+        return _grown_box(features, points)
 
     def _proposed_masks(
         self,
         features: EmbeddedFeatures,
         on_it: Sequence[tuple[float, float]],
         points: Sequence[PointPrompt],
-    ) -> list[NDArray[np.float32]]:
-        """Cut out the surest boxes that hold points; masks that hold the first of them."""
+    ) -> list[tuple[NDArray[np.float32], Box]]:
+        """Cut out the surest boxes that hold points; those whose masks hold the first of them."""
         height, width = features.pixels.shape[:2]
         masks, count = [], 0
         for row in features.proposals.boxes.tolist():
@@ -160,10 +200,16 @@ class EmbeddedClicker:
             alpha = self._of_box(features, box)
             count += 1
             if all(_at(alpha, point) >= 0.5 for point in on_it[:1]):
-                masks.append(alpha)
+                masks.append((alpha, box))
             if count == MOST_PROPOSALS or _obeyed(alpha, points) == len(points):
                 break
         return masks
+
+    def _rivals(self, features: EmbeddedFeatures, box: Box) -> list[Box]:
+        """Choose proposed boxes of other objects."""
+        sure = features.proposals.take(features.proposals.scores >= 0.4).boxes.tolist()
+        boxes = [(b[0], b[1], b[2], b[3]) for b in sure]
+        return [other for other in boxes if _iou(other, box) < 0.5]
 
     def _of_box(self, features: EmbeddedFeatures, box: Box) -> NDArray[np.float32]:
         """Cut out what is in a box; earlier masks are cached."""
@@ -174,11 +220,7 @@ class EmbeddedClicker:
             y0, x0, part = cached_mask
             alpha[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]] = part
             return alpha
-        boxes = [
-            (b[0], b[1], b[2], b[3])
-            for b in features.proposals.take(features.proposals.scores >= 0.4).boxes.tolist()
-        ]
-        rivals = [other for other in boxes if _iou(other, box) < 0.5]
+        rivals = self._rivals(features, box)
         (alpha,) = self._masker.masks(features.pixels, [box], rivals, silent(), quick=True)
         rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
         if rows.size:
@@ -189,6 +231,14 @@ class EmbeddedClicker:
                 while len(features.masks) > CACHED_MASKS:
                     del features.masks[next(iter(features.masks))]
         return alpha
+
+
+def _box_of(mask: NDArray[np.bool_]) -> Box | None:
+    """Find the box around a mask; None where it is empty."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not rows.size:
+        return None
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
 def _inside(point: tuple[float, float], box: Box) -> bool:

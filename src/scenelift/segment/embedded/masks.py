@@ -21,7 +21,9 @@ from threadpoolctl import threadpool_limits
 from scenelift.errors import WeightsError
 from scenelift.models.embedded.features import PatchFeatures
 from scenelift.models.embedded.mask_head import HeadView, MaskHead
+from scenelift.models.embedded.point_head import PointHead, takes_points
 from scenelift.progress import Reporter
+from scenelift.segment.embedded.points import PointMasker
 from scenelift.segment.embedded.refine import refine, resized
 from scenelift.segment.embedded.subject import SubjectFinder
 from scenelift.types import Box
@@ -75,6 +77,13 @@ class BoxMasker:
             return cls(features, SubjectFinder.load(weights, threads), head)
         except WeightsError:
             return cls(features, head=head)
+
+    @property
+    def points(self) -> PointMasker | None:
+        """The same mask head, with points, if it learned them."""
+        if self._head is None or not takes_points(self._head.head):
+            return None
+        return PointMasker(PointHead(self._head.head))
 
     def masks(
         self,

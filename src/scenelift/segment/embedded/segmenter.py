@@ -29,6 +29,7 @@ from scenelift.segment.embedded.evidence import Evidence, Naming
 from scenelift.segment.embedded.matching import Candidate
 from scenelift.segment.embedded.named import NAMED
 from scenelift.segment.embedded.overlap import without_overlaps
+from scenelift.segment.embedded.points import PointMasker
 from scenelift.segment.embedded.vocabulary import Reading, Vocabulary
 from scenelift.segment.filters import FilterSettings, keep_best
 from scenelift.types import Box, Dropped, Image, Instance, Prompt, Segmentation
@@ -93,6 +94,7 @@ class EmbeddedSegmenter:
             needed a detector.
         threads: views that are looked at side by side; 0 for as many as there are cores.
         features: DINOv2, for clicks on what no detector proposes.
+        points: the mask head with points, for clicks.
     """
 
     name = "embedded"
@@ -109,6 +111,7 @@ class EmbeddedSegmenter:
         notes: Sequence[str] = (),
         threads: int = 0,
         features: PatchFeatures | None = None,
+        points: PointMasker | None = None,
     ) -> None:
         self.version = version
         self._vocabulary = vocabulary
@@ -117,7 +120,7 @@ class EmbeddedSegmenter:
         self._subject, self._namer = subject, namer
         self._notes = tuple(notes)
         self._workers = threads or os.cpu_count() or 1
-        self._features = features
+        self._features, self._points = features, points
 
     @classmethod
     def load(cls, options: BackendOptions | Runtime) -> EmbeddedSegmenter:
@@ -158,12 +161,19 @@ class EmbeddedSegmenter:
             notes=notes,
             threads=threads,
             features=masker.features,
+            points=masker.points,
         )
 
     @property
     def clicker(self) -> EmbeddedClicker:
         """The same models, with points."""
-        return EmbeddedClicker(self._detectors, self._masker, self._features, workers=self._workers)
+        return EmbeddedClicker(
+            self._detectors,
+            self._masker,
+            self._features,
+            points=self._points,
+            workers=self._workers,
+        )
 
     def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
         """Find every object that a phrase names or a box is drawn around.

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from scenelift.training.loop import Task
 from scenelift.training.network import HeadParams
-from scenelift.training.tasks import depth, mask, shape
+from scenelift.training.tasks import depth, mask, points, shape
 
 __all__ = ["HEADS"]
 
 HEADS: dict[str, tuple[HeadParams, Callable[..., Task]]] = {
     "depth": (depth.PARAMS, depth.DepthTask),
     "mask": (mask.PARAMS, mask.MaskTask),
+    "points": (points.PARAMS, points.PointsTask),
     "shape": (shape.PARAMS, shape.ShapeTask),
 }
 """Name -> sizes of the head, and its task."""

@@ -1,0 +1,119 @@
+"""Points → mask by the mask head: it takes clicks, and the mask that they correct, beside boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenelift.models.embedded import CELLS, Head, Window, crop
+from scenelift.models.embedded.mask_head import BOX_HINTS, PATCHES, hints_of, window_of
+from scenelift.types import Box, PointPrompt
+
+__all__ = ["POINT_HINTS", "PointHead", "PointWindow", "point_hints", "takes_points"]
+
+POINT_HINTS = 7
+# As in training (`scenelift.training.clicks`):
+RADIUS = 3.0  # of the disc at a point, in pixels of the hints
+ALIKE = ("h8", "feat")
+
+Place = tuple[int, int, bool]
+"""Row and column in pixels of the hints, and whether the point is on the object."""
+
+
+class PointWindow:
+    """A window of a photo, in which points correct masks one after the other.
+
+    Args:
+        head: the mask head.
+        pixels: uint8 [H, W, 3], sRGB.
+        window: what is looked at.
+        hints: of the box, [5, 224, 224].
+    """
+
+    def __init__(
+        self, head: Head, pixels: NDArray[np.uint8], window: Window, hints: NDArray[np.float32]
+    ) -> None:
+        self.window = window
+        self._head, self._hints = head, hints
+        self._picture = crop(pixels, window, PATCHES)
+        self._tokens = head.tokens(self._picture)
+
+    @property
+    def nbytes(self) -> int:
+        levels = sum(level.nbytes for level in self._tokens.values())
+        return levels + self._picture.nbytes + self._hints.nbytes
+
+    def answer(
+        self, points: Sequence[PointPrompt], before: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """Estimate for each pixel of the window how likely it belongs to the object.
+
+        Args:
+            points: all so far; those beyond the window are left out.
+            before: [224, 224] in 0…1, the mask that the last point corrects; None where there is
+                none.
+        """
+        places = [place for p in points if (place := self._place(p)) is not None]
+        hints = np.concatenate([self._hints, point_hints(self._tokens, places, before)])
+        maps, _ = self._head.answer(self._picture, self._tokens, hints)
+        return 1 / (1 + np.exp(-maps[0].clip(-30, 30)))
+
+    def _place(self, point: PointPrompt) -> Place | None:
+        x0, y0, x1, y1 = self.window
+        row = int((point.point[1] - y0) / (y1 - y0) * PATCHES[0] * CELLS)
+        column = int((point.point[0] - x0) / (x1 - x0) * PATCHES[1] * CELLS)
+        if 0 <= row < PATCHES[0] * CELLS and 0 <= column < PATCHES[1] * CELLS:
+            return row, column, point.positive
+        return None
+
+
+class PointHead:
+    """Opens windows of photos for points.
+
+    Args:
+        head: the mask head.
+    """
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+
+    def of_box(self, pixels: NDArray[np.uint8], box: Box, others: Sequence[Box]) -> PointWindow:
+        """Look at a box and its surroundings."""
+        window = window_of(box)
+        return PointWindow(self._head, pixels, window, hints_of(window, box, others))
+
+    def of_photo(self, pixels: NDArray[np.uint8]) -> PointWindow:
+        """Look at the whole photo, where no box is known."""
+        window = (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[0]))
+        return PointWindow(self._head, pixels, window, hints_of(window, window, ()))
+
+
+def point_hints(
+    tokens: Mapping[str, NDArray[np.float32]],  # [1, 1 + h·w, 384] each
+    places: Sequence[Place],
+    before: NDArray[np.float32] | None,  # [8h, 8w]
+) -> NDArray[np.float32]:  # [7, 8h, 8w]
+    """Build the hints of points, as `scenelift.training.points` defines them."""
+    rows, columns = PATCHES
+    hints = np.zeros((POINT_HINTS, rows * CELLS, columns * CELLS), np.float32)
+    hints[3:] = -1
+    if before is not None:
+        hints[2] = 2 * before - 1
+    patches = [tokens[name][0, 1:] for name in ALIKE]
+    units = [x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in patches]
+    y, x = np.ogrid[: rows * CELLS, : columns * CELLS]
+    for row, column, positive in places:
+        kind = 0 if positive else 1
+        hints[kind][(y - row) ** 2 + (x - column) ** 2 <= RADIUS**2] = 1
+        patch = row // CELLS * columns + column // CELLS
+        for k, unit in enumerate(units, 3 + 2 * kind):
+            alike = (unit @ unit[patch]).reshape(rows, columns)
+            hints[k] = np.maximum(hints[k], alike.repeat(CELLS, 0).repeat(CELLS, 1))
+    return hints
+
+
+def takes_points(head: Head) -> bool:
+    """Tell whether a mask head was trained for points too."""
+    return head.hints == BOX_HINTS + POINT_HINTS
