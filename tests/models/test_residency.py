@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from scenelift.device import clear_device
 from scenelift.models.residency import Residency
 
 CPU = torch.device("cpu")
@@ -157,6 +158,15 @@ def test_a_way_is_tried_twice_and_then_the_cheaper_one(failures, result):
     full, less = Hungry(failures, "full"), Hungry(0, "less")
     assert residency(None).first_that_fits(full, less) == result
     assert full.calls == min(failures + 1, 2)
+
+
+def test_another_stage_clears_the_device_of_what_is_not_running():
+    idle, busy, memory = layer(), layer(), residency(None)
+    with memory.running(idle):
+        pass
+    with memory.running(busy):
+        clear_device(memory.device)
+        assert memory.resident == (busy,)
 
 
 def test_the_device_is_cleared_before_the_second_try():
