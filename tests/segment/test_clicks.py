@@ -227,9 +227,10 @@ def test_embedded_clicks_take_the_cup_and_give_back_its_rim():
     assert 0.08 < cup.mean() < 0.35
     coffee = clicker.cut(seen, Clicks(points=(beside((300.0, 120.0)),), mask=cup)) >= 0.5
     assert not coffee[120, 300]
-    assert coffee.sum() < 0.95 * cup.sum()
+    # Some of the coffee goes, and the cup stays.
+    assert 0.6 * cup.sum() < coffee.sum() < 0.98 * cup.sum()
     assert (coffee & ~cup).sum() == 0
-    # What no box holds is grown from similar features: the wood.
+    # What no box holds is found by the learned points: the wood.
     wood = clicker.cut(seen, Clicks(points=(on((40.0, 250.0)), beside((250.0, 200.0))))) >= 0.5
     assert wood[250, 40]
     assert not wood[200, 250]

@@ -144,7 +144,9 @@ def test_a_mask_that_is_given_is_not_what_later_clicks_begin_with(learned, featu
     mask[BODY] = True
     prompt = PointPrompt(point=HANDLE, positive=True)
     assert clicker.cut(features, Clicks(points=(prompt,), mask=mask))[100:104].all()
-    assert points.corrections == [((12.0, 12.0, 60.0, 72.0), 0, 0, False)]
+    beside = PointPrompt(point=LEFT_OVER, positive=False)
+    assert not clicker.cut(features, Clicks(points=(beside,), mask=mask))[100:104].any()
+    assert points.corrections == [((12.0, 12.0, 60.0, 72.0), 0, 0, False)] * 2
 
 
 def test_learned_points_correct_what_the_first_click_chose(learned, features):

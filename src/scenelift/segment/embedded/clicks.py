@@ -147,7 +147,7 @@ class EmbeddedClicker:
                 reach, answered = math.inf, 0
         if self._points is not None and box is not None:
             if answered < len(clicks.points):
-                alpha = self._points.corrected(
+                answer = self._points.corrected(
                     features.pixels,
                     features.windows,
                     clicks.points,
@@ -158,6 +158,7 @@ class EmbeddedClicker:
                     defining,
                     own=clicks.mask is None,
                 )
+                alpha = answer if clicks.mask is None else _one_way(answer, alpha, clicks.points)
             reach = REACH
         return obey_points(_corrected(features, alpha, clicks.points, reach), clicks.points)
 
@@ -231,6 +232,17 @@ class EmbeddedClicker:
                 while len(features.masks) > CACHED_MASKS:
                     del features.masks[next(iter(features.masks))]
         return alpha
+
+
+def _one_way(
+    answer: NDArray[np.float32], given: NDArray[np.float32], points: Sequence[PointPrompt]
+) -> NDArray[np.float32]:  # [H, W]
+    """Keep points beside an object from adding to a given mask, and points on it from taking."""
+    if not any(p.positive for p in points):
+        return np.minimum(answer, given)
+    if all(p.positive for p in points):
+        return np.maximum(answer, given)
+    return answer
 
 
 def _box_of(mask: NDArray[np.bool_]) -> Box | None:
