@@ -136,6 +136,8 @@ def test_a_proposals_mask_is_the_answer_to_the_first_click(learned, features):
     assert points.corrections == []
     assert mask_at(clicker, features, ON_BODY, (HANDLE, True))[100:104].all()
     assert points.corrections == [(BOX, 1, 1, True)]
+    mask_at(clicker, features, (LEFT_OVER, False), ON_BODY)
+    assert points.corrections[1:] == [(BOX, 0, 1, True)]
 
 
 def test_a_mask_that_is_given_is_not_what_later_clicks_begin_with(learned, features):

@@ -137,7 +137,7 @@ class EmbeddedClicker:
             proposal = self._best_proposal(features, told)
             if proposal is not None:
                 alpha, box = proposal
-                answered = 1
+                answered = int(clicks.points[0].positive)
             else:
                 box = self._likely_box(features, clicks.points)
                 alpha = self._of_box(features, box)
