@@ -97,11 +97,11 @@ def depth_inside(region: Tensor) -> Tensor:  # bool [B, H, W] -> float [B, H, W]
     depth = torch.zeros_like(left)
     for step in range((min(region.shape[1:]) + 1) // 2):
         depth += left
-        gone = 1 - left[:, None]
+        removed = 1 - left[:, None]
         if step % 2:
-            gone = F.max_pool2d(gone, 3, 1, 1)
+            removed = F.max_pool2d(removed, 3, 1, 1)
         else:
-            across = F.max_pool2d(gone, (1, 3), 1, (0, 1))
-            gone = torch.maximum(across, F.max_pool2d(gone, (3, 1), 1, (1, 0)))
-        left = 1 - gone[:, 0]
+            across = F.max_pool2d(removed, (1, 3), 1, (0, 1))
+            removed = torch.maximum(across, F.max_pool2d(removed, (3, 1), 1, (1, 0)))
+        left = 1 - removed[:, 0]
     return depth[:, 1:-1, 1:-1].float()

@@ -132,9 +132,9 @@ class EmbeddedClicker:
         else:
             first = [p for p in clicks.points if p.positive][:1]
             # Learned points correct better than another proposal would.
-            told = clicks.points if self._points is None else first
+            requested = clicks.points if self._points is None else first
             defining = 1
-            proposal = self._best_proposal(features, told)
+            proposal = self._best_proposal(features, requested)
             if proposal is not None:
                 alpha, box = proposal
                 answered = int(clicks.points[0].positive)

@@ -96,8 +96,8 @@ def detect_twice(
 
     jobs = [(detector, window) for detector in detectors for window in views]
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        looks = report.track(pool.map(look, jobs), len(jobs), "looking for objects")
-        of_jobs = list(looks)
+        detections = report.track(pool.map(look, jobs), len(jobs), "looking for objects")
+        of_jobs = list(detections)
     to_photo = np.array([width / photo.width, height / photo.height] * 2, np.float32)
     sure, faint = (
         _of_detectors([look[kind] for look in of_jobs], len(views), to_photo) for kind in (0, 1)

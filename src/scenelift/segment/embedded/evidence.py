@@ -24,7 +24,7 @@ from scenelift.segment.embedded.named import NAMED
 __all__ = ["Evidence", "Naming", "coverage"]
 
 # Boxes that are looked at closely for a word, of those that its map is in; 24 find as much as all.
-MOST_LOOKS = 24
+MOST_BOXES = 24
 # A box for which another word has three times the evidence does not show the word.
 LEAST_SHARE = 0.33
 SURROUNDINGS = 1.6  # a box's sides with what is around it
@@ -59,7 +59,7 @@ class Evidence:
     def __init__(self, namer: Naming, pixels: NDArray[np.uint8], report: Reporter) -> None:
         self._namer, self._pixels, self._report = namer, pixels, report
         self._size = (pixels.shape[1], pixels.shape[0])
-        self._looks: dict[bytes, NDArray[np.float32]] = {}
+        self._by_box: dict[bytes, NDArray[np.float32]] = {}
 
     @cached_property
     def _maps(self) -> list[NDArray[np.float32]]:
@@ -74,7 +74,7 @@ class Evidence:
         """Estimate how sure a word is in each box, 0 where it is not worth a look."""
         scores = np.zeros(len(boxes), np.float32)
         enclosed = coverage(self._maps, boxes, self._size, [word])[:, 0] * detected
-        rows = np.argsort(-enclosed, kind="stable")[:MOST_LOOKS]
+        rows = np.argsort(-enclosed, kind="stable")[:MOST_BOXES]
         chances = self._chances(boxes[rows])
         scores[rows] = np.sqrt(chances[:, list(word)].sum(1) * enclosed[rows])
         share, _ = self.shares(boxes[rows], word)
@@ -103,10 +103,10 @@ class Evidence:
 
     def _chances(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:  # [N, K]
         keys = [box.tobytes() for box in boxes]
-        fresh = [row for row, key in enumerate(keys) if key not in self._looks]
-        looks = self._namer.chances(self._pixels, boxes[fresh], self._report)
-        self._looks |= {keys[row]: look for row, look in zip(fresh, looks, strict=True)}
-        return np.stack([self._looks[key] for key in keys])
+        fresh = [row for row, key in enumerate(keys) if key not in self._by_box]
+        chances = self._namer.chances(self._pixels, boxes[fresh], self._report)
+        self._by_box |= {keys[row]: chance for row, chance in zip(fresh, chances, strict=True)}
+        return np.stack([self._by_box[key] for key in keys])
 
 
 def _sums(chances: NDArray[np.float32], words: Sequence[Sequence[int]]) -> NDArray[np.float32]:

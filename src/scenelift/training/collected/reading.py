@@ -102,13 +102,13 @@ def _by_assimp(path: Path) -> Iterator[Surface]:
         raise InputError(f"{path.name} cannot be read: {exc!r}") from exc
     colours = [np.asarray(m.get("COLOR_DIFFUSE", (GREY,) * 3)[:3], float) for m in scene.materials]
     images = [_picture(path, m) for m in scene.materials]
-    lost = not any(images) and len({tuple(c.round(3)) for c in colours}) <= 1
+    colourless = not any(images) and len({tuple(c.round(3)) for c in colours}) <= 1
     for mesh in scene.meshes:
         if mesh.num_indices != 3 * mesh.num_faces or not mesh.num_faces:
             continue  # lines and points
         material = mesh.material_index
         colour = colours[material]
-        if lost:
+        if colourless:
             colour = _by_name(str(scene.materials[material].get("NAME", "")), colour)
         vertices = np.asarray(mesh.vertices, float).reshape(-1, 3)
         uv = None
@@ -140,10 +140,10 @@ def _picture(path: Path, material: dict[str, Any]) -> Pillow.Image | None:
 
 def _by_name(name: str, otherwise: NDArray[np.float64]) -> NDArray[np.float64]:
     letters = re.sub(r"[^a-z]", "", name.lower())
-    known = {word: colour for colour, words in MATERIALS.items() for word in words}
-    known |= {colour: colour for colour in ImageColor.colormap}
-    longest = max((word for word in known if word in letters), key=len, default=None)
-    return otherwise if longest is None else np.array(ImageColor.getrgb(known[longest])[:3]) / 255
+    colours = {word: colour for colour, words in MATERIALS.items() for word in words}
+    colours |= {colour: colour for colour in ImageColor.colormap}
+    longest = max((word for word in colours if word in letters), key=len, default=None)
+    return otherwise if longest is None else np.array(ImageColor.getrgb(colours[longest])[:3]) / 255
 
 
 def _srgb(linear: NDArray[np.float64]) -> NDArray[np.float64]:

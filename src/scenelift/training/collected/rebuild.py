@@ -98,10 +98,10 @@ def _complete(folder: Path, source: str, rows: Sequence[Row]) -> Collection | No
     pack, rest = _files(folder, source)
     if not rest.is_file():  # written last
         return None
-    said = json.loads(rest.read_text("utf-8"))
-    if said["rows"] != _identity(rows):
+    summary = json.loads(rest.read_text("utf-8"))
+    if summary["rows"] != _identity(rows):
         return None
-    left_out = tuple((name, reason) for name, reason in said["left_out"])
+    left_out = tuple((name, reason) for name, reason in summary["left_out"])
     models = len(MeshPack.read(pack).models) if pack.is_file() else 0
     return Collection(source=source, models=models, left_out=left_out)
 
@@ -126,8 +126,8 @@ def _collected(folder: Path, source: str, rows: Sequence[Row], base: str) -> Col
     pack, rest = _files(folder, source)
     if models:
         write_pack(models, pack)
-    said = {"rows": _identity(rows), "left_out": left_out}
-    write_bytes(rest, json.dumps(said, ensure_ascii=False, indent=1).encode())
+    summary = {"rows": _identity(rows), "left_out": left_out}
+    write_bytes(rest, json.dumps(summary, ensure_ascii=False, indent=1).encode())
     return Collection(source=source, models=len(models), left_out=tuple(left_out))
 
 
@@ -198,8 +198,8 @@ def _upright(surface: Surface, size: NDArray[np.float64]) -> Surface:
     best = int(np.argmin(errors))
     if errors[best] > OTHER:
         sides = " x ".join(f"{side:.2f}" for side in both[best][1])
-        said = " x ".join(f"{side:.2f}" for side in size / size.max())
-        raise InputError(f"its sides are {sides}, the manifest's {said}")
+        expected = " x ".join(f"{side:.2f}" for side in size / size.max())
+        raise InputError(f"its sides are {sides}, the manifest's {expected}")
     return both[best][0]
 
 

@@ -27,7 +27,7 @@ PARAMS = replace(mask.PARAMS, hints=mask.PARAMS.hints + POINT_HINTS, points=True
 
 MOST_CLICKS = 4
 CLICKS = (1, 2, 3, 5)  # that are evaluated
-MOST_HELD = 192  # objects that are evaluated
+MOST_EVALUATED = 192  # objects that are evaluated
 MIDDLE = 0.4
 """Of the largest distance to an error's edge: a click in training has at least so much."""
 ROUGH = 0.5  # share of boxes that are off by more
@@ -96,7 +96,7 @@ class PointsTask(MaskWindows):
         device = self.held_out.device
         generator = torch.Generator(device).manual_seed(0)
         figures: dict[str, list[Tensor]] = {}
-        most = min(self.held_out.objects, MOST_HELD)
+        most = min(self.held_out.objects, MOST_EVALUATED)
         for start in range(0, most, 16):
             index = torch.arange(start, min(start + 16, most), device=device)
             objects = self.held_out.these_objects(index * (self.held_out.objects // most))
@@ -169,10 +169,10 @@ def _answers(
     boxed = batch.boxed[:, None, None]
     logits = torch.where(boxed, logits, 0.0)
     session.show(logits)
-    shown = (logits > 0) & ~batch.fresh[:, None, None]
+    mask = (logits > 0) & ~batch.fresh[:, None, None]
     answers = []
     for count in range(1, batch.clicks + 1):
-        session.click(*next_clicks(truth, shown, batch.middle, batch.generator))
+        session.click(*next_clicks(truth, mask, batch.middle, batch.generator))
         if count == gradients_from:
             # Weights that autocast converted without gradients would be taken again without.
             torch.clear_autocast_cache()
@@ -180,7 +180,7 @@ def _answers(
             answers.append(answer())
         logits = answers[-1][0].detach()
         session.show(logits)
-        shown = logits > 0
+        mask = logits > 0
     return answers
 
 
