@@ -168,7 +168,7 @@ def keep_blocks_whole(device: torch.device) -> None:
         "_cuda_cudaCachingAllocator_set_allocator_settings",
     )
     for name in names:
-        change = getattr(torch._C, name, None)
+        change = getattr(torch._C, name, None)  # pyright: ignore[reportPrivateUsage]
         if change is not None:
             change(f"max_split_size_mb:{_WHOLE_MB}")
             return

@@ -235,13 +235,13 @@ class EmbeddedClicker:
 
 
 def _one_way(
-    answer: NDArray[np.float32], given: NDArray[np.float32], points: Sequence[PointPrompt]
+    answer: NDArray[np.float32], original: NDArray[np.float32], points: Sequence[PointPrompt]
 ) -> NDArray[np.float32]:  # [H, W]
     """Keep points beside an object from adding to a given mask, and points on it from taking."""
     if not any(p.positive for p in points):
-        return np.minimum(answer, given)
+        return np.minimum(answer, original)
     if all(p.positive for p in points):
-        return np.maximum(answer, given)
+        return np.maximum(answer, original)
     return answer
 
 

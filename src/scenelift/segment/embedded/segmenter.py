@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.errors import WeightsError
+from scenelift.models.embedded import version
 from scenelift.models.embedded.box_fusion import Detections, iou
 from scenelift.models.embedded.classes import CLASSES
 from scenelift.models.embedded.features import PatchFeatures
@@ -50,6 +51,8 @@ SURE, TOO_SMALL_TO_TELL = 0.8, 32
 PART = 0.5
 # A mask takes a fraction of a second; a crowd must not take minutes.
 MOST_MASKS = 40
+RULES = 2
+"""Raised when other masks come of the same answers: results of earlier rules are made again."""
 DOWNLOAD = "`scenelift models download embedded` gets them"
 
 
@@ -334,9 +337,9 @@ def _convincing(
     convincing: list[Candidate] = []
     for candidate in candidates:
         word, box = words[candidate.label], np.array([candidate.box], np.float32)
-        told = bool(word) and candidate.class_name in CATEGORIES
+        judged = bool(word) and candidate.class_name in CATEGORIES
         side = (box[:, 2:] - box[:, :2]).max()
-        if not told or candidate.score >= SURE or side < TOO_SMALL_TO_TELL:
+        if not judged or candidate.score >= SURE or side < TOO_SMALL_TO_TELL:
             convincing.append(candidate)
         else:
             (share,), (rival,) = evidence.shares(box, word)
@@ -441,11 +444,12 @@ def _suggestions(detections: Detections, readings: Sequence[Reading]) -> tuple[s
 
 
 def _version(options: BackendOptions | Runtime) -> str:
-    """Name the installed models, with a digest of their files."""
+    """Name the installed models, a digest of their files, and the rules that use them."""
     digest, names = hashlib.sha256(), []
     for artefact in embedded.status(options.weights):
         if "segment" in embedded.ARTEFACTS[artefact.name].used_by and artefact.present:
             names.append(artefact.name)
             for file, sha256 in sorted(artefact.sha256.items()):
                 digest.update(f"{artefact.name}/{file} {sha256}\n".encode())
-    return f"{'+'.join(names) or 'none'} {digest.hexdigest()[:12]}"
+    models = f"{'+'.join(names) or 'none'} {digest.hexdigest()[:12]}"
+    return f"{models} {version('mask')} rules {RULES}"

@@ -171,12 +171,12 @@ def _part(
         small.thumbnail((TEXTURE_SIDE, TEXTURE_SIDE))
         tint = face_color.mean(0)
         texture = (np.asarray(small) * tint).astype(np.uint8)
-        seen = texture_colours(
+        colours = texture_colours(
             texture, np.concatenate([corners, corners.mean(1, keepdims=True)], 1)
         )
-        spread = np.abs(seen[:, :3] - seen[:, 3:]).max((1, 2)).mean()
+        spread = np.abs(colours[:, :3] - colours[:, 3:]).max((1, 2)).mean()
         if spread < PLAIN_SPREAD and np.ptp(corners, axis=1).max(1).mean() < PLAIN_SPAN:
-            face_color = seen.mean(1)  # a palette
+            face_color = colours.mean(1)  # a palette
         else:
             textures = (texture,)
     return Surface(

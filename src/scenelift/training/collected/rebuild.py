@@ -148,12 +148,12 @@ def _fetched(place: tuple[str, str], rows: Sequence[Row], base: str, under: Path
 def _keep_licences(checkout: Checkout, rows: Iterable[Row], folder: Path) -> None:
     """Write what states the licences beside the models: the files named, and those at the top."""
     names = checkout.names()
-    wanted = {n for n in names if "/" not in n and n.lower().startswith(LICENCES)}
+    matching = {n for n in names if "/" not in n and n.lower().startswith(LICENCES)}
     for row in rows:
         named = {row.stated} if row.stated in names else set(row.stated.replace(",", " ").split())
-        wanted |= named & names
+        matching |= named & names
     folder.mkdir(parents=True, exist_ok=True)
-    for name in sorted(wanted):
+    for name in sorted(matching):
         file = folder / name.replace("/", "__")
         if not file.is_file():
             write_bytes(file, checkout.content(name))

@@ -111,8 +111,8 @@ class _Body:
 
     def share(self, *starts: str, side: str = "") -> NDArray[np.float64]:  # [V]
         """Sum how much each vertex moves with the bones whose names begin so."""
-        chosen = [k for k, b in enumerate(self.bones) if b.startswith(starts) and b.endswith(side)]
-        return self._weights[:, chosen].sum(1)
+        bones = [k for k, b in enumerate(self.bones) if b.startswith(starts) and b.endswith(side)]
+        return self._weights[:, bones].sum(1)
 
     def smooth(self, values: NDArray[np.float64], times: int) -> NDArray[np.float64]:
         for _ in range(times):
