@@ -10,7 +10,7 @@ from tests.drivers.fake_hub import serve_hub
 from scenelift.errors import InputError, WeightsError
 from scenelift.progress import Reporter, silent
 from scenelift.weights import hub_models, published, seals
-from scenelift.weights.bundles import FULL, HUB_BUNDLES, LIGHT, OPEN
+from scenelift.weights.bundles import FULL, HUB_BUNDLES, LIGHT, OPEN, bundle_named
 from scenelift.weights.hub import WebFolder
 from scenelift.weights.locate import home_of, locate, require
 
@@ -341,3 +341,11 @@ def test_licences_are_named_with_their_source():
         assert "commercial use allowed" in row.licence
         assert row.source.startswith("https://")
     assert table["sam3d"].source == "https://huggingface.co/facebook/sam-3d-objects"
+
+
+def test_what_nothing_fetches_is_told_with_its_terms_and_its_place(tmp_path):
+    with pytest.raises(InputError, match=r"--only pixal3d"):
+        bundle_named("pixal3d")
+    with pytest.raises(InputError, match=r"Nothing fetches pixal3d.*licence") as told:
+        bundle_named("pbr").download(silent(), tmp_path, only=["pixal3d"])
+    assert str(tmp_path / "pbr" / "pixal3d") in str(told.value)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from scenelift.errors import InputError
 from scenelift.progress import Reporter
-from scenelift.weights import embedded
+from scenelift.weights import embedded, published
 from scenelift.weights.artefact import ArtefactStatus
 from scenelift.weights.hub_models import HubBundle, spoken_size
 
@@ -123,6 +123,13 @@ def bundle_named(name: str) -> Bundle:
     Raises:
         InputError: there is none of that name.
     """
-    if name not in BUNDLES:
-        raise InputError(f"There is no bundle {name!r} of weights. Known: {', '.join(BUNDLES)}.")
-    return BUNDLES[name]
+    if name in BUNDLES:
+        return BUNDLES[name]
+    model = published.MODELS.get(name)
+    if model is not None:
+        bundle = (*model.qualities, model.bundle)[0]
+        raise InputError(
+            f"{name!r} is one of the models of the bundle {bundle!r}: "
+            f"`scenelift models download {bundle} --only {name}`."
+        )
+    raise InputError(f"There is no bundle {name!r} of weights. Known: {', '.join(BUNDLES)}.")

@@ -99,9 +99,25 @@ class HubBundle:
         """
         unknown = [name for name in only or () if name not in self.names]
         if unknown:
-            raise InputError(f"No model is called {unknown[0]!r}. Known: {', '.join(self.names)}.")
+            raise InputError(_not_fetched(unknown[0], weights) or _unknown(unknown[0], self.names))
         models = [model for model in self.models if only is None or model.name in only]
         return _download([m for m in models if _needs_fetching(m, weights)], report, weights)
+
+
+def _not_fetched(name: str, weights: Path | None) -> str:
+    """Say why nothing fetches a model of the catalogue, and what to do; empty if it is none."""
+    model = published.MODELS.get(name)
+    if model is None or model.qualities:
+        return ""
+    return (
+        f"Nothing fetches {name}. Its licence: {model.licence}. Read the terms at "
+        f"{model.repository.url}; if they allow what you want to do, put its files into "
+        f"{home_of(name, weights)}."
+    )
+
+
+def _unknown(name: str, names: Sequence[str]) -> str:
+    return f"No model is called {name!r}. Known: {', '.join(names)}."
 
 
 def _download(waiting: Sequence[Model], report: Reporter, weights: Path | None) -> list[str]:
