@@ -5,7 +5,7 @@ import { DetailBudget } from '../src/viewer/detail';
 import { reflects } from '../src/viewer/environment';
 import type { Camera } from '../src/viewer/manifest';
 import { sampledPly } from '../src/viewer/ply';
-import { fitDistance, opening, photoProjection } from '../src/viewer/projection';
+import { differs, fitDistance, opening, photoProjection } from '../src/viewer/projection';
 
 const NAMES = ['x', 'y', 'z', 'scale_0', 'scale_1', 'scale_2'];
 
@@ -98,4 +98,11 @@ test('metal and what has a map of roughness reflect the room; plain surfaces loo
   expect(reflects(new MeshStandardMaterial({ metalness: 1 }))).toBe(true);
   const map = new Texture();
   expect(reflects(new MeshStandardMaterial({ metalness: 0, roughnessMap: map }))).toBe(true);
+});
+
+test('rounding is no motion of the camera', () => {
+  const place = [0.1, 0, 0, 0, 7, 1];
+  expect(differs(place, place.map((v) => v * (1 + 2 ** -52)))).toBe(false);
+  expect(differs(place, [0.1, 0, 0, 0, 7.000001, 1])).toBe(true);
+  expect(differs(place, [0.1, 1e-6, 0, 0, 7, 1])).toBe(true);
 });

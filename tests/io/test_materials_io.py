@@ -166,7 +166,7 @@ def test_a_usd_preview_surface_reads_the_same_numbers(tmp_path):
         ],
     )
     stage = Usd.Stage.Open(str(tmp_path / "a.usdz"))
-    shader = UsdShade.Shader(stage.GetPrimAtPath("/scene/object_square/material_square/surface"))
+    shader = UsdShade.Shader(stage.GetPrimAtPath("/scene/square/material_square/surface"))
     for name, channel in {
         "diffuseColor": "rgb",
         "opacity": "a",
@@ -179,7 +179,7 @@ def test_a_usd_preview_surface_reads_the_same_numbers(tmp_path):
         file = UsdShade.Shader(source.GetPrim()).GetInput("file").Get()
         assert file.resolvedPath
     assert shader.GetInput("opacityThreshold").Get() == 0.5
-    metal = UsdShade.Shader(stage.GetPrimAtPath("/scene/object_metal/material_metal/surface"))
+    metal = UsdShade.Shader(stage.GetPrimAtPath("/scene/metal/material_metal/surface"))
     assert metal.GetInput("metallic").Get() == 1.0
     assert metal.GetInput("roughness").Get() == 0.25
 

@@ -80,3 +80,14 @@ export function fitDistance(
   }
   return distance;
 }
+
+/**
+ * Whether a matrix differs from another by more than rounding. A camera at the least or the
+ * greatest distance is put there anew for each picture, to within the last digits.
+ */
+export function differs(before: readonly number[], after: readonly number[]): boolean {
+  return before.some((value, k) => {
+    const other = after[k] ?? value;
+    return Math.abs(value - other) > 1e-9 * Math.max(1, Math.abs(value));
+  });
+}

@@ -16,7 +16,7 @@ import { OrbitControls } from 'three/addons/controls/OrbitControls.js';
 import { DetailBudget, drawsInSoftware, LEVELS_ABOVE } from './detail';
 import { Environment } from './environment';
 import type { Camera } from './manifest';
-import { fitDistance, opening, photoProjection, type Size } from './projection';
+import { differs, fitDistance, opening, photoProjection, type Size } from './projection';
 
 const TURN_SECONDS = 16; // one turn of the turntable
 const FLIGHT_MS = 450;
@@ -343,7 +343,7 @@ export class Stage {
     this.#advance(time);
     this.#controls.update();
     this.camera.updateMatrixWorld();
-    this.#followMotion(time, !before.equals(this.camera.matrixWorld));
+    this.#followMotion(time, differs(before.elements, this.camera.matrixWorld.elements));
     this.onFrame();
     this.#renderer.render(this.scene, this.camera);
   }
