@@ -28,7 +28,7 @@ from scenelift.segment.embedded import detectors as detection
 from scenelift.segment.embedded.detectors import Detector
 from scenelift.segment.embedded.points import PointMasker, Windows
 from scenelift.segment.embedded.refine import refine, resized
-from scenelift.types import Box, Image, PointPrompt
+from scenelift.types import Box, Image, Instance, PointPrompt
 
 if TYPE_CHECKING:
     from scenelift.models.embedded.features import PatchFeatures
@@ -126,7 +126,7 @@ class EmbeddedClicker:
         reach, answered, defining = REACH, 0, 0
         if clicks.mask is not None:
             alpha = clicks.mask.astype(np.float32)
-            box = _box_of(clicks.mask)
+            box = Instance.box_of(clicks.mask) if clicks.mask.any() else None
         elif clicks.box is not None:
             alpha, box = self._of_box(features, clicks.box), clicks.box
         else:
@@ -243,14 +243,6 @@ def _one_way(
     if all(p.positive for p in points):
         return np.maximum(answer, original)
     return answer
-
-
-def _box_of(mask: NDArray[np.bool_]) -> Box | None:
-    """Find the box around a mask; None where it is empty."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not rows.size:
-        return None
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
 def _inside(point: tuple[float, float], box: Box) -> bool:

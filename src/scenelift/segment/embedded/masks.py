@@ -15,16 +15,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 from threadpoolctl import threadpool_limits
 
 from scenelift.errors import WeightsError
 from scenelift.models.embedded.features import PatchFeatures
-from scenelift.models.embedded.mask_head import HeadView, MaskHead
+from scenelift.models.embedded.mask_head import MaskHead
 from scenelift.models.embedded.point_head import PointHead, takes_points
 from scenelift.progress import Reporter
 from scenelift.segment.embedded.points import PointMasker
-from scenelift.segment.embedded.refine import refine, resized
+from scenelift.segment.embedded.refine import over, refine, resized
 from scenelift.segment.embedded.subject import SubjectFinder
 from scenelift.types import Box
 
@@ -137,7 +136,9 @@ class BoxMasker:
             view = self._head.look(pixels, box, others)
             seed = _seed(view.features.shape[:2], view.window, box, whole, others)
             grown = resized(_grow(view.features, seed), view.chance.shape).clip(0, 1)
-            coarse = _agreed(_over(view, view.chance, window), _over(view, grown, window), allowed)
+            coarse = _agreed(
+                over(view.chance, view.window, window), over(grown, view.window, window), allowed
+            )
         else:
             grid = self.features.grid(crop, PATCHES)
             coarse = _grow(grid, _seed(grid.shape[:2], window, box, whole, others))
@@ -145,7 +146,7 @@ class BoxMasker:
                 coarse = _agreed(coarse, self._subject.alpha(crop, report), allowed)
             if self._head is not None:
                 view = self._head.look(pixels, box, others)
-                learned = _over(view, view.chance, window)
+                learned = over(view.chance, view.window, window)
                 size = (learned.shape[1], learned.shape[0])
                 coarse = _agreed(learned, resized(coarse, size).clip(0, 1), allowed)
         mask[y0:y1, x0:x1] = refine(crop, coarse, allowed)
@@ -269,22 +270,6 @@ def _logistic(x: NDArray, labels: NDArray, weights: NDArray, ridge: float = 1e-2
 
 def _sigmoid(x: NDArray) -> NDArray:
     return 1 / (1 + np.exp(-x.clip(-30, 30)))
-
-
-def _over(view: HeadView, values: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
-    """Read values that cover the head's window over another one within it, a value a pixel."""
-    rows, columns = values.shape
-    x0, y0, x1, y1 = view.window
-    fx, fy = columns / (x1 - x0), rows / (y1 - y0)
-    part = (
-        max(0.0, (window[0] - x0) * fx),
-        max(0.0, (window[1] - y0) * fy),
-        min(float(columns), (window[2] - x0) * fx),
-        min(float(rows), (window[3] - y0) * fy),
-    )
-    size = (window[2] - window[0], window[3] - window[1])
-    picture = Pillow.fromarray(np.ascontiguousarray(values, np.float32))
-    return np.asarray(picture.resize(size, Pillow.Resampling.BILINEAR, box=part))
 
 
 def _agreed(

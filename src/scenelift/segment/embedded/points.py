@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 from scipy import ndimage
 
 from scenelift.models.embedded.box_fusion import iou
 from scenelift.models.embedded.point_head import PointHead, PointWindow
-from scenelift.segment.embedded.refine import refine
-from scenelift.types import Box, PointPrompt
+from scenelift.segment.embedded.refine import over, refine
+from scenelift.types import Box, Instance, PointPrompt
 
 __all__ = ["PointMasker", "Windows"]
 
@@ -195,13 +194,12 @@ def _box_around(
     ]
     hit = {int(parts[place]) for place in places} - {0}
     if hit:
-        region = np.isin(parts, list(hit))
-        ys, xs = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+        x0, y0, x1, y1 = Instance.box_of(np.isin(parts, list(hit)))
         box = (
-            xs[0] * width / columns,
-            ys[0] * height / rows,
-            (xs[-1] + 1) * width / columns,
-            (ys[-1] + 1) * height / rows,
+            x0 * width / columns,
+            y0 * height / rows,
+            x1 * width / columns,
+            y1 * height / rows,
         )
         return _holding(box, on_it)
     around = AROUND * max(height, width)
@@ -240,15 +238,7 @@ def _drawn(
     wx0, wy0, wx1, wy1 = window.window
     x0, y0 = max(0, math.floor(wx0)), max(0, math.floor(wy0))
     x1, y1 = min(width, math.ceil(wx1)), min(height, math.ceil(wy1))
-    fx, fy = chance.shape[1] / (wx1 - wx0), chance.shape[0] / (wy1 - wy0)
-    part = (
-        max(0.0, (x0 - wx0) * fx),
-        max(0.0, (y0 - wy0) * fy),
-        min(float(chance.shape[1]), (x1 - wx0) * fx),
-        min(float(chance.shape[0]), (y1 - wy0) * fy),
-    )
-    picture = Pillow.fromarray(np.ascontiguousarray(chance, np.float32))
-    coarse = np.asarray(picture.resize((x1 - x0, y1 - y0), Pillow.Resampling.BILINEAR, box=part))
+    coarse = over(chance, window.window, (x0, y0, x1, y1))
     mask = np.zeros((height, width), np.float32)
     crop = np.ascontiguousarray(pixels[y0:y1, x0:x1])
     mask[y0:y1, x0:x1] = refine(crop, coarse, np.ones(coarse.shape, bool))

@@ -8,8 +8,9 @@ from PIL import Image as Pillow
 from scipy import ndimage
 
 from scenelift.geometry.regions import border_of
+from scenelift.types import Box
 
-__all__ = ["refine", "resized"]
+__all__ = ["over", "refine", "resized"]
 
 # The cut is made at this size at most; a linear map for each pixel carries it to the photo's.
 LONGEST_SIDE = 256
@@ -208,3 +209,21 @@ def resized(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.fl
     """Resample a float image [h, w] to (width, height)."""
     picture = Pillow.fromarray(np.ascontiguousarray(values, np.float32))
     return np.array(picture.resize(size, Pillow.Resampling.BICUBIC))
+
+
+def over(
+    values: NDArray[np.float32], window: Box, part: tuple[int, int, int, int]
+) -> NDArray[np.float32]:
+    """Read values that cover a window of the photo over a part of it, a value a pixel."""
+    rows, columns = values.shape
+    x0, y0, x1, y1 = window
+    fx, fy = columns / (x1 - x0), rows / (y1 - y0)
+    within = (
+        max(0.0, (part[0] - x0) * fx),
+        max(0.0, (part[1] - y0) * fy),
+        min(float(columns), (part[2] - x0) * fx),
+        min(float(rows), (part[3] - y0) * fy),
+    )
+    size = (part[2] - part[0], part[3] - part[1])
+    picture = Pillow.fromarray(np.ascontiguousarray(values, np.float32))
+    return np.asarray(picture.resize(size, Pillow.Resampling.BILINEAR, box=within))

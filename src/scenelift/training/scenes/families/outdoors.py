@@ -70,27 +70,15 @@ def _hull(
 
 
 def _lights(wide: float, level: float, front: float, rear: float) -> list[Surface]:
-    parts = []
-    for x in (-0.72, 0.72):
-        parts.append(
-            ball(
-                (0.16 * wide, 0.05, 0.04),
-                (0.95, 0.95, 0.85),
-                (x * wide, level, front),
-                around=10,
-                rows=6,
-            )
-        )
-        parts.append(
-            ball(
-                (0.14 * wide, 0.06, 0.03),
-                (0.7, 0.08, 0.08),
-                (x * wide, level, rear),
-                around=10,
-                rows=6,
-            )
-        )
-    return parts
+    pair = (
+        ((0.16 * wide, 0.05, 0.04), (0.95, 0.95, 0.85), front),
+        ((0.14 * wide, 0.06, 0.03), (0.7, 0.08, 0.08), rear),
+    )
+    return [
+        ball(size, colour, (x * wide, level, z), around=10, rows=6)
+        for x in (-0.72, 0.72)
+        for size, colour, z in pair
+    ]
 
 
 def car(rng: np.random.Generator) -> Surface:
