@@ -73,6 +73,8 @@ def test_two_tabs_show_the_same(visit, server):
     first.get_by_role("button", name="Reconstruct 1 object").click()
     for tab in (first, second):
         expect(tab.locator(".object-name b")).to_have_text("red")
+        # What a tab still fetches of a job that is deleted is answered with 404.
+        expect(tab.locator(".viewer[data-state=ready]")).to_be_visible()
     server.http.delete(f"/api/jobs/{job}")
     expect(second.get_by_text("Drop a photo here")).to_be_visible()
     expect(second.locator(f"a[href='#job={job}']")).to_have_count(0)
