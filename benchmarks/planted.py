@@ -39,7 +39,7 @@ from scenelift.models.trellis.model import Trellis
 from scenelift.options import UNLIMITED, ReconstructionOptions
 from scenelift.pointmap.moge import MoGePointMapper
 from scenelift.progress import Reporter
-from scenelift.reconstruct import begin_photo
+from scenelift.reconstruct import begin_photo, end_photo
 from scenelift.reconstruct.sam3d import SAM3DReconstructor
 from scenelift.reconstruct.trellis import TrellisReconstructor
 from scenelift.reconstruct.trellis2 import Trellis2Reconstructor
@@ -215,6 +215,10 @@ class PlantedReconstructor:
     def begin(self, image: Image, points: PointMap) -> None:
         if self.inner is not None:
             begin_photo(self.inner, image, points)
+
+    def end(self) -> None:
+        if self.inner is not None:
+            end_photo(self.inner)
 
     def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
         made = self.inner.reconstruct(view, seed=seed, report=report)

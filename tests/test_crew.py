@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -22,7 +23,7 @@ from scenelift.testing.fakes import (
     ball_reconstructor,
     disc_photo,
 )
-from scenelift.types import FailedObject, Prompt, Reconstruction
+from scenelift.types import FailedObject, Image, PointMap, Prompt, Reconstruction
 
 DISCS = [("red", 40, 40, 20), ("blue", 110, 40, 20), ("green", 75, 85, 20)]
 
@@ -76,6 +77,30 @@ def assert_same(actual: Reconstruction | FailedObject, expected: Reconstruction 
     np.testing.assert_array_equal(ours.gaussians.means, theirs.gaussians.means)
     np.testing.assert_array_equal(ours.mesh.vertices, theirs.mesh.vertices)
     np.testing.assert_array_equal(ours.mesh.texture, theirs.mesh.texture)
+
+
+class Noting(BallReconstructor):
+    """Notes what it is told about photos."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def begin(self, image: Image, points: PointMap) -> None:
+        self.told.append("begin")
+
+    def end(self) -> None:
+        self.told.append("end")
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_reconstructor_hears_where_a_photo_begins_and_ends(photo, stopped):
+    reconstructor, token = Noting(), CancelToken()
+    stages = Steps(Reporter(lambda event: token.cancel() if stopped else None, token=token))
+    lifting = Lifting(photo=photo, reconstructor=reconstructor, stages=stages, device="cpu")
+    with pytest.raises(Cancelled) if stopped else nullcontext():
+        lifting.run(range(1))
+    assert reconstructor.told == ["begin", "end"]
 
 
 def test_objects_are_those_of_one_process_failures_included(crew, photo, tmp_path):

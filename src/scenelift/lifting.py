@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from scenelift.contracts import check_reconstruction
 from scenelift.options import FinishOptions
 from scenelift.overlap import overlapped
-from scenelift.reconstruct import Reconstructor, begin_photo
+from scenelift.reconstruct import Reconstructor, begin_photo, end_photo
 from scenelift.stages import Steps, digest
 from scenelift.tries import reconstruct_best
 from scenelift.types import (
@@ -110,13 +110,16 @@ class Lifting:
             SetupError, OutputError: no other object would fare better.
         """
         begin_photo(self.reconstructor, self.photo.image, self.photo.points)
-        return overlapped(
-            indices,
-            self.reconstruct,
-            self._finish_and_tell,
-            device=self.device,
-            meanwhile=self.stages.check,
-        )
+        try:
+            return overlapped(
+                indices,
+                self.reconstruct,
+                self._finish_and_tell,
+                device=self.device,
+                meanwhile=self.stages.check,
+            )
+        finally:
+            end_photo(self.reconstructor)
 
     def _finish_and_tell(
         self, index: int, reconstruction: Reconstruction | FailedObject

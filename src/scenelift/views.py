@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from scenelift.errors import InputError
 from scenelift.progress import Reporter
-from scenelift.reconstruct import Reconstructor, SeveralViewsReconstructor, begin_photo
+from scenelift.reconstruct import Reconstructor, SeveralViewsReconstructor, begin_photo, end_photo
 from scenelift.segment import Segmenter
 from scenelift.stages import digest
 from scenelift.types import Image, ObjectView, PointMap, Prompt, Reconstruction, View
@@ -60,6 +60,10 @@ class SameObject:
     def begin(self, image: Image, points: PointMap) -> None:
         """Start a new photo; the further ones stay the same."""
         begin_photo(self._reconstructor, image, points)
+
+    def end(self) -> None:
+        """Free what the photo's objects shared."""
+        end_photo(self._reconstructor)
 
     def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
         """Find the object in the further photos, and make it of all of them.

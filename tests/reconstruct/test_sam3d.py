@@ -240,6 +240,58 @@ def test_objects_of_a_photo_share_its_tensors(reconstructor, image, points):
         adapter.reconstruct(one, seed=1, report=silent())
 
 
+@pytest.mark.parametrize("equal", [False, True], ids=["four weights", "equal weights"])
+def test_the_whole_photo_is_embedded_once_for_all_its_objects(tiny_checkpoints, points, equal):
+    """Embedders that share weights, as the published ones do, share every picture besides."""
+    models = load_models(tiny_checkpoints)
+    conditions = (models.structure_condition, models.latent_condition)
+    first, *others = (e.backbone for c in conditions for e in c.dino_embedders)
+    for parameter, *same in zip(*(b.parameters() for b in (first, *others)), strict=True):
+        for other in same if equal else ():
+            other.data = parameter.data
+    sampling = Sampling.of(options(tiny_checkpoints), models.settings)
+    batches: list[int] = []
+    for backbone in (first, *others):
+        backbone.register_forward_pre_hook(lambda _, args: batches.append(len(args[0])))
+
+    def load() -> SAM3DReconstructor:
+        model = SAM3D(models, device=CPU, dtype=torch.float32, sampling=sampling)
+        return SAM3DReconstructor(model, version="1")
+
+    def seen(reconstructor, view, report=None) -> list[torch.Tensor]:
+        """What the flows are told of the object, and what the first of them makes of that."""
+        inputs = reconstructor._inputs(view)
+        (first,) = reconstructor._first_stages(inputs, seeds=[1], report=report or silent())
+        return [*first.conditions, *first.state]
+
+    photo = disc_photo()
+    found = ColorSegmenter().segment(photo, Prompt(phrases=("red", "blue")), silent()).instances
+    views = [ObjectView(image=photo, instance=i, points=points) for i in (*found, found[0])]
+    together, alone = load(), load()
+    together.begin(photo, points)
+    results = [seen(together, view) for view in views]
+    assert sorted(batches) == ([1, 3, 3, 3] if equal else 2 * [1] + 6 * [1] + 6 * [2])
+
+    # What came before makes no difference: other objects, one that was stopped, or none.
+    token = CancelToken()
+
+    def stop(event: Event) -> None:
+        if event.message == "finding the shape":  # after the pictures were embedded
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        seen(together, views[0], Reporter(stop, token=token))
+    together.release()
+    alone.begin(photo, points)
+    for again in (seen(together, views[1]), seen(alone, views[1])):
+        assert all(torch.equal(a, b) for a, b in zip(again, results[1], strict=True))
+    assert not torch.equal(results[0][0], results[1][0])
+
+    together.end()
+    assert together._photo is None
+    assert not together.model._features._of  # nothing is kept that nobody will ask for
+
+
 # Several seeds at once
 
 

@@ -9,7 +9,9 @@ from scenelift.reconstruct.base import (
     Reconstructor,
     SeveralSeedsReconstructor,
     SeveralViewsReconstructor,
+    TidyReconstructor,
     begin_photo,
+    end_photo,
 )
 from scenelift.registry import Backend
 from scenelift.runtime import Runtime
@@ -20,7 +22,9 @@ __all__ = [
     "Reconstructor",
     "SeveralSeedsReconstructor",
     "SeveralViewsReconstructor",
+    "TidyReconstructor",
     "begin_photo",
+    "end_photo",
 ]
 
 

@@ -16,7 +16,9 @@ __all__ = [
     "Reconstructor",
     "SeveralSeedsReconstructor",
     "SeveralViewsReconstructor",
+    "TidyReconstructor",
     "begin_photo",
+    "end_photo",
 ]
 
 
@@ -48,9 +50,17 @@ class PreparedReconstructor(Reconstructor, Protocol):
     def begin(self, image: Image, points: PointMap) -> None:
         """Start a new photo: all objects up to the next call are of this one.
 
-        The place to free what the last photo left, too. It costs nothing until an object follows:
-        a resumed run may have none left.
+        It costs nothing until an object follows: a resumed run may have none left.
         """
+        ...
+
+
+@runtime_checkable
+class TidyReconstructor(PreparedReconstructor, Protocol):
+    """A prepared reconstructor that frees what a photo's objects shared, when they are done."""
+
+    def end(self) -> None:
+        """No more objects of this photo follow. Called where lifting them failed, too."""
         ...
 
 
@@ -58,6 +68,12 @@ def begin_photo(reconstructor: Reconstructor, image: Image, points: PointMap) ->
     """Tell a reconstructor that a new photo starts, if it prepares anything."""
     if isinstance(reconstructor, PreparedReconstructor):
         reconstructor.begin(image, points)
+
+
+def end_photo(reconstructor: Reconstructor) -> None:
+    """Tell a reconstructor that a photo has no more objects, if it wants to know."""
+    if isinstance(reconstructor, TidyReconstructor):
+        reconstructor.end()
 
 
 @runtime_checkable

@@ -19,7 +19,7 @@ from torch import Tensor
 from scenelift.models.sam3d.checkpoints import CheckpointFolder, load_models
 from scenelift.models.sam3d.model import SAM3D, PosedShape
 from scenelift.models.sam3d.pose import CAMERA_FROM_PYTORCH3D, scene_pose
-from scenelift.models.sam3d.preprocess import ConditionImages, preprocess
+from scenelift.models.sam3d.preprocess import ConditionImages, preprocess, whole_photo
 from scenelift.models.slat.first_stage import FirstStageResult
 from scenelift.models.slat.gaussian_decoder import GaussianDecoder
 from scenelift.options import BackendOptions
@@ -44,10 +44,14 @@ _STEMS = ("ss_generator", "ss_decoder", "slat_generator", "slat_decoder_mesh")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _PhotoTensors:
-    """A photo and its points as tensors on the device; its objects share them."""
+    """A photo and its points as tensors on the device; its objects share them.
+
+    What the embedders make of the whole photo is kept by the model, for as long as it is here.
+    """
 
     pixels: Tensor  # uint8 [3, H, W], the most pixels that there are
     positions: Tensor  # float32 [3, h, w] in PyTorch3D axes
+    whole: Tensor  # float32 [1, 3, s, s], all of it as the embedders see it
 
 
 class SAM3DReconstructor(SlatReconstructor[SAM3D]):
@@ -78,6 +82,10 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
         """Start a new photo; the first of its objects brings it to the device."""
         self._image, self._photo = image, None
 
+    def end(self) -> None:
+        """Free what the objects of the photo shared."""
+        self._image = self._photo = None
+
     def _first_stages(
         self, inputs: ConditionImages, *, seeds: Sequence[int], report: Reporter
     ) -> list[FirstStageResult]:
@@ -106,16 +114,18 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
     def _inputs(self, view: ObjectView) -> ConditionImages:
         if view.image is not self._image:
             raise ValueError("begin(image, points) comes before the first object of a photo")
-        device = self.model.device
+        device, size = self.model.device, self.model.models.image_size
         if self._photo is None:
             points = _in_pytorch3d_axes(conditioning_points(view.points))
+            pixels = _channels_first(most_pixels(view.image), device)
             self._photo = _PhotoTensors(
-                pixels=_channels_first(most_pixels(view.image), device),
+                pixels=pixels,
                 positions=_channels_first(points, device),
+                whole=whole_photo(pixels, size),
             )
+        photo = self._photo
         mask = torch.tensor(closest_mask(view.image, view.mask), device=device).float()[None]
-        size = self.model.models.image_size
-        return preprocess(self._photo.pixels, mask, self._photo.positions, size=size)
+        return preprocess(photo.pixels, mask, photo.positions, size=size, full_image=photo.whole)
 
 
 class _FewerSplats:

@@ -170,6 +170,9 @@ class SlatReconstructor(ABC, Generic[M]):
     def begin(self, image: Image, points: PointMap) -> None:
         """Start a new photo; most models keep nothing of it."""
 
+    def end(self) -> None:
+        """Free what the objects of the photo shared."""
+
     def start_samples(
         self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
     ) -> list[Callable[[], Reconstruction]]:

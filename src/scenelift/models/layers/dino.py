@@ -146,6 +146,10 @@ class DinoEmbedder(nn.Module):
         self.plain_norm = LayerNorm32(params.width, eps=1e-5)
 
     def forward(self, picture: Tensor) -> Tensor:  # [B, 1 or 3, H, W] in 0…1 -> [B, tokens, D]
+        return self.tokens(self.backbone(self.prepared(picture)))
+
+    def prepared(self, picture: Tensor) -> Tensor:  # [B, 1 or 3, H, W] -> [B, 3, S, S]
+        """Resize and normalise a picture, for the backbone."""
         params = self.backbone.params
         size = params.side * params.patch
         if picture.shape[-2:] != (size, size):
@@ -154,8 +158,11 @@ class DinoEmbedder(nn.Module):
         mean, std = (
             picture.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD)
         )
-        x = self.backbone((picture.expand(-1, 3, -1, -1) - mean) / std)
+        return (picture.expand(-1, 3, -1, -1) - mean) / std
+
+    def tokens(self, features: Tensor) -> Tensor:  # [B, 1 + R + h·w, D] -> [B, tokens, D]
+        """Select and norm what this embedder takes from the backbone."""
         if self.prenorm:
-            return self.plain_norm(x)
-        x = self.backbone.norm(x)
-        return torch.cat([x[:, :1], x[:, 1 + params.registers :]], 1)
+            return self.plain_norm(features)
+        x = self.backbone.norm(features)
+        return torch.cat([x[:, :1], x[:, 1 + self.backbone.params.registers :]], 1)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from scenelift.models.layers.dino import DinoEmbedder, DinoParams
 from scenelift.models.layers.linear import Linear
 from scenelift.models.layers.norms import LayerNorm32
+from scenelift.models.sam3d.features import PictureFeatures
 from scenelift.models.sam3d.pointpatch import PointPatchEmbedder, PointPatchParams
 from scenelift.models.sam3d.preprocess import ConditionImages
 from scenelift.weights.state_dicts import under_prefix
@@ -64,12 +65,20 @@ class Fuser(nn.Module):
             silenced: indices of embedders whose tokens are set to zero, as in training when the
                 point map was withheld.
         """
+        pairs = zip(self.module_list, views, strict=True)
+        embedded = [embed(torch.cat(pair)) for embed, pair in pairs]  # both views in one batch
+        return self.fused(embedded, silenced=silenced)
+
+    def fused(
+        self,
+        embedded: Sequence[Tensor],  # for each embedder: crop, then photo, [2 B, tokens, width]
+        *,
+        silenced: Collection[int] = (),
+    ) -> Tensor:  # [B, tokens, D]
+        """Project and concatenate what the embedders have made; `forward` says the rest."""
         tokens = []
-        for i, (embed, project, pair) in enumerate(
-            zip(self.module_list, self.projection_nets, views, strict=True)
-        ):
-            embedded = project(embed(torch.cat(pair)))  # both views in one batch
-            for view, part in enumerate(embedded.chunk(2)):
+        for i, (project, pair) in enumerate(zip(self.projection_nets, embedded, strict=True)):
+            for view, part in enumerate(project(pair).chunk(2)):
                 part = part + self.idx_emb[view]
                 tokens.append(part * 0 if i in silenced else part)
         return torch.cat(tokens, 1)
@@ -122,16 +131,34 @@ class ConditionEmbedder(Fuser):
         """The embedders of pictures and of masks."""
         return [e for e in self.module_list if isinstance(e, DinoEmbedder)]
 
-    def embed(self, images: ConditionImages, *, use_points: bool = True) -> Tensor:
+    def embed(
+        self,
+        images: ConditionImages,
+        *,
+        use_points: bool = True,
+        features: PictureFeatures | None = None,
+    ) -> Tensor:
         """Tokens [B, tokens, D] of one stage's inputs.
 
         Args:
             images: from `preprocess`; with points where this stage embeds them.
             use_points: False silences the point map's tokens.
+            features: what was made of some of these pictures already, and where the rest is kept;
+                None keeps nothing.
         """
-        views = [(images.image, images.full_image), (images.mask, images.full_mask)]
+        features = features or PictureFeatures(self.dino_embedders)
+        of_pictures, of_masks = self.dino_embedders
+        crop, mask, full_mask = features.of(
+            [(of_pictures, images.image), (of_masks, images.mask), (of_masks, images.full_mask)]
+        )
+        (full,) = features.of([(of_pictures, images.full_image)])
+        embedded = [
+            of_pictures.tokens(torch.cat([crop, full])),
+            of_masks.tokens(torch.cat([mask, full_mask])),
+        ]
         if self.params.points is not None:
             if images.points is None:
                 raise ValueError("this stage's condition needs a point map")
-            views.append((images.points.crop, images.points.full))
-        return self(views, silenced=() if use_points else (2,))
+            embed_points = self.module_list[2]
+            embedded.append(embed_points(torch.cat([images.points.crop, images.points.full])))
+        return self.fused(embedded, silenced=() if use_points else (2,))

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from scenelift.models.sam3d.checkpoints import Sam3dModels
 from scenelift.models.sam3d.condition import ConditionEmbedder
+from scenelift.models.sam3d.features import PictureFeatures
 from scenelift.models.sam3d.pose import PublishedPose, decode_pose
 from scenelift.models.sam3d.preprocess import ConditionImages
 from scenelift.models.sam3d.structure_flow import (
@@ -47,6 +49,11 @@ class PosedShape(LiftedShape):
 
 class SAM3D(SlatModel[Sam3dModels]):
     """The model on a device; arguments as for `SlatModel`."""
+
+    def __init__(self, models: Sam3dModels, **settings: Any) -> None:
+        super().__init__(models, **settings)
+        conditions = (models.structure_condition, models.latent_condition)
+        self._features = PictureFeatures(e for c in conditions for e in c.dino_embedders)
 
     def lift(
         self, view: ConditionImages, *, seed: int, report: Reporter | None = None
@@ -88,6 +95,7 @@ class SAM3D(SlatModel[Sam3dModels]):
             report.part(0.0, 0.98),
         )
         conditions = [fits(lambda: self._look(models.latent_condition, view))]
+        self._features.forget(view.image, view.mask, view.full_mask)  # the photo has other objects
         return [
             FirstStageResult(state, coords, conditions, one)
             for (state, coords), one in zip(structures, draws, strict=True)
@@ -139,4 +147,4 @@ class SAM3D(SlatModel[Sam3dModels]):
 
     def _look(self, condition: ConditionEmbedder, view: ConditionImages) -> Tensor:
         with self.memory.running(condition, working=WORKING_CONDITION) as embedder:
-            return embedder.embed(view)
+            return embedder.embed(view, features=self._features)

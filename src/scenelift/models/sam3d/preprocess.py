@@ -16,7 +16,7 @@ from torch import Tensor
 
 from scenelift.errors import InputError
 
-__all__ = ["INPUT_SIZE", "ConditionImages", "PointViews", "preprocess"]
+__all__ = ["INPUT_SIZE", "ConditionImages", "PointViews", "preprocess", "whole_photo"]
 
 # Side of the pictures that the published embedders were trained on.
 INPUT_SIZE = 518
@@ -67,8 +67,14 @@ def preprocess(
     points: Tensor | None,  # [3, h, w], NaN or infinite where there is no point
     *,
     size: int = INPUT_SIZE,
+    full_image: Tensor | None = None,
 ) -> ConditionImages:
     """Crop, pad, resize and normalise one object's inputs.
+
+    Args:
+        image, mask, points: as wide and high as each other, or the points less so.
+        size: side of the embedders' pictures.
+        full_image: the `whole_photo`, if another object has had it made.
 
     Raises:
         InputError: the mask is empty, or narrower than three pixels.
@@ -92,10 +98,15 @@ def preprocess(
     return ConditionImages(
         image=_smooth(_squared(_cropped(image, box)), size)[None],
         mask=_nearest(_squared(_cropped(mask, box)), size)[None],
-        full_image=_smooth(_squared(image), size)[None],
+        full_image=whole_photo(image, size) if full_image is None else full_image,
         full_mask=_nearest(_squared(mask), size)[None],
         points=views,
     )
+
+
+def whole_photo(image: Tensor, size: int = INPUT_SIZE) -> Tensor:  # [3, H, W] -> [1, 3, s, s]
+    """Return the photo as all its objects' embedders see it."""
+    return _smooth(_squared(image), size)[None]
 
 
 def _scale_and_shift(points: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:  # 2 × [3]
