@@ -1,5 +1,6 @@
 """`scenelift models` tells people and programs the same, and fails where it should."""
 
+import dataclasses
 import json
 
 import pytest
@@ -9,7 +10,7 @@ from typer.testing import CliRunner
 from scenelift.commands.models import app
 from scenelift.models.sam3d.checkpoints import load_models
 from scenelift.testing.fake_checkpoints import TINY, write_checkpoints
-from scenelift.weights import store
+from scenelift.weights import published, store
 from scenelift.weights.embedded import ARTEFACTS
 
 
@@ -120,6 +121,35 @@ def test_download_of_gated_weights_says_how_to_get_access_and_keeps_the_rest(hom
     assert "https://huggingface.co/facebook/sam-3d-objects" in result.stderr
     assert "--quality embedded" in result.stderr
     assert "hf_notToBePrinted" not in result.output
+
+
+def test_terms_that_are_not_plain_are_shown_and_asked_about(home, monkeypatch):
+    """Without a terminal to ask at, the flag is asked for; with it, the files come."""
+    model = published.MODELS["pixal3d"]
+    files = {f"{model.hub_id}/{f.path}": f.path.encode() for f in model.files}
+    small = tuple(dataclasses.replace(f, size=None) for f in model.files)
+    table = {**published.MODELS, "pixal3d": dataclasses.replace(model, files=small)}
+    monkeypatch.setattr(published, "MODELS", table)
+    arguments = ("download", "pbr", "--only", "pixal3d", "--revision", "main")
+    with serve_hub(files) as hub:
+        hub.revisions = {
+            f"{model.hub_id}@{r}": ("c" * 40, "2026-06-01") for r in ("main", "c" * 40)
+        }
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        refused = call(*arguments)
+        assert refused.exit_code == 2
+        assert "--accept-licence" in refused.stderr
+        assert "European Union" in refused.stderr
+        assert hub.sent == 0
+        monkeypatch.setattr("scenelift.commands.models._can_ask", lambda: True)
+        assert CliRunner().invoke(app, list(arguments), input="n\n").exit_code == 2
+        assert hub.sent == 0
+        result = CliRunner().invoke(app, list(arguments), input="y\n")
+        assert result.exit_code == 0, result.output
+        assert "1 of 1 present" in result.stdout
+        assert "--only dinov3-large --only naf" in result.stdout
+        assert call(*arguments, "--accept-licence").exit_code == 0  # in a script
+    assert "pixal3d\t" in call("list", "pbr").stdout
 
 
 def test_convert_writes_what_load_models_reads(home):

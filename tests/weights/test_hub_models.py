@@ -7,10 +7,10 @@ import os
 import pytest
 from tests.drivers.fake_hub import serve_hub
 
-from scenelift.errors import InputError, WeightsError
-from scenelift.progress import Reporter, silent
+from scenelift.errors import Cancelled, InputError, WeightsError
+from scenelift.progress import CancelToken, Reporter, silent
 from scenelift.weights import hub_models, published, seals
-from scenelift.weights.bundles import FULL, HUB_BUNDLES, LIGHT, OPEN, bundle_named
+from scenelift.weights.bundles import FULL, HUB_BUNDLES, LIGHT, OPEN, PBR, bundle_named
 from scenelift.weights.hub import WebFolder
 from scenelift.weights.locate import home_of, locate, require
 
@@ -78,11 +78,15 @@ def rows(weights=None, *, verify=False):
 
 def test_sizes_and_hashes_are_of_the_published_form():
     for model in published.MODELS.values():
-        assert isinstance(model.repository, WebFolder) or len(model.repository.revision) == 40
+        hub = not isinstance(model.repository, WebFolder)
+        assert len(model.repository.revision) == (40 if model.pinned else 0) or not hub
         for file in model.files:
             assert not file.sha256 or len(bytes.fromhex(file.sha256)) in (8, 32)
             weighs = file.name.endswith((".safetensors", ".ckpt", ".pt", ".pth"))
-            assert not weighs or (file.size and len(file.sha256) == 64)
+            assert not weighs or (file.size and len(file.sha256) == (64 if model.pinned else 0))
+        # What has no pinned revision is asked about, and belongs to no quality.
+        assert model.pinned == (model.unclear is None)
+        assert model.pinned or not model.qualities
     # What the disk must hold: checkpoints, settings, segmenters and MoGe of both versions.
     for bundle, size in ((FULL, 18.47e9), (OPEN, 7.21e9), (LIGHT, 0.986e9)):
         total = sum(f.size or 0 for m in bundle.models for f in m.files)
@@ -132,8 +136,9 @@ def test_a_snapshot_in_the_hubs_cache_is_found_for_every_model(tmp_path, home, n
 
     main = lay(repository / "snapshots" / ("b" * 40) / inside)
     assert locate(name) == main
-    pinned = lay(repository / "snapshots" / model.repository.revision / inside)
-    assert locate(name) == pinned
+    if model.pinned:
+        pinned = lay(repository / "snapshots" / model.repository.revision / inside)
+        assert locate(name) == pinned
     own = lay(home_of(name))
     assert locate(name) == own
     named = lay(tmp_path / "named" / name)
@@ -150,8 +155,8 @@ def test_what_is_nowhere_says_where_was_looked_and_how_to_get_it(tmp_path, home,
     model = published.MODELS[name]
     assert ("hub-cache" in message) == bool(model.hub_id)
     assert ("granted you access" in message) == model.gated
-    command = f"models download {model.qualities[0]}" if model.qualities else "hf download"
-    assert (command if model.qualities or model.hub_id else model.repository.url) in message
+    which = model.qualities[0] if model.qualities else f"{model.bundle} --only {name}"
+    assert f"scenelift models download {which}" in message
 
 
 def test_every_model_of_a_quality_is_in_the_catalogue_once():
@@ -343,9 +348,118 @@ def test_licences_are_named_with_their_source():
     assert table["sam3d"].source == "https://huggingface.co/facebook/sam-3d-objects"
 
 
-def test_what_nothing_fetches_is_told_with_its_terms_and_its_place(tmp_path):
+# Pixal3D: the user names the revision, and is asked.
+
+COMMIT = "c" * 40
+
+
+@pytest.fixture
+def pixal3d(hub):
+    """What the hub tells of it: a branch, its commit, and an older one."""
+    name = "TencentARC/Pixal3D"
+    hub.revisions = {
+        f"{name}@main": (COMMIT, "2026-08-31"),
+        f"{name}@{COMMIT}": (COMMIT, "2026-08-31"),
+        f"{name}@{'a' * 40}": ("a" * 40, "2026-05-10"),
+    }
+    hub.tags = {name: ["license:mit"]}
+    del hub.files[f"{name}/NOTICE"]  # which need not be there
+    return hub
+
+
+def pixal3d_row(*, verify=False):
+    return next((row for row in PBR.status(verify=verify) if row.name == "pixal3d"), None)
+
+
+def test_without_a_revision_nothing_is_fetched_and_the_question_is_told(pixal3d):
+    for attempt in (
+        lambda: PBR.offers(["pixal3d"]),
+        lambda: PBR.download(silent(), only=["pixal3d"]),
+    ):
+        with pytest.raises(InputError, match="--revision") as told:
+            attempt()
+        assert "Union" in str(told.value)
+        assert "commits/main" in str(told.value)
+    assert pixal3d.sent == 0
     with pytest.raises(InputError, match=r"--only pixal3d"):
         bundle_named("pixal3d")
-    with pytest.raises(InputError, match=r"Nothing fetches pixal3d.*licence") as told:
-        bundle_named("pbr").download(silent(), tmp_path, only=["pixal3d"])
-    assert str(tmp_path / "pbr" / "pixal3d") in str(told.value)
+
+
+def test_an_offer_says_what_is_not_plain_and_what_the_hub_says(pixal3d):
+    (offer,) = PBR.offers(["pixal3d"], "main")
+    assert offer.model.repository.revision == COMMIT  # a branch may move on
+    text = offer.statement()
+    assert all(part in text for part in ("31 August 2026", COMMIT, "'mit'", "LICENSE", "Union"))
+    assert "older than" not in text
+    (old,) = PBR.offers(["pixal3d"], "a" * 40)
+    assert "older than 20 May 2026" in old.statement()
+    assert pixal3d.sent == 0
+
+
+def test_an_accepted_revision_is_fetched_resumed_and_checked(pixal3d, models):
+    (offer,) = PBR.offers(["pixal3d"], "main")
+    token = CancelToken()
+
+    def stop_at_the_first_weights(event):
+        if ".safetensors" in (event.message or ""):
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        stopped = Reporter(stop_at_the_first_weights, token=token)
+        PBR.download(stopped, only=["pixal3d"], offers=[offer])
+    assert pixal3d.sent > 0
+    assert pixal3d_row() is None
+    assert PBR.download(silent(), only=["pixal3d"], offers=[offer]) == []
+    row = pixal3d_row(verify=True)
+    assert (row.present, row.checked, row.essential) == (True, True, False)
+    content = sum(len(f.path) for f in models["pixal3d"].files if f.name != "NOTICE")
+    assert pixal3d.sent == row.size == content
+    assert seals.revision(home_of("pixal3d")) == COMMIT
+    # A file with another hash than the hub tells is fetched again; the rest is left.
+    path = home_of("pixal3d") / "ckpts" / "tex_dec_next_dc_f16c32_fp16.safetensors"
+    path.write_bytes(b"damaged")
+    PBR.download(silent(), only=["pixal3d"], offers=PBR.offers(["pixal3d"], COMMIT))
+    assert path.read_bytes() == b"ckpts/tex_dec_next_dc_f16c32_fp16.safetensors"
+    assert PBR.offers(["pixal3d"]) == []  # it is here: nothing is asked
+
+
+def test_another_revision_replaces_what_differs(pixal3d):
+    PBR.download(silent(), only=["pixal3d"], offers=PBR.offers(["pixal3d"], "a" * 40))
+    flow = "TencentARC/Pixal3D/ckpts/ss_flow_img_dit_1_3B_64_bf16.safetensors"
+    pixal3d.files[flow] = pixal3d.files[flow].upper()
+    sent = pixal3d.sent
+    PBR.download(silent(), only=["pixal3d"], offers=PBR.offers(["pixal3d"], "main"))
+    assert (home_of("pixal3d") / flow.partition("Pixal3D/")[2]).read_bytes() == pixal3d.files[flow]
+    # Weights that are the same by the hub's hash are not fetched again; small files have none.
+    small = [f for f in published.MODELS["pixal3d"].files if not f.name.endswith("tensors")]
+    fetched = sum(len(f.path) for f in small if f.name != "NOTICE") + len(pixal3d.files[flow])
+    assert pixal3d.sent - sent == fetched
+
+
+def test_a_file_that_the_hub_tells_another_size_or_nothing_of_is_refused(pixal3d, models):
+    with pytest.raises(WeightsError, match="no revision 'nowhere'"):
+        PBR.offers(["pixal3d"], "nowhere")
+    decoder = "TencentARC/Pixal3D/ckpts/ss_dec_conv3d_16l8_fp16.safetensors"
+    pixal3d.files[decoder] += b"!"
+    with pytest.raises(WeightsError, match="bytes at revision"):
+        PBR.offers(["pixal3d"], "main")
+    del pixal3d.files[decoder]
+    with pytest.raises(WeightsError, match="has no ckpts/ss_dec_conv3d"):
+        PBR.offers(["pixal3d"], "main")
+
+
+@pytest.mark.parametrize(("bundle", "only"), [("pbr", ["naf"]), ("pbr", None), ("light", None)])
+def test_a_revision_of_what_is_pinned_is_refused(hub, bundle, only):
+    with pytest.raises(InputError, match=r"--revision main.*pixal3d"):
+        bundle_named(bundle).offers(only, "main")
+
+
+@pytest.mark.parametrize("name", ["naf", "moge-2-vitb-normal"])
+def test_what_no_quality_uses_is_fetched_by_its_name(hub, name):
+    """Also where the publisher's server sends on to another host."""
+    hub.moved = {"publisher/dino"}
+    bundle = HUB_BUNDLES[published.MODELS[name].bundle]
+    assert not any(row.name == name for row in bundle.status())
+    assert bundle.download(silent(), only=[name]) == []
+    (row,) = (row for row in bundle.status() if row.name == name)
+    assert (row.present, row.checked, row.essential) == (True, True, False)

@@ -16,6 +16,7 @@ from scenelift.commands.shell import listen, print_json, problems
 
 if TYPE_CHECKING:
     from scenelift.weights.artefact import ArtefactStatus
+    from scenelift.weights.offers import Offer
 
 __all__ = ["app"]
 
@@ -51,6 +52,12 @@ def list_weights(
             typer.echo(("\n" if k else "") + f"{one.name}: {one.summary}")
             _print_table(statuses[one.name])
             typer.echo(_summary(statuses[one.name], weights))
+            here = {status.name for status in statuses[one.name]}
+            if absent := [name for name in one.further if name not in here]:
+                typer.echo(
+                    f"By name only: {', '.join(absent)} (`scenelift models download {one.name} "
+                    "--only NAME`)"
+                )
 
 
 @app.command()
@@ -61,6 +68,21 @@ def download(
         list[str] | None,
         typer.Option("--only", metavar="NAME", help="Only this one. Repeatable."),
     ] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option(
+            "--revision",
+            metavar="COMMIT",
+            help="Of a model that none is pinned of (pixal3d): which one, as the hub names it.",
+        ),
+    ] = None,
+    accept_licence: Annotated[
+        bool,
+        typer.Option(
+            "--accept-licence",
+            help="Accept terms that are not plain (pixal3d) without being asked. They are shown.",
+        ),
+    ] = False,
 ) -> None:
     """Fetch what is missing and check it. What is present is left alone.
 
@@ -71,24 +93,68 @@ def download(
         from scenelift.weights.bundles import bundle_named
 
         weights_bundle = bundle_named(bundle)
+        offers = weights_bundle.offers(only or None, revision, weights)
+        for offer in offers:
+            _ask(offer, accept_licence)
         with listen() as report:
-            failures = weights_bundle.download(report, weights, only or None)
+            failures = weights_bundle.download(report, weights, only or None, offers)
         for failure in failures:
             typer.echo(failure, err=True)
 
-        missing = [s for s in weights_bundle.status(weights) if not only or s.name in only]
-        lacking = [s.name for s in missing if not s.present and (s.essential or only)]
+        rows = {s.name: s for s in weights_bundle.status(weights)}
+        wanted = only or [name for name, row in rows.items() if row.essential]
+        lacking = [name for name in wanted if name not in rows or not rows[name].present]
         if lacking:
             raise WeightsError(
                 f"{', '.join(lacking)} could not be fetched; the reason is above. Run the same "
                 "command again when it is fixed; what was fetched is kept."
             )
-        typer.echo(_summary(missing, weights))
+        typer.echo(
+            _summary([row for row in rows.values() if not only or row.name in only], weights)
+        )
+        for name in only or ():
+            _tell_what_it_needs(name, weights)
         if bundle == "light" and not only:
             typer.echo(
                 "Now run `scenelift models verify --run light`: --quality auto takes them once "
                 "they have passed."
             )
+
+
+def _ask(offer: Offer, accepted: bool) -> None:
+    """Show terms that are not plain, and go on only where the user accepts them."""
+    from scenelift.errors import InputError
+
+    typer.echo(offer.statement(), err=True)
+    if accepted:
+        typer.echo("Accepted by --accept-licence.", err=True)
+        return
+    question = "Do these terms allow what you want to do, and do you accept them?"
+    if not _can_ask():
+        raise InputError(
+            f"{question} Nobody can be asked here: run it with --accept-licence if so. Nothing was "
+            "fetched."
+        )
+    if not typer.confirm(question, err=True):
+        raise InputError("The terms were not accepted. Nothing was fetched.")
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty()
+
+
+def _tell_what_it_needs(name: str, weights: Path | None) -> None:
+    from scenelift.weights.locate import locate
+    from scenelift.weights.published import MODELS
+
+    model = MODELS.get(name)
+    lacking = [n for n in (model.needs if model else ()) if locate(n, weights) is None]
+    if lacking:
+        names = " ".join(f"--only {n}" for n in lacking)
+        typer.echo(
+            f"{name} does not run without {', '.join(lacking)}: "
+            f"`scenelift models download {MODELS[name].bundle} {names}`."
+        )
 
 
 @app.command()

@@ -28,17 +28,17 @@ __all__ = [
 ]
 
 
-def _lacks(bundle: str, models: dict[str, str], options: BackendOptions) -> list[str]:
+def _lacks(models: dict[str, str], options: BackendOptions) -> list[str]:
     """List packages and weights that are not here."""
     from importlib.util import find_spec
 
-    from scenelift.weights.locate import locate
+    from scenelift.weights.locate import command_for, locate
 
     missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
     if missing:
         return [f"{', '.join(missing)} not installed: pip install 'scenelift[full]'"]
     return [
-        f"no weights of {title}: scenelift models download {bundle}"
+        f"no weights of {title}: {command_for(name)}"
         for name, title in models.items()
         if locate(name, options.weights) is None
     ]
@@ -71,7 +71,7 @@ RECONSTRUCTORS.add(
         load=_load_sam3d,
         networks=True,
         shares_objects=True,
-        lacks=partial(_lacks, "full", {"sam3d": "SAM 3D Objects"}),
+        lacks=partial(_lacks, {"sam3d": "SAM 3D Objects"}),
         licence=(
             "code Apache-2.0; weights SAM License, gated: commercial use under its conditions, "
             "https://huggingface.co/facebook/sam-3d-objects"
@@ -92,7 +92,7 @@ RECONSTRUCTORS.add(
         load=_load_trellis,
         networks=True,
         shares_objects=True,
-        lacks=partial(_lacks, "open", {"trellis": "TRELLIS", "dinov2-large": "DINOv2"}),
+        lacks=partial(_lacks, {"trellis": "TRELLIS", "dinov2-large": "DINOv2"}),
         licence=(
             "code and weights MIT, DINOv2 Apache-2.0: commercial use allowed, "
             "https://huggingface.co/microsoft/TRELLIS-image-large"
@@ -113,7 +113,7 @@ RECONSTRUCTORS.add(
         load=_load_trellis2,
         networks=True,
         shares_objects=True,
-        lacks=partial(_lacks, "pbr", {"trellis2": "TRELLIS.2", "dinov3-large": "DINOv3"}),
+        lacks=partial(_lacks, {"trellis2": "TRELLIS.2", "dinov3-large": "DINOv3"}),
         licence=(
             "code and weights MIT; DINOv3 under the DINOv3 License, which allows commercial use "
             "under its conditions, https://huggingface.co/microsoft/TRELLIS.2-4B"
@@ -134,9 +134,7 @@ RECONSTRUCTORS.add(
         load=_load_pixal3d,
         networks=True,
         shares_objects=True,
-        lacks=partial(
-            _lacks, "pixal3d", {"pixal3d": "Pixal3D", "naf": "NAF", "dinov3-large": "DINOv3"}
-        ),
+        lacks=partial(_lacks, {"pixal3d": "Pixal3D", "naf": "NAF", "dinov3-large": "DINOv3"}),
         licence=(
             "code MIT since 20 May 2026, its weights not plainly so: read "
             "https://huggingface.co/TencentARC/Pixal3D before you use them; NAF Apache-2.0; DINOv3 "

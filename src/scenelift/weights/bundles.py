@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +12,7 @@ from scenelift.progress import Reporter
 from scenelift.weights import embedded, published
 from scenelift.weights.artefact import ArtefactStatus
 from scenelift.weights.hub_models import HubBundle, spoken_size
+from scenelift.weights.offers import Offer
 
 __all__ = ["BUNDLES", "FULL", "HUB_BUNDLES", "LIGHT", "OPEN", "Bundle", "bundle_named"]
 
@@ -22,6 +23,25 @@ class Status(Protocol):
     ) -> list[ArtefactStatus]: ...
 
 
+class Offers(Protocol):
+    def __call__(
+        self,
+        only: Sequence[str] | None = None,
+        revision: str | None = None,
+        weights: Path | None = None,
+    ) -> list[Offer]: ...
+
+
+class Download(Protocol):
+    def __call__(
+        self,
+        report: Reporter,
+        weights: Path | None = None,
+        only: Sequence[str] | None = None,
+        offers: Sequence[Offer] = (),
+    ) -> list[str]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
     """One set of weights.
@@ -30,15 +50,19 @@ class Bundle:
         name: what the user calls it; also a value of `--quality`.
         summary: one line.
         status: how each of its artefacts stands.
+        offers: looks up what the user names a revision of, as `HubBundle.offers`.
         download: fetches what is missing, given a reporter, the weights folder (None for the
-            cache) and names of artefacts (None for all); returns a sentence for each artefact
-            that could not be had.
+            cache), names of artefacts (None for all) and offers that the user has accepted;
+            returns a sentence for each artefact that could not be had.
+        further: names of artefacts that are fetched by name only.
     """
 
     name: str
     summary: str
     status: Status
-    download: Callable[[Reporter, Path | None, list[str] | None], list[str]]
+    offers: Offers
+    download: Download
+    further: tuple[str, ...] = ()
 
 
 SHAPES_SEE_WITH = "dinov2"  # the embedded artefact that the embedded shape head needs
@@ -54,7 +78,10 @@ def _light_status(weights: Path | None = None, *, verify: bool = False) -> list[
 
 
 def _light_download(
-    report: Reporter, weights: Path | None = None, only: list[str] | None = None
+    report: Reporter,
+    weights: Path | None = None,
+    only: Sequence[str] | None = None,
+    offers: Sequence[Offer] = (),
 ) -> list[str]:
     failures: list[str] = []
     hub = None if only is None else [name for name in only if name != SHAPES_SEE_WITH]
@@ -63,6 +90,26 @@ def _light_download(
     if only is None or SHAPES_SEE_WITH in only:
         failures += embedded.download(report, weights, [SHAPES_SEE_WITH])
     return failures
+
+
+def _embedded_download(
+    report: Reporter,
+    weights: Path | None = None,
+    only: Sequence[str] | None = None,
+    offers: Sequence[Offer] = (),
+) -> list[str]:
+    return embedded.download(report, weights, only)
+
+
+def _no_offers(
+    only: Sequence[str] | None = None, revision: str | None = None, weights: Path | None = None
+) -> list[Offer]:
+    if revision is not None:
+        raise InputError(
+            f"--revision {revision}: everything in this bundle is fetched at the revision that "
+            "its sizes and hashes belong to. It is for `pbr --only pixal3d`."
+        )
+    return []
 
 
 FULL, OPEN, LIGHT, PBR = (HubBundle(quality=q) for q in ("full", "open", "light", "pbr"))
@@ -75,7 +122,8 @@ BUNDLES: Mapping[str, Bundle] = {
             name="embedded",
             summary="small models that ship inside ordinary packages; runs on any CPU",
             status=embedded.status,
-            download=embedded.download,
+            offers=_no_offers,
+            download=_embedded_download,
         ),
         Bundle(
             name="light",
@@ -84,6 +132,7 @@ BUNDLES: Mapping[str, Bundle] = {
                 "for any use; finds any phrase on a CPU"
             ),
             status=_light_status,
+            offers=_no_offers,
             download=_light_download,
         ),
         Bundle(
@@ -93,7 +142,9 @@ BUNDLES: Mapping[str, Bundle] = {
                 "gated, for any use"
             ),
             status=OPEN.status,
+            offers=OPEN.offers,
             download=OPEN.download,
+            further=OPEN.further,
         ),
         Bundle(
             name="pbr",
@@ -102,7 +153,9 @@ BUNDLES: Mapping[str, Bundle] = {
                 f"and alpha: {spoken_size(PBR.size)}, all but DINOv3 not gated"
             ),
             status=PBR.status,
+            offers=PBR.offers,
             download=PBR.download,
+            further=PBR.further,
         ),
         Bundle(
             name="full",
@@ -111,7 +164,9 @@ BUNDLES: Mapping[str, Bundle] = {
                 f"{spoken_size(FULL.size)} from the Hugging Face hub, partly gated"
             ),
             status=FULL.status,
+            offers=FULL.offers,
             download=FULL.download,
+            further=FULL.further,
         ),
     )
 }

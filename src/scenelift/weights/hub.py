@@ -19,7 +19,16 @@ from typing import Any
 
 from scenelift.errors import SetupError, WeightsError, first_line
 
-__all__ = ["HubFile", "HubRepository", "WebFolder", "fetch", "missing_bytes", "sha256_in_steps"]
+__all__ = [
+    "HubFile",
+    "HubRepository",
+    "Repository",
+    "WebFolder",
+    "explained",
+    "fetch",
+    "missing_bytes",
+    "sha256_in_steps",
+]
 
 HASH_STEP = 16 * 2**20  # bytes between two looks at whether the user has stopped
 INSTALL = "pip install 'scenelift[full]'"
@@ -50,7 +59,7 @@ class HubRepository:
 
     Attributes:
         hub_id: owner/name on huggingface.co.
-        revision: the commit that sizes and hashes belong to.
+        revision: the commit that sizes and hashes belong to; "" where the user names it.
         gated: its publisher asks for a signed-in user who has accepted the licence.
     """
 
@@ -156,10 +165,14 @@ def fetch(
     url = repository.address(file.path)
     token = None if isinstance(repository, HubRepository) else False
     partial = _partial(file, repository, folder)
-    with _explained(file, repository, folder):
+    with explained(repository, file.path, folder):
         partial.parent.mkdir(parents=True, exist_ok=True)
         try:
-            size = get_hf_file_metadata(url, token=token).size
+            metadata = get_hf_file_metadata(url, token=token)
+            if isinstance(repository, WebFolder) and metadata.location != url:
+                # The library follows redirects of the hub; a release's file lies on another host.
+                metadata = get_hf_file_metadata(metadata.location, token=False)
+            size = metadata.size
         except RemoteEntryNotFoundError:
             if file.needed:
                 raise
@@ -221,8 +234,17 @@ def _counter(on_bytes: Callable[[int], None]) -> type[Any]:
 
 
 @contextmanager
-def _explained(file: HubFile, repository: Repository, folder: Path) -> Iterator[None]:
-    """Turn errors of the library and the disk into advice for the user."""
+def explained(repository: Repository, what: str, folder: Path | None = None) -> Iterator[None]:
+    """Context: turn errors of the library and the disk into advice for the user.
+
+    Args:
+        repository: that is asked.
+        what: is asked for.
+        folder: where it goes, if anywhere.
+
+    Raises:
+        WeightsError: in place of theirs.
+    """
     from huggingface_hub.errors import (
         HfHubHTTPError,
         HTTPError,  # pyright: ignore[reportPrivateImportUsage] httpx's or httpx2's, as it uses
@@ -233,9 +255,14 @@ def _explained(file: HubFile, repository: Repository, folder: Path) -> Iterator[
 
     try:
         yield
-    except (RemoteEntryNotFoundError, RevisionNotFoundError) as exc:
+    except RevisionNotFoundError as exc:
         raise WeightsError(
-            f"{repository.url} no longer has {file.path} at revision {repository.revision}. "
+            f"{repository.url} has no revision {repository.revision!r}, or no longer. A newer "
+            "version of scenelift may know another."
+        ) from exc
+    except RemoteEntryNotFoundError as exc:
+        raise WeightsError(
+            f"{repository.url} no longer has {what} at revision {repository.revision}. "
             "A newer version of scenelift may know where it went."
         ) from exc
     except HfHubHTTPError as exc:
@@ -244,8 +271,8 @@ def _explained(file: HubFile, repository: Repository, folder: Path) -> Iterator[
         if status in (401, 403, 404):
             raise WeightsError(_refused(repository, status)) from exc
         raise WeightsError(
-            f"The hub answered {status} for {repository.name}/{file.path}. Try again later: what "
-            "has arrived is kept."
+            f"The hub answered {status} for {repository.name}, {what}. Try again later: what has "
+            "arrived is kept."
         ) from exc
     except (HTTPError, OfflineModeIsEnabled, ConnectionError) as exc:
         raise WeightsError(
@@ -253,13 +280,16 @@ def _explained(file: HubFile, repository: Repository, folder: Path) -> Iterator[
             "arrived is kept, and running the same command again goes on."
         ) from exc
     except OSError as exc:
+        if folder is None:
+            raise WeightsError(f"{repository.url}, {what}: {first_line(exc, 120)}.") from exc
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
             advice = "The disk is full: free some space and run again, what has arrived is kept."
         elif exc.errno is None:  # the library's own: a length that does not fit
             advice = "Run the same command again: it goes on where this one stopped."
         else:
             advice = "Choose another folder with --weights or the variable SCENELIFT_HOME."
-        raise WeightsError(f"Cannot store {file.name} in {folder}: {exc}. {advice}") from exc
+        name = what.rpartition("/")[2]
+        raise WeightsError(f"Cannot store {name} in {folder}: {exc}. {advice}") from exc
 
 
 def _refused(repository: Repository, status: int) -> str:

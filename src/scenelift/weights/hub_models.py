@@ -10,6 +10,7 @@
     <weights>/open/sam2.1/              config.json, model.safetensors, processor
     <weights>/open/moge-2-vitl-normal/  model.pt; for full too. Other sizes lie beside it
     <weights>/light/                    grounding-dino-tiny/, sam2.1-tiny/, moge-2-vits-normal/
+    <weights>/pbr/                      trellis2/, trellis-structure/, dinov3-large/; pixal3d/, naf/
 
 `locate` finds a model there and in a few other places. Nothing here imports PyTorch.
 """
@@ -30,9 +31,10 @@ from scenelift.weights import published, seals
 from scenelift.weights.artefact import ArtefactStatus
 from scenelift.weights.home import weights_folder
 from scenelift.weights.hub import fetch, missing_bytes, sha256_in_steps
-from scenelift.weights.locate import home_of, hub_cache
+from scenelift.weights.locate import command_for, home_of, hub_cache
 from scenelift.weights.locate import locate as folder
-from scenelift.weights.published import Model, of_quality
+from scenelift.weights.offers import Offer, look_up
+from scenelift.weights.published import Model, by_name_only, of_quality
 
 __all__ = ["HubBundle", "folder", "home_of", "spoken_size"]
 
@@ -67,57 +69,120 @@ class HubBundle:
         """Bytes of all its files."""
         return sum(model.size for model in self.models)
 
+    @property
+    def further(self) -> tuple[str, ...]:
+        """Names of models that lie beside them and are fetched by name only."""
+        return by_name_only(self.quality)
+
     def status(self, weights: Path | None = None, *, verify: bool = False) -> list[ArtefactStatus]:
         """Return the status of every model; with `verify`, every byte is read and compared.
 
         Without it, sizes are looked at, and whether they and the dates are those of the last time.
+        Those that are fetched by name only are among them where they are here.
         """
+        essential = {
+            name: self.quality not in published.MODELS[name].optional_in for name in self.names
+        }
+        here = [name for name in self.further if folder(name, weights) is not None]
         return [
-            _status(model, weights, verify=verify, essential=self.quality not in model.optional_in)
-            for model in self.models
+            _status(
+                published.MODELS[name], weights, verify=verify, essential=essential.get(name, False)
+            )
+            for name in (*self.names, *here)
         ]
 
+    def offers(
+        self,
+        only: Sequence[str] | None = None,
+        revision: str | None = None,
+        weights: Path | None = None,
+    ) -> list[Offer]:
+        """Look up what is to be fetched at a revision that the user names, and under which terms.
+
+        Args:
+            only, weights: as for `download`, which takes the offers that the user has accepted.
+            revision: commit, branch or tag; None where the user names none.
+
+        Raises:
+            InputError: a revision is wanting, or is given for models that have theirs.
+            WeightsError: the hub does not have it, or cannot be asked.
+        """
+        models = self._chosen(only)
+        named = [model for model in models if not model.pinned]
+        if revision is None:
+            for model in named:
+                if _needs_fetching(model, weights):
+                    raise InputError(_revision_wanting(model))
+            return []
+        if not named:
+            without = [n for n in self.further if not published.MODELS[n].pinned]
+            raise InputError(
+                f"--revision {revision} is for a model that has none here "
+                f"({', '.join(without) or 'there is none in this bundle'}), by --only: the others "
+                "are fetched at the revision that their sizes and hashes belong to."
+            )
+        return [look_up(model, revision) for model in named]
+
     def download(
-        self, report: Reporter, weights: Path | None = None, only: Sequence[str] | None = None
+        self,
+        report: Reporter,
+        weights: Path | None = None,
+        only: Sequence[str] | None = None,
+        offers: Sequence[Offer] = (),
     ) -> list[str]:
         """Fetch what is missing, and check it.
 
         Args:
             report: progress in bytes; raises Cancelled.
             weights: folder of all weights in place of the cache.
-            only: names of models; all without it.
+            only: names of models; all of the quality's without it.
+            offers: of `offers`, whose terms the user has accepted.
 
         Returns:
             Why each model that could not be had could not, and last what else there is to do.
             Empty: everything is there.
 
         Raises:
-            InputError: a name in `only` is none of a model.
+            InputError: a name in `only` is none of a model, or it must be offered first.
             SetupError: the package that talks to the hub is not installed.
             WeightsError: the disk is too full, or another process is fetching into the same folder.
             Cancelled: the user stopped it. What has arrived is kept, down to half a file.
         """
-        unknown = [name for name in only or () if name not in self.names]
-        if unknown:
-            raise InputError(_not_fetched(unknown[0], weights) or _unknown(unknown[0], self.names))
-        models = [model for model in self.models if only is None or model.name in only]
-        return _download([m for m in models if _needs_fetching(m, weights)], report, weights)
+        accepted = {offer.model.name: offer.model for offer in offers}
+        waiting = []
+        for model in self._chosen(only):
+            if model.name in accepted:
+                waiting.append(accepted[model.name])
+            elif _needs_fetching(model, weights):
+                if not model.pinned:
+                    raise InputError(_revision_wanting(model))
+                waiting.append(model)
+        return _download(waiting, report, weights)
+
+    def _chosen(self, only: Sequence[str] | None) -> list[Model]:
+        """Return the models of these names, in the order of the pipeline."""
+        names = (*self.names, *self.further)
+        for name in only or ():
+            if name not in names:
+                raise InputError(f"No model is called {name!r}. Known: {', '.join(names)}.")
+        chosen = self.names if only is None else [name for name in names if name in only]
+        return [published.MODELS[name] for name in chosen]
 
 
-def _not_fetched(name: str, weights: Path | None) -> str:
-    """Say why nothing fetches a model of the catalogue, and what to do; empty if it is none."""
-    model = published.MODELS.get(name)
-    if model is None or model.qualities:
-        return ""
-    return (
-        f"Nothing fetches {name}. Its licence: {model.licence}. Read the terms at "
-        f"{model.repository.url}; if they allow what you want to do, put its files into "
-        f"{home_of(name, weights)}."
+def _revision_wanting(model: Model) -> str:
+    """Explain that the user has to name a revision, and which one others take."""
+    text = (
+        f"No checksums of {model.name} were published that a revision could be pinned by. Name the "
+        f"revision that you want, of {model.repository.url}/commits/main: its files are compared "
+        "with the sizes and SHA-256 that the hub tells for it."
     )
-
-
-def _unknown(name: str, names: Sequence[str]) -> str:
-    return f"No model is called {name!r}. Known: {', '.join(names)}."
+    if model.unclear is not None:
+        text += (
+            f" {command_for(model.name)} --revision {model.unclear.revision} takes the one that "
+            f"other public programs pin. Its licence is not plain. {model.unclear.question} You "
+            "are shown what the hub says of it, and asked, before anything is fetched."
+        )
+    return text
 
 
 def _download(waiting: Sequence[Model], report: Reporter, weights: Path | None) -> list[str]:
@@ -179,6 +244,8 @@ class _Progress:
 
 def _fetch_model(model: Model, target: Path, progress: _Progress) -> None:
     """Fetch the files of a model that are missing or damaged."""
+    if seals.revision(target) not in ("", model.repository.revision):
+        seals.forget(target)  # what is the same by its hash is kept, the rest is fetched again
     sealed = seals.read(target)
     for file in model.files:
         path, digest = target / file.name, ""

@@ -25,7 +25,16 @@ from scenelift.weights import published
 from scenelift.weights.home import weights_folder
 from scenelift.weights.hub import HubRepository
 
-__all__ = ["home_of", "hub_cache", "in_hub_cache", "locate", "looked_in", "places", "require"]
+__all__ = [
+    "command_for",
+    "home_of",
+    "hub_cache",
+    "in_hub_cache",
+    "locate",
+    "looked_in",
+    "places",
+    "require",
+]
 
 
 def home_of(name: str, weights: Path | None = None) -> Path:
@@ -72,16 +81,19 @@ def require(name: str, weights: Path | None = None) -> Path:
     return location
 
 
+def command_for(name: str) -> str:
+    """Return the command that fetches a model."""
+    model = published.MODELS[name]
+    which = model.qualities[0] if model.qualities else f"{model.bundle} --only {name}"
+    return f"scenelift models download {which}"
+
+
 def looked_in(name: str, weights: Path | None = None) -> str:
     """Describe where a model was searched and how to get it, as the end of a sentence."""
     model = published.MODELS[name]
     roots = dict.fromkeys((weights_folder(weights), weights_folder()))
     where = [str(root) for root in roots]
-    get = f"{model.repository.url} has them"
-    if model.qualities:
-        get = f"`scenelift models download {model.qualities[0]}` fetches them"
-    elif model.hub_id:
-        get = f"`hf download {model.hub_id}` fetches them"
+    get = f"`{command_for(name)}` fetches them"
     if model.hub_id:
         where.append(f"the Hugging Face cache ({hub_cache()})")
     if model.gated:

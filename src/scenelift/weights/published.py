@@ -11,14 +11,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from scenelift.weights.artefact import Role
 from scenelift.weights.hub import HubFile, HubRepository, WebFolder
 
-__all__ = ["MODELS", "Model", "of_quality"]
+__all__ = ["MODELS", "Model", "Terms", "by_name_only", "of_quality"]
 
 _SAM_LICENCE = "SAM License; commercial use under conditions: see the licence"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What is not plain about a licence. Who fetches the model is told, and asked.
+
+    Attributes:
+        question: what was asked and not answered, in plain sentences.
+        changed: since when the licence is as `question` says; earlier revisions had another.
+        revision: one that other public programs pin, to be proposed.
+    """
+
+    question: str
+    changed: date
+    revision: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +55,8 @@ class Model:
         bare: a user's own folder of weights may be this model's own, with nothing else in it.
         model_types: what its `config.json` calls itself, for models that transformers loads.
         reads_text: of those: it comes with a tokenizer.
+        needs: models that it does not run without, where it belongs to no quality.
+        unclear: what is not plain about its licence; None where nothing is.
     """
 
     name: str
@@ -54,6 +72,8 @@ class Model:
     bare: bool = False
     model_types: tuple[str, ...] = ()
     reads_text: bool = True
+    needs: tuple[str, ...] = ()
+    unclear: Terms | None = None
 
     @property
     def size(self) -> int:
@@ -69,6 +89,11 @@ class Model:
     def gated(self) -> bool:
         """Whether its publisher asks for a signed-in user who has accepted the licence."""
         return isinstance(self.repository, HubRepository) and self.repository.gated
+
+    @property
+    def pinned(self) -> bool:
+        """Whether its revision is the catalogue's; else the user names one."""
+        return bool(self.repository.revision)
 
     def lies_in(self, folder: Path) -> bool:
         """Whether a folder holds this model, by the names of its main files."""
@@ -526,21 +551,50 @@ _DINOV3 = Model(
     signs=(("model.safetensors",),),
 )
 
-# Nothing fetches these two: users put them where `locate` looks, once they have read
-# what their publishers say (docs/trellis2.md). The weights' licence was not plain when this was
-# written, and no checksums were published.
+# No checksums of Pixal3D were published: the user names the revision, and the hub tells them.
+# Its sizes follow from the networks' shapes.
 _PIXAL3D = Model(
     name="pixal3d",
     bundle="pbr",
     purpose="shape and materials in the photo's own view",
     role="reconstruct",
     licence="code MIT since 20 May 2026; whether its weights follow was not answered",
-    repository=WebFolder(
-        base="https://huggingface.co/TencentARC/Pixal3D/",
-        url="https://huggingface.co/TencentARC/Pixal3D",
+    repository=HubRepository(hub_id="TencentARC/Pixal3D", revision=""),
+    files=(
+        *_files(
+            """
+            pipeline.json - -
+            ckpts/ss_flow_img_dit_1_3B_64_bf16.json - -
+            ckpts/ss_flow_img_dit_1_3B_64_bf16.safetensors 5_359_822_584 -
+            ckpts/ss_dec_conv3d_16l8_fp16.json - -
+            ckpts/ss_dec_conv3d_16l8_fp16.safetensors 147_591_972 -
+            ckpts/slat_flow_img2shape_dit_1_3B_512_bf16.json - -
+            ckpts/slat_flow_img2shape_dit_1_3B_512_bf16.safetensors 5_546_764_048 -
+            ckpts/slat_flow_img2shape_dit_1_3B_1024_bf16.json - -
+            ckpts/slat_flow_img2shape_dit_1_3B_1024_bf16.safetensors 5_546_764_048 -
+            ckpts/slat_flow_imgshape2tex_dit_1_3B_1024_bf16.json - -
+            ckpts/slat_flow_imgshape2tex_dit_1_3B_1024_bf16.safetensors 5_546_960_656 -
+            ckpts/shape_dec_next_dc_f16c32_fp16.json - -
+            ckpts/shape_dec_next_dc_f16c32_fp16.safetensors 948_490_494 -
+            ckpts/tex_dec_next_dc_f16c32_fp16.json - -
+            ckpts/tex_dec_next_dc_f16c32_fp16.safetensors 948_458_812 -
+            """,
+        ),
+        *_files("LICENSE - - NOTICE - - README.md - -", needed=False),
     ),
-    files=_files("pipeline.json 4_068 -", needed=False),
     signs=(("pipeline.json",), ("ckpts/ss_flow_img_dit_1_3B_64_bf16.safetensors",)),
+    needs=("dinov3-large", "naf"),
+    unclear=Terms(
+        question=(
+            "Until 20 May 2026 it was for academic purposes only, and not for use within the "
+            "European Union. On that day one of its makers announced MIT "
+            "(https://github.com/TencentARC/Pixal3D/issues/11). Whether that holds for the weights "
+            "too was asked on 9 July 2026 (issue 33 there), and had no answer when this was "
+            "written."
+        ),
+        changed=date(2026, 5, 20),
+        revision="b0cb2e1b794cab9aa0ac38a95d794a4d9337437f",
+    ),
 )
 
 _NAF = Model(
@@ -550,7 +604,8 @@ _NAF = Model(
     role="reconstruct",
     licence="Apache-2.0; commercial use allowed",
     repository=WebFolder(
-        base="https://github.com/valeoai/NAF/", url="https://github.com/valeoai/NAF"
+        base="https://github.com/valeoai/NAF/releases/download/model/",
+        url="https://github.com/valeoai/NAF",
     ),
     files=_files(
         """
@@ -585,3 +640,8 @@ MODELS: Mapping[str, Model] = {
 def of_quality(quality: str) -> tuple[str, ...]:
     """Return the names of the models that a quality uses, in the order of the pipeline."""
     return tuple(name for name, model in MODELS.items() if quality in model.qualities)
+
+
+def by_name_only(bundle: str) -> tuple[str, ...]:
+    """Return the names of models that lie beside a bundle's and that no quality uses."""
+    return tuple(n for n, model in MODELS.items() if model.bundle == bundle and not model.qualities)

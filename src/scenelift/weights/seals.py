@@ -15,7 +15,7 @@ from typing import Any
 from scenelift.errors import OutputError
 from scenelift.io.files import write_json
 
-__all__ = ["RECORD", "Seal", "forget", "read", "write"]
+__all__ = ["RECORD", "Seal", "forget", "read", "revision", "write"]
 
 RECORD = "scenelift.json"
 
@@ -49,6 +49,11 @@ def read(folder: Path) -> dict[str, Seal]:
         return {name: Seal(**entry) for name, entry in _document(folder)["files"].items()}
     except (KeyError, TypeError, AttributeError):
         return {}
+
+
+def revision(folder: Path) -> str:
+    """Return the revision that its files were fetched at; "" where that is not known."""
+    return str(_document(folder).get("revision", ""))
 
 
 def write(folder: Path, hashes: Mapping[str, str], **facts: Any) -> None:
