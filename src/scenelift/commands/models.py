@@ -102,8 +102,8 @@ def download(
             typer.echo(failure, err=True)
 
         rows = {s.name: s for s in weights_bundle.status(weights)}
-        wanted = only or [name for name, row in rows.items() if row.essential]
-        lacking = [name for name in wanted if name not in rows or not rows[name].present]
+        needs = only or [name for name, row in rows.items() if row.essential]
+        lacking = [name for name in needs if name not in rows or not rows[name].present]
         if lacking:
             raise WeightsError(
                 f"{', '.join(lacking)} could not be fetched; the reason is above. Run the same "

@@ -165,8 +165,8 @@ class HubBundle:
         for name in only or ():
             if name not in names:
                 raise InputError(f"No model is called {name!r}. Known: {', '.join(names)}.")
-        chosen = self.names if only is None else [name for name in names if name in only]
-        return [published.MODELS[name] for name in chosen]
+        picks = self.names if only is None else [name for name in names if name in only]
+        return [published.MODELS[name] for name in picks]
 
 
 def _revision_wanting(model: Model) -> str:
