@@ -157,8 +157,8 @@ class NothingFound(SceneliftError):
             parts.append(f"Seen in this photo: {', '.join(suggestions)}.")
         self.facts = " ".join(parts)
         super().__init__(
-            f"{self.facts} Try another phrase, or point at the object with --box x0,y0,x1,y1 or "
-            "--mask."
+            f"{self.facts} Try another phrase, or point at the object with --point x,y, "
+            "--box x0,y0,x1,y1 or --mask."
         )
 
     def problem(self) -> dict[str, Any]:

@@ -647,7 +647,7 @@ def _unmet(segmentation: Segmentation, prompt: Prompt) -> list[str]:
     doubles = {d.label: d.double_of for d in segmentation.dropped if d.double_of}
     notes: list[str] = []
     for phrase in prompt.phrases:
-        if phrase in matched:
+        if phrase in matched or phrase in segmentation.answered:
             continue
         if phrase in doubles:
             notes.append(f"{phrase!r} names what {doubles[phrase]!r} names: it is lifted once.")

@@ -84,7 +84,7 @@ def parse_prompt_phrases(texts: tuple[str, ...] | list[str]) -> tuple[str, ...]:
         if not parts:
             raise InputError(
                 "The prompt is empty. Name what to lift out of the photo, for example "
-                '--prompt "chair", or draw a box with --box.'
+                '--prompt "chair", point at it with --point, or draw a box with --box.'
             )
         phrases += parts
     return check_phrases(phrases)

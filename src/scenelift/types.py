@@ -359,12 +359,15 @@ class Segmentation:
         dropped: what was found and left out.
         notes: plain sentences for the user ("'lamp' is not a word this model knows").
         suggestions: labels that this photo would match, best first; used when nothing matched.
+        answered: phrases that need no word more where no object is called by them: a note says why,
+            or their objects have names of their own ("everything").
     """
 
     instances: tuple[Instance, ...]
     dropped: tuple[Dropped, ...] = ()
     notes: tuple[str, ...] = ()
     suggestions: tuple[str, ...] = ()
+    answered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,6 +134,14 @@ def test_everything_takes_an_object_of_two_names_once(image):
     assert [i.class_name for i in result.instances] == ["chair", "cat", "dining table"]
 
 
+def test_what_everything_found_has_its_own_names_and_unknown_words_are_said_once(image):
+    prompt = Prompt(phrases=("everything", "wibble", "wobble"), boxes=(BoxPrompt(box=TABLE),))
+    found = find_objects(segmenter(*ROOM), image, prompt, silent())
+    assert [i.label for i in found.instances] == ["object", "chair", "cat"]
+    (note,) = found.notes
+    assert note.startswith("'wibble' and 'wobble' are not words")
+
+
 @pytest.mark.parametrize("phrases", [("chair", "furniture"), ("furniture", "chair")])
 def test_an_object_of_two_phrases_goes_to_the_closer_one(image, phrases):
     result = segmenter(*ROOM).segment(image, Prompt(phrases=phrases), silent())

@@ -14,7 +14,7 @@ from scenelift.models.embedded.classes import CLASSES, COCO, SENSES
 from scenelift.segment.embedded.aliases import ALIASES
 from scenelift.segment.embedded.categories import CATEGORIES, PARTLY
 from scenelift.segment.embedded.named import NAMED, SYNONYMS
-from scenelift.segment.embedded.vocabulary import Vocabulary
+from scenelift.segment.embedded.vocabulary import Vocabulary, notes_on
 from scenelift.segment.embedded.wordnet import WordNet
 from scenelift.weights import embedded
 
@@ -76,6 +76,25 @@ def test_coco_comes_first_so_that_detector_columns_are_class_indices():
         ("cat, dog", ("cat", "dog")),
         ("black and white cat", ("cat",)),
         ("bottle of water", ("bottle",)),
+        # What follows the noun is no noun, and what follows that is not looked at.
+        ("teddy bear held by the child", ("teddy bear",)),
+        ("dog facing the camera", ("dog",)),
+        ("man kicking ball", ("person",)),
+        ("kid throwing a frisbee at the dog", ("person",)),
+        ("the cup left of the plate", ("cup",)),
+        ("a cup full of coffee", ("cup",)),
+        ("wine glass half full", ("wine glass",)),
+        ("cup made of glass", ("cup",)),
+        ("traffic light showing green", ("traffic light",)),
+        ("TV turned off", ("tv",)),
+        ("the chair she sits on", ("chair",)),
+        ("chair no. 2", ("chair",)),
+        ("chairs (all)", ("chair",)),
+        ("can you find me the cup, please?", ("cup",)),
+        ("old dining table", ("dining table",)),
+        ("a man and his dog", ("person", "dog")),
+        ("unicorn chasing a dog", ()),
+        ("wibble on the chair", ()),
     ],
 )
 def test_the_head_of_the_phrase_decides(plain, phrase, classes):
@@ -107,6 +126,19 @@ def test_an_unknown_phrase_is_refused_with_a_way_out(plain, phrase):
     assert reading.classes == ()
     assert reading.how == "unknown"
     assert "box around the object" in reading.note
+
+
+def test_a_part_of_everything_is_said_to_be_everything(plain):
+    reading = plain.read("everything on the table")
+    assert reading.how == "everything"
+    assert "only 'everything' is understood" in reading.note
+
+
+def test_unknown_words_share_one_note(plain):
+    (note,) = notes_on([plain.read(word) for word in ("wibble", "chiar", "chair", "wobble")])
+    assert note.startswith("'wibble', 'chiar' and 'wobble' are not words")
+    assert note.count("box around the object") == 1
+    assert "know: chair" in note
 
 
 def test_a_misspelling_gets_a_suggestion_but_no_guess(plain):
@@ -166,6 +198,22 @@ def test_a_word_outside_the_vocabulary_is_answered_with_its_neighbours(full, phr
 @pytest.mark.parametrize("phrase", ["tiger", "doll", "lamp", "clothing", "chair leg", "car seat"])
 def test_slang_parts_and_loose_relations_are_not_taken(full, phrase):
     assert full.read(phrase).classes == ()
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize(
+    ("phrase", "classes"),
+    [
+        ("coffee mug", ("cup",)),  # which WordNet has, and which is a mug
+        ("sea lion", ()),
+        ("second person from the left", ("person",)),  # grammar's second person is no thing
+        ("oil painting hung on the wall", ()),
+        ("red building behind the bus", ()),
+        ("woman pushing a cart", ("person",)),
+    ],
+)
+def test_what_wordnet_knows_decides_between_things_and_verbs(full, phrase, classes):
+    assert full.read(phrase).classes == classes
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def _for_page(exc: SceneliftError) -> dict[str, Any]:
     """Adapt the problem's advice to users of the page, who have no terminal."""
     problem = exc.problem()
     if isinstance(exc, NothingFound):
-        advice = "Try another phrase, or draw a box around the object."
+        advice = "Try another phrase, or point at the object or draw a box around it."
         problem["detail"] = f"{exc.facts} {advice}"
     return problem
 

@@ -6,7 +6,7 @@ it: WordNet's first "plant" is a factory, its "coach" a trainer, and "puppy" is 
 
 from __future__ import annotations
 
-__all__ = ["ALIASES", "EVERYTHING", "MEASURES", "SUBJECT"]
+__all__ = ["ALIASES", "EVERYTHING", "SUBJECT"]
 
 VEHICLES = (
     *("car", "truck", "bus", "motorcycle", "bicycle", "train", "airplane", "boat"),
@@ -182,7 +182,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 
 EVERYTHING = frozenset(
-    {"everything", "all", "anything", "object", "thing", "item", "stuff", "every object"}
+    {
+        *("everything", "all", "anything", "whatever", "object", "thing", "item", "stuff"),
+        "every object",
+    }
 )
 
 SUBJECT = frozenset(
@@ -195,15 +198,5 @@ SUBJECT = frozenset(
         "salient object",
         "main thing",
         "main item",
-    }
-)
-
-# "pair of scissors" asks for scissors, "cup of coffee" for a cup: after these words, what follows
-# "of" is the thing that is meant.
-MEASURES = frozenset(
-    {
-        *("bunch", "couple", "crowd", "flock", "group", "herd", "kind", "lot", "number", "pack"),
-        *("pair", "photo", "picture", "piece", "pile", "row", "set", "slice", "stack", "type"),
-        *("all", "any", "both", "each", "many", "one", "some"),
     }
 )

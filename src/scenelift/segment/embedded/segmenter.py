@@ -31,7 +31,7 @@ from scenelift.segment.embedded.matching import Candidate
 from scenelift.segment.embedded.named import NAMED
 from scenelift.segment.embedded.overlap import without_overlaps
 from scenelift.segment.embedded.points import PointMasker
-from scenelift.segment.embedded.vocabulary import Reading, Vocabulary
+from scenelift.segment.embedded.vocabulary import Reading, Vocabulary, notes_on
 from scenelift.segment.filters import FilterSettings, keep_best
 from scenelift.types import Box, Dropped, Image, Instance, Prompt, Segmentation
 from scenelift.weights import embedded
@@ -192,7 +192,7 @@ class EmbeddedSegmenter:
             `suggestions` are the classes seen in the photo that nobody asked for.
         """
         readings = [self._vocabulary.read(phrase) for phrase in prompt.phrases]
-        notes = [reading.note for reading in readings if reading.note]
+        notes = notes_on(readings)
         detections = faint = Detections.none()
         asked_detectors = any(r.how != "subject" for r in readings)
         if asked_detectors or prompt.boxes:
@@ -231,10 +231,11 @@ class EmbeddedSegmenter:
         best = keep_best(instances, settings)
         return replace(
             best,
-            instances=without_overlaps(best.instances),
+            instances=_called_by_class(without_overlaps(best.instances), readings),
             dropped=(*dropped, *best.dropped),
             notes=(*dict.fromkeys(notes), *best.notes),
             suggestions=_suggestions(sure, readings),
+            answered=tuple(r.phrase for r in readings if r.how in ("everything", "unknown")),
         )
 
     def _cut_out(
@@ -287,6 +288,17 @@ class EmbeddedSegmenter:
         return [
             Instance(mask=mask, alpha=alpha, label=label, score=score, box=Instance.box_of(mask))
         ]
+
+
+def _called_by_class(
+    instances: Sequence[Instance], readings: Sequence[Reading]
+) -> tuple[Instance, ...]:
+    """Call what "everything" found by its class: ten objects of that name say nothing."""
+    wide = {reading.phrase for reading in readings if reading.how == "everything"}
+    return tuple(
+        replace(i, label=i.class_name) if i.class_name and i.label in wide and i.score < 1 else i
+        for i in instances
+    )
 
 
 def _box_candidates(

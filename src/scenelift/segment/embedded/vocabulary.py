@@ -1,7 +1,7 @@
 """Finds the detector classes of a phrase: "the red taxi on the left" → car.
 
-The head of the phrase is found by grammar (articles dropped, cut at the first preposition, the
-longest known ending taken), then placed by the first of: a class name, the alias table, WordNet
+The head of the phrase is found by grammar (`heads.py`; of its endings the longest known one is
+taken), then placed by the first of: a class name, the alias table, WordNet
 upwards (a taxi is a car), WordNet downwards (a watercraft may be a boat). A word that none of
 them places is reported as unknown together with the nearest words that are known: detecting
 something else instead would waste the user's minutes.
@@ -10,43 +10,30 @@ something else instead would waste the user's minutes.
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from scenelift.errors import WeightsError
 from scenelift.models.embedded.classes import CLASSES, SENSES
-from scenelift.segment.embedded.aliases import ALIASES, EVERYTHING, MEASURES, SUBJECT
+from scenelift.segment.embedded.aliases import ALIASES, EVERYTHING, SUBJECT
+from scenelift.segment.embedded.heads import (
+    DETERMINERS,
+    MEASURES,
+    alternatives,
+    noun_phrase,
+    split_words,
+)
 from scenelift.segment.embedded.named import NAMED, SYNONYMS
 from scenelift.segment.embedded.wordnet import ANIMAL, IRREGULAR, VISIBLE, WordNet
 from scenelift.weights import embedded
 
-__all__ = ["Reading", "Vocabulary"]
+__all__ = ["Reading", "Vocabulary", "notes_on"]
 
 How = Literal["class", "alias", "named", "wordnet", "wide", "everything", "subject", "unknown"]
 
-DETERMINERS = frozenset(
-    {
-        *("a", "an", "the", "this", "that", "these", "those", "every", "each", "all", "any"),
-        *("some", "both", "my", "your", "his", "her", "its", "our", "their", "another", "other"),
-        *("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
-        *("many", "several", "few", "lots", "whole", "entire", "single", "only"),
-    }
-)
-# Where the noun phrase ends and its circumstances begin.
-CIRCUMSTANCES = frozenset(
-    {
-        *("on", "in", "at", "with", "without", "near", "behind", "under", "beneath", "over"),
-        *("above", "below", "beside", "between", "before", "from", "by", "for", "inside"),
-        *("next", "that", "which", "who", "to", "of", "is", "are", "against"),
-        *("sitting", "standing", "riding", "wearing", "holding", "walking", "running", "lying"),
-        *("sleeping", "parked", "hanging", "eating", "drinking", "playing", "carrying"),
-        *("driving", "flying", "looking"),
-    }
-)
 LONGEST_NAME = 3  # words of the longest names we look up ("dining room table")
 # How many senses of a word are tried upwards. Rarer ones mislead: the fifth "wheel" is a bicycle.
 SENSES_UP = 3
@@ -56,6 +43,12 @@ STEPS_DOWN, FEWEST_CLASSES, MOST_CLASSES = 7, 2, 40
 # Neighbours offered for an unknown word share an ancestor this near to both and this far below
 # WordNet's root: "feline" and "furniture" say something, "device" (6 steps down) does not.
 NEAR_STEPS, NEAR_DEPTH, NEAREST = 4, 7, 3
+
+
+WITHOUT_A_WORD = (
+    "A point on the object or a box around the object works without a word; 'the main subject' and "
+    "'everything' do, too."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +62,7 @@ class Reading:
         how: what placed it; "wide" is a word above several classes, "subject" asks for the main
             object of the photo whatever it is.
         note: a sentence for the user where the reading differs from the phrase, else "".
+        nearby: of an unknown word, known ones that are near it.
     """
 
     phrase: str
@@ -76,6 +70,17 @@ class Reading:
     how: How
     note: str = ""
     names: tuple[str, ...] = ()
+    nearby: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a name stands in the vocabulary."""
+
+    name: list[str]
+    classes: tuple[str, ...]
+    how: How
+    names: tuple[str, ...]
 
 
 class Vocabulary:
@@ -104,8 +109,8 @@ class Vocabulary:
 
     def read(self, phrase: str) -> Reading:
         """Understand one phrase ("dogs and cats" is one, for both). Never guesses, never raises."""
-        words = _words(phrase)
-        parts = _alternatives(words)
+        words = split_words(phrase)
+        parts = alternatives(words)
         if len(parts) > 1:
             readings = [self._read_words(" ".join(part), part) for part in parts]
             if all(reading.classes or reading.names for reading in readings):
@@ -123,21 +128,53 @@ class Vocabulary:
             start = next((i for i, word in enumerate(words) if word not in DETERMINERS), 0)
             if names := self._names(words[start:]):
                 return Reading(phrase=phrase, classes=(), how="named", names=names)
-        for head in _heads(words):
-            for length in range(min(LONGEST_NAME, len(head)), 0, -1):
-                name = head[-length:]
-                entry = self._place(name)
-                names = self._names(name) if self._with_names else ()
-                if names and (entry is None or entry[1] in ("wordnet", "wide", "unknown")):
-                    entry = (), "named"  # closer than what WordNet has above or below it
-                if entry is None:
-                    continue
-                classes, how = entry
-                if how == "unknown":  # WordNet knows the word, and it is none of ours
-                    return self._unknown(phrase, name)
-                note = _note(phrase, words, name, classes, how)
-                return Reading(phrase=phrase, classes=classes, how=how, note=note, names=names)
-        return self._unknown(phrase, words[-1:])
+        head = noun_phrase(words, is_searchable=self._is_searchable, is_noun=self._is_noun)
+        place = self._find(head)
+        if place is None or place.how == "unknown":  # of ours; WordNet may know the word
+            return self._unknown(phrase, words[-1:] if place is None else place.name)
+        note = _note(phrase, words, place)
+        return Reading(
+            phrase=phrase, classes=place.classes, how=place.how, note=note, names=place.names
+        )
+
+    def _find(self, head: list[str]) -> _Place | None:
+        """Place the longest ending of a noun phrase that anybody knows."""
+        for length in range(min(LONGEST_NAME, len(head)), 0, -1):
+            name = head[-length:]
+            entry = self._place(name)
+            names = self._names(name) if self._with_names else ()
+            if names and (entry is None or entry[1] in ("wordnet", "wide", "unknown")):
+                entry = (), "named"  # closer than what WordNet has above or below it
+            if entry is None:
+                continue
+            ending = self._find(name[1:]) if entry[1] == "unknown" else None
+            # A coffee mug is a mug; a sea lion is no lion, and a car seat no chair.
+            if ending and len(ending.classes) == 1 and self._is_kind_of(name, ending.name):
+                return ending
+            return _Place(name, *entry, names)
+        return None
+
+    def _is_searchable(self, head: list[str]) -> bool:
+        place = self._find(head)
+        return place is not None and place.how != "unknown"
+
+    def _is_noun(self, name: str) -> bool:
+        """Tell whether a name's first meaning is something that can be seen."""
+        if self._wordnet is None:
+            return name in ALIASES or name in CLASSES or name in NAMED
+        senses = self._wordnet.senses(name.replace(" ", "_"))
+        return bool(senses) and (" " in name or self._wordnet.synset(senses[0]).kind in VISIBLE)
+
+    def _is_kind_of(self, name: list[str], wider: list[str]) -> bool:
+        if self._wordnet is None:
+            return False
+        meanings = set(self._senses(self._wordnet, wider))
+        above = (self._wordnet.ancestors(sense) for sense in self._senses(self._wordnet, name))
+        return any(not meanings.isdisjoint(ancestors) for ancestors in above)
+
+    def _senses(self, wordnet: WordNet, name: list[str]) -> Iterator[int]:
+        for form in self._forms(name):
+            yield from wordnet.senses(form.replace(" ", "_"))
 
     def _place(self, name: list[str]) -> tuple[tuple[str, ...], How] | None:
         """Find the classes of a name and what assigned it; None where nobody knows the name."""
@@ -203,7 +240,8 @@ class Vocabulary:
             )
             if FEWEST_CLASSES <= len(below) <= MOST_CLASSES:
                 return below, "wide"
-        return (), "unknown"
+        # What nobody can see ("second person", a number) says nothing about the words in it.
+        return ((), "unknown") if visible else None
 
     @cached_property
     def _class_senses(self) -> Mapping[str, int]:
@@ -223,16 +261,10 @@ class Vocabulary:
         return {name: self._wordnet.ancestors(o) for name, o in self._class_senses.items()}
 
     def _unknown(self, phrase: str, name: list[str]) -> Reading:
-        nearby_words = self._nearby(name)
-        parts = [f"{phrase!r} is not a word that the embedded detectors know."]
-        if not phrase.strip():
-            parts = ["The phrase is empty."]
-        if nearby_words:
-            parts.append(f"Nearby words that they know: {', '.join(nearby_words)}.")
-        parts.append(
-            "A box around the object works without a word, and so does 'the main subject'."
+        reading = Reading(
+            phrase=phrase, classes=(), how="unknown", nearby=tuple(self._nearby(name))
         )
-        return Reading(phrase=phrase, classes=(), how="unknown", note=" ".join(parts))
+        return replace(reading, note=_note_on_unknown([reading]))
 
     def _nearby(self, name: list[str]) -> list[str]:
         """Suggest known words close to an unknown one: in meaning, else in spelling."""
@@ -261,38 +293,25 @@ class Vocabulary:
         return sorted(nearest, key=lambda name: (nearest[name], name))[:NEAREST]
 
 
-def _words(phrase: str) -> list[str]:
-    text = re.sub(r"[,;&/+]", " and ", phrase.lower())
-    return re.findall(r"[^\W_]+(?:'[^\W_]+)?", text)
+def notes_on(readings: Sequence[Reading]) -> list[str]:
+    """Tell the user how phrases are understood; of all that are not, in one note."""
+    unknown = [reading for reading in readings if reading.how == "unknown"]
+    notes = [reading.note for reading in readings if reading.note and reading not in unknown]
+    return [*notes, _note_on_unknown(unknown)] if unknown else notes
 
 
-def _alternatives(words: list[str]) -> list[list[str]]:
-    """Split at "and" and "or", before any circumstance."""
-    end = next((i for i, word in enumerate(words) if i and word in CIRCUMSTANCES), len(words))
-    parts: list[list[str]] = [[]]
-    for word in words[:end]:
-        if word in ("and", "or"):
-            parts.append([])
-        else:
-            parts[-1].append(word)
-    return [part for part in parts if part]
-
-
-def _heads(words: list[str]) -> Iterator[list[str]]:
-    """Find noun phrases that may hold the head noun, the likeliest first."""
-    while words and words[0] in DETERMINERS and len(words) > 1:
-        words = words[1:]
-    if "of" in words:
-        before, after = words[: words.index("of")], words[words.index("of") + 1 :]
-        singular = before[-1].removesuffix("s") if before else ""
-        if after and (not before or {before[-1], singular} & MEASURES):
-            yield from _heads(after)
-            return
-    # A circumstance in first place belongs to the noun: "sleeping cat", "parked car".
-    end = next((i for i, word in enumerate(words) if i and word in CIRCUMSTANCES), len(words))
-    yield words[:end]
-    if end < len(words):
-        yield words
+def _note_on_unknown(readings: Sequence[Reading]) -> str:
+    phrases = [repr(reading.phrase) for reading in readings if reading.phrase.strip()]
+    if not phrases:
+        return f"The phrase is empty. {WITHOUT_A_WORD}"
+    *some, last = phrases
+    if some:
+        parts = [f"{', '.join(some)} and {last} are not words that the embedded detectors know."]
+    else:
+        parts = [f"{last} is not a word that the embedded detectors know."]
+    if nearby := list(dict.fromkeys(word for reading in readings for word in reading.nearby)):
+        parts.append(f"Nearby words that they know: {', '.join(nearby)}.")
+    return " ".join([*parts, WITHOUT_A_WORD])
 
 
 def _plain_singulars(word: str) -> list[str]:
@@ -300,17 +319,12 @@ def _plain_singulars(word: str) -> list[str]:
     return [word[: -len(e)] + new for e, new in endings if word.endswith(e)]
 
 
-def _note(
-    phrase: str, words: list[str], name: list[str], classes: tuple[str, ...], how: How
-) -> str:
-    if how in ("everything", "subject"):
-        return ""
-    phrase_part = " ".join(name)
-    rest = [w for w in words if w not in name and w not in DETERMINERS and w not in MEASURES]
-    rest = [w for w in rest if w != "of"]
+def _note(phrase: str, words: list[str], place: _Place) -> str:
+    name = " ".join(place.name)
+    rest = [w for w in words if w not in {*place.name, *DETERMINERS, *MEASURES, "of"}]
     parts = []
     if rest:
-        parts.append(f"Of {phrase!r} only {phrase_part!r} is understood: every match is taken.")
-    if how in ("wordnet", "wide"):
-        parts.append(f"{phrase_part!r} is searched as {', '.join(classes)}.")
+        parts.append(f"Of {phrase!r} only {name!r} is understood: every match is taken.")
+    if place.how in ("wordnet", "wide"):
+        parts.append(f"{name!r} is searched as {', '.join(place.classes)}.")
     return " ".join(parts)
