@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from scenelift.crew import Crew
-from scenelift.errors import Cancelled, SetupError
+from scenelift.errors import Cancelled, OutputError, SetupError
 from scenelift.lifting import Lifting, PhotoObjects
 from scenelift.options import FinishOptions
 from scenelift.progress import CancelToken, Event, Reporter, silent
@@ -101,6 +101,22 @@ def test_a_reconstructor_hears_where_a_photo_begins_and_ends(photo, stopped):
     with pytest.raises(Cancelled) if stopped else nullcontext():
         lifting.run(range(1))
     assert reconstructor.told == ["begin", "end"]
+
+
+def test_a_disk_that_fills_while_objects_are_stored_ends_the_run(photo, tmp_path, monkeypatch):
+    store, kept = StageStore(tmp_path / "kept"), StageStore.save
+
+    def save(self: StageStore, stage: str, key: str, value: object) -> None:
+        if stage == "finish-000":
+            raise OutputError("The disk is full.")
+        kept(self, stage, key, value)
+
+    monkeypatch.setattr(StageStore, "save", save)
+    stages = Steps(silent(), store)
+    lifting = Lifting(photo=photo, reconstructor=Noting(), stages=stages, device="cpu")
+    with pytest.raises(OutputError, match="full"):
+        lifting.run(range(2))
+    assert store.has("reconstruct-000")
 
 
 def test_objects_are_those_of_one_process_failures_included(crew, photo, tmp_path):

@@ -42,7 +42,7 @@ def pipeline_of(reconstructor=None) -> Pipeline:
 
 
 def test_surroundings_and_the_place_of_an_object_are_found_while_another_is_made(monkeypatch):
-    looked, placed = threading.Event(), threading.Event()
+    looked, placed, callers = threading.Event(), threading.Event(), []
     look_around, find_place = surroundings.look_around, layout.find_place
 
     def look(*args, **kwargs):
@@ -52,12 +52,14 @@ def test_surroundings_and_the_place_of_an_object_are_found_while_another_is_made
 
     def find(o, *args, **kwargs):
         place = find_place(o, *args, **kwargs)
+        callers.append(kwargs["callers"])
         placed.set()
         return place
 
     monkeypatch.setattr(surroundings, "look_around", look)
     monkeypatch.setattr(layout, "find_place", find)
     made = pipeline_of(Waiting({0: looked, 1: placed})).run(disc_photo(), "red; blue", seed=3)
+    assert callers == [2, 1]  # all cores for the last, for which everything waits
 
     # As when every stage does all of its own work.
     monkeypatch.setattr(scenelift.pipeline, "early_work", _Late)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from scenelift.overlap import AHEAD, AT_ONCE, EARLY, early_work, overlapped
+from scenelift.overlap import AHEAD, AT_ONCE, EARLY, WAITING, early_work, in_turn, overlapped
 from scenelift.progress import CancelToken, Event, Reporter
 from tests.drivers.patience import patient
 
@@ -138,3 +138,38 @@ def test_early_work_that_has_not_begun_is_done_by_whoever_asks():
         open_.set()
         assert all(wait() for wait in blocked)
     assert threads == [threading.current_thread()]
+
+
+def test_calls_in_turn_are_made_in_order_in_another_thread_while_this_one_goes_on():
+    go_on, calls = threading.Event(), []
+
+    def call(k: int) -> None:
+        assert go_on.wait(PATIENCE)
+        calls.append((k, threading.get_ident()))
+
+    with in_turn() as later:
+        for k in range(WAITING + 1):
+            later(lambda k=k: call(k))
+        assert not calls  # nothing was waited for
+        go_on.set()
+    threads = {thread for _, thread in calls}
+    assert [k for k, _ in calls] == list(range(WAITING + 1))
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
+def test_an_error_of_a_call_in_turn_is_raised_and_no_call_is_left_out():
+    go_on, calls = threading.Event(), []
+
+    def fail() -> None:
+        assert go_on.wait(PATIENCE)
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="disk"), in_turn() as later:
+        later(fail)
+        later(lambda: calls.append("after it"))
+        go_on.set()
+    with pytest.raises(KeyError), in_turn() as later:
+        later(lambda: calls.append("before another error"))
+        raise KeyError
+    assert calls == ["after it", "before another error"]

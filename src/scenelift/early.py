@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EarlyParts"]
 
-# Objects come one by one, and all that is left to do waits for the place of the last: half of the
-# cores for it, the others for whoever feeds the GPU.
+# Objects come one by one: half of the cores for the place of each, the others for whoever feeds the
+# GPU. After the last nobody does, and all that is left to do waits for its place: all cores for it.
 CALLERS = 2
 
 
@@ -57,6 +57,7 @@ class EarlyParts:
         self._find_place = find_place
         self._places: dict[int, Callable[[], PlacedObject | str]] = {}
         self._are_placed = steps.is_stored("compose")
+        self._to_come = len(photo.instances)
 
         def look() -> Surroundings:
             return look_around(
@@ -68,13 +69,15 @@ class EarlyParts:
 
     def on_object(self, index: int, outcome: Reconstruction | FailedObject) -> None:
         """Begin to place an object that is done; for `Lifting`."""
+        self._to_come -= 1
         if isinstance(outcome, FailedObject) or self._are_placed:
             return
         photo, layout = self._photo, self._layout
+        callers = CALLERS if self._to_come else 1
         o = photo.scene_object(index, outcome)
         self._places[index] = self._begin(
             lambda: self._find_place(
-                o, photo.image, photo.points, layout, seed=photo.seed, callers=CALLERS
+                o, photo.image, photo.points, layout, seed=photo.seed, callers=callers
             )
         )
 

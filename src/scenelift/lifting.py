@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from scenelift.contracts import check_reconstruction
 from scenelift.options import FinishOptions
-from scenelift.overlap import overlapped
+from scenelift.overlap import in_turn, overlapped
 from scenelift.reconstruct import Reconstructor, begin_photo, end_photo
 from scenelift.stages import Steps, digest
 from scenelift.tries import reconstruct_best
@@ -111,13 +111,15 @@ class Lifting:
         """
         begin_photo(self.reconstructor, self.photo.image, self.photo.points)
         try:
-            return overlapped(
-                indices,
-                self.reconstruct,
-                self._finish_and_tell,
-                device=self.device,
-                meanwhile=self.stages.check,
-            )
+            # What feeds a GPU does not wait for the disk.
+            with in_turn() as later, self.stages.storing_objects(later):
+                return overlapped(
+                    indices,
+                    self.reconstruct,
+                    self._finish_and_tell,
+                    device=self.device,
+                    meanwhile=self.stages.check,
+                )
         finally:
             end_photo(self.reconstructor)
 

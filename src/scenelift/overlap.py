@@ -2,13 +2,14 @@
 
 While the GPU reconstructs an object, the ones before it are finished: their meshes thinned,
 decimated, unwrapped and baked, mostly by the CPU. Meanwhile `early_work` does what later stages
-need and what is known already. Stages do not know of each other. Results, their order and their
-bytes are those of one object, and one stage, after the other.
+need and what is known already, and `in_turn` stores results. Stages do not know of each other.
+Results, their order and their bytes are those of one object, and one stage, after the other.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -18,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 from scenelift.apart import calls_apart
 from scenelift.threads import core_count, quick_turns
 
-__all__ = ["Begin", "early_work", "overlapped"]
+__all__ = ["Begin", "early_work", "in_turn", "overlapped"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,6 +28,7 @@ R = TypeVar("R")
 # the next one. With two at a time four objects took as long, and memory for both.
 AT_ONCE = 1
 AHEAD = 2  # objects that wait for it: a decoded mesh and its splats take some 100 MB
+WAITING = 2  # results of objects that are to be stored, as large
 # Threads for early work: a quarter of the cores, as it should delay nothing that is on the way.
 EARLY = max(1, min(4, core_count() // 4))
 
@@ -79,6 +81,33 @@ def overlapped(
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
     return [result.result() for result in results]
+
+
+@contextmanager
+def in_turn() -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Context: another thread makes calls, one after the other, while this one goes on.
+
+    All of them are made, whatever happens here. An error is raised where a later call is asked for,
+    or on leaving. Whoever asks while `WAITING` others wait, waits too.
+    """
+    pool = ThreadPoolExecutor(1, thread_name_prefix="in turn")
+    calls: deque[Future[object]] = deque()
+    lock = threading.Lock()
+
+    def catch_up(most: int) -> None:
+        while calls and (calls[0].done() or len(calls) > most):
+            calls.popleft().result()
+
+    def later(call: Callable[[], object]) -> None:
+        with lock:
+            catch_up(WAITING)
+            calls.append(pool.submit(call))
+
+    try:
+        yield later
+    finally:
+        pool.shutdown()
+    catch_up(0)
 
 
 class Begin(Protocol):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import errno
 import hashlib
-import io
 import json
 import logging
 import struct
@@ -19,7 +18,9 @@ import time
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 
 from scenelift import __version__, types
 from scenelift.errors import Cancelled, OutputError, SceneliftError, SetupError
-from scenelift.io.files import explain_failure, write_bytes
+from scenelift.io.files import atomic_write, explain_failure
 from scenelift.progress import Reporter
 from scenelift.runtime import Runtime
 
@@ -192,10 +193,9 @@ class StageStore:
         """
         arrays: dict[str, NDArray[Any]] = {}
         description = {"key": key, "value": _to_tree(value, arrays)}
-        buffer = io.BytesIO()
         text = np.frombuffer(json.dumps(description).encode(), np.uint8)
-        np.savez(buffer, allow_pickle=False, description=text, **arrays)
-        write_bytes(self._path(stage), buffer.getvalue())
+        with atomic_write(self._path(stage)) as file:
+            np.savez(file, allow_pickle=False, description=text, **arrays)
 
     def clear(self) -> None:
         """Remove every stored result and the folder."""
@@ -272,6 +272,7 @@ class Steps:
     ) -> None:
         self._report, self._store, self._runtime = report, store, runtime or Runtime()
         self._key = digest(__version__, *depends)
+        self._later: Callable[[Callable[[], object]], object] | None = None
         self._compile_note_sent = False
         self._order: dict[str, None] = {}  # stages, as they first began
         self._timings: list[types.StageTiming] = []
@@ -298,6 +299,18 @@ class Steps:
     def is_stored(self, stage: str) -> bool:
         """Whether there is a stored result of a stage, though its key may no longer fit."""
         return self._store is not None and self._store.has(stage)
+
+    @contextmanager
+    def storing_objects(self, later: Callable[[Callable[[], object]], object]) -> Iterator[None]:
+        """Context: results of objects, some 60 MB each, are stored by calls that `later` makes.
+
+        Whoever makes them sees to it that all were made when a run ends, however it does.
+        """
+        self._later = later
+        try:
+            yield
+        finally:
+            self._later = None
 
     def check(self) -> None:
         """Raise `Cancelled` if the user has stopped the run."""
@@ -327,7 +340,8 @@ class Steps:
             with self._runtime.active(), on_compilation(self._tell_compiling):
                 value = compute(report)
             if self._store:
-                self._store.save(name, key, value)
+                save = partial(self._store.save, name, key, value)
+                save() if object_index is None or self._later is None else self._later(save)
         self._timings.append(
             types.StageTiming(
                 stage=stage,

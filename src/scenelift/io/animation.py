@@ -66,12 +66,11 @@ def write_gif(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float = 20.0
         OutputError: the file cannot be written.
     """
     stack = _stacked(frames)
-    colour_codes = stack[0].astype(np.int32) @ [65536, 256, 1]
-    values, counts = np.unique(colour_codes, return_counts=True)
+    red, green, blue = np.moveaxis(stack[0].astype(np.int32), -1, 0)
+    values, counts = np.unique(65536 * red + 256 * green + blue, return_counts=True)
     commonest = int(values[counts.argmax()])
     background = np.array([commonest >> 16, commonest >> 8 & 255, commonest & 255], np.uint8)
-    empty = _has_color(stack, background)  # [K, H, W]
-    palette = _palette(stack[~empty], background)
+    palette = _palette(_some_without(background, stack), background)
 
     height, width = stack.shape[1:3]
     tiles = (height // 8 + 1, width // 8 + 1)
@@ -215,13 +214,18 @@ def _has_color(
     return (red == color[0]) & (green == color[1]) & (blue == color[2])
 
 
+def _some_without(background: NDArray[np.uint8], stack: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Choose pixels [N, 3] of another colour than the background's; of very many, every so many."""
+    others = np.flatnonzero(~_has_color(stack, background))
+    return stack.reshape(-1, 3)[others[:: math.ceil(len(others) / ENOUGH_PIXELS) or 1]]
+
+
 def _palette(pixels: NDArray[np.uint8], background: NDArray[np.uint8]) -> PillowImage.Image:
     """Choose 255 colours for pixels [N, 3], the background first, as an image with a palette."""
     palette = PillowImage.new("P", (1, 1))
     colours = background.tolist()
     if len(pixels):
-        sample = pixels[:: math.ceil(len(pixels) / ENOUGH_PIXELS)]
-        quantized = PillowImage.fromarray(sample[None]).quantize(
+        quantized = PillowImage.fromarray(pixels[None]).quantize(
             254, method=PillowImage.Quantize.MEDIANCUT, dither=PillowImage.Dither.NONE
         )
         colours += (quantized.getpalette() or [])[: 3 * 254]
