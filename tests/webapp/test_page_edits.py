@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import zipfile
 from contextlib import suppress
@@ -12,10 +13,18 @@ import numpy as np
 import PIL.Image
 import pytest
 from playwright.sync_api import expect
+from tests.background.room import WALL, room
 from tests.drivers.browser import PATIENCE_MS
+from tests.drivers.desk import Desk
 
 from scenelift.io.glb import read_glb
 from scenelift.io.splat_reader import read_splats
+from scenelift.pipeline import Pipeline
+from scenelift.testing.fakes import BallReconstructor, ColorSegmenter
+from scenelift.types import Image, PointMap
+from scenelift.webapp.access import LOCAL_OWNER
+from scenelift.webapp.jobs import Queue
+from scenelift.webapp.records import restore_jobs
 
 
 def open_editor(page, job):
@@ -193,3 +202,68 @@ def test_the_pointer_drags_two_tabs_are_told_and_all_is_taken_away(
         assert {"scene.obj", "scene.stl", "scene.splat"} <= set(archive.namelist())
     with suppress(ValueError):  # the browser's own word for what the page asked about
         visitor.faults.remove(next(f for f in visitor.faults if "412" in f))
+
+
+DOOR = (40, 150, 60)
+
+
+class Planted:
+    """A point mapper whose answer is given."""
+
+    name, version = "planted", "1"
+
+    def __init__(self, points: PointMap) -> None:
+        self._points = points
+
+    def estimate(self, image, instances, report):
+        return self._points
+
+
+def room_with_a_door(factor: float):
+    """Photo and scene of a room with a door of two metres; a metric network errs by a factor."""
+    image, points, _, _ = room(size=(320, 240))
+    x, y, z = np.moveaxis(points.points, -1, 0)
+    pixels = image.pixels.copy()
+    pixels[(abs(z - WALL) < 0.01) & (x > 1.2) & (x < 2.0) & (abs(y) < 1)] = DOOR
+    noise = np.random.default_rng(0).normal(factor, 0.01 * factor, z.shape)
+    wrong = PointMap(  # in units of half a metre
+        points=(2 * noise[..., None] * points.points).astype(np.float32),
+        camera=points.camera,
+        scale="metric",
+        metres_per_unit=0.5,
+        scale_note="as a network guesses",
+    )
+    pipeline = Pipeline(ColorSegmenter(), Planted(wrong), BallReconstructor())
+    return PIL.Image.fromarray(pixels), pipeline.run(Image(pixels=pixels), "red")
+
+
+def take_in(server, photo, scene, path):
+    """Put a finished job with that scene among a running server's, and return its id."""
+    desk = Desk(path, scene)
+    photo.save(desk.folder.display_photo)
+    photo.save(desk.folder.thumbnail)
+    shutil.copytree(desk.folder.path, server.data.job(desk.id).path)
+    queue = Queue(server.data.database)
+    assert restore_jobs(server.data, queue, [LOCAL_OWNER]) == [desk.id]
+    queue.close()
+    return desk.id
+
+
+def test_a_door_of_two_metres_measured_in_the_picture_says_so(visit, server, tmp_path):
+    """It is no object: the clicks are on the room behind. A network's error stays what it was."""
+    page = visit().page
+    for factor in (1.0, 1.1):
+        job = take_in(server, *room_with_a_door(factor), tmp_path / str(factor))
+        open_editor(page, job)
+        frame = page.locator(".picture").bounding_box()
+        shot = PIL.Image.open(io.BytesIO(page.screenshot(clip=frame))).convert("RGB")
+        rows, columns = np.nonzero((abs(np.asarray(shot).astype(int) - DOOR) <= 25).all(-1))
+        across = float(np.median(columns))
+        page.get_by_role("button", name="Pick points").click()
+        for row in (rows.min() + 1, rows.max() - 1):
+            page.mouse.click(frame["x"] + across, frame["y"] + float(row))
+        length = page.locator(".length")
+        expect(length).to_have_text(re.compile(r"^[\d.]+ m$"))
+        metres = float(length.inner_text().split()[0])
+        assert metres == pytest.approx(2 * factor, rel=0.03)
+        page.get_by_role("button", name="Close").click()

@@ -131,7 +131,7 @@ export class Editor {
   #pickPoints(): void {
     this.#ruler.begin();
     this.#measure.what = 'points';
-    this.#saving.say('Click two points of objects in the picture.');
+    this.#saving.say('Click two points in the picture.');
   }
 
   #picked(node: ObjectNode | null, place: Vector3 | null): boolean {

@@ -146,7 +146,10 @@ export class LiveView {
     this.#say(text);
   }
 
-  /** What lies under a place of the window. Meshes answer even while only splats are shown. */
+  /**
+   * What lies under a place of the window. Meshes answer even while only splats are shown; what is
+   * on no object is on the room behind them, where there is one to be seen.
+   */
   at(x: number, y: number): { node: ObjectNode | null; place: Vector3 | null } {
     const frame = this.stage.canvas.getBoundingClientRect();
     const ray = new Raycaster();
@@ -157,7 +160,8 @@ export class LiveView {
     const hit = ray.intersectObjects(visibleNodes.map((n) => n.group), true)
       .find((each) => each.object instanceof Mesh && each.object.name !== 'volume');
     const node = visibleNodes.find((n) => hit && isInside(hit.object, n.group));
-    return { node: node ?? null, place: node && hit ? hit.point : null };
+    const behind = this.#room && this.#roomShown ? ray.intersectObject(this.#room.group, true)[0] : undefined;
+    return { node: node ?? null, place: (node ? hit : behind)?.point ?? null };
   }
 
   dispose(): void {
