@@ -44,7 +44,7 @@ from scenelift.types import Camera, Mesh, ObjectView, Pose, Reconstruction
 from scenelift.weights.content import fingerprint
 from scenelift.weights.locate import require
 
-__all__ = ["CropView", "Pixal3DReconstructor", "crop_view", "pose_in_view"]
+__all__ = ["CropView", "Pixal3DReconstructor", "crop_view", "cut_out", "pose_in_view"]
 
 # The longer side at which the object is drawn to compare depths: a few thousand points suffice.
 PICTURE_WIDTH = 256
@@ -84,6 +84,16 @@ def crop_view(box: tuple[float, float, float, float], camera: Camera) -> CropVie
         cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
         turn = np.eye(3) + sine * cross + (1 - cosine) * cross @ cross
     return CropView(centre=(u, v), side=side, fov=2 * math.atan(side / (2 * focal)), rotation=turn)
+
+
+def cut_out(view: ObjectView) -> tuple[NDArray[np.uint8], CropView]:
+    """Cut an object out alone, on black, and compute the view that its picture is seen in."""
+    matte = closest_matte(view.image, matte_of(view.instance))
+    pixels, alpha = shrunk(most_pixels(view.image), matte, most=MOST_PIXELS)
+    picture = crop_on_black(pixels, alpha, size=None, factor=BOX_FACTOR)
+    scale = view.camera.width / alpha.shape[1]
+    x0, y0, x1, y1 = (scale * c for c in crop_box(alpha, factor=BOX_FACTOR))
+    return picture, crop_view((x0, y0, x1, y1), view.camera)
 
 
 def pose_in_view(mesh: Mesh, crop: CropView, view: ObjectView) -> tuple[Pose, dict[str, float]]:
@@ -177,13 +187,7 @@ class Pixal3DReconstructor(SlatReconstructor[Pixal3D]):
         return cls(model, version=setup.version(weights, model.sampling, kind))
 
     def _inputs(self, view: ObjectView) -> tuple[NDArray[np.uint8], CropView]:
-        """Cut out the object alone, on black, and the camera that looks at it."""
-        matte = closest_matte(view.image, matte_of(view.instance))
-        pixels, alpha = shrunk(most_pixels(view.image), matte, most=MOST_PIXELS)
-        picture = crop_on_black(pixels, alpha, size=None, factor=BOX_FACTOR)
-        scale = view.camera.width / alpha.shape[1]
-        x0, y0, x1, y1 = (scale * c for c in crop_box(alpha, factor=BOX_FACTOR))
-        return picture, crop_view((x0, y0, x1, y1), view.camera)
+        return cut_out(view)
 
     def _first_stages(
         self,
