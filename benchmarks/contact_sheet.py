@@ -92,7 +92,7 @@ def row(name: str, prompt: str | Prompt, folder: Path, pipeline: Pipeline) -> PI
     else:
         pictures = [PIL.Image.open(out / "overlay.png"), *frames(out / "preview.gif")]
         found = ", ".join(f"{o.label} {o.score:.2f}" for o in manifest.objects)
-        caption = f"{name}, “{words}”: {found} ({manifest.wall_seconds or 0:.1f} s)"
+        caption = f"{name}, “{words}”: {found}"
     tiles = [tile(picture) for picture in pictures]
     height = max(picture.height for picture in tiles) + CAPTION
     strip = PIL.Image.new("RGB", (TILE * (1 + len(FRAMES)), height), "white")
