@@ -252,26 +252,27 @@ def _survey(projection: _Projection) -> tuple[list[_Screen] | None, list[tuple[i
     width, height = projection.camera.width, projection.camera.height
     rows = -(-height // TILE)
     device = projection.view.device
-    # Of each row, how much more it has than the one before: splats that begin in it, and those
-    # that go on; their pairs with tiles.
-    begins, touches, pairs = torch.zeros((3, rows + 1), dtype=torch.int64, device=device)
+    # How many splats go from each row to just before another, and their pairs with tiles. Tables
+    # count them: millions that add to a few numbers at once wait for each other on a GPU.
+    side = rows + 1
+    splats = torch.zeros(side * side, dtype=torch.int64, device=device)
+    pairs = torch.zeros(side * side, dtype=torch.float64, device=device)
     parts: list[_Screen] | None = []
     total = 0
     for part in projection.parts():
         first, end = _tile_ranges(part, width, height)
-        across = (end - first).clamp(min=0)[:, 0].to(torch.int64)
+        across = (end - first).clamp(min=0)[:, 0].to(torch.float64)
         top, bottom = (r[:, 1].clamp(0, rows).to(torch.int64) for r in (first, end))
-        there = (bottom > top).to(torch.int64)
-        across *= there
-        begins.index_add_(0, top, there)
-        for counts, amount in ((touches, there), (pairs, across)):
-            counts.index_add_(0, top, amount)
-            counts.index_add_(0, bottom, -amount)
+        ranges = top * side + bottom
+        splats += torch.bincount(ranges, minlength=side * side)
+        pairs += torch.bincount(ranges, across, minlength=side * side)
         total += len(part.table)
         parts = None if parts is None or total > SORTED_AT_ONCE else [*parts, part]
-    new, on = begins[:rows].tolist(), touches.cumsum(0)[:rows].tolist()
+    there = [np.triu(t.view(side, side).cpu().numpy().astype(np.int64), 1) for t in (splats, pairs)]
+    new = there[0].sum(1)[:rows].tolist()
+    on, listings = ((t.sum(1) - t.sum(0)).cumsum()[:rows].tolist() for t in there)
     bands, begin, members, entries = [], 0, 0, 0
-    for row, listing in enumerate(pairs.cumsum(0)[:rows].tolist()):
+    for row, listing in enumerate(listings):
         members += new[row] if row > begin else on[row]
         if row > begin and (members > SORTED_AT_ONCE or entries + listing > PAIRS_AT_ONCE):
             bands.append((begin, row))
