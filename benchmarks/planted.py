@@ -240,6 +240,7 @@ def made_up_backends(
     *,
     vram_bytes: int | None = None,
     fast: bool = False,
+    caching: bool = False,
     compile: bool = False,
 ) -> tuple[PlantedPointMapper, PlantedReconstructor, Crew | None]:
     """The full quality's point mapper and reconstructor with random weights, and its crew.
@@ -250,7 +251,7 @@ def made_up_backends(
         model: which networks. size: "full" for the published sizes.
         plantings: what they "find", of every number of objects; the first photo's comes first.
         devices: where; several share the objects.
-        vram_bytes, fast, compile: as of `ReconstructionOptions`.
+        vram_bytes, fast, compile: as of `ReconstructionOptions`; caching: of velocities.
     """
     build = partial(
         made_up_reconstructor,
@@ -259,6 +260,7 @@ def made_up_backends(
         plantings=plantings,
         vram_bytes=vram_bytes,
         fast=fast,
+        caching=caching,
         compile=compile,
     )
     crew = Crew(build, devices) if len(devices) > 1 else None
@@ -300,6 +302,7 @@ def made_up_reconstructor(
     plantings: Sequence[Planting],
     vram_bytes: int | None,
     fast: bool = False,
+    caching: bool = False,
     compile: bool = False,
 ) -> PlantedReconstructor:
     """The reconstructor on a device; in processes of a crew too."""
@@ -327,6 +330,7 @@ def made_up_reconstructor(
         "distilled": told.distilled,
         "structure_steps": told.structure_steps,
         "latent_steps": told.latent_steps,
+        "velocity_caching": caching,
     }
     kind = SAM3D if model == "sam3d" else Trellis
     made = on_a_shell(bench.model(kind, networks, **settings), bench.size, None)

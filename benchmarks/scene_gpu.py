@@ -1,8 +1,8 @@
 """Time whole scenes on one device: photo and masks in, every file of the output folder out.
 
     python -m benchmarks.scene_gpu [--size tiny] [--device cpu] [--objects 1,4,27] [--kind ugly]
-        [--model trellis2] [--ways plain,fast,compiled] [--vram 8GB [--alone-with 8GB]]
-        [--repeats 3,3,0] [--stacks FILE] [--json FILE]
+        [--model trellis2] [--ways plain,fast,compiled,compiled+caching] [--keep-stages]
+        [--vram 8GB [--alone-with 8GB]] [--repeats 3,3,0] [--stacks FILE] [--json FILE]
 
 For every number of objects: a first run in this process, then `--repeats` more (one number, or one
 for each number of objects), of which the best is shown, stage by stage. Networks have random
@@ -12,8 +12,9 @@ wall time; share of the wall time in which the GPU computed (sampled by NVML); G
 this process's tensors, by what PyTorch held, and of host memory; with `--device cuda:all`, of the
 process that leads.
 
-`--alone-with 8GB` has another process take all of the device's memory but that, first. The
-published code's figures, printed below, are their authors'.
+`--keep-stages` stores every stage's result meanwhile, as the command line does, so that a run could
+be resumed. `--alone-with 8GB` has another process take all of the device's memory but that, first.
+The published code's figures, printed below, are their authors'.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # nothing need be installed
@@ -52,6 +54,7 @@ from scenelift.pipeline import Pipeline
 from scenelift.progress import Event, Reporter
 from scenelift.runtime import Runtime
 from scenelift.segment.given import GivenSegmenter
+from scenelift.stages import StageStore
 
 GIB = 2**30
 STAGES = (
@@ -92,7 +95,14 @@ class Run:
     notes: list[str] = field(default_factory=list)
 
 
-def lift(pipeline: Pipeline, planting: Planting, folder: Path, devices: Sequence[str]) -> Run:
+def lift(
+    pipeline: Pipeline,
+    planting: Planting,
+    folder: Path,
+    devices: Sequence[str],
+    *,
+    keep_stages: bool = False,
+) -> Run:
     """Run the whole job once, into an empty folder."""
     device = torch.device(devices[0])
     shutil.rmtree(folder, ignore_errors=True)
@@ -109,8 +119,11 @@ def lift(pipeline: Pipeline, planting: Planting, folder: Path, devices: Sequence
 
     began = time.perf_counter()
     with sampling(devices) as samples:
-        scene = pipeline.run(planting.image, "vase", report=Reporter(listen))
+        store = StageStore(folder.with_name("stages")) if keep_stages else None
+        scene = pipeline.run(planting.image, "vase", report=Reporter(listen), store=store)
         scene.save(folder)
+        if store is not None:
+            store.clear()
     wall = time.perf_counter() - began
     manifest = read_manifest(folder)
     stages: dict[str, float] = dict.fromkeys(STAGES, 0.0)
@@ -212,9 +225,9 @@ def _backends(
 ) -> tuple[PlantedPointMapper, PlantedReconstructor, Crew | None]:
     """Those of one way of `--ways`."""
     told = way.split("+")
-    unknown = set(told) - {"plain", "fast", "compiled"}
+    unknown = set(told) - {"plain", "fast", "caching", "compiled"}
     if unknown:
-        raise SystemExit(f"--ways: {', '.join(unknown)} is none of plain, fast, compiled")
+        raise SystemExit(f"--ways: {', '.join(unknown)} is none of plain, fast, caching, compiled")
     return made_up_backends(
         options.model,
         options.size,
@@ -223,6 +236,7 @@ def _backends(
         compile="compiled" in told,
         vram_bytes=read_bytes(options.vram) if options.vram else None,
         fast="fast" in told,
+        caching="caching" in told,
     )
 
 
@@ -237,9 +251,10 @@ def _measure(
     """First run and repeats of one number of objects, printed."""
     count = len(planting.instances)
     plural = "objects" if count > 1 else "object"
-    made = [lift(pipeline, planting, folder, devices)]
+    once = partial(lift, pipeline, planting, folder, devices, keep_stages=options.keep_stages)
+    made = [once()]
     show(f"{count} {plural}, first", made[0])
-    made += [lift(pipeline, planting, folder, devices) for _ in range(repeats)]
+    made += [once() for _ in range(repeats)]
     best = min(made[1:] or made, key=lambda run: run.wall)
     show(f"{count} {plural}, warm", best)
     say(
@@ -253,7 +268,7 @@ def _measure(
         say(f"  note: {note}")
     if options.stacks and repeats:
         with watching() as trees:
-            again = lift(pipeline, planting, folder, devices)
+            again = once()
         lines = [f"{count} {plural}, {again.wall:.2f} s"]
         for thread, tree in trees.items():
             lines += tree.lines(thread, least=0.005 * again.wall)
@@ -274,10 +289,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--kind", choices=("plausible", "ugly"), default="plausible")
     parser.add_argument("--model", choices=("sam3d", "trellis", "trellis2"), default="sam3d")
     parser.add_argument(
-        "--ways", default="plain", help="plain, fast (the preset), compiled, fast+compiled: in turn"
+        "--ways",
+        default="plain",
+        help="plain, fast (the preset), caching (of velocities), compiled, fast+compiled: in turn",
     )
     parser.add_argument("--vram", help="as of `scenelift run`")
     parser.add_argument("--alone-with", help="have another process take all memory but this")
+    parser.add_argument("--keep-stages", action="store_true", help="store results meanwhile")
     parser.add_argument("--repeats", default="2", help="one number, or one for each of --objects")
     parser.add_argument("--keep", type=Path, help="write the last scene here as well")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
