@@ -45,6 +45,7 @@ from benchmarks.planted import (
     made_up_backends,
 )
 from benchmarks.stacks import watching
+from scenelift import overlap
 from scenelift.crew import Crew
 from scenelift.device import split_devices
 from scenelift.options import ReconstructionOptions, read_bytes
@@ -295,12 +296,15 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--vram", help="as of `scenelift run`")
     parser.add_argument("--alone-with", help="have another process take all memory but this")
+    parser.add_argument("--at-once", type=int, help="objects that are finished at the same time")
     parser.add_argument("--keep-stages", action="store_true", help="store results meanwhile")
     parser.add_argument("--repeats", default="2", help="one number, or one for each of --objects")
     parser.add_argument("--keep", type=Path, help="write the last scene here as well")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--stacks", type=Path, help="write where one more run's time goes here")
     options = parser.parse_args(argv)
+    if options.at_once:
+        overlap.AT_ONCE = options.at_once
     devices = split_devices(options.device)
     device = torch.device(devices[0])
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"

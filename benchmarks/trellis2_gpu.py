@@ -124,14 +124,17 @@ class _Planted(Trellis2):
 
     def plant(self) -> None:
         finer = self.models.shape_decoder.params.finer
-        sides = [self._resolution(512)]
+        low = self._resolution(512)
+
+        def surface(side: int) -> PlantedSurface:
+            return plant(hollow_ball(), striped, side, finer=finer, device=str(self.device))
+
+        self.coarse = self.fine = surface(low)
         if self.models.kind != "512":
-            sides.append(self._resolution(1024))
-        made = [
-            plant(hollow_ball(), striped, side, finer=finer, device=str(self.device))
-            for side in sides
-        ]
-        self.coarse, self.fine = made[0], made[-1]
+            # As many voxels a side as the model itself has room for.
+            target = self._resolution(1536 if self.models.kind == "1536_cascade" else 1024)
+            _, side = super()._finer_cells(self.coarse.voxels.coords, low, target)
+            self.fine = surface(side)
 
     def _structures(
         self, starts: Sequence[State], sample: Callable[[State, Reporter], State], report: Reporter
