@@ -46,13 +46,19 @@ def test_a_limit_means_nothing_to_a_cpu():
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("8GB", 8e9), ("7.5 GiB", 7.5 * 2**30), ("6000mb", 6e9), ("512 MiB", 2**29), ("1024", 1024)],
+    [
+        ("8GB", 8e9),
+        ("7.5 GiB", 7.5 * 2**30),
+        ("6000mb", 6e9),
+        ("512 MiB", 2**29),
+        ("1073741824", 2**30),
+    ],
 )
 def test_amounts_of_memory_are_read(text, size):
     assert read_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "GB", "-8GB", "0", "8 apples", "8GBs", "1e9", "8,5GB"])
+@pytest.mark.parametrize("text", ["", "GB", "-8GB", "0", "8", "8 apples", "8GBs", "1e9", "8,5GB"])
 def test_what_is_no_amount_is_refused(text):
     with pytest.raises(InputError, match="such as 8GB"):
         read_bytes(text)

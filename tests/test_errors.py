@@ -35,6 +35,7 @@ def test_slugs_are_unique():
         (errors.NothingFound(["unicorn"]), 3, 422),
         (errors.WeightsError("no"), 4, 503),
         (errors.BackendUnavailable("segmenter", "x", reason="no", choices=["a"]), 4, 503),
+        (errors.UnknownBackend("segmenter", "x", choices=["a"]), 2, 422),
         (errors.BackendFault("segmenter", "mine", "no"), 5, 500),
         (errors.DeviceMemoryError("no"), 4, 503),
         (errors.ReconstructionError("no"), 5, 422),
@@ -60,3 +61,5 @@ def test_an_unavailable_backend_names_the_alternatives():
     assert error.choices == ("a", "b")
     assert "no torch" in str(error)
     assert "a, b" in str(error)
+    slip = str(errors.UnknownBackend("quality", "ligth", choices=["auto", "light"]))
+    assert "Did you mean 'light'?" in slip

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from scenelift.cli import app
 from scenelift.errors import BackendUnavailable, Cancelled, WeightsError
 from scenelift.io.image import MAX_SIDE, read_image
-from scenelift.options import BackendOptions, ExportOptions, ReconstructionOptions
+from scenelift.options import BackendOptions, ExportOptions, ReconstructionOptions, option_named
 from scenelift.pipeline import Pipeline, SAM3SAM3DPipeline
 from scenelift.pointmap.moge import MoGePointMapper
 from scenelift.progress import CancelToken, Event, Reporter, silent
@@ -137,7 +137,7 @@ def test_the_command_line_runs_it_on_given_masks(tiny_checkpoints, photo, mask, 
     ("options", "message"),
     [
         (("--vram", "lots"), "not an amount of memory"),
-        (("--precision", "double"), "'double' is not one of"),
+        (("--precision", "double"), "precision is 'double'; expected one of auto, float16"),
         (("--steps", "0"), "--steps"),
     ],
 )
@@ -168,7 +168,7 @@ def test_what_is_missing_is_found_without_loading_anything_heavy(tmp_path):
     code = (
         "import sys\n"
         "from scenelift.qualities import QUALITIES, lacking\n"
-        "from scenelift.options import BackendOptions\n"
+        "from scenelift.options import BackendOptions, option_named\n"
         "assert lacking(QUALITIES['full'], BackendOptions())\n"
         "heavy = {'torch', 'transformers', 'numba', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
@@ -181,6 +181,17 @@ def test_the_published_pipeline_says_what_it_lacks(tmp_path):
     with pytest.raises(BackendUnavailable, match="scenelift models download full"):
         SAM3SAM3DPipeline(BackendOptions(weights=tmp_path))
     assert QUALITIES["full"].reconstructor == "sam3d"
+
+
+def test_what_is_missing_is_blamed_on_what_was_asked_for(tmp_path):
+    options = BackendOptions(weights=tmp_path)
+    with pytest.raises(BackendUnavailable) as quality:
+        choose_backends("pbr", options)
+    assert str(quality.value).count("scenelift models download") == 1
+    for quality_name in ("auto", "embedded"):
+        with pytest.raises(BackendUnavailable, match="The reconstructor 'trellis2' cannot be used"):
+            choose_backends(quality_name, options, reconstructor="trellis2")
+    assert all(name in option_named("quality").option.help for name in QUALITIES)
 
 
 def test_damaged_weights_of_moge_are_named(tiny_checkpoints, tmp_path):

@@ -482,7 +482,7 @@ def test_a_backend_may_be_a_name_and_prepare_nothing(monkeypatch):
     ("backends", "error", "message"),
     [
         ({"segmenter": ColorSegmenter}, InputError, "the class ColorSegmenter; give an instance"),
-        ({"segmenter": "klingon"}, BackendUnavailable, "'klingon' cannot be used"),
+        ({"segmenter": "klingon"}, BackendUnavailable, "no segmenter 'klingon'"),
         ({"reconstructor": 7}, InputError, r"a int, which lacks the method reconstruct\(\)"),
         ({"pointmapper": Mine(None)}, InputError, r"lacks the method estimate\(\)"),
     ],

@@ -11,6 +11,7 @@ SceneliftError                 exit code
 ├── SetupError              4  this installation lacks something the run needs
 │   ├── WeightsError        4  weights are missing, gated, damaged, or do not fit the model
 │   └── BackendUnavailable  4  a chosen backend cannot run here
+│       └── UnknownBackend  2  nothing has that name
 ├── BackendFault            5  a backend returned what its protocol does not allow
 ├── DeviceMemoryError       4  a device, or the machine, has too little memory for what was asked
 ├── ReconstructionError     5  a model made nothing usable of an object
@@ -24,6 +25,7 @@ are attributes; `problem()` gives them as an RFC 9457 problem for the web API.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any, ClassVar
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "ReconstructionError",
     "SceneliftError",
     "SetupError",
+    "UnknownBackend",
     "WeightsError",
     "first_few",
     "first_line",
@@ -211,6 +214,20 @@ class BackendUnavailable(SetupError):
 
     def problem(self) -> dict[str, Any]:
         return super().problem() | {"wanted": self.requested, "choices": list(self.choices)}
+
+
+class UnknownBackend(BackendUnavailable):
+    """No backend, or quality, has the name that was asked for: a slip, and nothing is missing."""
+
+    exit_code = 2
+    http_status = 422
+    slug = "unknown-backend"
+
+    def __init__(self, role: str, name: str, *, choices: Sequence[str]) -> None:
+        super().__init__(role, name, reason="nothing has that name", choices=choices)
+        close = get_close_matches(name, self.choices, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        self.args = (f"There is no {role} {name!r}.{hint} Known: {', '.join(self.choices)}.",)
 
 
 class BackendFault(SceneliftError):

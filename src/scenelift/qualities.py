@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
-from scenelift.errors import BackendUnavailable
+from scenelift.errors import BackendUnavailable, UnknownBackend
 from scenelift.options import BackendOptions
 
 __all__ = [
@@ -119,7 +120,8 @@ def choose_backends(
         reconstructor: the name of one in place of the quality's own.
 
     Raises:
-        BackendUnavailable: an unknown name, or a quality that lacks something here.
+        BackendUnavailable: a quality, or a backend that was named, lacks something here.
+        UnknownBackend: there is none of that name.
     """
     requested_names = {
         "segmenter": segmenter,
@@ -148,16 +150,39 @@ def choose_backends(
             )
         quality = list(QUALITIES)[-1]
     if quality not in QUALITIES:
-        raise BackendUnavailable(
-            "quality", quality, reason="no quality has that name", choices=list(QUALITIES)
-        )
+        raise UnknownBackend("quality", quality, choices=["auto", *QUALITIES])
     names = qualities[quality]
+    _check_named(overrides, options)
     missing = lacking(names, options)
     if missing:
         raise BackendUnavailable(
-            "quality", quality, reason="; ".join(missing), choices=list(QUALITIES)
+            "quality", quality, reason=_reason(quality, missing), choices=list(QUALITIES)
         )
     return Choice(quality=_called(quality, names), names=names)
+
+
+def _check_named(overrides: dict[str, str], options: BackendOptions) -> None:
+    """Make sure that backends which the user named can run: the fault is theirs, no quality's.
+
+    Raises:
+        BackendUnavailable: one lacks something here.
+        UnknownBackend: there is none of that name.
+    """
+    from scenelift.pointmap import POINT_MAPPERS
+    from scenelift.reconstruct import RECONSTRUCTORS
+    from scenelift.segment import SEGMENTERS
+
+    registries = {
+        "segmenter": SEGMENTERS,
+        "pointmapper": POINT_MAPPERS,
+        "reconstructor": RECONSTRUCTORS,
+    }
+    for role, name in overrides.items():
+        registry = registries[role]
+        if name != FROM_FILES and (missing := registry.entry(name).lacks(options)):
+            raise BackendUnavailable(
+                registry.role, name, reason="; ".join(missing), choices=registry.names()
+            )
 
 
 def _untested(quality: str, options: BackendOptions) -> list[str]:
@@ -214,6 +239,14 @@ def _auto_notes(
     if offers:
         note += f" For {', for '.join(offers)}; `scenelift doctor` shows what is missing."
     return (note,)
+
+
+def _reason(quality: str, missing: list[str]) -> str:
+    """Say what a quality lacks; where all of it are weights, with the one command for them."""
+    if len(missing) == 1 or not all(fact.startswith("no weights") for fact in missing):
+        return "; ".join(missing)
+    names = [re.split(r" here: looked|: ", fact)[0].removeprefix("no ") for fact in missing]
+    return f"no {', '.join(names)}. {_remedy(quality, missing)} fetches them"
 
 
 def _remedy(quality: str, missing: list[str]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from scenelift.errors import BackendUnavailable
+from scenelift.errors import BackendUnavailable, UnknownBackend
 from scenelift.options import BackendOptions
 from scenelift.runtime import Runtime
 
@@ -58,7 +58,7 @@ class Registry(Generic[T]):
 
     def entry(self, name: str) -> Backend[T]:
         if name not in self._backends:
-            raise self._unavailable(name, "no backend has that name")
+            raise UnknownBackend(self.role, name, choices=self.names())
         return self._backends[name]
 
     def load(self, name: str, options: BackendOptions | Runtime) -> T:

@@ -100,7 +100,7 @@ def test_no_match_exits_with_3_and_says_what_came_closest(photo, tmp_path, quali
 @pytest.mark.parametrize(
     ("args", "exit_code", "message"),
     [
-        (["--segmenter", "sam9"], 4, "sam3, grounded-sam2"),
+        (["--segmenter", "sam9"], 2, "Did you mean 'sam3'? Known: sam3, grounded-sam2"),
         (["--segmenter-model", "a/b"], 2, "add --segmenter sam3"),
         (["--segmenter", "sam3", "--segmenter-model", "./none"], 4, "neither a folder nor"),
     ],

@@ -12,7 +12,7 @@ import typer
 
 from scenelift.errors import InputError
 from scenelift.options import FrontEnd, OptionField, fields_for, option_named
-from scenelift.options.written import number_of_text
+from scenelift.options.written import expected_value, number_of_text
 
 __all__ = [
     "DeviceOption",
@@ -78,6 +78,9 @@ def typer_option(f: OptionField, *, unsaid: bool = False) -> Any:
     elif f.plain in (int, float):
         # What Typer makes of a range, which it leaves to a parser of one's own.
         limits = {"parser": functools.partial(_number, f), "metavar": _metavar(f)}
+    elif f.choices:  # Typer's own parser answers in pydantic's words
+        choices = f"<{'|'.join(f.choices)}>"
+        limits = {"parser": functools.partial(_choice, f), "metavar": choices}
     elif f.name == "weights":
         limits = {"file_okay": False}
     return typer.Option(*names, help=spec.help, **limits)
@@ -91,6 +94,12 @@ def _number(f: OptionField, value: Any) -> Any:
         return number_of_text(f, value)
     except InputError as exc:
         raise typer.BadParameter(str(exc)) from exc
+
+
+def _choice(f: OptionField, value: Any) -> Any:
+    if value not in f.choices:
+        raise typer.BadParameter(f"{f.name} is {str(value)!r}; expected {expected_value(f)}")
+    return value
 
 
 def _metavar(f: OptionField) -> str:

@@ -221,7 +221,7 @@ class BackendSelection(OptionGroup):
 
     quality: str = option(
         "auto",
-        help="full, open, light, embedded, or auto: the best that can run here.",
+        help="full, pbr, open, light, embedded, or auto: the best that can run here.",
         changes="segment",
         example="fake",
         left_out={"row": _LOADED},

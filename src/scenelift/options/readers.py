@@ -39,6 +39,9 @@ __all__ = [
 UNLIMITED = sys.maxsize
 """Bytes of `--vram max`."""
 
+LEAST_MEMORY = 10**6
+"""Bytes: what is less is a number whose unit was left out."""
+
 HEAVIEST = 100_000
 """kg/m³: osmium has 22 590, and what is far beyond that is a slip of units."""
 
@@ -67,13 +70,13 @@ def read_bytes(text: str) -> int:
     """Read an amount of memory such as "8GB", "7.5 GiB", "6000MB" or "max", in bytes.
 
     Raises:
-        InputError: it is not an amount of memory, or it is 0.
+        InputError: it is not an amount of memory, or one that nothing fits in.
     """
     if text.strip().lower() == "max":
         return UNLIMITED
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?b)?\s*", text.lower())
     size = round(float(match[1]) * _MEMORY[match[2] or ""]) if match else 0
-    if size <= 0:
+    if size < LEAST_MEMORY:  # "8" is a slip for 8GB
         raise InputError(
             f"{text!r} is not an amount of memory. Give one such as 8GB or 7.5GiB, or max."
         )
