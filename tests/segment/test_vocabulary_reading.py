@@ -216,6 +216,24 @@ def test_what_wordnet_knows_decides_between_things_and_verbs(full, phrase, class
     assert full.read(phrase).classes == classes
 
 
+@pytest.mark.weights
+@pytest.mark.parametrize(
+    ("word", "classes"),
+    [
+        ("stroller", ("vehicle",)),  # by WordNet's first sense somebody who strolls
+        ("wellingtons", ("boot",)),  # a duke
+        ("calculator", ()),
+        ("planters", ("potted plant", "vase")),
+        ("waiter", ("person",)),
+        ("the sailors", ("person",)),
+        ("footballer", ("person",)),
+        ("king", ("person",)),
+    ],
+)
+def test_a_tool_named_by_what_it_does_is_nobody(full, word, classes):
+    assert full.read(word).classes == classes
+
+
 @pytest.mark.parametrize(
     ("phrase", "classes", "names"),
     [

@@ -35,6 +35,14 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "pedestrian": ("person",),
     "fireman": ("person",),
     "firefighter": ("person",),
+    # Who does something more often than what does it.
+    **dict.fromkeys(
+        (
+            *("bowler", "conductor", "diner", "hunter", "leader", "privateer", "rapper", "sailor"),
+            *("sharpshooter", "smoker", "spectator", "supporter", "walker"),
+        ),
+        ("person",),
+    ),
     # vehicles
     "vehicle": VEHICLES,
     "suv": ("car",),
@@ -152,6 +160,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "houseplant": ("potted plant",),
     "pot plant": ("potted plant",),
     "flowerpot": ("potted plant", "vase"),
+    "planter": ("potted plant", "vase"),
     "stuffed toy": ("teddy bear",),
     "stuffed animal": ("teddy bear",),
     "plush toy": ("teddy bear",),

@@ -27,7 +27,7 @@ from scenelift.segment.embedded.heads import (
     split_words,
 )
 from scenelift.segment.embedded.named import NAMED, SYNONYMS
-from scenelift.segment.embedded.wordnet import ANIMAL, IRREGULAR, VISIBLE, WordNet
+from scenelift.segment.embedded.wordnet import ANIMAL, ARTIFACT, IRREGULAR, VISIBLE, WordNet
 from scenelift.weights import embedded
 
 __all__ = ["Reading", "Vocabulary", "notes_on"]
@@ -37,6 +37,8 @@ How = Literal["class", "alias", "named", "wordnet", "wide", "everything", "subje
 LONGEST_NAME = 3  # words of the longest names we look up ("dining room table")
 # How many senses of a word are tried upwards. Rarer ones mislead: the fifth "wheel" is a bicycle.
 SENSES_UP = 3
+# Of words for who does something or what does it: a peeler, a calculator.
+TOOL_ENDINGS = ("er", "or")
 # A wide word ("mammal", "tool") may stand this many steps above its classes, and needs at least
 # two: "clothing" is not searched as "tie".
 STEPS_DOWN, FEWEST_CLASSES, MOST_CLASSES = 7, 2, 40
@@ -224,8 +226,13 @@ class Vocabulary:
         kinds = {sense: wordnet.synset(sense).kind for sense in senses}
         visible = [s for s in senses if kinds[s] in VISIBLE or s in ours]
         # Almost any noun is also slang for a person ("tiger", "doll"): only the first sense of a
-        # word that is no animal counts as one.
+        # word that is no animal counts as one, and of a tool named by what it does ("planter") or
+        # a thing named after somebody ("wellington") not even that.
         person_sense = None if ANIMAL in kinds.values() else senses[0]
+        if ARTIFACT in kinds.values() and (
+            lemma.endswith(TOOL_ENDINGS) or wordnet.synset(senses[0]).named
+        ):
+            person_sense = None
         for sense in visible[:SENSES_UP]:
             up = wordnet.ancestors(sense)
             hits = sorted((up[o], name) for name, o in self._class_senses.items() if o in up)

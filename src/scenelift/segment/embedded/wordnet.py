@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["ANIMAL", "VISIBLE", "Synset", "WordNet"]
+__all__ = ["ANIMAL", "ARTIFACT", "VISIBLE", "Synset", "WordNet"]
 
 # Lexicographer files, the coarse kinds of WordNet's nouns, whose senses a photo can show. They
 # leave out "mug" the quantity and "book" the work.
@@ -66,12 +66,14 @@ class Synset:
         words: lower case, "_" between the parts of a compound.
         parents: offsets of its hypernyms (what it is a kind, or an instance, of).
         kind: number of its lexicographer file: `ANIMAL`, `ARTIFACT`, ….
+        named: whether it is somebody or something with a name of its own, not a kind.
     """
 
     offset: int
     words: tuple[str, ...]
     parents: tuple[int, ...]
     kind: int
+    named: bool
 
 
 class WordNet:
@@ -156,7 +158,8 @@ class WordNet:
         parents = tuple(
             int(pointers[i + 1]) for i in range(0, len(pointers), 4) if pointers[i] in ("@", "@i")
         )
-        return Synset(offset, words, parents, int(fields[1]))
+        named = "@i" in pointers[::4]
+        return Synset(offset, words, parents, int(fields[1]), named)
 
 
 def _map(path: Path) -> mmap.mmap:
