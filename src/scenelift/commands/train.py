@@ -306,6 +306,27 @@ def flow(
 
 
 @app.command()
+def judge(
+    folder: FolderArgument,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="JSON file to write.")] = Path(
+        "judge.json"
+    ),
+    scenes: Annotated[
+        int, typer.Option(min=1, help="Scenes to look at: 4 s of a core each.")
+    ] = 416,
+    seed: Annotated[int, typer.Option(help="Other words and networks for another seed.")] = 0,
+) -> None:
+    """Train what tells which weak box shows what a phrase names, on a CPU in half an hour.
+
+    Example: scenelift train judge out/train --out judge.json
+    """
+    with problems(as_json=False):
+        from scenelift.training.judge import train_judge
+
+        train_judge(folder, out, scenes=scenes, seed=seed, say=_say)
+
+
+@app.command()
 def export(
     name: Annotated[str, typer.Argument(metavar="depth|mask|points|shape", help="Which head.")],
     weights: Annotated[

@@ -24,8 +24,8 @@ __all__ = ["Detector", "detect", "detect_twice", "windows"]
 
 # The networks see 416 and 300 px; beyond this, resizing views only costs time.
 LONGEST_SIDE = 1333
-# Below this a tile shows no more than the whole photo does at the networks' own sizes.
-SHORTEST_SIDE_FOR_TILES = 480
+# Enlarging a tile helps also where the networks see every pixel of the whole photo (docs/log.md).
+SHORTEST_SIDE_FOR_TILES = 320
 TILE = 0.6  # side of a tile in parts of the photo: neighbours share a fifth
 # A box that ends this near to an inner edge of a tile (in parts of the tile) is a cut-off object.
 CUT_OFF = 0.02

@@ -73,13 +73,24 @@ class Evidence:
     ) -> NDArray[np.float32]:  # [N] in 0…1
         """Estimate how sure a word is in each box, 0 where it is not worth a look."""
         scores = np.zeros(len(boxes), np.float32)
-        enclosed = coverage(self._maps, boxes, self._size, [word])[:, 0] * detected
+        enclosed = self.enclosed(boxes, word) * detected
         rows = np.argsort(-enclosed, kind="stable")[:MOST_BOXES]
-        chances = self._chances(boxes[rows])
-        scores[rows] = np.sqrt(chances[:, list(word)].sum(1) * enclosed[rows])
+        scores[rows] = np.sqrt(self.close(boxes[rows], word) * enclosed[rows])
         share, _ = self.shares(boxes[rows], word)
         scores[rows[share < LEAST_SHARE]] = 0
         return scores
+
+    def enclosed(
+        self, boxes: NDArray[np.float32], word: Sequence[int]
+    ) -> NDArray[np.float32]:  # [N] in 0…1
+        """Measure how well boxes enclose what the whole photo's maps show of a word."""
+        return coverage(self._maps, boxes, self._size, [word])[:, 0]
+
+    def close(
+        self, boxes: NDArray[np.float32], word: Sequence[int]
+    ) -> NDArray[np.float32]:  # [N] in 0…1
+        """Estimate how likely boxes show a word, looked at closely."""
+        return self._chances(boxes)[:, list(word)].sum(1)
 
     def shares(
         self,

@@ -27,10 +27,12 @@ from scenelift.segment.embedded.categories import CATEGORIES, PARTLY
 from scenelift.segment.embedded.clicks import EmbeddedClicker
 from scenelift.segment.embedded.detectors import Detector
 from scenelift.segment.embedded.evidence import Evidence, Naming
+from scenelift.segment.embedded.judge import Judge
 from scenelift.segment.embedded.matching import Candidate
 from scenelift.segment.embedded.named import NAMED
 from scenelift.segment.embedded.overlap import without_overlaps
 from scenelift.segment.embedded.points import PointMasker
+from scenelift.segment.embedded.rescue import rescued
 from scenelift.segment.embedded.vocabulary import Reading, Vocabulary, notes_on
 from scenelift.segment.filters import FilterSettings, keep_best
 from scenelift.types import Box, Dropped, Image, Instance, Prompt, Segmentation
@@ -51,8 +53,9 @@ SURE, TOO_SMALL_TO_TELL = 0.8, 32
 PART = 0.5
 # A mask takes a fraction of a second; a crowd must not take minutes.
 MOST_MASKS = 40
-RULES = 3
+RULES = 4
 """Raised when other masks come of the same answers: results of earlier rules are made again."""
+GUESS = "{!r} is a guess: nothing in the photo is surely one. If it is wrong, draw a box around it."
 DOWNLOAD = "`scenelift models download embedded` gets them"
 
 
@@ -92,6 +95,7 @@ class EmbeddedSegmenter:
         masker: cuts objects out of boxes.
         subject: finds the main object; None where its weights are missing.
         namer: tells words that the detectors do not have; None where its weights are missing.
+        judge: finds what neither found; None to go without, as without a namer.
         version: names the models and their weights.
         notes: what the user should know about this installation, told with every result that
             needed a detector.
@@ -110,6 +114,7 @@ class EmbeddedSegmenter:
         *,
         subject: Subject | None = None,
         namer: Naming | None = None,
+        judge: Judge | None = None,
         version: str = "embedded",
         notes: Sequence[str] = (),
         threads: int = 0,
@@ -120,7 +125,7 @@ class EmbeddedSegmenter:
         self._vocabulary = vocabulary
         self._detectors = tuple(detectors)
         self._masker = masker
-        self._subject, self._namer = subject, namer
+        self._subject, self._namer, self._judge = subject, namer, judge
         self._notes = tuple(notes)
         self._workers = threads or os.cpu_count() or 1
         self._features, self._points = features, points
@@ -160,6 +165,7 @@ class EmbeddedSegmenter:
             masker,
             subject=subject,
             namer=namer,
+            judge=Judge.load(),
             version=_version(options),
             notes=notes,
             threads=threads,
@@ -215,6 +221,11 @@ class EmbeddedSegmenter:
             named = _named(image, faint, readings, (detected, doubted), evidence, min_score)
             from_phrases = matching.shared_out(from_phrases, named)
             from_phrases += matching.beside(named, from_phrases)
+            if self._judge is not None:
+                size = (image.width, image.height)
+                guesses = rescued(readings, faint, size, evidence, self._judge, from_phrases)
+                notes += [GUESS.format(label) for label in dict.fromkeys(c.label for c in guesses)]
+                from_phrases += guesses
         dropped += _weak(detections, readings, min_score, from_phrases)
         from_phrases = matching.without_drawn(from_phrases, from_boxes)
         excluded = [box.box for box in prompt.boxes if not box.positive]
