@@ -138,7 +138,7 @@ def examples(
     words: Vocabulary,
 ) -> list[Examples]:
     """What one picture's boxes say of each word, and how right they are."""
-    made = []
+    of_words = []
     for word in asked_for:
         reading = words.read(word)
         classes = [CLASSES.index(name) for name in reading.classes]
@@ -146,8 +146,8 @@ def examples(
         true = np.array([box for label, box in truths if label == word], np.float32).reshape(-1, 4)
         overlap = iou(proposals.boxes[rows][:, None], true[None]).max(1, initial=0)
         targets = ((overlap - WRONG) / (RIGHT - WRONG)).clip(0, 1).astype(np.float32)
-        made.append(Examples(features=features, targets=targets))
-    return made
+        of_words.append(Examples(features=features, targets=targets))
+    return of_words
 
 
 def fit(data: Examples, seed: int) -> dict:
@@ -168,8 +168,8 @@ def fit(data: Examples, seed: int) -> dict:
         for _ in range(STEPS):
             rows = torch.randint(len(x), (BATCH,))
             # Photos differ from what is rendered: the last digits are not to be learned.
-            seen = x[rows] + NOISE * torch.randn(BATCH, x.shape[1])
-            loss = nn.functional.binary_cross_entropy_with_logits(network(seen)[:, 0], y[rows])
+            noisy = x[rows] + NOISE * torch.randn(BATCH, x.shape[1])
+            loss = nn.functional.binary_cross_entropy_with_logits(network(noisy)[:, 0], y[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -96,8 +96,8 @@ class Proposals:
             close = self._evidence.close(boxes, word)
             ratio, _ = self._evidence.shares(boxes, word)
         best = self._faint.scores[np.isin(self._faint.classes, classes)].max(initial=0)
-        seen = np.sqrt(close * enclosed / (max(len(word), 1) / 1000))
-        both = _log(np.sqrt(np.maximum(own, 0.02) * np.maximum(seen, 0.02)))
+        visible = np.sqrt(close * enclosed / (max(len(word), 1) / 1000))
+        both = _log(np.sqrt(np.maximum(own, 0.02) * np.maximum(visible, 0.02)))
         width, height = ((boxes[:, 2:] - boxes[:, :2]) / np.array(self._size, np.float32)).T
         others = np.delete(on[rows], classes, axis=1)
         at_edge = np.concatenate(

@@ -7,16 +7,16 @@ that it is one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scenelift.models.embedded.box_fusion import Detections, iou
 from scenelift.models.embedded.classes import CLASSES
 from scenelift.segment.embedded.categories import CATEGORIES, PARTLY
 from scenelift.segment.embedded.evidence import Evidence
 from scenelift.segment.embedded.judge import Judge, Proposals
-from scenelift.segment.embedded.matching import NAMED_SCORE, SAME_OBJECT, Candidate
+from scenelift.segment.embedded.matching import NAMED_SCORE, Candidate, overlap
 from scenelift.segment.embedded.named import NAMED
 from scenelift.segment.embedded.vocabulary import Reading
 
@@ -26,7 +26,8 @@ __all__ = ["categories_of", "rescued"]
 LIKELY, WORTH_A_GUESS = 0.3, 0.2
 # Two boxes show two things that overlap by less, and are less in each other.
 APART, INSIDE = 0.5, 0.6
-TRIED = ("class", "alias", "named", "wordnet")
+# Readings of words for one kind of thing; "everything" and what stands above many kinds are not.
+ONE_KIND = ("class", "alias", "named", "wordnet")
 
 
 def rescued(
@@ -46,29 +47,36 @@ def rescued(
         candidates: what is found; its boxes are taken.
     """
     labels = {candidate.label for candidate in candidates}
-    missing = [r for r in readings if r.how in TRIED and r.phrase not in labels]
+    missing = [r for r in readings if r.how in ONE_KIND and r.phrase not in labels]
     if not missing or not len(faint):
         return []
     proposals = Proposals(faint, size, evidence)
-    occupied = np.array([c.box for c in candidates], np.float32).reshape(-1, 4)
-    chosen: list[Candidate] = []
+    claims: list[Candidate] = []
     for reading in missing:
         classes = [CLASSES.index(name) for name in reading.classes]
         features, rows = proposals.features(classes, categories_of(reading))
-        boxes, chances = proposals.boxes[rows], judge.chances(features)
-        free = ~(iou(boxes[:, None], occupied[None]) > SAME_OBJECT).any(1)
-        boxes, chances = boxes[free], chances[free]
-        for row in _several(boxes, chances):
-            x0, y0, x1, y1 = (float(edge) for edge in boxes[row])
-            candidate = Candidate(
-                label=reading.phrase,
-                score=NAMED_SCORE + (1 - NAMED_SCORE) * float(chances[row]),
-                box=(x0, y0, x1, y1),
-                class_name=(*reading.classes, *reading.names)[0],
+        for row, chance in zip(rows, judge.chances(features), strict=True):
+            x0, y0, x1, y1 = (float(edge) for edge in proposals.boxes[row])
+            claims.append(
+                Candidate(
+                    label=reading.phrase,
+                    score=float(chance),
+                    box=(x0, y0, x1, y1),
+                    class_name=(*reading.classes, *reading.names)[0],
+                )
             )
-            chosen.append(candidate)
-            occupied = np.concatenate([occupied, boxes[row][None]])
-    return sorted(chosen, key=lambda c: (-c.score, c.box, c.label))
+    # The likeliest first, whatever word it is for: the order of the phrases decides nothing.
+    claims.sort(key=lambda c: (-c.score, c.box, c.label))
+    guesses: list[Candidate] = []
+    for claim in claims:
+        own = [guess for guess in guesses if guess.label == claim.label]
+        if claim.score < (LIKELY if own else WORTH_A_GUESS):
+            continue
+        if any(overlap(claim, other) for other in (*candidates, *guesses)):
+            continue
+        if all(_apart(claim, guess) for guess in own):
+            guesses.append(claim)
+    return [replace(g, score=NAMED_SCORE + (1 - NAMED_SCORE) * g.score) for g in guesses]
 
 
 def categories_of(reading: Reading) -> tuple[int, ...]:
@@ -79,19 +87,9 @@ def categories_of(reading: Reading) -> tuple[int, ...]:
     return tuple(dict.fromkeys(category for word in words for category in word))
 
 
-def _several(boxes: NDArray[np.float32], chances: NDArray[np.float32]) -> list[int]:
-    """Choose the boxes that are likely, or the best one if it is worth a guess."""
-    order = np.argsort(-chances, kind="stable")
-    if not len(order) or chances[order[0]] < WORTH_A_GUESS:
-        return []
-    chosen = [int(order[0])]
-    for row in order[1:]:
-        if chances[row] < LIKELY:
-            break
-        others, box = boxes[chosen], boxes[row]
-        sides = np.minimum(others[:, 2:], box[2:]) - np.maximum(others[:, :2], box[:2])
-        smaller = np.minimum((others[:, 2:] - others[:, :2]).prod(1), (box[2:] - box[:2]).prod())
-        inside = np.clip(sides, 0, None).prod(1) / smaller
-        if iou(others, box).max() <= APART and inside.max() <= INSIDE:
-            chosen.append(int(row))
-    return chosen
+def _apart(one: Candidate, other: Candidate) -> bool:
+    """Tell whether two boxes may show two things of a word, none a part of the other."""
+    a, b = np.array(one.box), np.array(other.box)
+    sides = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
+    smaller = min((a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod())
+    return bool(iou(a, b) <= APART and sides.prod() <= INSIDE * smaller)
