@@ -2,7 +2,9 @@
 
 import dataclasses
 import hashlib
+import json
 import os
+import struct
 
 import pytest
 from tests.drivers.fake_hub import serve_hub
@@ -346,6 +348,24 @@ def test_licences_are_named_with_their_source():
         assert "commercial use allowed" in row.licence
         assert row.source.startswith("https://")
     assert table["sam3d"].source == "https://huggingface.co/facebook/sam-3d-objects"
+
+
+def test_a_file_of_dinov3_in_another_form_is_the_users_and_stays(hub, home):
+    """timm's, where the documents say that it may lie: the gated one was to replace it."""
+    hub.gated = {"facebook/dinov3-vitl16-pretrain-lvd1689m": ""}
+    header = json.dumps({"cls_token": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}})
+    content = struct.pack("<Q", len(header)) + header.encode() + bytes(4)
+    file = home_of("dinov3-large") / "model.safetensors"
+    put(file.parent)
+    file.write_bytes(content)
+    assert PBR.download(silent()) == []
+    assert file.read_bytes() == content
+    for verify in (False, True):
+        (row,) = (r for r in PBR.status(verify=verify) if r.name == "dinov3-large")
+        assert (row.present, row.problem) == (True, "")
+    assert row.checked
+    file.write_bytes(content[:-1] + b"!")  # what was verified changed since
+    assert "SHA-256" in next(r for r in PBR.status(verify=True) if r.name == "dinov3-large").problem
 
 
 # Pixal3D: the user names the revision, and is asked.

@@ -17,7 +17,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,7 @@ from scenelift.weights.published import Model, by_name_only, of_quality
 __all__ = ["HubBundle", "folder", "home_of", "spoken_size"]
 
 SPARE_BYTES = 200_000_000  # left free on the disk
+MOST_HEADER_BYTES = 10_000_000  # of a safetensors file
 INSTEAD = (
     "If the files are on another machine, copy them into a folder and give it with --weights DIR, "
     "or put them under the folder that SCENELIFT_HOME names. --quality embedded works without them."
@@ -285,6 +288,8 @@ def _needs_fetching(model: Model, weights: Path | None) -> bool:
     if location is None or _problem(model, location):
         return True
     # What lies elsewhere is the user's; what we have put there ourselves should be sealed.
+    if _in_another_form(model, location):
+        return False
     return location == home_of(model.name, weights) and not _is_sealed(model, location)
 
 
@@ -313,6 +318,10 @@ def _expected(model: Model, location: Path) -> dict[str, _Expected]:
             name: _Expected(size=seal.size, sha256=seal.sha256, needed=True)
             for name, seal in sealed.items()
         }
+    if _in_another_form(model, location):
+        name = model.signs[0][0]
+        sha256 = sealed[name].sha256 if name in sealed else ""
+        return {name: _Expected(size=None, sha256=sha256, needed=True)}
     return {
         file.name: _Expected(
             size=file.size,
@@ -321,6 +330,19 @@ def _expected(model: Model, location: Path) -> dict[str, _Expected]:
         )
         for file in model.files
     }
+
+
+def _in_another_form(model: Model, location: Path) -> bool:
+    """Tell whether the user's own file of the same weights lies there, by a tensor's name in it."""
+    if not model.other_form:
+        return False
+    try:
+        with (location / model.signs[0][0]).open("rb") as file:
+            (size,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(min(size, MOST_HEADER_BYTES)))
+    except (OSError, ValueError, struct.error, RecursionError):
+        return False
+    return isinstance(header, dict) and model.other_form in header
 
 
 def _problem(model: Model, location: Path) -> str:

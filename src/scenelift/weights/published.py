@@ -57,6 +57,8 @@ class Model:
         reads_text: of those: it comes with a tokenizer.
         needs: models that it does not run without, where it belongs to no quality.
         unclear: what is not plain about its licence; None where nothing is.
+        other_form: a tensor's name that tells another file of the same weights, which loads too
+            in the place of the published one: the user's own, never compared or replaced.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Model:
     reads_text: bool = True
     needs: tuple[str, ...] = ()
     unclear: Terms | None = None
+    other_form: str = ""
 
     @property
     def size(self) -> int:
@@ -549,6 +552,7 @@ _DINOV3 = Model(
         *_files("LICENSE.md - -", needed=False),
     ),
     signs=(("model.safetensors",),),
+    other_form="cls_token",  # timm's vit_large_patch16_dinov3
 )
 
 # No checksums of Pixal3D were published: the user names the revision, and the hub tells them.
