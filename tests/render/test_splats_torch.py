@@ -44,8 +44,8 @@ def some_splats(count: int, *, seed: int = 0, scale: float = 0.1) -> Gaussians:
     )
 
 
-def draw(splats: Gaussians, *arguments, **options):
-    tensors = SplatTensors.from_gaussians(splats, torch.device("cpu"))
+def draw(splats: Gaussians, *arguments, device: str = "cpu", **options):
+    tensors = SplatTensors.from_gaussians(splats, torch.device(device))
     return draw_splats(tensors, *arguments, **options).to_numpy()
 
 
@@ -115,16 +115,24 @@ def test_flat_and_needle_splats_are_as_bright_as_they_are():
     assert_same_picture(draw(flat, OFF_CENTRE), render_splats(flat, OFF_CENTRE))
 
 
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.mark.parametrize(
+    "device", ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, needs_cuda])]
+)
 @pytest.mark.parametrize("pairs", [1, 100, 2000])
-def test_a_picture_does_not_depend_on_what_is_listed_together(monkeypatch, pairs):
+def test_a_picture_does_not_depend_on_what_is_listed_together(monkeypatch, pairs, device):
     splats = some_splats(300, scale=0.3)
-    whole = draw(splats, OFF_CENTRE, POSE)
+    whole = draw(splats, OFF_CENTRE, POSE, device=device)
+    assert_same_picture(whole, draw(splats, OFF_CENTRE, POSE))
     monkeypatch.setattr("scenelift.render.splats_torch.PAIRS_AT_ONCE", pairs)
-    in_bands = draw(splats, OFF_CENTRE, POSE)
+    in_bands = draw(splats, OFF_CENTRE, POSE, device=device)
     np.testing.assert_array_equal(in_bands.color, whole.color)
     np.testing.assert_array_equal(in_bands.depth, whole.depth)
     monkeypatch.setattr("scenelift.render.splats_torch.SPLATS_AT_ONCE", 70)
-    np.testing.assert_allclose(draw(splats, OFF_CENTRE, POSE).color, whole.color, atol=1e-5)
+    in_parts = draw(splats, OFF_CENTRE, POSE, device=device)
+    np.testing.assert_allclose(in_parts.color, whole.color, atol=1e-5)
 
 
 def test_bands_hold_few_splats_and_each_projects_all_once(monkeypatch):
