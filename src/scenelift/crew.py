@@ -178,7 +178,8 @@ class Crew:
                 stopped = exc
                 self._stop.set()
             if isinstance(answer, _ObjectFile):
-                outcomes[answer.index] = pickle.loads(answer.file.read_bytes())  # noqa: S301 - our own
+                with answer.file.open("rb") as stream:
+                    outcomes[answer.index] = pickle.load(stream)  # noqa: S301 - our own
                 answer.file.unlink()
                 on_object(answer.index, outcomes[answer.index])
             elif isinstance(answer, _Idle):
@@ -266,7 +267,8 @@ def _work(
         def on_object(index: int, outcome: Outcome, crossing: Path = crossing) -> None:
             file = crossing / f"{index}.pickle"
             try:
-                file.write_bytes(pickle.dumps(outcome, protocol=5))
+                with file.open("wb") as stream:
+                    pickle.dump(outcome, stream, protocol=5)
             except OSError as exc:
                 raise explain_failure(file, exc) from exc
             answers.put(_ObjectFile(index=index, file=file))
