@@ -76,7 +76,8 @@ def rescued(
             continue
         if all(_apart(claim, guess) for guess in own):
             guesses.append(claim)
-    return [replace(g, score=NAMED_SCORE + (1 - NAMED_SCORE) * g.score) for g in guesses]
+    # What counts at all, and not more than its chance: what others are surer of goes before it.
+    return [replace(guess, score=max(NAMED_SCORE, guess.score)) for guess in guesses]
 
 
 def categories_of(reading: Reading) -> tuple[int, ...]:
