@@ -142,6 +142,7 @@ class NothingFound(SceneliftError):
         prompts: the phrases that were looked for.
         suggestions: phrases that would match something in this photo, best first.
         facts: the message without its advice, which depends on where it is read.
+        reason: why, where that is known.
     """
 
     exit_code = 3
@@ -151,7 +152,7 @@ class NothingFound(SceneliftError):
     def __init__(
         self, prompts: Sequence[str], *, reason: str = "", suggestions: Sequence[str] = ()
     ) -> None:
-        self.prompts, self.suggestions = tuple(prompts), tuple(suggestions)
+        self.prompts, self.suggestions, self.reason = tuple(prompts), tuple(suggestions), reason
         names = ", ".join(repr(p) for p in prompts) or "the prompt"
         parts = [f"Nothing in the photo matches {names}."]
         if reason:

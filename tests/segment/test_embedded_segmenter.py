@@ -138,8 +138,11 @@ def test_what_everything_found_has_its_own_names_and_unknown_words_are_said_once
     prompt = Prompt(phrases=("everything", "wibble", "wobble"), boxes=(BoxPrompt(box=TABLE),))
     found = find_objects(segmenter(*ROOM), image, prompt, silent())
     assert [i.label for i in found.instances] == ["object", "chair", "cat"]
-    (note,) = found.notes
+    note, advice = found.notes
     assert note.startswith("'wibble' and 'wobble' are not words")
+    assert "box around the object" in advice
+    # Who has nothing is told by the error how to point at things.
+    assert len(segmenter().segment(image, Prompt(phrases=("wibble",)), silent()).notes) == 1
 
 
 @pytest.mark.parametrize("phrases", [("chair", "furniture"), ("furniture", "chair")])

@@ -86,6 +86,9 @@ def test_a_phrase_without_a_match_is_answered_with_ones_that_match(visit, server
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("Nothing in the photo matches 'violet'")
     expect(alert).to_contain_text("draw a box around the object")
+    expect(alert.get_by_text("Seen in this photo")).to_have_count(0)  # it is what the buttons say
+    page.get_by_role("button", name="Remove violet").click()
+    expect(page.get_by_role("button", name="Point at things")).to_be_visible()
     alert.get_by_role("button", name="blue").click()
     page.get_by_role("button", name="Run again").click()
     expect(page.locator(".object-name b")).to_have_text(["blue"])

@@ -8,7 +8,7 @@ import { Notice } from './notice';
 const TITLES: Record<string, string> = {
   'bad-input': 'Something in the form cannot be used',
   'bad-image': 'This photo cannot be read',
-  'nothing-found': 'Nothing in the photo matches',
+  'nothing-found': 'Nothing found',
   'too-large': 'The photo is too large',
   'limit-reached': 'Too many jobs at once',
   'too-many-requests': 'A little too fast',

@@ -26,9 +26,10 @@ const ABOUT: Record<string, [name: string, use: string]> = {
   'scene.urdf': ['URDF', 'ROS, PyBullet, Drake; with its meshes'],
   'scene.3mf': ['3MF', 'printing with colours'],
   'scene.stl': ['STL', 'printing'],
-  'preview.gif': ['GIF', 'a turn around the scene'],
-  'preview.webp': ['WebP', 'a turn around the scene'],
-  'preview.mp4': ['MP4', 'a turn around the scene'],
+  'preview.gif': ['GIF', 'a short film of the scene'],
+  'preview.webp': ['WebP', 'a short film of the scene'],
+  'preview.mp4': ['MP4', 'a short film of the scene'],
+  'preview.png': ['PNG', 'the scene from where the photo was taken'],
 };
 
 /**

@@ -8,7 +8,10 @@ import type { View } from './view';
 
 /** A job that failed or was stopped: why, and what to do next. */
 export function endedView(job: Job, mostPhrases: number, onSubmitted: (job: Job) => void): View {
-  const boxes = new DrawnBoxes(job.image, 0, () => void canvas.show(boxes.marks), job.prompt.boxes);
+  const boxes = new DrawnBoxes(job.image, 0, () => {
+    void canvas.show(boxes.marks);
+    again.check();
+  }, job.prompt.boxes);
   const canvas = new PhotoCanvas(job.image, 'The photo', {
     draw: (box) => boxes.add(box), toggle: (mark) => boxes.remove(mark),
   });

@@ -156,5 +156,7 @@ export function title(job: Job): string {
 
 function facts(job: Job): string {
   const count = job.objects.filter((o) => o.state === 'done').length;
-  return [plural(count, 'object'), `quality ${job.quality}`, `seed ${job.seed}`].join(' · ');
+  // What "auto" took stands in the notes.
+  const quality = job.quality === 'auto' ? '' : `quality ${job.quality}`;
+  return [plural(count, 'object'), quality, `seed ${job.seed}`].filter(Boolean).join(' · ');
 }

@@ -127,11 +127,12 @@ class Review {
       h('div', { class: 'bench-tools' },
         h('div', { class: 'segmented', role: 'group', 'aria-label': 'Tools' }, ...this.#tools)),
       this.#brush, this.#list, this.#selection, this.#status,
-      ...(job.notes.length ? [h('ul', { class: 'remarks' }, ...job.notes.map((note) => h('li', {}, note)))] : []),
       this.#problem, this.#proceed,
       h('button', {
         type: 'button', class: 'button quiet wide', onclick: () => void api.cancel(job.id).then(onChanged, toast),
       }, 'Cancel'),
+      // Below the buttons: however much there is to say, these stay where they are.
+      ...(job.notes.length ? [h('ul', { class: 'remarks' }, ...job.notes.map((note) => h('li', {}, note)))] : []),
     ];
     this.#choose('add');
   }

@@ -195,8 +195,13 @@ def _for_page(exc: SceneliftError) -> dict[str, Any]:
     """Adapt the problem's advice to users of the page, who have no terminal."""
     problem = exc.problem()
     if isinstance(exc, NothingFound):
-        advice = "Try another phrase, or point at the object or draw a box around it."
-        problem["detail"] = f"{exc.facts} {advice}"
+        # The page offers what was seen in the photo as buttons.
+        facts = str(NothingFound(exc.prompts, reason=exc.reason).facts)
+        advice = (
+            "Try another phrase, draw a box around the object, or take the phrases away and point "
+            "at it."
+        )
+        problem["detail"] = f"{facts} {advice}"
     return problem
 
 

@@ -33,7 +33,7 @@ from scenelift.segment.embedded.named import NAMED
 from scenelift.segment.embedded.overlap import without_overlaps
 from scenelift.segment.embedded.points import PointMasker
 from scenelift.segment.embedded.rescue import rescued
-from scenelift.segment.embedded.vocabulary import Reading, Vocabulary, notes_on
+from scenelift.segment.embedded.vocabulary import WITHOUT_A_WORD, Reading, Vocabulary, notes_on
 from scenelift.segment.filters import FilterSettings, keep_best
 from scenelift.types import Box, Dropped, Image, Instance, Prompt, Segmentation
 from scenelift.weights import embedded
@@ -240,6 +240,8 @@ class EmbeddedSegmenter:
 
         settings = FilterSettings(min_score=min_score, max_containment=PART)
         best = keep_best(instances, settings)
+        if best.instances and any(reading.how == "unknown" for reading in readings):
+            notes.append(WITHOUT_A_WORD)
         return replace(
             best,
             instances=_called_by_class(without_overlaps(best.instances), readings),

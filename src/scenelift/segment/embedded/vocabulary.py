@@ -30,7 +30,7 @@ from scenelift.segment.embedded.named import NAMED, SYNONYMS
 from scenelift.segment.embedded.wordnet import ANIMAL, ARTIFACT, IRREGULAR, VISIBLE, WordNet
 from scenelift.weights import embedded
 
-__all__ = ["Reading", "Vocabulary", "notes_on"]
+__all__ = ["WITHOUT_A_WORD", "Reading", "Vocabulary", "notes_on"]
 
 How = Literal["class", "alias", "named", "wordnet", "wide", "everything", "subject", "unknown"]
 
@@ -47,10 +47,9 @@ STEPS_DOWN, FEWEST_CLASSES, MOST_CLASSES = 7, 2, 40
 NEAR_STEPS, NEAR_DEPTH, NEAREST = 4, 7, 3
 
 
-WITHOUT_A_WORD = (
-    "A point on the object or a box around the object works without a word; 'the main subject' and "
-    "'everything' do, too."
-)
+ALWAYS = "They know 'the main subject' and 'everything'."
+WITHOUT_A_WORD = "A point on the object, or a box around the object, needs no word."
+"""For whom something else was found; who found nothing is told how to give one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,7 +309,7 @@ def notes_on(readings: Sequence[Reading]) -> list[str]:
 def _note_on_unknown(readings: Sequence[Reading]) -> str:
     phrases = [repr(reading.phrase) for reading in readings if reading.phrase.strip()]
     if not phrases:
-        return f"The phrase is empty. {WITHOUT_A_WORD}"
+        return "The phrase is empty."
     *some, last = phrases
     if some:
         parts = [f"{', '.join(some)} and {last} are not words that the embedded detectors know."]
@@ -318,7 +317,7 @@ def _note_on_unknown(readings: Sequence[Reading]) -> str:
         parts = [f"{last} is not a word that the embedded detectors know."]
     if nearby := list(dict.fromkeys(word for reading in readings for word in reading.nearby)):
         parts.append(f"Nearby words that they know: {', '.join(nearby)}.")
-    return " ".join([*parts, WITHOUT_A_WORD])
+    return " ".join([*parts, ALWAYS])
 
 
 def _plain_singulars(word: str) -> list[str]:
