@@ -215,7 +215,7 @@ class Review {
       if (!this.#editing.split(selected.id)) toast(new Notice('It hangs together. Erase a line through it, then split it.'));
     };
     this.#selection.replaceChildren(
-      h('p', { class: 'hint' }, 'Clicks now add to this object, with Alt or the right button they take away. Escape ends it.'),
+      h('p', { class: 'hint' }, 'Clicks now add to this object; “Take away”, Alt or the right button takes away. Done, or Escape, ends it.'),
       h('div', { class: 'selection-tools' },
         others.length > 0 && merge,
         h('button', { type: 'button', class: 'button', onclick: split }, 'Split'),
