@@ -141,15 +141,15 @@ def find_place(
     Returns:
         The object, or why its pose cannot be judged.
     """
-    try:
-        p = PlacedObject.of(o, image, points)
-    except (ReconstructionError, ValueError) as exc:
-        return f"Its pose is as it came: {exc}"
-    if options.refine and not o.in_place:
-        with shared_by(callers):
+    with shared_by(callers):
+        try:
+            p = PlacedObject.of(o, image, points)
+        except (ReconstructionError, ValueError) as exc:
+            return f"Its pose is as it came: {exc}"
+        if options.refine and not o.in_place:
             refine(p, np.random.default_rng(seed + o.index))
-    if options.repair and not o.in_place:
-        p.dense_points = surfels_of(o.shape, DENSE).points
+        if options.repair and not o.in_place:
+            p.dense_points = surfels_of(o.shape, DENSE).points
     return p
 
 

@@ -14,7 +14,7 @@ from scipy.spatial import KDTree
 
 from scenelift.errors import ReconstructionError
 from scenelift.geometry.sampling import sample_surface
-from scenelift.jit import compiled, kernel_array
+from scenelift.jit import compiled, kernel_array, spread
 from scenelift.types import Gaussians, Mesh, Shape
 
 __all__ = ["Surfels", "surfels_of"]
@@ -126,32 +126,28 @@ def _seen_from_outside(points: NDArray[np.float32], spacing: float) -> NDArray[n
     side = np.cross(axes, np.eye(3)[np.abs(axes).argmin(1)])
     side /= np.linalg.norm(side, axis=1, keepdims=True)
     frames = np.stack([side, np.cross(axes, side), axes], 1)  # [VIEWS, 3, 3], rows: the view's axes
-    return _first_from(
-        kernel_array(centred / pixel, np.float32),
-        kernel_array(frames, np.float32),
-        int(np.ceil(reach / pixel)) + 1,
-    )
+    half = int(np.ceil(reach / pixel)) + 1
+    in_front = np.zeros((VIEWS, len(points)), np.bool_)
+    points, frames = (kernel_array(values, np.float32) for values in (centred / pixel, frames))
+    spread(_first_from, VIEWS, points, frames, half, in_front)
+    return np.logical_or.reduce(in_front)
 
 
 @compiled
-def _first_from(points, frames, half):
-    """Select points within a pixel and a half of the first along some view's last axis."""
-    visible = np.zeros(len(points), np.bool_)
-    first = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
-    for view in range(len(frames)):
+def _first_from(begin, end, points, frames, half, in_front):
+    """Select, for some views, points within a pixel and a half of the first along the last axis."""
+    first = np.zeros((2 * half + 1) * (2 * half + 1), np.float32)
+    pixels, heights = np.zeros(len(points), np.int32), np.zeros(len(points), np.float32)
+    for view in range(begin, end):
         m = frames[view]
         first[:] = -np.inf
         for n in range(len(points)):
             p = points[n]
             u = int(np.rint(m[0, 0] * p[0] + m[0, 1] * p[1] + m[0, 2] * p[2])) + half
             v = int(np.rint(m[1, 0] * p[0] + m[1, 1] * p[1] + m[1, 2] * p[2])) + half
+            pixel = v * (2 * half + 1) + u
             height = m[2, 0] * p[0] + m[2, 1] * p[1] + m[2, 2] * p[2]
-            first[v, u] = max(first[v, u], height)
+            pixels[n], heights[n] = pixel, height
+            first[pixel] = max(first[pixel], height)
         for n in range(len(points)):
-            p = points[n]
-            u = int(np.rint(m[0, 0] * p[0] + m[0, 1] * p[1] + m[0, 2] * p[2])) + half
-            v = int(np.rint(m[1, 0] * p[0] + m[1, 1] * p[1] + m[1, 2] * p[2])) + half
-            height = m[2, 0] * p[0] + m[2, 1] * p[1] + m[2, 2] * p[2]
-            if height > first[v, u] - 1.5:
-                visible[n] = True
-    return visible
+            in_front[view, n] = heights[n] > first[pixels[n]] - 1.5
