@@ -103,7 +103,7 @@ def test_run_json_is_the_manifest_and_nothing_else(photo, tmp_path):
         (["--box", "1,2,3"], 2, "is not a box"),
         (["--box", "9,9,3,3"], 2, "is empty"),
         (["--box", "900,900,950,950"], 2, "outside the photo"),
-        (["-p", "red", "--quality", "finest"], 4, "'finest'"),
+        (["-p", "red", "--quality", "finest"], 2, "'finest'"),
         (["-p", "red", "--seed", "-1"], 2, ""),
         (["-p", "red", "--mask", "nothing.png"], 2, "nothing.png"),
     ],
