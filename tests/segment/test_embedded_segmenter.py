@@ -13,7 +13,8 @@ from scenelift.models.embedded.box_fusion import Detections
 from scenelift.models.embedded.classes import CLASSES
 from scenelift.pipeline import find_objects
 from scenelift.progress import Reporter, silent
-from scenelift.segment.embedded.segmenter import EmbeddedSegmenter
+from scenelift.segment.embedded.judge import Judge
+from scenelift.segment.embedded.segmenter import GUESS, EmbeddedSegmenter
 from scenelift.segment.embedded.vocabulary import Vocabulary
 from scenelift.types import Box, BoxPrompt, Image, Prompt
 
@@ -453,3 +454,17 @@ def test_without_the_classifier_such_a_word_is_unknown(image):
     result = segmenter(*ROOM).segment(image, Prompt(phrases=("sock",)), silent())
     assert not result.instances
     assert any("'sock' is not a word" in note and "main subject" in note for note in result.notes)
+
+
+def test_a_guess_is_said_to_be_one(image):
+    class Sure(Judge):
+        def chances(self, features):
+            return np.full(len(features), 0.35, np.float32)
+
+    judge = Sure(mean=np.zeros(0), deviation=np.zeros(0), networks=())
+    found = segmenter(("bench", 0.2, SOCK), namer=ScriptedNamer({}), judge=judge)
+    result = found.segment(image, Prompt(phrases=("bench", "dog")), silent())
+    assert [(i.label, round(i.score, 3), i.box) for i in result.instances] == [
+        ("bench", 0.4, (10, 10, 60, 60))
+    ]
+    assert [note for note in result.notes if "guess" in note] == [GUESS.format("bench")]
