@@ -150,6 +150,11 @@ def test_terms_that_are_not_plain_are_shown_and_asked_about(home, monkeypatch):
         assert "--only dinov3-large --only naf" in result.stdout
         assert call(*arguments, "--accept-licence").exit_code == 0  # in a script
     assert "pixal3d\t" in call("list", "pbr").stdout
+    # What repairs it is another command than for the rest of the bundle.
+    (home / "weights" / "pbr" / "pixal3d" / "pipeline.json").write_bytes(b"{}")
+    assert "download pbr` and `scenelift models download pbr --only pixal3d`" in call(
+        "verify", "pbr"
+    ).stderr.replace("\n", " ")
 
 
 def test_convert_writes_what_load_models_reads(home):

@@ -192,16 +192,22 @@ def verify(
         from scenelift.errors import WeightsError
         from scenelift.weights.bundles import bundle_named
 
-        statuses = bundle_named(bundle).status(weights, verify=True)
+        weights_bundle = bundle_named(bundle)
+        statuses = weights_bundle.status(weights, verify=True)
         # What was never fetched and is not essential is no fault; what is there must be right.
-        faults = [s.problem for s in statuses if s.problem and (s.essential or s.size)]
+        faults = [s for s in statuses if s.problem and (s.essential or s.size)]
         if json:
             print_json(_document(weights, {bundle: statuses}))
         else:
             _print_table(statuses)
             if faults:
+                by_name = [s.name for s in faults if s.name in weights_bundle.further]
+                commands = [f"{bundle} --only {name}" for name in by_name]
+                if len(by_name) < len(faults):
+                    commands.insert(0, bundle)
+                repairs = " and ".join(f"`scenelift models download {c}`" for c in commands)
                 raise WeightsError(
-                    f"{'; '.join(faults)}. Run `scenelift models download {bundle}` to repair it."
+                    f"{'; '.join(s.problem for s in faults)}. Run {repairs} to repair it."
                 )
             typer.echo(_summary(statuses, weights))
     if faults:
