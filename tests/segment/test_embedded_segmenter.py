@@ -461,7 +461,8 @@ def test_a_guess_is_said_to_be_one(image):
         def chances(self, features):
             return np.full(len(features), 0.35, np.float32)
 
-    judge = Sure(mean=np.zeros(0), deviation=np.zeros(0), networks=())
+    nothing = np.zeros(0, np.float32)
+    judge = Sure(mean=nothing, deviation=nothing, networks=())
     found = segmenter(("bench", 0.2, SOCK), namer=ScriptedNamer({}), judge=judge)
     result = found.segment(image, Prompt(phrases=("bench", "dog")), silent())
     assert [(i.label, round(i.score, 3), i.box) for i in result.instances] == [
