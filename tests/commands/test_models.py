@@ -11,6 +11,7 @@ from scenelift.commands.models import app
 from scenelift.models.sam3d.checkpoints import load_models
 from scenelift.testing.fake_checkpoints import TINY, write_checkpoints
 from scenelift.weights import published, store
+from scenelift.weights.bundles import BUNDLES
 from scenelift.weights.embedded import ARTEFACTS
 
 
@@ -29,6 +30,12 @@ def install(home, *names):
 
 def call(*arguments):
     return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.mark.parametrize("command", ["list", "download", "verify"])
+def test_help_names_every_bundle(command):
+    text = call(command, "--help").stdout
+    assert all(name in text for name in BUNDLES)
 
 
 def test_list_has_a_line_for_each_artefact_and_says_what_is_missing(home):

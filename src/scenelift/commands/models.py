@@ -24,14 +24,15 @@ app = typer.Typer(
     no_args_is_help=True, help="List, fetch, check and convert the weights that the models need."
 )
 
-BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="Which set of weights.")]
+BUNDLES_HELP = "Which set of weights: embedded, light, open, pbr or full, as --quality calls them"
+BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help=f"{BUNDLES_HELP}.")]
 WIDTH_OF_ALL_COLUMNS = 150  # characters; narrower terminals are not shown the packages
 
 
 @app.command("list")
 def list_weights(
     bundle: Annotated[
-        str | None, typer.Argument(metavar="[BUNDLE]", help="Which set of weights; all of them.")
+        str | None, typer.Argument(metavar="[BUNDLE]", help=f"{BUNDLES_HELP}; all of them.")
     ] = None,
     weights: WeightsOption = None,
     json: JsonOption = False,
@@ -66,7 +67,11 @@ def download(
     weights: WeightsOption = None,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="NAME", help="Only this one. Repeatable."),
+        typer.Option(
+            "--only",
+            metavar="NAME",
+            help="Only this model of it, as `models list` calls it. Repeatable.",
+        ),
     ] = None,
     revision: Annotated[
         str | None,
