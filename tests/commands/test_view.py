@@ -93,8 +93,11 @@ def test_other_programs_splats_are_shown_beside_a_scene(scene, tmp_path):
 
 
 @needs_viewer
-@pytest.mark.parametrize(("name", "hint"), [("none.spz", "none.spz"), ("photo.jpg", ".spz")])
+@pytest.mark.parametrize(
+    ("name", "hint"), [("none.spz", "There is no"), ("none", "There is no"), ("photo.jpg", ".spz")]
+)
 def test_what_is_no_splat_file_is_said(tmp_path, name, hint):
+    (tmp_path / "photo.jpg").write_bytes(b"")
     result = CliRunner().invoke(app, ["view", str(tmp_path / name), "--no-browser"])
     assert result.exit_code == 2
     assert hint in result.output

@@ -77,6 +77,10 @@ def scene_of_files(paths: Sequence[Path], *, frame: SplatFrame | None = None) ->
 
 
 def _splats_at(path: Path, frame: SplatFrame | None) -> Gaussians:
+    if not path.exists():
+        raise InputError(
+            f"There is no {path}. Give the output folder of a finished run, or a splat file."
+        )
     if path.is_dir():
         file = path / SCENE_SPLATS
         if not file.is_file():
