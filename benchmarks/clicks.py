@@ -118,6 +118,7 @@ def main() -> None:
 
     segmenter = EmbeddedSegmenter.load(BackendOptions())
     clicker = segmenter.clicker
+    assert clicker is not None
     cases = (
         outlined(options.photos, options.count)
         if options.photos

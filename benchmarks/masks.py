@@ -121,7 +121,8 @@ def main() -> None:
     cases = [*photos(), *synthetic(options.size)]
     seconds, processor = time.perf_counter(), time.process_time()
     for case in cases:
-        [alpha] = masker.masks(case.pixels, [case.box], case.rivals, silent(), quick=options.quick)
+        looks = masker.looks(case.pixels) if options.quick else None
+        [alpha] = masker.masks(case.pixels, [case.box], case.rivals, silent(), looks=looks)
         mask = alpha >= 0.5
         iou = float((mask & case.truth).sum() / (mask | case.truth).sum())
         scores.setdefault(case.source, []).append(iou)

@@ -220,6 +220,7 @@ def test_embedded_clicks_take_the_cup_and_give_back_its_rim():
 
     photo = Image(pixels=data.coffee())
     clicker = EmbeddedSegmenter.load(BackendOptions()).clicker
+    assert clicker is not None
     seen = clicker.look(photo)
     cup = clicker.cut(seen, Clicks(points=(on((250.0, 200.0)),))) >= 0.5
     # The cup's box by hand; its mask is a third of the photo at most.

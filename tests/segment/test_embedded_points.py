@@ -1,11 +1,17 @@
-"""Corrections by learned points: how far they reach, and in which order they are given."""
+"""Corrections by learned points: how far they reach, and what is looked at for them."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 
-from scenelift.segment.embedded.points import PointMasker, Windows
+from scenelift.models.embedded import LEVELS
+from scenelift.models.embedded.looks import MOST_LOOKS, Looks
+from scenelift.models.embedded.mask_head import MaskHead, window_of
+from scenelift.models.embedded.point_head import PointHead
+from scenelift.segment.embedded.points import Answer, PointMasker
 from scenelift.types import PointPrompt
 
 SIDE = 224
@@ -15,39 +21,55 @@ OBJECT = (slice(40, 180), slice(40, 180))
 PART = (slice(40, 180), slice(140, 180))
 
 
-class Scripted:
-    """A head, and the one window that it opens: it says the same to all points, and notes them."""
+class Network:
+    """A head that takes points, whose backbone counts how often it looks."""
 
-    window = BOX
-    nbytes = 0
+    hints = 12
+
+    def __init__(self):
+        self.count = 0
+
+    def tokens(self, picture):
+        self.count += 1
+        return {level: np.zeros((1, 785, 384), np.float32) for level in LEVELS}
+
+    def answer(self, picture, tokens, hints):
+        return np.zeros((1, SIDE, SIDE), np.float32), np.zeros(1, np.float32)
+
+
+def network() -> Any:
+    return Network()
+
+
+class Scripted:
+    """Says the same to all points."""
 
     def __init__(self, region):
         self.chance = np.zeros((SIDE, SIDE), np.float32)
         self.chance[region] = 1
-        self.calls = []
 
-    def of_box(self, pixels, box, others):
-        return self
+    def looks(self, pixels):
+        return Looks(network(), pixels)
 
-    def of_photo(self, pixels):
+    def open(self, look, box, others):
         return self
 
     def answer(self, points, before):
-        self.calls.append((len(points), before is not None))
         return self.chance
 
 
 @pytest.fixture
-def alpha():
-    mask = np.zeros((SIDE, SIDE), np.float32)
-    mask[OBJECT] = 1
-    return mask
+def before():
+    chance = np.zeros((SIDE, SIDE), np.float32)
+    chance[OBJECT] = 1
+    return Answer(box=BOX, window=BOX, chance=chance)
 
 
-def corrected(head, alpha, *points, answered=1, windows=None):
+def corrected(head, before, *points, defining=False):
     prompts = [PointPrompt(point=p, positive=positive) for p, positive in points]
-    windows = Windows() if windows is None else windows
-    return PointMasker(head).corrected(PIXELS, windows, prompts, BOX, (), alpha, answered, 1) >= 0.5
+    masker = PointMasker(head)
+    answer = masker.corrected(masker.looks(PIXELS), before, prompts, (), defining=defining)
+    return answer.chance >= 0.5
 
 
 ON_IT, BESIDE_THE_EDGE, IN_THE_MIDDLE = (
@@ -57,30 +79,23 @@ ON_IT, BESIDE_THE_EDGE, IN_THE_MIDDLE = (
 )
 
 
-def test_a_small_correction_leaves_what_is_far(alpha):
-    mask = corrected(Scripted(PART), alpha, ON_IT, BESIDE_THE_EDGE)
+def test_a_small_correction_leaves_what_is_far(before):
+    mask = corrected(Scripted(PART), before, ON_IT, BESIDE_THE_EDGE)
     assert not mask[110, 42:60].any()
     assert mask[50:170, 75:175].all()
 
 
-def test_a_large_correction_and_one_that_changes_little_are_taken_as_they_are(alpha):
-    mask = corrected(Scripted(PART), alpha, ON_IT, IN_THE_MIDDLE)
+def test_a_large_correction_and_one_that_changes_little_are_taken_as_they_are(before):
+    mask = corrected(Scripted(PART), before, ON_IT, IN_THE_MIDDLE)
     assert not mask[50:170, 45:130].any()
     trimmed = (slice(40, 180), slice(52, 180))
-    mask = corrected(Scripted(trimmed), alpha, ON_IT, BESIDE_THE_EDGE)
+    mask = corrected(Scripted(trimmed), before, ON_IT, BESIDE_THE_EDGE)
     assert not mask[50:170, 42:49].any()
 
 
-def test_what_defines_the_object_may_change_all_of_it(alpha):
-    mask = corrected(Scripted(PART), alpha, ((170.0, 110.0), True), answered=0)
+def test_what_defines_the_object_may_change_all_of_it(before):
+    mask = corrected(Scripted(PART), before, ((46.0, 110.0), False), defining=True)
     assert not mask[50:170, 45:100].any()
-
-
-def test_each_click_is_one_run_of_the_head(alpha):
-    head, windows = Scripted(OBJECT), Windows()
-    corrected(head, alpha, ON_IT, BESIDE_THE_EDGE, windows=windows)
-    corrected(head, alpha, ON_IT, BESIDE_THE_EDGE, IN_THE_MIDDLE, windows=windows)
-    assert head.calls == [(2, True), (3, True)]
 
 
 def test_the_box_is_around_the_part_that_holds_the_point():
@@ -88,19 +103,34 @@ def test_the_box_is_around_the_part_that_holds_the_point():
     two_things[20:60, 20:60] = two_things[100:200, 120:220] = True
     masker = PointMasker(Scripted(two_things))
     point = PointPrompt(point=(150.5, 150.5), positive=True)
-    assert masker.box_of(PIXELS, Windows(), [point]) == (120.0, 100.0, 220.0, 200.0)
+    assert masker.box_of(masker.looks(PIXELS), point) == (120.0, 100.0, 220.0, 200.0)
+    nothing = PointPrompt(point=(90.0, 20.0), positive=True)
+    x0, y0, x1, _ = masker.box_of(masker.looks(PIXELS), nothing)
+    assert (x0, y0, x1) == pytest.approx((76.56, 6.56, 103.44))
 
 
-def test_the_box_stays_until_points_say_another_object():
-    head, windows = Scripted(OBJECT), Windows()
-    masker, points, boxes = PointMasker(head), [], []
-    for region, point in (
-        (OBJECT, (160.5, 110.5)),
-        ((slice(40, 190), slice(40, 180)), (161.5, 110.5)),
-        ((slice(0, 30), slice(0, 30)), (15.5, 15.5)),
-    ):
-        head.chance = np.zeros((SIDE, SIDE), np.float32)
-        head.chance[region] = 1
-        points.append(PointPrompt(point=point, positive=True))
-        boxes.append(masker.box_of(PIXELS, windows, points))
-    assert boxes == [(40.0, 40.0, 180.0, 180.0)] * 2 + [(0.0, 0.0, 161.5, 110.5)]
+def test_a_box_and_points_on_it_are_looked_at_once():
+    counting, box = network(), (60.0, 60.0, 140.0, 160.0)
+    looks = Looks(counting, PIXELS)
+    MaskHead(counting).look(looks, box, ())
+    masker = PointMasker(PointHead(counting))
+    point = PointPrompt(point=(100.0, 100.0), positive=True)
+    answer = masker.first(looks, box, (), point)
+    masker.corrected(looks, answer, [point, point], ())
+    assert counting.count == 1
+
+
+def test_the_look_at_the_photo_stays_and_others_go():
+    counting = network()
+    looks = Looks(counting, PIXELS)
+    looks.at_photo()
+    windows = [window_of((k, k, k + 50.0, k + 50.0)) for k in range(MOST_LOOKS + 2)]
+    for window in windows:
+        looks.at(window)
+    count, size = counting.count, looks.nbytes
+    looks.at_photo()
+    looks.at(windows[-1])
+    assert counting.count == count
+    looks.at(windows[0])
+    assert counting.count == count + 1
+    assert looks.nbytes == size == (MOST_LOOKS + 1) * (4 * 785 * 384 * 4 + 392 * 392 * 3)

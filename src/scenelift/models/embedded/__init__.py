@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +97,13 @@ class Head:
     def answer(
         self,
         picture: NDArray[np.uint8],
-        tokens: dict[str, NDArray[np.float32]],
+        tokens: Mapping[str, NDArray[np.float32]],
         hints: NDArray[np.float32],
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Run the head on the tokens of a picture; see `run`."""
         rows, columns = (side // PATCH * CELLS for side in picture.shape[:2])
         small = Pillow.fromarray(picture).resize((columns, rows), Pillow.Resampling.BILINEAR)
-        feeds = tokens | {"photo": _normalised(np.asarray(small)), "hints": hints[None]}
+        feeds = dict(tokens) | {"photo": _normalised(np.asarray(small)), "hints": hints[None]}
         pixels, numbers = self._head.run(["pixels", "picture"], feeds)
         return pixels[0], numbers[0]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.models.embedded import CELLS, LEVELS, Head, Window, crop
+from scenelift.models.embedded import CELLS, LEVELS, Head, Window
+from scenelift.models.embedded.looks import PATCHES, Looks
 from scenelift.types import Box
 
 __all__ = ["HeadView", "MaskHead"]
 
-PATCHES = (28, 28)
 BOX_HINTS = 5
 # As in training (`scenelift.training.tasks.mask`):
 MARGIN = 0.3  # of the box's longer side, around it
@@ -61,26 +61,27 @@ class MaskHead:
         """
         return cls(Head.load("mask", weights, threads))
 
-    def look(self, pixels: NDArray[np.uint8], box: Box, others: Sequence[Box]) -> HeadView:
+    def looks(self, pixels: NDArray[np.uint8]) -> Looks:
+        """Begin to look at a photo."""
+        return Looks(self._head, pixels)
+
+    def look(self, looks: Looks, box: Box, others: Sequence[Box]) -> HeadView:
         """Estimate for each pixel around a box how likely it belongs to the object.
 
         Args:
-            pixels: uint8 [H, W, 3], sRGB.
+            looks: at the photo; the window around the box is looked at once.
             box: of the object.
             others: boxes of other objects.
         """
-        window = window_of(box)
-        picture = crop(pixels, window, PATCHES)
-        tokens = self._head.tokens(picture)
-        hints = hints_of(window, box, others)
+        look = looks.at(window_of(box))
+        hints = hints_of(look.window, box, others)
         # Zeros where the head takes points: then it answers as if it took none.
         hints = np.pad(hints, ((0, self._head.hints - BOX_HINTS), (0, 0), (0, 0)))
-        maps, _ = self._head.answer(picture, tokens, hints)
-        patches = tokens[LEVELS[-1]][0, 1:]  # without the class token
+        maps, _ = self._head.answer(look.picture, look.tokens, hints)
         return HeadView(
-            window=window,
+            window=look.window,
             chance=1 / (1 + np.exp(-maps[0].clip(-30, 30))),
-            features=patches.reshape(*PATCHES, -1),
+            features=look.grid(LEVELS[-1]),
         )
 
 

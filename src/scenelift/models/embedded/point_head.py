@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scenelift.models.embedded import CELLS, Head, Window, crop
-from scenelift.models.embedded.mask_head import BOX_HINTS, PATCHES, hints_of, window_of
+from scenelift.models.embedded import CELLS, Head
+from scenelift.models.embedded.looks import PATCHES, Look, Looks
+from scenelift.models.embedded.mask_head import BOX_HINTS, hints_of
 from scenelift.types import Box, PointPrompt
 
 __all__ = ["POINT_HINTS", "PointHead", "PointWindow", "point_hints", "takes_points"]
@@ -27,27 +28,18 @@ class PointWindow:
 
     Args:
         head: the mask head.
-        pixels: uint8 [H, W, 3], sRGB.
-        window: what is looked at.
-        hints: of the box, [5, 224, 224].
+        look: at the window.
+        box: of the object.
+        others: boxes of other objects.
     """
 
-    def __init__(
-        self, head: Head, pixels: NDArray[np.uint8], window: Window, hints: NDArray[np.float32]
-    ) -> None:
-        self.window = window
-        self._head, self._hints = head, hints
-        self._picture = crop(pixels, window, PATCHES)
-        self._tokens = head.tokens(self._picture)
-
-    @property
-    def nbytes(self) -> int:
-        levels = sum(level.nbytes for level in self._tokens.values())
-        return levels + self._picture.nbytes + self._hints.nbytes
+    def __init__(self, head: Head, look: Look, box: Box, others: Sequence[Box]) -> None:
+        self._head, self._look = head, look
+        self._hints = hints_of(look.window, box, others)
 
     def answer(
         self, points: Sequence[PointPrompt], before: NDArray[np.float32] | None
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[np.float32]:  # [224, 224]
         """Estimate for each pixel of the window how likely it belongs to the object.
 
         Args:
@@ -56,12 +48,13 @@ class PointWindow:
                 none.
         """
         places = [place for p in points if (place := self._place(p)) is not None]
-        hints = np.concatenate([self._hints, point_hints(self._tokens, places, before)])
-        maps, _ = self._head.answer(self._picture, self._tokens, hints)
+        look = self._look
+        hints = np.concatenate([self._hints, point_hints(look.tokens, places, before)])
+        maps, _ = self._head.answer(look.picture, look.tokens, hints)
         return 1 / (1 + np.exp(-maps[0].clip(-30, 30)))
 
     def _place(self, point: PointPrompt) -> Place | None:
-        x0, y0, x1, y1 = self.window
+        x0, y0, x1, y1 = self._look.window
         row = int((point.point[1] - y0) / (y1 - y0) * PATCHES[0] * CELLS)
         column = int((point.point[0] - x0) / (x1 - x0) * PATCHES[1] * CELLS)
         if 0 <= row < PATCHES[0] * CELLS and 0 <= column < PATCHES[1] * CELLS:
@@ -79,15 +72,13 @@ class PointHead:
     def __init__(self, head: Head) -> None:
         self._head = head
 
-    def of_box(self, pixels: NDArray[np.uint8], box: Box, others: Sequence[Box]) -> PointWindow:
-        """Look at a box and its surroundings."""
-        window = window_of(box)
-        return PointWindow(self._head, pixels, window, hints_of(window, box, others))
+    def looks(self, pixels: NDArray[np.uint8]) -> Looks:
+        """Begin to look at a photo."""
+        return Looks(self._head, pixels)
 
-    def of_photo(self, pixels: NDArray[np.uint8]) -> PointWindow:
-        """Look at the whole photo, where no box is known."""
-        window = (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[0]))
-        return PointWindow(self._head, pixels, window, hints_of(window, window, ()))
+    def open(self, look: Look, box: Box, others: Sequence[Box]) -> PointWindow:
+        """Open a window for points on what is in a box; the window itself where none is known."""
+        return PointWindow(self._head, look, box, others)
 
 
 def point_hints(

@@ -3,52 +3,42 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from scenelift.models.embedded.box_fusion import iou
-from scenelift.models.embedded.point_head import PointHead, PointWindow
+from scenelift.models.embedded import Window
+from scenelift.models.embedded.looks import Looks
+from scenelift.models.embedded.mask_head import window_of
+from scenelift.models.embedded.point_head import PointHead
 from scenelift.segment.embedded.refine import over, refine
 from scenelift.types import Box, Instance, PointPrompt
 
-__all__ = ["PointMasker", "Windows"]
+__all__ = ["Answer", "PointMasker"]
 
-MOST_WINDOWS = 4  # that are kept of a photo; 5 MB each
 AROUND = 0.06  # of the photo's longer side: half a box around points that are on nothing
 SMALL = 0.15  # of the side of a square of a mask's size: corrections that leave it the same object
-STAYS = 0.7  # IoU of boxes below which a later one is another object's
 SAME = 0.8  # IoU of an answer with the mask before: above, it changes little anyway
 REACH = 3.0  # of a small correction, in distances from the click to the mask's edge
-
-Answers = dict[tuple[int, int, tuple[PointPrompt, ...]], NDArray[np.float32]]
-"""By how many points were answered beforehand, how many define the object, and all points."""
+EDGE = 0.05  # of a window's sides: what is clicked there goes on beyond it
 
 
-@dataclass(slots=True, eq=False)
-class Windows:
-    """What was looked at of one photo, with the answers of points so far.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answer:
+    """What points are on.
 
     Attributes:
-        opened: by box; None is the whole photo.
+        box: of the object.
+        window: around the box.
+        chance: float32 [224, 224] in 0…1, of the object; covers the window.
     """
 
-    opened: OrderedDict[Box | None, tuple[PointWindow, Answers]] = field(
-        default_factory=OrderedDict
-    )
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def nbytes(self) -> int:
-        return sum(
-            window.nbytes + sum(x.nbytes for x in answers.values())
-            for window, answers in self.opened.values()
-        )
+    box: Box
+    window: Window
+    chance: NDArray[np.float32]
 
 
 class PointMasker:
@@ -61,100 +51,99 @@ class PointMasker:
     def __init__(self, head: PointHead) -> None:
         self._head = head
 
-    def box_of(
-        self, pixels: NDArray[np.uint8], windows: Windows, points: Sequence[PointPrompt]
-    ) -> Box:
-        """Find the box of what the points are on, in the whole photo.
+    def looks(self, pixels: NDArray[np.uint8]) -> Looks:
+        """Begin to look at a photo."""
+        return self._head.looks(pixels)
 
-        Where further points change it little it stays, and with it what was cut out of it.
+    def box_of(self, looks: Looks, point: PointPrompt) -> Box:
+        """Find the box of what a point is on, in the whole photo."""
+        look = looks.at_photo()
+        chance = self._head.open(look, look.window, ()).answer([point], None)
+        return _box_around(chance, point.point, looks.pixels.shape)
+
+    def first(self, looks: Looks, box: Box, rivals: Sequence[Box], point: PointPrompt) -> Answer:
+        """Cut out what a point is on from a box that may be rough.
+
+        Args:
+            looks: at the photo.
+            rivals: boxes of other objects.
         """
-        window, answers = self._open(pixels, windows, None, ())
-        box = None
-        for count in range(1, len(points) + 1):
-            some = points[:count]
-            if not any(p.positive for p in some):
-                continue
-            chance = _replayed(window, answers, some, None, 0, 1)
-            latest = _box_around(chance, some, pixels.shape)
-            if box is None or iou(np.array(box), np.array(latest)) < STAYS:
-                box = latest
-        assert box is not None
-        return box
+        look = looks.at(window_of(box))
+        chance = self._head.open(look, box, rivals).answer([point], None)
+        return Answer(box=box, window=look.window, chance=chance)
+
+    def begin(self, alpha: NDArray[np.float32], box: Box) -> Answer:
+        """Begin with a mask [H, W] that is to be corrected."""
+        window = window_of(box)
+        photo = (0.0, 0.0, float(alpha.shape[1]), float(alpha.shape[0]))
+        return Answer(box=box, window=window, chance=_read(alpha, photo, window))
 
     def corrected(
         self,
-        pixels: NDArray[np.uint8],
-        windows: Windows,
+        looks: Looks,
+        answer: Answer,
         points: Sequence[PointPrompt],
-        box: Box,
         rivals: Sequence[Box],
-        alpha: NDArray[np.float32],  # [H, W]
-        answered: int,
-        defining: int,
         *,
-        own: bool = True,
-    ) -> NDArray[np.float32]:  # [H, W]
-        """Correct the mask of a box by points.
+        defining: bool = False,
+    ) -> Answer:
+        """Correct an answer by the last of some points.
 
         Args:
-            windows: of this photo; grows.
+            looks: at the photo.
+            points: all so far; the answer is behind all but the last.
             rivals: boxes of other objects.
-            alpha: the mask, which the first `answered` points are behind already.
-            defining: the first so many points may change the whole mask: they say what the object
-                is. Later ones that lie near its edge change what is near them.
-            own: whether it is what this photo's box always begins with; else no answer is kept.
+            defining: whether the last point says what the object is, and may change all of the
+                mask; else, where it lies near the mask's edge, it changes what is near it.
         """
-        box = _holding(box, [p.point for p in points if p.positive])
-        window, answers = self._open(pixels, windows, box, rivals)
-        before = _read(alpha, window.window)
-        chance = _replayed(window, answers if own else {}, points, before, answered, defining)
-        return _drawn(pixels, window, chance)
+        last = points[-1]
+        box, window, before = answer.box, answer.window, answer.chance
+        if last.positive:
+            box = _holding(box, [last.point])
+            if not _well_inside(last.point, window):
+                window = window_of(box)
+                before = _read(before, answer.window, window)
+        chance = self._head.open(looks.at(window), box, rivals).answer(points, before)
+        if not defining:
+            chance = _within_reach(chance, before, window, last)
+        return Answer(box=box, window=window, chance=chance)
 
-    def _open(
-        self, pixels: NDArray[np.uint8], windows: Windows, box: Box | None, rivals: Sequence[Box]
-    ) -> tuple[PointWindow, Answers]:
-        with windows.lock:
-            if box in windows.opened:
-                windows.opened.move_to_end(box)
-                return windows.opened[box]
-        opened = (
-            self._head.of_photo(pixels)
-            if box is None
-            else self._head.of_box(pixels, box, [b for b in rivals if b != box])
-        )
-        with windows.lock:
-            windows.opened[box] = opened, {}
-            while len(windows.opened) > MOST_WINDOWS:
-                windows.opened.popitem(last=False)
-            return windows.opened[box]
+    @staticmethod
+    def obeys(answer: Answer, points: Sequence[PointPrompt]) -> bool:
+        """Tell whether an answer is right about some points."""
+        x0, y0, x1, y1 = answer.window
+        rows, columns = answer.chance.shape
+        for p in points:
+            row = math.floor((p.point[1] - y0) / (y1 - y0) * rows)
+            column = math.floor((p.point[0] - x0) / (x1 - x0) * columns)
+            within = 0 <= row < rows and 0 <= column < columns
+            if (within and bool(answer.chance[row, column] >= 0.5)) != p.positive:
+                return False
+        return True
+
+    def drawn(self, pixels: NDArray[np.uint8], answer: Answer) -> NDArray[np.float32]:  # [H, W]
+        """Draw an answer to the photo's edges."""
+        height, width = pixels.shape[:2]
+        wx0, wy0, wx1, wy1 = answer.window
+        x0, y0 = max(0, math.floor(wx0)), max(0, math.floor(wy0))
+        x1, y1 = min(width, math.ceil(wx1)), min(height, math.ceil(wy1))
+        coarse = over(answer.chance, answer.window, (x0, y0, x1, y1))
+        mask = np.zeros((height, width), np.float32)
+        crop = np.ascontiguousarray(pixels[y0:y1, x0:x1])
+        mask[y0:y1, x0:x1] = refine(crop, coarse, np.ones(coarse.shape, bool))
+        return mask
 
 
-def _replayed(
-    window: PointWindow,
-    answers: Answers,
-    points: Sequence[PointPrompt],
-    before: NDArray[np.float32] | None,
-    answered: int,
-    defining: int,
-) -> NDArray[np.float32]:  # [224, 224]
-    """Give points one after the other, each of which corrects the answer before."""
-    for count in range(answered + 1, len(points) + 1):
-        some = tuple(points[:count])
-        key = answered, defining, some
-        if key not in answers:
-            answer = window.answer(some, before)
-            if before is not None and count > defining:
-                answer = _within_reach(answer, before, window, some[-1])
-            answers[key] = answer
-        before = answers[key]
-    assert before is not None
-    return before
+def _well_inside(point: tuple[float, float], window: Window) -> bool:
+    x0, y0, x1, y1 = window
+    edge_x, edge_y = EDGE * (x1 - x0), EDGE * (y1 - y0)
+    return x0 + edge_x <= point[0] <= x1 - edge_x and y0 + edge_y <= point[1] <= y1 - edge_y
 
 
 def _within_reach(
     answer: NDArray[np.float32],
     before: NDArray[np.float32],
-    window: PointWindow,
+    window: Window,
     point: PointPrompt,
 ) -> NDArray[np.float32]:  # [224, 224]
     """Keep what a small correction changes far from its point as it was, if it changes much.
@@ -165,7 +154,7 @@ def _within_reach(
     inside, old = answer >= 0.5, before >= 0.5
     if np.count_nonzero(inside & old) >= SAME * np.count_nonzero(inside | old):
         return answer
-    x0, y0, x1, y1 = window.window
+    x0, y0, x1, y1 = window
     rows, columns = before.shape
     y = np.arange(rows)[:, None] - ((point.point[1] - y0) / (y1 - y0) * rows - 0.5)
     x = np.arange(columns) - ((point.point[0] - x0) / (x1 - x0) * columns - 0.5)
@@ -180,35 +169,25 @@ def _within_reach(
 
 
 def _box_around(
-    chance: NDArray[np.float32], points: Sequence[PointPrompt], shape: tuple[int, ...]
+    chance: NDArray[np.float32], point: tuple[float, float], shape: tuple[int, ...]
 ) -> Box:
-    """Find the box of the parts of a rough mask of the whole photo that hold points."""
+    """Find the box of the part of a rough mask of the whole photo that holds a point."""
     height, width = shape[:2]
     rows, columns = chance.shape
     parts = np.zeros(chance.shape, np.int32)
     ndimage.label(chance >= 0.5, output=parts)
-    on_it = [p.point for p in points if p.positive]
-    places = [
-        (min(int(y / height * rows), rows - 1), min(int(x / width * columns), columns - 1))
-        for x, y in on_it
-    ]
-    hit = {int(parts[place]) for place in places} - {0}
-    if hit:
-        x0, y0, x1, y1 = Instance.box_of(np.isin(parts, list(hit)))
-        box = (
-            x0 * width / columns,
-            y0 * height / rows,
-            x1 * width / columns,
-            y1 * height / rows,
-        )
-        return _holding(box, on_it)
+    x, y = point
+    row, column = min(int(y / height * rows), rows - 1), min(int(x / width * columns), columns - 1)
+    if parts[row, column]:
+        x0, y0, x1, y1 = Instance.box_of(parts == parts[row, column])
+        wide, high = width / columns, height / rows
+        return _holding((x0 * wide, y0 * high, x1 * wide, y1 * high), [point])
     around = AROUND * max(height, width)
-    x0, y0, x1, y1 = _holding((math.inf, math.inf, -math.inf, -math.inf), on_it)
     return (
-        max(0.0, x0 - around),
-        max(0.0, y0 - around),
-        min(float(width), x1 + around),
-        min(float(height), y1 + around),
+        max(0.0, x - around),
+        max(0.0, y - around),
+        min(float(width), x + around),
+        min(float(height), y + around),
     )
 
 
@@ -218,28 +197,17 @@ def _holding(box: Box, points: Sequence[tuple[float, float]]) -> Box:
     return min([box[0], *x]), min([box[1], *y]), max([box[2], *x]), max([box[3], *y])
 
 
-def _read(alpha: NDArray[np.float32], window: Box) -> NDArray[np.float32]:  # [224, 224]
-    """Read a mask of the photo in a window, which may reach beyond it."""
+def _read(values: NDArray[np.float32], covered: Window, window: Window) -> NDArray[np.float32]:
+    """Read values that cover a part of the photo in a window [224, 224]; 0 beyond them."""
     side = 224
-    x = window[0] + (np.arange(side) + 0.5) / side * (window[2] - window[0]) - 0.5
-    y = window[1] + (np.arange(side) + 0.5) / side * (window[3] - window[1]) - 0.5
-    grid = np.stack(np.meshgrid(y, x, indexing="ij"))
+    rows, columns = values.shape
+    x0, y0, x1, y1 = covered
+    x = window[0] + (np.arange(side) + 0.5) / side * (window[2] - window[0])
+    y = window[1] + (np.arange(side) + 0.5) / side * (window[3] - window[1])
+    grid = np.meshgrid(
+        (y - y0) / (y1 - y0) * rows - 0.5, (x - x0) / (x1 - x0) * columns - 0.5, indexing="ij"
+    )
     # Where a pixel of the window covers many of the photo's, thin lines may be missed.
     read = np.zeros((side, side), np.float32)
-    ndimage.map_coordinates(np.asarray(alpha, np.float32), grid, output=read, order=1)
+    ndimage.map_coordinates(np.asarray(values, np.float32), np.stack(grid), output=read, order=1)
     return read
-
-
-def _drawn(
-    pixels: NDArray[np.uint8], window: PointWindow, chance: NDArray[np.float32]
-) -> NDArray[np.float32]:  # [H, W]
-    """Draw the chances of a window to the photo's edges."""
-    height, width = pixels.shape[:2]
-    wx0, wy0, wx1, wy1 = window.window
-    x0, y0 = max(0, math.floor(wx0)), max(0, math.floor(wy0))
-    x1, y1 = min(width, math.ceil(wx1)), min(height, math.ceil(wy1))
-    coarse = over(chance, window.window, (x0, y0, x1, y1))
-    mask = np.zeros((height, width), np.float32)
-    crop = np.ascontiguousarray(pixels[y0:y1, x0:x1])
-    mask[y0:y1, x0:x1] = refine(crop, coarse, np.ones(coarse.shape, bool))
-    return mask

@@ -15,7 +15,7 @@ from scenelift.errors import WeightsError
 from scenelift.models.embedded import version
 from scenelift.models.embedded.box_fusion import Detections, iou
 from scenelift.models.embedded.classes import CLASSES
-from scenelift.models.embedded.features import PatchFeatures
+from scenelift.models.embedded.looks import Looks
 from scenelift.models.embedded.nanodet import NanoDet
 from scenelift.models.embedded.ssd import SSD
 from scenelift.options import BackendOptions
@@ -69,11 +69,11 @@ class Masker(Protocol):
         rivals: Sequence[Box],
         report: Reporter,
         *,
-        quick: bool = False,
+        looks: Looks | None = None,
     ) -> list[NDArray[np.float32]]:
         """Soft masks [H, W] in 0…1, one a box; `rivals` hold other objects of the photo.
 
-        `quick` is for clicks, which somebody waits for.
+        `looks` are given for clicks, which somebody waits for.
         """
         ...
 
@@ -100,8 +100,7 @@ class EmbeddedSegmenter:
         notes: what the user should know about this installation, told with every result that
             needed a detector.
         threads: views that are looked at side by side; 0 for as many as there are cores.
-        features: DINOv2, for clicks on what no detector proposes.
-        points: the mask head with points, for clicks.
+        points: the mask head with points, for clicks; None to take none.
     """
 
     name = "embedded"
@@ -118,7 +117,6 @@ class EmbeddedSegmenter:
         version: str = "embedded",
         notes: Sequence[str] = (),
         threads: int = 0,
-        features: PatchFeatures | None = None,
         points: PointMasker | None = None,
     ) -> None:
         self.version = version
@@ -128,7 +126,7 @@ class EmbeddedSegmenter:
         self._subject, self._namer, self._judge = subject, namer, judge
         self._notes = tuple(notes)
         self._workers = threads or os.cpu_count() or 1
-        self._features, self._points = features, points
+        self._points = points
 
     @classmethod
     def load(cls, options: BackendOptions | Runtime) -> EmbeddedSegmenter:
@@ -169,20 +167,15 @@ class EmbeddedSegmenter:
             version=_version(options),
             notes=notes,
             threads=threads,
-            features=masker.features,
             points=masker.points,
         )
 
     @property
-    def clicker(self) -> EmbeddedClicker:
-        """The same models, with points."""
-        return EmbeddedClicker(
-            self._detectors,
-            self._masker,
-            self._features,
-            points=self._points,
-            workers=self._workers,
-        )
+    def clicker(self) -> EmbeddedClicker | None:
+        """The same models, with points; None where the mask head takes none."""
+        if self._points is None:
+            return None
+        return EmbeddedClicker(self._detectors, self._masker, self._points, workers=self._workers)
 
     def segment(self, image: Image, prompt: Prompt, report: Reporter) -> Segmentation:
         """Find every object that a phrase names or a box is drawn around.
