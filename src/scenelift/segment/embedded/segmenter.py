@@ -53,7 +53,7 @@ SURE, TOO_SMALL_TO_TELL = 0.8, 32
 PART = 0.5
 # A mask takes a fraction of a second; a crowd must not take minutes.
 MOST_MASKS = 40
-RULES = 4
+RULES = 5
 """Raised when other masks come of the same answers: results of earlier rules are made again."""
 GUESS = "{!r} is a guess: nothing in the photo is surely one. If it is wrong, draw a box around it."
 DOWNLOAD = "`scenelift models download embedded` gets them"
