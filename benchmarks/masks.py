@@ -121,8 +121,10 @@ def main() -> None:
     cases = [*photos(), *synthetic(options.size)]
     seconds, processor = time.perf_counter(), time.process_time()
     for case in cases:
-        looks = masker.looks(case.pixels) if options.quick else None
-        [alpha] = masker.masks(case.pixels, [case.box], case.rivals, silent(), looks=looks)
+        photo_tokens = masker.photo_tokens(case.pixels) if options.quick else None
+        [alpha] = masker.masks(
+            case.pixels, [case.box], case.rivals, silent(), photo_tokens=photo_tokens
+        )
         mask = alpha >= 0.5
         iou = float((mask & case.truth).sum() / (mask | case.truth).sum())
         scores.setdefault(case.source, []).append(iou)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scenelift.models.embedded.box_fusion import Detections
-from scenelift.models.embedded.looks import Looks
+from scenelift.models.embedded.photo_tokens import PhotoTokens
 from scenelift.segment.clicks import Clicks
 from scenelift.segment.embedded.clicks import EmbeddedClicker, EmbeddedFeatures
 from scenelift.segment.embedded.points import PointMasker
@@ -22,7 +22,7 @@ ON_BODY = ((36.0, 42.0), True)
 
 
 class MissesTheHandle:
-    def masks(self, pixels, boxes, rivals, report, *, looks=None):
+    def masks(self, pixels, boxes, rivals, report, *, photo_tokens=None):
         masks = []
         for _ in boxes:
             mask = np.zeros(pixels.shape[:2], np.float32)
@@ -39,9 +39,9 @@ class Scripted:
         self.says[part] = 1
         self.asked = []
 
-    def looks(self, pixels):
+    def photo_tokens(self, pixels):
         backbone: Any = self
-        return Looks(backbone, pixels)
+        return PhotoTokens(backbone, pixels)
 
     def tokens(self, picture):
         return {}
@@ -87,7 +87,7 @@ def proposing(head, box, score):
         scores=np.array([score], np.float32),
         classes=np.array([0]),
     )
-    return EmbeddedFeatures(proposals, head.looks(pixels()))
+    return EmbeddedFeatures(proposals, head.photo_tokens(pixels()))
 
 
 def mask_at(clicker, features, *points, **given):

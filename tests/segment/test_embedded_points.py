@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from scenelift.models.embedded import LEVELS
-from scenelift.models.embedded.looks import MOST_LOOKS, Looks
 from scenelift.models.embedded.mask_head import MaskHead, window_of
+from scenelift.models.embedded.photo_tokens import MOST_WINDOWS, PhotoTokens
 from scenelift.models.embedded.point_head import PointHead
 from scenelift.segment.embedded.points import Answer, PointMasker
 from scenelift.types import PointPrompt
@@ -48,8 +48,8 @@ class Scripted:
         self.chance = np.zeros((SIDE, SIDE), np.float32)
         self.chance[region] = 1
 
-    def looks(self, pixels):
-        return Looks(network(), pixels)
+    def photo_tokens(self, pixels):
+        return PhotoTokens(network(), pixels)
 
     def open(self, look, box, others):
         return self
@@ -68,7 +68,7 @@ def before():
 def corrected(head, before, *points, defining=False):
     prompts = [PointPrompt(point=p, positive=positive) for p, positive in points]
     masker = PointMasker(head)
-    answer = masker.corrected(masker.looks(PIXELS), before, prompts, (), defining=defining)
+    answer = masker.corrected(masker.photo_tokens(PIXELS), before, prompts, (), defining=defining)
     return answer.chance >= 0.5
 
 
@@ -103,34 +103,34 @@ def test_the_box_is_around_the_part_that_holds_the_point():
     two_things[20:60, 20:60] = two_things[100:200, 120:220] = True
     masker = PointMasker(Scripted(two_things))
     point = PointPrompt(point=(150.5, 150.5), positive=True)
-    assert masker.box_of(masker.looks(PIXELS), point) == (120.0, 100.0, 220.0, 200.0)
+    assert masker.box_of(masker.photo_tokens(PIXELS), point) == (120.0, 100.0, 220.0, 200.0)
     nothing = PointPrompt(point=(90.0, 20.0), positive=True)
-    x0, y0, x1, _ = masker.box_of(masker.looks(PIXELS), nothing)
+    x0, y0, x1, _ = masker.box_of(masker.photo_tokens(PIXELS), nothing)
     assert (x0, y0, x1) == pytest.approx((76.56, 6.56, 103.44))
 
 
 def test_a_box_and_points_on_it_are_looked_at_once():
     counting, box = network(), (60.0, 60.0, 140.0, 160.0)
-    looks = Looks(counting, PIXELS)
-    MaskHead(counting).look(looks, box, ())
+    photo_tokens = PhotoTokens(counting, PIXELS)
+    MaskHead(counting).look(photo_tokens, box, ())
     masker = PointMasker(PointHead(counting))
     point = PointPrompt(point=(100.0, 100.0), positive=True)
-    answer = masker.first(looks, box, (), point)
-    masker.corrected(looks, answer, [point, point], ())
+    answer = masker.first(photo_tokens, box, (), point)
+    masker.corrected(photo_tokens, answer, [point, point], ())
     assert counting.count == 1
 
 
 def test_the_look_at_the_photo_stays_and_others_go():
     counting = network()
-    looks = Looks(counting, PIXELS)
-    looks.at_photo()
-    windows = [window_of((k, k, k + 50.0, k + 50.0)) for k in range(MOST_LOOKS + 2)]
+    photo_tokens = PhotoTokens(counting, PIXELS)
+    photo_tokens.at_photo()
+    windows = [window_of((k, k, k + 50.0, k + 50.0)) for k in range(MOST_WINDOWS + 2)]
     for window in windows:
-        looks.at(window)
-    count, size = counting.count, looks.nbytes
-    looks.at_photo()
-    looks.at(windows[-1])
+        photo_tokens.at(window)
+    count, size = counting.count, photo_tokens.nbytes
+    photo_tokens.at_photo()
+    photo_tokens.at(windows[-1])
     assert counting.count == count
-    looks.at(windows[0])
+    photo_tokens.at(windows[0])
     assert counting.count == count + 1
-    assert looks.nbytes == size == (MOST_LOOKS + 1) * (4 * 785 * 384 * 4 + 392 * 392 * 3)
+    assert photo_tokens.nbytes == size == (MOST_WINDOWS + 1) * (4 * 785 * 384 * 4 + 392 * 392 * 3)

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from scenelift.models.embedded.box_fusion import Detections
 from scenelift.models.embedded.classes import CLASSES
-from scenelift.models.embedded.looks import Looks
+from scenelift.models.embedded.photo_tokens import PhotoTokens
 from scenelift.pipeline import find_objects
 from scenelift.progress import Reporter, silent
 from scenelift.segment.embedded.judge import Judge
@@ -58,7 +58,7 @@ class BoxFiller:
         rivals: Sequence[Box],
         report: Reporter,
         *,
-        looks: Looks | None = None,
+        photo_tokens: PhotoTokens | None = None,
     ) -> list[NDArray[np.float32]]:
         self.boxes, self.rivals = list(boxes), list(rivals)
         alphas = []
@@ -311,7 +311,7 @@ def test_a_higher_mask_threshold_makes_smaller_masks(image):
     class Soft:
         """Masks that fade from the left of their box to its right."""
 
-        def masks(self, pixels, boxes, rivals, report, *, looks=None):
+        def masks(self, pixels, boxes, rivals, report, *, photo_tokens=None):
             ramp = np.linspace(1, 0, pixels.shape[1], dtype=np.float32)
             return [np.tile(ramp, (pixels.shape[0], 1)) for _ in boxes]
 

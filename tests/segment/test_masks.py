@@ -76,10 +76,10 @@ def test_a_quick_mask_looks_once():
     pixels = painted(truth)
 
     class Head:
-        def looks(self, pixels):
+        def photo_tokens(self, pixels):
             return self
 
-        def look(self, looks, box, others):
+        def look(self, photo_tokens, box, others):
             window = window_of(box)
             y, x = (
                 window[1 - k] + (np.arange(224) + 0.5) / 224 * (window[3 - k] - window[1 - k])
@@ -98,7 +98,9 @@ def test_a_quick_mask_looks_once():
             raise AssertionError(f"{name} is not needed")
 
     masker = BoxMasker(Untouched(), Untouched(), Head())
-    [mask] = masker.masks(pixels, [(50, 20, 130, 100)], [], silent(), looks=masker.looks(pixels))
+    [mask] = masker.masks(
+        pixels, [(50, 20, 130, 100)], [], silent(), photo_tokens=masker.photo_tokens(pixels)
+    )
     assert iou(mask > 0.5, truth) > 0.95
     with pytest.raises(AssertionError, match="grid is not needed"):
         masker.masks(pixels, [(50, 20, 130, 100)], [], silent())
@@ -226,6 +228,8 @@ def test_agrees_with_outlines_drawn_by_hand(drawn):
         pixels = np.stack([pixels] * 3, -1)
     # Outlines are in continuous coordinates; polygon2mask has pixel centres at whole numbers.
     truth = polygon2mask(pixels.shape[:2], np.array(drawn["outline"])[:, ::-1] - 0.5)
-    for looks in (None, real.looks(pixels)) if drawn["name"] in QUICK_TOO else (None,):
-        [alpha] = real.masks(pixels, [tuple(drawn["box"])], [], silent(), looks=looks)
+    for photo_tokens in (
+        (None, real.photo_tokens(pixels)) if drawn["name"] in QUICK_TOO else (None,)
+    ):
+        [alpha] = real.masks(pixels, [tuple(drawn["box"])], [], silent(), photo_tokens=photo_tokens)
         assert iou(alpha >= 0.5, truth) > FLOORS[drawn["name"]]

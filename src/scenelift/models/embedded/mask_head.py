@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.models.embedded import CELLS, LEVELS, Head, Window
-from scenelift.models.embedded.looks import PATCHES, Looks
+from scenelift.models.embedded.photo_tokens import PATCHES, PhotoTokens
 from scenelift.types import Box
 
 __all__ = ["HeadView", "MaskHead"]
@@ -61,27 +61,27 @@ class MaskHead:
         """
         return cls(Head.load("mask", weights, threads))
 
-    def looks(self, pixels: NDArray[np.uint8]) -> Looks:
+    def photo_tokens(self, pixels: NDArray[np.uint8]) -> PhotoTokens:
         """Begin to look at a photo."""
-        return Looks(self._head, pixels)
+        return PhotoTokens(self._head, pixels)
 
-    def look(self, looks: Looks, box: Box, others: Sequence[Box]) -> HeadView:
+    def look(self, photo_tokens: PhotoTokens, box: Box, others: Sequence[Box]) -> HeadView:
         """Estimate for each pixel around a box how likely it belongs to the object.
 
         Args:
-            looks: at the photo; the window around the box is looked at once.
+            photo_tokens: of the photo; the window around the box is looked at once.
             box: of the object.
             others: boxes of other objects.
         """
-        look = looks.at(window_of(box))
-        hints = hints_of(look.window, box, others)
+        window_tokens = photo_tokens.at(window_of(box))
+        hints = hints_of(window_tokens.window, box, others)
         # Zeros where the head takes points: then it answers as if it took none.
         hints = np.pad(hints, ((0, self._head.hints - BOX_HINTS), (0, 0), (0, 0)))
-        maps, _ = self._head.answer(look.picture, look.tokens, hints)
+        maps, _ = self._head.answer(window_tokens.picture, window_tokens.tokens, hints)
         return HeadView(
-            window=look.window,
+            window=window_tokens.window,
             chance=1 / (1 + np.exp(-maps[0].clip(-30, 30))),
-            features=look.grid(LEVELS[-1]),
+            features=window_tokens.grid(LEVELS[-1]),
         )
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.models.embedded import CELLS, Head
-from scenelift.models.embedded.looks import PATCHES, Look, Looks
 from scenelift.models.embedded.mask_head import BOX_HINTS, hints_of
+from scenelift.models.embedded.photo_tokens import PATCHES, PhotoTokens, WindowTokens
 from scenelift.types import Box, PointPrompt
 
 __all__ = ["POINT_HINTS", "PointHead", "PointWindow", "point_hints", "takes_points"]
@@ -28,14 +28,16 @@ class PointWindow:
 
     Args:
         head: the mask head.
-        look: at the window.
+        window_tokens: of the window.
         box: of the object.
         others: boxes of other objects.
     """
 
-    def __init__(self, head: Head, look: Look, box: Box, others: Sequence[Box]) -> None:
-        self._head, self._look = head, look
-        self._hints = hints_of(look.window, box, others)
+    def __init__(
+        self, head: Head, window_tokens: WindowTokens, box: Box, others: Sequence[Box]
+    ) -> None:
+        self._head, self._tokens = head, window_tokens
+        self._hints = hints_of(window_tokens.window, box, others)
 
     def answer(
         self, points: Sequence[PointPrompt], before: NDArray[np.float32] | None
@@ -48,13 +50,13 @@ class PointWindow:
                 none.
         """
         places = [place for p in points if (place := self._place(p)) is not None]
-        look = self._look
-        hints = np.concatenate([self._hints, point_hints(look.tokens, places, before)])
-        maps, _ = self._head.answer(look.picture, look.tokens, hints)
+        window_tokens = self._tokens
+        hints = np.concatenate([self._hints, point_hints(window_tokens.tokens, places, before)])
+        maps, _ = self._head.answer(window_tokens.picture, window_tokens.tokens, hints)
         return 1 / (1 + np.exp(-maps[0].clip(-30, 30)))
 
     def _place(self, point: PointPrompt) -> Place | None:
-        x0, y0, x1, y1 = self._look.window
+        x0, y0, x1, y1 = self._tokens.window
         row = int((point.point[1] - y0) / (y1 - y0) * PATCHES[0] * CELLS)
         column = int((point.point[0] - x0) / (x1 - x0) * PATCHES[1] * CELLS)
         if 0 <= row < PATCHES[0] * CELLS and 0 <= column < PATCHES[1] * CELLS:
@@ -72,13 +74,13 @@ class PointHead:
     def __init__(self, head: Head) -> None:
         self._head = head
 
-    def looks(self, pixels: NDArray[np.uint8]) -> Looks:
+    def photo_tokens(self, pixels: NDArray[np.uint8]) -> PhotoTokens:
         """Begin to look at a photo."""
-        return Looks(self._head, pixels)
+        return PhotoTokens(self._head, pixels)
 
-    def open(self, look: Look, box: Box, others: Sequence[Box]) -> PointWindow:
+    def open(self, window_tokens: WindowTokens, box: Box, others: Sequence[Box]) -> PointWindow:
         """Open a window for points on what is in a box; the window itself where none is known."""
-        return PointWindow(self._head, look, box, others)
+        return PointWindow(self._head, window_tokens, box, others)
 
 
 def point_hints(

@@ -19,7 +19,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from scenelift.models.embedded.box_fusion import Detections
-from scenelift.models.embedded.looks import Looks
+from scenelift.models.embedded.photo_tokens import PhotoTokens
 from scenelift.progress import silent
 from scenelift.segment.clicks import Clicks, obey_points
 from scenelift.segment.embedded import detectors as detection
@@ -49,13 +49,13 @@ class EmbeddedFeatures:
 
     Attributes:
         proposals: boxes of objects, the surest first.
-        looks: at the photo.
+        photo_tokens: of the photo.
         masks: of boxes that were cut out, float16 within their windows.
         answers: to points, by what they began with and the points that are answered.
     """
 
     proposals: Detections
-    looks: Looks
+    photo_tokens: PhotoTokens
     masks: dict[Box, tuple[int, int, NDArray[np.float16]]] = field(default_factory=dict)
     answers: dict[Hashable, Answer] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -63,14 +63,14 @@ class EmbeddedFeatures:
     @property
     def pixels(self) -> NDArray[np.uint8]:
         """The photo [H, W, 3]."""
-        return self.looks.pixels
+        return self.photo_tokens.pixels
 
     @property
     def nbytes(self) -> int:
         with self.lock:
             mask_bytes = sum(part.nbytes for _, _, part in self.masks.values())
             answer_bytes = sum(answer.chance.nbytes for answer in self.answers.values())
-        return self.pixels.nbytes + self.looks.nbytes + mask_bytes + answer_bytes
+        return self.pixels.nbytes + self.photo_tokens.nbytes + mask_bytes + answer_bytes
 
     def answer(self, key: Hashable) -> Answer | None:
         """Return the answer that is kept for some points."""
@@ -113,9 +113,9 @@ class EmbeddedClicker:
         proposals = detection.detect(self._detectors, image.pixels, silent(), workers=self._workers)
         proposals = proposals.take(proposals.scores >= RIVAL)
         order = np.argsort(-proposals.scores, kind="stable")
-        looks = self._points.looks(image.pixels)
-        looks.at_photo()
-        return EmbeddedFeatures(proposals.take(order), looks)
+        photo_tokens = self._points.photo_tokens(image.pixels)
+        photo_tokens.at_photo()
+        return EmbeddedFeatures(proposals.take(order), photo_tokens)
 
     def release(self) -> None:
         """Do nothing: no weights are on a device."""
@@ -163,11 +163,12 @@ class EmbeddedClicker:
         for count in range(answered + 1, len(points) + 1):
             some = tuple(points[:count])
             key = box, on_it[0], some
-            kept = features.answer(key)
-            if kept is None:
-                kept = self._next(features, answer, some, defining=box is None and count == 1)
-                features.keep_answer(key, kept)
-            answer = kept
+            cached_answer = features.answer(key)
+            if cached_answer is None:
+                defining = box is None and count == 1
+                cached_answer = self._next(features, answer, some, defining=defining)
+                features.keep_answer(key, cached_answer)
+            answer = cached_answer
         return self._points.drawn(features.pixels, answer)
 
     def _next(
@@ -180,16 +181,19 @@ class EmbeddedClicker:
     ) -> Answer:
         """Correct an answer by the last of some points."""
         rivals = _rivals(features, answer.box)
-        return self._points.corrected(features.looks, answer, points, rivals, defining=defining)
+        return self._points.corrected(
+            features.photo_tokens, answer, points, rivals, defining=defining
+        )
 
     def _on_photo(self, features: EmbeddedFeatures, point: PointPrompt) -> Answer:
         """Cut out what a point is on, wherever in the photo that may be."""
-        kept = features.answer(point)
-        if kept is None:
-            box = self._points.box_of(features.looks, point)
-            kept = self._points.first(features.looks, box, _rivals(features, box), point)
-            features.keep_answer(point, kept)
-        return kept
+        answer = features.answer(point)
+        if answer is None:
+            photo_tokens = features.photo_tokens
+            box = self._points.box_of(photo_tokens, point)
+            answer = self._points.first(photo_tokens, box, _rivals(features, box), point)
+            features.keep_answer(point, answer)
+        return answer
 
     def _sure_proposal(
         self, features: EmbeddedFeatures, point: PointPrompt
@@ -222,7 +226,9 @@ class EmbeddedClicker:
             alpha[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]] = part
             return alpha
         rivals = _rivals(features, box)
-        (alpha,) = self._masker.masks(pixels, [box], rivals, silent(), looks=features.looks)
+        (alpha,) = self._masker.masks(
+            pixels, [box], rivals, silent(), photo_tokens=features.photo_tokens
+        )
         rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
         if rows.size:
             y0, x0 = int(rows[0]), int(columns[0])
@@ -278,7 +284,7 @@ def _corrected(
         inside = alpha >= 0.5
         if inside[_pixel(p, *pixels.shape[:2])] == p.positive or not inside.any():
             continue
-        rows, columns = np.nonzero(inside == p.positive)
+        rows, columns = np.nonzero(inside if p.positive else ~inside)
         to_edge = np.hypot(columns + 0.5 - p.point[0], rows + 0.5 - p.point[1]).min(initial=np.inf)
         radius = DISC * min(float(to_edge), SMALL * float(np.count_nonzero(inside)) ** 0.5)
         alpha[_same_colour(pixels, p, radius)] = p.positive

@@ -19,8 +19,8 @@ from threadpoolctl import threadpool_limits
 
 from scenelift.errors import WeightsError
 from scenelift.models.embedded.features import PatchFeatures
-from scenelift.models.embedded.looks import Looks
 from scenelift.models.embedded.mask_head import MaskHead
+from scenelift.models.embedded.photo_tokens import PhotoTokens
 from scenelift.models.embedded.point_head import PointHead, takes_points
 from scenelift.progress import Reporter
 from scenelift.segment.embedded.points import PointMasker
@@ -85,9 +85,9 @@ class BoxMasker:
             return None
         return PointMasker(PointHead(self._head.head))
 
-    def looks(self, pixels: NDArray[np.uint8]) -> Looks | None:
+    def photo_tokens(self, pixels: NDArray[np.uint8]) -> PhotoTokens | None:
         """Begin to look at a photo, for quick masks; None without a head."""
-        return None if self._head is None else self._head.looks(pixels)
+        return None if self._head is None else self._head.photo_tokens(pixels)
 
     def masks(
         self,
@@ -96,7 +96,7 @@ class BoxMasker:
         rivals: Sequence[Box],
         report: Reporter,
         *,
-        looks: Looks | None = None,
+        photo_tokens: PhotoTokens | None = None,
     ) -> list[NDArray[np.float32]]:
         """Compute soft masks of the objects in some boxes.
 
@@ -105,10 +105,10 @@ class BoxMasker:
             boxes: one an object, in pixels; what lies over the border is ignored.
             rivals: boxes of further objects, whose middles are none of these objects.
             report: progress, one step a box; raises Cancelled between boxes.
-            looks: for clicks, which somebody waits for: look at each box once, or not at all where
-                it was looked at, with the head's own features and without U²-Net-p: masks as good
-                on photos (`python -m benchmarks.masks --quick`) for two fifths of the work. Without
-                a head it changes nothing.
+            photo_tokens: for clicks, which somebody waits for: look at each box once, or not at all
+                where it was looked at, with the head's own features and without U²-Net-p: masks as
+                good on photos (`python -m benchmarks.masks --quick`) for two fifths of the work.
+                Without a head it changes nothing.
 
         Returns:
             float32 [H, W] in 0…1 for each box, 0 outside it but for a small overhang.
@@ -119,7 +119,7 @@ class BoxMasker:
         with threadpool_limits(limits=1, user_api="blas"):
             for index, box in enumerate(report.track(boxes, len(boxes), "cutting out objects")):
                 others = [*boxes[:index], *boxes[index + 1 :], *rivals]
-                masks.append(self._mask(pixels, box, others, report, looks))
+                masks.append(self._mask(pixels, box, others, report, photo_tokens))
         return masks
 
     def _mask(
@@ -128,7 +128,7 @@ class BoxMasker:
         box: Box,
         others: Sequence[Box],
         report: Reporter,
-        looks: Looks | None,
+        photo_tokens: PhotoTokens | None,
     ) -> NDArray[np.float32]:
         mask = np.zeros(pixels.shape[:2], np.float32)
         box = _clipped(box, pixels.shape[1], pixels.shape[0])
@@ -138,8 +138,8 @@ class BoxMasker:
         crop = np.ascontiguousarray(pixels[y0:y1, x0:x1])
         whole = _continued(box, pixels.shape[1], pixels.shape[0])
         allowed = _allowed(window, box)
-        if self._head is not None and looks is not None:
-            view = self._head.look(looks, box, others)
+        if self._head is not None and photo_tokens is not None:
+            view = self._head.look(photo_tokens, box, others)
             seed = _seed(view.features.shape[:2], view.window, box, whole, others)
             grown = resized(_grow(view.features, seed), view.chance.shape).clip(0, 1)
             coarse = _agreed(
@@ -151,7 +151,7 @@ class BoxMasker:
             if self._subject is not None:
                 coarse = _agreed(coarse, self._subject.alpha(crop, report), allowed)
             if self._head is not None:
-                view = self._head.look(self._head.looks(pixels), box, others)
+                view = self._head.look(self._head.photo_tokens(pixels), box, others)
                 learned = over(view.chance, view.window, window)
                 size = (learned.shape[1], learned.shape[0])
                 coarse = _agreed(learned, resized(coarse, size).clip(0, 1), allowed)

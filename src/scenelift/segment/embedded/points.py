@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from scenelift.models.embedded import Window
-from scenelift.models.embedded.looks import Looks
 from scenelift.models.embedded.mask_head import window_of
+from scenelift.models.embedded.photo_tokens import PhotoTokens
 from scenelift.models.embedded.point_head import PointHead
 from scenelift.segment.embedded.refine import over, refine
 from scenelift.types import Box, Instance, PointPrompt
@@ -51,26 +51,28 @@ class PointMasker:
     def __init__(self, head: PointHead) -> None:
         self._head = head
 
-    def looks(self, pixels: NDArray[np.uint8]) -> Looks:
+    def photo_tokens(self, pixels: NDArray[np.uint8]) -> PhotoTokens:
         """Begin to look at a photo."""
-        return self._head.looks(pixels)
+        return self._head.photo_tokens(pixels)
 
-    def box_of(self, looks: Looks, point: PointPrompt) -> Box:
+    def box_of(self, photo_tokens: PhotoTokens, point: PointPrompt) -> Box:
         """Find the box of what a point is on, in the whole photo."""
-        look = looks.at_photo()
-        chance = self._head.open(look, look.window, ()).answer([point], None)
-        return _box_around(chance, point.point, looks.pixels.shape)
+        window_tokens = photo_tokens.at_photo()
+        chance = self._head.open(window_tokens, window_tokens.window, ()).answer([point], None)
+        return _box_around(chance, point.point, photo_tokens.pixels.shape)
 
-    def first(self, looks: Looks, box: Box, rivals: Sequence[Box], point: PointPrompt) -> Answer:
+    def first(
+        self, photo_tokens: PhotoTokens, box: Box, rivals: Sequence[Box], point: PointPrompt
+    ) -> Answer:
         """Cut out what a point is on from a box that may be rough.
 
         Args:
-            looks: at the photo.
+            photo_tokens: of the photo.
             rivals: boxes of other objects.
         """
-        look = looks.at(window_of(box))
-        chance = self._head.open(look, box, rivals).answer([point], None)
-        return Answer(box=box, window=look.window, chance=chance)
+        window_tokens = photo_tokens.at(window_of(box))
+        chance = self._head.open(window_tokens, box, rivals).answer([point], None)
+        return Answer(box=box, window=window_tokens.window, chance=chance)
 
     def begin(self, alpha: NDArray[np.float32], box: Box) -> Answer:
         """Begin with a mask [H, W] that is to be corrected."""
@@ -80,7 +82,7 @@ class PointMasker:
 
     def corrected(
         self,
-        looks: Looks,
+        photo_tokens: PhotoTokens,
         answer: Answer,
         points: Sequence[PointPrompt],
         rivals: Sequence[Box],
@@ -90,7 +92,7 @@ class PointMasker:
         """Correct an answer by the last of some points.
 
         Args:
-            looks: at the photo.
+            photo_tokens: of the photo.
             points: all so far; the answer is behind all but the last.
             rivals: boxes of other objects.
             defining: whether the last point says what the object is, and may change all of the
@@ -103,7 +105,7 @@ class PointMasker:
             if not _well_inside(last.point, window):
                 window = window_of(box)
                 before = _read(before, answer.window, window)
-        chance = self._head.open(looks.at(window), box, rivals).answer(points, before)
+        chance = self._head.open(photo_tokens.at(window), box, rivals).answer(points, before)
         if not defining:
             chance = _within_reach(chance, before, window, last)
         return Answer(box=box, window=window, chance=chance)

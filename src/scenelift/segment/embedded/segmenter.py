@@ -15,8 +15,8 @@ from scenelift.errors import WeightsError
 from scenelift.models.embedded import version
 from scenelift.models.embedded.box_fusion import Detections, iou
 from scenelift.models.embedded.classes import CLASSES
-from scenelift.models.embedded.looks import Looks
 from scenelift.models.embedded.nanodet import NanoDet
+from scenelift.models.embedded.photo_tokens import PhotoTokens
 from scenelift.models.embedded.ssd import SSD
 from scenelift.options import BackendOptions
 from scenelift.progress import Reporter
@@ -69,11 +69,11 @@ class Masker(Protocol):
         rivals: Sequence[Box],
         report: Reporter,
         *,
-        looks: Looks | None = None,
+        photo_tokens: PhotoTokens | None = None,
     ) -> list[NDArray[np.float32]]:
         """Soft masks [H, W] in 0…1, one a box; `rivals` hold other objects of the photo.
 
-        `looks` are given for clicks, which somebody waits for.
+        `photo_tokens` are given for clicks, which somebody waits for.
         """
         ...
 

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from scenelift.models.embedded import Head, Window, crop
 
-__all__ = ["Look", "Looks"]
+__all__ = ["PhotoTokens", "WindowTokens"]
 
 PATCHES = (28, 28)
-MOST_LOOKS = 3  # that are kept beside the whole photo's; 5 MB each
+MOST_WINDOWS = 3  # that are kept beside the whole photo's; 5 MB each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Look:
+class WindowTokens:
     """What the backbone says of a window of a photo.
 
     Attributes:
@@ -41,7 +41,7 @@ class Look:
         return self.tokens[level][0, 1:].reshape(*PATCHES, -1)
 
 
-class Looks:
+class PhotoTokens:
     """The latest windows of one photo that the backbone looked at, and the whole photo.
 
     Args:
@@ -52,7 +52,7 @@ class Looks:
     def __init__(self, head: Head, pixels: NDArray[np.uint8]) -> None:
         self.pixels = pixels
         self._head = head
-        self._latest: OrderedDict[Window, Look] = OrderedDict()
+        self._latest: OrderedDict[Window, WindowTokens] = OrderedDict()
         self._lock = threading.Lock()
         height, width = pixels.shape[:2]
         self._photo: Window = (0.0, 0.0, float(width), float(height))
@@ -60,24 +60,26 @@ class Looks:
     @property
     def nbytes(self) -> int:
         with self._lock:
-            return sum(look.nbytes for look in self._latest.values())
+            return sum(part.nbytes for part in self._latest.values())
 
-    def at(self, window: Window) -> Look:
+    def at(self, window: Window) -> WindowTokens:
         """Look at a window, unless it is one of the latest."""
         with self._lock:
             if window in self._latest:
                 self._latest.move_to_end(window)
                 return self._latest[window]
         picture = crop(self.pixels, window, PATCHES)
-        look = Look(window=window, picture=picture, tokens=self._head.tokens(picture))
+        window_tokens = WindowTokens(
+            window=window, picture=picture, tokens=self._head.tokens(picture)
+        )
         with self._lock:
-            self._latest[window] = look
+            self._latest[window] = window_tokens
             if self._photo in self._latest:
                 self._latest.move_to_end(self._photo)
-            while len(self._latest) > MOST_LOOKS + (self._photo in self._latest):
+            while len(self._latest) > MOST_WINDOWS + (self._photo in self._latest):
                 self._latest.popitem(last=False)
-        return look
+        return window_tokens
 
-    def at_photo(self) -> Look:
+    def at_photo(self) -> WindowTokens:
         """Look at the whole photo; what it says is kept as long as the photo is."""
         return self.at(self._photo)
