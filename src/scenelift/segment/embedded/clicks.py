@@ -304,8 +304,10 @@ def _same_colour(
     reach = int(radius) + 1
     y0, x0 = max(0, row - reach), max(0, column - reach)
     part = (slice(y0, row + reach + 1), slice(x0, column + reach + 1))
-    colours = ndimage.gaussian_filter(pixels[part].astype(np.float32), (0.7, 0.7, 0))
-    y, x = np.ogrid[: colours.shape[0], : colours.shape[1]]
+    picture = pixels[part].astype(np.float32)
+    colours = np.zeros_like(picture)
+    ndimage.gaussian_filter(picture, (0.7, 0.7, 0), output=colours)
+    y, x = np.ogrid[: picture.shape[0], : picture.shape[1]]
     near = np.hypot(x + (x0 + 0.5 - p.point[0]), y + (y0 + 0.5 - p.point[1])) <= radius
     steps = np.linalg.norm(colours - colours[row - y0, column - x0], axis=-1)
     cut = float(np.clip(threshold_otsu(steps[near]), *COLOURS_APART)) if near.any() else 0.0
