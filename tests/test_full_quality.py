@@ -194,6 +194,14 @@ def test_what_is_missing_is_blamed_on_what_was_asked_for(tmp_path):
     assert all(name in option_named("quality").option.help for name in QUALITIES)
 
 
+def test_options_that_a_reconstructor_has_no_use_for_are_named():
+    said = ReconstructionOptions(fast=True, voxel_kind="512", threads=2)
+    for quality in ("auto", "embedded"):
+        notes = choose_backends(quality, said, segmenter=FROM_FILES, reconstructor="embedded").notes
+        assert "Not used: --fast, --voxel-kind." in notes[-1]
+    assert not choose_backends("embedded", ReconstructionOptions(threads=2)).notes
+
+
 def test_damaged_weights_of_moge_are_named(tiny_checkpoints, tmp_path):
     content = (tiny_checkpoints / "moge" / "model.pt").read_bytes()
     (tmp_path / "moge").mkdir()

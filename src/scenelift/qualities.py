@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from scenelift.errors import BackendUnavailable, UnknownBackend
-from scenelift.options import BackendOptions
+from scenelift.options import OPTIONS, BackendOptions, ReconstructionOptions
 
 __all__ = [
     "FROM_FILES",
@@ -137,7 +137,7 @@ def choose_backends(
         }
         for name, names in qualities.items():
             if not reasons[name]:
-                notes = _auto_notes(name, names, reasons)
+                notes = (*_auto_notes(name, names, reasons), *_unused(names, options))
                 return Choice(quality=_called(name, names), names=names, notes=notes)
         untested = [name for name in qualities if reasons[name] == [_UNTESTED]]
         if untested:
@@ -158,7 +158,9 @@ def choose_backends(
         raise BackendUnavailable(
             "quality", quality, reason=_reason(quality, missing), choices=list(QUALITIES)
         )
-    return Choice(quality=_called(quality, names), names=names)
+    return Choice(
+        quality=_called(quality, names), names=names, notes=tuple(_unused(names, options))
+    )
 
 
 def _check_named(overrides: dict[str, str], options: BackendOptions) -> None:
@@ -183,6 +185,29 @@ def _check_named(overrides: dict[str, str], options: BackendOptions) -> None:
             raise BackendUnavailable(
                 registry.role, name, reason="; ".join(missing), choices=registry.names()
             )
+
+
+def _unused(names: BackendNames, options: BackendOptions) -> list[str]:
+    """Name the options about sampling that were set for a reconstructor that samples nothing."""
+    from scenelift.reconstruct import RECONSTRUCTORS
+
+    if names.reconstructor == FROM_FILES or not isinstance(options, ReconstructionOptions):
+        return []
+    if RECONSTRUCTORS.entry(names.reconstructor).networks:
+        return []
+    about_sampling = {f.name for f in fields(ReconstructionOptions)}
+    about_sampling -= {f.name for f in fields(BackendOptions)}
+    flags = [
+        f.flag
+        for f in OPTIONS
+        if f.field in about_sampling and getattr(options, f.field) != f.default
+    ]
+    if not flags:
+        return []
+    return [
+        f"Not used: {', '.join(flags)}. The reconstructor {names.reconstructor!r} has no steps and "
+        "no precision to choose."
+    ]
 
 
 def _untested(quality: str, options: BackendOptions) -> list[str]:
