@@ -198,7 +198,7 @@ def test_several_photos_ask_for_the_open_quality_whichever_else_could_run(
         ((), "--same-object"),
         (("--same-object", "--quality", "embedded"), "--quality open"),
         (("--same-object", "--mask", "x.png"), "--mask belongs to one photo"),
-        (("--same-object", "--view-mode", "mean"), "'stochastic', 'multidiffu"),
+        (("--same-object", "--view-mode", "mean"), "one of stochastic, multidiffusion"),
     ],
 )
 def test_photos_that_cannot_be_combined_are_refused(photo, tmp_path, options, message):
