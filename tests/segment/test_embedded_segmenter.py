@@ -16,6 +16,7 @@ from scenelift.pipeline import find_objects
 from scenelift.progress import Reporter, silent
 from scenelift.segment.embedded.judge import Judge
 from scenelift.segment.embedded.segmenter import GUESS, EmbeddedSegmenter
+from scenelift.segment.embedded.subject import things_apart
 from scenelift.segment.embedded.vocabulary import Vocabulary
 from scenelift.types import Box, BoxPrompt, Image, Prompt
 
@@ -277,6 +278,20 @@ def test_the_main_subject_needs_no_detector(image):
     assert subject.label == "the main subject"
     assert subject.score == pytest.approx(0.9)
     assert subject.box == (0, 0, 100, 100)
+
+
+def test_things_of_the_main_subject_that_are_apart_are_objects_of_their_own():
+    alpha = np.zeros((100, 400), np.float32)
+    alpha[20:80, 10:60] = 0.9
+    alpha[20:80, 59:61] = 0.3  # a soft rim
+    alpha[20:80, 100:140] = alpha[20:80, 141:150] = 0.8  # a wire before it
+    alpha[2:6, 180:190] = 0.9  # a crumb
+    first, second = things_apart(alpha, 0.5)
+    assert first[50, 60] == np.float32(0.3)
+    assert not first[:, 100:].any()
+    assert second[50, 110] == second[50, 145] == np.float32(0.8)
+    assert np.count_nonzero(second >= 0.5) == 60 * 49
+    assert things_apart(np.zeros((4, 4), np.float32), 0.5) == []
 
 
 @pytest.mark.parametrize("subject", [None, LeftHalf(0.2)])

@@ -33,6 +33,7 @@ from scenelift.segment.embedded.named import NAMED
 from scenelift.segment.embedded.overlap import without_overlaps
 from scenelift.segment.embedded.points import PointMasker
 from scenelift.segment.embedded.rescue import rescued
+from scenelift.segment.embedded.subject import things_apart
 from scenelift.segment.embedded.vocabulary import WITHOUT_A_WORD, Reading, Vocabulary, notes_on
 from scenelift.segment.filters import FilterSettings, keep_best
 from scenelift.types import Box, Dropped, Image, Instance, Prompt, Segmentation
@@ -285,15 +286,16 @@ class EmbeddedSegmenter:
             notes.append(f"The model that finds the main subject is not installed: {DOWNLOAD}.")
             return []
         alpha = self._subject.alpha(image.pixels, report)
-        mask = alpha >= threshold
-        if not mask.any():
+        things = things_apart(alpha, threshold)
+        if not things:
             notes.append("This photo has no clear main subject. Draw a box with --box instead.")
-            return []
         label = next(reading.phrase for reading in readings if reading.how == "subject")
-        score = float(alpha[mask].mean())
-        return [
-            Instance(mask=mask, alpha=alpha, label=label, score=score, box=Instance.box_of(mask))
-        ]
+        instances = []
+        for thing in things:
+            mask = thing >= threshold
+            score, box = float(thing[mask].mean()), Instance.box_of(mask)
+            instances.append(Instance(mask=mask, alpha=thing, label=label, score=score, box=box))
+        return instances
 
 
 def _called_by_class(

@@ -5,14 +5,19 @@ from __future__ import annotations
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from scenelift.models.embedded import MEAN, STD
 from scenelift.progress import Reporter
 from scenelift.weights.onnx_session import OneNetwork
 
-__all__ = ["SubjectFinder"]
+__all__ = ["SubjectFinder", "things_apart"]
 
 INPUT_SIDE = 320
+# Of the photo's longer side: parts of what stands out that are farther apart are things of their
+# own (two dogs, four players); a wire before an object is thinner.
+GAP = 0.005
+SMALLEST = 0.1  # of the largest thing: smaller ones are left out
 
 
 class SubjectFinder(OneNetwork):
@@ -45,3 +50,26 @@ class SubjectFinder(OneNetwork):
             (width, height), PIL.Image.Resampling.BICUBIC
         )
         return np.asarray(alpha, np.float32).clip(0, 1)
+
+
+def things_apart(
+    alpha: NDArray[np.float32],  # [H, W]
+    threshold: float,
+) -> list[NDArray[np.float32]]:  # [H, W] each
+    """Part what stands out into things that are apart, the largest first."""
+    mask = alpha >= threshold
+    if not mask.any():
+        return []
+    to_mask = np.zeros(mask.shape)
+    nearest = np.zeros((2, *mask.shape), np.int32)
+    ndimage.distance_transform_edt(~mask, return_indices=True, distances=to_mask, indices=nearest)
+    joined = to_mask <= GAP / 2 * max(mask.shape)
+    numbers = np.zeros(mask.shape, np.int32)
+    ndimage.label(joined, output=numbers)
+    # The soft rim around a thing goes with it.
+    numbers = numbers[tuple(nearest)]
+    areas = np.bincount(numbers[mask])
+    order = [
+        int(k) for k in np.argsort(-areas, kind="stable") if areas[k] >= SMALLEST * areas.max()
+    ]
+    return [np.where(numbers == k, alpha, np.float32(0)) for k in order]
