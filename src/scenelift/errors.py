@@ -104,9 +104,9 @@ class ManifestError(InputError):
         lines = [f"  line {line}: {reason}" for line, reason in problems[: self.MOST_LINES]]
         if len(problems) > self.MOST_LINES:
             lines.append(f"  … and {len(problems) - self.MOST_LINES} more")
-        rows = "1 row" if len(problems) == 1 else f"{len(problems)} rows"
+        rows, them = ("1 row", "it") if len(problems) == 1 else (f"{len(problems)} rows", "them")
         super().__init__(
-            f"{rows} of {manifest} cannot be used; nothing was run. Mend them and start again.\n"
+            f"{rows} of {manifest} cannot be used; nothing was run. Mend {them} and start again.\n"
             + "\n".join(lines)
         )
 

@@ -31,6 +31,17 @@ def test_photos_of_any_shape_work_and_small_ones_are_enlarged(size):
     assert overlay.shape[0] % size[0] == 0
 
 
+@pytest.mark.parametrize("top", [2, 240, 460])
+def test_a_small_object_is_not_hidden_by_its_label(top):
+    image = Image(pixels=np.zeros((480, 640, 3), np.uint8))
+    mask = np.zeros((480, 640), bool)
+    mask[top : top + 16, 300:330] = True
+    drawn = draw_overlay(image, [instance(mask, "traffic light")])
+    unlike_itself = np.ptp(drawn[top + 6 : top + 10, 306:324].reshape(-1, 3), axis=0).max()
+    assert unlike_itself < 4  # one even tint, where a label would have letters
+    assert drawn[: top + 20].any()
+
+
 def test_many_objects_have_as_many_labels():
     image = Image(pixels=np.zeros((480, 640, 3), np.uint8))
     instances = []

@@ -103,8 +103,12 @@ def _free_place(
         (rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2
     )  # a point on the object, also where the centroid falls into a hole
     cx, cy = factor * (columns[nearest] + 0.5), factor * (rows[nearest] + 0.5)
-    x0, y0, _, y1 = (factor * v for v in instance.box)
-    places = [(cx - w / 2, cy - h / 2), (x0, y0), (x0, y0 - h), (x0, y1 - h), (x0, y1)]
+    x0, y0, x1, y1 = (factor * v for v in instance.box)
+    places: list[tuple[float, float]] = []
+    if x1 - x0 < w and y1 - y0 < 2 * h:  # it would be out of sight below its label
+        beside = ((cx - w / 2, y0 - 1.2 * h), (cx - w / 2, y1 + 0.2 * h))
+        places = [place for place in beside if 0 <= place[1] <= height - h]
+    places += [(cx - w / 2, cy - h / 2), (x0, y0), (x0, y0 - h), (x0, y1 - h), (x0, y1)]
     places += [(cx - w / 2, cy - h / 2 + k * h * 1.1) for k in (1, -1, 2, -2, 3, -3, 4, -4)]
 
     def inside(place: tuple[float, float]) -> tuple[float, float]:
