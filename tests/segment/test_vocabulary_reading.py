@@ -165,12 +165,13 @@ def test_the_phrases_of_the_benchmark_are_read(full):
         benchmark["is_right"](full.read(phrase), wanted)
         for phrase, wanted in benchmark["load_phrases"]()
     ]
-    in_sight, mended, held_out = benchmark["GROUPS"].values()
-    assert held_out == len(results)
-    # 60, 67 and 37 were right when this was written; a slip each is allowed to a new alias.
+    in_sight, mended, held_out, sentences = benchmark["GROUPS"].values()
+    assert sentences == len(results)
+    # 60, 67, 37 and 70 were right when this was written; a slip each is allowed to a new alias.
     assert sum(results[:in_sight]) >= 59
     assert sum(results[in_sight:mended]) >= 66
-    assert sum(results[mended:]) >= 36
+    assert sum(results[mended:held_out]) >= 36
+    assert sum(results[held_out:]) >= 69
 
 
 @pytest.mark.weights
