@@ -47,7 +47,7 @@ STEPS_DOWN, FEWEST_CLASSES, MOST_CLASSES = 7, 2, 40
 NEAR_STEPS, NEAR_DEPTH, NEAREST = 4, 7, 3
 
 
-ALWAYS = "They know 'the main subject' and 'everything'."
+ALWAYS = "They know 'the main subject' and 'everything', too."
 WITHOUT_A_WORD = "A point on the object, or a box around the object, needs no word."
 """For whom something else was found; who found nothing is told how to give one."""
 
