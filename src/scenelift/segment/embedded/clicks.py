@@ -34,7 +34,7 @@ __all__ = ["EmbeddedClicker", "EmbeddedFeatures"]
 
 # Proposals that are believed before the learned points: the score at least, and the share of the
 # photo at most. On `python -m benchmarks.clicks --scenes` weaker and larger ones were mostly wrong.
-SURE, HALF = 0.5, 0.5
+SURE, MOST_OF_PHOTO = 0.5, 0.6
 RIVAL = 0.4  # score from which a proposal is another object
 # Masks that one click may cost; each takes half a second of one core.
 MOST_PROPOSALS = 2
@@ -205,7 +205,7 @@ class EmbeddedClicker:
         for row in sure.boxes.tolist():
             box: Box = (row[0], row[1], row[2], row[3])
             share = (box[2] - box[0]) * (box[3] - box[1]) / (width * height)
-            if share > HALF or not _inside(point.point, box):
+            if share > MOST_OF_PHOTO or not _inside(point.point, box):
                 continue
             alpha = self._of_box(features, box)
             if alpha[_pixel(point, height, width)] >= 0.5:
