@@ -421,8 +421,11 @@ class Camera:
         u = np.arange(width, dtype=np.float64) + 0.5
         v = np.arange(height, dtype=np.float64)[:, None] + 0.5
         z = np.asarray(depth, np.float64)
-        points = np.stack([(u - self.cx) / self.fx * z, (self.cy - v) / self.fy * z, -z], -1)
-        return points.astype(np.float32)
+        points = np.empty((height, width, 3), np.float32)  # one axis at a time: photos are large
+        points[..., 0] = (u - self.cx) / self.fx * z
+        points[..., 1] = (self.cy - v) / self.fy * z
+        points[..., 2] = -z
+        return points
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -44,16 +44,16 @@ def draw_overlay(image: Image, instances: Sequence[Instance]) -> NDArray[np.uint
     pixels = _enlarged(image.pixels, enlarge)
     height, width = pixels.shape[:2]
     line = max(1, round(max(height, width) / 400))
-    canvas = pixels.astype(np.float32)
+    canvas = pixels.copy()
     for number, instance in enumerate(instances):
         color = PALETTE[number % len(PALETTE)].astype(np.float32)
         mask = _enlarged(instance.mask, enlarge)
         inner = np.asarray(ndimage.binary_erosion(mask, iterations=line), np.bool_)
         outer = np.asarray(ndimage.binary_dilation(mask, iterations=max(1, line // 2)), np.bool_)
-        canvas[inner] += TINT * (color - canvas[inner])
+        canvas[inner] = (1 - TINT) * canvas[inner] + TINT * color
         canvas[mask & ~inner] = color
         canvas[outer & ~mask] = 255  # a light rim, so that the outline shows on any photo
-    picture = PIL.Image.fromarray(canvas.clip(0, 255).astype(np.uint8))
+    picture = PIL.Image.fromarray(canvas)
     _draw_labels(picture, instances, enlarge)
     return np.asarray(picture)
 

@@ -66,12 +66,15 @@ class DepthHeadPointMapper:
             )
             report.update(0.9 * (number + 1) / len(AUGMENTATIONS))
         maps, numbers = _agreed(estimates)
-        log_depth = _enlarged(maps[0] + numbers[0], (width, height))
         sky = _sky_beside(_resized(maps[2], (width, height)) > 0, instances)
-        expected_error = np.exp(_resized(maps[1], (width, height)))
-        depth = np.exp(log_depth.astype(np.float64)).clip(NEAREST, FARTHEST)
+        depth = _enlarged(maps[0] + numbers[0], (width, height)).astype(np.float64)
+        np.exp(depth, out=depth)  # in place: a large photo's depth has 100 MB
+        np.clip(depth, NEAREST, FARTHEST, out=depth)
+        depth[sky] = np.nan
         camera = _camera(image, float(numbers[1]))
-        points = camera.unproject(np.where(sky, np.nan, depth))
+        points = camera.unproject(depth)
+        del depth
+        expected_error = np.exp(_resized(maps[1], (width, height)))
         report.update(1.0)
         return PointMap(
             points=points,
