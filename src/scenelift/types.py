@@ -421,7 +421,7 @@ class Camera:
         u = np.arange(width, dtype=np.float64) + 0.5
         v = np.arange(height, dtype=np.float64)[:, None] + 0.5
         z = np.asarray(depth, np.float64)
-        points = np.empty((height, width, 3), np.float32)  # one axis at a time: photos are large
+        points = np.zeros((height, width, 3), np.float32)  # one axis at a time: photos are large
         points[..., 0] = (u - self.cx) / self.fx * z
         points[..., 1] = (self.cy - v) / self.fy * z
         points[..., 2] = -z

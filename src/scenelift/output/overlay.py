@@ -50,7 +50,8 @@ def draw_overlay(image: Image, instances: Sequence[Instance]) -> NDArray[np.uint
         mask = _enlarged(instance.mask, enlarge)
         inner = np.asarray(ndimage.binary_erosion(mask, iterations=line), np.bool_)
         outer = np.asarray(ndimage.binary_dilation(mask, iterations=max(1, line // 2)), np.bool_)
-        canvas[inner] = (1 - TINT) * canvas[inner] + TINT * color
+        inside = canvas[inner].astype(np.float32)
+        canvas[inner] = inside + TINT * (color - inside)
         canvas[mask & ~inner] = color
         canvas[outer & ~mask] = 255  # a light rim, so that the outline shows on any photo
     picture = PIL.Image.fromarray(canvas)
