@@ -9,6 +9,7 @@ from tests.background.room import FLOOR, RED, WALL, room
 
 from scenelift.background.inpaint import SAME, Sources, complete
 from scenelift.background.layers import BEHIND_EDGES, Reliefs
+from scenelift.background.margin import Margin
 from scenelift.background.relief import relief_behind, relief_behind_edges
 from scenelift.background.shape import JUMP
 from scenelift.background.stage import lift_background
@@ -302,3 +303,17 @@ def test_a_floor_far_before_the_objects_has_a_wider_margin_and_as_many_rows():
     assert far.margin.left_right > 0.22 * image.width
     rows, columns = near.visible.depth.shape
     assert far.visible.depth.shape == (pytest.approx(rows, abs=2), pytest.approx(columns, abs=2))
+
+
+def test_a_margin_goes_on_without_a_seam_and_doubles_nothing():
+    rng = np.random.default_rng(0)
+    pixels = np.kron(rng.integers(0, 255, (40, 60, 3)), np.ones((10, 10, 1))).astype(np.uint8)
+    margin = Margin(left_right=96, top_bottom=40)
+    wide = margin.continued(pixels)
+    np.testing.assert_array_equal(margin.inside(wide), pixels)
+    seam = np.abs(wide[:, 95].astype(int) - wide[:, 96]).mean()
+    assert seam < 0.2 * np.abs(np.diff(pixels[:, ::10].astype(int), axis=1)).mean()
+    assert wide[:, :10].std() < 0.5 * wide[:, 85:95].std()
+    assert wide[:5].std() < 0.5 * pixels[:5].std()
+    with_none = Margin(left_right=0, top_bottom=0).continued(pixels)
+    np.testing.assert_array_equal(with_none, pixels)

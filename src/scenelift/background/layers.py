@@ -140,9 +140,9 @@ class Reliefs:
         """Give each layer its picture."""
         behind_edges, _ = pictures.behind_edges_of(self, margin)
         return self._layers(
-            margin.mirrored(pictures.behind_objects),
-            margin.mirrored(behind_edges),
-            margin.mirrored(pictures.blurred),
+            margin.continued(pictures.behind_objects),
+            margin.continued(behind_edges),
+            margin.continued(pictures.blurred),
             margin.photo_box(pictures.taken_out),
         )
 

@@ -6,10 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
 from scenelift.types import Camera, PointMap
 
 __all__ = ["Margin"]
+
+# Detail that is left of the margin, in pixels along the longer side, and from which share of its
+# width on: things that the mirror doubles melt into their light and colours.
+SOFTER = ((120, 0.15), (40, 0.45), (16, 1.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +38,29 @@ class Margin:
         """Surround [H, W, …] with one value."""
         return np.pad(values, self._widths(values), constant_values=fill)
 
-    def mirrored(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Continue [H, W, 3] by its mirror image, which has no seam and continues the texture."""
-        return np.pad(pixels, self._widths(pixels), mode="symmetric")
+    def continued(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Continue [H, W, 3] by its mirror image, which has no seam, softer the farther out."""
+        sharp = Pillow.fromarray(np.pad(pixels, self._widths(pixels), mode="symmetric"))
+        width, height = sharp.size
+        across, down = (
+            np.maximum(0, np.abs(np.arange(n) + 0.5 - n / 2) - (n / 2 - pad)) / max(1, pad)
+            for n, pad in ((width, self.left_right), (height, self.top_bottom))
+        )
+        away = np.maximum(across, down[:, None]).astype(np.float32)
+        picture, begin = sharp, 0.0
+        for side, end in SOFTER:
+            factor = side / max(width, height)
+            if factor < 1:
+                size = max(1, round(factor * width)), max(1, round(factor * height))
+                soft = sharp.resize(size, Pillow.Resampling.BOX)
+                weights = np.clip((away - begin) / (end - begin), 0, 1)
+                picture = Pillow.composite(
+                    soft.resize(sharp.size, Pillow.Resampling.BICUBIC),
+                    picture,
+                    Pillow.fromarray((255 * weights).astype(np.uint8)),
+                )
+            begin = end
+        return np.asarray(picture)
 
     def inside(self, values: NDArray) -> NDArray:
         """Cut the margin off [H, W, …]."""

@@ -121,7 +121,7 @@ def look_around(
     planes = [*ground_planes(ground), *_walls(points, hidden, up, seed)]
     report.check()
     margin = Margin.of(points.camera, _sides(points, masked), ENDS)
-    picture, wide = margin.mirrored(pixels), margin.points(points)
+    picture, wide = margin.continued(pixels), margin.points(points)
     cells = max(1, min(CELLS, hidden.size // PIXELS_A_CELL))
     visible = _visible(wide, hidden, planes, margin, picture, cells)
     # Behind the objects there is what is behind their points: where exactly each will be placed
