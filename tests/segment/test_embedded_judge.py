@@ -14,7 +14,7 @@ from scenelift.progress import silent
 from scenelift.segment.embedded.evidence import Evidence
 from scenelift.segment.embedded.judge import FEATURES, Judge, Proposals
 from scenelift.segment.embedded.matching import Candidate
-from scenelift.segment.embedded.rescue import rescued
+from scenelift.segment.embedded.rescue import guesses_for
 from scenelift.segment.embedded.vocabulary import Vocabulary
 
 SIZE = (200, 100)
@@ -64,7 +64,7 @@ def guesses(
 ) -> list[Candidate]:
     evidence = Evidence(Classifier(*sees), np.zeros((100, 200, 3), np.uint8), silent())
     readings = [Vocabulary(with_names=True).read(phrase) for phrase in phrases]
-    return rescued(readings, faint, SIZE, evidence, judge or Judge.load(), found)
+    return guesses_for(readings, faint, SIZE, evidence, judge or Judge.load(), found)
 
 
 def test_a_weak_box_is_a_guess_if_the_classifier_agrees():

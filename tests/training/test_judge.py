@@ -15,7 +15,7 @@ from scenelift.progress import silent
 from scenelift.segment.embedded.evidence import Evidence
 from scenelift.segment.embedded.judge import FEATURES, Judge, Proposals
 from scenelift.segment.embedded.vocabulary import Vocabulary
-from scenelift.training.judge import ABSENT, Examples, asked, examples, fit
+from scenelift.training.judge import ABSENT, Examples, examples, fit, words_to_ask
 
 
 class Blind:
@@ -42,7 +42,7 @@ def test_a_scene_is_asked_for_what_it_has_and_for_some_that_it_has_not():
     words, rng = Vocabulary(with_names=True), np.random.default_rng(0)
     truths = [("cup", (0.0, 0.0, 9.0, 9.0)), ("thingummy", (5.0, 0.0, 9.0, 9.0))]
     pool = ["cup", "dog", "cat", "lamp", "car", "chair", "thingummy"]
-    listed = asked(truths, pool, words, rng)
+    listed = words_to_ask(truths, pool, words, rng)
     assert listed[0] == "cup"
     assert len(listed) == 1 + ABSENT
     assert not {"thingummy", "cup"} & set(listed[1:])

@@ -35,7 +35,7 @@ from scenelift.training.scenes.generate import Scenes
 from scenelift.training.scenes.pack import MeshPack
 from scenelift.types import Box
 
-__all__ = ["Examples", "asked", "examples", "fit", "train_judge"]
+__all__ = ["Examples", "examples", "fit", "train_judge", "words_to_ask"]
 
 ABSENT = 4
 """Words asked for in a scene that has no such thing."""
@@ -81,7 +81,7 @@ def train_judge(
         _, faint = detect_twice(detectors, pixels, silent())
         evidence = Evidence(namer, pixels, silent())
         proposals = Proposals(faint, (pixels.shape[1], pixels.shape[0]), evidence)
-        parts += examples(proposals, truths, asked(truths, pool, words, rng), words)
+        parts += examples(proposals, truths, words_to_ask(truths, pool, words, rng), words)
         if number % 16 == 0:
             say(f"{number} of {len(every)} scenes looked at, {len(parts)} words")
     together = Examples(
@@ -113,7 +113,7 @@ def _truths(folder: Path, scenes: int) -> Iterator[tuple[NDArray[np.uint8], list
             yield pixels, truths
 
 
-def asked(
+def words_to_ask(
     truths: Sequence[tuple[str, Box]],
     pool: Sequence[str],
     words: Vocabulary,

@@ -24,7 +24,7 @@ __all__ = [
     "HubRepository",
     "Repository",
     "WebFolder",
-    "explained",
+    "explain_errors",
     "fetch",
     "missing_bytes",
     "sha256_in_steps",
@@ -165,7 +165,7 @@ def fetch(
     url = repository.address(file.path)
     token = None if isinstance(repository, HubRepository) else False
     partial = _partial(file, repository, folder)
-    with explained(repository, file.path, folder):
+    with explain_errors(repository, file.path, folder):
         partial.parent.mkdir(parents=True, exist_ok=True)
         try:
             metadata = get_hf_file_metadata(url, token=token)
@@ -234,7 +234,7 @@ def _counter(on_bytes: Callable[[int], None]) -> type[Any]:
 
 
 @contextmanager
-def explained(repository: Repository, what: str, folder: Path | None = None) -> Iterator[None]:
+def explain_errors(repository: Repository, what: str, folder: Path | None = None) -> Iterator[None]:
     """Context: turn errors of the library and the disk into advice for the user.
 
     Args:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from scenelift.errors import SetupError, WeightsError
-from scenelift.weights.hub import INSTALL, HubFile, HubRepository, explained
+from scenelift.weights.hub import INSTALL, HubFile, HubRepository, explain_errors
 from scenelift.weights.published import Model
 
 __all__ = ["Offer", "look_up"]
@@ -80,7 +80,7 @@ def look_up(model: Model, revision: str) -> Offer:
 
     named = HubRepository(hub_id=model.hub_id, revision=revision)
     hub = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
-    with explained(named, "the list of its files"):
+    with explain_errors(named, "the list of its files"):
         info = hub.model_info(model.hub_id, revision=revision, files_metadata=True)
         commit = info.sha or revision
         day = hub.list_repo_commits(model.hub_id, revision=commit)[0].created_at.date()

@@ -20,7 +20,7 @@ from scenelift.segment.embedded.matching import NAMED_SCORE, Candidate, overlap
 from scenelift.segment.embedded.named import NAMED
 from scenelift.segment.embedded.vocabulary import Reading
 
-__all__ = ["categories_of", "rescued"]
+__all__ = ["categories_of", "guesses_for"]
 
 # Boxes from this chance on are taken, else the best one from the second on (docs/log.md).
 LIKELY, WORTH_A_GUESS = 0.3, 0.2
@@ -30,7 +30,7 @@ APART, INSIDE = 0.5, 0.6
 ONE_KIND = ("class", "alias", "named", "wordnet")
 
 
-def rescued(
+def guesses_for(
     readings: Sequence[Reading],
     faint: Detections,
     size: tuple[int, int],

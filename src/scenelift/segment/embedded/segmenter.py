@@ -32,7 +32,7 @@ from scenelift.segment.embedded.matching import Candidate
 from scenelift.segment.embedded.named import NAMED
 from scenelift.segment.embedded.overlap import without_overlaps
 from scenelift.segment.embedded.points import PointMasker
-from scenelift.segment.embedded.rescue import rescued
+from scenelift.segment.embedded.rescue import guesses_for
 from scenelift.segment.embedded.subject import things_apart
 from scenelift.segment.embedded.vocabulary import WITHOUT_A_WORD, Reading, Vocabulary, notes_on
 from scenelift.segment.filters import FilterSettings, keep_best
@@ -217,7 +217,7 @@ class EmbeddedSegmenter:
             from_phrases += matching.beside(named, from_phrases)
             if self._judge is not None:
                 size = (image.width, image.height)
-                guesses = rescued(readings, faint, size, evidence, self._judge, from_phrases)
+                guesses = guesses_for(readings, faint, size, evidence, self._judge, from_phrases)
                 notes += [GUESS.format(label) for label in dict.fromkeys(c.label for c in guesses)]
                 from_phrases += guesses
         dropped += _weak(detections, readings, min_score, from_phrases)
