@@ -93,15 +93,15 @@ def depth_inside(region: Tensor) -> Tensor:  # bool [B, H, W] -> float [B, H, W]
 
     Squares and crosses are taken away in turns, so that distances are those of octagons.
     """
-    left = F.pad(region.to(torch.float16 if region.is_cuda else torch.float32), (1, 1, 1, 1))
-    depth = torch.zeros_like(left)
+    rest = F.pad(region.to(torch.float16 if region.is_cuda else torch.float32), (1, 1, 1, 1))
+    depth = torch.zeros_like(rest)
     for step in range((min(region.shape[1:]) + 1) // 2):
-        depth += left
-        removed = 1 - left[:, None]
+        depth += rest
+        removed = 1 - rest[:, None]
         if step % 2:
             removed = F.max_pool2d(removed, 3, 1, 1)
         else:
             across = F.max_pool2d(removed, (1, 3), 1, (0, 1))
             removed = torch.maximum(across, F.max_pool2d(removed, (3, 1), 1, (1, 0)))
-        left = 1 - removed[:, 0]
+        rest = 1 - removed[:, 0]
     return depth[:, 1:-1, 1:-1].float()

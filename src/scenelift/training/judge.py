@@ -24,11 +24,11 @@ from scenelift.models.embedded.classes import CLASSES
 from scenelift.models.embedded.nanodet import NanoDet
 from scenelift.models.embedded.ssd import SSD
 from scenelift.progress import silent
+from scenelift.segment.embedded.categories import CATEGORIES, PARTLY
 from scenelift.segment.embedded.detectors import detect_twice
-from scenelift.segment.embedded.evidence import Evidence
+from scenelift.segment.embedded.evidence import Evidence, categories_of
 from scenelift.segment.embedded.judge import FEATURES, Proposals
 from scenelift.segment.embedded.namer import Namer
-from scenelift.segment.embedded.rescue import categories_of
 from scenelift.segment.embedded.vocabulary import Vocabulary
 from scenelift.training.run import PACK
 from scenelift.training.scenes.generate import Scenes
@@ -142,7 +142,7 @@ def examples(
     for word in asked_for:
         reading = words.read(word)
         classes = [CLASSES.index(name) for name in reading.classes]
-        features, rows = proposals.features(classes, categories_of(reading))
+        features, rows = proposals.features(classes, categories_of(reading, CATEGORIES | PARTLY))
         true = np.array([box for label, box in truths if label == word], np.float32).reshape(-1, 4)
         overlap = iou(proposals.boxes[rows][:, None], true[None]).max(1, initial=0)
         targets = ((overlap - WRONG) / (RIGHT - WRONG)).clip(0, 1).astype(np.float32)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from scenelift.models.embedded.box_fusion import Detections
+from scenelift.models.embedded.box_fusion import Detections, iou
 from scenelift.models.embedded.photo_tokens import PhotoTokens
 from scenelift.progress import silent
 from scenelift.segment.clicks import Clicks, obey_points
@@ -242,8 +242,9 @@ class EmbeddedClicker:
 
 def _rivals(features: EmbeddedFeatures, box: Box) -> list[Box]:
     """Choose proposed boxes of other objects."""
-    boxes = [(b[0], b[1], b[2], b[3]) for b in features.proposals.boxes.tolist()]
-    return [other for other in boxes if _iou(other, box) < 0.5]
+    boxes = features.proposals.boxes
+    apart = boxes[iou(boxes, np.array(box, np.float32)) < 0.5]
+    return [(b[0], b[1], b[2], b[3]) for b in apart.tolist()]
 
 
 def _one_way(
@@ -259,13 +260,6 @@ def _one_way(
 
 def _inside(point: tuple[float, float], box: Box) -> bool:
     return box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]
-
-
-def _iou(a: Box, b: Box) -> float:
-    across, down = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    intersection = max(0.0, across) * max(0.0, down)
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
-    return intersection / max(1e-6, sum(areas) - intersection)
 
 
 def _corrected(

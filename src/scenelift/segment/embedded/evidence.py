@@ -10,7 +10,7 @@ Shape letters: N boxes, K categories (1000), W words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Protocol
 
@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from scenelift.progress import Reporter
 from scenelift.segment.embedded.categories import CATEGORIES, PARTLY
 from scenelift.segment.embedded.named import NAMED
+from scenelift.segment.embedded.vocabulary import Reading
 
-__all__ = ["Evidence", "Naming", "coverage"]
+__all__ = ["Evidence", "Naming", "categories_of", "coverage"]
 
 # Boxes that are looked at closely for a word, of those that its map is in; 24 find as much as all.
 MOST_BOXES = 24
@@ -118,6 +119,18 @@ class Evidence:
         chances = self._namer.chances(self._pixels, boxes[fresh], self._report)
         self._by_box |= {keys[row]: chance for row, chance in zip(fresh, chances, strict=True)}
         return np.stack([self._by_box[key] for key in keys])
+
+
+def categories_of(
+    reading: Reading, of_classes: Mapping[str, tuple[int, ...]] = CATEGORIES
+) -> tuple[int, ...]:
+    """List the classifier's categories for what a reading means; none for "everything"."""
+    if reading.how == "everything":
+        return ()
+    words = [NAMED[name] for name in reading.names] or [
+        of_classes.get(name, ()) for name in reading.classes
+    ]
+    return tuple(dict.fromkeys(category for word in words for category in word))
 
 
 def _sums(chances: NDArray[np.float32], words: Sequence[Sequence[int]]) -> NDArray[np.float32]:

@@ -29,6 +29,7 @@ __all__ = [
     "of_names",
     "of_phrases",
     "overlap",
+    "share_inside",
     "shared_out",
     "to_name",
     "without",
@@ -135,7 +136,7 @@ def of_names(
         box = detections.boxes[row]
         if evidence[row] < (max(least, LEAST_EVIDENCE) if candidates else least):
             break
-        inside = np.maximum(_share_inside_of(boxes, box), _share_inside(box, boxes))
+        inside = np.maximum(_share_inside_of(boxes, box), share_inside(box, boxes))
         if (iou(boxes, box) > NAMED_IOU).any() or (inside > NAMED_INSIDE).any():
             continue
         boxes = np.concatenate([boxes, box[None]])
@@ -243,7 +244,7 @@ def without(candidates: Sequence[Candidate], excluded: Sequence[Box]) -> list[Ca
         candidate
         for candidate in candidates
         if iou(negatives, np.array(candidate.box, np.float32)).max() < EXCLUDED
-        and _share_inside(np.array(candidate.box, np.float32), negatives).max() < EXCLUDED_SHARE
+        and share_inside(np.array(candidate.box, np.float32), negatives).max() < EXCLUDED_SHARE
     ]
 
 
@@ -275,7 +276,8 @@ def overlap(a: Candidate, b: Candidate) -> bool:
     return bool(iou(np.array(a.box, np.float32), np.array(b.box, np.float32)) > SAME_OBJECT)
 
 
-def _share_inside(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+def share_inside(box: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Compute the share of a box that lies in each of others [N, 4]."""
     sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
     return np.clip(sides, 0, None).prod(1) / (box[2:] - box[:2]).prod()
 

@@ -110,19 +110,6 @@ class PointMasker:
             chance = _within_reach(chance, before, window, last)
         return Answer(box=box, window=window, chance=chance)
 
-    @staticmethod
-    def obeys(answer: Answer, points: Sequence[PointPrompt]) -> bool:
-        """Tell whether an answer is right about some points."""
-        x0, y0, x1, y1 = answer.window
-        rows, columns = answer.chance.shape
-        for p in points:
-            row = math.floor((p.point[1] - y0) / (y1 - y0) * rows)
-            column = math.floor((p.point[0] - x0) / (x1 - x0) * columns)
-            within = 0 <= row < rows and 0 <= column < columns
-            if (within and bool(answer.chance[row, column] >= 0.5)) != p.positive:
-                return False
-        return True
-
     def drawn(self, pixels: NDArray[np.uint8], answer: Answer) -> NDArray[np.float32]:  # [H, W]
         """Draw an answer to the photo's edges."""
         height, width = pixels.shape[:2]

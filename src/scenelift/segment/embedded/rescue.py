@@ -14,13 +14,12 @@ import numpy as np
 from scenelift.models.embedded.box_fusion import Detections, iou
 from scenelift.models.embedded.classes import CLASSES
 from scenelift.segment.embedded.categories import CATEGORIES, PARTLY
-from scenelift.segment.embedded.evidence import Evidence
+from scenelift.segment.embedded.evidence import Evidence, categories_of
 from scenelift.segment.embedded.judge import Judge, Proposals
-from scenelift.segment.embedded.matching import NAMED_SCORE, Candidate, overlap
-from scenelift.segment.embedded.named import NAMED
+from scenelift.segment.embedded.matching import NAMED_SCORE, Candidate, overlap, share_inside
 from scenelift.segment.embedded.vocabulary import Reading
 
-__all__ = ["categories_of", "guesses_for"]
+__all__ = ["guesses_for"]
 
 # Boxes from this chance on are taken, else the best one from the second on (docs/log.md).
 LIKELY, WORTH_A_GUESS = 0.3, 0.2
@@ -54,7 +53,7 @@ def guesses_for(
     claims: list[Candidate] = []
     for reading in missing:
         classes = [CLASSES.index(name) for name in reading.classes]
-        features, rows = proposals.features(classes, categories_of(reading))
+        features, rows = proposals.features(classes, categories_of(reading, CATEGORIES | PARTLY))
         for row, chance in zip(rows, judge.chances(features), strict=True):
             x0, y0, x1, y1 = (float(edge) for edge in proposals.boxes[row])
             claims.append(
@@ -80,17 +79,8 @@ def guesses_for(
     return [replace(guess, score=max(NAMED_SCORE, guess.score)) for guess in guesses]
 
 
-def categories_of(reading: Reading) -> tuple[int, ...]:
-    """List the classifier's categories for what a reading means."""
-    words = [NAMED[name] for name in reading.names] or [
-        (CATEGORIES | PARTLY).get(name, ()) for name in reading.classes
-    ]
-    return tuple(dict.fromkeys(category for word in words for category in word))
-
-
 def _apart(one: Candidate, other: Candidate) -> bool:
     """Tell whether two boxes may show two things of a word, none a part of the other."""
     a, b = np.array(one.box), np.array(other.box)
-    sides = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
-    smaller = min((a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod())
-    return bool(iou(a, b) <= APART and sides.prod() <= INSIDE * smaller)
+    inside = max(share_inside(a, b[None])[0], share_inside(b, a[None])[0])
+    return bool(iou(a, b) <= APART and inside <= INSIDE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import Protocol
 
@@ -26,10 +26,9 @@ from scenelift.segment.embedded import matching
 from scenelift.segment.embedded.categories import CATEGORIES, PARTLY
 from scenelift.segment.embedded.clicks import EmbeddedClicker
 from scenelift.segment.embedded.detectors import Detector
-from scenelift.segment.embedded.evidence import Evidence, Naming
+from scenelift.segment.embedded.evidence import Evidence, Naming, categories_of
 from scenelift.segment.embedded.judge import Judge
 from scenelift.segment.embedded.matching import Candidate
-from scenelift.segment.embedded.named import NAMED
 from scenelift.segment.embedded.overlap import without_overlaps
 from scenelift.segment.embedded.points import PointMasker
 from scenelift.segment.embedded.rescue import guesses_for
@@ -353,7 +352,7 @@ def _convincing(
     The odds of a score are divided by the square root of the rival's advantage. Sure ones, tiny
     ones and classes that the classifier knows little of stay as they are.
     """
-    words = {reading.phrase: _categories(reading) for reading in readings}
+    words = {reading.phrase: categories_of(reading) for reading in readings}
     convincing: list[Candidate] = []
     for candidate in candidates:
         word, box = words[candidate.label], np.array([candidate.box], np.float32)
@@ -393,7 +392,7 @@ def _named(
     detected, doubted = labels
     named = []
     for reading in readings:
-        word = _categories(reading) or _categories(reading, PARTLY)
+        word = categories_of(reading) or categories_of(reading, PARTLY)
         if not word:
             continue
         if reading.names:
@@ -411,18 +410,6 @@ def _named(
             scores[(share < 1) | ((share < FURTHER) & (boxes.scores < min_score))] = 0
         named += matching.of_names(boxes, scores, reading)
     return sorted(named, key=lambda c: (-c.score, c.box, c.label))
-
-
-def _categories(
-    reading: Reading, of_classes: Mapping[str, tuple[int, ...]] = CATEGORIES
-) -> tuple[int, ...]:
-    """List the classifier's categories for what a reading means; none for "everything"."""
-    if reading.how == "everything":
-        return ()
-    words = [NAMED[name] for name in reading.names] or [
-        of_classes.get(name, ()) for name in reading.classes
-    ]
-    return tuple(dict.fromkeys(category for word in words for category in word))
 
 
 def _weak(
