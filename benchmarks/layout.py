@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -532,35 +532,57 @@ def measure_fitting(scenes: Sequence[SyntheticScene], draws: int, *, upright: bo
     return Table(title=f"Poses from nothing, {kind}; CPU seconds each", of="objects", rows=rows)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+def scene_parser(
+    description: str | None, flag: str, parts: Sequence[str]
+) -> argparse.ArgumentParser:
+    """Take the options of a benchmark on rendered rooms, and which of its parts are run."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--size", choices=("small", "large"), default="small")
     parser.add_argument("--split", choices=("test", "train"), default="test")
     parser.add_argument("--scenes", type=int, help="only so many of them")
-    parser.add_argument("--draws", type=int, default=2, help="wrong poses and points a scene")
+
+    def some(text: str) -> list[str]:
+        names = text.split(",")
+        for name in names:
+            if name not in parts:
+                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(parts)}")
+        return names
+
     parser.add_argument(
-        "--parts",
-        type=lambda text: text.split(","),
-        default=["true", "rough", "anyhow", "upright", "metres"],
-        help="some of true,rough,anyhow,upright,metres",
+        flag, dest="parts", type=some, default=parts, help=f"some of {','.join(parts)}"
     )
     parser.add_argument("--json", type=Path, metavar="FILE")
-    options = parser.parse_args()
+    return parser
+
+
+def print_tables(
+    options: argparse.Namespace, measure_part: Callable[[Sequence[SyntheticScene], str], Table]
+) -> None:
+    """Measure each part, print its table, and write all of them where `--json` says."""
     scenes = load_or_make(options.size, split=options.split, count=options.scenes)
-    run = {
-        "true": lambda: measure_layout(scenes, options.draws, roughly=False),
-        "rough": lambda: measure_layout(scenes, options.draws, roughly=True),
-        "anyhow": lambda: measure_fitting(scenes, 1, upright=False),
-        "upright": lambda: measure_fitting(scenes, 1, upright=True),
-        "metres": lambda: measure_metres(scenes, options.draws),
-    }
     tables = []
     for part in options.parts:
-        tables.append(run[part]())
+        tables.append(measure_part(scenes, part))
         sys.stdout.write(table_text(tables[-1]) + "\n\n")
         sys.stdout.flush()
     if options.json:
         options.json.write_text(json.dumps(tables_json(tables), indent=2))
+
+
+def main() -> int:
+    parts = ("true", "rough", "anyhow", "upright", "metres")
+    parser = scene_parser(__doc__, "--parts", parts)
+    parser.add_argument("--draws", type=int, default=2, help="wrong poses and points a scene")
+    options = parser.parse_args()
+
+    def measure_part(scenes: Sequence[SyntheticScene], part: str) -> Table:
+        if part == "metres":
+            return measure_metres(scenes, options.draws)
+        if part in ("anyhow", "upright"):
+            return measure_fitting(scenes, 1, upright=part == "upright")
+        return measure_layout(scenes, options.draws, roughly=part == "rough")
+
+    print_tables(options, measure_part)
     return 0
 
 

@@ -20,24 +20,30 @@ it changes is how that shape is put into the photo. An object that something hid
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.layout import CORRECT, Figures, coloured, depth_like, measure, rough
-from benchmarks.quality.report import Row, Table, mean, table_text, tables_json
+from benchmarks.layout import (
+    CORRECT,
+    Figures,
+    coloured,
+    depth_like,
+    measure,
+    print_tables,
+    rough,
+    scene_parser,
+)
+from benchmarks.quality.report import Row, Table, mean
 from benchmarks.quality.shapes import bounds
-from benchmarks.synthetic import SyntheticObject, SyntheticScene, load_or_make
+from benchmarks.synthetic import SyntheticObject, SyntheticScene
 from scenelift.compose.fit import fit_pose
 from scenelift.compose.layout import lay_out
 from scenelift.compose.search import rotation_of_vector
@@ -235,12 +241,13 @@ def measure_condition(
                 place(o, m, c, scene, points)
                 for o, m, c in zip(scene.objects, meshes, faces, strict=True)
             ]
-            for column, now in ((name, placed), (f"{name}, laid out", None)):
-                placed = laid_out(placed, scene, points) if now is None else now
-                spent = (time.process_time() - began) / len(placed)
-                columns[column].seconds.append(spent)
+            half = time.process_time()
+            refined = laid_out(placed, scene, points)
+            ends = {name: (placed, half), f"{name}, laid out": (refined, time.process_time())}
+            for column, (objects, end) in ends.items():
+                columns[column].seconds.append((end - began) / len(objects))
                 columns[column].figures += measure(
-                    scene, [Shape(mesh=m) for m in meshes], [p.true_frame for p in placed], points
+                    scene, [Shape(mesh=m) for m in meshes], [p.true_frame for p in objects], points
                 )
     rows = [_row(name, c) for name, c in columns.items()]
     return Table(title=f"Pixal3D's pose, {condition}; CPU seconds each", of="objects", rows=rows)
@@ -267,28 +274,7 @@ def _row(name: str, column: _Column) -> Row:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", choices=("small", "large"), default="small")
-    parser.add_argument("--split", choices=("test", "train"), default="test")
-    parser.add_argument("--scenes", type=int, help="only so many of them")
-    parser.add_argument(
-        "--conditions",
-        type=lambda text: text.split(","),
-        default=CONDITIONS,
-        help=f"some of {','.join(CONDITIONS)}",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    options = parser.parse_args()
-    scenes = load_or_make(options.size, split=options.split, count=options.scenes)
-    tables = []
-    for condition in options.conditions:
-        if condition not in CONDITIONS:
-            parser.error(f"{condition!r} is none of {', '.join(CONDITIONS)}")
-        tables.append(measure_condition(scenes, condition))
-        sys.stdout.write(table_text(tables[-1]) + "\n\n")
-        sys.stdout.flush()
-    if options.json:
-        options.json.write_text(json.dumps(tables_json(tables), indent=2))
+    print_tables(scene_parser(__doc__, "--conditions", CONDITIONS).parse_args(), measure_condition)
     return 0
 
 
