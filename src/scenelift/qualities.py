@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from scenelift.errors import BackendUnavailable, UnknownBackend
+from scenelift.lacks import Lack
 from scenelift.options import OPTIONS, BackendOptions, ReconstructionOptions
 
 __all__ = [
@@ -65,13 +65,13 @@ class Choice:
     notes: tuple[str, ...] = ()
 
 
-def lacking(names: BackendNames, options: BackendOptions) -> list[str]:
+def lacking(names: BackendNames, options: BackendOptions) -> list[Lack]:
     """List what a set of backends lacks on this machine; empty when it can run."""
     from scenelift.pointmap import POINT_MAPPERS
     from scenelift.reconstruct import RECONSTRUCTORS
     from scenelift.segment import SEGMENTERS
 
-    missing: list[str] = []
+    missing: list[Lack] = []
     for registry, name in (
         (SEGMENTERS, names.segmenter),
         (POINT_MAPPERS, names.pointmapper),
@@ -82,7 +82,8 @@ def lacking(names: BackendNames, options: BackendOptions) -> list[str]:
         if name in registry.names():
             missing += registry.entry(name).lacks(options)
         else:
-            missing.append(f"the {registry.role} {name!r} is not part of this installation")
+            text = f"the {registry.role} {name!r} is not part of this installation"
+            missing.append(Lack(text))
     return list(dict.fromkeys(missing))
 
 
@@ -210,7 +211,7 @@ def _unused(names: BackendNames, options: BackendOptions) -> list[str]:
     ]
 
 
-def _untested(quality: str, options: BackendOptions) -> list[str]:
+def _untested(quality: str, options: BackendOptions) -> list[Lack]:
     """Explain why `auto` skips a quality that can run: its self-check has not passed here."""
     if quality not in ("light", "pbr"):
         return []
@@ -232,7 +233,7 @@ def _called(quality: str, names: BackendNames) -> str:
     return quality if unchanged else "custom"
 
 
-_UNTESTED = "its self-check has not passed on this machine"
+_UNTESTED = Lack("its self-check has not passed on this machine")
 
 _MADE_OF = {
     "full": "SAM 3, MoGe and SAM 3D Objects are all here",
@@ -244,7 +245,7 @@ _MADE_OF = {
 
 
 def _auto_notes(
-    quality: str, names: BackendNames, reasons: dict[str, list[str]]
+    quality: str, names: BackendNames, reasons: dict[str, list[Lack]]
 ) -> tuple[str, ...]:
     """Explain which quality was taken and why, and what the next better one needs."""
     if _called(quality, names) == quality:
@@ -266,21 +267,21 @@ def _auto_notes(
     return (note,)
 
 
-def _reason(quality: str, missing: list[str]) -> str:
+def _reason(quality: str, missing: list[Lack]) -> str:
     """Say what a quality lacks; where all of it are weights, with the one command for them."""
-    if len(missing) == 1 or not all(fact.startswith("no weights") for fact in missing):
+    models = [lack.weights_of for lack in missing if lack.weights_of]
+    if len(missing) == 1 or len(models) < len(missing):
         return "; ".join(missing)
-    names = [re.split(r" here: looked|: ", fact)[0].removeprefix("no ") for fact in missing]
-    return f"no {', '.join(names)}. {_remedy(quality, missing)} fetches them"
+    return f"no weights of {', '.join(models)}. {_remedy(quality, missing)} fetches them"
 
 
-def _remedy(quality: str, missing: list[str]) -> str:
+def _remedy(quality: str, missing: list[Lack]) -> str:
     """Write the commands that install what is missing."""
     from scenelift.weights.published import MODELS, of_quality
 
     if missing == [_UNTESTED]:
         return f"`scenelift models verify --run {quality}`"
-    packages = any("not installed" in reason for reason in missing)
+    packages = any(lack.packages for lack in missing)
     install = "`pip install 'scenelift[full]'` and " if packages else ""
     gated = " (gated)" if any(MODELS[name].gated for name in of_quality(quality)) else ""
     return f"{install}`scenelift models download {quality}`{gated}"

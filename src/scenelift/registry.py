@@ -7,11 +7,12 @@ same entries.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from scenelift.errors import BackendUnavailable, UnknownBackend
+from scenelift.lacks import Lack
 from scenelift.options import BackendOptions
 from scenelift.runtime import Runtime
 
@@ -37,7 +38,7 @@ class Backend(Generic[T]):
 
     name: str
     load: Callable[[Runtime], T]
-    lacks: Callable[[BackendOptions], list[str]] = field(default=lambda options: [])
+    lacks: Callable[[BackendOptions], Sequence[Lack]] = field(default=lambda options: [])
     licence: str = "Apache-2.0"
     networks: bool = False
     shares_objects: bool = False

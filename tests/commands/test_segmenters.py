@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from scenelift.cli import app
 from scenelift.errors import BackendUnavailable
+from scenelift.lacks import Lack
 from scenelift.options import BackendOptions
 from scenelift.pointmap import POINT_MAPPERS
 from scenelift.qualities import QUALITIES, BackendNames, choose_backends
@@ -34,7 +35,7 @@ def quality(monkeypatch):
     def cannot(options):
         raise AssertionError
 
-    lame = Backend(name="lame", load=cannot, lacks=lambda options: ["it is lame"])
+    lame = Backend(name="lame", load=cannot, lacks=lambda options: [Lack("it is lame")])
     monkeypatch.setitem(SEGMENTERS._backends, "lame", lame)
     names = BackendNames(segmenter="lame", pointmapper="fake-plane", reconstructor="fake-ball")
     monkeypatch.setitem(QUALITIES, "lame", names)

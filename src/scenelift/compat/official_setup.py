@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from scenelift.lacks import Lack, lacking_weights_of
 from scenelift.options import BackendOptions
 from scenelift.weights.locate import places
 
@@ -47,19 +48,23 @@ assert drawn[0, 4, 4, 0] == 0
 }
 
 
-def lacks(options: BackendOptions) -> list[str]:
+def lacks(options: BackendOptions) -> list[Lack]:
     """List what is missing to run Meta's package, without importing it."""
     missing = []
     if find_spec("sam3d_objects") is None:
         missing.append(
-            "Meta's sam3d_objects is not installed: "
-            "https://github.com/facebookresearch/sam-3d-objects says how"
+            Lack(
+                "Meta's sam3d_objects is not installed: "
+                "https://github.com/facebookresearch/sam-3d-objects says how",
+                packages=["sam3d_objects"],
+            )
         )
     packages = [name for name in ("hydra", "omegaconf") if find_spec(name) is None]
     if packages and not missing:
-        missing.append(f"{', '.join(packages)} not installed, which it needs")
+        text = f"{', '.join(packages)} not installed, which it needs"
+        missing.append(Lack(text, packages=packages))
     if published_folder(options.weights) is None:
-        missing.append("no weights of SAM 3D Objects: scenelift models download full")
+        missing.append(lacking_weights_of("SAM 3D Objects", "scenelift models download full"))
     return missing
 
 

@@ -1,5 +1,6 @@
 """Stage 2, pointmap: find a 3D point in front of the camera for each pixel."""
 
+from scenelift.lacks import Lack
 from scenelift.options import BackendOptions
 from scenelift.pointmap.base import POINT_MAPPERS, PointMapper
 from scenelift.registry import Backend
@@ -33,7 +34,7 @@ def _load_moge(runtime: Runtime) -> PointMapper:
     return ScaledPointMapper(mapper, _load_moge2(runtime))
 
 
-def _moge_lacks(options: BackendOptions) -> list[str]:
+def _moge_lacks(options: BackendOptions) -> list[Lack]:
     from scenelift.pointmap.moge_weights import lacks
 
     return lacks(options)
@@ -59,7 +60,7 @@ def _load_moge2(runtime: Runtime) -> PointMapper:
     return MetricMoGePointMapper.from_options(runtime)
 
 
-def _moge2_lacks(options: BackendOptions) -> list[str]:
+def _moge2_lacks(options: BackendOptions) -> list[Lack]:
     from scenelift.pointmap.moge_weights import metric_lacks
 
     return metric_lacks("moge-2", options)
@@ -71,7 +72,7 @@ def _load_moge2_small(runtime: Runtime) -> PointMapper:
     return MetricMoGePointMapper.from_options(runtime, name="moge-2-small")
 
 
-def _moge2_small_lacks(options: BackendOptions) -> list[str]:
+def _moge2_small_lacks(options: BackendOptions) -> list[Lack]:
     from scenelift.pointmap.moge_weights import metric_lacks
 
     return metric_lacks("moge-2-small", options)

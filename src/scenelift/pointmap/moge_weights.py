@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
+from scenelift.lacks import Lack, lacking_packages, lacking_weights_of
 from scenelift.options import BackendOptions
 from scenelift.weights.locate import home_of, locate
 
@@ -29,10 +29,10 @@ def weight_file(options: BackendOptions) -> Path:
     return converted if converted.is_file() else folder / "model.pt"
 
 
-def lacks(options: BackendOptions) -> list[str]:
+def lacks(options: BackendOptions) -> list[Lack]:
     """List what MoGe lacks on this machine."""
     if not weight_file(options).is_file():
-        return [*_lacking_packages(), "no weights of MoGe: scenelift models download full"]
+        return [*_lacking_packages(), lacking_weights_of("MoGe", "scenelift models download full")]
     return _lacking_packages()
 
 
@@ -51,15 +51,14 @@ def metric_weight_file(name: str, options: BackendOptions) -> Path:
     return home_of(sizes[0], options.weights) / "model.pt"
 
 
-def metric_lacks(name: str, options: BackendOptions) -> list[str]:
+def metric_lacks(name: str, options: BackendOptions) -> list[Lack]:
     """List what a MoGe-2 backend lacks on this machine."""
     if not metric_weight_file(name, options).is_file():
         bundle = "light" if name == "moge-2-small" else "open"
-        lacking = f"no weights of MoGe-2: scenelift models download {bundle}"
-        return [*_lacking_packages(), lacking]
+        command = f"scenelift models download {bundle}"
+        return [*_lacking_packages(), lacking_weights_of("MoGe-2", command)]
     return _lacking_packages()
 
 
-def _lacking_packages() -> list[str]:
-    missing = [name for name in ("torch", "safetensors") if not importlib.util.find_spec(name)]
-    return [f"{', '.join(missing)} not installed: pip install 'scenelift[full]'"] if missing else []
+def _lacking_packages() -> list[Lack]:
+    return lacking_packages("torch", "safetensors")

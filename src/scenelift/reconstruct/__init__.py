@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from scenelift.lacks import Lack, lacking_packages, lacking_weights_of
 from scenelift.options import BackendOptions
 from scenelift.reconstruct.base import (
     RECONSTRUCTORS,
@@ -28,17 +29,12 @@ __all__ = [
 ]
 
 
-def _lacks(models: dict[str, str], options: BackendOptions) -> list[str]:
+def _lacks(models: dict[str, str], options: BackendOptions) -> list[Lack]:
     """List packages and weights that are not here."""
-    from importlib.util import find_spec
-
     from scenelift.weights.locate import command_for, locate
 
-    missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
-    if missing:
-        return [f"{', '.join(missing)} not installed: pip install 'scenelift[full]'"]
-    return [
-        f"no weights of {title}: {command_for(name)}"
+    return lacking_packages("torch", "safetensors") or [
+        lacking_weights_of(title, command_for(name))
         for name, title in models.items()
         if locate(name, options.weights) is None
     ]
@@ -150,7 +146,7 @@ def _load_official(runtime: Runtime) -> Reconstructor:
     return OfficialReconstructor.load(runtime)
 
 
-def _official_lacks(options: BackendOptions) -> list[str]:
+def _official_lacks(options: BackendOptions) -> list[Lack]:
     from scenelift.compat.official_setup import lacks
 
     return lacks(options)

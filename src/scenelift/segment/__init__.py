@@ -1,5 +1,6 @@
 """Stage 1, segment: which pixels belong to which object."""
 
+from scenelift.lacks import Lack
 from scenelift.options import BackendOptions
 from scenelift.registry import Backend
 from scenelift.runtime import Runtime
@@ -14,7 +15,7 @@ def _load_embedded(runtime: Runtime) -> Segmenter:
     return EmbeddedSegmenter.load(runtime)
 
 
-def _embedded_lacks(options: BackendOptions) -> list[str]:
+def _embedded_lacks(options: BackendOptions) -> list[Lack]:
     from scenelift.weights.embedded import missing_for
 
     return missing_for("segment", options.weights)
@@ -26,7 +27,7 @@ def _load_sam3(runtime: Runtime) -> Segmenter:
     return SAM3Segmenter.load(runtime)
 
 
-def _sam3_lacks(options: BackendOptions) -> list[str]:
+def _sam3_lacks(options: BackendOptions) -> list[Lack]:
     from scenelift.segment.published import sam3_lacks
 
     return sam3_lacks(options)
@@ -38,7 +39,7 @@ def _load_grounded_sam2(runtime: Runtime) -> Segmenter:
     return GroundedSAM2Segmenter.load(runtime)
 
 
-def _grounded_sam2_lacks(options: BackendOptions) -> list[str]:
+def _grounded_sam2_lacks(options: BackendOptions) -> list[Lack]:
     from scenelift.segment.published import grounded_sam2_lacks
 
     return grounded_sam2_lacks(options)
@@ -77,7 +78,7 @@ def _load_grounded_sam2_tiny(runtime: Runtime) -> Segmenter:
     return GroundedSAM2Segmenter.load(runtime, name="grounded-sam2-tiny")
 
 
-def _grounded_sam2_tiny_lacks(options: BackendOptions) -> list[str]:
+def _grounded_sam2_tiny_lacks(options: BackendOptions) -> list[Lack]:
     from scenelift.segment.published import grounded_sam2_lacks
 
     return grounded_sam2_lacks(options, "grounded-sam2-tiny")

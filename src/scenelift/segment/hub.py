@@ -5,16 +5,16 @@ Nothing here imports PyTorch or transformers: `scenelift doctor` and `--quality 
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
 from scenelift.errors import WeightsError
+from scenelift.lacks import Lack
 from scenelift.weights import content
 from scenelift.weights.locate import in_hub_cache, looked_in, places
 from scenelift.weights.published import Model
 
-__all__ = ["fingerprint", "folder_of", "lacking_packages", "lacking_weights"]
+__all__ = ["PACKAGES", "fingerprint", "folder_of", "lacking_weights"]
 
 PACKAGES = ("torch", "transformers", "torchvision", "safetensors")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -22,20 +22,18 @@ PROCESSOR = ("processor_config.json", "preprocessor_config.json")
 TOKENIZER = ("tokenizer.json", "vocab.json", "vocab.txt")
 
 
-def lacking_packages() -> list[str]:
-    """Name packages that are not installed, in a sentence with the command that installs them."""
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if not missing:
-        return []
-    return [f"{', '.join(missing)} not installed: `pip install 'scenelift[full]'` brings them"]
-
-
-def lacking_weights(model: Model, weights: Path | None, repository: str | None = None) -> list[str]:
+def lacking_weights(
+    model: Model, weights: Path | None, repository: str | None = None
+) -> list[Lack]:
     """Explain why the weights cannot be loaded, and what to do; empty when they can."""
     try:
-        folder_of(model, weights, repository)
+        folder = _place(model, weights, repository)
+        if folder is None:
+            hub_id = repository or model.hub_id
+            return [Lack(_how_to_get(model, hub_id, weights), weights_of=hub_id)]
+        _check(model, folder)
     except WeightsError as exc:
-        return [str(exc)]
+        return [Lack(str(exc))]
     return []
 
 
@@ -53,18 +51,11 @@ def folder_of(model: Model, weights: Path | None, repository: str | None = None)
     Raises:
         WeightsError: it is nowhere, incomplete, or another kind of model.
     """
-    if repository and Path(repository).expanduser().is_dir():
-        return _checked(model, Path(repository).expanduser())
-    hub_id = repository or model.hub_id
-    if repository and (repository.count("/") != 1 or repository.startswith((".", "/", "~"))):
-        raise WeightsError(
-            f"{repository!r} is neither a folder nor a hub id (owner/name, such as {model.hub_id})."
-        )
-    folders = in_hub_cache(hub_id) if repository else places(model.name, weights)
-    for own in folders:
-        if (own / "config.json").is_file():
-            return _checked(model, own)
-    raise WeightsError(_how_to_get(model, hub_id, weights))
+    folder = _place(model, weights, repository)
+    if folder is None:
+        raise WeightsError(_how_to_get(model, repository or model.hub_id, weights))
+    _check(model, folder)
+    return folder
 
 
 def fingerprint(folder: Path) -> str:
@@ -76,8 +67,28 @@ def fingerprint(folder: Path) -> str:
     return content.fingerprint([folder / "config.json", *sorted(folder.glob("*.safetensors"))])
 
 
-def _checked(model: Model, folder: Path) -> Path:
-    """Return the folder, if it holds this kind of model as safetensors."""
+def _place(model: Model, weights: Path | None, repository: str | None) -> Path | None:
+    """Return the folder that a model would be read from; None where it is nowhere.
+
+    Raises:
+        WeightsError: the user named what can be neither a folder nor a hub id.
+    """
+    if repository and Path(repository).expanduser().is_dir():
+        return Path(repository).expanduser()
+    if repository and (repository.count("/") != 1 or repository.startswith((".", "/", "~"))):
+        raise WeightsError(
+            f"{repository!r} is neither a folder nor a hub id (owner/name, such as {model.hub_id})."
+        )
+    folders = in_hub_cache(repository) if repository else places(model.name, weights)
+    return next((folder for folder in folders if (folder / "config.json").is_file()), None)
+
+
+def _check(model: Model, folder: Path) -> None:
+    """Make sure that a folder holds this kind of model as safetensors.
+
+    Raises:
+        WeightsError: it is incomplete, or another kind of model.
+    """
     try:
         kind = json.loads((folder / "config.json").read_bytes()).get("model_type")
     except (OSError, ValueError, AttributeError) as exc:
@@ -96,7 +107,6 @@ def _checked(model: Model, folder: Path) -> Path:
                 f"{folder} lacks {names[0]}. Fetch the model again, whole; pickled weights (.bin, "
                 f".pt) are not read, because they can run code."
             )
-    return folder
 
 
 def _how_to_get(model: Model, hub_id: str, weights: Path | None) -> str:

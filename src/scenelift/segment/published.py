@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scenelift.lacks import Lack, lacking_packages
 from scenelift.options import BackendOptions
-from scenelift.segment.hub import lacking_packages, lacking_weights
+from scenelift.segment.hub import PACKAGES, lacking_weights
 from scenelift.weights.published import MODELS
 
 __all__ = [
@@ -39,15 +40,15 @@ COMMON = (
 )
 
 
-def sam3_lacks(options: BackendOptions) -> list[str]:
+def sam3_lacks(options: BackendOptions) -> list[Lack]:
     """List what "sam3" lacks here."""
-    return [*lacking_packages(), *lacking_weights(SAM3, options.weights, options.model)]
+    return [*lacking_packages(*PACKAGES), *lacking_weights(SAM3, options.weights, options.model)]
 
 
-def grounded_sam2_lacks(options: BackendOptions, name: str = "grounded-sam2") -> list[str]:
+def grounded_sam2_lacks(options: BackendOptions, name: str = "grounded-sam2") -> list[Lack]:
     """List what one of `GROUNDED_PAIRS` lacks here."""
     return [
-        *lacking_packages(),
+        *lacking_packages(*PACKAGES),
         *(
             reason
             for model, repository in zip(

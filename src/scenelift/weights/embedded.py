@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from scenelift.errors import InputError, WeightsError
+from scenelift.lacks import Lack
 from scenelift.progress import Reporter
 from scenelift.weights import store
 from scenelift.weights.artefact import Artefact, ArtefactStatus, Member, Package, Role
@@ -287,14 +288,14 @@ def path(name: str, weights: Path | None = None, *, file: str | None = None) -> 
     return _folder(weights) / name / file
 
 
-def missing_for(role: Role, weights: Path | None = None) -> list[str]:
+def missing_for(role: Role, weights: Path | None = None) -> list[Lack]:
     """List artefacts that a role needs and that cannot be used. Reads no weights."""
     problems = (
         store.problem(_folder(weights), artefact)
         for artefact in ARTEFACTS.values()
         if role in artefact.essential_for
     )
-    return [f"{problem}: run `{COMMAND}`" for problem in problems if problem]
+    return [Lack(f"{problem}: run `{COMMAND}`") for problem in problems if problem]
 
 
 def status(weights: Path | None = None, *, verify: bool = False) -> list[ArtefactStatus]:

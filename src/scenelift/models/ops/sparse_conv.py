@@ -11,6 +11,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from scenelift.lacks import Lack
 from scenelift.models.ops.neighbours import Neighbours
 from scenelift.options import BackendOptions
 from scenelift.registry import Backend, Registry
@@ -48,14 +49,15 @@ def _triton(runtime: Runtime) -> SparseConv:
     return gather_gemm
 
 
-def _triton_lacks(options: BackendOptions) -> list[str]:
+def _triton_lacks(options: BackendOptions) -> list[Lack]:
     if find_spec("triton") is None:
-        return ["Triton is not installed; PyTorch for CUDA brings it on Linux"]
+        text = "Triton is not installed; PyTorch for CUDA brings it on Linux"
+        return [Lack(text, packages=["triton"])]
     import torch
 
     interpreted = os.environ.get("TRITON_INTERPRET") == "1"  # Triton's debugger, on any device
     if not interpreted and (options.device == "cpu" or not torch.cuda.is_available()):
-        return ["it runs on a GPU only: use the reference"]
+        return [Lack("it runs on a GPU only: use the reference")]
     return []
 
 
