@@ -2,7 +2,8 @@
 
     python -m benchmarks.scene_gpu [--size tiny] [--device cpu] [--objects 1,4,27] [--kind ugly]
         [--model trellis2] [--ways plain,fast,compiled,compiled+caching] [--keep-stages]
-        [--vram 8GB [--alone-with 8GB]] [--repeats 3,3,0] [--stacks FILE] [--json FILE]
+        [--vram 8GB [--alone-with 8GB]] [--repeats 3,3,0] [--stacks FILE] [--kernels FILE]
+        [--json FILE]
 
 For every number of objects: a first run in this process, then `--repeats` more (one number, or one
 for each number of objects), of which the best is shown, stage by stage. Networks have random
@@ -28,7 +29,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -38,6 +39,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # nothing need be in
 
 import torch
 
+from benchmarks.kernels import recording
 from benchmarks.planted import (
     PlantedPointMapper,
     PlantedReconstructor,
@@ -103,6 +105,7 @@ def lift(
     devices: Sequence[str],
     *,
     keep_stages: bool = False,
+    listen: Callable[[Event], object] = lambda event: None,
 ) -> Run:
     """Run the whole job once, into an empty folder."""
     device = torch.device(devices[0])
@@ -114,14 +117,15 @@ def lift(
     retries = _retries(device)
     finished: list[float] = []
 
-    def listen(event: Event) -> None:
+    def hear(event: Event) -> None:
+        listen(event)
         if event.kind == "stage_finished" and event.stage == "finish":
             finished.append(time.perf_counter())
 
     began = time.perf_counter()
     with sampling(devices) as samples:
         store = StageStore(folder.with_name("stages")) if keep_stages else None
-        scene = pipeline.run(planting.image, "vase", report=Reporter(listen), store=store)
+        scene = pipeline.run(planting.image, "vase", report=Reporter(hear), store=store)
         scene.save(folder)
         if store is not None:
             store.clear()
@@ -275,6 +279,17 @@ def _measure(
             lines += tree.lines(thread, least=0.005 * again.wall)
         with options.stacks.open("a") as file:
             file.write("\n".join(lines) + "\n\n")
+    if options.kernels and repeats:
+        with recording() as record:
+
+            def mark(event: Event) -> None:
+                if event.kind in ("stage_started", "stage_finished"):
+                    began = "begins" if event.kind == "stage_started" else "ends"
+                    record.mark(f"{event.stage} {event.object_index or 0} {began}")
+
+            once(listen=mark)
+        with options.kernels.open("a") as file:
+            file.write("\n".join([f"{count} {plural}", *record.lines()]) + "\n\n")
     if options.keep:
         shutil.copytree(folder, options.keep, dirs_exist_ok=True)
     return made
@@ -302,6 +317,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, help="write the last scene here as well")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--stacks", type=Path, help="write where one more run's time goes here")
+    parser.add_argument("--kernels", type=Path, help="write what the GPU does in one more run here")
     options = parser.parse_args(argv)
     if options.at_once:
         overlap.AT_ONCE = options.at_once

@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 
-__all__ = ["Tree", "watching"]
+__all__ = ["Tree", "stack_of", "watching"]
 
 INTERVAL = 0.01  # seconds
 OURS = ("scenelift", "benchmarks")
@@ -54,7 +55,7 @@ def watching() -> Iterator[dict[str, Tree]]:
             for ident, frame in sys._current_frames().items():
                 if ident != watcher.ident:
                     pool = names.get(ident, "?").rstrip("0123456789_-")
-                    trees.setdefault(pool, Tree()).add(_path(frame), now - last)
+                    trees.setdefault(pool, Tree()).add(stack_of(frame), now - last)
             last = now
 
     watcher = threading.Thread(target=watch, daemon=True)
@@ -66,13 +67,20 @@ def watching() -> Iterator[dict[str, Tree]]:
         watcher.join()
 
 
-def _path(frame: FrameType | None) -> list[str]:
+def stack_of(frame: FrameType | None) -> list[str]:
     """Functions of ours from the outermost inwards, and the innermost one of anybody's."""
     path: list[str] = []
     while frame is not None:
-        code = frame.f_code
-        file = Path(code.co_filename)
-        if not path or any(part in OURS for part in file.parts):
-            path.append(f"{file.parent.name}/{file.name}:{frame.f_lineno} {code.co_name}")
+        name, ours = _described(frame.f_code, frame.f_lineno)
+        if ours or not path:
+            path.append(name)
         frame = frame.f_back
     return path[::-1]
+
+
+@cache  # the watched threads wait meanwhile
+def _described(code: CodeType, line: int) -> tuple[str, bool]:
+    """Return a line's name, and whether it is ours."""
+    file = Path(code.co_filename)
+    name = f"{file.parent.name}/{file.name}:{line} {code.co_name}"
+    return name, any(part in OURS for part in file.parts)
