@@ -12,7 +12,8 @@ take depends on the object. In its place stand decoder-like shapes:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Literal
@@ -201,6 +202,10 @@ class PlantedReconstructor:
         inner: the reconstructor; None where others work in its place.
         plantings: what is true, of photos with different numbers of objects.
         own_shape: gives the reconstructor's shape, which was planted inside it.
+
+    Attributes:
+        made: a checksum of what the networks made of each object.
+        halves: whether the next object may be begun while one is completed.
     """
 
     name = "planted"
@@ -211,6 +216,8 @@ class PlantedReconstructor:
         self.inner, self._own_shape = inner, own_shape
         self._of_count = {len(planting.poses): planting for planting in plantings}
         self.version = getattr(inner, "version", "made up")
+        self.made: dict[int, int] = {}
+        self.halves = True
 
     def begin(self, image: Image, points: PointMap) -> None:
         if self.inner is not None:
@@ -221,8 +228,23 @@ class PlantedReconstructor:
             end_photo(self.inner)
 
     def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
-        made = self.inner.reconstruct(view, seed=seed, report=report)
+        return self._in_place_of(self.inner.reconstruct(view, seed=seed, report=report), view, seed)
+
+    def start_samples(
+        self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
+    ) -> list[Callable[[], Reconstruction]]:
+        rest = self.inner.start_samples(view, seeds=seeds, report=report)
+        return [
+            lambda one=one, seed=seed: self._in_place_of(one(), view, seed)
+            for one, seed in zip(rest, seeds, strict=True)
+        ]
+
+    def has_room(self) -> bool:
+        return self.halves and self.inner.has_room()
+
+    def _in_place_of(self, made: Reconstruction, view: ObjectView, seed: int) -> Reconstruction:
         index = int(view.instance.label.split()[1])
+        self.made[index] = _checksum(made.shape)
         planting = self._of_count[1 + len(view.others)]
         pose = planting.poses[index]
         rng = np.random.default_rng(seed)
@@ -230,6 +252,16 @@ class PlantedReconstructor:
         pose = dataclasses.replace(pose, translation=(float(x), float(y), float(z)))
         shape = made.shape if self._own_shape else planting.shape
         return dataclasses.replace(made, shape=shape, pose=pose, notes=())
+
+
+def _checksum(shape: Shape) -> int:
+    """Of what the networks have made: the same however objects overlap."""
+    arrays = [] if shape.gaussians is None else [shape.gaussians.means, shape.gaussians.scales]
+    arrays += [] if shape.mesh is None else [shape.mesh.vertices, shape.mesh.faces]
+    total = 0
+    for array in arrays:
+        total = zlib.crc32(np.ascontiguousarray(array).data, total)
+    return total
 
 
 def made_up_backends(

@@ -29,11 +29,13 @@ import sys
 import tempfile
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # nothing need be installed
 
@@ -81,6 +83,7 @@ class Run:
         allocated, held: GiB of the device at the peak. host: GiB of this process, so far.
         retries: how often PyTorch gave back all the memory that it kept, to get some: the device
             waits for that.
+        made: checksum of what the networks made, whatever stands in its place; of a crew none.
         notes: of the scene's manifest, which say what could not be done as wanted.
     """
 
@@ -95,6 +98,7 @@ class Run:
     retries: int
     faces: list[int]
     textured: int
+    made: str
     notes: list[str] = field(default_factory=list)
 
 
@@ -150,8 +154,14 @@ def lift(
         textured=sum(
             o.shape.mesh is not None and o.shape.mesh.texture is not None for o in scene.objects
         ),
+        made=_checksum(pipeline.reconstructor),
         notes=list(dict.fromkeys(notes)),
     )
+
+
+def _checksum(reconstructor: Any) -> str:
+    text = json.dumps(sorted(reconstructor.made.items()))
+    return f"{zlib.crc32(text.encode()):08x}" if reconstructor.made else ""
 
 
 def _retries(device: torch.device) -> int:
@@ -267,6 +277,7 @@ def _measure(
         f"{best.first_object:.1f} s warm; {best.tail:.2f} s after the last one; "
         f"{best.textured} of {count} textured, "
         f"at most {max(best.faces, default=0):,} faces"
+        f"{f'; made {best.made}' if best.made else ''}"
         f"{f'; memory given back {best.retries} times' if best.retries else ''}"
     )
     for note in best.notes:
@@ -312,6 +323,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--vram", help="as of `scenelift run`")
     parser.add_argument("--alone-with", help="have another process take all memory but this")
     parser.add_argument("--at-once", type=int, help="objects that are finished at the same time")
+    parser.add_argument(
+        "--one-by-one", action="store_true", help="begin none before the last is made"
+    )
     parser.add_argument("--keep-stages", action="store_true", help="store results meanwhile")
     parser.add_argument("--repeats", default="2", help="one number, or one for each of --objects")
     parser.add_argument("--keep", type=Path, help="write the last scene here as well")
@@ -320,7 +334,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--kernels", type=Path, help="write what the GPU does in one more run here")
     options = parser.parse_args(argv)
     if options.at_once:
-        overlap.AT_ONCE = options.at_once
+        overlap.AT_ONCE = overlap.AT_ONCE_BESIDE_GPU = options.at_once
     devices = split_devices(options.device)
     device = torch.device(devices[0])
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
@@ -349,6 +363,7 @@ def main(argv: list[str] | None = None) -> int:
             f"imports {imported:.1f} s; drawing the scene {planted:.1f} s and the weights "
             f"{drawn:.1f} s, in place of reading them"
         )
+        reconstructor.halves = not options.one_by_one
         columns = " ".join(f"{stage[:7]:>7}" for stage in STAGES)
         say(f"{'seconds':22} {columns} {'wall':>8} {'busy':>5} {'GiB':>6} {'held':>6} {'host':>6}")
         for way in ways:
@@ -356,6 +371,7 @@ def main(argv: list[str] | None = None) -> int:
                 if reconstructor.inner is not None:
                     reconstructor.inner.release()
                 mapper, reconstructor, crew = _backends(options, plantings, devices, way)
+                reconstructor.halves = not options.one_by_one
             say(f"{way}:")
             for planting, more in zip(plantings, repeats, strict=True):
                 count = len(planting.instances)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -26,6 +28,9 @@ from scenelift.weights.home import scenelift_home
 __all__ = ["Recordings", "accelerate", "as_cuda_graph", "default_dtype", "prepare", "tensors_in"]
 
 log = logging.getLogger(__name__)
+
+# To record waits for the whole device, which must not be recorded meanwhile.
+_recording = threading.Lock()
 
 M = TypeVar("M", bound=nn.Module)
 P = TypeVar("P")
@@ -213,8 +218,11 @@ class _Recording:
         *state, now = self._inputs
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream(time.device)
         try:
-            pool = self._pool.handle
-            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            pool, beside = self._pool.handle, _recording_stream(stream.device, stream.priority)
+            with (
+                _recording,
+                torch.cuda.graph(graph, pool, beside, capture_error_mode="thread_local"),
+            ):
                 self._outputs = self._velocity(tuple(state), now, self._view)
         except RuntimeError as exc:
             log.warning("cannot record the sampler's steps; launching them one by one: %s", exc)
@@ -224,6 +232,12 @@ class _Recording:
         # Outside the handler, whose frames hold what was to be recorded.
         self._pool.broken, self._inputs, self._outputs = True, (), ()
         _end_recording(stream, self._pool.handle)
+
+
+@cache
+def _recording_stream(device: torch.device, priority: int) -> torch.cuda.Stream:
+    """Return a stream for recordings: they keep its priority."""
+    return torch.cuda.Stream(device, priority=priority)
 
 
 def _end_recording(stream: torch.cuda.Stream, pool: Any) -> None:
