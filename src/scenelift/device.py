@@ -27,6 +27,7 @@ __all__ = [
     "keep_blocks_whole",
     "limit_memory",
     "memory_cap",
+    "room_on",
     "split_devices",
     "uses_triton",
     "when_cleared",
@@ -135,6 +136,19 @@ def current_device(device: torch.device) -> AbstractContextManager[object]:
 def memory_cap(device: torch.device) -> int | None:
     """Return how many bytes `limit_memory` lets PyTorch hold on a device; None if no limit."""
     return _caps.get(_index(device)) if device.type == "cuda" else None
+
+
+def room_on(device: torch.device) -> int | None:
+    """Return how many bytes this process can still take on a CUDA device; None elsewhere."""
+    import torch
+
+    if device.type != "cuda":
+        return None
+    allocated = torch.cuda.memory_allocated(device)
+    free, _ = torch.cuda.mem_get_info(device)
+    room = free + torch.cuda.memory_reserved(device) - allocated
+    cap = memory_cap(device)
+    return room if cap is None else min(room, cap - allocated)
 
 
 def when_cleared(give_back: Callable[[torch.device], None]) -> None:

@@ -135,7 +135,7 @@ def test_a_picture_does_not_depend_on_what_is_listed_together(monkeypatch, pairs
     np.testing.assert_allclose(in_parts.color, whole.color, atol=1e-5)
 
 
-def test_bands_hold_few_splats_and_each_projects_all_once(monkeypatch):
+def test_bands_hold_few_splats_and_no_part_is_projected_in_vain(monkeypatch):
     from scenelift.render import splats_torch
 
     splats, tall = some_splats(400, scale=0.02), Camera.from_fov(32, 192, fov_deg=60)
@@ -165,8 +165,8 @@ def test_bands_hold_few_splats_and_each_projects_all_once(monkeypatch):
     np.testing.assert_allclose(in_bands.color, whole.color, atol=1e-5)
     assert len(sizes) >= 3
     assert max(sizes) <= visible // 3
-    # Once to count what every row has, and once for every band.
-    assert sum(projected) == 400 * (1 + len(sizes))
+    # Once to count what every row has, and once for every band that a part of them touches.
+    assert 400 < sum(projected) < 400 * (1 + len(sizes))
     assert sum(sizes) < 1.5 * visible  # few are in two bands
 
 

@@ -21,6 +21,7 @@ from scenelift.background.relief import (
     relief_behind_edges,
 )
 from scenelift.background.shape import JUMP, Layer, count_faces
+from scenelift.threads import side_by_side
 
 __all__ = ["Pictures", "Reliefs"]
 
@@ -138,12 +139,16 @@ class Reliefs:
 
     def layers(self, pictures: Pictures, margin: Margin) -> list[Layer]:
         """Give each layer its picture."""
-        behind_edges, _ = pictures.behind_edges_of(self, margin)
+        work = (
+            lambda: pictures.behind_objects,
+            lambda: pictures.behind_edges_of(self, margin)[0],
+            lambda: pictures.blurred,
+        )
+        behind_objects, behind_edges, blurred = side_by_side(
+            lambda picture: margin.continued(picture()), work
+        )
         return self._layers(
-            margin.continued(pictures.behind_objects),
-            margin.continued(behind_edges),
-            margin.continued(pictures.blurred),
-            margin.photo_box(pictures.taken_out),
+            behind_objects, behind_edges, blurred, margin.photo_box(pictures.taken_out)
         )
 
     def _layers(

@@ -19,6 +19,7 @@ from scenelift.background.shape import mesh_of, splats_of
 from scenelift.background.surroundings import MOST_FACES, Surroundings, look_around
 from scenelift.geometry.transforms import pose_matrix, transform_gaussians, transform_points
 from scenelift.progress import Reporter, silent
+from scenelift.threads import side_by_side
 from scenelift.types import (
     Background,
     Image,
@@ -117,15 +118,16 @@ def rebuild(
 
 def _points_of(objects: Sequence[SceneObject]) -> NDArray[np.float64]:
     """Collect points [N, 3] of objects in the scene: means of their splats, or mesh corners."""
-    points = [np.zeros((0, 3))]
-    for o in objects:
+
+    def points_of(o: SceneObject) -> NDArray[np.float64]:
         shape = o.shape
         if shape.gaussians is not None and len(shape.gaussians):
             own = shape.gaussians.means[shape.gaussians.opacities > FAINT]
         elif shape.mesh is not None:
             own = shape.mesh.vertices
         else:
-            continue
+            return np.zeros((0, 3))
         some = own[:: -(-len(own) // POINTS_OF_AN_OBJECT) or 1]
-        points.append(transform_points(some, pose_matrix(o.pose)))
-    return np.concatenate(points)
+        return transform_points(some, pose_matrix(o.pose))
+
+    return np.concatenate([np.zeros((0, 3)), *side_by_side(points_of, objects)])

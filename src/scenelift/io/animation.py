@@ -30,7 +30,7 @@ BAYER = sum(
 )
 DITHER = 12
 TRANSPARENT = np.uint8(255)  # the last entry of a GIF's palette: what is as in the frame before
-ENOUGH_PIXELS = 500_000  # to choose a palette from
+ENOUGH_PIXELS = 150_000  # to choose a palette from
 WEBP_QUALITY = 85
 MP4_QUALITY = 20  # constant rate factor of x264: 18 looks like the original, 23 is its default
 MP4_REPEATS = 3  # a film has an end: the loop is seen so many times

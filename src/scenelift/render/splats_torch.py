@@ -6,7 +6,8 @@ blend.
 
 Where there are many, the picture is drawn in bands, each of the splats that touch it, which are
 projected again for it. So drawing takes about 1 GB besides the splats themselves (56 bytes each),
-however many they are, unless a single row of tiles has more.
+however many they are, unless a single row of tiles has more. Where more is free, bands are larger:
+the picture is the same.
 
 Shape letters: N splats, M splats on the screen, P pairs of splat and tile, T tiles, A active tiles.
 The camera frame here is x right, y down, z forward.
@@ -22,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scenelift.device import uses_triton
+from scenelift.device import room_on, uses_triton
 from scenelift.render.rendering import Rendering, camera_from_scene
 from scenelift.render.splatting import (
     DILATION,
@@ -54,6 +55,8 @@ BY_KERNEL = 4  # times as many by the kernel, which keeps nothing in between: 0.
 # its tiles.
 SORTED_AT_ONCE = 1 << 21
 PAIRS_AT_ONCE = 1 << 22
+WORKING = 1 << 30  # what that takes; so many times as much where there is room for it
+MOST_TIMES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -157,12 +160,13 @@ def draw_splats(
         blend = blend_tiles
     width, height = camera.width, camera.height
     projection = _Projection.of(splats, camera, scene_from_camera, near)
-    parts, bands = _survey(projection)
-    whole = None if parts is None else _front_to_back(parts)
-    del parts
+    survey = _survey(projection)
+    bands = survey.bands
+    whole = None if survey.parts is None else _front_to_back(survey.parts)
+    survey.parts = None
     images = []
     for first, end in bands:
-        screen = whole or _front_to_back(projection.parts(first, end))
+        screen = whole or _front_to_back(projection.parts(first, end, survey.reaches))
         members, starts = _list_tiles(screen, width, height, first, end)
         image = blend(screen.table[members], starts, width, height)
         images.append(image[first * TILE : end * TILE])
@@ -219,11 +223,17 @@ class _Projection:
         on_device = torch.tensor(view, dtype=torch.float32, device=splats.means.device)
         return cls(splats=splats, camera=camera, view=on_device, near=near)
 
-    def parts(self, first: int = 0, end: int | None = None) -> Iterator[_Screen]:
+    def parts(
+        self,
+        first: int = 0,
+        end: int | None = None,
+        reaches: Sequence[tuple[int, int]] | None = None,
+    ) -> Iterator[_Screen]:
         """Project some splats after others, and choose those that can be seen.
 
         Args:
             first, end: rows of tiles; splats that touch none of them are left out.
+            reaches: rows that each part touches, first and end: those beyond are not looked at.
         """
         at_once = SPLATS_AT_ONCE
         if uses_triton(self.view.device):
@@ -232,7 +242,11 @@ class _Projection:
             at_once *= BY_KERNEL
         else:
             project_some = project
-        for start in range(0, max(1, len(self.splats.means)), at_once):
+        for number, start in enumerate(range(0, max(1, len(self.splats.means)), at_once)):
+            if reaches is not None and end is not None:
+                top, bottom = reaches[number]
+                if top >= end or bottom <= first:
+                    continue
             some = self.splats.part(start, start + at_once)
             table, reach, visible = project_some(some, self.camera, self.view, self.near)
             if end is not None:
@@ -242,13 +256,23 @@ class _Projection:
             yield _Screen(table=torch.cat([table[rows], some.rgb[rows]], -1), reach=reach[rows])
 
 
-def _survey(projection: _Projection) -> tuple[list[_Screen] | None, list[tuple[int, int]]]:
-    """Count what every row of tiles has, and split the picture into bands that have not too much.
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Survey:
+    """How a picture is split.
 
-    Returns:
+    Attributes:
         parts: what can be seen, where one band has it all.
         bands: rows of tiles, first and end.
+        reaches: rows of tiles that each part of the splats touches, first and end.
     """
+
+    parts: list[_Screen] | None
+    bands: list[tuple[int, int]]
+    reaches: list[tuple[int, int]]
+
+
+def _survey(projection: _Projection) -> _Survey:
+    """Count what every row of tiles has, and split the picture into bands with not too much."""
     width, height = projection.camera.width, projection.camera.height
     rows = -(-height // TILE)
     device = projection.view.device
@@ -258,7 +282,9 @@ def _survey(projection: _Projection) -> tuple[list[_Screen] | None, list[tuple[i
     splats = torch.zeros(side * side, dtype=torch.int64, device=device)
     pairs = torch.zeros(side * side, dtype=torch.float64, device=device)
     parts: list[_Screen] | None = []
-    total = 0
+    total, reaches = 0, []
+    times = _times(device)
+    most_sorted, most_pairs = times * SORTED_AT_ONCE, times * PAIRS_AT_ONCE
     for part in projection.parts():
         first, end = _tile_ranges(part, width, height)
         across = (end - first).clamp(min=0)[:, 0].to(torch.float64)
@@ -267,18 +293,30 @@ def _survey(projection: _Projection) -> tuple[list[_Screen] | None, list[tuple[i
         splats += torch.bincount(ranges, minlength=side * side)
         pairs += torch.bincount(ranges, across, minlength=side * side)
         total += len(part.table)
-        parts = None if parts is None or total > SORTED_AT_ONCE else [*parts, part]
+        parts = None if parts is None or total > most_sorted else [*parts, part]
+        none = torch.zeros(2, dtype=torch.int64, device=device)
+        reaches.append(torch.stack([top.amin(), bottom.amax()]) if len(top) else none)
     there = [np.triu(t.view(side, side).cpu().numpy().astype(np.int64), 1) for t in (splats, pairs)]
     new = there[0].sum(1)[:rows].tolist()
     on, listings = ((t.sum(1) - t.sum(0)).cumsum()[:rows].tolist() for t in there)
     bands, begin, members, entries = [], 0, 0, 0
     for row, listing in enumerate(listings):
         members += new[row] if row > begin else on[row]
-        if row > begin and (members > SORTED_AT_ONCE or entries + listing > PAIRS_AT_ONCE):
+        if row > begin and (members > most_sorted or entries + listing > most_pairs):
             bands.append((begin, row))
             begin, members, entries = row, on[row], 0
         entries += listing
-    return parts, [*bands, (begin, rows)]
+    return _Survey(
+        parts=parts,
+        bands=[*bands, (begin, rows)],
+        reaches=[(top, bottom) for top, bottom in torch.stack(reaches).tolist()],
+    )
+
+
+def _times(device: torch.device) -> int:
+    """How many times as much as usual a band may have: up to three quarters of what is free."""
+    room = room_on(device)
+    return 1 if room is None else max(1, min(MOST_TIMES, 3 * room // (4 * WORKING)))
 
 
 def _front_to_back(parts: Iterable[_Screen]) -> _Screen:
