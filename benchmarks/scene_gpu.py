@@ -31,7 +31,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -48,7 +48,7 @@ from benchmarks.planted import (
     Planting,
     made_up_backends,
 )
-from benchmarks.stacks import watching
+from benchmarks.stacks import Tree, watching
 from scenelift import overlap
 from scenelift.crew import Crew
 from scenelift.device import split_devices
@@ -267,7 +267,10 @@ def _measure(
     count = len(planting.instances)
     plural = "objects" if count > 1 else "object"
     once = partial(lift, pipeline, planting, folder, devices, keep_stages=options.keep_stages)
-    made = [once()]
+    with watching() if options.first_stacks else nullcontext() as trees:
+        made = [once()]
+    if trees is not None:
+        _write_stacks(options.first_stacks, trees, f"{count} {plural}, first", made[0])
     show(f"{count} {plural}, first", made[0])
     made += [once() for _ in range(repeats)]
     best = min(made[1:] or made, key=lambda run: run.wall)
@@ -285,11 +288,13 @@ def _measure(
     if options.stacks and repeats:
         with watching() as trees:
             again = once()
-        lines = [f"{count} {plural}, {again.wall:.2f} s"]
-        for thread, tree in trees.items():
-            lines += tree.lines(thread, least=0.005 * again.wall)
-        with options.stacks.open("a") as file:
-            file.write("\n".join(lines) + "\n\n")
+        _write_stacks(options.stacks, trees, f"{count} {plural}", again)
+    if options.in_turn and repeats and isinstance(pipeline.reconstructor, PlantedReconstructor):
+        pipeline.reconstructor.halves = False
+        one_by_one = once()
+        pipeline.reconstructor.halves = True
+        show(f"{count} {plural}, in turn", one_by_one)
+        say(f"  made {one_by_one.made}: {'the same' if one_by_one.made == best.made else 'OTHER'}")
     if options.kernels and repeats:
         with recording() as record:
 
@@ -304,6 +309,14 @@ def _measure(
     if options.keep:
         shutil.copytree(folder, options.keep, dirs_exist_ok=True)
     return made
+
+
+def _write_stacks(path: Path, trees: dict[str, Tree], name: str, run: Run) -> None:
+    lines = [f"{name}, {run.wall:.2f} s"]
+    for thread, tree in trees.items():
+        lines += tree.lines(thread, least=0.005 * run.wall)
+    with path.open("a") as file:
+        file.write("\n".join(lines) + "\n\n")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -322,19 +335,20 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--vram", help="as of `scenelift run`")
     parser.add_argument("--alone-with", help="have another process take all memory but this")
-    parser.add_argument("--at-once", type=int, help="objects that are finished at the same time")
+    parser.add_argument("--at-once", help="objects that are finished at the same time: 2,3 in turn")
     parser.add_argument(
-        "--one-by-one", action="store_true", help="begin none before the last is made"
+        "--in-turn",
+        action="store_true",
+        help="one more run that begins none before the last is made",
     )
     parser.add_argument("--keep-stages", action="store_true", help="store results meanwhile")
     parser.add_argument("--repeats", default="2", help="one number, or one for each of --objects")
     parser.add_argument("--keep", type=Path, help="write the last scene here as well")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--stacks", type=Path, help="write where one more run's time goes here")
+    parser.add_argument("--first-stacks", type=Path, help="the same of the first run")
     parser.add_argument("--kernels", type=Path, help="write what the GPU does in one more run here")
     options = parser.parse_args(argv)
-    if options.at_once:
-        overlap.AT_ONCE = overlap.AT_ONCE_BESIDE_GPU = options.at_once
     devices = split_devices(options.device)
     device = torch.device(devices[0])
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
@@ -357,13 +371,14 @@ def main(argv: list[str] | None = None) -> int:
         plantings = [Planting.of(options.size, options.kind, count) for count in counts]
         planted = time.perf_counter() - began
         ways = options.ways.split(",")
+        at_onces = [int(n) for n in options.at_once.split(",")] if options.at_once else [0]
+        counted = list(zip(plantings, repeats, strict=True))
         mapper, reconstructor, crew = _backends(options, plantings, devices, ways[0])
         drawn = time.perf_counter() - began - planted
         say(
             f"imports {imported:.1f} s; drawing the scene {planted:.1f} s and the weights "
             f"{drawn:.1f} s, in place of reading them"
         )
-        reconstructor.halves = not options.one_by_one
         columns = " ".join(f"{stage[:7]:>7}" for stage in STAGES)
         say(f"{'seconds':22} {columns} {'wall':>8} {'busy':>5} {'GiB':>6} {'held':>6} {'host':>6}")
         for way in ways:
@@ -371,15 +386,17 @@ def main(argv: list[str] | None = None) -> int:
                 if reconstructor.inner is not None:
                     reconstructor.inner.release()
                 mapper, reconstructor, crew = _backends(options, plantings, devices, way)
-                reconstructor.halves = not options.one_by_one
-            say(f"{way}:")
-            for planting, more in zip(plantings, repeats, strict=True):
+            each = [(at_once, *one) for at_once in at_onces for one in counted]
+            for at_once, planting, more in each:
+                say(f"{way}{f', {at_once} finished at once' if at_once else ''}:")
+                if at_once:
+                    overlap.AT_ONCE = overlap.AT_ONCE_BESIDE_GPU = at_once
                 count = len(planting.instances)
                 mapper.planting = planting
                 segmenter = GivenSegmenter(planting.instances)
                 pipeline = Pipeline(segmenter, mapper, reconstructor, runtime=runtime, crew=crew)
                 made = _measure(pipeline, planting, Path(folder) / "scene", devices, options, more)
-                runs[f"{way}, {count}"] = {
+                runs[f"{way}, {count}{f', {at_once} at once' if at_once else ''}"] = {
                     "first": asdict(made[0]),
                     "warm": [asdict(run) for run in made[1:]],
                 }

@@ -15,7 +15,7 @@ from scenelift.render.meshes import render_mesh
 from scenelift.threads import side_by_side
 from scenelift.types import Camera, Instance, Mesh, ObjectView, Pose
 
-__all__ = ["Photo", "photo_of"]
+__all__ = ["Photo", "Seen", "Sight", "photo_of"]
 
 LONGEST = 1024  # pixels of the object's crop: the finest texture has as many over the object
 # The silhouette must cover so much of the mask, and agree with it so well: what hides the object
@@ -63,43 +63,89 @@ def photo_of(
         points, normals: [T, 3], on it.
         expected: [T, 3], their colours as the splats say, to see whether the photo fits.
     """
-    nothing = np.zeros(len(points), np.float32)
-    crop, pixels, mask = _crop(view)
-    mesh_in_scene = Mesh(
-        vertices=transform_points(mesh.vertices, pose_matrix(pose)).astype(np.float32),
-        faces=mesh.faces,
-    )
-    drawing = render_mesh(mesh_in_scene, crop, shading="none", near=1e-3 * pose.scale)
-    on_mesh = drawing.alpha > 0
-    cover = float((on_mesh & mask).sum() / max(1, mask.sum()))
-    iou = float((on_mesh & mask).sum() / max(1, (on_mesh | mask).sum()))
-    if cover < LEAST_COVER or iou < LEAST_IOU:
-        reason = f"the silhouette covers {cover:.0%} of the mask, intersection over union {iou:.2f}"
-        return Photo(rgb=expected, weight=nothing, refused=reason)
+    return Sight.of(view, pose, mesh).at(points, normals).judged(expected)
 
-    look = _Look(
-        crop=crop,
-        pose=pose,
-        channels=np.ascontiguousarray(np.moveaxis(pixels, -1, 0), np.float64),
-        depth=np.where(on_mesh, drawing.depth, 0).astype(np.float64),
-        margin=_margin(mask, on_mesh, drawing.depth, STEP * pose.scale).astype(np.float64),
-    )
-    weight, rgb = np.zeros(len(points)), expected.astype(np.float64)
 
-    def fill(first: int) -> None:
-        some = slice(first, first + POINTS_AT_ONCE)
-        visible, how_much, color = look.at(points[some], normals[some])
-        weight[first + visible], rgb[first + visible] = how_much, color
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sight:
+    """A surface as the photo sees it.
 
-    for _ in side_by_side(fill, range(0, len(points), POINTS_AT_ONCE)):
-        pass
-    strong = weight > 0.5
-    if strong.any():
-        off = float(np.median(np.abs(rgb[strong] - expected[strong]).max(1)))
-        if off > MOST_OFF:
-            reason = f"colours differ by {off:.2f} from the splats'"
-            return Photo(rgb=expected, weight=nothing, refused=reason)
-    return Photo(rgb=np.clip(rgb, 0, 1).astype(np.float32), weight=weight.astype(np.float32))
+    Attributes:
+        look: the object's part of the photo; None where it is refused.
+        refused: why.
+    """
+
+    look: _Look | None = None
+    refused: str = ""
+
+    @classmethod
+    def of(cls, view: ObjectView, pose: Pose, mesh: Mesh) -> Sight:
+        """Draw the surface, and compare it with the mask; arguments as of `photo_of`."""
+        crop, pixels, mask = _crop(view)
+        mesh_in_scene = Mesh(
+            vertices=transform_points(mesh.vertices, pose_matrix(pose)).astype(np.float32),
+            faces=mesh.faces,
+        )
+        drawing = render_mesh(mesh_in_scene, crop, shading="none", near=1e-3 * pose.scale)
+        on_mesh = drawing.alpha > 0
+        cover = float((on_mesh & mask).sum() / max(1, mask.sum()))
+        iou = float((on_mesh & mask).sum() / max(1, (on_mesh | mask).sum()))
+        if cover < LEAST_COVER or iou < LEAST_IOU:
+            return cls(
+                refused=f"the silhouette covers {cover:.0%} of the mask, intersection over union "
+                f"{iou:.2f}"
+            )
+        look = _Look(
+            crop=crop,
+            pose=pose,
+            channels=np.ascontiguousarray(np.moveaxis(pixels, -1, 0), np.float64),
+            depth=np.where(on_mesh, drawing.depth, 0).astype(np.float64),
+            margin=_margin(mask, on_mesh, drawing.depth, STEP * pose.scale).astype(np.float64),
+        )
+        return cls(look=look)
+
+    def at(self, points: NDArray[np.float32], normals: NDArray[np.float32]) -> Seen:
+        """Look up points [T, 3] of the surface."""
+        weight, rgb = np.zeros(len(points)), np.zeros((len(points), 3))
+        look = self.look
+        if look is not None:
+
+            def fill(first: int) -> None:
+                some = slice(first, first + POINTS_AT_ONCE)
+                visible, how_much, color = look.at(points[some], normals[some])
+                weight[first + visible], rgb[first + visible] = how_much, color
+
+            for _ in side_by_side(fill, range(0, len(points), POINTS_AT_ONCE)):
+                pass
+        return Seen(rgb=rgb, weight=weight, refused=self.refused)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Seen:
+    """What the photo shows at points, whether or not it fits what is known of them.
+
+    Attributes:
+        rgb: float64 [T, 3], where it sees the point. weight: float64 [T], zero where it does not.
+        refused: as of `Photo`.
+    """
+
+    rgb: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    refused: str
+
+    def judged(self, expected: NDArray[np.float32]) -> Photo:
+        """Compare it with the colours [T, 3] that the splats give the points."""
+        refused = self.refused
+        strong = self.weight > 0.5
+        if strong.any():
+            off = float(np.median(np.abs(self.rgb[strong] - expected[strong]).max(1)))
+            if off > MOST_OFF:
+                refused = f"colours differ by {off:.2f} from the splats'"
+        if refused:
+            nothing = np.zeros(len(expected), np.float32)
+            return Photo(rgb=expected, weight=nothing, refused=refused)
+        rgb = np.where(self.weight[:, None] > 0, np.clip(self.rgb, 0, 1), np.clip(expected, 0, 1))
+        return Photo(rgb=rgb.astype(np.float32), weight=self.weight.astype(np.float32))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -22,7 +23,7 @@ from scenelift.finish.materials import MaterialSource, mapped, material_bytes
 from scenelift.finish.nearest import Nearest, nearest
 from scenelift.finish.normal_map import normal_map, vertex_tangents
 from scenelift.finish.normals import face_normals, vertex_normals
-from scenelift.finish.photo import photo_of
+from scenelift.finish.photo import Seen, Sight
 from scenelift.finish.texels import fill_between
 from scenelift.finish.topology import is_closed
 from scenelift.finish.unwrap import Atlas, unwrap
@@ -196,31 +197,34 @@ def finish_mesh(
         "mesh_holes_closed": float(sound.closed),
         "mesh_watertight": float(is_closed(surface.faces)),
     }
-    source: _Colours | _Materials
-    if materials is None:
-        source = _Colours(cleaned.mesh, gaussians, surface, photo, device)
-    else:
-        source = _Materials(MaterialSource(materials, device), cleaned.mesh)
-    if options.vertex_colors:
-        finished = step("bake", 0.7, lambda: source.painted(surface, normals))
-    else:
-        atlas = step(
-            "unwrap", 0.6, lambda: unwrap(surface.vertices, surface.faces, options.texture_size)
-        )
-        bare = Mesh(
-            vertices=surface.vertices[atlas.vertex],
-            faces=atlas.faces,
-            uv=atlas.uv,
-            normals=normals[atlas.vertex],
-        )
-        bend = materials is not None if options.normal_map is None else options.normal_map
-        fine, under = cleaned.mesh, None
-        if bend or materials is not None:
-            points = atlas.texels.interpolate(atlas.faces, bare.vertices)
-            under = step("look up", 0.65, lambda: nearest(fine.vertices, fine.faces, points))
-        finished = step("bake", 0.7, lambda: source.textured(bare, atlas, surface, normals, under))
-        if bend and under is not None:
-            finished = step("normal map", 0.9, lambda: _bent(finished, atlas, fine, under))
+    with ThreadPoolExecutor(1, thread_name_prefix="photo") as beside:
+        source: _Colours | _Materials
+        if materials is None:
+            source = _Colours(cleaned.mesh, gaussians, surface, photo, device, beside)
+        else:
+            source = _Materials(MaterialSource(materials, device), cleaned.mesh)
+        if options.vertex_colors:
+            finished = step("bake", 0.7, lambda: source.painted(surface, normals))
+        else:
+            atlas = step(
+                "unwrap", 0.6, lambda: unwrap(surface.vertices, surface.faces, options.texture_size)
+            )
+            bare = Mesh(
+                vertices=surface.vertices[atlas.vertex],
+                faces=atlas.faces,
+                uv=atlas.uv,
+                normals=normals[atlas.vertex],
+            )
+            bend = materials is not None if options.normal_map is None else options.normal_map
+            fine, under = cleaned.mesh, None
+            if bend or materials is not None:
+                points = atlas.texels.interpolate(atlas.faces, bare.vertices)
+                under = step("look up", 0.65, lambda: nearest(fine.vertices, fine.faces, points))
+            finished = step(
+                "bake", 0.7, lambda: source.textured(bare, atlas, surface, normals, under)
+            )
+            if bend and under is not None:
+                finished = step("normal map", 0.9, lambda: _bent(finished, atlas, fine, under))
     return Finished(
         mesh=finished,
         quality=quality | source.quality,
@@ -281,9 +285,15 @@ class _Colours:
         surface: Mesh,
         photo: tuple[ObjectView, Pose] | None,
         device: str,
+        beside: ThreadPoolExecutor,
     ) -> None:
-        self._decoded, self._surface, self._photo = decoded, surface, photo
+        self._decoded = decoded
         self._device = device
+        self._beside = beside  # looks at the photo while other work goes on here
+        self._sight: Future[Sight] | None = None
+        if photo is not None:
+            view, pose = photo
+            self._sight = beside.submit(Sight.of, view, pose, surface)
         self._gaussians = gaussians if gaussians is not None and len(gaussians) else None
         self.quality: dict[str, float] = {}
         self.notes: list[str] = []
@@ -322,6 +332,9 @@ class _Colours:
         patch: NDArray[np.int64],
         spacing: float,
     ) -> NDArray[np.float32]:
+        seen: Future[Seen] | None = None
+        if (sight := self._sight) is not None:
+            seen = self._beside.submit(lambda: sight.result().at(points, normals))
         if self._gaussians is not None:
             baked = bake_gaussians(self._gaussians, points, normals, patch, spacing, self._device)
             rgb, unseen = baked.rgb, float(baked.unseen.mean()) if len(points) else 0.0
@@ -335,20 +348,13 @@ class _Colours:
             rgb = self._decoded.colors[nearest].astype(np.float32) / 255
         else:
             rgb = np.full((len(points), 3), GREY, np.float32)
-        return rgb if self._photo is None else self._with_photo(*self._photo, points, normals, rgb)
+        return rgb if seen is None else self._with_photo(seen.result(), rgb)
 
-    def _with_photo(
-        self,
-        view: ObjectView,
-        pose: Pose,
-        points: NDArray[np.float32],
-        normals: NDArray[np.float32],
-        rgb: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
-        photo = photo_of(view, pose, self._surface, points, normals, rgb)
+    def _with_photo(self, seen: Seen, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+        photo = seen.judged(rgb)
         if photo.refused:
             self.notes.append(f"The texture does without the photo: {photo.refused}.")
-        self.quality["texture_from_photo"] = float(photo.weight.mean()) if len(points) else 0.0
+        self.quality["texture_from_photo"] = float(photo.weight.mean()) if len(rgb) else 0.0
         weight = photo.weight[:, None]
         return (weight * photo.rgb + (1 - weight) * rgb).astype(np.float32)
 
