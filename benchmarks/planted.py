@@ -206,6 +206,7 @@ class PlantedReconstructor:
     Attributes:
         made: a checksum of what the networks made of each object.
         halves: whether the next object may be begun while one is completed.
+        roomy: whether it was, with the latest photo.
     """
 
     name = "planted"
@@ -217,7 +218,7 @@ class PlantedReconstructor:
         self._of_count = {len(planting.poses): planting for planting in plantings}
         self.version = getattr(inner, "version", "made up")
         self.made: dict[int, int] = {}
-        self.halves = True
+        self.halves, self.roomy = True, False
 
     def begin(self, image: Image, points: PointMap) -> None:
         if self.inner is not None:
@@ -240,7 +241,8 @@ class PlantedReconstructor:
         ]
 
     def has_room(self) -> bool:
-        return self.halves and self.inner.has_room()
+        self.roomy = self.halves and self.inner.has_room()
+        return self.roomy
 
     def _in_place_of(self, made: Reconstruction, view: ObjectView, seed: int) -> Reconstruction:
         index = int(view.instance.label.split()[1])

@@ -47,7 +47,7 @@ _WORKING_LATENT = int(1.5 * GIB)
 _WORKING_DECODER = int(1.4 * GIB)
 # For two stages at a time: they are hardly at their worst together, and where memory runs out all
 # the same, one of them goes on alone.
-_WORKING_TWO = int(2.5 * GIB)
+_WORKING_TWO = 2 * GIB
 
 M = TypeVar("M", bound=SlatModels)
 
