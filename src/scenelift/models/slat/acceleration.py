@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -25,7 +26,15 @@ from scenelift.models.slat.sampling import State, Velocity
 from scenelift.options import BackendOptions
 from scenelift.weights.home import scenelift_home
 
-__all__ = ["Recordings", "accelerate", "as_cuda_graph", "default_dtype", "prepare", "tensors_in"]
+__all__ = [
+    "Recordings",
+    "accelerate",
+    "as_cuda_graph",
+    "default_dtype",
+    "import_compiler",
+    "prepare",
+    "tensors_in",
+]
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +108,17 @@ def _compile_blocks(network: nn.Module) -> None:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(scenelift_home() / "compiled"))
         for block in network.get_submodule("blocks").children():
             block.compile(dynamic=network.varying_tokens)
+        import_compiler()
+
+
+@cache
+def import_compiler() -> threading.Thread:
+    """Import what compiles in a thread, which takes seconds, while weights and photo are read."""
+    thread = threading.Thread(
+        target=import_module, args=("torch._inductor.compile_fx",), name="compiler", daemon=True
+    )
+    thread.start()
+    return thread
 
 
 def as_cuda_graph(velocity: Velocity, device: torch.device) -> Velocity:
@@ -218,11 +238,13 @@ class _Recording:
         *state, now = self._inputs
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream(time.device)
         try:
-            pool, beside = self._pool.handle, _recording_stream(stream.device, stream.priority)
-            with (
-                _recording,
-                torch.cuda.graph(graph, pool, beside, capture_error_mode="thread_local"),
-            ):
+            record = torch.cuda.graph(
+                graph,
+                pool=self._pool.handle,
+                stream=_recording_stream(stream.device, stream.priority),
+                capture_error_mode="thread_local",
+            )
+            with _recording, record:
                 self._outputs = self._velocity(tuple(state), now, self._view)
         except RuntimeError as exc:
             log.warning("cannot record the sampler's steps; launching them one by one: %s", exc)
