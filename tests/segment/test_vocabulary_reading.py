@@ -224,7 +224,7 @@ def test_what_wordnet_knows_decides_between_things_and_verbs(full, phrase, class
         ("stroller", ("vehicle",)),  # by WordNet's first sense somebody who strolls
         ("wellingtons", ("boot",)),  # a duke
         ("calculator", ()),
-        ("planters", ("potted plant", "vase")),
+        ("planters", ()),  # of the classifier
         ("waiter", ("person",)),
         ("the sailors", ("person",)),
         ("footballer", ("person",)),
@@ -233,6 +233,12 @@ def test_what_wordnet_knows_decides_between_things_and_verbs(full, phrase, class
 )
 def test_a_tool_named_by_what_it_does_is_nobody(full, word, classes):
     assert full.read(word).classes == classes
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("word", ["movie poster", "tin cans", "the old tower"])
+def test_a_rare_sense_of_a_word_is_not_searched(full, word):
+    assert full.read(word).how == "unknown"  # a post horse, boats
 
 
 @pytest.mark.parametrize(

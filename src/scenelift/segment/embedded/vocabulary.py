@@ -18,7 +18,7 @@ from typing import Literal
 
 from scenelift.errors import WeightsError
 from scenelift.models.embedded.classes import CLASSES, SENSES
-from scenelift.segment.embedded.aliases import ALIASES, EVERYTHING, SUBJECT
+from scenelift.segment.embedded.aliases import ALIASES, EVERYTHING, MISREAD, SUBJECT
 from scenelift.segment.embedded.heads import (
     DETERMINERS,
     MEASURES,
@@ -185,6 +185,8 @@ class Vocabulary:
                 return (), "subject"
             if form in EVERYTHING:
                 return CLASSES, "everything"
+            if form in MISREAD:
+                return (), "unknown"
             if form in ALIASES:
                 classes = ALIASES[form]
                 return classes, "class" if form in CLASSES else "alias"
