@@ -64,7 +64,8 @@ def guesses(
 ) -> list[Candidate]:
     evidence = Evidence(Classifier(*sees), np.zeros((100, 200, 3), np.uint8), silent())
     readings = [Vocabulary(with_names=True).read(phrase) for phrase in phrases]
-    return guesses_for(readings, faint, SIZE, evidence, judge or Judge.load(), found)
+    proposals = Proposals(faint, SIZE, evidence)
+    return guesses_for(readings, proposals, judge or Judge.load(), found)
 
 
 def test_a_weak_box_is_a_guess_if_the_classifier_agrees():

@@ -481,7 +481,8 @@ def test_a_guess_is_said_to_be_one(image):
     judge = Sure(mean=nothing, deviation=nothing, networks=())
     found = segmenter(("bench", 0.2, SOCK), namer=ScriptedNamer({}), judge=judge)
     result = found.segment(image, Prompt(phrases=("bench", "dog")), silent())
+    # Nothing but the bench is seen from near: 0.35 before that.
     assert [(i.label, round(i.score, 3), i.box) for i in result.instances] == [
-        ("bench", 0.4, (10, 10, 60, 60))
+        ("bench", 0.442, (10, 10, 60, 60))
     ]
     assert [note for note in result.notes if "guess" in note] == [GUESS.format("bench")]

@@ -20,7 +20,15 @@ from scenelift.models.embedded.box_fusion import Detections, fuse
 from scenelift.progress import Reporter
 from scenelift.types import Box
 
-__all__ = ["Detector", "detect", "detect_twice", "windows"]
+__all__ = [
+    "LONGEST_SIDE",
+    "Detector",
+    "detect",
+    "detect_mirrored",
+    "detect_twice",
+    "of_agreeing",
+    "windows",
+]
 
 # The networks see 416 and 300 px; beyond this, resizing views only costs time.
 LONGEST_SIDE = 1333
@@ -84,13 +92,10 @@ def detect_twice(
 
     def look(job: tuple[Detector, Box]) -> list[Detections]:
         detector, window = job
-        plain, (x0, y0, x1, y1) = detector.detect(photo, window), window
-        other = detector.detect(mirrored, (photo.width - x1, y0, photo.width - x0, y1))
-        other = Detections(_mirror_boxes(other.boxes, photo.width), other.scores, other.classes)
+        pair = _both_ways(detector, photo, mirrored, window)
         fused = []
         for least in (LEAST_SCORE, 0.0):
-            pair = [part.take(part.scores >= least) for part in (plain, other)]
-            both = fuse(pair, np.mean)
+            both = fuse([part.take(part.scores >= least) for part in pair], np.mean)
             fused.append(both.take(~_cut_off(both.boxes, window, photo.size)))
         return fused
 
@@ -105,6 +110,28 @@ def detect_twice(
     return sure, faint
 
 
+def detect_mirrored(
+    detector: Detector, photo: Pillow.Image, mirrored: Pillow.Image, window: Box
+) -> Detections:
+    """Detect in one window of a photo and of its mirror image, in pixels of the photo."""
+    return fuse(_both_ways(detector, photo, mirrored, window), np.mean)
+
+
+def of_agreeing(of_detectors: Sequence[Detections]) -> Detections:
+    """Fuse what several detectors say of the same view."""
+    return fuse(of_detectors, _agreement)
+
+
+def _both_ways(
+    detector: Detector, photo: Pillow.Image, mirrored: Pillow.Image, window: Box
+) -> list[Detections]:
+    """Detect in a window of a photo, and of its mirror image, each in pixels of the photo."""
+    plain, (x0, y0, x1, y1) = detector.detect(photo, window), window
+    other = detector.detect(mirrored, (photo.width - x1, y0, photo.width - x0, y1))
+    boxes = _mirror_boxes(other.boxes, photo.width)
+    return [plain, Detections(boxes, other.scores, other.classes)]
+
+
 def _of_detectors(
     of_jobs: Sequence[Detections], views: int, to_photo: NDArray[np.float32]
 ) -> Detections:
@@ -112,7 +139,7 @@ def _of_detectors(
     of_detectors = [
         fuse(of_jobs[start : start + views], np.max) for start in range(0, len(of_jobs), views)
     ]
-    fused = fuse(of_detectors, _agreement)
+    fused = of_agreeing(of_detectors)
     return Detections(fused.boxes * to_photo, fused.scores, fused.classes)
 
 

@@ -25,11 +25,13 @@ from scenelift.segment.embedded import detectors as detection
 from scenelift.segment.embedded import matching
 from scenelift.segment.embedded.categories import CATEGORIES, PARTLY
 from scenelift.segment.embedded.clicks import EmbeddedClicker
+from scenelift.segment.embedded.closer import CloserLook
 from scenelift.segment.embedded.detectors import Detector
 from scenelift.segment.embedded.evidence import Evidence, Naming, categories_of
-from scenelift.segment.embedded.judge import Judge
+from scenelift.segment.embedded.judge import Judge, Proposals
 from scenelift.segment.embedded.matching import Candidate
 from scenelift.segment.embedded.overlap import without_overlaps
+from scenelift.segment.embedded.people import convincing_people
 from scenelift.segment.embedded.points import PointMasker
 from scenelift.segment.embedded.rescue import guesses_for
 from scenelift.segment.embedded.subject import things_apart
@@ -53,7 +55,7 @@ SURE, TOO_SMALL_TO_TELL = 0.8, 32
 PART = 0.5
 # A mask takes a fraction of a second; a crowd must not take minutes.
 MOST_MASKS = 40
-RULES = 5
+RULES = 6
 """Raised when other masks come of the same answers: results of earlier rules are made again."""
 GUESS = "{!r} is a guess: nothing in the photo is surely one. If it is wrong, draw a box around it."
 DOWNLOAD = "`scenelift models download embedded` gets them"
@@ -215,8 +217,13 @@ class EmbeddedSegmenter:
             from_phrases = matching.shared_out(from_phrases, named)
             from_phrases += matching.beside(named, from_phrases)
             if self._judge is not None:
-                size = (image.width, image.height)
-                guesses = guesses_for(readings, faint, size, evidence, self._judge, from_phrases)
+                proposals = Proposals(faint, (image.width, image.height), evidence)
+                closer = CloserLook(self._detectors, image.pixels, report, workers=self._workers)
+                longest = max(image.width, image.height)
+                from_phrases = convincing_people(
+                    from_phrases, proposals, self._judge, closer, longest, min_score, dropped
+                )
+                guesses = guesses_for(readings, proposals, self._judge, from_phrases, closer)
                 notes += [GUESS.format(label) for label in dict.fromkeys(c.label for c in guesses)]
                 from_phrases += guesses
         dropped += _weak(detections, readings, min_score, from_phrases)
