@@ -6,17 +6,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import label
 
+from scenelift.reconstruct.embedded.looks import BINS, DEPTHS, FAR, NEAR, SIDE
 from scenelift.reconstruct.embedded.outline import trace_outline
 from scenelift.reconstruct.embedded.relief import visible_relief
-from scenelift.reconstruct.embedded.volume import (
-    BINS,
-    FAR,
-    NEAR,
-    NODES,
-    SIDE,
-    SKIN,
-    filled_space,
-)
+from scenelift.reconstruct.embedded.volume import NODES, SKIN, filled_space
 from scenelift.types import Camera, Image, Instance, ObjectView, PointMap
 
 H, W = 120, 160
@@ -86,8 +79,10 @@ class Head:
     def __init__(self, logit):
         self.logit = logit
 
-    def run(self, _picture, hints):
-        self.hints = hints
+    def tokens(self, _picture):
+        return {}
+
+    def answer(self, _picture, _tokens, hints):
         maps = np.full((BINS + 3, SIDE, SIDE), self.logit, np.float32)
         return maps, np.array([0, 1, 0], np.float32)
 
@@ -98,10 +93,9 @@ class Step(Head):
     def __init__(self, behind):
         self.behind = behind
 
-    def run(self, _picture, hints):
-        depths = NEAR + (np.arange(BINS) + 0.5) * BIN
+    def answer(self, _picture, _tokens, hints):
         right = hints[4, 0, ::2] > 0  # tangents of the rays, two a ray
-        plate = abs(depths[:, None] - np.where(right, self.behind, 0.0)) < 2 * BIN
+        plate = abs(DEPTHS[:, None] - np.where(right, self.behind, 0.0)) < 2 * BIN
         maps = np.full((BINS + 3, SIDE, SIDE), -3.0, np.float32)
         maps[:BINS] = np.where(plate, 3.0, -3.0)[:, None]
         return maps, np.array([0, 1, 0], np.float32)

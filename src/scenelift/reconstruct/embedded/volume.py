@@ -1,38 +1,34 @@
 """Predicts the space that an object fills, hidden parts included, by the trained shape head.
 
-The head divides a square window of the photo into rays and each ray into bins of depth (see
-`scenelift.training.tasks.shape`). The mask has the last word on the silhouette: nothing sticks
+The mask has the last word on the silhouette of what the head says (`looks`): nothing sticks
 out of it, except behind what hides the object, and where the head sees nothing (thin legs, wires)
 the outline is as thick as it is wide.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
 from scenelift.geometry.regions import nearest_inside
-from scenelift.models.embedded import CELLS, Head, crop
+from scenelift.models.embedded import Head
+from scenelift.reconstruct.embedded.looks import (
+    DEPTHS,
+    MARGIN,
+    SIDE,
+    Answer,
+    Looks,
+    interpolation,
+)
 from scenelift.reconstruct.embedded.outline import Outline
 from scenelift.reconstruct.embedded.relief import visible_relief
 from scenelift.types import ObjectView
 
 __all__ = ["OccupancyField", "filled_space"]
 
-# As in training:
-PATCHES = (20, 20)
-SIDE = 80  # rays along a side of the window
-MARGIN = 0.15  # of the box's longer side, around it
-BINS, NEAR, FAR = 96, -0.8, 2.0
-MOST_RELIEF = 2.0
-ACROSS = 4  # the hint that changes its sign in a mirror
-
-# Windows over the first one's side, and whether mirrored: what the head says of them differs where
-# it guesses, and rays fall elsewhere.
-AUGMENTATIONS = ((1.0, False), (1.07, True), (0.94, True))
 NODES = 112  # along a side: the silhouette is sharper than the head's rays
 SKIN = 1.5  # bins: thinner would slip through the grid
 THINNEST = 0.6  # bins, of a bar, likewise
@@ -105,27 +101,15 @@ def filled_space(
     x0, y0, x1, y1 = view.instance.box
     longer = max(x1 - x0, y1 - y0)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    answer, up = np.zeros((BINS + 3, SIDE, SIDE), np.float32), np.zeros(3)
-    for zoom, mirror in AUGMENTATIONS:
-        half = longer * (0.5 + MARGIN) * zoom
-        window = (x - half, y - half, x + half, y + half)
-        hints = _hints(window, view, distance, longer, trust_relief=trust_relief)
-        picture = crop(view.image.pixels, window, PATCHES)
-        maps, up_part = _mirrored_run(head, picture, hints) if mirror else head.run(picture, hints)
-        rays = (((np.arange(SIDE) + 0.5) / SIDE - 0.5) / zoom + 0.5) * SIDE - 0.5
-        onto = _interpolation(rays, SIDE)
-        answer += onto @ maps @ onto.T / np.float32(len(AUGMENTATIONS))
-        up += up_part
-
+    answer = _answer(Looks(head, view, distance), trust_relief=trust_relief)
     half = longer * (0.5 + MARGIN)
     nodes = NODES
     u = x - half + (np.arange(nodes) + 0.5) / nodes * 2 * half
     v = y - half + (np.arange(nodes) + 0.5) / nodes * 2 * half
-    w = (NEAR + (np.arange(BINS) + 0.5) / BINS * (FAR - NEAR)) * longer
+    w = DEPTHS * longer
     bin_depth = w[1] - w[0]
-    spread = _interpolation((np.arange(nodes) + 0.5) * SIDE / nodes - 0.5, SIDE)
-    logits = answer[:BINS] + np.float32(0 if trust_relief else UNTOLD)
-    logits = logits.clip(-MOST_LOGIT, MOST_LOGIT) * np.float32(bin_depth / MOST_LOGIT)
+    spread = interpolation((np.arange(nodes) + 0.5) * SIDE / nodes - 0.5, SIDE)
+    logits = answer.filled.clip(-MOST_LOGIT, MOST_LOGIT) * np.float32(bin_depth / MOST_LOGIT)
     field = spread @ logits @ spread.T  # [BINS, nodes, nodes]
 
     uu, vv = np.meshgrid(u, v)
@@ -151,25 +135,24 @@ def filled_space(
     # A node exactly on the surface would give triangles without area.
     least = np.float32(1e-3 * bin_depth)
     field = np.where(np.abs(field) < least, -least, field)
-    back = (1 / (1 + np.exp(-answer[BINS:].clip(-30, 30)))).astype(np.float32)
+    back = (1 / (1 + np.exp(-answer.back.clip(-30, 30)))).astype(np.float32)
     return OccupancyField(
         field=field,
         u=u,
         v=v,
         w=w,
-        up=up / max(float(np.linalg.norm(up)), 1e-9),
+        up=answer.up / max(float(np.linalg.norm(answer.up)), 1e-9),
         back=np.moveaxis(back, 0, -1),
     )
 
 
-def _mirrored_run(
-    head: Head, picture: NDArray[np.uint8], hints: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Run the head on the mirror image, and mirror its answer back."""
-    other = np.ascontiguousarray(hints[..., ::-1])
-    other[ACROSS] *= -1
-    maps, up = head.run(np.ascontiguousarray(picture[:, ::-1]), other)
-    return maps[..., ::-1], up * np.array([-1, 1, 1], np.float32)
+def _answer(looks: Looks, *, trust_relief: bool) -> Answer:
+    """Ask the head; where no relief may be told, tell it the front that it expects itself."""
+    if trust_relief:
+        return looks.with_points()
+    first = looks.without_depth()
+    first = replace(first, filled=first.filled + np.float32(UNTOLD))
+    return first.mean(looks.with_front(first.front()))
 
 
 def _bars(
@@ -224,47 +207,3 @@ def _bridged(
     depth = w[:, None, None]
     wall = np.minimum(np.minimum(depth - end, behind - depth) + (w[1] - w[0]), rim)
     return np.where(bridge, np.maximum(field, wall), field).astype(np.float32)
-
-
-def _interpolation(where: NDArray[np.float64], count: int) -> NDArray[np.float32]:
-    """Build a matrix [len(where), count] that interpolates linearly at fractional indices."""
-    where = where.clip(0, count - 1)
-    low = np.minimum(where.astype(int), count - 2)
-    matrix = np.zeros((len(where), count), np.float32)
-    rows = np.arange(len(where))
-    matrix[rows, low] = 1 - (where - low)
-    matrix[rows, low + 1] += where - low
-    return matrix
-
-
-def _hints(
-    window: tuple[float, float, float, float],
-    view: ObjectView,
-    distance: float,
-    longer: float,
-    *,
-    trust_relief: bool,
-) -> NDArray[np.float32]:  # [6, 160, 160]
-    """Build the hints: mask; others; relief; where it is known; rays' tangents across and up."""
-    side = PATCHES[0] * CELLS
-    height, width = view.mask.shape
-    u = window[0] + (np.arange(side) + 0.5) / side * (window[2] - window[0])
-    v = window[1] + (np.arange(side) + 0.5) / side * (window[3] - window[1])
-    rows, columns = np.floor(v).astype(int), np.floor(u).astype(int)
-    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
-    where = np.ix_(rows.clip(0, height - 1), columns.clip(0, width - 1))
-    mask = view.mask[where] & inside
-    hints = np.zeros((6, side, side), np.float32)
-    hints[0] = mask
-    for other in view.others:
-        hints[1] = np.maximum(hints[1], other.mask[where] & inside & ~mask)
-    camera = view.camera
-    if trust_relief:
-        depth = -view.points.points[..., 2][where].astype(np.float64)
-        visible = inside & np.isfinite(depth) & (depth > 0)
-        relief = (np.where(visible, depth, distance) / distance - 1) * camera.fx / longer
-        hints[2] = relief.clip(-MOST_RELIEF, MOST_RELIEF) * visible
-        hints[3] = visible
-    hints[ACROSS] = (u - camera.cx) / camera.fx
-    hints[5] = ((camera.cy - v) / camera.fy)[:, None]
-    return hints
