@@ -83,7 +83,6 @@ class Run:
         allocated, held: GiB of the device at the peak. host: GiB of this process, so far.
         retries: how often PyTorch gave back all the memory that it kept, to get some: the device
             waits for that.
-        halves: whether an object was begun while the one before was completed.
         made: checksum of what the networks made, whatever stands in its place; of a crew none.
         notes: of the scene's manifest, which say what could not be done as wanted.
     """
@@ -100,7 +99,6 @@ class Run:
     faces: list[int]
     textured: int
     made: str
-    halves: bool
     notes: list[str] = field(default_factory=list)
 
 
@@ -157,7 +155,6 @@ def lift(
             o.shape.mesh is not None and o.shape.mesh.texture is not None for o in scene.objects
         ),
         made=_checksum(pipeline.reconstructor),
-        halves=getattr(pipeline.reconstructor, "roomy", False),
         notes=list(dict.fromkeys(notes)),
     )
 
@@ -284,7 +281,6 @@ def _measure(
         f"{best.textured} of {count} textured, "
         f"at most {max(best.faces, default=0):,} faces"
         f"{f'; made {best.made}' if best.made else ''}"
-        f"{', two halves at a time' if best.halves else ''}"
         f"{f'; memory given back {best.retries} times' if best.retries else ''}"
     )
     for note in best.notes:
@@ -293,16 +289,6 @@ def _measure(
         with watching() as trees:
             again = once()
         _write_stacks(options.stacks, trees, f"{count} {plural}", again)
-    if (
-        options.in_turn == "also"
-        and repeats
-        and isinstance(pipeline.reconstructor, PlantedReconstructor)
-    ):
-        pipeline.reconstructor.halves = False
-        one_by_one = once()
-        pipeline.reconstructor.halves = True
-        show(f"{count} {plural}, in turn", one_by_one)
-        say(f"  made {one_by_one.made}: {'the same' if one_by_one.made == best.made else 'OTHER'}")
     if options.kernels and repeats:
         with recording() as record:
 
@@ -344,11 +330,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--vram", help="as of `scenelift run`")
     parser.add_argument("--alone-with", help="have another process take all memory but this")
     parser.add_argument("--at-once", help="objects that are finished at the same time: 2,3 in turn")
-    parser.add_argument(
-        "--in-turn",
-        choices=("also", "only"),
-        help="begin no object before the last is made: in one more run, or in all",
-    )
     parser.add_argument("--keep-stages", action="store_true", help="store results meanwhile")
     parser.add_argument("--repeats", default="2", help="one number, or one for each of --objects")
     parser.add_argument("--keep", type=Path, help="write the last scene here as well")
@@ -394,7 +375,6 @@ def main(argv: list[str] | None = None) -> int:
                 if reconstructor.inner is not None:
                     reconstructor.inner.release()
                 mapper, reconstructor, crew = _backends(options, plantings, devices, way)
-            reconstructor.halves = options.in_turn != "only"
             each = [(at_once, *one) for at_once in at_onces for one in counted]
             for at_once, planting, more in each:
                 say(f"{way}{f', {at_once} finished at once' if at_once else ''}:")

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
 
 import pytest
 
-from scenelift.overlap import AHEAD, AT_ONCE, EARLY, WAITING, early_work, in_turn, overlapped
+from scenelift import overlap
+from scenelift.overlap import (
+    AHEAD,
+    AT_ONCE,
+    AT_ONCE_BESIDE_GPU,
+    EARLY,
+    WAITING,
+    early_work,
+    in_turn,
+    overlapped,
+)
 from scenelift.progress import CancelToken, Event, Reporter
 from tests.drivers.patience import patient
 
@@ -17,7 +26,7 @@ PATIENCE = patient(10.0)  # seconds, for what happens at once
 def test_the_next_first_step_begins_before_the_second_step_ends():
     begun = [threading.Event() for _ in range(3)]
 
-    def first(k: int, half_way: Callable[[], None]) -> int:
+    def first(k: int) -> int:
         begun[k].set()
         return k
 
@@ -37,16 +46,12 @@ def test_results_are_in_order_whoever_is_done_first(count):
         pause.wait(0.03 * (count - k) / 7)
         return k, made
 
-    assert overlapped(range(count), lambda k, _: str(k), then) == [
-        (k, str(k)) for k in range(count)
-    ]
+    assert overlapped(range(count), str, then) == [(k, str(k)) for k in range(count)]
 
 
 def test_first_steps_are_taken_in_order_in_this_thread():
     taken: list[tuple[int, int]] = []
-    overlapped(
-        range(5), lambda k, _: taken.append((k, threading.get_ident())), lambda k, made: None
-    )
+    overlapped(range(5), lambda k: taken.append((k, threading.get_ident())), lambda k, made: None)
     assert taken == [(k, threading.get_ident()) for k in range(5)]
 
 
@@ -54,7 +59,7 @@ def test_only_so_many_objects_wait():
     open_, most = threading.Event(), 0
     waiting: set[int] = set()
 
-    def first(k: int, half_way: Callable[[], None]) -> int:
+    def first(k: int) -> int:
         nonlocal most
         waiting.add(k)
         most = max(most, len(waiting))
@@ -80,7 +85,7 @@ def test_an_error_of_a_second_step_stops_the_run_and_waits_for_the_others():
         ended.set()
 
     with pytest.raises(ValueError, match="zero"):
-        overlapped(range(1000), lambda k, _: taken.append(k) or k, then)
+        overlapped(range(1000), lambda k: taken.append(k) or k, then)
     assert len(taken) < 100
     threads = [t.name for t in threading.enumerate()]
     assert not any(name.startswith("finish") for name in threads)
@@ -89,7 +94,7 @@ def test_an_error_of_a_second_step_stops_the_run_and_waits_for_the_others():
 def test_an_error_of_a_first_step_cancels_what_waits():
     done = []
 
-    def first(k: int, half_way: Callable[[], None]) -> int:
+    def first(k: int) -> int:
         if k == 2:
             raise ValueError("two")
         return k
@@ -110,7 +115,7 @@ def test_events_of_other_threads_reach_the_listener_in_the_thread_that_runs():
     def then(k: int, made: int) -> None:
         report.at("finish", k).update(0.5, message=f"half of {k}")
 
-    def first(k: int, half_way: Callable[[], None]) -> int:
+    def first(k: int) -> int:
         report.at("reconstruct", k).update(1, message=f"{k}")
         return k
 
@@ -180,82 +185,19 @@ def test_an_error_of_a_call_in_turn_is_raised_and_no_call_is_left_out():
     assert calls == ["after it", "before another error"]
 
 
-def test_the_next_object_begins_while_one_is_past_its_first_half_and_no_two_are_in_one():
-    in_half: list[list[int]] = [[], []]
-    second_begun = [threading.Event() for _ in range(4)]
-    crowds: list[list[int]] = []
-
-    def first(k: int, half_way: Callable[[], None]) -> int:
-        in_half[0].append(k)
-        crowds.extend(half.copy() for half in in_half)
-        if k:  # only if it began beside the second half of the one before
-            assert second_begun[k - 1].wait(PATIENCE)
-        in_half[0].remove(k)
-        half_way()
-        in_half[1].append(k)
-        crowds.extend(half.copy() for half in in_half)
-        second_begun[k].set()
-        if k + 1 < len(second_begun):
-            deadline.wait(0.01)
-        in_half[1].remove(k)
-        return k
-
-    deadline = threading.Event()
-    assert overlapped(range(4), first, lambda k, made: 10 * made, halves=True) == [0, 10, 20, 30]
-    assert max(map(len, crowds)) == 1
-
-
-def test_halves_overlap():
-    begun = [threading.Event(), threading.Event()]
-
-    def first(k: int, half_way: Callable[[], None]) -> int:
-        begun[k].set()
-        half_way()
-        if k == 0:
-            assert begun[1].wait(PATIENCE)
-        return k
-
-    assert overlapped(range(2), first, lambda k, made: made, halves=True) == [0, 1]
-
-
-def test_numbers_are_taken_when_the_first_half_is_free():
-    taken: list[int] = []
-    second_ended = threading.Event()
-
-    def numbers() -> Iterator[int]:
-        for k in range(3):
-            taken.append(k)
-            yield k
-
-    def first(k: int, half_way: Callable[[], None]) -> int:
-        if k == 0:
-            threading.Event().wait(0.05)
-            assert taken == [0]  # others share the numbers, and may take the next one
-        half_way()
-        return k
-
-    overlapped(numbers(), first, lambda k, made: second_ended.set(), halves=True)
-    assert taken == [0, 1, 2]
-
-
-@pytest.mark.parametrize("half", [0, 1])
-def test_an_error_in_either_half_stops_the_run(half):
-    taken: list[int] = []
-
-    def first(k: int, half_way: Callable[[], None]) -> int:
-        taken.append(k)
-        if half:
-            half_way()
-        if k == 2:
-            raise ValueError("two")
-        return k
-
-    with pytest.raises(ValueError, match="two"):
-        overlapped(range(1000), first, lambda k, made: None, halves=True)
-    assert len(taken) < 100
-    names = [t.name for t in threading.enumerate()]
-    assert not any(name.startswith(("finish", "reconstruct")) for name in names)
-
-
-def test_a_first_step_without_a_half_way_lets_the_next_one_in_at_its_end():
-    assert overlapped(range(4), lambda k, _: k, lambda k, made: made, halves=True) == [0, 1, 2, 3]
+@pytest.mark.parametrize(
+    ("device", "cores", "cap", "expected"),
+    [
+        ("cpu", 16, None, AT_ONCE),
+        ("cuda:0", 2, None, AT_ONCE),
+        ("cuda:0", 16, 7 << 30, AT_ONCE),
+        ("cuda:0", 16, 11 << 30, AT_ONCE_BESIDE_GPU),
+        ("cuda", 16, None, AT_ONCE_BESIDE_GPU),
+    ],
+)
+def test_two_are_finished_at_a_time_beside_a_gpu_with_room_and_cores(
+    monkeypatch, device, cores, cap, expected
+):
+    monkeypatch.setattr(overlap, "core_count", lambda: cores)
+    monkeypatch.setattr(overlap, "memory_cap", lambda device: cap)
+    assert overlap._at_once(device) == expected

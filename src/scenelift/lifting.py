@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from scenelift.contracts import check_reconstruction
 from scenelift.options import FinishOptions
 from scenelift.overlap import in_turn, overlapped
-from scenelift.reconstruct import Reconstructor, begin_photo, end_photo, has_room_for_two
+from scenelift.reconstruct import Reconstructor, begin_photo, end_photo
 from scenelift.stages import Steps, digest
 from scenelift.tries import reconstruct_best
 from scenelift.types import (
@@ -118,7 +118,6 @@ class Lifting:
                     self.reconstruct,
                     self._finish_and_tell,
                     device=self.device,
-                    halves=has_room_for_two(self.reconstructor),
                     meanwhile=self.stages.check,
                 )
         finally:
@@ -131,9 +130,7 @@ class Lifting:
         self.on_object(index, outcome)
         return outcome
 
-    def reconstruct(
-        self, index: int, half_way: Callable[[], None] = lambda: None
-    ) -> Reconstruction | FailedObject:
+    def reconstruct(self, index: int) -> Reconstruction | FailedObject:
         photo = self.photo
         return self.stages.attempt(
             "reconstruct",
@@ -146,7 +143,6 @@ class Lifting:
                     seed=photo.seed_of(index),
                     count=photo.best_of,
                     report=report,
-                    half_way=half_way,
                 ),
                 backend=self.reconstructor.name,
             ),

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from scenelift.progress import Reporter
-from scenelift.reconstruct import Reconstructor, RoomyReconstructor, SeveralSeedsReconstructor
+from scenelift.reconstruct import Reconstructor, SeveralSeedsReconstructor
 from scenelift.stages import outcome_of
 from scenelift.types import ObjectView, Reconstruction
 
@@ -28,7 +28,6 @@ def reconstruct_best(
     seed: int,
     count: int,
     report: Reporter,
-    half_way: Callable[[], None] = lambda: None,
 ) -> Reconstruction:
     """Reconstruct one object with several seeds, and keep what explains the photo best.
 
@@ -38,18 +37,14 @@ def reconstruct_best(
     Args:
         seed: of the first try.
         count: how many; one is not judged.
-        half_way: called once what samples share is done, if the reconstructor tells that apart.
 
     Raises:
         SceneliftError: every try failed; the first one's error.
     """
-    if count == 1 and not isinstance(reconstructor, RoomyReconstructor):
+    if count == 1:
         return reconstructor.reconstruct(view, seed=seed, report=report)
     seeds = [seed + k * SEED_STEP for k in range(count)]
     steps = _start(reconstructor, view, seeds, report)
-    half_way()
-    if count == 1:
-        return steps[0]()
     outcomes = [
         outcome_of(step, f"seed {one} of {view.instance.label!r}")
         for one, step in zip(seeds, steps, strict=True)

@@ -14,7 +14,6 @@ from scipy import ndimage
 from scenelift.background.outline import Pieces, pieces_of
 from scenelift.background.relief import Relief
 from scenelift.geometry.transforms import concatenate_gaussians, quaternion_from_matrix
-from scenelift.threads import side_by_side
 from scenelift.types import Gaussians, Mesh
 
 __all__ = ["JUMP", "Layer", "count_faces", "mesh_of", "splats_of"]
@@ -137,7 +136,7 @@ def splats_of(layers: Sequence[Layer], *, planes_only: bool, most: int) -> Gauss
     finest = FINEST
     while finest > 1 and sum(t.count(finest) for t in tilings) > most:
         finest -= 1
-    return concatenate_gaussians(list(side_by_side(lambda t: t.splats(finest), tilings)))
+    return concatenate_gaussians([t.splats(finest) for t in tilings])
 
 
 class _Tiling(Protocol):

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -26,20 +23,9 @@ from scenelift.models.slat.sampling import State, Velocity
 from scenelift.options import BackendOptions
 from scenelift.weights.home import scenelift_home
 
-__all__ = [
-    "Recordings",
-    "accelerate",
-    "as_cuda_graph",
-    "default_dtype",
-    "import_compiler",
-    "prepare",
-    "tensors_in",
-]
+__all__ = ["Recordings", "accelerate", "as_cuda_graph", "default_dtype", "prepare", "tensors_in"]
 
 log = logging.getLogger(__name__)
-
-# To record waits for the whole device, which must not be recorded meanwhile.
-_recording = threading.Lock()
 
 M = TypeVar("M", bound=nn.Module)
 P = TypeVar("P")
@@ -108,17 +94,6 @@ def _compile_blocks(network: nn.Module) -> None:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(scenelift_home() / "compiled"))
         for block in network.get_submodule("blocks").children():
             block.compile(dynamic=network.varying_tokens)
-        import_compiler()
-
-
-@cache
-def import_compiler() -> threading.Thread:
-    """Import what compiles in a thread, which takes seconds, while weights and photo are read."""
-    thread = threading.Thread(
-        target=import_module, args=("torch._inductor.compile_fx",), name="compiler", daemon=True
-    )
-    thread.start()
-    return thread
 
 
 def as_cuda_graph(velocity: Velocity, device: torch.device) -> Velocity:
@@ -238,13 +213,8 @@ class _Recording:
         *state, now = self._inputs
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream(time.device)
         try:
-            record = torch.cuda.graph(
-                graph,
-                pool=self._pool.handle,
-                stream=_recording_stream(stream.device, stream.priority),
-                capture_error_mode="thread_local",
-            )
-            with _recording, record:
+            pool = self._pool.handle
+            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
                 self._outputs = self._velocity(tuple(state), now, self._view)
         except RuntimeError as exc:
             log.warning("cannot record the sampler's steps; launching them one by one: %s", exc)
@@ -254,12 +224,6 @@ class _Recording:
         # Outside the handler, whose frames hold what was to be recorded.
         self._pool.broken, self._inputs, self._outputs = True, (), ()
         _end_recording(stream, self._pool.handle)
-
-
-@cache
-def _recording_stream(device: torch.device, priority: int) -> torch.cuda.Stream:
-    """Return a stream for recordings: they keep its priority."""
-    return torch.cuda.Stream(device, priority=priority)
 
 
 def _end_recording(stream: torch.cuda.Stream, pool: Any) -> None:
