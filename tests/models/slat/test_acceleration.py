@@ -4,8 +4,14 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+import torch._dynamo.config as dynamo_config
+import torch._inductor.config as inductor_config
+import torch.nn.functional as F
+from torch._functorch._aot_autograd.autograd_cache import check_cacheable
+from torch.nn.attention import sdpa_kernel
 
-from scenelift.models.layers.blocks import BlockParams
+from scenelift.models.layers.attention import _SPLITTING
+from scenelift.models.layers.blocks import BlockParams, FlowBlock
 from scenelift.models.layers.dino import DinoParams
 from scenelift.models.sam3d.condition import ConditionEmbedder, ConditionParams
 from scenelift.models.sam3d.pointpatch import PointPatchParams
@@ -192,3 +198,50 @@ def test_a_recording_that_fails_leaves_nothing_behind_and_is_not_tried_again(mon
     graphs = as_cuda_graph(velocity, torch.device("cuda"))
     torch.testing.assert_close(sample_flow(graphs, noise, params), plain)
     assert recorder.calls == ["recording", "own stream", ("ended", 0, (0, 7))]
+
+
+@pytest.fixture
+def kept_when_compiled(tmp_path, monkeypatch):
+    """What compiles is set up as for a flow; afterwards as it was."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    with (
+        dynamo_config.patch(specialize_float=False),
+        inductor_config.patch(unsafe_marked_cacheable_functions={"mine": "2"}),
+    ):
+        acceleration.keep_what_is_compiled()
+        yield
+    torch._dynamo.reset()
+
+
+def _traced(function, *inputs, dynamic):
+    """The graph that PyTorch would compile."""
+    graphs = []
+
+    def backend(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    torch.compile(function, backend=backend, dynamic=dynamic)(*inputs)
+    (graph,) = graphs
+    return graph
+
+
+def test_what_has_attention_of_few_queries_is_kept_for_the_next_process(kept_when_compiled):
+    def few(q, k):
+        with sdpa_kernel(_SPLITTING):
+            return F.scaled_dot_product_attention(q, k, k)
+
+    graph = _traced(few, torch.ones(1, 2, 4, 8), torch.ones(1, 2, 9, 8), dynamic=False)
+    assert any("_sdpa_kernel" in str(node.target) for node in graph.graph.nodes)
+    check_cacheable(graph)  # raises where it is not
+    assert inductor_config.unsafe_marked_cacheable_functions["mine"] == "2"
+
+
+@torch.inference_mode()
+def test_a_block_of_any_size_is_traced_once_with_the_numbers_of_its_norms(kept_when_compiled):
+    block = FlowBlock(BLOCK)
+    graph = _traced(block, torch.ones(1, 20, 48), torch.ones(1, 48), None, dynamic=True)
+    placeholders = [node for node in graph.graph.nodes if node.op == "placeholder"]
+    numbers = [n.meta["example_value"] for n in placeholders]
+    assert [n for n in numbers if isinstance(n, torch.Tensor) and n.ndim == 0] == []
+    assert len(numbers) > len(list(block.parameters())) / 2

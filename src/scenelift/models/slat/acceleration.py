@@ -89,11 +89,34 @@ class _Flow(Protocol):
 def _compile_blocks(network: nn.Module) -> None:
     """Compile one block of a flow; the others have the same code and sizes, and share it."""
     if isinstance(network, _Flow):
-        # The next process finds what this one compiles. PyTorch names it by the code's graph, its
-        # own version and the GPU, so nothing in there is ever out of date.
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(scenelift_home() / "compiled"))
+        keep_what_is_compiled()
         for block in network.get_submodule("blocks").children():
             block.compile(dynamic=network.varying_tokens)
+
+
+def keep_what_is_compiled() -> None:
+    """Let the next process find all that this one compiles, and trace each block but once.
+
+    PyTorch names what it keeps by the code's graph, its own version and the GPU, so nothing in
+    there is ever out of date.
+    """
+    # Imported here: it takes a second, for those alone who compile.
+    import torch._dynamo.config as dynamo
+    import torch._inductor.config as inductor
+
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(scenelift_home() / "compiled"))
+    # Attention of few queries chooses its kernel by name (`layers.attention.attend`). PyTorch does
+    # not know that the name, which is in the graph, is all that this choice depends on, and traces
+    # what has such calls anew in every process.
+    if hasattr(inductor, "unsafe_marked_cacheable_functions"):  # not before PyTorch 2.8
+        inductor.unsafe_marked_cacheable_functions = {
+            **inductor.unsafe_marked_cacheable_functions,
+            "torch.nn.attention._backend_from_string": "1",
+            "torch.nn.attention._sdpa_kernel": "1",
+        }
+    # Where sizes vary, numbers such as the epsilon of a norm are taken to vary too; once they turn
+    # out not to, the block is traced a second time, and what was found until then is not kept.
+    dynamo.specialize_float = True
 
 
 def as_cuda_graph(velocity: Velocity, device: torch.device) -> Velocity:
