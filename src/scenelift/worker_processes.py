@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -17,7 +18,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO
 
-__all__ = ["end_worker", "join_or_exit", "on_stop_request", "start_worker", "stop_workers"]
+__all__ = [
+    "LastingThread",
+    "end_worker",
+    "join_or_exit",
+    "on_stop_request",
+    "start_worker",
+    "stop_workers",
+]
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +94,46 @@ def on_stop_request(
         threading.Thread(target=watch, daemon=True, name="parent").start()
 
 
+class LastingThread:
+    """A thread that runs one piece of work after another, and lives on between them.
+
+    Libraries keep what they have prepared by thread, as PyTorch does its plans of attention on a
+    GPU: a new thread for each piece would prepare it all again.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._work: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._idle = threading.Event()
+        self._idle.set()
+        threading.Thread(target=self._run, daemon=True, name=name).start()
+
+    def start(self, work: Callable[[], object]) -> None:
+        """Begin with a piece of work; the one before has ended."""
+        self._idle.clear()
+        self._work.put(work)
+
+    def is_alive(self) -> bool:
+        """Whether it is at work."""
+        return not self._idle.is_set()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until its work is done, at most so many seconds."""
+        self._idle.wait(timeout)
+
+    def _run(self) -> None:
+        while True:
+            work = self._work.get()
+            try:
+                work()
+            except Exception:
+                log.exception("work in a thread failed")
+            finally:
+                del work  # and what it holds
+                self._idle.set()
+
+
 def join_or_exit(
-    thread: threading.Thread,
+    thread: threading.Thread | LastingThread,
     *,
     stopping: Callable[[], bool],
     seconds: float,

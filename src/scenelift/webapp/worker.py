@@ -1,7 +1,7 @@
 """The process that owns the models: `python -m scenelift.webapp.worker --data DIR`.
 
-The server starts it and replaces it when it dies. It takes one job at a time and runs it in a
-thread, while its main thread renews the lease and listens for cancellation and the end.
+The server starts it and replaces it when it dies. It takes one job at a time and runs all of them
+in one thread, while its main thread renews the lease and listens for cancellation and the end.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from scenelift.webapp.jobs import Claim, JobRow, LeaseLost, Queue, Task
 from scenelift.webapp.lifting import Attempt
 from scenelift.webapp.repeats import Repeats
 from scenelift.webapp.turns import Turns, YieldingToken
-from scenelift.worker_processes import join_or_exit, on_stop_request
+from scenelift.worker_processes import LastingThread, join_or_exit, on_stop_request
 
 __all__ = ["Worker", "main"]
 
@@ -87,6 +87,7 @@ class Worker:
         self._ready = False
         self._repeats = Repeats(log)
         self._loading = threading.RLock()
+        self._thread = LastingThread("jobs")
         self.turns = Turns()
         self.on_review: Callable[[str, str], None] = lambda job, quality: None
 
@@ -156,9 +157,8 @@ class Worker:
             return False
 
     def _attend(self, work: Callable[[], None], claim: Claim | None, token: CancelToken) -> None:
-        """Run a function in a thread; stop it when the user, or the server, says so."""
-        thread = threading.Thread(target=work, daemon=True, name=claim.job if claim else "load")
-        thread.start()
+        """Run a function in the jobs' thread; stop it when the user, or the server, says so."""
+        self._thread.start(work)
         current = claim  # None once the job is somebody else's
 
         def tick() -> None:
@@ -174,7 +174,7 @@ class Worker:
                 self._repeats.tell("the queue cannot be reached", exc)
 
         join_or_exit(
-            thread,
+            self._thread,
             stopping=self._stop.is_set,
             seconds=self._stop_seconds,
             give_back=lambda: self._give_back(current) if current else None,
