@@ -130,7 +130,7 @@ def proposals(*objects: tuple[str, float, Box]) -> Proposals:
         (0.3, Scores(0.3, 0.4), True),
         (0.15, None, False),
         (0.15, Scores(0.4, 0.1), True),
-        (0.05, Scores(0.9, 0.0), False),  # not worth a look
+        (0.09, Scores(0.9, 0.0), False),  # not worth a look
     ],
 )
 def test_a_guess_is_looked_at_closely(chance, seen, guessed):
