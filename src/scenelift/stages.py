@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from scenelift import __version__, types
 from scenelift.errors import Cancelled, OutputError, SceneliftError, SetupError
 from scenelift.io.files import atomic_write, explain_failure
+from scenelift.memory import give_back
 from scenelift.progress import Reporter
 from scenelift.runtime import Runtime
 
@@ -342,6 +343,7 @@ class Steps:
             if self._store:
                 save = partial(self._store.save, name, key, value)
                 save() if object_index is None or self._later is None else self._later(save)
+            give_back()
         self._timings.append(
             types.StageTiming(
                 stage=stage,

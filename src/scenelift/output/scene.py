@@ -25,6 +25,7 @@ from scenelift.io.files import write_json
 from scenelift.io.glb import GlbNode, write_glb
 from scenelift.io.obj import write_obj
 from scenelift.io.ply import write_ply
+from scenelift.memory import give_back
 from scenelift.options import ExportOptions, show_densities
 from scenelift.output.extra import ExtraFiles, load_packages
 from scenelift.output.folder import claim_folder, forget_original, link_file, replace_scene
@@ -120,6 +121,7 @@ def write_claimed_scene(
         )
         write_json(new / MANIFEST_NAME, manifest.model_dump(mode="json"))
     forget_original(folder)
+    give_back()
     report.send("stage_finished", fraction=1.0)
     return manifest
 
@@ -195,6 +197,7 @@ def write_files(
         preview = report.at("preview")
         preview.send("stage_started")
         frames = draw_preview(scene, gaussians, options, preview)
+        give_back()
         preview.send("stage_finished", fraction=1.0)
         preview_seconds = time.perf_counter() - clock
         put("preview.png", lambda p: write_png(p, frames[0]))
