@@ -79,10 +79,10 @@ class Head:
     def __init__(self, logit):
         self.logit = logit
 
-    def tokens(self, _picture):
+    def tokens(self, _picture, *, last=False):
         return {}
 
-    def answer(self, _picture, _tokens, hints):
+    def answer(self, _picture, _tokens, hints, *, last=False):
         maps = np.full((BINS + 3, SIDE, SIDE), self.logit, np.float32)
         return maps, np.array([0, 1, 0], np.float32)
 
@@ -93,7 +93,7 @@ class Step(Head):
     def __init__(self, behind):
         self.behind = behind
 
-    def answer(self, _picture, _tokens, hints):
+    def answer(self, _picture, _tokens, hints, *, last=False):
         right = hints[4, 0, ::2] > 0  # tangents of the rays, two a ray
         plate = abs(DEPTHS[:, None] - np.where(right, self.behind, 0.0)) < 2 * BIN
         maps = np.full((BINS + 3, SIDE, SIDE), -3.0, np.float32)

@@ -19,9 +19,10 @@ class Answers:
     def __init__(self, near=1.0, far=4.0, scale=1.0, log_focal=0.0, sky=False, error=0.1):
         self.near, self.far, self.scale = near, far, scale
         self.log_focal, self.sky, self.error = log_focal, sky, error
-        self.asked = []
+        self.asked, self.last = [], []
 
-    def run(self, picture, hints):
+    def run(self, picture, hints, *, last=False):
+        self.last.append(last)
         assert picture.shape[0] // 14 * 8 == hints.shape[1]
         assert picture.shape[1] // 14 * 8 == hints.shape[2]
         self.asked.append(picture)
@@ -86,7 +87,7 @@ def test_there_is_no_confidence_in_the_sky():
 
 def test_one_look_that_is_sure_of_itself_is_outvoted():
     class Sure(Answers):
-        def run(self, picture, hints):
+        def run(self, picture, hints, *, last=False):
             self.error = 1e-3 if not self.asked else 0.5
             return super().run(picture, hints)
 
@@ -115,11 +116,12 @@ def test_the_photo_is_looked_at_in_several_sizes_as_it_is_and_mirrored():
     assert len({picture.shape for picture in head.asked}) == len(depth_head.AUGMENTATIONS)
     for picture, (_, mirror) in zip(head.asked, depth_head.AUGMENTATIONS, strict=True):
         assert (picture[0, 0, 0] > 100) == mirror
+    assert head.last == [False, False, True], "memory is given back once"
 
 
 def test_edges_that_lie_elsewhere_in_each_look_stay_steps():
     class Unsure(Answers):
-        def run(self, picture, hints):
+        def run(self, picture, hints, *, last=False):
             maps, numbers = super().run(picture, hints)
             return np.roll(maps, len(self.asked) - 2, axis=1), numbers
 
@@ -130,7 +132,7 @@ def test_edges_that_lie_elsewhere_in_each_look_stay_steps():
 @pytest.mark.parametrize("mirrored_sees", [1.0, 9.0])
 def test_one_look_that_errs_is_outvoted(mirrored_sees):
     class Errs(Answers):
-        def run(self, picture, hints):
+        def run(self, picture, hints, *, last=False):
             self.far = self.near = mirrored_sees if not self.asked else 2.0
             return super().run(picture, hints)
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from scenelift.weights.onnx_session import session, session_at
+from scenelift.weights.onnx_session import last_run, session, session_at
 from scenelift.weights.shipped import check_shipped
 
 __all__ = ["CELLS", "MEAN", "PATCH", "STD", "Head", "crop", "version"]
@@ -69,18 +69,19 @@ class Head:
         return cls(backbone, session_at(path, threads))
 
     def run(
-        self, picture: NDArray[np.uint8], hints: NDArray[np.float32]
+        self, picture: NDArray[np.uint8], hints: NDArray[np.float32], *, last: bool = False
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Run the backbone and the head.
 
         Args:
             picture: uint8 [14h, 14w, 3], sRGB.
             hints: float32 [E, 8h, 8w], as the head's training task defines them.
+            last: of several; afterwards the memory that they needed is given back.
 
         Returns:
             Output channels by pixel [P, H, W], and numbers for the picture [G].
         """
-        return self.answer(picture, self.tokens(picture), hints)
+        return self.answer(picture, self.tokens(picture, last=last), hints, last=last)
 
     @property
     def hints(self) -> int:
@@ -88,10 +89,11 @@ class Head:
         return next(i.shape[1] for i in self._head.get_inputs() if i.name == "hints")
 
     def tokens(
-        self, picture: NDArray[np.uint8]
+        self, picture: NDArray[np.uint8], *, last: bool = False
     ) -> dict[str, NDArray[np.float32]]:  # [1, 1 + hw, 384] each
         """Run the backbone alone: the class token and those of the patches at each of `LEVELS`."""
-        tokens = self._backbone.run(LEVELS, {"image": _normalised(picture)})
+        feeds = {"image": _normalised(picture)}
+        tokens = self._backbone.run(LEVELS, feeds, last_run() if last else None)
         return dict(zip(LEVELS, tokens, strict=True))
 
     def answer(
@@ -99,12 +101,15 @@ class Head:
         picture: NDArray[np.uint8],
         tokens: Mapping[str, NDArray[np.float32]],
         hints: NDArray[np.float32],
+        *,
+        last: bool = False,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Run the head on the tokens of a picture; see `run`."""
         rows, columns = (side // PATCH * CELLS for side in picture.shape[:2])
         small = Pillow.fromarray(picture).resize((columns, rows), Pillow.Resampling.BILINEAR)
         feeds = dict(tokens) | {"photo": _normalised(np.asarray(small)), "hints": hints[None]}
-        pixels, numbers = self._head.run(["pixels", "picture"], feeds)
+        options = last_run() if last else None
+        pixels, numbers = self._head.run(["pixels", "picture"], feeds, options)
         return pixels[0], numbers[0]
 
 

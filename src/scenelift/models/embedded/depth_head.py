@@ -61,9 +61,8 @@ class DepthHeadPointMapper:
         height, width = image.height, image.width
         estimates = []
         for number, (count, mirror) in enumerate(AUGMENTATIONS):
-            estimates.append(
-                self._estimate_once(image.pixels, _patches(height, width, count), mirror)
-            )
+            patches, last = _patches(height, width, count), number + 1 == len(AUGMENTATIONS)
+            estimates.append(self._estimate_once(image.pixels, patches, mirror, last=last))
             report.update(0.9 * (number + 1) / len(AUGMENTATIONS))
         maps, numbers = _agreed(estimates)
         sky = _sky_beside(_resized(maps[2], (width, height)) > 0, instances)
@@ -85,13 +84,14 @@ class DepthHeadPointMapper:
         )
 
     def _estimate_once(
-        self, pixels: NDArray[np.uint8], patches: tuple[int, int], mirror: bool
+        self, pixels: NDArray[np.uint8], patches: tuple[int, int], mirror: bool, *, last: bool
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         height, width = pixels.shape[:2]
         picture = crop(pixels, (0, 0, width, height), patches)
         if not mirror:
-            return self._head.run(picture, _position(patches))
-        maps, numbers = self._head.run(np.ascontiguousarray(picture[:, ::-1]), _position(patches))
+            return self._head.run(picture, _position(patches), last=last)
+        mirrored = np.ascontiguousarray(picture[:, ::-1])
+        maps, numbers = self._head.run(mirrored, _position(patches), last=last)
         return maps[:, :, ::-1], numbers
 
 

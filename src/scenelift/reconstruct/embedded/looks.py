@@ -102,7 +102,8 @@ class Looks:
         x, y, half = (x0 + x1) / 2, (y0 + y1) / 2, self._longer * (0.5 + MARGIN)
         self._window = (x - half, y - half, x + half, y + half)
         self._looks: list[_Look] = []
-        for zoom, mirror in AUGMENTATIONS:
+        for number, (zoom, mirror) in enumerate(AUGMENTATIONS):
+            last = number + 1 == len(AUGMENTATIONS)
             reach = half * zoom
             window = (x - reach, y - reach, x + reach, y + reach)
             picture = crop(view.image.pixels, window, PATCHES)
@@ -114,7 +115,7 @@ class Looks:
                     mirror=mirror,
                     window=window,
                     picture=picture,
-                    tokens=head.tokens(picture),
+                    tokens=head.tokens(picture, last=last),
                 )
             )
 
@@ -158,11 +159,12 @@ class Looks:
         total = np.zeros((BINS + 3, SIDE, SIDE), np.float32)
         up = np.zeros(3)
         for look in self._looks:
+            last = look is self._looks[-1]
             hints = self._hints(look.window, relief)
             if look.mirror:
                 hints = np.ascontiguousarray(hints[..., ::-1])
                 hints[ACROSS] *= -1
-            maps, up_part = self._head.answer(look.picture, look.tokens, hints)
+            maps, up_part = self._head.answer(look.picture, look.tokens, hints, last=last)
             if look.mirror:
                 maps, up_part = maps[..., ::-1], up_part * np.array([-1, 1, 1], np.float32)
             rays = (((np.arange(SIDE) + 0.5) / SIDE - 0.5) / look.zoom + 0.5) * SIDE - 0.5
