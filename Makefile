@@ -23,7 +23,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.core
 	$(PIP) install -c constraints.txt torch
 	$(PIP) install -c constraints.txt --no-deps torchvision
-	$(PIP) install -c constraints.txt -e ".[dev,web,cluster,usd,compact,physics]" transformers safetensors huggingface-hub pyyaml
+	$(PIP) install -c constraints.txt -e ".[dev,web,cluster,usd,compact,physics]" transformers huggingface-hub pyyaml
 	@touch $@
 
 $(VENV)/.web: $(VENV)/.core

@@ -13,19 +13,19 @@ from scenelift.weights import content, shipped
 from scenelift.weights.shipped import check_shipped
 
 
-@pytest.fixture
-def installed(tmp_path, monkeypatch):
+@pytest.fixture(params=["head.onnx", "adapter.safetensors"])
+def installed(request, tmp_path, monkeypatch):
     """A wheel of this package with one file of weights, as pip installs it."""
     monkeypatch.setenv("SCENELIFT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(content, "_memory", {})
-    path = tmp_path / "site" / "scenelift" / "head.onnx"
+    path = tmp_path / "site" / "scenelift" / request.param
     path.parent.mkdir(parents=True)
     path.write_bytes(b"weights")
     digest = base64.urlsafe_b64encode(hashlib.sha256(b"weights").digest()).rstrip(b"=").decode()
     info = tmp_path / "site" / "scenelift-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: scenelift\nVersion: 1\n")
-    (info / "RECORD").write_text(f"scenelift/head.onnx,sha256={digest},7\nscenelift/a.py,,\n")
+    (info / "RECORD").write_text(f"scenelift/{request.param},sha256={digest},7\nscenelift/a.py,,\n")
     monkeypatch.setattr(metadata, "distribution", lambda name: metadata.PathDistribution(info))
     shipped._recorded.cache_clear()
     yield path
@@ -38,7 +38,7 @@ def test_what_was_installed_passes(installed):
 
 def test_a_flipped_bit_is_found(installed):
     installed.write_bytes(b"wei\x67hus")
-    with pytest.raises(WeightsError, match=r"head\.onnx is damaged.*pip install"):
+    with pytest.raises(WeightsError, match=rf"{installed.name} is damaged.*pip install"):
         check_shipped(installed)
 
 
@@ -58,6 +58,6 @@ def test_the_heads_are_compared_before_they_are_loaded(monkeypatch):
         raise Compared
 
     monkeypatch.setattr(heads, "check_shipped", compare)
-    monkeypatch.setattr(heads, "session", lambda *args: None)
+    monkeypatch.setattr(heads.embedded, "path", lambda *args: Path("dinov2.onnx"))
     with pytest.raises(Compared):
         heads.Head.load("depth")

@@ -16,6 +16,8 @@ from scenelift.weights.content import content_digest
 
 __all__ = ["check_shipped"]
 
+SUFFIXES = (".onnx", ".safetensors")
+
 
 def check_shipped(path: Path) -> None:
     """Compare a file of the package with its wheel's record, if there is one.
@@ -42,7 +44,7 @@ def _recorded() -> dict[Path, str]:
         return {}
     hashes = {}
     for file in files:
-        if file.suffix == ".onnx" and file.hash is not None and file.hash.mode == "sha256":
+        if file.suffix in SUFFIXES and file.hash is not None and file.hash.mode == "sha256":
             padded = file.hash.value + "=" * (-len(file.hash.value) % 4)
             hashes[Path(str(file.locate()))] = base64.urlsafe_b64decode(padded).hex()
     return hashes

@@ -1,6 +1,8 @@
 """The trained heads of the embedded default: depth, masks and shapes from DINOv2's tokens.
 
-`README.md` beside this file is their model card; `scenelift.training` made them.
+A head may come with adapters of the backbone, `NAME_adapter.safetensors` beside `NAME.onnx`: then
+its tokens are its own. `README.md` beside this file is the model card; `scenelift.training` made
+all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from scenelift.weights.onnx_session import last_run, session, session_at
+from scenelift.models.embedded.backbone import adapted_session
+from scenelift.weights import embedded
+from scenelift.weights.onnx_session import last_run, session_at
 from scenelift.weights.shipped import check_shipped
 
 __all__ = ["CELLS", "MEAN", "PATCH", "STD", "Head", "crop", "version"]
@@ -41,11 +45,16 @@ def shipped(name: str) -> Path:
     return Path(__file__).parent / f"{name}.onnx"
 
 
+def shipped_adapters(name: str) -> Path:
+    """Return the file of a head's adapters of the backbone; most heads have none."""
+    return Path(__file__).parent / f"{name}_adapter.safetensors"
+
+
 class Head:
     """A head and the backbone before it.
 
     Args:
-        backbone: ONNX session of DINOv2.
+        backbone: ONNX session of DINOv2, as it is or with this head's adapters.
         head: that of the head.
     """
 
@@ -61,12 +70,19 @@ class Head:
             threads: for one operator; 0 is one a core.
 
         Raises:
-            WeightsError: the backbone is missing, or either is damaged.
+            WeightsError: the backbone is missing, or one of the files is damaged.
         """
-        backbone = session("dinov2", weights, threads)
-        path = shipped(name)
+        backbone, path, adapters = embedded.path("dinov2", weights), shipped(name), None
         check_shipped(path)
-        return cls(backbone, session_at(path, threads))
+        if shipped_adapters(name).is_file():
+            adapters = shipped_adapters(name)
+            check_shipped(adapters)
+        session = (
+            adapted_session(backbone, adapters, threads)
+            if adapters
+            else session_at(backbone, threads)
+        )
+        return cls(session, session_at(path, threads))
 
     def run(
         self, picture: NDArray[np.uint8], hints: NDArray[np.float32], *, last: bool = False
@@ -91,7 +107,10 @@ class Head:
     def tokens(
         self, picture: NDArray[np.uint8], *, last: bool = False
     ) -> dict[str, NDArray[np.float32]]:  # [1, 1 + hw, 384] each
-        """Run the backbone alone: the class token and those of the patches at each of `LEVELS`."""
+        """Run the backbone alone: the class token and those of the patches at each of `LEVELS`.
+
+        They are for this head, and for others without adapters if it has none.
+        """
         feeds = {"image": _normalised(picture)}
         tokens = self._backbone.run(LEVELS, feeds, last_run() if last else None)
         return dict(zip(LEVELS, tokens, strict=True))
@@ -104,7 +123,7 @@ class Head:
         *,
         last: bool = False,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Run the head on the tokens of a picture; see `run`."""
+        """Run the head on what its own backbone said of a picture; see `run`."""
         rows, columns = (side // PATCH * CELLS for side in picture.shape[:2])
         small = Pillow.fromarray(picture).resize((columns, rows), Pillow.Resampling.BILINEAR)
         feeds = dict(tokens) | {"photo": _normalised(np.asarray(small)), "hints": hints[None]}

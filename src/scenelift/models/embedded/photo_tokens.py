@@ -1,4 +1,4 @@
-"""Windows of one photo that the backbone looked at, shared by all that ask the heads about them."""
+"""Windows of one photo that a head's backbone looked at, shared by all that ask the head."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PhotoTokens:
     """The latest windows of one photo that the backbone looked at, and the whole photo.
 
     Args:
-        head: any head; its backbone looks.
+        head: its backbone looks; the tokens are for this head alone.
         pixels: uint8 [H, W, 3], sRGB.
     """
 

@@ -28,6 +28,7 @@ from scenelift.reconstruct.embedded.texture import skin_of
 from scenelift.reconstruct.embedded.volume import filled_space
 from scenelift.runtime import Runtime
 from scenelift.types import Image, ObjectView, PointMap, Reconstruction
+from scenelift.weights import embedded
 
 __all__ = ["EmbeddedReconstructor"]
 
@@ -63,12 +64,17 @@ class EmbeddedReconstructor:
 
     @classmethod
     def load(cls, options: BackendOptions | Runtime) -> EmbeddedReconstructor:
-        """Load the models; head and oriented boxes are used where their weights are installed."""
+        """Load the models; head and oriented boxes are used where their weights are installed.
+
+        Raises:
+            WeightsError: a file that is there is damaged.
+        """
         boxes = BoxFinder.load(options.weights, options.threads)
         try:
-            return cls(boxes, Head.load("shape", options.weights, options.threads))
+            embedded.path("dinov2", options.weights)
         except WeightsError:
             return cls(boxes)
+        return cls(boxes, Head.load("shape", options.weights, options.threads))
 
     def begin(self, image: Image, points: PointMap) -> None:
         """Start a new photo; its objects share nothing."""

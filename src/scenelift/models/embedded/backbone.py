@@ -1,0 +1,42 @@
+"""DINOv2 with a head's own adapters."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+import onnxruntime
+
+from scenelift.memory import give_back
+from scenelift.weights.onnx_session import session_of
+
+__all__ = ["adapted_session"]
+
+
+@lru_cache(maxsize=4)
+def adapted_session(
+    backbone: Path, adapters: Path, threads: int = 0
+) -> onnxruntime.InferenceSession:
+    """Return the session of the backbone with adapters, made once for each number of threads.
+
+    Args:
+        backbone: `dinov2.onnx`.
+        adapters: a file of `scenelift.weights.dinov2_adapters`.
+        threads: for one operator; 0 is one a core.
+
+    Raises:
+        WeightsError: either is damaged, or another network's.
+    """
+    import onnx
+
+    from scenelift.weights.dinov2_adapters import adapted, read_adapters
+
+    tensors = read_adapters(adapters)
+    # From a file, because onnxruntime keeps the bytes that a session was made from: 28 MB.
+    with tempfile.TemporaryDirectory(prefix="scenelift-") as folder:
+        path = Path(folder) / "adapted.onnx"
+        onnx.save(adapted(onnx.load(str(backbone)), tensors), str(path))
+        session = session_of(str(path), adapters, threads)
+    give_back()
+    return session
