@@ -84,9 +84,9 @@ def read_adapters(path: Path) -> dict[str, NDArray[np.float32]]:
 def adapted(model: onnx.ModelProto, adapters: Mapping[str, NDArray[np.float32]]) -> onnx.ModelProto:
     """Add two thin matrix products beside each product of the quantised graph, in place.
 
-    They compute in float32 on what the quantised product reads before it is quantised, as in
-    training. Merged into the 8-bit matrices they would cost no time, but rounding anew doubles what
-    quantising loses (docs/log.md).
+    They compute in float32 on what the quantised product reads before it is quantised. Merged into
+    the 8-bit matrices they would cost no time, but rounding those anew loses half as much again
+    as they lose (docs/log.md).
 
     Args:
         model: `dinov2.onnx`.
