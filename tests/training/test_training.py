@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from scenelift.errors import InputError
+from scenelift.training.backbone import Backbone
 from scenelift.training.export import blended, export_head
 from scenelift.training.loop import LoopOptions, train
 from scenelift.training.network import CELLS, Head, HeadParams
@@ -161,12 +162,30 @@ def test_a_cupboard_whose_doors_leave_a_gap_is_full():
     np.testing.assert_array_equal(outside_filled(cupboard, crack=1), full)
 
 
-def test_the_true_volume_begins_where_the_object_is_seen(store, pack):
+@pytest.fixture(scope="module")
+def volumes(pack):
     filled = np.stack([volume_of(m.surface) for m in pack.models]).transpose(0, 3, 2, 1)
-    volumes = Volumes(
+    return Volumes(
         filled=torch.from_numpy(np.ascontiguousarray(filled).astype(np.uint8)),
         colours=torch.full((len(pack.models), 3, 32, 32, 32), 128, dtype=torch.uint8),
     )
+
+
+def test_shapes_are_judged_with_depth_and_without_also_by_an_adapted_head(folder, volumes, store):
+    torch.manual_seed(0)
+    few = SceneStore(1, SIZE, CPU, least_visible=0.3, least_side=12)
+    few.fill(sorted(folder.glob("train-*.npz"))[:1])
+    task = ShapeTask(Backbone().eval(), store, few, volumes, adapt=2)
+    loss, _ = task.loss(task.network, task.batch(1, torch.Generator().manual_seed(0)))
+    loss.backward()
+    assert all(up.grad.any() for up in task.network.adapters.up.values())
+    with torch.no_grad():
+        figures = task.evaluate(task.network.eval())
+    assert set(figures) == {"IoU", "IoU untold", "up deg"}
+    assert 0 < figures["IoU"] != figures["IoU untold"]
+
+
+def test_the_true_volume_begins_where_the_object_is_seen(store, volumes):
     task = ShapeTask(FlatFeatures(), store, None, volumes)
     clear = torch.argsort(store.these_objects(torch.arange(store.objects)).visible)[-2:]
     batch = task._view(store, store.these_objects(clear), None)

@@ -201,14 +201,26 @@ def head(
     bfloat16: Bfloat16 = None,
     evaluate_every: Annotated[int, typer.Option(min=0, help="Steps; 0 only at the end.")] = 1000,
     seed: Annotated[int, typer.Option(help="Other weights and batches for another seed.")] = 0,
+    adapt: Annotated[
+        int,
+        typer.Option(
+            metavar="RANK", min=0, help="depth, shape: change the backbone too, by adapters."
+        ),
+    ] = 0,
+    adapt_rate: Annotated[
+        float, typer.Option(min=0, help="Learning rate of adapters, as a factor of --rate.")
+    ] = 1.0,
 ) -> None:
     """Train a head on the scenes of a folder. On several GPUs, run it under torchrun.
+
+    SIGTERM pauses it: with --checkpoint, the same command goes on.
 
     Example: scenelift train head depth out/train --out depth.safetensors --seconds 540
     """
     with problems(as_json=False):
+        from scenelift.training.adapters import ADAPTERS
         from scenelift.training.loop import LoopOptions
-        from scenelift.training.processes import is_first
+        from scenelift.training.processes import is_first, terminated
         from scenelift.training.run import TrainOptions, save_weights, train_head
         from scenelift.weights import embedded
 
@@ -222,19 +234,27 @@ def head(
             bfloat16=bfloat16,
             evaluate_every=evaluate_every,
             save_every=save_every,
+            rates={ADAPTERS: adapt_rate},
         )
-        trained = train_head(
-            name,
-            TrainOptions(
-                scenes=folder, capacity=capacity, at_least=at_least, held_out=held, device=device
-            ),
-            loop,
-            backbone=backbone or embedded.path("dinov2"),
-            checkpoint=checkpoint,
-            start=start,
-            say=_say,
-            keep=lambda weights: save_weights(weights, out),
-        )
+        with terminated() as paused:
+            trained = train_head(
+                name,
+                TrainOptions(
+                    scenes=folder,
+                    capacity=capacity,
+                    at_least=at_least,
+                    held_out=held,
+                    adapt=adapt,
+                    device=device,
+                ),
+                loop,
+                backbone=backbone or embedded.path("dinov2"),
+                checkpoint=checkpoint,
+                start=start,
+                say=_say,
+                keep=lambda weights: save_weights(weights, out),
+                paused=paused,
+            )
         if is_first():
             save_weights(trained.network, out)
 
@@ -341,17 +361,21 @@ def export(
 ) -> None:
     """Write a trained head as the small ONNX file that the embedded default runs.
 
+    Adapters of the backbone are written beside it, as shape_adapter.safetensors for shape.onnx.
+
     Example: scenelift train export depth depth.safetensors --out depth.onnx
     """
     with problems(as_json=False):
         from scenelift.io.files import atomic_write
         from scenelift.models.embedded import shipped
+        from scenelift.training.adapters import by_block
         from scenelift.training.export import (
             blended,
             export_head,
             export_points,
             stored_again,
         )
+        from scenelift.training.run import save_weights
         from scenelift.training.start import read_weights
         from scenelift.training.tasks import HEADS
 
@@ -367,3 +391,7 @@ def export(
         with atomic_write(out) as file:
             file.write(data)
         typer.echo(f"{out}: {len(data) / 1e6:.1f} MB")
+        if adapters := by_block(tensors):
+            beside = out.with_name(f"{out.stem}_adapter.safetensors")
+            save_weights(adapters, beside)
+            typer.echo(f"{beside}: {beside.stat().st_size / 1e6:.1f} MB")

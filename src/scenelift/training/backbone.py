@@ -5,6 +5,7 @@ The matrices are those of the quantised graph, so heads learn from the features 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ import onnx
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from scenelift.errors import WeightsError
 from scenelift.models.layers.dino import DinoParams, VisionTransformer
 
-__all__ = ["LEVELS", "PATCH", "WIDTH", "Backbone", "dequantised"]
+__all__ = ["BLOCKS", "LEVELS", "PATCH", "WIDTH", "Backbone", "dequantised"]
 
 WIDTH, BLOCKS, PATCH = 384, 12, 14
 LEVELS = ("h2", "h5", "h8", "feat")
@@ -62,6 +64,14 @@ class Backbone(nn.Module):
     @torch.no_grad()
     def forward(self, image: Tensor) -> list[Tensor]:  # [B, 3, H, W] -> 4 × [B, 1 + h·w, 384]
         """Compute `LEVELS`' tokens of pictures normalised by ImageNet's mean and deviation."""
+        return self.adapted(image, {})
+
+    def adapted(self, image: Tensor, matrices: Mapping[str, Tensor]) -> list[Tensor]:
+        """Compute the tokens with other parameters in place of some of the frozen ones.
+
+        Args:
+            matrices: by their names in the vision transformer; gradients go through them.
+        """
         features: list[Tensor] = []
 
         def keep(_module: nn.Module, _inputs: object, out: Tensor) -> None:
@@ -69,7 +79,7 @@ class Backbone(nn.Module):
 
         hooks = [self.vit.blocks[i].register_forward_hook(keep) for i in (2, 5, 8)]
         try:
-            last = self.vit.norm(self.vit(image))
+            last = self.vit.norm(functional_call(self.vit, dict(matrices), (image,)))
         finally:
             for hook in hooks:
                 hook.remove()

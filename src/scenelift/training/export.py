@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from scenelift.errors import InputError
+from scenelift.training.adapters import ADAPTERS
 from scenelift.training.backbone import LEVELS, WIDTH
 from scenelift.training.network import CELLS, Head, HeadParams
 from scenelift.training.start import read_weights
@@ -54,12 +55,17 @@ def blended(
     Weights between two points of one training often do better on pictures unlike those trained
     on than either end (WiSE-FT, https://arxiv.org/abs/2109.01903, section 3).
 
+    Adapters of the second alone are blended with ones that change nothing.
+
     Args:
         share: of the second, 0…1.
 
     Raises:
         InputError: they belong to different networks.
     """
+    added = {k: v for k, v in second.items() if k.startswith(ADAPTERS) and k not in first}
+    silent = f"{ADAPTERS}up."
+    first = {**first, **{k: 0 * v if k.startswith(silent) else v for k, v in added.items()}}
     if {k: v.shape for k, v in first.items()} != {k: v.shape for k, v in second.items()}:
         raise InputError("The weights to blend belong to different heads: give two of one head.")
     return {k: torch.lerp(v.float(), second[k].float(), share) for k, v in first.items()}
@@ -76,7 +82,7 @@ def export_head(
 
     Args:
         params: its sizes.
-        weights: its state dict.
+        weights: its state dict; adapters of the backbone are left out.
         quantised: False keeps the matrices in float32 and the kernels too, to compare with.
         small_kernels: store large kernels in 8 bits; False, in 16, as the mask head has them.
 
@@ -85,7 +91,8 @@ def export_head(
         [B, 3, 8h, 8w] and `hints` [B, E, 8h, 8w], and outputs `pixels` and `picture`; see `Head`.
     """
     head = Head(params)
-    head.load_state_dict({k: v.float() for k, v in weights.items()})
+    own = {k: v.float() for k, v in weights.items() if not k.startswith(ADAPTERS)}
+    head.load_state_dict(own)
     rows, columns = 4, 6
     tokens = torch.zeros(1, 1 + rows * columns, WIDTH)
     size = (rows * CELLS, columns * CELLS)

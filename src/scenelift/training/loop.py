@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -63,6 +63,7 @@ class LoopOptions:
         rate: peak learning rate.
         warmup: steps until it is reached.
         decay: weight decay of matrices and kernels.
+        rates: factors of the rate of parameters whose names begin so.
         average: of the moving average, per step; it warms up with the number of steps.
         seed: of initial weights (the caller's) and batches.
         seconds: stop, keep a checkpoint and come back later; None for no limit. The schedule
@@ -79,6 +80,7 @@ class LoopOptions:
     rate: float = 5e-4
     warmup: int = 300
     decay: float = 0.02
+    rates: Mapping[str, float] = field(default_factory=dict)
     average: float = 0.9995
     seed: int = 0
     seconds: float | None = None
@@ -111,6 +113,7 @@ def train(
     checkpoint: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
     keep: Callable[[dict[str, Tensor]], None] = lambda weights: None,
+    paused: Callable[[], bool] = lambda: False,
 ) -> Trained:
     """Train a task, going on from a checkpoint where there is one.
 
@@ -118,6 +121,8 @@ def train(
         checkpoint: file to resume from and to write; None keeps nothing.
         say: receives lines for people, of the first process alone.
         keep: receives the averaged weights so far whenever a checkpoint is due.
+        paused: asked after each step; the first True ends this run, to be resumed, without a last
+            evaluation.
 
     Raises:
         InputError: the checkpoint belongs to another network.
@@ -127,7 +132,7 @@ def train(
     rank, world = join(device)
     averaged = {k: v.detach().clone().float() for k, v in task.network.state_dict().items()}
     optimiser = torch.optim.AdamW(
-        _groups(task.network, options.decay), lr=options.rate, betas=(0.9, 0.98)
+        _groups(task.network, options), lr=options.rate, betas=(0.9, 0.98), fused=True
     )
     step, spent = 0, 0.0
     if checkpoint is not None and checkpoint.is_file():
@@ -149,26 +154,30 @@ def train(
         progress = step / options.steps
         if options.seconds is not None:
             progress = max(progress, (spent + elapsed) / options.seconds)
+        share = _schedule(step, progress, options.warmup)
         for group in optimiser.param_groups:
-            group["lr"] = options.rate * _schedule(step, progress, options.warmup)
+            group["lr"] = options.rate * group.get("factor", 1.0) * share
         batch = task.batch(options.batch, generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             loss, terms = task.loss(network, batch)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(task.network.parameters(), 1.0)
-        if torch.isfinite(norm):  # one broken batch must not end a run
-            optimiser.step()
+        # One broken batch must not end a run. The optimiser is told as a gradient scaler tells it,
+        # on the device: asking would wait for the step to end.
+        optimiser.found_inf = (~norm.isfinite()).float()  # pyright: ignore[reportAttributeAccessIssue]
+        optimiser.step()
         step += 1
         _follow(averaged, task.network, min(options.average, (1 + step) / (10 + step)))
         for name, value in {"loss": loss, **terms}.items():
             sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach()
 
         elapsed = slowest(time.monotonic() - start, device)
+        pause = slowest(float(paused()), device) > 0
         stop = step >= options.steps or (
             options.seconds is not None and spent + elapsed >= options.seconds
         )
-        if step % options.every == 0 or stop:
+        if step % options.every == 0 or stop or pause:
             count = (step - 1) % options.every + 1
             means = {name: float(value) / count for name, value in sums.items()}
             losses.append(means["loss"])
@@ -179,22 +188,30 @@ def train(
         if (due or stop) and rank == 0:
             figures = _evaluated(task, averaged)
             say(f"step {step}  " + "  ".join(f"{k} {v:.4f}" for k, v in figures.items()))
-        late = stop or time.monotonic() - saved > options.save_every
+        late = stop or pause or time.monotonic() - saved > options.save_every
         if rank == 0 and late:
             if checkpoint is not None:
                 _save(checkpoint, task.network, optimiser, averaged, step, spent + elapsed)
             keep(averaged)
             saved = time.monotonic()
+        if pause and not stop:
+            say(f"paused at step {step}: the same command goes on")
+            break
     leave(device)  # after the first one's last evaluation
     return Trained(steps=step, network=averaged, figures=figures, losses=losses)
 
 
-def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Group parameters: matrices and kernels get weight decay, norms and biases none."""
-    trained = [p for p in network.parameters() if p.requires_grad]
+def _groups(network: nn.Module, options: LoopOptions) -> list[dict[str, Any]]:
+    """Group parameters by rate and decay: matrices and kernels decay, norms and biases do not."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            factors = [f for prefix, f in options.rates.items() if name.startswith(prefix)]
+            key = math.prod(factors), options.decay if parameter.ndim > 1 else 0.0
+            groups.setdefault(key, []).append(parameter)
     return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": params, "factor": factor, "weight_decay": decay}
+        for (factor, decay), params in sorted(groups.items(), reverse=True)
     ]
 
 

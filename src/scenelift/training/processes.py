@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-__all__ = ["is_first", "join", "leave", "own_device", "slowest"]
+__all__ = ["is_first", "join", "leave", "own_device", "slowest", "terminated"]
 
 _joins = itertools.count()
 
@@ -61,3 +65,14 @@ def slowest(seconds: float, device: torch.device) -> float:
     clock = torch.tensor(seconds, device=device)
     dist.all_reduce(clock, dist.ReduceOp.MAX)
     return float(clock)
+
+
+@contextmanager
+def terminated() -> Iterator[Callable[[], bool]]:
+    """Context: SIGTERM ends nothing in here, but is remembered; gives what tells of it."""
+    asked = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before)

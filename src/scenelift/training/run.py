@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from scenelift.training.scenes.pictures import Pictures
 from scenelift.training.scenes.volumes import coloured_volume, volume_of
 from scenelift.training.start import begin, read_weights
 from scenelift.training.store import SceneStore
-from scenelift.training.tasks import HEADS
+from scenelift.training.tasks import ADAPTABLE, HEADS
 from scenelift.training.tasks.shape import Volumes
 
 __all__ = [
@@ -77,13 +78,13 @@ def make_scenes(folder: Path, options: SceneOptions, say: Callable[[str], None])
         with _single_threads(), context.Pool(workers) as pool:
             tasks = [(folder / PACK, k, workers) for k in range(workers)]
             parts = pool.starmap(_volumes, tasks)
-        filled = np.zeros((len(pack.models), 64, 64, 64), bool)
+        filled = np.zeros((len(pack.models), 64**3 // 8), np.uint8)
         colours = np.zeros((len(pack.models), 32, 32, 32, 3), np.uint8)
         for k, (some_filled, some_colours) in enumerate(parts):
             filled[k::workers], colours[k::workers] = some_filled, some_colours
         unfinished = folder / f".{VOLUMES}"
         with unfinished.open("wb") as file:
-            np.savez(file, filled=np.packbits(filled), colours=colours)
+            np.savez(file, filled=filled.reshape(-1), colours=colours)
         unfinished.replace(folder / VOLUMES)
         say(f"volumes of {len(pack.models)} models in {time.monotonic() - started:.0f} s")
     with _single_threads(), context.Pool(workers) as pool:
@@ -117,11 +118,11 @@ def _single_threads() -> Iterator[None]:
 
 def _volumes(path: Path, worker: int, workers: int) -> tuple[NDArray, NDArray]:
     models = MeshPack.read(path).models[worker::workers]
-    filled = [volume_of(model.surface) for model in models]
-    colours = [coloured_volume(model.surface) for model in models]
+    # Eight voxels a byte: it goes through a pipe.
+    pairs = [(np.packbits(volume_of(m.surface)), coloured_volume(m.surface)) for m in models]
     return (
-        np.array(filled).reshape(-1, 64, 64, 64),
-        np.array(colours, np.uint8).reshape(-1, 32, 32, 32, 3),
+        np.array([filled for filled, _ in pairs], np.uint8).reshape(-1, 64**3 // 8),
+        np.array([colours for _, colours in pairs], np.uint8).reshape(-1, 32, 32, 32, 3),
     )
 
 
@@ -159,6 +160,7 @@ class TrainOptions:
         capacity: most scenes on the device.
         at_least: scenes to wait for before the first step.
         held_out: scenes kept out, to evaluate on.
+        adapt: rank of the adapters by which the head changes the backbone; 0: it does not.
         device: "cuda", "cuda:1", "cpu".
         size: width and height of the scenes.
     """
@@ -167,6 +169,7 @@ class TrainOptions:
     capacity: int
     at_least: int
     held_out: int = 64
+    adapt: int = 0
     device: str = "cuda"
     size: tuple[int, int] = (WIDTH, HEIGHT)
 
@@ -181,6 +184,7 @@ def train_head(
     start: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
     keep: Callable[[dict[str, Tensor]], None] = lambda weights: None,
+    paused: Callable[[], bool] = lambda: False,
 ) -> Trained:
     """Train one of `HEADS`.
 
@@ -188,14 +192,16 @@ def train_head(
         backbone: `dinov2.onnx`.
         checkpoint: to resume from and to write.
         start: weights to begin with, as `read_weights` reads them; None begins at random.
-        keep: as `train` has it.
+        keep, paused: as `train` has them.
 
     Raises:
-        InputError: no head has that name, or there are no scenes.
+        InputError: no head has that name, it cannot be adapted, or there are no scenes.
         WeightsError: the backbone is missing.
     """
     if name not in HEADS:
         raise InputError(f"There is no head {name!r}. Choose from {', '.join(HEADS)}.")
+    if options.adapt and name not in ADAPTABLE:
+        raise InputError(f"{name} cannot be adapted. Choose from {', '.join(ADAPTABLE)}.")
     _, task_of = HEADS[name]
     device = own_device(options.device)
     if device.type == "cuda":
@@ -207,15 +213,17 @@ def train_head(
     held_out.follow(options.scenes, "val-*.npz", at_least=options.held_out, say=say)
     train_store.follow(options.scenes, "train-*.npz", at_least=options.at_least, say=say)
     features = Backbone.load(backbone).to(device)
-    more = {}
+    more: dict[str, Any] = {}
     if name == "shape":
         more["volumes"] = Volumes.read(options.scenes / VOLUMES, device)
+    if options.adapt:
+        more["adapt"] = options.adapt
     task = task_of(features, train_store, held_out, **more)
     if start is not None:
         begin(task.network, read_weights(start))
     count = sum(p.numel() for p in task.network.parameters())
     say(f"{name}: {count / 1e6:.2f} M parameters on {device}")
-    return train(task, loop, checkpoint, say, keep)
+    return train(task, loop, checkpoint, say, keep, paused)
 
 
 def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:

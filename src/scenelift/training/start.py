@@ -13,8 +13,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from scenelift.errors import InputError
+from scenelift.training.adapters import ADAPTERS
 
 __all__ = ["begin", "read_weights"]
+
+POINTS = "points."
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -31,7 +34,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise InputError(f"There are no weights at {path}.")
     if path.suffix == ".onnx":
         return _of_graph(onnx.load(str(path)).graph)
-    return {name: value.float() for name, value in load_file(path).items()}
+    # An adapted head is saved with its adapters beside it.
+    return {name.removeprefix("head."): v.float() for name, v in load_file(path).items()}
 
 
 def _of_graph(graph: onnx.GraphProto) -> dict[str, Tensor]:
@@ -77,15 +81,15 @@ def begin(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
     Inputs that the weights do not know begin with zeros, so that the network at first says what it
     said before; outputs that they do not know begin as the network has them, and so do weights for
-    points (`PointPrompts`), which at first add nothing.
+    points (`PointPrompts`) and adapters, which at first add nothing.
 
     Raises:
         InputError: a parameter is missing or larger than the network's.
     """
     fitted = {}
     for name, own in network.state_dict().items():
-        old = weights.get(name)
-        if old is None and name.startswith("points."):
+        old = weights.get(name.removeprefix("head."))
+        if old is None and name.startswith((POINTS, ADAPTERS)):
             fitted[name] = own
             continue
         if (

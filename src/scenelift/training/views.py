@@ -1,11 +1,16 @@
 """Parts of the store's photos as networks see them: cropped, resized, turned into other photos.
 
+Nothing here waits for the device: a step whose numbers Python reads, or whose constants it copies
+over, begins only when the last one has ended.
+
 Shape letters in this file: B batch, h and w patch rows and columns.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +21,26 @@ from scenelift.training.backbone import PATCH
 from scenelift.training.network import CELLS
 from scenelift.training.store import SceneStore
 
-__all__ = ["Windows", "coarse", "developed", "normalised", "sampled", "window_pictures"]
+__all__ = [
+    "Windows",
+    "coarse",
+    "developed",
+    "normalised",
+    "on_host",
+    "sampled",
+    "window_pictures",
+]
+
+_twins: WeakKeyDictionary[torch.Generator, torch.Generator] = WeakKeyDictionary()
+
+
+def on_host(generator: torch.Generator) -> torch.Generator:
+    """Return a generator on the host that belongs to one of a device, for what Python must know."""
+    if generator.device.type == "cpu":
+        return generator
+    if generator not in _twins:
+        _twins[generator] = torch.Generator().manual_seed(generator.initial_seed())
+    return _twins[generator]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,8 +97,8 @@ def window_pictures(
     """Read the pictures in the windows; what lies beyond a photo is grey."""
     rows, columns = (side * PATCH for side in patches)
     grid = windows.grid(store, rows, columns)
-    photos = store.pixels[windows.scene].permute(0, 3, 1, 2).float() / 255
-    grey = torch.tensor(IMAGENET_MEAN, device=photos.device)[:, None, None]
+    grey, _ = _imagenet(store.device)
+    photos = store.pixels[windows.scene].permute(0, 3, 1, 2) / 255
     return F.grid_sample(photos - grey, grid, mode="bilinear", align_corners=False) + grey
 
 
@@ -92,8 +116,15 @@ def sampled(
 
 def normalised(picture: Tensor) -> Tensor:
     """Normalise a picture for the backbone."""
-    mean, std = (picture.new_tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = _imagenet(picture.device)
     return (picture - mean) / std
+
+
+@cache
+def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:  # 2 × [3, 1, 1]
+    """Mean and deviation of photos."""
+    mean, std = (torch.tensor(v, device=device) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    return mean[:, None, None], std[:, None, None]
 
 
 def coarse(picture: Tensor, patches: tuple[int, int]) -> Tensor:  # [B, 3, 8h, 8w]
@@ -113,8 +144,7 @@ def developed(picture: Tensor, generator: torch.Generator) -> Tensor:  # [B, 3, 
         unit = torch.rand((batch, *shape), generator=generator, device=device)
         return low + (high - low) * unit
 
-    one = float(torch.rand((), generator=generator, device=device))
-    two = float(torch.rand((), generator=generator, device=device))
+    one, two = torch.rand(2, generator=on_host(generator)).tolist()
     size = picture.shape[-2:]
     if one < 0.3:  # a small photo, enlarged
         smaller = [max(32, int(side * (0.35 + 0.6 * two))) for side in size]

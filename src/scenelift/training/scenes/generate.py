@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +30,13 @@ from scenelift.training.scenes.plans import PLANS
 from scenelift.training.scenes.raycast import Light, Sky, Tracer, View
 from scenelift.training.scenes.vessels import PREFIX
 from scenelift.training.scenes.viewpoint import viewpoint
-from scenelift.training.scenes.weights import share_of_models
+from scenelift.training.scenes.weights import share_of_models, weight_of
 from scenelift.types import Camera
 
 __all__ = ["HEIGHT", "MOST_OBJECTS", "WIDTH", "SceneMaker", "Scenes", "make_shards"]
 
 WIDTH, HEIGHT = 512, 384
-PLANNED, PLANNED_HELD_OUT = 0.4, 0.5
+PLANNED, PLANNED_HELD_OUT = 0.55, 0.5
 """Share of scenes from `plans`, of training and of what is kept out; the rest is clutter."""
 CLOSE_UPS = 0.4
 """Share of scenes in which the camera turns to one object and zooms in on it."""
@@ -159,6 +159,7 @@ class SceneMaker:
             raise InputError(f"The mesh pack has no model of the split {split!r}.")
         shares = share_of_models(self._choice)
         self._shares = shares if self._varied else None
+        self._draw = partial(pack.draw, weight=weight_of) if self._varied else pack.draw
         self._textures = _textures(pack, split)
         if self._varied:
             count = max(1, len(self._textures) // 5)
@@ -184,7 +185,7 @@ class SceneMaker:
 
     def _planned(self, rng: np.random.Generator) -> _Layout | None:
         plan = PLANS[rng.integers(len(PLANS))]
-        arrangement, (width, depth) = arrange(plan, self._split, rng, self._pack.draw)
+        arrangement, (width, depth) = arrange(plan, self._split, rng, self._draw)
         if not arrangement:
             return None
         view = viewpoint(plan, arrangement, width, rng, self._size, fov=(38, 72))

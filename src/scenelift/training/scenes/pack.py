@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -237,11 +237,23 @@ class MeshPack:
         return [model for model in self.models if model.split == split]
 
     def draw(
-        self, label: str, split: str, rng: np.random.Generator
+        self,
+        label: str,
+        split: str,
+        rng: np.random.Generator,
+        weight: Callable[[Model], float] | None = None,
     ) -> tuple[Entry, Surface] | None:
-        """Draw a model of that label at random; None where there is none."""
+        """Draw a model of that label at random; None where there is none.
+
+        Args:
+            weight: how often each is drawn, beside others; None: all alike.
+        """
         entries = self._by_label.get((label, split))
         if not entries:
             return None
-        model = entries[rng.integers(len(entries))]
+        if weight is None:
+            model = entries[rng.integers(len(entries))]
+        else:
+            weights = np.array([weight(each) for each in entries])
+            model = entries[rng.choice(len(entries), p=weights / weights.sum())]
         return model.entry, model.surface

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, label
@@ -68,6 +70,7 @@ def _cells(points: NDArray, grid: int) -> NDArray[np.intp]:
     return np.floor((points + 0.5) * grid).astype(int).clip(0, grid - 1)
 
 
+@lru_cache(maxsize=1)  # for the volume, then for its colours
 def _samples(surface: Surface) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Spread points [N, 3] over the surface, and read their colours."""
     rng = np.random.default_rng(0)

@@ -8,7 +8,7 @@ from scenelift.training.loop import Task
 from scenelift.training.network import HeadParams
 from scenelift.training.tasks import depth, mask, points, shape
 
-__all__ = ["HEADS"]
+__all__ = ["ADAPTABLE", "HEADS"]
 
 HEADS: dict[str, tuple[HeadParams, Callable[..., Task]]] = {
     "depth": (depth.PARAMS, depth.DepthTask),
@@ -17,3 +17,6 @@ HEADS: dict[str, tuple[HeadParams, Callable[..., Task]]] = {
     "shape": (shape.PARAMS, shape.ShapeTask),
 }
 """Name -> sizes of the head, and its task."""
+
+ADAPTABLE = ("depth", "shape")
+"""Heads that may change the backbone; masks and points keep its tokens for many clicks."""

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from scenelift.training.adapters import AdaptedHead, noisy
 from scenelift.training.backbone import Backbone
 from scenelift.training.network import Head, HeadParams
 from scenelift.training.store import SceneStore
-from scenelift.training.views import coarse, developed, normalised
+from scenelift.training.views import coarse, developed, normalised, on_host
 
 __all__ = ["HeadInput", "HeadTask", "iou_of", "patch_grid"]
-
-FEATURE_NOISE = 0.06
-"""Of a token's root mean square: what 8-bit activations add at run time (measured 0.04 to 0.09)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,7 +22,8 @@ class HeadInput:
     """The inputs of a head.
 
     Attributes:
-        levels: 4 × [B, 1 + h·w, 384].
+        levels: 4 × [B, 1 + h·w, 384]; or the picture itself, [B, 3, 14h, 14w], normalised, for a
+            head that adapts the backbone.
         photo: [B, 3, 8h, 8w], normalised.
     """
 
@@ -40,13 +39,22 @@ class HeadTask:
         backbone: frozen.
         train: scenes to learn from.
         held_out: scenes kept out of training, or None.
+        adapt: rank of the adapters by which the head changes the backbone; 0: it does not.
     """
 
     def __init__(
-        self, params: HeadParams, backbone: Backbone, train: SceneStore, held_out: SceneStore | None
+        self,
+        params: HeadParams,
+        backbone: Backbone,
+        train: SceneStore,
+        held_out: SceneStore | None,
+        *,
+        adapt: int = 0,
     ) -> None:
         self.backbone = backbone
-        self.network: nn.Module = Head(params).to(train.device)
+        head = Head(params)
+        network = AdaptedHead(head, backbone, adapt) if adapt else head
+        self.network: nn.Module = network.to(train.device)
         self.train, self.held_out = train, held_out
 
     def inputs(
@@ -56,25 +64,21 @@ class HeadTask:
         if generator is not None:
             picture = developed(picture, generator)
         picture = normalised(picture)
+        photo = coarse(picture, patches)
+        if isinstance(self.network, AdaptedHead):
+            return HeadInput(levels=[picture], photo=photo)
         with torch.autocast(
             picture.device.type, torch.bfloat16, enabled=picture.device.type == "cuda"
         ):
             levels = [level.float() for level in self.backbone(picture)]
         if generator is not None:
-            levels = [_noisy(level, generator) for level in levels]
-        return HeadInput(levels=levels, photo=coarse(picture, patches))
-
-
-def _noisy(level: Tensor, generator: torch.Generator) -> Tensor:
-    size = level.square().mean(-1, keepdim=True).sqrt()
-    noise = torch.randn(level.shape, generator=generator, device=level.device)
-    return level + FEATURE_NOISE * size * noise
+            levels = [noisy(level, generator) for level in levels]
+        return HeadInput(levels=levels, photo=photo)
 
 
 def patch_grid(choices: Sequence[tuple[int, int]], generator: torch.Generator) -> tuple[int, int]:
     """Choose one of some numbers of patch rows and columns, at random."""
-    index = torch.randint(len(choices), (), generator=generator, device=generator.device)
-    return choices[int(index)]
+    return choices[int(torch.randint(len(choices), (), generator=on_host(generator)))]
 
 
 def iou_of(logits: Tensor, truth: Tensor) -> Tensor:  # [B]

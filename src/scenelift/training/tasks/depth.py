@@ -49,8 +49,15 @@ class _Batch:
 class DepthTask(HeadTask):
     """Trains the depth head; see the module."""
 
-    def __init__(self, backbone: Backbone, train: SceneStore, held_out: SceneStore | None) -> None:
-        super().__init__(PARAMS, backbone, train, held_out)
+    def __init__(
+        self,
+        backbone: Backbone,
+        train: SceneStore,
+        held_out: SceneStore | None,
+        *,
+        adapt: int = 0,
+    ) -> None:
+        super().__init__(PARAMS, backbone, train, held_out, adapt=adapt)
 
     def batch(self, size: int, generator: torch.Generator) -> _Batch:
         patches = patch_grid(GRIDS, generator)
@@ -123,7 +130,7 @@ class DepthTask(HeadTask):
         depth, _ = sampled(store, windows, patches)
         x0, y0, x1, y1 = windows.box.unbind(1)
         # In a mirror the world's up points to the other side.
-        mirrored = torch.where(windows.flip, -1.0, 1.0)
+        mirrored = 1 - 2 * windows.flip.float()
         up = torch.cat([store.up[scene, :1] * mirrored[:, None], store.up[scene, 1:]], 1)
         valid = depth >= 0
         return _Batch(

@@ -34,11 +34,12 @@ PARAMS = HeadParams(hints=6, pixels=BINS + 3, globals=3, scale=4, blocks=4, chan
 known; tangents of the ray's angles across and up. Pixels: a logit for each bin, nearest first;
 the colour of the back in 0…1 after a sigmoid. Globals: the world's up in the camera frame."""
 
+DEPTH_HINTS = slice(2, 4)
 PATCHES = (20, 20)
 MARGIN = 0.15  # of the box's longer side, around it
 MOST_RELIEF = 2.0
 # Shares of examples, and deviations: of the logarithm of depth's scale, and in apparent sizes.
-WITHOUT_DEPTH, ESTIMATED, BLURRED = 0.35, 0.5, 0.2
+WITHOUT_DEPTH, ESTIMATED, BLURRED = 0.5, 0.5, 0.2
 STRETCH, BEND = 0.15, 0.06
 
 
@@ -89,9 +90,15 @@ class ShapeTask(HeadTask):
     """Trains the shape head; see the module."""
 
     def __init__(
-        self, backbone: Backbone, train: SceneStore, held_out: SceneStore | None, volumes: Volumes
+        self,
+        backbone: Backbone,
+        train: SceneStore,
+        held_out: SceneStore | None,
+        volumes: Volumes,
+        *,
+        adapt: int = 0,
     ) -> None:
-        super().__init__(PARAMS, backbone, train, held_out)
+        super().__init__(PARAMS, backbone, train, held_out, adapt=adapt)
         self.volumes = volumes
 
     def batch(self, size: int, generator: torch.Generator) -> _Batch:
@@ -112,20 +119,22 @@ class ShapeTask(HeadTask):
         return total, {"bce": each, "iou": iou_of(logits, batch.filled).mean(), "back": back}
 
     def evaluate(self, network: nn.Module) -> Mapping[str, float]:
-        """Compute the mean IoU of filled bins, and the error of up in degrees."""
+        """Compute the mean IoU of bins, depth told and not, and the error of up in degrees."""
         if self.held_out is None:
             return {}
-        ious, turns = [], []
-        for start in range(0, self.held_out.objects, 16):
-            index = torch.arange(
-                start, min(start + 16, self.held_out.objects), device=self.held_out.device
-            )
+        values: dict[str, list[Tensor]] = {"IoU": [], "IoU untold": [], "up deg": []}
+        device = self.held_out.device
+        for index in torch.arange(self.held_out.objects, device=device).split(32):
             batch = self._view(self.held_out, self.held_out.these_objects(index), None)
-            maps, up = network(batch.inputs.levels, batch.inputs.photo, batch.hints)
-            ious.append(iou_of(maps[:, :BINS].float(), batch.filled))
+            untold = batch.hints.clone()
+            untold[:, DEPTH_HINTS] = 0
+            for name, hints in (("IoU", batch.hints), ("IoU untold", untold)):
+                with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                    maps, up = network(batch.inputs.levels, batch.inputs.photo, hints)
+                values[name].append(iou_of(maps[:, :BINS], batch.filled))
             cosine = F.cosine_similarity(up.float(), batch.up).clamp(-1, 1)
-            turns.append(cosine.acos().rad2deg())
-        return {"IoU": float(torch.cat(ious).mean()), "up deg": float(torch.cat(turns).mean())}
+            values["up deg"].append(cosine.acos().rad2deg())
+        return {name: float(torch.cat(parts).mean()) for name, parts in values.items()}
 
     def _view(
         self, store: SceneStore, objects: Objects, generator: torch.Generator | None
@@ -155,6 +164,7 @@ class ShapeTask(HeadTask):
         if generator is not None:
             relief, valid = _disturbed(relief, valid, generator)
         rays = _rays(store, windows, focal, PATCHES[0] * CELLS)
+        mirrored = 1 - 2 * flip.float()[:, None]
         hints = torch.cat(
             [
                 torch.stack(
@@ -167,7 +177,7 @@ class ShapeTask(HeadTask):
                     1,
                 ),
                 # In a mirrored picture the ray goes to the other side.
-                rays[:, :1] * torch.where(flip, -1.0, 1.0)[:, None, None, None],
+                rays[:, :1] * mirrored[:, :, None, None],
                 rays[:, 1:],
             ],
             1,
@@ -177,7 +187,6 @@ class ShapeTask(HeadTask):
             store, windows, objects, middle, longer, focal, picture
         )
         up = store.up[objects.scene]
-        mirrored = torch.where(flip, -1.0, 1.0)[:, None]
         return _Batch(
             inputs=self.inputs(picture, PATCHES, generator),
             hints=hints,
@@ -201,14 +210,13 @@ class ShapeTask(HeadTask):
         rays = _rays(store, windows, focal, side)  # [B, 2, side, side], as the camera has them
         bins = NEAR + (torch.arange(BINS, device=rays.device) + 0.5) / BINS * (FAR - NEAR)
         depth = middle[:, None] * (1 + bins * (longer / focal)[:, None])  # [B, BINS]
-        d = depth[:, :, None, None]
-        points = torch.stack(
-            [rays[:, None, 0] * d, rays[:, None, 1] * d, -d.expand(-1, -1, side, side)], -1
-        )
-        turn, move = objects.pose[:, :, :3], objects.pose[:, :, 3]
+        turn, move = objects.pose[:, :, :3], objects.pose[:, :, 3:]
         inverse = torch.linalg.inv_ex(turn).inverse  # does not wait for the device, as `inv` does
-        local = (points - move[:, None, None, None]).flatten(1, 3) @ inverse.transpose(1, 2)
-        local = 2 * local.reshape(points.shape)  # −1…1 in the model's cube
+        # −1…1 in the model's cube: 2 · inverse · (depth · ray − move), the large sum once.
+        along = torch.cat([rays, -torch.ones_like(rays[:, :1])], 1).flatten(2)  # [B, 3, side²]
+        along = 2 * (inverse @ along).mT.reshape(-1, 1, side, side, 3)
+        behind = -2 * (inverse @ move).mT[:, None, None]  # [B, 1, 1, 1, 3]
+        local = torch.addcmul(behind, depth[:, :, None, None, None], along)
         cubes = self.volumes.filled[objects.model][:, None].float()
         filled = F.grid_sample(cubes, local, align_corners=False)[:, 0]
         hit = filled > 0.5
