@@ -210,6 +210,12 @@ def head(
     adapt_rate: Annotated[
         float, typer.Option(min=0, help="Learning rate of adapters, as a factor of --rate.")
     ] = 1.0,
+    channels_last: Annotated[
+        bool, typer.Option("--channels-last", help="Channels last in memory, for convolutions.")
+    ] = False,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Let cuDNN try its algorithms: for batches of one size.")
+    ] = False,
 ) -> None:
     """Train a head on the scenes of a folder. On several GPUs, run it under torchrun.
 
@@ -245,6 +251,8 @@ def head(
                     at_least=at_least,
                     held_out=held,
                     adapt=adapt,
+                    channels_last=channels_last,
+                    tune=tune,
                     device=device,
                 ),
                 loop,

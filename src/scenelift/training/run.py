@@ -161,6 +161,8 @@ class TrainOptions:
         at_least: scenes to wait for before the first step.
         held_out: scenes kept out, to evaluate on.
         adapt: rank of the adapters by which the head changes the backbone; 0: it does not.
+        channels_last: order of the convolutions' tensors in memory.
+        tune: let cuDNN try its algorithms, which pays where all batches have one size.
         device: "cuda", "cuda:1", "cpu".
         size: width and height of the scenes.
     """
@@ -170,6 +172,8 @@ class TrainOptions:
     at_least: int
     held_out: int = 64
     adapt: int = 0
+    channels_last: bool = False
+    tune: bool = False
     device: str = "cuda"
     size: tuple[int, int] = (WIDTH, HEIGHT)
 
@@ -207,6 +211,7 @@ def train_head(
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = options.tune
     torch.manual_seed(loop.seed)
     held_out = SceneStore(options.held_out, options.size, device)
     train_store = SceneStore(options.capacity, options.size, device)
@@ -219,6 +224,8 @@ def train_head(
     if options.adapt:
         more["adapt"] = options.adapt
     task = task_of(features, train_store, held_out, **more)
+    if options.channels_last:
+        task.network.to(memory_format=torch.channels_last)
     if start is not None:
         begin(task.network, read_weights(start))
     count = sum(p.numel() for p in task.network.parameters())
