@@ -47,6 +47,8 @@ def example(rows=2, columns=3):
 class Dark:
     """Asks for maps of nothing; one batch is broken."""
 
+    network: nn.Module
+
     def __init__(self, network, broken=None):
         self.network, self.count, self.broken = network, 0, broken
 

@@ -89,6 +89,10 @@ class SceneStore:
         self._least_visible, self._least_side = least_visible, least_side
         self.scenes = 0
         self.objects = 0
+        # Beside the training's kernels: a copy in their stream waits for all that is queued there.
+        self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None
+        if self._copies is not None:
+            self._copies.wait_stream(torch.cuda.current_stream(device))
 
     @property
     def full(self) -> bool:
@@ -96,6 +100,10 @@ class SceneStore:
 
     def add(self, scenes: Scenes) -> None:
         """Add scenes, as many as there is room for."""
+        with torch.cuda.stream(self._copies):
+            self._add(scenes)
+
+    def _add(self, scenes: Scenes) -> None:
         count = min(len(scenes.pixels), len(self.pixels) - self.scenes)
         here = slice(self.scenes, self.scenes + count)
         for name in ("pixels", "depth", "numbers", "focal", "up", "metric"):
@@ -118,6 +126,8 @@ class SceneStore:
             target = getattr(self._objects, name)
             target[there] = values.to(target.dtype)
         # Counted last: another thread draws from what is counted.
+        if self._copies is not None:
+            self._copies.synchronize()
         self.scenes += count
         self.objects += len(rows)
 

@@ -210,13 +210,18 @@ class ShapeTask(HeadTask):
         rays = _rays(store, windows, focal, side)  # [B, 2, side, side], as the camera has them
         bins = NEAR + (torch.arange(BINS, device=rays.device) + 0.5) / BINS * (FAR - NEAR)
         depth = middle[:, None] * (1 + bins * (longer / focal)[:, None])  # [B, BINS]
-        turn, move = objects.pose[:, :, :3], objects.pose[:, :, 3:]
+        turn, move = objects.pose[:, :, :3], objects.pose[:, :, 3]
         inverse = torch.linalg.inv_ex(turn).inverse  # does not wait for the device, as `inv` does
-        # −1…1 in the model's cube: 2 · inverse · (depth · ray − move), the large sum once.
-        along = torch.cat([rays, -torch.ones_like(rays[:, :1])], 1).flatten(2)  # [B, 3, side²]
-        along = 2 * (inverse @ along).mT.reshape(-1, 1, side, side, 3)
-        behind = -2 * (inverse @ move).mT[:, None, None]  # [B, 1, 1, 1, 3]
-        local = torch.addcmul(behind, depth[:, :, None, None, None], along)
+        # −1…1 in the model's cube: 2 · inverse · (depth · ray − move). Sums, since a GPU's products
+        # are of ten bits here, and what is subtracted is larger than the cube.
+        x, y, z = (inverse[:, None, None, :, k] for k in range(3))
+        along = 2 * (
+            x * rays[:, 0, ..., None] + y * rays[:, 1, ..., None] - z
+        )  # [B, side, side, 3]
+        behind = -2 * (inverse * move[:, None]).sum(2)
+        local = torch.addcmul(
+            behind[:, None, None, None], depth[:, :, None, None, None], along[:, None]
+        )
         cubes = self.volumes.filled[objects.model][:, None].float()
         filled = F.grid_sample(cubes, local, align_corners=False)[:, 0]
         hit = filled > 0.5
