@@ -215,9 +215,8 @@ class ShapeTask(HeadTask):
         # −1…1 in the model's cube: 2 · inverse · (depth · ray − move). Sums, since a GPU's products
         # are of ten bits here, and what is subtracted is larger than the cube.
         x, y, z = (inverse[:, None, None, :, k] for k in range(3))
-        along = 2 * (
-            x * rays[:, 0, ..., None] + y * rays[:, 1, ..., None] - z
-        )  # [B, side, side, 3]
+        across, up = rays[..., None].unbind(1)
+        along = 2 * (x * across + y * up - z)  # [B, side, side, 3]
         behind = -2 * (inverse * move[:, None]).sum(2)
         local = torch.addcmul(
             behind[:, None, None, None], depth[:, :, None, None, None], along[:, None]
