@@ -336,24 +336,21 @@ def _smooth_along_surfaces(
 ) -> NDArray[np.float32]:
     """Average neighbours on the same surface: à-trous filter of three growing steps."""
     height, width = distance.shape
+    # Channels first: each operation runs along rows of numbers.
+    light, normals = (np.ascontiguousarray(x.transpose(2, 0, 1)) for x in (light, normals))
     for step in (1, 2, 4):
-        total, weights = light.copy(), np.ones((height, width, 1), np.float32)
-        for dy in (-step, 0, step):
-            for dx in (-step, 0, step):
-                if dy == dx == 0:
-                    continue
-                here = (
-                    slice(max(0, -dy), height - max(0, dy)),
-                    slice(max(0, -dx), width - max(0, dx)),
-                )
-                there = (
-                    slice(max(0, dy), height - max(0, -dy)),
-                    slice(max(0, dx), width - max(0, -dx)),
-                )
-                near = np.abs(distance[here] - distance[there]) < 0.03 * step * distance[here]
-                alike = np.einsum("ijk,ijk->ij", normals[here], normals[there]) > 0.9
-                weight = (near & alike)[..., None].astype(np.float32)
-                total[here] += weight * light[there]
-                weights[here] += weight
+        total, weights = light.copy(), np.ones((height, width), np.float32)
+        near = 0.03 * step * distance
+        for dy, dx in ((0, step), (step, -step), (step, 0), (step, step)):
+            here = np.s_[: height - dy, max(0, -dx) : width - max(0, dx)]
+            there = np.s_[dy:, max(0, dx) : width - max(0, -dx)]
+            x, y, z = (axis[here] * axis[there] for axis in normals)
+            alike = x + y + z > 0.9
+            apart = np.abs(distance[here] - distance[there])
+            for to, other in ((here, there), (there, here)):
+                weight = (alike & (apart < near[to])).astype(np.float32)
+                weights[to] += weight
+                for channel, source in zip(total, light, strict=True):
+                    channel[to] += weight * source[other]
         light = total / weights
-    return light
+    return light.transpose(1, 2, 0)
