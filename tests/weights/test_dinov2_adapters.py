@@ -11,7 +11,7 @@ from scenelift.models.embedded import LEVELS, Head
 from scenelift.models.embedded.backbone import adapted_session
 from scenelift.options import BackendOptions
 from scenelift.reconstruct.embedded import EmbeddedReconstructor
-from scenelift.weights.dinov2_adapters import BLOCKS, LAYERS, adapted, read_adapters
+from scenelift.weights.dinov2_adapters import BLOCKS, LAYERS, adapted, in_bytes, read_adapters
 from scenelift.weights.embedded import path
 from scenelift.weights.onnx_session import session
 
@@ -38,7 +38,7 @@ def picture():
 
 
 def tokens_of(tensors, file, picture):
-    save_file(tensors, file)
+    save_file(in_bytes(tensors), file)
     return adapted_session(path("dinov2"), file, 1).run(LEVELS, {"image": picture})
 
 
@@ -49,6 +49,17 @@ def alike(tokens, others):
         lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
         cosines.append(((a * b).sum(-1) / lengths).mean())
     return np.array(cosines)
+
+
+def test_eight_bits_of_each_rank_are_read_again(tmp_path):
+    tensors = adapters(0.1)
+    save_file(in_bytes(tensors), tmp_path / "a.safetensors")
+    for name, value in read_adapters(tmp_path / "a.safetensors").items():
+        over = 0 if name.endswith("down") else 1
+        largest = np.abs(tensors[name].astype(np.float32)).max(over, keepdims=True)
+        assert (np.abs(value - tensors[name]) <= largest / 253).all()
+    numbers = sum(value.size for value in tensors.values())
+    assert (tmp_path / "a.safetensors").stat().st_size < 1.25 * numbers
 
 
 @pytest.mark.weights
@@ -65,19 +76,19 @@ def test_tokens_are_those_of_the_adapted_float_network(tmp_path, picture):
     torch = pytest.importorskip("torch")
     from scenelift.training.backbone import Backbone
 
-    tensors = adapters(0.1)
+    file = tmp_path / "a.safetensors"
+    ours = tokens_of(adapters(0.1), file, picture)
+    tensors = read_adapters(file)
     network = Backbone.load(path("dinov2"))
     with torch.no_grad():
         for i in range(BLOCKS):
             for layer in LAYERS:
                 name = f"blocks.{i}.{layer}"
-                down, up = (
-                    torch.from_numpy(tensors[f"{name}.{p}"]).float() for p in ("down", "up")
-                )
+                down, up = (torch.from_numpy(tensors[f"{name}.{p}"]) for p in ("down", "up"))
                 network.vit.get_parameter(f"{name}.weight").add_((down @ up).T)
     reference = [level.numpy() for level in network(torch.from_numpy(picture))]
     plain = session("dinov2", threads=1).run(LEVELS, {"image": picture})
-    off = 1 - alike(tokens_of(tensors, tmp_path / "a.safetensors", picture), reference)
+    off = 1 - alike(ours, reference)
     assert (off < 0.005).all(), "what 8 bits lose"
     assert (off < 0.1 * (1 - alike(plain, reference))).all()
 
@@ -85,7 +96,7 @@ def test_tokens_are_those_of_the_adapted_float_network(tmp_path, picture):
 @pytest.mark.weights
 def test_only_a_head_with_adapters_has_tokens_of_its_own(tmp_path, monkeypatch):
     own = tmp_path / "shape_adapter.safetensors"
-    save_file(adapters(0.1), own)
+    save_file(in_bytes(adapters(0.1)), own)
     monkeypatch.setattr(
         heads, "shipped_adapters", lambda name: tmp_path / f"{name}_adapter.safetensors"
     )
@@ -118,21 +129,25 @@ def changed(name, value):
             r"'blocks\.12\.mlp\.fc1\.up' is not expected",
         ),
         (
-            changed("blocks.3.mlp.fc1.up", np.ones((2, 1536), np.float16)),
+            changed("blocks.3.mlp.fc1.up", np.ones((2, 1536), np.int8)),
             r"\(384, 3\) and \(2, 1536\)",
         ),
-        (changed("blocks.3.mlp.fc1.up", np.ones(1536, np.float16)), r"\(1536,\) in place of"),
-        (changed("blocks.0.attn.proj.down", np.full((384, 3), np.nan)), "not finite"),
+        (changed("blocks.3.mlp.fc1.up", np.ones(1536, np.int8)), r"\(1536,\) in place of"),
+        (changed("blocks.0.attn.proj.down", np.ones((384, 3), np.float16)), "in place of int8"),
+        (
+            changed("blocks.0.attn.proj.up.scale", np.full(3, np.nan, np.float32)),
+            "have no 3 finite scales",
+        ),
     ],
 )
 def test_other_adapters_are_refused(change, message, tmp_path):
     file = tmp_path / "a.safetensors"
-    save_file(change(adapters(0.1)), file)
+    save_file(change(in_bytes(adapters(0.1))), file)
     with pytest.raises(WeightsError, match=message):
         read_adapters(file)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff" * 40, save(adapters(0.1))[:-1]])
+@pytest.mark.parametrize("data", [b"", b"\xff" * 40, save(in_bytes(adapters(0.1)))[:-1]])
 def test_a_damaged_file_is_refused(data, tmp_path):
     file = tmp_path / "a.safetensors"
     file.write_bytes(data)

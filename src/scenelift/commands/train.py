@@ -374,6 +374,8 @@ def export(
     Example: scenelift train export depth depth.safetensors --out depth.onnx
     """
     with problems(as_json=False):
+        import safetensors.numpy
+
         from scenelift.io.files import atomic_write
         from scenelift.models.embedded import shipped
         from scenelift.training.adapters import by_block
@@ -383,9 +385,10 @@ def export(
             export_points,
             stored_again,
         )
-        from scenelift.training.run import save_weights
         from scenelift.training.start import read_weights
         from scenelift.training.tasks import HEADS
+        from scenelift.weights.dinov2_adapters import in_bytes
+        from scenelift.weights.shipped import adapters_beside
 
         tensors = read_weights(weights)
         if blend is not None:
@@ -400,6 +403,9 @@ def export(
             file.write(data)
         typer.echo(f"{out}: {len(data) / 1e6:.1f} MB")
         if adapters := by_block(tensors):
-            beside = out.with_name(f"{out.stem}_adapter.safetensors")
-            save_weights(adapters, beside)
-            typer.echo(f"{beside}: {beside.stat().st_size / 1e6:.1f} MB")
+            data = safetensors.numpy.save(
+                in_bytes({k: v.float().numpy() for k, v in adapters.items()})
+            )
+            with atomic_write(adapters_beside(out)) as file:
+                file.write(data)
+            typer.echo(f"{adapters_beside(out)}: {len(data) / 1e6:.1f} MB")

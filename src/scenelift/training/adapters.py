@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from scenelift.training.backbone import BLOCKS, Backbone
 from scenelift.training.network import Head
 
-__all__ = ["ADAPTERS", "AdaptedHead", "Adapters", "by_block", "noisy"]
+__all__ = ["ADAPTERS", "AdaptedHead", "Adapters", "by_block", "noisy", "of_blocks"]
 
 ADAPTERS = "adapters."
 """What the names of their weights begin with."""
@@ -98,15 +98,26 @@ def by_block(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Take the adapters out of a head's weights.
 
     Returns:
-        `blocks.I.LINEAR.down` [in, rank] and `blocks.I.LINEAR.up` [rank, out] in float16; empty
-        where the head has none.
+        `blocks.I.LINEAR.down` [in, rank] and `blocks.I.LINEAR.up` [rank, out]; empty where the
+        head has none.
     """
     return {
-        f"blocks.{i}.{name}.{part}": matrix.half().contiguous()
+        f"blocks.{i}.{name}.{part}": matrix
         for name in LINEARS
         for part in ("down", "up")
         if f"{ADAPTERS}{part}.{_key(name)}" in weights
         for i, matrix in enumerate(weights[f"{ADAPTERS}{part}.{_key(name)}"].unbind())
+    }
+
+
+def of_blocks(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Undo `by_block`: return adapters under the names of a head's weights."""
+    return {
+        f"{ADAPTERS}{part}.{_key(name)}": torch.stack(
+            [tensors[f"blocks.{i}.{name}.{part}"] for i in range(BLOCKS)]
+        )
+        for name in LINEARS
+        for part in ("down", "up")
     }
 
 

@@ -13,7 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from scenelift.errors import InputError
-from scenelift.training.adapters import ADAPTERS
+from scenelift.training.adapters import ADAPTERS, of_blocks
+from scenelift.weights.dinov2_adapters import read_adapters
+from scenelift.weights.shipped import adapters_beside
 
 __all__ = ["begin", "read_weights"]
 
@@ -25,15 +27,22 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     Args:
         path: `.safetensors` of `scenelift train head`, or `.onnx` of `scenelift train export`; the
-            latter's 8-bit numbers come back as the numbers that run at home.
+            latter's 8-bit numbers come back as the numbers that run at home, those of adapters
+            beside it too.
 
     Raises:
         InputError: there is no such file.
+        WeightsError: the adapters beside it are damaged.
     """
     if not path.is_file():
         raise InputError(f"There are no weights at {path}.")
     if path.suffix == ".onnx":
-        return _of_graph(onnx.load(str(path)).graph)
+        weights = _of_graph(onnx.load(str(path)).graph)
+        beside = adapters_beside(path)
+        if beside.is_file():
+            thin = {name: torch.from_numpy(v) for name, v in read_adapters(beside).items()}
+            weights |= of_blocks(thin)
+        return weights
     # An adapted head is saved with its adapters beside it.
     return {name.removeprefix("head."): v.float() for name, v in load_file(path).items()}
 

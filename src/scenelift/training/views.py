@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +30,8 @@ __all__ = [
     "window_pictures",
 ]
 
-_twins: WeakKeyDictionary[torch.Generator, torch.Generator] = WeakKeyDictionary()
+# A generator of PyTorch 2.11 cannot be referred to weakly; a training has one.
+_twins: dict[torch.Generator, torch.Generator] = {}
 
 
 def on_host(generator: torch.Generator) -> torch.Generator:

@@ -1,7 +1,8 @@
 """Low-rank adapters of DINOv2: what a head's training changed in the frozen backbone.
 
 LoRA (https://arxiv.org/abs/2106.09685): a layer y = W x + b becomes y = W x + b + (x · down) · up.
-The file is safetensors with `blocks.I.LAYER.down` [in, rank] and `blocks.I.LAYER.up` [rank, out].
+The file is safetensors with `blocks.I.LAYER.down` [in, rank] and `blocks.I.LAYER.up` [rank, out] in
+8 bits, and beside each `….scale` [rank] in float32: a number is its byte by the scale of its rank.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from safetensors.numpy import load_file
 from scenelift.errors import WeightsError
 from scenelift.weights.dinov2 import WIDTH
 
-__all__ = ["adapted", "read_adapters"]
+__all__ = ["adapted", "in_bytes", "read_adapters"]
 
 BLOCKS = 12
+LEVEL = 127  # of the largest number of a rank
 LAYERS = {
     "attn.qkv": (WIDTH, 3 * WIDTH),
     "attn.proj": (WIDTH, WIDTH),
@@ -44,6 +46,17 @@ _PRODUCTS = {
 AGAIN = "`pip install --force-reinstall --no-deps scenelift` brings it again."
 
 
+def in_bytes(adapters: Mapping[str, NDArray[np.floating]]) -> dict[str, NDArray]:
+    """Round adapters to 8 bits, as the file has them."""
+    tensors: dict[str, NDArray] = {}
+    for name, values in adapters.items():
+        over = 0 if name.endswith(".down") else 1
+        scale = np.abs(values.astype(np.float32)).max(over, keepdims=True) / LEVEL
+        tensors[name] = np.rint(values / np.where(scale > 0, scale, 1)).astype(np.int8)
+        tensors[f"{name}.scale"] = scale.astype(np.float32).ravel()
+    return tensors
+
+
 def read_adapters(path: Path) -> dict[str, NDArray[np.float32]]:
     """Read a file of adapters.
 
@@ -58,13 +71,14 @@ def read_adapters(path: Path) -> dict[str, NDArray[np.float32]]:
         f"blocks.{i}.{layer}.{part}"
         for i in range(BLOCKS)
         for layer in LAYERS
-        for part in ("down", "up")
+        for part in ("down", "down.scale", "up", "up.scale")
     }
     if wrong := sorted(names ^ tensors.keys()):
         raise WeightsError(
             f"{path} holds other adapters than those of DINOv2's {BLOCKS} blocks: "
             f"{wrong[0]!r} is {'missing' if wrong[0] in names else 'not expected'}. {AGAIN}"
         )
+    read: dict[str, NDArray[np.float32]] = {}
     for i in range(BLOCKS):
         for layer, (inputs, outputs) in LAYERS.items():
             down, up = (tensors[f"blocks.{i}.{layer}.{part}"] for part in ("down", "up"))
@@ -74,11 +88,20 @@ def read_adapters(path: Path) -> dict[str, NDArray[np.float32]]:
                     f"{path}: the adapters of blocks.{i}.{layer} have the shapes {down.shape} and "
                     f"{up.shape} in place of ({inputs}, r) and (r, {outputs}). {AGAIN}"
                 )
-            if not (np.isfinite(down).all() and np.isfinite(up).all()):
+            scales = [tensors[f"blocks.{i}.{layer}.{part}.scale"] for part in ("down", "up")]
+            if down.dtype != np.int8 or up.dtype != np.int8:
                 raise WeightsError(
-                    f"{path}: the adapters of blocks.{i}.{layer} are not finite. {AGAIN}"
+                    f"{path}: the adapters of blocks.{i}.{layer} are {down.dtype} and {up.dtype} "
+                    f"in place of int8. {AGAIN}"
                 )
-    return {name: value.astype(np.float32) for name, value in tensors.items()}
+            if any(s.shape != (rank,) or not np.isfinite(s).all() for s in scales):
+                raise WeightsError(
+                    f"{path}: the adapters of blocks.{i}.{layer} have no {rank} finite scales "
+                    f"each. {AGAIN}"
+                )
+            read[f"blocks.{i}.{layer}.down"] = down * scales[0].astype(np.float32)
+            read[f"blocks.{i}.{layer}.up"] = up * scales[1].astype(np.float32)[:, None]
+    return read
 
 
 def adapted(model: onnx.ModelProto, adapters: Mapping[str, NDArray[np.float32]]) -> onnx.ModelProto:

@@ -14,7 +14,7 @@ from pathlib import Path
 from scenelift.errors import WeightsError
 from scenelift.weights.content import content_digest
 
-__all__ = ["check_shipped"]
+__all__ = ["adapters_beside", "check_shipped"]
 
 SUFFIXES = (".onnx", ".safetensors")
 
@@ -48,3 +48,8 @@ def _recorded() -> dict[Path, str]:
             padded = file.hash.value + "=" * (-len(file.hash.value) % 4)
             hashes[Path(str(file.locate()))] = base64.urlsafe_b64decode(padded).hex()
     return hashes
+
+
+def adapters_beside(head: Path) -> Path:
+    """Return the file of a head's adapters of the backbone, whether it exists or not."""
+    return head.with_name(f"{head.stem}_adapter.safetensors")

@@ -18,7 +18,7 @@ from PIL import Image as Pillow
 from scenelift.models.embedded.backbone import adapted_session
 from scenelift.weights import embedded
 from scenelift.weights.onnx_session import last_run, session_at
-from scenelift.weights.shipped import check_shipped
+from scenelift.weights.shipped import adapters_beside, check_shipped
 
 __all__ = ["CELLS", "MEAN", "PATCH", "STD", "Head", "crop", "version"]
 
@@ -47,7 +47,7 @@ def shipped(name: str) -> Path:
 
 def shipped_adapters(name: str) -> Path:
     """Return the file of a head's adapters of the backbone; most heads have none."""
-    return Path(__file__).parent / f"{name}_adapter.safetensors"
+    return adapters_beside(shipped(name))
 
 
 class Head:
