@@ -8,13 +8,14 @@ the SHA-256 of every fifth face.
 
 import hashlib
 import json
+import lzma
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load
 
 from scenelift.models.layers.blocks import BlockParams
 from scenelift.models.layers.dino import DinoParams
@@ -34,7 +35,7 @@ from scenelift.types import Camera, Image, Instance, ObjectView, PointMap
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "sam3d_run"
 CASE = json.loads((GOLDEN / "case.json").read_text())
-EXPECTED = load_file(GOLDEN / "expected.safetensors")
+EXPECTED = load(lzma.decompress((GOLDEN / "expected.safetensors.xz").read_bytes()))
 
 BLOCK = BlockParams(width=64, heads=2, condition_width=128, mlp_ratio=2)
 DINO = DinoParams(width=128, blocks=2, side=4)
@@ -64,7 +65,8 @@ def run(tmp_path_factory):
     reconstructor = SAM3DReconstructor.load(options)
     image = Image(pixels=np.array(PIL.Image.open(GOLDEN / "photo.png").convert("RGB")))
     mask = np.array(PIL.Image.open(GOLDEN / "mask.png")) > 0
-    points = np.load(GOLDEN / "points_pytorch3d.npy").astype(np.float32)
+    with lzma.open(GOLDEN / "points_pytorch3d.npy.xz") as file:
+        points = np.load(file).astype(np.float32)
     height, width = mask.shape
     camera = Camera(fx=200, fy=200, cx=width / 2, cy=height / 2, width=width, height=height)
     view = ObjectView(
