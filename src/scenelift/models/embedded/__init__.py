@@ -30,7 +30,7 @@ MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 GREY = (124, 116, 104)  # the mean, where a window reaches beyond the photo
 
-VERSIONS = {"depth": 4, "mask": 3, "shape": 5}
+VERSIONS = {"depth": 5, "mask": 3, "shape": 6}
 
 Window = tuple[float, float, float, float]
 

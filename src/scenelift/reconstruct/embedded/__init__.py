@@ -55,7 +55,7 @@ class EmbeddedReconstructor:
     def __init__(self, boxes: BoxFinder, head: Head | None = None) -> None:
         self._boxes, self._head = boxes, head
         made_by = "inflation" if head is None else version("shape")
-        self.version = f"9 {made_by} {boxes.version}"
+        self.version = f"10 {made_by} {boxes.version}"
 
     @property
     def is_trained(self) -> bool:

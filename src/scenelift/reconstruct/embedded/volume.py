@@ -34,7 +34,7 @@ SKIN = 1.5  # bins: thinner would slip through the grid
 THINNEST = 0.6  # bins, of a bar, likewise
 MOST_LOGIT = 3.0  # a bin this sure is as far inside as a bin is deep
 MOST_BRIDGED = 0.45  # of the box's longer side
-UNTOLD = 0.6
+UNTOLD = 0.2
 """Added to logits where the head was not told the relief. The best expected IoU fills what is
 likelier than IoU / (1 + IoU), and walls that the head hardly dares to draw stay closed."""
 
