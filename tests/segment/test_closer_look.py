@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 from scenelift.models.embedded.box_fusion import Detections
 from scenelift.models.embedded.classes import CLASSES
 from scenelift.progress import silent
-from scenelift.segment.embedded.closer import MOST_LOOKS, CloserLook, Scores
+from scenelift.segment.embedded.closer import MOST_BOXES, CloserLook, Scores
 from scenelift.segment.embedded.evidence import Evidence
 from scenelift.segment.embedded.judge import Judge, Proposals
 from scenelift.segment.embedded.matching import Candidate
@@ -75,7 +75,7 @@ def test_a_box_is_seen_enlarged_with_what_is_around_it(scale):
 def test_windows_stay_in_the_photo_and_looks_are_counted():
     detector = Close()
     look = CloserLook([detector], photo_of(LEFT, *SIZE), silent())
-    for k in range(MOST_LOOKS):
+    for k in range(MOST_BOXES):
         assert look.scores((k, 0, k + 80, 190), [CAT]) is not None
     assert look.scores(RIGHT, [CAT]) is None
     assert look.scores((0, 0, 80, 190), [CAT]) is not None  # looked at before

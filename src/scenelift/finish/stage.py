@@ -332,9 +332,9 @@ class _Colours:
         patch: NDArray[np.int64],
         spacing: float,
     ) -> NDArray[np.float32]:
-        seen: Future[Seen] | None = None
+        in_photo: Future[Seen] | None = None
         if (sight := self._sight) is not None:
-            seen = self._beside.submit(lambda: sight.result().at(points, normals))
+            in_photo = self._beside.submit(lambda: sight.result().at(points, normals))
         if self._gaussians is not None:
             baked = bake_gaussians(self._gaussians, points, normals, patch, spacing, self._device)
             rgb, unseen = baked.rgb, float(baked.unseen.mean()) if len(points) else 0.0
@@ -348,10 +348,10 @@ class _Colours:
             rgb = self._decoded.colors[nearest].astype(np.float32) / 255
         else:
             rgb = np.full((len(points), 3), GREY, np.float32)
-        return rgb if seen is None else self._with_photo(seen.result(), rgb)
+        return rgb if in_photo is None else self._with_photo(in_photo.result(), rgb)
 
-    def _with_photo(self, seen: Seen, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-        photo = seen.judged(rgb)
+    def _with_photo(self, in_photo: Seen, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+        photo = in_photo.judged(rgb)
         if photo.refused:
             self.notes.append(f"The texture does without the photo: {photo.refused}.")
         self.quality["texture_from_photo"] = float(photo.weight.mean()) if len(rgb) else 0.0

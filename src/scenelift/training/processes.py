@@ -70,9 +70,9 @@ def slowest(seconds: float, device: torch.device) -> float:
 @contextmanager
 def terminated() -> Iterator[Callable[[], bool]]:
     """Context: SIGTERM ends nothing in here, but is remembered; gives what tells of it."""
-    asked = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    event = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: event.set())
     try:
-        yield asked.is_set
+        yield event.is_set
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -225,7 +225,7 @@ def train_head(
         more["adapt"] = options.adapt
     task = task_of(features, train_store, held_out, **more)
     if options.channels_last:
-        task.network.to(memory_format=torch.channels_last)
+        task.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
         begin(task.network, read_weights(start))
     count = sum(p.numel() for p in task.network.parameters())

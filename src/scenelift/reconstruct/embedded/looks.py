@@ -101,7 +101,7 @@ class Looks:
         self._longer = max(x1 - x0, y1 - y0)
         x, y, half = (x0 + x1) / 2, (y0 + y1) / 2, self._longer * (0.5 + MARGIN)
         self._window = (x - half, y - half, x + half, y + half)
-        self._looks: list[_Look] = []
+        self._windows: list[_Look] = []
         for number, (zoom, mirror) in enumerate(AUGMENTATIONS):
             last = number + 1 == len(AUGMENTATIONS)
             reach = half * zoom
@@ -109,7 +109,7 @@ class Looks:
             picture = crop(view.image.pixels, window, PATCHES)
             if mirror:
                 picture = np.ascontiguousarray(picture[:, ::-1])
-            self._looks.append(
+            self._windows.append(
                 _Look(
                     zoom=zoom,
                     mirror=mirror,
@@ -158,8 +158,8 @@ class Looks:
     def _ask(self, relief: Teller | None) -> Answer:
         total = np.zeros((BINS + 3, SIDE, SIDE), np.float32)
         up = np.zeros(3)
-        for look in self._looks:
-            last = look is self._looks[-1]
+        for look in self._windows:
+            last = look is self._windows[-1]
             hints = self._hints(look.window, relief)
             if look.mirror:
                 hints = np.ascontiguousarray(hints[..., ::-1])
@@ -169,7 +169,7 @@ class Looks:
                 maps, up_part = maps[..., ::-1], up_part * np.array([-1, 1, 1], np.float32)
             rays = (((np.arange(SIDE) + 0.5) / SIDE - 0.5) / look.zoom + 0.5) * SIDE - 0.5
             onto = interpolation(rays, SIDE)
-            total += onto @ maps @ onto.T / np.float32(len(self._looks))
+            total += onto @ maps @ onto.T / np.float32(len(self._windows))
             up += up_part
         return Answer(filled=total[:BINS], back=total[BINS:], up=up)
 
@@ -186,9 +186,9 @@ class Looks:
             hints[1] = np.maximum(hints[1], other.mask[where] & inside & ~mask)
         camera = self._view.camera
         if relief is not None:
-            values, known = relief(u, v, mask)
-            hints[2] = values.clip(-MOST_RELIEF, MOST_RELIEF) * known
-            hints[3] = known
+            values, valid = relief(u, v, mask)
+            hints[2] = values.clip(-MOST_RELIEF, MOST_RELIEF) * valid
+            hints[3] = valid
         hints[ACROSS] = (u - camera.cx) / camera.fx
         hints[5] = ((camera.cy - v) / camera.fy)[:, None]
         return hints

@@ -146,13 +146,13 @@ def filled_space(
     )
 
 
-def _answer(looks: Looks, *, trust_relief: bool) -> Answer:
+def _answer(windows: Looks, *, trust_relief: bool) -> Answer:
     """Ask the head; where no relief may be told, tell it the front that it expects itself."""
     if trust_relief:
-        return looks.with_points()
-    first = looks.without_depth()
+        return windows.with_points()
+    first = windows.without_depth()
     first = replace(first, filled=first.filled + np.float32(UNTOLD))
-    return first.mean(looks.with_front(first.front()))
+    return first.mean(windows.with_front(first.front()))
 
 
 def _bars(

@@ -33,7 +33,7 @@ __all__ = ["CloserLook", "Scores"]
 AROUND, NARROWEST = 2.5, 112
 SAME = 0.5  # IoU from which a box of the second look is the one that it is about
 # Looks at one photo: a crowd must not take minutes.
-MOST_LOOKS = 12
+MOST_BOXES = 12
 
 
 class Scores(NamedTuple):
@@ -77,16 +77,16 @@ class CloserLook:
             classes: those that it may show.
         """
         if box not in self._by_box:
-            if len(self._by_box) == MOST_LOOKS:
+            if len(self._by_box) == MOST_BOXES:
                 return None
             self._report.check()
             self._by_box[box] = self._look(box)
-        seen = self._by_box[box]
-        here = seen.take(iou(seen.boxes, np.array(box, np.float32)) > SAME)
-        asked = np.isin(here.classes, classes)
+        detections = self._by_box[box]
+        here = detections.take(iou(detections.boxes, np.array(box, np.float32)) > SAME)
+        of_classes = np.isin(here.classes, classes)
         return Scores(
-            own=float(here.scores[asked].max(initial=0)),
-            other=float(here.scores[~asked].max(initial=0)),
+            own=float(here.scores[of_classes].max(initial=0)),
+            other=float(here.scores[~of_classes].max(initial=0)),
         )
 
     def _look(self, box: Box) -> Detections:

@@ -82,5 +82,5 @@ def _is_doubtful(
     large = max(box[2] - box[0], box[3] - box[1]) >= LARGE * longest
     if large and overlap.max(initial=0) > SAME and chances[overlap.argmax()] < LEAST_CHANCE:
         return True
-    seen = closer.scores(box, [PERSON])
-    return seen is not None and (seen.own < LEAST_CLOSELY or seen.other > seen.own + ABOVE)
+    scores = closer.scores(box, [PERSON])
+    return scores is not None and (scores.own < LEAST_CLOSELY or scores.other > scores.own + ABOVE)

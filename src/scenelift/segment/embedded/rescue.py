@@ -27,7 +27,7 @@ __all__ = ["guesses_for"]
 # was looked at closely (docs/log.md).
 LIKELY, WORTH_A_GUESS, LOOKED_AT = 0.3, 0.2, 0.175
 # The likeliest boxes of a word are looked at closely, down to this chance; others are no guess.
-LOOKS, WORTH_A_LOOK = 3, 0.1
+MOST_CLOSELY, WORTH_A_LOOK = 3, 0.1
 # Of the closer look: a score that counts for little, and how much the look counts in the odds.
 FAINT, WEIGHT = 0.1, 0.35
 # Two boxes show two things that overlap by less, and are less in each other.
@@ -81,7 +81,7 @@ def _claims(
         x0, y0, x1, y1 = (float(edge) for edge in proposals.boxes[rows[k]])
         box, chance = (x0, y0, x1, y1), float(chances[k])
         if classes and closer is not None:
-            if len(claims) == LOOKS or chance < WORTH_A_LOOK:
+            if len(claims) == MOST_CLOSELY or chance < WORTH_A_LOOK:
                 break
             chance = _looked_at(chance, box, classes, closer)
         name = (*reading.classes, *reading.names)[0]
@@ -91,11 +91,11 @@ def _claims(
 
 def _looked_at(chance: float, box: Box, classes: Sequence[int], closer: CloserLook) -> float:
     """A chance after a closer look: what is seen there against what else is."""
-    seen = closer.scores(box, classes)
-    if seen is None:
+    scores = closer.scores(box, classes)
+    if scores is None:
         return chance
     chance = min(chance, 0.999)
-    odds = chance / (1 - chance) * ((seen.own + FAINT) / (seen.other + FAINT)) ** WEIGHT
+    odds = chance / (1 - chance) * ((scores.own + FAINT) / (scores.other + FAINT)) ** WEIGHT
     return odds / (1 + odds)
 
 
