@@ -182,3 +182,10 @@ def test_export_writes_adapters_beside_the_head(backbone, tmp_path):
         step = value.abs().max() / 127
         torch.testing.assert_close(again[f"{ADAPTERS}{name}"], value, atol=float(step), rtol=0)
     assert out.stat().st_size > 1e6
+
+    save_weights(Head(depth.PARAMS).state_dict(), tmp_path / "plain.safetensors")
+    done = CliRunner().invoke(
+        app, ["export", "depth", str(tmp_path / "plain.safetensors"), "--out", str(out)]
+    )
+    assert "depth_adapter.safetensors: deleted" in " ".join(done.output.split())
+    assert not any(name.startswith(ADAPTERS) for name in read_weights(out))

@@ -1,5 +1,7 @@
 """Adapters change the 8-bit backbone as they change the float one that training sees through."""
 
+import tempfile
+
 import numpy as np
 import onnx
 import pytest
@@ -100,6 +102,7 @@ def test_only_a_head_with_adapters_has_tokens_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(
         heads, "shipped_adapters", lambda name: tmp_path / f"{name}_adapter.safetensors"
     )
+    monkeypatch.setattr(heads, "ADAPTED", ("shape",))
     pixels = np.random.default_rng(0).integers(0, 255, (28, 42, 3), np.uint8)
     shape, mask, depth = (
         Head.load(name, threads=1).tokens(pixels)["feat"] for name in ("shape", "mask", "depth")
@@ -110,6 +113,26 @@ def test_only_a_head_with_adapters_has_tokens_of_its_own(tmp_path, monkeypatch):
     own.write_bytes(own.read_bytes()[:-100])
     with pytest.raises(WeightsError, match=r"shape_adapter\.safetensors"):
         EmbeddedReconstructor.load(BackendOptions(threads=2))
+
+    own.unlink()
+    with pytest.raises(WeightsError, match=r"shape_adapter\.safetensors is missing"):
+        Head.load("shape", threads=1)
+
+
+@pytest.mark.weights
+def test_without_room_for_temporary_files_the_session_is_the_same(tmp_path, picture, monkeypatch):
+    reference = tokens_of(adapters(0.1), tmp_path / "a.safetensors", picture)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    ours = tokens_of(adapters(0.1), tmp_path / "b.safetensors", picture)
+    for a, b in zip(ours, reference, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_damaged_backbone_is_told(tmp_path):
+    save_file(in_bytes(adapters(0.1)), tmp_path / "a.safetensors")
+    (tmp_path / "dinov2.onnx").write_bytes(b"\xff" * 100)
+    with pytest.raises(WeightsError, match=r"dinov2\.onnx is damaged"):
+        adapted_session(tmp_path / "dinov2.onnx", tmp_path / "a.safetensors", 1)
 
 
 def without(name):

@@ -409,3 +409,6 @@ def export(
             with atomic_write(adapters_beside(out)) as file:
                 file.write(data)
             typer.echo(f"{adapters_beside(out)}: {len(data) / 1e6:.1f} MB")
+        elif adapters_beside(out).exists():  # of the head that was there before
+            adapters_beside(out).unlink()
+            typer.echo(f"{adapters_beside(out)}: deleted, this head has no adapters")

@@ -20,6 +20,7 @@ from safetensors.numpy import load_file
 
 from scenelift.errors import WeightsError
 from scenelift.weights.dinov2 import WIDTH
+from scenelift.weights.shipped import AGAIN
 
 __all__ = ["adapted", "in_bytes", "read_adapters"]
 
@@ -43,7 +44,6 @@ _PRODUCTS = {
     "mlp/fc1": ("mlp.fc1", 0),
     "mlp/fc2": ("mlp.fc2", 0),
 }
-AGAIN = "`pip install --force-reinstall --no-deps scenelift` brings it again."
 
 
 def in_bytes(adapters: Mapping[str, NDArray[np.floating]]) -> dict[str, NDArray]:

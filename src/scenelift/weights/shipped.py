@@ -14,7 +14,9 @@ from pathlib import Path
 from scenelift.errors import WeightsError
 from scenelift.weights.content import content_digest
 
-__all__ = ["adapters_beside", "check_shipped"]
+__all__ = ["AGAIN", "adapters_beside", "check_shipped"]
+
+AGAIN = "`pip install --force-reinstall --no-deps scenelift` brings it again."
 
 SUFFIXES = (".onnx", ".safetensors")
 
@@ -25,14 +27,13 @@ def check_shipped(path: Path) -> None:
     It is read through once for its size and date.
 
     Raises:
-        WeightsError: it is damaged.
+        WeightsError: it is missing or damaged.
     """
+    if not path.is_file():
+        raise WeightsError(f"{path} is missing. {AGAIN}")
     expected = _recorded().get(path)
     if expected is not None and content_digest(path) != expected:
-        raise WeightsError(
-            f"{path} is damaged: it is not the file that was installed. "
-            "`pip install --force-reinstall --no-deps scenelift` brings it again."
-        )
+        raise WeightsError(f"{path} is damaged: it is not the file that was installed. {AGAIN}")
 
 
 @cache

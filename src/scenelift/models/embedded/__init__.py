@@ -31,6 +31,8 @@ STD = np.array([0.229, 0.224, 0.225], np.float32)
 GREY = (124, 116, 104)  # the mean, where a window reaches beyond the photo
 
 VERSIONS = {"depth": 5, "mask": 3, "shape": 6}
+# Without its adapters such a head answers, but wrongly.
+ADAPTED = ("depth", "shape")
 
 Window = tuple[float, float, float, float]
 
@@ -46,7 +48,7 @@ def shipped(name: str) -> Path:
 
 
 def shipped_adapters(name: str) -> Path:
-    """Return the file of a head's adapters of the backbone; most heads have none."""
+    """Return the file of a head's adapters of the backbone; those of `ADAPTED` have one."""
     return adapters_beside(shipped(name))
 
 
@@ -70,18 +72,16 @@ class Head:
             threads: for one operator; 0 is one a core.
 
         Raises:
-            WeightsError: the backbone is missing, or one of the files is damaged.
+            WeightsError: one of the files is missing or damaged.
         """
-        backbone, path, adapters = embedded.path("dinov2", weights), shipped(name), None
+        backbone, path = embedded.path("dinov2", weights), shipped(name)
         check_shipped(path)
-        if shipped_adapters(name).is_file():
+        if name in ADAPTED:
             adapters = shipped_adapters(name)
             check_shipped(adapters)
-        session = (
-            adapted_session(backbone, adapters, threads)
-            if adapters
-            else session_at(backbone, threads)
-        )
+            session = adapted_session(backbone, adapters, threads)
+        else:
+            session = session_at(backbone, threads)
         return cls(session, session_at(path, threads))
 
     def run(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import onnxruntime
 
+from scenelift.errors import WeightsError
 from scenelift.memory import give_back
 from scenelift.weights.onnx_session import session_of
 
@@ -29,14 +30,28 @@ def adapted_session(
         WeightsError: either is damaged, or another network's.
     """
     import onnx
+    from google.protobuf.message import DecodeError
 
     from scenelift.weights.dinov2_adapters import adapted, read_adapters
 
     tensors = read_adapters(adapters)
-    # From a file, because onnxruntime keeps the bytes that a session was made from: 28 MB.
-    with tempfile.TemporaryDirectory(prefix="scenelift-") as folder:
-        path = Path(folder) / "adapted.onnx"
-        onnx.save(adapted(onnx.load(str(backbone)), tensors), str(path))
-        session = session_of(str(path), adapters, threads)
+    try:
+        frozen = onnx.load(str(backbone))
+    except DecodeError as exc:
+        raise WeightsError(
+            f"{backbone} is damaged ({exc}): run `scenelift models download embedded`."
+        ) from exc
+    data = adapted(frozen, tensors).SerializeToString()
+    del frozen
+    # From a file, because onnxruntime keeps the bytes that a session was made from: 28 MB. Where
+    # no temporary folder has room for it, that is better than nothing.
+    try:
+        with tempfile.TemporaryDirectory(prefix="scenelift-") as folder:
+            path = Path(folder) / "adapted.onnx"
+            path.write_bytes(data)
+            session = session_of(str(path), adapters, threads)
+    except OSError:
+        session = session_of(data, adapters, threads)
+    del data
     give_back()
     return session
