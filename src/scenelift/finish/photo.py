@@ -15,7 +15,7 @@ from scenelift.render.meshes import render_mesh
 from scenelift.threads import side_by_side
 from scenelift.types import Camera, Instance, Mesh, ObjectView, Pose
 
-__all__ = ["Photo", "Seen", "Sight", "photo_of"]
+__all__ = ["Photo", "PhotoSamples", "Sight", "photo_of"]
 
 LONGEST = 1024  # pixels of the object's crop: the finest texture has as many over the object
 # The silhouette must cover so much of the mask, and agree with it so well: what hides the object
@@ -104,7 +104,7 @@ class Sight:
         )
         return cls(look=look)
 
-    def at(self, points: NDArray[np.float32], normals: NDArray[np.float32]) -> Seen:
+    def at(self, points: NDArray[np.float32], normals: NDArray[np.float32]) -> PhotoSamples:
         """Look up points [T, 3] of the surface."""
         weight, rgb = np.zeros(len(points)), np.zeros((len(points), 3))
         look = self.look
@@ -117,11 +117,11 @@ class Sight:
 
             for _ in side_by_side(fill, range(0, len(points), POINTS_AT_ONCE)):
                 pass
-        return Seen(rgb=rgb, weight=weight, refused=self.refused)
+        return PhotoSamples(rgb=rgb, weight=weight, refused=self.refused)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Seen:
+class PhotoSamples:
     """What the photo shows at points, whether or not it fits what is known of them.
 
     Attributes:

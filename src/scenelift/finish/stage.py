@@ -23,7 +23,7 @@ from scenelift.finish.materials import MaterialSource, mapped, material_bytes
 from scenelift.finish.nearest import Nearest, nearest
 from scenelift.finish.normal_map import normal_map, vertex_tangents
 from scenelift.finish.normals import face_normals, vertex_normals
-from scenelift.finish.photo import Seen, Sight
+from scenelift.finish.photo import PhotoSamples, Sight
 from scenelift.finish.texels import fill_between
 from scenelift.finish.topology import is_closed
 from scenelift.finish.unwrap import Atlas, unwrap
@@ -332,7 +332,7 @@ class _Colours:
         patch: NDArray[np.int64],
         spacing: float,
     ) -> NDArray[np.float32]:
-        in_photo: Future[Seen] | None = None
+        in_photo: Future[PhotoSamples] | None = None
         if (sight := self._sight) is not None:
             in_photo = self._beside.submit(lambda: sight.result().at(points, normals))
         if self._gaussians is not None:
@@ -350,7 +350,7 @@ class _Colours:
             rgb = np.full((len(points), 3), GREY, np.float32)
         return rgb if in_photo is None else self._with_photo(in_photo.result(), rgb)
 
-    def _with_photo(self, in_photo: Seen, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _with_photo(self, in_photo: PhotoSamples, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
         photo = in_photo.judged(rgb)
         if photo.refused:
             self.notes.append(f"The texture does without the photo: {photo.refused}.")
