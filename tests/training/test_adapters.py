@@ -163,6 +163,9 @@ def test_half_of_what_adapters_add_is_blended_with_a_head_that_has_none(backbone
     for name, value in by_block(whole).items():
         share = 0.5 if name.endswith("up") else 1.0
         torch.testing.assert_close(half[name].float(), share * value.float(), atol=1e-3, rtol=1e-3)
+    back = by_block(blended(whole, alone, 0.75))  # from the adapted one towards the other
+    name = "blocks.3.mlp.fc1.up"
+    torch.testing.assert_close(back[name].float(), 0.25 * by_block(whole)[name].float())
 
 
 def test_export_writes_adapters_beside_the_head(backbone, tmp_path):
@@ -189,3 +192,9 @@ def test_export_writes_adapters_beside_the_head(backbone, tmp_path):
     )
     assert "depth_adapter.safetensors: deleted" in " ".join(done.output.split())
     assert not any(name.startswith(ADAPTERS) for name in read_weights(out))
+    for wrong, said in (("shape", "of another network"), ("dept", "There is no head")):
+        other = tmp_path / "other.onnx"
+        done = CliRunner().invoke(app, ["export", wrong, str(out), "--out", str(other)])
+        assert done.exit_code == 2
+        assert said in " ".join(done.output.split())
+        assert not other.exists()

@@ -19,7 +19,8 @@ from torch.distributed.run import parse_args
 from typer.main import get_command
 
 from scenelift.commands.train import app
-from scenelift.errors import InputError
+from scenelift.errors import InputError, SetupError
+from scenelift.models.embedded import shipped
 from scenelift.training import export, run
 from scenelift.training import store as store_module
 from scenelift.training.export import export_head
@@ -37,6 +38,7 @@ from scenelift.training.scenes.raycast import Light, Sky, Tracer, View
 from scenelift.training.scenes.weights import share_of_models, weight_of
 from scenelift.training.start import begin, read_weights
 from scenelift.training.store import SceneStore
+from scenelift.training.tasks import HEADS
 from scenelift.types import Camera
 
 SIZE = (96, 64)
@@ -224,6 +226,25 @@ def test_a_training_begins_where_an_exported_head_stands(tmp_path):
         begin(Head(HeadParams(hints=1, pixels=3, **sizes)), weights)
     with pytest.raises(InputError, match="no weights at"):
         read_weights(tmp_path / "none.onnx")
+    for name in ("junk.onnx", "junk.safetensors"):
+        (tmp_path / name).write_bytes(b"\xff" * 40)
+        with pytest.raises(InputError, match=f"{name} cannot be read"):
+            read_weights(tmp_path / name)
+
+
+def test_the_points_that_ship_come_back_whole():
+    weights = read_weights(shipped("mask"))
+    again = export.export_points(HEADS["points"][0], weights, shipped("mask"))
+    rng = np.random.default_rng(0)
+    session, other = (onnxruntime.InferenceSession(m) for m in (shipped("mask"), again))
+    feeds = {
+        k: rng.normal(size=(1, 25, 384)).astype(np.float32) for k in ("h2", "h5", "h8", "feat")
+    }
+    feeds["photo"] = rng.normal(size=(1, 3, 32, 48)).astype(np.float32)
+    hints = HEADS["points"][0].hints
+    feeds["hints"] = rng.random((1, hints, 32, 48)).astype(np.float32)
+    for a, b in zip(session.run(None, feeds), other.run(None, feeds), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-3)
 
 
 def test_an_older_head_is_stored_in_fewer_bits_and_its_matrices_stay(tmp_path, monkeypatch):
@@ -268,6 +289,20 @@ def test_a_gpu_has_a_number(monkeypatch):
     assert own_device("cuda") == torch.device("cuda:3")
     assert own_device("cpu").type == "cpu"
     assert chosen == [torch.device("cuda:0"), torch.device("cuda:3")]
+    monkeypatch.undo()
+    with pytest.raises(SetupError, match="--device cpu"):
+        own_device("cuda:99")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
+def test_room_for_scenes_on_a_cpu_takes_memory_as_they_come():
+    def pages():
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    before = pages()
+    store = SceneStore(1000, (512, 384), torch.device("cpu"))
+    assert store.pixels.nbytes > 500e6
+    assert (pages() - before) * os.sysconf("SC_PAGE_SIZE") < 100e6
 
 
 def test_no_option_is_taken_by_torchrun():

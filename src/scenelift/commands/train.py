@@ -376,11 +376,13 @@ def export(
     with problems(as_json=False):
         import safetensors.numpy
 
+        from scenelift.errors import InputError
         from scenelift.io.files import atomic_write
         from scenelift.models.embedded import shipped
         from scenelift.training.adapters import by_block
         from scenelift.training.export import (
             blended,
+            check_sizes,
             export_head,
             export_points,
             stored_again,
@@ -390,9 +392,12 @@ def export(
         from scenelift.weights.dinov2_adapters import in_bytes
         from scenelift.weights.shipped import adapters_beside
 
+        if name not in HEADS:
+            raise InputError(f"There is no head {name!r}. Choose from {', '.join(HEADS)}.")
         tensors = read_weights(weights)
         if blend is not None:
             tensors = blended(tensors, read_weights(blend), share)
+        check_sizes(HEADS[name][0], tensors)
         if name == "points":
             data = export_points(HEADS[name][0], tensors, shipped("mask"))
         elif weights.suffix == ".onnx" and blend is None:

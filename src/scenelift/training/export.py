@@ -26,7 +26,7 @@ from scenelift.training.start import read_weights
 from scenelift.weights.dinov2 import quantize
 from scenelift.weights.onnx_graph import serialize
 
-__all__ = ["blended", "export_head", "export_points", "stored_again"]
+__all__ = ["blended", "check_sizes", "export_head", "export_points", "stored_again"]
 
 OPSET = 17
 SMALL = 256  # elements: less is not worth a cast
@@ -55,7 +55,7 @@ def blended(
     Weights between two points of one training often do better on pictures unlike those trained
     on than either end (WiSE-FT, https://arxiv.org/abs/2109.01903, section 3).
 
-    Adapters of the second alone are blended with ones that change nothing.
+    Adapters of one of them alone are blended with ones that change nothing.
 
     Args:
         share: of the second, 0…1.
@@ -63,12 +63,34 @@ def blended(
     Raises:
         InputError: they belong to different networks.
     """
-    added = {k: v for k, v in second.items() if k.startswith(ADAPTERS) and k not in first}
-    silent = f"{ADAPTERS}up."
-    first = {**first, **{k: 0 * v if k.startswith(silent) else v for k, v in added.items()}}
+    first, second = _with_adapters(first, second), _with_adapters(second, first)
     if {k: v.shape for k, v in first.items()} != {k: v.shape for k, v in second.items()}:
         raise InputError("The weights to blend belong to different heads: give two of one head.")
     return {k: torch.lerp(v.float(), second[k].float(), share) for k, v in first.items()}
+
+
+def _with_adapters(weights: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Add the other's adapters to weights that have none; they change nothing."""
+    added = {k: v for k, v in other.items() if k.startswith(ADAPTERS) and k not in weights}
+    silent = f"{ADAPTERS}up."
+    return {**weights, **{k: 0 * v if k.startswith(silent) else v for k, v in added.items()}}
+
+
+def check_sizes(params: HeadParams, weights: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are not those of a head.
+
+    Raises:
+        InputError: a parameter is missing, or has another shape.
+    """
+    for name, own in Head(params).state_dict().items():
+        if name not in weights or weights[name].shape != own.shape:
+            have = (
+                f"has the shape {tuple(weights[name].shape)}" if name in weights else "is missing"
+            )
+            raise InputError(
+                f"The weights are of another network: {name} {have}, "
+                f"that of the head is {tuple(own.shape)}. Name the head that they were trained for."
+            )
 
 
 def export_head(

@@ -13,6 +13,8 @@ import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
+from scenelift.errors import SetupError, first_line
+
 __all__ = ["is_first", "join", "leave", "own_device", "slowest", "terminated"]
 
 _joins = itertools.count()
@@ -24,11 +26,21 @@ def is_first() -> bool:
 
 
 def own_device(name: str) -> torch.device:
-    """Return the device of a name; "cuda" is this process's own GPU."""
+    """Return the device of a name; "cuda" is this process's own GPU.
+
+    Raises:
+        SetupError: there is no such GPU that PyTorch can use.
+    """
     # PyTorch 2.11 and later set no device without an index.
     device = torch.device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if name == "cuda" else name)
     if device.type == "cuda":
-        torch.cuda.set_device(device)
+        try:
+            torch.cuda.set_device(device)
+        except (RuntimeError, AssertionError, AttributeError) as exc:  # the last: a CPU build
+            raise SetupError(
+                f"The device {name!r} cannot be used here: {first_line(exc, 200)}. "
+                "`--device cpu` trains without a GPU."
+            ) from exc
     return device
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 from onnx import numpy_helper
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -31,20 +33,29 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             beside it too.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or it holds no weights.
         WeightsError: the adapters beside it are damaged.
     """
     if not path.is_file():
         raise InputError(f"There are no weights at {path}.")
+    try:
+        if path.suffix == ".onnx":
+            weights = _of_graph(onnx.load(str(path)).graph)
+        else:
+            weights = load_file(path)
+    except (DecodeError, SafetensorError) as exc:
+        raise InputError(
+            f"{path} cannot be read: {exc}. Give what `scenelift train head` or "
+            "`scenelift train export` wrote."
+        ) from exc
     if path.suffix == ".onnx":
-        weights = _of_graph(onnx.load(str(path)).graph)
         beside = adapters_beside(path)
         if beside.is_file():
             thin = {name: torch.from_numpy(v) for name, v in read_adapters(beside).items()}
             weights |= of_blocks(thin)
         return weights
     # An adapted head is saved with its adapters beside it.
-    return {name.removeprefix("head."): v.float() for name, v in load_file(path).items()}
+    return {name.removeprefix("head."): v.float() for name, v in weights.items()}
 
 
 def _of_graph(graph: onnx.GraphProto) -> dict[str, Tensor]:
@@ -64,7 +75,6 @@ def _of_graph(graph: onnx.GraphProto) -> dict[str, Tensor]:
     }
     for node in graph.node:
         # "/head/blocks.0/attn/qkv/MatMul_quant" is the product by "blocks.0.attn.qkv.weight".
-        *_, last = node.name.rsplit("/", 1)
         if node.op_type == "MatMulInteger":
             name = node.input[1].removesuffix("_quantized")
             whole = values[node.input[1]].astype(np.float32) - values[f"{name}_zero_point"]
@@ -73,7 +83,7 @@ def _of_graph(graph: onnx.GraphProto) -> dict[str, Tensor]:
                 weights[name.removeprefix("head.").removesuffix("_Transposed")] = matrix
             else:
                 weights[f"{_module(node.name)}.weight"] = matrix
-        elif node.op_type == "LayerNormalization" and last:
+        elif node.op_type == "LayerNormalization" and node.input[1] in values:
             for kind, tensor_name in zip(("weight", "bias"), node.input[1:3], strict=True):
                 weights[f"{_module(node.name)}.{kind}"] = np.asarray(
                     values[tensor_name], np.float32
@@ -82,7 +92,12 @@ def _of_graph(graph: onnx.GraphProto) -> dict[str, Tensor]:
 
 
 def _module(node: str) -> str:
-    return node.removeprefix("/head/").rsplit("/", 1)[0].replace("/", ".")
+    scopes = node.removeprefix("/head/").split("/")[:-1]
+    # The layers of a Sequential repeat its scope, "embed/embed.0"; `PointPrompts` has none of its
+    # own, since its methods are called one by one.
+    pairs = zip(scopes, [*scopes[1:], ""], strict=True)
+    name = ".".join(scope for scope, inner in pairs if not inner.startswith(f"{scope}."))
+    return f"{POINTS}{name}" if name.startswith(("embed.", "adapters.")) else name
 
 
 def begin(network: nn.Module, weights: Mapping[str, Tensor]) -> None:

@@ -67,6 +67,8 @@ class SceneStore:
         most = int(capacity * OBJECTS_A_SCENE)
 
         def room(*shape: int, dtype: torch.dtype) -> Tensor:
+            if device.type == "cpu":  # NumPy's zeros take memory only where they are written
+                return torch.from_numpy(np.zeros(shape, torch.empty(0, dtype=dtype).numpy().dtype))
             return torch.zeros(shape, dtype=dtype, device=device)
 
         self.device = device
