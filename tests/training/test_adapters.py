@@ -9,6 +9,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from scenelift.commands.train import app
+from scenelift.errors import InputError
 from scenelift.training.adapters import ADAPTERS, AdaptedHead, by_block
 from scenelift.training.backbone import BLOCKS, Backbone
 from scenelift.training.export import blended
@@ -153,6 +154,15 @@ def test_an_adapted_run_begins_with_a_head_or_with_another_one(backbone, tmp_pat
     if earlier == "head":
         wanted, plain = plain, wanted
     assert (found - wanted).abs().mean() < 0.05 * (found - plain).abs().mean()
+
+
+@pytest.mark.parametrize("rank", [0, RANK - 1])
+def test_a_training_that_would_lose_adapters_does_not_begin(rank, backbone):
+    whole = AdaptedHead(Head(depth.PARAMS), backbone, RANK).state_dict()
+    weights = {name.removeprefix("head."): v for name, v in whole.items()}
+    narrow = Head(depth.PARAMS)
+    with pytest.raises(InputError, match=f"give --adapt {RANK}"):
+        begin(AdaptedHead(narrow, backbone, rank) if rank else narrow, weights)
 
 
 def test_half_of_what_adapters_add_is_blended_with_a_head_that_has_none(backbone):

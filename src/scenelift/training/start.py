@@ -100,6 +100,13 @@ def _module(node: str) -> str:
     return f"{POINTS}{name}" if name.startswith(("embed.", "adapters.")) else name
 
 
+def _rank(weights: Mapping[str, Tensor]) -> int:
+    """Return the rank of adapters among weights; 0: there are none."""
+    return max(
+        (v.shape[1] for k, v in weights.items() if k.startswith(f"{ADAPTERS}up.")), default=0
+    )
+
+
 def begin(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Load weights into a network that may have further inputs and outputs.
 
@@ -108,8 +115,16 @@ def begin(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     points (`PointPrompts`) and adapters, which at first add nothing.
 
     Raises:
-        InputError: a parameter is missing or larger than the network's.
+        InputError: a parameter is missing or larger than the network's, or the weights have
+            adapters and the network none, or narrower ones.
     """
+    rank, own_rank = _rank(weights), _rank(network.state_dict())
+    if rank > own_rank:
+        own = f"some of rank {own_rank}" if own_rank else "none"
+        raise InputError(
+            f"The weights to begin with have adapters of rank {rank}, the network has {own}: "
+            f"give --adapt {rank}, or a higher rank."
+        )
     fitted = {}
     for name, own in network.state_dict().items():
         old = weights.get(name.removeprefix("head."))
