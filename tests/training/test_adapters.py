@@ -182,6 +182,8 @@ def test_export_writes_adapters_beside_the_head(backbone, tmp_path):
     torch.manual_seed(2)
     network = AdaptedHead(Head(depth.PARAMS), backbone, RANK)
     save_weights(network.state_dict(), tmp_path / "run.safetensors")
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "run.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
     out = tmp_path / "depth.onnx"
     done = CliRunner().invoke(
         app, ["export", "depth", str(tmp_path / "run.safetensors"), "--out", str(out)]

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from scenelift.errors import InputError
+from scenelift.io.files import atomic_write
 from scenelift.training.backbone import Backbone
 from scenelift.training.loop import LoopOptions, Trained, train
 from scenelift.training.processes import own_device
@@ -236,6 +237,6 @@ def train_head(
 def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
     """Save weights in float16, as safetensors; readers never see half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}")
-    save_file({k: v.half().contiguous().cpu() for k, v in weights.items()}, partial)
-    partial.replace(path)
+    # Not by `save_file`, whose files only their owner may read.
+    with atomic_write(path) as file:
+        file.write(save({k: v.half().contiguous().cpu() for k, v in weights.items()}))
