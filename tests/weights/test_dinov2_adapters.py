@@ -1,6 +1,7 @@
 """Adapters change the 8-bit backbone as they change the float one that training sees through."""
 
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -133,6 +134,15 @@ def test_a_damaged_backbone_is_told(tmp_path):
     (tmp_path / "dinov2.onnx").write_bytes(b"\xff" * 100)
     with pytest.raises(WeightsError, match=r"dinov2\.onnx is damaged"):
         adapted_session(tmp_path / "dinov2.onnx", tmp_path / "a.safetensors", 1)
+
+
+@pytest.mark.weights
+def test_threads_that_ask_at_once_share_one_session(tmp_path):
+    file = tmp_path / "shared.safetensors"
+    save_file(in_bytes(adapters(0.1)), file)
+    with ThreadPoolExecutor(4) as pool:
+        sessions = list(pool.map(lambda _: adapted_session(path("dinov2"), file, 1), range(4)))
+    assert len({id(one) for one in sessions}) == 1
 
 
 def without(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from scenelift.weights.onnx_session import session_of
 
 __all__ = ["adapted_session"]
 
+# Threads that ask at once share one session: another would take as much time and memory again.
+_lock = threading.Lock()
 
-@lru_cache(maxsize=4)
+
 def adapted_session(
     backbone: Path, adapters: Path, threads: int = 0
 ) -> onnxruntime.InferenceSession:
@@ -29,6 +32,12 @@ def adapted_session(
     Raises:
         WeightsError: either is damaged, or another network's.
     """
+    with _lock:
+        return _session(backbone, adapters, threads)
+
+
+@lru_cache(maxsize=4)
+def _session(backbone: Path, adapters: Path, threads: int) -> onnxruntime.InferenceSession:
     import onnx
     from google.protobuf.message import DecodeError
 
