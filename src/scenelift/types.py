@@ -12,7 +12,7 @@ import math
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Any, Literal, Protocol, TypeVar, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -331,6 +331,15 @@ class Instance:
         )
 
 
+class _Candidate(Protocol):
+    @property
+    def label(self) -> str: ...
+    @property
+    def score(self) -> float: ...
+    @property
+    def box(self) -> Box: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
     """A candidate that was left out, and why: the manifest lists these.
@@ -348,6 +357,17 @@ class Dropped:
     box: Box
     reason: str
     double_of: str = ""
+
+    @classmethod
+    def of(cls, candidate: _Candidate, reason: str, *, double_of: str = "") -> Dropped:
+        """Say of an instance, or of what might have become one, why it was left out."""
+        return cls(
+            label=candidate.label,
+            score=candidate.score,
+            box=candidate.box,
+            reason=reason,
+            double_of=double_of,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

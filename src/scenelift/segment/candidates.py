@@ -83,13 +83,7 @@ def settle(
     enlarged = list(_enlarged(survivors, image, logit_threshold, report))
     best = filters.keep_best(enlarged, settings)
     dropped = [
-        Dropped(
-            label=c.label,
-            score=c.score,
-            box=c.box,
-            reason=reason,
-            double_of=verdict.double_of if (verdict := repeats.get(k)) else "",
-        )
+        Dropped.of(c, reason, double_of=verdict.double_of if (verdict := repeats.get(k)) else "")
         for k, (c, reason) in enumerate(zip(candidates, reasons, strict=True))
         if reason is not None
     ]

@@ -283,11 +283,9 @@ def _without_clicked(
             unclicked.append(instance)
             continue
         dropped.append(
-            Dropped(
-                label=instance.label,
-                score=instance.score,
-                box=instance.box,
-                reason=f"it is the object that was clicked as {double.label!r}",
+            Dropped.of(
+                instance,
+                f"it is the object that was clicked as {double.label!r}",
                 double_of=double.label,
             )
         )

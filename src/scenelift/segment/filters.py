@@ -140,22 +140,12 @@ def judge(
             or _repeats(candidate, best, settings)
         )
         if verdict is None and most is not None and len(best) >= most:
-            verdict = _dropped(candidate, f"beyond the {most} best objects")
+            verdict = Dropped.of(candidate, f"beyond the {most} best objects")
         if verdict is None:
             best.append(candidate)
         else:
             verdicts[k] = verdict
     return [verdicts.get(k) for k in range(len(candidates))]
-
-
-def _dropped(candidate: Instance, reason: str, *, double_of: str = "") -> Dropped:
-    return Dropped(
-        label=candidate.label,
-        score=candidate.score,
-        box=candidate.box,
-        reason=reason,
-        double_of=double_of,
-    )
 
 
 def _cleaned(candidate: Instance, settings: FilterSettings) -> Instance:
@@ -178,7 +168,7 @@ def _cleaned(candidate: Instance, settings: FilterSettings) -> Instance:
 def _too_weak(candidate: Instance, settings: FilterSettings) -> Dropped | None:
     if candidate.score < settings.min_score:
         reason = f"score {candidate.score:.2f} is below {settings.min_score:g}"
-        return _dropped(candidate, reason)
+        return Dropped.of(candidate, reason)
     return None
 
 
@@ -186,7 +176,7 @@ def _too_small(candidate: Instance, settings: FilterSettings) -> Dropped | None:
     least = max(settings.min_pixels, settings.min_area * candidate.mask.size)
     area = np.count_nonzero(candidate.mask)
     if area < least:
-        return _dropped(candidate, f"its mask has {area} pixels, fewer than {least:.0f}")
+        return Dropped.of(candidate, f"its mask has {area} pixels, fewer than {least:.0f}")
     return None
 
 
@@ -220,10 +210,10 @@ def _repeats(
         union = area + np.count_nonzero(other.mask) - intersection
         if intersection > settings.max_iou * union:
             reason = f"the same object as a better {other.label!r} (IoU {intersection / union:.2f})"
-            return _dropped(candidate, reason, double_of=other.label)
+            return Dropped.of(candidate, reason, double_of=other.label)
         if _one_kind(candidate, other) and intersection > settings.max_containment * area:
             reason = f"a part of a better {other.label!r} ({intersection / area:.0%} inside it)"
-            return _dropped(candidate, reason)
+            return Dropped.of(candidate, reason)
     return None
 
 

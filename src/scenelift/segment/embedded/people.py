@@ -47,28 +47,24 @@ def convincing_people(
         longest: the photo's longer side, in pixels.
         dropped: what is dropped is added here.
     """
-    weak = [c for c in candidates if c.class_name == "person" and c.score < SURE]
-    if not weak:
+    if not any(_is_weak(candidate) for candidate in candidates):
         return list(candidates)
     features, rows = proposals.features([PERSON], ())
     boxes, chances = proposals.boxes[rows], judge.chances(features)
     convincing: list[Candidate] = []
     for candidate in candidates:
-        if candidate in weak and _is_doubtful(candidate.box, boxes, chances, closer, longest):
+        if _is_weak(candidate) and _is_doubtful(candidate.box, boxes, chances, closer, longest):
             candidate = replace(candidate, score=DOUBTED * candidate.score)
             if candidate.score < min_score:
                 reason = f"hardly a person: score {candidate.score:.2f} below {min_score:g}"
-                dropped.append(
-                    Dropped(
-                        label=candidate.label,
-                        score=candidate.score,
-                        box=candidate.box,
-                        reason=reason,
-                    )
-                )
+                dropped.append(Dropped.of(candidate, reason))
                 continue
         convincing.append(candidate)
     return convincing
+
+
+def _is_weak(candidate: Candidate) -> bool:
+    return candidate.class_name == "person" and candidate.score < SURE
 
 
 def _is_doubtful(

@@ -232,7 +232,7 @@ class EmbeddedSegmenter:
         candidates = matching.without([*from_boxes, *from_phrases], excluded)
         dropped += matching.doubles(candidates, readings)
         for candidate in candidates[MOST_MASKS:]:
-            dropped.append(_dropped(candidate, f"more than {MOST_MASKS} objects"))
+            dropped.append(Dropped.of(candidate, f"more than {MOST_MASKS} objects"))
         threshold = prompt.mask_threshold or 0.5
         instances = self._cut_out(image, candidates[:MOST_MASKS], sure, dropped, threshold, report)
         if any(reading.how == "subject" for reading in readings):
@@ -266,7 +266,7 @@ class EmbeddedSegmenter:
         for candidate, alpha in zip(candidates, alphas, strict=True):
             mask = alpha >= threshold
             if not mask.any():
-                dropped.append(_dropped(candidate, "nothing in its box stands out as an object"))
+                dropped.append(Dropped.of(candidate, "nothing in its box stands out as an object"))
                 continue
             instances.append(
                 Instance(
@@ -343,7 +343,7 @@ def _box_candidates(
             candidates.append(candidate)
         else:
             reason = f"its box shows the same object as that of {first.label!r}"
-            dropped.append(replace(_dropped(candidate, reason), double_of=first.label))
+            dropped.append(Dropped.of(candidate, reason, double_of=first.label))
     return candidates
 
 
@@ -375,7 +375,7 @@ def _convincing(
                 convincing.append(doubted)
             else:
                 reason = f"looks more like {rival!r}: score {doubted.score:.2f} below {min_score:g}"
-                dropped.append(_dropped(doubted, reason))
+                dropped.append(Dropped.of(doubted, reason))
     return convincing
 
 
@@ -431,16 +431,12 @@ def _weak(
         (detections.scores < min_score) & (detections.scores >= WORTH_MENTIONING)
     )
     return [
-        _dropped(candidate, f"score {candidate.score:.2f} is below {min_score:g}")
+        Dropped.of(candidate, f"score {candidate.score:.2f} is below {min_score:g}")
         for candidate in matching.of_phrases(
             weak, [reading for reading in readings if reading.how != "everything"]
         )
         if candidate.box not in boxes
     ]
-
-
-def _dropped(candidate: Candidate, reason: str) -> Dropped:
-    return Dropped(label=candidate.label, score=candidate.score, box=candidate.box, reason=reason)
 
 
 def _rivals(detections: Detections, boxes: Sequence[Box]) -> list[Box]:

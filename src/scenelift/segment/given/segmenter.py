@@ -78,14 +78,7 @@ class GivenSegmenter:
             if reason is None:
                 instances.append(instance)
             else:
-                dropped.append(
-                    Dropped(
-                        label=instance.label,
-                        score=instance.score,
-                        box=instance.box,
-                        reason=reason,
-                    )
-                )
+                dropped.append(Dropped.of(instance, reason))
         notes = self._notes
         boxes = (*self._boxes, *prompt.boxes)
         if self._cutter is not None and any(prompt_box.positive for prompt_box in boxes):
