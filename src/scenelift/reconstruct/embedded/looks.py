@@ -19,7 +19,7 @@ from scenelift.geometry.regions import nearest_inside
 from scenelift.models.embedded import CELLS, Head, crop
 from scenelift.types import ObjectView
 
-__all__ = ["BINS", "DEPTHS", "MARGIN", "SIDE", "Answer", "Looks", "interpolation"]
+__all__ = ["BINS", "DEPTHS", "SIDE", "Answer", "Looks", "interpolation"]
 
 # As in training:
 PATCHES = (20, 20)
@@ -93,14 +93,18 @@ class Looks:
     Args:
         view: of the object in the photo.
         distance: depth of its visible surface.
+
+    Attributes:
+        window: the first one, in pixels of the photo; `half` of its side.
+        longer: side of the object's box, likewise.
     """
 
     def __init__(self, head: Head, view: ObjectView, distance: float) -> None:
         self._head, self._view, self._distance = head, view, distance
         x0, y0, x1, y1 = view.instance.box
-        self._longer = max(x1 - x0, y1 - y0)
-        x, y, half = (x0 + x1) / 2, (y0 + y1) / 2, self._longer * (0.5 + MARGIN)
-        self._window = (x - half, y - half, x + half, y + half)
+        self.longer = max(x1 - x0, y1 - y0)
+        x, y, half = (x0 + x1) / 2, (y0 + y1) / 2, self.longer * (0.5 + MARGIN)
+        self.half, self.window = half, (x - half, y - half, x + half, y + half)
         self._windows: list[_Look] = []
         for number, (zoom, mirror) in enumerate(AUGMENTATIONS):
             last = number + 1 == len(AUGMENTATIONS)
@@ -129,7 +133,7 @@ class Looks:
 
     def with_front(self, front: NDArray[np.float64]) -> Answer:  # [SIDE, SIDE]
         """Ask, telling how the object's front runs along the rays of the first window."""
-        x0, y0, x1, y1 = self._window
+        x0, y0, x1, y1 = self.window
 
         def relief(
             u: NDArray[np.float64], v: NDArray[np.float64], mask: NDArray[np.bool_]
@@ -151,7 +155,7 @@ class Looks:
         visible = inside & np.isfinite(depth) & (depth > 0)
         distance = self._distance
         relief = (np.where(visible, depth, distance) / distance - 1) * (
-            self._view.camera.fx / self._longer
+            self._view.camera.fx / self.longer
         )
         return relief.astype(np.float32), visible
 

@@ -17,7 +17,6 @@ from scenelift.geometry.regions import nearest_inside
 from scenelift.models.embedded import Head
 from scenelift.reconstruct.embedded.looks import (
     DEPTHS,
-    MARGIN,
     SIDE,
     Answer,
     Looks,
@@ -98,14 +97,12 @@ def filled_space(
         distance: depth that w = 0 stands for.
         trust_relief: whether the point map's relief may be believed.
     """
-    x0, y0, x1, y1 = view.instance.box
-    longer = max(x1 - x0, y1 - y0)
-    x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    answer = _answer(Looks(head, view, distance), trust_relief=trust_relief)
-    half = longer * (0.5 + MARGIN)
+    windows = Looks(head, view, distance)
+    answer = _answer(windows, trust_relief=trust_relief)
+    (left, top, *_), half, longer = windows.window, windows.half, windows.longer
     nodes = NODES
-    u = x - half + (np.arange(nodes) + 0.5) / nodes * 2 * half
-    v = y - half + (np.arange(nodes) + 0.5) / nodes * 2 * half
+    u = left + (np.arange(nodes) + 0.5) / nodes * 2 * half
+    v = top + (np.arange(nodes) + 0.5) / nodes * 2 * half
     w = DEPTHS * longer
     bin_depth = w[1] - w[0]
     spread = interpolation((np.arange(nodes) + 0.5) * SIDE / nodes - 0.5, SIDE)
