@@ -7,7 +7,7 @@ from scipy.ndimage import distance_transform_edt
 
 from scenelift.finish.bake import bake_gaussians, patches_of
 from scenelift.finish.normals import vertex_normals
-from scenelift.finish.photo import photo_of
+from scenelift.finish.photo import Sight
 from scenelift.finish.texels import fill_between
 from scenelift.finish.unwrap import unwrap
 from scenelift.types import Camera, Gaussians, Image, Instance, Mesh, ObjectView, PointMap, Pose
@@ -160,7 +160,7 @@ def test_the_photo_colours_what_it_sees_and_nothing_else():
     view, pose = photographed(mesh)
     expected = colors_at(mesh.vertices).astype(np.float32)
     assert mesh.normals is not None
-    photo = photo_of(view, pose, mesh, mesh.vertices, mesh.normals, expected)
+    photo = Sight.of(view, pose, mesh).at(mesh.vertices, mesh.normals).judged(expected)
     assert not photo.refused
     used = photo.weight > 0.5
     assert 0.15 < used.mean() < 0.5  # a ball shows less than half of itself
@@ -176,11 +176,11 @@ def test_a_photo_of_something_else_is_refused_with_the_reason():
     view, pose = photographed(mesh)
     grey = np.full((len(mesh.vertices), 3), 0.05, np.float32)
     assert mesh.normals is not None
-    photo = photo_of(view, pose, mesh, mesh.vertices, mesh.normals, grey)
+    photo = Sight.of(view, pose, mesh).at(mesh.vertices, mesh.normals).judged(grey)
     assert "colours differ" in photo.refused
     assert (photo.weight == 0).all()
     moved = Pose(rotation=pose.rotation, translation=(0.9, -0.2, -4.0), scale=1.5)
-    photo = photo_of(view, moved, mesh, mesh.vertices, mesh.normals, grey)
+    photo = Sight.of(view, moved, mesh).at(mesh.vertices, mesh.normals).judged(grey)
     assert "silhouette" in photo.refused
 
 

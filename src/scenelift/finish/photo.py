@@ -15,7 +15,7 @@ from scenelift.render.meshes import render_mesh
 from scenelift.threads import side_by_side
 from scenelift.types import Camera, Instance, Mesh, ObjectView, Pose
 
-__all__ = ["Photo", "PhotoSamples", "Sight", "photo_of"]
+__all__ = ["Photo", "PhotoSamples", "Sight"]
 
 LONGEST = 1024  # pixels of the object's crop: the finest texture has as many over the object
 # The silhouette must cover so much of the mask, and agree with it so well: what hides the object
@@ -46,26 +46,6 @@ class Photo:
     refused: str = ""
 
 
-def photo_of(
-    view: ObjectView,
-    pose: Pose,
-    mesh: Mesh,
-    points: NDArray[np.float32],
-    normals: NDArray[np.float32],
-    expected: NDArray[np.float32],
-) -> Photo:
-    """Look points up in the photo.
-
-    Args:
-        view: of the object in the photo.
-        pose: where the object stands.
-        mesh: the surface, in the object's frame; it hides points from the camera.
-        points, normals: [T, 3], on it.
-        expected: [T, 3], their colours as the splats say, to see whether the photo fits.
-    """
-    return Sight.of(view, pose, mesh).at(points, normals).judged(expected)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sight:
     """A surface as the photo sees it.
@@ -80,7 +60,13 @@ class Sight:
 
     @classmethod
     def of(cls, view: ObjectView, pose: Pose, mesh: Mesh) -> Sight:
-        """Draw the surface, and compare it with the mask; arguments as of `photo_of`."""
+        """Draw the surface, and compare it with the mask.
+
+        Args:
+            view: of the object in the photo.
+            pose: where the object stands.
+            mesh: the surface, in the object's frame; it hides points from the camera.
+        """
         crop, pixels, mask = _crop(view)
         mesh_in_scene = Mesh(
             vertices=transform_points(mesh.vertices, pose_matrix(pose)).astype(np.float32),
