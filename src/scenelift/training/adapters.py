@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from scenelift.training.backbone import BLOCKS, Backbone
 from scenelift.training.network import Head
+from scenelift.weights.dinov2_adapters import LAYERS
 
 __all__ = ["ADAPTERS", "AdaptedHead", "Adapters", "by_block", "noisy", "of_blocks"]
 
 ADAPTERS = "adapters."
 """What the names of their weights begin with."""
-LINEARS = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
 
 FEATURE_NOISE = 0.06
 """Of a token's root mean square: what 8-bit activations add at run time (measured 0.04 to 0.09)."""
@@ -30,7 +30,7 @@ class Adapters(nn.Module):
 
     def __init__(self, backbone: Backbone, rank: int) -> None:
         super().__init__()
-        shapes = {_key(name): _matrices(backbone, name).shape for name in LINEARS}
+        shapes = {_key(name): _matrices(backbone, name).shape for name in LAYERS}
         self.down = nn.ParameterDict(
             {
                 key: torch.randn(BLOCKS, ins, rank) / math.sqrt(ins)
@@ -46,10 +46,10 @@ class Adapters(nn.Module):
 
         The sum is one product with tokens instead of three, and all blocks' sums are one kernel.
         """
-        device = self.up[_key(LINEARS[0])].device.type
+        device = self.up[_key(next(iter(LAYERS)))].device.type
         narrow = torch.is_autocast_enabled(device)
         whole = {}
-        for name in LINEARS:
+        for name in LAYERS:
             frozen, key = _matrices(backbone, name), _key(name)
             with torch.autocast(device, enabled=False):  # what is added is small beside W
                 every = torch.baddbmm(frozen, self.up[key].mT, self.down[key].mT)
@@ -103,7 +103,7 @@ def by_block(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     return {
         f"blocks.{i}.{name}.{part}": matrix
-        for name in LINEARS
+        for name in LAYERS
         for part in ("down", "up")
         if f"{ADAPTERS}{part}.{_key(name)}" in weights
         for i, matrix in enumerate(weights[f"{ADAPTERS}{part}.{_key(name)}"].unbind())
@@ -116,7 +116,7 @@ def of_blocks(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         f"{ADAPTERS}{part}.{_key(name)}": torch.stack(
             [tensors[f"blocks.{i}.{name}.{part}"] for i in range(BLOCKS)]
         )
-        for name in LINEARS
+        for name in LAYERS
         for part in ("down", "up")
     }
 

@@ -17,10 +17,11 @@ from torch.func import functional_call
 
 from scenelift.errors import WeightsError
 from scenelift.models.layers.dino import DinoParams, VisionTransformer
+from scenelift.weights.dinov2 import BLOCKS, WIDTH, layer_of
 
 __all__ = ["BLOCKS", "LEVELS", "PATCH", "WIDTH", "Backbone", "dequantised"]
 
-WIDTH, BLOCKS, PATCH = 384, 12, 14
+PATCH = 14
 LEVELS = ("h2", "h5", "h8", "feat")
 """Outputs of the ONNX graph that heads read: after blocks 2, 5 and 8, and the normed last one."""
 
@@ -92,10 +93,10 @@ def dequantised(path: Path) -> dict[str, Tensor]:
     values = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     out: dict[str, np.ndarray] = {}
     for node in graph.node:
-        if node.op_type != "MatMulInteger":
+        place = layer_of(node)
+        if place is None:
             continue
-        # "/backbone/encoder/layer.0/attention/output/dense/MatMul_output_0_output_quantized"
-        block, rest = _block_and_layer(node.output[0])
+        block, rest = place
         name = node.input[1].removesuffix("_quantized")
         weight = values[node.input[1]].astype(np.float32) - values[f"{name}_zero_point"]
         out[f"blocks.{block}.{_LINEAR[rest]}.weight"] = (weight * values[f"{name}_scale"]).T
@@ -119,9 +120,3 @@ def dequantised(path: Path) -> dict[str, Tensor]:
     of_patches = next(v for v in values.values() if v.shape == (1, 37 * 37, WIDTH))
     out["pos_embed"] = np.concatenate([of_class, of_patches], 1)
     return {name: torch.from_numpy(np.array(value, np.float32)) for name, value in out.items()}
-
-
-def _block_and_layer(tensor: str) -> tuple[int, str]:
-    after = tensor.split("layer.", 1)[1]
-    block, rest = after.split("/", 1)
-    return int(block), rest.split("/MatMul")[0]

@@ -7,6 +7,7 @@ takes any multiple of 14.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from onnx import TensorProto, helper
 from scenelift.errors import WeightsError
 from scenelift.weights.onnx_graph import serialize
 
-__all__ = ["OUTPUTS", "cut_backbone", "quantize"]
+__all__ = ["BLOCKS", "OUTPUTS", "WIDTH", "cut_backbone", "layer_of", "quantize"]
 
-WIDTH = 384
+WIDTH, BLOCKS = 384, 12
 OUTPUTS = {
     "feat": "/backbone/layernorm/Add_1_output_0",
     "h2": "/backbone/encoder/layer.2/Add_1_output_0",
@@ -109,3 +110,16 @@ def quantize(model: onnx.ModelProto) -> bytes:
         quantized = onnx.load(target)
     del quantized.metadata_props[:]
     return serialize(quantized)
+
+
+_PRODUCT = re.compile(r"/backbone/encoder/layer\.(\d+)/(.+)/MatMul_output_0_output_quantized")
+
+
+def layer_of(node: onnx.NodeProto) -> tuple[int, str] | None:
+    """Tell which layer of the quantised graph a node multiplies for.
+
+    Returns:
+        Its block's number and its name, such as "attention/output/dense"; None for other nodes.
+    """
+    match = _PRODUCT.fullmatch(node.output[0]) if node.op_type == "MatMulInteger" else None
+    return match and (int(match[1]), match[2])

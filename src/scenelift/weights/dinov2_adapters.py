@@ -7,7 +7,6 @@ The file is safetensors with `blocks.I.LAYER.down` [in, rank] and `blocks.I.LAYE
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,12 +18,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from scenelift.errors import WeightsError
-from scenelift.weights.dinov2 import WIDTH
+from scenelift.weights.dinov2 import BLOCKS, WIDTH, layer_of
 from scenelift.weights.shipped import AGAIN
 
-__all__ = ["adapted", "in_bytes", "read_adapters"]
+__all__ = ["LAYERS", "adapted", "in_bytes", "read_adapters"]
 
-BLOCKS = 12
 LEVEL = 127  # of the largest number of a rank
 LAYERS = {
     "attn.qkv": (WIDTH, 3 * WIDTH),
@@ -34,7 +32,6 @@ LAYERS = {
 }
 """Inputs and outputs of each layer that has adapters."""
 
-_PRODUCT = re.compile(r"/backbone/encoder/layer\.(\d+)/(.+)/MatMul_output_0_output_quantized")
 # The layer that a product of the graph belongs to, and its third of the outputs.
 _PRODUCTS = {
     "attention/attention/query": ("attn.qkv", 0),
@@ -129,11 +126,11 @@ def adapted(model: onnx.ModelProto, adapters: Mapping[str, NDArray[np.float32]])
 
     narrowed = set[str]()
     for node in graph.node:
-        match = _PRODUCT.fullmatch(node.output[0]) if node.op_type == "MatMulInteger" else None
-        if match is None or match[2] not in _PRODUCTS:
+        place = layer_of(node)
+        if place is None or place[1] not in _PRODUCTS:
             continue
-        layer, third = _PRODUCTS[match[2]]
-        name = f"blocks.{match[1]}.{layer}"
+        layer, third = _PRODUCTS[place[1]]
+        name = f"blocks.{place[0]}.{layer}"
         down, up = (adapters[f"{name}.{part}"] for part in ("down", "up"))
         last = node
         for op in ("Cast", "Mul", "Add"):  # scaled, then the bias: onnxruntime fuses all of them
