@@ -102,10 +102,7 @@ class Record:
             return when > last and following - last > IDLE
 
         trees: dict[str, Tree] = {}
-        before = 0.0
         for when, thread, path in self.looks:
-            if when > before:
-                before = when
             if idle(when):
                 trees.setdefault(thread, Tree()).add(path, LOOKED_EVERY)
         yield f"stacks while nothing ran for {IDLE:g} s and more"
