@@ -35,11 +35,12 @@ def some_splats(count: int, *, seed: int = 0, scale: float = 0.1) -> Gaussians:
     rng = np.random.default_rng(seed)
     rotations = rng.normal(size=(count, 4))
     rotations /= np.linalg.norm(rotations, axis=1, keepdims=True)
+    several = np.where(np.arange(count) % 7, 1, 4)  # what some of them stand for
     return Gaussians(
         means=(rng.normal(size=(count, 3)) * 0.6 + [0, 0, -3]).astype(np.float32),
         scales=(scale * np.exp(rng.normal(size=(count, 3)))).astype(np.float32),
         rotations=rotations.astype(np.float32),
-        opacities=rng.uniform(0, 1, count).astype(np.float32),
+        opacities=(rng.uniform(0, 1, count) * several).astype(np.float32),
         sh0=Gaussians.sh0_of(rng.uniform(0, 1, (count, 3))),
     )
 

@@ -20,6 +20,7 @@ from scenelift.render.splats import (
     CONIC_B,
     CONIC_C,
     DEPTH,
+    LEAST,
     OPACITY,
     RADIUS_Y,
     U,
@@ -30,7 +31,7 @@ from scenelift.render.splats import (
     project_splats,
     tile_is_finished,
 )
-from scenelift.render.splatting import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE, TILE
+from scenelift.render.splatting import MAX_ALPHA, MIN_TRANSMITTANCE, TILE
 from scenelift.render.turntable import View
 from scenelift.types import Gaussians
 
@@ -70,6 +71,7 @@ def _share(first_tile, end, splats, starts, members, width, height, shares):
             s = splats[members[j]]
             u, v = s[U] - np.float32(left), s[V] - np.float32(top)
             a, b, c, opacity = s[CONIC_A], s[CONIC_B], s[CONIC_C], s[OPACITY]
+            least = s[LEAST]
             first = math.floor(max(v - s[RADIUS_Y], np.float32(0)))
             last = min(rows - 1, math.floor(min(v + s[RADIUS_Y], np.float32(TILE))))
             total = np.float32(0)
@@ -80,7 +82,7 @@ def _share(first_tile, end, splats, starts, members, width, height, shares):
                     dx = np.float32(x) + half - u
                     power = -half * (a * dx * dx + c * dy * dy) - b * dx * dy
                     weight = opacity * exp_near_zero(max(power, np.float32(-6)))
-                    visible = weight >= np.float32(MIN_ALPHA)
+                    visible = weight >= least
                     visible &= through[x] >= np.float32(MIN_TRANSMITTANCE)
                     weight = min(np.float32(MAX_ALPHA), weight) if visible else np.float32(0)
                     total += weight * through[x]

@@ -49,7 +49,7 @@ def _project(
     rotations,  # [N, 4]
     opacities,  # [N]
     view,  # [4, 4]
-    table,  # [N, 7]
+    table,  # [N, 8]
     reach,  # [N, 2]
     visible,  # [N]
     count,
@@ -122,14 +122,16 @@ def _project(
     on_screen &= (u + reach_x >= 0) & (u - reach_x <= width)
     on_screen &= (v + reach_y >= 0) & (v - reach_y <= height)
 
-    row = table + 7 * n
+    row = table + 8 * n
     tl.store(row, u, mask=there)
     tl.store(row + 1, v, mask=there)
     tl.store(row + 2, var_v / dilated, mask=there)
     tl.store(row + 3, -cov / dilated, mask=there)
     tl.store(row + 4, var_u / dilated, mask=there)
-    tl.store(row + 5, opacity, mask=there)
-    tl.store(row + 6, z, mask=there)
+    several = tl.maximum(own, 1.0)
+    tl.store(row + 5, several * opacity, mask=there)
+    tl.store(row + 6, several * MIN_ALPHA, mask=there)
+    tl.store(row + 7, z, mask=there)
     tl.store(reach + 2 * n, reach_x, mask=there)
     tl.store(reach + 2 * n + 1, reach_y, mask=there)
     tl.store(visible + n, on_screen, mask=there)
@@ -140,7 +142,7 @@ def project_triton(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Contract of `project`, on a CUDA device."""
     count, device = len(splats.means), splats.means.device
-    table = torch.empty((count, 7), device=device)
+    table = torch.empty((count, 8), device=device)
     reach = torch.empty((count, 2), device=device)
     visible = torch.empty(count, dtype=torch.bool, device=device)
     with current_device(device):

@@ -43,7 +43,8 @@ __all__ = [
 CHECK_EVERY = 16
 
 # Columns of the table of splats that the raster kernel reads, one cache line a splat.
-U, V, CONIC_A, CONIC_B, CONIC_C, OPACITY, DEPTH, RED, GREEN, BLUE, RADIUS_X, RADIUS_Y = range(12)
+U, V, CONIC_A, CONIC_B, CONIC_C, OPACITY, LEAST, DEPTH, RED, GREEN, BLUE = range(11)
+RADIUS_X, RADIUS_Y, COLUMNS = range(11, 14)
 
 
 def render_splats(
@@ -95,9 +96,9 @@ def project_splats(
     camera: Camera,
     view: NDArray[np.float64],  # [4, 4], camera_from_scene
     near: float,
-) -> NDArray[np.float32]:  # [N, 12]
+) -> NDArray[np.float32]:  # [N, COLUMNS]
     """Project splats to a table on the screen; depth is inf for those that cannot be seen."""
-    splats = np.zeros((len(gaussians), 12), np.float32)
+    splats = np.zeros((len(gaussians), COLUMNS), np.float32)
     spread(
         _project,
         len(gaussians),
@@ -209,7 +210,9 @@ def _project(
         splats[i, CONIC_A] = var_v / dilated
         splats[i, CONIC_B] = -cov_uv / dilated
         splats[i, CONIC_C] = var_u / dilated
-        splats[i, OPACITY] = opacity
+        several = max(float(opacities[i]), 1.0)
+        splats[i, OPACITY] = several * opacity
+        splats[i, LEAST] = several * MIN_ALPHA
         splats[i, DEPTH] = z
         splats[i, RED] = rgb[i, 0]
         splats[i, GREEN] = rgb[i, 1]
@@ -301,7 +304,7 @@ def _raster(first_tile, end, splats, starts, members, background, color, alpha, 
             s = splats[members[j]]
             u, v = s[U] - np.float32(left), s[V] - np.float32(top)
             a, b, c, opacity, distance = s[CONIC_A], s[CONIC_B], s[CONIC_C], s[OPACITY], s[DEPTH]
-            red, green, blue = s[RED], s[GREEN], s[BLUE]
+            red, green, blue, least = s[RED], s[GREEN], s[BLUE], s[LEAST]
             first = math.floor(max(v - s[RADIUS_Y], np.float32(0)))
             last = min(rows - 1, math.floor(min(v + s[RADIUS_Y], np.float32(TILE))))
             for y in range(first, last + 1):
@@ -313,7 +316,7 @@ def _raster(first_tile, end, splats, starts, members, background, color, alpha, 
                     dx = np.float32(x) + half - u
                     power = -half * (a * dx * dx + c * dy * dy) - b * dx * dy
                     weight = opacity * exp_near_zero(max(power, np.float32(-6)))
-                    visible = weight >= np.float32(MIN_ALPHA)
+                    visible = weight >= least
                     visible &= through[x] >= np.float32(MIN_TRANSMITTANCE)
                     weight = min(np.float32(MAX_ALPHA), weight) if visible else np.float32(0)
                     share = weight * through[x]

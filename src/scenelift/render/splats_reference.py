@@ -71,8 +71,10 @@ def render_splats_reference(
 
         offset = np.stack([u_pixels, v_pixels], -1) - camera.project(means[i])  # [H, W, 2]
         square = np.einsum("hwi,ij,hwj->hw", offset, np.linalg.inv(dilated), offset)
-        weight = np.minimum(MAX_ALPHA, gaussians.opacities[i] * shrink * np.exp(-square / 2))
-        weight[(weight < MIN_ALPHA) | (transmittance < MIN_TRANSMITTANCE)] = 0
+        several = max(1.0, float(gaussians.opacities[i]))
+        each = gaussians.opacities[i] / several * shrink * np.exp(-square / 2)
+        weight = np.minimum(MAX_ALPHA, several * each)
+        weight[(each < MIN_ALPHA) | (transmittance < MIN_TRANSMITTANCE)] = 0
 
         blended += (weight * transmittance)[..., None] * gaussians.rgb[i]
         weighted_distance += weight * transmittance * z

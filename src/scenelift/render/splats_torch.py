@@ -57,6 +57,7 @@ SORTED_AT_ONCE = 1 << 21
 PAIRS_AT_ONCE = 1 << 22
 WORKING = 1 << 30  # what that takes; so many times as much where there is room for it
 MOST_TIMES = 8
+DEPTH = 7  # column of the table of splats on the screen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -136,7 +137,8 @@ class _Screen:
     """Splats on the screen, front to back.
 
     Attributes:
-        table: float32 [M, 10]: u, v, conic a b c, opacity, depth, red, green, blue.
+        table: float32 [M, 11]: u, v, conic a b c, opacity, least weight that can be seen, depth,
+            red, green, blue.
         reach: float32 [M, 2], how far from their centre they can be seen, in pixels.
     """
 
@@ -189,7 +191,8 @@ def list_pairs(
     """List what every tile has to blend, front to back.
 
     Returns:
-        pairs: float32 [P, 10]: u, v, conic a b c, opacity, depth, red, green, blue of a splat.
+        pairs: float32 [P, 11]: u, v, conic a b c, opacity, least weight that can be seen, depth,
+            red, green, blue of a splat.
         starts: int32 [T + 1], where each tile, counted row by row, begins among them.
     """
     screen = _front_to_back(_Projection.of(splats, camera, scene_from_camera, near).parts())
@@ -324,7 +327,7 @@ def _front_to_back(parts: Iterable[_Screen]) -> _Screen:
     tables, reaches = zip(*((part.table, part.reach) for part in parts), strict=True)
     table, reach = torch.cat(tables), torch.cat(reaches)
     del tables, reaches, parts
-    order = torch.argsort(table[:, 6], stable=True)
+    order = torch.argsort(table[:, DEPTH], stable=True)
     return _Screen(table=table[order], reach=reach[order])
 
 
@@ -337,7 +340,7 @@ def project(
         view: float32 [4, 4], camera from scene; the camera's x is right, y down, z forward.
 
     Returns:
-        table: float32 [N, 7]: u, v, conic a b c, opacity, depth.
+        table: float32 [N, 8]: u, v, conic a b c, opacity, least weight that can be seen, depth.
         reach: float32 [N, 2], how far from their centre they can be seen, in pixels.
         visible: bool [N], which can be seen; the others' numbers mean nothing.
     """
@@ -381,7 +384,9 @@ def project(
         & (v + reach_y >= 0)
         & (v - reach_y <= height)
     )
-    table = torch.stack([u, v, var_v / dilated, -cov / dilated, var_u / dilated, opacity, z], -1)
+    several = splats.opacities.clamp(min=1)
+    conic = (var_v / dilated, -cov / dilated, var_u / dilated)
+    table = torch.stack([u, v, *conic, several * opacity, several * MIN_ALPHA, z], -1)
     return table, torch.stack([reach_x, reach_y], -1), visible
 
 
@@ -472,12 +477,12 @@ def blend_tiles(pairs: Tensor, starts: Tensor, width: int, height: int) -> Tenso
             index = begin[:, None] + torch.arange(LAYERS, device=device)  # [A, L]
             there = index < end[:, None]
             splat = pairs[index.clamp(max=len(pairs) - 1)]  # [A, L, 10]
-            u, v, a, b, c, opacity = (s[..., None] for s in splat[..., :6].unbind(-1))
+            u, v, a, b, c, opacity, least = (s[..., None] for s in splat[..., :DEPTH].unbind(-1))
             dx = (tiles % columns * TILE)[:, None, None] + du - u  # [A, L, 256]
             dy = (tiles // columns * TILE)[:, None, None] + dv - v
             weight = opacity * torch.exp(-0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy)
             weight = torch.where(
-                there[..., None] & (weight >= MIN_ALPHA), weight.clamp(max=MAX_ALPHA), 0.0
+                there[..., None] & (weight >= least), weight.clamp(max=MAX_ALPHA), 0.0
             )
             before = out[tiles, :, 4]  # [A, 256]
             passed = torch.cumprod(1 - weight, 1)
@@ -485,7 +490,7 @@ def blend_tiles(pairs: Tensor, starts: Tensor, width: int, height: int) -> Tenso
             # A pixel that is finished takes nothing more, and lets through what it then let.
             weight = torch.where(reaches[:, :-1] >= MIN_TRANSMITTANCE, weight, 0.0)
             share = weight * reaches[:, :-1]
-            values = torch.cat([splat[..., 7:10], splat[..., 6:7]], -1)  # [A, L, 4]
+            values = torch.cat([splat[..., DEPTH + 1 :], splat[..., DEPTH, None]], -1)  # [A, L, 4]
             out[tiles, :, :4] += torch.einsum("alp,alc->apc", share, values)
             out[tiles, :, 4] = before * (1 - weight).prod(1)
             layer += 1

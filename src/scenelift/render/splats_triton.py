@@ -12,7 +12,7 @@ import triton.language as tl  # pyright: ignore[reportMissingImports]
 from torch import Tensor
 
 from scenelift.device import current_device
-from scenelift.render.splatting import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE, TILE
+from scenelift.render.splatting import MAX_ALPHA, MIN_TRANSMITTANCE, TILE
 
 __all__ = ["blend_tiles_triton"]
 
@@ -22,7 +22,7 @@ WARPS = 4
 
 @triton.jit
 def _blend(
-    pairs,  # [P, 10]
+    pairs,  # [P, 11]
     starts,  # [T + 1]
     out,  # [H, W, 5]
     width,
@@ -30,7 +30,6 @@ def _blend(
     columns,
     TILE: tl.constexpr,
     AT_ONCE: tl.constexpr,
-    MIN_ALPHA: tl.constexpr,
     MAX_ALPHA: tl.constexpr,
     MIN_TRANSMITTANCE: tl.constexpr,
 ):
@@ -52,21 +51,22 @@ def _blend(
     while (at < end) & (tl.max(through, 0) >= MIN_TRANSMITTANCE):
         for k in tl.static_range(AT_ONCE):
             there = at + k < end
-            splat = pairs + (at + k) * 10
+            splat = pairs + (at + k) * 11
             dx = x - tl.load(splat, mask=there, other=0.0)
             dy = y - tl.load(splat + 1, mask=there, other=0.0)
             a = tl.load(splat + 2, mask=there, other=0.0)
             b = tl.load(splat + 3, mask=there, other=0.0)
             c = tl.load(splat + 4, mask=there, other=0.0)
             opacity = tl.load(splat + 5, mask=there, other=0.0)
+            least = tl.load(splat + 6, mask=there, other=1.0)
             weight = opacity * tl.exp(-0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy)
-            visible = (weight >= MIN_ALPHA) & (through >= MIN_TRANSMITTANCE)
+            visible = (weight >= least) & (through >= MIN_TRANSMITTANCE)
             weight = tl.where(visible, tl.minimum(weight, MAX_ALPHA), 0.0)
             share = weight * through
-            distance += share * tl.load(splat + 6, mask=there, other=0.0)
-            red += share * tl.load(splat + 7, mask=there, other=0.0)
-            green += share * tl.load(splat + 8, mask=there, other=0.0)
-            blue += share * tl.load(splat + 9, mask=there, other=0.0)
+            distance += share * tl.load(splat + 7, mask=there, other=0.0)
+            red += share * tl.load(splat + 8, mask=there, other=0.0)
+            green += share * tl.load(splat + 9, mask=there, other=0.0)
+            blue += share * tl.load(splat + 10, mask=there, other=0.0)
             through *= 1.0 - weight
         at += AT_ONCE
 
@@ -100,7 +100,6 @@ def blend_tiles_triton(
             columns,
             TILE=TILE,
             AT_ONCE=at_once,
-            MIN_ALPHA=MIN_ALPHA,
             MAX_ALPHA=MAX_ALPHA,
             MIN_TRANSMITTANCE=MIN_TRANSMITTANCE,
             num_warps=warps,

@@ -1,4 +1,8 @@
-"""What all splat rasterisers share: the constants of their one contract."""
+"""What all splat rasterisers share: the constants of their one contract.
+
+An opacity of n > 1 stands for n opaque splats in one place, as `detail.py` makes of many: it fades,
+and ends where it can no longer be seen, as one of them does, and then weighs n times as much.
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scenelift.options import CameraPath
 from scenelift.progress import Reporter
 from scenelift.render.choice import splat_renderer
+from scenelift.render.detail import simplify
 from scenelift.types import Camera, Gaussians
 
 __all__ = ["render_turntable", "turntable_cameras"]
@@ -189,7 +190,8 @@ def render_turntable(
             path=path,
             size=size,
         )
-    draw = splat_renderer(gaussians, device, surroundings=surroundings)
+    around = None if surroundings is None else simplify(surroundings, views)
+    draw = splat_renderer(simplify(gaussians, views), device, surroundings=around)
     pictures: dict[bytes, NDArray[np.uint8]] = {}  # a swing sees almost every view twice
     loop = []
     for view, pose in report.track(views, len(views), "preview"):
