@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from scenelift.errors import Cancelled, FormatError, OutputError
+from scenelift.io.files import atomic_write, sha256_of
+from scenelift.output import writers as writers_module
 from scenelift.output.writers import Writers
 from scenelift.progress import CancelToken, Reporter, silent
 
@@ -32,6 +34,45 @@ def test_files_are_listed_in_the_order_asked_for_with_size_and_digest(tmp_path):
     assert files[0].bytes == 3
     assert files[0].sha256 == hashlib.sha256(b"one").hexdigest()
     assert skipped == {}
+
+
+def test_digests_are_taken_while_files_are_written(tmp_path, monkeypatch):
+    blocks = [b"a" * 10, bytearray(b"b" * (3 << 20)), memoryview(b"c" * (2 << 20)), b""]
+
+    def in_order(path):
+        with atomic_write(path) as file:
+            for block in blocks:
+                file.write(block)
+                if isinstance(block, bytearray):
+                    block[:] = b"?" * len(block)  # the caller's again
+
+    def back_and_forth(path):
+        with atomic_write(path) as file:
+            file.write(b"later")
+            file.seek(0)
+            file.write(b"first")
+
+    read = []
+    monkeypatch.setattr(writers_module, "sha256_of", lambda p: read.append(p.name) or sha256_of(p))
+    with Writers(tmp_path) as writers:
+        writers.put("in order", in_order)
+        writers.put("back and forth", back_and_forth)
+        files, _ = writers.finish(silent())
+    assert read == ["back and forth"]
+    for file in files:
+        assert file.sha256 == sha256_of(tmp_path / file.path)
+    assert (tmp_path / "in order").stat().st_size == 10 + (5 << 20)
+
+
+def test_what_is_waited_for_does_not_queue(tmp_path):
+    done = threading.Event()
+    with Writers(tmp_path) as writers:
+        for k in range(2 * writers_module.MOST):
+            writers.put(f"{k}", lambda p: (done.wait(10), p.write_bytes(b"x"))[:0])
+        writers.put("preview", lambda p: (p.write_bytes(b"x"), done.set())[:0], at_once=True)
+        assert done.wait(5)
+        files, _ = writers.finish(silent())
+    assert files[-1].path == "preview"
 
 
 def test_a_writer_of_several_files_lists_them_all(tmp_path):

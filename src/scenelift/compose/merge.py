@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from scenelift.geometry.transforms import join_gaussians, pose_matrix, transform_gaussians
 from scenelift.io.glb import GlbNode
+from scenelift.threads import side_by_side
 from scenelift.types import Gaussians, SceneObject
 
 __all__ = ["create_scene_mesh", "make_scene"]
@@ -21,13 +22,8 @@ def make_scene(objects: Iterable[SceneObject]) -> Gaussians:
     Objects without splats are left out. Means and rotations are turned by the pose, scales are
     multiplied by it; `join_gaussians` says what becomes of the smoothing kernels.
     """
-    return join_gaussians(
-        [
-            transform_gaussians(o.shape.gaussians, o.pose)
-            for o in objects
-            if o.shape.gaussians is not None
-        ]
-    )
+    parts = ((o.shape.gaussians, o.pose) for o in objects if o.shape.gaussians is not None)
+    return join_gaussians(list(side_by_side(lambda part: transform_gaussians(*part), parts)))
 
 
 def create_scene_mesh(objects: Iterable[SceneObject]) -> list[GlbNode]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from scenelift.errors import OutputError
+from scenelift.io.digests import digested
 
 __all__ = [
     "TEMPORARY_PREFIX",
@@ -63,7 +64,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     try:
         with temporary.open("xb") as file:
             _try_lock(file)
-            yield file
+            with digested(file, path) as given:
+                yield given
             file.flush()
             os.fsync(file.fileno())
             if os.name != "nt":

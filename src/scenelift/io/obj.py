@@ -20,12 +20,15 @@ from scenelift.geometry.transforms import pose_from_matrix, transform_points
 from scenelift.io.files import atomic_write, write_bytes
 from scenelift.io.glb import GlbNode
 from scenelift.io.png import png_bytes
+from scenelift.jit import compiled, kernel_array
 from scenelift.types import Mesh
 
 __all__ = ["write_obj"]
 
 GREY = 0.8  # sRGB, of a mesh without colours
 ROWS_AT_ONCE = 50_000
+FACE, SPACE, SLASH, ZERO, NEWLINE = b"f /0\n"
+LONGEST_FACE = 2 + 3 * (3 + 3 * 19)  # bytes: nine numbers of up to 19 digits
 
 
 def write_obj(path: Path, nodes: Sequence[GlbNode]) -> list[Path]:
@@ -129,16 +132,53 @@ def _object(mesh: Mesh, matrix: NDArray[np.float64], first: NDArray[Any]) -> lis
     if mesh.normals is not None:
         rotation = matrix[:3, :3] / pose_from_matrix(matrix).scale
         blocks += _rows("vn %.5g %.5g %.5g\n", mesh.normals @ rotation.T)
-    numbers = [mesh.faces + first[0]]
-    corner = "%d"
-    if mesh.uv is not None:
-        numbers.append(mesh.faces + first[1])
-        corner += "/%d"
-    if mesh.normals is not None:
-        numbers.append(mesh.faces + first[2])
-        corner += "/%d" if mesh.uv is not None else "//%d"
-    table = np.stack(numbers, -1).reshape(len(mesh.faces), 3 * len(numbers))
-    return blocks + _rows(f"f {corner} {corner} {corner}\n", table)
+    has_elements = np.array([True, mesh.uv is not None, mesh.normals is not None])
+    faces = kernel_array(mesh.faces, np.int64)
+    for start in range(0, len(faces), ROWS_AT_ONCE):
+        rows = faces[start : start + ROWS_AT_ONCE]
+        text = np.zeros(len(rows) * LONGEST_FACE, np.uint8)
+        length = _face_lines(rows, np.asarray(first, np.int64), has_elements, text)
+        blocks.append(text[:length].tobytes())
+    return blocks
+
+
+@compiled
+def _face_lines(faces, first, has_elements, text):
+    """Write lines like "f 1/1/1 2/2/2 3/3/3", and return how long they are.
+
+    Python's own formatting holds its lock for as long as all else of the file takes.
+
+    Args:
+        faces: int64 [F, 3].
+        first: int64 [3], added to the numbers of vertex, texture coordinate and normal.
+        has_elements: bool [3], which of these there are.
+        text: uint8, long enough.
+    """
+    at = 0
+    for row in faces:
+        text[at] = FACE
+        at += 1
+        for vertex in row:
+            text[at] = SPACE
+            at += 1
+            for k in range(3):
+                if k > 0 and has_elements[k:].any():
+                    text[at] = SLASH
+                    at += 1
+                if has_elements[k]:
+                    number = vertex + first[k]
+                    end = at + 1
+                    rest = number // 10
+                    while rest > 0:
+                        rest //= 10
+                        end += 1
+                    for place in range(end - 1, at - 1, -1):
+                        text[place] = ZERO + number % 10
+                        number //= 10
+                    at = end
+        text[at] = NEWLINE
+        at += 1
+    return at
 
 
 def _rows(template: str, table: NDArray[Any]) -> list[bytes]:

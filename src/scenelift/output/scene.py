@@ -165,30 +165,35 @@ def write_files(
     with quick_turns(), Writers(folder) as writers:
 
         def put(
-            name: str, write: Callable[[Path], Iterable[Path] | None], *, optional: bool = False
+            name: str,
+            write: Callable[[Path], Iterable[Path] | None],
+            *,
+            optional: bool = False,
+            at_once: bool = False,
         ) -> str:
             before = as_before.get(name)
             if before is not None:
                 return writers.put(name, lambda p: link_file(before, p))
-            return writers.put(name, write, optional=optional)
+            return writers.put(name, write, optional=optional, at_once=at_once)
 
+        # Those that take longest come first: the last ones to be begun are soon done.
+        axes = "colmap" if options.splat_frame == "y-down" else "opengl"
+        put("scene.ply", lambda p: write_ply(p, gaussians, frame=axes))
+        behind = scene.background
+        room = [] if behind is None else [GlbNode(name="background", mesh=behind.mesh)]
+        # Its materials and textures come along, under names of their own.
+        put("scene.obj", lambda p: write_obj(p, [*nodes, *room]))
+        put("scene.glb", lambda p: write_glb(p, [*nodes, *room]))
+        if behind is not None:
+            put("background.ply", lambda p: write_ply(p, behind.gaussians, frame=axes))
+            put("background.glb", lambda p: write_glb(p, room))
+            notes += behind.notes
         put("input.png", lambda p: write_png(p, scene.image.pixels))
         # Failed objects too: the numbers in the picture are those of folders and manifest.
         numbered = sorted((*scene.objects, *scene.provenance.failed), key=lambda o: o.index)
         instances = [o.instance for o in numbered] if outlined is None else outlined
         put("overlay.png", lambda p: write_png(p, draw_overlay(scene.image, instances)))
         objects = [_write_object(o, put) for o in objects_to_write]
-        axes = "colmap" if options.splat_frame == "y-down" else "opengl"
-        put("scene.ply", lambda p: write_ply(p, gaussians, frame=axes))
-        behind = scene.background
-        room = [] if behind is None else [GlbNode(name="background", mesh=behind.mesh)]
-        if behind is not None:
-            put("background.ply", lambda p: write_ply(p, behind.gaussians, frame=axes))
-            put("background.glb", lambda p: write_glb(p, room))
-            notes += behind.notes
-        put("scene.glb", lambda p: write_glb(p, [*nodes, *room]))
-        # Its materials and textures come along, under names of their own.
-        put("scene.obj", lambda p: write_obj(p, [*nodes, *room]))
         extra = ExtraFiles.of(replace(scene, objects=objects_to_write), options)
         for kind in options.formats:
             put(extra_file(kind), partial(extra.write, kind), optional=True)
@@ -200,9 +205,9 @@ def write_files(
         give_back()
         preview.send("stage_finished", fraction=1.0)
         preview_seconds = time.perf_counter() - clock
-        put("preview.png", lambda p: write_png(p, frames[0]))
+        put("preview.png", lambda p: write_png(p, frames[0]), at_once=True)
         animation = f"preview.{options.preview_format}"
-        put(animation, lambda p: write_animation(p, frames), optional=True)
+        put(animation, lambda p: write_animation(p, frames), optional=True, at_once=True)
         files, skipped = writers.finish(report)
 
     record = scene.provenance

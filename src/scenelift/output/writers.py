@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from scenelift.errors import FormatError, SetupError
+from scenelift.io.digests import digests_of_writes
 from scenelift.io.files import sha256_of
 from scenelift.output.manifest import FileModel
 from scenelift.progress import Reporter
@@ -16,6 +17,7 @@ from scenelift.threads import core_count
 __all__ = ["Writers"]
 
 MOST = 8  # files at a time: what they are made of is in memory meanwhile
+AHEAD = 2  # more, which are asked for last and are waited for
 
 
 class Writers:
@@ -30,6 +32,7 @@ class Writers:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._pool = ThreadPoolExecutor(min(MOST, core_count()), thread_name_prefix="write")
+        self._ahead = ThreadPoolExecutor(AHEAD, thread_name_prefix="write")
         self._pending: list[tuple[str, Future[list[FileModel]], bool]] = []
 
     def __enter__(self) -> Writers:
@@ -41,10 +44,16 @@ class Writers:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        for pool in (self._pool, self._ahead):
+            pool.shutdown(cancel_futures=True)
 
     def put(
-        self, name: str, write: Callable[[Path], Iterable[Path] | None], *, optional: bool = False
+        self,
+        name: str,
+        write: Callable[[Path], Iterable[Path] | None],
+        *,
+        optional: bool = False,
+        at_once: bool = False,
     ) -> str:
         """Start writing a file.
 
@@ -53,11 +62,13 @@ class Writers:
             write: writes it; where that takes further files, it returns all of them.
             optional: whether the scene can do without it, if what writes it says that something is
                 missing here (`SetupError`) or that there is nothing to write (`FormatError`).
+            at_once: do not wait for those that were asked for before.
 
         Returns:
             The name.
         """
-        self._pending.append((name, self._pool.submit(self._write, name, write), optional))
+        pool = self._ahead if at_once else self._pool
+        self._pending.append((name, pool.submit(self._write, name, write), optional))
         return name
 
     def finish(self, report: Reporter) -> tuple[list[FileModel], dict[str, str]]:
@@ -87,12 +98,13 @@ class Writers:
     def _write(self, name: str, write: Callable[[Path], Iterable[Path] | None]) -> list[FileModel]:
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        paths = write(path) or [path]
+        with digests_of_writes() as digests:
+            paths = write(path) or [path]
         return [
             FileModel(
                 path=each.relative_to(self._folder).as_posix(),
                 bytes=each.stat().st_size,
-                sha256=sha256_of(each),
+                sha256=digests.get(each) or sha256_of(each),
             )
             for each in paths
         ]

@@ -1,0 +1,86 @@
+"""Digests of files, taken while they are written: nothing is read again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+__all__ = ["digested", "digests_of_writes"]
+
+# Blocks that are digested by another thread while they are written: shorter ones wait longer for
+# it than they take.
+LARGE = 1 << 20
+
+_digests: ContextVar[dict[Path, str] | None] = ContextVar("digests of writes", default=None)
+
+
+@contextmanager
+def digests_of_writes() -> Iterator[dict[Path, str]]:
+    """Context: collects the SHA-256 of what `atomic_write` writes in this thread, by its path.
+
+    A file that was not written from front to end is not there.
+    """
+    digests: dict[Path, str] = {}
+    token = _digests.set(digests)
+    try:
+        yield digests
+    finally:
+        _digests.reset(token)
+
+
+@contextmanager
+def digested(file: BinaryIO, path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write to instead, whose digest is kept where `digests_of_writes` wants it.
+
+    Args:
+        file: open and empty.
+        path: by which the digest is kept.
+    """
+    digests = _digests.get()
+    if digests is None:
+        yield file
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="digest") as pool:
+        passed = _Digested(file, pool)
+        yield cast(BinaryIO, passed)
+    if passed.is_whole:
+        digests[path] = passed.digest.hexdigest()
+
+
+class _Digested:
+    """A file that is written in order; whoever asks more of it gets it, without a digest.
+
+    Attributes:
+        digest: of what was written.
+        is_whole: whether that is all the file has.
+    """
+
+    def __init__(self, file: BinaryIO, pool: ThreadPoolExecutor) -> None:
+        self._file, self._pool = file, pool
+        self.digest, self.is_whole = hashlib.sha256(), True
+
+    def write(self, data: Any) -> int:
+        if memoryview(data).nbytes < LARGE:
+            self.digest.update(data)
+            return self._file.write(data)
+        # It is waited for: the caller may write over these bytes.
+        taken = self._pool.submit(self.digest.update, data)
+        try:
+            return self._file.write(data)
+        finally:
+            taken.result()
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def __getattr__(self, name: str) -> Any:
+        self.is_whole = False  # it may seek, or write to the file's descriptor
+        return getattr(self._file, name)
