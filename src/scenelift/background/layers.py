@@ -42,12 +42,14 @@ class Pictures:
         taken_out: bool [H, W], what stands before the second layer and is not in its picture.
         behind_edges: the photo without objects and without that.
         blurred: light and colours of that alone.
+        with_margin: the three pictures, continued into the margin.
     """
 
     behind_objects: NDArray[np.uint8]
     taken_out: NDArray[np.bool_]
     behind_edges: NDArray[np.uint8]
     blurred: NDArray[np.uint8]
+    with_margin: Sequence[NDArray[np.uint8]] = ()
 
     @classmethod
     def of(
@@ -71,11 +73,14 @@ class Pictures:
             blurred=behind_objects,
         )
         behind_edges, taken_out = pictures.behind_edges_of(reliefs, margin)
+        blurred = _blurred(behind_edges)
+        three = (behind_objects, behind_edges, blurred)
         return cls(
             behind_objects=behind_objects,
             taken_out=taken_out,
             behind_edges=behind_edges,
-            blurred=_blurred(behind_edges),
+            blurred=blurred,
+            with_margin=list(side_by_side(margin.continued, three)),
         )
 
     def behind_edges_of(
@@ -139,17 +144,12 @@ class Reliefs:
 
     def layers(self, pictures: Pictures, margin: Margin) -> list[Layer]:
         """Give each layer its picture."""
-        work = (
-            lambda: pictures.behind_objects,
-            lambda: pictures.behind_edges_of(self, margin)[0],
-            lambda: pictures.blurred,
-        )
-        behind_objects, behind_edges, blurred = side_by_side(
-            lambda picture: margin.continued(picture()), work
-        )
-        return self._layers(
-            behind_objects, behind_edges, blurred, margin.photo_box(pictures.taken_out)
-        )
+        behind_objects, behind_edges, blurred = pictures.with_margin
+        edges, _ = pictures.behind_edges_of(self, margin)
+        if edges is not pictures.behind_edges:
+            behind_edges = margin.continued(edges)
+        box = margin.photo_box(pictures.taken_out)
+        return self._layers(behind_objects, behind_edges, blurred, box)
 
     def _layers(
         self,

@@ -13,6 +13,7 @@ from scenelift.background.planes import Plane, nearest_plane
 from scenelift.background.sharpen import sharpened
 from scenelift.background.uprights import stood_up
 from scenelift.geometry.regions import distance_inside, nearest_inside
+from scenelift.threads import side_by_side
 from scenelift.types import Camera, PointMap
 
 __all__ = [
@@ -35,6 +36,7 @@ BEHIND = 1.01  # times the depth of what stands before: nothing behind it is nea
 NEAR_PLANE = 0.03  # of the depth: relief so close to a plane is noise of the plane
 RIM = 1  # cells beside a thing whose depth may be that of what is behind it
 BACKDROP = 1.3  # times the farthest points: where the sky hangs
+POINTS_AT_ONCE = 100_000  # of objects, looked at by one thread
 FARTHEST = 0.99  # quantile of depths that is not an outlier
 
 
@@ -249,15 +251,21 @@ def _front(solid: NDArray[np.float64], rays: NDArray[np.float64]) -> NDArray[np.
     """Compute the depth [h, w] of the front of points [N, 3], the deepest of neighbours, or inf."""
     from scipy import ndimage
 
-    depth = -solid[:, 2]
-    slopes = solid[depth > 0, :2] / depth[depth > 0, None]
     first, last = rays[0, 0, :2], rays[-1, -1, :2]
-    at = (slopes - first) / (last - first) * (np.array(rays.shape[1::-1]) - 1)
-    column, row = np.rint(at).astype(int).T
     height, width = rays.shape[:2]
-    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    front = np.full((height, width), np.inf)
-    np.minimum.at(front, (row[inside], column[inside]), depth[depth > 0][inside])
+
+    def front_of(some: NDArray[np.float64]) -> NDArray[np.float64]:  # [h · w]
+        some = some[some[:, 2] < 0]
+        depth = -some[:, 2]
+        at = (some[:, :2] / depth[:, None] - first) / (last - first) * (width - 1, height - 1)
+        column, row = np.rint(at).astype(int).T
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        front = np.full(height * width, np.inf)
+        np.minimum.at(front, (row * width + column)[inside], depth[inside])
+        return front
+
+    parts = np.array_split(solid, max(1, len(solid) // POINTS_AT_ONCE))
+    front = np.minimum.reduce(list(side_by_side(front_of, parts))).reshape(height, width)
     deepest = ndimage.maximum_filter(np.where(np.isfinite(front), front, -np.inf), 3)
     return np.where(np.isfinite(deepest), deepest, np.inf)
 

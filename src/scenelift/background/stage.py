@@ -122,12 +122,14 @@ def _points_of(objects: Sequence[SceneObject]) -> NDArray[np.float64]:
     def points_of(o: SceneObject) -> NDArray[np.float64]:
         shape = o.shape
         if shape.gaussians is not None and len(shape.gaussians):
-            own = shape.gaussians.means[shape.gaussians.opacities > FAINT]
+            own = shape.gaussians.means
+            solid = np.flatnonzero(shape.gaussians.opacities > FAINT)
         elif shape.mesh is not None:
             own = shape.mesh.vertices
+            solid = np.arange(len(own))
         else:
             return np.zeros((0, 3))
-        some = own[:: -(-len(own) // POINTS_OF_AN_OBJECT) or 1]
-        return transform_points(some, pose_matrix(o.pose))
+        some = solid[:: -(-len(solid) // POINTS_OF_AN_OBJECT) or 1]
+        return transform_points(own[some], pose_matrix(o.pose))
 
     return np.concatenate([np.zeros((0, 3)), *side_by_side(points_of, objects)])

@@ -32,8 +32,8 @@ __all__ = ["simplify"]
 HIDES = 0.4
 WORTH_IT = 0.75  # where more than this share of the splats would remain, all do
 ENOUGH_VIEWS = 8  # of a loop's, to tell how near its camera comes
-AT_ONCE = 1 << 20  # splats that one thread sorts; the result depends on it
-INDEX_BITS = 20
+AT_ONCE = 1 << 19  # splats that one thread sorts; the result depends on it
+INDEX_BITS = 20  # enough for these
 STEPS = 8190.0  # of the curve's grid along an axis: 13 bits, whatever is rounded
 
 
