@@ -102,6 +102,39 @@ def test_training_changes_adapters_and_head_and_keeps_the_backbone(backbone, tmp
     assert checkpoint.stat().st_size < 4.5 * sum(4 * v.numel() for v in done.network.values())
 
 
+def test_weights_of_the_best_evaluation_outlive_later_ones_and_a_pause(tmp_path):
+    qualities = iter([0.3, 0.8, 0.5, 0.6, 0.1])
+    evaluated, written = [], []
+
+    class Judged(Dark):
+        def evaluate(self, network):
+            evaluated.append({k: v.clone() for k, v in network.state_dict().items()})
+            return {"quality": next(qualities)}
+
+    def network():
+        torch.manual_seed(2)
+        return Head(HeadParams(hints=1, pixels=1, globals=1, scale=2, blocks=1, channels=(8, 8, 8)))
+
+    class Plain(Judged):
+        def loss(self, network, batch):
+            features = [torch.zeros(1, 7, 384)] * 4
+            maps, _ = network(features, batch[1], batch[2])
+            return maps.square().mean(), {}
+
+    options = LoopOptions(steps=5, batch=1, warmup=1, rate=1e-2, evaluate_every=1, save_every=0.0)
+    task = Plain(network())
+    arguments = (options, tmp_path / "run.pt")
+    more = {"keep": lambda w: written.append(w), "score": lambda figures: figures["quality"]}
+    train(task, *arguments, **more, paused=lambda: task.count == 3)
+    done = train(Plain(network()), *arguments, **more)
+    assert done.figures == {"quality": 0.8}
+    assert len(evaluated) == 5
+    for name, value in evaluated[1].items():
+        torch.testing.assert_close(done.network[name], value, rtol=0, atol=0)
+        torch.testing.assert_close(written[2][name], value, rtol=0, atol=0)
+    assert any(not torch.equal(done.network[k], v) for k, v in evaluated[4].items())
+
+
 def test_adapters_have_a_rate_of_their_own(backbone):
     changes = {}
     for factor in (0.0, 1.0):

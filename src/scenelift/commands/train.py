@@ -210,6 +210,10 @@ def head(
     adapt_rate: Annotated[
         float, typer.Option(min=0, help="Learning rate of adapters, as a factor of --rate.")
     ] = 1.0,
+    best: Annotated[
+        bool,
+        typer.Option("--best/--last", help="Which weights to write: those of the best evaluation?"),
+    ] = False,
     channels_last: Annotated[
         bool, typer.Option("--channels-last", help="Channels last in memory, for convolutions.")
     ] = False,
@@ -251,6 +255,7 @@ def head(
                     at_least=at_least,
                     held_out=held,
                     adapt=adapt,
+                    best=best,
                     channels_last=channels_last,
                     tune=tune,
                     device=device,

@@ -96,8 +96,8 @@ class Trained:
 
     Attributes:
         steps: taken in all.
-        network: the averaged weights.
-        figures: of the last evaluation.
+        network: the averaged weights, of the best evaluation where there is a score.
+        figures: of their evaluation, the last one or the best.
         losses: mean loss of every `every` steps of this run.
     """
 
@@ -114,15 +114,20 @@ def train(
     say: Callable[[str], None] = lambda line: None,
     keep: Callable[[dict[str, Tensor]], None] = lambda weights: None,
     paused: Callable[[], bool] = lambda: False,
+    score: Callable[[Figures], float] | None = None,
 ) -> Trained:
     """Train a task, going on from a checkpoint where there is one.
 
     Args:
         checkpoint: file to resume from and to write; None keeps nothing.
         say: receives lines for people, of the first process alone.
-        keep: receives the averaged weights so far whenever a checkpoint is due.
+        keep: receives the averaged weights so far whenever a checkpoint is due; the best ones
+            where there is a score and was an evaluation.
         paused: asked after each step; the first True ends this run, to be resumed, without a last
             evaluation.
+        score: says how good the weights with some figures are, the higher the better; the averaged
+            weights of the best evaluation are the result then, in place of the last ones. A run
+            that begins to learn its examples by heart is no worse for going on.
 
     Raises:
         InputError: the checkpoint belongs to another network.
@@ -135,8 +140,9 @@ def train(
         _groups(task.network, options), lr=options.rate, betas=(0.9, 0.98), fused=True
     )
     step, spent = 0, 0.0
+    best: _Best | None = None
     if checkpoint is not None and checkpoint.is_file():
-        step, spent = _resume(checkpoint, task.network, optimiser, averaged)
+        step, spent, best = _resume(checkpoint, task.network, optimiser, averaged)
         say(f"resumed at step {step}")
     network: nn.Module = task.network
     if world > 1:
@@ -188,17 +194,38 @@ def train(
         if (due or stop) and rank == 0:
             figures = _evaluated(task, averaged)
             say(f"step {step}  " + "  ".join(f"{k} {v:.4f}" for k, v in figures.items()))
+            if score is not None and figures:
+                best = _better(best, score(figures), figures, averaged)
         late = stop or pause or time.monotonic() - saved > options.save_every
         if rank == 0 and late:
             if checkpoint is not None:
-                _save(checkpoint, task.network, optimiser, averaged, step, spent + elapsed)
-            keep(averaged)
+                _save(checkpoint, task.network, optimiser, averaged, step, spent + elapsed, best)
+            keep(best.weights if best else averaged)
             saved = time.monotonic()
         if pause and not stop:
             say(f"paused at step {step}: the same command goes on")
             break
     leave(device)  # after the first one's last evaluation
+    if best is not None:
+        return Trained(steps=step, network=best.weights, figures=best.figures, losses=losses)
     return Trained(steps=step, network=averaged, figures=figures, losses=losses)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Best:
+    score: float
+    figures: Figures
+    weights: dict[str, Tensor]
+
+
+def _better(
+    best: _Best | None, score: float, figures: Figures, averaged: Mapping[str, Tensor]
+) -> _Best:
+    """Choose between the best weights so far and these, of which a copy is kept."""
+    if best is not None and score <= best.score:
+        return best
+    weights = {name: value.clone() for name, value in averaged.items()}
+    return _Best(score=score, figures=dict(figures), weights=weights)
 
 
 def _groups(network: nn.Module, options: LoopOptions) -> list[dict[str, Any]]:
@@ -249,6 +276,7 @@ def _save(
     averaged: dict[str, Tensor],
     step: int,
     seconds: float,
+    best: _Best | None,
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
@@ -259,6 +287,7 @@ def _save(
                 "averaged": averaged,
                 "step": step,
                 "seconds": seconds,
+                "best": best and {**vars(best)},
             },
             file,
         )
@@ -266,7 +295,7 @@ def _save(
 
 def _resume(
     path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, averaged: dict[str, Tensor]
-) -> tuple[int, float]:
+) -> tuple[int, float, _Best | None]:
     # Our own file; weights_only reads tensors and plain containers and executes nothing.
     saved = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
     try:
@@ -276,4 +305,8 @@ def _resume(
     optimiser.load_state_dict(saved["optimiser"])
     for name, value in saved["averaged"].items():
         averaged[name].copy_(value)
-    return int(saved["step"]), float(saved["seconds"])
+    best = saved.get("best")  # checkpoints of older runs have none
+    if best is not None:
+        device = next(iter(averaged.values())).device
+        best["weights"] = {name: value.to(device) for name, value in best["weights"].items()}
+    return int(saved["step"]), float(saved["seconds"]), best and _Best(**best)

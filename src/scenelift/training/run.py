@@ -163,6 +163,7 @@ class TrainOptions:
         held_out: scenes kept out, to evaluate on.
         adapt: rank of the adapters by which the head changes the backbone; 0: it does not.
         channels_last: order of the convolutions' tensors in memory.
+        best: the result is the weights of the best evaluation in place of the last ones.
         tune: let cuDNN try its algorithms, which pays where all batches have one size.
         device: "cuda", "cuda:1", "cpu".
         size: width and height of the scenes.
@@ -173,6 +174,7 @@ class TrainOptions:
     at_least: int
     held_out: int = 64
     adapt: int = 0
+    best: bool = False
     channels_last: bool = False
     tune: bool = False
     device: str = "cuda"
@@ -231,7 +233,8 @@ def train_head(
         begin(task.network, read_weights(start))
     count = sum(p.numel() for p in task.network.parameters())
     say(f"{name}: {count / 1e6:.2f} M parameters on {device}")
-    return train(task, loop, checkpoint, say, keep, paused)
+    score = task.score if options.best else None
+    return train(task, loop, checkpoint, say, keep, paused, score)
 
 
 def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from scenelift.training.loop import Task
 from scenelift.training.network import HeadParams
 from scenelift.training.tasks import depth, mask, points, shape
+from scenelift.training.tasks.common import HeadTask
 
 __all__ = ["ADAPTABLE", "HEADS"]
 
-HEADS: dict[str, tuple[HeadParams, Callable[..., Task]]] = {
+HEADS: dict[str, tuple[HeadParams, Callable[..., HeadTask]]] = {
     "depth": (depth.PARAMS, depth.DepthTask),
     "mask": (mask.PARAMS, mask.MaskTask),
     "points": (points.PARAMS, points.PointsTask),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,6 +56,10 @@ class HeadTask:
         network = AdaptedHead(head, backbone, adapt) if adapt else head
         self.network: nn.Module = network.to(train.device)
         self.train, self.held_out = train, held_out
+
+    def score(self, figures: Mapping[str, float]) -> float:
+        """Say how good weights with these figures of `evaluate` are: the higher, the better."""
+        return sum(figures.values()) / len(figures)
 
     def inputs(
         self, picture: Tensor, patches: tuple[int, int], generator: torch.Generator | None

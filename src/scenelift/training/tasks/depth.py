@@ -119,6 +119,9 @@ class DepthTask(HeadTask):
         means = torch.tensor(rows).mean(0).tolist()
         return dict(zip(("AbsRel", "delta", "log focal", "up deg"), means, strict=True))
 
+    def score(self, figures: Mapping[str, float]) -> float:
+        return -figures["AbsRel"]
+
     def _view(
         self,
         store: SceneStore,

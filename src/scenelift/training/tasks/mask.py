@@ -157,6 +157,9 @@ class MaskTask(MaskWindows):
             "expected off by": float(torch.cat(errors).mean()),
         }
 
+    def score(self, figures: Mapping[str, float]) -> float:
+        return figures["IoU"]
+
 
 def fit(
     logits: Tensor,  # [B, H, W]

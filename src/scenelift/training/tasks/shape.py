@@ -136,6 +136,9 @@ class ShapeTask(HeadTask):
             values["up deg"].append(cosine.acos().rad2deg())
         return {name: float(torch.cat(parts).mean()) for name, parts in values.items()}
 
+    def score(self, figures: Mapping[str, float]) -> float:
+        return (figures["IoU"] + figures["IoU untold"]) / 2
+
     def _view(
         self, store: SceneStore, objects: Objects, generator: torch.Generator | None
     ) -> _Batch:
