@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +33,8 @@ class HeadInput:
     photo: Tensor
 
 
-class HeadTask:
-    """Base of the tasks.
+class HeadTask(ABC):
+    """Base of the tasks, each a `Task` of the training loop.
 
     Args:
         params: of the head.
@@ -56,6 +58,15 @@ class HeadTask:
         network = AdaptedHead(head, backbone, adapt) if adapt else head
         self.network: nn.Module = network.to(train.device)
         self.train, self.held_out = train, held_out
+
+    @abstractmethod
+    def batch(self, size: int, generator: torch.Generator) -> Any: ...
+
+    @abstractmethod
+    def loss(self, network: nn.Module, batch: Any) -> tuple[Tensor, Mapping[str, Tensor]]: ...
+
+    @abstractmethod
+    def evaluate(self, network: nn.Module) -> Mapping[str, float]: ...
 
     def score(self, figures: Mapping[str, float]) -> float:
         """Say how good weights with these figures of `evaluate` are: the higher, the better."""
