@@ -171,6 +171,14 @@ def test_bands_hold_few_splats_and_no_part_is_projected_in_vain(monkeypatch):
     assert sum(sizes) < 1.5 * visible  # few are in two bands
 
 
+def test_a_picture_of_few_splats_asks_its_device_for_no_room(monkeypatch):
+    from scenelift.render import splats_torch
+
+    monkeypatch.setattr(splats_torch, "room_on", lambda device: pytest.fail("that takes long"))
+    splats = some_splats(50)
+    assert_same_picture(draw(splats, OFF_CENTRE), render_splats(splats, OFF_CENTRE))
+
+
 def test_pixels_are_the_picture_in_bytes():
     tensors = SplatTensors.from_gaussians(some_splats(30), torch.device("cpu"))
     rendering = draw_splats(tensors, OFF_CENTRE)

@@ -279,6 +279,14 @@ def _survey(projection: _Projection) -> _Survey:
     width, height = projection.camera.width, projection.camera.height
     rows = -(-height // TILE)
     device = projection.view.device
+    if len(projection.splats.means) <= SORTED_AT_ONCE:
+        few = list(projection.parts())
+        listed = 0
+        for part in few:
+            first, end = _tile_ranges(part, width, height)
+            listed += int((end - first).clamp(min=0).to(torch.int64).prod(-1).sum())
+        if listed <= PAIRS_AT_ONCE:  # as most pictures have: nothing need be split
+            return _Survey(parts=few, bands=[(0, rows)], reaches=[])
     # How many splats go from each row to just before another, and their pairs with tiles. Tables
     # count them: millions that add to a few numbers at once wait for each other on a GPU.
     side = rows + 1
