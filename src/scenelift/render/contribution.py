@@ -46,12 +46,11 @@ def splat_contributions(
     for camera, scene_from_camera in views:
         splats = project_splats(gaussians, camera, camera_from_scene(scene_from_camera), near)
         order = front_to_back(splats[:, DEPTH])
-        splats = splats[order]
-        starts, members = bin_splats(splats, camera.width, camera.height)
+        starts, members = bin_splats(splats, order, camera.width, camera.height)
         shares = np.zeros(len(members), np.float32)
         size = (camera.width, camera.height)
         spread(_share, len(starts) - 1, splats, starts, members, *size, shares)
-        np.add.at(total, order[members], shares)
+        np.add.at(total, members, shares)
     return total
 
 
