@@ -69,11 +69,11 @@ class _Digested:
             self.digest.update(data)
             return self._file.write(data)
         # It is waited for: the caller may write over these bytes.
-        taken = self._pool.submit(self.digest.update, data)
+        hashing = self._pool.submit(self.digest.update, data)
         try:
             return self._file.write(data)
         finally:
-            taken.result()
+            hashing.result()
 
     def flush(self) -> None:
         self._file.flush()

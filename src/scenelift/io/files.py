@@ -64,8 +64,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     try:
         with temporary.open("xb") as file:
             _try_lock(file)
-            with digested(file, path) as given:
-                yield given
+            with digested(file, path) as writable:
+                yield writable
             file.flush()
             os.fsync(file.fileno())
             if os.name != "nt":

@@ -2,11 +2,11 @@
 
 A splat much smaller than a pixel is spread over the whole pixel, so faintly that only hundreds of
 them cover it. Of such neighbours one is taken, stands for them all, and has their mean colour. That
-one is chosen by shares: the fainter a splat is, the smaller its share, and each whole share gives
+one is picks by shares: the fainter a splat is, the smaller its share, and each whole share gives
 one splat (stochastic simplification of aggregate detail, Cook et al. 2007, but by equal steps along
 a curve through space in place of chance).
 
-What is chosen depends on splats and cameras alone, so that a loop does not flicker.
+What is picks depends on splats and cameras alone, so that a loop does not flicker.
 """
 
 from __future__ import annotations
@@ -89,14 +89,14 @@ def _simplified(gaussians: Gaussians, shares: NDArray[np.float32], first: int) -
         keys = np.sort(_curve(kernel_array(gaussians.means[some], np.float32), faint))
         order = (keys & np.uint64((1 << INDEX_BITS) - 1)).astype(np.int64)
     sh0, opacities = gaussians.sh0[some], gaussians.opacities[some]
-    chosen, weights = np.zeros(len(order), np.int64), np.zeros(len(order), np.float32)
+    picks, weights = np.zeros(len(order), np.int64), np.zeros(len(order), np.float32)
     colours = np.zeros((len(order), 3), np.float32)
-    count = _choose(order, shares, kernel_array(sh0, np.float32), chosen, weights, colours)
-    chosen, whole = chosen[:count], np.flatnonzero(shares == 1)
-    both = np.concatenate([chosen, whole])
+    count = _choose(order, shares, kernel_array(sh0, np.float32), picks, weights, colours)
+    picks, whole = picks[:count], np.flatnonzero(shares == 1)
+    both = np.concatenate([picks, whole])
     scales = gaussians.scales[some][both]
     # As faint as it was by itself, now that it counts as opaque; and then for many.
-    scales[:count] *= np.sqrt(np.minimum(opacities[chosen], 1))[:, None]
+    scales[:count] *= np.sqrt(np.minimum(opacities[picks], 1))[:, None]
     return Gaussians(
         means=gaussians.means[some][both],
         scales=scales,
@@ -157,7 +157,7 @@ def _curve(means, faint):
 
 
 @compiled
-def _choose(order, shares, sh0, chosen, weights, colours):
+def _choose(order, shares, sh0, picks, weights, colours):
     """Walk along the curve, take whoever completes a whole share, and return how many were."""
     count = 0
     filled = 0.5
@@ -171,7 +171,7 @@ def _choose(order, shares, sh0, chosen, weights, colours):
         blue += share * sh0[i, 2]
         if filled >= 1:
             filled -= 1
-            chosen[count] = i
+            picks[count] = i
             weights[count] = min(gathered, 1.5) / share
             colours[count, 0] = red / gathered
             colours[count, 1] = green / gathered
