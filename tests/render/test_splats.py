@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from scenelift import jit
 from scenelift.geometry.transforms import compose_transform
-from scenelift.render.splats import render_splats
+from scenelift.render.splats import front_to_back, render_splats
 from scenelift.render.splats_reference import render_splats_reference
 from scenelift.types import Camera, Gaussians
 
@@ -52,6 +52,17 @@ def joined(*parts: Gaussians) -> Gaussians:
 def changed(gaussians: Gaussians, **arrays: np.ndarray) -> Gaussians:
     names = ("means", "scales", "rotations", "opacities", "sh0")
     return Gaussians(**{n: getattr(gaussians, n) for n in names} | arrays)
+
+
+@pytest.mark.parametrize("spread", [0, 1e-6, 0.1, 1, 15])
+def test_depths_are_sorted_as_they_came_where_they_are_equal(spread):
+    rng = np.random.default_rng(1)
+    depth = np.exp(spread * rng.normal(size=5000).clip(-5, 5)).astype(np.float32)
+    depth[1::3] = depth[::3][: len(depth[1::3])]
+    depth[rng.integers(0, 5000, 50)] = np.inf
+    expected = np.argsort(depth, kind="stable")
+    np.testing.assert_array_equal(front_to_back(depth), expected[np.isfinite(depth[expected])])
+    assert len(front_to_back(np.full(3, np.inf, np.float32))) == 0
 
 
 @pytest.mark.parametrize("scale", [0.003, 0.1, 1.0])
