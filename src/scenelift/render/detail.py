@@ -2,11 +2,11 @@
 
 A splat much smaller than a pixel is spread over the whole pixel, so faintly that only hundreds of
 them cover it. Of such neighbours one is taken, stands for them all, and has their mean colour. That
-one is picks by shares: the fainter a splat is, the smaller its share, and each whole share gives
+one is chosen by shares: the fainter a splat is, the smaller its share, and each whole share gives
 one splat (stochastic simplification of aggregate detail, Cook et al. 2007, but by equal steps along
 a curve through space in place of chance).
 
-What is picks depends on splats and cameras alone, so that a loop does not flicker.
+What is chosen depends on splats and cameras alone, so that a loop does not flicker.
 """
 
 from __future__ import annotations
