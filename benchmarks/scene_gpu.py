@@ -83,7 +83,9 @@ class Run:
         allocated, held: GiB of the device at the peak. host: GiB of this process, so far.
         retries: how often PyTorch gave back all the memory that it kept, to get some: the device
             waits for that.
+        halves: whether an object was begun while the one before was completed, and how.
         made: checksum of what the networks made, whatever stands in its place; of a crew none.
+        pools: GiB that PyTorch holds at the end, and those of them in use, by stream and kind.
         notes: of the scene's manifest, which say what could not be done as wanted.
     """
 
@@ -99,6 +101,8 @@ class Run:
     faces: list[int]
     textured: int
     made: str
+    halves: str
+    pools: dict[str, tuple[float, float]]
     notes: list[str] = field(default_factory=list)
 
 
@@ -155,6 +159,8 @@ def lift(
             o.shape.mesh is not None and o.shape.mesh.texture is not None for o in scene.objects
         ),
         made=_checksum(pipeline.reconstructor),
+        halves=overlap.HALVES if getattr(pipeline.reconstructor, "roomy", False) else "none",
+        pools=_pools(device),
         notes=list(dict.fromkeys(notes)),
     )
 
@@ -162,6 +168,19 @@ def lift(
 def _checksum(reconstructor: Any) -> str:
     text = json.dumps(sorted(reconstructor.made.items()))
     return f"{zlib.crc32(text.encode()):08x}" if reconstructor.made else ""
+
+
+def _pools(device: torch.device) -> dict[str, tuple[float, float]]:
+    pools: dict[str, tuple[float, float]] = {}
+    for segment in torch.cuda.memory_snapshot() if device.type == "cuda" else ():
+        recorded = "recorded" if tuple(segment.get("segment_pool_id", (0, 0))) != (0, 0) else "free"
+        name = f"{segment['stream'] % 10**6} {recorded}"
+        held, used = pools.get(name, (0.0, 0.0))
+        pools[name] = (
+            held + segment["total_size"] / GIB,
+            used + segment["allocated_size"] / GIB,
+        )
+    return pools
 
 
 def _retries(device: torch.device) -> int:
@@ -281,8 +300,12 @@ def _measure(
         f"{best.textured} of {count} textured, "
         f"at most {max(best.faces, default=0):,} faces"
         f"{f'; made {best.made}' if best.made else ''}"
+        f"{f', halves: {best.halves}' if best.halves != 'none' else ''}"
         f"{f'; memory given back {best.retries} times' if best.retries else ''}"
     )
+    if best.pools:
+        each = (f"{name} {held:.2f} ({used:.2f})" for name, (held, used) in best.pools.items())
+        say(f"  held (in use) at the end, by stream: {', '.join(each)}")
     for note in best.notes:
         say(f"  note: {note}")
     if options.stacks and repeats:
@@ -330,6 +353,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--vram", help="as of `scenelift run`")
     parser.add_argument("--alone-with", help="have another process take all memory but this")
     parser.add_argument("--at-once", help="objects that are finished at the same time: 2,3 in turn")
+    parser.add_argument(
+        "--overlap",
+        help="how an object is begun while one is completed: none, stream, streams; some of them "
+        "in turn, for fewer --objects as in none@4",
+    )
     parser.add_argument("--keep-stages", action="store_true", help="store results meanwhile")
     parser.add_argument("--repeats", default="2", help="one number, or one for each of --objects")
     parser.add_argument("--keep", type=Path, help="write the last scene here as well")
@@ -361,6 +389,7 @@ def main(argv: list[str] | None = None) -> int:
         planted = time.perf_counter() - began
         ways = options.ways.split(",")
         at_onces = [int(n) for n in options.at_once.split(",")] if options.at_once else [0]
+        overlaps = options.overlap.split(",") if options.overlap else [overlap.HALVES]
         counted = list(zip(plantings, repeats, strict=True))
         mapper, reconstructor, crew = _backends(options, plantings, devices, ways[0])
         drawn = time.perf_counter() - began - planted
@@ -375,9 +404,22 @@ def main(argv: list[str] | None = None) -> int:
                 if reconstructor.inner is not None:
                     reconstructor.inner.release()
                 mapper, reconstructor, crew = _backends(options, plantings, devices, way)
-            each = [(at_once, *one) for at_once in at_onces for one in counted]
-            for at_once, planting, more in each:
-                say(f"{way}{f', {at_once} finished at once' if at_once else ''}:")
+            each = [
+                (halves, at_once, *one)
+                for halves in overlaps
+                for at_once in at_onces
+                for one in counted
+                if "@" not in halves or int(halves.partition("@")[2]) == len(one[0].instances)
+            ]
+            for halves, at_once, planting, more in each:
+                name_of_way = f"{way}{f', {at_once} finished at once' if at_once else ''}"
+                if options.overlap:
+                    halves = halves.partition("@")[0]
+                    name_of_way += f", overlap {halves}"
+                    if halves != overlap.HALVES and reconstructor.inner is not None:
+                        reconstructor.inner.release()
+                    overlap.HALVES = halves
+                say(f"{name_of_way}:")
                 if at_once:
                     overlap.AT_ONCE = overlap.AT_ONCE_BESIDE_GPU = at_once
                 count = len(planting.instances)
@@ -385,7 +427,7 @@ def main(argv: list[str] | None = None) -> int:
                 segmenter = GivenSegmenter(planting.instances)
                 pipeline = Pipeline(segmenter, mapper, reconstructor, runtime=runtime, crew=crew)
                 made = _measure(pipeline, planting, Path(folder) / "scene", devices, options, more)
-                runs[f"{way}, {count}{f', {at_once} at once' if at_once else ''}"] = {
+                runs[f"{name_of_way}, {count}"] = {
                     "first": asdict(made[0]),
                     "warm": [asdict(run) for run in made[1:]],
                 }

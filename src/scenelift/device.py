@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -31,6 +32,7 @@ __all__ = [
     "split_devices",
     "uses_triton",
     "when_cleared",
+    "whole_device",
 ]
 
 # Without `--vram`: most to take, and what is left to others of the free memory.
@@ -41,6 +43,10 @@ _LEAST = 1 << 30
 _WHOLE_MB = 256  # larger blocks are kept whole where memory is scarce
 _caps: dict[int, int] = {}  # of this process, as they are PyTorch's too
 _clearing: list[Callable[[torch.device], None]] = []
+
+whole_device = threading.RLock()
+"""Held by whoever waits for all that a CUDA device has to do, or gives memory back to CUDA, and by
+whoever records a graph in a stream: CUDA refuses the one during the other."""
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -8,11 +8,13 @@ from scenelift.reconstruct.base import (
     RECONSTRUCTORS,
     PreparedReconstructor,
     Reconstructor,
+    RoomyReconstructor,
     SeveralSeedsReconstructor,
     SeveralViewsReconstructor,
     TidyReconstructor,
     begin_photo,
     end_photo,
+    has_room_for_two,
 )
 from scenelift.registry import Backend
 from scenelift.runtime import Runtime
@@ -21,11 +23,13 @@ __all__ = [
     "RECONSTRUCTORS",
     "PreparedReconstructor",
     "Reconstructor",
+    "RoomyReconstructor",
     "SeveralSeedsReconstructor",
     "SeveralViewsReconstructor",
     "TidyReconstructor",
     "begin_photo",
     "end_photo",
+    "has_room_for_two",
 ]
 
 

@@ -1,6 +1,6 @@
 """Preparing a network for a device changes types and speed, not what it computes."""
 
-from contextlib import contextmanager
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -21,7 +21,13 @@ from scenelift.models.sam3d.structure_flow import (
     structure_noise,
 )
 from scenelift.models.slat import acceleration
-from scenelift.models.slat.acceleration import Recordings, as_cuda_graph, default_dtype, prepare
+from scenelift.models.slat.acceleration import (
+    RecordedMemory,
+    Recordings,
+    as_cuda_graph,
+    default_dtype,
+    prepare,
+)
 from scenelift.models.slat.precision import tensor_types
 from scenelift.models.slat.sampling import SamplingParams, sample_flow
 from scenelift.models.slat.structure_flow import StructureFlowParams
@@ -158,33 +164,57 @@ def test_a_recorded_velocity_gives_what_the_velocity_gives():
         torch.testing.assert_close(a, b)
 
 
-class Recorder:
-    """Stands for CUDA where every recording fails: what PyTorch is then told."""
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@torch.inference_mode()
+def test_recordings_in_memory_that_earlier_objects_have_left_give_the_same():
+    gpu, memory = torch.device("cuda"), RecordedMemory()
+    flow = prepare(_flow(), gpu)
+    for seed in range(3):
+        context = flow.remember(torch.randn(1, 5, 24, device=gpu))
 
-    def __init__(self, monkeypatch):
-        self.calls = []
+        def velocity(x, time, view, context=context):
+            own = None if view is None else context
+            return flow(StructureLatents(*x), time, own, step=torch.zeros(1, device=gpu))
+
+        noise = structure_noise(flow.params, torch.Generator(gpu).manual_seed(seed))
+        plain = sample_flow(velocity, noise, SamplingParams(steps=6))
+        graphs = as_cuda_graph(velocity, gpu, memory)
+        for a, b in zip(plain, sample_flow(graphs, noise, SamplingParams(steps=6)), strict=True):
+            torch.testing.assert_close(a, b)
+
+
+class Recorder:
+    """Stands for CUDA: what PyTorch is told of recordings, which fail or are empty."""
+
+    def __init__(self, monkeypatch, *, fails=True, priority=0):
+        self.calls, self.fails = [], fails
         own = torch.device("cuda", 0)
-        stream = type("Stream", (), {"device": own})()
+        self.stream = type("Stream", (), {"device": own, "priority": priority})()
+        handles = iter(range(7, 99))
         cuda = {
-            "graph_pool_handle": lambda: (0, 7),
-            "CUDAGraph": object,
-            "graph": self.graph,
-            "current_stream": lambda device: stream,
-            "set_stream": lambda s: self.calls.append("own stream" if s is stream else "other"),
+            "graph_pool_handle": lambda: (0, next(handles)),
+            "CUDAGraph": lambda: self,
+            "current_stream": lambda device: self.stream,
+            "set_stream": lambda s: self.calls.append("own" if s is self.stream else "other"),
+            "stream": lambda s: nullcontext(),
             "synchronize": lambda device=None: None,
+            "empty_cache": lambda: self.calls.append("given back"),
         }
         for name, value in cuda.items():
             monkeypatch.setattr(torch.cuda, name, value)
         monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", self.end, raising=False)
+        self.beside = type("Stream", (), {"device": own})()
+        monkeypatch.setattr(acceleration, "_recording_stream", lambda device, priority: self.beside)
 
     def end(self, device, pool):
         self.calls.append(("ended", device, pool))
 
-    @contextmanager
-    def graph(self, graph, *, pool, capture_error_mode):
-        self.calls.append("recording")
-        yield
-        raise RuntimeError("operation failed due to a previous error during capture")
+    def capture_begin(self, *, pool, capture_error_mode):
+        self.calls.append(pool)
+
+    def capture_end(self):
+        if self.fails:
+            raise RuntimeError("operation failed due to a previous error during capture")
 
 
 def test_a_recording_that_fails_leaves_nothing_behind_and_is_not_tried_again(monkeypatch):
@@ -197,7 +227,27 @@ def test_a_recording_that_fails_leaves_nothing_behind_and_is_not_tried_again(mon
     plain = sample_flow(velocity, noise, params)
     graphs = as_cuda_graph(velocity, torch.device("cuda"))
     torch.testing.assert_close(sample_flow(graphs, noise, params), plain)
-    assert recorder.calls == ["recording", "own stream", ("ended", 0, (0, 7))]
+    assert recorder.calls == ["given back", (0, 7), "own", ("ended", 0, (0, 7))]
+
+
+def test_the_next_object_is_recorded_in_the_same_memory_unless_it_is_larger(monkeypatch):
+    recorder, memory = Recorder(monkeypatch, fails=False), RecordedMemory()
+
+    def record(count):
+        recorder.calls.clear()
+        memory.begin()
+        with memory.recording(recorder, (torch.ones(count),), recorder.beside):
+            pass
+        return recorder.calls
+
+    assert record(4) == ["given back", (0, 7)]
+    for count in (4, 3):
+        assert record(count) == [(0, 7)]
+    assert record(5) == ["given back", (0, 8)]
+    recorder.beside = object.__new__(type(recorder.beside))  # memory belongs to a stream
+    assert record(1) == ["given back", (0, 9)]
+    memory.end(recorder.stream)
+    assert record(1) == ["given back", (0, 10)]
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from scenelift.device import whole_device
 from scenelift.models.layers.sparse import use_sparse_conv
 from scenelift.models.ops.sparse_conv import best_sparse_conv
 from scenelift.models.slat.precision import tensor_types
@@ -23,7 +24,15 @@ from scenelift.models.slat.sampling import State, Velocity
 from scenelift.options import BackendOptions
 from scenelift.weights.home import scenelift_home
 
-__all__ = ["Recordings", "accelerate", "as_cuda_graph", "default_dtype", "prepare", "tensors_in"]
+__all__ = [
+    "RecordedMemory",
+    "Recordings",
+    "accelerate",
+    "as_cuda_graph",
+    "default_dtype",
+    "prepare",
+    "tensors_in",
+]
 
 log = logging.getLogger(__name__)
 
@@ -119,16 +128,25 @@ def keep_what_is_compiled() -> None:
     dynamo.specialize_float = True
 
 
-def as_cuda_graph(velocity: Velocity, device: torch.device) -> Velocity:
+def as_cuda_graph(
+    velocity: Velocity, device: torch.device, memory: RecordedMemory | None = None
+) -> Velocity:
     """A velocity that is launched as one CUDA graph, for one run of a sampler.
 
     The second evaluation under each condition, and the second without, are recorded, and all later
     ones replay that, so Python's pace no longer matters. What the velocity reads besides its
     arguments must stay in place meanwhile. Off CUDA, the velocity itself.
+
+    Args:
+        velocity: of one network.
+        device: where it runs.
+        memory: of that network's recordings for the objects before, none of which is replayed any
+            more; None takes new memory.
     """
     if device.type != "cuda":
         return velocity
-    shared = _SharedPool(torch.cuda.graph_pool_handle())
+    shared = memory or RecordedMemory()
+    shared.begin()
     runs: dict[int | None, _Recording] = {}
 
     def replay(x: State, time: Tensor, view: int | None) -> State:
@@ -139,12 +157,73 @@ def as_cuda_graph(velocity: Velocity, device: torch.device) -> Velocity:
     return replay
 
 
-@dataclass
-class _SharedPool:
-    """Memory that a velocity's graphs share, and whether a recording has failed there."""
+class RecordedMemory:
+    """Memory that graphs of one network share: those of a velocity, and of one object's after
+    another's.
 
-    handle: Any
-    broken: bool = False
+    New memory for each object would be asked of CUDA each time, and the old given back, for which
+    the device has to stand still.
+
+    Attributes:
+        broken: whether a recording has failed in there, for the velocity that began last.
+    """
+
+    def __init__(self) -> None:
+        self.broken = False
+        self._handle: Any = None
+        self._stream: Any = None  # its memory is for this one alone
+        self._numbers = 0  # of the largest state that it has served
+        # PyTorch keeps the memory for as long as there is a graph that uses it.
+        self._graphs: list[Any] = []
+        self._earlier: list[Any] = []
+
+    def begin(self) -> None:
+        """Another velocity will be recorded: the graphs so far are no longer replayed."""
+        self._earlier += self._graphs
+        self._graphs = []
+        self._handle = None if self.broken else self._handle
+        self.broken = False
+
+    @contextmanager
+    def recording(self, graph: Any, state: State, beside: Any) -> Iterator[None]:
+        """Context: what is launched is recorded.
+
+        Args:
+            graph: a new one.
+            state: that the velocity is given; larger ones take larger pieces, which earlier ones
+                have not left.
+            beside: the stream to record in.
+        """
+        numbers = sum(tensor.numel() for tensor in state)
+        with whole_device:
+            if self._handle is None or numbers > self._numbers or beside != self._stream:
+                self._earlier.clear()
+                self._handle = torch.cuda.graph_pool_handle()
+                self._numbers, self._stream = numbers, beside
+                torch.cuda.synchronize(beside.device)
+                torch.cuda.empty_cache()
+            with torch.cuda.stream(beside):
+                # Not `torch.cuda.graph`, which waits for the device and gives memory back.
+                graph.capture_begin(pool=self._handle, capture_error_mode="thread_local")
+                try:
+                    yield
+                finally:
+                    graph.capture_end()
+        self._graphs.append(graph)
+        self._earlier.clear()
+
+    def end(self, stream: Any) -> None:
+        """Undo what is left behind where a recording has failed.
+
+        PyTorch may stay on the recording's stream, and its allocator goes on recording into the
+        pool: no other recording could use that, and memory that is free would never be given back.
+        """
+        self.broken = True
+        torch.cuda.set_stream(stream)
+        with suppress(RuntimeError):  # it may have ended
+            torch._C._cuda_endAllocateToPool(stream.device.index, self._handle)  # pyright: ignore
+        with whole_device:
+            torch.cuda.synchronize(stream.device)
 
 
 class Recordings:
@@ -213,8 +292,8 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 class _Recording:
     """One branch of a velocity. What it returns is overwritten when it is called again."""
 
-    def __init__(self, velocity: Velocity, view: int | None, pool: _SharedPool) -> None:
-        self._velocity, self._view, self._pool = velocity, view, pool
+    def __init__(self, velocity: Velocity, view: int | None, memory: RecordedMemory) -> None:
+        self._velocity, self._view, self._memory = velocity, view, memory
         self._calls = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: State = ()
@@ -222,7 +301,7 @@ class _Recording:
 
     def __call__(self, x: State, time: Tensor) -> State:
         self._calls += 1
-        if self._calls == 2 and not self._pool.broken:
+        if self._calls == 2 and not self._memory.broken:
             self._record(x, time)
         if self._graph is None:  # the first time, libraries and tables are made ready as usual
             return self._velocity(x, time, self._view)
@@ -235,9 +314,9 @@ class _Recording:
         self._inputs = tuple(tensor.clone() for tensor in (*x, time))
         *state, now = self._inputs
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream(time.device)
+        beside = _recording_stream(stream.device, stream.priority)
         try:
-            pool = self._pool.handle
-            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            with self._memory.recording(graph, x, beside):
                 self._outputs = self._velocity(tuple(state), now, self._view)
         except RuntimeError as exc:
             log.warning("cannot record the sampler's steps; launching them one by one: %s", exc)
@@ -245,17 +324,11 @@ class _Recording:
             self._graph = graph
             return
         # Outside the handler, whose frames hold what was to be recorded.
-        self._pool.broken, self._inputs, self._outputs = True, (), ()
-        _end_recording(stream, self._pool.handle)
+        self._inputs, self._outputs = (), ()
+        self._memory.end(stream)
 
 
-def _end_recording(stream: torch.cuda.Stream, pool: Any) -> None:
-    """Undo what `torch.cuda.graph` leaves behind when the recording itself has failed.
-
-    PyTorch then stays on the recording's stream, and its allocator goes on recording into the
-    pool: no other recording could use that, and memory that is free would never be given back.
-    """
-    torch.cuda.set_stream(stream)
-    with suppress(RuntimeError):  # it may have ended
-        torch._C._cuda_endAllocateToPool(stream.device.index, pool)  # pyright: ignore
-    torch.cuda.synchronize(stream.device)
+@cache
+def _recording_stream(device: torch.device, priority: int) -> torch.cuda.Stream:
+    """Return a stream for recordings: they keep its priority."""
+    return torch.cuda.Stream(device, priority=priority)
