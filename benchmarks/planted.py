@@ -220,6 +220,7 @@ class PlantedReconstructor:
         self.roomy = False
 
     def begin(self, image: Image, points: PointMap) -> None:
+        self.made.clear()
         if self.inner is not None:
             begin_photo(self.inner, image, points)
 

@@ -83,6 +83,7 @@ class Run:
         allocated, held: GiB of the device at the peak. host: GiB of this process, so far.
         retries: how often PyTorch gave back all the memory that it kept, to get some: the device
             waits for that.
+        frees: pieces of memory that were given back to CUDA.
         halves: whether an object was begun while the one before was completed, and how.
         made: checksum of what the networks made, whatever stands in its place; of a crew none.
         pools: GiB that PyTorch holds at the end, and those of them in use, by stream and kind.
@@ -101,6 +102,7 @@ class Run:
     faces: list[int]
     textured: int
     made: str
+    frees: int
     halves: str
     pools: dict[str, tuple[float, float]]
     notes: list[str] = field(default_factory=list)
@@ -122,7 +124,7 @@ def lift(
     if cuda:
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
-    retries = _retries(device)
+    retries, frees = _retries(device), _frees(device)
     finished: list[float] = []
 
     def hear(event: Event) -> None:
@@ -159,6 +161,7 @@ def lift(
             o.shape.mesh is not None and o.shape.mesh.texture is not None for o in scene.objects
         ),
         made=_checksum(pipeline.reconstructor),
+        frees=_frees(device) - frees,
         halves=overlap.HALVES if getattr(pipeline.reconstructor, "roomy", False) else "none",
         pools=_pools(device),
         notes=list(dict.fromkeys(notes)),
@@ -168,6 +171,10 @@ def lift(
 def _checksum(reconstructor: Any) -> str:
     text = json.dumps(sorted(reconstructor.made.items()))
     return f"{zlib.crc32(text.encode()):08x}" if reconstructor.made else ""
+
+
+def _frees(device: torch.device) -> int:
+    return torch.cuda.memory_stats(device)["num_device_free"] if device.type == "cuda" else 0
 
 
 def _pools(device: torch.device) -> dict[str, tuple[float, float]]:
@@ -302,13 +309,15 @@ def _measure(
         f"{f'; made {best.made}' if best.made else ''}"
         f"{f', halves: {best.halves}' if best.halves != 'none' else ''}"
         f"{f'; memory given back {best.retries} times' if best.retries else ''}"
+        f"{f'; {best.frees} pieces freed' if best.frees else ''}"
     )
     if best.pools:
         each = (f"{name} {held:.2f} ({used:.2f})" for name, (held, used) in best.pools.items())
         say(f"  held (in use) at the end, by stream: {', '.join(each)}")
     for note in best.notes:
         say(f"  note: {note}")
-    if options.stacks and repeats:
+    wanted = not options.overlap or overlap.HALVES == "streams"
+    if options.stacks and repeats and wanted:
         with watching() as trees:
             again = once()
         _write_stacks(options.stacks, trees, f"{count} {plural}", again)

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from scenelift.device import whole_device
+from scenelift.device import memory_cap, whole_device
 from scenelift.models.layers.sparse import use_sparse_conv
 from scenelift.models.ops.sparse_conv import best_sparse_conv
 from scenelift.models.slat.precision import tensor_types
@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+_SLACK = 1 << 29  # bytes that other threads may ask for while one records
 
 M = TypeVar("M", bound=nn.Module)
 P = TypeVar("P")
@@ -200,6 +202,10 @@ class RecordedMemory:
                 self._earlier.clear()
                 self._handle = torch.cuda.graph_pool_handle()
                 self._numbers, self._stream = numbers, beside
+                give_back = True
+            else:
+                give_back = _is_tight(beside.device)
+            if give_back:
                 torch.cuda.synchronize(beside.device)
                 torch.cuda.empty_cache()
             with torch.cuda.stream(beside):
@@ -326,6 +332,12 @@ class _Recording:
         # Outside the handler, whose frames hold what was to be recorded.
         self._inputs, self._outputs = (), ()
         self._memory.end(stream)
+
+
+def _is_tight(device: torch.device) -> bool:
+    """Whether little memory can still be taken: during a recording none is given back for it."""
+    cap = memory_cap(device)
+    return cap is not None and torch.cuda.memory_reserved(device) + _SLACK > cap
 
 
 @cache
