@@ -397,7 +397,7 @@ def main(argv: list[str] | None = None) -> int:
         plantings = [Planting.of(options.size, options.kind, count) for count in counts]
         planted = time.perf_counter() - began
         ways = options.ways.split(",")
-        at_onces = [int(n) for n in options.at_once.split(",")] if options.at_once else [0]
+        at_onces = options.at_once.split(",") if options.at_once else ["0"]
         overlaps = options.overlap.split(",") if options.overlap else [overlap.HALVES]
         counted = list(zip(plantings, repeats, strict=True))
         mapper, reconstructor, crew = _backends(options, plantings, devices, ways[0])
@@ -418,9 +418,13 @@ def main(argv: list[str] | None = None) -> int:
                 for halves in overlaps
                 for at_once in at_onces
                 for one in counted
-                if "@" not in halves or int(halves.partition("@")[2]) == len(one[0].instances)
+                if all(
+                    "@" not in way or int(way.partition("@")[2]) == len(one[0].instances)
+                    for way in (halves, at_once)
+                )
             ]
             for halves, at_once, planting, more in each:
+                at_once = int(at_once.partition("@")[0])
                 name_of_way = f"{way}{f', {at_once} finished at once' if at_once else ''}"
                 if options.overlap:
                     halves = halves.partition("@")[0]
