@@ -6,10 +6,12 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from typing import TypeVar
 
 import pytest
+import torch
 
 from scenelift import overlap
 from scenelift.overlap import (
@@ -289,6 +291,65 @@ def test_a_stop_is_heard_while_a_second_half_is_waited_for():
             meanwhile=meanwhile,
         )
     assert stopped.is_set()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_halves_on_a_gpu_hand_over_memory_that_nobody_else_takes_meanwhile():
+    gpu, count = torch.device("cuda"), 1 << 20
+
+    def start(k: int) -> Callable[[], int]:
+        torch.cuda._sleep(5_000_000)
+        handed_over = torch.full((count,), k, dtype=torch.int32, device=gpu)
+
+        def complete() -> int:
+            torch.cuda._sleep(10_000_000)
+            return int(handed_over.sum())
+
+        return complete
+
+    made = overlapped(range(30), start, lambda k, made: made, device="cuda", halves=True)
+    assert made == [k * count for k in range(30)]
+
+
+class Streams:
+    """Stands for CUDA: what streams are told, in order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.told: list[str] = []
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda device: self)
+        monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+        monkeypatch.setattr(overlap, "_stream", lambda device, name, priority: self)
+        monkeypatch.setattr(overlap, "_at_once", lambda device: 1)
+        monkeypatch.setattr(overlap, "calls_apart", lambda enabled: nullcontext())
+
+    def record_event(self) -> int:
+        self.told.append("first half is queued")
+        return 0
+
+    def wait_event(self, event: int) -> None:
+        self.told.append("wait for that")
+
+    def synchronize(self) -> None:
+        self.told.append("second half is computed")
+
+
+def test_halves_wait_for_what_the_other_one_has_queued(monkeypatch):
+    streams = Streams(monkeypatch)
+
+    def start(k: int) -> Callable[[], None]:
+        streams.told.append("first half")
+        return lambda: streams.told.append("second half")
+
+    overlapped(range(1), start, lambda k, made: None, device="cuda", halves=True)
+    assert streams.told == [
+        *("first half", "first half is queued"),
+        *("wait for that", "second half", "second half is computed"),
+    ]
+    with pytest.raises(ZeroDivisionError):
+        overlapped(
+            range(1), lambda k: lambda: 1 // 0, lambda k, made: None, device="cuda", halves=True
+        )
+    assert streams.told[-1] == "second half is computed"  # whatever it has queued before
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
