@@ -155,7 +155,13 @@ class Residency:
             return last()
 
     def has_room_for(self, networks: Iterable[nn.Module], *, working: int = 0) -> bool:
-        """Whether networks, and so many bytes besides, fit on the device all at once now."""
+        """Whether networks, and so many bytes besides, fit on the device all at once now.
+
+        What earlier stages have left is given back to CUDA, as it is kept for their stream alone.
+        """
+        if self.device.type == "cuda":
+            with whole_device:
+                torch.cuda.empty_cache()
         types = self._cast or (lambda tensors: {name: t.dtype for name, t in tensors.items()})
         missing: dict[object, int] = {}
         for network in networks:
