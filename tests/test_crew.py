@@ -111,9 +111,9 @@ def test_a_reconstructor_hears_where_a_photo_begins_and_ends(photo, stopped):
 class InHalves(BallReconstructor):
     """Looks in the first half and makes the ball in the second, beside the next object's first."""
 
-    def __init__(self, fails: str = "") -> None:
+    def __init__(self, fails: str = "", *, waits: bool = False) -> None:
         super().__init__("blue" if fails == "second" else None)
-        self._fails_early = fails == "first"
+        self._fails_early, self._waits = fails == "first", waits
         self.looked: list[int] = []
         self.beside = 0
 
@@ -130,7 +130,8 @@ class InHalves(BallReconstructor):
 
     def _complete(self, view: ObjectView, seed: int, report: Reporter) -> Reconstruction:
         deadline = time.monotonic() + patient(5)
-        while len(self.looked) < min(3, view.index + 2) and time.monotonic() < deadline:
+        while self._waits and len(self.looked) < min(3, view.index + 2):
+            assert time.monotonic() < deadline
             time.sleep(0.001)
         self.beside += len(self.looked) > view.index + 1
         return self.reconstruct(view, seed=seed, report=report)
@@ -143,7 +144,7 @@ def test_objects_that_overlap_are_those_of_one_after_the_other(photo, tmp_path, 
     report = Reporter(lambda event: events.append((event, threading.get_ident())))
     report = report.from_threads()
     stages = Steps(report, StageStore(tmp_path / "kept"))
-    reconstructor = InHalves(fails)
+    reconstructor = InHalves(fails, waits=True)
     lifting = Lifting(photo=photo, reconstructor=reconstructor, stages=stages, device="cpu")
     made = lifting.run(range(3))
     report.check()  # what other threads sent last

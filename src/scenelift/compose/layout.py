@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,15 +142,17 @@ def find_place(
     Returns:
         The object, or why its pose cannot be judged.
     """
-    with shared_by(callers):
+    with shared_by(callers), ThreadPoolExecutor(1, thread_name_prefix="surfels") as beside:
         try:
             p = PlacedObject.of(o, image, points)
         except (ReconstructionError, ValueError) as exc:
             return f"Its pose is as it came: {exc}"
+        may_move = options.repair and not o.in_place
+        dense = beside.submit(surfels_of, o.shape, DENSE) if may_move else None
         if options.refine and not o.in_place:
             refine(p, np.random.default_rng(seed + o.index))
-        if options.repair and not o.in_place:
-            p.dense_points = surfels_of(o.shape, DENSE).points
+        if dense is not None:
+            p.dense_points = dense.result().points
     return p
 
 
