@@ -429,7 +429,7 @@ def main(argv: list[str] | None = None) -> int:
                 if options.overlap:
                     halves, _, quick = halves.partition("@")[0].partition("+")
                     threads.TURN = 0.0001 if quick else 0.0005
-                    name_of_way += f", overlap {halves.partition('@')[0]}"
+                    name_of_way += f", overlap {halves}{' quick' if quick else ''}"
                     if halves != overlap.HALVES and reconstructor.inner is not None:
                         reconstructor.inner.release()
                     overlap.HALVES = halves
