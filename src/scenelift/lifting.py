@@ -132,9 +132,6 @@ class Lifting:
         self.on_object(index, outcome)
         return outcome
 
-    def reconstruct(self, index: int) -> Reconstruction | FailedObject:
-        return self.start(index)()
-
     def start(self, index: int) -> Callable[[], Reconstruction | FailedObject]:
         """Do the first part of an object's reconstruction, and return the rest of it."""
         photo = self.photo

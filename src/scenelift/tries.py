@@ -15,33 +15,10 @@ from scenelift.reconstruct import Reconstructor, RoomyReconstructor, SeveralSeed
 from scenelift.stages import outcome_of
 from scenelift.types import ObjectView, Reconstruction
 
-__all__ = ["reconstruct_best", "start_best"]
+__all__ = ["start_best"]
 
 SEED_STEP = 100_003
 """Between the seeds of an object's tries: no other object of the run comes near."""
-
-
-def reconstruct_best(
-    reconstructor: Reconstructor,
-    view: ObjectView,
-    *,
-    seed: int,
-    count: int,
-    report: Reporter,
-) -> Reconstruction:
-    """Reconstruct one object with several seeds, and keep what explains the photo best.
-
-    A try that fails loses against all that do not, and is noted. Arguments as for
-    `Reconstructor.reconstruct`.
-
-    Args:
-        seed: of the first try.
-        count: how many; one is not judged.
-
-    Raises:
-        SceneliftError: every try failed; the first one's error.
-    """
-    return start_best(reconstructor, view, seed=seed, count=count, report=report)()
 
 
 def start_best(
@@ -52,9 +29,19 @@ def start_best(
     count: int,
     report: Reporter,
 ) -> Callable[[], Reconstruction]:
-    """Do what samples of an object share, and return the rest of `reconstruct_best`.
+    """Reconstruct one object with several seeds, and keep what explains the photo best.
 
-    Of a reconstructor that does not tell the two apart, the rest is everything.
+    A try that fails loses against all that do not, and is noted. Arguments as for
+    `Reconstructor.reconstruct`.
+
+    Args:
+        seed: of the first try.
+        count: how many; one is not judged.
+
+    Returns:
+        What remains when that is done which samples of an object share, to be called once, perhaps
+        in another thread: everything, of a reconstructor that does not tell the two apart. It
+        raises the first one's error where every try failed.
     """
     if count == 1 and not isinstance(reconstructor, RoomyReconstructor):
         return partial(reconstructor.reconstruct, view, seed=seed, report=report)
