@@ -73,7 +73,10 @@ def overlapped(
 
     def finish(k: int, reconstructed: Callable[[], T]) -> R:
         shape = reconstructed()
-        with _own_stream(device, "finish", -2), calls_apart(device.startswith("cuda")):
+        with (
+            _own_stream(device, threading.current_thread().name, -2),
+            calls_apart(device.startswith("cuda")),
+        ):
             return then(k, shape)
 
     def wait_for(futures: Sequence[Future[Any]], most: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -36,6 +37,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+_AHEAD = 2  # evaluations that are queued
 _SLACK = 1 << 29  # bytes that other threads may ask for while one records
 
 M = TypeVar("M", bound=nn.Module)
@@ -178,6 +180,19 @@ class RecordedMemory:
         # PyTorch keeps the memory for as long as there is a graph that uses it.
         self._graphs: list[Any] = []
         self._earlier: list[Any] = []
+        self._queued: deque[torch.cuda.Event] = deque()
+
+    def keep_pace(self) -> None:
+        """Wait until the device is at most `_AHEAD` evaluations behind.
+
+        Whoever queues more than CUDA's queue takes waits in the driver, and with him all other
+        threads that launch anything.
+        """
+        done = torch.cuda.Event(blocking=True)
+        done.record()
+        self._queued.append(done)
+        if len(self._queued) > _AHEAD:
+            self._queued.popleft().synchronize()
 
     def begin(self) -> None:
         """Another velocity will be recorded: the graphs so far are no longer replayed."""
@@ -314,6 +329,7 @@ class _Recording:
         for target, source in zip(self._inputs, (*x, time), strict=True):
             target.copy_(source)
         self._graph.replay()
+        self._memory.keep_pace()
         return self._outputs
 
     def _record(self, x: State, time: Tensor) -> None:
