@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Literal
@@ -204,8 +204,7 @@ class PlantedReconstructor:
         own_shape: gives the reconstructor's shape, which was planted inside it.
 
     Attributes:
-        made: a checksum of what the networks made of each object.
-        roomy: whether the next object of the latest photo might be begun while one was completed.
+        made: a checksum of what the networks made of each object of the latest photo.
     """
 
     name = "planted"
@@ -217,7 +216,6 @@ class PlantedReconstructor:
         self._of_count = {len(planting.poses): planting for planting in plantings}
         self.version = getattr(inner, "version", "made up")
         self.made: dict[int, int] = {}
-        self.roomy = False
 
     def begin(self, image: Image, points: PointMap) -> None:
         self.made.clear()
@@ -229,22 +227,7 @@ class PlantedReconstructor:
             end_photo(self.inner)
 
     def reconstruct(self, view: ObjectView, *, seed: int, report: Reporter) -> Reconstruction:
-        return self._in_place_of(self.inner.reconstruct(view, seed=seed, report=report), view, seed)
-
-    def start_samples(
-        self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
-    ) -> list[Callable[[], Reconstruction]]:
-        rest = self.inner.start_samples(view, seeds=seeds, report=report)
-        return [
-            lambda one=one, seed=seed: self._in_place_of(one(), view, seed)
-            for one, seed in zip(rest, seeds, strict=True)
-        ]
-
-    def has_room(self) -> bool:
-        self.roomy = self.inner.has_room()
-        return self.roomy
-
-    def _in_place_of(self, made: Reconstruction, view: ObjectView, seed: int) -> Reconstruction:
+        made = self.inner.reconstruct(view, seed=seed, report=report)
         index = int(view.instance.label.split()[1])
         self.made[index] = _checksum(made.shape)
         planting = self._of_count[1 + len(view.others)]

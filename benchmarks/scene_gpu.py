@@ -49,7 +49,7 @@ from benchmarks.planted import (
     made_up_backends,
 )
 from benchmarks.stacks import Tree, watching
-from scenelift import overlap, threads
+from scenelift import overlap
 from scenelift.crew import Crew
 from scenelift.device import split_devices
 from scenelift.options import ReconstructionOptions, read_bytes
@@ -83,10 +83,9 @@ class Run:
         allocated, held: GiB of the device at the peak. host: GiB of this process, so far.
         retries: how often PyTorch gave back all the memory that it kept, to get some: the device
             waits for that.
-        frees: pieces of memory that were given back to CUDA.
-        halves: whether an object was begun while the one before was completed, and how.
-        made: checksum of what the networks made, whatever stands in its place; of a crew none.
+        frees: pieces of memory that were given back to CUDA, one by one or all at once.
         pools: GiB that PyTorch holds at the end, and those of them in use, by stream and kind.
+        made: checksum of what the networks made, whatever stands in its place; of a crew none.
         notes: of the scene's manifest, which say what could not be done as wanted.
     """
 
@@ -103,7 +102,6 @@ class Run:
     textured: int
     made: str
     frees: int
-    halves: str
     pools: dict[str, tuple[float, float]]
     notes: list[str] = field(default_factory=list)
 
@@ -162,7 +160,6 @@ def lift(
         ),
         made=_checksum(pipeline.reconstructor),
         frees=_frees(device) - frees,
-        halves=overlap.HALVES if getattr(pipeline.reconstructor, "roomy", False) else "none",
         pools=_pools(device),
         notes=list(dict.fromkeys(notes)),
     )
@@ -178,10 +175,11 @@ def _frees(device: torch.device) -> int:
 
 
 def _pools(device: torch.device) -> dict[str, tuple[float, float]]:
+    """What each stream holds for itself, and what is held for recordings."""
     pools: dict[str, tuple[float, float]] = {}
     for segment in torch.cuda.memory_snapshot() if device.type == "cuda" else ():
-        recorded = "recorded" if tuple(segment.get("segment_pool_id", (0, 0))) != (0, 0) else "free"
-        name = f"{segment['stream'] % 10**6} {recorded}"
+        is_recorded = tuple(segment.get("segment_pool_id", (0, 0))) != (0, 0)
+        name = f"{segment['stream'] % 10**6}{' recorded' if is_recorded else ''}"
         held, used = pools.get(name, (0.0, 0.0))
         pools[name] = (
             held + segment["total_size"] / GIB,
@@ -307,17 +305,15 @@ def _measure(
         f"{best.textured} of {count} textured, "
         f"at most {max(best.faces, default=0):,} faces"
         f"{f'; made {best.made}' if best.made else ''}"
-        f"{f', halves: {best.halves}' if best.halves != 'none' else ''}"
         f"{f'; memory given back {best.retries} times' if best.retries else ''}"
         f"{f'; {best.frees} pieces freed' if best.frees else ''}"
     )
     if best.pools:
         each = (f"{name} {held:.2f} ({used:.2f})" for name, (held, used) in best.pools.items())
-        say(f"  held (in use) at the end, by stream: {', '.join(each)}")
+        say(f"  GiB held (in use) at the end, by stream: {', '.join(each)}")
     for note in best.notes:
         say(f"  note: {note}")
-    wanted = not options.overlap or overlap.HALVES == "streams"
-    if options.stacks and repeats and wanted:
+    if options.stacks and repeats:
         with watching() as trees:
             again = once()
         _write_stacks(options.stacks, trees, f"{count} {plural}", again)
@@ -362,11 +358,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--vram", help="as of `scenelift run`")
     parser.add_argument("--alone-with", help="have another process take all memory but this")
     parser.add_argument("--at-once", help="objects that are finished at the same time: 2,3 in turn")
-    parser.add_argument(
-        "--overlap",
-        help="how an object is begun while one is completed: none, stream, streams; some of them "
-        "in turn, for fewer --objects as in none@4",
-    )
     parser.add_argument("--keep-stages", action="store_true", help="store results meanwhile")
     parser.add_argument("--repeats", default="2", help="one number, or one for each of --objects")
     parser.add_argument("--keep", type=Path, help="write the last scene here as well")
@@ -397,8 +388,7 @@ def main(argv: list[str] | None = None) -> int:
         plantings = [Planting.of(options.size, options.kind, count) for count in counts]
         planted = time.perf_counter() - began
         ways = options.ways.split(",")
-        at_onces = options.at_once.split(",") if options.at_once else ["0"]
-        overlaps = options.overlap.split(",") if options.overlap else [overlap.HALVES]
+        at_onces = [int(n) for n in options.at_once.split(",")] if options.at_once else [0]
         counted = list(zip(plantings, repeats, strict=True))
         mapper, reconstructor, crew = _backends(options, plantings, devices, ways[0])
         drawn = time.perf_counter() - began - planted
@@ -413,27 +403,9 @@ def main(argv: list[str] | None = None) -> int:
                 if reconstructor.inner is not None:
                     reconstructor.inner.release()
                 mapper, reconstructor, crew = _backends(options, plantings, devices, way)
-            each = [
-                (halves, at_once, *one)
-                for halves in overlaps
-                for at_once in at_onces
-                for one in counted
-                if all(
-                    "@" not in way or int(way.partition("@")[2]) == len(one[0].instances)
-                    for way in (halves, at_once)
-                )
-            ]
-            for halves, at_once, planting, more in each:
-                at_once = int(at_once.partition("@")[0])
-                name_of_way = f"{way}{f', {at_once} finished at once' if at_once else ''}"
-                if options.overlap:
-                    halves, _, quick = halves.partition("@")[0].partition("+")
-                    threads.TURN = 0.0001 if quick else 0.0005
-                    name_of_way += f", overlap {halves}{' quick' if quick else ''}"
-                    if halves != overlap.HALVES and reconstructor.inner is not None:
-                        reconstructor.inner.release()
-                    overlap.HALVES = halves
-                say(f"{name_of_way}:")
+            each = [(at_once, *one) for at_once in at_onces for one in counted]
+            for at_once, planting, more in each:
+                say(f"{way}{f', {at_once} finished at once' if at_once else ''}:")
                 if at_once:
                     overlap.AT_ONCE = overlap.AT_ONCE_BESIDE_GPU = at_once
                 count = len(planting.instances)
@@ -441,7 +413,7 @@ def main(argv: list[str] | None = None) -> int:
                 segmenter = GivenSegmenter(planting.instances)
                 pipeline = Pipeline(segmenter, mapper, reconstructor, runtime=runtime, crew=crew)
                 made = _measure(pipeline, planting, Path(folder) / "scene", devices, options, more)
-                runs[f"{name_of_way}, {count}"] = {
+                runs[f"{way}, {count}{f', {at_once} at once' if at_once else ''}"] = {
                     "first": asdict(made[0]),
                     "warm": [asdict(run) for run in made[1:]],
                 }

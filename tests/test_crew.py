@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-import time
-from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 
 from scenelift.crew import Crew
-from scenelift.errors import Cancelled, ObjectFailed, OutputError, SetupError
+from scenelift.errors import Cancelled, OutputError, SetupError
 from scenelift.lifting import Lifting, PhotoObjects
 from scenelift.options import FinishOptions
 from scenelift.progress import CancelToken, Event, Reporter, silent
@@ -27,8 +23,7 @@ from scenelift.testing.fakes import (
     ball_reconstructor,
     disc_photo,
 )
-from scenelift.types import FailedObject, Image, ObjectView, PointMap, Prompt, Reconstruction
-from tests.drivers.patience import patient
+from scenelift.types import FailedObject, Image, PointMap, Prompt, Reconstruction
 
 DISCS = [("red", 40, 40, 20), ("blue", 110, 40, 20), ("green", 75, 85, 20)]
 
@@ -106,72 +101,6 @@ def test_a_reconstructor_hears_where_a_photo_begins_and_ends(photo, stopped):
     with pytest.raises(Cancelled) if stopped else nullcontext():
         lifting.run(range(1))
     assert reconstructor.told == ["begin", "end"]
-
-
-class InHalves(BallReconstructor):
-    """Looks in the first half and makes the ball in the second, beside the next object's first."""
-
-    def __init__(self, fails: str = "", *, waits: bool = False) -> None:
-        super().__init__("blue" if fails == "second" else None)
-        self._fails_early, self._waits = fails == "first", waits
-        self.looked: list[int] = []
-        self.beside = 0
-
-    def has_room(self) -> bool:
-        return True
-
-    def start_samples(
-        self, view: ObjectView, *, seeds: Sequence[int], report: Reporter
-    ) -> list[Callable[[], Reconstruction]]:
-        self.looked.append(view.index)
-        if self._fails_early and view.instance.label == "blue":
-            raise ObjectFailed(-1, view.instance.label, "it was told to fail")
-        return [partial(self._complete, view, seed, report) for seed in seeds]
-
-    def _complete(self, view: ObjectView, seed: int, report: Reporter) -> Reconstruction:
-        deadline = time.monotonic() + patient(5)
-        while self._waits and len(self.looked) < min(3, view.index + 2):
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
-        self.beside += len(self.looked) > view.index + 1
-        return self.reconstruct(view, seed=seed, report=report)
-
-
-@pytest.mark.parametrize(("fails", "best_of"), [("first", 1), ("second", 2)])
-def test_objects_that_overlap_are_those_of_one_after_the_other(photo, tmp_path, fails, best_of):
-    photo = replace(photo, best_of=best_of)
-    events: list[tuple[Event, int]] = []
-    report = Reporter(lambda event: events.append((event, threading.get_ident())))
-    report = report.from_threads()
-    stages = Steps(report, StageStore(tmp_path / "kept"))
-    reconstructor = InHalves(fails, waits=True)
-    lifting = Lifting(photo=photo, reconstructor=reconstructor, stages=stages, device="cpu")
-    made = lifting.run(range(3))
-    report.check()  # what other threads sent last
-    for ours, theirs in zip(made, outcomes_alone(photo), strict=True):
-        assert_same(ours, theirs)
-    assert reconstructor.looked == [0, 1, 2]
-    assert reconstructor.beside
-    assert {thread for _, thread in events} == {threading.get_ident()}
-    timed = [(t.stage, t.object_index) for t in stages.timings]
-    assert timed == [("reconstruct", 0), ("reconstruct", 2), ("finish", 0), ("finish", 2)]
-    again = InHalves(fails)
-    stored = Steps(silent(), StageStore(tmp_path / "kept"))
-    Lifting(photo=photo, reconstructor=again, stages=stored, device="cpu").run(range(3))
-    assert again.looked == [1]  # the others were stored
-
-
-def test_a_stop_during_a_second_half_ends_the_run(photo):
-    token = CancelToken()
-
-    class Stopped(InHalves):
-        def _complete(self, view: ObjectView, seed: int, report: Reporter) -> Reconstruction:
-            token.cancel()
-            return super()._complete(view, seed, report)
-
-    stages = Steps(Reporter(lambda event: None, token=token).from_threads())
-    with pytest.raises(Cancelled):
-        Lifting(photo=photo, reconstructor=Stopped(), stages=stages, device="cpu").run(range(3))
 
 
 def test_a_disk_that_fills_while_objects_are_stored_ends_the_run(photo, tmp_path, monkeypatch):

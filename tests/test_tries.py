@@ -17,7 +17,7 @@ from scenelift.testing.fakes import (
     PlanePointMapper,
     disc_photo,
 )
-from scenelift.tries import start_best
+from scenelift.tries import reconstruct_best
 from scenelift.types import ObjectView, Prompt, Reconstruction
 
 AS_THEY_CAME = LayoutOptions(refine=False, repair=False)
@@ -42,14 +42,13 @@ def best(reconstructor, tries=3, seed=7, report=None) -> Reconstruction:
     image = disc_photo()
     instances = ColorSegmenter().segment(image, Prompt(phrases=("red",)), silent()).instances
     points = PlanePointMapper().estimate(image, instances, silent())
-    rest = start_best(
+    return reconstruct_best(
         reconstructor,
         ObjectView(image=image, instance=instances[0], points=points),
         seed=seed,
         count=tries,
         report=report or silent(),
     )
-    return rest()
 
 
 @pytest.mark.parametrize("error", [ReconstructionError("no shape"), ZeroDivisionError("no shape")])

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from scenelift.contracts import check_reconstruction
 from scenelift.options import FinishOptions
 from scenelift.overlap import in_turn, overlapped
-from scenelift.progress import Reporter
-from scenelift.reconstruct import Reconstructor, begin_photo, end_photo, has_room_for_two
+from scenelift.reconstruct import Reconstructor, begin_photo, end_photo
 from scenelift.stages import Steps, digest
-from scenelift.tries import start_best
+from scenelift.tries import reconstruct_best
 from scenelift.types import (
     FailedObject,
     Image,
@@ -116,10 +115,9 @@ class Lifting:
             with in_turn() as later, self.stages.storing_objects(later):
                 return overlapped(
                     indices,
-                    self.start,
+                    self.reconstruct,
                     self._finish_and_tell,
                     device=self.device,
-                    halves=has_room_for_two(self.reconstructor),
                     meanwhile=self.stages.check,
                 )
         finally:
@@ -132,25 +130,22 @@ class Lifting:
         self.on_object(index, outcome)
         return outcome
 
-    def start(self, index: int) -> Callable[[], Reconstruction | FailedObject]:
-        """Do the first part of an object's reconstruction, and return the rest of it."""
+    def reconstruct(self, index: int) -> Reconstruction | FailedObject:
         photo = self.photo
-
-        def begin(report: Reporter) -> Callable[[], Reconstruction]:
-            rest = start_best(
-                self.reconstructor,
-                photo.view_of(index),
-                seed=photo.seed_of(index),
-                count=photo.best_of,
-                report=report,
-            )
-            return lambda: check_reconstruction(rest(), backend=self.reconstructor.name)
-
-        return self.stages.start_attempt(
+        return self.stages.attempt(
             "reconstruct",
             digest(photo.key, index, photo.seed_of(index)),
             Reconstruction,
-            begin,
+            lambda report: check_reconstruction(
+                reconstruct_best(
+                    self.reconstructor,
+                    photo.view_of(index),
+                    seed=photo.seed_of(index),
+                    count=photo.best_of,
+                    report=report,
+                ),
+                backend=self.reconstructor.name,
+            ),
             object_index=index,
             instance=photo.instances[index],
         )

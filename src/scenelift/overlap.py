@@ -1,23 +1,20 @@
 """Runs stages of different objects at the same time; no other module does.
 
 While the GPU reconstructs an object, the ones before it are finished: their meshes thinned,
-decimated, unwrapped and baked, mostly by the CPU. Where a GPU has room, the first half of the next
-object's reconstruction fills the pauses of the second half of the one before. Meanwhile
-`early_work` does what later stages need and what is known already, and `in_turn` stores results.
-Stages do not know of each other. Results, their order and their bytes are those of one object, and
-one stage, after the other.
+decimated, unwrapped and baked, mostly by the CPU. Meanwhile `early_work` does what later stages
+need and what is known already, and `in_turn` stores results. Stages do not know of each other.
+Results, their order and their bytes are those of one object, and one stage, after the other.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from scenelift.apart import calls_apart
 from scenelift.device import memory_cap
@@ -33,9 +30,6 @@ R = TypeVar("R")
 AT_ONCE = 1
 AT_ONCE_BESIDE_GPU, ENOUGH_CORES, ENOUGH_ROOM = 2, 8, 10 << 30
 AHEAD = 2  # objects that wait for it: a decoded mesh and its splats take some 100 MB
-# Of a second half: in a stream of its own ("streams"), in that of the first ("stream"), or not
-# beside the next object's first half.
-HALVES: Literal["none", "stream", "streams"] = "streams"
 WAITING = 2  # results of objects that are to be stored, as large
 # Threads for early work: a quarter of the cores, as it should delay nothing that is on the way.
 EARLY = max(1, min(4, core_count() // 4))
@@ -43,112 +37,53 @@ EARLY = max(1, min(4, core_count() // 4))
 
 def overlapped(
     items: Iterable[int],
-    start: Callable[[int], Callable[[], T]],
+    first: Callable[[int], T],
     then: Callable[[int, T], R],
     *,
     device: str = "cpu",
-    halves: bool = False,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> list[R]:
-    """Compute `then(k, start(k)())` for every k.
+    """Compute `then(k, first(k))` for every k.
 
-    `start` is called here, in order; `then` in other threads, meanwhile. Where any call raises, no
-    further one begins, those under way are waited for, and the error is raised: of several that
+    `first` is called here, in order; `then` in other threads, meanwhile. Where either raises, no
+    further call begins, those under way are waited for, and the error is raised: of several that
     of the earliest k.
 
     Args:
-        items: the numbers; the next one is asked for when it is free to be started.
-        start: does the first half of an object, and returns the second.
-        then: takes what the second half gives.
-        device: what is computed on; on CUDA `then` gets a stream of its own, so that it does not
-            wait for what the halves have queued.
-        halves: call second halves in another thread, in order, so that the next object is started
-            beside that. Otherwise they are called here.
+        items: the numbers; the next one is asked for when `first` is free to take it.
+        first, then: the two steps of each.
+        device: what `then` computes on; on CUDA it gets streams of its own, so that it does not
+            wait for what `first` has queued.
         meanwhile: called here now and then while nothing is left but to wait; may raise.
     """
-    made: list[Future[T]] = []
     results: list[Future[R]] = []
     at_once = _at_once(device)
-    finishing = _lasting_threads(f"finish on {device}", at_once)
 
-    def finish(k: int, reconstructed: Callable[[], T]) -> R:
-        shape = reconstructed()
-        with (
-            _own_stream(device, threading.current_thread().name, -2),
-            calls_apart(device.startswith("cuda")),
-        ):
-            return then(k, shape)
+    def work(k: int, first_result: T) -> R:
+        with _own_stream(device), calls_apart(device.startswith("cuda")):
+            return then(k, first_result)
 
-    def wait_for(futures: Sequence[Future[Any]], most: int) -> None:
+    def wait_for(most: int) -> None:
         """Wait until at most so many are unfinished; errors are raised as soon as they are seen."""
         while True:
             for result in results:
                 if result.done():
                     result.result()
-            unfinished = [future for future in futures if not future.done()]
+            unfinished = [result for result in results if not result.done()]
             if len(unfinished) <= most:
                 return
             meanwhile()
             wait(unfinished, timeout=0.05, return_when=FIRST_COMPLETED)
 
-    with quick_turns():
+    with quick_turns(), ThreadPoolExecutor(at_once, thread_name_prefix="finish") as pool:
         try:
             for k in items:
-                second_half = start(k)
-                if halves and HALVES != "none":
-                    made.append(_complete_beside(second_half, device))
-                    # Objects are made in this order, so a thread that waits keeps none waiting.
-                    results.append(finishing.submit(finish, k, made[-1].result))
-                    wait_for(made, 1)
-                    made = [future for future in made if not future.done()]  # they hold much
-                else:
-                    shape = second_half()
-                    results.append(finishing.submit(finish, k, lambda shape=shape: shape))
-                    del shape
-                del second_half
-                wait_for(results, at_once + AHEAD + len(made))
-            wait_for(results, 0)
+                results.append(pool.submit(work, k, first(k)))
+                wait_for(at_once + AHEAD)
+            wait_for(0)
         finally:
-            under_way: list[Future[Any]] = [*made, *results]
-            wait([future for future in under_way if not future.cancel()])
+            pool.shutdown(wait=False, cancel_futures=True)
     return [result.result() for result in results]
-
-
-def _complete_beside(second_half: Callable[[], T], device: str) -> Future[T]:
-    """Call a second half in the thread for these, on a stream of its own if there are any."""
-    if not device.startswith("cuda"):
-        return _lasting_threads("complete", 1).submit(second_half)
-    import torch
-
-    here = torch.cuda.current_stream(torch.device(device))
-    queued = here.record_event()
-
-    def complete() -> T:
-        beside = here if HALVES == "stream" else _stream(device, "complete", -1)
-        with torch.cuda.stream(beside):
-            beside.wait_event(queued)
-            try:
-                return second_half()
-            finally:
-                # Nothing that the first half has given it is still to be read: its memory goes
-                # back to the other stream.
-                beside.synchronize()
-
-    return _lasting_threads(f"complete on {device}", 1).submit(complete)
-
-
-@cache
-def _lasting_threads(name: str, most: int) -> ThreadPoolExecutor:
-    """Return threads that live as long as the process, begun when they are needed first.
-
-    Libraries keep what they have prepared by thread, as PyTorch does its plans of attention on a
-    GPU: new threads for each photo would prepare it all again.
-    """
-    return ThreadPoolExecutor(most, thread_name_prefix=name)
-
-
-if hasattr(os, "register_at_fork"):  # the parent's threads are not in the child
-    os.register_at_fork(after_in_child=_lasting_threads.cache_clear)
 
 
 def _at_once(device: str) -> int:
@@ -214,21 +149,20 @@ def early_work() -> Iterator[Begin]:
         pool.shutdown(cancel_futures=True)
 
 
-def _own_stream(device: str, name: str, priority: int) -> AbstractContextManager[object]:
-    """Context: what this thread queues on a GPU does not wait for what others do."""
+def _own_stream(device: str) -> AbstractContextManager[object]:
     if not device.startswith("cuda"):
         return nullcontext()
     import torch
 
-    return torch.cuda.stream(_stream(device, name, priority))
+    return torch.cuda.stream(_stream(device, threading.current_thread().name))
 
 
 @cache
-def _stream(device: str, name: str, priority: int) -> Any:
+def _stream(device: str, thread: str) -> Any:
     """Return one stream for all objects.
 
     Memory that is freed stays with its stream, and each new one would take its own.
     """
     import torch
 
-    return torch.cuda.Stream(torch.device(device), priority=priority)
+    return torch.cuda.Stream(torch.device(device), priority=-1)

@@ -327,18 +327,6 @@ class Steps:
         object_index: int | None = None,
     ) -> T:
         """Return the stored result for this key, or compute one and store it."""
-        begin = partial(partial, compute)
-        return self._start(stage, key, kind, begin, object_index)()
-
-    def _start(
-        self,
-        stage: str,
-        key: str,
-        kind: type[T],
-        begin: Callable[[Reporter], Callable[[], T]],
-        object_index: int | None,
-    ) -> Callable[[], T]:
-        """Do the first part of `run`, and return the rest, to be called once, in any thread."""
         report = self._report.at(stage, object_index)
         report.check()
         report.send("stage_started")
@@ -347,41 +335,25 @@ class Steps:
         name = stage if object_index is None else f"{stage}-{object_index:03d}"
         value = self._store.load(name, key, kind) if self._store else None
         resumed = value is not None
-        rest: Callable[[], T] | None = None
         if value is None:
-            with self._computing():
-                rest = begin(report)
-        before = time.perf_counter() - start
+            from scenelift.jit import on_compilation
 
-        def complete() -> T:
-            start, result = time.perf_counter(), value
-            if rest is not None:
-                with self._computing():
-                    result = rest()
-                if self._store:
-                    save = partial(self._store.save, name, key, result)
-                    save() if object_index is None or self._later is None else self._later(save)
-                give_back()
-            self._timings.append(
-                types.StageTiming(
-                    stage=stage,
-                    object_index=object_index,
-                    seconds=before + time.perf_counter() - start,  # without waiting in between
-                    resumed=resumed,
-                )
+            with self._runtime.active(), on_compilation(self._tell_compiling):
+                value = compute(report)
+            if self._store:
+                save = partial(self._store.save, name, key, value)
+                save() if object_index is None or self._later is None else self._later(save)
+            give_back()
+        self._timings.append(
+            types.StageTiming(
+                stage=stage,
+                object_index=object_index,
+                seconds=time.perf_counter() - start,
+                resumed=resumed,
             )
-            report.send("stage_resumed" if resumed else "stage_finished", fraction=1.0)
-            return cast("T", result)
-
-        return complete
-
-    @contextmanager
-    def _computing(self) -> Iterator[None]:
-        """Context: a stage computes."""
-        from scenelift.jit import on_compilation
-
-        with self._runtime.active(), on_compilation(self._tell_compiling):
-            yield
+        )
+        report.send("stage_resumed" if resumed else "stage_finished", fraction=1.0)
+        return value
 
     def then(self, stage: str, kind: type[T], compute: Callable[[Reporter], T], *depends: Any) -> T:
         """Run a stage of the whole photo, or take its stored result.
@@ -401,44 +373,26 @@ class Steps:
             self._compile_note_sent = True
             self._report.note(COMPILING)
 
-    def start_attempt(
+    def attempt(
         self,
         stage: str,
         key: str,
         kind: type[T],
-        begin: Callable[[Reporter], Callable[[], T]],
+        compute: Callable[[Reporter], T],
         *,
         object_index: int,
         instance: types.Instance,
-    ) -> Callable[[], T | types.FailedObject]:
-        """Do the first part of a stage for one object, and return the rest of it.
+    ) -> T | types.FailedObject:
+        """Do as `run`, for one object: its failure is returned, so that the others go on.
 
-        A failure of either part is what the rest returns, so that the other objects go on. What
-        concerns the whole run (cancellation, a missing set-up, a full disk) is raised at once.
-
-        Args:
-            stage, key, kind: as for `run`.
-            begin: does the first part, and returns the rest.
-            object_index, instance: the object.
-
-        Returns:
-            The rest, to be called once, in any thread.
+        What concerns the whole run (cancellation, a missing set-up, a full disk) is still raised.
         """
-        name = f"{stage} of object {object_index} ({instance.label})"
-        rest = outcome_of(lambda: self._start(stage, key, kind, begin, object_index), name)
-
-        def complete() -> T | types.FailedObject:
-            outcome = rest if isinstance(rest, Exception) else outcome_of(rest, name)
-            if not isinstance(outcome, Exception):
-                return outcome
-            return self._failed(outcome, stage, object_index, instance)
-
-        return complete
-
-    def _failed(
-        self, outcome: Exception, stage: str, object_index: int, instance: types.Instance
-    ) -> types.FailedObject:
-        """Describe an object's failure, and tell of it."""
+        outcome = outcome_of(
+            lambda: self.run(stage, key, kind, compute, object_index=object_index),
+            f"{stage} of object {object_index} ({instance.label})",
+        )
+        if not isinstance(outcome, Exception):
+            return outcome
         error, reason = type(outcome).__name__, str(outcome)
         if isinstance(outcome, SceneliftError):
             error = outcome.slug

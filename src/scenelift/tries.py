@@ -11,24 +11,24 @@ from dataclasses import replace
 from functools import partial
 
 from scenelift.progress import Reporter
-from scenelift.reconstruct import Reconstructor, RoomyReconstructor, SeveralSeedsReconstructor
+from scenelift.reconstruct import Reconstructor, SeveralSeedsReconstructor
 from scenelift.stages import outcome_of
 from scenelift.types import ObjectView, Reconstruction
 
-__all__ = ["start_best"]
+__all__ = ["reconstruct_best"]
 
 SEED_STEP = 100_003
 """Between the seeds of an object's tries: no other object of the run comes near."""
 
 
-def start_best(
+def reconstruct_best(
     reconstructor: Reconstructor,
     view: ObjectView,
     *,
     seed: int,
     count: int,
     report: Reporter,
-) -> Callable[[], Reconstruction]:
+) -> Reconstruction:
     """Reconstruct one object with several seeds, and keep what explains the photo best.
 
     A try that fails loses against all that do not, and is noted. Arguments as for
@@ -38,24 +38,13 @@ def start_best(
         seed: of the first try.
         count: how many; one is not judged.
 
-    Returns:
-        What remains when that is done which samples of an object share, to be called once, perhaps
-        in another thread: everything, of a reconstructor that does not tell the two apart. It
-        raises the first one's error where every try failed.
+    Raises:
+        SceneliftError: every try failed; the first one's error.
     """
-    if count == 1 and not isinstance(reconstructor, RoomyReconstructor):
-        return partial(reconstructor.reconstruct, view, seed=seed, report=report)
+    if count == 1:
+        return reconstructor.reconstruct(view, seed=seed, report=report)
     seeds = [seed + k * SEED_STEP for k in range(count)]
     steps = _start(reconstructor, view, seeds, report)
-    if count == 1:
-        return steps[0]
-    return partial(_best_of, steps, seeds, view)
-
-
-def _best_of(
-    steps: Sequence[Callable[[], Reconstruction]], seeds: Sequence[int], view: ObjectView
-) -> Reconstruction:
-    """Complete the tries, and choose one."""
     outcomes = [
         outcome_of(step, f"seed {one} of {view.instance.label!r}")
         for one, step in zip(seeds, steps, strict=True)
@@ -72,11 +61,11 @@ def _best_of(
     from scenelift.compose.score import best_of
 
     best_seed, best = reconstructions[
-        best_of([outcome for _, outcome in reconstructions], view, seed=seeds[0])
+        best_of([outcome for _, outcome in reconstructions], view, seed=seed)
     ]
-    notes = [*best.notes, f"The best of {len(seeds)} tries (seed {best_seed})."]
+    notes = [*best.notes, f"The best of {count} tries (seed {best_seed})."]
     if failed:
-        notes.append(f"{len(failed)} of {len(seeds)} tries failed, the first because: {failed[0]}")
+        notes.append(f"{len(failed)} of {count} tries failed, the first because: {failed[0]}")
     return replace(best, notes=tuple(notes))
 
 

@@ -1,12 +1,9 @@
 """Networks come to the device and leave it as a budget demands, and never change by that."""
 
-import threading
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.drivers.patience import patient
 from torch import nn
 
 from scenelift.device import clear_device
@@ -76,44 +73,6 @@ def test_models_on_one_device_make_room_for_each_other():
             assert (first.resident, second.resident) == ((c, a), (d,))
     first.release()
     assert (first.resident, second.resident) == ((), ())
-
-
-def test_room_for_several_counts_what_is_not_there_yet_and_what_they_share():
-    a, b, shared = layer(0), layer(1), layer(2)
-    shared.weight.data = b.weight.data
-    memory = residency(3 * LAYER_BYTES)
-    assert memory.has_room_for([a, b, shared], working=LAYER_BYTES)
-    assert not memory.has_room_for([a, b], working=LAYER_BYTES + 1)
-    with memory.running(a):
-        assert memory.has_room_for([a, b], working=LAYER_BYTES)
-        assert not memory.has_room_for([b], working=LAYER_BYTES + 1)
-
-
-def test_what_runs_out_beside_another_thread_is_tried_again_while_that_does_not_run():
-    memory, running, tried = residency(None), threading.Event(), threading.Event()
-    beside: list[bool] = []
-
-    def other() -> None:
-        def way() -> None:
-            running.set()
-            assert tried.wait(patient(10))
-            running.clear()
-
-        memory.first_that_fits(way)
-
-    def way() -> int:
-        beside.append(running.is_set())
-        tried.set()
-        if len(beside) == 1:
-            raise torch.OutOfMemoryError
-        return 7
-
-    thread = threading.Thread(target=other)
-    thread.start()
-    assert running.wait(patient(10))
-    assert memory.first_that_fits(way) == 7
-    thread.join()
-    assert beside == [True, False]
 
 
 def test_the_least_recently_used_leaves_first():

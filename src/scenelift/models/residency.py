@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from weakref import WeakSet, WeakValueDictionary
@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 
 from scenelift.device import keep_blocks_whole, memory_cap, when_cleared, whole_device
-from scenelift.models.turns import Turns
 
 __all__ = ["Cast", "Residency"]
 
@@ -40,8 +39,6 @@ _EVERY: WeakSet[Residency] = WeakSet()
 _clock = itertools.count()
 # Another thread may draw, and clear the device for that.
 _moving = threading.RLock()
-# Two objects may be at different networks; what has run out of memory is tried again alone.
-_turns = Turns()
 
 
 class Residency:
@@ -132,46 +129,20 @@ class Residency:
     def first_that_fits(self, way: Callable[[], T], *cheaper: Callable[[], T]) -> T:
         """Return the result of the first of several ways that does not run out of memory.
 
-        The first way is tried a second time with the device cleared of everything else, while no
-        other thread is in here: what comes out does not depend on what runs beside it.
+        The first way is tried a second time with the device cleared of everything else.
 
         Raises:
             torch.OutOfMemoryError: not even the last one fits.
         """
-        try:
-            with _turns.shared():
-                return way()
-        except torch.OutOfMemoryError:
-            pass  # the handler is left first: the error's frames hold what is to be freed
-        *early, last = (way, *cheaper)
-        with _turns.alone():
-            for attempt in early:
-                self._clear()
-                try:
-                    return attempt()
-                except torch.OutOfMemoryError:
-                    pass
-            self._clear()
-            return last()
-
-    def has_room_for(self, networks: Iterable[nn.Module], *, working: int = 0) -> bool:
-        """Whether networks, and so many bytes besides, fit on the device all at once now.
-
-        What earlier stages have left is given back to CUDA, as it is kept for their stream alone.
-        """
-        if self.device.type == "cuda":
-            with whole_device:
-                torch.cuda.empty_cache()
-        types = self._cast or (lambda tensors: {name: t.dtype for name, t in tensors.items()})
-        missing: dict[object, int] = {}
-        for network in networks:
-            host = self._hosts.get(network) or _tensors(network)
-            dtypes = types(host)
-            for name, t in host.items():
-                key = _key(t, dtypes[name])
-                if key not in self._copies:
-                    missing[key] = t.numel() * dtypes[name].itemsize
-        return sum(missing.values()) + working <= self._room()
+        *early, last = (way, way, *cheaper)
+        for attempt in early:
+            try:
+                return attempt()
+            except torch.OutOfMemoryError:
+                pass  # the handler is left first: the error's frames hold what is to be freed
+            self.release()
+            keep_blocks_whole(self.device)
+        return last()
 
     def in_parts(self, whole: range, way: Callable[[range], Sequence[T]]) -> list[T]:
         """Compute results for all of a range: at once, or in halves where memory runs out.
@@ -188,10 +159,6 @@ class Residency:
                 lambda: [*self.in_parts(whole[:half], way), *self.in_parts(whole[half:], way)],
             )
         )
-
-    def _clear(self) -> None:
-        self.release()
-        keep_blocks_whole(self.device)
 
     def _bring(self, network: nn.Module, working: int, as_stored: bool) -> None:
         if network in self._resident:
@@ -223,10 +190,6 @@ class Residency:
 
     def _send_back(self, network: nn.Module) -> None:
         if network not in self._in_use:
-            if self.device.type == "cuda":
-                # It may have run in another stream than the one that its memory goes back to.
-                with whole_device:
-                    torch.cuda.synchronize(self.device)
             _put(network, self._hosts[network])
             del self._resident[network]
             self._beside.pop(network, None)

@@ -8,13 +8,11 @@ from scenelift.reconstruct.base import (
     RECONSTRUCTORS,
     PreparedReconstructor,
     Reconstructor,
-    RoomyReconstructor,
     SeveralSeedsReconstructor,
     SeveralViewsReconstructor,
     TidyReconstructor,
     begin_photo,
     end_photo,
-    has_room_for_two,
 )
 from scenelift.registry import Backend
 from scenelift.runtime import Runtime
@@ -23,13 +21,11 @@ __all__ = [
     "RECONSTRUCTORS",
     "PreparedReconstructor",
     "Reconstructor",
-    "RoomyReconstructor",
     "SeveralSeedsReconstructor",
     "SeveralViewsReconstructor",
     "TidyReconstructor",
     "begin_photo",
     "end_photo",
-    "has_room_for_two",
 ]
 
 

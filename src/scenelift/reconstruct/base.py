@@ -14,13 +14,11 @@ __all__ = [
     "RECONSTRUCTORS",
     "PreparedReconstructor",
     "Reconstructor",
-    "RoomyReconstructor",
     "SeveralSeedsReconstructor",
     "SeveralViewsReconstructor",
     "TidyReconstructor",
     "begin_photo",
     "end_photo",
-    "has_room_for_two",
 ]
 
 
@@ -95,21 +93,6 @@ class SeveralSeedsReconstructor(Reconstructor, Protocol):
             rounding.
         """
         ...
-
-
-@runtime_checkable
-class RoomyReconstructor(SeveralSeedsReconstructor, Protocol):
-    """One whose two halves may run in two threads: `start_samples` of the next object beside what
-    it has returned for the one before."""
-
-    def has_room(self) -> bool:
-        """Whether the device's memory suffices for both; asked after `begin`, for every photo."""
-        ...
-
-
-def has_room_for_two(reconstructor: Reconstructor) -> bool:
-    """Whether a reconstructor may begin the next object while it completes one."""
-    return isinstance(reconstructor, RoomyReconstructor) and reconstructor.has_room()
 
 
 @runtime_checkable

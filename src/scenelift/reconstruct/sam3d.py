@@ -115,15 +115,15 @@ class SAM3DReconstructor(SlatReconstructor[SAM3D]):
         if view.image is not self._image:
             raise ValueError("begin(image, points) comes before the first object of a photo")
         device, size = self.model.device, self.model.models.image_size
-        photo = self._photo  # another object may fail meanwhile, and free it
-        if photo is None:
+        if self._photo is None:
             points = _in_pytorch3d_axes(conditioning_points(view.points))
             pixels = _channels_first(most_pixels(view.image), device)
-            self._photo = photo = _PhotoTensors(
+            self._photo = _PhotoTensors(
                 pixels=pixels,
                 positions=_channels_first(points, device),
                 whole=whole_photo(pixels, size),
             )
+        photo = self._photo
         mask = torch.tensor(closest_mask(view.image, view.mask), device=device).float()[None]
         return preprocess(photo.pixels, mask, photo.positions, size=size, full_image=photo.whole)
 

@@ -127,7 +127,7 @@ class Setup:
 
 
 class SlatReconstructor(ABC, Generic[M]):
-    """A `RoomyReconstructor`; the networks stay loaded between objects and photos.
+    """A `SeveralSeedsReconstructor`; the networks stay loaded between objects and photos.
 
     Args:
         model: the networks and their device.
@@ -218,10 +218,6 @@ class SlatReconstructor(ABC, Generic[M]):
         """Reconstruct one object with one seed; `start_samples` says what it raises."""
         (only,) = self.start_samples(view, seeds=[seed], report=report)
         return only()
-
-    def has_room(self) -> bool:
-        """Whether the next object may begin while one is completed; on a GPU with the room."""
-        return self.model.device.type == "cuda" and self.model.has_room_for_two()
 
     def release(self) -> None:
         """Free the device's memory; the next object takes it again."""

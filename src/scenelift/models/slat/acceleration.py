@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -37,7 +36,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-_AHEAD = 2  # evaluations that are queued
 _SLACK = 1 << 29  # bytes that other threads may ask for while one records
 
 M = TypeVar("M", bound=nn.Module)
@@ -175,24 +173,10 @@ class RecordedMemory:
     def __init__(self) -> None:
         self.broken = False
         self._handle: Any = None
-        self._stream: Any = None  # its memory is for this one alone
         self._numbers = 0  # of the largest state that it has served
         # PyTorch keeps the memory for as long as there is a graph that uses it.
         self._graphs: list[Any] = []
         self._earlier: list[Any] = []
-        self._queued: deque[torch.cuda.Event] = deque()
-
-    def keep_pace(self) -> None:
-        """Wait until the device is at most `_AHEAD` evaluations behind.
-
-        Whoever queues more than CUDA's queue takes waits in the driver, and with him all other
-        threads that launch anything.
-        """
-        done = torch.cuda.Event(blocking=True)
-        done.record()
-        self._queued.append(done)
-        if len(self._queued) > _AHEAD:
-            self._queued.popleft().synchronize()
 
     def begin(self) -> None:
         """Another velocity will be recorded: the graphs so far are no longer replayed."""
@@ -202,28 +186,25 @@ class RecordedMemory:
         self.broken = False
 
     @contextmanager
-    def recording(self, graph: Any, state: State, beside: Any) -> Iterator[None]:
+    def recording(self, graph: Any, state: State, device: torch.device) -> Iterator[None]:
         """Context: what is launched is recorded.
 
         Args:
             graph: a new one.
             state: that the velocity is given; larger ones take larger pieces, which earlier ones
                 have not left.
-            beside: the stream to record in.
+            device: where it runs.
         """
         numbers = sum(tensor.numel() for tensor in state)
         with whole_device:
-            if self._handle is None or numbers > self._numbers or beside != self._stream:
+            is_new = self._handle is None or numbers > self._numbers
+            if is_new:
                 self._earlier.clear()
-                self._handle = torch.cuda.graph_pool_handle()
-                self._numbers, self._stream = numbers, beside
-                give_back = True
-            else:
-                give_back = _is_tight(beside.device)
-            if give_back:
-                torch.cuda.synchronize(beside.device)
+                self._handle, self._numbers = torch.cuda.graph_pool_handle(), numbers
+            if is_new or _is_tight(device):
+                torch.cuda.synchronize(device)
                 torch.cuda.empty_cache()
-            with torch.cuda.stream(beside):
+            with torch.cuda.stream(_recording_stream(device)):
                 # Not `torch.cuda.graph`, which waits for the device and gives memory back.
                 graph.capture_begin(pool=self._handle, capture_error_mode="thread_local")
                 try:
@@ -250,9 +231,9 @@ class RecordedMemory:
 class Recordings:
     """Recorded velocities of one network for objects that differ in nothing but their contexts.
 
-    Recording waits for the device twice. So the first object's graphs serve those after it: these
-    read its context's memory, to which the others' contexts are copied. To be dropped when the
-    network leaves the device, as graphs read its weights too.
+    What is recorded is launched step by step once before, and once meanwhile. So the first object's
+    graphs serve those after it: these read its context's memory, to which the others' contexts are
+    copied. To be dropped when the network leaves the device, as graphs read its weights too.
     """
 
     def __init__(self) -> None:
@@ -329,16 +310,14 @@ class _Recording:
         for target, source in zip(self._inputs, (*x, time), strict=True):
             target.copy_(source)
         self._graph.replay()
-        self._memory.keep_pace()
         return self._outputs
 
     def _record(self, x: State, time: Tensor) -> None:
         self._inputs = tuple(tensor.clone() for tensor in (*x, time))
         *state, now = self._inputs
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream(time.device)
-        beside = _recording_stream(stream.device, stream.priority)
         try:
-            with self._memory.recording(graph, x, beside):
+            with self._memory.recording(graph, x, stream.device):
                 self._outputs = self._velocity(tuple(state), now, self._view)
         except RuntimeError as exc:
             log.warning("cannot record the sampler's steps; launching them one by one: %s", exc)
@@ -357,6 +336,6 @@ def _is_tight(device: torch.device) -> bool:
 
 
 @cache
-def _recording_stream(device: torch.device, priority: int) -> torch.cuda.Stream:
-    """Return a stream for recordings: they keep its priority."""
-    return torch.cuda.Stream(device, priority=priority)
+def _recording_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return one stream for all recordings: their memory is for it alone."""
+    return torch.cuda.Stream(device)

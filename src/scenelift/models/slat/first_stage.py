@@ -172,13 +172,6 @@ class FirstStage(Generic[M]):
         """Free the device's memory; the next object takes it again."""
         self.memory.release()
 
-    def has_room_for_two(self) -> bool:
-        """Whether one object's second stage may run beside the next one's first.
-
-        That takes memory for all networks at once, and stages that share none that is recorded.
-        """
-        return False
-
     def _structures(
         self, starts: Sequence[State], sample: Callable[[State, Reporter], State], report: Reporter
     ) -> list[tuple[State, Tensor]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from scenelift.errors import ReconstructionError
 from scenelift.models.layers.sparse import SparseTensor, Voxels
@@ -45,9 +45,6 @@ __all__ = ["LiftedShape", "SlatModel"]
 # voxels.
 _WORKING_LATENT = int(1.5 * GIB)
 _WORKING_DECODER = int(1.4 * GIB)
-# For two stages at a time: they are hardly at their worst together, and where memory runs out all
-# the same, one of them goes on alone.
-_WORKING_TWO = 2 * GIB
 
 M = TypeVar("M", bound=SlatModels)
 
@@ -91,10 +88,6 @@ class SlatModel(FirstStage[M]):
             models, device=device, dtype=dtype, sampling=sampling, vram_bytes=vram_bytes
         )
         self._fewer_splats = fewer_splats
-
-    def has_room_for_two(self) -> bool:
-        networks = [m for m in vars(self.models).values() if isinstance(m, nn.Module)]
-        return self.memory.has_room_for(networks, working=_WORKING_TWO)
 
     def _occupied(self, first: FirstStageResult) -> OccupiedVoxels:
         """Choose the voxels of a structure that go on to the second stage.
