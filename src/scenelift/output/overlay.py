@@ -47,16 +47,27 @@ def draw_overlay(image: Image, instances: Sequence[Instance]) -> NDArray[np.uint
     canvas = pixels.copy()
     for number, instance in enumerate(instances):
         color = PALETTE[number % len(PALETTE)].astype(np.float32)
-        mask = _enlarged(instance.mask, enlarge)
+        window = _around(instance.mask, enlarge, line + 1)
+        part = canvas[window]  # what follows looks at nothing else, and changes nothing else
+        mask = _enlarged(instance.mask, enlarge)[window]
         inner = np.asarray(ndimage.binary_erosion(mask, iterations=line), np.bool_)
         outer = np.asarray(ndimage.binary_dilation(mask, iterations=max(1, line // 2)), np.bool_)
-        inside = canvas[inner].astype(np.float32)
-        canvas[inner] = inside + TINT * (color - inside)
-        canvas[mask & ~inner] = color
-        canvas[outer & ~mask] = 255  # a light rim, so that the outline shows on any photo
+        inside = part[inner].astype(np.float32)
+        part[inner] = inside + TINT * (color - inside)
+        part[mask & ~inner] = color
+        part[outer & ~mask] = 255  # a light rim, so that the outline shows on any photo
     picture = PIL.Image.fromarray(canvas)
     _draw_labels(picture, instances, enlarge)
     return np.asarray(picture)
+
+
+def _around(mask: NDArray[np.bool_], factor: int, margin: int) -> tuple[slice, slice]:
+    """Find the window of an enlarged mask that holds all of it, and so many pixels around."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    first = (max(0, factor * int(n[0]) - margin) for n in (rows, columns))
+    end = (factor * (int(n[-1]) + 1) + margin for n in (rows, columns))
+    top, left = map(slice, first, end)
+    return top, left
 
 
 def _enlarged(array: NDArray, factor: int) -> NDArray:
@@ -99,7 +110,9 @@ def _free_place(
 ) -> tuple[float, float]:
     """Find a label's corner near its object, in the picture and off other labels if possible."""
     (w, h), (width, height) = size, picture
-    rows, columns = np.nonzero(instance.mask)
+    top, left = _around(instance.mask, 1, 0)
+    rows, columns = np.nonzero(instance.mask[top, left])
+    rows, columns = rows + top.start, columns + left.start
     nearest = np.argmin(
         (rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2
     )  # a point on the object, also where the centroid falls into a hole
