@@ -8,6 +8,7 @@ import pytest
 
 import scenelift.background.surroundings as surroundings
 import scenelift.compose.layout as layout
+import scenelift.early
 import scenelift.pipeline
 from scenelift.errors import Cancelled
 from scenelift.options import LayoutOptions
@@ -66,6 +67,22 @@ def test_surroundings_and_the_place_of_an_object_are_found_while_another_is_made
     again = pipeline_of().run(disc_photo(), "red; blue", seed=3)
     assert digest(made.background) == digest(again.background)
     assert digest(made.objects) == digest(again.objects)
+
+
+def test_textures_are_packed_for_files_while_another_object_is_made(monkeypatch):
+    packed, textures = threading.Event(), []
+
+    def pack(pixels):
+        textures.append(pixels)
+        packed.set()
+
+    monkeypatch.setattr(scenelift.early, "png_bytes", pack)
+    at_once = threading.Event()
+    at_once.set()
+    made = pipeline_of(Waiting({0: at_once, 1: packed})).run(disc_photo(), "red; blue", seed=3)
+    mesh = made.objects[0].shape.mesh
+    assert mesh is not None
+    assert textures[0] is mesh.texture
 
 
 class _Late:

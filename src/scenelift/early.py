@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from scenelift.io.png import png_bytes
 from scenelift.lifting import PhotoObjects
 from scenelift.options import LayoutOptions
 from scenelift.overlap import Begin
@@ -28,7 +29,7 @@ CALLERS = 2
 
 
 class EarlyParts:
-    """What the compose and background stages need of single objects and of what is around them.
+    """What later stages need of single objects, and of what is around them.
 
     Where an earlier run has stored such a stage's result, nothing of it is begun: if it no longer
     fits, the stage does all of its work itself.
@@ -68,10 +69,17 @@ class EarlyParts:
         self.surroundings = begin(look) if needed else look
 
     def on_object(self, index: int, outcome: Reconstruction | FailedObject) -> None:
-        """Begin to place an object that is done; for `Lifting`."""
+        """Begin to place an object that is done, and to pack its texture; for `Lifting`."""
         self._to_come -= 1
-        if isinstance(outcome, FailedObject) or self._are_placed:
+        if isinstance(outcome, FailedObject):
             return
+        if not self._are_placed:
+            self._begin_to_place(index, outcome)
+        mesh = outcome.shape.mesh
+        if mesh is not None and (texture := mesh.texture) is not None:
+            self._begin(lambda: png_bytes(texture))  # several files will hold it
+
+    def _begin_to_place(self, index: int, outcome: Reconstruction) -> None:
         photo, layout = self._photo, self._layout
         callers = CALLERS if self._to_come else 1
         o = photo.scene_object(index, outcome)
