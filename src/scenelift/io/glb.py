@@ -25,6 +25,7 @@ from PIL import Image as PillowImage
 
 from scenelift.errors import InputError
 from scenelift.geometry.transforms import compose_transform, pose_from_matrix
+from scenelift.io.closed import is_closed
 from scenelift.io.files import write_bytes
 from scenelift.io.png import png_bytes
 from scenelift.io.regular import reading
@@ -249,7 +250,7 @@ class _Document:
             material["normalTexture"] = self._texture(f"{name} normals", look.normal)
         if look.alpha_mode != "opaque":
             material["alphaMode"] = look.alpha_mode.upper()
-        if not _is_closed(mesh):
+        if not is_closed(mesh):
             material["doubleSided"] = True
         return self._append("materials", material)
 
@@ -306,18 +307,6 @@ def _unit(normals: NDArray[np.float32]) -> NDArray[np.float32]:
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     up = np.array([0, 1, 0], np.float32)
     return np.where(length > 1e-12, normals / np.maximum(length, 1e-12), up).astype(np.float32)
-
-
-def _is_closed(mesh: Mesh) -> bool:
-    """Return whether every edge is shared by two faces; vertices at one place are one vertex."""
-    places = np.ascontiguousarray(mesh.vertices + np.float32(0)).view("V12").ravel()  # −0 is 0
-    _, place = np.unique(places, return_inverse=True)
-    corners = place[mesh.faces]
-    corners = corners[(corners != np.roll(corners, 1, 1)).all(1)]  # not the degenerate ones
-    edges = np.stack([corners, np.roll(corners, -1, 1)], -1).reshape(-1, 2)
-    low, high = edges.min(1), edges.max(1)
-    _, uses = np.unique(low.astype(np.int64) * (place.max() + 1) + high, return_counts=True)
-    return bool((uses == 2).all())
 
 
 def read_glb(path: Path) -> list[GlbNode]:

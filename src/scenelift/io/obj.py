@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.geometry.transforms import pose_from_matrix, transform_points
+from scenelift.io.decimals import lines_of
 from scenelift.io.files import atomic_write, write_bytes
 from scenelift.io.glb import GlbNode
 from scenelift.io.png import png_bytes
 from scenelift.jit import compiled, kernel_array
+from scenelift.threads import side_by_side
 from scenelift.types import Mesh
 
 __all__ = ["write_obj"]
@@ -65,20 +67,26 @@ def write_obj(path: Path, nodes: Sequence[GlbNode]) -> list[Path]:
         write_bytes(library, "\n".join(materials).encode("ascii"))
         files.append(library)
 
-    first = np.array([1, 1, 1])  # numbers of the next vertex, texture coordinate and normal
+    meshes = [node.mesh for _, node in objects]
+    counts = [
+        len(m.vertices) * np.array([True, m.uv is not None, m.normals is not None]) for m in meshes
+    ]
+    # Numbers of each object's first vertex, texture coordinate and normal.
+    firsts = np.cumsum([np.ones(3, np.int64), *counts], 0)
+    texts = side_by_side(
+        lambda k: _object(meshes[k], objects[k][1].matrix, firsts[k]), range(len(objects))
+    )
     with atomic_write(path) as file:
         if materials:
             file.write(f"mtllib {library.name}\n".encode())
-        for name, node in objects:
+        for (name, node), blocks in zip(objects, texts, strict=True):
             # Files and materials have plain names; the group's is the object's own.
             title = re.sub(r"[^\w.-]", "_", node.name) or name
             file.write(f"o {title if node.key != node.name else name}\n".encode())
             if _has_material(node.mesh):
                 file.write(f"usemtl {name}\n".encode("ascii"))
-            for block in _object(node.mesh, node.matrix, first):
+            for block in blocks:
                 file.write(block)
-            present = [True, node.mesh.uv is not None, node.mesh.normals is not None]
-            first += len(node.mesh.vertices) * np.array(present)
     return [*files, path]
 
 
@@ -124,14 +132,14 @@ def _object(mesh: Mesh, matrix: NDArray[np.float64], first: NDArray[Any]) -> lis
     blocks: list[bytes] = []
     if mesh.colors is not None:
         table = np.concatenate([vertices, mesh.colors / 255], 1)
-        blocks += _rows("v %.7g %.7g %.7g %.4g %.4g %.4g\n", table)
+        blocks += _lines("v", table, (7, 7, 7, 4, 4, 4))
     else:
-        blocks += _rows("v %.7g %.7g %.7g\n", vertices)
+        blocks += _lines("v", vertices, (7, 7, 7))
     if mesh.uv is not None:
-        blocks += _rows("vt %.7g %.7g\n", mesh.uv)
+        blocks += _lines("vt", mesh.uv, (7, 7))
     if mesh.normals is not None:
         rotation = matrix[:3, :3] / pose_from_matrix(matrix).scale
-        blocks += _rows("vn %.5g %.5g %.5g\n", mesh.normals @ rotation.T)
+        blocks += _lines("vn", mesh.normals @ rotation.T, (5, 5, 5))
     has_elements = np.array([True, mesh.uv is not None, mesh.normals is not None])
     faces = kernel_array(mesh.faces, np.int64)
     for start in range(0, len(faces), ROWS_AT_ONCE):
@@ -181,10 +189,7 @@ def _face_lines(faces, first, has_elements, text):
     return at
 
 
-def _rows(template: str, table: NDArray[Any]) -> list[bytes]:
-    """Fill the template with every row, in one formatting call for many rows."""
-    blocks: list[bytes] = []
-    for start in range(0, len(table), ROWS_AT_ONCE):
-        rows = table[start : start + ROWS_AT_ONCE]
-        blocks.append((template * len(rows) % tuple(rows.ravel().tolist())).encode("ascii"))
-    return blocks
+def _lines(name: str, table: NDArray[Any], digits: Sequence[int]) -> list[bytes]:
+    """Write a line for every row, many at a time."""
+    starts = range(0, len(table), ROWS_AT_ONCE)
+    return [lines_of(name, table[start : start + ROWS_AT_ONCE], digits) for start in starts]
