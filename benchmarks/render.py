@@ -23,7 +23,7 @@ from scenelift.jit import thread_count
 from scenelift.progress import silent
 from scenelift.render.meshes import render_mesh
 from scenelift.render.splats import render_splats
-from scenelift.render.turntable import render_turntable, turntable_cameras
+from scenelift.render.turntable import Loop, turntable_cameras
 from scenelift.types import Camera, Gaussians, Mesh
 
 FRAMES = 36
@@ -81,14 +81,14 @@ def main() -> None:
     )
     measure(
         f"turntable of {len(splats)} splats, swinging",
-        lambda: render_turntable(splats, PHOTO, report=silent()),
+        lambda: Loop.of(splats, PHOTO).pictures(silent()),
     )
     for samples in (1, 2):
         measure(
             f"{FRAMES} frames of {len(mesh.faces)} faces, {samples}× supersampling",
             lambda k=samples: [render_mesh(mesh, c, pose, supersample=k) for c, pose in views],
         )
-    loop = render_turntable(splats, PHOTO, report=silent())
+    loop = Loop.of(splats, PHOTO).pictures(silent())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         node = GlbNode(name="torus", mesh=mesh)

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from scenelift import threads
-from scenelift.progress import silent
 from scenelift.render import detail, turntable
 from scenelift.render.detail import simplify
 from scenelift.render.splats import render_splats
-from scenelift.render.turntable import render_turntable, turntable_cameras
+from scenelift.render.turntable import Loop, turntable_cameras
 from scenelift.types import Camera, Gaussians
 
 PHOTO = Camera.from_fov(64, 48, fov_deg=50)
@@ -103,7 +102,7 @@ def test_a_loop_draws_one_choice_in_all_its_frames(monkeypatch):
 
     monkeypatch.setattr(turntable, "splat_renderer", renderer)
     dust = ball(5_000, scale=0.0004)
-    render_turntable(many, PHOTO, report=silent(), frames=4, size=64, surroundings=dust)
+    Loop.of(many, PHOTO, frames=4, size=64, surroundings=dust)
     ((gaussians, surroundings),) = drawn
     assert len(gaussians) < 0.5 * len(many)
     assert len(surroundings) == 0

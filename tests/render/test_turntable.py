@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scenelift.errors import Cancelled
 from scenelift.geometry.transforms import compose_transform, transform_points
 from scenelift.progress import CancelToken, Reporter, silent
-from scenelift.render.turntable import render_turntable, turntable_cameras
+from scenelift.render.turntable import Loop, turntable_cameras
 from scenelift.types import Camera, Gaussians
 
 PHOTO = Camera.from_fov(800, 600, fov_deg=60)
@@ -108,7 +108,7 @@ def test_one_point_can_be_looked_at_and_none_cannot():
 
 
 def test_draws_the_scene_in_every_frame():
-    loop = render_turntable(red_cloud(), PHOTO, report=silent(), frames=8, size=64)
+    loop = Loop.of(red_cloud(), PHOTO, frames=8, size=64).pictures(silent())
     assert len(loop) == 8
     for frame in loop:
         assert frame.shape == (48, 64, 3)
@@ -122,4 +122,4 @@ def test_can_be_stopped():
     token = CancelToken()
     token.cancel()
     with pytest.raises(Cancelled):
-        render_turntable(red_cloud(), PHOTO, report=Reporter(lambda e: None, token=token), size=32)
+        Loop.of(red_cloud(), PHOTO, size=32).pictures(Reporter(lambda e: None, token=token))

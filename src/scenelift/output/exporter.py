@@ -11,7 +11,7 @@ from scenelift.io.splat_reader import write_splat_file
 from scenelift.output.export import Export, Format, Picture, SplatsInFrame
 from scenelift.output.extra import ExtraFiles, load_packages
 from scenelift.output.manifest import read_manifest
-from scenelift.output.preview import draw_preview
+from scenelift.output.preview import preview_of
 from scenelift.output.read import export_options, read_scene
 from scenelift.progress import Reporter
 
@@ -59,7 +59,8 @@ class Exporter:
         if isinstance(export, SplatsInFrame):
             write_splat_file(path, gaussians, export.kind, frame=export.frame)
             return [path]
-        frames = draw_preview(self._scene, gaussians, export.options(self._options), report)
+        loop = preview_of(self._scene, gaussians, export.options(self._options))
+        frames = loop.pictures(report)
         if isinstance(export, Picture):
             write_png(path, frames[0])
         else:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scenelift.options import CameraPath
 from scenelift.progress import Reporter
-from scenelift.render.choice import splat_renderer
+from scenelift.render.choice import SplatRenderer, splat_renderer
 from scenelift.render.detail import simplify
 from scenelift.types import Camera, Gaussians
 
-__all__ = ["render_turntable", "turntable_cameras"]
+__all__ = ["Loop", "turntable_cameras"]
 
 FOV_DEG = 40.0  # of the longer side: a portrait lens, which bends nothing
 MARGIN = 0.06  # of the half picture, left free on every side
@@ -145,61 +147,92 @@ def photo_cameras(
     return views
 
 
-def render_turntable(
-    gaussians: Gaussians,
-    camera: Camera,
-    scene_from_camera: NDArray[np.float64] | None = None,
-    *,
-    report: Reporter,
-    frames: int = 36,
-    swing_deg: float = 40.0,
-    path: CameraPath = "swing",
-    size: int = 512,
-    background: tuple[float, float, float] = (1.0, 1.0, 1.0),
-    surroundings: Gaussians | None = None,
-    device: str = "cpu",
-) -> list[NDArray[np.uint8]]:
-    """Draw pictures [H, W, 3] of a loop around splats; arguments as `turntable_cameras`.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Loop:
+    """A loop around splats that is ready to be drawn.
 
-    Faint splats and the few that fly far off may leave the picture. With surroundings a swing is
-    framed as the photo was, and begins with the photo's own view; other paths go round as ever.
-
-    Args:
-        surroundings: splats of the scene's background, which are drawn but not framed.
-        device: what draws: `Runtime.device`.
-
-    Raises:
-        ValueError: there is no splat.
-        Cancelled: the user stopped the run.
+    Attributes:
+        views: its cameras.
+        draw: draws the splats that are seen from these.
+        background: sRGB in 0…1.
+        near: splats are left out that are not farther than this.
     """
-    points = _what_matters(gaussians)
-    low, high = _bounds(points)
-    near = 1e-3 * float((high - low).max())  # far in front of what is framed
-    if surroundings is not None:
-        red, green, blue = surroundings.rgb.mean(0).tolist() if len(surroundings) else background
-        background = (red, green, blue)  # where the photo ended
-    if surroundings is not None and path == "swing":
-        views = photo_cameras(points, camera, scene_from_camera, frames=frames, size=size)
-    else:
-        views = turntable_cameras(
-            points,
-            camera,
-            scene_from_camera,
-            frames=frames,
-            swing_deg=swing_deg,
-            path=path,
-            size=size,
+
+    views: Sequence[View]
+    draw: SplatRenderer
+    background: tuple[float, float, float]
+    near: float
+
+    @classmethod
+    def of(
+        cls,
+        gaussians: Gaussians,
+        camera: Camera,
+        scene_from_camera: NDArray[np.float64] | None = None,
+        *,
+        frames: int = 36,
+        swing_deg: float = 40.0,
+        path: CameraPath = "swing",
+        size: int = 512,
+        background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        surroundings: Gaussians | None = None,
+        device: str = "cpu",
+    ) -> Loop:
+        """Place the cameras and choose what they see; arguments as `turntable_cameras`.
+
+        Faint splats and the few that fly far off may leave the picture. With surroundings a swing
+        is framed as the photo was, and begins with the photo's own view; other paths go round as
+        ever.
+
+        Args:
+            surroundings: splats of the scene's background, which are drawn but not framed.
+            device: what draws: `Runtime.device`.
+
+        Raises:
+            ValueError: there is no splat.
+        """
+        points = _what_matters(gaussians)
+        low, high = _bounds(points)
+        if surroundings is not None:
+            red, green, blue = (
+                surroundings.rgb.mean(0).tolist() if len(surroundings) else background
+            )
+            background = (red, green, blue)  # where the photo ended
+        if surroundings is not None and path == "swing":
+            views = photo_cameras(points, camera, scene_from_camera, frames=frames, size=size)
+        else:
+            views = turntable_cameras(
+                points,
+                camera,
+                scene_from_camera,
+                frames=frames,
+                swing_deg=swing_deg,
+                path=path,
+                size=size,
+            )
+        around = None if surroundings is None else simplify(surroundings, views)
+        return cls(
+            views=views,
+            draw=splat_renderer(simplify(gaussians, views), device, surroundings=around),
+            background=background,
+            near=1e-3 * float((high - low).max()),  # far in front of what is framed
         )
-    around = None if surroundings is None else simplify(surroundings, views)
-    draw = splat_renderer(simplify(gaussians, views), device, surroundings=around)
-    pictures: dict[bytes, NDArray[np.uint8]] = {}  # a swing sees almost every view twice
-    loop = []
-    for view, pose in report.track(views, len(views), "preview"):
-        key = pose.tobytes()
-        if key not in pictures:
-            pictures[key] = draw(view, pose, background, near=near).pixels()
-        loop.append(pictures[key])
-    return loop
+
+    def pictures(self, report: Reporter) -> list[NDArray[np.uint8]]:
+        """Draw the pictures [H, W, 3].
+
+        Raises:
+            Cancelled: the user stopped the run.
+        """
+        pictures: dict[bytes, NDArray[np.uint8]] = {}  # a swing sees almost every view twice
+        loop = []
+        for view, pose in report.track(self.views, len(self.views), "preview"):
+            key = pose.tobytes()
+            if key not in pictures:
+                picture = self.draw(view, pose, self.background, near=self.near)
+                pictures[key] = picture.pixels()
+            loop.append(pictures[key])
+        return loop
 
 
 def _looking_inwards(azimuth: float, elevation: float) -> NDArray[np.float64]:
