@@ -37,7 +37,9 @@ def test_files_are_listed_in_the_order_asked_for_with_size_and_digest(tmp_path):
 
 
 def test_digests_are_taken_while_files_are_written(tmp_path, monkeypatch):
-    blocks = [b"a" * 10, bytearray(b"b" * (3 << 20)), memoryview(b"c" * (2 << 20)), b""]
+    large, small = bytearray(b"b" * (3 << 20)), bytearray(b"x" * 5)
+    read_only = [memoryview(bytes([k]) * (2 << 20)) for k in range(7)]
+    blocks = [b"a" * 10, large, *read_only, b"d" * 5, small, *read_only, small, b""]
 
     def in_order(path):
         with atomic_write(path) as file:
@@ -61,7 +63,7 @@ def test_digests_are_taken_while_files_are_written(tmp_path, monkeypatch):
     assert read == ["back and forth"]
     for file in files:
         assert file.sha256 == sha256_of(tmp_path / file.path)
-    assert (tmp_path / "in order").stat().st_size == 10 + (5 << 20)
+    assert (tmp_path / "in order").stat().st_size == 25 + (31 << 20)
 
 
 def test_what_is_waited_for_does_not_queue(tmp_path):

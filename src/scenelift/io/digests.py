@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -15,6 +16,7 @@ __all__ = ["digested", "digests_of_writes"]
 # Blocks that are digested by another thread while they are written: shorter ones wait longer for
 # it than they take.
 LARGE = 1 << 20
+AHEAD = 3  # read-only blocks that wait to be digested, while the file is written on
 
 _digests: ContextVar[dict[Path, str] | None] = ContextVar("digests of writes", default=None)
 
@@ -62,18 +64,22 @@ class _Digested:
 
     def __init__(self, file: BinaryIO, pool: ThreadPoolExecutor) -> None:
         self._file, self._pool = file, pool
+        self._waiting: deque[Future[None]] = deque()
         self.digest, self.is_whole = hashlib.sha256(), True
 
     def write(self, data: Any) -> int:
-        if memoryview(data).nbytes < LARGE:
+        block = memoryview(data)
+        if block.nbytes < LARGE and not self._waiting:
             self.digest.update(data)
             return self._file.write(data)
-        # It is waited for: the caller may write over these bytes.
-        hashing = self._pool.submit(self.digest.update, data)
+        self._waiting.append(self._pool.submit(self.digest.update, data))
         try:
             return self._file.write(data)
         finally:
-            hashing.result()
+            # Who may write over its bytes does not get them back before.
+            most = AHEAD if block.readonly else 0
+            while len(self._waiting) > most:
+                self._waiting.popleft().result()
 
     def flush(self) -> None:
         self._file.flush()

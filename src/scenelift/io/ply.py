@@ -93,6 +93,7 @@ def _rows(gaussians: Gaussians, first: int, end: int) -> memoryview:
         kernel_array(gaussians.rotations[some], np.float32),
         table,
     )
+    table.flags.writeable = False  # so that it can be digested later than it is written
     return table.data
 
 
