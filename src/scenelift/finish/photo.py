@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
-from scipy.ndimage import map_coordinates, maximum_filter, minimum_filter
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from scenelift.geometry.regions import distance_inside
 from scenelift.geometry.transforms import matrix_from_quaternion, pose_matrix, transform_points
+from scenelift.jit import compiled, kernel_array, spread
 from scenelift.render.meshes import render_mesh
-from scenelift.threads import side_by_side
 from scenelift.types import Camera, Instance, Mesh, ObjectView, Pose
 
 __all__ = ["Photo", "PhotoSamples", "Sight"]
@@ -27,7 +28,6 @@ MOST_OFF = 0.12
 # Cosine between normal and ray where the photo starts to count, and where it counts in full.
 GRAZING, FACING = 0.2, 0.55
 FADE = 0.04  # of the object's size in the photo, from outlines and depth edges inwards
-POINTS_AT_ONCE = 1 << 15  # what they take fits into a cache, and threads share them
 STEP = 0.02  # of the object's size: a surface that much nearer hides a point
 
 
@@ -93,16 +93,8 @@ class Sight:
     def at(self, points: NDArray[np.float32], normals: NDArray[np.float32]) -> PhotoSamples:
         """Look up points [T, 3] of the surface."""
         weight, rgb = np.zeros(len(points)), np.zeros((len(points), 3))
-        look = self.look
-        if look is not None:
-
-            def fill(first: int) -> None:
-                some = slice(first, first + POINTS_AT_ONCE)
-                visible, how_much, color = look.at(points[some], normals[some])
-                weight[first + visible], rgb[first + visible] = how_much, color
-
-            for _ in side_by_side(fill, range(0, len(points), POINTS_AT_ONCE)):
-                pass
+        if self.look is not None:
+            self.look.at(points, normals, weight, rgb)
         return PhotoSamples(rgb=rgb, weight=weight, refused=self.refused)
 
 
@@ -152,25 +144,87 @@ class _Look:
     margin: NDArray[np.float64]
 
     def at(
-        self, points: NDArray[np.float32], normals: NDArray[np.float32]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-        """Return which of the points are visible, their weights, and their colours."""
+        self,
+        points: NDArray[np.float32],
+        normals: NDArray[np.float32],
+        weight: NDArray[np.float64],
+        rgb: NDArray[np.float64],
+    ) -> None:
+        """Look up points [T, 3], and write weight [T] and colour [T, 3] of those that it sees."""
         crop, pose = self.crop, self.pose
-        scene = transform_points(points, pose_matrix(pose))
-        at = crop.project(scene)
-        inside = (scene[:, 2] < 0) & (at > 0).all(1) & (at < [crop.width, crop.height]).all(1)
-        rows_columns = np.where(inside[:, None], at, 0.5)[:, ::-1].T - 0.5
-        depth = _at(self.depth, rows_columns, order=0)
-        toward = -scene / np.maximum(np.linalg.norm(scene, axis=1, keepdims=True), 1e-30)
-        cosine = ((normals @ matrix_from_quaternion(pose.rotation).T) * toward).sum(1)
-        near = inside & (-scene[:, 2] <= depth + STEP * pose.scale)
+        spread(
+            _look_up,
+            len(points),
+            kernel_array(points, np.float32),
+            kernel_array(normals, np.float32),
+            pose_matrix(pose),
+            matrix_from_quaternion(pose.rotation),
+            np.array([crop.fx, crop.fy, crop.cx, crop.cy]),
+            STEP * pose.scale,
+            kernel_array(self.channels, np.float64),
+            kernel_array(self.depth, np.float64),
+            kernel_array(self.margin, np.float64),
+            weight,
+            rgb,
+        )
+
+
+@compiled
+def _look_up(
+    first, end, points, normals, pose, turn, intrinsics, step, channels, depth, margin, weight, rgb
+):
+    fx, fy, cx, cy = intrinsics
+    height, width = depth.shape
+    for i in range(first, end):
+        px, py, pz = float(points[i, 0]), float(points[i, 1]), float(points[i, 2])
+        x = pose[0, 0] * px + pose[0, 1] * py + pose[0, 2] * pz + pose[0, 3]
+        y = pose[1, 0] * px + pose[1, 1] * py + pose[1, 2] * pz + pose[1, 3]
+        z = pose[2, 0] * px + pose[2, 1] * py + pose[2, 2] * pz + pose[2, 3]
+        if not z < 0:
+            continue
+        u, v = cx + fx * x / -z, cy + fy * y / z
+        if not (0 < u < width and 0 < v < height):
+            continue
+        nx, ny, nz = float(normals[i, 0]), float(normals[i, 1]), float(normals[i, 2])
+        cosine = -(
+            (turn[0, 0] * nx + turn[0, 1] * ny + turn[0, 2] * nz) * x
+            + (turn[1, 0] * nx + turn[1, 1] * ny + turn[1, 2] * nz) * y
+            + (turn[2, 0] * nx + turn[2, 1] * ny + turn[2, 2] * nz) * z
+        ) / math.sqrt(x * x + y * y + z * z)
         # Most points lie on another side, or look away: only the others are looked up.
-        facing = _smooth((cosine - GRAZING) / (FACING - GRAZING)) * near
-        facing_rows = np.flatnonzero(facing > 0)
-        rows_columns = rows_columns[:, facing_rows]
-        weight = _smooth(_at(self.margin, rows_columns)) * facing[facing_rows]
-        rgb = np.stack([_at(channel, rows_columns) for channel in self.channels], -1)
-        return facing_rows, weight, rgb
+        facing = _smooth((cosine - GRAZING) / (FACING - GRAZING))
+        if not (facing > 0 and -z <= depth[int(v), int(u)] + step):
+            continue
+        # Between the middles of four pixels; beyond the outermost ones as at them.
+        row, column = min(max(v - 0.5, 0.0), height - 1.0), min(max(u - 0.5, 0.0), width - 1.0)
+        top, left = min(int(row), max(0, height - 2)), min(int(column), max(0, width - 2))
+        down, across = row - top, column - left
+        bottom, right = min(top + 1, height - 1), min(left + 1, width - 1)
+        shares = (
+            (1 - down) * (1 - across),
+            (1 - down) * across,
+            down * (1 - across),
+            down * across,
+        )
+        weight[i] = facing * _smooth(
+            shares[0] * margin[top, left]
+            + shares[1] * margin[top, right]
+            + shares[2] * margin[bottom, left]
+            + shares[3] * margin[bottom, right]
+        )
+        for c in range(3):
+            rgb[i, c] = (
+                shares[0] * channels[c, top, left]
+                + shares[1] * channels[c, top, right]
+                + shares[2] * channels[c, bottom, left]
+                + shares[3] * channels[c, bottom, right]
+            )
+
+
+@compiled
+def _smooth(x):
+    t = min(max(x, 0.0), 1.0)
+    return t * t * (3 - 2 * t)
 
 
 def _crop(view: ObjectView) -> tuple[Camera, NDArray[np.float32], NDArray[np.bool_]]:
@@ -211,12 +265,3 @@ def _margin(
     good = mask & on_mesh & ~edge
     fade = max(2.0, FADE * float(np.sqrt(mask.sum())))
     return (distance_inside(good) / fade).astype(np.float32)
-
-
-def _at(values: NDArray[np.float64], rows_columns: NDArray, order: int = 1) -> NDArray[np.float64]:
-    return map_coordinates(values, rows_columns, order=order, mode="nearest")
-
-
-def _smooth(x: NDArray) -> NDArray:
-    t = np.clip(x, 0, 1)
-    return t * t * (3 - 2 * t)
