@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ TOUCHING = 0.004  # share of a volume that may lie inside another: less than vox
 FARTHEST = 0.5  # of the smaller object's size: what is deeper inside is left as it is
 ROUNDS = 4
 PER_MOVE = 0.3  # cost of moving by an object's whole size, against the cost in the photo
+
+CORNERS = np.array(list(itertools.product((0, 1), repeat=3)))  # of a box of side 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,8 +46,7 @@ class Solid:
 
     def corners(self) -> NDArray[np.float64]:  # [8, 3]
         """Corners of the box around all voxels."""
-        ends = np.stack(np.meshgrid(*[[0, n] for n in self.occupancy.shape], indexing="ij"), -1)
-        return self.low + ends.reshape(-1, 3) * self.voxel
+        return self.low + CORNERS * self.occupancy.shape * self.voxel
 
     def holds(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:  # [N, 3] -> [N]
         """Return which points lie in a filled voxel."""
