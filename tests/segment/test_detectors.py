@@ -10,9 +10,9 @@ from PIL import Image as Pillow
 
 from scenelift.errors import Cancelled, WeightsError
 from scenelift.models.embedded.box_fusion import Detections, iou
-from scenelift.models.embedded.classes import CLASSES, OPEN_IMAGES
+from scenelift.models.embedded.classes import CLASSES, COCO, OPEN_IMAGES
 from scenelift.models.embedded.nanodet import BINS, NanoDet, decode_level
-from scenelift.models.embedded.ssd import SSD, anchors, decode_boxes
+from scenelift.models.embedded.ssd import NUMBERS, SSD, anchors, decode_boxes
 from scenelift.progress import CancelToken, Reporter, silent
 from scenelift.segment.embedded.detectors import detect, windows
 from scenelift.types import Box
@@ -184,22 +184,31 @@ def test_ssd_codes_shift_and_scale_the_anchor():
     np.testing.assert_allclose(moved, [[0.6, 0.35, 0.8, 0.55]], atol=1e-6)
 
 
-def test_ssd_never_reports_the_background():
-    labels = ["???", *OPEN_IMAGES]
+def test_ssd_reports_neither_background_nor_columns_that_stand_for_nothing():
     logits = np.full((1, 1917, 24), -9, np.float32)
-    logits[..., 0] = 9  # background everywhere
-    logits[0, 1916, labels.index("Mug")] = 2
-    network = RecordedNetwork({"boxes": np.zeros((1, 1917, 4), np.float32), "logits": logits})
+    logits[..., [0, 12]] = 9  # background everywhere, and a number that was never used
+    logits[0, 1916, 7] = 2
+    network = RecordedNetwork({"boxes": np.zeros((1, 1917, 1, 4), np.float32), "logits": logits})
     photo = Pillow.new("RGB", (600, 300), (255, 255, 255))
-    found = SSD(network, labels).detect(photo, (0, 0, 600, 300))  # pyright: ignore[reportArgumentType]
+    classes = {5: CLASSES.index("dog"), 7: CLASSES.index("cup")}
+    ssd = SSD(network, classes, name="ssd", trust=0.5)  # pyright: ignore[reportArgumentType]
+    found = ssd.detect(photo, (0, 0, 600, 300))
 
     np.testing.assert_allclose(network.image, 1)  # white is 1, whatever the channel
     assert [CLASSES[i] for i in found.classes] == ["cup"]
-    assert found.scores[0] == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-6)
+    assert found.scores[0] == pytest.approx(0.5 / (1 + np.exp(-2)), abs=1e-6)
     margin = (1 - np.sqrt(0.95)) / 2
     np.testing.assert_allclose(
         found.boxes[0], [600 * margin, 300 * margin, 600 * (1 - margin), 300 * (1 - margin)], 1e-4
     )
+
+
+def test_cocos_numbers_skip_the_categories_that_were_never_used():
+    by_number = dict(zip(NUMBERS, COCO, strict=True))
+    # Beside the gaps and at both ends, as COCO's own table has them.
+    told = {1: "person", 11: "fire hydrant", 13: "stop sign", 44: "bottle", 46: "wine glass"}
+    told |= {65: "bed", 67: "dining table", 70: "toilet", 84: "book", 90: "toothbrush"}
+    assert {number: by_number[number] for number in told} == told
 
 
 # On photos
@@ -208,7 +217,7 @@ def test_ssd_never_reports_the_background():
 @pytest.fixture(scope="module")
 def installed():
     try:
-        return [NanoDet.load(), SSD.load()]
+        return [NanoDet.load(), SSD.of_open_images(), SSD.of_coco()]
     except WeightsError as exc:
         pytest.skip(str(exc))
 

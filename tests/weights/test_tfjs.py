@@ -44,13 +44,13 @@ class Graph:
         dims = [{"size": str(n)} for n in shape]
         self.node("x", "Placeholder", shape={"shape": {"dim": dims}})
 
-    def convert(self, outputs):
+    def convert(self, outputs, **options):
         # The format promises no order of the nodes.
         model = {
             "modelTopology": {"node": self.nodes[::-1]},
             "weightsManifest": [{"paths": ["w.bin"], "weights": self.index}],
         }
-        return tfjs.convert(json.dumps(model).encode(), self.data, outputs)
+        return tfjs.convert(json.dumps(model).encode(), self.data, outputs, **options)
 
     def run(self, image, outputs):
         model = onnxruntime.InferenceSession(serialize(self.convert(outputs)))
@@ -141,14 +141,77 @@ def test_an_operator_it_does_not_know_is_refused_by_name():
         graph.convert({"y": ("out", (1, 2))})
 
 
-def test_padding_it_does_not_cover_is_refused():
+def test_a_window_with_gaps_is_refused():
     graph = Graph()
     graph.image(1, 4, 4, 1)
     graph.const("k", np.ones((3, 3, 1, 1), np.float32))
-    window = WINDOW | {"padding": text("SAME")}
+    window = WINDOW | {"dilations": integers(1, 2, 2, 1)}
     graph.node("y", "Conv2D", "x", "k", strides=integers(1, 1, 1, 1), **window)
-    with pytest.raises(WeightsError, match="SAME"):
+    with pytest.raises(WeightsError, match="dilated"):
         graph.convert({"y": ("out", (1, 4, 4, 1))})
+
+
+def test_depthwise_convolution_that_keeps_the_size_pads_below_and_right_first():
+    rng = np.random.default_rng(1)
+    image = rng.standard_normal((1, 6, 6, 2)).astype(np.float32)
+    kernel = rng.standard_normal((3, 3, 2, 1)).astype(np.float32)
+    graph = Graph()
+    graph.image(*image.shape)
+    graph.const("k", kernel)
+    # Older files write words as lists of bytes.
+    window = {"data_format": {"s": list(b"NHWC")}, "padding": {"s": list(b"SAME")}}
+    graph.node("y", "DepthwiseConv2dNative", "x", "k", strides=integers(1, 2, 2, 1), **window)
+
+    # TensorFlow pads 6 to 7, all of it at the end, where 3 windows two apart need it.
+    padded = np.pad(image[0].astype(float), [(0, 1), (0, 1), (0, 0)])
+    direct = [correlate(padded[..., c], kernel[..., c, 0].astype(float), "valid") for c in (0, 1)]
+    expected = np.stack(direct, -1)[None, ::2, ::2]
+    (actual,) = graph.run(image, {"y": ("out", (1, 3, 3, 2))})
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+def test_norms_limits_and_sums_follow_numpy():
+    image = np.linspace(-4, 12, 12, dtype=np.float32).reshape(1, 2, 2, 3)
+    graph = Graph()
+    graph.image(*image.shape)
+    gain, bias, mean, variance = np.float32([[1, 2, 3], [0, 1, -1], [0.5, 0, 1], [1, 4, 9]])
+    for name, value in (("g", gain), ("b", bias), ("m", mean), ("v", variance)):
+        graph.const(name, value)
+    graph.node("norm", "FusedBatchNorm", "x", "g", "b", "m", "v", epsilon={"f": 0.5})
+    graph.node("scaled", "Mul", "norm", "g")
+    graph.node("limited", "Relu6", "scaled")
+    graph.node("shifted", "BiasAdd", "limited", "b")
+    graph.node("y", "AddN", "shifted", "x", "norm")
+
+    norm = (image - mean) / np.sqrt(variance + 0.5) * gain + bias
+    expected = np.clip(norm * gain, 0, 6) + bias + image + norm
+    (actual,) = graph.run(image, {"y": ("out", image.shape)})
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_part_of_a_graph_goes_without_what_it_does_not_need():
+    image = np.arange(12, dtype=np.float32).reshape(1, 2, 2, 3)
+    graph = Graph()
+    graph.image(1, 4, 4, 3)
+    graph.node("made_smaller", "Erf", "x")  # would be refused
+    for name, value in (("zero", [0]), ("one", [1])):
+        graph.const(name, np.array(value, np.int32))
+    graph.const("rest", np.int32(-1))
+    graph.node("shape", "Shape", "made_smaller")
+    graph.node("batch", "StridedSlice", "shape", "zero", "one", "one")
+    graph.node("lengths", "Pack", "batch", "rest")
+    graph.node("y", "Reshape", "made_smaller", "lengths")
+    graph.node("beyond", "Erf", "y")
+
+    part = graph.convert({"y": ("out", (1, 12))}, image=("made_smaller", image.shape))
+    model = onnxruntime.InferenceSession(serialize(part))
+    (actual,) = model.run(["out"], {"image": image})
+    np.testing.assert_array_equal(actual, image.reshape(1, 12))
+
+    graph.node("turned", "Pack", "rest", "batch")
+    graph.node("z", "Reshape", "made_smaller", "turned")
+    with pytest.raises(WeightsError, match="beside the batch's"):
+        graph.convert({"z": ("out", (12, 1))}, image=("made_smaller", image.shape))
 
 
 def test_weights_of_another_length_than_their_index_are_refused():

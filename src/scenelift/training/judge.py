@@ -69,7 +69,8 @@ def train_judge(
         WeightsError: a detector, the classifier or WordNet is missing.
     """
     torch.set_num_threads(1)
-    detectors, namer = (NanoDet.load(), SSD.load()), Namer.load(None, 1)
+    detectors = (NanoDet.load(), SSD.of_open_images(), SSD.of_coco())
+    namer = Namer.load(None, 1)
     words = Vocabulary.load(with_names=True)
     rng = np.random.default_rng(seed)
     every = list(_truths(folder, scenes))

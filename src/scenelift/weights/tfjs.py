@@ -1,10 +1,10 @@
-"""Converts TensorFlow.js graph models to ONNX: the operators of NanoDet, no others."""
+"""Converts TensorFlow.js graph models to ONNX: the operators of two detectors, no others."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -21,18 +21,25 @@ _DTYPES = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4"), "int32": np.d
 
 
 def convert(
-    topology: bytes, weights: bytes, outputs: Mapping[str, tuple[str, tuple[int, ...]]]
+    topology: bytes,
+    weights: bytes,
+    outputs: Mapping[str, tuple[str, tuple[int, ...]]],
+    *,
+    image: tuple[str, tuple[int, ...]] | None = None,
+    half: bool = False,
 ) -> onnx.ModelProto:
-    """Translate a graph model whose weights are in one file.
+    """Translate a graph model, or the part of it between an image and some outputs.
 
     Args:
         topology: the `.json` file.
-        weights: the `.bin` file.
+        weights: the files of weights, one behind the other.
         outputs: for each node that is an output, our name of it and its shape.
+        image: the node that is the image, and its shape; without it, the model's own input.
+        half: store the kernels of convolutions as float16.
 
     Returns:
-        Model with the input `image`, float32 in the shape the file declares, and those outputs.
-        Weights stored as float16 stay so in the file.
+        Model with the input `image`, float32 in that shape, and those outputs. Weights stored as
+        float16 stay so in the file.
 
     Raises:
         WeightsError: the file is not such a model, or uses something this converter does not
@@ -42,7 +49,7 @@ def convert(
         model = json.loads(topology)
         nodes = {node["name"]: node for node in model["modelTopology"]["node"]}
         stored = _read_weights(model["weightsManifest"], weights)
-        return _Converter(nodes, stored).run(outputs)
+        return _Converter(nodes, stored, image, half=half).run(outputs)
     except (KeyError, IndexError, TypeError, ValueError) as exc:
         raise WeightsError(f"The TensorFlow.js model cannot be read: {exc!r}") from exc
 
@@ -65,21 +72,42 @@ def _read_weights(manifest: list[Any], data: bytes) -> dict[str, NDArray[Any]]:
 
 class _Converter:
     def __init__(
-        self, nodes: Mapping[str, Mapping[str, Any]], stored: Mapping[str, NDArray[Any]]
+        self,
+        nodes: Mapping[str, Mapping[str, Any]],
+        stored: Mapping[str, NDArray[Any]],
+        image: tuple[str, tuple[int, ...]] | None,
+        *,
+        half: bool,
     ) -> None:
         self._nodes = nodes
         self._stored = stored
+        self._image, self._half = image, half
         self._graph = OnnxGraph()
         self._constants: dict[str, NDArray[Any]] = {}
         self._names: dict[str, str] = {}  # ONNX names of computed tensors
 
     def run(self, outputs: Mapping[str, tuple[str, tuple[int, ...]]]) -> onnx.ModelProto:
-        sources = {name: [_node_of(i) for i in _inputs(n)] for name, n in self._nodes.items()}
-        for name in TopologicalSorter(sources).static_order():
-            self._translate(self._nodes[name])
+        if self._image is not None:
+            name, shape = self._image
+            self._names[name] = self._graph.input("image", shape)
+        for name in TopologicalSorter(self._sources_of(outputs)).static_order():
+            if name not in self._names:
+                self._translate(self._nodes[name])
         return self._graph.model(
             {ours: (self._names[node], shape) for node, (ours, shape) in outputs.items()}
         )
+
+    def _sources_of(self, outputs: Iterable[str]) -> dict[str, list[str]]:
+        """List the nodes that the outputs need, in the file's order, and what each of them reads."""
+        sources: dict[str, list[str]] = {}
+        ahead = list(outputs)
+        while ahead:
+            name = ahead.pop()
+            if name not in sources:
+                known = name in self._names
+                sources[name] = [] if known else [_node_of(i) for i in _inputs(self._nodes[name])]
+                ahead += sources[name]
+        return {name: sources[name] for name in self._nodes if name in sources}
 
     def _translate(self, node: Mapping[str, Any]) -> None:
         op, inputs = node["op"], _inputs(node)
@@ -129,17 +157,38 @@ class _Converter:
         self._names[node["name"]] = self._tensor(inputs[0])
 
     def _conv2d(self, node: Mapping[str, Any], inputs: list[str]) -> None:
-        _require_plain_window(node)
         kernel = self._value(inputs[1]).transpose(3, 2, 0, 1)  # [O, I, h, w] from [h, w, I, O]
-        strides = _integers(node, "strides")[1:3]
-        self._on_channels_first(
-            node, "Conv", inputs[0], self._graph.constant(kernel), strides=strides
-        )
+        self._convolve(node, inputs[0], kernel)
+
+    def _depthwiseconv2dnative(self, node: Mapping[str, Any], inputs: list[str]) -> None:
+        height, width, channels, each = self._value(inputs[1]).shape
+        kernel = self._value(inputs[1]).transpose(2, 3, 0, 1)  # [C, M, h, w] from [h, w, C, M]
+        kernel = kernel.reshape(channels * each, 1, height, width)
+        self._convolve(node, inputs[0], kernel, group=channels)
+
+    def _convolve(
+        self, node: Mapping[str, Any], image: str, kernel: NDArray[Any], **attributes: Any
+    ) -> None:
+        if self._half:
+            kernel = kernel.astype(np.float16)
+        attributes |= _window(node) | {"strides": _integers(node, "strides")[1:3]}
+        self._on_channels_first(node, "Conv", image, self._graph.constant(kernel), **attributes)
 
     def _maxpool(self, node: Mapping[str, Any], inputs: list[str]) -> None:
-        _require_plain_window(node)
         size, strides = _integers(node, "ksize")[1:3], _integers(node, "strides")[1:3]
-        self._on_channels_first(node, "MaxPool", inputs[0], kernel_shape=size, strides=strides)
+        attributes = _window(node) | {"kernel_shape": size, "strides": strides}
+        self._on_channels_first(node, "MaxPool", inputs[0], **attributes)
+
+    def _fusedbatchnorm(self, node: Mapping[str, Any], inputs: list[str]) -> None:
+        gain, bias, mean, variance = (self._value(i).astype(np.float64) for i in inputs[1:5])
+        gain = gain / np.sqrt(variance + node["attr"]["epsilon"]["f"])
+        scale, offset = gain.astype(np.float32), (bias - mean * gain).astype(np.float32)
+        scaled = self._graph.add("Mul", self._tensor(inputs[0]), self._graph.constant(scale))
+        self._apply(node, "Add", scaled, self._graph.constant(offset))
+
+    def _relu6(self, node: Mapping[str, Any], inputs: list[str]) -> None:
+        limits = (self._graph.constant(np.float32(limit)) for limit in (0, 6))
+        self._apply(node, "Clip", self._tensor(inputs[0]), *limits)
 
     def _resizebilinear(self, node: Mapping[str, Any], inputs: list[str]) -> None:
         if not node["attr"]["half_pixel_centers"]["b"] or node["attr"]["align_corners"]["b"]:
@@ -172,6 +221,14 @@ class _Converter:
     def _add(self, node: Mapping[str, Any], inputs: list[str]) -> None:
         self._apply(node, "Add", *(self._tensor(i) for i in inputs))
 
+    _biasadd = _add
+
+    def _mul(self, node: Mapping[str, Any], inputs: list[str]) -> None:
+        self._apply(node, "Mul", *(self._tensor(i) for i in inputs))
+
+    def _addn(self, node: Mapping[str, Any], inputs: list[str]) -> None:
+        self._apply(node, "Sum", *(self._tensor(i) for i in inputs))
+
     def _leakyrelu(self, node: Mapping[str, Any], inputs: list[str]) -> None:
         self._apply(node, "LeakyRelu", self._tensor(inputs[0]), alpha=node["attr"]["alpha"]["f"])
 
@@ -183,8 +240,27 @@ class _Converter:
         self._apply(node, "Transpose", self._tensor(inputs[0]), perm=order)
 
     def _reshape(self, node: Mapping[str, Any], inputs: list[str]) -> None:
-        shape = self._graph.constant(self._value(inputs[1]).astype(np.int64))
+        shape = self._graph.constant(self._lengths(inputs[1]))
         self._apply(node, "Reshape", self._tensor(inputs[0]), shape)
+
+    def _lengths(self, tensor: str) -> NDArray[np.int64]:
+        """Read a shape of constants, of which the first, the batch's, may be computed."""
+        if _node_of(tensor) in self._constants:
+            return self._value(tensor).astype(np.int64)
+        node = self._nodes[_node_of(tensor)]
+        _, *others = parts = _inputs(node)
+        if node["op"] != "Pack" or any(_node_of(i) not in self._constants for i in others):
+            raise WeightsError(
+                f"TensorFlow.js's {node['op']} {node['name']!r} computes lengths beside the "
+                "batch's, which is not covered."
+            )
+        known = [int(self._value(i)) if _node_of(i) in self._constants else 0 for i in parts]
+        return np.array(known, np.int64)  # ONNX: 0 is the input's own length
+
+    def _of_batch(self, node: Mapping[str, Any], inputs: list[str]) -> None:
+        """What only serves to compute the batch's length: `_lengths` goes without."""
+
+    _shape = _stridedslice = _pack = _of_batch
 
     def _concatv2(self, node: Mapping[str, Any], inputs: list[str]) -> None:
         *parts, axis = inputs
@@ -227,15 +303,18 @@ def _integers(node: Mapping[str, Any], attribute: str) -> list[int]:
 
 
 def _text(node: Mapping[str, Any], attribute: str) -> str:
-    return base64.b64decode(node["attr"][attribute]["s"]).decode()
+    """Read a word, which older files write as a list of bytes."""
+    value = node["attr"][attribute]["s"]
+    return (base64.b64decode(value) if isinstance(value, str) else bytes(value)).decode()
 
 
-def _require_plain_window(node: Mapping[str, Any]) -> None:
-    """Refuse convolutions and poolings with padding or gaps, which this model has none of."""
+def _window(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Read how a convolution or pooling pads; refuse other layouts and gaps in its window."""
     layout, padding = _text(node, "data_format"), _text(node, "padding")
     dilated = "dilations" in node["attr"] and set(_integers(node, "dilations")) != {1}
-    if (layout, padding) != ("NHWC", "VALID") or dilated:
+    if layout != "NHWC" or padding not in ("VALID", "SAME") or dilated:
         raise WeightsError(
-            f"TensorFlow.js's {node['op']} needs NHWC here, without padding and dilation; "
+            f"TensorFlow.js's {node['op']} needs NHWC, VALID or SAME, and no dilation here; "
             f"{node['name']!r} is {layout}, {padding}{', dilated' if dilated else ''}."
         )
+    return {"auto_pad": "SAME_UPPER"} if padding == "SAME" else {}

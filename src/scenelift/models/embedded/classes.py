@@ -1,6 +1,6 @@
 """The classes that the embedded detectors can find, under one list of names.
 
-COCO's 80 classes keep their names; the 23 classes of Open Images that the second detector knows
+COCO's 80 classes keep their names; the 23 classes of Open Images that one of the detectors knows
 are mapped onto them where they mean the same thing, and add eight of their own.
 """
 

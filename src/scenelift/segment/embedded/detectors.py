@@ -1,8 +1,8 @@
 """Detects boxes: every detector looks at several views, and what they agree on is fused.
 
 One view of a small network misses a third of the objects. Mirroring the photo tells accidents from
-objects, four overlapping tiles show small ones larger, and two detectors trained on different
-photos mend each other's gaps.
+objects, four overlapping tiles show small ones larger, and detectors that were built or trained
+differently mend each other's gaps.
 """
 
 from __future__ import annotations
