@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 
 from scenelift.errors import Cancelled, WeightsError
 from scenelift.models.embedded.box_fusion import Detections, iou
-from scenelift.models.embedded.classes import CLASSES, COCO, OPEN_IMAGES
+from scenelift.models.embedded.classes import CLASSES, COCO
 from scenelift.models.embedded.nanodet import BINS, NanoDet, decode_level
 from scenelift.models.embedded.ssd import NUMBERS, SSD, anchors, decode_boxes
 from scenelift.progress import CancelToken, Reporter, silent

@@ -98,7 +98,7 @@ class _Converter:
         )
 
     def _sources_of(self, outputs: Iterable[str]) -> dict[str, list[str]]:
-        """List the nodes that the outputs need, in the file's order, and what each of them reads."""
+        """List the nodes that outputs need, in the file's order, and what each of them reads."""
         sources: dict[str, list[str]] = {}
         ahead = list(outputs)
         while ahead:
@@ -187,7 +187,7 @@ class _Converter:
         self._apply(node, "Add", scaled, self._graph.constant(offset))
 
     def _relu6(self, node: Mapping[str, Any], inputs: list[str]) -> None:
-        limits = (self._graph.constant(np.float32(limit)) for limit in (0, 6))
+        limits = (self._graph.constant(np.array(limit, np.float32)) for limit in (0, 6))
         self._apply(node, "Clip", self._tensor(inputs[0]), *limits)
 
     def _resizebilinear(self, node: Mapping[str, Any], inputs: list[str]) -> None:

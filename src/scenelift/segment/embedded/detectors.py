@@ -35,6 +35,8 @@ LONGEST_SIDE = 1333
 # Enlarging a tile helps also where the networks see every pixel of the whole photo (docs/log.md).
 SHORTEST_SIDE_FOR_TILES = 320
 TILE = 0.6  # side of a tile in parts of the photo: neighbours share a fifth
+# How much of what a detector's score lacks to 1 others add, who together are as sure as can be.
+AGREEMENT = 0.4
 # A box that ends this near to an inner edge of a tile (in parts of the tile) is a cut-off object.
 CUT_OFF = 0.02
 
@@ -157,7 +159,7 @@ def _agreement(scores: NDArray[np.float32]) -> float:  # [detectors]
     """Combine the detectors' scores: the best, raised by others; a miss counts little."""
     best = float(scores.max())
     others = float(scores.sum()) - best
-    return best + (1 - best) * 0.5 * min(others, 1.0)
+    return best + (1 - best) * AGREEMENT * min(others, 1.0)
 
 
 def _mirror_boxes(boxes: NDArray[np.float32], width: float) -> NDArray[np.float32]:

@@ -53,6 +53,9 @@ LEAST_OF_OWN, FURTHER = 0.1, 2.0
 SURE, TOO_SMALL_TO_TELL = 0.8, 32
 # Two objects share few pixels: a mask that is so far inside a better one of its class is a part.
 PART = 0.5
+# Score from which a detection is another object, which a mask leaves out: weaker ones are often a
+# part of the object itself.
+RIVAL = 0.5
 # A mask takes a fraction of a second; a crowd must not take minutes.
 MOST_MASKS = 40
 RULES = 7
@@ -444,7 +447,8 @@ def _weak(
 
 
 def _rivals(detections: Detections, boxes: Sequence[Box]) -> list[Box]:
-    """Return boxes of other objects: detections that are none of the given boxes."""
+    """Return boxes of other objects: sure detections that are none of the given boxes."""
+    detections = detections.take(detections.scores >= RIVAL)
     candidate_boxes = np.array(boxes, np.float32).reshape(-1, 1, 4)
     same = (iou(candidate_boxes, detections.boxes[None]) > matching.SAME_OBJECT).any(0)
     return [(row[0], row[1], row[2], row[3]) for row in detections.boxes[~same].tolist()]
