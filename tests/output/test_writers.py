@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from scenelift.errors import Cancelled, FormatError, OutputError
-from scenelift.io.files import atomic_write, sha256_of
+from scenelift.io import flushing
+from scenelift.io.files import atomic_write, sha256_of, write_bytes
 from scenelift.output import writers as writers_module
 from scenelift.output.writers import Writers
 from scenelift.progress import CancelToken, Reporter, silent
@@ -64,6 +67,37 @@ def test_digests_are_taken_while_files_are_written(tmp_path, monkeypatch):
     for file in files:
         assert file.sha256 == sha256_of(tmp_path / file.path)
     assert (tmp_path / "in order").stat().st_size == 25 + (31 << 20)
+
+
+def test_large_files_go_to_the_disk_while_they_are_written(tmp_path, monkeypatch):
+    flushed = threading.Event()
+    sync = os.fdatasync
+
+    def flush(descriptor):
+        sync(descriptor)
+        flushed.set()
+
+    def write(path):
+        with atomic_write(path) as file:
+            file.write(b"a" * 200)
+            assert flushed.wait(10)
+            file.write(b"b" * 10)
+
+    monkeypatch.setattr(flushing, "AFTER", 100)
+    monkeypatch.setattr(os, "fdatasync", flush)
+    with Writers(tmp_path) as writers:
+        writers.put("large", write)
+        files, _ = writers.finish(silent())
+    assert files[0].sha256 == sha256_of(tmp_path / "large")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "fdatasync", full)
+    with Writers(tmp_path) as writers, pytest.raises(OutputError, match="disk is full"):
+        writers.put("larger", lambda path: write_bytes(path, b"a" * 200))
+        writers.finish(silent())
+    assert not (tmp_path / "larger").exists()
 
 
 def test_what_is_waited_for_does_not_queue(tmp_path):

@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from scenelift.io.flushing import Flusher
+
 __all__ = ["digested", "digests_of_writes"]
 
 # Blocks that are digested by another thread while they are written: shorter ones wait longer for
@@ -39,6 +41,8 @@ def digests_of_writes() -> Iterator[dict[Path, str]]:
 def digested(file: BinaryIO, path: Path) -> Iterator[BinaryIO]:
     """Give a file to write to instead, whose digest is kept where `digests_of_writes` wants it.
 
+    A large one goes to the disk meanwhile.
+
     Args:
         file: open and empty.
         path: by which the digest is kept.
@@ -47,9 +51,14 @@ def digested(file: BinaryIO, path: Path) -> Iterator[BinaryIO]:
     if digests is None:
         yield file
         return
-    with ThreadPoolExecutor(1, thread_name_prefix="digest") as pool:
-        passed = _Digested(file, pool)
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="digest") as pool,
+        ThreadPoolExecutor(1, thread_name_prefix="flush") as other_pool,
+    ):
+        flusher = Flusher(file.fileno(), other_pool)
+        passed = _Digested(file, pool, flusher)
         yield cast(BinaryIO, passed)
+        flusher.wait()
     if passed.is_whole:
         digests[path] = passed.digest.hexdigest()
 
@@ -62,13 +71,14 @@ class _Digested:
         is_whole: whether that is all the file has.
     """
 
-    def __init__(self, file: BinaryIO, pool: ThreadPoolExecutor) -> None:
-        self._file, self._pool = file, pool
+    def __init__(self, file: BinaryIO, pool: ThreadPoolExecutor, flusher: Flusher) -> None:
+        self._file, self._pool, self._flusher = file, pool, flusher
         self._waiting: deque[Future[None]] = deque()
         self.digest, self.is_whole = hashlib.sha256(), True
 
     def write(self, data: Any) -> int:
         block = memoryview(data)
+        self._flusher.wrote(block.nbytes)
         if block.nbytes < LARGE and not self._waiting:
             self.digest.update(data)
             return self._file.write(data)

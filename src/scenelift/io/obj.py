@@ -54,14 +54,18 @@ def write_obj(path: Path, nodes: Sequence[GlbNode]) -> list[Path]:
     names = [n if names.count(n) == 1 else f"{n}_{i}" for i, n in enumerate(names)]
     # Those without a material first, otherwise in their order.
     objects = sorted(zip(names, nodes, strict=True), key=lambda o: _has_material(o[1].mesh))
+    pictures: dict[Path, NDArray[np.uint8]] = {}
     for name, node in objects:
         if not _has_material(node.mesh):
             continue
         lines, maps = _material(name, node.mesh, path)
-        for file, pixels in maps.items():
-            write_bytes(file, png_bytes(pixels))
-            files.append(file)
+        pictures |= maps
         materials.append("\n".join(lines) + "\n")
+    # Side by side, as packing takes longer than all else.
+    packed = side_by_side(png_bytes, pictures.values())
+    for file, content in zip(pictures, packed, strict=True):
+        write_bytes(file, content)
+        files.append(file)
     library = path.with_suffix(".mtl")
     if materials:
         write_bytes(library, "\n".join(materials).encode("ascii"))
