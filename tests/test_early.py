@@ -8,7 +8,7 @@ import pytest
 
 import scenelift.background.surroundings as surroundings
 import scenelift.compose.layout as layout
-import scenelift.early
+import scenelift.io.png as png
 import scenelift.pipeline
 from scenelift.errors import Cancelled
 from scenelift.options import LayoutOptions
@@ -76,7 +76,7 @@ def test_textures_are_packed_for_files_while_another_object_is_made(monkeypatch)
         textures.append(pixels)
         packed.set()
 
-    monkeypatch.setattr(scenelift.early, "png_bytes", pack)
+    monkeypatch.setattr(png, "png_bytes", pack)
     at_once = threading.Event()
     at_once.set()
     made = pipeline_of(Waiting({0: at_once, 1: packed})).run(disc_photo(), "red; blue", seed=3)

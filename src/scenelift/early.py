@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from scenelift.io.png import png_bytes
 from scenelift.lifting import PhotoObjects
 from scenelift.options import LayoutOptions
 from scenelift.overlap import Begin
@@ -53,9 +52,10 @@ class EarlyParts:
         # Imported here, so that no two threads import the same libraries at once.
         from scenelift.background.surroundings import look_around
         from scenelift.compose.layout import find_place
+        from scenelift.io.png import png_bytes
 
         self._photo, self._layout, self._begin = photo, layout, begin
-        self._find_place = find_place
+        self._find_place, self._png_bytes = find_place, png_bytes
         self._places: dict[int, Callable[[], PlacedObject | str]] = {}
         self._are_placed = steps.is_stored("compose")
         self._to_come = len(photo.instances)
@@ -77,7 +77,7 @@ class EarlyParts:
             self._begin_to_place(index, outcome)
         mesh = outcome.shape.mesh
         if mesh is not None and (texture := mesh.texture) is not None:
-            self._begin(lambda: png_bytes(texture))  # several files will hold it
+            self._begin(lambda: self._png_bytes(texture))  # several files will hold it
 
     def _begin_to_place(self, index: int, outcome: Reconstruction) -> None:
         photo, layout = self._photo, self._layout
