@@ -200,13 +200,13 @@ def train(
         if rank == 0 and late:
             if checkpoint is not None:
                 _save(checkpoint, task.network, optimiser, averaged, step, spent + elapsed, best)
-            keep(best.weights if best else averaged)
+            keep(best.weights if best and score else averaged)
             saved = time.monotonic()
         if pause and not stop:
             say(f"paused at step {step}: the same command goes on")
             break
     leave(device)  # after the first one's last evaluation
-    if best is not None:
+    if best is not None and score is not None:
         return Trained(steps=step, network=best.weights, figures=best.figures, losses=losses)
     return Trained(steps=step, network=averaged, figures=figures, losses=losses)
 
@@ -220,9 +220,12 @@ class _Best:
 
 def _better(
     best: _Best | None, score: float, figures: Figures, averaged: Mapping[str, Tensor]
-) -> _Best:
-    """Choose between the best weights so far and these, of which a copy is kept."""
-    if best is not None and score <= best.score:
+) -> _Best | None:
+    """Choose between the best weights so far and these, of which a copy is kept.
+
+    Broken weights, whose score is not a number, are never better.
+    """
+    if math.isnan(score) or (best is not None and score <= best.score):
         return best
     weights = {name: value.clone() for name, value in averaged.items()}
     return _Best(score=score, figures=dict(figures), weights=weights)
