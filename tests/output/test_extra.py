@@ -21,6 +21,7 @@ from scenelift.geometry.transforms import (
 from scenelift.io.splat_reader import read_splats
 from scenelift.options import EXTRA_FORMATS, Density, ExportOptions
 from scenelift.output.manifest import read_manifest
+from scenelift.output.original import check_original
 from scenelift.output.scene import write_scene
 from scenelift.physics.materials import DEFAULT_DENSITY
 from scenelift.types import Gaussians, Mesh, Pose, Shape
@@ -46,9 +47,14 @@ def test_every_format_is_written_and_listed(scene, tmp_path):
 
 
 def test_formats_of_an_earlier_run_go_when_they_are_not_asked_for_again(scene, tmp_path):
-    written(scene, tmp_path, formats=("spz",))
-    written(scene, tmp_path)
-    assert not (tmp_path / "scene.spz").exists()
+    folder = tmp_path / "scene"
+    alone = {file.path for file in written(scene, folder).files}
+    whole = written(scene, folder, formats=tuple(EXTRA_FORMATS))
+    check_original(folder)  # it may be edited: each file is one that a scene has
+    written(scene, folder)
+    assert {file.path for file in whole.files} > alone
+    files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert files == {*alone, "scene.json"}
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ def test_a_photo_under_the_name_of_an_output_is_refused_before_any_work(
 
 
 @pytest.mark.parametrize("target", ["theirs.png", "gone.png", "folder"])
-@pytest.mark.parametrize("name", ["input.png", "scene.json", "objects", "objects/00_red"])
+@pytest.mark.parametrize("name", ["input.png", "scene.json", "objects/00_red", "scene_physics"])
 def test_a_link_under_the_name_of_an_output_is_refused_and_stays(
     photo, pipeline, tmp_path, name, target
 ):

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from scenelift.errors import InputError, OutputError
+from scenelift.formats import EXTRA_FORMATS
 from scenelift.io.files import (
     explain_failure,
     prepare_output_folder,
@@ -48,13 +49,14 @@ _NEW, _LIST = "new", "replacing.json"
 ORIGINAL = f"{WORK_FOLDER}/original"
 
 _PHOTOS = "jpe?g|png|webp|tiff?|bmp|gif|avif|hei[cf]"
+_FOLDERS = "|".join(sorted({kind.folder for kind in EXTRA_FORMATS.values() if kind.folder}))
 # Every name that a scene has, and that formats to come will have; photos are called otherwise.
 _SCENE_FILE = re.compile(
     rf"""
     input\.png | overlay\.png | preview\.(png|gif|webp|mp4) |
     (scene|background)\.(?!({_PHOTOS})$).+ |    # scene.json, scene.compact.glb, …
     (scene|background)_.+\.png |                # textures of the OBJ
-    edits\.json | (objects|{re.escape(WORK_FOLDER)})/.+
+    edits\.json | (objects|{re.escape(WORK_FOLDER)}|{_FOLDERS})/.+
     """,
     re.VERBOSE | re.IGNORECASE,
 )
