@@ -200,6 +200,7 @@ def test_a_package_for_phones_keeps_apples_rules(tmp_path):
     data = path.read_bytes()
     for entry in entries:
         assert entry.compress_type == zipfile.ZIP_STORED
+        assert entry.date_time == (1980, 1, 1, 0, 0, 0)  # same scene, same bytes
         assert entry.filename.rpartition(".")[2] in {"usdc", "png", "jpg"}
         name, extra = np.frombuffer(data[entry.header_offset + 26 :][:4], "<u2")
         assert (entry.header_offset + 30 + int(name) + int(extra)) % 64 == 0

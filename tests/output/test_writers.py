@@ -52,6 +52,7 @@ def test_digests_are_taken_while_files_are_written(tmp_path, monkeypatch):
                     block[:] = b"?" * len(block)  # the caller's again
 
     def back_and_forth(path):
+        write_bytes(path, b"what it replaces")
         with atomic_write(path) as file:
             file.write(b"later")
             file.seek(0)

@@ -6,7 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenelift.errors import Cancelled
-from scenelift.geometry.transforms import compose_transform, transform_points
+from scenelift.geometry.transforms import (
+    compose_transform,
+    concatenate_gaussians,
+    transform_points,
+)
 from scenelift.progress import CancelToken, Reporter, silent
 from scenelift.render.turntable import Loop, turntable_cameras
 from scenelift.types import Camera, Gaussians
@@ -105,6 +109,8 @@ def test_one_point_can_be_looked_at_and_none_cannot():
     np.testing.assert_allclose(camera.project(local)[0], [camera.width / 2, camera.height / 2])
     with pytest.raises(ValueError, match="at least one point"):
         turntable_cameras(np.zeros((0, 3)), PHOTO)
+    with pytest.raises(ValueError, match="at least one splat"):
+        Loop.of(concatenate_gaussians([]), PHOTO)
 
 
 def test_draws_the_scene_in_every_frame():

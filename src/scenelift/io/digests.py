@@ -51,6 +51,7 @@ def digested(file: BinaryIO, path: Path) -> Iterator[BinaryIO]:
     if digests is None:
         yield file
         return
+    digests.pop(path, None)  # of what it replaces
     with (
         ThreadPoolExecutor(1, thread_name_prefix="digest") as pool,
         ThreadPoolExecutor(1, thread_name_prefix="flush") as other_pool,

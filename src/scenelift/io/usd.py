@@ -16,7 +16,9 @@ Readers that do not know one of them show the meshes alone.
 
 from __future__ import annotations
 
+import os
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -43,6 +45,9 @@ PICTURES = "scene_usd"
 METRES_PER_UNIT = 1.0
 """Of every scene, metric or not: without it readers take our units for centimetres."""
 
+# When a package's files are said to be of, in whatever zone: the same scene gives the same bytes.
+PACKED = time.mktime((1980, 1, 1, 0, 0, 0, 0, 0, -1))
+
 
 def write_usdz(path: Path, nodes: Sequence[GlbNode]) -> None:
     """Write meshes with their poses as one package for phones, y up.
@@ -65,6 +70,8 @@ def write_usdz(path: Path, nodes: Sequence[GlbNode]) -> None:
         for node in nodes:
             _add_object(stage, node, None, Path(folder), "")
         stage.GetRootLayer().Save()
+        for file in Path(folder).iterdir():
+            os.utime(file, (PACKED, PACKED))
         archive = Path(folder) / "scene.usdz"
         if not UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(layer)), str(archive)):
             raise FormatError(f"OpenUSD could not pack {path.name}.")

@@ -245,6 +245,8 @@ def _looking_inwards(azimuth: float, elevation: float) -> NDArray[np.float64]:
 
 def _what_matters(gaussians: Gaussians) -> NDArray[np.float32]:
     """Choose the means [M, 3] of the splats to frame; of very many, every so many."""
+    if not len(gaussians):
+        raise ValueError("a loop needs at least one splat to look at")
     some = slice(None, None, math.ceil(len(gaussians) / ENOUGH_TO_FRAME) or None)
     means = gaussians.means[some]
     points = np.compress(gaussians.opacities[some] >= FAINT, means, axis=0)
