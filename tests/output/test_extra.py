@@ -6,6 +6,7 @@ from dataclasses import replace
 from xml.etree import ElementTree as Xml
 
 import numpy as np
+import PIL.Image
 import pytest
 import trimesh
 from scipy.spatial import cKDTree
@@ -55,6 +56,20 @@ def test_formats_of_an_earlier_run_go_when_they_are_not_asked_for_again(scene, t
     assert {file.path for file in whole.files} > alone
     files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert files == {*alone, "scene.json"}
+
+
+def test_objects_with_meshes_alone_are_previewed_and_have_no_splat_files(scene, tmp_path):
+    meshes = [replace(o, shape=Shape(mesh=o.shape.mesh)) for o in scene.objects]
+    scene = replace(scene, background=None)
+    pixels = []
+    for objects in (scene.objects, [scene.objects[0], meshes[1]], meshes):
+        folder = tmp_path / f"{len(pixels)}"
+        manifest = written(replace(scene, objects=tuple(objects)), folder, formats=("spz", "stl"))
+        red, _, blue = np.moveaxis(np.asarray(PIL.Image.open(folder / "preview.png"), int), 2, 0)
+        pixels.append([np.count_nonzero(red > blue + 90), np.count_nonzero(blue > red + 90)])
+    assert "no splats" in manifest.skipped["scene.spz"]
+    assert min(pixels[0]) > 50
+    np.testing.assert_allclose(pixels[1:], [pixels[0]] * 2, rtol=0.25)
 
 
 @pytest.fixture
