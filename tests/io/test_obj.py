@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import trimesh
 
+from scenelift import threads
 from scenelift.geometry.transforms import compose_transform, transform_points
+from scenelift.io import obj
 from scenelift.io.glb import GlbNode
 from scenelift.io.obj import write_obj
 from scenelift.types import Mesh
@@ -151,3 +153,22 @@ def test_a_scene_of_vertex_colours_has_no_material_file(tmp_path):
     written = write_obj(tmp_path / "scene.obj", [GlbNode(name="a", mesh=colored_box())])
     assert [path.name for path in written] == ["scene.obj"]
     assert "mtl" not in (tmp_path / "scene.obj").read_text()
+
+
+def test_text_of_few_large_objects_is_held_at_once(tmp_path, monkeypatch):
+    computed, at_each = [], []
+
+    def blocks(mesh, matrix, first):
+        computed.append(first)
+
+        def written():
+            at_each.append(len(computed))
+            yield b""
+
+        return written()
+
+    monkeypatch.setattr(threads, "core_count", lambda: 8)
+    monkeypatch.setattr(obj, "FACES_AT_ONCE", 3)
+    monkeypatch.setattr(obj, "_object", blocks)
+    write_obj(tmp_path / "scene.obj", 6 * [GlbNode(name="a", mesh=textured_square())])
+    assert at_each == [1, 2, 3, 4, 5, 6]

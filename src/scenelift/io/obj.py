@@ -29,6 +29,8 @@ __all__ = ["write_obj"]
 
 GREY = 0.8  # sRGB, of a mesh without colours
 ROWS_AT_ONCE = 50_000
+MOST = 8  # objects that are computed side by side, of so many faces in all
+FACES_AT_ONCE = 3_000_000  # some 300 MB of text; twice as much is held
 FACE, SPACE, SLASH, ZERO, NEWLINE = b"f /0\n"
 LONGEST_FACE = 2 + 3 * (3 + 3 * 19)  # bytes: nine numbers of up to 19 digits
 
@@ -77,8 +79,11 @@ def write_obj(path: Path, nodes: Sequence[GlbNode]) -> list[Path]:
     ]
     # Numbers of each object's first vertex, texture coordinate and normal.
     firsts = np.cumsum([np.ones(3, np.int64), *counts], 0)
+    largest = max([1, *(len(m.faces) for m in meshes)])
     texts = side_by_side(
-        lambda k: _object(meshes[k], objects[k][1].matrix, firsts[k]), range(len(objects))
+        lambda k: _object(meshes[k], objects[k][1].matrix, firsts[k]),
+        range(len(objects)),
+        most=max(1, min(MOST, FACES_AT_ONCE // largest)),
     )
     with atomic_write(path) as file:
         if materials:
