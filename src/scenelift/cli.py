@@ -77,3 +77,11 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except SystemError as exc:
+        # numba's, where an interrupt came while it loaded a kernel.
+        cause = exc.__cause__
+        while isinstance(cause, SystemError):
+            cause = cause.__cause__
+        if not isinstance(cause, KeyboardInterrupt):
+            raise
+        raise SystemExit(130) from None

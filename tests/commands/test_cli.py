@@ -14,6 +14,7 @@ import PIL.Image
 import pytest
 from typer.testing import CliRunner
 
+from scenelift import cli
 from scenelift.cli import app
 from scenelift.output.instances import check_masks, write_instances
 from scenelift.output.manifest import Manifest
@@ -302,3 +303,17 @@ def test_no_console_and_no_file_name_ends_a_finished_run(tmp_path):
     manifest = json.loads((Path(os.fsdecode(out)) / "scene.json").read_text("utf-8"))
     assert manifest["objects"][0]["name"] == "00_beizi"
     assert any("caf\ufffd.jpg was read" in note for note in manifest["notes"])
+
+
+@pytest.mark.parametrize("loading", [KeyboardInterrupt(), ValueError()])
+def test_an_interrupt_while_a_kernel_is_loaded_is_one(monkeypatch, loading):
+    def interrupted():
+        error = SystemError("loading")
+        error.__cause__ = loading
+        raise SystemError("the kernel") from error
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    with pytest.raises((SystemExit, SystemError)) as caught:
+        cli.main()
+    code = caught.value.code if isinstance(caught.value, SystemExit) else None
+    assert code == (130 if isinstance(loading, KeyboardInterrupt) else None)
