@@ -35,20 +35,19 @@ NEGLIGIBLE = 0.002  # of the photo: so little need not be completed again
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pictures:
-    """What the layers show, each uint8 [H, W, 3] of the photo without its margin.
+    """What the layers show, each uint8 [H, W, 3], of the photo where nothing else is said.
 
     Attributes:
         behind_objects: the photo without the objects.
         taken_out: bool [H, W], what stands before the second layer and is not in its picture.
         behind_edges: the photo without objects and without that.
-        blurred: light and colours of that alone.
-        with_margin: the three pictures, continued into the margin.
+        with_margin: `behind_objects`, `behind_edges`, and light and colours of that alone, all
+            three continued into the margin.
     """
 
     behind_objects: NDArray[np.uint8]
     taken_out: NDArray[np.bool_]
     behind_edges: NDArray[np.uint8]
-    blurred: NDArray[np.uint8]
     with_margin: Sequence[NDArray[np.uint8]] = ()
 
     @classmethod
@@ -70,16 +69,13 @@ class Pictures:
             behind_objects=behind_objects,
             taken_out=nothing,
             behind_edges=behind_objects,
-            blurred=behind_objects,
         )
         behind_edges, taken_out = pictures.behind_edges_of(reliefs, margin)
-        blurred = _blurred(behind_edges)
-        three = (behind_objects, behind_edges, blurred)
+        three = (behind_objects, behind_edges, _blurred(behind_edges))
         return cls(
             behind_objects=behind_objects,
             taken_out=taken_out,
             behind_edges=behind_edges,
-            blurred=blurred,
             with_margin=list(side_by_side(margin.continued, three)),
         )
 
