@@ -238,11 +238,11 @@ def main() -> None:
     if options.photos:
         with tempfile.TemporaryDirectory() as folder:
             make, name = (
-                (shapes_sheet, "shapes.jpg")
+                (shapes_sheet, "shapes.webp")
                 if options.shapes
-                else (outlined_sheet, "backgrounds.jpg")
+                else (outlined_sheet, "backgrounds.webp")
             )
-            make(options.photos, Path(folder), pipeline).save(out / name, quality=70, optimize=True)
+            make(options.photos, Path(folder), pipeline).save(out / name, quality=70, method=6)
         return
     with tempfile.TemporaryDirectory() as folder:
         strips = [row(name, prompt, Path(folder), pipeline) for name, prompt in ROWS]
@@ -251,7 +251,7 @@ def main() -> None:
         for strip in strips:
             sheet.paste(strip, (0, top))
             top += strip.height
-        sheet.save(out / "contact-sheet.jpg", quality=75, optimize=True)
+        sheet.save(out / "contact-sheet.webp", quality=75, method=6)
         readme_pictures(Path(folder), out, pipeline)
 
 
