@@ -32,6 +32,19 @@ def circle(splats: Gaussians, size: int = 64):
     return turntable_cameras(splats.means, PHOTO, frames=12, path="circle", size=size)
 
 
+@pytest.fixture(autouse=True)
+def small_scenes_count(monkeypatch):
+    """Tests draw fewer splats than those of which all are drawn."""
+    monkeypatch.setattr(detail, "FEW", 1)
+
+
+def test_small_scenes_keep_every_splat(monkeypatch):
+    many = ball(20_000)
+    assert len(simplify(many, circle(many))) < len(many)
+    monkeypatch.setattr(detail, "FEW", 20_001)
+    assert simplify(many, circle(many)) is many
+
+
 def test_few_splats_look_like_many_from_every_side():
     many = ball(120_000)
     views = circle(many)

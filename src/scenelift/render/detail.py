@@ -30,6 +30,7 @@ __all__ = ["simplify"]
 # How much of a pixel one splat hides that stands for many: of less, more splats are drawn and their
 # noise is smaller. A splat that hides half as much by itself stays as it is.
 HIDES = 0.4
+FEW = 100_000  # splats that are all drawn: little is gained, and lone faint ones stay as they are
 WORTH_IT = 0.75  # where more than this share of the splats would remain, all do
 ENOUGH_VIEWS = 8  # of a loop's, to tell how near its camera comes
 AT_ONCE = 1 << 19  # splats that one thread sorts; the result depends on it
@@ -54,7 +55,7 @@ def simplify(
         views: cameras and their poses; pixels are of one size in all of them.
         hides: how much of a pixel a splat hides that stands for many.
     """
-    if not views or not len(gaussians):
+    if not views or len(gaussians) < FEW:
         return gaussians
     camera = views[0][0]
     poses = [pose for _, pose in views[:: math.ceil(len(views) / ENOUGH_VIEWS)]]
