@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from scenelift.jit import compiled, kernel_array
 from scenelift.types import Mesh
@@ -20,7 +23,7 @@ def is_closed(mesh: Mesh) -> bool:
 
 
 @compiled
-def _is_closed(places, faces):
+def _is_closed(places: NDArray[Any], faces: NDArray[Any]) -> Any:
     """Compute it for bits of coordinates [V, 3] and faces [F, 3]; lines and points are no faces."""
     size = 16
     while size < 2 * len(places):

@@ -41,7 +41,13 @@ def lines_of(name: str, table: NDArray[Any], digits: Sequence[int]) -> bytes:
 
 
 @compiled
-def _fill(table, digits, prefix, powers, text):
+def _fill(
+    table: NDArray[Any],
+    digits: NDArray[Any],
+    prefix: NDArray[Any],
+    powers: NDArray[Any],
+    text: NDArray[Any],
+) -> int:
     """Write all lines, and return how long they are; −1 where a number is Python's to write."""
     at = 0
     for row in table:
@@ -59,7 +65,7 @@ def _fill(table, digits, prefix, powers, text):
 
 
 @compiled
-def _write(value, digits, powers, text, at):
+def _write(value: float, digits: int, powers: NDArray[Any], text: NDArray[Any], at: int) -> int:
     """Write one number at a place, and return where it ends, or −1."""
     size = abs(value)
     if math.copysign(1.0, value) < 0:
@@ -115,7 +121,7 @@ def _write(value, digits, powers, text, at):
 
 
 @compiled
-def _error(a, b, product):
+def _error(a: float, b: float, product: float) -> float:
     """Compute a · b − product, where that is the product rounded, exactly."""
     high_a, high_b = SPLIT * a, SPLIT * b
     high_a, high_b = high_a - (high_a - a), high_b - (high_b - b)

@@ -160,7 +160,9 @@ def _object(mesh: Mesh, matrix: NDArray[np.float64], first: NDArray[Any]) -> lis
 
 
 @compiled
-def _face_lines(faces, first, has_elements, text):
+def _face_lines(
+    faces: NDArray[Any], first: NDArray[Any], has_elements: NDArray[Any], text: NDArray[Any]
+) -> int:
     """Write lines like "f 1/1/1 2/2/2 3/3/3", and return how long they are.
 
     Python's own formatting holds its lock for as long as all else of the file takes.

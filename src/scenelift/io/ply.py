@@ -98,7 +98,14 @@ def _rows(gaussians: Gaussians, first: int, end: int) -> memoryview:
 
 
 @compiled
-def _fill(means, sh0, opacities, scales, rotations, table):
+def _fill(
+    means: NDArray[Any],
+    sh0: NDArray[Any],
+    opacities: NDArray[Any],
+    scales: NDArray[Any],
+    rotations: NDArray[Any],
+    table: NDArray[Any],
+) -> None:
     """Convert splats to rows, without a dozen turns at Python's lock for every block of them."""
     for i in range(len(table)):
         opacity = float(opacities[i])
