@@ -104,8 +104,9 @@ class _Converter:
         while ahead:
             name = ahead.pop()
             if name not in sources:
-                known = name in self._names
-                sources[name] = [] if known else [_node_of(i) for i in _inputs(self._nodes[name])]
+                is_image = name in self._names
+                inputs = [] if is_image else _inputs(self._nodes[name])
+                sources[name] = [_node_of(i) for i in inputs]
                 ahead += sources[name]
         return {name: sources[name] for name in self._nodes if name in sources}
 
@@ -254,8 +255,8 @@ class _Converter:
                 f"TensorFlow.js's {node['op']} {node['name']!r} computes lengths beside the "
                 "batch's, which is not covered."
             )
-        known = [int(self._value(i)) if _node_of(i) in self._constants else 0 for i in parts]
-        return np.array(known, np.int64)  # ONNX: 0 is the input's own length
+        lengths = [int(self._value(i)) if _node_of(i) in self._constants else 0 for i in parts]
+        return np.array(lengths, np.int64)  # ONNX: 0 is the input's own length
 
     def _of_batch(self, node: Mapping[str, Any], inputs: list[str]) -> None:
         """What only serves to compute the batch's length: `_lengths` goes without."""
