@@ -107,15 +107,15 @@ def test_a_splat_that_is_not_finite_spoils_no_other(name, bad):
 
 
 def test_a_loop_draws_one_choice_in_all_its_frames(monkeypatch):
-    many, drawn = ball(60_000), []
+    many, calls = ball(60_000), []
 
     def renderer(gaussians, device, *, surroundings=None):
-        drawn.append((gaussians, surroundings))
+        calls.append((gaussians, surroundings))
         return lambda *view, near: render_splats(gaussians, *view, near=near)
 
     monkeypatch.setattr(turntable, "splat_renderer", renderer)
     dust = ball(5_000, scale=0.0004)
     Loop.of(many, PHOTO, frames=4, size=64, surroundings=dust)
-    ((gaussians, surroundings),) = drawn
+    ((gaussians, surroundings),) = calls
     assert len(gaussians) < 0.5 * len(many)
     assert len(surroundings) == 0
